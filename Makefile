@@ -1,0 +1,87 @@
+# The commands of this project. Every one makes what it needs, again only when pyproject.toml changes.
+#
+#   make demo     see tfmagic work on a real network, in a notebook
+#   make test     run the whole suite, browser tests included
+#   make lint     ruff and mypy
+#   make bench    speed and memory, as ratios
+#   make clean    remove what the other commands made
+#
+# PYTHON      the interpreter to build the environment from          make test PYTHON=python3.13
+# VENV        where the environment lies                             make test VENV=.venv-old TENSORFLOW=2.18
+# TENSORFLOW  the minor version of TensorFlow, else the newest one   (as above)
+# ARGS        passed on to pytest                                    make test ARGS=-x
+
+# The first on the path that TensorFlow has wheels for.
+FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c '$(FITS)' 2>/dev/null && { echo $$python; break; }; done)
+VENV ?= .venv
+TENSORFLOW ?=
+ARGS ?=
+
+# Windows keeps programs elsewhere; WSL is what it has for make.
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --constraint $(VENV)/constraints.txt
+
+.PHONY: help demo test lint format bench clean
+.DEFAULT_GOAL := help
+
+help:
+	@sed -e '/^#/!q' -e 's/^# \{0,1\}//' Makefile
+
+demo: $(VENV)/.demo
+	$(BIN)/python notebooks/run.py notebooks/01_quickstart.ipynb --open
+
+test: $(VENV)/.test
+	$(BIN)/python -m tests.browser.chromium
+	TFMAGIC_REQUIRE_BROWSER=1 $(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.lint
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.test
+	$(BIN)/python -m tests.benchmarks
+
+clean:
+	if [ -e $(VENV)/pyvenv.cfg ]; then rm -rf $(VENV); fi
+	rm -rf artifacts build dist .mypy_cache .pytest_cache .ruff_cache
+	find tfmagic tests notebooks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps. An environment that was left half made has no stamp, so the next call begins it anew.
+# `--group` needs pip 25.1. Both names of TensorFlow are bound, whichever of them the platform gets.
+$(VENV)/.made:
+	@$(or $(PYTHON),false) -c '$(FITS)' || { \
+		echo 'tfmagic needs Python 3.11, 3.12 or 3.13, for which TensorFlow has wheels; name one: make PYTHON=...' >&2; \
+		exit 1; }
+	@if [ -e $(VENV)/pyvenv.cfg ]; then rm -rf $(VENV); fi
+	$(PYTHON) -m venv $(VENV)
+	@echo '$(if $(TENSORFLOW),tensorflow==$(TENSORFLOW).*)' > $(VENV)/constraints.txt
+	@echo '$(if $(TENSORFLOW),tensorflow-cpu==$(TENSORFLOW).*)' >> $(VENV)/constraints.txt
+	$(BIN)/python -m pip --disable-pip-version-check install --quiet --upgrade 'pip>=25.1'
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.made pyproject.toml
+	@echo "Installing tfmagic, TensorFlow (CPU) and JupyterLab into $(VENV); the first time this takes some minutes"
+	$(PIP) --editable '.[cpu]' --group demo
+	@touch $@
+
+# tf_keras asks for `tensorflow`, of which tensorflow-cpu is another build under another name: without its
+# dependencies, then, and in TensorFlow's minor version, as its own requirement would have it.
+MINOR := from importlib.metadata import packages_distributions, version; \
+	print(*version(packages_distributions()["tensorflow"][0]).split(".")[:2], sep=".")
+
+$(VENV)/.test: $(VENV)/.made pyproject.toml
+	@echo "Installing tfmagic, TensorFlow (CPU) and the tests' needs into $(VENV); the first time this takes some minutes"
+	$(PIP) --quiet --editable '.[cpu]' --group test
+	$(PIP) --quiet --no-deps "tf_keras==$$($(BIN)/python -c '$(MINOR)').*"
+	@touch $@
+
+$(VENV)/.lint: $(VENV)/.made pyproject.toml
+	$(PIP) --quiet --editable . --group lint
+	@touch $@

@@ -1,0 +1,126 @@
+"""The browser, the servers and a page that fails its test on requests to other hosts and on script errors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NoReturn, get_args
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.browser import chromium
+from tests.browser.frontend import Frontend
+from tests.browser.server import App, Server, jupyter
+from tests.conftest import BROWSER_REQUIRED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from playwright.sync_api import Browser, Page
+
+    OpenNotebook = Callable[[Sequence[str]], Frontend]
+
+LOOPBACK = {"127.0.0.1", "localhost"}
+#: Addresses with these schemes are looked up nowhere.
+LOCAL_SCHEMES = {"data", "blob", "about"}
+#: Notebook 7.6's settings registry raises this with an empty notebook too.
+NOTEBOOKS_OWN_ERROR = "Cannot read properties of undefined (reading 'schema')"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark everything in this folder."""
+    for item in items:
+        if item.path.is_relative_to(__file__.rpartition("/")[0]):
+            item.add_marker(pytest.mark.browser)
+
+
+def missing(reason: str) -> NoReturn:
+    """Skip, or fail where the browser tests are required."""
+    if BROWSER_REQUIRED:
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium."""
+    try:
+        from playwright.sync_api import sync_playwright  # noqa: PLC0415 - absent where only the other tests run
+    except ImportError:
+        missing("playwright is not installed")
+    program = chromium.find()
+    if program is None:
+        missing("there is no Chromium; `python -m tests.browser.chromium` installs one")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=program, args=list(chromium.ARGUMENTS))
+        yield running
+        running.close()
+
+
+def is_outside(address: str) -> bool:
+    """Say whether an address leads off this machine."""
+    parts = urlsplit(address)
+    return parts.scheme not in LOCAL_SCHEMES and parts.hostname not in LOOPBACK
+
+
+class Watch:
+    """What a page must not do: ask another host, or let an error of its scripts escape."""
+
+    def __init__(self, page: Page) -> None:
+        self.outside: list[str] = []
+        self.errors: list[str] = []
+        page.context.on("request", lambda request: self.asked(request.url))
+        page.on("websocket", lambda socket: self.asked(socket.url))
+        page.on("pageerror", lambda error: self.failed(error.message))
+
+    def asked(self, address: str) -> None:
+        """Note a request."""
+        if is_outside(address):
+            self.outside.append(address)
+
+    def failed(self, message: str) -> None:
+        """Note an error of a script."""
+        if message != NOTEBOOKS_OWN_ERROR:
+            self.errors.append(message)
+
+    def check(self) -> None:
+        """Fail if there was any."""
+        assert not self.outside, "the page asked other hosts"
+        assert not self.errors, "scripts of the page failed"
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page of its own context; the test fails on a request to another host and on an uncaught script error."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    opened = context.new_page()
+    watch = Watch(opened)
+    yield opened
+    context.close()
+    watch.check()
+
+
+@pytest.fixture(scope="session", params=get_args(App))
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, browser: Browser
+) -> Iterator[Server]:
+    """A JupyterLab, then a Notebook, each started once; only where there is a browser to use it."""
+    assert browser.is_connected()
+    app: App = request.param
+    with jupyter(app, tmp_path_factory.mktemp(app), tmp_path_factory.mktemp(f"{app}-home")) as running:
+        yield running
+
+
+@pytest.fixture
+def notebook(server: Server, page: Page, request: pytest.FixtureRequest) -> Iterator[OpenNotebook]:
+    """Open a notebook with the given code cells; none has run yet."""
+
+    def open_notebook(cells: Sequence[str]) -> Frontend:
+        name = f"{request.node.originalname}-{len(list(server.root.glob('*.ipynb')))}.ipynb"
+        server.write_notebook(name, cells)
+        frontend = Frontend(page)
+        frontend.open(server.page(name))
+        return frontend
+
+    yield open_notebook
+    page.close()
+    server.stop_kernels()

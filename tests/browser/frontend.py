@@ -1,0 +1,87 @@
+"""Drive a notebook in a real front end: run its cells, read their outputs, complete in them.
+
+Cells are run through the front end's own commands, not by keyboard: keystrokes that arrive while a kernel starts
+are lost. Not for: starting servers (``server.py``) or browsers (``conftest.py``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+#: Milliseconds. A kernel starts in two seconds; importing TensorFlow on a busy machine takes twenty.
+KERNEL_TIMEOUT = 60_000
+CELL_TIMEOUT = 180_000
+POPUP_TIMEOUT = 10_000
+
+#: The kernel is idle: then it knows of no cell that it was asked to run before this one.
+READY = """() => {
+  const app = window.jupyterapp ?? window.jupyterlab;
+  const panel = app?.shell?.currentWidget;
+  return panel?.sessionContext?.isReady && panel.sessionContext.session?.kernel?.status === "idle"
+    && panel.content?.widgets?.length > 0;
+}"""
+
+#: Resolves when the kernel has answered, to the outputs as the notebook file would hold them.
+RUN = """async ([index, timeout]) => {
+  const app = window.jupyterapp ?? window.jupyterlab;
+  const panel = app.shell.currentWidget;
+  panel.content.activeCellIndex = index;
+  panel.content.deselectAll();
+  const late = new Promise((_, reject) =>
+    setTimeout(() => reject(new Error(`cell ${index} is still running`)), timeout));
+  await Promise.race([app.commands.execute("notebook:run-cell"), late]);
+  return panel.content.widgets[index].model.sharedModel.toJSON().outputs;
+}"""
+
+
+def joined(text: str | list[str]) -> str:
+    """Return a text that a notebook file may hold as a list of lines."""
+    return text if isinstance(text, str) else "".join(text)
+
+
+@dataclass(frozen=True)
+class Frontend:
+    """A notebook that is open in a browser."""
+
+    page: Page
+
+    def open(self, address: str) -> None:
+        """Open a notebook and wait until its kernel is idle."""
+        self.page.goto(address)
+        self.page.wait_for_function(READY, timeout=KERNEL_TIMEOUT)
+
+    def run(self, index: int) -> list[dict[str, Any]]:
+        """Run a cell and return its outputs in the notebook format."""
+        outputs: list[dict[str, Any]] = self.page.evaluate(RUN, [index, CELL_TIMEOUT])
+        return outputs
+
+    def cell(self, index: int) -> Locator:
+        """Return a cell as the page shows it."""
+        return self.page.locator(".jp-Notebook .jp-Cell").nth(index)
+
+    def shown(self, index: int) -> str:
+        """Return the text that a person reads below a cell."""
+        return self.cell(index).locator(".jp-OutputArea").inner_text()
+
+    def complete(self, index: int, text: str) -> list[str]:
+        """Type a text into a cell, press Tab and return what is offered; a single offer is inserted at once."""
+        editor = self.cell(index).locator(".cm-content")
+        editor.click()
+        self.page.keyboard.press("ControlOrMeta+A")
+        self.page.keyboard.type(text)
+        # Until the front end has wired its completer to the editor, Tab would indent.
+        self.cell(index).locator(".jp-mod-completer-enabled").wait_for(timeout=POPUP_TIMEOUT)
+        self.page.keyboard.press("Tab")
+        items = self.page.locator(".jp-Completer:not(.lm-mod-hidden) .jp-Completer-item")
+        self.page.wait_for_function(
+            "([cell, text, popup]) => cell.innerText.trimEnd() !== text.trimEnd() || document.querySelector(popup)",
+            arg=[editor.element_handle(), text, ".jp-Completer:not(.lm-mod-hidden) .jp-Completer-item"],
+            timeout=POPUP_TIMEOUT,
+        )
+        offered = items.locator(".jp-Completer-match").all_inner_texts()
+        self.page.keyboard.press("Escape")
+        return offered or [editor.inner_text().strip().rpartition(" ")[2]]

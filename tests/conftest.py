@@ -1,0 +1,110 @@
+"""What all tests share: a quiet TensorFlow without GPUs, the corpus, and the promise to run the browser tests."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+# Before anything imports TensorFlow, and inherited by the kernels and processes that tests start.
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ["KERAS_BACKEND"] = "tensorflow"
+
+ROOT = Path(__file__).resolve().parent.parent
+CORPUS = Path(os.environ.get("TFMAGIC_CORPUS") or ROOT.parent / "shared" / "corpus")
+#: Set by ``make test`` and by CI: a browser test that cannot run is then a failure.
+BROWSER_REQUIRED = bool(os.environ.get("TFMAGIC_REQUIRE_BROWSER") or os.environ.get("CI"))
+NO_CORPUS = f"no corpus at {CORPUS}; TFMAGIC_CORPUS names one"
+
+_browser_reports = pytest.StashKey[list[pytest.TestReport]]()
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """The directory of real model files."""
+    if not CORPUS.is_dir():
+        pytest.skip(NO_CORPUS)
+    return CORPUS
+
+
+@pytest.fixture
+def in_tmp_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make a temporary directory the working directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_jupyter_directories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the settings and the history of the person who runs the tests out of every kernel, and safe from them."""
+    home = tmp_path_factory.mktemp("jupyter")
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
+            patch.setenv(variable, str(home / variable.lower()))
+        yield
+
+
+def pytest_report_header() -> list[str]:
+    """Say what the run has to work with."""
+    tensorflow = "installed" if importlib.util.find_spec("tensorflow") else "not installed; its tests are skipped"
+    return [
+        f"corpus: {CORPUS if CORPUS.is_dir() else NO_CORPUS + '; its tests are skipped'}",
+        f"TensorFlow: {tensorflow}",
+        f"browser tests: {'required' if BROWSER_REQUIRED else 'skipped where there is no Chromium'}",
+    ]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs TensorFlow where there is none: the rest of the suite passes without it."""
+    if importlib.util.find_spec("tensorflow"):
+        return
+    for item in items:
+        if item.get_closest_marker("tensorflow"):
+            item.add_marker(pytest.mark.skip(reason="TensorFlow is not installed"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make room for the reports of the browser tests."""
+    config.stash[_browser_reports] = []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep the reports of the browser tests."""
+    report = yield
+    if item.get_closest_marker("browser") and (report.when == "call" or not report.passed):
+        item.config.stash[_browser_reports].append(report)
+    return report
+
+
+def browser_shortfall(config: pytest.Config) -> str:
+    """Say why a run that must have driven a browser has not, or nothing."""
+    reports = config.stash[_browser_reports]
+    if not BROWSER_REQUIRED or config.option.collectonly:
+        return ""
+    if not any(report.passed for report in reports):
+        return "no browser test passed, and this run requires them"
+    skipped = [report.nodeid for report in reports if report.skipped]
+    return f"browser tests were skipped, and this run requires them: {', '.join(skipped)}" if skipped else ""
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Fail a run that was to drive a browser and did not."""
+    if exitstatus == pytest.ExitCode.OK and browser_shortfall(session.config):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say how many browser tests passed, and what is missing."""
+    reports = config.stash[_browser_reports]
+    if reports:
+        terminalreporter.write_line(f"browser tests: {sum(report.passed for report in reports)} passed")
+    if shortfall := browser_shortfall(config):
+        terminalreporter.write_line(f"FAILED: {shortfall}", red=True)
