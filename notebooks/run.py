@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -131,7 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     directory = results_directory()
     try:
         executed = run(options.notebook, directory)
-    except CellExecutionError as error:
+    except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         print(f"\n{options.notebook}: a cell failed\n{error}", file=sys.stderr)
         return 1
     list_results(directory)

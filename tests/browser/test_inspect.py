@@ -1,0 +1,137 @@
+"""The magics in real front ends: what they show, what they complete, how they fail."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.browser.conftest import OpenNotebook
+    from tests.browser.frontend import Frontend
+    from tests.browser.server import Server
+
+GRAPH = """
+node { name: "image" op: "Placeholder" attr { key: "dtype" value { type: DT_FLOAT } }
+  attr { key: "shape" value { shape { dim { size: -1 } dim { size: 4 } } } } }
+node { name: "probability" op: "Sigmoid" input: "image" attr { key: "T" value { type: DT_FLOAT } } }
+"""
+
+ENDS = """
+    inputs { key: "picture" value { name: "image:0" dtype: DT_FLOAT
+      tensor_shape { dim { size: -1 } dim { size: 4 } } } }
+    outputs { key: "score" value { name: "probability:0" dtype: DT_FLOAT
+      tensor_shape { dim { size: -1 } dim { size: 4 } } } }
+    method_name: "tensorflow/serving/predict"
+"""
+
+#: Two signatures, in the text form, which says here what it holds. The script must stay text wherever it is shown.
+SAVED_MODEL = f"""
+saved_model_schema_version: 1
+meta_graphs {{
+  meta_info_def {{ tags: "serve" tensorflow_version: "2.21.0" }}
+  graph_def {{ {GRAPH} node {{ name: "<script>alert(1)</script>" op: "NoOp" }} }}
+  signature_def {{ key: "classify_pictures" value {{ {ENDS} }} }}
+  signature_def {{ key: "classify_again" value {{ {ENDS} }} }}
+}}
+"""
+
+LOAD = "%load_ext tfmagic"
+
+
+@pytest.fixture(autouse=True)
+def sources(server: Server) -> None:
+    """Lay out what the notebooks inspect, beside them."""
+    model = server.root / "served_model"
+    model.mkdir(exist_ok=True)
+    (model / "saved_model.pbtxt").write_text(SAVED_MODEL, encoding="utf-8")
+    (server.root / "served_graph.pbtxt").write_text(GRAPH, encoding="utf-8")
+    (server.root / "notes.pb").write_text("this is no model\n", encoding="utf-8")
+
+
+def after_loading(notebook: OpenNotebook, *cells: str) -> Frontend:
+    """Open a notebook in which the extension is loaded and the cells but the last, which is empty, have run."""
+    frontend = notebook([LOAD, *cells, ""])
+    for index in range(len(cells) + 1):
+        assert [output for output in frontend.run(index) if output["output_type"] == "error"] == []
+    return frontend
+
+
+@pytest.mark.parametrize("source", ["served_model", "served_graph.pbtxt"])
+def test_inspect_shows_its_summary(notebook: OpenNotebook, source: str) -> None:
+    frontend = notebook([LOAD, f"%tf_inspect {source}"])
+    assert frontend.run(0) == []
+    (output,) = frontend.run(1)
+    assert output["output_type"] == "execute_result"
+    assert {"text/plain", "text/html"} <= set(output["data"])
+    assert "Placeholder" in frontend.shown(1)
+
+
+def test_a_summary_shows_the_signatures_and_no_markup_of_the_model(notebook: OpenNotebook) -> None:
+    frontend = after_loading(notebook, "%tf_inspect served_model")
+    shown = frontend.shown(1)
+    assert "classify_pictures" in shown
+    assert "picture" in shown
+    assert frontend.cell(1).locator(".jp-OutputArea-output script").count() == 0
+
+
+def test_a_table_is_assigned_and_shown(notebook: OpenNotebook) -> None:
+    frontend = notebook([LOAD, "ops = %tf_inspect served_model --ops", 'ops[ops["op"] == "Sigmoid"]'])
+    assert frontend.run(0) == []
+    assert frontend.run(1) == []
+    frontend.run(2)
+    cells = frontend.cell(2).locator("table.dataframe td").all_inner_texts()
+    assert "probability" in cells
+    assert "image" not in cells
+
+
+def test_flags_are_completed(notebook: OpenNotebook) -> None:
+    frontend = after_loading(notebook)
+    assert {"--ops", "--signatures", "--variables"} <= set(frontend.complete(1, "%tf_inspect served_model --"))
+    assert {"--signatures", "--signature"} <= set(frontend.complete(1, "table = %tf_inspect served_model --sig"))
+
+
+def test_variables_that_hold_a_model_are_completed(notebook: OpenNotebook) -> None:
+    bound = "import tfmagic\nserving_a = tfmagic.inspect('served_model')\nserving_b = serving_a\nserving_number = 3"
+    frontend = after_loading(notebook, bound)
+    offered = frontend.complete(2, "%tf_inspect serving_")
+    assert {"serving_a", "serving_b"} <= set(offered)
+    assert "serving_number" not in offered
+
+
+def test_paths_are_completed(notebook: OpenNotebook) -> None:
+    offered = {name.rstrip("/") for name in after_loading(notebook).complete(1, "%tf_inspect served_")}
+    assert {"served_model", "served_graph.pbtxt"} <= offered
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("%tf_inspect served_model --signature cl", {"classify_pictures", "classify_again"}),
+        ("%tf_inspect served_model --ops --name p", {"probability"}),
+        ("%tf_inspect served_model --ops --op P", {"Placeholder"}),
+    ],
+    ids=["signature keys", "op names", "ops"],
+)
+def test_what_the_model_holds_is_completed(notebook: OpenNotebook, typed: str, expected: set[str]) -> None:
+    assert expected <= set(after_loading(notebook).complete(1, typed))
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("%tf_inspect notes.pb", "notes.pb"),
+        ("%tf_inspect nowhere/at/all.pb", "nowhere/at/all.pb"),
+        ("%tf_inspect served_model --ops --signature nonsense", "nonsense"),
+        ("%tf_inspect served_model --no-such-flag", "--no-such-flag"),
+    ],
+    ids=["unrecognised", "missing", "unknown name", "unknown flag"],
+)
+def test_an_error_is_one_line_without_a_traceback(notebook: OpenNotebook, line: str, named: str) -> None:
+    frontend = notebook([LOAD, line])
+    frontend.run(0)
+    frontend.run(1)
+    shown = frontend.shown(1).strip()
+    assert shown.startswith("UsageError: ")
+    assert named in shown
+    assert len(shown.splitlines()) == 1

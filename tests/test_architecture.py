@@ -1,0 +1,245 @@
+"""The shape of the package: what may import what, and how large a function is.
+
+The order is CONTRIBUTING's layer map. A module imports only what stands above it, so that a reader can start at
+the top and never meet a name that comes later.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PACKAGE = Path(__file__).resolve().parent.parent / "tfmagic"
+
+#: Every module in the order of dependency. A name that stands for a package covers all modules in it; those may
+#: import one another as long as there is no cycle. Names may stand here before their module exists.
+ORDER = (
+    "errors",
+    "frames",
+    # What lies in the files, below any form: bytes, messages, tables.
+    "wire",
+    "files",
+    "contents",
+    "flatbuffer",
+    "schema",
+    "opdefs",
+    "protos",
+    "graph",
+    "plumbing",
+    "metagraphs",
+    "signatures",
+    "crc32c",
+    "snappy",
+    "leveldb",
+    "checkpoint_files",
+    "object_graph",
+    "tensor_slices",
+    "tensor_values",
+    "bundle",
+    "hdf5",
+    "keras_archive",
+    "keras_config",
+    "keras_weights",
+    # A model and how it is shown, recognised, run.
+    "render",
+    "model",
+    "registry",
+    "storage",
+    "_tf",
+    "functions",
+    "readers",
+    "transforms",
+    "writers",
+    "verify",
+    "api",
+    # The fronts.
+    "widgets",
+    "commands",
+    "magics",
+    "__init__",
+)
+
+#: Which modules may import a library; a package covers all modules in it. `if TYPE_CHECKING:` imports nothing.
+ONLY_IN = {
+    "tensorflow": ("_tf",),
+    "keras": ("_tf",),
+    "tf_keras": ("_tf",),
+    "IPython": ("magics",),
+    "ipywidgets": ("widgets",),
+    "anywidget": ("widgets",),
+}
+
+#: What `import tfmagic` and `%load_ext tfmagic` must not bring in: seconds of start for who only reads a file.
+NOT_AT_START = ("tensorflow", "keras", "tf_keras", "ipywidgets", "anywidget", "h5py", "fast_sugiyama")
+
+
+def module_name(path: Path) -> str:
+    """Return a file's name within the package: ``readers.saved_model``, ``readers`` for its ``__init__``."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}
+
+
+def running_nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """Walk what runs: everything but the bodies of ``if TYPE_CHECKING``."""
+    yield node
+    if isinstance(node, ast.If) and is_type_checking(node):
+        children: list[ast.AST] = list(node.orelse)
+    else:
+        children = list(ast.iter_child_nodes(node))
+    for child in children:
+        yield from running_nodes(child)
+
+
+def imported(tree: ast.AST, *, typing_too: bool) -> Iterator[str]:
+    """Yield the full names that a module imports, by statement or by ``import_module``, in functions too."""
+    for node in ast.walk(tree) if typing_too else running_nodes(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"relative import in line {node.lineno}: imports are written in full"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
+            yield from (
+                name.value for name in node.args[:1] if isinstance(name, ast.Constant) and isinstance(name.value, str)
+            )
+
+
+def own_imports(name: str, *, typing_too: bool) -> set[str]:
+    """Return the package's own modules that a module imports."""
+    found = set()
+    for full in imported(TREES[name], typing_too=typing_too):
+        package, _, rest = full.partition(".")
+        if package == "tfmagic":
+            found.add(nearest_module(rest))
+    return found - {name}
+
+
+def nearest_module(dotted: str) -> str:
+    """Return the longest beginning of a dotted name that is a module of ours."""
+    parts = dotted.split(".") if dotted else []
+    candidates = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
+    return next((candidate for candidate in candidates if candidate in MODULES), "__init__")
+
+
+def layer(name: str) -> int:
+    """Return a module's place in the order."""
+    top = name.partition(".")[0]
+    assert top in ORDER, f"module {name!r} is not in ORDER: put it where its imports allow"
+    return ORDER.index(top)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_imports_only_what_stands_above_it(name: str) -> None:
+    below = {other for other in own_imports(name, typing_too=True) if layer(other) > layer(name)}
+    assert not below, f"{name} imports {sorted(below)}, which come later in ORDER"
+
+
+def test_there_are_no_import_cycles() -> None:
+    graph = {name: own_imports(name, typing_too=False) for name in MODULES}
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, f"a cycle: {' -> '.join([*path[path.index(name) :], name])}"
+        if name not in done:
+            for other in sorted(graph[name]):
+                visit(other, (*path, name))
+            done.add(name)
+
+    for name in MODULES:
+        visit(name, ())
+
+
+@pytest.mark.parametrize("library", ONLY_IN)
+def test_a_library_is_imported_only_where_it_belongs(library: str) -> None:
+    places = {
+        name
+        for name, tree in TREES.items()
+        if any(full.partition(".")[0] == library for full in imported(tree, typing_too=False))
+    }
+    strangers = {name for name in places if name.partition(".")[0] not in ONLY_IN[library]}
+    assert not strangers, f"{library} is imported in {sorted(strangers)}, not only in {ONLY_IN[library]}"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_is_named_by_a_noun_and_says_what_it_is_for(name: str) -> None:
+    assert name.rpartition(".")[2] not in {"utils", "util", "helpers", "common", "misc"}
+    assert ast.get_docstring(TREES[name]), f"{name} opens without saying what it is for"
+
+
+def functions() -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """Yield every function with the name to report it by."""
+    for name, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield f"{name}.{node.name} (line {node.lineno})", node
+
+
+def bare_arguments(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    """Return the arguments that have no annotation."""
+    given = function.args
+    named = [*given.posonlyargs, *given.args, *given.kwonlyargs, *filter(None, (given.vararg, given.kwarg))]
+    return [one.arg for one in named if one.annotation is None and one.arg not in {"self", "cls"}]
+
+
+def test_every_function_is_annotated() -> None:
+    bare = [name for name, function in functions() if function.returns is None or bare_arguments(function)]
+    assert not bare, f"without annotations: {bare}"
+
+
+def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Return the length of a function in lines, its docstring not counted."""
+    lines = (function.end_lineno or function.lineno) - function.lineno + 1
+    first = function.body[0]
+    if ast.get_docstring(function, clean=False) is not None:
+        lines -= (first.end_lineno or first.lineno) - first.lineno + 1
+    return lines
+
+
+def test_functions_are_short() -> None:
+    sizes = sorted((code_lines(function), name) for name, function in functions())
+    lines = [size for size, _ in sizes]
+    longest = [f"{name}: {size}" for size, name in sizes[-5:]]
+    assert statistics.median(lines) <= 9, f"the median is {statistics.median(lines)}; the longest: {longest}"
+    assert statistics.quantiles(lines, n=10)[-1] <= 35, f"a tenth is longer than 35 lines; the longest: {longest}"
+
+
+def test_the_public_names_are_sorted_and_there() -> None:
+    tfmagic = importlib.import_module("tfmagic")
+    names = list(tfmagic.__all__)
+    assert names == sorted(set(names))
+    assert [name for name in names if not hasattr(tfmagic, name)] == []
+
+
+def test_the_extension_loads_without_tensorflow_and_widgets() -> None:
+    program = f"""
+import sys
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+before = set(sys.modules)
+import tfmagic
+shell.extension_manager.load_extension("tfmagic")
+assert "tf_inspect" in shell.magics_manager.magics["line"]
+new = {{name.partition(".")[0] for name in set(sys.modules) - before}}
+print(*sorted(new & set({NOT_AT_START!r})))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []
