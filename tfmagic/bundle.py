@@ -1,0 +1,362 @@
+"""A checkpoint: what it stores, in which pieces and files, and one tensor's value when it is asked for.
+
+TensorFlow has two formats. V2, the tensor bundle: a table ``PREFIX.index`` says where in the shards
+``PREFIX.data-00000-of-00002`` each tensor lies. V1: tables that hold a list of the tensors and their values in one.
+Listing reads tables only; a shard is opened for a value, and for the object graph of a checkpoint that may be Keras'.
+Not for: finding a checkpoint in a directory (:mod:`tfmagic.checkpoint_files`), nor writing one.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from tfmagic import errors, object_graph, protos, tensor_slices, tensor_values
+from tfmagic.frames import VariableRow
+from tfmagic.leveldb import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    import numpy as np
+
+    from tfmagic.frames import Shape
+    from tfmagic.tensor_slices import Extents
+
+    Tables = Iterable[Path]
+
+#: More than this no table of ours counts, nor does any memory hold it.
+_MAX_COUNT = (1 << 63) - 1
+#: A bundle's header begins with the varint field 1 or the message field 3, the V1 list with the message field 1.
+_V1_MARK = b"\x0a"
+
+
+class Entry(NamedTuple):
+    """A tensor of a checkpoint, or a piece of one.
+
+    ``bytes`` is what it takes in its shard, None where a V1 file does not say; ``shard``, ``offset`` and ``crc32c``
+    (masked) have a meaning in V2 only. ``slices`` is empty unless the tensor is stored in pieces.
+    """
+
+    key: bytes
+    dtype: str
+    shape: Shape
+    bytes: int | None
+    shard: int = 0
+    offset: int = 0
+    crc32c: int = 0
+    slices: tuple[Extents, ...] = ()
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint stores.
+
+    Attributes
+    ----------
+    prefix : Path
+        What TensorFlow takes as the checkpoint's name.
+    version : str
+        ``"V1"`` or ``"V2"``.
+    tables : tuple of Table
+        The index, or the files of a V1 checkpoint.
+    entries : mapping of str to Entry
+        The tensors, by checkpoint key.
+    pieces : mapping of bytes to Entry
+        The pieces of partitioned tensors (V2).
+    shard_count : int
+        How many data shards belong to it; none in V1.
+    big_endian : bool
+        Whether the values are stored big end first.
+    """
+
+    prefix: Path
+    version: str
+    tables: tuple[Table, ...]
+    entries: Mapping[str, Entry]
+    pieces: Mapping[bytes, Entry]
+    shard_count: int = 0
+    big_endian: bool = False
+
+    def shard(self, number: int) -> Path:
+        """Return the path of a data shard, there or not."""
+        return Path(f"{self.prefix}.data-{number:05d}-of-{self.shard_count:05d}")
+
+    @cached_property
+    def shards(self) -> Mapping[Path, int]:
+        """The data shards that hold something, and how many bytes each must have at least."""
+        needed: dict[int, int] = {}
+        for entry in (*self.entries.values(), *self.pieces.values()):
+            if entry.bytes and not entry.slices:
+                needed[entry.shard] = max(needed.get(entry.shard, 0), entry.offset + entry.bytes)
+        return {self.shard(number): needed[number] for number in sorted(needed)} if self.version == "V2" else {}
+
+    @cached_property
+    def names(self) -> Mapping[str, str]:
+        """The name under which each tensor is listed, by key; the object graph itself is not listed."""
+        keys = [key for key in self.entries if key != object_graph.KEY]
+        return object_graph.names(self._graph, keys)
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What is missing, and what follows from that."""
+        notes = [note for path, needed in self.shards.items() if (note := _shard_note(path, needed))]
+        if self._wants_graph and self._graph is None:
+            notes.append("the object graph could not be read: variables are listed by checkpoint key")
+        return tuple(notes)
+
+    def rows(self) -> tuple[VariableRow, ...]:
+        """Return the table of variables, by name."""
+        trainable = object_graph.trainable(self._graph)
+        rows = (self._row(key, name, trainable.get(key)) for key, name in self.names.items())
+        return tuple(sorted(rows, key=lambda row: row.name))
+
+    def rows_by_key(self) -> tuple[VariableRow, ...]:
+        """Return the table under the readable parts of the keys, for who knows better names: opens no shard."""
+        keys = [key for key in self.entries if key != object_graph.KEY]
+        return tuple(self._row(key, name, None) for key, name in object_graph.names(None, keys).items())
+
+    def read(self, name: str, *, check: bool = True) -> np.ndarray:
+        """Read one tensor.
+
+        Parameters
+        ----------
+        name : str
+            The name as listed, or the checkpoint key.
+        check : bool
+            Whether to compare the value with its checksum.
+
+        Returns
+        -------
+        numpy.ndarray
+            Strings as an array of ``bytes`` objects. A dtype that numpy lacks is ml_dtypes' where that is installed,
+            else unsigned integers of the same size.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such tensor.
+        CorruptSourceError
+            If its shard is missing, too short or fails the checksum.
+        """
+        entry = self._entry(name)
+        try:
+            if self.version == "V1":
+                return self._from_table(entry)
+            if entry.slices:
+                return self._assembled(entry)
+            return self._from_shard(entry, check=check)
+        except errors.ReadError:
+            raise
+        except (ValueError, OverflowError) as error:
+            message = f"the value of {name!r} in {str(self.prefix)!r} cannot be read: {error}"
+            raise errors.CorruptSourceError(message) from error
+
+    def _entry(self, name: str) -> Entry:
+        if name in self.entries:
+            return self.entries[name]
+        for key, listed in self.names.items():
+            if listed == name:
+                return self.entries[key]
+        raise errors.UnknownNameError(name, "variable", sorted(self.names.values()), "checkpoint")
+
+    def _row(self, key: str, name: str, trainable: bool | None) -> VariableRow:  # noqa: FBT001 - a column
+        entry = self.entries[key]
+        size = None if entry.shape is None or None in entry.shape else math.prod(entry.shape)  # type: ignore[arg-type]
+        return VariableRow(name, entry.dtype, entry.shape, size, self._stored_bytes(entry), trainable)
+
+    def _stored_bytes(self, entry: Entry) -> int | None:
+        """Return what a tensor takes in the shards, its pieces together."""
+        if not entry.slices or self.version == "V1":
+            return entry.bytes
+        sizes = [piece.bytes or 0 for piece in self._pieces(entry) if piece]
+        return sum(sizes) if len(sizes) == len(entry.slices) else None
+
+    def _pieces(self, entry: Entry) -> Iterator[Entry | None]:
+        return (self.pieces.get(tensor_slices.key(entry.key, piece)) for piece in entry.slices)
+
+    @cached_property
+    def _wants_graph(self) -> bool:
+        """Whether the object graph may know better names than the keys."""
+        return object_graph.KEY in self.entries and object_graph.may_hold_layers(self.entries)
+
+    @cached_property
+    def _graph(self) -> protos.Message | None:
+        """The object graph, None where there is none to read."""
+        if not self._wants_graph:
+            return None
+        try:
+            return protos.parse("TrackableObjectGraph", self.read(object_graph.KEY).item())
+        except (errors.ReadError, protos.ParseError, TypeError, ValueError):
+            return None
+
+    def _from_shard(self, entry: Entry, *, check: bool = True) -> np.ndarray:
+        path = self.shard(entry.shard)
+        note = _shard_note(path, entry.offset + (entry.bytes or 0))
+        if note:
+            raise errors.CorruptSourceError(f"{note} (prefix {str(self.prefix)!r})")
+        place = tensor_values.Place(path, entry.offset, entry.bytes or 0, entry.crc32c if check else None)
+        return tensor_values.from_shard(place, entry.dtype, _known(entry.shape), big_endian=self.big_endian)
+
+    def _assembled(self, entry: Entry) -> np.ndarray:
+        values = []
+        for piece, stored in zip(entry.slices, self._pieces(entry), strict=True):
+            if stored is None:
+                message = f"the piece {piece} is not in the index"
+                raise ValueError(message)
+            values.append((piece, self._from_shard(stored)))
+        return tensor_values.assembled(_known(entry.shape), values)
+
+    def _from_table(self, entry: Entry) -> np.ndarray:
+        """Read a V1 tensor: each piece lies in one of the tables, with its values in a TensorProto."""
+        shape = _known(entry.shape)
+        values = []
+        for piece in entry.slices:
+            data = self._saved_slice(tensor_slices.key(entry.key, piece))
+            piece_shape = tensor_slices.shape_of(piece, shape)
+            values.append((piece, tensor_values.from_proto(data, entry.dtype, piece_shape)))
+        return tensor_values.assembled(shape, values)
+
+    def _saved_slice(self, key: bytes) -> protos.Message:
+        for table in self.tables:
+            value = table.get(key)
+            if value is not None:
+                return _parse(table.path, "SavedTensorSlices", key, value).data.data
+        message = "a piece of it is in none of the files"
+        raise ValueError(message)
+
+
+def open_checkpoint(prefix: Path, tables: Tables | None = None) -> Checkpoint:
+    """Read what a checkpoint stores, its index in V2, the list at the head of each file in V1.
+
+    Parameters
+    ----------
+    prefix : Path
+        The checkpoint's name, as TensorFlow takes it; for a SavedModel ``DIR/variables/variables``.
+    tables : iterable of Path, optional
+        The index or the V1 files, where they are not to be found by the prefix.
+
+    Raises
+    ------
+    CorruptSourceError
+        If a table is missing, truncated or does not parse.
+    """
+    paths = [Path(f"{prefix}.index")] if tables is None else list(tables)
+    opened = tuple(Table.open(path) for path in paths)
+    head = opened[0].first()[1]
+    return _open_v1(prefix, opened) if head.startswith(_V1_MARK) else _open_v2(prefix, opened[0])
+
+
+def read_tensor(prefix: Path, name: str) -> np.ndarray:
+    """Read one tensor of a V2 checkpoint; see :meth:`Checkpoint.read`, better for several."""
+    return open_checkpoint(prefix).read(name)
+
+
+def _open_v2(prefix: Path, table: Table) -> Checkpoint:
+    items = iter(table)
+    key, value = next(items)
+    if key:
+        raise _corrupt(table.path, key, "it comes first, where the header should be")
+    header = _parse(table.path, "BundleHeaderProto", key, value)
+    entries: dict[str, Entry] = {}
+    pieces: dict[bytes, Entry] = {}
+    parse = protos.message("BundleEntryProto").FromString
+    for key, value in items:
+        try:
+            entry = _entry(key, parse(value))
+        except (protos.ParseError, ValueError) as error:
+            raise _corrupt(table.path, key, error) from error
+        if not 0 <= entry.shard < max(1, header.num_shards):
+            raise _corrupt(table.path, key, f"it lies in shard {entry.shard} of {header.num_shards}")
+        if key.startswith(tensor_slices.KEY_MARK):
+            pieces[key] = entry
+        else:
+            entries[key.decode(errors="backslashreplace")] = entry
+    return Checkpoint(prefix, "V2", (table,), entries, pieces, header.num_shards, header.endianness == 1)
+
+
+def _entry(key: bytes, proto: protos.Message) -> Entry:
+    """Check what a bundle's entry claims, as far as other code counts on it."""
+    shape = _checked_shape(proto.shape.SerializeToString())
+    offset, size = proto.offset, proto.size
+    if offset < 0 or size < 0 or offset + size > _MAX_COUNT:
+        message = f"it takes {size} bytes at {offset}"
+        raise ValueError(message)
+    slices = tuple(map(tensor_slices.extents, proto.slices)) if proto.slices else ()
+    return Entry(key, _dtype_name(proto.dtype), shape, size, proto.shard_id, offset, proto.crc32c, slices)
+
+
+def _open_v1(prefix: Path, tables: tuple[Table, ...]) -> Checkpoint:
+    entries: dict[str, Entry] = {}
+    for table in tables:
+        key, value = table.first()
+        for tensor in _parse(table.path, "SavedTensorSlices", key, value).meta.tensor:
+            try:
+                entry = _v1_entry(tensor)
+            except ValueError as error:
+                raise _corrupt(table.path, tensor.name.encode(), error) from error
+            before = entries.get(tensor.name)
+            # Each file lists what it holds itself, of a partitioned tensor perhaps one piece.
+            entries[tensor.name] = entry if before is None else before._replace(slices=before.slices + entry.slices)
+    return Checkpoint(prefix, "V1", tables, entries, {})
+
+
+def _v1_entry(tensor: protos.Message) -> Entry:
+    shape = _checked_shape(tensor.shape.SerializeToString())
+    dtype = protos.dtype_name(tensor.type)
+    each = protos.item_size(dtype)
+    size = None if shape is None or each is None else math.prod(_known(shape)) * each
+    return Entry(tensor.name.encode(), dtype, shape, size, slices=tuple(map(tensor_slices.extents, tensor.slice)))
+
+
+@lru_cache(maxsize=4096)
+def _checked_shape(serialized: bytes) -> Shape:
+    """Read the shape of a stored tensor, which is known and whose elements can be counted; shapes repeat."""
+    shape = protos.shape_of(protos.parse("TensorShapeProto", serialized))
+    if shape is not None and (None in shape or math.prod(_known(shape)) * 16 > _MAX_COUNT):
+        message = f"its shape is {shape}"
+        raise ValueError(message)
+    return shape
+
+
+_dtype_name = lru_cache(maxsize=256)(protos.dtype_name)
+
+
+def _known(shape: Shape) -> tuple[int, ...]:
+    """Narrow a shape to one that is known; raises ValueError for any other."""
+    if shape is None or any(size is None for size in shape):
+        message = f"its shape is {shape}"
+        raise ValueError(message)
+    return tuple(size for size in shape if size is not None)
+
+
+def _parse(path: Path, name: str, key: bytes, value: bytes) -> protos.Message:
+    try:
+        return protos.parse(name, value)
+    except protos.ParseError as error:
+        raise _corrupt(path, key, f"no {name}: {error}") from error
+
+
+def _corrupt(path: Path, key: bytes, problem: object) -> errors.CorruptSourceError:
+    name = key.decode(errors="backslashreplace")[:200]
+    return errors.CorruptSourceError(
+        f"{str(path)!r} does not describe its entry {name!r} rightly: {problem}. "
+        "Copy it again from where it was written, or give another checkpoint"
+    )
+
+
+def _shard_note(path: Path, needed: int) -> str:
+    """Say what is wrong with a data shard, without opening it; nothing if it can hold what it should."""
+    try:
+        size = path.stat().st_size
+    except OSError:
+        return f"data shard {path.name!r} is missing: names and shapes are shown, values cannot be read"
+    if size < needed:
+        return (
+            f"data shard {path.name!r} has {size:,} bytes where the index counts on {needed:,}: it is truncated or a "
+            "Git LFS pointer (`git lfs pull`); names and shapes are shown, values cannot be read"
+        )
+    return ""
