@@ -1,0 +1,53 @@
+"""The form ``checkpoint``: variables by name, dtype and shape, from the index alone.
+
+A prefix, an index, a shard, a V1 file or a directory with a state file. A directory that holds a ``.meta`` and no
+state file is a ``meta_graph``, one with a ``saved_model.pb`` a ``saved_model``. Not for: the formats themselves
+(:mod:`tfmagic.bundle`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from tfmagic import bundle, checkpoint_files, errors
+from tfmagic.model import Model, Part
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from tfmagic.checkpoint_files import CheckpointFiles
+    from tfmagic.registry import Candidate
+
+
+class CheckpointReader:
+    """Reads checkpoints of TensorFlow 1 and 2, in the formats V1 and V2."""
+
+    form: ClassVar[str] = "checkpoint"
+    parts: ClassVar[frozenset[Part]] = frozenset({Part.VARIABLES})
+    looks_like: ClassVar[str] = "a prefix, an .index, a directory with a `checkpoint` file"
+
+    def claims(self, candidate: Candidate) -> bool:
+        """Say whether the path means a checkpoint, be it a damaged one."""
+        return candidate.path is not None and checkpoint_files.is_checkpoint(candidate.path)
+
+    def read(self, candidate: Candidate, tags: Collection[str] | None) -> Model:
+        """Read the index, whose header says which shards there should be; values stay unread.
+
+        Raises
+        ------
+        CorruptSourceError
+            If the index is missing or damaged.
+        """
+        del tags  # A checkpoint has no MetaGraphDef to choose.
+        files = _found(candidate)
+        checkpoint = bundle.open_checkpoint(files.prefix, files.tables)
+        notes = (*files.notes, *checkpoint.notes)
+        return Model(self.form, str(files.prefix), {Part.VARIABLES: checkpoint.rows}, notes, files.prefix)
+
+
+def _found(candidate: Candidate) -> CheckpointFiles:
+    files = checkpoint_files.find(candidate.path) if candidate.path else None
+    if files is None:
+        message = f"{candidate.value!r} is no checkpoint any more: its files went away while it was read"
+        raise errors.CorruptSourceError(message)
+    return files.checked()
