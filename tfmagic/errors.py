@@ -1,0 +1,178 @@
+"""Everything that tfmagic raises on purpose.
+
+    TfMagicError
+    ├── ReadError
+    │   ├── UnrecognizedSourceError (ValueError)    nothing claims the source
+    │   └── CorruptSourceError      (ValueError)    claimed, but it did not parse
+    ├── MissingPartError            (LookupError)   the form has no such part
+    │   └── UnknownNameError                        no signature, tensor, tag-set of that name
+    ├── ConversionError
+    │   ├── UnsupportedConversionError (ValueError) this form cannot become that format
+    │   ├── TooLargeError           (ValueError)    past protobuf's 2 GiB
+    │   └── VerificationError                       the result differs from the source
+    ├── WriteError                  (OSError)       exists, no space, not permitted
+    ├── UntrustedCodeError          (PermissionError) the model carries code
+    └── MissingDependencyError      (ImportError)   a library is not installed
+
+A message says what was given, what is wrong and what would work. A missing path stays the built-in
+``FileNotFoundError``. Not for: exceptions of TensorFlow, which are chained as causes, never replaced.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pandas as pd
+
+#: More names than this in one message help nobody.
+LISTED_NAMES = 12
+
+
+def listed(names: Iterable[object]) -> str:
+    """Join names by ``repr`` for a message, and say how many were left out."""
+    shown = [repr(name) for name in names]
+    if not shown:
+        return "(none)"
+    rest = len(shown) - LISTED_NAMES
+    tail = f" and {rest} more" if rest > 0 else ""
+    return ", ".join(shown[:LISTED_NAMES]) + tail
+
+
+class TfMagicError(Exception):
+    """The root of all errors that tfmagic raises on purpose."""
+
+
+class ReadError(TfMagicError):
+    """A source could not be read."""
+
+
+class UnrecognizedSourceError(ReadError, ValueError):
+    """No form claims the source."""
+
+
+class CorruptSourceError(ReadError, ValueError):
+    """A form claims the source, but its content does not parse."""
+
+
+class MissingPartError(TfMagicError, LookupError):
+    """The source's form has no such part.
+
+    Attributes
+    ----------
+    part : str
+        What was asked for.
+    form : str
+        The form of the source.
+    available : tuple of str
+        The parts that there are.
+    """
+
+    def __init__(self, part: str, form: str, available: Iterable[str], advice: str = "") -> None:
+        self.part = part
+        self.form = form
+        self.available = tuple(available)
+        message = f"a {form} source has no {part!r}; it has {listed(self.available)}"
+        super().__init__(f"{message}. {advice}" if advice else message)
+
+
+class UnknownNameError(MissingPartError):
+    """The source has no signature, tensor, tag-set or op of the given name.
+
+    Attributes
+    ----------
+    name : str
+        What was given.
+    kind : str
+        What it should have named: ``"signature"``, ``"tensor"``, ``"tag-set"`` ...
+    available : tuple of str
+        The names that there are, in the model's order.
+    """
+
+    def __init__(self, name: str, kind: str, available: Iterable[str], form: str = "") -> None:
+        self.name = name
+        self.kind = kind
+        self.part = kind
+        self.form = form
+        self.available = tuple(available)
+        # LookupError keeps the message in args; MissingPartError's own wording does not fit here.
+        LookupError.__init__(self, f"no {kind} {name!r}; {self._advice()}")
+
+    def _advice(self) -> str:
+        """Say which names are near, else which there are."""
+        near = difflib.get_close_matches(self.name, self.available, n=5, cutoff=0.5)
+        if near:
+            return f"did you mean {listed(near)}?"
+        return f"there is {listed(self.available)}"
+
+
+class ConversionError(TfMagicError):
+    """A conversion did not come to its end."""
+
+
+class UnsupportedConversionError(ConversionError, ValueError):
+    """A source of this form cannot be written in that format.
+
+    Attributes
+    ----------
+    form, format : str
+        From what to what.
+    possible : tuple of str
+        The formats that the source can be written in.
+    """
+
+    def __init__(
+        self,
+        form: str,
+        format: str,
+        possible: Iterable[str],
+        reason: str = "",  # noqa: A002 - the contract's name
+    ) -> None:
+        self.form = form
+        self.format = format
+        self.possible = tuple(possible)
+        why = f": {reason}" if reason else ""
+        super().__init__(f"a {form} source cannot become {format!r}{why}; possible: {listed(self.possible)}")
+
+
+class TooLargeError(ConversionError, ValueError):
+    """The result would pass protobuf's limit of 2 GiB for one message."""
+
+
+class VerificationError(ConversionError):
+    """The result does not give the source's numbers; it was not left as done.
+
+    Attributes
+    ----------
+    verification : pandas.DataFrame
+        The comparison, a row an output: output, max_abs, max_rel, equal.
+    """
+
+    def __init__(self, message: str, verification: pd.DataFrame) -> None:
+        self.verification = verification
+        super().__init__(message)
+
+
+class WriteError(TfMagicError, OSError):
+    """The destination exists, is not permitted or has no room."""
+
+
+class UntrustedCodeError(TfMagicError, PermissionError):
+    """The model carries code that would run; the message says how to allow it."""
+
+
+class MissingDependencyError(TfMagicError, ImportError):
+    """A library is not installed.
+
+    Attributes
+    ----------
+    package : str
+        The exact pip line that installs it.
+    """
+
+    def __init__(self, purpose: str, package: str) -> None:
+        self.package = f"pip install {package}"
+        super().__init__(f"{purpose} needs a library that is not installed; run: {self.package}")

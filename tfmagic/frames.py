@@ -1,0 +1,160 @@
+"""Rows into DataFrames; the columns of every public table are the fields of a row type here.
+
+A row type is the table's contract: names, order and meaning (DESIGN section 5). An empty table keeps its
+columns. Not for: finding the rows, which readers and :mod:`tfmagic.graph` do.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+#: A tensor's shape: None for an unknown dimension, None as a whole for unknown rank.
+Shape: TypeAlias = tuple[int | None, ...] | None
+
+
+class SignatureRow(NamedTuple):
+    """One input or output of a SignatureDef."""
+
+    tags: str
+    signature: str
+    method: str
+    side: str
+    key: str
+    tensor: str
+    dtype: str
+    shape: Shape
+
+
+class OpRow(NamedTuple):
+    """One NodeDef of the main graph (function ``""``) or of a FunctionDef."""
+
+    function: str
+    name: str
+    op: str
+    inputs: tuple[str, ...]
+    control_inputs: tuple[str, ...]
+    device: str
+    dtype: str
+    shape: Shape
+    bytes: int
+
+
+class FunctionRow(NamedTuple):
+    """One FunctionDef of the library."""
+
+    function: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    ops: int
+    called_by: tuple[str, ...]
+
+
+class VariableRow(NamedTuple):
+    """One variable: ``size`` in elements, ``bytes`` as stored; ``trainable`` is None where it is not recorded."""
+
+    name: str
+    dtype: str
+    shape: Shape
+    size: int | None
+    bytes: int | None
+    trainable: bool | None
+
+
+class MetaGraphRow(NamedTuple):
+    """One MetaGraphDef of a SavedModel; ``bytes`` is its serialised size."""
+
+    tags: str
+    tensorflow_version: str
+    ops: int
+    functions: int
+    signatures: int
+    variables: int
+    bytes: int
+
+
+class AssetRow(NamedTuple):
+    """One asset file; ``bytes`` is None when the file is missing."""
+
+    tags: str
+    filename: str
+    tensor: str
+    bytes: int | None
+
+
+class LayerRow(NamedTuple):
+    """One Keras layer; ``shape`` is its output's, ``parameters`` a count of elements."""
+
+    name: str
+    # `class` is a keyword: the field carries an underscore, the column does not (see COLUMN_NAMES).
+    class_: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    shape: Shape
+    parameters: int | None
+    trainable: bool | None
+
+
+#: The public tables, by name, in the order in which they are shown.
+ROW_TYPES: Mapping[str, type[NamedTuple]] = {
+    "signatures": SignatureRow,
+    "ops": OpRow,
+    "functions": FunctionRow,
+    "variables": VariableRow,
+    "metagraphs": MetaGraphRow,
+    "assets": AssetRow,
+    "layers": LayerRow,
+}
+
+#: Columns whose text repeats from row to row.
+CATEGORICAL = frozenset({"function", "op", "device", "dtype", "tags"})
+_INTEGERS = frozenset({"size", "bytes", "parameters", "ops", "functions", "signatures", "variables"})
+
+
+def columns(table: str) -> list[str]:
+    """Return the column names of a public table, in order."""
+    return [field.rstrip("_") for field in ROW_TYPES[table]._fields]
+
+
+def from_rows(table: str, rows: Iterable[tuple[object, ...]]) -> pd.DataFrame:
+    """Build the DataFrame of a public table from its rows.
+
+    Parameters
+    ----------
+    table : str
+        A key of :data:`ROW_TYPES`.
+    rows : iterable of tuple
+        Values in the order of the table's columns.
+    """
+    transposed = list(zip(*rows, strict=True))
+    names = columns(table)
+    values = transposed or [()] * len(names)
+    return from_columns(table, dict(zip(names, values, strict=True)))
+
+
+def from_columns(table: str, values: Mapping[str, object]) -> pd.DataFrame:
+    """Build the DataFrame of a public table from whole columns, each a sequence, array or Series."""
+    # The function of a FunctionRow names its row; it does not repeat.
+    repeating = CATEGORICAL if table != "functions" else frozenset()
+    return pd.DataFrame({name: _series(name, values[name], name in repeating) for name in columns(table)})
+
+
+def _series(name: str, values: object, repeating: bool) -> pd.Series:  # noqa: FBT001 - internal
+    """Give a column the dtype that its content calls for, empty or not."""
+    if isinstance(values, (pd.Series, pd.Categorical)):
+        return pd.Series(values)
+    if isinstance(values, np.ndarray):
+        return pd.Series(values)
+    items = values if isinstance(values, list) else list(values)  # type: ignore[call-overload]
+    if repeating:
+        return pd.Series(pd.Categorical(items))
+    if name in _INTEGERS:
+        missing = any(item is None for item in items)
+        return pd.Series(items, dtype="Int64" if missing else "int64")
+    # An assignment would take tuples of equal length for a second axis; fromiter takes each as one object.
+    return pd.Series(np.fromiter(items, dtype=object, count=len(items)), dtype=object)

@@ -1,0 +1,344 @@
+"""Part and Model: what every reader returns and every writer takes.
+
+A part of a model is absent, unread or read: a reader gives a loader for each part its form has, a loader runs
+once, when the part is first asked for. The tables are views of the parts. Not for: knowing any form, format or
+TensorFlow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from tfmagic import errors, frames, graph, plumbing, protos, render, signatures, summary, wire
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tfmagic.metagraphs import MetaGraph
+
+
+class Part(StrEnum):
+    """What a source may have; a form declares which (DESIGN section 4)."""
+
+    GRAPH = "graph"
+    SIGNATURES = "signatures"
+    VARIABLES = "variables"
+    FUNCTION = "function"
+    KERAS = "keras"
+
+
+#: The part that each table shows.
+TABLE_PARTS: Mapping[str, Part] = {
+    "signatures": Part.SIGNATURES,
+    "ops": Part.GRAPH,
+    "functions": Part.GRAPH,
+    "variables": Part.VARIABLES,
+    "metagraphs": Part.GRAPH,
+    "assets": Part.GRAPH,
+    "layers": Part.KERAS,
+}
+_MISSING_ADVICE = "Convert the source to a form that has it, or give the model that it came from"
+
+
+@dataclass(frozen=True, repr=False)
+class Model:
+    """A source that was recognised, its parts read when they are asked for.
+
+    Attributes
+    ----------
+    form : str
+        The form that claimed the source (a row of ``tfmagic.forms()``).
+    origin : str
+        Where it came from: a path, or the type and name of a live object.
+    loaders : mapping of Part to callable
+        What reads each part that there is. GRAPH gives a tuple of :class:`MetaGraph`, SIGNATURES
+        :data:`TaggedSignatures`, VARIABLES a tuple of :class:`VariableRow`, KERAS a tuple of :class:`LayerRow`,
+        FUNCTION a callable from a signature's key to a :class:`NamedFunction`.
+    notes : tuple of str
+        What a person should know of how it was read: the version chosen, a piece that is missing.
+    path : Path or None
+        The file or directory, if it is one.
+    """
+
+    form: str
+    origin: str
+    loaders: Mapping[Part, Callable[[], Any]]
+    notes: tuple[str, ...] = ()
+    path: Path | None = None
+    _read: dict[str, Any] = field(default_factory=dict, init=False, compare=False)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts that this source has, read or not."""
+        return tuple(part.value for part in Part if part in self.loaders)
+
+    def part(self, part: Part) -> Any:  # noqa: ANN401 - each part has a type of its own
+        """Return a part, reading it at the first call.
+
+        Raises
+        ------
+        MissingPartError
+            If the form has no such part.
+        CorruptSourceError
+            If the part does not parse.
+        """
+        if part not in self.loaders:
+            raise errors.MissingPartError(part.value, self.form, self.parts, _MISSING_ADVICE)
+        return self._once(part.value, self.loaders[part])
+
+    def _once(self, name: str, load: Callable[[], Any]) -> Any:  # noqa: ANN401 - as part()
+        """Return what was loaded under this name, loading it at the first call."""
+        if name not in self._read:
+            try:
+                self._read[name] = load()
+            except wire.WireError as error:
+                message = f"{self.origin!r} is not a well-formed {self.form}: {error}; it is truncated or damaged"
+                raise errors.CorruptSourceError(message) from error
+        return self._read[name]
+
+    # Display
+
+    def __repr__(self) -> str:
+        """Show the model as text."""
+        return render.text(summary.heading(self), summary.sections(self))
+
+    def _repr_html_(self) -> str:
+        """Show the model as static HTML, which survives nbconvert and GitHub."""
+        return render.markup(summary.heading(self), summary.sections(self))
+
+    def _repr_mimebundle_(self, **_options: object) -> dict[str, str]:
+        """Show the model as the front end and the user's choice want it."""
+        return render.bundle(self)
+
+    def with_notes(self, *notes: str) -> Model:
+        """Return the model with more notes, its parts unread."""
+        return replace(self, notes=self.notes + notes)
+
+    # Messages
+
+    @property
+    def meta_graphs(self) -> tuple[MetaGraph, ...]:
+        """All MetaGraphDefs, in place."""
+        found: tuple[MetaGraph, ...] = self.part(Part.GRAPH)
+        return found
+
+    @cached_property
+    def meta_graph(self) -> MetaGraph:
+        """The MetaGraphDef whose ops are shown: the one tagged ``serve``, else the first."""
+        serving = [each for each in self.meta_graphs if each.tags == signatures.DEFAULT_TAGS]
+        return (serving or list(self.meta_graphs))[0]
+
+    @property
+    def meta_graph_def(self) -> protos.Message:
+        """The MetaGraphDef message, of TensorFlow's own class if TensorFlow is loaded."""
+        return protos.native(self.meta_graph.meta_graph_def())
+
+    @property
+    def graph_def(self) -> protos.Message:
+        """The GraphDef message, of TensorFlow's own class if TensorFlow is loaded."""
+        return protos.native(self.meta_graph.graph_def())
+
+    @property
+    def signature_def(self) -> dict[str, protos.Message]:
+        """The SignatureDef messages of the MetaGraphDef that is shown, by key, bookkeeping included."""
+        tagged: signatures.TaggedSignatures = self.part(Part.SIGNATURES)
+        shown = self.meta_graph.tags if Part.GRAPH in self.loaders else tagged[0][0]
+        return {
+            key: protos.native(signature) for tags, found in tagged if tags == shown for key, signature in found.items()
+        }
+
+    # Tables
+
+    @property
+    def signatures(self) -> pd.DataFrame:
+        """Inputs and outputs of each SignatureDef."""
+        return self.table("signatures")
+
+    @property
+    def ops(self) -> pd.DataFrame:
+        """Nodes of the main graph and of all functions."""
+        return self.table("ops")
+
+    @property
+    def functions(self) -> pd.DataFrame:
+        """The function library."""
+        return self.table("functions")
+
+    @property
+    def variables(self) -> pd.DataFrame:
+        """Variables, without their values."""
+        return self.table("variables")
+
+    @property
+    def metagraphs(self) -> pd.DataFrame:
+        """The MetaGraphDefs by tag-set."""
+        return self.table("metagraphs")
+
+    @property
+    def assets(self) -> pd.DataFrame:
+        """Asset files."""
+        return self.table("assets")
+
+    @property
+    def layers(self) -> pd.DataFrame:
+        """Keras layers."""
+        return self.table("layers")
+
+    def table(self, name: str, *, all: bool = False) -> pd.DataFrame:  # noqa: A002 - the contract's name
+        """Return one of the public tables (DESIGN section 5).
+
+        Parameters
+        ----------
+        name : str
+            ``"signatures"``, ``"ops"``, ``"functions"``, ``"variables"``, ``"metagraphs"``, ``"assets"`` or
+            ``"layers"``.
+        all : bool
+            Whether signatures of bookkeeping and the ops that save and restore are included.
+
+        Raises
+        ------
+        MissingPartError
+            If the form has no such table.
+        """
+        if name == "signatures" and self.has_no_signature:
+            return self.proposals
+        if TABLE_PARTS[name] not in self.loaders:
+            advice = f"The table {name!r} needs it. {_MISSING_ADVICE}"
+            raise errors.MissingPartError(TABLE_PARTS[name].value, self.form, self.parts, advice)
+        frame: pd.DataFrame = self._once(f"table {name}", lambda: _TABLES[name](self))
+        hidden = [False] * len(frame) if all else self._hidden(name, frame)
+        kept = frame[[not hide for hide in hidden]] if any(hidden) else frame
+        return kept.reset_index(drop=True)
+
+    @property
+    def has_no_signature(self) -> bool:
+        """Whether there is a graph, and nothing says where it begins and ends."""
+        if Part.GRAPH not in self.loaders:
+            return False
+        tagged = self.part(Part.SIGNATURES) if Part.SIGNATURES in self.loaders else ()
+        return not any(found for _, found in tagged)
+
+    @property
+    def proposals(self) -> pd.DataFrame:
+        """Inputs and outputs proposed for a graph without signatures: the columns of ``signatures``, none of it sure.
+
+        The signature's key and its method are ``"proposed"``.
+        """
+        frame: pd.DataFrame = self._once("proposals", lambda: _proposals(self))
+        return frame
+
+    @cached_property
+    def ends(self) -> plumbing.Ends:
+        """Where the main graph seems to begin and end."""
+        return plumbing.propose_ends(plumbing.main_graph(self.table("ops", all=True)))
+
+    def hidden_count(self, name: str) -> int:
+        """Return how many rows of a table are shown only with ``all``."""
+        return len(self.table(name, all=True)) - len(self.table(name))
+
+    def _hidden(self, name: str, frame: pd.DataFrame) -> list[bool]:
+        """Say of each row whether it is bookkeeping."""
+        if name == "signatures":
+            return [signatures.is_hidden(key) for key in frame["signature"]]
+        if name == "ops":
+            found: list[bool] = self._once("hidden ops", lambda: plumbing.is_plumbing(frame, self._function_uses))
+            return found
+        return [False] * len(frame)
+
+    @property
+    def _function_uses(self) -> list[graph.FunctionUse]:
+        found: list[graph.FunctionUse] = self._once("function uses", lambda: graph.functions(self.meta_graph.graph))
+        return found
+
+
+def _signatures(model: Model) -> pd.DataFrame:
+    return frames.from_rows("signatures", signatures.rows(model.part(Part.SIGNATURES)))
+
+
+def _proposals(model: Model) -> pd.DataFrame:
+    known = plumbing.endpoint_shapes(model.table("ops", all=True))
+    tags = ",".join(model.meta_graph.tags)
+    sides = [("input", each) for each in model.ends.inputs] + [("output", each) for each in model.ends.outputs]
+    return frames.from_rows(
+        "signatures",
+        (
+            (tags, signatures.PROPOSED, signatures.PROPOSED, side, plumbing.node_of(tensor), tensor)
+            + known[plumbing.node_of(tensor)]
+            for side, tensor in sides
+        ),
+    )
+
+
+def _ops(model: Model) -> pd.DataFrame:
+    known = signatures.shapes_by_node(model.meta_graph.signature_def)
+    columns = graph.node_columns(model.meta_graph.graph, known)
+    return frames.from_columns("ops", columns._asdict())
+
+
+def _functions(model: Model) -> pd.DataFrame:
+    return frames.from_rows("functions", model._function_uses)  # noqa: SLF001 - this module's own
+
+
+def _variables(model: Model) -> pd.DataFrame:
+    return frames.from_rows("variables", model.part(Part.VARIABLES))
+
+
+def _layers(model: Model) -> pd.DataFrame:
+    return frames.from_rows("layers", model.part(Part.KERAS))
+
+
+def _metagraphs(model: Model) -> pd.DataFrame:
+    return frames.from_rows("metagraphs", (_metagraph_row(model, each) for each in model.meta_graphs))
+
+
+def _metagraph_row(model: Model, meta_graph: MetaGraph) -> frames.MetaGraphRow:
+    inner = meta_graph.graph
+    nodes = len(inner.nodes[0]) + len(inner.function_nodes.owner)
+    variables = len(model.part(Part.VARIABLES)) if Part.VARIABLES in model.loaders else 0
+    visible = [key for key in meta_graph.signature_def if not signatures.is_hidden(key)]
+    return frames.MetaGraphRow(
+        ",".join(meta_graph.tags),
+        meta_graph.tensorflow_version,
+        nodes,
+        len(inner.functions[0]),
+        len(visible),
+        variables,
+        meta_graph.bytes,
+    )
+
+
+def _assets(model: Model) -> pd.DataFrame:
+    return frames.from_rows("assets", _asset_rows(model))
+
+
+def _asset_rows(model: Model) -> Iterable[frames.AssetRow]:
+    for meta_graph in model.meta_graphs:
+        for asset in meta_graph.header.asset_file_def:
+            size = _asset_bytes(model.path, asset.filename)
+            yield frames.AssetRow(",".join(meta_graph.tags), asset.filename, asset.tensor_info.name, size)
+
+
+def _asset_bytes(directory: Path | None, filename: str) -> int | None:
+    """Return an asset's size; a name that leads out of the assets folder is not followed."""
+    if directory is None or "\0" in filename:
+        return None
+    folder = (directory / "assets").resolve()
+    path = (folder / filename).resolve()
+    return path.stat().st_size if path.is_relative_to(folder) and path.is_file() else None
+
+
+_TABLES: Mapping[str, Callable[[Model], pd.DataFrame]] = {
+    "signatures": _signatures,
+    "ops": _ops,
+    "functions": _functions,
+    "variables": _variables,
+    "metagraphs": _metagraphs,
+    "assets": _assets,
+    "layers": _layers,
+}

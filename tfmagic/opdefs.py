@@ -1,0 +1,57 @@
+"""What can be known of an op from its name: the dtype of its first output, and which ops do no arithmetic.
+
+TensorFlow's op registry knows this, but files are read without TensorFlow. Not for: nodes and graphs.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from typing import NamedTuple
+
+#: Attributes that name the first output's dtype, in the order in which they win. With the exceptions in
+#: op_dtypes.txt this is right for every op that TensorFlow 2.21 registers.
+_DTYPE_ATTRS = (
+    "Toutput", "Tout", "out_type", "output_type", "output_types", "DstT", "Tcomplex", "dtype", "element_dtype",
+    "dtypes", "component_types", "Toutputs", "Tresults", "T", "Tparams",
+)  # fmt: skip
+
+#: Ops of saving and restoring, hidden in a listing of ops unless all are asked for.
+SAVE_RESTORE_OPS = frozenset(
+    {"Save", "SaveV2", "SaveSlices", "Restore", "RestoreV2", "RestoreSlice", "ShardedFilename", "MergeV2Checkpoints"}
+)
+PLACEHOLDER_OPS = frozenset({"Placeholder", "PlaceholderV2"})
+VARIABLE_OPS = frozenset({"VarHandleOp", "VariableV2", "Variable", "TemporaryVariable"})
+#: Ops whose ``shape`` attribute is the shape of their output.
+SHAPED_OPS = PLACEHOLDER_OPS | {
+    "PlaceholderWithDefault", "VariableV2", "Variable", "TemporaryVariable", "ImmutableConst", "ParallelConcat",
+    "AccumulateNV2",
+}  # fmt: skip
+
+
+class OutputDtype(NamedTuple):
+    """Where the dtype of an op's first output is found: the first of ``attrs`` that a node has, else ``default``."""
+
+    attrs: tuple[str, ...]
+    default: str
+
+
+@cache
+def output_dtype(op: str) -> OutputDtype:
+    """Say where the dtype of the op's first output is found; an op without outputs has the dtype ``""``."""
+    rule = _exceptions().get(op, "")
+    if rule.startswith("@"):
+        attr, _, default = rule[1:].partition("=")
+        return OutputDtype((attr,), default)
+    if rule:
+        return OutputDtype((), "" if rule == "none" else rule)
+    return OutputDtype(_DTYPE_ATTRS, "")
+
+
+@cache
+def _exceptions() -> dict[str, str]:
+    """Read the table of exceptions: op to dtype, ``@attr``, ``@attr=default`` or ``none``."""
+    text = resources.files("tfmagic").joinpath("op_dtypes.txt").read_text("utf-8")
+    lines = "\n".join(line for line in text.splitlines() if not line.startswith("#")).replace("\n    ", " ")
+    rows = (line.split(": ", 1) for line in lines.strip().splitlines())
+    return {op: rule for rule, ops in rows for op in ops.split()}

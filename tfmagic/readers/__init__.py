@@ -1,0 +1,53 @@
+"""The forms, in the order in which they are tried; each source is claimed by one of them.
+
+This is the table of contents. A new form is a new file with a reader, and its line here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tfmagic.readers.checkpoint import CheckpointReader
+from tfmagic.readers.graph_def import GraphDefReader
+from tfmagic.readers.keras_file import KerasFileReader
+from tfmagic.readers.meta_graph import MetaGraphReader
+from tfmagic.readers.saved_model import SavedModelReader
+from tfmagic.readers.tflite import TFLiteReader
+from tfmagic.recognition import recognise
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from tfmagic.model import Model
+    from tfmagic.registry import Reader
+
+READERS: tuple[Reader, ...] = (
+    SavedModelReader(),
+    GraphDefReader(),
+    MetaGraphReader(),
+    CheckpointReader(),
+    KerasFileReader(),
+    TFLiteReader(),
+)
+
+
+def read(source: object, *, form: str | None = None, tags: Collection[str] | None = None) -> Model:
+    """Recognise a source and return its model, the parts unread.
+
+    Parameters
+    ----------
+    source : object
+        A live object, a message, a path, or a Model, which is returned as it is.
+    form : str, optional
+        Takes the source for this form instead of asking what it is.
+    tags : collection of str, optional
+        The tag-set of the MetaGraphDef that is meant.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the path leads nowhere.
+    UnrecognizedSourceError
+        If no form claims the source.
+    """
+    return recognise(source, READERS, form, tags)

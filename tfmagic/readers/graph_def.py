@@ -1,0 +1,56 @@
+"""The form ``graph_def``: a GraphDef message, or a file with one, binary or text, gzipped or not.
+
+Not for: a GraphDef within a MetaGraphDef or a SavedModel.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from tfmagic import contents, message_files, metagraphs, wire
+from tfmagic.model import Model, Part
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from tfmagic.metagraphs import MetaGraph
+    from tfmagic.registry import Candidate
+
+
+class GraphDefReader:
+    """Reads graphs that have no signature: their ends are proposed."""
+
+    form: ClassVar[str] = "graph_def"
+    parts: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.FUNCTION})
+    looks_like: ClassVar[str] = "a GraphDef message, `.pb`, `.pbtxt`"
+
+    def claims(self, candidate: Candidate) -> bool:
+        """Say whether this is a GraphDef, by type or by content."""
+        return is_message(candidate.value, "GraphDef") or message_files.kind(candidate) == contents.GRAPH
+
+    def read(self, candidate: Candidate, tags: Collection[str] | None) -> Model:
+        """Return the model; a graph without an envelope has no tags to choose by."""
+        del tags
+        origin = str(candidate.path) if candidate.path else "a GraphDef message"
+        return Model(self.form, origin, {Part.GRAPH: _loader(candidate)}, path=candidate.path)
+
+
+def _loader(candidate: Candidate) -> Callable[[], tuple[MetaGraph, ...]]:
+    """Return what reads the graph."""
+    if candidate.path is None:
+        data = serialized(candidate.value)
+        return lambda: (metagraphs.of_graph_def(wire.Buffer(data)),)
+    path = candidate.path
+    return lambda: (metagraphs.of_graph_def(message_files.read_message(path, contents.GRAPH)),)
+
+
+def is_message(value: object, name: str) -> bool:
+    """Say whether a live object is a message of TensorFlow's with this name, of any descriptor pool."""
+    descriptor = getattr(type(value), "DESCRIPTOR", None)
+    return getattr(descriptor, "full_name", "") == f"tensorflow.{name}"
+
+
+def serialized(message: Any) -> bytes:  # noqa: ANN401 - a message of any pool
+    """Serialise a live message; what the caller does to it later does not show."""
+    data: bytes = message.SerializeToString()
+    return data

@@ -1,0 +1,91 @@
+"""The form ``meta_graph``: a MetaGraphDef, mostly a ``.meta`` with its checkpoint beside it.
+
+Also the SessionBundle of the releases before 1.0 (``export.meta``). Not for: the checkpoint alone (``checkpoint``).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from tfmagic import checkpoint_files, contents, graph_variables, message_files, metagraphs, wire
+from tfmagic.metagraphs import MetaGraph
+from tfmagic.model import Model, Part
+from tfmagic.readers.graph_def import is_message, serialized
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from tfmagic.registry import Candidate
+
+_SUFFIX = ".meta"
+_STATE_FILE = "checkpoint"
+_SESSION_BUNDLE = "export.meta"
+
+
+class MetaGraphReader:
+    """Reads graphs of TensorFlow 1 with their collections and, if it is there, their checkpoint."""
+
+    form: ClassVar[str] = "meta_graph"
+    parts: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.SIGNATURES, Part.VARIABLES, Part.FUNCTION})
+    looks_like: ClassVar[str] = "`.meta` with its `.index` and `.data` beside it"
+
+    def claims(self, candidate: Candidate) -> bool:
+        """Say whether this is a MetaGraphDef, or a directory with one and no state file of a checkpoint."""
+        if is_message(candidate.value, "MetaGraphDef"):
+            return True
+        return _file_in(candidate) is not None or message_files.kind(candidate) == contents.META_GRAPH
+
+    def read(self, candidate: Candidate, tags: Collection[str] | None) -> Model:
+        """Return the model; there is one MetaGraphDef, whatever its tags."""
+        del tags
+        if candidate.path is None:
+            data = serialized(candidate.value)
+            return _model("a MetaGraphDef message", cache(lambda: (MetaGraph.of(data),)), None, None)
+        path = _file_in(candidate) or candidate.path
+        checkpoint = _checkpoint_of(path)
+        return _model(str(path), cache(lambda: (metagraphs.of_meta_graph(_read(path)),)), path, checkpoint)
+
+
+def _read(path: Path) -> wire.Buffer:
+    return message_files.read_message(path, contents.META_GRAPH)
+
+
+def _model(
+    origin: str,
+    load: Callable[[], tuple[MetaGraph, ...]],
+    path: Path | None,
+    checkpoint: checkpoint_files.CheckpointFiles | None,
+) -> Model:
+    notes = () if checkpoint else ("no checkpoint lies beside it: variables are shown as the graph declares them",)
+    return Model(
+        MetaGraphReader.form,
+        origin,
+        {
+            Part.GRAPH: load,
+            Part.SIGNATURES: lambda: tuple((each.tags, each.signature_def) for each in load()),
+            Part.VARIABLES: lambda: graph_variables.rows(checkpoint, load()),
+        },
+        notes if path else (),
+        path,
+    )
+
+
+def _file_in(candidate: Candidate) -> Path | None:
+    """Return the MetaGraphDef of a directory that is no checkpoint's and no SavedModel's."""
+    entries = candidate.entries
+    if candidate.path is None or any(name.startswith("saved_model.pb") for name in entries):
+        return None
+    if _SESSION_BUNDLE in entries:
+        return candidate.path / _SESSION_BUNDLE
+    if _STATE_FILE in entries:
+        return None
+    found = [candidate.path / name for name in entries if name.endswith(_SUFFIX)]
+    return max(found, key=lambda path: (path.stat().st_mtime_ns, path.name)) if found else None
+
+
+def _checkpoint_of(path: Path) -> checkpoint_files.CheckpointFiles | None:
+    """Return the checkpoint that belongs to a MetaGraphDef's file."""
+    prefix = path.with_name(path.name.removesuffix(_SUFFIX))
+    return graph_variables.find_checkpoint(path.parent, (prefix.name,)) if prefix != path else None

@@ -1,0 +1,125 @@
+"""The form ``saved_model``: a directory with ``saved_model.pb`` or ``.pbtxt``, of TensorFlow 1 or 2.
+
+Also a base directory of numbered versions, as servers want it, and the layouts before 1.0. Not for: a single graph
+file (``graph_def``, ``meta_graph``).
+"""
+
+from __future__ import annotations
+
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from tfmagic import contents, errors, functions, graph_variables, message_files, metagraphs
+from tfmagic.model import Model, Part
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from tfmagic.metagraphs import MetaGraph
+    from tfmagic.registry import Candidate
+
+BINARY, TEXT, CHUNKED = "saved_model.pb", "saved_model.pbtxt", "saved_model.cpb"
+#: Triton keeps each version's SavedModel in a folder of this name.
+_TRITON_FOLDER = "model.savedmodel"
+
+
+class SavedModelReader:
+    """Reads SavedModels, without loading them."""
+
+    form: ClassVar[str] = "saved_model"
+    parts: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.SIGNATURES, Part.VARIABLES, Part.FUNCTION})
+    looks_like: ClassVar[str] = "a directory with `saved_model.pb` or `.pbtxt`, or of numbered versions of one"
+
+    def claims(self, candidate: Candidate) -> bool:
+        """Say whether the path is a SavedModel's directory, its file, or a directory of versions."""
+        if candidate.is_directory and candidate.path is not None:
+            return _locate(candidate.path) is not None
+        return message_files.kind(candidate) == contents.SAVED_MODEL
+
+    def read(self, candidate: Candidate, tags: Collection[str] | None) -> Model:
+        """Return the model of the newest version there is.
+
+        Raises
+        ------
+        UnknownNameError
+            If no MetaGraphDef has exactly these tags.
+        """
+        path = Path(str(candidate.path))
+        file, notes = (path, ()) if candidate.is_file else _newest(path)
+        return _model(file, notes, tags)
+
+
+def _model(file: Path, notes: tuple[str, ...], tags: Collection[str] | None) -> Model:
+    directory = file.parent
+    load = cache(partial(_load, file, None if tags is None else frozenset(tags)))
+    if tags is not None:
+        load()
+    checkpoint = graph_variables.find_checkpoint(directory)
+    return Model(
+        SavedModelReader.form,
+        str(directory),
+        {
+            Part.GRAPH: load,
+            Part.SIGNATURES: lambda: tuple((each.tags, each.signature_def) for each in load()),
+            Part.VARIABLES: lambda: graph_variables.rows(checkpoint, load()),
+            Part.FUNCTION: lambda: partial(functions.load_saved_model, directory, tags),
+        },
+        (*notes, *_missing(directory), *(checkpoint.notes if checkpoint else ())),
+        directory,
+    )
+
+
+def _locate(directory: Path) -> Path | None:
+    """Return the SavedModel's file in a directory or in the newest of its versions."""
+    here = _file_in(directory)
+    return here or next((found for version in _versions(directory) if (found := _file_in(version))), None)
+
+
+def _file_in(directory: Path) -> Path | None:
+    """Return the SavedModel's file right in a directory; the binary one counts where both are."""
+    for folder in (directory, directory / _TRITON_FOLDER):
+        for name in (BINARY, TEXT):
+            if (folder / name).is_file() or (folder / name).is_symlink():
+                return folder / name
+    return None
+
+
+def _versions(directory: Path) -> list[Path]:
+    """Return the numbered versions in a directory, newest first."""
+    numbered = [each for each in directory.iterdir() if each.name.isdecimal() and each.name.isascii() and each.is_dir()]
+    return sorted(numbered, key=lambda each: int(each.name[:32]), reverse=True)
+
+
+def _newest(directory: Path) -> tuple[Path, tuple[str, ...]]:
+    """Choose the newest version, and say so if there was a choice."""
+    found = _locate(directory)
+    if found is None:
+        message = f"{str(directory)!r} held a SavedModel that went away while it was read; read it again"
+        raise errors.CorruptSourceError(message)
+    if _file_in(directory):
+        return found, ()
+    versions = [version.name for version in _versions(directory) if _file_in(version)]
+    return found, (f"version {versions[0]} is shown, the newest of {errors.listed(versions)} in {str(directory)!r}",)
+
+
+def _load(path: Path, tags: frozenset[str] | None) -> tuple[MetaGraph, ...]:
+    """Read the MetaGraphDefs, all or those with exactly these tags."""
+    found = metagraphs.of_saved_model(message_files.read_message(path, contents.SAVED_MODEL))
+    if not found:
+        message = f"{str(path)!r} holds no MetaGraphDef, so there is no model in it; save it again"
+        raise errors.CorruptSourceError(message)
+    if tags is None:
+        return found
+    chosen = tuple(each for each in found if set(each.tags) == tags)
+    if not chosen:
+        available = [",".join(each.tags) for each in found]
+        raise errors.UnknownNameError(",".join(sorted(tags)), "tag-set", available, SavedModelReader.form)
+    return chosen
+
+
+def _missing(directory: Path) -> tuple[str, ...]:
+    """Say which pieces cannot be read."""
+    if (directory / CHUNKED).exists():
+        return (f"{CHUNKED!r} is a chunked proto that no public TensorFlow reads; the other file is shown",)
+    return ()

@@ -1,0 +1,99 @@
+"""How a form is recognised and read, and how a format is written: the protocols, and the search.
+
+A :class:`Candidate` is what readers look at: a live object, or a path with its first and last bytes, read once
+for all of them. Exactly one reader claims a candidate. Not for: the readers and writers themselves, nor the
+lists of them (``readers/__init__.py``, ``writers/__init__.py``).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from tfmagic.model import Model, Part
+
+#: Enough for the first messages of any form; recognition never reads more of a file than this and the tail.
+HEAD_BYTES = 64 * 1024
+#: LevelDB's table footer, the longest mark that a form has at its end.
+TAIL_BYTES = 48
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A source on its way to a reader.
+
+    Attributes
+    ----------
+    value : object
+        What the user gave: a live object, a message, or the path as given.
+    path : Path or None
+        The file, directory or checkpoint prefix, if the source is a path. A prefix need not exist as a file.
+    """
+
+    value: object
+    path: Path | None = None
+
+    @cached_property
+    def is_file(self) -> bool:
+        """Whether the path is a regular file."""
+        return self.path is not None and self.path.is_file()
+
+    @cached_property
+    def is_directory(self) -> bool:
+        """Whether the path is a directory."""
+        return self.path is not None and self.path.is_dir()
+
+    @cached_property
+    def head(self) -> bytes:
+        """The first bytes of the file, empty for anything else."""
+        if not self.is_file or self.path is None:
+            return b""
+        with self.path.open("rb") as file:
+            return file.read(HEAD_BYTES)
+
+    @cached_property
+    def tail(self) -> bytes:
+        """The last bytes of the file, empty for anything else."""
+        if not self.is_file or self.path is None:
+            return b""
+        with self.path.open("rb") as file:
+            file.seek(max(0, self.size - TAIL_BYTES))
+            return file.read(TAIL_BYTES)
+
+    @cached_property
+    def size(self) -> int:
+        """The file's size in bytes."""
+        return self.path.stat().st_size if self.is_file and self.path is not None else 0
+
+    @cached_property
+    def entries(self) -> frozenset[str]:
+        """The names in the directory, empty for anything else."""
+        if not self.is_directory or self.path is None:
+            return frozenset()
+        return frozenset(entry.name for entry in os.scandir(self.path))
+
+
+class Reader(Protocol):
+    """One form of source.
+
+    ``claims`` is cheap, certain, executes nothing and never imports TensorFlow; no two readers claim the same
+    candidate. ``read`` returns a Model whose parts are still unread.
+    """
+
+    form: ClassVar[str]
+    #: What sources of this form have at most; a single source may have less.
+    parts: ClassVar[frozenset[Part]]
+    #: How a source of this form looks, in a few words, for messages and the table of forms.
+    looks_like: ClassVar[str]
+
+    def claims(self, candidate: Candidate) -> bool:
+        """Say whether the candidate is of this form, by its content."""
+
+    def read(self, candidate: Candidate, tags: Collection[str] | None) -> Model:
+        """Return the model, restricted to the MetaGraphDef with these tags if any are given."""

@@ -1,0 +1,163 @@
+"""One list of sections into text for a terminal and into static HTML that survives nbconvert and GitHub.
+
+Everything that comes from a model is escaped, nothing is styled by more than inline attributes, and the size is
+bounded: a table shows its first rows and says how many it has. Not for: deciding what a display says.
+"""
+
+from __future__ import annotations
+
+import html
+import os
+import unicodedata
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import pandas as pd
+
+#: Rows shown of a table, and characters of one cell.
+MAX_ROWS, MAX_CELL = 20, 120
+_CELL = "text-align:left;vertical-align:top;padding:2px 8px"
+
+
+#: How results are displayed: ``auto`` (the best that the front end has), ``html`` (static) or ``text``.
+MODES = ("auto", "html", "text")
+_MODE_VARIABLE = "TFMAGIC_DISPLAY"
+
+
+@dataclass
+class Display:
+    """The user's choice of display, ``%config TfMagic.display``; pipelines set it by an environment variable."""
+
+    mode: str = "auto"
+
+
+display = Display(os.environ.get(_MODE_VARIABLE, "auto"))
+
+
+class Displayed(Protocol):
+    """A result with a text and an HTML form."""
+
+    def _repr_html_(self) -> str: ...
+
+
+def bundle(result: Displayed) -> dict[str, str]:
+    """Return the forms of a result by MIME type, as many as the user's choice allows."""
+    forms = {"text/plain": repr(result)}
+    if display.mode != "text":
+        forms["text/html"] = result._repr_html_()  # noqa: SLF001 - the protocol's own
+    return forms
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of a display: a title, then facts, a table, or both.
+
+    Attributes
+    ----------
+    title : str
+        A few words.
+    facts : sequence of (str, object)
+        Shown as ``name: value``.
+    table : DataFrame or None
+        Its first rows are shown.
+    total : int or None
+        How many rows there are, where the table was cut before.
+    """
+
+    title: str
+    facts: Sequence[tuple[str, object]] = ()
+    table: pd.DataFrame | None = None
+    total: int | None = None
+
+
+def size_text(size: float) -> str:
+    """Word a number of bytes: ``"14.3 MB"`` with decimal units, as file managers and TensorFlow's tools do."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(size) < 1000:  # noqa: PLR2004 - the base of the units
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def cell_text(value: object) -> str:
+    """Word one value: a shape as ``(None, 3)``, names joined by commas, control characters made visible, cut."""
+    if isinstance(value, tuple):
+        text = ", ".join(map(str, value)) if value and isinstance(value[0], str) else str(value)
+    else:
+        text = "" if value is None else str(value)
+    shown = "".join(char if _is_shown(char) else f"\\x{ord(char):02x}" for char in text[: MAX_CELL + 1])
+    return shown if len(text) <= MAX_CELL else shown[: MAX_CELL - 1] + "…"
+
+
+def _is_shown(char: str) -> bool:
+    """Say whether a character may reach a terminal: no control codes, and none that turn the text around."""
+    return char.isprintable() and unicodedata.category(char) not in {"Cc", "Cf"}
+
+
+def text(heading: str, sections: Iterable[Section]) -> str:
+    """Write the sections as plain text."""
+    blocks = [cell_text(heading)]
+    for section in sections:
+        lines = [section.title]
+        lines += [f"  {cell_text(name)}: {cell_text(value)}" for name, value in section.facts]
+        if section.table is not None:
+            lines += [f"  {line}" for line in _text_table(section.table)]
+            lines += [f"  {rest}" for rest in _rest(section)]
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
+
+
+def _text_table(table: pd.DataFrame) -> list[str]:
+    """Lay out the first rows in columns."""
+    rows = [[str(name) for name in table.columns]]
+    rows += [[cell_text(value) for value in row] for row in table.head(MAX_ROWS).itertuples(index=False, name=None)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _rest(section: Section) -> list[str]:
+    """Say how many rows are not shown."""
+    shown = 0 if section.table is None else min(len(section.table), MAX_ROWS)
+    total = section.total if section.total is not None else (0 if section.table is None else len(section.table))
+    return [f"… and {total - shown:,} more"] if total > shown else []
+
+
+def markup(heading: str, sections: Iterable[Section]) -> str:
+    """Write the sections as static HTML."""
+    parts = [f"<div><p><strong>{escaped(heading)}</strong></p>"]
+    for index, section in enumerate(sections):
+        # The first section is open, the others fold: <details> needs no script and survives where it is stripped.
+        is_open = " open" if index < 2 else ""  # noqa: PLR2004 - summary and signatures
+        parts.append(f"<details{is_open}><summary>{escaped(section.title)}</summary>")
+        if section.facts:
+            parts.append(_facts(section.facts))
+        if section.table is not None:
+            parts.append(_table(section.table))
+            parts += [f"<p>{escaped(rest)}</p>" for rest in _rest(section)]
+        parts.append("</details>")
+    return "".join([*parts, "</div>"])
+
+
+def escaped(value: object) -> str:
+    """Word a value for HTML; nothing in it is markup."""
+    return html.escape(cell_text(value), quote=True)
+
+
+def _facts(facts: Iterable[tuple[str, object]]) -> str:
+    rows = (
+        f'<tr><th scope="row" style="{_CELL}">{escaped(name)}</th><td style="{_CELL}">{escaped(value)}</td></tr>'
+        for name, value in facts
+    )
+    return f"<table><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _table(table: pd.DataFrame) -> str:
+    head = "".join(f'<th scope="col" style="{_CELL}">{escaped(name)}</th>' for name in table.columns)
+    rows = (
+        "<tr>" + "".join(f'<td style="{_CELL}">{escaped(value)}</td>' for value in row) + "</tr>"
+        for row in table.head(MAX_ROWS).itertuples(index=False, name=None)
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"

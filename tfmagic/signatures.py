@@ -1,0 +1,118 @@
+"""Tag-sets, SignatureDef keys and what lies behind them: read, made, chosen by name.
+
+Not for: finding the ends of a graph that has no signature (:mod:`tfmagic.graph` proposes those).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
+
+from tfmagic import errors, protos
+from tfmagic.frames import Shape, SignatureRow
+from tfmagic.metagraphs import HIDDEN_PREFIX
+
+DEFAULT_KEY = "serving_default"
+DEFAULT_TAGS = ("serve",)
+_METHOD_PREFIX = "tensorflow/serving/"
+PREDICT = _METHOD_PREFIX + "predict"
+#: The method name of signatures that nobody wrote: ends proposed for a graph without any.
+PROPOSED = "proposed"
+
+#: What :attr:`Part.SIGNATURES` holds: for each MetaGraphDef its tag-set and its SignatureDefs by key.
+TaggedSignatures: TypeAlias = Sequence[tuple[tuple[str, ...], Mapping[str, protos.Message]]]
+
+
+class Endpoint(NamedTuple):
+    """One input or output of a signature: the user's key, the tensor's name in the graph, dtype and shape."""
+
+    key: str
+    tensor: str
+    dtype: str
+    shape: Shape
+
+
+def method_uri(method: str) -> str:
+    """Return the method name that serving knows: ``predict``, ``classify`` and ``regress`` are short for it."""
+    return method if "/" in method else _METHOD_PREFIX + method
+
+
+def signature_def(inputs: Iterable[Endpoint], outputs: Iterable[Endpoint], method: str = PREDICT) -> protos.Message:
+    """Build a SignatureDef of our pool."""
+    result = protos.message("SignatureDef")(method_name=method)
+    for side, endpoints in ((result.inputs, inputs), (result.outputs, outputs)):
+        for endpoint in endpoints:
+            info = side[endpoint.key]
+            info.name = endpoint.tensor
+            info.dtype = protos.dtype_number(endpoint.dtype)
+            info.tensor_shape.CopyFrom(protos.shape_proto(endpoint.shape))
+    return result
+
+
+def endpoints(side: Mapping[str, protos.Message]) -> tuple[Endpoint, ...]:
+    """Read the inputs or the outputs of a SignatureDef, sorted by key: a map has no order of its own."""
+    return tuple(
+        Endpoint(key, tensor_name(side[key]), protos.dtype_name(side[key].dtype), _shape(side[key]))
+        for key in sorted(side)
+    )
+
+
+def _shape(info: protos.Message) -> Shape:
+    """Return a TensorInfo's shape; one that was never written means unknown rank, not a scalar."""
+    return protos.shape_of(info.tensor_shape) if info.HasField("tensor_shape") else None
+
+
+def tensor_name(info: protos.Message) -> str:
+    """Return the tensor that a TensorInfo names; of a sparse or composite one, its parts joined by commas."""
+    encoding = info.WhichOneof("encoding")
+    if encoding == "coo_sparse":
+        sparse = info.coo_sparse
+        return ",".join((sparse.values_tensor_name, sparse.indices_tensor_name, sparse.dense_shape_tensor_name))
+    if encoding == "composite_tensor":
+        return ",".join(tensor_name(part) for part in info.composite_tensor.components)
+    return str(info.name)
+
+
+def is_hidden(key: str) -> bool:
+    """Say whether a SignatureDef is TensorFlow's own bookkeeping, such as ``__saved_model_init_op``."""
+    return key.startswith(HIDDEN_PREFIX)
+
+
+def rows(tagged: TaggedSignatures) -> Iterator[SignatureRow]:
+    """Yield a row for each input and output of each signature, those of bookkeeping included."""
+    for tags, signatures in tagged:
+        for key, signature in signatures.items():
+            for side in ("input", "output"):
+                for endpoint in endpoints(getattr(signature, f"{side}s")):
+                    yield SignatureRow(",".join(tags), key, signature.method_name, side, endpoint.key, *endpoint[1:])
+
+
+def choose(signatures: Mapping[str, object], key: str | None = None) -> str:
+    """Return the key of the signature that is meant: the one named, else the default one, else the only one.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is none of that name, or several and none is named.
+    """
+    visible = [name for name in signatures if not is_hidden(name)]
+    if key is not None:
+        if key not in signatures:
+            raise errors.UnknownNameError(key, "signature", visible)
+        return key
+    if DEFAULT_KEY in visible:
+        return DEFAULT_KEY
+    if len(visible) == 1:
+        return visible[0]
+    raise errors.UnknownNameError(DEFAULT_KEY, "signature", visible)
+
+
+def shapes_by_node(signatures: Mapping[str, protos.Message]) -> dict[str, Shape]:
+    """Return the shapes that signatures state for first outputs of nodes, by the node's name."""
+    found: dict[str, Shape] = {}
+    for signature in signatures.values():
+        for endpoint in (*endpoints(signature.inputs), *endpoints(signature.outputs)):
+            node, _, index = endpoint.tensor.partition(":")
+            if endpoint.shape is not None and index in ("", "0"):
+                found.setdefault(node, endpoint.shape)
+    return found

@@ -1,0 +1,154 @@
+"""What the display of a model says: the list of sections that text and HTML share.
+
+A section that cannot be made says why in its place: a display never raises. Not for: layout (:mod:`tfmagic.render`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tfmagic import errors
+from tfmagic.render import MAX_ROWS, Section, size_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import pandas as pd
+
+    from tfmagic.model import Model
+
+#: Ends are proposed, and the ops that only save are told apart, for graphs up to this size: both follow every edge.
+_FOLLOWED_NODES = 300_000
+
+
+def heading(model: Model) -> str:
+    """Name the form and where the model came from."""
+    return f"{model.form}: {model.origin}"
+
+
+def sections(model: Model) -> list[Section]:
+    """Return the sections of a model's display."""
+    made = [section for make in _SECTIONS for section in _attempt(make, model)]
+    return [Section("Summary", tuple(_facts(model))), *made]
+
+
+def _attempt(make: Callable[[Model], Iterator[Section]], model: Model) -> list[Section]:
+    """Make a section, or one that says why it is not there."""
+    try:
+        return list(make(model))
+    except Exception as error:  # noqa: BLE001 - a display must not raise, whatever a model does
+        return [Section(_TITLES[make], (("not shown", _one_line(error)),))]
+
+
+def _one_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def _facts(model: Model) -> Iterator[tuple[str, object]]:
+    """Yield the facts of the first section."""
+    for name, fact in _FACTS.items():
+        try:
+            value = fact(model)
+        except errors.MissingPartError:
+            continue
+        except Exception as error:  # noqa: BLE001 - as in _attempt
+            value = f"not known ({_one_line(error)})"
+        if value:
+            yield name, value
+    for note in model.notes:
+        yield "note", note
+
+
+def _version(model: Model) -> str:
+    return model.meta_graph.tensorflow_version
+
+
+def _tags(model: Model) -> str:
+    tag_sets = [each.tags for each in model.meta_graphs]
+    if tag_sets == [()]:
+        return ""
+    return "; ".join(", ".join(tags) or "(none)" for tags in tag_sets)
+
+
+def _ops_fact(model: Model) -> str:
+    graph = model.meta_graph.graph
+    inner = len(graph.function_nodes.owner)
+    return f"{len(graph.nodes[0]) + inner:,} ({inner:,} of them in {len(graph.functions[0]):,} functions)"
+
+
+def _graph_bytes(model: Model) -> str:
+    return size_text(sum(end - start for start, end in model.meta_graph.graph.pieces))
+
+
+def _constants(model: Model) -> str:
+    return size_text(int(model.table("ops", all=True)["bytes"].sum()))
+
+
+def _variables_fact(model: Model) -> str:
+    frame = model.variables
+    stored = frame["bytes"].dropna()
+    size = f", {size_text(int(stored.sum()))}" if len(stored) else ""
+    return f"{len(frame):,}{size}"
+
+
+def _hidden(model: Model) -> str:
+    """Word what the tables leave out."""
+    counts = {name: model.hidden_count(name) for name in ("signatures", "ops") if _has(model, name)}
+    parts = [f"{count:,} {_HIDDEN_KINDS[name]}" for name, count in counts.items() if count]
+    return f"{' and '.join(parts)}; all=True (--all) shows them" if parts else ""
+
+
+def _has(model: Model, table: str) -> bool:
+    """Say whether a table can be had without following every edge of a huge graph."""
+    if table == "signatures":
+        return "signatures" in model.parts
+    return "graph" in model.parts and len(model.meta_graph.graph.nodes[0]) <= _FOLLOWED_NODES
+
+
+_HIDDEN_KINDS = {"signatures": "rows of TensorFlow's own signatures", "ops": "ops that only save or restore"}
+_FACTS = {
+    "TensorFlow": _version,
+    "tags": _tags,
+    "ops": _ops_fact,
+    "graph": _graph_bytes,
+    "constants": _constants,
+    "variables": _variables_fact,
+    "hidden": _hidden,
+}
+
+
+def _signature_sections(model: Model) -> Iterator[Section]:
+    if not model.has_no_signature:
+        if "signatures" in model.parts:
+            yield Section("Signatures", table=model.signatures)
+    elif _has(model, "ops") and len(model.proposals):
+        yield Section("Proposed inputs and outputs (there is no signature)", table=model.proposals)
+        if model.ends.unused:
+            yield Section("Placeholders that nothing uses", (("names", model.ends.unused),))
+
+
+def _layer_section(model: Model) -> Iterator[Section]:
+    if "keras" in model.parts:
+        yield Section("Layers", table=model.layers)
+
+
+def _op_section(model: Model) -> Iterator[Section]:
+    if "graph" in model.parts:
+        counts = model.table("ops", all=not _has(model, "ops"))["op"].value_counts()
+        counts = counts[counts > 0]
+        yield Section("Op counts", table=counts.head(MAX_ROWS).reset_index(), total=len(counts))
+
+
+def _variable_section(model: Model) -> Iterator[Section]:
+    if "variables" in model.parts and len(model.variables):
+        frame: pd.DataFrame = model.variables.sort_values("bytes", ascending=False, kind="stable")
+        yield Section("Biggest variables", table=frame.head(MAX_ROWS), total=len(frame))
+
+
+_TITLES = {
+    _signature_sections: "Signatures",
+    _layer_section: "Layers",
+    _op_section: "Op counts",
+    _variable_section: "Biggest variables",
+}
+_SECTIONS = tuple(_TITLES)

@@ -1,0 +1,368 @@
+"""Protobuf's wire format, scanned in bulk: where the fields of many messages lie, without parsing what they hold.
+
+A graph of a million nodes is three levels of small messages. Each function here takes the places of many messages
+at once and answers with arrays, so that the cost is numpy's, not Python's. The format is described at
+https://protobuf.dev/programming-guides/encoding/. Not for: what a field means (:mod:`tfmagic.protos`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy.typing as npt
+
+#: Positions, lengths and numbers.
+Integers: TypeAlias = "npt.NDArray[np.int64]"
+Mask: TypeAlias = "npt.NDArray[np.bool_]"
+
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+_MAX_VARINT = 10
+_WORD = 8
+#: Spare bytes behind a buffer's content.
+PADDING = 8
+#: Below this many messages still being scanned, a Python loop beats another round of array operations.
+_FEW = 24
+#: Longer contents are told apart one by one: an op's name, a dtype or a shape is shorter.
+_LONG = 256
+#: Strings lie close together while their region is at most this many times their length and a little more.
+_SPARSE, _DENSE = 16, 4096
+#: By wire type: groups (3, 4) left protobuf long ago, 6 and 7 never were.
+_UNUSED_KIND = np.array([False, False, False, True, True, False, True, True])
+_FULL = np.uint64(0xFFFFFFFFFFFFFFFF)
+_MIX = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xFF51AFD7ED558CCD))
+_MIX_SHIFT = np.uint64(29)
+
+
+class WireError(ValueError):
+    """Bytes that are not protobuf's wire format.
+
+    Attributes
+    ----------
+    offset : int
+        Where in the buffer, in bytes.
+    """
+
+    def __init__(self, offset: int, problem: str) -> None:
+        self.offset = offset
+        self.problem = problem
+        super().__init__(f"{problem} at byte {offset}")
+
+
+class Buffer:
+    """Bytes to scan, padded so that eight bytes can be read at every position.
+
+    Parameters
+    ----------
+    data : bytes-like
+        The content. A bytearray that ends in eight spare bytes is taken as it is, when ``size`` says so.
+    size : int, optional
+        The length of the content, if ``data`` is padded already.
+    """
+
+    def __init__(self, data: bytes | bytearray | memoryview, size: int | None = None) -> None:
+        padded = data if size is not None else bytes(data) + bytes(PADDING)
+        self.size = len(data) if size is None else size
+        self.data = memoryview(padded)
+        self.octets: npt.NDArray[np.uint8] = np.frombuffer(padded, np.uint8)
+        # One unaligned little-endian word at every byte: a gather of eight bytes is one take.
+        self.words: npt.NDArray[np.uint64] = np.ndarray((self.size + 1,), "<u8", padded, strides=(1,))
+
+    def text(self, start: int, end: int) -> str:
+        """Decode one string; raises WireError if it is not UTF-8."""
+        try:
+            return str(self.data[start:end], "utf-8")
+        except UnicodeDecodeError as error:
+            raise WireError(start + error.start, "a string is not UTF-8") from error
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Fields found in many messages, in no order but that of the fields within each message.
+
+    Attributes
+    ----------
+    owner : int array
+        Index of the message that holds the field.
+    number, kind : int array
+        Field number and wire type.
+    start, end : int array
+        Where the payload lies; for a varint, the varint itself.
+    """
+
+    owner: Integers
+    number: Integers
+    kind: Integers
+    start: Integers
+    end: Integers
+
+    def select(self, number: int, kind: int = BYTES) -> Fields:
+        """Return the fields with this number, ordered by owner; those of another wire type are unknown fields."""
+        chosen = np.flatnonzero((self.number == number) & (self.kind == kind))
+        chosen = chosen[np.argsort(self.owner[chosen], kind="stable")]
+        return self.take(chosen)
+
+    def take(self, chosen: Integers | Mask) -> Fields:
+        """Return some of the fields."""
+        return Fields(*(array[chosen] for array in (self.owner, self.number, self.kind, self.start, self.end)))
+
+    def last(self, count: int) -> tuple[Integers, Integers]:
+        """Return start and end of the last of these fields in each of ``count`` messages; equal where there is none.
+
+        Of a field that appears twice, protobuf keeps the last.
+        """
+        start, end = np.zeros(count, np.int64), np.zeros(count, np.int64)
+        start[self.owner], end[self.owner] = self.start, self.end
+        return start, end
+
+
+def fields(buffer: Buffer, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield number, wire type, payload start and payload end of each field of one message.
+
+    Raises
+    ------
+    WireError
+        Where the bytes stop being protobuf.
+    """
+    data, position = buffer.data, start
+    while position < end:
+        tag = data[position]
+        position += 1
+        if tag & 128:
+            tag, position = varint(data, position - 1, end)
+        begin, position = payload(data, position, end, tag & 7)
+        yield tag >> 3, tag & 7, begin, position
+
+
+def spans(buffer: Buffer, start: int, end: int, *numbers: int) -> list[tuple[Integers, Integers]]:
+    """Find all fields of some numbers in one message, which may hold millions of them.
+
+    Returns
+    -------
+    list of (starts, ends)
+        For each of ``numbers``, where the payloads lie, in the order of the message.
+    """
+    places: dict[int, tuple[list[int], list[int]]] = {number << 3 | BYTES: ([], []) for number in numbers}
+    data, position = buffer.data, start
+    nowhere: tuple[list[int], list[int]] = ([], [])
+    while position < end:
+        place = places.get(data[position], nowhere)
+        if place is nowhere:
+            _, position = _skip(data, position, end)
+            continue
+        # The lengths of most nodes take one or two bytes: no call for those.
+        size, position = data[position + 1], position + 2
+        if size & 128:
+            if data[position] < 128:  # noqa: PLR2004 - the continuation bit
+                size, position = size & 127 | data[position] << 7, position + 1
+            else:
+                size, position = varint(data, position - 1, end)
+        place[0].append(position)
+        position += size
+        place[1].append(position)
+    if position > end:
+        raise WireError(end, "a field reaches past its message")
+    return [(np.array(starts, np.int64), np.array(ends, np.int64)) for starts, ends in places.values()]
+
+
+def _skip(data: memoryview, position: int, end: int) -> tuple[int, int]:
+    """Return where the payload of the field at this position begins and where it ends."""
+    tag, position = varint(data, position, end)
+    return payload(data, position, end, tag & 7)
+
+
+def payload(data: memoryview, position: int, end: int, kind: int) -> tuple[int, int]:
+    """Return begin and end of the payload whose tag ends here."""
+    begin = position
+    if kind == VARINT:
+        _, position = varint(data, position, end)
+    elif kind == BYTES:
+        size, begin = varint(data, position, end)
+        position = begin + size
+    elif kind in (FIXED64, FIXED32):
+        position += _WORD if kind == FIXED64 else _WORD // 2
+    else:
+        raise WireError(position - 1, f"wire type {kind} is not in use")
+    if position > end:
+        raise WireError(begin, "a field reaches past its message")
+    return begin, position
+
+
+def varint(data: memoryview, position: int, end: int) -> tuple[int, int]:
+    """Return a varint's value and the position after it."""
+    value = shift = 0
+    for place in range(position, min(position + _MAX_VARINT, end)):
+        byte = data[place]
+        value |= (byte & 127) << shift
+        if byte < 128:  # noqa: PLR2004 - the continuation bit
+            return value, place + 1
+        shift += 7
+    raise WireError(position, "a varint does not end")
+
+
+def scan(buffer: Buffer, starts: Integers, ends: Integers) -> Fields:
+    """Find the fields of many messages at once.
+
+    Each round reads one field of every message that is not at its end. Messages with very many fields are finished
+    one by one.
+
+    Raises
+    ------
+    WireError
+        Where the bytes stop being protobuf.
+    """
+    position, owner = starts.astype(np.int64), np.arange(len(starts))
+    rounds: list[tuple[Integers, ...]] = []
+    while True:
+        alive = position < ends[owner]
+        position, owner = position[alive], owner[alive]
+        if len(owner) <= _FEW:
+            break
+        number, kind, begin, position = _field_round(buffer, position, ends[owner])
+        rounds.append((owner, number, kind, begin, position))
+    rounds += [_rest(buffer, int(i), int(p), int(ends[i])) for i, p in zip(owner, position, strict=True)]
+    empty = (np.zeros(0, np.int64),) * 5
+    columns = zip(*rounds, strict=True) if rounds else ((array,) for array in empty)
+    return Fields(*(np.concatenate(parts) for parts in columns))
+
+
+def _rest(buffer: Buffer, owner: int, position: int, end: int) -> tuple[Integers, ...]:
+    """Scan what is left of one message."""
+    found = list(fields(buffer, position, end))
+    number, kind, begin, stop = np.array(found, np.int64).reshape(-1, 4).T
+    return np.full(len(found), owner, np.int64), number, kind, begin, stop
+
+
+def _field_round(buffer: Buffer, position: Integers, ends: Integers) -> tuple[Integers, Integers, Integers, Integers]:
+    """Read one field at each position: number, wire type, payload begin and end."""
+    tag, begin = varints(buffer, position)
+    kind = tag & 7
+    stop = begin + np.where(kind == FIXED64, _WORD, _WORD // 2)
+    for wanted, place in ((VARINT, np.flatnonzero(kind == VARINT)), (BYTES, np.flatnonzero(kind == BYTES))):
+        value, after = varints(buffer, begin[place])
+        if wanted == BYTES:
+            begin[place] = after
+            # A length near 2**63 would wrap around: no length reaches past the buffer.
+            after = after + np.clip(value, -1, buffer.size + 1)
+        stop[place] = after
+    _check(position, (stop > ends) | (stop < begin), "a field reaches past its message")
+    _check(position, _UNUSED_KIND[kind], "a wire type is not in use")
+    return tag >> 3, kind, begin, stop
+
+
+def _check(position: Integers, bad: Mask, problem: str) -> None:
+    """Raise at the first of the positions that is bad."""
+    if bad.any():
+        raise WireError(int(position[bad][0]), problem)
+
+
+def varints(buffer: Buffer, position: Integers) -> tuple[Integers, Integers]:
+    """Read a varint at each position: the values, modulo 2**64 as signed, and the positions after them."""
+    octets, limit = buffer.octets, len(buffer.octets) - 1
+    byte = octets[np.minimum(position, limit)]
+    value, after = (byte & 127).astype(np.int64), position + 1
+    more = np.flatnonzero(byte & 128)
+    for shift in range(7, 7 * _MAX_VARINT, 7):
+        if not len(more):
+            return value, after
+        byte = octets[np.minimum(after[more], limit)]
+        value[more] |= (byte & 127).astype(np.int64) << shift
+        after[more] += 1
+        more = more[(byte & 128) != 0]
+    _check(position[more], np.ones(len(more), bool), "a varint does not end")
+    return value, after
+
+
+def strings(buffer: Buffer, starts: Integers, ends: Integers) -> list[str]:
+    """Decode many strings; raises WireError if one is not UTF-8.
+
+    Where they lie close together, the whole region is taken for Latin-1, which never fails and keeps positions, and
+    sliced: several times the speed of decoding each. A string with a byte past ASCII is then decoded by itself.
+    """
+    if not len(starts):
+        return []
+    first, last = int(starts.min()), int(ends.max())
+    if last - first > _SPARSE * (int((ends - starts).sum()) + _DENSE):
+        return [buffer.text(start, end) for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+    region = str(buffer.data[first:last], "latin-1")
+    found = [region[a:b] for a, b in zip((starts - first).tolist(), (ends - first).tolist(), strict=True)]
+    if not all(map(str.isascii, found)):
+        for index in [place for place, text in enumerate(found) if not text.isascii()]:
+            found[index] = buffer.text(int(starts[index]), int(ends[index]))
+    return found
+
+
+def distinct(buffer: Buffer, starts: Integers, ends: Integers) -> tuple[Integers, Integers]:
+    """Tell apart the contents of many spans.
+
+    Returns
+    -------
+    codes : int array
+        For each span, the number of its content.
+    examples : int array
+        For each content, the index of the first span that has it.
+
+    Notes
+    -----
+    Contents are compared, not only hashed: a hand-made collision cannot pass one content off as another.
+    """
+    sizes = ends - starts
+    codes = np.zeros(len(starts), np.int64)
+    short = np.flatnonzero(sizes <= _LONG)
+    codes[short], examples = _distinct_short(buffer, starts[short], sizes[short])
+    examples = short[examples]
+    seen: dict[bytes, int] = {}
+    for index in np.flatnonzero(sizes > _LONG).tolist():
+        content = bytes(buffer.data[starts[index] : ends[index]])
+        if content not in seen:
+            seen[content] = len(examples)
+            examples = np.append(examples, index)
+        codes[index] = seen[content]
+    return codes, examples
+
+
+def _distinct_short(buffer: Buffer, starts: Integers, sizes: Integers) -> tuple[Integers, Integers]:
+    """Tell apart the contents of short spans by a hash, then compare each with the first of its hash."""
+    hashes = sizes.astype(np.uint64) * _MIX[0]
+    for place, words in _words(buffer, starts, sizes):
+        mixed = (hashes[place] ^ words) * _MIX[1]
+        hashes[place] = mixed ^ (mixed >> _MIX_SHIFT)
+    codes, _ = pd.factorize(hashes)
+    examples = _first(codes)
+    twin = examples[codes]
+    # The hash loses nothing of eight bytes and fewer, so only the longer ones need a second look.
+    long = np.flatnonzero(sizes > _WORD)
+    same = bool((sizes == sizes[twin]).all()) and all(
+        bool((words == others).all())
+        for (_, words), (_, others) in zip(
+            _words(buffer, starts[long], sizes[long]), _words(buffer, starts[twin[long]], sizes[long]), strict=True
+        )
+    )
+    if not same:
+        contents = [bytes(buffer.data[a : a + n]) for a, n in zip(starts.tolist(), sizes.tolist(), strict=True)]
+        codes, _ = pd.factorize(np.array(contents, dtype=object))
+        examples = _first(codes)
+    return codes.astype(np.int64), examples
+
+
+def _words(buffer: Buffer, starts: Integers, sizes: Integers) -> Iterator[tuple[Integers, npt.NDArray[np.uint64]]]:
+    """Yield, eight bytes at a time, the spans that reach so far and their bytes as words, zero past the end."""
+    for offset in range(0, int(sizes.max(initial=0)), _WORD):
+        place = np.flatnonzero(sizes > offset)
+        spare = np.maximum(_WORD - (sizes[place] - offset), 0).astype(np.uint64) * np.uint64(8)
+        yield place, buffer.words[starts[place] + offset] & (_FULL >> spare)
+
+
+def _first(codes: npt.NDArray[np.intp]) -> Integers:
+    """Return the index of the first appearance of each code; codes count up from 0 in order of appearance."""
+    if not len(codes):
+        return np.zeros(0, np.int64)
+    first = np.zeros(int(codes.max()) + 1, np.int64)
+    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
+    return first
