@@ -26,7 +26,7 @@ _META_INFO_FIELDS = {1: _B, 2: _B, 3: _B, 4: _B, 5: _B, 6: _B, 7: _V, 8: _B}
 _NODE, _OP = 1, 2
 _PRINTABLE = re.compile(rb"[\x20-\x7e]+\Z")
 _OP_NAME = re.compile(rb"[A-Za-z_][A-Za-z0-9_.>/-]*\Z")
-_FIRST_FIELD = re.compile(r"(?:\s|#[^\n]*\n)*([A-Za-z_]\w*)\s*[:{<]")
+_FIRST_FIELD = re.compile(r"([A-Za-z_]\w*)\s*[:{<]")
 _TEXT_FIELDS = {
     "node": GRAPH,
     "library": GRAPH,
@@ -55,7 +55,11 @@ def message_in_text(head: bytes) -> str | None:
         if error.start < len(head) - 4:
             return None
         text = head[: error.start].decode("utf-8")
-    found = _FIRST_FIELD.match(text)
+    code = "\n".join(line for line in text.splitlines() if line.strip()[:1] not in ("", "#"))
+    if text.strip() and not code:
+        # Comments and nothing else are a graph without nodes, such as TensorFlow's own tests have.
+        return GRAPH
+    found = _FIRST_FIELD.match(code.lstrip())
     return _TEXT_FIELDS.get(found[1]) if found else None
 
 
@@ -162,6 +166,7 @@ HEAD_BYTES = 64 * 1024
 #: Beginnings of files that are not models of ours, and what to say of them.
 _GUESSES: tuple[tuple[bytes, str], ...] = (
     (b"version https://git-lfs", "a Git LFS pointer, not the file itself: run `git lfs pull` in its repository"),
+    (b"\x83\xaf\x70\xd1\x0d\x88\x4a\x3f", "a chunked proto (.cpb), which no public TensorFlow reads; save it unchunked"),
     (b"PK\x03\x04", "a zip archive without a Keras model; unpack it and give what is inside"),
     (b"\x89HDF", "an HDF5 file without Keras' marks"),
     (b"\x1f\x8b", "gzip data; unpack it and give what is inside"),

@@ -127,9 +127,9 @@ class UnsupportedConversionError(ConversionError, ValueError):
     def __init__(
         self,
         form: str,
-        format: str,
+        format: str,  # noqa: A002 - the contract's name
         possible: Iterable[str],
-        reason: str = "",  # noqa: A002 - the contract's name
+        reason: str = "",
     ) -> None:
         self.form = form
         self.format = format

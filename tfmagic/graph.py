@@ -12,14 +12,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
-import pandas as pd
 
-from tfmagic import opdefs, protos, wire
+from tfmagic import frames, opdefs, protos, wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
+    import pandas as pd
 
     from tfmagic.frames import Shape
     from tfmagic.wire import Buffer, Fields, Integers
@@ -171,7 +171,7 @@ def _categorical(codes: Integers, labels: Sequence[str]) -> pd.Categorical:
     unique = list(dict.fromkeys(labels))
     place = {label: index for index, label in enumerate(unique)}
     translation = np.array([place[label] for label in labels], np.int64)
-    return pd.Categorical.from_codes(translation[codes] if len(codes) else codes, categories=unique)
+    return frames.categorical(translation[codes] if len(codes) else codes, unique)
 
 
 def _pairs(starts: Integers, ends: Integers) -> Iterator[Span]:
@@ -202,7 +202,7 @@ class _Labels:
 
     def categorical(self) -> pd.Categorical:
         codes = np.concatenate(self.codes) if self.codes else np.zeros(0, np.int32)
-        return pd.Categorical.from_codes(codes, categories=list(self.numbers))
+        return frames.categorical(codes, list(self.numbers))
 
 
 @dataclass

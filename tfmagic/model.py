@@ -13,12 +13,12 @@ from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from tfmagic import errors, frames, graph, plumbing, protos, render, signatures, summary, wire
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pandas as pd
 
     from tfmagic.metagraphs import MetaGraph
 

@@ -171,3 +171,15 @@ def endpoint_shapes(ops: pd.DataFrame) -> dict[str, tuple[str, Shape]]:
     """Return dtype and shape of each node's first output in the main graph, by name."""
     main = ops[ops["function"] == ""]
     return {name: (dtype, shape) for name, dtype, shape in zip(main["name"], main["dtype"], main["shape"], strict=True)}
+
+
+def ancestors(nodes: Mapping[str, Node], roots: Iterable[str]) -> set[str]:
+    """Return all nodes that the roots depend on, the roots included; names that lead nowhere are passed over."""
+    found: set[str] = set()
+    waiting = list(roots)
+    while waiting:
+        name = waiting.pop()
+        if name in nodes and name not in found:
+            found.add(name)
+            waiting.extend(map(node_of, nodes[name].inputs))
+    return found

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-import pandas as pd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -329,6 +328,9 @@ def distinct(buffer: Buffer, starts: Integers, ends: Integers) -> tuple[Integers
 
 def _distinct_short(buffer: Buffer, starts: Integers, sizes: Integers) -> tuple[Integers, Integers]:
     """Tell apart the contents of short spans by a hash, then compare each with the first of its hash."""
+    # Imported with the first large graph, not with tfmagic: pandas takes longer to load than a checkpoint to list.
+    import pandas as pd  # noqa: PLC0415
+
     hashes = sizes.astype(np.uint64) * _MIX[0]
     for place, words in _words(buffer, starts, sizes):
         mixed = (hashes[place] ^ words) * _MIX[1]

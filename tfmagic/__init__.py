@@ -1,0 +1,104 @@
+"""Inspect and convert TensorFlow models from a notebook.
+
+``%load_ext tfmagic`` gives the magics, ``import tfmagic`` the same verbs as functions. Importing this imports
+neither TensorFlow nor Keras nor pandas: each is loaded by the first thing that needs it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from tfmagic.api import Export, export, forms, freeze, inspect
+    from tfmagic.errors import (
+        ConversionError,
+        CorruptSourceError,
+        MissingDependencyError,
+        MissingPartError,
+        ReadError,
+        TfMagicError,
+        TooLargeError,
+        UnknownNameError,
+        UnrecognizedSourceError,
+        UnsupportedConversionError,
+        UntrustedCodeError,
+        VerificationError,
+        WriteError,
+    )
+    from tfmagic.model import Model
+
+__version__ = "0.1.0"
+
+#: Where each public name is defined; it is imported when it is first used.
+_HOMES = {
+    "Export": "api",
+    "Model": "model",
+    "export": "api",
+    "forms": "api",
+    "freeze": "api",
+    "inspect": "api",
+    **dict.fromkeys(
+        (
+            "ConversionError", "CorruptSourceError", "MissingDependencyError", "MissingPartError", "ReadError",
+            "TfMagicError", "TooLargeError", "UnknownNameError", "UnrecognizedSourceError",
+            "UnsupportedConversionError", "UntrustedCodeError", "VerificationError", "WriteError",
+        ),
+        "errors",
+    ),
+}  # fmt: skip
+
+__all__ = [
+    "ConversionError",
+    "CorruptSourceError",
+    "Export",
+    "MissingDependencyError",
+    "MissingPartError",
+    "Model",
+    "ReadError",
+    "TfMagicError",
+    "TooLargeError",
+    "UnknownNameError",
+    "UnrecognizedSourceError",
+    "UnsupportedConversionError",
+    "UntrustedCodeError",
+    "VerificationError",
+    "WriteError",
+    "export",
+    "forms",
+    "freeze",
+    "inspect",
+    "load_ipython_extension",
+    "unload_ipython_extension",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used (PEP 562)."""
+    if name not in _HOMES:
+        message = f"module 'tfmagic' has no attribute {name!r}"
+        raise AttributeError(message)
+    value = getattr(importlib.import_module(f"tfmagic.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names, imported or not."""
+    return [*__all__, "__version__"]
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """Register the magics: what ``%load_ext tfmagic`` calls."""
+    from tfmagic import magics  # noqa: PLC0415 - importing tfmagic must not need IPython
+
+    magics.load(shell)
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """Take the magics away: what ``%unload_ext tfmagic`` calls."""
+    from tfmagic import magics  # noqa: PLC0415 - as above
+
+    magics.unload(shell)

@@ -1,0 +1,305 @@
+"""The verbs as commands: name, summary, arguments, options, and the call that each stands for.
+
+A front (a magic today) parses a line by this table, evaluates what stands for an object, and calls ``run``. Not for:
+IPython (:mod:`tfmagic.magics`) or the work itself (:mod:`tfmagic.api`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from tfmagic import api, errors, selection
+from tfmagic.model import TABLE_PARTS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tfmagic.model import Model
+
+#: What a value of an argument or option is, for completion and for evaluation.
+SOURCE, PATH, SIGNATURE, TENSOR, TAGS, FORM, FORMAT, OP, TEXT = (
+    "source", "path", "signature", "tensor", "tags", "form", "format", "op", "text",
+)  # fmt: skip
+_QUOTED = re.compile(r"""(['"])(.*)\1\Z""", re.DOTALL)
+_OPENING, _CLOSING = "([{", ")]}"
+
+
+class CommandError(ValueError):
+    """A line that does not follow its command; the message is for the user."""
+
+
+class HelpRequest(Exception):  # noqa: N818 - not an error
+    """The line asks for help, which is the message."""
+
+
+@dataclass(frozen=True)
+class Argument:
+    """A positional argument or, with dashes, an option.
+
+    Attributes
+    ----------
+    flags : tuple of str
+        Its name, or its spellings with dashes.
+    help : str
+        What it is for.
+    kind : str or None
+        What its value is; None for a switch.
+    repeats : bool
+        Whether an option may be given several times or with commas.
+    optional : bool
+        Whether a positional argument may be left out.
+    """
+
+    flags: tuple[str, ...]
+    help: str
+    kind: str | None = TEXT
+    repeats: bool = False
+    optional: bool = False
+
+    @property
+    def is_option(self) -> bool:
+        """Whether it is given with dashes."""
+        return self.flags[0].startswith("-")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A verb.
+
+    Attributes
+    ----------
+    name : str
+        ``inspect`` for ``%tf_inspect`` and ``tfmagic.inspect``.
+    summary : str
+        One line.
+    arguments : tuple of Argument
+        Positional arguments first.
+    run : callable
+        Takes the parsed values by name, sources evaluated, and returns the verb's result.
+    """
+
+    name: str
+    summary: str
+    arguments: tuple[Argument, ...]
+    run: Callable[[argparse.Namespace], object]
+
+    def parse(self, line: str) -> argparse.Namespace:
+        """Parse a line into values by name; text stays as it was typed, quotes and all.
+
+        Raises
+        ------
+        CommandError
+            If the line does not follow the command.
+        HelpRequest
+            If it asks for help.
+        """
+        tokens = split(line)
+        if {"-h", "--help"}.intersection(tokens):
+            raise HelpRequest(self.parser().format_help())
+        return self.parser().parse_args(tokens)
+
+    def parser(self) -> argparse.ArgumentParser:
+        """Build the parser of the command's line."""
+        parser = _Parser(f"%tf_{self.name}", description=self.summary, add_help=False, allow_abbrev=False)
+        for argument in self.arguments:
+            parser.add_argument(*argument.flags, **_parser_options(argument))
+        parser.add_argument("-h", "--help", action="store_true", help="show this help")
+        return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that raises where argparse would end the process."""
+
+    def error(self, message: str) -> NoReturn:
+        problem = f"{message}; {self.format_usage().strip()}; {self.prog} --help explains"
+        raise CommandError(problem)
+
+
+def _parser_options(argument: Argument) -> dict[str, Any]:
+    """Translate an argument into argparse's words."""
+    help_text = argument.help.replace("%", "%%")
+    if argument.kind is None:
+        return {"action": "store_true", "help": help_text}
+    if not argument.is_option:
+        return {"nargs": "?" if argument.optional else None, "help": help_text}
+    action = "append" if argument.repeats else "store"
+    return {"action": action, "metavar": argument.kind.upper(), "help": help_text}
+
+
+def split(line: str) -> list[str]:
+    """Split a line at blanks that are outside quotes and brackets; quotes stay.
+
+    Raises
+    ------
+    CommandError
+        If a quote or a bracket does not close.
+    """
+    tokens, current, depth, quote = [], "", 0, ""
+    for char in line.strip():
+        if quote:
+            quote = "" if char == quote else quote
+        elif char in "'\"":
+            quote = char
+        else:
+            depth += (char in _OPENING) - (char in _CLOSING)
+        if char.isspace() and not quote and depth <= 0:
+            tokens.append(current)
+            current = ""
+        else:
+            current += char
+    if quote:
+        problem = f"a quote {quote} does not close in {line.strip()!r}"
+        raise CommandError(problem)
+    return [token for token in [*tokens, current] if token]
+
+
+def unquote(token: str) -> str:
+    """Strip the quotes that enclose a token."""
+    found = _QUOTED.match(token)
+    return found[2] if found else token
+
+
+def names_in(expression: str) -> set[str] | None:
+    """Return the variables that a Python expression reads, None if it is no expression."""
+    try:
+        tree = ast.parse(expression, mode="eval")
+    except (SyntaxError, ValueError):
+        return None
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+
+
+def _many(values: Sequence[str] | None) -> list[str] | None:
+    """Flatten an option that repeats or holds commas; None if it was not given."""
+    if values is None:
+        return None
+    return [part.strip() for value in values for part in unquote(value).split(",") if part.strip()]
+
+
+def _pairs(values: Sequence[str] | None, option: str) -> dict[str, str] | None:
+    """Read KEY=VALUE pairs."""
+    if values is None:
+        return None
+    pairs = [unquote(value).partition("=") for value in values]
+    for key, equals, value in pairs:
+        if not (key and equals and value):
+            problem = f"{option} wants KEY=TENSOR, not {key + equals + value!r}"
+            raise CommandError(problem)
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _text(value: str | None) -> str | None:
+    return None if value is None else unquote(value)
+
+
+def _inspect(values: argparse.Namespace) -> Model | pd.DataFrame:
+    """Run %tf_inspect: the model, or the one table that was asked for."""
+    model = api.inspect(values.SOURCE, form=_text(values.form), tags=_text(values.tags))
+    wanted = [table for table in TABLE_PARTS if getattr(values, table)]
+    if len(wanted) > 1:
+        problem = f"one table at a time, not {errors.listed(f'--{table}' for table in wanted)}"
+        raise CommandError(problem)
+    filters = {"op": _text(values.op), "name": _text(values.name), "signature": _text(values.signature)}
+    if not wanted and not any(filters.values()):
+        return model
+    table = wanted[0] if wanted else ("signatures" if values.signature and not (values.op or values.name) else "ops")
+    return selection.select(model, table, all=values.all, **filters)
+
+
+def _freeze(values: argparse.Namespace) -> Model:
+    return api.freeze(
+        values.SOURCE,
+        signature=_text(values.signature),
+        inputs=_many(values.inputs),
+        outputs=_many(values.outputs),
+        tags=_text(values.tags),
+        output=_text(values.output),
+        overwrite=values.overwrite,
+        verify=not values.no_verify,
+    )
+
+
+def _export(values: argparse.Namespace) -> api.Export:
+    return api.export(
+        values.SOURCE,
+        unquote(values.DEST),
+        format=_text(values.format),
+        tags=_text(values.tags),
+        signature=_text(values.signature),
+        method=_text(values.method),
+        inputs=_pairs(values.input, "--input"),
+        outputs=_pairs(values.output, "--output"),
+        overwrite=values.overwrite,
+        verify=not values.no_verify,
+    )
+
+
+_SOURCE = Argument(("SOURCE",), "a Python expression over the notebook's variables, else a path", SOURCE)
+_SIGNATURE = Argument(("--signature",), "key of the signature that is meant", SIGNATURE)
+_TAGS = Argument(("--tags",), "tag-set, joined by commas", TAGS)
+_OVERWRITE = Argument(("--overwrite",), "replace what is there, once the new one is complete", None)
+_NO_VERIFY = Argument(("--no-verify",), "do not run source and result on the same inputs", None)
+
+COMMANDS: Mapping[str, Command] = {
+    command.name: command
+    for command in (
+        Command(
+            "inspect",
+            "Show what is inside a model, or one of its tables as a DataFrame.",
+            (
+                _SOURCE,
+                Argument(("--signatures",), "inputs and outputs of each SignatureDef", None),
+                Argument(("--ops",), "nodes of the main graph and of all functions", None),
+                Argument(("--functions",), "the function library", None),
+                Argument(("--variables",), "variables, without their values", None),
+                Argument(("--metagraphs",), "MetaGraphDefs by tag-set", None),
+                Argument(("--assets",), "asset files", None),
+                Argument(("--layers",), "Keras layers", None),
+                Argument(("--op",), "only ops whose type matches this regular expression", OP),
+                Argument(("--name",), "only rows whose name matches this regular expression", TEXT),
+                Argument(("--signature",), "only this signature, or the ops that it needs", SIGNATURE),
+                _TAGS,
+                Argument(("--form",), "take the source for this form instead of recognising it", FORM),
+                Argument(("--all",), "include what only saves, restores or is TensorFlow's bookkeeping", None),
+            ),
+            _inspect,
+        ),
+        Command(
+            "freeze",
+            "Freeze a model into one graph without variables, and write it if a file is given.",
+            (
+                _SOURCE,
+                Argument(("-o", "--output"), "file to write: .pb or .pbtxt", PATH),
+                _SIGNATURE,
+                Argument(("--inputs",), "names of the inputs, joined by commas", TENSOR, repeats=True),
+                Argument(("--outputs",), "names of the outputs, joined by commas", TENSOR, repeats=True),
+                _TAGS,
+                _OVERWRITE,
+                _NO_VERIFY,
+            ),
+            _freeze,
+        ),
+        Command(
+            "export",
+            "Write a model in another format, and check the result against the source.",
+            (
+                _SOURCE,
+                Argument(("DEST",), "where to write; the suffix chooses the format, none means a SavedModel", PATH),
+                Argument(("--format",), "format, where the suffix does not say it", FORMAT),
+                _TAGS,
+                Argument(("--signature",), "key of the signature to export", SIGNATURE),
+                Argument(("--method",), "predict, classify, regress or a method name's URI", TEXT),
+                Argument(("--input",), "KEY=TENSOR: an input of the signature", TENSOR, repeats=True),
+                Argument(("--output",), "KEY=TENSOR: an output of the signature", TENSOR, repeats=True),
+                _OVERWRITE,
+                _NO_VERIFY,
+            ),
+            _export,
+        ),
+        Command("forms", "Show which forms can be read, and in which formats each can be written.", (), lambda _: api.forms()),
+    )
+}

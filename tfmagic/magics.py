@@ -1,0 +1,207 @@
+"""The front in IPython: line magics, their completion, and the one place where errors become usage errors.
+
+A magic declares itself, evaluates what stands for an object, and delegates. Not for: what a verb does
+(:mod:`tfmagic.api`) or how its line is parsed (:mod:`tfmagic.commands`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, line_magic, magics_class
+from traitlets import Enum
+
+from tfmagic import commands, completion, errors, render
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from IPython.core.completer import CompletionContext, SimpleMatcherResult
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from tfmagic.api import Export
+    from tfmagic.model import Model
+
+_ABSENT = object()
+
+
+@magics_class
+class TfMagic(Magics):
+    """Inspect and convert TensorFlow models; ``%config TfMagic`` lists the settings."""
+
+    display = Enum(
+        render.MODES,
+        default_value=render.display.mode,
+        help="How results are displayed: auto (the best that the front end has), html (static) or text.",
+    ).tag(config=True)
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        super().__init__(shell=shell, parent=shell)
+        self.observe(self._set_display, "display")
+        self._set_display({"new": self.display})
+
+    def _set_display(self, change: Mapping[str, Any]) -> None:
+        render.display.mode = change["new"]
+
+    @line_magic
+    def tf_inspect(self, line: str) -> object:
+        """Show what is inside a model, or one of its tables as a DataFrame.
+
+        ::
+
+            %tf_inspect model
+            ops = %tf_inspect ./served --ops --op Conv
+
+        is
+
+        ::
+
+            import tfmagic
+            tfmagic.inspect(model)
+            ops = tfmagic.inspect("./served").ops
+
+        ``%tf_inspect --help`` lists the options.
+        """
+        return self._run("inspect", line)
+
+    @line_magic
+    def tf_freeze(self, line: str) -> Model | None:
+        """Freeze a model into one graph without variables.
+
+        ::
+
+            %tf_freeze model -o model.pb
+
+        is
+
+        ::
+
+            import tfmagic
+            tfmagic.freeze(model, output="model.pb")
+
+        ``%tf_freeze --help`` lists the options.
+        """
+        return self._run("freeze", line)
+
+    @line_magic
+    def tf_export(self, line: str) -> Export | None:
+        """Write a model in another format, and check the result against the source.
+
+        ::
+
+            %tf_export model ./served/1
+
+        is
+
+        ::
+
+            import tfmagic
+            tfmagic.export(model, "./served/1")
+
+        ``%tf_export --help`` lists the options.
+        """
+        return self._run("export", line)
+
+    @line_magic
+    def tf_forms(self, line: str) -> object:
+        """Show which forms can be read, and in which formats each can be written.
+
+        ``%tf_forms`` is ``tfmagic.forms()``.
+        """
+        return self._run("forms", line)
+
+    def _run(self, name: str, line: str) -> Any:  # noqa: ANN401 - each verb has a result of its own
+        """Run a command: the one boundary at which our errors lose their traceback."""
+        command = commands.COMMANDS[name]
+        try:
+            values = command.parse(line)
+            if hasattr(values, "SOURCE"):
+                values.SOURCE = self._source(values.SOURCE)
+            return command.run(values)
+        except commands.HelpRequest as request:
+            # Help is for reading, not a value.
+            print(request)  # noqa: T201
+            return None
+        except (errors.TfMagicError, commands.CommandError, FileNotFoundError) as error:
+            # IPython hides the traceback of this very type only, not of its subclasses.
+            raise UsageError(str(error)) from error
+
+    def _source(self, token: str) -> object:
+        """Take a token for an expression over the notebook's variables if it evaluates, else for a path."""
+        value = self._evaluated(token)
+        if value is not _ABSENT:
+            return value
+        path = commands.unquote(token)
+        if token.isidentifier() and not os.path.lexists(path):
+            self._require_variable(token)
+        return Path(path)
+
+    def _evaluated(self, token: str) -> object:
+        """Evaluate an expression in which the notebook has at least one name, or a quoted text."""
+        names = commands.names_in(token)
+        literal = names is not None and not names
+        if names is None or literal or not names.intersection(self.shell.user_ns):
+            return _ABSENT
+        try:
+            return self.shell.ev(token)
+        except (NameError, AttributeError):
+            return _ABSENT
+        except Exception as error:
+            # `./model/1` as an expression divides: if there is such a file, it was meant as a path.
+            if os.path.lexists(commands.unquote(token)):
+                return _ABSENT
+            message = f"{token!r} is no path, and as an expression it raises {type(error).__name__}: {error}"
+            raise commands.CommandError(message) from error
+
+    def _require_variable(self, name: str) -> None:
+        """Raise for a name that is neither a variable nor a path, if a variable is near."""
+        near = difflib.get_close_matches(name, completion.model_names(self.shell.user_ns), n=3)
+        if near:
+            message = f"there is neither a variable nor a path {name!r}; did you mean {errors.listed(near)}?"
+            raise commands.CommandError(message)
+
+
+class Matcher:
+    """Completes the lines of our magics, in every front end that asks the kernel."""
+
+    matcher_api_version = 2
+    matcher_identifier = "tfmagic"
+    matcher_priority = 0
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self.shell = shell
+        # IPython reports a matcher by this name.
+        self.__qualname__ = "tfmagic.Matcher"
+
+    def __call__(self, context: CompletionContext) -> SimpleMatcherResult:
+        """Return what can follow; keep the other matchers out when something can."""
+        from IPython.core.completer import SimpleCompletion  # noqa: PLC0415 - loaded with the first completion
+
+        line = context.text_until_cursor.rpartition("\n")[2]
+        word, found = completion.complete(line, self.shell.user_ns)
+        made = [SimpleCompletion(text=each.text, type=each.kind) for each in found]
+        return {"completions": made, "matched_fragment": word, "suppress": bool(made)}
+
+
+def load(shell: InteractiveShell) -> None:
+    """Register the magics and their completion; loading twice is loading once."""
+    unload(shell)
+    magics = TfMagic(shell)
+    shell.register_magics(magics)
+    # %config lists what is among the shell's configurables.
+    shell.configurables.append(magics)
+    shell.Completer.custom_matchers.append(Matcher(shell))
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Take the magics and their completion away again."""
+    matchers = shell.Completer.custom_matchers
+    matchers[:] = [each for each in matchers if not isinstance(each, Matcher)]
+    shell.configurables[:] = [each for each in shell.configurables if not isinstance(each, TfMagic)]
+    for name in commands.COMMANDS:
+        shell.magics_manager.magics["line"].pop(f"tf_{name}", None)
+    shell.magics_manager.registry.pop(TfMagic.__name__, None)
