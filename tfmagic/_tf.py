@@ -1,0 +1,174 @@
+"""The only window onto TensorFlow and Keras: imported here, when something must be traced, loaded or run.
+
+Whatever rests on a private path of TensorFlow or Keras is a function of this module with a public fallback, and has
+a canary in ``tests/test_tf.py``. Not for: what to do with TensorFlow.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import re
+import sys
+import warnings
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from tfmagic import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import ModuleType
+
+#: An object of TensorFlow's or Keras's; neither ships types.
+Live: TypeAlias = Any
+
+#: The TensorFlow that the suite is run against, oldest and newest.
+OLDEST, NEWEST = (2, 18), (2, 21)
+_CPU = '"tfmagic[cpu]"'
+_KERAS_2 = '"tfmagic[keras2]"'
+
+
+def loaded(module: str) -> ModuleType | None:
+    """Return a module if someone has imported it; never imports."""
+    return sys.modules.get(module)
+
+
+def is_loaded() -> bool:
+    """Say whether TensorFlow is imported: only then can anyone hold a live object of its."""
+    return loaded("tensorflow") is not None
+
+
+def tensorflow() -> Live:
+    """Import TensorFlow.
+
+    Raises
+    ------
+    MissingDependencyError
+        If it is not installed, or older than what tfmagic works with.
+    """
+    module = _import("tensorflow", "tracing, loading or running a model", _CPU)
+    _check(module.__version__)
+    return module
+
+
+def keras() -> Live:
+    """Import Keras 3.
+
+    Raises
+    ------
+    MissingDependencyError
+        If it is not installed, or computes with another library than TensorFlow.
+    """
+    tensorflow()
+    module = _import("keras", "a Keras model", _CPU)
+    if module.config.backend() != "tensorflow":
+        raise errors.MissingDependencyError(
+            f"Keras computes with {module.config.backend()!r} here; a Keras model of tfmagic's (set "
+            "KERAS_BACKEND=tensorflow before Keras is imported)",
+            _CPU,
+        )
+    return module
+
+
+def tf_keras() -> Live:
+    """Import Keras 2, which lives on as ``tf_keras``; raises MissingDependencyError."""
+    tensorflow()
+    return _import("tf_keras", "a model of Keras 2", _KERAS_2)
+
+
+def _import(name: str, purpose: str, package: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        # A module missing *inside* the library is a broken installation, and another story.
+        if error.name != name:
+            raise
+        raise errors.MissingDependencyError(purpose, package) from error
+
+
+@cache
+def _check(version: str) -> None:
+    """Refuse a TensorFlow that is too old, and warn once of one that is newer than any that was tried."""
+    numbers = re.match(r"(\d+)\.(\d+)", version)
+    found = (int(numbers[1]), int(numbers[2])) if numbers else NEWEST
+    supported = f"{'.'.join(map(str, OLDEST))} to {'.'.join(map(str, NEWEST))}"
+    if found < OLDEST:
+        raise errors.MissingDependencyError(f"tfmagic works with TensorFlow {supported}, not with {version}: it", _CPU)
+    if found > NEWEST:
+        warnings.warn(f"tfmagic was tested with TensorFlow {supported}; this is {version}", stacklevel=4)
+
+
+@contextlib.contextmanager
+def eager() -> Iterator[None]:
+    """Execute eagerly inside, whatever the user has switched off or is in the middle of building.
+
+    ``tf.compat.v1.disable_eager_execution`` and an open ``graph.as_default()`` both stay as they are outside. The
+    fallback, ``tf.init_scope``, leaves a graph but not a process without eager execution.
+    """
+    tf = tensorflow()
+    try:
+        context = importlib.import_module("tensorflow.python.eager.context").eager_mode()
+    except (ImportError, AttributeError):
+        context = tf.init_scope()
+    with context:
+        yield
+
+
+def call_flat(concrete: Live, tensors: Sequence[Live]) -> Live:
+    """Call a ConcreteFunction with tensors in the order of its ``inputs``, whatever structure it was traced with.
+
+    Returns its structured outputs. The fallback, the public call, asks for the structure of the arguments.
+    """
+    flat = getattr(concrete, "_call_flat", None)
+    if flat is not None:
+        return flat(list(tensors), concrete.captured_inputs)
+    args, kwargs = tensorflow().nest.pack_sequence_as(concrete.structured_input_signature, list(tensors))
+    return concrete(*args, **kwargs)
+
+
+def inline_calls(graph_def: Live, keep: Sequence[str]) -> Live:
+    """Return a GraphDef with its calls inlined by TensorFlow's own optimizer.
+
+    The fallback is the graph as it is: the same function, its calls still calls.
+
+    Parameters
+    ----------
+    graph_def : GraphDef
+        Of TensorFlow's own class.
+    keep : sequence of str
+        Nodes or tensors that stay under their names.
+    """
+    compat = tensorflow().compat.v1
+    try:
+        optimize = importlib.import_module("tensorflow.python.grappler.tf_optimizer").OptimizeGraph
+    except (ImportError, AttributeError):
+        return graph_def
+    meta_graph = compat.MetaGraphDef(graph_def=graph_def)
+    meta_graph.collection_def["train_op"].node_list.value.extend(keep)
+    config = compat.ConfigProto()
+    config.graph_options.rewrite_options.min_graph_nodes = -1
+    config.graph_options.rewrite_options.optimizers.append("function")
+    return optimize(config, meta_graph)
+
+
+def capture(handle: Live) -> Live:
+    """Bring an eager tensor, such as a variable's handle, into the function being traced.
+
+    ``FuncGraph.capture`` returns the placeholder itself. The fallback, an Identity behind it, serves as well in all
+    but the search for a variable's readers.
+    """
+    tf = tensorflow()
+    graph = tf.compat.v1.get_default_graph()
+    return graph.capture(handle) if hasattr(graph, "capture") else tf.identity(handle)
+
+
+def name_arguments(concrete: Live, names: Sequence[str]) -> None:
+    """Give a wrapped function the names of its arguments, without which ``tf.saved_model.save`` does not take it.
+
+    TensorFlow's own loader of TF1 SavedModels does the same. There is no public way; without it the function still
+    runs.
+    """
+    for attribute, value in (("_arg_keywords", list(names)), ("_num_positional_args", len(names))):
+        with contextlib.suppress(AttributeError):
+            setattr(concrete, attribute, value)

@@ -1,0 +1,262 @@
+"""Trace a live Keras model in inference mode, under the names that its user gave.
+
+An input is named after its InputLayer, its key in a dict, or the argument of ``call``; an output after its key in a
+dict or the layer that made it, those that repeat numbered (``shared``, ``shared_1``). A subclassed model is itself
+what made its outputs. The first dimension of every input is left open. Not for: layers and weights as tables.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tfmagic import _tf, errors
+from tfmagic.functions import nests
+from tfmagic.functions.named import NamedFunction, endpoint
+from tfmagic.signatures import DEFAULT_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+#: What a model without a shape for its inputs still has.
+_UNBUILT_PARTS = ("variables", "keras")
+#: Arguments of ``call`` that are Keras's own.
+_KERAS_ARGUMENTS = frozenset({"training", "mask"})
+#: Tried in turn where Keras did not record the dtype of an argument.
+_OTHER_DTYPES = ("int32", "string")
+
+
+class Call(NamedTuple):
+    """How a model is called: the arguments as nested TensorSpecs, and the names of its ends."""
+
+    args: tuple[_tf.Live, ...]
+    kwargs: Mapping[str, _tf.Live]
+    input_keys: list[str]
+    #: The names of the layers that made the outputs, as nested as they are; None for a subclassed model.
+    producers: object | None
+    #: Whether Keras knows the dtypes of the inputs.
+    typed: bool
+
+    @property
+    def specs(self) -> list[_tf.Live]:
+        """The TensorSpecs in the user's order."""
+        return [spec for _, spec in nests.leaves((self.args, dict(self.kwargs)))]
+
+    def with_specs(self, specs: Iterator[_tf.Live]) -> Call:
+        """Return the call on other specs."""
+        args, kwargs = nests.rebuild((self.args, dict(self.kwargs)), specs)
+        return self._replace(args=args, kwargs=kwargs)
+
+
+def trace(model: _tf.Live, key: str = DEFAULT_KEY) -> NamedFunction:
+    """Trace a model with ``training=False``.
+
+    Parameters
+    ----------
+    model : keras.Model or tf_keras.Model
+        A built model; it is left as it is, no weight and no seed moves.
+    key : str
+        The key of the signature.
+
+    Raises
+    ------
+    MissingPartError
+        If the model is not built, or Keras did not record what it is called with; says what to do.
+    ConversionError
+        If the model does not trace; Keras's own error is the cause.
+    """
+    call = call_of(model)
+    first: Exception | None = None
+    with _tf.eager():
+        for attempt, notes in _attempts(model, call):
+            try:
+                return _traced(model, attempt, key, notes)
+            except Exception as error:  # noqa: BLE001 - a model's code may raise anything
+                first = first or error
+    raise errors.ConversionError(
+        f"the Keras model {model.name!r} cannot be traced with training=False on {call.specs}: {first}"
+    ) from first
+
+
+def call_of(model: _tf.Live) -> Call:
+    """Find out how a model is called, its inputs as shaped as they were when it was built."""
+    if _is_keras_2(model):
+        return _keras_2_call(model)
+    if getattr(model, "inputs", None):
+        return _functional_call(model)
+    return _subclassed_call(model)
+
+
+def _is_keras_2(model: object) -> bool:
+    return any(base.__module__.partition(".")[0] == "tf_keras" for base in type(model).__mro__)
+
+
+def _attempts(model: _tf.Live, call: Call) -> Iterator[tuple[Call, tuple[str, ...]]]:
+    """Yield the calls to try: with the batch left open, with other dtypes, and as the model was built."""
+    tf = _tf.tensorflow()
+    keeps_batch = any(getattr(layer, "stateful", False) is True for layer in model.layers)
+    opened = call.with_specs(tf.TensorSpec(_open(spec.shape), spec.dtype) for spec in call.specs)
+    if not keeps_batch:
+        yield opened, ()
+    for dtype in () if call.typed else _OTHER_DTYPES:
+        others = opened.with_specs(tf.TensorSpec(spec.shape, dtype) for spec in opened.specs)
+        yield others, (f"Keras did not record the dtype of the inputs; the model traces with {dtype}",)
+    yield call, ("the model needs a batch of the size that it was built with",)
+
+
+def _open(shape: _tf.Live) -> _tf.Live:
+    return shape if not shape.rank else [None, *shape.as_list()[1:]]
+
+
+def _traced(model: _tf.Live, call: Call, key: str, notes: tuple[str, ...]) -> NamedFunction:
+    """Trace a call into a function from named tensors to a dict of named tensors."""
+    tf = _tf.tensorflow()
+    names = nests.identifiers(call.input_keys)
+    specs = [tf.TensorSpec(spec.shape, spec.dtype, name=name) for spec, name in zip(call.specs, names, strict=True)]
+    marked: dict[str, str] = {}
+    pack = tf.autograph.experimental.do_not_convert(lambda tensors: nests.rebuild((call.args, call.kwargs), tensors))
+    label = tf.autograph.experimental.do_not_convert(lambda result: _label(model, call, result, marked))
+
+    def serve(*tensors: _tf.Live) -> _tf.Live:
+        args, kwargs = pack(iter(tensors))
+        return label(model(*args, training=False, **kwargs))
+
+    concrete = tf.function(serve, input_signature=specs).get_concrete_function()
+    ends = {tensor.name: tensor for tensor in concrete.inputs}
+    inputs = tuple(endpoint(one, ends[f"{name}:0"]) for one, name in zip(call.input_keys, names, strict=True))
+    outputs = tuple(endpoint(one, concrete.graph.get_tensor_by_name(name)) for one, name in marked.items())
+    order = sorted(marked)
+    return NamedFunction(
+        concrete, inputs, outputs, tuple(order.index(one) for one in marked), key,
+        owner=_owner(model, concrete), variables=dict(variables(model)), notes=notes,
+    )  # fmt: skip
+
+
+def _label(model: _tf.Live, call: Call, result: object, marked: dict[str, str]) -> dict[str, _tf.Live]:
+    """Put an Identity with the user's name on each result, and note its tensor."""
+    tf = _tf.tensorflow()
+    found = list(nests.leaves(result))
+    keys = nests.unique(_output_keys(model, call, [path for path, _ in found]))
+    tensors = [tf.identity(leaf, name=name) for name, (_, leaf) in zip(nests.identifiers(keys), found, strict=True)]
+    marked.update((one, tensor.name) for one, tensor in zip(keys, tensors, strict=True))
+    return dict(zip(keys, tensors, strict=True))
+
+
+def _output_keys(model: _tf.Live, call: Call, paths: list[nests.Path]) -> list[str]:
+    makers = [name for _, name in nests.leaves(call.producers)]
+    if len(makers) != len(paths):
+        makers = [model.name] * len(paths)
+    return [nests.key(path) or maker for path, maker in zip(paths, makers, strict=True)]
+
+
+def _owner(model: _tf.Live, concrete: _tf.Live) -> _tf.Live:
+    """Hold what the function captures so that it can be saved: the variables, and the model for its tables.
+
+    Saving a Keras 3 model itself writes its weights twice, so it comes along only where a table makes it.
+    """
+    tf = _tf.tensorflow()
+    owner = tf.Module()
+    owner.weights = [value for _, value in variables(model)]
+    handles = {id(value.handle) for value in owner.weights}
+    if any(outer.dtype == tf.resource and id(outer) not in handles for outer, _ in concrete.graph.captures):
+        owner.model = model
+    return owner
+
+
+def variables(model: _tf.Live) -> Iterator[tuple[str, _tf.Live]]:
+    """Yield each variable of a model as TensorFlow's, under its Keras path."""
+    listed = [(getattr(one, "path", None) or one.name.partition(":")[0], one) for one in model.variables]
+    names = nests.unique(name for name, _ in listed)
+    # Keras 3 wraps TensorFlow's variable; in Keras 2 `value` is a method of it.
+    for name, (_, one) in zip(names, listed, strict=True):
+        yield name, one if callable(getattr(one, "value", None)) else one.value
+
+
+def _functional_call(model: _tf.Live) -> Call:
+    """Read the ends of a Functional or Sequential model from its symbolic tensors."""
+    sequential = isinstance(model, _tf.keras().Sequential)
+    given = model.inputs[0] if sequential else model.input
+    made = model.outputs[0] if sequential else model.output
+    flat = list(nests.leaves(given))
+    keys = nests.unique(nests.key(path) or _producer(tensor) for path, tensor in flat)
+    tf = _tf.tensorflow()
+    specs = nests.rebuild(given, (tf.TensorSpec(tensor.shape, tensor.dtype) for _, tensor in flat))
+    producers = nests.rebuild(made, (_producer(tensor) for _, tensor in nests.leaves(made)))
+    return Call((specs,), {}, keys, producers, typed=True)
+
+
+def _producer(tensor: _tf.Live) -> str:
+    history = getattr(tensor, "_keras_history", None)
+    return str(history.operation.name if history is not None else tensor.name)
+
+
+def _subclassed_call(model: _tf.Live) -> Call:
+    """Read what a subclassed model is called with from the shapes that Keras recorded when it built it."""
+    config = model.get_build_config() if model.built else None
+    parameters = _parameters(model.call)
+    if not config or not parameters:
+        raise unbuilt(model)
+    first = next(iter(parameters))
+    shapes = config.get("shapes_dict") or {f"{first}_shape": config["input_shape"]}
+    specs = {name.removesuffix("_shape"): _specs(shape, model.variable_dtype) for name, shape in shapes.items()}
+    missing = [name for name, required in parameters.items() if required and name not in specs]
+    if missing or not set(specs) <= set(parameters):
+        raise _unrecorded(model, missing or sorted(set(specs) - set(parameters)))
+    keys = [nests.key(path[1:]) or _numbered(path) for path, _ in nests.leaves(specs)]
+    return Call((), specs, nests.unique(keys), None, typed=False)
+
+
+def _numbered(path: nests.Path) -> str:
+    return "_".join(str(step) for step in path)
+
+
+def _parameters(call: Callable[..., Any]) -> dict[str, bool]:
+    """Return the names of the arguments of ``call`` that may be tensors, and whether each is required."""
+    named = [one for one in inspect.signature(call).parameters.values() if one.name not in _KERAS_ARGUMENTS]
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return {one.name: one.default is one.empty for one in named if one.kind not in variadic}
+
+
+def _specs(shapes: _tf.Live, dtype: str) -> _tf.Live:
+    """Turn nested shapes into nested TensorSpecs: a shape is a sequence of numbers and None."""
+    if isinstance(shapes, list | tuple) and all(size is None or isinstance(size, int) for size in shapes):
+        return _tf.tensorflow().TensorSpec(tuple(shapes), dtype)
+    if hasattr(shapes, "items"):
+        return {key: _specs(inner, dtype) for key, inner in shapes.items()}
+    return [_specs(inner, dtype) for inner in shapes or ()]
+
+
+def _keras_2_call(model: _tf.Live) -> Call:
+    """Read how a model of Keras 2 is called from the specs that it keeps for saving."""
+    spec = model.save_spec(dynamic_batch=False)
+    if spec is None:
+        raise unbuilt(model)
+    args, kwargs = spec
+    kwargs = {name: value for name, value in kwargs.items() if name not in _KERAS_ARGUMENTS}
+    names = list(_parameters(model.call))
+    layered = list(getattr(model, "input_names", None) or ())
+    found = [path for path, _ in nests.leaves(args)]
+    if len(layered) != len(found):
+        layered = [names[int(path[0])] if int(path[0]) < len(names) else f"input_{path[0]}" for path in found]
+    keys = [nests.key(path) or name for path, name in zip(found, layered, strict=True)]
+    keys += [nests.key(path[1:]) or str(path[0]) for path, _ in nests.leaves(kwargs)]
+    producers = list(getattr(model, "output_names", None) or ()) or None
+    return Call(tuple(args), kwargs, nests.unique(keys), producers, typed=True)
+
+
+def unbuilt(model: _tf.Live) -> errors.MissingPartError:
+    """Say that a model has no graph yet, and how it gets one."""
+    advice = (
+        f"The model {model.name!r} is not built, so nobody knows the shape of its inputs: call it once on data, "
+        "call model.build(input_shape), or begin it with keras.Input(...)"
+    )
+    return errors.MissingPartError("graph", "keras_model", _UNBUILT_PARTS, advice)
+
+
+def _unrecorded(model: _tf.Live, names: list[str]) -> errors.MissingPartError:
+    advice = (
+        f"Keras recorded the shape of the first argument of {type(model).__name__}.call only, and it also takes "
+        f"{errors.listed(names)}: pass all tensors as one dict, or give a function with an input_signature, such as "
+        "tf.function(lambda ...: model(..., training=False), input_signature=[tf.TensorSpec(...), ...])"
+    )
+    return errors.MissingPartError("graph", "keras_model", _UNBUILT_PARTS, advice)

@@ -1,0 +1,185 @@
+"""A ConcreteFunction together with the names that its user knows, and how to call it by them.
+
+Not for: obtaining one (the other modules of this package).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tfmagic import _tf, errors
+from tfmagic.functions import nests
+from tfmagic.signatures import DEFAULT_KEY, DEFAULT_TAGS, PREDICT, Endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import numpy.typing as npt
+
+    from tfmagic.frames import Shape
+
+
+@dataclass(frozen=True)
+class NamedFunction:
+    """A ConcreteFunction together with the names of its ends.
+
+    Attributes
+    ----------
+    concrete : tf.types.experimental.ConcreteFunction
+        Its captures are the model's variables and tables, not its constants.
+    inputs, outputs : tuple of Endpoint
+        The user's keys in the user's order; ``tensor`` is the name in ``concrete.graph``. An output's is the node
+        that carries the user's name, where there is one, and not the ``Identity`` that TensorFlow puts behind it.
+    places : tuple of int
+        Where each output stands among ``concrete.outputs``, which TensorFlow sorts by key.
+    key : str
+        The signature's key.
+    tags : tuple of str
+        The tag-set it came with, or ``("serve",)``.
+    method : str
+        The signature's method name.
+    owner : object
+        Keeps the variables and tables alive that ``concrete`` captures; trackable, so it can be saved.
+    variables : mapping of str to tf.Variable
+        The variables by the names that the table of variables gives them. All of the model's, captured or not.
+    notes : tuple of str
+        What a person should know before relying on it: random numbers, variables that a call assigns.
+    """
+
+    concrete: _tf.Live
+    inputs: tuple[Endpoint, ...]
+    outputs: tuple[Endpoint, ...]
+    places: tuple[int, ...]
+    key: str = DEFAULT_KEY
+    tags: tuple[str, ...] = DEFAULT_TAGS
+    method: str = PREDICT
+    owner: object = None
+    variables: Mapping[str, _tf.Live] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def ordered(self, inputs: Sequence[str], outputs: Sequence[str]) -> NamedFunction:
+        """Return the function with its ends in this order, by their keys."""
+        given = {one.key: one for one in self.inputs}
+        results = {one.key: (one, place) for one, place in zip(self.outputs, self.places, strict=True)}
+        ends, places = zip(*(results[key] for key in outputs), strict=True)
+        return replace(self, inputs=tuple(given[key] for key in inputs), outputs=ends, places=places)
+
+    def __call__(self, inputs: Mapping[str, npt.ArrayLike]) -> dict[str, np.ndarray]:
+        """Run on arrays by key.
+
+        Parameters
+        ----------
+        inputs : mapping of str to array-like
+            A value for each input; it is cast to the input's dtype.
+
+        Returns
+        -------
+        dict of str to ndarray
+            The outputs by key, in order; strings are arrays of bytes objects.
+
+        Raises
+        ------
+        UnknownNameError
+            If an input is missing, or one is given that there is not.
+        """
+        _check_keys(inputs, [endpoint.key for endpoint in self.inputs])
+        given = {endpoint.tensor: inputs[endpoint.key] for endpoint in self.inputs}
+        tf = _tf.tensorflow()
+        with _tf.eager():
+            tensors = [_tensor(given[end.name], end.dtype) for end in self.concrete.inputs if end.name in given]
+            results = tf.nest.flatten(_tf.call_flat(self.concrete, tensors), expand_composites=True)
+            flat = [result for result in results if result is not None]
+            return {end.key: flat[place].numpy() for end, place in zip(self.outputs, self.places, strict=True)}
+
+
+def _check_keys(given: Mapping[str, object], expected: Sequence[str]) -> None:
+    for key in given:
+        if key not in expected:
+            raise errors.UnknownNameError(key, "input", expected)
+    for key in expected:
+        if key not in given:
+            raise errors.UnknownNameError(key, "value given for input", list(given))
+
+
+def _tensor(value: _tf.Live, dtype: _tf.Live) -> _tf.Live:
+    """Convert a value to a tensor of this dtype; TensorFlow itself refuses to narrow."""
+    tf = _tf.tensorflow()
+    # Through numpy a list of Python floats is taken in full precision.
+    tensor = tf.convert_to_tensor(np.asarray(value.numpy() if hasattr(value, "numpy") else value))
+    return tensor if tensor.dtype == dtype else tf.cast(tensor, dtype)
+
+
+def shape(tensor: _tf.Live) -> Shape:
+    """Return the static shape of a tensor, a variable or a spec."""
+    found = tensor.shape
+    return None if found.rank is None else tuple(found.as_list())
+
+
+def endpoint(key: str, tensor: _tf.Live) -> Endpoint:
+    """Describe a tensor of a graph under a key."""
+    return Endpoint(key, tensor.name, tensor.dtype.name, shape(tensor))
+
+
+def of_concrete(concrete: _tf.Live, key: str, **others: _tf.Live) -> NamedFunction:
+    """Name the ends of a ConcreteFunction after its arguments and the keys of its results.
+
+    A result without a key is ``output_0``, ``output_1`` and so on, as TensorFlow calls it when it saves the function.
+
+    Raises
+    ------
+    ConversionError
+        If an argument or a result is no plain tensor (sparse, ragged, a variable).
+    """
+    given = _ends(concrete.structured_input_signature, concrete.inputs, _argument_key, f"argument of {key!r}")
+    results = _ends(concrete.structured_outputs, concrete.outputs, _result_key, f"result of {key!r}")
+    inputs = tuple(endpoint(name, concrete.inputs[place]) for name, place in given)
+    outputs = tuple(endpoint(name, concrete.outputs[place]) for name, place in results)
+    others.setdefault("owner", concrete)
+    others.setdefault("variables", variables_by_name(concrete.graph.variables))
+    return NamedFunction(concrete, inputs, outputs, tuple(place for _, place in results), key, **others)
+
+
+def variables_by_name(variables: _tf.Live) -> dict[str, _tf.Live]:
+    """Return variables by their names in TensorFlow, those that repeat numbered."""
+    listed = list(variables)
+    return dict(zip(nests.unique(one.name.partition(":")[0] for one in listed), listed, strict=True))
+
+
+def _ends(structure: object, tensors: Sequence[_tf.Live], name: _tf.Live, what: str) -> list[tuple[str, int]]:
+    """Return the key of each leaf that is a tensor, in the user's order, and its place among the flat tensors."""
+    tf = _tf.tensorflow()
+    flat = tf.nest.flatten(structure)
+    places = {index: place for place, index in enumerate(_tensor_leaves(flat, what))}
+    if len(places) > len(tensors):
+        raise errors.ConversionError(f"the {what} do not agree with its graph: {len(places)} and {len(tensors)}")
+    indexed = tf.nest.pack_sequence_as(structure, list(range(len(flat))))
+    found = [(path, index) for path, index in nests.leaves(indexed) if index in places]
+    names = [name(path, flat[index], number) for number, (path, index) in enumerate(found)]
+    if len(set(names)) < len(names):
+        names = [getattr(flat[index], "name", None) or names[number] for number, (_, index) in enumerate(found)]
+    return [(key, places[index]) for key, (_, index) in zip(nests.unique(names), found, strict=True)]
+
+
+def _tensor_leaves(flat: Sequence[_tf.Live], what: str) -> Iterator[int]:
+    tf = _tf.tensorflow()
+    for index, leaf in enumerate(flat):
+        if isinstance(leaf, tf.TensorSpec) or tf.is_tensor(leaf):
+            if not hasattr(leaf, "name"):
+                raise errors.ConversionError(f"an {what} is no plain tensor but {leaf!r}; give its parts as tensors")
+            yield index
+        elif isinstance(leaf, tf.TypeSpec):
+            raise errors.ConversionError(f"an {what} is no plain tensor but {leaf!r}; give its parts as tensors")
+
+
+def _argument_key(path: nests.Path, spec: _tf.Live, number: int) -> str:
+    """Name an argument: by the name of its spec, or its key in the dict that is the argument."""
+    _, place, *inner = path
+    own = nests.key(tuple(inner))
+    return own or spec.name or (place if isinstance(place, str) else f"input_{number}")
+
+
+def _result_key(path: nests.Path, _: object, number: int) -> str:
+    return nests.key(path) or f"output_{number}"

@@ -1,0 +1,130 @@
+"""Load a signature of a SavedModel directory as a function, also where ``tf.saved_model.load`` gives up.
+
+Not for: what the directory holds (``readers/``); that is read without TensorFlow.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tfmagic import _tf, errors, protos, signatures
+from tfmagic.functions.named import NamedFunction, of_concrete
+from tfmagic.signatures import PREDICT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+
+
+def load_saved_model(
+    path: str | os.PathLike[str], tags: Collection[str] | None = None, key: str | None = None, *, method: str = PREDICT
+) -> NamedFunction:
+    """Load one signature, its variables and tables initialised.
+
+    Parameters
+    ----------
+    path : path-like
+        The directory with ``saved_model.pb`` or ``.pbtxt``.
+    tags : collection of str, optional
+        The tag-set; may be left out where there is only one.
+    key : str, optional
+        The signature; may be left out where there is a default one or only one.
+    method : str
+        The signature's method name, which TensorFlow's loader does not tell.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such signature.
+    ConversionError
+        If TensorFlow cannot load it in any way; its first error is the cause.
+    """
+    with _tf.eager():
+        loaded = _load(Path(path), list(tags) if tags else None, key)
+        chosen = signatures.choose(loaded.signatures, key)
+        tagged = tuple(tags or signatures.DEFAULT_TAGS)
+        named = of_concrete(loaded.signatures[chosen], chosen, tags=tagged, method=method, owner=loaded)
+        # The file keeps no order of its own.
+        return named.ordered(sorted(one.key for one in named.inputs), sorted(one.key for one in named.outputs))
+
+
+def _load(path: Path, tags: list[str] | None, key: str | None) -> _tf.Live:
+    """Load as it is, else what TensorFlow's loaders make of a reduced copy."""
+    tf = _tf.tensorflow()
+    first: Exception | None = None
+    try:
+        loaded = tf.saved_model.load(os.fspath(path), tags=tags)
+        if key is None or key in loaded.signatures:
+            return loaded
+    except Exception as error:  # noqa: BLE001 - the loader runs into anything
+        first = error
+    for reduce in (_without_slots, _without_objects):
+        try:
+            reduced = _load_reduced(path, tags, reduce)
+        except Exception as error:  # noqa: BLE001 - as above
+            first = first or error
+            continue
+        if reduced is not None and (key is None or key in reduced.signatures):
+            return reduced
+    if first is None:
+        return loaded
+    raise errors.ConversionError(f"TensorFlow cannot load the SavedModel {os.fspath(path)!r}: {first}") from first
+
+
+def _load_reduced(path: Path, tags: list[str] | None, reduce: Callable[[protos.Message], bool]) -> _tf.Live | None:
+    """Load a copy with some of its messages left out, None if there is nothing to leave out."""
+    saved_model = _parse(path)
+    reduced = [reduce(meta_graph) for meta_graph in saved_model.meta_graphs]
+    if not any(reduced):
+        return None
+    # Assets are read again when the object is saved, so the copy lives as long as the object.
+    directory = tempfile.TemporaryDirectory(prefix="tfmagic-", ignore_cleanup_errors=True)
+    copy = Path(directory.name)
+    (copy / "saved_model.pb").write_bytes(saved_model.SerializeToString())
+    for name in ("variables", "assets"):
+        if (path / name).is_dir():
+            _link(path / name, copy / name)
+    loaded = _tf.tensorflow().saved_model.load(os.fspath(copy), tags=tags)
+    vars(loaded)["_tfmagic_copy"] = directory
+    return loaded
+
+
+def _parse(path: Path) -> protos.Message:
+    binary = path / "saved_model.pb"
+    if binary.is_file():
+        return protos.parse("SavedModel", binary.read_bytes())
+    return protos.parse_text("SavedModel", (path / "saved_model.pbtxt").read_text("utf-8"))
+
+
+def _without_slots(meta_graph: protos.Message) -> bool:
+    """Leave out the optimizer's slots: a loader without the optimizer's class cannot place them (``add_slot``)."""
+    nodes = [node for node in meta_graph.object_graph_def.nodes if node.slot_variables]
+    for node in nodes:
+        node.ClearField("slot_variables")
+    return bool(nodes)
+
+
+def _without_objects(meta_graph: protos.Message) -> bool:
+    """Leave out the object graph: the SavedModel is then loaded as TensorFlow 1 would, by its signatures."""
+    had = bool(meta_graph.HasField("object_graph_def"))
+    meta_graph.ClearField("object_graph_def")
+    return had
+
+
+def _link(source: Path, target: Path) -> None:
+    """Make a directory's files appear elsewhere, without copying them if possible."""
+    target.mkdir()
+    for file in _files(source):
+        place = target / file.relative_to(source)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            place.symlink_to(file.resolve())
+        except OSError:  # Windows permits links to few.
+            shutil.copy2(file, place)
+
+
+def _files(directory: Path) -> Iterator[Path]:
+    return (file for file in directory.rglob("*") if file.is_file())
