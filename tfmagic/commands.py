@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import ast
 import re
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -17,6 +16,8 @@ from tfmagic import api, errors, selection
 from tfmagic.model import TABLE_PARTS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     import pandas as pd
 
     from tfmagic.model import Model
@@ -300,6 +301,11 @@ COMMANDS: Mapping[str, Command] = {
             ),
             _export,
         ),
-        Command("forms", "Show which forms can be read, and in which formats each can be written.", (), lambda _: api.forms()),
+        Command(
+            "forms",
+            "Show which forms can be read, and in which formats each can be written.",
+            (),
+            lambda _: api.forms(),
+        ),
     )
 }

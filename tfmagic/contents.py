@@ -114,7 +114,7 @@ def _fits(fields: list[_Found], known: Mapping[int, int]) -> bool:
 
 
 def _is_saved_model(fields: list[_Found]) -> bool:
-    """A SavedModel holds a schema version and MetaGraphDefs."""
+    """Say whether there is a schema version or MetaGraphDefs, as a SavedModel has."""
     inner = [list(_fields(payload)) for number, _, payload in fields if number == 2]  # noqa: PLR2004 - meta_graphs
     if fields[0][0] == 1:
         return all(_fits(found, _META_GRAPH_FIELDS) for found in inner)
@@ -122,7 +122,7 @@ def _is_saved_model(fields: list[_Found]) -> bool:
 
 
 def _is_graph(fields: list[_Found]) -> bool:
-    """A GraphDef begins with nodes, or else with a library or its versions."""
+    """Say whether there are nodes, or else a library or versions, as in a GraphDef."""
     nodes = [payload for number, _, payload in fields if number == _NODE]
     if nodes:
         return all(_is_node(payload) for payload in nodes)
@@ -130,7 +130,7 @@ def _is_graph(fields: list[_Found]) -> bool:
 
 
 def _is_node(payload: bytes) -> bool:
-    """A NodeDef has a name and an op, and both are names."""
+    """Say whether there is an op, and it is a name, as in a NodeDef."""
     found = list(_fields(payload))
     ops = [value for number, _, value in found if number == _OP]
     return _fits(found, _NODE_FIELDS) and len(ops) == 1 and _OP_NAME.match(ops[0]) is not None
@@ -141,7 +141,7 @@ def _is_versions(payload: bytes) -> bool:
 
 
 def _is_library(payload: bytes) -> bool:
-    """A library holds FunctionDefs, whose first field is an OpDef that has a name."""
+    """Say whether there are FunctionDefs, whose first field is an OpDef that has a name."""
     for number, _, function in _fields(payload):
         signature = next((value for field, _, value in _fields(function) if field == 1), b"") if number == 1 else b""
         name = next((value for field, _, value in _fields(signature) if field == 1), b"")
@@ -151,7 +151,7 @@ def _is_library(payload: bytes) -> bool:
 
 
 def _is_meta_graph(fields: list[_Found]) -> bool:
-    """A MetaGraphDef says what wrote it, then holds a graph."""
+    """Say whether there is a graph, or what wrote it, as in a MetaGraphDef."""
     graphs = [payload for number, _, payload in fields if number == 2]  # noqa: PLR2004 - graph_def
     infos = [payload for number, _, payload in fields if number == 1]
     if infos and not all(_fits(list(_fields(payload)), _META_INFO_FIELDS) for payload in infos):
@@ -166,7 +166,10 @@ HEAD_BYTES = 64 * 1024
 #: Beginnings of files that are not models of ours, and what to say of them.
 _GUESSES: tuple[tuple[bytes, str], ...] = (
     (b"version https://git-lfs", "a Git LFS pointer, not the file itself: run `git lfs pull` in its repository"),
-    (b"\x83\xaf\x70\xd1\x0d\x88\x4a\x3f", "a chunked proto (.cpb), which no public TensorFlow reads; save it unchunked"),
+    (
+        b"\x83\xaf\x70\xd1\x0d\x88\x4a\x3f",
+        "a chunked proto (.cpb), which no public TensorFlow reads; save it unchunked",
+    ),
     (b"PK\x03\x04", "a zip archive without a Keras model; unpack it and give what is inside"),
     (b"\x89HDF", "an HDF5 file without Keras' marks"),
     (b"\x1f\x8b", "gzip data; unpack it and give what is inside"),

@@ -15,8 +15,8 @@ from tfmagic import errors, wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from io import BufferedReader
     from pathlib import Path
-    from typing import BinaryIO
 
 #: Protobuf readers, TensorFlow's among them, take no message beyond this (protobuf's own limit).
 PROTOBUF_LIMIT = 2**31 - 1
@@ -26,7 +26,7 @@ _GROWTH, _ALWAYS_ALLOWED = 200, 64 << 20
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
+def opened(path: Path) -> Iterator[BufferedReader]:
     """Open a file for reading, translating what the system refuses.
 
     Raises

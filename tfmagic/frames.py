@@ -6,7 +6,6 @@ columns. Not for: finding the rows, which readers and :mod:`tfmagic.graph` do.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
@@ -14,8 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from types import ModuleType
-
+    import numpy.typing as npt
     import pandas as pd
 
 #: A tensor's shape: None for an unknown dimension, None as a whole for unknown rank.
@@ -143,32 +141,31 @@ def from_rows(table: str, rows: Iterable[tuple[object, ...]]) -> pd.DataFrame:
 
 def from_columns(table: str, values: Mapping[str, object]) -> pd.DataFrame:
     """Build the DataFrame of a public table from whole columns, each a sequence, array or Series."""
-    pandas = _pandas()
+    import pandas as pd  # noqa: PLC0415 - with the first table, not with tfmagic: it takes longer than most files
+
     # The function of a FunctionRow names its row; it does not repeat.
     repeating = CATEGORICAL if table != "functions" else frozenset()
-    return pandas.DataFrame({name: _series(name, values[name], name in repeating) for name in columns(table)})
+    return pd.DataFrame({name: _series(name, values[name], name in repeating) for name in columns(table)})
 
 
-def categorical(codes: np.ndarray[tuple[int], np.dtype[np.integer]], labels: Sequence[str]) -> pd.Categorical:
+def categorical(codes: npt.NDArray[np.integer], labels: Sequence[str]) -> pd.Categorical:
     """Build a column of text that repeats from numbers into its labels."""
-    return _pandas().Categorical.from_codes(codes, categories=labels)
+    import pandas as pd  # noqa: PLC0415 - as above
 
-
-def _pandas() -> ModuleType:
-    """Import pandas with the first table, not with tfmagic: it takes longer to load than most files to read."""
-    return importlib.import_module("pandas")
+    return pd.Categorical.from_codes(codes, categories=pd.Index(list(labels)))
 
 
 def _series(name: str, values: object, repeating: bool) -> pd.Series:  # noqa: FBT001 - internal
     """Give a column the dtype that its content calls for, empty or not."""
-    pandas = _pandas()
-    if isinstance(values, (pandas.Series, pandas.Categorical, np.ndarray)):
-        return pandas.Series(values)
+    import pandas as pd  # noqa: PLC0415 - as above
+
+    if isinstance(values, (pd.Series, pd.Categorical, np.ndarray)):
+        return pd.Series(values)
     items = values if isinstance(values, list) else list(values)  # type: ignore[call-overload]
     if repeating:
-        return pandas.Series(pandas.Categorical(items))
+        return pd.Series(pd.Categorical(items))
     if name in _INTEGERS:
         missing = any(item is None for item in items)
-        return pandas.Series(items, dtype="Int64" if missing else "int64")
+        return pd.Series(items, dtype="Int64" if missing else "int64")
     # An assignment would take tuples of equal length for a second axis; fromiter takes each as one object.
-    return pandas.Series(np.fromiter(items, dtype=object, count=len(items)), dtype=object)
+    return pd.Series(np.fromiter(items, dtype=object, count=len(items)), dtype=object)

@@ -39,7 +39,8 @@ def rows(checkpoint: checkpoint_files.CheckpointFiles | None, graphs: Sequence[M
         saved |= saved_objects.by_key(graph.object_graph_def)
     names = saved_objects.names(saved, [row.name for row in stored.rows_by_key()])
     return tuple(
-        row._replace(name=names[row.name], trainable=_is_trained(row.name, saved, trained)) for row in stored.rows_by_key()
+        row._replace(name=names[row.name], trainable=_is_trained(row.name, saved, trained))
+        for row in stored.rows_by_key()
     )
 
 

@@ -39,6 +39,8 @@ class TfMagic(Magics):
         help="How results are displayed: auto (the best that the front end has), html (static) or text.",
     ).tag(config=True)
 
+    shell: InteractiveShell
+
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell=shell, parent=shell)
         self.observe(self._set_display, "display")
@@ -147,7 +149,7 @@ class TfMagic(Magics):
         if names is None or literal or not names.intersection(self.shell.user_ns):
             return _ABSENT
         try:
-            return self.shell.ev(token)
+            return self.shell.ev(token)  # type: ignore[no-untyped-call]
         except (NameError, AttributeError):
             return _ABSENT
         except Exception as error:
@@ -190,10 +192,7 @@ class Matcher:
 def load(shell: InteractiveShell) -> None:
     """Register the magics and their completion; loading twice is loading once."""
     unload(shell)
-    magics = TfMagic(shell)
-    shell.register_magics(magics)
-    # %config lists what is among the shell's configurables.
-    shell.configurables.append(magics)
+    shell.register_magics(TfMagic(shell))
     shell.Completer.custom_matchers.append(Matcher(shell))
 
 

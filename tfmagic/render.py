@@ -47,7 +47,7 @@ def bundle(result: Displayed) -> dict[str, str]:
     """Return the forms of a result by MIME type, as many as the user's choice allows."""
     forms = {"text/plain": repr(result)}
     if display.mode != "text":
-        forms["text/html"] = result._repr_html_()  # noqa: SLF001 - the protocol's own
+        forms["text/html"] = result._repr_html_()
     return forms
 
 

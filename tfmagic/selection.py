@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _NAME_COLUMNS = {"functions": "function", "signatures": "key", "metagraphs": "tags", "assets": "filename"}
 
 
-def select(
+def select(  # noqa: PLR0913 - the filters of the contract, by name
     model: Model,
     table: str,
     *,

@@ -67,7 +67,7 @@ def tensor_name(info: protos.Message) -> str:
     encoding = info.WhichOneof("encoding")
     if encoding == "coo_sparse":
         sparse = info.coo_sparse
-        return ",".join((sparse.values_tensor_name, sparse.indices_tensor_name, sparse.dense_shape_tensor_name))
+        return f"{sparse.values_tensor_name},{sparse.indices_tensor_name},{sparse.dense_shape_tensor_name}"
     if encoding == "composite_tensor":
         return ",".join(tensor_name(part) for part in info.composite_tensor.components)
     return str(info.name)

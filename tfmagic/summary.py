@@ -11,7 +11,7 @@ from tfmagic import errors
 from tfmagic.render import MAX_ROWS, Section, size_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     import pandas as pd
 
@@ -145,7 +145,7 @@ def _variable_section(model: Model) -> Iterator[Section]:
         yield Section("Biggest variables", table=frame.head(MAX_ROWS), total=len(frame))
 
 
-_TITLES = {
+_TITLES: Mapping[Callable[[Model], Iterator[Section]], str] = {
     _signature_sections: "Signatures",
     _layer_section: "Layers",
     _op_section: "Op counts",

@@ -6,7 +6,6 @@ Also the SessionBundle of the releases before 1.0 (``export.meta``). Not for: th
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from tfmagic import checkpoint_files, contents, graph_variables, message_files, metagraphs, wire
@@ -16,6 +15,7 @@ from tfmagic.readers.graph_def import is_message, serialized
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
+    from pathlib import Path
 
     from tfmagic.registry import Candidate
 
