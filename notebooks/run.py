@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 VARIABLE = "TFMAGIC_DEMO_DIR"
 #: Seconds that one cell may take: several times what importing TensorFlow takes on a slow machine.
 CELL_TIMEOUT = 600
+#: What TensorFlow says of this machine at its start, and cannot be told not to: the executed notebook keeps it.
+TENSORFLOW_LOG = re.compile(
+    r"^(?:[IWE]\d{4} \d\d:\d\d|WARNING: All log messages before absl|To enable the following).*\n?", re.MULTILINE
+)
 
 
 def headings(cells: Sequence[Any]) -> list[str]:
@@ -69,7 +74,7 @@ class Progress(NotebookClient):
         """Print what a cell puts out; nbclient then stores it in the notebook."""
         content = msg["content"]
         if msg["msg_type"] == "stream":
-            print(content["text"], end="", flush=True)
+            print(TENSORFLOW_LOG.sub("", content["text"]), end="", flush=True)
         elif msg["msg_type"] in {"execute_result", "display_data"}:
             print(content["data"].get("text/plain", ""), flush=True)
         return super().process_message(msg, cell, cell_index)
@@ -86,7 +91,8 @@ def run(path: Path, directory: Path) -> Path:
     notebook = nbformat.read(path, as_version=4)
     executed = directory / path.name
     try:
-        Progress(notebook, directory).execute()
+        # The kernel's own error stream repeats what the notebook gets.
+        Progress(notebook, directory).execute(stderr=subprocess.DEVNULL)
     finally:
         nbformat.write(notebook, executed)
     return executed

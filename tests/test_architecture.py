@@ -1,7 +1,7 @@
 """The shape of the package: what may import what, and how large a function is.
 
 The order is CONTRIBUTING's layer map. A module imports only what stands above it, so that a reader can start at
-the top and never meet a name that comes later.
+the top and never meet a name that comes later. Imports for annotations alone (``if TYPE_CHECKING``) do not count.
 """
 
 from __future__ import annotations
@@ -43,17 +43,24 @@ ORDER = (
     "leveldb",
     "checkpoint_files",
     "object_graph",
+    "saved_objects",
     "tensor_slices",
     "tensor_values",
     "bundle",
+    "graph_variables",
     "hdf5",
     "keras_archive",
+    "keras_shapes",
     "keras_config",
     "keras_weights",
     # A model and how it is shown, recognised, run.
     "render",
+    "summary",
     "model",
     "registry",
+    "message_files",
+    "recognition",
+    "selection",
     "storage",
     "_tf",
     "functions",
@@ -65,11 +72,12 @@ ORDER = (
     # The fronts.
     "widgets",
     "commands",
+    "completion",
     "magics",
     "__init__",
 )
 
-#: Which modules may import a library; a package covers all modules in it. `if TYPE_CHECKING:` imports nothing.
+#: Which modules may import a library; a package covers all modules in it.
 ONLY_IN = {
     "tensorflow": ("_tf",),
     "keras": ("_tf",),
@@ -108,9 +116,9 @@ def running_nodes(node: ast.AST) -> Iterator[ast.AST]:
         yield from running_nodes(child)
 
 
-def imported(tree: ast.AST, *, typing_too: bool) -> Iterator[str]:
+def imported(tree: ast.AST) -> Iterator[str]:
     """Yield the full names that a module imports, by statement or by ``import_module``, in functions too."""
-    for node in ast.walk(tree) if typing_too else running_nodes(tree):
+    for node in running_nodes(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -122,10 +130,10 @@ def imported(tree: ast.AST, *, typing_too: bool) -> Iterator[str]:
             )
 
 
-def own_imports(name: str, *, typing_too: bool) -> set[str]:
+def own_imports(name: str) -> set[str]:
     """Return the package's own modules that a module imports."""
     found = set()
-    for full in imported(TREES[name], typing_too=typing_too):
+    for full in imported(TREES[name]):
         package, _, rest = full.partition(".")
         if package == "tfmagic":
             found.add(nearest_module(rest))
@@ -148,12 +156,12 @@ def layer(name: str) -> int:
 
 @pytest.mark.parametrize("name", MODULES)
 def test_a_module_imports_only_what_stands_above_it(name: str) -> None:
-    below = {other for other in own_imports(name, typing_too=True) if layer(other) > layer(name)}
+    below = {other for other in own_imports(name) if layer(other) > layer(name)}
     assert not below, f"{name} imports {sorted(below)}, which come later in ORDER"
 
 
 def test_there_are_no_import_cycles() -> None:
-    graph = {name: own_imports(name, typing_too=False) for name in MODULES}
+    graph = {name: own_imports(name) for name in MODULES}
     done: set[str] = set()
 
     def visit(name: str, path: tuple[str, ...]) -> None:
@@ -169,11 +177,7 @@ def test_there_are_no_import_cycles() -> None:
 
 @pytest.mark.parametrize("library", ONLY_IN)
 def test_a_library_is_imported_only_where_it_belongs(library: str) -> None:
-    places = {
-        name
-        for name, tree in TREES.items()
-        if any(full.partition(".")[0] == library for full in imported(tree, typing_too=False))
-    }
+    places = {name for name, tree in TREES.items() if any(full.partition(".")[0] == library for full in imported(tree))}
     strangers = {name for name in places if name.partition(".")[0] not in ONLY_IN[library]}
     assert not strangers, f"{library} is imported in {sorted(strangers)}, not only in {ONLY_IN[library]}"
 

@@ -12,6 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from playwright.sync_api import sync_playwright
+
 #: The names that distributions give it. Chrome itself serves as well.
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 #: Set to the program to use, if it is not on the search path.
@@ -39,8 +41,6 @@ def starts(program: str) -> bool:
 
 def bundled() -> str | None:
     """Return the Chromium that playwright has downloaded, if it has."""
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - absent where only the other tests run
-
     with sync_playwright() as playwright:
         program = playwright.chromium.executable_path
     return program if Path(program).is_file() else None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NoReturn, get_args
 from urllib.parse import urlsplit
 
 import pytest
+from playwright.sync_api import sync_playwright
 
 from tests.browser import chromium
 from tests.browser.frontend import Frontend
@@ -43,10 +44,6 @@ def missing(reason: str) -> NoReturn:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """A headless Chromium."""
-    try:
-        from playwright.sync_api import sync_playwright  # noqa: PLC0415 - absent where only the other tests run
-    except ImportError:
-        missing("playwright is not installed")
     program = chromium.find()
     if program is None:
         missing("there is no Chromium; `python -m tests.browser.chromium` installs one")

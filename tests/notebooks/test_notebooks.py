@@ -21,7 +21,7 @@ def code_cells(path: Path) -> list[Any]:
 
 def run(notebook: Path, directory: Path) -> subprocess.CompletedProcess[str]:
     """Run a notebook as ``make demo`` does, its results in ``directory``; no terminal, so nothing is opened."""
-    environment = {**os.environ, "TFMAGIC_DEMO_DIR": str(directory)}
+    environment = {**os.environ, "TFMAGIC_DEMO_DIR": str(directory), "PYTHONPATH": str(ROOT)}
     command = [sys.executable, str(ROOT / "notebooks" / "run.py"), str(notebook), "--open"]
     return subprocess.run(
         command, env=environment, cwd=directory, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
