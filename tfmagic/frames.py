@@ -148,7 +148,7 @@ def from_columns(table: str, values: Mapping[str, object]) -> pd.DataFrame:
     return pd.DataFrame({name: _series(name, values[name], name in repeating) for name in columns(table)})
 
 
-def categorical(codes: npt.NDArray[np.integer], labels: Sequence[str]) -> pd.Categorical:
+def categorical(codes: npt.NDArray[np.integer], labels: Sequence[str]) -> pd.Categorical[str]:
     """Build a column of text that repeats from numbers into its labels."""
     import pandas as pd  # noqa: PLC0415 - as above
 
