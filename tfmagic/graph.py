@@ -114,13 +114,13 @@ class SerializedGraph:
 class NodeColumns(NamedTuple):
     """The columns of the table of ops, one entry a node: those of the main graph first, then function by function."""
 
-    function: pd.Categorical
+    function: pd.Categorical[str]
     name: list[str]
-    op: pd.Categorical
+    op: pd.Categorical[str]
     inputs: Objects
     control_inputs: Objects
-    device: pd.Categorical
-    dtype: pd.Categorical
+    device: pd.Categorical[str]
+    dtype: pd.Categorical[str]
     shape: Objects
     bytes: Integers
 
@@ -166,7 +166,7 @@ def _joined(blocks: Sequence[Objects]) -> Objects:
     return np.concatenate(blocks) if blocks else np.zeros(0, object)
 
 
-def _categorical(codes: Integers, labels: Sequence[str]) -> pd.Categorical:
+def _categorical(codes: Integers, labels: Sequence[str]) -> pd.Categorical[str]:
     """Make a categorical of codes whose labels may repeat: two functions of one name are one category."""
     unique = list(dict.fromkeys(labels))
     place = {label: index for index, label in enumerate(unique)}
@@ -200,7 +200,7 @@ class _Labels:
         self.codes.append(translated.astype(np.int32))
         return translated
 
-    def categorical(self) -> pd.Categorical:
+    def categorical(self) -> pd.Categorical[str]:
         codes = np.concatenate(self.codes) if self.codes else np.zeros(0, np.int32)
         return frames.categorical(codes, list(self.numbers))
 
@@ -252,7 +252,7 @@ class _NodeScanner:
         self._add_dtypes(attributes, ops)
         self._add_shapes_and_sizes(attributes, ops)
 
-    def columns(self, function: pd.Categorical) -> NodeColumns:
+    def columns(self, function: pd.Categorical[str]) -> NodeColumns:
         """Return all columns read so far."""
         return NodeColumns(
             function,
