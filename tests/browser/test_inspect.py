@@ -68,7 +68,7 @@ def test_inspect_shows_its_summary(notebook: OpenNotebook, source: str) -> None:
     (output,) = frontend.run(1)
     assert output["output_type"] == "execute_result"
     assert {"text/plain", "text/html"} <= set(output["data"])
-    assert "Placeholder" in frontend.shown(1)
+    assert "Sigmoid" in frontend.shown(1)
 
 
 def test_a_summary_shows_the_signatures_as_text(notebook: OpenNotebook) -> None:
