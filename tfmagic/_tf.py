@@ -18,6 +18,7 @@ from tfmagic import errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
     from types import ModuleType
 
 #: An object of TensorFlow's or Keras's; neither ships types.
@@ -172,3 +173,23 @@ def name_arguments(concrete: Live, names: Sequence[str]) -> None:
     for attribute, value in (("_arg_keywords", list(names)), ("_num_positional_args", len(names))):
         with contextlib.suppress(AttributeError):
             setattr(concrete, attribute, value)
+
+
+def fingerprint(saved_model: Path) -> bytes | None:
+    """Return the serialised FingerprintDef of a SavedModel's directory, None where TensorFlow cannot be asked."""
+    try:
+        module = importlib.import_module("tensorflow.python.saved_model.pywrap_saved_model").fingerprinting
+        return bytes(module.CreateFingerprintDef(str(saved_model)))
+    except (ImportError, AttributeError, ValueError, RuntimeError):
+        return None
+
+
+def concrete_functions(function: Live) -> list[Live]:
+    """Return what a ``tf.function`` was traced to so far, in order; one with an input signature is traced for it.
+
+    The fallback knows only the latter.
+    """
+    listing = getattr(function, "_list_all_concrete_functions", None)
+    if listing is not None:
+        return list(listing())
+    return [function.get_concrete_function()] if function.input_signature is not None else []

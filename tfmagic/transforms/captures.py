@@ -1,0 +1,102 @@
+"""What a ConcreteFunction captured from outside: variables, lookup tables, tensors; and how to get at their values.
+
+Not for: what becomes of them in a graph (:mod:`tfmagic.transforms.constants`, :mod:`tfmagic.transforms.tables`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfmagic import _tf, protos
+from tfmagic.transforms.frozen import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from tfmagic.functions import NamedFunction
+    from tfmagic.transforms.frozen import Chunk
+
+
+@dataclass(frozen=True)
+class Captures:
+    """The captures of a function, by the name of the placeholder that stands for each in its graph.
+
+    Attributes
+    ----------
+    variables : mapping of str to tf.Variable
+        The same variable may stand behind several placeholders.
+    resources : mapping of str to tensor
+        Handles of everything else with state: lookup tables, if it can be kept.
+    tensors : mapping of str to tensor
+        Eager tensors that were made outside.
+    """
+
+    variables: Mapping[str, Any]
+    resources: Mapping[str, Any]
+    tensors: Mapping[str, Any]
+
+    def unique_variables(self) -> tuple[Any, ...]:
+        """Return each variable once, in the order of their first use."""
+        return tuple({id(variable): variable for variable in self.variables.values()}.values())
+
+
+def captures(function: NamedFunction) -> Captures:
+    """Sort what a function captured by what it is."""
+    outside = function.concrete.captured_inputs
+    inside = function.concrete.inputs[len(function.concrete.inputs) - len(outside) :]
+    variables = _by_handle(function)
+    found: dict[str, dict[str, Any]] = {"variables": {}, "resources": {}, "tensors": {}}
+    for tensor, placeholder in zip(outside, inside, strict=True):
+        if id(tensor) in variables:
+            kind, value = "variables", variables[id(tensor)]
+        else:
+            kind, value = "resources" if tensor.dtype.name in ("resource", "variant") else "tensors", tensor
+        found[kind][placeholder.op.name] = value
+    return Captures(**found)
+
+
+def _by_handle(function: NamedFunction) -> dict[int, Any]:
+    """Return the variables that the function may have captured, by the identity of their handles."""
+    known = [*_variables(function.owner), *function.concrete.graph.variables]
+    return {id(variable.handle): variable for variable in known if hasattr(variable, "handle")}
+
+
+def _variables(owner: object) -> Iterable[Any]:
+    """Return the TensorFlow variables of a model or module; a Keras variable holds one as its ``value``."""
+    for variable in getattr(owner, "variables", None) or ():
+        yield variable if hasattr(variable, "handle") else getattr(variable, "value", variable)
+
+
+def of_variable(variable: Any) -> Value:  # noqa: ANN401 - TensorFlow ships no types
+    """Take a variable's value for a constant."""
+    return Value(variable.dtype.name, tuple(variable.shape.as_list()), lambda: content(variable.read_value()))
+
+
+def of_tensor(tensor: Any) -> Value:  # noqa: ANN401 - TensorFlow ships no types
+    """Take an eager tensor for a constant."""
+    return Value(tensor.dtype.name, tuple(tensor.shape.as_list()), lambda: content(tensor))
+
+
+def content(tensor: Any) -> Chunk:  # noqa: ANN401 - TensorFlow ships no types
+    """Return the bytes of an eager tensor of numbers, without a copy where TensorFlow can."""
+    tf = _tf.tensorflow()
+    with tf.device("CPU"):
+        here = tf.identity(tensor)
+    if not here.shape.num_elements():
+        return b""
+    try:
+        values = np.asarray(memoryview(here))
+    except (BufferError, ValueError, TypeError, NotImplementedError):
+        values = here.numpy()  # a dtype that numpy's buffers do not know, such as bfloat16: copied
+    return np.ascontiguousarray(values).reshape(-1).view(np.uint8).data
+
+
+def strings(tensor: Any) -> protos.Message:  # noqa: ANN401 - TensorFlow ships no types
+    """Return an eager tensor of strings as a TensorProto."""
+    result = protos.message("TensorProto")(dtype=protos.dtype_number("string"))
+    result.tensor_shape.CopyFrom(protos.shape_proto(tuple(tensor.shape.as_list())))
+    result.string_val.extend(np.asarray(tensor.numpy(), dtype=object).reshape(-1).tolist())
+    return result

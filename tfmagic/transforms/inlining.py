@@ -1,0 +1,118 @@
+"""Flatten the calls of a graph and drop what its results do not need.
+
+Inlining is for people and for other tools: names of layers in the main graph, no call in between. Where TensorFlow's
+optimizer cannot be reached, the calls stay, and freezing goes into them. Not for: changing what is computed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tfmagic import _tf, protos
+from tfmagic.plumbing import node_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+#: Functional control flow stays functional: lowered to Switch and Merge it leaves placeholders without a feed.
+_LOWERING = "_lower_using_switch_merge"
+#: Attributes of nodes that hold for the graph they came from only.
+_LOCAL_ATTRS = ("_class", "_gradient_op_type", "_construction_context")
+#: Attributes of functions by which an optimizer would exchange them for others.
+_EXCHANGE_ATTRS = ("api_implements", "api_preferred_device", "forward_function_name", "backward_function_name")
+
+
+def inlined(graph_def: protos.Message, keep: Sequence[str]) -> protos.Message:
+    """Return the graph with its calls inlined, in our pool, devices cleared.
+
+    Parameters
+    ----------
+    graph_def : GraphDef
+        Of TensorFlow's own class; it is changed.
+    keep : sequence of str
+        Nodes that must stay under their names.
+    """
+    for function in graph_def.library.function:
+        _drop(function, _EXCHANGE_ATTRS)
+    for node in all_nodes(graph_def):
+        if _LOWERING in node.attr:
+            node.attr[_LOWERING].b = False
+    result = protos.adopt(_tf.inline_calls(graph_def, keep))
+    for node in all_nodes(result):
+        node.device = ""
+        _drop(node, _LOCAL_ATTRS)
+    return result
+
+
+def _drop(holder: protos.Message, attrs: Iterable[str]) -> None:
+    for attr in attrs:
+        if attr in holder.attr:
+            del holder.attr[attr]
+
+
+def all_nodes(graph_def: protos.Message) -> Iterator[protos.Message]:
+    """Yield the nodes of the main graph and of all functions."""
+    yield from graph_def.node
+    for function in graph_def.library.function:
+        yield from function.node_def
+
+
+def called(node: protos.Message) -> Iterator[protos.Message]:
+    """Yield the functions that a node names in its attributes, each a NameAttrList that can be changed."""
+    for value in node.attr.values():
+        if value.HasField("func"):
+            yield value.func
+        yield from value.list.func
+
+
+def prune(graph_def: protos.Message, outputs: Iterable[str], inputs: Sequence[str]) -> None:
+    """Drop the nodes that no output depends on, by data or control, and the functions that nothing calls.
+
+    Parameters
+    ----------
+    graph_def : GraphDef
+        Changed in place. Its nodes end up as inputs, then everything else in its order, then outputs.
+    outputs, inputs : names of nodes
+        Both stay, in this order, inputs even if nothing consumes them: they are the signature's.
+    """
+    nodes = {node.name: node for node in graph_def.node}
+    ends = list(outputs)
+    needed = _reached(nodes, ends) | set(inputs)
+    inner = [name for name in nodes if name in needed and name not in {*inputs, *ends}]
+    kept = [_copy(nodes[name]) for name in (*inputs, *inner, *ends)]
+    del graph_def.node[:]
+    graph_def.node.extend(kept)
+    prune_library(graph_def)
+
+
+def _reached(nodes: dict[str, protos.Message], ends: Iterable[str]) -> set[str]:
+    """Return the names of all nodes that these depend on, themselves included."""
+    found: set[str] = set()
+    waiting = list(ends)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting.extend(node_of(source) for source in nodes[name].input)
+    return found
+
+
+def _copy(node: protos.Message) -> protos.Message:
+    result = protos.message("NodeDef")()
+    result.CopyFrom(node)
+    return result
+
+
+def prune_library(graph_def: protos.Message) -> None:
+    """Drop the functions that nothing calls, and all gradients: a frozen graph is not trained."""
+    functions = {function.signature.name: function for function in graph_def.library.function}
+    needed: dict[str, None] = {}
+    waiting = [graph_def.node]
+    while waiting:
+        names = [function.name for node in waiting.pop() for function in called(node)]
+        fresh = [name for name in names if name in functions and name not in needed]
+        needed.update(dict.fromkeys(fresh))
+        waiting.extend(functions[name].node_def for name in fresh)
+    library = protos.message("FunctionDefLibrary")()
+    library.function.extend(function for name, function in functions.items() if name in needed)
+    graph_def.library.CopyFrom(library)

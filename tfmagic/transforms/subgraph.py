@@ -1,0 +1,141 @@
+"""Choose, rename and cut: the function from some tensors of a graph to some others, under the keys that are asked for.
+
+Not for: which signature is meant (:mod:`tfmagic.signatures`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from tfmagic import _tf, errors
+from tfmagic.functions.named import NamedFunction, endpoint
+from tfmagic.transforms.ends import node_names
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tfmagic.signatures import Endpoint
+
+#: Tensors by the keys that they are to have; of a plain sequence, each is its own key.
+Ends = "Sequence[object] | Mapping[str, object]"
+
+
+def select(function: NamedFunction, inputs: Any = None, outputs: Any = None) -> NamedFunction:  # noqa: ANN401 - Ends
+    """Return the function from some tensors to some others.
+
+    Parameters
+    ----------
+    function : NamedFunction
+        It stays as it is.
+    inputs, outputs : sequence or mapping of str to tensor, optional
+        Each tensor a key of the signature, a name (``"conv/Relu"``, ``"conv/Relu:0"``) or the tensor itself.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such tensor; names the nearest.
+    ConversionError
+        If the outputs need an input that is not given.
+    """
+    if inputs is None and outputs is None:
+        return function
+    chosen = _chosen(function, inputs, function.inputs)
+    results = _chosen(function, outputs, function.outputs)
+    if [each.tensor for each in chosen] == [each.tensor for each in function.inputs]:
+        places = {end.tensor: place for end, place in zip(function.outputs, function.places, strict=True)}
+        if all(end.tensor in places for end in results):
+            return replace(
+                function, inputs=chosen, outputs=results, places=tuple(places[end.tensor] for end in results)
+            )
+    return _cut(function, chosen, results)
+
+
+def _chosen(function: NamedFunction, wanted: Any, ends: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:  # noqa: ANN401
+    """Return the tensors that are meant, under their keys."""
+    if wanted is None:
+        return ends
+    if isinstance(wanted, str):
+        wanted = [wanted]
+    by_key = wanted if isinstance(wanted, Mapping) else {_own_key(each): each for each in wanted}
+    if not by_key:
+        raise errors.ConversionError("no tensor is named; leave the option out to keep those of the signature")
+    return tuple(_resolved(function, each, ends)._replace(key=key) for key, each in by_key.items())
+
+
+def _own_key(tensor: object) -> str:
+    name = str(getattr(tensor, "name", tensor))
+    return name.removesuffix(":0")
+
+
+def _resolved(function: NamedFunction, tensor: object, ends: tuple[Endpoint, ...]) -> Endpoint:
+    """Find a tensor by its key in the signature, or by its name in the graph."""
+    name = str(getattr(tensor, "name", tensor))
+    for end in ends:
+        if name in (end.key, end.tensor, end.tensor.removesuffix(":0")):
+            return end
+    graph = function.concrete.graph
+    try:
+        return endpoint(name, graph.get_tensor_by_name(name if ":" in name else f"{name}:0"))
+    except (KeyError, ValueError):
+        known = [end.key for end in ends]
+        known += [output.name.removesuffix(":0") for op in graph.get_operations() for output in op.outputs]
+        raise errors.UnknownNameError(name, "tensor", dict.fromkeys(known)) from None
+
+
+def _cut(function: NamedFunction, inputs: tuple[Endpoint, ...], outputs: tuple[Endpoint, ...]) -> NamedFunction:
+    """Import the graph once more, between other ends; what it captured is captured again."""
+    tf = _tf.tensorflow()
+    graph_def = function.concrete.graph.as_graph_def()
+    outside = function.concrete.captured_inputs
+    inside = function.concrete.inputs[len(function.concrete.inputs) - len(outside) :]
+    captured = {placeholder.name: tensor for placeholder, tensor in zip(inside, outside, strict=True)}
+    needed = _needed(graph_def, inputs, outputs)
+    _check_given(function, inputs, needed)
+    names = node_names(end.key for end in inputs)
+    specs = [tf.TensorSpec(end.shape, end.dtype, name=name) for end, name in zip(inputs, names, strict=True)]
+
+    def call(*tensors: Any) -> dict[str, Any]:  # noqa: ANN401 - tensors
+        given = {end.tensor: tensor for end, tensor in zip(inputs, tensors, strict=True)}
+        for name, outer in captured.items():
+            if name.partition(":")[0] in needed:
+                given[name] = _tf.capture(outer)
+        found = tf.graph_util.import_graph_def(
+            graph_def, input_map=given, return_elements=[end.tensor for end in outputs], name=""
+        )
+        return {f"{place:06}": tf.identity(tensor) for place, tensor in enumerate(found)}
+
+    with _tf.eager():
+        concrete = tf.function(call, input_signature=specs, autograph=False).get_concrete_function()
+    given = [end._replace(tensor=tensor.name) for end, tensor in zip(inputs, concrete.inputs, strict=False)]
+    results = [end._replace(tensor=tensor.name) for end, tensor in zip(outputs, concrete.outputs, strict=True)]
+    return replace(
+        function, concrete=concrete, inputs=tuple(given), outputs=tuple(results), places=tuple(range(len(results)))
+    )
+
+
+def _needed(graph_def: Any, inputs: Sequence[Endpoint], outputs: Sequence[Endpoint]) -> set[str]:  # noqa: ANN401
+    """Return the nodes that the outputs need, without those above the inputs."""
+    nodes = {node.name: node for node in graph_def.node}
+    stops = {end.tensor for end in inputs}
+    found: set[str] = set()
+    waiting = [end.tensor for end in outputs]
+    while waiting:
+        tensor = waiting.pop()
+        name = tensor.removeprefix("^").partition(":")[0]
+        if name not in found and (tensor if ":" in tensor else f"{tensor}:0") not in stops:
+            found.add(name)
+            waiting.extend(nodes[name].input)
+    return found
+
+
+def _check_given(function: NamedFunction, inputs: Sequence[Endpoint], needed: set[str]) -> None:
+    """Refuse a choice of inputs that leaves another one open."""
+    given = {end.tensor for end in inputs}
+    missing = [end.key for end in function.inputs if end.tensor not in given and end.tensor.partition(":")[0] in needed]
+    if missing:
+        raise errors.ConversionError(
+            f"the outputs also need {errors.listed(missing)}, which is not among the inputs "
+            f"{errors.listed(end.key for end in inputs)}; add it, or choose inputs further down the graph"
+        )

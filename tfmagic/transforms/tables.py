@@ -1,0 +1,172 @@
+"""Lookup tables that fill themselves: a frozen graph that needs neither an initialiser to be run nor an asset file.
+
+The table's handle becomes a table op, its present content two constants, and whatever takes the handle waits for
+the op that fills it. Filling a full table does nothing, at a cost that was not measurable beside a lookup. Not for:
+tables in a SavedModel, which has initialisers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from typing import TYPE_CHECKING, Any
+
+from tfmagic import _tf, protos
+from tfmagic.plumbing import node_of
+from tfmagic.transforms import captures
+from tfmagic.transforms.constants import refusal
+from tfmagic.transforms.frozen import become, constant
+from tfmagic.transforms.inlining import all_nodes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from tfmagic.transforms.frozen import Value
+
+#: Ops that change a table while the graph runs.
+_WRITES = frozenset({"LookupTableInsertV2", "LookupTableRemoveV2", "LookupTableImportV2", "InitializeTableV2"})
+#: Attributes by which ops name the dtypes of a table.
+_DTYPE_ATTRS = {
+    "LookupTableFindV2": ("Tin", "Tout"),
+    "LookupTableExportV2": ("Tkeys", "Tvalues"),
+}
+_KEYS, _VALUES = ("string", "int64", "int32"), ("int64", "string", "float32", "int32", "float64", "bool")
+
+
+def fill(graph_def: protos.Message, handles: Mapping[str, Any]) -> dict[str, Value]:
+    """Replace the placeholders of table handles by tables that fill themselves.
+
+    Parameters
+    ----------
+    graph_def : GraphDef
+        Of our pool; changed in place.
+    handles : mapping of str to tensor
+        The handle behind each placeholder; those that the graph does not hold are passed over.
+
+    Returns
+    -------
+    dict of str to Value
+        The content of the constants that were made, by the node's name.
+
+    Raises
+    ------
+    UnsupportedConversionError
+        If a handle is no table's, or the graph writes to a table.
+    """
+    nodes = {node.name: node for node in graph_def.node}
+    values: dict[str, Value] = {}
+    for name, handle in handles.items():
+        if name in nodes:
+            _refuse_writes(graph_def)
+            _fill_one(graph_def, nodes[name], _exported(graph_def, name, handle), values)
+    return values
+
+
+def _refuse_writes(graph_def: protos.Message) -> None:
+    for node in all_nodes(graph_def):
+        if node.op in _WRITES:
+            raise refusal(
+                f"op {node.name!r} ({node.op}) changes a lookup table while the graph runs, and a frozen table keeps "
+                "its content. Export to a SavedModel"
+            )
+
+
+def _exported(graph_def: protos.Message, name: str, handle: Any) -> tuple[Any, Any]:  # noqa: ANN401 - TensorFlow's
+    """Return the keys and values that a table holds now."""
+    tf = _tf.tensorflow()
+    for keys, values in dict.fromkeys(_candidate_dtypes(graph_def)):
+        try:
+            with _tf.eager():
+                found = tf.raw_ops.LookupTableExportV2(table_handle=handle, Tkeys=keys, Tvalues=values)
+        except (tf.errors.OpError, TypeError, ValueError):
+            continue  # not a table, or not of these dtypes: the handle itself does not tell
+        return found.keys, found.values
+    raise refusal(
+        f"it captures {name!r}, a resource that is neither a variable nor a lookup table, such as an iterator, "
+        "a queue or a generator; a graph cannot hold it"
+    )
+
+
+def _candidate_dtypes(graph_def: protos.Message) -> Iterator[tuple[str, str]]:
+    """Yield the dtypes of keys and values that the graph's ops name, then all others that tables have."""
+    for node in all_nodes(graph_def):
+        if node.op in _DTYPE_ATTRS:
+            keys, values = (protos.dtype_name(node.attr[attr].type) for attr in _DTYPE_ATTRS[node.op])
+            yield keys, values
+    yield from itertools.product(_KEYS, _VALUES)
+
+
+def _fill_one(
+    graph_def: protos.Message,
+    handle: protos.Message,
+    content: tuple[Any, Any],
+    values: dict[str, Value],
+) -> None:
+    """Put a table and what fills it in a placeholder's place."""
+    name = handle.name
+    sources = {part: _free_name(graph_def, f"{name}/{part}") for part in ("keys", "values")}
+    for node_name, tensor in zip(sources.values(), content, strict=True):
+        values.update(_add_constant(graph_def, node_name, tensor))
+    init = graph_def.node.add(name=_free_name(graph_def, f"{name}/fill"))
+    for node in graph_def.node:
+        if any(node_of(source) == name and not source.startswith("^") for source in node.input):
+            node.input.append(f"^{init.name}")
+    init.input.extend((name, *sources.values()))
+    _make_table(handle, init, content)
+
+
+def _make_table(handle: protos.Message, init: protos.Message, content: tuple[Any, Any]) -> None:
+    """Write the ops of the table and of its filling."""
+    keys, values = (tensor.dtype.name for tensor in content)
+    del handle.input[:]
+    if values_rank(content) == 1:
+        become(handle, "HashTableV2", key_dtype=keys, value_dtype=values)
+        become(init, "InitializeTableV2", Tkey=keys, Tval=values)
+    else:
+        # Values that are vectors: only the growing kind of table has them.
+        become(handle, "MutableHashTableOfTensorsV2", key_dtype=keys, value_dtype=values)
+        shape = tuple(content[1].shape.as_list()[1:])
+        handle.attr["value_shape"].shape.CopyFrom(protos.shape_proto(shape))
+        become(init, "LookupTableImportV2", Tin=keys, Tout=values)
+    # In one process, tables of one name are one table: only equal content may share a name.
+    handle.attr["shared_name"].s = f"tfmagic_table_{_digest(content)}".encode()
+
+
+def values_rank(content: tuple[Any, Any]) -> int:
+    """Return the rank of a table's values: 1 if each is a scalar."""
+    rank: int = content[1].shape.rank
+    return rank
+
+
+def _digest(content: tuple[Any, Any]) -> str:
+    """Tell a table's content from all others."""
+    digest = hashlib.blake2s(digest_size=16)
+    for tensor in content:
+        digest.update(f"{tensor.dtype.name}{tensor.shape}".encode())
+        digest.update(_bytes(tensor))
+    return digest.hexdigest()
+
+
+def _bytes(tensor: Any) -> bytes | memoryview:  # noqa: ANN401 - TensorFlow ships no types
+    if tensor.dtype.name != "string":
+        return captures.content(tensor)
+    data: bytes = captures.strings(tensor).SerializeToString(deterministic=True)
+    return data
+
+
+def _add_constant(graph_def: protos.Message, name: str, tensor: Any) -> dict[str, Value]:  # noqa: ANN401 - TensorFlow's
+    """Add a Const; return its content, unless that is text, which has no fixed place in a tensor."""
+    node = graph_def.node.add(name=name)
+    value = captures.of_tensor(tensor)
+    constant(node, value)
+    if value.dtype != "string":
+        return {name: value}
+    node.attr["value"].tensor.CopyFrom(captures.strings(tensor))
+    return {}
+
+
+def _free_name(graph_def: protos.Message, name: str) -> str:
+    taken = {node.name for node in graph_def.node}
+    while name in taken:
+        name += "_"
+    return name
