@@ -10,11 +10,14 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Iterable, Mapping
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
 
     from tfmagic.model import Model, Part
 
@@ -97,3 +100,75 @@ class Reader(Protocol):
 
     def read(self, candidate: Candidate, tags: Collection[str] | None) -> Model:
         """Return the model, restricted to the MetaGraphDef with these tags if any are given."""
+
+
+@dataclass(frozen=True)
+class WriteOptions:
+    """What a writer is told beside the source.
+
+    Attributes
+    ----------
+    signatures : tuple of str
+        The keys of the signatures to write, in order. Their functions have been selected, renamed and given their
+        method already: the source's FUNCTION part answers to exactly these keys.
+    tags : tuple of str
+        The tag-set, where the format has one.
+    """
+
+    signatures: tuple[str, ...]
+    tags: tuple[str, ...]
+
+
+class Draft(Protocol):
+    """A result that is ready to be written: everything that can be refused has been."""
+
+    @property
+    def size(self) -> int:
+        """The predicted size in bytes."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of the result."""
+
+    def write(self, path: Path) -> None:
+        """Write the file or the directory; nothing exists there yet."""
+
+    def load(self, path: Path, key: str) -> Callable[[Mapping[str, npt.ArrayLike]], Mapping[str, np.ndarray]]:
+        """Read back what was written, and return its signature of this key as a function of arrays by key."""
+
+
+class Writer(Protocol):
+    """One format of result."""
+
+    format: ClassVar[str]
+    #: The suffixes of paths that ask for this format; ``""`` is a path without one.
+    suffixes: ClassVar[tuple[str, ...]]
+    #: The parts that a source must have.
+    needs: ClassVar[frozenset[Part]]
+    #: Whether the result is a directory, else a file.
+    directory: ClassVar[bool]
+
+    def prepare(self, source: Model, options: WriteOptions) -> Draft:
+        """Do all of the conversion that comes before the first byte.
+
+        Raises
+        ------
+        ConversionError
+            If this source cannot be written in this format.
+        """
+
+
+class Conversions(NamedTuple):
+    """A row of the table of forms by formats: whether sources of a form may be written in each format."""
+
+    form: str
+    formats: dict[str, bool]
+
+
+def conversion_table(readers: Iterable[Reader], writers: Iterable[Writer]) -> list[Conversions]:
+    """Compute what can become what: a format is possible where the form has the parts that its writer needs."""
+    listed = list(writers)
+    return [
+        Conversions(reader.form, {writer.format: writer.needs <= reader.parts for writer in listed})
+        for reader in readers
+    ]

@@ -1,0 +1,55 @@
+"""The formats, and which one a path asks for.
+
+This is the table of contents. A new format is a new file with a writer, and its line here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tfmagic import errors
+from tfmagic.writers.graph_def import GraphDefWriter, GraphTextWriter
+from tfmagic.writers.saved_model import SavedModelWriter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tfmagic.registry import Writer
+
+WRITERS: tuple[Writer, ...] = (SavedModelWriter(), GraphDefWriter(), GraphTextWriter())
+
+
+def writer_for(destination: Path, format: str | None = None) -> Writer:
+    """Return the writer of a format, or the one that the path's suffix asks for.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such format.
+    ConversionError
+        If the suffix belongs to none.
+    """
+    if format is not None:
+        return _named(format)
+    # "served/1.5" has no suffix: it is a version.
+    suffix = "" if destination.suffix[1:].isdecimal() else destination.suffix.lower()
+    for writer in WRITERS:
+        if suffix in writer.suffixes:
+            return writer
+    raise errors.ConversionError(
+        f"{str(destination)!r} ends in {suffix!r}, which no format goes by: {_suffixes()}; "
+        "or name the format: format='saved_model' (--format saved_model on a magic's line)"
+    )
+
+
+def _named(name: str) -> Writer:
+    for writer in WRITERS:
+        if writer.format == name:
+            return writer
+    raise errors.UnknownNameError(name, "format", [writer.format for writer in WRITERS])
+
+
+def _suffixes() -> str:
+    """Say which suffix asks for which format."""
+    pairs = [(suffix or "no suffix", writer.format) for writer in WRITERS for suffix in writer.suffixes]
+    return ", ".join(f"{suffix} for {name}" for suffix, name in pairs)

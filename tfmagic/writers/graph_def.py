@@ -1,0 +1,138 @@
+"""The formats ``graph_def`` (``.pb``) and ``graph_text`` (``.pbtxt``): one frozen graph in one file.
+
+Not for: freezing (:mod:`tfmagic.transforms.freeze`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from tfmagic import errors, functions, protos
+from tfmagic.files import PROTOBUF_LIMIT, read_bytes
+from tfmagic.model import Part
+from tfmagic.transforms.freeze import freeze
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tfmagic.functions import NamedFunction
+    from tfmagic.model import Model
+    from tfmagic.registry import WriteOptions
+    from tfmagic.transforms.frozen import FrozenGraph
+
+#: Text is that much larger than the binary form: one byte of content takes up to four, as ``\\377``.
+_TEXT_GROWTH = 4
+_BUFFER_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class GraphDefDraft:
+    """A frozen graph on its way to a binary file."""
+
+    frozen: FrozenGraph
+
+    @property
+    def size(self) -> int:
+        """The file's size in bytes."""
+        return self.frozen.size
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of the graph."""
+        return self.frozen.notes
+
+    def write(self, path: Path) -> None:
+        """Write the graph, one tensor at a time."""
+        with path.open("wb", buffering=_BUFFER_BYTES) as file:
+            for chunk in self.frozen.chunks():
+                file.write(chunk)
+
+    def load(self, path: Path, key: str) -> NamedFunction:
+        """Read the file back and wrap it as a function."""
+        return wrapped(self.frozen, protos.parse("GraphDef", read_bytes(path)), key)
+
+
+@dataclass(frozen=True)
+class GraphTextDraft:
+    """A frozen graph on its way to a text file."""
+
+    frozen: FrozenGraph
+
+    @property
+    def size(self) -> int:
+        """At most this many bytes."""
+        return self.frozen.size * _TEXT_GROWTH
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of the graph."""
+        return self.frozen.notes
+
+    def write(self, path: Path) -> None:
+        """Write the graph as text; the whole of it is in memory meanwhile."""
+        path.write_text(protos.to_text(self.frozen.filled()), "utf-8")
+
+    def load(self, path: Path, key: str) -> NamedFunction:
+        """Read the file back and wrap it as a function."""
+        return wrapped(self.frozen, protos.parse_text("GraphDef", path.read_text("utf-8")), key)
+
+
+def wrapped(frozen: FrozenGraph, graph_def: protos.Message, key: str) -> NamedFunction:
+    """Make a frozen graph that was read back a function under the keys of its signature."""
+    inputs, outputs = ({end.key: end.tensor for end in ends} for ends in (frozen.inputs, frozen.outputs))
+    return functions.wrap_graph_def(graph_def, inputs, outputs, key=key, method=frozen.method)
+
+
+class GraphDefWriter:
+    """Writes a frozen graph in binary form."""
+
+    format: ClassVar[str] = "graph_def"
+    suffixes: ClassVar[tuple[str, ...]] = (".pb",)
+    needs: ClassVar[frozenset[Part]] = frozenset({Part.FUNCTION})
+    directory: ClassVar[bool] = False
+
+    def prepare(self, source: Model, options: WriteOptions) -> GraphDefDraft:
+        """Freeze the function.
+
+        Raises
+        ------
+        ConversionError
+            If it cannot be frozen, or more than one signature is asked for.
+        """
+        return GraphDefDraft(_frozen(source, options))
+
+
+class GraphTextWriter:
+    """Writes a frozen graph in text form."""
+
+    format: ClassVar[str] = "graph_text"
+    suffixes: ClassVar[tuple[str, ...]] = (".pbtxt",)
+    needs: ClassVar[frozenset[Part]] = frozenset({Part.FUNCTION})
+    directory: ClassVar[bool] = False
+
+    def prepare(self, source: Model, options: WriteOptions) -> GraphTextDraft:
+        """Freeze the function.
+
+        Raises
+        ------
+        ConversionError
+            If it cannot be frozen, or more than one signature is asked for.
+        """
+        draft = GraphTextDraft(_frozen(source, options))
+        if draft.size > PROTOBUF_LIMIT:
+            message = (
+                f"as text the graph may take {draft.size / 2**30:.1f} GiB, which nothing reads; write '.pb' instead"
+            )
+            raise errors.TooLargeError(message)
+        return draft
+
+
+def _frozen(source: Model, options: WriteOptions) -> FrozenGraph:
+    """Freeze the one signature that a graph can hold."""
+    if len(options.signatures) != 1:
+        raise errors.ConversionError(
+            f"a graph file holds one signature, and there are {errors.listed(options.signatures)}; "
+            "name one with signature='…' (--signature on a magic's line)"
+        )
+    return freeze(source.part(Part.FUNCTION)(options.signatures[0]))
