@@ -68,6 +68,9 @@ ORDER = (
     "transforms",
     "writers",
     "verify",
+    "progress",
+    "requests",
+    "conversions",
     "api",
     # The fronts.
     "widgets",

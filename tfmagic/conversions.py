@@ -1,0 +1,323 @@
+"""Freeze and export: from any model that can run to any format that has a writer.
+
+The order is always the same: refuse what can be refused, obtain the functions, prepare, write aside, read back and
+compare, and only then rename. Not for: how each of these is done.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
+
+import pandas as pd
+
+from tfmagic import errors, progress, protos, readers, render, requests, signatures, storage, verify
+from tfmagic.metagraphs import MetaGraph
+from tfmagic.model import Model, Part
+from tfmagic.registry import WriteOptions
+from tfmagic.requests import Wish, tag_set
+from tfmagic.transforms.freeze import freeze as freeze_function
+from tfmagic.writers import WRITERS, writer_for
+from tfmagic.writers.graph_def import wrapped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from pathlib import Path
+
+    from tfmagic.functions import NamedFunction
+    from tfmagic.registry import Draft, Writer
+    from tfmagic.requests import Ends, SignatureMap
+    from tfmagic.transforms.frozen import FrozenGraph
+    from tfmagic.verify import Verification
+    from tfmagic.writers.graph_def import GraphDefDraft, GraphTextDraft
+
+_NOT_ASKED = "verify=False"
+_STAGES = ("tracing", "converting", "writing", "verifying")
+
+
+@dataclass(frozen=True, repr=False)
+class Export:
+    """What an export wrote.
+
+    Attributes
+    ----------
+    path : Path
+        The file or directory.
+    format : str
+        Its format.
+    bytes : int
+        Its size.
+    seconds : float
+        How long it took, verification included.
+    verification : DataFrame
+        A row an output: output, max_abs, max_rel, equal. ``equal`` is None where nothing was compared.
+    notes : tuple of str
+        What a person should know: what was not verified and why, training mode, unusual tags.
+    """
+
+    path: Path
+    format: str
+    bytes: int
+    seconds: float
+    verification: pd.DataFrame
+    notes: tuple[str, ...] = ()
+
+    def _sections(self) -> list[render.Section]:
+        facts = [
+            ("path", self.path),
+            ("format", self.format),
+            ("size", render.size_text(self.bytes)),
+            ("time", f"{self.seconds:.2f} s"),
+            *(("note", note) for note in self.notes),
+        ]
+        return [render.Section("Export", facts), render.Section("Verification", table=self.verification)]
+
+    def __repr__(self) -> str:
+        return render.text(f"{self.format}: {self.path}", self._sections())
+
+    def _repr_html_(self) -> str:
+        return render.markup(f"{self.format}: {self.path}", self._sections())
+
+
+def freeze(  # noqa: PLR0913 - the contract's options
+    source: object,
+    *,
+    signature: str | None = None,
+    inputs: Ends = None,
+    outputs: Ends = None,
+    tags: str | Collection[str] | None = None,
+    output: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    verify: bool = True,
+) -> Model:
+    """Turn a model's variables and tables into constants of one graph.
+
+    Parameters
+    ----------
+    source : object
+        Whatever :func:`tfmagic.inspect` takes and can run.
+    signature : str, optional
+        The signature to freeze; may be left out where there is a default one or only one. A live model's gets this
+        key.
+    inputs, outputs : sequence or mapping of str to tensor, optional
+        Other ends than the signature's: keys of it, or names of tensors in the graph.
+    tags : str or collection of str, optional
+        The tag-set of the source that is meant.
+    output : path-like, optional
+        A ``.pb`` or ``.pbtxt`` file to write. Without, the graph stays in memory.
+    overwrite : bool
+        Whether an existing file is replaced, once the new one is complete.
+    verify : bool
+        Whether source and result are run on the same inputs; the answer is in the model's notes.
+
+    Returns
+    -------
+    Model
+        Of the form ``graph_def``, with the signature that the source had.
+
+    Raises
+    ------
+    UnsupportedConversionError
+        If the model writes to its variables, calls back into Python, or cannot run.
+    VerificationError
+        If the result gives other numbers; nothing was written then.
+    WriteError
+        If the file exists, or cannot be written.
+    """
+    wish = Wish(signature=signature, inputs=inputs, outputs=outputs)
+    if output is None:
+        return _freeze_in_memory(source, wish, tag_set(tags), check=verify)
+    writer = writer_for(storage.resolved(output))
+    if writer.directory:
+        raise errors.ConversionError(
+            f"a frozen graph is one file, and {os.fspath(output)!r} asks for {writer.format!r}: give a path that ends "
+            "in '.pb' or '.pbtxt'"
+        )
+    job = _Job(source, storage.resolved(output), writer, wish, overwrite=overwrite, check=verify)
+    draft, done = job.run(source_tags=tag_set(tags))
+    # Every format of one file that is left here holds a frozen graph.
+    return _graph_model(cast("GraphDefDraft | GraphTextDraft", draft).frozen, done.notes, done.path)
+
+
+def export(  # noqa: PLR0913 - the contract's options
+    source: object,
+    destination: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    tags: str | Collection[str] | None = None,
+    signatures: SignatureMap | None = None,
+    signature: str | None = None,
+    method: str | None = None,
+    inputs: Ends = None,
+    outputs: Ends = None,
+    overwrite: bool = False,
+    verify: bool = True,
+) -> Export:
+    """Write a model in another format, or with other names.
+
+    Parameters
+    ----------
+    source : object
+        Whatever :func:`tfmagic.inspect` takes.
+    destination : path-like
+        Its suffix says the format, a path without one a SavedModel.
+    format : str, optional
+        The format, whatever the suffix (``tfmagic.forms()`` lists them).
+    tags : str or collection of str, optional
+        The tag-set of the result; that of the source if left out. If the source has several, the one meant.
+    signatures : mapping, optional
+        Signatures by key, each a mapping with any of ``inputs``, ``outputs`` (as below) and ``method``.
+    signature : str, optional
+        The one signature to write; all if left out. A live model's gets this key.
+    method : str, optional
+        ``"predict"``, ``"classify"``, ``"regress"`` or a URI.
+    inputs, outputs : sequence or mapping of str to tensor, optional
+        Other ends than the signature's: keys of it, or names of tensors in the graph. A mapping renames.
+    overwrite : bool
+        Whether an existing destination is replaced, once the new one is complete.
+    verify : bool
+        Whether the result is read back and run on the same inputs as the source.
+
+    Returns
+    -------
+    Export
+        Path, format, size, time and the comparison with the source.
+
+    Raises
+    ------
+    UnsupportedConversionError
+        If a source of this form cannot be written in that format.
+    VerificationError
+        If the result gives other numbers; it was not left at the destination.
+    WriteError
+        If the destination exists, or cannot be written.
+    """
+    writer = writer_for(storage.resolved(destination), format)
+    wish = Wish(signature, method, inputs, outputs, signatures)
+    job = _Job(source, storage.resolved(destination), writer, wish, overwrite=overwrite, check=verify)
+    return job.run(result_tags=tag_set(tags))[1]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One conversion into a file or a directory."""
+
+    source: object
+    destination: Path
+    writer: Writer
+    wish: Wish
+    overwrite: bool
+    check: bool
+
+    def run(
+        self, *, source_tags: str | Collection[str] | None = None, result_tags: Collection[str] | None = None
+    ) -> tuple[Draft, Export]:
+        """Do it all, or leave everything as it was."""
+        begun = time.perf_counter()
+        storage.check(self.destination, overwrite=self.overwrite, directory=self.writer.directory)
+        model = requests.read_source(self.source, source_tags or result_tags, must_exist=source_tags is not None)
+        requests.require_parts(model, self.writer, WRITERS)
+        with progress.stages(self.destination.name, len(_STAGES)) as begin:
+            begin("tracing")
+            functions = requests.functions(model, self.wish, every=self.writer.directory)
+            tags = next(iter(functions.values())).tags if result_tags is None else tuple(result_tags)
+            begin("converting")
+            draft = self.writer.prepare(_narrowed(model, functions), WriteOptions(tuple(functions), tags))
+            found = self._write(draft, functions, begin)
+        notes = (*model.notes, *draft.notes, *_unchecked_notes(found))
+        seconds = time.perf_counter() - begun
+        size = storage.size_of(self.destination)
+        return draft, Export(self.destination, self.writer.format, size, seconds, _frame(found), notes)
+
+    def _write(
+        self, draft: Draft, functions: Mapping[str, NamedFunction], begin: Callable[[str], None]
+    ) -> dict[str, Verification]:
+        """Write aside, read back, compare; the destination changes only if all is well."""
+        place = storage.staging(
+            self.destination, overwrite=self.overwrite, directory=self.writer.directory, size=draft.size
+        )
+        with place as staged:
+            begin("writing")
+            draft.write(staged)
+            if not self.check:
+                return {key: verify.unchecked(each, _NOT_ASKED) for key, each in functions.items()}
+            begin("verifying")
+            found = {key: verify.verify(each, draft.load(staged, key)) for key, each in functions.items()}
+            _require_equal(found, f"{str(self.destination)!r} was not written")
+        return found
+
+
+def _narrowed(model: Model, functions: Mapping[str, NamedFunction]) -> Model:
+    """Return the model with these functions as its only ones."""
+    return replace(model, loaders={**model.loaders, Part.FUNCTION: lambda: functions.__getitem__})
+
+
+def _require_equal(found: Mapping[str, Verification], consequence: str) -> None:
+    if any(each.differs for each in found.values()):
+        frame = _frame(found)
+        wrong = frame[[equal is False for equal in frame["equal"].astype(object)]]
+        worst = ", ".join(f"{row.output!r} (by up to {row.max_abs:.3g})" for row in wrong.itertuples())
+        raise errors.VerificationError(
+            f"the result differs from the source on the same inputs in {worst}; {consequence}. "
+            "error.verification has the numbers; verify=False (--no-verify) converts all the same",
+            frame,
+        )
+
+
+def _frame(found: Mapping[str, Verification]) -> pd.DataFrame:
+    """Join the comparisons of several signatures; of one, outputs go by their own keys."""
+    if len(found) == 1:
+        return next(iter(found.values())).frame
+    named = [
+        each.frame.assign(output=[f"{key}/{name}" for name in each.frame["output"]]) for key, each in found.items()
+    ]
+    return pd.concat(named, ignore_index=True)
+
+
+def _unchecked_notes(found: Mapping[str, Verification]) -> tuple[str, ...]:
+    """Say what was not verified, and why."""
+    return tuple(f"not verified: signature {key!r}: {each.unchecked}" for key, each in found.items() if each.unchecked)
+
+
+def _freeze_in_memory(source: object, wish: Wish, tags: Collection[str] | None, *, check: bool) -> Model:
+    """Freeze without writing; the graph is assembled when it is asked for, or to be verified."""
+    model = requests.read_source(source, tags, must_exist=tags is not None)
+    requests.require_parts(model, WRITERS[1], WRITERS)
+    with progress.stages("freeze", len(_STAGES) - 1) as begin:
+        begin("tracing")
+        (function,) = requests.functions(model, wish, every=False).values()
+        begin("converting")
+        frozen = freeze_function(function)
+        begin("verifying")
+        result = _graph_model(frozen, (), None)
+        found = verify.unchecked(function, _NOT_ASKED)
+        if check:
+            found = verify.verify(function, result.part(Part.FUNCTION)(function.key))
+    _require_equal({function.key: found}, "the graph is not returned")
+    return result.with_notes(*model.notes, *frozen.notes, *_unchecked_notes({function.key: found}))
+
+
+def _graph_model(frozen: FrozenGraph, notes: tuple[str, ...], path: Path | None) -> Model:
+    """Return a frozen graph as a model; one that was written is read from its file."""
+
+    def meta_graphs() -> tuple[MetaGraph, ...]:
+        if path is not None:
+            found: tuple[MetaGraph, ...] = readers.read(path).part(Part.GRAPH)
+            return found
+        return (MetaGraph.of_message(protos.message("MetaGraphDef")(graph_def=frozen.filled(), signature_def=signed)),)
+
+    @cache
+    def function(key: str | None = None) -> NamedFunction:
+        return wrapped(frozen, load()[0].graph_def(), signatures.choose(signed, key))
+
+    load = cache(meta_graphs)
+    signed = {frozen.key: signatures.signature_def(frozen.inputs, frozen.outputs, frozen.method)}
+    loaders: dict[Part, Callable[[], Any]] = {
+        Part.GRAPH: load,
+        Part.SIGNATURES: lambda: (((), signed),),
+        Part.FUNCTION: lambda: function,
+    }
+    return Model("graph_def", str(path) if path else "a frozen graph", loaders, notes, path)

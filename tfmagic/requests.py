@@ -1,0 +1,166 @@
+"""What a user asks to be converted, resolved: which functions of which model, under which keys.
+
+Not for: converting them (:mod:`tfmagic.conversions`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from tfmagic import errors, readers, signatures
+from tfmagic.model import Model, Part
+from tfmagic.transforms.subgraph import select
+
+if TYPE_CHECKING:
+    from tfmagic.functions import NamedFunction
+    from tfmagic.registry import Writer
+
+#: Names or tensors; a mapping gives them keys of their own.
+Ends: TypeAlias = Sequence[object] | Mapping[str, object] | str | None
+#: Signatures by key, each with any of ``inputs``, ``outputs``, ``method``.
+SignatureMap: TypeAlias = Mapping[str, Mapping[str, Any]]
+
+#: Forms whose signature got its key from us, so that the user may name it.
+_UNSIGNED_FORMS = frozenset({"keras_model", "keras_file", "function", "session", "graph_def"})
+_SIGNATURE_FIELDS = ("inputs", "outputs", "method")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user said of signatures, as :func:`tfmagic.export` takes it."""
+
+    signature: str | None = None
+    method: str | None = None
+    inputs: Ends = None
+    outputs: Ends = None
+    signatures: SignatureMap | None = None
+
+
+def tag_set(tags: str | Collection[str] | None) -> tuple[str, ...] | None:
+    """Take tags as a list or joined by commas; the empty string is the empty tag-set."""
+    if isinstance(tags, str):
+        return tuple(tag.strip() for tag in tags.split(",") if tag.strip())
+    return None if tags is None else tuple(tags)
+
+
+def read_source(source: object, tags: Collection[str] | None, *, must_exist: bool) -> Model:
+    """Read the source, restricted to the MetaGraphDef that is meant.
+
+    Parameters
+    ----------
+    source : object
+        What the user gave.
+    tags : collection of str, optional
+        The tag-set that the user named.
+    must_exist : bool
+        Whether that is a tag-set of the source; else it may be one that the result is to have.
+    """
+    model = readers.read(source, tags=tags if must_exist else None)
+    if model.form != "saved_model" or must_exist:
+        return model
+    tag_sets = [found for found, _ in model.part(Part.SIGNATURES)]
+    wanted = next((each for each in tag_sets if tags is not None and set(each) == set(tags)), None)
+    if wanted is None and len(tag_sets) > 1:
+        wanted = next((each for each in tag_sets if each == signatures.DEFAULT_TAGS), None)
+        if wanted is None:
+            shown = [",".join(each) for each in tag_sets]
+            raise errors.UnknownNameError(",".join(tags or signatures.DEFAULT_TAGS), "tag-set", shown, model.form)
+    return model if wanted is None else readers.read(source, tags=wanted)
+
+
+def require_parts(model: Model, writer: Writer, writers: Collection[Writer]) -> None:
+    """Refuse a source that lacks what a format is made from.
+
+    Raises
+    ------
+    UnsupportedConversionError
+        Naming the formats that are possible.
+    """
+    missing = writer.needs - set(model.loaders)
+    if missing:
+        possible = [each.format for each in writers if each.needs <= set(model.loaders)]
+        reason = f"it has no {errors.listed(sorted(part.value for part in missing))}"
+        raise errors.UnsupportedConversionError(model.form, writer.format, possible, reason)
+
+
+def functions(model: Model, wish: Wish, *, every: bool) -> dict[str, NamedFunction]:
+    """Return the functions that are to be converted, by the keys of their signatures.
+
+    Parameters
+    ----------
+    model : Model
+        It must have the FUNCTION part.
+    wish : Wish
+        What the user said.
+    every : bool
+        Whether all signatures are meant where none is named, else the default or only one.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such signature or tensor.
+    """
+    if wish.signatures is not None:
+        return {key: _of_map(model, wish, key, fields) for key, fields in _checked(wish).items()}
+    found = [_obtain(model, key) for key in _keys(model, wish.signature, every=every)]
+    changed = [_changed(each, wish.inputs, wish.outputs, wish.method) for each in found]
+    if wish.signature is not None:
+        changed = [replace(each, key=wish.signature) for each in changed]
+    return {each.key: each for each in changed}
+
+
+def _checked(wish: Wish) -> SignatureMap:
+    """Return the signature map, refused if something in it has no meaning."""
+    if not wish.signatures or wish.inputs is not None or wish.outputs is not None or wish.signature is not None:
+        raise errors.ConversionError(
+            "signatures={…} names each signature's inputs and outputs itself: give at least one signature, and leave "
+            "signature=, inputs= and outputs= out"
+        )
+    for fields in wish.signatures.values():
+        for name in fields:
+            if name not in _SIGNATURE_FIELDS:
+                raise errors.UnknownNameError(name, "field of a signature", _SIGNATURE_FIELDS)
+    return wish.signatures
+
+
+def _of_map(model: Model, wish: Wish, key: str, fields: Mapping[str, Any]) -> NamedFunction:
+    """Return the function of one entry of a signature map: another cut of the source's function."""
+    known = _known_keys(model)
+    base = _obtain(model, key if key in known else None)
+    method = fields.get("method", wish.method)
+    return replace(_changed(base, fields.get("inputs"), fields.get("outputs"), method), key=key)
+
+
+def _obtain(model: Model, key: str | None) -> NamedFunction:
+    function: NamedFunction = model.part(Part.FUNCTION)(key)
+    return function
+
+
+def _changed(function: NamedFunction, inputs: Ends, outputs: Ends, method: str | None) -> NamedFunction:
+    """Return the function with other ends and another method, where any are asked for."""
+    cut = select(function, inputs, outputs)
+    return cut if method is None else replace(cut, method=signatures.method_uri(method))
+
+
+def _keys(model: Model, signature: str | None, *, every: bool) -> list[str | None]:
+    """Return the keys to ask the model for; None is its default."""
+    known = _known_keys(model)
+    if signature is not None and known and signature not in known:
+        if model.form in _UNSIGNED_FORMS and len(known) == 1:
+            return [None]
+        raise errors.UnknownNameError(signature, "signature", known, model.form)
+    if signature is not None:
+        return [signature if known else None]
+    if every and known:
+        return list(known)
+    return [signatures.choose(dict.fromkeys(known))] if known else [None]
+
+
+def _known_keys(model: Model) -> tuple[str, ...]:
+    """Return the keys of the model's signatures, none if they need not be known."""
+    if Part.SIGNATURES not in model.loaders or model.form == "keras_model":
+        return ()
+    found = {key for _, each in model.part(Part.SIGNATURES) for key in each if not signatures.is_hidden(key)}
+    return tuple(sorted(found))
