@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import numpy.typing as npt
 
@@ -22,7 +22,10 @@ Integers: TypeAlias = "npt.NDArray[np.int64]"
 Mask: TypeAlias = "npt.NDArray[np.bool_]"
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
-_MAX_VARINT = 10
+_MAX_VARINT, _MAX_TAG = 10, 5
+#: Field numbers go from 1 to 2**29 - 1. Zeros, as in a file that was cut and filled up, are no fields.
+_LEAST_TAG, _GREATEST_TAG = 1 << 3, (1 << 32) - 1
+_NO_NUMBER = "a field number is out of range"
 _WORD = 8
 #: Spare bytes behind a buffer's content.
 PADDING = 8
@@ -131,10 +134,7 @@ def fields(buffer: Buffer, start: int, end: int) -> Iterator[tuple[int, int, int
     """
     data, position = buffer.data, start
     while position < end:
-        tag = data[position]
-        position += 1
-        if tag & 128:
-            tag, position = varint(data, position - 1, end)
+        tag, position = _tag(data, position, end)
         begin, position = payload(data, position, end, tag & 7)
         yield tag >> 3, tag & 7, begin, position
 
@@ -148,12 +148,13 @@ def spans(buffer: Buffer, start: int, end: int, *numbers: int) -> list[tuple[Int
         For each of ``numbers``, where the payloads lie, in the order of the message.
     """
     places: dict[int, tuple[list[int], list[int]]] = {number << 3 | BYTES: ([], []) for number in numbers}
+    # By the tags of one byte, which are those of most fields.
+    known = {tag: place for tag, place in places.items() if tag < 128}  # noqa: PLR2004 - the continuation bit
     data, position = buffer.data, start
-    nowhere: tuple[list[int], list[int]] = ([], [])
     while position < end:
-        place = places.get(data[position], nowhere)
-        if place is nowhere:
-            _, position = _skip(data, position, end)
+        place = known.get(data[position])
+        if place is None:
+            position = _one(data, position, end, places)
             continue
         # The lengths of most nodes take one or two bytes: no call for those.
         size, position = data[position + 1], position + 2
@@ -170,10 +171,24 @@ def spans(buffer: Buffer, start: int, end: int, *numbers: int) -> list[tuple[Int
     return [(np.array(starts, np.int64), np.array(ends, np.int64)) for starts, ends in places.values()]
 
 
-def _skip(data: memoryview, position: int, end: int) -> tuple[int, int]:
-    """Return where the payload of the field at this position begins and where it ends."""
-    tag, position = varint(data, position, end)
-    return payload(data, position, end, tag & 7)
+def _one(data: memoryview, position: int, end: int, places: Mapping[int, tuple[list[int], list[int]]]) -> int:
+    """Return where the field at this position ends, after noting its place if its tag is wanted."""
+    tag, position = _tag(data, position, end)
+    begin, position = payload(data, position, end, tag & 7)
+    if tag in places:
+        places[tag][0].append(begin)
+        places[tag][1].append(position)
+    return position
+
+
+def _tag(data: memoryview, position: int, end: int) -> tuple[int, int]:
+    """Return the tag at this position, field number and wire type in one, and the position after it."""
+    tag, after = data[position], position + 1
+    if tag & 128:
+        tag, after = varint(data, position, min(position + _MAX_TAG, end))
+    if not _LEAST_TAG <= tag <= _GREATEST_TAG:
+        raise WireError(position, _NO_NUMBER)
+    return tag, after
 
 
 def payload(data: memoryview, position: int, end: int, kind: int) -> tuple[int, int]:
@@ -241,6 +256,7 @@ def _rest(buffer: Buffer, owner: int, position: int, end: int) -> tuple[Integers
 def _field_round(buffer: Buffer, position: Integers, ends: Integers) -> tuple[Integers, Integers, Integers, Integers]:
     """Read one field at each position: number, wire type, payload begin and end."""
     tag, begin = varints(buffer, position)
+    _check(position, (tag < _LEAST_TAG) | (tag > _GREATEST_TAG) | (begin > position + _MAX_TAG), _NO_NUMBER)
     kind = tag & 7
     stop = begin + np.where(kind == FIXED64, _WORD, _WORD // 2)
     for wanted, place in ((VARINT, np.flatnonzero(kind == VARINT)), (BYTES, np.flatnonzero(kind == BYTES))):
@@ -315,15 +331,13 @@ def distinct(buffer: Buffer, starts: Integers, ends: Integers) -> tuple[Integers
     codes = np.zeros(len(starts), np.int64)
     short = np.flatnonzero(sizes <= _LONG)
     codes[short], examples = _distinct_short(buffer, starts[short], sizes[short])
-    examples = short[examples]
+    # Each long content by the index of its first span.
     seen: dict[bytes, int] = {}
-    for index in np.flatnonzero(sizes > _LONG).tolist():
-        content = bytes(buffer.data[starts[index] : ends[index]])
-        if content not in seen:
-            seen[content] = len(examples)
-            examples = np.append(examples, index)
-        codes[index] = seen[content]
-    return codes, examples
+    long = np.flatnonzero(sizes > _LONG).tolist()
+    firsts = [seen.setdefault(bytes(buffer.data[starts[index] : ends[index]]), index) for index in long]
+    numbers = {first: len(examples) + place for place, first in enumerate(seen.values())}
+    codes[long] = [numbers[first] for first in firsts]
+    return codes, np.concatenate([short[examples], np.array(list(seen.values()), np.int64)])
 
 
 def _distinct_short(buffer: Buffer, starts: Integers, sizes: Integers) -> tuple[Integers, Integers]:
