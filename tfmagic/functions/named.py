@@ -85,14 +85,18 @@ class NamedFunction:
         UnknownNameError
             If an input is missing, or one is given that there is not.
         """
-        _check_keys(inputs, [endpoint.key for endpoint in self.inputs])
-        given = {endpoint.tensor: inputs[endpoint.key] for endpoint in self.inputs}
-        tf = _tf.tensorflow()
+        _check_keys(inputs, [one.key for one in self.inputs])
         with _tf.eager():
-            tensors = [_tensor(given[end.name], end.dtype) for end in self.concrete.inputs if end.name in given]
-            results = tf.nest.flatten(_tf.call_flat(self.concrete, tensors), expand_composites=True)
-            flat = [result for result in results if result is not None]
-            return {end.key: flat[place].numpy() for end, place in zip(self.outputs, self.places, strict=True)}
+            tensors = {one.key: _tensor(inputs[one.key], one.dtype) for one in self.inputs}
+            return {key: result.numpy() for key, result in self.on_tensors(tensors).items()}
+
+    def on_tensors(self, inputs: Mapping[str, _tf.Live]) -> dict[str, _tf.Live]:
+        """Call on tensors by key, eagerly or inside another function; returns the outputs by key, in order."""
+        given = {one.tensor: inputs[one.key] for one in self.inputs}
+        tensors = [given[one.name] for one in self.concrete.inputs if one.name in given]
+        results = _tf.tensorflow().nest.flatten(_tf.call_flat(self.concrete, tensors), expand_composites=True)
+        flat = [result for result in results if result is not None]
+        return {one.key: flat[place] for one, place in zip(self.outputs, self.places, strict=True)}
 
 
 def _check_keys(given: Mapping[str, object], expected: Sequence[str]) -> None:
@@ -104,7 +108,7 @@ def _check_keys(given: Mapping[str, object], expected: Sequence[str]) -> None:
             raise errors.UnknownNameError(key, "value given for input", list(given))
 
 
-def _tensor(value: _tf.Live, dtype: _tf.Live) -> _tf.Live:
+def _tensor(value: _tf.Live, dtype: str) -> _tf.Live:
     """Convert a value to a tensor of this dtype; TensorFlow itself refuses to narrow."""
     tf = _tf.tensorflow()
     # Through numpy a list of Python floats is taken in full precision.

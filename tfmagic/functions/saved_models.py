@@ -11,16 +11,15 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfmagic import _tf, errors, protos, signatures
+from tfmagic import _tf, contents, errors, message_files, metagraphs, protos, signatures
 from tfmagic.functions.named import NamedFunction, of_concrete
-from tfmagic.signatures import PREDICT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
 
 def load_saved_model(
-    path: str | os.PathLike[str], tags: Collection[str] | None = None, key: str | None = None, *, method: str = PREDICT
+    path: str | os.PathLike[str], tags: Collection[str] | None = None, key: str | None = None
 ) -> NamedFunction:
     """Load one signature, its variables and tables initialised.
 
@@ -32,8 +31,6 @@ def load_saved_model(
         The tag-set; may be left out where there is only one.
     key : str, optional
         The signature; may be left out where there is a default one or only one.
-    method : str
-        The signature's method name, which TensorFlow's loader does not tell.
 
     Raises
     ------
@@ -45,7 +42,7 @@ def load_saved_model(
     with _tf.eager():
         loaded = _load(Path(path), list(tags) if tags else None, key)
         chosen = signatures.choose(loaded.signatures, key)
-        tagged = tuple(tags or signatures.DEFAULT_TAGS)
+        tagged, method = _declared(Path(path), tags, chosen)
         named = of_concrete(loaded.signatures[chosen], chosen, tags=tagged, method=method, owner=loaded)
         # The file keeps no order of its own.
         return named.ordered(sorted(one.key for one in named.inputs), sorted(one.key for one in named.outputs))
@@ -92,11 +89,23 @@ def _load_reduced(path: Path, tags: list[str] | None, reduce: Callable[[protos.M
     return loaded
 
 
-def _parse(path: Path) -> protos.Message:
+def _declared(path: Path, tags: Collection[str] | None, key: str) -> tuple[tuple[str, ...], str]:
+    """Return the tag-set and the signature's method name as the file has them; TensorFlow's loader tells neither."""
+    for meta_graph in metagraphs.of_saved_model(message_files.read_message(_file(path), contents.SAVED_MODEL)):
+        if (not tags or set(tags) == set(meta_graph.tags)) and key in meta_graph.signature_def:
+            return meta_graph.tags, str(meta_graph.signature_def[key].method_name) or signatures.PREDICT
+    return tuple(tags or signatures.DEFAULT_TAGS), signatures.PREDICT
+
+
+def _file(path: Path) -> Path:
+    """Return the SavedModel's file; TensorFlow reads the binary one where both are."""
     binary = path / "saved_model.pb"
-    if binary.is_file():
-        return protos.parse("SavedModel", binary.read_bytes())
-    return protos.parse_text("SavedModel", (path / "saved_model.pbtxt").read_text("utf-8"))
+    return binary if binary.is_file() else path / "saved_model.pbtxt"
+
+
+def _parse(path: Path) -> protos.Message:
+    buffer = message_files.read_message(_file(path), contents.SAVED_MODEL)
+    return protos.parse("SavedModel", buffer.data[: buffer.size])
 
 
 def _without_slots(meta_graph: protos.Message) -> bool:

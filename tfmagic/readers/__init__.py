@@ -8,10 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tfmagic.readers.checkpoint import CheckpointReader
+from tfmagic.readers.function import FunctionReader
 from tfmagic.readers.graph_def import GraphDefReader
 from tfmagic.readers.keras_file import KerasFileReader
+from tfmagic.readers.keras_model import KerasModelReader
 from tfmagic.readers.meta_graph import MetaGraphReader
 from tfmagic.readers.saved_model import SavedModelReader
+from tfmagic.readers.session import SessionReader
 from tfmagic.readers.tflite import TFLiteReader
 from tfmagic.recognition import recognise
 
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
     from tfmagic.registry import Reader
 
 READERS: tuple[Reader, ...] = (
+    KerasModelReader(),
+    FunctionReader(),
+    SessionReader(),
     SavedModelReader(),
     GraphDefReader(),
     MetaGraphReader(),

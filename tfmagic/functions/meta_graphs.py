@@ -1,0 +1,95 @@
+"""Describe functions as a MetaGraphDef, the message that everything with a graph is shown through.
+
+One function is its own graph. Several become what saving them together would make: each in the function library, and
+a main graph that calls them between placeholders named ``<signature>_<input>``. Not for: writing a SavedModel.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tfmagic import _tf, protos, signatures
+from tfmagic.functions import nests
+from tfmagic.functions.named import endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tfmagic.functions.named import NamedFunction
+    from tfmagic.signatures import Endpoint
+
+
+def meta_graph_def(functions: Sequence[NamedFunction]) -> protos.Message:
+    """Describe functions, one signature each, in one MetaGraphDef of our pool.
+
+    Variables and tables stand in the graph as the placeholders that TensorFlow captures them by.
+    """
+    if len(functions) == 1:
+        (only,) = functions
+        return _message(only.concrete.graph, [(only, only.inputs, only.outputs)])
+    return _message(*_calling(functions))
+
+
+def _message(
+    graph: _tf.Live, ends: Sequence[tuple[NamedFunction, tuple[Endpoint, ...], tuple[Endpoint, ...]]]
+) -> protos.Message:
+    result = protos.message("MetaGraphDef")()
+    graph_def = graph.as_graph_def(add_shapes=True)
+    _drop(graph_def, _returns(graph, {each.tensor for _, _, outputs in ends for each in outputs}))
+    result.graph_def.MergeFromString(graph_def.SerializeToString())
+    result.meta_info_def.tensorflow_version = _tf.tensorflow().__version__
+    for function, inputs, outputs in ends:
+        result.signature_def[function.key].CopyFrom(signatures.signature_def(inputs, outputs, function.method))
+    result.meta_info_def.tags.extend(ends[0][0].tags if ends else signatures.DEFAULT_TAGS)
+    return result
+
+
+def _returns(graph: _tf.Live, named: set[str]) -> set[str]:
+    """Return the Identity nodes that TensorFlow ends a function with, where they stand behind a node that is named."""
+    return {tensor.op.name for tensor in graph.outputs if tensor.op.type == "Identity" and tensor.name not in named}
+
+
+def _drop(graph_def: _tf.Live, names: set[str]) -> None:
+    kept = [node for node in graph_def.node if node.name not in names]
+    if len(kept) < len(graph_def.node):
+        copies = [type(node).FromString(node.SerializeToString()) for node in kept]
+        del graph_def.node[:]
+        graph_def.node.extend(copies)
+
+
+def _calling(
+    functions: Sequence[NamedFunction],
+) -> tuple[_tf.Live, list[tuple[NamedFunction, tuple[Endpoint, ...], tuple[Endpoint, ...]]]]:
+    """Trace a function that calls them all: its graph, and the ends of each in it."""
+    tf = _tf.tensorflow()
+    specs = list(_specs(functions))
+    outputs: list[tuple[Endpoint, ...]] = []
+
+    def every(*tensors: _tf.Live) -> list[_tf.Live]:
+        rest = iter(tensors)
+        results = [_called(function, [next(rest) for _ in function.inputs]) for function in functions]
+        outputs[:] = [tuple(endpoint(key, tensor) for key, tensor in result.items()) for result in results]
+        return [tensor for result in results for tensor in result.values()]
+
+    with _tf.eager():
+        graph = tf.function(every, input_signature=specs, autograph=False).get_concrete_function().graph
+    rest = iter(graph.inputs)
+    inputs = [tuple(endpoint(each.key, next(rest)) for each in function.inputs) for function in functions]
+    return graph, list(zip(functions, inputs, outputs, strict=True))
+
+
+def _specs(functions: Sequence[NamedFunction]) -> Iterator[_tf.Live]:
+    """Yield a TensorSpec for each input of each function, with a name of its own."""
+    tf = _tf.tensorflow()
+    names = iter(nests.identifiers(f"{function.key}_{each.key}" for function in functions for each in function.inputs))
+    for function in functions:
+        for each in function.inputs:
+            yield tf.TensorSpec(each.shape, each.dtype, name=next(names))
+
+
+def _called(function: NamedFunction, tensors: list[_tf.Live]) -> dict[str, _tf.Live]:
+    """Call a function inside another one; return its results by key, each behind a node named after it."""
+    tf = _tf.tensorflow()
+    names = nests.identifiers(f"{function.key}_{each.key}" for each in function.outputs)
+    results = function.on_tensors(dict(zip([each.key for each in function.inputs], tensors, strict=True)))
+    return {key: tf.identity(tensor, name=name) for (key, tensor), name in zip(results.items(), names, strict=True)}

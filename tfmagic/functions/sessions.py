@@ -1,0 +1,151 @@
+"""Take a function out of a TF1 session, its variables and tables with the content they have there.
+
+The user's graph is only read: no op is added, so a finalised graph serves, and twice as well as once. Not for:
+proposing where a graph begins and ends (:mod:`tfmagic.plumbing`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tfmagic import _tf, errors
+from tfmagic.functions.graphs import REF_VARIABLES, wrap_graph_def
+from tfmagic.functions.tf_functions import is_a
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import numpy as np
+
+    from tfmagic.functions.named import NamedFunction
+
+#: Where the inputs of an op that fills a table begin: the table itself comes first.
+_TABLE_FILLERS = ("InitializeTableV2", "LookupTableImportV2")
+_TEXT_FILLER = "InitializeTableFromTextFileV2"
+_TABLE_EXPORT = "LookupTableExportV2"
+
+
+def of_session(
+    session: _tf.Live, inputs: Mapping[str, str], outputs: Mapping[str, str], **others: _tf.Live
+) -> NamedFunction:
+    """Return the function between named tensors of a session's graph.
+
+    Parameters
+    ----------
+    session : tf.compat.v1.Session
+        Or a MonitoredSession, whose hooks do not run.
+    inputs, outputs : mapping of str to str
+        The tensors' names by the keys they are to have, in order.
+    **others
+        ``key``, ``tags``, ``method`` of the NamedFunction.
+
+    Raises
+    ------
+    UnknownNameError
+        If the graph has no such tensor.
+    ConversionError
+        If a variable is not initialised, or what a table holds cannot be found out.
+    """
+    inner = raw(session)
+    return wrap_graph_def(
+        inner.graph.as_graph_def(),
+        inputs,
+        outputs,
+        values=lambda names: _values(inner, names),
+        tables=lambda names: {name: _table(inner, name) for name in names},
+        **others,
+    )
+
+
+def raw(session: _tf.Live) -> _tf.Live:
+    """Return the session inside a MonitoredSession, a plain one itself."""
+    if not is_a(session, "_MonitoredSession"):
+        return session
+    return session.run_step_fn(lambda step_context: step_context.session)
+
+
+def _values(session: _tf.Live, names: Sequence[str]) -> Mapping[str, np.ndarray]:
+    """Read variables through tensors that the graph has already."""
+    tensors = {name: _reading(session.graph, name) for name in names}
+    try:
+        found: Mapping[str, np.ndarray] = session.run(tensors)
+    except _tf.tensorflow().errors.FailedPreconditionError as error:
+        raise errors.ConversionError(
+            f"the session has variables without a value: {error.message}; run their initializer "
+            "(tf.compat.v1.global_variables_initializer()) or restore a checkpoint first"
+        ) from error
+    return found
+
+
+def _reading(graph: _tf.Live, name: str) -> _tf.Live:
+    """Return a tensor with a variable's value, one whose reading sets nothing else in motion."""
+    node = graph.get_operation_by_name(name)
+    if node.type in REF_VARIABLES:
+        return node.outputs[0]
+    readers = [op for op in node.outputs[0].consumers() if op.type == "ReadVariableOp"]
+    plain = [op for op in readers if not op.control_inputs]
+    if not plain:
+        raise errors.ConversionError(
+            f"nothing in the graph reads the variable {name!r} by itself, and no op is added to a user's graph: save a "
+            "checkpoint and convert that, or read the variable once (variable.read_value()) before the conversion"
+        )
+    return plain[0].outputs[0]
+
+
+def _table(session: _tf.Live, name: str) -> _tf.Live:
+    """Make a table with the content that one has in the session."""
+    tf = _tf.tensorflow()
+    node = session.graph.get_operation_by_name(name)
+    consumers = node.outputs[0].consumers()
+    text = next((op for op in consumers if op.type == _TEXT_FILLER), None)
+    if text is not None:
+        return tf.lookup.StaticHashTable(_text_initializer(session, text), _default(node))
+    keys, values = session.run(list(_content(name, node, consumers)))
+    if node.type == "HashTableV2":
+        return tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, values), _default(node))
+    table = tf.lookup.experimental.MutableHashTable(
+        node.get_attr("key_dtype"), node.get_attr("value_dtype"), _default(node)
+    )
+    table.insert(keys, values)
+    return table
+
+
+def _content(name: str, node: _tf.Live, consumers: Sequence[_tf.Live]) -> Iterator[_tf.Live]:
+    """Return the tensors with a table's keys and values: what fills it, or exports it if it can have changed."""
+    wanted = _TABLE_FILLERS if node.type == "HashTableV2" else (_TABLE_EXPORT,)
+    found = next((op for op in consumers if op.type in wanted), None)
+    if found is None:
+        raise errors.ConversionError(
+            f"what the table {name!r} ({node.type}) holds is known to the session only, and no op is added to a user's "
+            "graph: save a checkpoint (a tf.compat.v1.train.Saver adds the op that reads the table), then convert"
+        )
+    return iter(found.outputs if found.type == _TABLE_EXPORT else found.inputs[1:])
+
+
+def _text_initializer(session: _tf.Live, op: _tf.Live) -> _tf.Live:
+    """Return what fills a table from a text file as the graph's own op does."""
+    lookup = _tf.tensorflow().lookup
+    table = op.inputs[0].op
+    size = op.get_attr("vocab_size")
+    return lookup.TextFileInitializer(
+        session.run(op.inputs[1]).decode(),
+        table.get_attr("key_dtype"),
+        op.get_attr("key_index"),
+        table.get_attr("value_dtype"),
+        op.get_attr("value_index"),
+        None if size < 0 else size,
+        op.get_attr("delimiter").decode(),
+    )
+
+
+def _default(node: _tf.Live) -> _tf.Live:
+    """Return any default of the right dtype: each lookup in the graph brings its own."""
+    tf = _tf.tensorflow()
+    dtype = node.get_attr("value_dtype")
+    return tf.constant("" if dtype == tf.string else 0, dtype)
+
+
+def meta_graph_def(graph: _tf.Live) -> _tf.Live:
+    """Describe a graph with its shapes and collections in TensorFlow's own MetaGraphDef; adds nothing to it."""
+    with graph.as_default():
+        return _tf.tensorflow().compat.v1.train.export_meta_graph(graph=graph)

@@ -1,0 +1,168 @@
+"""Find the functions of a live object: a ``tf.function``, ConcreteFunction, ``tf.Module`` or loaded SavedModel.
+
+A lone function has the default key, as TensorFlow gives it on saving; of several, each is called by its own name, and
+``f``, ``f_1``, ... where one ``tf.function`` was traced more than once. Not for: Keras models.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from tfmagic import _tf, errors
+from tfmagic.functions import nests
+from tfmagic.functions.named import NamedFunction, of_concrete
+from tfmagic.signatures import DEFAULT_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_FORM = "function"
+
+
+def is_a(value: object, name: str) -> bool:
+    """Say whether an object is of TensorFlow's class with this name; needs no TensorFlow."""
+    bases = type(value).__mro__
+    return any(base.__name__ == name and base.__module__.partition(".")[0] == "tensorflow" for base in bases)
+
+
+def is_concrete(value: object) -> bool:
+    """Say whether an object is a ConcreteFunction."""
+    return is_a(value, "ConcreteFunction")
+
+
+def is_polymorphic(value: object) -> bool:
+    """Say whether an object is a ``tf.function``, which may have been traced many times."""
+    return is_a(value, "PolymorphicFunction") or (is_a(value, "GenericFunction") and not is_concrete(value))
+
+
+def is_loaded(value: object) -> bool:
+    """Say whether an object is what ``tf.saved_model.load`` returns."""
+    return is_a(value, "AutoTrackable") and is_a(vars(value).get("signatures"), "_SignatureMap")
+
+
+def collect(value: _tf.Live) -> tuple[NamedFunction, ...]:
+    """Return all functions of an object, traced.
+
+    Raises
+    ------
+    MissingPartError
+        If there is none that was traced or can be; says what to do.
+    ConversionError
+        If one takes or returns what is no plain tensor.
+    """
+    with _tf.eager():
+        found = list(_concrete_functions(value))
+        if not found:
+            raise _untraced(value)
+        keys = nests.unique(key for key, _ in found)
+        return tuple(_named(value, key, concrete) for key, (_, concrete) in zip(keys, found, strict=True))
+
+
+def _named(value: _tf.Live, key: str, concrete: _tf.Live) -> NamedFunction:
+    named = of_concrete(concrete, key, owner=_owner(value, concrete))
+    # A signature that was loaded comes from a map, which keeps no order.
+    if is_loaded(value) or isinstance(value, Mapping):
+        return named.ordered(sorted(one.key for one in named.inputs), sorted(one.key for one in named.outputs))
+    return named
+
+
+def _concrete_functions(value: _tf.Live) -> Iterator[tuple[str, _tf.Live]]:
+    """Yield the ConcreteFunctions with the names they go by."""
+    if is_concrete(value):
+        yield DEFAULT_KEY, value
+    elif is_polymorphic(value):
+        traced = list(_traced(value))
+        yield from ((DEFAULT_KEY if len(traced) == 1 else function_name(value), one) for one in traced)
+    elif isinstance(value, Mapping):
+        yield from sorted(value.items())
+    elif is_loaded(value) and value.signatures:
+        yield from sorted(value.signatures.items())
+    else:
+        for name, method in methods(value):
+            yield from ((name, one) for one in ([method] if is_concrete(method) else _traced(method)))
+
+
+def methods(value: _tf.Live) -> Iterator[tuple[str, _tf.Live]]:
+    """Yield the functions that are attributes of an object, its class's first, without running a property."""
+    classes = [vars(base) for base in reversed(type(value).__mro__)]
+    for name in dict.fromkeys(name for attributes in (*classes, vars(value)) for name in attributes):
+        plain = inspect.getattr_static(value, name, None)
+        if is_polymorphic(plain) or is_concrete(plain):
+            yield name, getattr(value, name)
+
+
+def function_name(function: _tf.Live) -> str:
+    """Return the name of the Python function behind a ``tf.function``; a lambda has none."""
+    name = str(getattr(function, "__name__", "") or "function")
+    return "function" if name == "<lambda>" else name
+
+
+def _traced(function: _tf.Live) -> list[_tf.Live]:
+    """Return what was traced of a ``tf.function``; one that takes nothing, or says what it takes, is traced."""
+    found = _tf.concrete_functions(function)
+    if found:
+        return found
+    try:
+        return [function.get_concrete_function()]
+    except (TypeError, ValueError) as error:
+        # Whatever its own code raises is its author's to see.
+        if function.input_signature is not None or not _takes_arguments(function):
+            raise errors.ConversionError(
+                f"the tf.function {function_name(function)!r} does not trace: {error}"
+            ) from error
+        return []
+
+
+def _takes_arguments(function: _tf.Live) -> bool:
+    parameters = inspect.signature(function.python_function).parameters.values()
+    return any(one.default is one.empty and one.name != "self" for one in parameters)
+
+
+def _untraced(value: _tf.Live) -> errors.MissingPartError:
+    """Say that there is no function yet, and how there would be one."""
+    names = [function_name(value)] if is_polymorphic(value) else [name for name, _ in methods(value)]
+    if names:
+        advice = (
+            f"The tf.function {errors.listed(names)} was never called, so nobody knows the shapes of its inputs: call "
+            "it once on data, or decorate it with tf.function(input_signature=[tf.TensorSpec(...), ...])"
+        )
+    else:
+        advice = (
+            f"The {type(value).__name__} has no attribute that is a tf.function: decorate the method that computes "
+            "with tf.function(input_signature=[tf.TensorSpec(...), ...])"
+        )
+    return errors.MissingPartError("graph", _FORM, ("variables",), advice)
+
+
+def _owner(value: _tf.Live, concrete: _tf.Live) -> _tf.Live:
+    """Hold a function, what it is a part of and what it captures, so that all of it can be saved."""
+    owner = _tf.tensorflow().Module()
+    owner.source = value
+    owner.weights = list(concrete.graph.variables)
+    owner.closure = [one for one in _closure(value) if is_a(one, "Trackable")]
+    return owner
+
+
+def _closure(value: _tf.Live) -> list[object]:
+    """Return what the Python function behind a ``tf.function`` refers to: tables and modules, perhaps."""
+    function = inspect.unwrap(getattr(value, "python_function", None) or _nothing)
+    plain = getattr(function, "__func__", function)
+    if not inspect.isfunction(plain):
+        return []
+    outside = inspect.getclosurevars(plain)
+    return [getattr(function, "__self__", None), *outside.nonlocals.values(), *outside.globals.values()]
+
+
+def _nothing() -> None:
+    """Stand for a function whose Python code is gone."""
+
+
+def variables(value: _tf.Live, functions: tuple[NamedFunction, ...]) -> dict[str, _tf.Live]:
+    """Return the variables of an object and of its functions by name."""
+    own = getattr(value, "variables", ()) if is_a(value, "AutoTrackable") else ()
+    captured = [one for function in functions for one in function.concrete.graph.variables]
+    distinct = {id(one): one for one in (*own, *captured)}
+    names = nests.unique(one.name.partition(":")[0] for one in distinct.values())
+    return dict(zip(names, distinct.values(), strict=True))

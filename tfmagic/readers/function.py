@@ -1,0 +1,92 @@
+"""The form ``function``: a ``tf.function``, ConcreteFunction, ``tf.Module`` or loaded SavedModel, live.
+
+Not for: Keras models (``keras_model``), which are objects of the same kind to TensorFlow.
+"""
+
+from __future__ import annotations
+
+from functools import cache, partial
+from typing import TYPE_CHECKING, ClassVar
+
+from tfmagic import errors, signatures
+from tfmagic.functions import tf_functions
+from tfmagic.functions.meta_graphs import meta_graph_def
+from tfmagic.metagraphs import MetaGraph
+from tfmagic.model import Model, Part
+from tfmagic.readers import keras_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from tfmagic import _tf
+    from tfmagic.frames import VariableRow
+    from tfmagic.functions import NamedFunction
+    from tfmagic.registry import Candidate
+
+
+class FunctionReader:
+    """Reads whatever TensorFlow 2 can call."""
+
+    form: ClassVar[str] = "function"
+    parts: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.SIGNATURES, Part.VARIABLES, Part.FUNCTION})
+    looks_like: ClassVar[str] = "a `tf.function`, ConcreteFunction, `tf.Module` or loaded SavedModel"
+
+    def claims(self, candidate: Candidate) -> bool:
+        """Say whether the object is one of TensorFlow's functions, or holds some."""
+        value = candidate.value
+        if candidate.path is not None or keras_model.is_keras(value):
+            return False
+        named = any(tf_functions.is_a(value, name) for name in ("Module", "_SignatureMap"))
+        return named or any(is_one(value) for is_one in _KINDS)
+
+    def read(self, candidate: Candidate, tags: Collection[str] | None) -> Model:
+        """Return the model; nothing is traced yet.
+
+        Raises
+        ------
+        UnknownNameError
+            If other tags than ``serve`` are asked for.
+        """
+        keras_model.check_tags(tags, self.form)
+        value = candidate.value
+        functions = cache(partial(tf_functions.collect, value))
+        graphs = cache(lambda: (MetaGraph.of_message(meta_graph_def(functions())),))
+        return Model(
+            self.form,
+            origin(value),
+            {
+                Part.GRAPH: graphs,
+                Part.SIGNATURES: lambda: tuple((each.tags, each.signature_def) for each in graphs()),
+                Part.VARIABLES: lambda: _variables(value, functions),
+                Part.FUNCTION: lambda: partial(_chosen, functions),
+            },
+        )
+
+
+_KINDS = (tf_functions.is_polymorphic, tf_functions.is_concrete, tf_functions.is_loaded)
+
+
+def origin(value: _tf.Live) -> str:
+    """Word what the object is."""
+    if tf_functions.is_concrete(value):
+        return "a ConcreteFunction"
+    if tf_functions.is_polymorphic(value):
+        return f"tf.function {tf_functions.function_name(value)!r}"
+    if tf_functions.is_a(value, "Module"):
+        return f"tf.Module {value.name!r} ({type(value).__name__})"
+    return "a loaded SavedModel"
+
+
+def _variables(value: _tf.Live, functions: Callable[[], tuple[NamedFunction, ...]]) -> tuple[VariableRow, ...]:
+    """Return the rows of the variables; a module that cannot be traced yet has some all the same."""
+    try:
+        traced = functions()
+    except errors.MissingPartError:
+        traced = ()
+    found = tf_functions.variables(value, traced)
+    return tuple(keras_model.variable_row(name, one) for name, one in found.items())
+
+
+def _chosen(functions: Callable[[], tuple[NamedFunction, ...]], key: str | None = None) -> NamedFunction:
+    by_key = {each.key: each for each in functions()}
+    return by_key[signatures.choose(by_key, key)]

@@ -1,0 +1,180 @@
+"""The form ``keras_model``: a live model of Keras 3, or of Keras 2 (``tf_keras``) where that is loaded.
+
+Not for: Keras's files (``keras_file``), nor how a model is traced (:mod:`tfmagic.functions`).
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache, partial
+from typing import TYPE_CHECKING, ClassVar
+
+from tfmagic import errors, protos, signatures
+from tfmagic.frames import LayerRow, Shape, VariableRow
+from tfmagic.functions import keras_models
+from tfmagic.functions.meta_graphs import meta_graph_def
+from tfmagic.metagraphs import MetaGraph
+from tfmagic.model import Model, Part
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+
+    from tfmagic import _tf
+    from tfmagic.functions import NamedFunction
+    from tfmagic.registry import Candidate
+
+_PACKAGES = frozenset({"keras", "tf_keras"})
+
+
+class KerasModelReader:
+    """Reads live Keras models: nothing is called on data, no weight moves."""
+
+    form: ClassVar[str] = "keras_model"
+    parts: ClassVar[frozenset[Part]] = frozenset(
+        {Part.GRAPH, Part.SIGNATURES, Part.VARIABLES, Part.FUNCTION, Part.KERAS}
+    )
+    looks_like: ClassVar[str] = "a live `keras.Model`, or a `tf_keras` one"
+
+    def claims(self, candidate: Candidate) -> bool:
+        """Say whether the object is a Keras model, by the names of its classes."""
+        return is_keras(candidate.value) and any(base.__name__ == "Model" for base in type(candidate.value).__mro__)
+
+    def read(self, candidate: Candidate, tags: Collection[str] | None) -> Model:
+        """Return the model; it is traced when its graph, its signature or its function is asked for.
+
+        Raises
+        ------
+        UnknownNameError
+            If other tags than ``serve`` are asked for.
+        """
+        check_tags(tags, self.form)
+        model: _tf.Live = candidate.value
+        traced = cache(partial(keras_models.trace, model))
+        graphs = cache(lambda: (MetaGraph.of_message(meta_graph_def([traced()])),))
+        return Model(
+            self.form,
+            _origin(model),
+            {
+                Part.GRAPH: graphs,
+                Part.SIGNATURES: lambda: tuple((each.tags, each.signature_def) for each in graphs()),
+                Part.VARIABLES: lambda: tuple(variable_row(*each) for each in keras_models.variables(model)),
+                Part.FUNCTION: lambda: partial(_function, traced),
+                Part.KERAS: lambda: tuple(_rows(model, "", trainable=True)),
+            },
+            () if model.built else ("the model is not built yet: call it once on data to see its graph and weights",),
+        )
+
+
+def is_keras(value: object) -> bool:
+    """Say whether an object's class is one of Keras's, or made from one."""
+    return any(base.__module__.partition(".")[0] in _PACKAGES for base in type(value).__mro__)
+
+
+def check_tags(tags: Collection[str] | None, form: str) -> None:
+    """Refuse tags that a live object has not: what it is exported with by default is what it has."""
+    if tags is not None and tuple(tags) != signatures.DEFAULT_TAGS:
+        raise errors.UnknownNameError(",".join(tags), "tag-set", [",".join(signatures.DEFAULT_TAGS)], form)
+
+
+def _origin(model: _tf.Live) -> str:
+    """Word what the model is: its name, and its class if that is the user's own."""
+    own = type(model)
+    package = next(base.__module__ for base in own.__mro__ if base.__name__ == "Model").partition(".")[0]
+    if own.__module__.partition(".")[0] not in _PACKAGES:
+        return f"{package}.Model {model.name!r} ({own.__name__})"
+    return f"{package}.{'Sequential' if own.__name__ == 'Sequential' else 'Model'} {model.name!r}"
+
+
+def _function(traced: Callable[[], NamedFunction], key: str | None = None) -> NamedFunction:
+    signatures.choose({signatures.DEFAULT_KEY: None}, key)
+    return traced()
+
+
+def variable_row(name: str, variable: _tf.Live) -> VariableRow:
+    """Return the row of a live variable of TensorFlow's."""
+    shape: Shape = None if variable.shape.rank is None else tuple(variable.shape.as_list())
+    size = None if shape is None or None in shape else math.prod(each or 0 for each in shape)
+    item = protos.item_size(variable.dtype.name)
+    size_bytes = None if size is None or item is None else size * item
+    return VariableRow(name, variable.dtype.base_dtype.name, shape, size, size_bytes, bool(variable.trainable))
+
+
+def _rows(model: _tf.Live, prefix: str, *, trainable: bool) -> Iterator[LayerRow]:
+    """Yield a row for each layer of a model, a nested model's own after it, their names below its name."""
+    layers = _layers(model)
+    sources = _sources(model, layers)
+    for layer in layers:
+        is_trained = _trainable(layer) if trainable else False
+        yield LayerRow(
+            prefix + layer.name,
+            type(layer).__name__,
+            tuple(prefix + source for source in sources[layer.name]),
+            tuple(prefix + other for other, names in sources.items() if layer.name in names),
+            _output_shape(layer),
+            _parameters(layer),
+            is_trained,
+        )
+        if hasattr(layer, "layers") and is_keras(layer):
+            yield from _rows(layer, f"{prefix}{layer.name}/", trainable=is_trained is not False)
+
+
+def _layers(model: _tf.Live) -> list[_tf.Live]:
+    """Return a model's own layers, an InputLayer and a functional model's plain operations among them."""
+    if getattr(model, "operations", None):
+        return list(model.operations)
+    listed = list(model.layers)
+    if _is_sequential(model) and getattr(model, "inputs", None):
+        first = _made_by(model.inputs[0])
+        return listed if first is None or first in listed else [first, *listed]
+    return listed
+
+
+def _is_sequential(model: object) -> bool:
+    return any(base.__name__ == "Sequential" for base in type(model).__mro__)
+
+
+def _made_by(tensor: _tf.Live) -> _tf.Live:
+    """Return the layer that made a symbolic tensor; Keras 3 calls it operation, Keras 2 layer."""
+    history = getattr(tensor, "_keras_history", None)
+    return getattr(history, "operation", None) or getattr(history, "layer", None)
+
+
+def _sources(model: _tf.Live, layers: list[_tf.Live]) -> dict[str, tuple[str, ...]]:
+    """Return the names of the layers that each layer consumes, inside this model."""
+    names = [layer.name for layer in layers]
+    if _is_sequential(model):
+        return {name: tuple(names[max(0, place - 1) : place]) for place, name in enumerate(names)}
+    calls = {id(node) for nodes in getattr(model, "_nodes_by_depth", {}).values() for node in nodes}
+    return {layer.name: tuple(dict.fromkeys(_consumed(layer, calls))) for layer in layers}
+
+
+def _consumed(layer: _tf.Live, calls: set[int]) -> Iterator[str]:
+    """Yield the names of the layers that a layer's calls consume, of those calls that are the model's."""
+    for node in layer._inbound_nodes if calls else ():  # noqa: SLF001 - there is no public way to a layer's calls
+        if id(node) in calls:
+            tensors = getattr(node, "input_tensors", ())
+            makers = map(_made_by, tensors if isinstance(tensors, list | tuple) else [tensors])
+            yield from (maker.name for maker in makers if maker is not None and maker is not layer)
+
+
+def _output_shape(layer: _tf.Live) -> Shape:
+    """Return the shape of a layer's first output at its first call, None if it was called on data only."""
+    try:
+        outputs = layer._inbound_nodes[0].outputs  # noqa: SLF001 - as in _consumed
+    except (AttributeError, IndexError):
+        return None
+    first = outputs[0] if isinstance(outputs, list | tuple) else outputs
+    return tuple(first.shape) if getattr(first, "shape", None) is not None else None
+
+
+def _parameters(layer: _tf.Live) -> int | None:
+    """Count the elements of a layer's weights, None before it is built."""
+    if not hasattr(layer, "count_params"):
+        return 0
+    return int(layer.count_params()) if layer.built else None
+
+
+def _trainable(layer: _tf.Live) -> bool | None:
+    """Say whether a layer is trained; neither an input nor a plain operation can be."""
+    is_layer = hasattr(layer, "trainable") and type(layer).__name__ != "InputLayer"
+    return bool(layer.trainable) if is_layer else None
