@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.samples import Built
+
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
@@ -32,6 +34,12 @@ def corpus() -> Path:
     if not CORPUS.is_dir():
         pytest.skip(NO_CORPUS)
     return CORPUS
+
+
+@pytest.fixture(scope="session")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """The same network in every form, each built when a test first asks for it."""
+    return Built(tmp_path_factory.mktemp("samples"))
 
 
 @pytest.fixture

@@ -81,7 +81,9 @@ def _concrete_functions(value: _tf.Live) -> Iterator[tuple[str, _tf.Live]]:
         yield from sorted(value.signatures.items())
     else:
         for name, method in methods(value):
-            yield from ((name, one) for one in ([method] if is_concrete(method) else _traced(method)))
+            # Calling the object is its default, and a key that begins with "__" is bookkeeping, which is hidden.
+            key = DEFAULT_KEY if name == "__call__" else name
+            yield from ((key, one) for one in ([method] if is_concrete(method) else _traced(method)))
 
 
 def methods(value: _tf.Live) -> Iterator[tuple[str, _tf.Live]]:
