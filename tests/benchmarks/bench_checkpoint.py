@@ -5,12 +5,10 @@ Each side is a whole fresh process, as a person who wants to know starts one; th
 
 from __future__ import annotations
 
-import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
+
+from tests.benchmarks.processes import in_turns, measure, report
 
 ENTRIES = 10_000
 ROUNDS = 3
@@ -25,16 +23,16 @@ names = [f"block_{i // 10}/layer_{i % 10}/kernel" for i in range(count)]
 tf.raw_ops.SaveV2(prefix=sys.argv[1], tensor_names=names, shape_and_slices=[""] * count,
                   tensors=[tf.fill([2, 3], float(i)) for i in range(count)])
 """
-OURS = """
-import sys
-from pathlib import Path
-from tfmagic.readers.checkpoint import CheckpointReader
-from tfmagic.registry import Candidate
-candidate = Candidate(sys.argv[1], Path(sys.argv[1]))
-assert CheckpointReader().claims(candidate)
-model = CheckpointReader().read(candidate, None)
-rows = next(iter(model.loaders.values()))()
+ROWS = """
+import sys, tfmagic
+from tfmagic.model import Part
+rows = tfmagic.inspect(sys.argv[1]).part(Part.VARIABLES)
 print(len(rows), rows[0].name, rows[0].shape)
+"""
+FRAME = """
+import sys, tfmagic
+frame = tfmagic.inspect(sys.argv[1]).variables
+print(len(frame), frame["name"][0], frame["shape"][0])
 """
 THEIRS = """
 import sys
@@ -45,36 +43,21 @@ print(len(rows), rows[0][0], tuple(rows[0][1]))
 
 
 def main() -> None:
-    """Print the seconds of both and their ratio, medians of a few rounds taken in turns."""
+    """Print the seconds of both and their ratio."""
     with tempfile.TemporaryDirectory() as directory:
-        prefix = Path(directory) / "many"
-        _run(WRITE, prefix, str(ENTRIES))
-        shard = prefix.with_name("many.data-00000-of-00001")
-        away = shard.with_name("away")
-        ours, theirs = [], []
-        for _ in range(ROUNDS):
-            theirs.append(_seconds(THEIRS, prefix))
-            shard.rename(away)
-            ours.append(_seconds(OURS, prefix))
-            away.rename(shard)
-    _report(statistics.median(ours), statistics.median(theirs))
-
-
-def _report(ours: float, theirs: float) -> None:
-    print(f"variables of a checkpoint with {ENTRIES:,} entries, fresh process, medians of {ROUNDS}:")
-    print(f"  tfmagic {ours:.2f} s (no data shard)   tf.train.list_variables {theirs:.2f} s")
-    print(f"  ratio {theirs / ours:.1f} (goal: at least {GOAL})")
-
-
-def _seconds(code: str, prefix: Path) -> float:
-    start = time.perf_counter()
-    _run(code, prefix)
-    return time.perf_counter() - start
-
-
-def _run(code: str, prefix: Path, *arguments: str) -> str:
-    command = [sys.executable, "-c", code, str(prefix), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        ours, theirs = Path(directory) / "ours", Path(directory) / "theirs"
+        for prefix in (ours, theirs):
+            measure(WRITE, str(prefix), str(ENTRIES))
+        ours.with_name("ours.data-00000-of-00001").unlink()
+        runs = in_turns(
+            ROUNDS,
+            rows=(ROWS, str(ours)),
+            frame=(FRAME, str(ours)),
+            list_variables=(THEIRS, str(theirs)),
+        )
+    title = f"variables of a checkpoint with {ENTRIES:,} entries, fresh process, ours without the data shard"
+    report(f"{title}, as rows", runs, "rows", "list_variables", GOAL)
+    report(f"{title}, as a DataFrame (importing pandas included)", runs, "frame", "list_variables", GOAL)
 
 
 if __name__ == "__main__":

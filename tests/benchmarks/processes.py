@@ -1,0 +1,58 @@
+"""Time whole fresh processes, in turns, and report a ratio of medians.
+
+A person who opens a notebook or runs a tool pays for the process, not for the call. Not for: timing within one
+process.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+from typing import NamedTuple
+
+#: Appended to measured code: what it printed stays on standard output, its peak goes to standard error.
+_PEAK = "\nimport resource, sys\nsys.stderr.write(f'PEAK {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}')\n"
+
+
+class Measured(NamedTuple):
+    """What a process took: wall-clock seconds, peak resident memory in bytes, and what it printed."""
+
+    seconds: float
+    peak: int
+    output: str
+
+
+def measure(code: str, *arguments: str) -> Measured:
+    """Run code in a fresh interpreter."""
+    command = [sys.executable, "-c", code + _PEAK, *arguments]
+    start = time.perf_counter()
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    seconds = time.perf_counter() - start
+    return Measured(seconds, int(done.stderr.rpartition("PEAK ")[2]) * 1024, done.stdout.strip())
+
+
+def in_turns(rounds: int, **codes: tuple[str, ...]) -> dict[str, Measured]:
+    """Measure several pieces of code in turns; return the run of the median time of each.
+
+    Parameters
+    ----------
+    rounds : int
+        How often each runs.
+    **codes : tuple of str
+        Code and its arguments, by label.
+    """
+    runs: dict[str, list[Measured]] = {label: [] for label in codes}
+    for _ in range(rounds):
+        for label, (code, *arguments) in codes.items():
+            runs[label].append(measure(code, *arguments))
+    return {label: sorted(found)[statistics.median_low(range(rounds))] for label, found in runs.items()}
+
+
+def report(title: str, measured: dict[str, Measured], ours: str, theirs: str, goal: float) -> None:
+    """Print the times and how many times faster ours is."""
+    print(f"{title}:")
+    for label, run in measured.items():
+        print(f"  {label:<28} {run.seconds:7.2f} s   peak {run.peak / 1e6:7.0f} MB   {run.output[:60]}")
+    print(f"  ratio {measured[theirs].seconds / measured[ours].seconds:.1f} (goal: at least {goal:g})")
