@@ -7,12 +7,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tfmagic import readers
+from tfmagic import readers, registry
+from tfmagic.conversions import Export, export, freeze
+from tfmagic.requests import tag_set
+from tfmagic.writers import WRITERS
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    import pandas as pd
+
     from tfmagic.model import Model
+
+__all__ = ["Export", "export", "format_names", "forms", "freeze", "inspect"]
 
 
 def inspect(source: object, *, form: str | None = None, tags: str | Collection[str] | None = None) -> Model:
@@ -46,8 +53,27 @@ def inspect(source: object, *, form: str | None = None, tags: str | Collection[s
     return readers.read(source, form=form, tags=tag_set(tags))
 
 
-def tag_set(tags: str | Collection[str] | None) -> tuple[str, ...] | None:
-    """Take tags as a list or joined by commas; the empty string is the empty tag-set."""
-    if isinstance(tags, str):
-        return tuple(tag.strip() for tag in tags.split(",") if tag.strip())
-    return None if tags is None else tuple(tags)
+def forms() -> pd.DataFrame:
+    """Return which forms can be read, how they look, and in which formats each can be written.
+
+    The table is computed from what readers have and writers need. A single source may have less than its form: a
+    Keras file with weights alone has no function.
+
+    Returns
+    -------
+    DataFrame
+        A row a form, by name: ``looks_like``, ``parts``, and a column a format that says whether it is possible.
+    """
+    import pandas as pd  # noqa: PLC0415 - loaded with the first table
+
+    table = registry.conversion_table(readers.READERS, WRITERS)
+    rows = [
+        {"looks_like": reader.looks_like, "parts": " ".join(sorted(reader.parts)), **row.formats}
+        for reader, row in zip(readers.READERS, table, strict=True)
+    ]
+    return pd.DataFrame(rows, index=pd.Index([row.form for row in table], name="form"))
+
+
+def format_names() -> list[str]:
+    """Return the formats that can be written."""
+    return [writer.format for writer in WRITERS]

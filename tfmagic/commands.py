@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import argparse
 import ast
+import importlib
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from tfmagic import api, errors, selection
-from tfmagic.model import TABLE_PARTS
+from tfmagic import errors, frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from types import ModuleType
+
     import pandas as pd
 
+    from tfmagic import api
     from tfmagic.model import Model
 
 #: What a value of an argument or option is, for completion and for evaluation.
@@ -197,10 +200,15 @@ def _text(value: str | None) -> str | None:
     return None if value is None else unquote(value)
 
 
+def _verbs() -> ModuleType:
+    """Import the verbs with the first command: loading the extension must stay light."""
+    return importlib.import_module("tfmagic.api")
+
+
 def _inspect(values: argparse.Namespace) -> Model | pd.DataFrame:
     """Run %tf_inspect: the model, or the one table that was asked for."""
-    model = api.inspect(values.SOURCE, form=_text(values.form), tags=_text(values.tags))
-    wanted = [table for table in TABLE_PARTS if getattr(values, table)]
+    model = _verbs().inspect(values.SOURCE, form=_text(values.form), tags=_text(values.tags))
+    wanted = [table for table in frames.ROW_TYPES if getattr(values, table)]
     if len(wanted) > 1:
         problem = f"one table at a time, not {errors.listed(f'--{table}' for table in wanted)}"
         raise CommandError(problem)
@@ -208,11 +216,12 @@ def _inspect(values: argparse.Namespace) -> Model | pd.DataFrame:
     if not wanted and not any(filters.values()):
         return model
     table = wanted[0] if wanted else ("signatures" if values.signature and not (values.op or values.name) else "ops")
+    selection = importlib.import_module("tfmagic.selection")
     return selection.select(model, table, all=values.all, **filters)
 
 
 def _freeze(values: argparse.Namespace) -> Model:
-    return api.freeze(
+    return _verbs().freeze(
         values.SOURCE,
         signature=_text(values.signature),
         inputs=_many(values.inputs),
@@ -225,7 +234,7 @@ def _freeze(values: argparse.Namespace) -> Model:
 
 
 def _export(values: argparse.Namespace) -> api.Export:
-    return api.export(
+    return _verbs().export(
         values.SOURCE,
         unquote(values.DEST),
         format=_text(values.format),
@@ -305,7 +314,7 @@ COMMANDS: Mapping[str, Command] = {
             "forms",
             "Show which forms can be read, and in which formats each can be written.",
             (),
-            lambda _: api.forms(),
+            lambda _: _verbs().forms(),
         ),
     )
 }

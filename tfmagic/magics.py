@@ -7,6 +7,7 @@ A magic declares itself, evaluates what stands for an object, and delegates. Not
 from __future__ import annotations
 
 import difflib
+import importlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,10 +16,11 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class
 from traitlets import Enum
 
-from tfmagic import commands, completion, errors, render
+from tfmagic import commands, errors, render
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from types import ModuleType
 
     from IPython.core.completer import CompletionContext, SimpleMatcherResult
     from IPython.core.interactiveshell import InteractiveShell
@@ -161,10 +163,15 @@ class TfMagic(Magics):
 
     def _require_variable(self, name: str) -> None:
         """Raise for a name that is neither a variable nor a path, if a variable is near."""
-        near = difflib.get_close_matches(name, completion.model_names(self.shell.user_ns), n=3)
+        near = difflib.get_close_matches(name, _completion().model_names(self.shell.user_ns), n=3)
         if near:
             message = f"there is neither a variable nor a path {name!r}; did you mean {errors.listed(near)}?"
             raise commands.CommandError(message)
+
+
+def _completion() -> ModuleType:
+    """Import completion with its first use: it brings the readers, and loading the extension must stay light."""
+    return importlib.import_module("tfmagic.completion")
 
 
 class Matcher:
@@ -184,7 +191,7 @@ class Matcher:
         from IPython.core.completer import SimpleCompletion  # noqa: PLC0415 - loaded with the first completion
 
         line = context.text_until_cursor.rpartition("\n")[2]
-        word, found = completion.complete(line, self.shell.user_ns)
+        word, found = _completion().complete(line, self.shell.user_ns)
         made = [SimpleCompletion(text=each.text, type=each.kind) for each in found]
         return {"completions": made, "matched_fragment": word, "suppress": bool(made)}
 
