@@ -14,7 +14,7 @@ from tfmagic import _tf, protos
 from tfmagic.transforms.frozen import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from tfmagic.functions import NamedFunction
     from tfmagic.transforms.frozen import Chunk
@@ -60,19 +60,19 @@ def captures(function: NamedFunction) -> Captures:
 
 def _by_handle(function: NamedFunction) -> dict[int, Any]:
     """Return the variables that the function may have captured, by the identity of their handles."""
-    known = [*_variables(function.owner), *function.concrete.graph.variables]
+    known = [*function.variables.values(), *function.concrete.graph.variables]
     return {id(variable.handle): variable for variable in known if hasattr(variable, "handle")}
-
-
-def _variables(owner: object) -> Iterable[Any]:
-    """Return the TensorFlow variables of a model or module; a Keras variable holds one as its ``value``."""
-    for variable in getattr(owner, "variables", None) or ():
-        yield variable if hasattr(variable, "handle") else getattr(variable, "value", variable)
 
 
 def of_variable(variable: Any) -> Value:  # noqa: ANN401 - TensorFlow ships no types
     """Take a variable's value for a constant."""
-    return Value(variable.dtype.name, tuple(variable.shape.as_list()), lambda: content(variable.read_value()))
+    return Value(variable.dtype.name, tuple(variable.shape.as_list()), lambda: content(value_of(variable)))
+
+
+def value_of(variable: Any) -> Any:  # noqa: ANN401 - TensorFlow ships no types
+    """Return a variable's present value as an eager tensor, also while the user is building a graph."""
+    with _tf.eager():
+        return variable.read_value()
 
 
 def of_tensor(tensor: Any) -> Value:  # noqa: ANN401 - TensorFlow ships no types
@@ -83,7 +83,7 @@ def of_tensor(tensor: Any) -> Value:  # noqa: ANN401 - TensorFlow ships no types
 def content(tensor: Any) -> Chunk:  # noqa: ANN401 - TensorFlow ships no types
     """Return the bytes of an eager tensor of numbers, without a copy where TensorFlow can."""
     tf = _tf.tensorflow()
-    with tf.device("CPU"):
+    with _tf.eager(), tf.device("CPU"):
         here = tf.identity(tensor)
     if not here.shape.num_elements():
         return b""

@@ -12,8 +12,9 @@ import re
 from typing import TYPE_CHECKING
 
 from tfmagic import errors, protos
+from tfmagic.plumbing import node_of
 from tfmagic.transforms import inlining, tables
-from tfmagic.transforms.captures import captures, of_tensor, of_variable, strings
+from tfmagic.transforms.captures import captures, of_tensor, of_variable, strings, value_of
 from tfmagic.transforms.constants import Body, Library, Spec, refusal
 from tfmagic.transforms.ends import name_ends
 from tfmagic.transforms.frozen import FrozenGraph, constant
@@ -101,13 +102,15 @@ def _assigned(graph_def: protos.Message) -> list[str]:
 
 def _refuse_python_and_state(graph_def: protos.Message) -> None:
     """Refuse what a graph in a file cannot do."""
+    fills = (node for node in graph_def.node if node.op.startswith(("InitializeTable", "LookupTableImport")))
+    filled = {node_of(node.input[0]) for node in fills}
     for node in inlining.all_nodes(graph_def):
         if node.op in _PYTHON:
             raise refusal(
                 f"op {node.name!r} ({node.op}) calls back into Python (tf.py_function or tf.numpy_function), which "
                 "works in the process that traced it only; write that step in TensorFlow ops"
             )
-        if node.op in _OWN_STATE:
+        if node.op in _OWN_STATE and node.name not in filled:
             raise refusal(
                 f"op {node.name!r} ({node.op}) keeps state of its own inside the graph, as TF1 code does, "
                 "and its content cannot be read from outside"
@@ -125,7 +128,7 @@ def _constants(graph_def: protos.Message, found: Captures) -> dict[str, Value]:
     for name, value in values.items():
         constant(nodes[name], value)
         if value.dtype == "string":
-            source = found.tensors[name] if name in tensors else found.variables[name].read_value()
+            source = found.tensors[name] if name in tensors else value_of(found.variables[name])
             nodes[name].attr["value"].tensor.CopyFrom(strings(source))
     return {name: value for name, value in values.items() if value.dtype != "string"}
 

@@ -104,38 +104,34 @@ def _fill_one(
 ) -> None:
     """Put a table and what fills it in a placeholder's place."""
     name = handle.name
+    if not content[0].shape[0]:
+        raise refusal(f"its lookup table {name!r} is empty, and no op fills a table with nothing; put something in it")
+    _make_table(handle, content)
     sources = {part: _free_name(graph_def, f"{name}/{part}") for part in ("keys", "values")}
     for node_name, tensor in zip(sources.values(), content, strict=True):
         values.update(_add_constant(graph_def, node_name, tensor))
-    init = graph_def.node.add(name=_free_name(graph_def, f"{name}/fill"))
+    fill = graph_def.node.add(name=_free_name(graph_def, f"{name}/fill"))
     for node in graph_def.node:
         if any(node_of(source) == name and not source.startswith("^") for source in node.input):
-            node.input.append(f"^{init.name}")
-    init.input.extend((name, *sources.values()))
-    _make_table(handle, init, content)
-
-
-def _make_table(handle: protos.Message, init: protos.Message, content: tuple[Any, Any]) -> None:
-    """Write the ops of the table and of its filling."""
-    keys, values = (tensor.dtype.name for tensor in content)
-    del handle.input[:]
-    if values_rank(content) == 1:
-        become(handle, "HashTableV2", key_dtype=keys, value_dtype=values)
-        become(init, "InitializeTableV2", Tkey=keys, Tval=values)
+            node.input.append(f"^{fill.name}")
+    keys, results = (tensor.dtype.name for tensor in content)
+    if handle.op == "HashTableV2":
+        become(fill, "InitializeTableV2", Tkey=keys, Tval=results)
     else:
-        # Values that are vectors: only the growing kind of table has them.
-        become(handle, "MutableHashTableOfTensorsV2", key_dtype=keys, value_dtype=values)
-        shape = tuple(content[1].shape.as_list()[1:])
+        become(fill, "LookupTableImportV2", Tin=keys, Tout=results)
+    fill.input.extend((name, *sources.values()))
+
+
+def _make_table(handle: protos.Message, content: tuple[Any, Any]) -> None:
+    """Turn a placeholder into a table: of fixed content, or of the growing kind where each value is a vector."""
+    keys, values = (tensor.dtype.name for tensor in content)
+    shape = tuple(content[1].shape.as_list()[1:])
+    del handle.input[:]
+    become(handle, "MutableHashTableOfTensorsV2" if shape else "HashTableV2", key_dtype=keys, value_dtype=values)
+    if shape:
         handle.attr["value_shape"].shape.CopyFrom(protos.shape_proto(shape))
-        become(init, "LookupTableImportV2", Tin=keys, Tout=values)
     # In one process, tables of one name are one table: only equal content may share a name.
     handle.attr["shared_name"].s = f"tfmagic_table_{_digest(content)}".encode()
-
-
-def values_rank(content: tuple[Any, Any]) -> int:
-    """Return the rank of a table's values: 1 if each is a scalar."""
-    rank: int = content[1].shape.rank
-    return rank
 
 
 def _digest(content: tuple[Any, Any]) -> str:
