@@ -16,7 +16,7 @@ from tests.conftest import BROWSER_REQUIRED
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, BrowserContext, Page
 
     OpenNotebook = Callable[[Sequence[str]], Frontend]
 
@@ -65,7 +65,7 @@ class Watch:
     def __init__(self, page: Page) -> None:
         self.outside: list[str] = []
         self.errors: list[str] = []
-        page.context.on("request", lambda request: self.asked(request.url))
+        page.on("request", lambda request: self.asked(request.url))
         page.on("websocket", lambda socket: self.asked(socket.url))
         page.on("pageerror", lambda error: self.failed(error.message))
 
@@ -85,14 +85,21 @@ class Watch:
         assert not self.errors, "scripts of the page failed"
 
 
+@pytest.fixture(scope="session")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """One profile for all pages: its cache saves each of them megabytes of scripts."""
+    shared = browser.new_context(viewport={"width": 1280, "height": 900})
+    yield shared
+    shared.close()
+
+
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A page of its own context; the test fails on a request to another host and on an uncaught script error."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
+def page(context: BrowserContext) -> Iterator[Page]:
+    """A new page; the test fails on a request to another host and on an uncaught script error."""
     opened = context.new_page()
     watch = Watch(opened)
     yield opened
-    context.close()
+    opened.close()
     watch.check()
 
 

@@ -68,6 +68,8 @@ def test_inspect_shows_its_summary(notebook: OpenNotebook, source: str) -> None:
     (output,) = frontend.run(1)
     assert output["output_type"] == "execute_result"
     assert {"text/plain", "text/html"} <= set(output["data"])
+    assert "image:0" in frontend.shown(1)
+    frontend.cell(1).get_by_text("Op counts").click()
     assert "Sigmoid" in frontend.shown(1)
 
 
