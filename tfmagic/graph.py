@@ -6,19 +6,20 @@ time that parsing every attribute of them would take ten times over. Not for: sh
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tfmagic import frames, opdefs, protos, wire
+from tfmagic import frames, protos, wire
+from tfmagic.node_attributes import Objects, first_outputs, wire_message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    import numpy.typing as npt
     import pandas as pd
 
     from tfmagic.frames import Shape
@@ -31,15 +32,12 @@ _GRAPH_NODE, _GRAPH_LIBRARY = 1, 2
 _LIBRARY_FUNCTION = 1
 _FUNCTION_SIGNATURE, _FUNCTION_NODE = 1, 3
 _NODE_NAME, _NODE_OP, _NODE_INPUT, _NODE_DEVICE, _NODE_ATTR = 1, 2, 3, 4, 5
-_ENTRY_KEY, _ENTRY_VALUE = 1, 2
-_VALUE_LIST, _VALUE_TENSOR, _VALUE_FUNC = 1, 8, 10
+_ENTRY_VALUE = 2
+_VALUE_LIST, _VALUE_FUNC = 1, 10
 _LIST_FUNC = 9
-_TENSOR_SHAPE, _TENSOR_FIRST_CONTENT = 2, 4
 _CARET = ord("^")
 
 Span = tuple[int, int]
-#: An array of Python objects: tuples of names, shapes.
-Objects: TypeAlias = "npt.NDArray[np.object_]"
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ class SerializedGraph:
     def function_signatures(self) -> list[protos.Message]:
         """The OpDef of each FunctionDef: its name, arguments and results."""
         starts, ends = self._function_fields.select(_FUNCTION_SIGNATURE).last(len(self.functions[0]))
-        return [_parse(self.buffer, "OpDef", start, end) for start, end in _pairs(starts, ends)]
+        return [wire_message(self.buffer, "OpDef", start, end) for start, end in _pairs(starts, ends)]
 
     @property
     def function_nodes(self) -> Fields:
@@ -178,14 +176,6 @@ def _pairs(starts: Integers, ends: Integers) -> Iterator[Span]:
     return zip(starts.tolist(), ends.tolist(), strict=True)
 
 
-def _parse(buffer: Buffer, name: str, start: int, end: int) -> protos.Message:
-    """Parse a small message in place."""
-    try:
-        return protos.parse(name, buffer.data[start:end])
-    except protos.ParseError as error:
-        raise wire.WireError(start, f"a {name} does not parse") from error
-
-
 @dataclass
 class _Labels:
     """Numbers given to labels in the order in which they appear."""
@@ -206,24 +196,6 @@ class _Labels:
 
 
 @dataclass
-class _Attributes:
-    """The attributes of a block's nodes: whose they are, their keys, and where their values lie."""
-
-    owner: Integers
-    key: Integers
-    labels: list[str]
-    start: Integers
-    end: Integers
-
-    def of(self, key: str, among: wire.Mask | None = None) -> Integers:
-        """Return the indices of the attributes with this key, of the chosen nodes only."""
-        if key not in self.labels:
-            return np.zeros(0, np.int64)
-        chosen = self.key == self.labels.index(key)
-        return np.flatnonzero(chosen if among is None else chosen & among[self.owner])
-
-
-@dataclass
 class _NodeScanner:
     """Collects the columns of nodes, block by block."""
 
@@ -236,21 +208,39 @@ class _NodeScanner:
     dtypes: _Labels = field(default_factory=_Labels)
     shapes: list[Objects] = field(default_factory=list)
     sizes: list[Integers] = field(default_factory=list)
-    # One string object for a name and the inputs that mention it, within a block: inputs are near their nodes.
-    pool: dict[str, str] = field(default_factory=dict)
 
     def add(self, starts: Integers, ends: Integers) -> None:
-        """Read one block of nodes."""
-        count = len(starts)
-        self.pool = {}
-        found = wire.scan(self.buffer, starts, ends)
-        self.names += self._intern(wire.strings(self.buffer, *found.select(_NODE_NAME).last(count)))
-        self._add_inputs(found.select(_NODE_INPUT), count)
+        """Read one block of nodes.
+
+        Attributes come last in a node and are mostly those of others before it: such a tail is decoded once.
+        """
+        found, rests = wire.scan_until(self.buffer, starts, ends, _NODE_ATTR)
+        tails, examples = wire.kinds(self.buffer, rests, ends)
+        inner = wire.scan(self.buffer, rests[examples], ends[examples])
+        if (inner.number < _NODE_ATTR).any():
+            # Something comes after an attribute that nobody writes there: read everything.
+            found = wire.scan(self.buffer, starts, ends)
+            tails = examples = np.arange(len(starts))
+            inner = found
+        ops = self._add_head(found, len(starts))
+        self._add_outputs(inner.select(_NODE_ATTR), ops, tails)
+
+    def _add_head(self, found: Fields, count: int) -> Integers:
+        """Add the columns before the attributes; return the ops."""
+        self._add_names(found.select(_NODE_NAME).last(count), found.select(_NODE_INPUT), count)
         self._add_labels(self.devices, found.select(_NODE_DEVICE), count)
-        ops = self._add_labels(self.ops, found.select(_NODE_OP), count)
-        attributes = self._attributes(found.select(_NODE_ATTR))
-        self._add_dtypes(attributes, ops)
-        self._add_shapes_and_sizes(attributes, ops)
+        return self._add_labels(self.ops, found.select(_NODE_OP), count)
+
+    def _add_outputs(self, entries: Fields, ops: Integers, tails: Integers) -> None:
+        """Add dtype, shape and size; what a tail means depends on the op before it."""
+        names = list(self.ops.numbers)
+        pairs, nodes, place = np.unique(tails * len(names) + ops, return_index=True, return_inverse=True)
+        del pairs
+        # The entries are those of one example of each tail; each op with that tail has them.
+        outputs = first_outputs(self.buffer, _repeated(entries, tails[nodes]), names, ops[nodes]).of(place)
+        self.dtypes.add(outputs.dtypes, outputs.dtype)
+        self.shapes.append(outputs.shape)
+        self.sizes.append(outputs.bytes)
 
     def columns(self, function: pd.Categorical[str]) -> NodeColumns:
         """Return all columns read so far."""
@@ -266,138 +256,47 @@ class _NodeScanner:
             np.concatenate(self.sizes) if self.sizes else np.zeros(0, np.int64),
         )
 
-    def _intern(self, texts: list[str]) -> list[str]:
-        return list(map(self.pool.setdefault, texts, texts))
-
     def _add_labels(self, labels: _Labels, found: Fields, count: int) -> Integers:
         """Add a column of text that repeats."""
         starts, ends = found.last(count)
         codes, examples = wire.distinct(self.buffer, starts, ends)
         return labels.add(wire.strings(self.buffer, starts[examples], ends[examples]), codes)
 
-    def _add_inputs(self, found: Fields, count: int) -> None:
-        """Add data and control inputs; the latter begin with a caret."""
-        control = (found.end > found.start) & (self.buffer.octets[found.start] == _CARET)
-        self.inputs.append(self._tuples(found.take(~control), count))
-        self.controls.append(self._tuples(found.take(control), count))
-
-    def _tuples(self, found: Fields, count: int) -> Objects:
-        """Gather the strings of each node into a tuple, all nodes with as many strings at once."""
-        tuples = np.full(count, None, dtype=object)
-        arity = np.bincount(found.owner, minlength=count)
-        offsets = np.cumsum(arity) - arity
-        texts = np.array(self._intern(wire.strings(self.buffer, found.start, found.end)), dtype=object)
-        for number in np.unique(arity).tolist():
-            nodes = np.flatnonzero(arity == number)
-            columns = [texts[offsets[nodes] + place].tolist() for place in range(number)]
-            values = zip(*columns, strict=True) if number else itertools.repeat((), len(nodes))
-            tuples[nodes] = np.fromiter(values, dtype=object, count=len(nodes))
-        return tuples
-
-    def _attributes(self, entries: Fields) -> _Attributes:
-        """Find key and value of each attribute: a map is wired as entries with the fields 1 and 2."""
-        count = len(entries.owner)
-        inner = wire.scan(self.buffer, entries.start, entries.end)
-        key_starts, key_ends = inner.select(_ENTRY_KEY).last(count)
-        codes, examples = wire.distinct(self.buffer, key_starts, key_ends)
-        labels = wire.strings(self.buffer, key_starts[examples], key_ends[examples])
-        return _Attributes(entries.owner, codes, labels, *inner.select(_ENTRY_VALUE).last(count))
-
-    def _decoded(
-        self, name: str, starts: Integers, ends: Integers, decode: Callable[[protos.Message], object]
-    ) -> tuple[list[object], Integers]:
-        """Decode messages, each different content once: the values, and which of them each message has."""
-        codes, examples = wire.distinct(self.buffer, starts, ends)
-        places = _pairs(starts[examples], ends[examples])
-        return [decode(_parse(self.buffer, name, start, end)) for start, end in places], codes
-
-    def _add_dtypes(self, attributes: _Attributes, ops: Integers) -> None:
-        """Add the dtype of each node's first output, from the attribute that its op's definition names."""
-        rules = [opdefs.output_dtype(op) for op in self.ops.numbers]
-        ranks = np.array([[_rank(rule.attrs, key) for key in attributes.labels] for rule in rules], np.int64)
-        chosen = np.full(len(ops), -1, np.int64)
-        if len(attributes.owner):
-            rank = ranks[ops[attributes.owner], attributes.key]
-            useful = np.flatnonzero(rank >= 0)
-            # The attribute of the best rank comes last, and the last assignment stays.
-            useful = useful[np.argsort(-rank[useful], kind="stable")]
-            chosen[attributes.owner[useful]] = useful
-        have = np.flatnonzero(chosen >= 0)
-        values, codes = self._decoded(
-            "AttrValue", attributes.start[chosen[have]], attributes.end[chosen[have]], _first_dtype
-        )
-        labels = [rule.default for rule in rules] + [str(value) for value in values]
-        place = ops.copy()
-        place[have] = codes + len(rules)
-        self.dtypes.add(labels, place)
-
-    def _add_shapes_and_sizes(self, attributes: _Attributes, ops: Integers) -> None:
-        """Add the shape of each node's first output, and the bytes of the tensor that a Const holds."""
-        shapes = np.full(len(ops), None, dtype=object)
-        sizes = np.zeros(len(ops), np.int64)
-        shaped = attributes.of("shape", self._is_any(ops, opdefs.SHAPED_OPS))
-        self._fill(shapes, "AttrValue", attributes, shaped, lambda value: protos.shape_of(value.shape))
-        self._read_tensors(attributes, attributes.of("value", self._is_any(ops, {"Const"})), shapes, sizes)
-        recorded = attributes.of("_output_shapes")
-        self._fill(shapes, "AttrValue", attributes, recorded, _first_shape)
-        self.shapes.append(shapes)
-        self.sizes.append(sizes)
-
-    def _is_any(self, ops: Integers, names: Iterable[str]) -> wire.Mask:
-        """Say of each node whether its op is one of these."""
-        wanted = np.zeros(len(self.ops.numbers), bool)
-        wanted[[self.ops.numbers[name] for name in names if name in self.ops.numbers]] = True
-        return wanted[ops]
-
-    def _fill(
-        self,
-        shapes: Objects,
-        name: str,
-        places: _Attributes | Fields,
-        chosen: Integers,
-        decode: Callable[[protos.Message], object],
-    ) -> None:
-        """Put the shapes that some messages say into the column."""
-        values, codes = self._decoded(name, places.start[chosen], places.end[chosen], decode)
-        table = np.empty(len(values), dtype=object)
-        table[:] = values
-        if len(chosen):
-            shapes[places.owner[chosen]] = table[codes]
-
-    def _read_tensors(
-        self,
-        attributes: _Attributes,
-        chosen: Integers,
-        shapes: Objects,
-        sizes: Integers,
-    ) -> None:
-        """Read the shapes and the content sizes of Const nodes."""
-        owner = attributes.owner[chosen]
-        values = wire.scan(self.buffer, attributes.start[chosen], attributes.end[chosen])
-        starts, ends = values.select(_VALUE_TENSOR).last(len(chosen))
-        inner = wire.scan(self.buffer, starts, ends)
-        shape_starts, shape_ends = inner.select(_TENSOR_SHAPE).last(len(chosen))
-        places = _Attributes(owner, owner, [], shape_starts, shape_ends)
-        self._fill(shapes, "TensorShapeProto", places, np.arange(len(chosen)), protos.shape_of)
-        content = inner.take(inner.number >= _TENSOR_FIRST_CONTENT)
-        lengths = np.bincount(content.owner, content.end - content.start, minlength=len(chosen))
-        sizes[owner] = lengths.astype(np.int64)
+    def _add_names(self, names: tuple[Integers, Integers], inputs: Fields, count: int) -> None:
+        """Add the names, the data inputs and the control inputs; the latter begin with a caret."""
+        places = (np.concatenate([a, b]) for a, b in zip(names, (inputs.start, inputs.end), strict=True))
+        texts = wire.strings(self.buffer, *places)
+        # One string object for a name and the inputs that mention it, within a block: inputs are near their nodes.
+        pool: dict[str, str] = {}
+        texts = list(map(pool.setdefault, texts, texts))
+        self.names += texts[:count]
+        mentioned = np.array(texts[count:], dtype=object)
+        control = (inputs.end > inputs.start) & (self.buffer.octets[inputs.start] == _CARET)
+        self.inputs.append(_tuples(mentioned[~control], inputs.owner[~control], count))
+        self.controls.append(_tuples(mentioned[control], inputs.owner[control], count))
 
 
-def _rank(attrs: tuple[str, ...], key: str) -> int:
-    """Return the place of a key among the attributes that name a dtype, -1 if it is not one of them."""
-    return attrs.index(key) if key in attrs else -1
+def _tuples(texts: Objects, owner: Integers, count: int) -> Objects:
+    """Gather the texts of each owner into a tuple, all owners with as many texts at once."""
+    tuples = np.full(count, None, dtype=object)
+    arity = np.bincount(owner, minlength=count)
+    offsets = np.cumsum(arity) - arity
+    for number in np.unique(arity).tolist():
+        owners = np.flatnonzero(arity == number)
+        columns = [texts[offsets[owners] + place].tolist() for place in range(number)]
+        values = zip(*columns, strict=True) if number else itertools.repeat((), len(owners))
+        tuples[owners] = np.fromiter(values, dtype=object, count=len(owners))
+    return tuples
 
 
-def _first_dtype(value: protos.Message) -> str:
-    """Read the dtype that an attribute names, the first of a list."""
-    number = value.type or next(iter(value.list.type), 0)
-    return protos.dtype_name(number) if number else ""
-
-
-def _first_shape(value: protos.Message) -> Shape:
-    """Read the first shape of a list of output shapes."""
-    return protos.shape_of(value.list.shape[0]) if value.list.shape else None
+def _repeated(entries: Fields, tails: Integers) -> Fields:
+    """Return the entries of each of some tails, their owner the place of the tail among these."""
+    counts = np.bincount(entries.owner, minlength=int(tails.max(initial=-1)) + 1)
+    firsts = np.cumsum(counts) - counts
+    repeats = counts[tails]
+    within = np.arange(int(repeats.sum())) - np.repeat(np.cumsum(repeats) - repeats, repeats)
+    chosen = entries.take(np.repeat(firsts[tails], repeats) + within)
+    return dataclasses.replace(chosen, owner=np.repeat(np.arange(len(tails)), repeats))
 
 
 class FunctionUse(NamedTuple):
@@ -478,4 +377,4 @@ def _calls(buffer: Buffer, starts: Integers, ends: Integers, names: frozenset[st
         *zip(owner[called.owner].tolist(), called.start.tolist(), called.end.tolist(), strict=True),
         *zip(owner[nested.owner[lists.owner]].tolist(), lists.start.tolist(), lists.end.tolist(), strict=True),
     ):
-        yield place, _parse(buffer, "NameAttrList", start, end).name
+        yield place, wire_message(buffer, "NameAttrList", start, end).name

@@ -231,26 +231,50 @@ def scan(buffer: Buffer, starts: Integers, ends: Integers) -> Fields:
     WireError
         Where the bytes stop being protobuf.
     """
+    return scan_until(buffer, starts, ends, None)[0]
+
+
+def scan_until(buffer: Buffer, starts: Integers, ends: Integers, number: int | None) -> tuple[Fields, Integers]:
+    """Find the fields of many messages at once, of each only those before the first with a certain number.
+
+    Returns
+    -------
+    (Fields, int array)
+        The fields, and where in each message that first field begins, its tag included; else the message's end.
+    """
     position, owner = starts.astype(np.int64), np.arange(len(starts))
+    stopped = ends.astype(np.int64)
     rounds: list[tuple[Integers, ...]] = []
     while True:
         alive = position < ends[owner]
         position, owner = position[alive], owner[alive]
         if len(owner) <= _FEW:
             break
-        number, kind, begin, position = _field_round(buffer, position, ends[owner])
-        rounds.append((owner, number, kind, begin, position))
-    rounds += [_rest(buffer, int(i), int(p), int(ends[i])) for i, p in zip(owner, position, strict=True)]
+        found, kind, begin, after = _field_round(buffer, position, ends[owner])
+        if number is not None and (last := found == number).any():
+            stopped[owner[last]] = position[last]
+            owner, found, kind, begin, after = (array[~last] for array in (owner, found, kind, begin, after))
+        rounds.append((owner, found, kind, begin, after))
+        position = after
+    for index, place in zip(owner.tolist(), position.tolist(), strict=True):
+        rest, stopped[index] = _rest(buffer, index, place, int(ends[index]), number)
+        rounds.append(rest)
     empty = (np.zeros(0, np.int64),) * 5
     columns = zip(*rounds, strict=True) if rounds else ((array,) for array in empty)
-    return Fields(*(np.concatenate(parts) for parts in columns))
+    return Fields(*(np.concatenate(parts) for parts in columns)), stopped
 
 
-def _rest(buffer: Buffer, owner: int, position: int, end: int) -> tuple[Integers, ...]:
-    """Scan what is left of one message."""
-    found = list(fields(buffer, position, end))
-    number, kind, begin, stop = np.array(found, np.int64).reshape(-1, 4).T
-    return np.full(len(found), owner, np.int64), number, kind, begin, stop
+def _rest(buffer: Buffer, owner: int, position: int, end: int, number: int | None) -> tuple[tuple[Integers, ...], int]:
+    """Scan what is left of one message: the fields, and where the scan stopped."""
+    found = []
+    for field in fields(buffer, position, end):
+        if field[0] == number:
+            end = position
+            break
+        found.append(field)
+        position = field[3]
+    numbers, kind, begin, stop = np.array(found, np.int64).reshape(-1, 4).T
+    return (np.full(len(found), owner, np.int64), numbers, kind, begin, stop), end
 
 
 def _field_round(buffer: Buffer, position: Integers, ends: Integers) -> tuple[Integers, Integers, Integers, Integers]:
@@ -327,17 +351,28 @@ def distinct(buffer: Buffer, starts: Integers, ends: Integers) -> tuple[Integers
     -----
     Contents are compared, not only hashed: a hand-made collision cannot pass one content off as another.
     """
+    codes, examples = kinds(buffer, starts, ends)
+    # Long contents came back as all different; a dictionary tells the equal ones.
+    long = np.flatnonzero((ends - starts)[examples] > _LONG)
+    if not len(long):
+        return codes, examples
+    seen: dict[bytes, int] = {}
+    merged = np.arange(len(examples))
+    for code in long.tolist():
+        content = bytes(buffer.data[starts[examples[code]] : ends[examples[code]]])
+        merged[code] = seen.setdefault(content, code)
+    kept, places = np.unique(merged, return_inverse=True)
+    return places[codes], examples[kept]
+
+
+def kinds(buffer: Buffer, starts: Integers, ends: Integers) -> tuple[Integers, Integers]:
+    """Tell apart the contents of many spans, like :func:`distinct`, but take long ones for different unread."""
     sizes = ends - starts
     codes = np.zeros(len(starts), np.int64)
-    short = np.flatnonzero(sizes <= _LONG)
+    short, long = np.flatnonzero(sizes <= _LONG), np.flatnonzero(sizes > _LONG)
     codes[short], examples = _distinct_short(buffer, starts[short], sizes[short])
-    # Each long content by the index of its first span.
-    seen: dict[bytes, int] = {}
-    long = np.flatnonzero(sizes > _LONG).tolist()
-    firsts = [seen.setdefault(bytes(buffer.data[starts[index] : ends[index]]), index) for index in long]
-    numbers = {first: len(examples) + place for place, first in enumerate(seen.values())}
-    codes[long] = [numbers[first] for first in firsts]
-    return codes, np.concatenate([short[examples], np.array(list(seen.values()), np.int64)])
+    codes[long] = np.arange(len(long)) + len(examples)
+    return codes, np.concatenate([short[examples], long])
 
 
 def _distinct_short(buffer: Buffer, starts: Integers, sizes: Integers) -> tuple[Integers, Integers]:
