@@ -30,6 +30,7 @@ ORDER = (
     "wire",
     "files",
     "contents",
+    "blocks",
     "flatbuffer",
     "schema",
     "opdefs",
@@ -41,7 +42,6 @@ ORDER = (
     "signatures",
     "crc32c",
     "snappy",
-    "blocks",
     "leveldb",
     "checkpoint_files",
     "object_graph",
@@ -64,7 +64,6 @@ ORDER = (
     "recognition",
     "selection",
     "storage",
-    "progress",
     "_tf",
     "functions",
     "readers",
@@ -158,6 +157,10 @@ def layer(name: str) -> int:
     top = name.partition(".")[0]
     assert top in ORDER, f"module {name!r} is not in ORDER: put it where its imports allow"
     return ORDER.index(top)
+
+
+def test_the_order_names_each_module_once() -> None:
+    assert len(set(ORDER)) == len(ORDER)
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+import tfmagic
+from tfmagic.commands import COMMANDS
+
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -27,15 +30,13 @@ for number, cell in enumerate(json.load(sys.stdin), start=1):
 """
 
 
+#: How the README says that a form can become a format.
+CELLS = {True: "yes", False: "no"}
+
+
 def blocks(language: str) -> list[str]:
     """Return the README's code blocks in a language."""
     return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
-
-
-def markdown_table(text: str) -> list[list[str]]:
-    """Return the cells of the first Markdown table in a text, header first, without the rule below it."""
-    rows = [line.strip().strip("|").split("|") for line in text.splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in row] for row in rows if not set("".join(row)) <= set("-: ")]
 
 
 @pytest.mark.tensorflow
@@ -53,20 +54,23 @@ def test_the_code_runs(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
-def test_the_table_of_forms_is_the_computed_one() -> None:
-    import tfmagic  # noqa: PLC0415 - the other tests here need only the text
-
+def forms_table() -> str:
+    """Return `tfmagic.forms()` as the README shows it."""
     table = tfmagic.forms()
-    shown = README.partition("<!-- forms")[2].partition("-->")[2].partition("<!-- /forms")[0]
-    header, *rows = markdown_table(shown)
-    computed = [[f"`{row.Index}`", *map(str, row[1:])] for row in table.itertuples()]
-    assert header[1:] == [f"`{name}`" for name in table.columns]
-    assert rows == computed
+    columns = [table.index.name, *table.columns]
+    rows = [columns, ["---"] * len(columns)]
+    for row in table.itertuples():
+        form, *cells = row
+        rows.append([f"`{form}`", *(CELLS.get(cell, cell) for cell in cells)])
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+
+
+def test_the_table_of_forms_is_the_computed_one() -> None:
+    shown = README.partition("<!-- forms")[2].partition("-->\n")[2].partition("<!-- /forms")[0]
+    assert shown.strip() == forms_table()
 
 
 def test_every_verb_of_the_readme_is_a_magic_and_every_magic_is_in_the_readme() -> None:
-    from tfmagic.commands import COMMANDS  # noqa: PLC0415 - the other tests here need only the text
-
     assert set(re.findall(r"^\| `%tf_(\w+)", README, flags=re.MULTILINE)) == set(COMMANDS)
 
 
