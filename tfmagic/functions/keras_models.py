@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfmagic import _tf, errors
 from tfmagic.functions import nests
-from tfmagic.functions.named import NamedFunction, endpoint
+from tfmagic.functions.named import NamedFunction, endpoint, graph_notes
 from tfmagic.signatures import DEFAULT_KEY
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 _UNBUILT_PARTS = ("variables", "keras")
 #: Arguments of ``call`` that are Keras's own.
 _KERAS_ARGUMENTS = frozenset({"training", "mask"})
-#: Tried in turn where Keras did not record the dtype of an argument.
-_OTHER_DTYPES = ("int32", "string")
+#: Layers that take strings. Keras does not record the dtypes that a subclassed model is called with.
+_STRING_LAYERS = frozenset({"StringLookup", "TextVectorization", "Hashing"})
 
 
 class Call(NamedTuple):
@@ -96,12 +96,20 @@ def _attempts(model: _tf.Live, call: Call) -> Iterator[tuple[Call, tuple[str, ..
     tf = _tf.tensorflow()
     keeps_batch = any(getattr(layer, "stateful", False) is True for layer in model.layers)
     opened = call.with_specs(tf.TensorSpec(_open(spec.shape), spec.dtype) for spec in call.specs)
+    for dtype in _guessed_dtypes(model, call):
+        guessed = opened.with_specs(tf.TensorSpec(spec.shape, dtype) for spec in opened.specs)
+        yield guessed, (f"Keras did not record the dtype of the inputs: {dtype} is taken, as the model traces with it",)
     if not keeps_batch:
         yield opened, ()
-    for dtype in () if call.typed else _OTHER_DTYPES:
-        others = opened.with_specs(tf.TensorSpec(spec.shape, dtype) for spec in opened.specs)
-        yield others, (f"Keras did not record the dtype of the inputs; the model traces with {dtype}",)
     yield call, ("the model needs a batch of the size that it was built with",)
+
+
+def _guessed_dtypes(model: _tf.Live, call: Call) -> tuple[str, ...]:
+    """Return the dtypes to try before the model's own: a number would pass for a word, and find nothing."""
+    if call.typed:
+        return ()
+    layers = model._flatten_layers() if hasattr(model, "_flatten_layers") else model.layers  # noqa: SLF001
+    return ("string",) if any(type(layer).__name__ in _STRING_LAYERS for layer in layers) else ()
 
 
 def _open(shape: _tf.Live) -> _tf.Live:
@@ -128,7 +136,7 @@ def _traced(model: _tf.Live, call: Call, key: str, notes: tuple[str, ...]) -> Na
     order = sorted(marked)
     return NamedFunction(
         concrete, inputs, outputs, tuple(order.index(one) for one in marked), key,
-        owner=_owner(model, concrete), variables=dict(variables(model)), notes=notes,
+        owner=_owner(model, concrete), variables=dict(variables(model)), notes=(*notes, *graph_notes(concrete.graph)),
     )  # fmt: skip
 
 

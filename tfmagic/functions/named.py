@@ -5,6 +5,7 @@ Not for: obtaining one (the other modules of this package).
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from tfmagic.frames import Shape
+
+_RANDOM_OP = re.compile("(Stateless|Stateful)?(Random|TruncatedNormal|Uniform|StandardNormal)|Multinomial")
+_ASSIGN_OP = re.compile("Assign(Add|Sub)?(VariableOp)?$")
 
 
 @dataclass(frozen=True)
@@ -142,8 +146,21 @@ def of_concrete(concrete: _tf.Live, key: str, **others: _tf.Live) -> NamedFuncti
     inputs = tuple(endpoint(name, concrete.inputs[place]) for name, place in given)
     outputs = tuple(endpoint(name, concrete.outputs[place]) for name, place in results)
     others.setdefault("owner", concrete)
+    others.setdefault("notes", graph_notes(concrete.graph))
     others.setdefault("variables", variables_by_name(concrete.graph.variables))
     return NamedFunction(concrete, inputs, outputs, tuple(place for _, place in results), key, **others)
+
+
+def graph_notes(graph: _tf.Live) -> tuple[str, ...]:
+    """Say what makes two calls on the same inputs differ: a layer in training mode, mostly."""
+    graph_def = graph.as_graph_def()
+    nodes = [graph_def.node, *(function.node_def for function in graph_def.library.function)]
+    ops = {node.op for inner in nodes for node in inner}
+    found = (
+        (sorted(op for op in ops if _RANDOM_OP.match(op)), "draws random numbers"),
+        (sorted(op for op in ops if _ASSIGN_OP.match(op)), "assigns variables"),
+    )
+    return tuple(f"a call {what} ({', '.join(names)})" for names, what in found if names)
 
 
 def variables_by_name(variables: _tf.Live) -> dict[str, _tf.Live]:

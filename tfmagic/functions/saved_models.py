@@ -17,6 +17,9 @@ from tfmagic.functions.named import NamedFunction, of_concrete
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
+#: How a SavedModel calls the class of an optimizer of Keras 2, and of an object that has none.
+_OPTIMIZER, _NO_CLASS = "optimizer", "_generic_user_object"
+
 
 def load_saved_model(
     path: str | os.PathLike[str], tags: Collection[str] | None = None, key: str | None = None
@@ -58,7 +61,7 @@ def _load(path: Path, tags: list[str] | None, key: str | None) -> _tf.Live:
             return loaded
     except Exception as error:  # noqa: BLE001 - the loader runs into anything
         first = error
-    for reduce in (_without_slots, _without_objects):
+    for reduce in (_without_optimizers, _without_objects):
         try:
             reduced = _load_reduced(path, tags, reduce)
         except Exception as error:  # noqa: BLE001 - as above
@@ -108,19 +111,46 @@ def _parse(path: Path) -> protos.Message:
     return protos.parse("SavedModel", buffer.data[: buffer.size])
 
 
-def _without_slots(meta_graph: protos.Message) -> bool:
-    """Leave out the optimizer's slots: a loader without the optimizer's class cannot place them (``add_slot``)."""
-    nodes = [node for node in meta_graph.object_graph_def.nodes if node.slot_variables]
+def _without_optimizers(meta_graph: protos.Message) -> bool:
+    """Leave out the optimizers: without their classes a loader can neither make them nor place their slots (``add_slot``).
+
+    What is left of one is an object without a class.
+    """
+    nodes = [
+        node
+        for node in meta_graph.object_graph_def.nodes
+        if node.slot_variables or node.user_object.identifier == _OPTIMIZER
+    ]
     for node in nodes:
         node.ClearField("slot_variables")
+        if node.user_object.identifier == _OPTIMIZER:
+            node.user_object.identifier = _NO_CLASS
     return bool(nodes)
 
 
 def _without_objects(meta_graph: protos.Message) -> bool:
-    """Leave out the object graph: the SavedModel is then loaded as TensorFlow 1 would, by its signatures."""
-    had = bool(meta_graph.HasField("object_graph_def"))
+    """Leave out the object graph: the SavedModel is then loaded as TensorFlow 1 would, by its signatures.
+
+    The variables are entered into the collection where that loader looks for them.
+    """
+    if not meta_graph.HasField("object_graph_def"):
+        return False
+    trained = {node.variable.name: node.variable.trainable for node in meta_graph.object_graph_def.nodes}
     meta_graph.ClearField("object_graph_def")
-    return had
+    readers = {node.input[0]: node.name for node in meta_graph.graph_def.node if node.op == "ReadVariableOp"}
+    for node in meta_graph.graph_def.node:
+        if node.op == "VarHandleOp" and node.name in readers:
+            definition = _definition(node.name, readers[node.name], trained.get(node.name, False))
+            meta_graph.collection_def["variables"].bytes_list.value.append(definition.SerializeToString())
+    return True
+
+
+def _definition(name: str, reader: str, trainable: bool) -> protos.Message:  # noqa: FBT001 - a field of the message
+    """Return a VariableDef. Its initializer must be some op; it does not run, as the checkpoint is restored."""
+    return protos.message("VariableDef")(
+        variable_name=f"{name}:0", initializer_name=reader, snapshot_name=f"{reader}:0", is_resource=True,
+        trainable=trainable,
+    )  # fmt: skip
 
 
 def _link(source: Path, target: Path) -> None:
