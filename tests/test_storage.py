@@ -33,11 +33,19 @@ def content(path: Path) -> dict[str, str]:
     return {str(file.relative_to(path.parent)): file.read_text() for file in files}
 
 
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+def write_file(path: Path, text: str) -> None:
+    path.write_text(text)
+
+
 @pytest.fixture(params=["file", "directory"])
 def case(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Callable[[Path, str], None], bool]:
     """A destination, what writes it, and whether it is a directory."""
     if request.param == "file":
-        return tmp_path / "model.pb", lambda path, text: None if path.write_text(text) else None, False
+        return tmp_path / "model.pb", write_file, False
     return tmp_path / "served", make_saved_model, True
 
 
@@ -52,7 +60,7 @@ def test_what_was_staged_becomes_the_destination(case: Case) -> None:
         write(staged, "new")
         assert not destination.exists()
     assert "new" in content(destination).values()
-    assert os.listdir(destination.parent) == [destination.name]
+    assert names(destination.parent) == [destination.name]
 
 
 def test_an_existing_destination_is_refused_before_the_work(case: Case) -> None:
@@ -72,7 +80,7 @@ def test_an_existing_destination_is_replaced_when_the_new_one_is_complete(case: 
         write(staged, "new")
         assert "old" in content(destination).values()
     assert "old" not in content(destination).values()
-    assert os.listdir(destination.parent) == [destination.name]
+    assert names(destination.parent) == [destination.name]
 
 
 def test_a_directory_is_replaced_where_entries_cannot_be_exchanged(
@@ -83,7 +91,7 @@ def test_a_directory_is_replaced_where_entries_cannot_be_exchanged(
     with storage.staging(tmp_path / "served", overwrite=True, directory=True) as staged:
         make_saved_model(staged, "new")
     assert set(content(tmp_path / "served").values()) == {"new", "newnew"}
-    assert os.listdir(tmp_path) == ["served"]
+    assert names(tmp_path) == ["served"]
 
 
 def test_a_failure_between_two_renames_rolls_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +111,7 @@ def test_a_failure_between_two_renames_rolls_back(tmp_path: Path, monkeypatch: p
     ):
         make_saved_model(staged, "new")
     assert set(content(tmp_path / "served").values()) == {"old", "oldold"}
-    assert os.listdir(tmp_path) == ["served"]
+    assert names(tmp_path) == ["served"]
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, MemoryError])
@@ -111,18 +119,19 @@ def test_a_failure_leaves_the_old_one_and_no_debris(case: Case, error: type[Base
     destination, write, directory = case
     write(destination, "old")
     before = content(destination)
-    with pytest.raises(error), storage.staging(destination, overwrite=True, directory=directory) as staged:
-        write(staged, "new")
-        raise error
+    with pytest.raises(error):  # noqa: PT012, SIM117 - the exception comes from the block itself
+        with storage.staging(destination, overwrite=True, directory=directory) as staged:
+            write(staged, "new")
+            raise error
     assert content(destination) == before
-    assert os.listdir(destination.parent) == [destination.name]
+    assert names(destination.parent) == [destination.name]
 
 
 def test_parents_are_made_and_removed_again(tmp_path: Path) -> None:
     destination = tmp_path / "a" / "b" / "model.pb"
     with pytest.raises(ValueError, match="no"), storage.staging(destination):
         raise ValueError("no")
-    assert os.listdir(tmp_path) == []
+    assert names(tmp_path) == []
     with storage.staging(destination) as staged:
         staged.write_text("new")
     assert destination.read_text() == "new"
@@ -132,7 +141,7 @@ def test_parents_that_were_there_stay(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     with pytest.raises(ValueError, match="no"), storage.staging(tmp_path / "a" / "b" / "model.pb"):
         raise ValueError("no")
-    assert os.listdir(tmp_path) == ["a"]
+    assert names(tmp_path) == ["a"]
 
 
 @pytest.mark.parametrize("entries", [["thesis.txt"], ["saved_model.pb", "notes.txt"], ["variables"], [".ssh"]])
@@ -171,7 +180,10 @@ def test_a_device_is_not_replaced(tmp_path: Path) -> None:
 
 def test_a_file_on_the_way_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("old")
-    with pytest.raises(errors.WriteError, match="on the way to it is a file"), storage.staging(tmp_path / "file" / "m.pb"):
+    with (
+        pytest.raises(errors.WriteError, match="on the way to it is a file"),
+        storage.staging(tmp_path / "file" / "m.pb"),
+    ):
         pytest.fail("the block must not begin")
 
 
@@ -207,9 +219,11 @@ def test_the_mode_of_a_file_stays(tmp_path: Path) -> None:
 
 
 def test_a_destination_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
-    with pytest.raises(errors.WriteError, match="exists"), storage.staging(tmp_path / "model.pb") as staged:
-        staged.write_text("new")
-        (tmp_path / "model.pb").write_text("somebody else's")
+    place = storage.staging(tmp_path / "model.pb")
+    place.__enter__().write_text("new")
+    (tmp_path / "model.pb").write_text("somebody else's")
+    with pytest.raises(errors.WriteError, match="exists"):
+        place.__exit__(None, None, None)
     assert (tmp_path / "model.pb").read_text() == "somebody else's"
 
 
@@ -226,7 +240,7 @@ def test_too_little_room_is_said_before_the_work(tmp_path: Path) -> None:
 def test_a_disk_that_fills_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "model.pb").write_text("old")
 
-    def full(descriptor: int) -> None:
+    def full(_descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
@@ -237,7 +251,7 @@ def test_a_disk_that_fills_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         staged.write_text("new")
     assert caught.value.errno == errno.ENOSPC
     assert (tmp_path / "model.pb").read_text() == "old"
-    assert os.listdir(tmp_path) == ["model.pb"]
+    assert names(tmp_path) == ["model.pb"]
 
 
 @UNIX
@@ -252,7 +266,7 @@ def test_a_file_larger_than_allowed(tmp_path: Path) -> None:
             staged.write_bytes(bytes(1 << 17))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert os.listdir(tmp_path) == []
+    assert names(tmp_path) == []
 
 
 def test_an_error_of_something_that_was_read_is_not_reworded(tmp_path: Path) -> None:
@@ -293,7 +307,7 @@ def test_a_directory_that_is_not_permitted(tmp_path: Path) -> None:
     done = run(AS_NOBODY, tmp_path / "private" / "deep" / "model.pb")
     assert "cannot be written" in done.stdout, done.stderr
     assert "permissions" in done.stdout
-    assert os.listdir(tmp_path / "private") == []
+    assert names(tmp_path / "private") == []
 
 
 # Killed
@@ -356,11 +370,11 @@ def test_a_kill_leaves_the_old_one_and_is_cleared_up(case: Case, where: str) -> 
     before = content(destination)
     killed(destination, "directory" if directory else "file", where)
     assert content(destination) == before
-    hidden = [name for name in os.listdir(destination.parent) if name != destination.name]
+    hidden = [name for name in names(destination.parent) if name != destination.name]
     assert all(name.startswith(".tfmagic-") for name in hidden)
     with storage.staging(destination, overwrite=True, directory=directory) as staged:
         write(staged, "new")
-    assert os.listdir(destination.parent) == [destination.name]
+    assert names(destination.parent) == [destination.name]
     assert "new" in content(destination).values()
 
 
@@ -372,7 +386,7 @@ def test_a_kill_between_two_renames_is_mended(tmp_path: Path) -> None:
     with storage.staging(tmp_path / "other.pb") as staged:
         staged.write_text("new")
     assert set(content(tmp_path / "served").values()) == {"old", "oldold"}
-    assert sorted(os.listdir(tmp_path)) == ["other.pb", "served"]
+    assert names(tmp_path) == ["other.pb", "served"]
 
 
 @UNIX
@@ -383,7 +397,7 @@ def test_what_another_process_is_writing_is_left_alone(tmp_path: Path) -> None:
         process.stdout.readline()
         with storage.staging(tmp_path / "two.pb") as staged:
             staged.write_text("new")
-        assert len(os.listdir(tmp_path)) == 2
+        assert len(names(tmp_path)) == 2
         process.kill()
 
 
@@ -405,7 +419,7 @@ def test_the_stop_button(tmp_path: Path) -> None:
         time.sleep(0.05)
         process.send_signal(signal.SIGINT)
     assert content(tmp_path / "model.pb") == {"model.pb": "old"}
-    assert os.listdir(tmp_path) == ["model.pb"]
+    assert names(tmp_path) == ["model.pb"]
 
 
 def test_the_size_of_what_is_there(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -24,21 +25,21 @@ pytestmark = pytest.mark.tensorflow
 
 
 @cache
-def tensorflow() -> Any:  # noqa: ANN401 - TensorFlow ships no types
+def tensorflow() -> Any:
     return _tf.tensorflow()
 
 
-def traced(function: Callable[..., Any], *specs: Any, owner: object = None) -> NamedFunction:  # noqa: ANN401
+def traced(function: Callable[..., Any], *specs: Any, owner: object = None) -> NamedFunction:
     """Trace a function on specs; its ends go by the specs' names and the keys of its results."""
     concrete = tensorflow().function(function, autograph=False).get_concrete_function(*specs)
     return functions.of_concrete(concrete, "serving_default", owner=owner)
 
 
-def spec(*shape: int | None, dtype: str = "float32", name: str = "x") -> Any:  # noqa: ANN401 - a TensorSpec
+def spec(*shape: int | None, dtype: str = "float32", name: str = "x") -> Any:
     return tensorflow().TensorSpec(shape, dtype, name=name)
 
 
-def variable(values: object, dtype: str = "float32") -> Any:  # noqa: ANN401 - a Variable
+def variable(values: object, dtype: str = "float32") -> Any:
     return tensorflow().Variable(np.asarray(values), dtype=dtype)
 
 
@@ -50,7 +51,7 @@ def ops(graph: FrozenGraph) -> set[str]:
     return {node.op for node in inlining.all_nodes(graph.graph_def)}
 
 
-def check(source: NamedFunction, **inputs: Any) -> FrozenGraph:  # noqa: ANN401 - arrays
+def check(source: NamedFunction, **inputs: Any) -> FrozenGraph:
     """Freeze, serialise, read back, and hold the numbers against the source's."""
     result = freeze(source)
     data = b"".join(bytes(chunk) for chunk in result.chunks())
@@ -107,7 +108,7 @@ def test_an_input_and_an_output_of_one_name() -> None:
 
 
 def test_an_output_that_is_an_input_and_one_that_is_there_twice() -> None:
-    def function(x: Any) -> dict[str, Any]:  # noqa: ANN401 - a tensor
+    def function(x: Any) -> dict[str, Any]:
         doubled = x * 2
         return {"same": x, "one": doubled, "two": doubled}
 
@@ -119,7 +120,7 @@ def test_an_output_that_is_an_input_and_one_that_is_there_twice() -> None:
 
 def test_an_input_that_nothing_needs_stays() -> None:
     tf = tensorflow()
-    result = freeze(traced(lambda x, unused: {"y": x + 1}, spec(2), spec(3, name="unused")))
+    result = freeze(traced(lambda x, _: {"y": x + 1}, spec(2), spec(3, name="unused")))
     assert [node.name for node in result.graph_def.node][:2] == ["x", "unused"]
     assert tf.dtypes.as_dtype(nodes(result)["unused"].attr["dtype"].type) == tf.float32
 
@@ -157,7 +158,7 @@ def test_the_private_path_to_the_optimizer_is_there() -> None:
 def test_devices_are_cleared() -> None:
     tf = tensorflow()
 
-    def function(x: Any) -> dict[str, Any]:  # noqa: ANN401 - a tensor
+    def function(x: Any) -> dict[str, Any]:
         with tf.device("/device:GPU:0"):
             return {"y": x * 2}
 
@@ -171,7 +172,7 @@ def test_a_loop_over_a_variable() -> None:
     tf = tensorflow()
     weight = variable(np.eye(3) * 0.5)
 
-    def function(x: Any) -> dict[str, Any]:  # noqa: ANN401 - a tensor
+    def function(x: Any) -> dict[str, Any]:
         steps = tf.while_loop(lambda i, _: i < tf.shape(x)[0] + 2, lambda i, y: (i + 1, y @ weight), (0, x))
         return {"y": steps[1]}
 
@@ -182,7 +183,7 @@ def test_a_branch_over_variables() -> None:
     tf = tensorflow()
     one, other = variable(WEIGHT), variable(WEIGHT * 3)
 
-    def function(x: Any) -> dict[str, Any]:  # noqa: ANN401 - a tensor
+    def function(x: Any) -> dict[str, Any]:
         return {"y": tf.cond(tf.reduce_sum(x) > 3, lambda: x @ one, lambda: x @ other)}
 
     source = traced(function, spec(None, 4))
@@ -194,7 +195,7 @@ def test_a_switch_over_variables_and_a_gather() -> None:
     tf = tensorflow()
     tables = [variable(WEIGHT * factor) for factor in (1, 2, 3)]
 
-    def function(i: Any, x: Any) -> dict[str, Any]:  # noqa: ANN401 - tensors
+    def function(i: Any, x: Any) -> dict[str, Any]:
         return {"y": tf.switch_case(i, [lambda t=table: tf.gather(t, x) for table in tables])}
 
     source = traced(function, spec(dtype="int32", name="i"), spec(None, dtype="int64"))
@@ -207,10 +208,10 @@ def test_loops_within_branches_within_functions() -> None:
     weight, bias = variable(np.eye(3) * 0.9), variable([1, 2, 3])
 
     @tf.function
-    def layer(x: Any) -> Any:  # noqa: ANN401 - a tensor
+    def layer(x: Any) -> Any:
         return tf.while_loop(lambda i, _: i < 3, lambda i, y: (i + 1, tf.nn.relu(y @ weight) + bias), (0, x))[1]
 
-    def function(x: Any) -> dict[str, Any]:  # noqa: ANN401 - a tensor
+    def function(x: Any) -> dict[str, Any]:
         return {"y": tf.cond(tf.size(x) > 3, lambda: layer(layer(x)), lambda: x + bias)}
 
     source = traced(function, spec(None, 3))
@@ -222,7 +223,7 @@ def test_a_map_and_a_fold() -> None:
     tf = tensorflow()
     weight = variable(WEIGHT[0])
 
-    def function(x: Any) -> dict[str, Any]:  # noqa: ANN401 - a tensor
+    def function(x: Any) -> dict[str, Any]:
         mapped = tf.map_fn(lambda row: row * weight, x)
         return {"mapped": mapped, "folded": tf.foldl(lambda a, row: a * 0.5 + row, mapped)}
 
@@ -232,8 +233,10 @@ def test_a_map_and_a_fold() -> None:
 def test_a_function_that_may_not_be_inlined() -> None:
     tf = tensorflow()
     weight = variable(WEIGHT)
-    inner = tf.function(lambda x: tf.gather(weight, tf.cast(x[:, 0], tf.int32)) @ tf.transpose(weight), jit_compile=False)
-    hidden = tf.function(lambda x: inner(x), experimental_attributes={"_noinline": True})
+    inner = tf.function(
+        lambda x: tf.gather(weight, tf.cast(x[:, 0], tf.int32)) @ tf.transpose(weight), jit_compile=False
+    )
+    hidden = tf.function(lambda x: inner(x) + 1.0, experimental_attributes={"_noinline": True})
     result = check(traced(lambda x: {"y": hidden(x)}, spec(None, 4)))
     assert result.graph_def.library.function
 
@@ -243,7 +246,7 @@ def test_lowered_control_flow_of_tensorflow_1() -> None:
     weight = variable(np.eye(3) * 0.5)
     compat = tf.compat.v1
 
-    def function(x: Any) -> dict[str, Any]:  # noqa: ANN401 - a tensor
+    def function(x: Any) -> dict[str, Any]:
         was = compat.control_flow_v2_enabled()
         compat.disable_control_flow_v2()
         try:
@@ -268,7 +271,7 @@ def test_the_ways_to_read_a_variable() -> None:
     tf = tensorflow()
     table = variable(np.arange(24).reshape(4, 3, 2))
 
-    def function(x: Any) -> dict[str, Any]:  # noqa: ANN401 - a tensor
+    def function(x: Any) -> dict[str, Any]:
         return {
             "gather": tf.gather(table, x),
             "batched": tf.gather(table, tf.stack([x, x, x, x]), batch_dims=1),
@@ -341,43 +344,49 @@ def keras_models() -> dict[str, Callable[[], Any]]:
     keras = _tf.keras()
     layers = keras.layers
 
-    def sequential(*parts: Any) -> Any:  # noqa: ANN401 - a keras.Model
+    def sequential(*parts: Any) -> Any:
         return keras.Sequential(parts)
 
-    def shared() -> Any:  # noqa: ANN401 - a keras.Model
+    def shared() -> Any:
         one, two = keras.Input((4,), name="one"), keras.Input((4,), name="two")
         dense = layers.Dense(3, name="dense")
         return keras.Model({"one": one, "two": two}, {"sum": dense(one) + dense(two), "first": dense(one)})
 
-    def subclassed() -> Any:  # noqa: ANN401 - a keras.Model
-        class Net(keras.Model):  # type: ignore[misc, name-defined] - Keras ships no types
+    def subclassed() -> Any:
+        class Net(keras.Model):  # type: ignore[misc, name-defined]
             def __init__(self) -> None:
                 super().__init__()
                 self.dense, self.norm, self.drop = layers.Dense(3), layers.BatchNormalization(), layers.Dropout(0.5)
 
-            def call(self, x: Any, training: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002 - Keras's own
+            def call(self, x: Any, training: bool = False) -> Any:  # noqa: FBT001, FBT002 - Keras's own
                 return self.drop(self.norm(self.dense(x), training=training), training=training)
 
         model = Net()
         model(np.zeros((2, 4), np.float32))
         return model
 
+    def attention() -> Any:
+        x = keras.Input((5, 6))
+        return keras.Model(x, layers.MultiHeadAttention(2, 3)(x, x))
+
     return {
         "conv": lambda: sequential(
-            keras.Input((8, 8, 3)), layers.Conv2D(4, 3), layers.BatchNormalization(), layers.MaxPool2D(), layers.Flatten()
+            keras.Input((8, 8, 3)),
+            layers.Conv2D(4, 3),
+            layers.BatchNormalization(),
+            layers.MaxPool2D(),
+            layers.Flatten(),
         ),
         "bilstm": lambda: sequential(keras.Input((5, 3)), layers.Bidirectional(layers.LSTM(4)), layers.Dense(2)),
         "gru_open_time": lambda: sequential(keras.Input((None, 3)), layers.GRU(4, return_sequences=True)),
         "embedding": lambda: sequential(keras.Input((6,), dtype="int32"), layers.Embedding(11, 4), layers.Flatten()),
-        "attention": lambda: (lambda x: keras.Model(x, layers.MultiHeadAttention(2, 3)(x, x)))(keras.Input((5, 6))),
+        "attention": attention,
         "shared": shared,
         "subclassed": subclassed,
     }
 
 
-@pytest.mark.parametrize(
-    "name", ["conv", "bilstm", "gru_open_time", "embedding", "attention", "shared", "subclassed"]
-)
+@pytest.mark.parametrize("name", ["conv", "bilstm", "gru_open_time", "embedding", "attention", "shared", "subclassed"])
 def test_keras_models(name: str) -> None:
     model = keras_models()[name]()
     source = functions.trace_keras_model(model)
@@ -401,14 +410,14 @@ def test_text_vectorization_fills_its_own_table() -> None:
 # Tables
 
 
-def lookup(table: Any) -> NamedFunction:  # noqa: ANN401 - a lookup table
+def lookup(table: Any) -> NamedFunction:
     tf = tensorflow()
     owner = tf.Module()
     owner.table = table
     return traced(lambda x: {"y": table.lookup(x), "size": table.size()}, spec(None, dtype="string"), owner=owner)
 
 
-def static_table(keys: list[str], values: list[int]) -> Any:  # noqa: ANN401 - a lookup table
+def static_table(keys: list[str], values: list[int]) -> Any:
     tf = tensorflow()
     given = tf.lookup.KeyValueTensorInitializer(
         tf.constant(keys, tf.string), tf.constant(values, tf.int64), tf.string, tf.int64
@@ -458,7 +467,7 @@ def test_a_table_within_a_loop() -> None:
     tf = tensorflow()
     table = static_table(["a", "b"], [4, 5])
 
-    def function(x: Any) -> dict[str, Any]:  # noqa: ANN401 - a tensor
+    def function(x: Any) -> dict[str, Any]:
         return {"y": tf.map_fn(table.lookup, x, fn_output_signature=tf.int64)}
 
     check(traced(function, spec(None, dtype="string"), owner=table), x=["b", "q"])
@@ -486,7 +495,9 @@ def test_a_fresh_session_needs_no_initialiser() -> None:
 
 def test_a_variable_that_the_result_depends_on_writing_is_refused() -> None:
     count = variable(0.0)
-    with pytest.raises(errors.UnsupportedConversionError, match=r"AssignAddVariableOp.*writes to a variable.*SavedModel"):
+    with pytest.raises(
+        errors.UnsupportedConversionError, match=r"AssignAddVariableOp.*writes to a variable.*SavedModel"
+    ):
         freeze(traced(lambda x: {"y": x + count.assign_add(1.0)}, spec(2)))
 
 
@@ -494,7 +505,7 @@ def test_a_write_in_a_loop_is_refused_and_names_the_function() -> None:
     tf = tensorflow()
     count = variable(0.0)
 
-    def body(i: Any, y: Any) -> tuple[Any, Any]:  # noqa: ANN401 - tensors
+    def body(i: Any, y: Any) -> tuple[Any, Any]:
         count.assign_add(1.0)
         return i + 1, y + count
 
@@ -505,7 +516,7 @@ def test_a_write_in_a_loop_is_refused_and_names_the_function() -> None:
 def test_a_write_beside_the_result_is_said() -> None:
     count, weight = variable(0.0), variable(2.0)
 
-    def function(x: Any) -> dict[str, Any]:  # noqa: ANN401 - a tensor
+    def function(x: Any) -> dict[str, Any]:
         result = x * weight
         count.assign_add(1.0)
         return {"y": result}
@@ -527,7 +538,7 @@ def test_a_resource_of_another_kind_is_refused() -> None:
     tf = tensorflow()
     iterator = iter(tf.data.Dataset.range(3))
     source = traced(lambda x: {"y": x + tf.cast(next(iterator), tf.float32)}, spec(2), owner=iterator)
-    with pytest.raises(errors.UnsupportedConversionError, match="neither a variable nor a lookup table|as one"):
+    with pytest.raises(errors.UnsupportedConversionError, match=r"neither a variable nor a lookup table|as one"):
         freeze(source)
 
 
@@ -535,7 +546,7 @@ def test_training_mode_is_said() -> None:
     tf = tensorflow()
     one = tf.ones([3])
 
-    def function(x: Any) -> dict[str, Any]:  # noqa: ANN401 - a tensor
+    def function(x: Any) -> dict[str, Any]:
         normed = tf.compat.v1.nn.fused_batch_norm(x, one, one, is_training=True)[0]
         return {"y": tf.nn.dropout(normed, 0.5)}
 
@@ -551,7 +562,7 @@ def test_inner_tensors_as_ends() -> None:
     tf = tensorflow()
     weight = variable(WEIGHT)
 
-    def function(x: Any) -> dict[str, Any]:  # noqa: ANN401 - a tensor
+    def function(x: Any) -> dict[str, Any]:
         return {"y": tf.nn.relu(tf.matmul(x, weight, name="product"), name="activated") + 1.0}
 
     source = traced(function, spec(None, 4))
@@ -578,8 +589,6 @@ def test_one_tensor_as_two_inputs_is_refused() -> None:
     source = traced(lambda x: {"y": x + 1}, spec(2))
     twice = (Endpoint("a", "x:0", "float32", (2,)), Endpoint("b", "x:0", "float32", (2,)))
     with pytest.raises(errors.ConversionError, match="one tensor"):
-        from dataclasses import replace  # noqa: PLC0415 - used here alone
-
         freeze(replace(source, inputs=twice))
 
 

@@ -14,17 +14,21 @@ from tfmagic.model import Part
 from tfmagic.transforms.captures import captures
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from tfmagic.functions import NamedFunction
     from tfmagic.model import Model
     from tfmagic.registry import WriteOptions
+    from tfmagic.signatures import Endpoint
 
 _FILE = "saved_model.pb"
 _FINGERPRINT = "fingerprint.pb"
 #: Room for the graph and the index beside the weights: an upper bound for most, there is no exact prediction.
 _GRAPH_BYTES = 4 << 20
 _SERVING_TAG = "serve"
+#: Under this name the saved object holds its variables.
+_VARIABLES = "variables_"
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,8 @@ class SavedModelDraft:
     tags: tuple[str, ...]
     size: int
     notes: tuple[str, ...]
+    #: Whether variables are trained, by their identity, where the source says so.
+    trainable: Mapping[int, bool]
 
     def write(self, path: Path) -> None:
         """Write the directory.
@@ -53,7 +59,7 @@ class SavedModelDraft:
                 raise storage.no_space(path) from error
             except (ValueError, TypeError, AssertionError, tf.errors.OpError) as error:
                 raise errors.ConversionError(f"TensorFlow cannot save {self._names()}: {error}") from error
-        _edit(path, self.functions, self.tags)
+        _edit(path, self)
 
     def load(self, path: Path, key: str) -> NamedFunction:
         """Read the directory back as TensorFlow 2 does."""
@@ -74,10 +80,23 @@ class SavedModelWriter:
     def prepare(self, source: Model, options: WriteOptions) -> SavedModelDraft:
         """Collect the functions and what they need."""
         chosen = tuple(source.part(Part.FUNCTION)(key) for key in options.signatures)
-        variables = {id(each): each for function in chosen for each in captures(function).unique_variables()}
-        size = sum(each.dtype.size * (each.shape.num_elements() or 0) for each in variables.values())
+        size = sum(each.dtype.size * (each.shape.num_elements() or 0) for each in _variables(chosen))
         notes = tuple(dict.fromkeys(note for function in chosen for note in function.notes))
-        return SavedModelDraft(chosen, options.tags, size + _GRAPH_BYTES, notes + _advice(options.tags))
+        return SavedModelDraft(
+            chosen, options.tags, size + _GRAPH_BYTES, notes + _advice(options.tags), _trainable(source, chosen)
+        )
+
+
+def _trainable(source: Model, chosen: tuple[NamedFunction, ...]) -> dict[int, bool]:
+    """Return the flags of the source's table of variables, which goes by the same names as the functions'."""
+    if Part.VARIABLES not in source.loaders:
+        return {}
+    known = {name: variable for function in chosen for name, variable in function.variables.items()}
+    return {
+        id(known[row.name]): row.trainable
+        for row in source.part(Part.VARIABLES)
+        if row.name in known and row.trainable is not None
+    }
 
 
 def _advice(tags: tuple[str, ...]) -> tuple[str, ...]:
@@ -89,17 +108,19 @@ def _advice(tags: tuple[str, ...]) -> tuple[str, ...]:
 def _module(tf: Any, chosen: tuple[NamedFunction, ...]) -> tuple[Any, dict[str, Any]]:  # noqa: ANN401 - TensorFlow's
     """Make an object that holds what the functions captured, and nothing else, and functions with the right keys."""
     module = tf.Module()
-    found = [captures(function) for function in chosen]
-    module.variables_ = list({id(each): each for one in found for each in one.unique_variables()}.values())
-    module.resources = [
-        each for one, function in zip(found, chosen, strict=True) for each in _holders(tf, function, one.resources)
-    ]
+    setattr(module, _VARIABLES, _variables(chosen))
+    module.resources = [each for function in chosen for each in _holders(tf, function)]
     return module, {function.key: _signature(tf, function) for function in chosen}
 
 
-def _holders(tf: Any, function: NamedFunction, handles: Any) -> list[Any]:  # noqa: ANN401 - TensorFlow ships no types
-    """Return the objects, lookup tables in general, that hold these handles: saving a handle takes its object."""
-    wanted = {id(handle) for handle in handles.values()}
+def _variables(chosen: tuple[NamedFunction, ...]) -> list[Any]:
+    """Return the variables that any of the functions captured, each once."""
+    return list({id(each): each for function in chosen for each in captures(function).unique_variables()}.values())
+
+
+def _holders(tf: Any, function: NamedFunction) -> list[Any]:  # noqa: ANN401 - TensorFlow ships no types
+    """Return the objects, lookup tables in general, behind captured handles: a handle is saved with its object."""
+    wanted = {id(handle) for handle in captures(function).resources.values()}
     if not wanted:
         return []
     reachable = tf.train.TrackableView(function.owner).descendants()
@@ -110,7 +131,7 @@ def _holders(tf: Any, function: NamedFunction, handles: Any) -> list[Any]:  # no
 
 def _signature(tf: Any, function: NamedFunction) -> Any:  # noqa: ANN401 - TensorFlow ships no types
     """Trace a function whose arguments and results have the names that come out as the signature's keys."""
-    inputs, outputs = _placeholders(function.inputs), _placeholders(function.outputs)
+    inputs, outputs = _argument_names(function.inputs), _result_names(function.outputs)
     specs = [tf.TensorSpec(end.shape, end.dtype, name=inputs[end.key]) for end in function.inputs]
     order = {tensor.name: place for place, tensor in enumerate(function.concrete.inputs)}
     sequence = sorted(range(len(specs)), key=lambda place: order[function.inputs[place].tensor])
@@ -124,33 +145,67 @@ def _signature(tf: Any, function: NamedFunction) -> Any:  # noqa: ANN401 - Tenso
     return tf.function(call, input_signature=specs, autograph=False).get_concrete_function()
 
 
-def _placeholders(ends: Any) -> dict[str, str]:  # noqa: ANN401 - a sequence of Endpoint
-    """Return a name for each key that TensorFlow takes for an argument: the key itself, else one that sorts alike.
+def _argument_names(ends: Sequence[Endpoint]) -> dict[str, str]:
+    """Return a name for each input's key that TensorFlow takes for an argument.
 
-    TensorFlow orders arguments and results by name, so a stand-in must sort as its key does.
+    A key that is no such name gets a stand-in, and comes back when the message is edited. TensorFlow orders arguments
+    by what it makes of their names, also when it loads them, so the stand-ins must sort as that does.
     """
-    keys = sorted(end.key for end in ends)
-    if all(key.isidentifier() and key.isascii() for key in keys):
-        return {key: key for key in keys}
-    return {key: f"tfmagic_{place:06}" for place, key in enumerate(keys)}
+    sortable = {end.key: _argument_name(end.key) for end in ends}
+    if len(set(sortable.values())) < len(sortable):
+        raise errors.ConversionError(
+            f"TensorFlow cannot tell the inputs {errors.listed(sortable)} apart, because it takes all that is no "
+            "letter or digit for '_'; rename one: inputs={'new key': 'old key'}"
+        )
+    return _stand_ins(
+        sorted(sortable, key=sortable.__getitem__), {key for key, name in sortable.items() if key == name}
+    )
 
 
-def _edit(path: Path, chosen: tuple[NamedFunction, ...], tags: tuple[str, ...]) -> None:
-    """Give the saved message the tags, the method names and the keys that TensorFlow would not take."""
+def _result_names(ends: Sequence[Endpoint]) -> dict[str, str]:
+    """Return a name for each output's key; results are ordered by their keys as they are."""
+    return _stand_ins(sorted(end.key for end in ends), {end.key for end in ends if end.key.isidentifier()})
+
+
+def _stand_ins(keys: Sequence[str], valid: set[str]) -> dict[str, str]:
+    return {key: key if len(valid) == len(keys) else f"tfmagic_{place:06}" for place, key in enumerate(keys)}
+
+
+def _argument_name(key: str) -> str:
+    """Do as ``sanitize_arg_name`` of tensorflow/core/function/polymorphism/function_type.py."""
+    name = "".join(char if char.isalnum() and char.isascii() else "_" for char in key)
+    return name if name[:1].isalpha() else f"arg_{name}"
+
+
+def _edit(path: Path, draft: SavedModelDraft) -> None:
+    """Put into the saved message what TensorFlow does not let one choose: tags, method names, keys, trainable flags."""
     file = path / _FILE
     saved = protos.parse("SavedModel", file.read_bytes())
     meta_graph = saved.meta_graphs[0]
     before = meta_graph.SerializeToString(deterministic=True)
-    meta_graph.meta_info_def.tags[:] = tags
-    for function in chosen:
+    meta_graph.meta_info_def.tags[:] = draft.tags
+    _mark_trainable(meta_graph.object_graph_def, draft)
+    for function in draft.functions:
         signature = meta_graph.signature_def[function.key]
         signature.method_name = function.method
-        for side, ends in ((signature.inputs, function.inputs), (signature.outputs, function.outputs)):
-            _rename(side, _placeholders(ends))
+        _rename(signature.inputs, _argument_names(function.inputs))
+        _rename(signature.outputs, _result_names(function.outputs))
         _rename_objects(meta_graph.object_graph_def, function)
     if meta_graph.SerializeToString(deterministic=True) != before:
         file.write_bytes(saved.SerializeToString(deterministic=True))
         _refresh_fingerprint(path)
+
+
+def _mark_trainable(object_graph: protos.Message, draft: SavedModelDraft) -> None:
+    """Give the saved variables the flags of the source's: freezing a Keras layer does not change TensorFlow's own."""
+    holder = _child(object_graph, object_graph.nodes[0], _VARIABLES)
+    for place, variable in enumerate(_variables(draft.functions)):
+        if id(variable) in draft.trainable:
+            _child(object_graph, holder, str(place)).variable.trainable = draft.trainable[id(variable)]
+
+
+def _child(object_graph: protos.Message, holder: protos.Message, name: str) -> protos.Message:
+    return object_graph.nodes[next(child.node_id for child in holder.children if child.local_name == name)]
 
 
 def _rename(side: Any, names: dict[str, str]) -> None:  # noqa: ANN401 - a map of TensorInfo
@@ -162,9 +217,8 @@ def _rename(side: Any, names: dict[str, str]) -> None:  # noqa: ANN401 - a map o
 
 def _rename_objects(object_graph: protos.Message, function: NamedFunction) -> None:
     """Put the user's keys into what ``tf.saved_model.load`` goes by: the function behind the signature."""
-    inputs, outputs = (
-        {name: key for key, name in _placeholders(ends).items()} for ends in (function.inputs, function.outputs)
-    )
+    inputs = {name: key for key, name in _argument_names(function.inputs).items()}
+    outputs = {name: key for key, name in _result_names(function.outputs).items()}
     if all(key == name for names in (inputs, outputs) for name, key in names.items()):
         return
     bare = _signature_object(object_graph, function.key).bare_concrete_function
@@ -178,10 +232,7 @@ def _rename_objects(object_graph: protos.Message, function: NamedFunction) -> No
 
 def _signature_object(object_graph: protos.Message, key: str) -> protos.Message:
     """Return the object of a signature: root, ``signatures``, key."""
-    holder = object_graph.nodes[0]
-    for name in ("signatures", key):
-        holder = object_graph.nodes[next(child.node_id for child in holder.children if child.local_name == name)]
-    return holder
+    return _child(object_graph, _child(object_graph, object_graph.nodes[0], "signatures"), key)
 
 
 def _rename_structure(value: protos.Message, names: dict[str, str]) -> None:

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from tfmagic import _tf, errors, functions, readers
+from tfmagic.model import Model, Part
+from tfmagic.registry import WriteOptions
+from tfmagic.writers import WRITERS, writer_for
+from tfmagic.writers.graph_def import GraphDefWriter, GraphTextWriter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.tensorflow
+OPTIONS = WriteOptions(("serving_default",), ("serve",))
+
+
+@pytest.fixture
+def source() -> Model:
+    """A function with a variable, as a reader would give it."""
+    tf = _tf.tensorflow()
+    weight = tf.Variable(np.linspace(-1, 1, 12).reshape(4, 3), dtype=tf.float32)
+    word = tf.Variable(["ü", "\0"], dtype=tf.string)
+    concrete = tf.function(lambda x: {"y": x @ weight, "word": word + "!"}).get_concrete_function(
+        tf.TensorSpec([None, 4], tf.float32, name="x")
+    )
+    named = functions.of_concrete(concrete, "serving_default")
+    return Model("function", "a test", {Part.FUNCTION: lambda: lambda _key: named})
+
+
+@pytest.mark.parametrize(("writer", "suffix"), [(GraphDefWriter(), ".pb"), (GraphTextWriter(), ".pbtxt")])
+def test_what_is_written_is_read_by_tensorflow(source: Model, tmp_path: Path, writer: Any, suffix: str) -> None:
+    tf = _tf.tensorflow()
+    path = tmp_path / f"model{suffix}"
+    draft = writer.prepare(source, OPTIONS)
+    draft.write(path)
+    graph_def = tf.compat.v1.GraphDef()
+    if suffix == ".pb":
+        graph_def.ParseFromString(path.read_bytes())
+        assert draft.size == path.stat().st_size
+    else:
+        from google.protobuf import text_format  # noqa: PLC0415 - the user's own reader
+
+        text_format.Parse(path.read_text(), graph_def)
+        assert draft.size >= path.stat().st_size
+    x = np.random.default_rng(0).random((3, 4), dtype=np.float32)
+    expected = source.part(Part.FUNCTION)("serving_default")({"x": x})
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        tf.graph_util.import_graph_def(graph_def, name="")
+        y, word = session.run(["y:0", "word:0"], {"x:0": x})
+    np.testing.assert_allclose(y, expected["y"])
+    assert word.tolist() == expected["word"].tolist() == ["ü!".encode(), b"\0!"]
+    found = draft.load(path, "serving_default")({"x": x})
+    assert list(found) == ["y", "word"]
+    np.testing.assert_allclose(found["y"], expected["y"])
+
+
+@pytest.mark.parametrize("suffix", [".pb", ".pbtxt"])
+def test_what_is_written_is_read_by_our_reader(source: Model, tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"model{suffix}"
+    writer_for(path).prepare(source, OPTIONS).write(path)
+    model = readers.read(path)
+    assert model.form == "graph_def"
+    assert model.ops["name"].iloc[0] == "x"
+    assert list(model.ops["name"])[-2:] == ["y", "word"]
+
+
+def test_the_same_graph_gives_the_same_bytes(source: Model, tmp_path: Path) -> None:
+    for name in ("one.pb", "two.pb"):
+        GraphDefWriter().prepare(source, OPTIONS).write(tmp_path / name)
+    assert (tmp_path / "one.pb").read_bytes() == (tmp_path / "two.pb").read_bytes()
+
+
+def test_a_graph_holds_one_signature(source: Model) -> None:
+    with pytest.raises(errors.ConversionError, match=r"holds one signature.*'a', 'b'"):
+        GraphDefWriter().prepare(source, WriteOptions(("a", "b"), ()))
+
+
+@pytest.mark.parametrize(
+    ("name", "format_name"),
+    [
+        ("m.pb", "graph_def"),
+        ("m.PB", "graph_def"),
+        ("m.pbtxt", "graph_text"),
+        ("served", "saved_model"),
+        ("1", "saved_model"),
+    ],
+)
+def test_a_suffix_says_the_format(tmp_path: Path, name: str, format_name: str) -> None:
+    assert writer_for(tmp_path / name).format == format_name
+
+
+def test_a_version_is_no_suffix(tmp_path: Path) -> None:
+    assert writer_for(tmp_path / "model.v1.2").format == "saved_model"
+
+
+def test_a_suffix_of_no_format_lists_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(errors.ConversionError, match=r"'\.xyz'.*\.pb for graph_def.*format="):
+        writer_for(tmp_path / "m.xyz")
+
+
+def test_a_format_may_be_named(tmp_path: Path) -> None:
+    assert writer_for(tmp_path / "m.bin", "graph_def").format == "graph_def"
+    with pytest.raises(errors.UnknownNameError, match="did you mean 'graph_def'"):
+        writer_for(tmp_path / "m", "graphdef")
+
+
+def test_formats_and_suffixes_are_unique() -> None:
+    formats = [writer.format for writer in WRITERS]
+    suffixes = [suffix for writer in WRITERS for suffix in writer.suffixes]
+    assert len(set(formats)) == len(formats)
+    assert len(set(suffixes)) == len(suffixes)
+
+
+def test_large_text_is_refused(source: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tfmagic.writers.graph_def.PROTOBUF_LIMIT", 100)
+    with pytest.raises(errors.TooLargeError, match=r"write '\.pb' instead"):
+        GraphTextWriter().prepare(source, OPTIONS)

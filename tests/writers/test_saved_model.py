@@ -1,0 +1,257 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from tfmagic import _tf, errors, functions, protos, readers, storage
+from tfmagic.model import Model, Part
+from tfmagic.registry import WriteOptions
+from tfmagic.transforms.subgraph import select
+from tfmagic.writers.saved_model import SavedModelDraft, SavedModelWriter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tfmagic.functions import NamedFunction
+
+pytestmark = pytest.mark.tensorflow
+X = np.random.default_rng(0).random((3, 8), dtype=np.float32)
+
+
+def model_of(*named: NamedFunction) -> Model:
+    by_key = {each.key: each for each in named}
+    return Model("function", "a test", {Part.FUNCTION: lambda: by_key.__getitem__})
+
+
+def draft_of(*named: NamedFunction, tags: tuple[str, ...] = ("serve",)) -> SavedModelDraft:
+    return SavedModelWriter().prepare(model_of(*named), WriteOptions(tuple(each.key for each in named), tags))
+
+
+def network(width: int = 4) -> Any:
+    keras = _tf.keras()
+    x = keras.Input((8,), name="features")
+    hidden = keras.layers.Dense(width, activation="relu", name="hidden")(x)
+    hidden = keras.layers.BatchNormalization(name="norm")(hidden)
+    return keras.Model(x, {"scores": keras.layers.Dense(3, name="out")(hidden), "hidden": hidden})
+
+
+def run_v1(path: Path, tags: tuple[str, ...], key: str, feeds: dict[str, Any]) -> dict[str, Any]:
+    """Run a signature as TensorFlow 1 and serving do: by the SignatureDef."""
+    tf = _tf.tensorflow()
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        meta_graph = tf.compat.v1.saved_model.load(session, list(tags), str(path))
+        signature = meta_graph.signature_def[key]
+        given = {signature.inputs[name].name: value for name, value in feeds.items()}
+        found: dict[str, Any] = session.run({name: info.name for name, info in signature.outputs.items()}, given)
+        return found
+
+
+def check(path: Path, source: NamedFunction, tags: tuple[str, ...], **feeds: Any) -> None:
+    """Hold both loaders' results against the source's."""
+    expected = source(feeds)
+    loaded = _tf.tensorflow().saved_model.load(str(path), tags=list(tags))
+    second = {name: value.numpy() for name, value in loaded.signatures[source.key](**_tensors(source, feeds)).items()}
+    for found in (second, run_v1(path, tags, source.key, feeds)):
+        assert set(found) == set(expected)
+        for name, value in expected.items():
+            if value.dtype == object:
+                assert found[name].tolist() == value.tolist()
+            else:
+                np.testing.assert_allclose(found[name], value, rtol=1e-5, atol=1e-6)
+
+
+def _tensors(source: NamedFunction, feeds: dict[str, Any]) -> dict[str, Any]:
+    tf = _tf.tensorflow()
+    dtypes = {end.key: end.dtype for end in source.inputs}
+    return {name: tf.constant(value, dtypes[name]) for name, value in feeds.items()}
+
+
+def test_both_loaders_give_the_models_numbers(tmp_path: Path) -> None:
+    source = functions.trace_keras_model(network())
+    draft_of(source).write(tmp_path / "m")
+    check(tmp_path / "m", source, ("serve",), features=X)
+
+
+def test_each_weight_is_stored_once(tmp_path: Path) -> None:
+    model = network(100_000)
+    weights = sum(int(np.prod(each.shape)) * 4 for each in model.variables)
+    draft = draft_of(functions.trace_keras_model(model))
+    draft.write(tmp_path / "m")
+    size = storage.size_of(tmp_path / "m")
+    assert weights > 5_000_000
+    assert weights < size <= 1.05 * weights
+    assert size <= draft.size
+
+
+def test_the_variables_live_on(tmp_path: Path) -> None:
+    tf = _tf.tensorflow()
+    model = network()
+    model.get_layer("hidden").trainable = False
+    source = readers.read(model)
+    SavedModelWriter().prepare(source, WriteOptions(("serving_default",), ("serve",))).write(tmp_path / "m")
+    loaded = tf.saved_model.load(str(tmp_path / "m"))
+    assert len(loaded.variables_) == len(model.variables)
+    by_shape = sorted((tuple(each.shape), each.trainable) for each in loaded.variables_)
+    assert by_shape == sorted((tuple(each.shape), each.trainable) for each in model.variables)
+    with tf.GradientTape() as tape:
+        result = loaded.signatures["serving_default"](features=tf.constant(X))["scores"]
+    trainable = [each for each in loaded.variables_ if each.trainable]
+    assert None not in tape.gradient(result, trainable)
+    before = result.numpy()
+    for each in loaded.variables_:
+        each.assign(each + 1.0)
+    assert np.abs(loaded.signatures["serving_default"](features=tf.constant(X))["scores"] - before).max() > 0.1
+
+
+def test_the_batch_stays_open(tmp_path: Path) -> None:
+    source = functions.trace_keras_model(network())
+    draft_of(source).write(tmp_path / "m")
+    frame = readers.read(tmp_path / "m").signatures
+    assert dict(zip(frame["key"], frame["shape"], strict=True)) == {
+        "features": (None, 8), "hidden": (None, 4), "scores": (None, 3)
+    }  # fmt: skip
+    check(tmp_path / "m", source, ("serve",), features=X[:1])
+
+
+@pytest.mark.parametrize("tags", [("eval",), ("serve", "gpu"), ("a", "b", "c"), ()])
+def test_tags(tmp_path: Path, tags: tuple[str, ...]) -> None:
+    source = functions.trace_keras_model(network())
+    draft = draft_of(source, tags=tags)
+    draft.write(tmp_path / "m")
+    assert readers.read(tmp_path / "m").meta_graphs[0].tags == tags
+    assert bool(draft.notes) == ("serve" not in tags)
+    check(tmp_path / "m", source, tags, features=X)
+
+
+def test_the_method_and_the_key(tmp_path: Path) -> None:
+    source = replace(functions.trace_keras_model(network()), key="predict_images", method="tensorflow/serving/classify")
+    draft_of(source).write(tmp_path / "m")
+    frame = readers.read(tmp_path / "m").signatures
+    assert set(frame["signature"]) == {"predict_images"}
+    assert set(frame["method"]) == {"tensorflow/serving/classify"}
+    check(tmp_path / "m", source, ("serve",), features=X)
+
+
+def test_keys_that_python_has_no_name_for(tmp_path: Path) -> None:
+    named = functions.trace_keras_model(network())
+    # Sorted by key, the outputs change places: a loader that goes by order would swap them.
+    source = select(named, {"my input:0/x": "features"}, {"z-last": "hidden", "a b": "scores", "class": "scores"})
+    draft_of(source).write(tmp_path / "m")
+    frame = readers.read(tmp_path / "m").signatures
+    assert set(frame["key"]) == {"my input:0/x", "z-last", "a b", "class"}
+    check(tmp_path / "m", source, ("serve",), **{"my input:0/x": X})
+
+
+def test_inputs_that_sort_in_another_order_than_they_came(tmp_path: Path) -> None:
+    tf = _tf.tensorflow()
+    specs = [tf.TensorSpec([None], tf.float32, name=name) for name in ("z", "b", "a")]
+    concrete = tf.function(lambda z, b, a: {"q": z * 100 + b * 10 + a, "c": z - b}).get_concrete_function(*specs)
+    source = select(functions.of_concrete(concrete, "serving_default"), {"a 1": "z", "b 2": "b", "0c": "a"})
+    draft_of(source).write(tmp_path / "m")
+    check(tmp_path / "m", source, ("serve",), **{"a 1": [1.0, 4.0], "b 2": [2.0, 5.0], "0c": [3.0, 6.0]})
+
+
+def test_inputs_that_the_loader_would_confuse_are_refused(tmp_path: Path) -> None:
+    tf = _tf.tensorflow()
+    specs = [tf.TensorSpec([None], tf.float32, name=name) for name in ("a", "b")]
+    concrete = tf.function(lambda a, b: {"q": a - b}).get_concrete_function(*specs)
+    source = select(functions.of_concrete(concrete, "serving_default"), {"x y": "a", "x-y": "b"})
+    with pytest.raises(errors.ConversionError, match="apart"):
+        draft_of(source).write(tmp_path / "m")
+
+
+def test_several_signatures_share_their_variables(tmp_path: Path) -> None:
+    named = functions.trace_keras_model(network(100_000))
+    other = replace(select(named, outputs={"only": "scores"}), key="other")
+    draft_of(named, other).write(tmp_path / "m")
+    assert storage.size_of(tmp_path / "m") < 7_000_000
+    for source in (named, other):
+        check(tmp_path / "m", source, ("serve",), features=X)
+
+
+def test_tables_come_along(tmp_path: Path) -> None:
+    keras = _tf.keras()
+    vectorize = keras.layers.TextVectorization(output_sequence_length=4)
+    vectorize.adapt(["the cat sat", "the dog"])
+    model = keras.Sequential([keras.Input((1,), dtype="string"), vectorize, keras.layers.Embedding(20, 3)])
+    source = functions.trace_keras_model(model)
+    draft_of(source).write(tmp_path / "m")
+    check(tmp_path / "m", source, ("serve",), **{source.inputs[0].key: [["the dog"], ["cat unknown"]]})
+
+
+def test_growing_tables_and_assets_come_along(tmp_path: Path) -> None:
+    tf = _tf.tensorflow()
+    words = tmp_path / "words.txt"
+    words.write_text("one\ntwo\n")
+    owner = tf.Module()
+    given = tf.lookup.TextFileInitializer(
+        str(words), tf.string, tf.lookup.TextFileIndex.WHOLE_LINE, tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER
+    )
+    owner.fixed = tf.lookup.StaticHashTable(given, -1)
+    owner.growing = tf.lookup.experimental.MutableHashTable(tf.string, tf.float32, -1.0)
+    owner.growing.insert(tf.constant(["one"]), tf.constant([7.0]))
+    concrete = tf.function(
+        lambda x: {"fixed": owner.fixed.lookup(x), "growing": owner.growing.lookup(x)}
+    ).get_concrete_function(tf.TensorSpec([None], tf.string, name="x"))
+    source = functions.of_concrete(concrete, "serving_default", owner=owner)
+    draft_of(source).write(tmp_path / "m")
+    assert [path.name for path in (tmp_path / "m" / "assets").iterdir()] == ["words.txt"]
+    words.unlink()
+    check(tmp_path / "m", source, ("serve",), x=["two", "one", "zz"])
+
+
+def test_a_loaded_saved_model_is_written_again(tmp_path: Path) -> None:
+    tf = _tf.tensorflow()
+    keras = _tf.keras()
+    lookup = keras.layers.StringLookup(vocabulary=["a", "b"])
+    model = keras.Sequential([keras.Input((1,), dtype="string"), lookup, keras.layers.Embedding(20, 3)])
+    draft_of(functions.trace_keras_model(model)).write(tmp_path / "one")
+    source = functions.load_saved_model(tmp_path / "one")
+    draft_of(source, tags=("eval",)).write(tmp_path / "two")
+    check(tmp_path / "two", source, ("eval",), **{source.inputs[0].key: [["b"], ["zz"]]})
+    assert len(tf.saved_model.load(str(tmp_path / "two")).variables_) == 1
+
+
+def test_control_flow_and_a_captured_tensor(tmp_path: Path) -> None:
+    tf = _tf.tensorflow()
+    weight, outside = tf.Variable(np.eye(3, dtype=np.float32) * 2), tf.constant([1.0, 2.0, 3.0])
+
+    def function(x: Any) -> dict[str, Any]:
+        loop = tf.while_loop(lambda i, _: i < 3, lambda i, y: (i + 1, y @ weight + outside), (0, x))
+        return {"y": tf.cond(tf.reduce_sum(x) > 0, lambda: loop[1], lambda: x @ weight)}
+
+    concrete = tf.function(function, autograph=False).get_concrete_function(tf.TensorSpec([None, 3], name="x"))
+    source = functions.of_concrete(concrete, "serving_default")
+    draft_of(source).write(tmp_path / "m")
+    check(tmp_path / "m", source, ("serve",), x=np.ones((2, 3), np.float32))
+    check(tmp_path / "m", source, ("serve",), x=-np.ones((2, 3), np.float32))
+
+
+def test_the_fingerprint_is_that_of_the_edited_message(tmp_path: Path) -> None:
+    fingerprinting = pytest.importorskip("tensorflow.python.saved_model.pywrap_saved_model").fingerprinting
+    draft_of(functions.trace_keras_model(network()), tags=("eval",)).write(tmp_path / "m")
+    written = (tmp_path / "m" / "fingerprint.pb").read_bytes()
+    fresh = fingerprinting.CreateFingerprintDef(str(tmp_path / "m"))
+    # The identifier within is drawn at random; the checksums come before it.
+    assert written[:20] == bytes(fresh)[:20]
+
+
+def test_the_written_message_parses_in_our_pool(tmp_path: Path) -> None:
+    draft_of(functions.trace_keras_model(network())).write(tmp_path / "m")
+    saved = protos.parse("SavedModel", (tmp_path / "m" / "saved_model.pb").read_bytes())
+    assert [child.local_name for child in saved.meta_graphs[0].object_graph_def.nodes[0].children]
+
+
+def test_what_tensorflow_cannot_save_is_one_error(tmp_path: Path) -> None:
+    tf = _tf.tensorflow()
+    iterator = iter(tf.data.Dataset.range(3))
+    concrete = tf.function(lambda x: {"y": x + tf.cast(next(iterator), tf.float32)}).get_concrete_function(
+        tf.TensorSpec([2], name="x")
+    )
+    draft = draft_of(functions.of_concrete(concrete, "serving_default"))
+    with pytest.raises(errors.ConversionError, match="cannot save 'serving_default'") as caught:
+        draft.write(tmp_path / "m")
+    assert caught.value.__cause__ is not None
