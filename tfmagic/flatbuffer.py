@@ -1,51 +1,34 @@
 """Read tables, vectors and strings of a flatbuffer, every offset checked against the file.
 
-A file is read where it is looked at, in blocks, so a model's weights stay on disk; what a made-up file makes one
-read is limited by its size, as tables may be referred to again and again. Not for: any schema, writing, or verifying
-parts that nobody looks at.
+Not for: any schema, writing, or verifying parts that nobody looks at.
 """
 
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from tfmagic import errors
+from tfmagic.blocks import Blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_BLOCK = 64 << 10
-_KEPT_BLOCKS = 64
-#: How many bytes may be looked at for each byte of the file: strings and vectors are shared within reason only.
-_REPEATS = 16
-_ALLOWANCE = 1 << 20
 _VTABLE_HEADER = 4
 
 #: Scalar types by their names in a schema.
 SCALARS = {
-    "bool": "<?", "byte": "<b", "ubyte": "<B", "short": "<h", "ushort": "<H", "int": "<i", "uint": "<I", "long": "<q",
-    "ulong": "<Q",
+    name: struct.Struct(f"<{code}")
+    for name, code in {
+        "bool": "?", "byte": "b", "ubyte": "B", "short": "h", "ushort": "H", "int": "i", "uint": "I", "long": "q",
+        "ulong": "Q",
+    }.items()
 }  # fmt: skip
 
 
-class Buffer:
-    """The bytes of a flatbuffer, with limits.
+class Buffer(Blocks):
+    """The bytes of a flatbuffer."""
 
-    Parameters
-    ----------
-    file : binary file
-        Seekable; it stays the caller's to close.
-    origin : str
-        What messages call it.
-    """
-
-    def __init__(self, file: BinaryIO, origin: str) -> None:
-        self.origin = origin
-        self.size = file.seek(0, 2)
-        self._file = file
-        self._blocks: dict[int, bytes] = {}
-        self._left = self.size * _REPEATS + _ALLOWANCE
+    format: ClassVar[str] = "a flatbuffer"
 
     def root(self) -> Table:
         """Return the root table."""
@@ -55,47 +38,10 @@ class Buffer:
         """Return the four bytes that name the schema."""
         return self.read(4, 4)
 
-    def read(self, offset: int, count: int) -> bytes:
-        """Return bytes of the file.
-
-        Raises
-        ------
-        CorruptSourceError
-            If they lie outside, or if far more was looked at than the file has.
-        """
-        if offset < 0 or count < 0 or offset + count > self.size:
-            self.corrupt(f"it refers to bytes {offset:,} to {offset + count:,} of {self.size:,}")
-        self._left -= count
-        if self._left < 0:
-            self.corrupt("its parts refer to one another over and over")
-        first, last = offset // _BLOCK, max(offset, offset + count - 1) // _BLOCK
-        data = b"".join(self._block(number) for number in range(first, last + 1))
-        begin = offset - first * _BLOCK
-        found = data[begin : begin + count]
-        if len(found) != count:
-            self.corrupt("it became shorter while it was read")
-        return found
-
     def scalar(self, kind: str, offset: int) -> int:
         """Return the scalar at an offset; ``kind`` is a key of :data:`SCALARS`."""
-        layout = SCALARS[kind]
-        value: int = struct.unpack(layout, self.read(offset, struct.calcsize(layout)))[0]
+        value: int = self.unpack(SCALARS[kind], offset)[0]
         return value
-
-    def corrupt(self, problem: str) -> NoReturn:
-        """Raise the error that says the file is damaged."""
-        raise errors.CorruptSourceError(
-            f"{self.origin!r} is a flatbuffer that does not parse: {problem}. It is truncated or damaged: copy or "
-            "download it again, and compare its size with the original's"
-        )
-
-    def _block(self, number: int) -> bytes:
-        if number not in self._blocks:
-            if len(self._blocks) >= _KEPT_BLOCKS:
-                self._blocks.pop(next(iter(self._blocks)))
-            self._file.seek(number * _BLOCK)
-            self._blocks[number] = self._file.read(_BLOCK)
-        return self._blocks[number]
 
 
 class Vector(NamedTuple):
@@ -141,9 +87,9 @@ class Table:
     def scalars(self, field: int, kind: str) -> tuple[int, ...]:
         """Return a vector of scalars, empty if it is absent."""
         layout = SCALARS[kind]
-        vector = self._vector(field, struct.calcsize(layout))
-        data = self._buffer.read(vector.offset, vector.length * struct.calcsize(layout))
-        return struct.unpack(f"<{vector.length}{layout[1]}", data)
+        vector = self._vector(field, layout.size)
+        data = self._buffer.read(vector.offset, vector.length * layout.size)
+        return tuple(value for (value,) in layout.iter_unpack(data))
 
     def tables(self, field: int) -> Iterator[Table]:
         """Yield the tables of a vector, none if it is absent."""

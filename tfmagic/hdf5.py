@@ -1,45 +1,61 @@
-"""Walk an HDF5 file that nobody vouches for: its groups, datasets and attributes, never a dataset's values.
+"""Read the structure of an HDF5 file that nobody vouches for: groups, attributes, the headers of datasets.
 
-Only hard links inside the file are followed, so a soft or external link leads nowhere, and a group is entered
-once, so a loop ends. What the file claims (shapes, sizes) is reported, never allocated. Not for: knowing what
-Keras keeps where (:mod:`tfmagic.keras_weights`).
+HDF5's own library, and so h5py, crashes or never returns on files that are damaged in the right place, which would
+take the user's kernel along; here every offset is checked. Only hard links inside the file are followed, so a soft or
+external link leads nowhere. What the file claims (shapes, sizes) is reported, never allocated. The format is the HDF
+Group's "HDF5 File Format Specification Version 3.0"; the section names in comments are its own. Not for: values of
+datasets, the layout with fractal heaps, which Keras does not write, or what Keras keeps where
+(:mod:`tfmagic.keras_weights`).
 """
+
+# ruff: noqa: PLR2004 - numbers are those of the tables in the specification
 
 from __future__ import annotations
 
 import math
 import re
+import struct
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from functools import cached_property
+from typing import IO, TYPE_CHECKING, ClassVar, NamedTuple
 
 from tfmagic import errors
+from tfmagic.blocks import Blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from typing import IO
 
     from tfmagic.frames import Shape
 
-#: A group or dataset of h5py, which ships no types.
-Node: TypeAlias = Any
-
 MAGIC = b"\x89HDF\r\n\x1a\n"
-#: An attribute beyond this is none of Keras's: the config of the largest model of keras.applications takes 1 MB.
-MAX_ATTRIBUTE = 64 << 20
-#: Deeper than any model; a chain of groups longer than this is an attack on the stack.
+#: More groups below one another than any model has.
 MAX_DEPTH = 100
 _MAX_ELEMENTS = 1 << 62
+_MAX_RANK = 32
 _DIGITS = re.compile(r"([0-9]{1,18})")
 _OUTPUT_NUMBER = re.compile(r":\d+$")
-#: What h5py raises for a damaged file, depending on where the damage lies.
-_DAMAGE = (
-    OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, OverflowError, MemoryError, SystemError,
-)  # fmt: skip
+
+# Types of header messages.
+_DATASPACE, _LINK_INFO, _DATATYPE, _LINK, _LAYOUT = 0x01, 0x02, 0x03, 0x06, 0x08
+_ATTRIBUTE, _CONTINUATION, _SYMBOL_TABLE, _ATTRIBUTE_INFO = 0x0C, 0x10, 0x11, 0x15
+_SHARED = 0x02
+# Classes of datatypes.
+_INTEGER, _FLOAT, _STRING, _OPAQUE, _COMPOUND, _ENUM, _VARIABLE = 0, 1, 3, 5, 6, 8, 9
+#: Floats by their size in bytes and the bits of their exponent.
+_FLOATS = {
+    (2, 5): "float16", (4, 8): "float32", (8, 11): "float64", (2, 8): "bfloat16", (1, 4): "float8_e4m3fn",
+    (1, 5): "float8_e5m2",
+}  # fmt: skip
+_MESSAGE_1 = struct.Struct("<HHB3x")
+_MESSAGE_2 = struct.Struct("<BHB")
+_HEADER_1 = struct.Struct("<BxHII4x")
+_ENTRY_TAIL = struct.Struct("<I4x16x")
+_SOFT_LINK = 2
 
 
 class Array(NamedTuple):
-    """A dataset as its header describes it: ``bytes`` is what the file stores, compressed or not."""
+    """A dataset as its header describes it: ``bytes`` is what its elements take, before any compression."""
 
     path: str
     dtype: str
@@ -48,95 +64,249 @@ class Array(NamedTuple):
     bytes: int
 
 
-@contextmanager
-def opened(source: Path | IO[bytes], origin: str) -> Iterator[Node]:
-    """Open an HDF5 file for reading and hand out its root group.
+class Message(NamedTuple):
+    """A header message: its type, its flags and its content."""
 
-    Parameters
-    ----------
-    source : Path or binary file
-        The file, or a seekable stream of its bytes.
-    origin : str
-        What messages call it.
+    kind: int
+    flags: int
+    data: bytes
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Node]:
+    """Open an HDF5 file and hand out its root group.
 
     Raises
     ------
     CorruptSourceError
         If the file, or what the caller reads of it meanwhile, is damaged.
     """
-    import h5py  # noqa: PLC0415 - takes 0.1 s, and most sources are no HDF5
-
-    try:
-        with h5py.File(source, "r") as file:
-            yield file
-    except (errors.TfMagicError, FileNotFoundError, PermissionError, IsADirectoryError):
-        raise
-    except _DAMAGE as error:
-        raise errors.CorruptSourceError(
-            f"{origin!r} is an HDF5 file that cannot be read: {_reason(error)}. It is truncated or damaged: "
-            "copy or download it again, and compare its size with the original's"
-        ) from error
+    with path.open("rb") as file:
+        yield File(file, str(path)).root
 
 
-def _reason(error: BaseException) -> str:
-    """Take the first line of h5py's message, without the quotes of a KeyError."""
-    lines = str(error).strip("'\"").splitlines()
-    return lines[0] if lines else type(error).__name__
+class File(Blocks):
+    """The bytes of an HDF5 file, with the sizes of its offsets and lengths."""
+
+    format: ClassVar[str] = "an HDF5 file"
+
+    def __init__(self, file: IO[bytes], origin: str, begin: int = 0, size: int | None = None) -> None:
+        super().__init__(file, origin, begin, size)
+        self._nodes: dict[int, Node] = {}
+        self._heaps: dict[int, dict[int, tuple[int, int]]] = {}
+        if self.size < len(MAGIC) + 1 or self.read(0, len(MAGIC)) != MAGIC:
+            self.corrupt("it lacks the signature of HDF5")
+        self.offset_size, self.length_size, place = self._sizes()
+        if not {self.offset_size, self.length_size} <= {2, 4, 8}:
+            self.corrupt(f"its offsets take {self.offset_size} bytes and its lengths {self.length_size}")
+        base, _, end, after = (self.number(place + index * self.offset_size) for index in range(4))
+        # Base, end of file and the root's header follow; version 0 and 1 put the root into an entry of a group.
+        if base:
+            self.corrupt(f"its addresses count from {base:,} instead of its begin")
+        if end > self.size:
+            self.corrupt(f"it has {self.size:,} of {end:,} bytes")
+        self._root = after if self._version > 1 else self.number(place + 5 * self.offset_size)
+
+    @property
+    def root(self) -> Node:
+        """The root group."""
+        return self.node(self._root)
+
+    def node(self, address: int) -> Node:
+        """Return the object whose header lies at an address."""
+        if address not in self._nodes:
+            self._nodes[address] = Node(self, address)
+        return self._nodes[address]
+
+    def number(self, offset: int, size: int | None = None) -> int:
+        """Return an unsigned number; of an offset's size if none is given."""
+        return int.from_bytes(self.read(offset, size or self.offset_size), "little")
+
+    def is_defined(self, address: int) -> bool:
+        """Whether an address leads anywhere: all bits set mean nowhere."""
+        return address != (1 << 8 * self.offset_size) - 1
+
+    def _sizes(self) -> tuple[int, int, int]:
+        """Read the superblock up to the addresses: sizes of offsets and lengths, and where the addresses begin."""
+        self._version = self.read(8, 1)[0]
+        if self._version > 3:
+            self.corrupt(f"its superblock has version {self._version}")
+        if self._version > 1:
+            return *self.read(9, 2), 12
+        return *self.read(13, 2), 24 if self._version == 0 else 28
+
+    def global_object(self, address: int, index: int) -> bytes:
+        """Return an object of a global heap, where strings of variable length lie ("Global Heap")."""
+        if address not in self._heaps:
+            self._heaps[address] = dict(self._global_objects(address))
+        if index not in self._heaps[address]:
+            self.corrupt(f"it refers to object {index} of the heap at {address:,}, which is not there")
+        return self.read(*self._heaps[address][index])
+
+    def _global_objects(self, address: int) -> Iterator[tuple[int, tuple[int, int]]]:
+        """Yield number, offset and length of each object of a global heap."""
+        if self.read(address, 4) != b"GCOL":
+            self.corrupt(f"there is no heap at {address:,}")
+        place, end = address + 8 + self.length_size, address + self.number(address + 8, self.length_size)
+        while place + 8 + self.length_size <= end:
+            index, length = self.number(place, 2), self.number(place + 8, self.length_size)
+            if index == 0:
+                return
+            place += 8 + self.length_size
+            yield index, (place, length)
+            place += _padded(length)
 
 
-def children(group: Node) -> Iterator[tuple[str, Node]]:
-    """Yield name and object of each hard link in a group, by name."""
-    import h5py  # noqa: PLC0415 - loaded already, by opened()
+class Node:
+    """A group or a dataset of a file."""
 
-    for name in group:
-        if isinstance(group.get(name, getlink=True), h5py.HardLink):
-            yield name, group[name]
+    def __init__(self, file: File, address: int) -> None:
+        self.file = file
+        self.address = address
 
+    @property
+    def is_group(self) -> bool:
+        """Whether the object is a group."""
+        kinds = {message.kind for message in self._messages}
+        return bool(kinds & {_SYMBOL_TABLE, _LINK_INFO, _LINK}) and _LAYOUT not in kinds
 
-def member(group: Node, path: str) -> Node | None:
-    """Return the object at a path below a group, None if there is none or a link leads there."""
-    import h5py  # noqa: PLC0415 - loaded already, by opened()
+    @property
+    def is_dataset(self) -> bool:
+        """Whether the object is a dataset."""
+        return {_DATASPACE, _DATATYPE, _LAYOUT} <= {message.kind for message in self._messages}
 
-    here = group
-    for name in filter(None, path.split("/")):
-        if not is_group(here) or not isinstance(here.get(name, getlink=True), h5py.HardLink):
-            return None
-        here = here[name]
-    return here
+    def children(self) -> Iterator[tuple[str, Node]]:
+        """Yield name and object of each hard link in a group, ``2`` before ``10``."""
+        for name in sorted(self._links, key=natural):
+            yield name, self.file.node(self._links[name])
 
+    def member(self, path: str) -> Node | None:
+        """Return the object at a path below the group, None if there is none or a link of another kind leads there."""
+        here = self
+        for name in filter(None, path.split("/")):
+            if name not in here._links:
+                return None
+            here = self.file.node(here._links[name])
+        return here
 
-def is_group(node: Node) -> bool:
-    """Whether the object is a group."""
-    import h5py  # noqa: PLC0415 - loaded already, by opened()
+    def group(self, path: str) -> Node | None:
+        """Return the group at a path, None if there is no group."""
+        found = self.member(path)
+        return found if found is not None and found.is_group else None
 
-    return isinstance(node, h5py.Group)
+    def datasets(self) -> Iterator[tuple[str, Node]]:
+        """Yield path and object of each dataset below, depth first, each group once."""
+        pending, seen = [("", self)], set()
+        while pending:
+            path, node = pending.pop()
+            if node.is_dataset:
+                yield path, node
+            elif node.address not in seen:
+                seen.add(node.address)
+                below = list(node.children())
+                pending.extend((f"{path}/{name}" if path else name, child) for name, child in reversed(below))
 
+    def array(self, path: str) -> Array:
+        """Describe a dataset, which is to be called by this path.
 
-def is_dataset(node: Node) -> bool:
-    """Whether the object is a dataset."""
-    import h5py  # noqa: PLC0415 - loaded already, by opened()
+        Raises
+        ------
+        CorruptSourceError
+            If the claimed shape has more elements than any file can hold.
+        """
+        dtype, item_size = _dtype(self._data(_DATATYPE))
+        shape = _shape(self._data(_DATASPACE), self.file)
+        size = None if shape is None else math.prod(shape)
+        if size is not None and size * item_size > _MAX_ELEMENTS:
+            self.file.corrupt(f"dataset {path!r} claims the shape {shape!r}, more than any file can hold")
+        # Keras 3 stores a bfloat16 as opaque bytes, its dtype in an attribute (saving_lib.H5IOStore).
+        stated = self.text("dtype") if dtype.startswith("opaque") else None
+        return Array(path, stated or dtype, shape, size, (size or 0) * item_size)
 
-    return isinstance(node, h5py.Dataset)
+    @cached_property
+    def attributes(self) -> dict[str, bytes]:
+        """The attributes' messages by name."""
+        if any(message.kind == _ATTRIBUTE_INFO and self._is_dense(message.data, 2) for message in self._messages):
+            self._refuse_dense()
+        found = (message.data for message in self._messages if message.kind == _ATTRIBUTE)
+        return {_AttributeParts.of(data, self.file).name: data for data in found}
 
+    def text(self, name: str) -> str | None:
+        """Return an attribute that holds one string, None if there is none or it holds something else."""
+        strings = self._strings(name)
+        return strings[0] if strings else None
 
-def address(node: Node) -> int:
-    """Return what tells an object from the others of its file, whatever link led to it."""
-    import h5py  # noqa: PLC0415 - loaded already, by opened()
+    def texts(self, name: str) -> tuple[str, ...] | None:
+        """Return an attribute that holds several strings, None if there is none.
 
-    return int(h5py.h5o.get_info(node.id).addr)
+        Keras cuts what passes HDF5's limit of 64 kB into ``<name>0``, ``<name>1``, ... (``hdf5_format``).
+        """
+        if name in self.attributes:
+            return self._strings(name)
+        chunks: list[str] = []
+        count = 0
+        while f"{name}{count}" in self.attributes:
+            chunks.extend(self._strings(f"{name}{count}"))
+            count += 1
+        return tuple(chunks) if count else None
 
+    def _strings(self, name: str) -> tuple[str, ...]:
+        """Decode an attribute's strings, of fixed or variable length; anything else counts as none."""
+        if name not in self.attributes:
+            return ()
+        parts = _AttributeParts.of(self.attributes[name], self.file)
+        kind, size = parts.dtype[0] & 0x0F, int.from_bytes(parts.dtype[4:8], "little")
+        shape = _shape(parts.space, self.file)
+        count = 0 if shape is None else math.prod(shape)
+        if kind not in (_STRING, _VARIABLE) or count * size > len(parts.data) or not size:
+            return ()
+        items = (parts.data[index * size : (index + 1) * size] for index in range(count))
+        if kind == _VARIABLE:
+            items = (self._variable(item) for item in items)
+        return tuple(item.rstrip(b"\0").decode("utf-8", "replace") for item in items)
 
-def datasets(group: Node) -> Iterator[tuple[str, Node]]:
-    """Yield the path below a group and the object of each dataset, depth first, ``2`` before ``10``, groups once."""
-    pending, seen = [("", group)], set()
-    while pending:
-        path, node = pending.pop()
-        if is_dataset(node):
-            yield path, node
-        elif is_group(node) and address(node) not in seen:
-            seen.add(address(node))
-            below = sorted(children(node), key=lambda item: natural(item[0]), reverse=True)
-            pending.extend((f"{path}/{name}" if path else name, child) for name, child in below)
+    def _variable(self, item: bytes) -> bytes:
+        """Fetch a string of variable length: its length, the address of a heap, its number there."""
+        address = int.from_bytes(item[4 : 4 + self.file.offset_size], "little")
+        index = int.from_bytes(item[4 + self.file.offset_size :], "little")
+        length = int.from_bytes(item[:4], "little")
+        return self.file.global_object(address, index)[:length] if length and address else b""
+
+    def _data(self, kind: int) -> bytes:
+        """Return the content of the first message of a type."""
+        found = next((message for message in self._messages if message.kind == kind), None)
+        if found is None or found.flags & _SHARED:
+            self.file.corrupt(f"the header at {self.address:,} lacks a message {kind} of its own")
+        return found.data
+
+    @cached_property
+    def _links(self) -> dict[str, int]:
+        """The hard links of a group: the address of each object by name."""
+        links: dict[str, int] = {}
+        for message in self._messages:
+            if message.kind == _SYMBOL_TABLE:
+                links.update(_symbols(self.file, message.data))
+            elif message.kind == _LINK:
+                links.update(_link(self.file, message.data))
+            elif message.kind == _LINK_INFO and self._is_dense(message.data, 8):
+                self._refuse_dense()
+        return links
+
+    def _is_dense(self, data: bytes, order_size: int) -> bool:
+        """Whether links or attributes lie in a fractal heap ("Link Info Message", "Attribute Info Message")."""
+        place = 2 + (order_size if len(data) > 1 and data[1] & 1 else 0)
+        return self.file.is_defined(int.from_bytes(data[place : place + self.file.offset_size], "little"))
+
+    def _refuse_dense(self) -> None:
+        raise errors.ReadError(
+            f"{self.file.origin!r} has HDF5's newer layout with fractal heaps, which Keras does not write and tfmagic "
+            "does not read; load the weights with Keras and save them once more, or copy the file by h5py with "
+            "`libver='earliest'`"
+        )
+
+    @cached_property
+    def _messages(self) -> list[Message]:
+        return list(_messages(self.file, self.address))
 
 
 def natural(name: str) -> list[tuple[int, str]]:
@@ -144,86 +314,170 @@ def natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() and part.isascii() else (-1, part) for part in _DIGITS.split(name)]
 
 
-def array(path: str, dataset: Node) -> Array:
-    """Describe a dataset by its header.
-
-    Raises
-    ------
-    CorruptSourceError
-        If the claimed shape has more elements than any file can hold.
-    """
-    shape = None if dataset.shape is None else tuple(int(size) for size in dataset.shape)
-    size = None if shape is None else math.prod(shape)
-    if size is not None and size > _MAX_ELEMENTS:
-        raise errors.CorruptSourceError(
-            f"dataset {clean(dataset.name)!r} of {dataset.file.filename!r} claims the shape {shape!r}, more than any "
-            "file can hold; the file is damaged or made up: use a copy from where it was trained"
-        )
-    return Array(clean(path), _dtype(dataset), shape, size, int(dataset.id.get_storage_size()))
-
-
-def _dtype(dataset: Node) -> str:
-    """Return TensorFlow's name of a dataset's dtype.
-
-    Keras 3 stores a bfloat16 as two opaque bytes with the true dtype in an attribute (``saving_lib.H5IOStore``).
-    """
-    stated = text(dataset, "dtype") if "dtype" in dataset.attrs else None
-    if dataset.dtype.kind == "V" and stated:
-        return stated
-    return "string" if dataset.dtype.kind in "OSU" else str(dataset.dtype.name)
-
-
-def text(node: Node, name: str) -> str | None:
-    """Return an attribute that holds one string, None if there is none or it holds something else."""
-    value = _attribute(node, name)
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return clean(value) if isinstance(value, str) else None
-
-
-def texts(node: Node, name: str) -> tuple[str, ...] | None:
-    """Return an attribute that holds several strings, None if there is none.
-
-    Keras cuts what passes HDF5's limit of 64 kB into ``<name>0``, ``<name>1``, ... (``hdf5_format``).
-    """
-    if name in node.attrs:
-        return _strings(_attribute(node, name))
-    chunks: list[str] = []
-    count = 0
-    while f"{name}{count}" in node.attrs:
-        chunks.extend(_strings(_attribute(node, f"{name}{count}")))
-        count += 1
-    return tuple(chunks) if count else None
-
-
-def _strings(value: object) -> tuple[str, ...]:
-    """Read an array of byte or text strings; anything else counts as empty."""
-    items = value.tolist() if hasattr(value, "tolist") else value
-    if not isinstance(items, (list, tuple)):
-        return ()
-    decoded = [item.decode("utf-8", "replace") if isinstance(item, bytes) else item for item in items]
-    return tuple(clean(item) for item in decoded if isinstance(item, str))
-
-
-def _attribute(node: Node, name: str) -> object:
-    """Return an attribute's value, None if there is none or it claims more than any attribute of Keras takes."""
-    if name not in node.attrs:
-        return None
-    attribute = node.attrs.get_id(name)
-    if attribute.get_space().get_simple_extent_npoints() * attribute.get_type().get_size() > MAX_ATTRIBUTE:
-        raise errors.CorruptSourceError(
-            f"attribute {name!r} of {node.file.filename!r} claims more than {MAX_ATTRIBUTE >> 20} MiB; "
-            "the file is damaged or made up: use a copy from where it was trained"
-        )
-    value: object = node.attrs[name]
-    return value
-
-
-def clean(name: str) -> str:
-    """Return a name that can be encoded: h5py marks bytes that are no UTF-8 by lone surrogates."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace") if not name.isascii() else name
-
-
 def without_output(name: str) -> str:
     """Drop the ``:0`` of a TensorFlow variable's name."""
     return _OUTPUT_NUMBER.sub("", name)
+
+
+def _padded(length: int) -> int:
+    """Round up to the next multiple of 8."""
+    return (length + 7) & ~7
+
+
+def _messages(file: File, address: int) -> Iterator[Message]:
+    """Yield the messages of an object's header and of the blocks that continue it ("Data Object Headers")."""
+    if file.read(address, 4) == b"OHDR":
+        yield from _messages_2(file, address)
+        return
+    version, _, _, size = file.unpack(_HEADER_1, address)
+    if version != 1:
+        file.corrupt(f"there is no object header at {address:,}")
+    blocks, seen = [(address + _HEADER_1.size, size)], set()
+    while blocks:
+        place, length = blocks.pop()
+        if place in seen:
+            file.corrupt(f"the header at {address:,} continues itself")
+        seen.add(place)
+        end = place + length
+        while place + _MESSAGE_1.size <= end:
+            kind, size, flags = file.unpack(_MESSAGE_1, place)
+            place += _MESSAGE_1.size
+            message = Message(kind, flags, file.read(place, size))
+            place += size
+            yield message
+            if kind == _CONTINUATION:
+                blocks.append(_two_numbers(message.data, file.offset_size, file.length_size))
+
+
+def _messages_2(file: File, address: int) -> Iterator[Message]:
+    """Yield the messages of a header of version 2, which checksums its blocks."""
+    flags = file.read(address + 5, 1)[0]
+    place = address + 6 + (16 if flags & 0x20 else 0) + (4 if flags & 0x10 else 0)
+    width = 1 << (flags & 3)
+    blocks, seen = [(place + width, file.number(place, width))], set()
+    order_size = 2 if flags & 4 else 0
+    while blocks:
+        place, length = blocks.pop()
+        if place in seen:
+            file.corrupt(f"the header at {address:,} continues itself")
+        seen.add(place)
+        end = place + length
+        while place + _MESSAGE_2.size + order_size <= end:
+            kind, size, message_flags = file.unpack(_MESSAGE_2, place)
+            place += _MESSAGE_2.size + order_size
+            message = Message(kind, message_flags, file.read(place, size))
+            place += size
+            yield message
+            if kind == _CONTINUATION:
+                begin, count = _two_numbers(message.data, file.offset_size, file.length_size)
+                # A continuation block has a signature before and a checksum after its messages.
+                blocks.append((begin + 4, count - 8))
+
+
+def _two_numbers(data: bytes, first: int, second: int) -> tuple[int, int]:
+    """Read two numbers of these sizes; what is missing counts as zero."""
+    return int.from_bytes(data[:first], "little"), int.from_bytes(data[first : first + second], "little")
+
+
+def _link(file: File, data: bytes) -> Iterator[tuple[str, int]]:
+    """Yield the link of a message if it is a hard one ("Link Message")."""
+    flags = data[1] if len(data) > 1 else 0
+    place = 2
+    kind = data[place] if flags & 8 and len(data) > place else 0
+    place += (1 if flags & 8 else 0) + (8 if flags & 4 else 0) + (1 if flags & 16 else 0)
+    width = 1 << (flags & 3)
+    length = int.from_bytes(data[place : place + width], "little")
+    place += width
+    name, address = data[place : place + length], data[place + length : place + length + file.offset_size]
+    if kind == 0 and len(address) == file.offset_size:
+        yield name.decode("utf-8", "replace"), int.from_bytes(address, "little")
+
+
+def _symbols(file: File, data: bytes) -> Iterator[tuple[str, int]]:
+    """Yield the hard links of a group of the older layout: a B-tree of nodes, their names in a heap."""
+    tree, heap = _two_numbers(data, file.offset_size, file.offset_size)
+    if file.read(heap, 4) != b"HEAP":
+        file.corrupt(f"there is no heap at {heap:,}")
+    size = file.number(heap + 8, file.length_size)
+    names = file.read(file.number(heap + 8 + 2 * file.length_size), size)
+    for place in _leaves(file, tree):
+        entry = 2 * file.offset_size + _ENTRY_TAIL.size
+        for index in range(file.number(place + 6, 2)):
+            begin = place + 8 + index * entry
+            name, address = file.number(begin), file.number(begin + file.offset_size)
+            if file.unpack(_ENTRY_TAIL, begin + 2 * file.offset_size)[0] != _SOFT_LINK and name < len(names):
+                yield names[name : names.find(b"\0", name)].decode("utf-8", "replace"), address
+
+
+def _leaves(file: File, tree: int) -> Iterator[int]:
+    """Yield the addresses of the symbol nodes below a B-tree, in order ("Version 1 B-trees")."""
+    pending, seen = [tree], set()
+    while pending:
+        place = pending.pop()
+        if place in seen:
+            file.corrupt(f"the group's tree at {tree:,} contains itself")
+        seen.add(place)
+        signature = file.read(place, 4)
+        if signature == b"SNOD":
+            yield place
+            continue
+        if signature != b"TREE":
+            file.corrupt(f"there is no part of a group at {place:,}")
+        first = place + 8 + 2 * file.offset_size + file.length_size
+        step = file.offset_size + file.length_size
+        children = [file.number(first + index * step) for index in range(file.number(place + 6, 2))]
+        pending.extend(reversed(children))
+
+
+class _AttributeParts(NamedTuple):
+    """The parts of an attribute's message ("Attribute Message")."""
+
+    name: str
+    dtype: bytes
+    space: bytes
+    data: bytes
+
+    @classmethod
+    def of(cls, data: bytes, file: File) -> _AttributeParts:
+        """Cut a message up; version 1 pads each part to a multiple of 8."""
+        if len(data) < 9 or not 1 <= data[0] <= 3:
+            file.corrupt(f"it has an attribute {data[:16]!r}")
+        version = data[0]
+        place = 9 if version == 3 else 8
+        parts = []
+        for length in struct.unpack("<3H", data[2:8]):
+            parts.append(data[place : place + length])
+            place += _padded(length) if version == 1 else length
+        name, dtype, space = parts
+        if len(dtype) < 8 or len(space) < 2:
+            file.corrupt(f"its attribute {name!r} breaks off")
+        return cls(name.rstrip(b"\0").decode("utf-8", "replace"), dtype, space, data[place:])
+
+
+def _shape(data: bytes, file: File) -> tuple[int, ...] | None:
+    """Read a shape, None for the space that holds nothing ("Dataspace Message")."""
+    version, rank = (data[0], data[1]) if len(data) > 3 else (0, 0)
+    begin, width = {1: 8, 2: 4}.get(version, 0), file.length_size
+    if not begin or rank > _MAX_RANK or len(data) < begin + rank * width:
+        file.corrupt(f"it has a shape {data[:16]!r}")
+    if version == 2 and data[3] == 2:
+        return None
+    return tuple(int.from_bytes(data[begin + axis * width :][:width], "little") for axis in range(rank))
+
+
+def _dtype(data: bytes) -> tuple[str, int]:
+    """Return TensorFlow's name of a datatype and the bytes that an element takes ("Datatype Message")."""
+    if len(data) < 8:
+        return "invalid", 0
+    kind, size = data[0] & 0x0F, int.from_bytes(data[4:8], "little")
+    if kind == _INTEGER:
+        return f"{'int' if data[1] & 8 else 'uint'}{8 * size}", size
+    if kind == _FLOAT:
+        exponent = data[13] if len(data) > 13 else 0
+        return _FLOATS.get((size, exponent), f"float{8 * size}"), size
+    if kind == _ENUM and size == 1:
+        return "bool", size
+    if kind == _COMPOUND:
+        return f"complex{8 * size}", size
+    names = {_STRING: "string", _VARIABLE: "string"}
+    return names.get(kind, f"opaque{8 * size}"), size
