@@ -7,13 +7,13 @@ running the code that a Lambda layer carries; nothing here executes, and Keras i
 
 from __future__ import annotations
 
-import math
 import re
+from collections import Counter
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from tfmagic import errors
+from tfmagic import errors, keras_shapes
 from tfmagic.frames import LayerRow
 
 if TYPE_CHECKING:
@@ -26,16 +26,8 @@ Spec: TypeAlias = "dict[str, Any]"
 
 #: Models nested deeper than this are no model but an attack on the stack.
 MAX_NESTING = 50
-_MAX_DIMENSION = 2**63 - 1
 #: Code travels in these: a layer of Keras 2 and 3, and the function that Keras 3 writes in place of one.
 _CODE = frozenset({"Lambda", "__lambda__"})
-#: Layers whose output has the shape of their input, whatever their options.
-_SAME_SHAPE = frozenset({
-    "Activation", "ActivityRegularization", "AlphaDropout", "BatchNormalization", "Dropout", "ELU", "GaussianDropout",
-    "GaussianNoise", "GroupNormalization", "LayerNormalization", "LeakyReLU", "Masking", "PReLU", "ReLU", "Rescaling",
-    "RMSNormalization", "Softmax", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "ThresholdedReLU",
-    "UnitNormalization",
-})  # fmt: skip
 #: Layers whose output's dtype is not that of their policy.
 _OWN_DTYPE = frozenset({
     "CategoryEncoding", "Discretization", "HashedCrossing", "Hashing", "IntegerLookup", "Lambda", "SlicingOpLambda",
@@ -52,6 +44,8 @@ class Layer(NamedTuple):
     ----------
     path : str
         The layer's name, after the names of the models that it is nested in: ``"outer/inner"``.
+    model : str
+        The path of the model around it, empty at the top.
     spec : dict
         Its JSON object; ``config`` below it holds the arguments of its constructor.
     inputs, outputs : tuple of str
@@ -65,6 +59,7 @@ class Layer(NamedTuple):
     """
 
     path: str
+    model: str
     class_name: str
     spec: Spec
     inputs: tuple[str, ...]
@@ -134,6 +129,11 @@ def signature(model: Spec) -> Ends | None:
     """
     ends = _Scope(model).model_ends
     return ends if ends.inputs and ends.outputs else None
+
+
+def is_keras_3(model: Spec) -> bool:
+    """Whether Keras 3 wrote the config: it calls ``batch_shape`` what its predecessors call ``batch_input_shape``."""
+    return any("batch_shape" in layer_arguments for layer_arguments in map(arguments, members(model)))
 
 
 def members(model: Spec) -> list[Spec]:
@@ -206,7 +206,11 @@ class _Scope:
         #: The tensors whose dtype and shape are written beside them.
         self.tensors: dict[Reference, End] = {}
         self.calls = self._chain() if self.is_chain else self._graph()
-        self.shapes = self._consumed_shapes()
+        #: The first result of each layer, as far as the tensors say.
+        self.results: dict[str, End] = {}
+        for reference, end in [*self.tensors.items(), *self._consumed()]:
+            if reference.tensor == 0:
+                self.results.setdefault(reference.layer, end)
         self.ends: dict[str, End] = {}
         for key, spec in self.members.items():
             self.ends[key] = End(self._dtype(key, spec), self._shape(key, spec))
@@ -226,7 +230,7 @@ class _Scope:
                 consumers[source].append(prefix + key)
         for key, spec in self.members.items():
             yield Layer(
-                prefix + key, class_name(spec), spec, tuple(prefix + source for source in sources[key]),
+                prefix + key, prefix[:-1], class_name(spec), spec, tuple(prefix + source for source in sources[key]),
                 tuple(consumers[key]), self.ends[key].shape, self.ends[key].dtype,
                 _trainable(spec, frozen=frozen), key in self.nested,
             )  # fmt: skip
@@ -236,7 +240,7 @@ class _Scope:
         if reference in self.tensors:
             return self.tensors[reference]
         if reference.layer in self.nested:
-            outputs = list(self.nested[reference.layer].model_ends.outputs.values())
+            outputs = self.nested[reference.layer].outputs
             return outputs[reference.tensor] if 0 <= reference.tensor < len(outputs) else End(None, None)
         known = self.ends.get(reference.layer, End(None, None))
         # A layer's further results (an LSTM's states) have shapes of their own.
@@ -246,6 +250,11 @@ class _Scope:
     def model_ends(self) -> Ends:
         """The inputs and outputs of the model itself."""
         return self._chain_ends() if self.is_chain else self._graph_ends()
+
+    @cached_property
+    def outputs(self) -> list[End]:
+        """The outputs of the model, in order."""
+        return list(self.model_ends.outputs.values())
 
     def _chain(self) -> dict[str, list[list[Reference]]]:
         calls: dict[str, list[list[Reference]]] = {key: [] for key in self.members}
@@ -294,36 +303,33 @@ class _Scope:
                 return Reference(_printable(layer), node, tensor)
         return None
 
-    def _consumed_shapes(self) -> dict[Reference, Shape]:
-        """Collect the shapes of tensors that their consumers were built with."""
-        shapes: dict[Reference, Shape] = {}
+    def _consumed(self) -> Iterator[tuple[Reference, End]]:
+        """Yield the tensors whose shape follows from what their consumers were built with."""
         for key, calls in self.calls.items():
             # A layer that is called twice was built at its first call, and which call came first is not written.
             if len(calls) == 1:
-                shapes.update(zip(calls[0], _built_with(self.members[key]), strict=False))
-        return shapes
+                for reference, shape in zip(calls[0], _built_with(self.members[key]), strict=False):
+                    yield reference, End(None, shape)
 
     def _shape(self, key: str, spec: Spec) -> Shape:
         if class_name(spec) == "InputLayer":
             return _batch_shape(spec)
-        stated = [end.shape for reference, end in self.tensors.items() if reference[::2] == (key, 0)]
-        stated += [shape for reference, shape in self.shapes.items() if reference[::2] == (key, 0)]
-        if stated:
-            return stated[0]
+        if key in self.results and self.results[key].shape is not None:
+            return self.results[key].shape
         if key in self.nested:
             return self.end(Reference(key, 0, 0)).shape
-        return _output_shape(spec, self._input_shape(key, spec))
+        return keras_shapes.output(class_name(spec), arguments(spec), self._input_shapes(key, spec))
 
-    def _input_shape(self, key: str, spec: Spec) -> Shape:
-        built = _built_with(spec)
-        if len(built) == 1 or not self.calls[key]:
-            return built[0] if built else _batch_shape(spec)
-        return self.end(self.calls[key][0][0]).shape if len(self.calls[key][0]) == 1 else None
+    def _input_shapes(self, key: str, spec: Spec) -> list[Shape]:
+        """Return the shapes that a layer's first call consumes."""
+        calls, built = self.calls[key], _built_with(spec)
+        if not calls:
+            return built or [_batch_shape(spec)]
+        return built if len(built) == len(calls[0]) else [self.end(reference).shape for reference in calls[0]]
 
     def _dtype(self, key: str, spec: Spec) -> str | None:
-        stated = [end.dtype for reference, end in self.tensors.items() if reference[::2] == (key, 0)]
-        if stated:
-            return stated[0]
+        if key in self.results and self.results[key].dtype is not None:
+            return self.results[key].dtype
         if key in self.nested:
             return self.end(Reference(key, 0, 0)).dtype
         return _policy_dtype(spec)
@@ -340,7 +346,7 @@ class _Scope:
             inner = list(self.nested[first].model_ends.inputs.values())
             inputs = {f"{first}_input": inner[0]} if inner else {}
         else:
-            shape = self._input_shape(first, spec)
+            shape = self._input_shapes(first, spec)[0]
             inputs = {} if shape is None else {f"{first}_input": End(_policy_dtype(spec, "input_dtype"), shape)}
         return Ends(inputs, {last: self.end(Reference(last, 0, 0))})
 
@@ -351,12 +357,13 @@ class _Scope:
     def _keyed(self, structure: object) -> dict[str, End]:
         """Name the tensors of a structure by its own keys, else by their layers."""
         ends: dict[str, End] = {}
+        numbers: Counter[str] = Counter()
         pending: list[tuple[str, object]] = [("", structure)]
         while pending:
             key, item = pending.pop()
             reference = self._triple(item)
             if reference is not None:
-                ends[_unused(key or reference.layer, ends)] = self.end(reference)
+                ends[_unused(key or reference.layer, ends, numbers)] = self.end(reference)
             elif isinstance(item, dict):
                 pending.extend(reversed([(_printable(inner), value) for inner, value in item.items()]))
             elif isinstance(item, list):
@@ -364,12 +371,12 @@ class _Scope:
         return ends
 
 
-def _unused(key: str, taken: Mapping[str, object]) -> str:
-    """Return the key, numbered if it is taken: a shared layer may give several outputs."""
-    number, candidate = 0, key
+def _unused(key: str, taken: Mapping[str, object], numbers: Counter[str]) -> str:
+    """Return the key, numbered on if it is taken: a shared layer may give several outputs."""
+    candidate = key
     while candidate in taken:
-        number += 1
-        candidate = f"{key}_{number}"
+        numbers[key] += 1
+        candidate = f"{key}_{numbers[key]}"
     return candidate
 
 
@@ -398,30 +405,9 @@ def _built_with(spec: Spec) -> list[Shape]:
 
 def _shape(value: object) -> Shape:
     """Read a shape, None for anything that is none."""
-    if not isinstance(value, list) or not all(size is None or _is_dimension(size) for size in value):
+    if not isinstance(value, list) or not all(keras_shapes.is_dimension(size) for size in value):
         return None
     return tuple(value)
-
-
-def _is_dimension(size: object) -> bool:
-    return isinstance(size, int) and not isinstance(size, bool) and 0 <= size <= _MAX_DIMENSION
-
-
-def _output_shape(spec: Spec, shape: Shape) -> Shape:
-    """Derive a layer's output from its input where its class leaves no doubt."""
-    given = arguments(spec)
-    if shape is None or class_name(spec) in _SAME_SHAPE:
-        return shape
-    match class_name(spec), shape:
-        case "Dense", (*around, _):
-            return _shape([*around, given.get("units")])
-        case "Embedding", _:
-            return _shape([*shape, given.get("output_dim")])
-        case (("LSTM" | "GRU" | "SimpleRNN"), (batch, time, _)):
-            return _shape([batch, *([time] if given.get("return_sequences") else []), given.get("units")])
-        case "Flatten", (batch, *around):
-            return batch, None if None in around else math.prod(size or 0 for size in around)
-    return None
 
 
 def _policy_dtype(spec: Spec, older: str = "dtype") -> str | None:
