@@ -7,7 +7,6 @@ temporary file, with a limit. Not for: reading the config (:mod:`tfmagic.keras_c
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import shutil
@@ -23,6 +22,8 @@ from tfmagic import errors, hdf5
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tfmagic.hdf5 import Node
 
 ZIP_MAGIC = b"PK\x03\x04"
 CONFIG = "config.json"
@@ -44,6 +45,8 @@ _DAMAGE = (
     zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, ValueError, OverflowError,
     RuntimeError, OSError,
 )  # fmt: skip
+#: The attributes that Keras 1 and 2 put on the root, Keras 3 on a whole model's.
+_MARKS = frozenset({"model_config", "layer_names", "layer_names0", "keras_version"})
 #: How deep the groups lie that tell Keras 3's weights from other HDF5: model, sub-model, layer, part of a layer.
 _SEARCH_DEPTH = 7
 _SEARCH_GROUPS = 2000
@@ -91,34 +94,33 @@ def _is_archive(head: bytes, path: Path) -> bool:
 def _has_marks(path: Path) -> bool:
     """Whether an HDF5 file is Keras's; a damaged one counts, as no other form would say what is wrong with it."""
     try:
-        with hdf5.opened(path, str(path)) as root:
-            attributes = set(root.attrs)
-            if attributes & {"model_config", "layer_names", "layer_names0", "keras_version"}:
+        with hdf5.opened(path) as root:
+            if not root.attributes.keys().isdisjoint(_MARKS):
                 return True
-            return hdf5.is_group(hdf5.member(root, "model_weights")) or _has_variables(root)
-    except errors.CorruptSourceError:
+            return root.group("model_weights") is not None or _has_variables(root)
+    except errors.ReadError:
         return True
 
 
-def _has_variables(root: hdf5.Node) -> bool:
+def _has_variables(root: Node) -> bool:
     """Whether there is a group ``vars`` with numbered datasets, or an empty one with Keras 3's name of its layer."""
     pending, visited = [(root, 0)], 0
     while pending and visited < _SEARCH_GROUPS:
         group, depth = pending.pop()
         visited += 1
-        variables = hdf5.member(group, "vars")
-        if hdf5.is_group(variables) and _is_variables(variables):
+        variables = group.group("vars")
+        if variables is not None and _is_variables(variables):
             return True
         if depth < _SEARCH_DEPTH:
-            pending.extend((child, depth + 1) for _, child in hdf5.children(group) if hdf5.is_group(child))
+            pending.extend((child, depth + 1) for _, child in group.children() if child.is_group)
     return False
 
 
-def _is_variables(group: hdf5.Node) -> bool:
-    members = list(hdf5.children(group))
+def _is_variables(group: Node) -> bool:
+    members = list(group.children())
     if not members:
-        return "name" in group.attrs
-    return all(name.isdecimal() and hdf5.is_dataset(node) for name, node in members)
+        return "name" in group.attributes
+    return all(name.isdecimal() and node.is_dataset for name, node in members)
 
 
 def contents(path: Path) -> Contents:
@@ -135,10 +137,10 @@ def contents(path: Path) -> Contents:
 
 
 def _hdf5_contents(path: Path) -> Contents:
-    with hdf5.opened(path, str(path)) as root:
-        text = hdf5.text(root, "model_config")
-        version = hdf5.text(root, "keras_version") or ""
-        whole = hdf5.is_group(hdf5.member(root, "model_weights"))
+    with hdf5.opened(path) as root:
+        text = root.text("model_config")
+        version = root.text("keras_version") or ""
+        whole = root.group("model_weights") is not None
     config = None if text is None else _parse(text, path, "attribute 'model_config'")
     return Contents(config, version, has_weights=whole or config is None)
 
@@ -169,7 +171,7 @@ def _first_line(error: BaseException) -> str:
 
 
 @contextmanager
-def weights(path: Path) -> Iterator[hdf5.Node]:
+def weights(path: Path) -> Iterator[Node]:
     """Open the HDF5 root of a Keras file's weights, in the file itself or in the archive's member.
 
     Raises
@@ -180,12 +182,11 @@ def weights(path: Path) -> Iterator[hdf5.Node]:
     with path.open("rb") as file:
         zipped = file.read(len(ZIP_MAGIC)) == ZIP_MAGIC
     if not zipped:
-        with hdf5.opened(path, str(path)) as root:
+        with hdf5.opened(path) as root:
             yield root
         return
-    origin = f"{path}:{WEIGHTS}"
-    with _opened(path) as archive, _member_file(archive, path) as member, hdf5.opened(member, origin) as root:
-        yield root
+    with _opened(path) as archive, _member_file(archive, path) as file:
+        yield file.root
 
 
 @contextmanager
@@ -238,19 +239,18 @@ def _member_text(archive: zipfile.ZipFile, name: str, path: Path) -> str:
 
 
 @contextmanager
-def _member_file(archive: zipfile.ZipFile, path: Path) -> Iterator[IO[bytes]]:
+def _member_file(archive: zipfile.ZipFile, path: Path) -> Iterator[hdf5.File]:
     """Open the weights for random access: in place if they are stored, else unpacked to a temporary file."""
-    info = _info(archive, WEIGHTS, path)
+    info, origin = _info(archive, WEIGHTS, path), f"{path}:{WEIGHTS}"
     if info.compress_type == zipfile.ZIP_STORED:
         with path.open("rb") as file:
-            yield io.BufferedReader(_Region(file, _data_offset(file, info, path), info.file_size))
+            yield hdf5.File(file, origin, _data_offset(file, info, path), info.file_size)
         return
     _check_room(info, path)
     with tempfile.TemporaryFile() as unpacked:
         with archive.open(info) as stream:
             _copy(stream, unpacked, info.file_size)
-        unpacked.seek(0)
-        yield unpacked
+        yield hdf5.File(unpacked, origin)
 
 
 def _data_offset(file: IO[bytes], info: zipfile.ZipInfo, path: Path) -> int:
@@ -281,36 +281,6 @@ def _copy(stream: IO[bytes], target: IO[bytes], limit: int) -> None:
     while left > 0 and (chunk := stream.read(min(_CHUNK, left))):
         target.write(chunk)
         left -= len(chunk)
-
-
-class _Region(io.RawIOBase):
-    """A stretch of a file as a file of its own, so that h5py reads a stored member in place."""
-
-    def __init__(self, file: IO[bytes], begin: int, size: int) -> None:
-        super().__init__()
-        self._file, self._begin, self._size, self._position = file, begin, size, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        self._position = max(0, base + offset)
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
-
-    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - typeshed's name for it is private
-        view = memoryview(buffer).cast("B")
-        self._file.seek(self._begin + self._position)
-        data = self._file.read(max(0, min(len(view), self._size - self._position)))
-        view[: len(data)] = data
-        self._position += len(data)
-        return len(data)
 
 
 def _corrupt(path: Path, problem: str, cause: BaseException | None = None) -> NoReturn:

@@ -72,6 +72,8 @@ _CELLS = {
     "lstm": "lstm_cell", "gru": "gru_cell", "simple_rnn": "simple_rnn_cell", "conv_lstm1d": "conv_lstm_cell",
     "conv_lstm2d": "conv_lstm_cell", "conv_lstm3d": "conv_lstm_cell",
 }  # fmt: skip
+_DIRECTIONS = {"forward_layer": "forward_", "backward_layer": "backward_"}
+_MODELS = frozenset({"functional", "model", "sequential"})
 #: What lies beside the model's own weights.
 _STATE = ("optimizer", "metrics", "_metrics")
 _TOP_LEVEL = "top_level_model_weights"
@@ -92,15 +94,14 @@ def read(root: Node, model: Spec | None) -> tuple[Weight, ...]:
 
     Parameters
     ----------
-    root : h5py.Group
+    root : Node
         The root of the file, or of the archive's weights.
     model : dict or None
         The config, None in a file of weights only.
     """
-    whole = hdf5.member(root, "model_weights")
-    group = whole if hdf5.is_group(whole) else root
-    if whole is not None or hdf5.texts(group, "layer_names") is not None:
-        found = [*_Named(model).weights(group), *_optimizer(root)]
+    whole = root.group("model_weights")
+    if whole is not None or root.texts("layer_names") is not None:
+        found = [*_Named(model).weights(whole or root), *_optimizer(root)]
     else:
         found = [*_Numbered(model).weights(root), *_numbered_state(root)]
     return tuple(_distinct(found))
@@ -126,19 +127,14 @@ def counts(weights: Sequence[Weight], layers: Sequence[Layer]) -> dict[str, int 
     own: Counter[str] = Counter()
     for weight in weights:
         own[weight.layer] += weight.array.size or 0
-    total: Counter[str] = Counter()
-    for path, size in own.items():
-        total.update(dict.fromkeys(_lineage(path), size))
-    for layer, twin in _twins(layers):
-        if not total[layer.path]:
-            total.update(dict.fromkeys(_lineage(layer.path), own[twin.path]))
+    here = {layer.path: own[layer.path] for layer in layers}
+    here.update({layer.path: own[twin.path] for layer, twin in _twins(layers) if not own[layer.path]})
+    total = Counter(here)
+    # Layers come after the models around them, so the innermost is added up first.
+    for layer in reversed(layers):
+        if layer.model:
+            total[layer.model] += total[layer.path]
     return {layer.path: None if _is_untold(layer, own) else total[layer.path] for layer in layers}
-
-
-def _lineage(path: str) -> list[str]:
-    """Return a path and those around it: ``a/b/c``, ``a/b``, ``a``."""
-    parts = path.split("/")
-    return ["/".join(parts[:length]) for length in range(len(parts), 0, -1)]
 
 
 def _twins(layers: Sequence[Layer]) -> Iterator[tuple[Layer, Layer]]:
@@ -152,8 +148,7 @@ def _twins(layers: Sequence[Layer]) -> Iterator[tuple[Layer, Layer]]:
 
 def _is_untold(layer: Layer, own: Mapping[str, int]) -> bool:
     """Whether weights that belong to no known layer of the model around may be this layer's."""
-    around = layer.path.rpartition("/")[0]
-    return not layer.is_model and not own[layer.path] and bool(around) and own[around] > 0
+    return not layer.is_model and not own[layer.path] and bool(layer.model) and own[layer.model] > 0
 
 
 def _distinct(weights: Sequence[Weight]) -> Iterator[Weight]:
@@ -186,24 +181,30 @@ class _Named:
         self.layers = {layer.path: layer for layer in keras_config.layers(model)} if model else {}
         #: For each nested model its layers by their own names.
         self.inner: dict[str, dict[str, str]] = {}
-        for path in self.layers:
-            outermost, _, rest = path.partition("/")
-            if rest and not self.layers[path].is_model:
-                self.inner.setdefault(outermost, {})[path.rpartition("/")[2]] = path
+        for layer in self.layers.values():
+            if layer.model and not layer.is_model:
+                own = layer.path.removeprefix(f"{layer.model}/")
+                self.inner.setdefault(self._outermost(layer), {})[own] = layer.path
 
     def weights(self, group: Node) -> Iterator[Weight]:
         """List the weights below the group that has the attributes."""
-        names = hdf5.texts(group, "layer_names")
-        for name in names if names is not None else [name for name, _ in hdf5.children(group)]:
+        names = group.texts("layer_names")
+        for name in names if names is not None else [name for name, _ in group.children()]:
             if name != _TOP_LEVEL:
-                yield from self._layer(name, hdf5.member(group, name))
-        yield from self._layer(_TOP_LEVEL, hdf5.member(group, _TOP_LEVEL))
+                yield from self._layer(name, group.group(name))
+        yield from self._layer(_TOP_LEVEL, group.group(_TOP_LEVEL))
+
+    def _outermost(self, layer: Layer) -> str:
+        """Return the path of the outermost model around a layer, or its own."""
+        while layer.model:
+            layer = self.layers[layer.model]
+        return layer.path
 
     def _layer(self, name: str, group: Node | None) -> Iterator[Weight]:
         for path, dataset in _listed(group):
             owner = "" if name == _TOP_LEVEL else self._owner(name, path)
             own = hdf5.without_output(path)
-            array = hdf5.array(f"{name}/{path}", dataset)
+            array = dataset.array(f"{name}/{path}")
             yield Weight(owner, own, array, _is_trainable(own, self.layers.get(owner)))
 
     def _owner(self, name: str, weight: str) -> str:
@@ -214,28 +215,29 @@ class _Named:
 
 def _listed(group: Node | None) -> Iterator[tuple[str, Node]]:
     """Yield the datasets that the group's attribute lists, all of its datasets if it lists none."""
-    if not hdf5.is_group(group):
+    if group is None:
         return
-    names = hdf5.texts(group, "weight_names")
+    names = group.texts("weight_names")
     if names is None:
-        yield from hdf5.datasets(group)
+        yield from group.datasets()
         return
     for name in names:
-        dataset = hdf5.member(group, name)
-        if hdf5.is_dataset(dataset):
+        dataset = group.member(name)
+        if dataset is not None and dataset.is_dataset:
             yield name, dataset
 
 
 def _optimizer(root: Node) -> Iterator[Weight]:
-    for path, dataset in _listed(hdf5.member(root, "optimizer_weights")):
-        array = hdf5.array(f"optimizer_weights/{path}", dataset)
+    for path, dataset in _listed(root.group("optimizer_weights")):
+        array = dataset.array(f"optimizer_weights/{path}")
         yield Weight("", f"optimizer/{hdf5.without_output(path)}", array, trainable=False)
 
 
 def _numbered_state(root: Node) -> Iterator[Weight]:
     for state in _STATE:
-        for path, dataset in hdf5.datasets(hdf5.member(root, state)):
-            array = hdf5.array(f"{state}/{path}", dataset)
+        group = root.group(state)
+        for path, dataset in group.datasets() if group else ():
+            array = dataset.array(f"{state}/{path}")
             yield Weight("", array.path, array, trainable=False)
 
 
@@ -262,41 +264,52 @@ class _Numbered:
         self.seen: set[int] = set()
         #: Since Keras 3.6 each group ``vars`` states the name of its layer, also where there are no weights.
         self.states_names = False
+        #: Keras 2 writes the same layout and names its variables otherwise.
+        self.is_keras_3 = False
 
     def weights(self, root: Node) -> Iterator[Weight]:
         """List the weights of the model below the root."""
         name = _stated_name(root)
         self.states_names = name is not None
-        is_subclassed = not any(hdf5.is_group(hdf5.member(root, container)) for container in _CONTAINERS)
-        names = (name,) if name and is_subclassed else ()
+        self.is_keras_3 = self.states_names or (self.model is not None and keras_config.is_keras_3(self.model))
+        if name is None and self.model is not None:
+            name = keras_config.name(self.model)
+        names = (name,) if name and self.is_keras_3 and self._names_its_layers(root, name) else ()
         yield from self._group(root, _Place("", names, "", self.model, ""))
 
+    def _names_its_layers(self, root: Node, name: str) -> bool:
+        """Whether the variables' paths begin with the model's name: a functional model's layers are built before it."""
+        if self.model is None:
+            is_sequential = _COUNTED.sub("", name) == "sequential"
+            beside = (child for key, child in root.children() if key not in {"vars", *_STATE, *_CONTAINERS})
+            return is_sequential or any(child.is_group for child in beside)
+        return keras_config.class_name(self.model) == "Sequential" or not keras_config.members(self.model)
+
     def _group(self, group: Node, place: _Place) -> Iterator[Weight]:
-        if hdf5.address(group) in self.seen or place.path.count("/") > hdf5.MAX_DEPTH:
+        if group.address in self.seen or place.path.count("/") > hdf5.MAX_DEPTH:
             return
-        self.seen.add(hdf5.address(group))
-        yield from self._variables(hdf5.member(group, "vars"), place)
-        for name, child in hdf5.children(group):
-            if name == "vars" or not hdf5.is_group(child) or (not place.path and name in _STATE):
+        self.seen.add(group.address)
+        yield from self._variables(group.group("vars"), place)
+        for name, child in group.children():
+            if name == "vars" or not child.is_group or (not place.path and name in _STATE):
                 continue
             inner = place._replace(path=f"{place.path}/{name}" if place.path else name)
             if self._is_container(name, child, place):
                 yield from self._container(child, inner)
             else:
-                yield from self._group(child, _part(name, child, inner))
+                yield from self._group(child, self._part(name, child, inner))
 
     def _is_container(self, name: str, group: Node, place: _Place) -> bool:
         if self.states_names:
-            return hdf5.member(group, "vars") is None
+            return group.group("vars") is None
         return name in _CONTAINERS and (not place.path or not place.spec or bool(keras_config.members(place.spec)))
 
     def _container(self, group: Node, place: _Place) -> Iterator[Weight]:
         """List a group of layers, each named after its class and counted."""
         specs = _by_class(place.spec) if place.path.rpartition("/")[2] in _CONTAINERS else {}
         order = {name: index for index, name in enumerate(specs)}
-        found = sorted(hdf5.children(group), key=lambda item: (order.get(item[0], len(order)), hdf5.natural(item[0])))
-        for name, child in found:
-            if hdf5.is_group(child):
+        for name, child in sorted(group.children(), key=lambda item: order.get(item[0], len(order))):
+            if child.is_group:
                 inner = place._replace(path=f"{place.path}/{name}")
                 yield from self._group(child, self._listed_layer(name, child, inner, specs.get(name)))
 
@@ -306,20 +319,42 @@ class _Numbered:
         layer = place.layer
         if spec:
             layer = f"{layer}/{keras_config.name(spec)}" if layer else keras_config.name(spec)
-        return _Place(place.path, (*place.names, own), layer, spec, kind)
+        is_model = bool(keras_config.members(spec)) if spec else kind in _MODELS
+        return _Place(place.path, self._scope(place.names, own, kind if is_model else ""), layer, spec, kind)
+
+    def _scope(self, names: tuple[str, ...], own: str, model: str) -> tuple[str, ...]:
+        """Return the names that variables' paths begin with, in a layer or a nested model of this class.
+
+        Keras 3 builds a Sequential's layers under its name and a functional model's before there is one; Keras 2
+        leaves out the names of models.
+        """
+        if model and (model != "sequential" or not self.is_keras_3):
+            return ()
+        return *names, own
+
+    def _part(self, attribute: str, group: Node, place: _Place) -> _Place:
+        """Place a part of a layer: what a wrapper wraps, an RNN's cell, a projection of an attention layer."""
+        spec, kind = _part_spec(attribute, place), ""
+        name = _stated_name(group) or (keras_config.name(spec) if spec else attribute)
+        if spec:
+            kind = keras_config.snake_case(keras_config.class_name(spec))
+        elif attribute == "cell" and name in _CELLS.values():
+            kind = name
+        # Keras 2 builds what a TimeDistributed wraps under the wrapper's name alone.
+        is_unnamed = place.kind == "time_distributed" and not self.is_keras_3
+        return place._replace(names=place.names if is_unnamed else (*place.names, name), spec=spec, kind=kind)
 
     def _variables(self, group: Node | None, place: _Place) -> Iterator[Weight]:
-        if not hdf5.is_group(group):
+        if group is None:
             return
-        found = [(name, node) for name, node in hdf5.children(group) if hdf5.is_dataset(node)]
-        found.sort(key=lambda item: hdf5.natural(item[0]))
+        found = [(name, node) for name, node in group.children() if node.is_dataset]
         path = f"{place.path}/vars" if place.path else "vars"
-        arrays = [hdf5.array(f"{path}/{name}", node) for name, node in found]
+        arrays = [node.array(f"{path}/{name}") for name, node in found]
         certain = self._names(place, arrays)
         for index, array in enumerate(arrays):
             own = certain[index] if certain else f"vars/{found[index][0]}"
             yield Weight(
-                place.layer, "/".join((*place.names, hdf5.clean(own))), array,
+                place.layer, "/".join((*place.names, own)), array,
                 _is_trainable(own, self.layers.get(place.layer)),
             )  # fmt: skip
 
@@ -327,10 +362,17 @@ class _Numbered:
         """Return the names of a layer's weights if only one set of names fits."""
         if any(array.dtype in _QUANTIZED for array in arrays):
             return None
-        if place.kind in _RENAMED and not self.states_names:
-            return None
         fitting = [names for names in _possible_names(place) if len(names) == len(arrays)]
-        return fitting[0] if len(fitting) == 1 else None
+        if len(fitting) != 1 or place.kind not in _RENAMED:
+            return fitting[0] if len(fitting) == 1 else None
+        return self._renamed(fitting[0], place)
+
+    def _renamed(self, names: tuple[str, ...], place: _Place) -> tuple[str, ...] | None:
+        """Name the kernel of a depthwise convolution as the Keras that wrote the file does, if that is certain."""
+        # Keras 2 has an argument `groups` there, Keras 3 has not.
+        if place.spec and "groups" in keras_config.arguments(place.spec):
+            return "depthwise_kernel", *names[1:]
+        return names if place.spec or self.states_names else None
 
 
 def _possible_names(place: _Place) -> Iterator[tuple[str, ...]]:
@@ -343,8 +385,8 @@ def _possible_names(place: _Place) -> Iterator[tuple[str, ...]]:
 
 
 def _stated_name(group: Node) -> str | None:
-    variables = hdf5.member(group, "vars")
-    return hdf5.text(variables, "name") if hdf5.is_group(variables) else None
+    variables = group.group("vars")
+    return variables.text("name") if variables else None
 
 
 def _by_class(model: Spec | None) -> dict[str, Spec]:
@@ -364,17 +406,6 @@ def _by_class(model: Spec | None) -> dict[str, Spec]:
     return found
 
 
-def _part(attribute: str, group: Node, place: _Place) -> _Place:
-    """Place a part of a layer: what a wrapper wraps, an RNN's cell, a projection of an attention layer."""
-    spec, kind = _part_spec(attribute, place), ""
-    name = _stated_name(group) or (keras_config.name(spec) if spec else attribute)
-    if spec:
-        kind = keras_config.snake_case(keras_config.class_name(spec))
-    elif attribute == "cell" and name in _CELLS.values():
-        kind = name
-    return place._replace(names=(*place.names, name), spec=spec, kind=kind)
-
-
 def _part_spec(attribute: str, place: _Place) -> Spec | None:
     """Return the JSON object of a layer's part, made up where the layer's own arguments describe it."""
     given = keras_config.arguments(place.spec) if place.spec else {}
@@ -386,10 +417,11 @@ def _part_spec(attribute: str, place: _Place) -> Spec | None:
         cell = _CELLS[place.kind]
         arguments = {"use_bias": given["use_bias"]} if "use_bias" in given else {}
         return {"class_name": cell, "config": {"name": cell, **arguments}}
-    wrapped = given.get("layer" if attribute == "forward_layer" else attribute)
+    wrapped = given.get(attribute) or (given.get("layer") if attribute in _DIRECTIONS else None)
     if not isinstance(wrapped, dict) or "class_name" not in wrapped:
         return None
-    if attribute != "forward_layer":
-        return wrapped
-    # Keras renames the layer of a Bidirectional; the backward one is in the config under its own name.
-    return {**wrapped, "config": {**keras_config.arguments(wrapped), "name": f"forward_{keras_config.name(wrapped)}"}}
+    if attribute in _DIRECTIONS and attribute not in given:
+        # A Bidirectional makes two layers of one and names them after the direction.
+        arguments = {**keras_config.arguments(wrapped), "name": _DIRECTIONS[attribute] + keras_config.name(wrapped)}
+        return {**wrapped, "config": arguments}
+    return wrapped
