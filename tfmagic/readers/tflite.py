@@ -147,6 +147,7 @@ class TFLiteReader:
     form: ClassVar[str] = "tflite"
     parts: ClassVar[frozenset[Part]] = frozenset({Part.SIGNATURES, Part.FUNCTION})
     looks_like: ClassVar[str] = "a `.tflite` flatbuffer"
+    is_live: ClassVar[bool] = False
 
     def claims(self, candidate: Candidate) -> bool:
         """Say whether the file has TFLite's identifier where a flatbuffer has it."""
@@ -236,8 +237,10 @@ def _proposed(subgraph: Subgraph, numbers: Sequence[int], side: str) -> dict[str
     """Name ends by their tensors; nameless and repeated ones by their position."""
     keys: dict[str, int] = {}
     for position, number in enumerate(numbers):
-        name = subgraph.tensors[number].name
-        keys[name if name and name not in keys else f"{name or side}_{position}"] = number
+        key = subgraph.tensors[number].name or f"{side}_{position}"
+        while key in keys:
+            key = f"{key}_{position}"
+        keys[key] = number
     return keys
 
 
