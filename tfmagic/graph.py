@@ -341,7 +341,7 @@ def _callers(graph: SerializedGraph, names: list[str]) -> dict[str, list[str]]:
     functions_of = np.concatenate([np.zeros(len(graph.nodes[0]), np.int64), inner.owner + 1])
     for first in range(0, len(starts), _BLOCK):
         block = slice(first, first + _BLOCK)
-        for index, callee in _calls(graph.buffer, starts[block], ends[block], frozenset(names)):
+        for index, callee in sorted(_calls(graph.buffer, starts[block], ends[block], frozenset(names))):
             function = where[functions_of[first + index]]
             caller = function or _node_name(graph.buffer, int(starts[first + index]), int(ends[first + index]))
             found.setdefault(callee, []).append(caller)

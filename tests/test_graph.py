@@ -1,0 +1,298 @@
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests import graph_samples as samples
+from tests.wire_samples import attr, field, node, varint
+from tfmagic import graph, protos
+from tfmagic.graph import FunctionUse, NodeColumns, SerializedGraph
+from tfmagic.wire import WireError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+needs_tensorflow = pytest.mark.tensorflow
+
+SAMPLES = {
+    "constants": samples.constants,
+    "control flow of version 1": lambda: samples.branching(1),
+    "control flow of version 2": lambda: samples.branching(2),
+    "functions": samples.calling,
+    "training": samples.training,
+}
+
+
+@pytest.fixture(scope="module", params=SAMPLES)
+def sample(request: pytest.FixtureRequest) -> Any:
+    """A tf.Graph."""
+    return SAMPLES[request.param]()
+
+
+def columns(graph_def: Any) -> NodeColumns:
+    return graph.node_columns(SerializedGraph.of(graph_def.SerializeToString()), {})
+
+
+def nodes_of(graph_def: Any) -> Iterator[tuple[str, Any]]:
+    """Yield each node with its function, as a user would loop over them."""
+    yield from (("", each) for each in graph_def.node)
+    for function in graph_def.library.function:
+        yield from ((function.signature.name, each) for each in function.node_def)
+
+
+def operations(sample: Any, graph_def: Any) -> dict[tuple[str, str], Any]:
+    """Return TensorFlow's own operations, by function and name."""
+    from tensorflow.python.framework.function_def_to_graph import function_def_to_graph  # noqa: PLC0415 - seconds
+
+    found = {("", each.name): each for each in sample.get_operations()}
+    with sample.as_default():
+        for function in graph_def.library.function:
+            inner = function_def_to_graph(function)
+            found |= {(function.signature.name, each.name): each for each in inner.get_operations()}
+    return found
+
+
+@needs_tensorflow
+def test_text_columns_are_what_the_messages_say(sample: Any) -> None:
+    graph_def = sample.as_graph_def(add_shapes=True)
+    found = columns(graph_def)
+    nodes = list(nodes_of(graph_def))
+    assert len(nodes) > 20
+    assert list(found.function) == [function for function, _ in nodes]
+    assert found.name == [each.name for _, each in nodes]
+    assert list(found.op) == [each.op for _, each in nodes]
+    assert list(found.device) == [each.device for _, each in nodes]
+    edges = [data + control for data, control in zip(found.inputs, found.control_inputs, strict=True)]
+    # The format demands that control inputs come last.
+    assert edges == [tuple(each.input) for _, each in nodes]
+    assert all(edge.startswith("^") for control in found.control_inputs for edge in control)
+    assert not any(edge.startswith("^") for data in found.inputs for edge in data)
+
+
+@needs_tensorflow
+def test_dtype_and_shape_are_those_of_the_operations(sample: Any) -> None:
+    graph_def = sample.as_graph_def(add_shapes=True)
+    found = columns(graph_def)
+    known = operations(sample, graph_def)
+    compared = 0
+    for function, name, dtype, shape in zip(found.function, found.name, found.dtype, found.shape, strict=True):
+        outputs = known[function, name].outputs
+        assert dtype == (outputs[0].dtype.base_dtype.name if outputs else ""), (function, name)
+        if outputs and (shape is not None or not function):
+            expected = outputs[0].shape
+            assert shape == (None if expected.rank is None else tuple(expected)), (function, name)
+            compared += 1
+    assert compared > 10
+
+
+@needs_tensorflow
+def test_without_recorded_shapes_those_that_nodes_state_are_right(sample: Any) -> None:
+    graph_def = sample.as_graph_def()
+    found = columns(graph_def)
+    known = operations(sample, graph_def)
+    stated = [
+        (function, name, shape)
+        for function, name, shape in zip(found.function, found.name, found.shape, strict=True)
+        if shape is not None
+    ]
+    assert stated
+    for function, name, shape in stated:
+        assert shape == tuple(known[function, name].outputs[0].shape), (function, name)
+    constants = {(function, each.name) for function, each in nodes_of(graph_def) if each.op == "Const"}
+    assert constants <= {(function, name) for function, name, _ in stated}
+
+
+def content_size(tensor: Any) -> int:
+    """Return the bytes of a TensorProto's content, by the rules of the encoding."""
+    size = len(tensor.tensor_content) + len(tensor.float8_val)
+    size += 4 * (len(tensor.float_val) + len(tensor.scomplex_val)) + 8 * (
+        len(tensor.double_val) + len(tensor.dcomplex_val)
+    )
+    size += sum(map(len, tensor.string_val))
+    integers = (
+        tensor.int_val,
+        tensor.int64_val,
+        tensor.bool_val,
+        tensor.half_val,
+        tensor.uint32_val,
+        tensor.uint64_val,
+    )
+    return size + sum(len(varint(number % 2**64)) for number in itertools.chain(*integers))
+
+
+@needs_tensorflow
+def test_bytes_are_a_constants_content(sample: Any) -> None:
+    graph_def = sample.as_graph_def(add_shapes=True)
+    expected = [content_size(each.attr["value"].tensor) if each.op == "Const" else 0 for _, each in nodes_of(graph_def)]
+    assert columns(graph_def).bytes.tolist() == expected
+
+
+@needs_tensorflow
+def test_blocks_of_any_size_give_the_same_columns(sample: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph_def = sample.as_graph_def(add_shapes=True)
+    whole, uses = columns(graph_def), graph.functions(SerializedGraph.of(graph_def.SerializeToString()))
+    for size in (1, 7, len(whole.name)):
+        monkeypatch.setattr(graph, "_BLOCK", size)
+        for column, expected in zip(columns(graph_def), whole, strict=True):
+            assert list(column) == list(expected)
+        assert graph.functions(SerializedGraph.of(graph_def.SerializeToString())) == uses
+
+
+@needs_tensorflow
+def test_functions_are_those_of_the_library(sample: Any) -> None:
+    graph_def = sample.as_graph_def()
+    found = graph.functions(SerializedGraph.of(graph_def.SerializeToString()))
+    callers = called_by(graph_def)
+    assert found == [
+        FunctionUse(
+            each.signature.name,
+            tuple(argument.name for argument in each.signature.input_arg),
+            tuple(argument.name for argument in each.signature.output_arg),
+            len(each.node_def),
+            tuple(callers[each.signature.name]),
+        )
+        for each in graph_def.library.function
+    ]
+
+
+def called_by(graph_def: Any) -> dict[str, list[str]]:
+    """Return who calls each function, by looping over every attribute."""
+    found: dict[str, list[str]] = {function.signature.name: [] for function in graph_def.library.function}
+    for function, each in nodes_of(graph_def):
+        values = each.attr.values()
+        names = {value.func.name for value in values} | {held.name for value in values for held in value.list.func}
+        for name in (names | {each.op}) & found.keys():
+            if (function or each.name) not in found[name]:
+                found[name].append(function or each.name)
+    return found
+
+
+@needs_tensorflow
+def test_every_function_of_nested_control_flow_is_called() -> None:
+    graph_def = samples.calling().as_graph_def()
+    uses = graph.functions(SerializedGraph.of(graph_def.SerializeToString()))
+    assert len(uses) > 6
+    assert all(use.called_by for use in uses)
+    # The functions of a loop's body are called by the body, not by the node of the main graph.
+    names = {use.name for use in uses}
+    assert any(set(use.called_by) <= names for use in uses)
+
+
+def hand_made(*parts: bytes) -> SerializedGraph:
+    return SerializedGraph.of(b"".join(parts))
+
+
+def function_def(name: str, *nodes: bytes) -> bytes:
+    """Write a FunctionDef into a library."""
+    return field(2, field(1, field(1, field(1, name)) + b"".join(field(3, each) for each in nodes)))
+
+
+def calls(name: str) -> bytes:
+    """Write an attribute that names a function."""
+    return attr("f", field(10, field(1, name)))
+
+
+def test_who_calls_a_function() -> None:
+    branches = attr("branches", field(1, field(9, field(1, "left")) + field(9, field(1, "right"))))
+    parts = (
+        field(1, node("call", "PartitionedCall", attrs=calls("outer"))),
+        field(1, node("again", "PartitionedCall", attrs=calls("outer"))),
+        function_def("outer", node("case", "Case", attrs=branches), node("other", "If", attrs=calls("left"))),
+        function_def("left", node("n", "right")),
+        function_def("right", node("n", "NoOp", attrs=calls("missing"))),
+        function_def("idle"),
+    )
+    assert [(use.name, use.ops, use.called_by) for use in graph.functions(hand_made(*parts))] == [
+        ("outer", 2, ("call", "again")),
+        ("left", 1, ("outer",)),
+        ("right", 1, ("outer", "left")),
+        ("idle", 0, ()),
+    ]
+
+
+def test_nodes_and_functions_of_one_name_stay_apart() -> None:
+    parts = (
+        field(1, node("a", "First")),
+        field(1, node("a", "Second")),
+        function_def("f", node("a", "Third")),
+        function_def("f", node("a", "Fourth")),
+    )
+    found = graph.node_columns(hand_made(*parts), {"a": (1,)})
+    assert list(zip(found.function, found.name, found.op, strict=True)) == [
+        ("", "a", "First"), ("", "a", "Second"), ("f", "a", "Third"), ("f", "a", "Fourth"),
+    ]  # fmt: skip
+    assert list(found.shape) == [(1,), (1,), None, None]
+
+
+def test_known_shapes_serve_where_the_graph_says_nothing() -> None:
+    stated = attr("shape", field(7, field(2, b"\x08\x05")))
+    parts = (field(1, node("x", "Placeholder", attrs=stated)), field(1, node("y", "Relu", "x")))
+    assert list(graph.node_columns(hand_made(*parts), {"x": (9,), "y": (None, 2)}).shape) == [(5,), (None, 2)]
+
+
+def test_an_empty_graph_has_empty_columns() -> None:
+    found = graph.node_columns(hand_made(), {})
+    assert [len(column) for column in found] == [0] * len(NodeColumns._fields)
+    assert graph.functions(hand_made()) == []
+
+
+def test_a_node_with_nothing_in_it() -> None:
+    found = graph.node_columns(hand_made(field(1, b"")), {})
+    assert [column[0] for column in found] == ["", "", "", (), (), "", "", None, 0]
+
+
+def test_the_last_of_two_values_counts_as_protobuf_has_it() -> None:
+    twice = node("old", "Old") + node("new", "Const", attrs=attr("dtype", b"\x30\x01") + attr("dtype", b"\x30\x03"))
+    parsed = protos.parse("GraphDef", field(1, twice)).node[0]
+    found = graph.node_columns(hand_made(field(1, twice)), {})
+    assert (found.name[0], found.op[0]) == (parsed.name, parsed.op) == ("new", "Const")
+    assert protos.dtype_name(parsed.attr["dtype"].type) == found.dtype[0] == "int32"
+
+
+def test_a_graph_in_two_pieces_is_one_graph() -> None:
+    pieces = field(1, node("a", "NoOp")) + function_def("f"), field(1, node("b", "NoOp")) + function_def("g")
+    joined = SerializedGraph(
+        SerializedGraph.of(b"".join(pieces)).buffer, ((0, len(pieces[0])), (len(pieces[0]), len(b"".join(pieces))))
+    )
+    assert graph.node_columns(joined, {}).name == ["a", "b"]
+    assert [use.name for use in graph.functions(joined)] == ["f", "g"]
+    assert [each.name for each in joined.graph_def().node] == ["a", "b"]
+
+
+def test_a_reference_has_the_dtype_it_refers_to_by_name() -> None:
+    found = graph.node_columns(hand_made(field(1, node("r", "RefIdentity", attrs=attr("T", b"\x30\x65")))), {})
+    assert list(found.dtype) == ["float32_ref"]
+
+
+BAD = {
+    "a node that ends early": b"\x0a\x7f",
+    "a name that is not UTF-8": field(1, field(1, b"\xff")),
+    "an op that is not UTF-8": field(1, field(2, b"\xff")),
+    "an input that is not UTF-8": field(1, field(3, b"\xff")),
+    "an attribute that ends early": field(1, field(5, b"\x0a\x7f")),
+    "a dtype that is not one": field(1, node("n", "Relu", attrs=attr("T", b"\x32\x7f"))),
+    "a shape that is not one": field(1, node("n", "Placeholder", attrs=attr("shape", b"\x3a\x02\x12\x7f"))),
+    "a constant that ends early": field(1, node("n", "Const", attrs=attr("value", b"\x42\x02\x22\x7f"))),
+    "a function that ends early": field(2, b"\x0a\x7f"),
+    "a signature that ends early": field(2, field(1, field(1, b"\x0a\x7f"))),
+}
+
+
+@pytest.mark.parametrize("data", BAD.values(), ids=BAD)
+def test_damage_is_a_wire_error(data: bytes) -> None:
+    with pytest.raises(WireError):
+        graph.node_columns(SerializedGraph.of(data), {})
+
+
+def test_a_damaged_graph_cannot_be_parsed_whole_either() -> None:
+    with pytest.raises(WireError, match="does not parse"):
+        SerializedGraph.of(b"\x0a\x7f").graph_def()
+
+
+def test_a_constants_claims_are_not_believed() -> None:
+    """A shape of 2**60 elements with no content is shown, and nothing is allocated for it."""
+    shape = field(2, field(2, b"\x08" + varint(2**60)))
+    found = graph.node_columns(hand_made(field(1, node("n", "Const", attrs=attr("value", field(8, shape))))), {})
+    assert (found.shape[0], found.bytes[0]) == ((2**60,), 0)
