@@ -132,8 +132,9 @@ def test_bytes_are_a_constants_content(sample: Any) -> None:
 @needs_tensorflow
 def test_blocks_of_any_size_give_the_same_columns(sample: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     graph_def = sample.as_graph_def(add_shapes=True)
-    whole, uses = columns(graph_def), graph.functions(SerializedGraph.of(graph_def.SerializeToString()))
-    for size in (1, 7, len(whole.name)):
+    whole: tuple[Any, ...] = columns(graph_def)
+    uses = graph.functions(SerializedGraph.of(graph_def.SerializeToString()))
+    for size in (1, 7, len(whole[0])):
         monkeypatch.setattr(graph, "_BLOCK", size)
         for column, expected in zip(columns(graph_def), whole, strict=True):
             assert list(column) == list(expected)
@@ -230,6 +231,40 @@ def test_known_shapes_serve_where_the_graph_says_nothing() -> None:
     stated = attr("shape", field(7, field(2, b"\x08\x05")))
     parts = (field(1, node("x", "Placeholder", attrs=stated)), field(1, node("y", "Relu", "x")))
     assert list(graph.node_columns(hand_made(*parts), {"x": (9,), "y": (None, 2)}).shape) == [(5,), (None, 2)]
+
+
+@needs_tensorflow
+@pytest.mark.parametrize("producer", [0, 21, 22, 1000])
+def test_an_empty_shape_means_what_tensorflow_takes_it_for(producer: int) -> None:
+    """Graphs of 2016 had no other way to say that a rank is unknown."""
+    import tensorflow as tf  # noqa: PLC0415 - seconds that only tests of graphs should take
+
+    graph_def = tf.compat.v1.GraphDef(versions={"producer": producer})
+    # PlaceholderV2 was taken away when Placeholder had learned to do its work.
+    for op in ("Placeholder", "Variable", "VariableV2", "PlaceholderV2")[: 4 if producer <= 22 else 3]:
+        added = graph_def.node.add(name=op, op=op)
+        added.attr["dtype"].type = 1
+        added.attr["shape"].shape.SetInParent()
+    with tf.Graph().as_default() as imported:
+        tf.import_graph_def(graph_def, name="")
+    shapes = [imported.get_tensor_by_name(f"{each.name}:0").shape for each in graph_def.node]
+    expected = [None if shape.rank is None else tuple(shape) for shape in shapes]
+    assert list(columns(graph_def).shape) == expected
+
+
+def test_fields_of_a_node_in_any_order() -> None:
+    dtype, shape = attr("dtype", b"\x30\x01"), attr("shape", field(7, field(2, b"\x08\x05")))
+    parts = (
+        field(1, node("x", "Placeholder", attrs=dtype + shape)),
+        field(1, dtype + field(4, "/CPU:0") + shape + field(3, "^z") + field(2, "Placeholder") + field(1, "y")),
+        *(field(1, node(f"n{index}", "Relu", attrs=attr("T", b"\x30\x03"))) for index in range(40)),
+    )
+    found = graph.node_columns(hand_made(*parts), {})
+    assert found.name[:2] == ["x", "y"]
+    assert list(found.op[:2]) == ["Placeholder", "Placeholder"]
+    assert list(found.dtype) == ["float32"] * 2 + ["int32"] * 40
+    assert list(found.shape) == [(5,), (5,)] + [None] * 40
+    assert (found.device[1], found.control_inputs[1], found.inputs[1]) == ("/CPU:0", ("^z",), ())
 
 
 def test_an_empty_graph_has_empty_columns() -> None:

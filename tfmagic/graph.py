@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 #: Nodes scanned at a time: bounds the memory of the arrays in between.
 _BLOCK = 1 << 14
 # Field numbers of tensorflow/core/framework/{graph,function,node_def,attr_value,tensor}.proto.
-_GRAPH_NODE, _GRAPH_LIBRARY = 1, 2
+_GRAPH_NODE, _GRAPH_LIBRARY, _GRAPH_VERSIONS = 1, 2, 4
 _LIBRARY_FUNCTION = 1
 _FUNCTION_SIGNATURE, _FUNCTION_NODE = 1, 3
 _NODE_NAME, _NODE_OP, _NODE_INPUT, _NODE_DEVICE, _NODE_ATTR = 1, 2, 3, 4, 5
@@ -62,13 +62,19 @@ class SerializedGraph:
 
     @cached_property
     def _contents(self) -> list[tuple[Integers, Integers]]:
-        """Places of the nodes of the main graph, and of the function libraries."""
-        return self._spans(self.pieces, _GRAPH_NODE, _GRAPH_LIBRARY)
+        """Places of the nodes of the main graph, of the function libraries and of the versions."""
+        return self._spans(self.pieces, _GRAPH_NODE, _GRAPH_LIBRARY, _GRAPH_VERSIONS)
 
     @property
     def nodes(self) -> tuple[Integers, Integers]:
         """Starts and ends of the NodeDefs of the main graph."""
         return self._contents[0]
+
+    @cached_property
+    def producer(self) -> int:
+        """The version of the graph's dialect, 0 where it is not recorded."""
+        versions = [wire_message(self.buffer, "VersionDef", start, end) for start, end in _pairs(*self._contents[2])]
+        return next((each.producer for each in reversed(versions) if each.producer), 0)
 
     @cached_property
     def functions(self) -> tuple[Integers, Integers]:
@@ -139,7 +145,7 @@ def node_columns(graph: SerializedGraph, shapes: Mapping[str, Shape]) -> NodeCol
     WireError
         Where the graph is not well-formed protobuf.
     """
-    scanner = _NodeScanner(graph.buffer)
+    scanner = _NodeScanner(graph.buffer, graph.producer)
     inner = graph.function_nodes
     starts = np.concatenate([graph.nodes[0], inner.start])
     ends = np.concatenate([graph.nodes[1], inner.end])
@@ -200,6 +206,7 @@ class _NodeScanner:
     """Collects the columns of nodes, block by block."""
 
     buffer: Buffer
+    producer: int
     names: list[str] = field(default_factory=list)
     inputs: list[Objects] = field(default_factory=list)
     controls: list[Objects] = field(default_factory=list)
@@ -237,7 +244,9 @@ class _NodeScanner:
         pairs, nodes, place = np.unique(tails * len(names) + ops, return_index=True, return_inverse=True)
         del pairs
         # The entries are those of one example of each tail; each op with that tail has them.
-        outputs = first_outputs(self.buffer, _repeated(entries, tails[nodes]), names, ops[nodes]).of(place)
+        outputs = first_outputs(self.buffer, _repeated(entries, tails[nodes]), names, ops[nodes], self.producer).of(
+            place
+        )
         self.dtypes.add(outputs.dtypes, outputs.dtype)
         self.shapes.append(outputs.shape)
         self.sizes.append(outputs.bytes)

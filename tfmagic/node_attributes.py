@@ -43,7 +43,9 @@ class Outputs(NamedTuple):
         return Outputs(self.dtypes, self.dtype[nodes], self.shape[nodes], self.bytes[nodes])
 
 
-def first_outputs(buffer: Buffer, entries: Fields, op_names: Sequence[str], ops: Integers) -> Outputs:
+def first_outputs(
+    buffer: Buffer, entries: Fields, op_names: Sequence[str], ops: Integers, producer: int = 0
+) -> Outputs:
     """Read the first output of each of some nodes.
 
     Parameters
@@ -56,6 +58,8 @@ def first_outputs(buffer: Buffer, entries: Fields, op_names: Sequence[str], ops:
         Op types.
     ops : int array
         For each node the index of its op among them.
+    producer : int
+        The version of the graph's dialect.
 
     Raises
     ------
@@ -68,6 +72,7 @@ def first_outputs(buffer: Buffer, entries: Fields, op_names: Sequence[str], ops:
     sizes = np.zeros(len(ops), np.int64)
     shaped = attributes.named("shape", _is_any(op_names, ops, opdefs.SHAPED_OPS))
     _fill(shape, "AttrValue", attributes.take(shaped), lambda value: protos.shape_of(value.shape))
+    _forget_scalars(shape, _is_any(op_names, ops, opdefs.scalar_is_unknown(producer)))
     _read_tensors(attributes.take(attributes.named("value", _is_any(op_names, ops, {"Const"}))), shape, sizes)
     _fill(shape, "AttrValue", attributes.take(attributes.named("_output_shapes")), _first_shape)
     return Outputs(dtypes, dtype, shape, sizes)
@@ -178,6 +183,12 @@ def _fill(shapes: Objects, name: str, places: _Places, decode: Callable[[protos.
     table[:] = values
     if len(codes):
         shapes[places.owner] = table[codes]
+
+
+def _forget_scalars(shapes: Objects, doubtful: wire.Mask) -> None:
+    """Make the scalars among some nodes' shapes unknown."""
+    for index in np.flatnonzero(doubtful).tolist():
+        shapes[index] = shapes[index] or None
 
 
 def _read_tensors(places: _Places, shapes: Objects, sizes: Integers) -> None:

@@ -27,6 +27,16 @@ SHAPED_OPS = PLACEHOLDER_OPS | {
     "PlaceholderWithDefault", "VariableV2", "Variable", "TemporaryVariable", "ImmutableConst", "ParallelConcat",
     "AccumulateNV2",
 }  # fmt: skip
+#: The last version of the graph's dialect in which a Placeholder with an empty shape is one of unknown rank.
+_LAST_WITHOUT_UNKNOWN_RANK = 21
+
+
+def scalar_is_unknown(producer: int) -> frozenset[str]:
+    """Return the ops whose empty ``shape`` attribute means unknown rank: there once was no other way to say so.
+
+    From the shape functions in tensorflow/core/ops/state_ops.cc and array_ops.cc.
+    """
+    return frozenset({"Variable"} | ({"Placeholder"} if producer <= _LAST_WITHOUT_UNKNOWN_RANK else set()))
 
 
 class OutputDtype(NamedTuple):
