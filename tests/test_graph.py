@@ -136,8 +136,8 @@ def test_blocks_of_any_size_give_the_same_columns(sample: Any, monkeypatch: pyte
     uses = graph.functions(SerializedGraph.of(graph_def.SerializeToString()))
     for size in (1, 7, len(whole[0])):
         monkeypatch.setattr(graph, "_BLOCK", size)
-        for column, expected in zip(columns(graph_def), whole, strict=True):
-            assert list(column) == list(expected)
+        split: tuple[Any, ...] = columns(graph_def)
+        assert [list(column) for column in split] == [list(column) for column in whole]
         assert graph.functions(SerializedGraph.of(graph_def.SerializeToString())) == uses
 
 
