@@ -51,6 +51,13 @@ class CheckpointFiles:
     tables: tuple[Path, ...]
     notes: tuple[str, ...] = ()
 
+    @property
+    def meta_graph(self) -> Path | None:
+        """The MetaGraphDef that ``tf.train.Saver`` wrote beside it, None if it is not there."""
+        pattern = _V1_SHARD.fullmatch(self.prefix.name)
+        path = self.prefix.with_name(f"{pattern['prefix'] if pattern else self.prefix.name}.meta")
+        return path if _is_file(path) else None
+
     def checked(self) -> CheckpointFiles:
         """Return this; raises CorruptSourceError if there is no index to read."""
         if self.tables:

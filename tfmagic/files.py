@@ -7,6 +7,7 @@ Files are read, not mapped: a mapped file that another process truncates kills t
 from __future__ import annotations
 
 import os
+import stat
 import zlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -20,45 +21,66 @@ if TYPE_CHECKING:
 
 #: Protobuf readers, TensorFlow's among them, take no message beyond this (protobuf's own limit).
 PROTOBUF_LIMIT = 2**31 - 1
+#: Windows knows neither the flag nor named pipes among its files.
+_NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 GZIP_MAGIC = b"\x1f\x8b"
 #: A gzip file may grow to this many times its size; weights and text stay far below, a bomb does not.
 _GROWTH, _ALWAYS_ALLOWED = 200, 64 << 20
 
 
 @contextmanager
+def refusals(path: Path | None) -> Iterator[None]:
+    """Translate what the system refuses of a path; that there is nothing at it stays FileNotFoundError.
+
+    Raises
+    ------
+    ReadError
+        If it may not be read, is a directory, or the way to it is a loop of links.
+    """
+    try:
+        yield
+    except (FileNotFoundError, errors.TfMagicError):
+        raise
+    except PermissionError as error:
+        message = f"{str(path)!r} may not be read by this user; change its permissions or copy it"
+        raise errors.ReadError(message) from error
+    except OSError as error:
+        message = f"{str(path)!r} cannot be read: {error.strerror or error}"
+        raise errors.ReadError(f"{message}; check that it is a whole file, and the way to it") from error
+
+
+@contextmanager
 def opened(path: Path) -> Iterator[BufferedReader]:
-    """Open a file for reading, translating what the system refuses.
+    """Open a regular file for reading, translating what the system refuses.
 
     Raises
     ------
     FileNotFoundError
         If there is nothing at the path.
     ReadError
-        If it may not be read, is a directory, or the way to it is a loop of links.
+        If it may not be read, is no regular file, or the way to it is a loop of links.
     CorruptSourceError
         If it changed while it was open: what was read may be half of the one and half of the other.
     """
-    try:
-        with path.open("rb") as file:
+    with refusals(path):
+        # A pipe is opened without waiting for who writes into it, and then refused.
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _NONBLOCK)) as file:
             before = os.fstat(file.fileno())
+            if not stat.S_ISREG(before.st_mode):
+                raise errors.ReadError(f"{str(path)!r} is no regular file; copy what it holds into one and give that")
             yield file
-            after = path.stat()
+        if not _is_same(before, path):
+            message = f"{str(path)!r} changed while it was read; read it again once its writer is done"
+            raise errors.CorruptSourceError(message)
+
+
+def _is_same(before: os.stat_result, path: Path) -> bool:
+    """Say whether the file at a path is still the one that was opened, unchanged."""
+    try:
+        after = path.stat()
     except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise _refused(path, error) from error
-    if (before.st_ino, before.st_size, before.st_mtime_ns) != (after.st_ino, after.st_size, after.st_mtime_ns):
-        message = f"{str(path)!r} changed while it was read; read it again once its writer is done"
-        raise errors.CorruptSourceError(message)
-
-
-def _refused(path: Path, error: OSError) -> errors.ReadError:
-    """Word what the system says of a path."""
-    if isinstance(error, errors.TfMagicError):
-        return error  # type: ignore[return-value]
-    if isinstance(error, PermissionError):
-        return errors.ReadError(f"{str(path)!r} may not be read by this user; change its permissions or copy it")
-    return errors.ReadError(f"{str(path)!r} cannot be read: {error.strerror or error}")
+        return False
+    return (before.st_ino, before.st_size, before.st_mtime_ns) == (after.st_ino, after.st_size, after.st_mtime_ns)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -94,21 +116,26 @@ def _too_large(path: Path, size: int) -> str:
 
 
 def gunzip(path: Path, data: bytes) -> bytes:
-    """Unpack gzip data of a file, to no more than a model of that size plausibly grows to."""
+    """Unpack gzip data of a file, all its members, to no more than a model of that size plausibly grows to."""
     limit = min(max(len(data) * _GROWTH, _ALWAYS_ALLOWED), PROTOBUF_LIMIT)
-    unpacker = zlib.decompressobj(wbits=31)
-    try:
-        result = unpacker.decompress(data, limit)
-    except zlib.error as error:
-        message = f"{str(path)!r} begins as gzip but does not unpack: {error}; fetch or pack it again"
-        raise errors.CorruptSourceError(message) from error
-    if unpacker.unconsumed_tail:
-        message = f"{str(path)!r} unpacks to more than {limit >> 20} MiB, which no model of its size does"
-        raise errors.CorruptSourceError(message)
-    if not unpacker.eof:
-        message = f"{str(path)!r} is gzip that ends early: it is truncated; fetch or copy it again"
-        raise errors.CorruptSourceError(message)
-    return result
+    pieces, room, rest = [], limit, data
+    while rest.strip(b"\0"):
+        unpacker = zlib.decompressobj(wbits=31)
+        try:
+            # One byte more than there is room for tells a file that fills it from one that does not fit.
+            pieces.append(unpacker.decompress(rest, room + 1))
+        except zlib.error as error:
+            message = f"{str(path)!r} begins as gzip but does not unpack: {error}; fetch or pack it again"
+            raise errors.CorruptSourceError(message) from error
+        room -= len(pieces[-1])
+        if room < 0:
+            message = f"{str(path)!r} unpacks to more than {limit >> 20} MiB, which no model of its size does"
+            raise errors.CorruptSourceError(f"{message}: it is made to fill the memory; do not use it")
+        if not unpacker.eof:
+            message = f"{str(path)!r} is gzip that ends early: it is truncated; fetch or copy it again"
+            raise errors.CorruptSourceError(message)
+        rest = unpacker.unused_data
+    return b"".join(pieces)
 
 
 def head_of(data: bytes, limit: int) -> bytes:

@@ -46,13 +46,14 @@ def _parsed_text(path: Path, buffer: wire.Buffer, name: str) -> wire.Buffer:
     """Parse text format into a serialised message."""
     try:
         message = protos.parse_text(name, buffer.text(0, buffer.size))
-    except (protos.TextParseError, wire.WireError, RecursionError) as error:
+        return wire.Buffer(message.SerializeToString())
+    except (protos.TextParseError, protos.SerializeError, wire.WireError, RecursionError) as error:
         problem = f"{str(path)!r} does not parse as a {name} in text format: {error}"
         raise errors.CorruptSourceError(f"{problem}. It may be cut off, or of another dialect") from error
-    return wire.Buffer(message.SerializeToString())
 
 
 def _holds_other(path: Path, name: str, held: str) -> str:
     """Word that a file is not what its name or place says."""
-    advice = "; give that file itself to read it as what it is" if held in contents.MESSAGES else ""
-    return f"{str(path)!r} should hold a {name} but holds {held}{advice}"
+    if held in contents.MESSAGES:
+        return f"{str(path)!r} should hold a {name} but holds a {held}; give that file itself to read it as what it is"
+    return f"{str(path)!r} should hold a {name} but holds {held}. Save, copy or download it again"

@@ -7,6 +7,7 @@ TensorFlow.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tfmagic import errors, frames, graph, plumbing, protos, render, signatures, summary, wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     import pandas as pd
@@ -64,6 +65,8 @@ class Model:
         What a person should know of how it was read: the version chosen, a piece that is missing.
     path : Path or None
         The file or directory, if it is one.
+    file : Path or None
+        The file with the graph, where ``path`` is a directory.
     """
 
     form: str
@@ -71,6 +74,7 @@ class Model:
     loaders: Mapping[Part, Callable[[], Any]]
     notes: tuple[str, ...] = ()
     path: Path | None = None
+    file: Path | None = None
     _read: dict[str, Any] = field(default_factory=dict, init=False, compare=False)
 
     @property
@@ -95,12 +99,21 @@ class Model:
     def _once(self, name: str, load: Callable[[], Any]) -> Any:  # noqa: ANN401 - as part()
         """Return what was loaded under this name, loading it at the first call."""
         if name not in self._read:
-            try:
+            with self._well_formed():
                 self._read[name] = load()
-            except wire.WireError as error:
-                message = f"{self.origin!r} is not a well-formed {self.form}: {error}; it is truncated or damaged"
-                raise errors.CorruptSourceError(message) from error
         return self._read[name]
+
+    @contextmanager
+    def _well_formed(self) -> Iterator[None]:
+        """Say which file it is that does not parse."""
+        try:
+            yield
+        except wire.WireError as error:
+            where = repr(str(self.file)) if self.file else repr(self.origin)
+            message = (
+                f"{where} is not a well-formed {self.form}: {error}; it is truncated or damaged, fetch or save it again"
+            )
+            raise errors.CorruptSourceError(message) from error
 
     # Display
 
@@ -131,18 +144,21 @@ class Model:
     @cached_property
     def meta_graph(self) -> MetaGraph:
         """The MetaGraphDef whose ops are shown: the one tagged ``serve``, else the first."""
-        serving = [each for each in self.meta_graphs if each.tags == signatures.DEFAULT_TAGS]
+        with self._well_formed():
+            serving = [each for each in self.meta_graphs if each.tags == signatures.DEFAULT_TAGS]
         return (serving or list(self.meta_graphs))[0]
 
     @property
     def meta_graph_def(self) -> protos.Message:
         """The MetaGraphDef message, of TensorFlow's own class if TensorFlow is loaded."""
-        return protos.native(self.meta_graph.meta_graph_def())
+        with self._well_formed():
+            return protos.native(self.meta_graph.meta_graph_def())
 
     @property
     def graph_def(self) -> protos.Message:
         """The GraphDef message, of TensorFlow's own class if TensorFlow is loaded."""
-        return protos.native(self.meta_graph.graph_def())
+        with self._well_formed():
+            return protos.native(self.meta_graph.graph_def())
 
     @property
     def signature_def(self) -> dict[str, protos.Message]:

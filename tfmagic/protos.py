@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 from google.protobuf.message import DecodeError
+from google.protobuf.message import EncodeError as _EncodeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 #: A message of the pool; its fields are known at run time only.
 Message: TypeAlias = Any
 ParseError = DecodeError
+SerializeError = _EncodeError
 TextParseError = text_format.ParseError
 
 _Field = descriptor_pb2.FieldDescriptorProto

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import difflib
 import os
+import stat
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfmagic import contents, errors
+from tfmagic import contents, errors, files
 from tfmagic.model import Model
 from tfmagic.registry import Candidate
 
@@ -21,8 +23,17 @@ if TYPE_CHECKING:
 
 #: Files looked at in a directory that is none of the known layouts.
 _LOOKED_AT = 200
+#: Names among which one like a missing name is sought.
+_COMPARED = 10_000
 #: Suffixes of what lies beside a model without being one.
 _SIDE_FILES = frozenset({"fingerprint.pb", "keras_metadata.pb", "saved_model_config.pb"})
+#: What a path may lead to that is neither file nor directory; reading some of these would wait for ever.
+_SPECIAL = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 
 
 def recognise(source: object, readers: Sequence[Reader], form: str | None, tags: Collection[str] | None) -> Model:
@@ -30,18 +41,19 @@ def recognise(source: object, readers: Sequence[Reader], form: str | None, tags:
     if isinstance(source, Model):
         return source
     candidate = candidate_of(source)
-    if form is not None:
-        return _named(form, readers).read(candidate, tags)
-    reader = _claiming(candidate, readers)
-    if reader is not None:
-        return reader.read(candidate, tags)
-    inner = [(each, found) for each in _inside(candidate) if (found := _claiming(each, readers))]
-    if len(inner) == 1:
-        ((chosen, found),) = inner
-        note = f"{Path(str(chosen.path)).name!r} is shown, the only model in {str(candidate.path)!r}"
-        return found.read(chosen, tags).with_notes(note)
-    _require_existence(candidate)
-    raise errors.UnrecognizedSourceError(_unrecognised(candidate, readers, [each for each, _ in inner]))
+    with files.refusals(candidate.path):
+        if form is not None:
+            return _of_form(form, candidate, readers).read(candidate, tags)
+        reader = _claiming(candidate, readers)
+        if reader is not None:
+            return reader.read(candidate, tags)
+        inner = list(_inside(candidate, readers))
+        if len(inner) == 1:
+            ((chosen, found),) = inner
+            note = f"{Path(str(chosen.path)).name!r} is shown, the only model in {str(candidate.path)!r}"
+            return found.read(chosen, tags).with_notes(note)
+        _require_existence(candidate)
+        raise errors.UnrecognizedSourceError(_unrecognised(candidate, readers, [each for each, _ in inner]))
 
 
 def candidate_of(source: object) -> Candidate:
@@ -54,7 +66,8 @@ def candidate_of(source: object) -> Candidate:
     """
     if not isinstance(source, (str, os.PathLike)):
         return Candidate(source)
-    path = Path(os.fsdecode(os.fspath(source))).expanduser()
+    # Unlike Path.expanduser, this leaves a file named "~x" alone where there is no user x.
+    path = Path(os.path.expanduser(os.fsdecode(os.fspath(source))))  # noqa: PTH111
     try:
         os.stat(path)  # noqa: PTH116 - Path.exists() answers "no" to a loop of links
     except (FileNotFoundError, NotADirectoryError):
@@ -65,34 +78,43 @@ def candidate_of(source: object) -> Candidate:
     return Candidate(source, path)
 
 
-def _named(form: str, readers: Sequence[Reader]) -> Reader:
-    """Return the reader of a form that the user named."""
-    for reader in readers:
-        if reader.form == form:
-            return reader
-    raise errors.UnknownNameError(form, "form", [reader.form for reader in readers])
+def _of_form(form: str, candidate: Candidate, readers: Sequence[Reader]) -> Reader:
+    """Return the reader of the form that the user named.
+
+    A path may be taken for what its content does not tell. What a live object is, is certain.
+    """
+    by_form = {reader.form: reader for reader in readers}
+    if form not in by_form:
+        raise errors.UnknownNameError(form, "form", list(by_form))
+    reader = by_form[form]
+    if reader.claims(candidate) or (candidate.path is not None and not reader.is_live and candidate.path.exists()):
+        return reader
+    other = _claiming(candidate, readers)
+    if other is None:
+        _require_existence(candidate)
+    seems = f"it is a {other.form}" if other else _guess(candidate)
+    message = (
+        f"{_given(candidate)} is no {form} ({reader.looks_like}): {seems}. Leave the form out, or give such a source"
+    )
+    raise errors.UnrecognizedSourceError(message)
 
 
 def _claiming(candidate: Candidate, readers: Sequence[Reader]) -> Reader | None:
     """Return the reader that claims a candidate."""
-    try:
-        return next((reader for reader in readers if reader.claims(candidate)), None)
-    except PermissionError as error:
-        message = f"{str(candidate.path)!r} may not be read by this user; change its permissions or copy it"
-        raise errors.ReadError(message) from error
-    except OSError as error:
-        message = f"{str(candidate.path)!r} cannot be read: {error.strerror or error}"
-        raise errors.ReadError(message) from error
+    return next((reader for reader in readers if reader.claims(candidate)), None)
 
 
-def _inside(candidate: Candidate) -> Iterator[Candidate]:
-    """Yield the files of a directory that might be models."""
-    if candidate.path is None:
-        return
+def _inside(candidate: Candidate, readers: Sequence[Reader]) -> Iterator[tuple[Candidate, Reader]]:
+    """Yield the files of a directory that are models, and who reads them; those that cannot be read are none."""
     for name in sorted(candidate.entries)[:_LOOKED_AT]:
-        path = candidate.path / name
-        if path.is_file() and name not in _SIDE_FILES:
-            yield Candidate(path, path)
+        path = Path(str(candidate.path)) / name
+        each = Candidate(path, path)
+        try:
+            reader = _claiming(each, readers) if path.is_file() and name not in _SIDE_FILES else None
+        except (OSError, errors.ReadError):
+            continue
+        if reader:
+            yield each, reader
 
 
 def _require_existence(candidate: Candidate) -> None:
@@ -100,8 +122,11 @@ def _require_existence(candidate: Candidate) -> None:
     path = candidate.path
     if path is None or path.exists():
         return
+    if path.is_symlink():
+        message = f"{str(path)!r} is a link to {str(path.readlink())!r}, which is not there; give the file itself"
+        raise FileNotFoundError(message)
     parent = path.parent
-    names = [each.name for each in parent.iterdir()] if parent.is_dir() and os.access(parent, os.R_OK) else []
+    names = list(islice(os.listdir(parent), _COMPARED)) if _is_listable(parent) else []  # noqa: PTH208 - names are enough
     near = difflib.get_close_matches(path.name, names, n=3)
     advice = f"; did you mean {errors.listed(str(parent / name) for name in near)}?" if near else ""
     where = "" if parent.is_dir() else f", nor a directory {str(parent)!r}"
@@ -109,14 +134,22 @@ def _require_existence(candidate: Candidate) -> None:
     raise FileNotFoundError(message)
 
 
+def _is_listable(directory: Path) -> bool:
+    return directory.is_dir() and os.access(directory, os.R_OK)
+
+
 def _unrecognised(candidate: Candidate, readers: Sequence[Reader], several: Sequence[Candidate]) -> str:
     """Word that no form claims a source: what it seems to be, and which forms there are."""
     if several:
         names = errors.listed(Path(str(each.path)).name for each in several)
         return f"{str(candidate.path)!r} holds several models: {names}; give the path of one of them"
-    what = f"{str(candidate.path)!r}" if candidate.path else f"an object of type {type_name(candidate.value)!r}"
     forms = "; ".join(f"{reader.form} ({reader.looks_like})" for reader in readers)
-    return f"{what} is no model that tfmagic reads: {_guess(candidate)}. The forms are: {forms}"
+    return f"{_given(candidate)} is no model that tfmagic reads: {_guess(candidate)}. The forms are: {forms}"
+
+
+def _given(candidate: Candidate) -> str:
+    """Name what was given."""
+    return f"{str(candidate.path)!r}" if candidate.path else f"an object of type {type_name(candidate.value)!r}"
 
 
 def _guess(candidate: Candidate) -> str:
@@ -126,7 +159,10 @@ def _guess(candidate: Candidate) -> str:
     if candidate.is_directory:
         names = sorted(candidate.entries)
         return f"a directory with {errors.listed(names)}" if names else "an empty directory"
-    return f"it seems to be {contents.guess(candidate.head)}" if candidate.is_file else "it is not a regular file"
+    if candidate.is_file:
+        return f"it seems to be {contents.guess(candidate.head)}"
+    kind = _SPECIAL.get(stat.S_IFMT(candidate.path.stat().st_mode), "no regular file")
+    return f"it is {kind}; copy what it holds into a file and give that"
 
 
 def type_name(value: object) -> str:

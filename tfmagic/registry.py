@@ -94,6 +94,8 @@ class Reader(Protocol):
     parts: ClassVar[frozenset[Part]]
     #: How a source of this form looks, in a few words, for messages and the table of forms.
     looks_like: ClassVar[str]
+    #: Whether it takes live objects only: a path cannot be read as this form whatever the user says.
+    is_live: ClassVar[bool]
 
     def claims(self, candidate: Candidate) -> bool:
         """Say whether the candidate is of this form, by its content."""

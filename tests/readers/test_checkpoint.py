@@ -230,13 +230,18 @@ def test_a_damaged_index_names_the_file_and_a_way_out(copied: Path, content: byt
 
 def test_no_shard_is_opened_for_names(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
-    open_path = Path.open
+    open_path, open_descriptor = Path.open, os.open
 
     def spying(self: Path, *arguments: object, **options: object) -> object:
         opened.append(self.name)
         return open_path(self, *arguments, **options)  # type: ignore[call-overload]
 
+    def spying_below(path: str, *arguments: int) -> int:
+        opened.append(Path(path).name)
+        return open_descriptor(path, *arguments)
+
     monkeypatch.setattr(Path, "open", spying)
+    monkeypatch.setattr(os, "open", spying_below)
     monkeypatch.setattr(np, "fromfile", lambda *_, **__: pytest.fail("a value was read"))
     for prefix in (written / "names", written / "v2" / "model.ckpt"):
         assert names(read(prefix))

@@ -56,6 +56,8 @@ PARTS = {
 }
 #: Parts that DESIGN gives a form and that nobody reads yet; who writes the reading takes the entry out.
 NOT_YET = {"meta_graph": {"function"}, "keras_file": {"graph", "function"}, "tflite": {"function"}}
+#: What may be taken for another form on explicit word: the `.meta` beside a checkpoint.
+ALSO = {"checkpoint_sharded": {"meta_graph"}, "checkpoint_v1": {"meta_graph"}}
 FILES = [sample for sample in SAMPLES.values() if sample.is_file]
 
 
@@ -193,6 +195,22 @@ def test_a_model_is_itself_a_source(samples: Built, sample: Sample) -> None:
 def test_the_form_can_be_named(samples: Built, sample: Sample) -> None:
     found = tfmagic.inspect(samples[sample.name], form=sample.form)
     assert (found.form, found.origin) == (sample.form, read(samples, sample).origin)
+
+
+@every_sample
+def test_another_form_than_it_is_of_is_refused(samples: Built, sample: Sample) -> None:
+    for form in {reader.form for reader in readers.READERS} - {sample.form, *ALSO.get(sample.name, ())}:
+        with pytest.raises(errors.ReadError) as caught:
+            read_all(samples[sample.name], form)
+        assert not sample.is_file or repr(str(samples[sample.name]))[:-1] in str(caught.value)
+    with pytest.raises(errors.UnknownNameError, match="did you mean 'saved_model'"):
+        tfmagic.inspect(samples[sample.name], form="savedmodel")
+
+
+def read_all(source: object, form: str) -> None:
+    found = tfmagic.inspect(source, form=form)
+    for table in tables_of(found):
+        found.table(table)
 
 
 @every_sample

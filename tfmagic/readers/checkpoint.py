@@ -25,6 +25,7 @@ class CheckpointReader:
     form: ClassVar[str] = "checkpoint"
     parts: ClassVar[frozenset[Part]] = frozenset({Part.VARIABLES})
     looks_like: ClassVar[str] = "a prefix, an .index, a directory with a `checkpoint` file"
+    is_live: ClassVar[bool] = False
 
     def claims(self, candidate: Candidate) -> bool:
         """Say whether the path means a checkpoint, be it a damaged one."""
@@ -41,13 +42,19 @@ class CheckpointReader:
         del tags  # A checkpoint has no MetaGraphDef to choose.
         files = _found(candidate)
         checkpoint = bundle.open_checkpoint(files.prefix, files.tables)
-        notes = (*files.notes, *checkpoint.notes)
+        notes = (*files.notes, *checkpoint.notes, *_graph_note(files))
         return Model(self.form, str(files.prefix), {Part.VARIABLES: checkpoint.rows}, notes, files.prefix)
 
 
 def _found(candidate: Candidate) -> CheckpointFiles:
     files = checkpoint_files.find(candidate.path) if candidate.path else None
     if files is None:
-        message = f"{candidate.value!r} is no checkpoint any more: its files went away while it was read"
-        raise errors.CorruptSourceError(message)
+        message = f"{str(candidate.path)!r} is no checkpoint, or not any more: it has no index, shard or state file"
+        raise errors.CorruptSourceError(f"{message}; give the checkpoint's prefix or its .index")
     return files.checked()
+
+
+def _graph_note(files: CheckpointFiles) -> tuple[str, ...]:
+    """Say where the graph is: a checkpoint has variables only."""
+    meta = files.meta_graph
+    return (f"its graph is in {meta.name!r} beside it: give that to see it",) if meta else ()

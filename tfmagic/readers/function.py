@@ -30,6 +30,7 @@ class FunctionReader:
     form: ClassVar[str] = "function"
     parts: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.SIGNATURES, Part.VARIABLES, Part.FUNCTION})
     looks_like: ClassVar[str] = "a `tf.function`, ConcreteFunction, `tf.Module` or loaded SavedModel"
+    is_live: ClassVar[bool] = True
 
     def claims(self, candidate: Candidate) -> bool:
         """Say whether the object is one of TensorFlow's functions, or holds some."""

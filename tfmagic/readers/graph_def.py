@@ -23,6 +23,7 @@ class GraphDefReader:
     form: ClassVar[str] = "graph_def"
     parts: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.FUNCTION})
     looks_like: ClassVar[str] = "a GraphDef message, `.pb`, `.pbtxt`"
+    is_live: ClassVar[bool] = False
 
     def claims(self, candidate: Candidate) -> bool:
         """Say whether this is a GraphDef, by type or by content."""

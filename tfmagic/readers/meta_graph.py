@@ -30,6 +30,7 @@ class MetaGraphReader:
     form: ClassVar[str] = "meta_graph"
     parts: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.SIGNATURES, Part.VARIABLES, Part.FUNCTION})
     looks_like: ClassVar[str] = "`.meta` with its `.index` and `.data` beside it"
+    is_live: ClassVar[bool] = False
 
     def claims(self, candidate: Candidate) -> bool:
         """Say whether this is a MetaGraphDef, or a directory with one and no state file of a checkpoint."""
@@ -43,7 +44,7 @@ class MetaGraphReader:
         if candidate.path is None:
             data = serialized(candidate.value)
             return _model("a MetaGraphDef message", cache(lambda: (MetaGraph.of(data),)), None, None)
-        path = _file_in(candidate) or candidate.path
+        path = _file_in(candidate) or _beside_checkpoint(candidate.path) or candidate.path
         checkpoint = _checkpoint_of(path)
         return _model(str(path), cache(lambda: (metagraphs.of_meta_graph(_read(path)),)), path, checkpoint)
 
@@ -75,7 +76,7 @@ def _model(
 def _file_in(candidate: Candidate) -> Path | None:
     """Return the MetaGraphDef of a directory that is no checkpoint's and no SavedModel's."""
     entries = candidate.entries
-    if candidate.path is None or any(name.startswith("saved_model.pb") for name in entries):
+    if candidate.path is None or any(name.startswith("saved_model.") for name in entries):
         return None
     if _SESSION_BUNDLE in entries:
         return candidate.path / _SESSION_BUNDLE
@@ -83,6 +84,12 @@ def _file_in(candidate: Candidate) -> Path | None:
         return None
     found = [candidate.path / name for name in entries if name.endswith(_SUFFIX)]
     return max(found, key=lambda path: (path.stat().st_mtime_ns, path.name)) if found else None
+
+
+def _beside_checkpoint(path: Path) -> Path | None:
+    """Return the MetaGraphDef of a checkpoint that the user wants to see as one."""
+    files = checkpoint_files.find(path)
+    return files.meta_graph if files else None
 
 
 def _checkpoint_of(path: Path) -> checkpoint_files.CheckpointFiles | None:

@@ -10,7 +10,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from tfmagic import contents, errors, functions, graph_variables, message_files, metagraphs
+from tfmagic import checkpoint_files, contents, errors, functions, graph_variables, message_files, metagraphs
 from tfmagic.model import Model, Part
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 BINARY, TEXT, CHUNKED = "saved_model.pb", "saved_model.pbtxt", "saved_model.cpb"
 #: Triton keeps each version's SavedModel in a folder of this name.
 _TRITON_FOLDER = "model.savedmodel"
+_NO_CHECKPOINT = "there is no checkpoint in it: variables, if there are any, are shown as the graph declares them"
 
 
 class SavedModelReader:
@@ -30,6 +31,7 @@ class SavedModelReader:
     form: ClassVar[str] = "saved_model"
     parts: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.SIGNATURES, Part.VARIABLES, Part.FUNCTION})
     looks_like: ClassVar[str] = "a directory with `saved_model.pb` or `.pbtxt`, or of numbered versions of one"
+    is_live: ClassVar[bool] = False
 
     def claims(self, candidate: Candidate) -> bool:
         """Say whether the path is a SavedModel's directory, its file, or a directory of versions."""
@@ -65,21 +67,32 @@ def _model(file: Path, notes: tuple[str, ...], tags: Collection[str] | None) -> 
             Part.VARIABLES: lambda: graph_variables.rows(checkpoint, load()),
             Part.FUNCTION: lambda: partial(functions.load_saved_model, directory, tags),
         },
-        (*notes, *_missing(directory), *(checkpoint.notes if checkpoint else ())),
+        (*notes, *_missing(directory), *(checkpoint.notes if checkpoint else (_NO_CHECKPOINT,))),
         directory,
+        file,
     )
 
 
 def _locate(directory: Path) -> Path | None:
     """Return the SavedModel's file in a directory or in the newest of its versions."""
     here = _file_in(directory)
-    return here or next((found for version in _versions(directory) if (found := _file_in(version))), None)
+    if here or _holds_checkpoint(directory):
+        return here
+    return next((found for version in _versions(directory) if (found := _file_in(version))), None)
+
+
+def _holds_checkpoint(directory: Path) -> bool:
+    """Say whether a directory is a training's, which means its checkpoint, whatever was exported into it."""
+    return checkpoint_files.is_checkpoint(directory) or any(directory.glob("*.meta"))
 
 
 def _file_in(directory: Path) -> Path | None:
-    """Return the SavedModel's file right in a directory; the binary one counts where both are."""
+    """Return the SavedModel's file right in a directory; the binary one counts where both are.
+
+    A chunked one is nobody else's; it is claimed to say so.
+    """
     for folder in (directory, directory / _TRITON_FOLDER):
-        for name in (BINARY, TEXT):
+        for name in (BINARY, TEXT, CHUNKED):
             if (folder / name).is_file() or (folder / name).is_symlink():
                 return folder / name
     return None
@@ -95,8 +108,8 @@ def _newest(directory: Path) -> tuple[Path, tuple[str, ...]]:
     """Choose the newest version, and say so if there was a choice."""
     found = _locate(directory)
     if found is None:
-        message = f"{str(directory)!r} held a SavedModel that went away while it was read; read it again"
-        raise errors.CorruptSourceError(message)
+        message = f"{str(directory)!r} holds no SavedModel, or not any more: neither {BINARY!r} nor {TEXT!r} is in it"
+        raise errors.CorruptSourceError(f"{message}; give the directory that has it")
     if _file_in(directory):
         return found, ()
     versions = [version.name for version in _versions(directory) if _file_in(version)]
