@@ -17,43 +17,74 @@ if TYPE_CHECKING:
 
 
 class SavedVariable(NamedTuple):
-    """A variable of the object graph: its name when it was saved, and whether it is trained."""
+    """A variable of the object graph: its name when it was saved, and whether it is trained and read by a function."""
 
     name: str
     trainable: bool
+    is_used: bool
 
 
 def by_key(object_graph: Message | None) -> dict[str, SavedVariable]:
     """Return the variables of a SavedObjectGraph by the readable part of their checkpoint key.
 
-    The key is the shortest way from the root, as TensorFlow's saver walks it
-    (tensorflow/python/checkpoint/graph_view.py).
+    The key is the shortest way from the root, as TensorFlow's saver walks it, and a slot's that of its variable and
+    its optimizer (``tensorflow/python/checkpoint/graph_view.py`` and ``util.py``).
     """
-    return {key: SavedVariable(node.variable.name, node.variable.trainable) for key, node in _variables(object_graph)}
-
-
-def _variables(object_graph: Message | None) -> Iterator[tuple[str, Message]]:
-    """Walk the object graph breadth first; ids that lead nowhere are passed over."""
     if object_graph is None or not object_graph.nodes:
-        return
-    seen, waiting = {0}, deque([(0, "")])
+        return {}
+    used = {index for function in object_graph.concrete_functions.values() for index in function.bound_inputs}
+    paths = _paths(object_graph)
+    nodes = object_graph.nodes
+    found = {path: index for index, path in paths.items()} | dict(_slots(object_graph, paths))
+    return {
+        path: SavedVariable(nodes[index].variable.name, nodes[index].variable.trainable, index in used)
+        for path, index in found.items()
+        if nodes[index].WhichOneof("kind") == "variable"
+    }
+
+
+def _paths(object_graph: Message) -> dict[int, str]:
+    """Walk the object graph breadth first; ids that lead nowhere are passed over."""
+    found, waiting = {0: ""}, deque([0])
     while waiting:
-        index, path = waiting.popleft()
-        node = object_graph.nodes[index]
-        if node.WhichOneof("kind") == "variable":
-            yield path, node
-        for child in node.children:
-            if child.node_id not in seen and 0 <= child.node_id < len(object_graph.nodes):
-                seen.add(child.node_id)
-                name = child.local_name.replace(".", "..").replace("/", ".S")
-                waiting.append((child.node_id, f"{path}/{name}" if path else name))
+        index = waiting.popleft()
+        for child in object_graph.nodes[index].children:
+            if child.node_id not in found and 0 <= child.node_id < len(object_graph.nodes):
+                name = _escaped(child.local_name)
+                found[child.node_id] = f"{found[index]}/{name}" if found[index] else name
+                waiting.append(child.node_id)
+    return found
+
+
+def _slots(object_graph: Message, paths: Mapping[int, str]) -> Iterator[tuple[str, int]]:
+    """Yield what Keras 2's optimizers keep for each variable, by the readable part of the key."""
+    for index, optimizer in paths.items():
+        for slot in object_graph.nodes[index].slot_variables:
+            there = 0 <= slot.slot_variable_node_id < len(object_graph.nodes)
+            if there and slot.original_variable_node_id in paths:
+                variable = paths[slot.original_variable_node_id]
+                yield f"{variable}/.OPTIMIZER_SLOT/{optimizer}/{_escaped(slot.slot_name)}", slot.slot_variable_node_id
+
+
+def _escaped(name: str) -> str:
+    """Write an attribute's name as the saver does."""
+    return name.replace(".", "..").replace("/", ".S")
 
 
 def names(saved: Mapping[str, SavedVariable], keys: Collection[str]) -> dict[str, str]:
     """Choose the name under which each checkpoint key is listed: the variable's own if it is no other's, else the key.
 
-    A name that does not say where the variable belongs (``kernel``) is worse than the key.
+    A name that does not say where the variable belongs (``kernel``) is worse than the key. Keras 3 exports each
+    variable twice, of which the functions read one: that is the variable, the other goes by its key.
     """
-    own = {key: saved[short_key(key)].name for key in keys if short_key(key) in saved}
-    count = Counter(own.values())
-    return {key: own[key] if count[own.get(key, "")] == 1 and "/" in own[key] else short_key(key) for key in keys}
+    short = {key: short_key(key) for key in keys}
+    known = {key: saved[path] for key, path in short.items() if path in saved and "/" in saved[path].name}
+    bearers = Counter(variable.name for variable in known.values())
+    readers = Counter(variable.name for variable in known.values() if variable.is_used)
+    own = {
+        key: variable.name
+        for key, variable in known.items()
+        if bearers[variable.name] == 1 or (variable.is_used and readers[variable.name] == 1)
+    }
+    taken = {path for key, path in short.items() if key not in own}
+    return short | {key: name for key, name in own.items() if name not in taken}
