@@ -59,7 +59,9 @@ def assert_same(function: NamedFunction, inputs: dict[str, Any], expected: dict[
     found = function(inputs)
     assert list(found) == list(expected)
     for key, value in expected.items():
-        np.testing.assert_allclose(np.asarray(found[key], "float64"), np.asarray(value, "float64"), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(
+            np.asarray(found[key], "float64"), np.asarray(value, "float64"), rtol=1e-5, atol=1e-6
+        )
     for end in (*function.inputs, *function.outputs):
         assert function.concrete.graph.get_tensor_by_name(end.tensor).dtype.name == end.dtype
 
@@ -195,7 +197,9 @@ def test_a_subclassed_model_with_dicts_and_lists(keras: Any) -> None:
     assert keys(function.outputs) == ["z", "deep/x", "deep/y", "deep/y_1"]
     result = model(given)
     deep = result["deep"]
-    assert_same(function, given, {"z": result["z"], "deep/x": deep["x"], "deep/y": deep["y"][0], "deep/y_1": deep["y"][1]})
+    assert_same(
+        function, given, {"z": result["z"], "deep/x": deep["x"], "deep/y": deep["y"][0], "deep/y_1": deep["y"][1]}
+    )
 
 
 def test_a_subclassed_model_with_integers_or_strings(keras: Any, tf: Any) -> None:
@@ -401,7 +405,7 @@ def module(tf: Any) -> Any:
             super().__init__()
             self.factor = tf.Variable(3.0, name="factor")
 
-        @tf.function(input_signature=[tf.TensorSpec([None], name="z"), tf.TensorSpec([None], name="a")])
+        @tf.function(input_signature=[tf.TensorSpec([None], name="z"), tf.TensorSpec([None], name="a")])  # type: ignore[untyped-decorator]
         def scale(self, z: Any, a: Any) -> Any:
             return {"z2": z * self.factor, "a2": a}
 
@@ -484,7 +488,9 @@ def test_a_graph_is_wrapped_between_any_of_its_tensors(tf: Any) -> None:
         left, right = tf.split(x, 2, axis=1, name="parts")
         tf.add(left, 1.0, name="left")
         tf.add(right, 2.0, name="right")
-    whole = functions.wrap_graph_def(graph.as_graph_def(), {"in put": "x"}, {"right": "right", "l": "left:0", "x": "x:0"})
+    whole = functions.wrap_graph_def(
+        graph.as_graph_def(), {"in put": "x"}, {"right": "right", "l": "left:0", "x": "x:0"}
+    )
     assert keys(whole.inputs) == ["in put"]
     assert shapes(whole.inputs) == [(None, 2)]
     assert whole.outputs[0].tensor == "right:0"
@@ -518,6 +524,26 @@ def test_a_graph_without_its_values_says_what_would_help(tf: Any) -> None:
         functions.wrap_graph_def(graph.as_graph_def(), {}, {"t": "t"})
     with pytest.raises(errors.UnknownNameError, match="'y'"):
         functions.wrap_graph_def(graph.as_graph_def(), {}, {"o": "yy"})
+
+
+def test_two_graphs_may_hold_functions_of_one_name(tf: Any) -> None:
+    found = {}
+    for factor in (2.0, 3.0):
+        inner = tf.function(lambda x, by=factor: tf.while_loop(lambda a: a < 5, lambda a: a * by, [x])[0])
+        concrete = inner.get_concrete_function(tf.TensorSpec([], name="x"))
+        outer = tf.function(lambda x, call=concrete: call(x)).get_concrete_function(tf.TensorSpec([], name="x"))
+        graph_def = outer.graph.as_graph_def()
+        names = [function.signature.name for function in graph_def.library.function]
+        text = str(graph_def)
+        for number, name in enumerate(sorted(names, key=len, reverse=True)):
+            text = text.replace(f'"{name}"', f'"clash_{number}"')
+        from google.protobuf import text_format  # noqa: PLC0415 - only here
+
+        graph_def = text_format.Parse(text, tf.compat.v1.GraphDef())
+        output = outer.outputs[0].name
+        function = functions.wrap_graph_def(graph_def, {"x": "x"}, {"y": output})
+        found[factor] = float(function({"x": 1.0})["y"])
+    assert found == {2.0: 8.0, 3.0: 9.0}
 
 
 def test_an_op_that_tensorflow_does_not_know_is_named(tf: Any) -> None:

@@ -105,7 +105,7 @@ def eager() -> Iterator[None]:
     """Execute eagerly inside, whatever the user has switched off or is in the middle of building.
 
     ``tf.compat.v1.disable_eager_execution`` and an open ``graph.as_default()`` both stay as they are outside. The
-    fallback, ``tf.init_scope``, leaves a graph but not a process without eager execution.
+    fallback, ``tf.init_scope``, leaves functions that are being traced, but neither of these.
     """
     tf = tensorflow()
     try:
@@ -193,3 +193,12 @@ def concrete_functions(function: Live) -> list[Live]:
     if listing is not None:
         return list(listing())
     return [function.get_concrete_function()] if function.input_signature is not None else []
+
+
+def has_function(name: str) -> bool:
+    """Say whether the process has a function of this name already; the fallback fears so."""
+    try:
+        context = importlib.import_module("tensorflow.python.eager.context").context()
+        return bool(context.has_function(name))
+    except (ImportError, AttributeError):
+        return True

@@ -7,19 +7,20 @@ finding the ends of a graph (:mod:`tfmagic.graph`).
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from tfmagic import _tf, errors, protos
-from tfmagic.functions import nests
+from tfmagic.functions import libraries, nests
 from tfmagic.functions.named import NamedFunction, endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    import numpy as np
+    import numpy.typing as npt
 
 #: Gives the values of variables, by the names of their nodes.
-Values: TypeAlias = "Callable[[Sequence[str]], Mapping[str, np.ndarray]]"
+Values: TypeAlias = "Callable[[Sequence[str]], Mapping[str, npt.ArrayLike]]"
 #: Gives what holds a table's content, by the names of their nodes.
 Tables: TypeAlias = "Callable[[Sequence[str]], Mapping[str, _tf.Live]]"
 
@@ -104,6 +105,7 @@ def _part(graph_def: protos.Message, inputs: Mapping[str, str], outputs: Mapping
     for node in source.node:
         if node.name in kept:
             _add(result, node, kept)
+    libraries.settle(result)
     return Part(result, _specs(source, nodes, feeds), feeds, fetches, states)
 
 
@@ -273,9 +275,20 @@ def _outputs(part: Part, given: dict[str, _tf.Live]) -> dict[str, _tf.Live]:
     wanted = [tensor for tensor in part.outputs.values() if tensor not in given]
     used = {name: tensor for name, tensor in given.items() if name in part.consumed}
     found = tf.graph_util.import_graph_def(part.graph_def, input_map=used, return_elements=wanted, name="")
+    for name, tensor in zip(wanted, found, strict=True):
+        _restore_shape(tensor, part, name)
     tensors = {**given, **dict(zip(wanted, found, strict=True))}
     names = nests.identifiers(part.outputs)
     return {key: _called(tensors[name], plain) for (key, name), plain in zip(part.outputs.items(), names, strict=True)}
+
+
+def _restore_shape(tensor: _tf.Live, part: Part, name: str) -> None:
+    """Give a tensor the shape that is written at its node: what a loop returns, importing does not find out."""
+    node = next(node for node in part.graph_def.node if node.name == _node_name(name))
+    index = int(name.rpartition(":")[2])
+    if "_output_shapes" in node.attr and len(node.attr["_output_shapes"].list.shape) > index:
+        with contextlib.suppress(ValueError):  # An edited graph may contradict what was written.
+            tensor.set_shape(protos.shape_of(node.attr["_output_shapes"].list.shape[index]))
 
 
 def _called(tensor: _tf.Live, name: str) -> _tf.Live:

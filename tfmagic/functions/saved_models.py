@@ -112,9 +112,9 @@ def _parse(path: Path) -> protos.Message:
 
 
 def _without_optimizers(meta_graph: protos.Message) -> bool:
-    """Leave out the optimizers: without their classes a loader can neither make them nor place their slots (``add_slot``).
+    """Leave out the optimizers, of which an object without a class remains.
 
-    What is left of one is an object without a class.
+    Where the class is missing, a loader can neither make one nor place its slots (``add_slot``).
     """
     nodes = [
         node

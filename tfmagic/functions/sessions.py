@@ -13,7 +13,7 @@ from tfmagic.functions.graphs import REF_VARIABLES, wrap_graph_def
 from tfmagic.functions.tf_functions import is_a
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import numpy as np
 
@@ -48,7 +48,7 @@ def of_session(
     """
     inner = raw(session)
     return wrap_graph_def(
-        inner.graph.as_graph_def(),
+        _graph_def(inner.graph, outputs.values()),
         inputs,
         outputs,
         values=lambda names: _values(inner, names),
@@ -61,7 +61,25 @@ def raw(session: _tf.Live) -> _tf.Live:
     """Return the session inside a MonitoredSession, a plain one itself."""
     if not is_a(session, "_MonitoredSession"):
         return session
-    return session.run_step_fn(lambda step_context: step_context.session)
+    try:
+        return session.run_step_fn(lambda step_context: step_context.session)
+    except (AttributeError, RuntimeError) as error:
+        raise _closed() from error
+
+
+def _graph_def(graph: _tf.Live, outputs: Iterable[str]) -> _tf.Live:
+    """Return a graph's GraphDef with the shapes of its outputs, which a loop or a branch would not keep."""
+    result = graph.as_graph_def()
+    wanted = {name.partition(":")[0] for name in outputs}
+    for node in result.node:
+        if node.name in wanted:
+            tensors = graph.get_operation_by_name(node.name).outputs
+            node.attr["_output_shapes"].list.shape.extend(tensor.shape.as_proto() for tensor in tensors)
+    return result
+
+
+def _closed() -> errors.ReadError:
+    return errors.ReadError("the session is closed, and its variables went with it: give one that is open")
 
 
 def _values(session: _tf.Live, names: Sequence[str]) -> Mapping[str, np.ndarray]:
@@ -69,6 +87,8 @@ def _values(session: _tf.Live, names: Sequence[str]) -> Mapping[str, np.ndarray]
     tensors = {name: _reading(session.graph, name) for name in names}
     try:
         found: Mapping[str, np.ndarray] = session.run(tensors)
+    except RuntimeError as error:
+        raise _closed() from error
     except _tf.tensorflow().errors.FailedPreconditionError as error:
         raise errors.ConversionError(
             f"the session has variables without a value: {error.message}; run their initializer "

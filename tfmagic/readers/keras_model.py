@@ -34,6 +34,7 @@ class KerasModelReader:
         {Part.GRAPH, Part.SIGNATURES, Part.VARIABLES, Part.FUNCTION, Part.KERAS}
     )
     looks_like: ClassVar[str] = "a live `keras.Model`, or a `tf_keras` one"
+    is_live: ClassVar[bool] = True
 
     def claims(self, candidate: Candidate) -> bool:
         """Say whether the object is a Keras model, by the names of its classes."""
@@ -57,7 +58,7 @@ class KerasModelReader:
             {
                 Part.GRAPH: graphs,
                 Part.SIGNATURES: lambda: tuple((each.tags, each.signature_def) for each in graphs()),
-                Part.VARIABLES: lambda: tuple(variable_row(*each) for each in keras_models.variables(model)),
+                Part.VARIABLES: lambda: tuple(_variable_rows(model)),
                 Part.FUNCTION: lambda: partial(_function, traced),
                 Part.KERAS: lambda: tuple(_rows(model, "", trainable=True)),
             },
@@ -88,6 +89,12 @@ def _origin(model: _tf.Live) -> str:
 def _function(traced: Callable[[], NamedFunction], key: str | None = None) -> NamedFunction:
     signatures.choose({signatures.DEFAULT_KEY: None}, key)
     return traced()
+
+
+def _variable_rows(model: _tf.Live) -> Iterator[VariableRow]:
+    """Yield the rows of a model's variables; freezing a layer changes Keras's flag and not TensorFlow's."""
+    for (name, variable), own in zip(keras_models.variables(model), model.variables, strict=True):
+        yield variable_row(name, variable)._replace(trainable=bool(own.trainable))
 
 
 def variable_row(name: str, variable: _tf.Live) -> VariableRow:

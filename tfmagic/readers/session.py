@@ -35,6 +35,7 @@ class SessionReader:
     form: ClassVar[str] = "session"
     parts: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.VARIABLES, Part.FUNCTION})
     looks_like: ClassVar[str] = "a `tf.compat.v1.Session`, a `tf.Graph`"
+    is_live: ClassVar[bool] = True
 
     def claims(self, candidate: Candidate) -> bool:
         """Say whether the object is a session or a graph."""
@@ -45,11 +46,11 @@ class SessionReader:
         del tags
         value = candidate.value
         if is_a(value, "Graph"):
-            return Model(self.form, "a tf.Graph", {Part.GRAPH: cache(partial(_graphs, value))})
+            return Model(self.form, f"a live {type(value).__name__}", {Part.GRAPH: cache(partial(_graphs, value))})
         graphs = cache(lambda: _graphs(sessions.raw(value).graph))
         return Model(
             self.form,
-            f"a {type(value).__name__}",
+            f"a live {type(value).__name__}",
             {
                 Part.GRAPH: graphs,
                 Part.VARIABLES: lambda: graph_variables.rows(None, graphs()),

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from tests import keras_samples
+from tfmagic import errors, readers
+from tfmagic.model import Part
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+
+pytestmark = pytest.mark.tensorflow
+
+SAMPLES = ["branching", "recurrent", "convolutional", "dictionary"]
+
+
+@pytest.fixture(scope="module", params=["keras", "tf_keras"])
+def either_keras(request: pytest.FixtureRequest) -> Any:
+    """Keras 3 and Keras 2 in turn."""
+    pytest.importorskip("tensorflow")
+    return pytest.importorskip(request.param)
+
+
+def comparable(layers: pd.DataFrame) -> pd.DataFrame:
+    return layers.drop(columns="trainable").astype(str)
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_a_live_model_has_the_tables_of_its_file(either_keras: Any, sample: str, tmp_path: Path) -> None:
+    live = getattr(keras_samples, sample)(either_keras)
+    live.save(tmp_path / "m.keras")
+    model, file = readers.read(live), readers.read(tmp_path / "m.keras")
+    assert model.form == "keras_model"
+    assert comparable(model.layers).equals(comparable(file.layers))
+    columns = ["signature", "method", "side", "key", "dtype", "shape"]
+    assert model.signatures[columns].to_numpy().tolist() == file.signatures[columns].to_numpy().tolist()
+    assert model.variables["size"].sum() >= file.variables[~file.variables["name"].str.contains("vars/")]["size"].sum()
+
+
+def test_all_parts_are_there_and_agree(either_keras: Any) -> None:
+    live = keras_samples.branching(either_keras)
+    model = readers.read(live)
+    assert model.parts == ("graph", "signatures", "variables", "function", "keras")
+    assert model.origin == f"{either_keras.__name__}.Model {live.name!r}"
+    function = model.part(Part.FUNCTION)()
+    assert [end.key for end in function.inputs] == ["left", "right"]
+    tensors = dict(zip(model.signatures["key"], model.signatures["tensor"], strict=True))
+    assert tensors == {end.key: end.tensor for end in (*function.inputs, *function.outputs)}
+    nodes = set(model.ops["name"])
+    assert {tensor.partition(":")[0] for tensor in tensors.values()} <= nodes
+    assert "Identity" not in nodes
+    assert (model.ops["shape"][model.ops["name"] == "score"].tolist()) == [(None, 1)]
+    assert not model.notes
+    assert "score" in repr(model)
+
+
+def test_variables_are_named_by_their_paths() -> None:
+    keras = pytest.importorskip("keras")
+    live = keras_samples.branching(keras)
+    rows = readers.read(live).variables
+    assert set(rows["name"]) == {one.path for one in live.variables}
+    assert list(rows.set_index("name").loc["shared/kernel"]) == ["float32", (8, 4), 32, 128, True]
+    assert not rows.set_index("name").loc["logits/kernel", "trainable"]
+
+
+def test_a_model_in_a_model_lists_its_layers_below_it() -> None:
+    keras = pytest.importorskip("keras")
+    inner = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(2, name="d")], name="inner")
+    middle_in = keras.Input((3,), name="m")
+    middle = keras.Model(middle_in, inner(middle_in), name="middle")
+    middle.trainable = False
+    outer_in = keras.Input((3,), name="x")
+    layers = readers.read(keras.Model(outer_in, middle(outer_in) + 1.0)).layers.set_index("name")
+    assert "middle/inner/d" in layers.index
+    assert list(layers.loc["middle/inner/d", ["class", "inputs", "outputs", "shape", "parameters"]]) == [
+        "Dense", (layers.index[layers.index.str.startswith("middle/inner/input")][0],), (), (None, 2), 8,
+    ]  # fmt: skip
+    assert layers.loc["middle/inner/d", "trainable"] is False
+    (added,) = layers[layers["class"] == "Add"].to_dict("records")
+    assert (added["inputs"], added["parameters"], added["trainable"]) == (("middle",), 0, None)
+
+
+def test_a_subclassed_model_shows_what_keras_knows() -> None:
+    keras: Any = pytest.importorskip("keras")
+
+    class Net(keras.Model):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__(name="net")
+            self.dense = keras.layers.Dense(2, name="d")
+
+        def call(self, inputs: Any) -> Any:
+            return self.dense(inputs)
+
+    live = Net()
+    model = readers.read(live)
+    assert model.origin == "keras.Model 'net' (Net)"
+    assert "not built" in model.notes[0]
+    assert model.layers[["name", "class"]].to_numpy().tolist() == [["d", "Dense"]]
+    assert model.layers["parameters"].isna().all()
+    assert model.variables.empty
+    with pytest.raises(errors.MissingPartError, match="call it once on data"):
+        _ = model.ops
+    assert "not built" in repr(model)
+    live(np.ones((2, 3), "float32"))
+    assert readers.read(live).signatures[["side", "key", "shape"]].to_numpy().tolist() == [
+        ["input", "inputs", (None, 3)],
+        ["output", "net", (None, 2)],
+    ]
+
+
+def test_other_tags_and_keys_are_refused() -> None:
+    keras = pytest.importorskip("keras")
+    live = keras_samples.branching(keras)
+    with pytest.raises(errors.UnknownNameError, match="'serve'"):
+        readers.read(live, tags=["train"])
+    with pytest.raises(errors.UnknownNameError, match="'serving_default'"):
+        readers.read(live).part(Part.FUNCTION)("serving")

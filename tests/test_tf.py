@@ -1,0 +1,144 @@
+"""Canaries: each private path of TensorFlow and Keras that tfmagic uses, and the fallback for the day it is gone.
+
+A failure here means that a release moved something; ``tfmagic/_tf.py`` says what rests on it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tfmagic import _tf, errors
+
+
+def test_what_is_not_loaded_is_not_loaded_by_asking() -> None:
+    program = "import sys; from tfmagic import _tf; assert not _tf.is_loaded(); assert 'tensorflow' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_a_missing_library_says_the_pip_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(name: str) -> Any:
+        raise ModuleNotFoundError(name=name)
+
+    monkeypatch.setattr(importlib, "import_module", gone)
+    with pytest.raises(errors.MissingDependencyError, match='pip install "tfmagic\\[cpu\\]"') as caught:
+        _tf.tensorflow()
+    assert caught.value.package == 'pip install "tfmagic[cpu]"'
+
+
+def test_a_broken_library_is_another_story(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: str) -> Any:
+        raise ModuleNotFoundError(name="absl")
+
+    monkeypatch.setattr(importlib, "import_module", broken)
+    with pytest.raises(ModuleNotFoundError) as caught:
+        _tf.tensorflow()
+    assert not isinstance(caught.value, errors.TfMagicError)
+
+
+def test_versions_outside_the_range(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = SimpleNamespace(__version__="2.15.1")
+    monkeypatch.setattr(importlib, "import_module", lambda _: module)
+    with pytest.raises(errors.MissingDependencyError, match=r"2\.18 to 2\.21, not with 2\.15\.1"):
+        _tf.tensorflow()
+    module.__version__ = "2.99.0-rc1"
+    with pytest.warns(UserWarning, match=r"2\.99\.0-rc1"):
+        assert _tf.tensorflow() is module
+
+
+def test_keras_on_another_library_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = SimpleNamespace(__version__="2.21.0", config=SimpleNamespace(backend=lambda: "jax"))
+    monkeypatch.setattr(importlib, "import_module", lambda _: module)
+    with pytest.raises(errors.MissingDependencyError, match=r"'jax'.*KERAS_BACKEND"):
+        _tf.keras()
+
+
+@pytest.mark.tensorflow
+def test_eager_mode_inside_a_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    tf = _tf.tensorflow()
+    context = importlib.import_module("tensorflow.python.eager.context")
+    assert callable(context.eager_mode)
+    with tf.Graph().as_default():
+        with _tf.eager():
+            assert tf.executing_eagerly()
+        assert not tf.executing_eagerly()
+    monkeypatch.delattr(context, "eager_mode")
+    with _tf.eager():
+        assert tf.executing_eagerly()
+
+
+@pytest.mark.tensorflow
+def test_the_functions_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    tf = _tf.tensorflow()
+    concrete = tf.function(lambda x: x).get_concrete_function(tf.TensorSpec([]))
+    assert _tf.has_function(concrete.name.decode())
+    assert not _tf.has_function("no such function")
+    monkeypatch.delattr(importlib.import_module("tensorflow.python.eager.context"), "context")
+    assert _tf.has_function("who knows")
+
+
+@pytest.mark.tensorflow
+def test_a_flat_call_and_the_structured_one() -> None:
+    tf = _tf.tensorflow()
+    concrete = tf.function(lambda x, y: {"s": x["a"] + x["b"] * y}).get_concrete_function(
+        {"b": tf.TensorSpec([]), "a": tf.TensorSpec([])}, tf.TensorSpec([])
+    )
+    assert callable(concrete._call_flat)
+    tensors = [tf.constant(one) for one in (1.0, 2.0, 10.0)]
+    assert _tf.call_flat(concrete, tensors)["s"].numpy() == 21
+
+    class Public:
+        """A ConcreteFunction without its private method."""
+
+        structured_input_signature = concrete.structured_input_signature
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            return concrete(*args, **kwargs)
+
+    assert _tf.call_flat(Public(), tensors)["s"].numpy() == 21
+
+
+@pytest.mark.tensorflow
+def test_the_traces_of_a_function() -> None:
+    tf = _tf.tensorflow()
+    function = tf.function(lambda x: x + 1)
+    assert callable(function._list_all_concrete_functions)
+    assert _tf.concrete_functions(function) == []
+    function(tf.constant(1))
+    function(tf.constant(1.0))
+    assert [one.outputs[0].dtype for one in _tf.concrete_functions(function)] == [tf.int32, tf.float32]
+    public = SimpleNamespace(input_signature=None)
+    assert _tf.concrete_functions(public) == []
+
+
+@pytest.mark.tensorflow
+def test_what_is_captured_and_named() -> None:
+    tf = _tf.tensorflow()
+    variable = tf.Variable(3.0)
+
+    def read(x: Any) -> Any:
+        return {"y": x * tf.raw_ops.ReadVariableOp(resource=_tf.capture(variable.handle), dtype=tf.float32)}
+
+    wrapped = tf.compat.v1.wrap_function(read, [tf.TensorSpec([], name="x")])
+    assert [outer is variable.handle for outer, _ in wrapped.graph.captures] == [True]
+    _tf.name_arguments(wrapped, ["x"])
+    assert wrapped._arg_keywords == ["x"]
+    assert wrapped(tf.constant(2.0))["y"].numpy() == 6
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("library", ["keras", "tf_keras"])
+def test_what_the_table_of_layers_rests_on(library: str) -> None:
+    keras = pytest.importorskip(library)
+    x = keras.layers.Input((3,), name="x")
+    model = keras.Model(x, keras.layers.Dense(2, name="d")(x))
+    ((node,),) = (layer._inbound_nodes for layer in model.layers if layer.name == "d")
+    assert any(node is one for nodes in model._nodes_by_depth.values() for one in nodes)
+    history = model.outputs[0]._keras_history
+    assert (getattr(history, "operation", None) or history.layer).name == "d"
+    assert model._flatten_layers

@@ -1,0 +1,74 @@
+"""The function library of a GraphDef on its way into this process: what is called, under names that are free.
+
+TensorFlow keeps the functions of all graphs of a process under one name each, and generates names such as
+``while_body_12``: two files easily hold different functions of the same name. Not for: tables of functions
+(:mod:`tfmagic.graph`).
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+from tfmagic import _tf
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_numbers = itertools.count(1)
+
+
+def settle(graph_def: _tf.Live) -> None:
+    """Reduce the library of a GraphDef, in place, to what its nodes call, and rename what would clash."""
+    functions = {function.signature.name: function for function in graph_def.library.function}
+    called = _called(graph_def.node, functions)
+    kept = [
+        type(functions[name]).FromString(functions[name].SerializeToString()) for name in functions if name in called
+    ]
+    graph_def.ClearField("library")
+    graph_def.library.function.extend(kept)
+    _rename(graph_def, {name: _free(name, functions) for name in called if _tf.has_function(name)})
+
+
+def _called(nodes: Iterable[_tf.Live], functions: dict[str, _tf.Live]) -> set[str]:
+    """Return the names of the functions that nodes call, themselves or through others."""
+    found: set[str] = set()
+    waiting = list(_calls(nodes, functions))
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting.extend(_calls(functions[name].node_def, functions))
+    return found
+
+
+def _calls(nodes: Iterable[_tf.Live], functions: dict[str, _tf.Live]) -> Iterator[str]:
+    for node in nodes:
+        if node.op in functions:
+            yield node.op
+        yield from (reference.name for reference in _references(node) if reference.name in functions)
+
+
+def _references(node: _tf.Live) -> Iterator[_tf.Live]:
+    """Yield the NameAttrLists of a node: the functions among its attributes."""
+    for value in node.attr.values():
+        if value.HasField("func"):
+            yield value.func
+        elif value.HasField("list"):
+            yield from value.list.func
+
+
+def _free(name: str, functions: dict[str, _tf.Live]) -> str:
+    """Return a name that nothing in the process or the library has."""
+    candidates = (f"{name}_{number}" for number in _numbers)
+    return next(each for each in candidates if each not in functions and not _tf.has_function(each))
+
+
+def _rename(graph_def: _tf.Live, names: dict[str, str]) -> None:
+    for function in graph_def.library.function if names else ():
+        function.signature.name = names.get(function.signature.name, function.signature.name)
+    inner = (function.node_def for function in graph_def.library.function)
+    for node in itertools.chain(graph_def.node, *inner) if names else ():
+        node.op = names.get(node.op, node.op)
+        for reference in _references(node):
+            reference.name = names.get(reference.name, reference.name)
