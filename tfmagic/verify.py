@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 import pandas as pd
 
-from tfmagic import _tf, errors
+from tfmagic import _tf, errors, protos
+from tfmagic.transforms import inlining
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -148,6 +149,7 @@ def _accepted(
     first: Exception | None = None
     for given in candidates:
         try:
+            _require_shapes(source, given)
             return given, source(given)
         except errors.TfMagicError:
             raise
@@ -156,15 +158,35 @@ def _accepted(
     raise _RefusedError(_first_line(first)) from first
 
 
+def _require_shapes(source: NamedFunction, given: Mapping[str, npt.ArrayLike]) -> None:
+    """Let TensorFlow infer all shapes first where a rank is unknown; raises its ValueError.
+
+    Tracing has checked ranks that are known. Some kernels do not check at all: a matrix given to a convolution ends
+    the whole process.
+    """
+    if all(end.shape is not None for end in source.inputs):
+        return
+    tf = _tf.tensorflow()
+    keep = [end.tensor for end in (*source.inputs, *source.outputs)]
+    graph_def = protos.native(inlining.inlined(source.concrete.graph.as_graph_def(), keep))
+    with tf.Graph().as_default():
+        fed = {end.tensor: tf.compat.v1.placeholder(end.dtype, np.shape(given[end.key])) for end in source.inputs}
+        tf.graph_util.import_graph_def(graph_def, input_map=fed, name="")
+
+
 def _refused(source: NamedFunction, error: Exception) -> str:
     values = " ".join(f"{end.key}=EXPR" for end in source.inputs)
     return f"the source refused all generated inputs ({error}); give inputs of your own to verify: {values}"
 
 
+#: How lines of TensorFlow's errors begin that say where in the graph, not what.
+_TELLS_NOTHING = ("Graph execution error", "Detected at", "File ", "<stack traces", "[[{{node")
+
+
 def _first_line(error: Exception | None) -> str:
     """Return what an error says first; TensorFlow's go on with the whole traceback of the graph."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if not line.startswith(("Graph execution error", "Detected at", "File "))]
+    telling = [line for line in lines if not line.startswith(_TELLS_NOTHING)]
     return f"{type(error).__name__}: {(telling or lines or [''])[0][:300]}"
 
 

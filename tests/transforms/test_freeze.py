@@ -207,9 +207,10 @@ def test_loops_within_branches_within_functions() -> None:
     tf = tensorflow()
     weight, bias = variable(np.eye(3) * 0.9), variable([1, 2, 3])
 
-    @tf.function
-    def layer(x: Any) -> Any:
+    def repeated(x: Any) -> Any:
         return tf.while_loop(lambda i, _: i < 3, lambda i, y: (i + 1, tf.nn.relu(y @ weight) + bias), (0, x))[1]
+
+    layer = tf.function(repeated)
 
     def function(x: Any) -> dict[str, Any]:
         return {"y": tf.cond(tf.size(x) > 3, lambda: layer(layer(x)), lambda: x + bias)}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfmagic import _tf, protos
+from tfmagic import _tf, errors, protos
 from tfmagic.transforms.frozen import Value
 
 if TYPE_CHECKING:
@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 
     from tfmagic.functions import NamedFunction
     from tfmagic.transforms.frozen import Chunk
+
+
+_STATE = frozenset({
+    "VarHandleOp", "VariableV2", "Variable", "HashTableV2", "HashTable", "MutableHashTableV2", "MutableHashTable",
+    "MutableHashTableOfTensorsV2", "MutableDenseHashTableV2", "AnonymousHashTable", "AnonymousMutableHashTable",
+})  # fmt: skip
+_FILLS = ("InitializeTable", "LookupTableImport")
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,35 @@ def captures(function: NamedFunction) -> Captures:
             kind, value = "resources" if tensor.dtype.name in ("resource", "variant") else "tensors", tensor
         found[kind][placeholder.op.name] = value
     return Captures(**found)
+
+
+def require_outside_state(function: NamedFunction, format: str) -> None:
+    """Refuse a function with state inside its graph: it would be written without its content.
+
+    Raises
+    ------
+    UnsupportedConversionError
+        Naming the ops.
+    """
+    found = _own_state(function)
+    if found:
+        raise errors.UnsupportedConversionError(
+            "function",
+            format,
+            (),
+            f"the ops {errors.listed(found)} keep variables or tables inside the graph of {function.key!r}, as "
+            "TensorFlow 1 does, and their content would be lost",
+        )
+
+
+def _own_state(function: NamedFunction) -> list[str]:
+    """Return the ops that keep variables or tables inside the graph, as TensorFlow 1 does: nothing holds their content.
+
+    A table that the graph itself fills is none.
+    """
+    operations = function.concrete.graph.get_operations()
+    filled = {each.inputs[0].op.name for each in operations if each.type.startswith(_FILLS)}
+    return [each.name for each in operations if each.type in _STATE and each.name not in filled]
 
 
 def _by_handle(function: NamedFunction) -> dict[int, Any]:

@@ -12,9 +12,8 @@ import re
 from typing import TYPE_CHECKING
 
 from tfmagic import errors, protos
-from tfmagic.plumbing import node_of
 from tfmagic.transforms import inlining, tables
-from tfmagic.transforms.captures import captures, of_tensor, of_variable, strings, value_of
+from tfmagic.transforms.captures import captures, of_tensor, of_variable, require_outside_state, strings, value_of
 from tfmagic.transforms.constants import Body, Library, Spec, refusal
 from tfmagic.transforms.ends import name_ends
 from tfmagic.transforms.frozen import FrozenGraph, constant
@@ -27,10 +26,6 @@ if TYPE_CHECKING:
     from tfmagic.transforms.frozen import Value
 
 _PYTHON = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
-_OWN_STATE = frozenset({
-    "VarHandleOp", "VariableV2", "Variable", "HashTableV2", "HashTable", "MutableHashTableV2", "MutableHashTable",
-    "AnonymousHashTable", "AnonymousMutableHashTable",
-})  # fmt: skip
 _ASSIGNMENTS = re.compile(r"Assign(?:Add|Sub)?VariableOp|Resource(?:Scatter|Apply|SparseApply)\w*")
 _RANDOM = re.compile(r"(?:Stateless)?(?:Random(?!Shuffle)|TruncatedNormal|ParameterizedTruncatedNormal|Multinomial)")
 _BATCH_NORM = re.compile(r"FusedBatchNorm(?:V\d)?")
@@ -52,12 +47,13 @@ def freeze(function: NamedFunction) -> FrozenGraph:
         If the result would pass 2 GiB.
     """
     found = captures(function)
+    require_outside_state(function, "graph_def")
     graph_def = _flat_graph(function)
     assigned = _assigned(graph_def)
     inputs, outputs = name_ends(graph_def, function.inputs, function.outputs)
     ends = [_node(each.tensor) for each in inputs], [_node(each.tensor) for each in outputs]
     inlining.prune(graph_def, ends[1], ends[0])
-    _refuse_python_and_state(graph_def)
+    _refuse_python(graph_def)
     values = tables.fill(graph_def, found.resources)
     values.update(_constants(graph_def, found))
     # Handles that only waited for their placeholders are gone with the reads.
@@ -100,20 +96,13 @@ def _assigned(graph_def: protos.Message) -> list[str]:
     return [node.name for node in inlining.all_nodes(graph_def) if _ASSIGNMENTS.match(node.op)]
 
 
-def _refuse_python_and_state(graph_def: protos.Message) -> None:
+def _refuse_python(graph_def: protos.Message) -> None:
     """Refuse what a graph in a file cannot do."""
-    fills = (node for node in graph_def.node if node.op.startswith(("InitializeTable", "LookupTableImport")))
-    filled = {node_of(node.input[0]) for node in fills}
     for node in inlining.all_nodes(graph_def):
         if node.op in _PYTHON:
             raise refusal(
                 f"op {node.name!r} ({node.op}) calls back into Python (tf.py_function or tf.numpy_function), which "
                 "works in the process that traced it only; write that step in TensorFlow ops"
-            )
-        if node.op in _OWN_STATE and node.name not in filled:
-            raise refusal(
-                f"op {node.name!r} ({node.op}) keeps state of its own inside the graph, as TF1 code does, "
-                "and its content cannot be read from outside"
             )
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tfmagic import _tf, errors, functions, protos, storage
+from tfmagic import _tf, errors, functions, protos, signatures, storage
 from tfmagic.model import Part
-from tfmagic.transforms.captures import captures
+from tfmagic.transforms.captures import captures, require_outside_state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -62,8 +62,16 @@ class SavedModelDraft:
         _edit(path, self)
 
     def load(self, path: Path, key: str) -> NamedFunction:
-        """Read the directory back as TensorFlow 2 does."""
-        return functions.load_saved_model(path, self.tags, key)
+        """Read the directory back as TensorFlow 2 does.
+
+        Raises
+        ------
+        ConversionError
+            If TensorFlow 1 and servers, which go by the SignatureDef, would see another signature.
+        """
+        loaded = functions.load_saved_model(path, self.tags, key)
+        _require_agreement(path, loaded)
+        return loaded
 
     def _names(self) -> str:
         return errors.listed(function.key for function in self.functions)
@@ -80,6 +88,8 @@ class SavedModelWriter:
     def prepare(self, source: Model, options: WriteOptions) -> SavedModelDraft:
         """Collect the functions and what they need."""
         chosen = tuple(source.part(Part.FUNCTION)(key) for key in options.signatures)
+        for each in chosen:
+            require_outside_state(each, self.format)
         size = sum(each.dtype.size * (each.shape.num_elements() or 0) for each in _variables(chosen))
         notes = tuple(dict.fromkeys(note for function in chosen for note in function.notes))
         return SavedModelDraft(
@@ -97,6 +107,20 @@ def _trainable(source: Model, chosen: tuple[NamedFunction, ...]) -> dict[int, bo
         for row in source.part(Part.VARIABLES)
         if row.name in known and row.trainable is not None
     }
+
+
+def _require_agreement(path: Path, loaded: NamedFunction) -> None:
+    """Compare a signature as TensorFlow 2 loads it with what the SignatureDef says."""
+    meta_graph = protos.parse("SavedModel", (path / _FILE).read_bytes()).meta_graphs[0]
+    signature = meta_graph.signature_def[loaded.key]
+    for side, ends in ((signature.inputs, loaded.inputs), (signature.outputs, loaded.outputs)):
+        stated = {end.key: end.dtype for end in signatures.endpoints(side)}
+        found = {end.key: end.dtype for end in ends}
+        if stated != found:
+            raise errors.ConversionError(
+                f"the signature {loaded.key!r} came out as {found} for TensorFlow 2 and as {stated} for TensorFlow 1 "
+                "and servers; choose other keys with inputs={…} and outputs={…}"
+            )
 
 
 def _advice(tags: tuple[str, ...]) -> tuple[str, ...]:
