@@ -28,9 +28,21 @@ _NO_RESULT = frozenset({
     "HashTableV2", "MutableHashTable", "MutableHashTableV2", "InitializeTable", "InitializeTableV2",
     "InitializeTableFromTextFile", "InitializeTableFromTextFileV2", "LookupTableImport", "LookupTableImportV2",
     "VarIsInitializedOp", "IsVariableInitialized", "DestroyResourceOp", "QueueCloseV2", "QueueClose",
-    "QueueEnqueueV2", "QueueEnqueueManyV2", "RestoreV2", "Restore", "ControlTrigger",
+    "QueueEnqueueV2", "QueueEnqueueManyV2", "RestoreV2", "Restore", "ControlTrigger", "ScatterAdd", "ScatterSub",
+    "ScatterMul", "ScatterDiv", "ScatterUpdate", "MakeIterator", "IteratorToStringHandle",
 })  # fmt: skip
 _NO_RESULT_PARTS = ("Summary", "Apply")
+#: Ops that seldom are a result: what a gradient or a loop leaves behind. They count where nothing else ends.
+_SELDOM_RESULT = frozenset({
+    "Shape", "ShapeN", "Rank", "Size", "ZerosLike", "OnesLike", "BroadcastGradientArgs", "ReadVariableOp",
+    "PlaceholderWithDefault", "EmptyTensorList", "TensorListReserve", "Switch", "RefSwitch", "Merge", "Exit", "RefExit",
+})  # fmt: skip
+#: Ops with outputs that stand for the branch or the loop rather than for its result.
+_BRANCHING = frozenset({"While", "StatelessWhile", "Switch", "RefSwitch"})
+#: Dtypes of handles: of tables, iterators, datasets, lists.
+_HANDLES = frozenset({"resource", "variant"})
+#: The name scope of tf.gradients, which every optimizer of TensorFlow 1 calls.
+_GRADIENTS = "gradients"
 
 
 class Node(NamedTuple):
@@ -77,19 +89,31 @@ def propose_ends(nodes: Mapping[str, Node]) -> Ends:
     """Propose where a graph without signatures begins and ends.
 
     Inputs are placeholders that something consumes. Outputs are nodes that nothing consumes, less bookkeeping; where
-    some of them depend on an input, only those count, which leaves a training graph's loose ends behind.
+    some of them depend on an input, only those count, and of those the ones that are no by-products: that leaves a
+    training graph's loose ends behind.
     """
+    saving = _plumbing_nodes(nodes, set())
+    nodes = {name: node for name, node in nodes.items() if name not in saving}
     used = consumers(nodes)
     placeholders = [name for name, node in nodes.items() if node.op in opdefs.PLACEHOLDER_OPS]
     inputs = [name for name in placeholders if used.get(name)]
     ends = [name for name, node in nodes.items() if not _data_consumers(name, used, nodes) and _is_result(node.op)]
     reached = _reached(inputs, used)
+    ends = [name for name in ends if name in reached] or ends
     return Ends(
         tuple(f"{name}:0" for name in inputs),
-        tuple(f"{name}:0" for name in [name for name in ends if name in reached] or ends),
+        tuple(f"{name}:0" for name in [name for name in ends if not _is_by_product(name, nodes)] or ends),
         tuple(name for name in placeholders if not used.get(name)),
         tuple(f"{name}:0" for name, node in nodes.items() if node.op == "PlaceholderWithDefault"),
     )
+
+
+def _is_by_product(name: str, nodes: Mapping[str, Node]) -> bool:
+    """Say whether a node that ends a graph is left over from a loop or a gradient."""
+    node = nodes[name]
+    source = nodes.get(node_of(node.inputs[0])) if node.op == "Identity" and node.inputs else None
+    is_branchings = source is not None and source.op in _BRANCHING
+    return is_branchings or node.op in _SELDOM_RESULT or _GRADIENTS in name.split("/")[:-1]
 
 
 def _data_consumers(name: str, used: Mapping[str, list[str]], nodes: Mapping[str, Node]) -> bool:
@@ -106,7 +130,9 @@ def _is_result_or_passes(op: str) -> bool:
 
 
 def _is_result(op: str) -> bool:
-    return op not in _NO_RESULT and not any(part in op for part in _NO_RESULT_PARTS)
+    fixed = opdefs.output_dtype(op)
+    has_value = bool(fixed.attrs) or fixed.default not in {"", *_HANDLES}
+    return has_value and op not in _NO_RESULT and not any(part in op for part in _NO_RESULT_PARTS)
 
 
 def _reached(roots: Iterable[str], used: Mapping[str, list[str]]) -> set[str]:
