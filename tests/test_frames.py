@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tfmagic import frames
+
+#: A row of each table, and one in which everything that may be missing is.
+ROWS: dict[str, list[tuple[Any, ...]]] = {
+    "signatures": [("serve", "s", "predict", "input", "x", "x:0", "float32", (None, 3)), ("", "", "", "", "", "", "", None)],
+    "ops": [("", "n", "Relu", ("x",), ("^c",), "/CPU:0", "float32", (2, 3), 5), ("f", "m", "Add", ("x",), (), "", "", None, 0)],
+    "functions": [("f", ("x", "y"), ("z", "w"), 3, ("g",)), ("g", ("x", "y"), ("z", "w"), 0, ())],
+    "variables": [("w", "float32", (2, 3), 6, 24, True), ("v", "string", None, None, None, None)],
+    "metagraphs": [("serve", "2.21.0", 1, 2, 3, 4, 5), ("", "", 0, 0, 0, 0, 0)],
+    "assets": [("serve", "vocab.txt", "asset:0", 17), ("serve", "gone.txt", "asset_1:0", None)],
+    "layers": [("d", "Dense", ("x",), ("y",), (None, 4), 20, True), ("s", "Sub", (), (), None, None, None)],
+}  # fmt: skip
+
+
+def values(frame: pd.DataFrame) -> list[tuple[Any, ...]]:
+    return [
+        tuple(None if value is pd.NA else value for value in row) for row in frame.itertuples(index=False, name=None)
+    ]
+
+
+@pytest.mark.parametrize("table", frames.ROW_TYPES)
+def test_rows_come_back_as_they_were(table: str) -> None:
+    assert values(frames.from_rows(table, ROWS[table])) == ROWS[table]
+
+
+@pytest.mark.parametrize("table", frames.ROW_TYPES)
+def test_an_empty_table_keeps_its_columns_and_their_kinds(table: str) -> None:
+    empty, full = frames.from_rows(table, []), frames.from_rows(table, ROWS[table][:1])
+    assert list(empty.columns) == list(full.columns) == frames.columns(table)
+    assert len(empty) == 0
+    for name in frames.columns(table):
+        assert str(empty[name].dtype) == str(full[name].dtype), name
+
+
+@pytest.mark.parametrize("table", frames.ROW_TYPES)
+def test_text_that_repeats_is_categorical_and_counts_are_numbers(table: str) -> None:
+    frame = frames.from_rows(table, ROWS[table])
+    for name, series in frame.items():
+        repeats = name in {"function", "op", "device", "dtype", "tags"} and table != "functions"
+        assert isinstance(series.dtype, pd.CategoricalDtype) == repeats, name
+    for name in {"size", "bytes", "parameters"}.intersection(frame.columns):
+        assert pd.api.types.is_integer_dtype(frame[name].dtype), name
+        assert frame[name].sum() == sum(
+            value or 0 for value in (row[frame.columns.get_loc(name)] for row in ROWS[table])
+        )
+
+
+def test_a_missing_count_is_na_and_no_float() -> None:
+    frame = frames.from_rows("variables", ROWS["variables"])
+    assert frame["bytes"].isna().tolist() == [False, True]
+    assert str(frame["bytes"].dtype) == "Int64"
+    assert str(frames.from_rows("variables", ROWS["variables"][:1])["bytes"].dtype) == "int64"
+
+
+def test_tuples_of_one_length_stay_tuples() -> None:
+    frame = frames.from_rows("functions", ROWS["functions"])
+    assert frame["inputs"].tolist() == [("x", "y"), ("x", "y")]
+
+
+def test_rows_of_an_iterator_are_enough() -> None:
+    assert len(frames.from_rows("ops", iter(ROWS["ops"]))) == 2
+
+
+def test_whole_columns_are_taken_as_they_are() -> None:
+    columns: dict[str, Any] = dict(zip(frames.columns("ops"), zip(*ROWS["ops"], strict=True), strict=True))
+    columns["op"] = frames.categorical(np.array([1, 0]), ["Add", "Relu"])
+    columns["bytes"] = np.array([5, 0], np.int64)
+    columns["inputs"] = list(columns["inputs"])
+    frame = frames.from_columns("ops", columns)
+    assert values(frame) == ROWS["ops"]
+    assert list(frame["op"].cat.categories) == ["Add", "Relu"]
+
+
+def test_a_categorical_may_hold_labels_that_no_row_has() -> None:
+    assert list(frames.categorical(np.zeros(0, np.int64), [])) == []
+    assert frames.categorical(np.array([0]), ["a", "b"]).tolist() == ["a"]
