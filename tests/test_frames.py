@@ -10,8 +10,12 @@ from tfmagic import frames
 
 #: A row of each table, and one in which everything that may be missing is.
 ROWS: dict[str, list[tuple[Any, ...]]] = {
-    "signatures": [("serve", "s", "predict", "input", "x", "x:0", "float32", (None, 3)), ("", "", "", "", "", "", "", None)],
-    "ops": [("", "n", "Relu", ("x",), ("^c",), "/CPU:0", "float32", (2, 3), 5), ("f", "m", "Add", ("x",), (), "", "", None, 0)],
+    "signatures": [
+        ("serve", "s", "predict", "input", "x", "x:0", "float32", (None, 3)), ("", "", "", "", "", "", "", None),
+    ],
+    "ops": [
+        ("", "n", "Relu", ("x",), ("^c",), "/CPU:0", "float32", (2, 3), 5), ("f", "m", "Add", ("x",), (), "", "", None, 0),
+    ],
     "functions": [("f", ("x", "y"), ("z", "w"), 3, ("g",)), ("g", ("x", "y"), ("z", "w"), 0, ())],
     "variables": [("w", "float32", (2, 3), 6, 24, True), ("v", "string", None, None, None, None)],
     "metagraphs": [("serve", "2.21.0", 1, 2, 3, 4, 5), ("", "", 0, 0, 0, 0, 0)],
@@ -48,9 +52,8 @@ def test_text_that_repeats_is_categorical_and_counts_are_numbers(table: str) -> 
         assert isinstance(series.dtype, pd.CategoricalDtype) == repeats, name
     for name in {"size", "bytes", "parameters"}.intersection(frame.columns):
         assert pd.api.types.is_integer_dtype(frame[name].dtype), name
-        assert frame[name].sum() == sum(
-            value or 0 for value in (row[frame.columns.get_loc(name)] for row in ROWS[table])
-        )
+        given = dict(zip(frame.columns, zip(*ROWS[table], strict=True), strict=True))[name]
+        assert frame[name].sum() == sum(value or 0 for value in given)
 
 
 def test_a_missing_count_is_na_and_no_float() -> None:
