@@ -5,9 +5,11 @@ Not for: a GraphDef within a MetaGraphDef or a SavedModel.
 
 from __future__ import annotations
 
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tfmagic import contents, message_files, metagraphs, wire
+from tfmagic import contents, functions, message_files, metagraphs, wire
+from tfmagic.functions import unsigned
 from tfmagic.model import Model, Part
 
 if TYPE_CHECKING:
@@ -33,7 +35,9 @@ class GraphDefReader:
         """Return the model; a graph without an envelope has no tags to choose by."""
         del tags
         origin = str(candidate.path) if candidate.path else "a GraphDef message"
-        return Model(self.form, origin, {Part.GRAPH: _loader(candidate)}, path=candidate.path)
+        load = cache(_loader(candidate))
+        loaders = {Part.GRAPH: load, Part.FUNCTION: lambda: partial(_function, load)}
+        return Model(self.form, origin, loaders, path=candidate.path)
 
 
 def _loader(candidate: Candidate) -> Callable[[], tuple[MetaGraph, ...]]:
@@ -43,6 +47,18 @@ def _loader(candidate: Candidate) -> Callable[[], tuple[MetaGraph, ...]]:
         return lambda: (metagraphs.of_graph_def(wire.Buffer(data)),)
     path = candidate.path
     return lambda: (metagraphs.of_graph_def(message_files.read_message(path, contents.GRAPH)),)
+
+
+def _function(
+    load: Callable[[], tuple[MetaGraph, ...]],
+    key: str | None = None,
+    *,
+    inputs: unsigned.Ends = None,
+    outputs: unsigned.Ends = None,
+) -> functions.NamedFunction:
+    """Wrap the graph between the ends given, those proposed for it where none are."""
+    (meta_graph,) = load()
+    return unsigned.between(partial(functions.wrap_graph_def, meta_graph.graph_def()), meta_graph, key, inputs, outputs)
 
 
 def is_message(value: object, name: str) -> bool:

@@ -5,13 +5,11 @@ The user's graph is never added to. A graph without a session has no values, so 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from functools import cache, partial
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, ClassVar
 
-from tfmagic import errors, graph, graph_variables, plumbing, signatures
-from tfmagic.frames import from_columns
-from tfmagic.functions import sessions
+from tfmagic import graph_variables
+from tfmagic.functions import sessions, unsigned
 from tfmagic.functions.tf_functions import is_a
 from tfmagic.metagraphs import MetaGraph
 from tfmagic.model import Model, Part
@@ -22,11 +20,6 @@ if TYPE_CHECKING:
     from tfmagic import _tf
     from tfmagic.functions import NamedFunction
     from tfmagic.registry import Candidate
-
-#: Tensor names by key, or tensor names, whose nodes' names are then the keys.
-Ends: TypeAlias = Mapping[str, str] | Sequence[str] | None
-
-_HANDLES = frozenset({"resource", "variant"})
 
 
 class SessionReader:
@@ -69,32 +62,8 @@ def _function(
     graphs: Callable[[], tuple[MetaGraph, ...]],
     key: str | None = None,
     *,
-    inputs: Ends = None,
-    outputs: Ends = None,
+    inputs: unsigned.Ends = None,
+    outputs: unsigned.Ends = None,
 ) -> NamedFunction:
     """Take out the function between the ends given, those proposed for the graph where none are."""
-    proposed = _proposed(graphs()[0]) if inputs is None or outputs is None else None
-    given, wanted = (
-        _by_key(getattr(proposed, side) if ends is None else ends)
-        for side, ends in (("inputs", inputs), ("outputs", outputs))
-    )
-    if not wanted:
-        raise errors.MissingPartError(
-            "function", SessionReader.form, ("graph", "variables"), "No output is to be seen in the graph: name one"
-        )
-    return sessions.of_session(session, given, wanted, key=key or signatures.DEFAULT_KEY)
-
-
-def _proposed(meta_graph: MetaGraph) -> plumbing.Ends:
-    ops = from_columns("ops", graph.node_columns(meta_graph.graph, {})._asdict())
-    ends = plumbing.propose_ends(plumbing.main_graph(ops))
-    dtypes = dict(zip(ops["name"], ops["dtype"], strict=True))
-    # A handle is nothing that a function could hand to anyone.
-    return ends._replace(outputs=tuple(each for each in ends.outputs if dtypes[plumbing.node_of(each)] not in _HANDLES))
-
-
-def _by_key(ends: Mapping[str, str] | Sequence[str]) -> dict[str, str]:
-    """Name tensors after their nodes if nobody else did."""
-    if isinstance(ends, Mapping):
-        return dict(ends)
-    return {plumbing.node_of(tensor): tensor for tensor in ends}
+    return unsigned.between(partial(sessions.of_session, session), graphs()[0], key, inputs, outputs)

@@ -1,0 +1,71 @@
+"""The function of a graph that has no signature: between the ends that are named, else between those proposed.
+
+Not for: proposing them (:mod:`tfmagic.plumbing`), nor wrapping the graph (:mod:`tfmagic.functions.graphs`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+from tfmagic import errors, graph, plumbing, signatures
+from tfmagic.frames import from_columns
+
+if TYPE_CHECKING:
+    from tfmagic import _tf
+    from tfmagic.functions.named import NamedFunction
+    from tfmagic.metagraphs import MetaGraph
+
+#: Tensor names by key, or tensor names, whose nodes' names are then the keys.
+Ends: TypeAlias = Mapping[str, str] | Sequence[str] | None
+#: Makes a function of inputs and outputs by key.
+Wrap: TypeAlias = "Callable[..., NamedFunction]"
+
+_HANDLES = frozenset({"resource", "variant"})
+
+
+def between(
+    wrap: Wrap, meta_graph: MetaGraph, key: str | None, inputs: Ends, outputs: Ends, **others: _tf.Live
+) -> NamedFunction:
+    """Take out the function between the ends given, those proposed for the graph where none are.
+
+    Parameters
+    ----------
+    wrap : callable
+        Takes inputs and outputs by key, and ``key`` and the others by name.
+    meta_graph : MetaGraph
+        Describes the graph.
+    key : str or None
+        The signature's key, the default one if None.
+    inputs, outputs : mapping or sequence of str, or None
+        The ends, as far as the user named them.
+
+    Raises
+    ------
+    MissingPartError
+        If nothing in the graph looks like an output.
+    """
+    proposed = propose(meta_graph) if inputs is None or outputs is None else None
+    given, wanted = (
+        _by_key(getattr(proposed, side) if ends is None else ends)
+        for side, ends in (("inputs", inputs), ("outputs", outputs))
+    )
+    if not wanted:
+        advice = "No output is to be seen in the graph: name one, outputs=['node:0'] (--outputs node:0)"
+        raise errors.MissingPartError("function", "graph", ("graph",), advice)
+    return wrap(given, wanted, key=key or signatures.DEFAULT_KEY, **others)
+
+
+def propose(meta_graph: MetaGraph) -> plumbing.Ends:
+    """Propose the ends of a graph; a handle is nothing that a function could hand to anyone."""
+    ops = from_columns("ops", graph.node_columns(meta_graph.graph, {})._asdict())
+    ends = plumbing.propose_ends(plumbing.main_graph(ops))
+    dtypes = dict(zip(ops["name"], ops["dtype"], strict=True))
+    return ends._replace(outputs=tuple(each for each in ends.outputs if dtypes[plumbing.node_of(each)] not in _HANDLES))
+
+
+def _by_key(ends: Mapping[str, str] | Sequence[str]) -> dict[str, str]:
+    """Name tensors after their nodes if nobody else did."""
+    if isinstance(ends, Mapping):
+        return dict(ends)
+    return {plumbing.node_of(tensor): tensor for tensor in ends}
