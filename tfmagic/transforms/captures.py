@@ -6,7 +6,7 @@ Not for: what becomes of them in a graph (:mod:`tfmagic.transforms.constants`, :
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -41,11 +41,11 @@ class Captures:
         Eager tensors that were made outside.
     """
 
-    variables: Mapping[str, Any]
-    resources: Mapping[str, Any]
-    tensors: Mapping[str, Any]
+    variables: Mapping[str, _tf.Live]
+    resources: Mapping[str, _tf.Live]
+    tensors: Mapping[str, _tf.Live]
 
-    def unique_variables(self) -> tuple[Any, ...]:
+    def unique_variables(self) -> tuple[_tf.Live, ...]:
         """Return each variable once, in the order of their first use."""
         return tuple({id(variable): variable for variable in self.variables.values()}.values())
 
@@ -55,7 +55,7 @@ def captures(function: NamedFunction) -> Captures:
     outside = function.concrete.captured_inputs
     inside = function.concrete.inputs[len(function.concrete.inputs) - len(outside) :]
     variables = _by_handle(function)
-    found: dict[str, dict[str, Any]] = {"variables": {}, "resources": {}, "tensors": {}}
+    found: dict[str, dict[str, _tf.Live]] = {"variables": {}, "resources": {}, "tensors": {}}
     for tensor, placeholder in zip(outside, inside, strict=True):
         if id(tensor) in variables:
             kind, value = "variables", variables[id(tensor)]
@@ -94,29 +94,29 @@ def _own_state(function: NamedFunction) -> list[str]:
     return [each.name for each in operations if each.type in _STATE and each.name not in filled]
 
 
-def _by_handle(function: NamedFunction) -> dict[int, Any]:
+def _by_handle(function: NamedFunction) -> dict[int, _tf.Live]:
     """Return the variables that the function may have captured, by the identity of their handles."""
     known = [*function.variables.values(), *function.concrete.graph.variables]
     return {id(variable.handle): variable for variable in known if hasattr(variable, "handle")}
 
 
-def of_variable(variable: Any) -> Value:  # noqa: ANN401 - TensorFlow ships no types
+def of_variable(variable: _tf.Live) -> Value:
     """Take a variable's value for a constant."""
     return Value(variable.dtype.name, tuple(variable.shape.as_list()), lambda: content(value_of(variable)))
 
 
-def value_of(variable: Any) -> Any:  # noqa: ANN401 - TensorFlow ships no types
+def value_of(variable: _tf.Live) -> _tf.Live:
     """Return a variable's present value as an eager tensor, also while the user is building a graph."""
     with _tf.eager():
         return variable.read_value()
 
 
-def of_tensor(tensor: Any) -> Value:  # noqa: ANN401 - TensorFlow ships no types
+def of_tensor(tensor: _tf.Live) -> Value:
     """Take an eager tensor for a constant."""
     return Value(tensor.dtype.name, tuple(tensor.shape.as_list()), lambda: content(tensor))
 
 
-def content(tensor: Any) -> Chunk:  # noqa: ANN401 - TensorFlow ships no types
+def content(tensor: _tf.Live) -> Chunk:
     """Return the bytes of an eager tensor of numbers, without a copy where TensorFlow can."""
     tf = _tf.tensorflow()
     with _tf.eager(), tf.device("CPU"):
@@ -130,7 +130,7 @@ def content(tensor: Any) -> Chunk:  # noqa: ANN401 - TensorFlow ships no types
     return np.ascontiguousarray(values).reshape(-1).view(np.uint8).data
 
 
-def strings(tensor: Any) -> protos.Message:  # noqa: ANN401 - TensorFlow ships no types
+def strings(tensor: _tf.Live) -> protos.Message:
     """Return an eager tensor of strings as a TensorProto."""
     result = protos.message("TensorProto")(dtype=protos.dtype_number("string"))
     result.tensor_shape.CopyFrom(protos.shape_proto(tuple(tensor.shape.as_list())))

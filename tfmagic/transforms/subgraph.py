@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tfmagic import _tf, errors
 from tfmagic.functions.named import NamedFunction, endpoint
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Ends = "Sequence[object] | Mapping[str, object]"
 
 
-def select(function: NamedFunction, inputs: Any = None, outputs: Any = None) -> NamedFunction:  # noqa: ANN401 - Ends
+def select(function: NamedFunction, inputs: _tf.Live = None, outputs: _tf.Live = None) -> NamedFunction:
     """Return the function from some tensors to some others.
 
     Parameters
@@ -52,7 +52,7 @@ def select(function: NamedFunction, inputs: Any = None, outputs: Any = None) -> 
     return _cut(function, chosen, results)
 
 
-def _chosen(function: NamedFunction, wanted: Any, ends: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:  # noqa: ANN401
+def _chosen(function: NamedFunction, wanted: _tf.Live, ends: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
     """Return the tensors that are meant, under their keys."""
     if wanted is None:
         return ends
@@ -96,7 +96,7 @@ def _cut(function: NamedFunction, inputs: tuple[Endpoint, ...], outputs: tuple[E
     names = node_names(end.key for end in inputs)
     specs = [tf.TensorSpec(end.shape, end.dtype, name=name) for end, name in zip(inputs, names, strict=True)]
 
-    def call(*tensors: Any) -> dict[str, Any]:  # noqa: ANN401 - tensors
+    def call(*tensors: _tf.Live) -> dict[str, _tf.Live]:
         given = {end.tensor: tensor for end, tensor in zip(inputs, tensors, strict=True)}
         for name, outer in captured.items():
             if name.partition(":")[0] in needed:
@@ -115,7 +115,7 @@ def _cut(function: NamedFunction, inputs: tuple[Endpoint, ...], outputs: tuple[E
     )
 
 
-def _needed(graph_def: Any, inputs: Sequence[Endpoint], outputs: Sequence[Endpoint]) -> set[str]:  # noqa: ANN401
+def _needed(graph_def: _tf.Live, inputs: Sequence[Endpoint], outputs: Sequence[Endpoint]) -> set[str]:
     """Return the nodes that the outputs need, without those above the inputs."""
     nodes = {node.name: node for node in graph_def.node}
     stops = {end.tensor for end in inputs}

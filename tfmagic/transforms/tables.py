@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tfmagic import _tf, protos
 from tfmagic.plumbing import node_of
@@ -33,7 +33,7 @@ _DTYPE_ATTRS = {
 _KEYS, _VALUES = ("string", "int64", "int32"), ("int64", "string", "float32", "int32", "float64", "bool")
 
 
-def fill(graph_def: protos.Message, handles: Mapping[str, Any]) -> dict[str, Value]:
+def fill(graph_def: protos.Message, handles: Mapping[str, _tf.Live]) -> dict[str, Value]:
     """Replace the placeholders of table handles by tables that fill themselves.
 
     Parameters
@@ -71,7 +71,7 @@ def _refuse_writes(graph_def: protos.Message) -> None:
             )
 
 
-def _exported(graph_def: protos.Message, name: str, handle: Any) -> tuple[Any, Any]:  # noqa: ANN401 - TensorFlow's
+def _exported(graph_def: protos.Message, name: str, handle: _tf.Live) -> tuple[_tf.Live, _tf.Live]:
     """Return the keys and values that a table holds now."""
     tf = _tf.tensorflow()
     for keys, values in dict.fromkeys(_candidate_dtypes(graph_def)):
@@ -99,7 +99,7 @@ def _candidate_dtypes(graph_def: protos.Message) -> Iterator[tuple[str, str]]:
 def _fill_one(
     graph_def: protos.Message,
     handle: protos.Message,
-    content: tuple[Any, Any],
+    content: tuple[_tf.Live, _tf.Live],
     values: dict[str, Value],
 ) -> None:
     """Put a table and what fills it in a placeholder's place."""
@@ -122,7 +122,7 @@ def _fill_one(
     fill.input.extend((name, *sources.values()))
 
 
-def _make_table(handle: protos.Message, content: tuple[Any, Any]) -> None:
+def _make_table(handle: protos.Message, content: tuple[_tf.Live, _tf.Live]) -> None:
     """Turn a placeholder into a table: of fixed content, or of the growing kind where each value is a vector."""
     keys, values = (tensor.dtype.name for tensor in content)
     shape = tuple(content[1].shape.as_list()[1:])
@@ -134,7 +134,7 @@ def _make_table(handle: protos.Message, content: tuple[Any, Any]) -> None:
     handle.attr["shared_name"].s = f"tfmagic_table_{_digest(content)}".encode()
 
 
-def _digest(content: tuple[Any, Any]) -> str:
+def _digest(content: tuple[_tf.Live, _tf.Live]) -> str:
     """Tell a table's content from all others."""
     digest = hashlib.blake2s(digest_size=16)
     for tensor in content:
@@ -143,14 +143,14 @@ def _digest(content: tuple[Any, Any]) -> str:
     return digest.hexdigest()
 
 
-def _bytes(tensor: Any) -> bytes | memoryview:  # noqa: ANN401 - TensorFlow ships no types
+def _bytes(tensor: _tf.Live) -> bytes | memoryview:
     if tensor.dtype.name != "string":
         return captures.content(tensor)
     data: bytes = captures.strings(tensor).SerializeToString(deterministic=True)
     return data
 
 
-def _add_constant(graph_def: protos.Message, name: str, tensor: Any) -> dict[str, Value]:  # noqa: ANN401 - TensorFlow's
+def _add_constant(graph_def: protos.Message, name: str, tensor: _tf.Live) -> dict[str, Value]:
     """Add a Const; return its content, unless that is text, which has no fixed place in a tensor."""
     node = graph_def.node.add(name=name)
     value = captures.of_tensor(tensor)

@@ -7,7 +7,7 @@ those that were asked for. Not for: editing a SavedModel that exists (``transfor
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from tfmagic import _tf, errors, functions, protos, signatures, storage
 from tfmagic.model import Part
@@ -129,7 +129,7 @@ def _advice(tags: tuple[str, ...]) -> tuple[str, ...]:
     return (f"the tags are {errors.listed(tags)}: servers ask for 'serve', and loaders need the tags named",)
 
 
-def _module(tf: Any, chosen: tuple[NamedFunction, ...]) -> tuple[Any, dict[str, Any]]:  # noqa: ANN401 - TensorFlow's
+def _module(tf: _tf.Live, chosen: tuple[NamedFunction, ...]) -> tuple[_tf.Live, dict[str, _tf.Live]]:
     """Make an object that holds what the functions captured, and nothing else, and functions with the right keys."""
     module = tf.Module()
     setattr(module, _VARIABLES, _variables(chosen))
@@ -137,12 +137,12 @@ def _module(tf: Any, chosen: tuple[NamedFunction, ...]) -> tuple[Any, dict[str, 
     return module, {function.key: _signature(tf, function) for function in chosen}
 
 
-def _variables(chosen: tuple[NamedFunction, ...]) -> list[Any]:
+def _variables(chosen: tuple[NamedFunction, ...]) -> list[_tf.Live]:
     """Return the variables that any of the functions captured, each once."""
     return list({id(each): each for function in chosen for each in captures(function).unique_variables()}.values())
 
 
-def _holders(tf: Any, function: NamedFunction) -> list[Any]:  # noqa: ANN401 - TensorFlow ships no types
+def _holders(tf: _tf.Live, function: NamedFunction) -> list[_tf.Live]:
     """Return the objects, lookup tables in general, behind captured handles: a handle is saved with its object."""
     wanted = {id(handle) for handle in captures(function).resources.values()}
     if not wanted:
@@ -153,20 +153,36 @@ def _holders(tf: Any, function: NamedFunction) -> list[Any]:  # noqa: ANN401 - T
     return found if len(found) == len(wanted) else [function.owner]
 
 
-def _signature(tf: Any, function: NamedFunction) -> Any:  # noqa: ANN401 - TensorFlow ships no types
+def _signature(tf: _tf.Live, function: NamedFunction) -> _tf.Live:
     """Trace a function whose arguments and results have the names that come out as the signature's keys."""
     inputs, outputs = _argument_names(function.inputs), _result_names(function.outputs)
+    if _has_names(tf, function, inputs, outputs):
+        return function.concrete
     specs = [tf.TensorSpec(end.shape, end.dtype, name=inputs[end.key]) for end in function.inputs]
     order = {tensor.name: place for place, tensor in enumerate(function.concrete.inputs)}
     sequence = sorted(range(len(specs)), key=lambda place: order[function.inputs[place].tensor])
 
-    def call(*tensors: Any) -> dict[str, Any]:  # noqa: ANN401 - tensors
+    def call(*tensors: _tf.Live) -> dict[str, _tf.Live]:
         results = _tf.call_flat(function.concrete, [tensors[place] for place in sequence])
         flat = [each for each in tf.nest.flatten(results, expand_composites=True) if each is not None]
         pairs = zip(function.outputs, function.places, strict=True)
         return {outputs[end.key]: tf.identity(flat[place]) for end, place in pairs}
 
     return tf.function(call, input_signature=specs, autograph=False).get_concrete_function()
+
+
+def _has_names(tf: _tf.Live, function: NamedFunction, inputs: dict[str, str], outputs: dict[str, str]) -> bool:
+    """Say whether a function can be saved as it was traced: a detour through another costs time and size."""
+    concrete = function.concrete
+    if type(concrete).__name__ != "ConcreteFunction" or not isinstance(concrete.structured_outputs, dict):
+        return False
+    arguments = [getattr(each, "name", None) for each in tf.nest.flatten(concrete.structured_input_signature)]
+    results = {end.key: place for end, place in zip(function.outputs, function.places, strict=True)}
+    return (
+        arguments == [inputs[end.key] for end in function.inputs]
+        and sorted(concrete.structured_outputs) == [outputs[key] for key in sorted(results, key=results.__getitem__)]
+        and sorted(results.values()) == list(range(len(concrete.outputs)))
+    )
 
 
 def _argument_names(ends: Sequence[Endpoint]) -> dict[str, str]:
@@ -232,7 +248,7 @@ def _child(object_graph: protos.Message, holder: protos.Message, name: str) -> p
     return object_graph.nodes[next(child.node_id for child in holder.children if child.local_name == name)]
 
 
-def _rename(side: Any, names: dict[str, str]) -> None:  # noqa: ANN401 - a map of TensorInfo
+def _rename(side: _tf.Live, names: dict[str, str]) -> None:
     for key, name in names.items():
         if key != name:
             side[key].CopyFrom(side[name])
