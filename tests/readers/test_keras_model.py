@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -111,6 +115,32 @@ def test_a_subclassed_model_shows_what_keras_knows() -> None:
         ["input", "inputs", (None, 3)],
         ["output", "net", (None, 2)],
     ]
+
+
+@pytest.mark.parametrize("library", ["keras", "tf_keras"])
+def test_a_model_built_without_eager_execution_is_shown_but_not_converted(library: str) -> None:
+    pytest.importorskip(library)
+    program = f"""
+        import tensorflow as tf
+        tf.compat.v1.disable_eager_execution()
+        import {library} as keras
+        from tfmagic import errors, readers
+        from tfmagic.model import Part
+        model = keras.Sequential([keras.layers.Input((3,), name="x"), keras.layers.Dense(2, name="o")])
+        assert readers.read(model).signatures["key"].tolist() == ["x", "o"]
+        assert len(readers.read(model).variables) == 2
+        try:
+            readers.read(model).part(Part.FUNCTION)()
+        except errors.ConversionError as error:
+            assert "session" in str(error)
+        else:
+            raise AssertionError
+    """
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=False, env=environment
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_other_tags_and_keys_are_refused() -> None:

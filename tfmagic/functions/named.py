@@ -151,6 +151,23 @@ def of_concrete(concrete: _tf.Live, key: str, **others: _tf.Live) -> NamedFuncti
     return NamedFunction(concrete, inputs, outputs, tuple(place for _, place in results), key, **others)
 
 
+def with_values(function: NamedFunction) -> NamedFunction:
+    """Return a function, if what it captured has values outside of a session.
+
+    Raises
+    ------
+    ConversionError
+        If it was built while eager execution was off.
+    """
+    tf = _tf.tensorflow()
+    if any(tf.is_symbolic_tensor(outer) for outer in function.concrete.captured_inputs):
+        raise errors.ConversionError(
+            "the model was built while eager execution was off, so its weights have values in a TF1 session only: give "
+            "that session (of Keras 2: tf_keras.backend.get_session()), or build the model with eager execution on"
+        )
+    return function
+
+
 def graph_notes(graph: _tf.Live) -> tuple[str, ...]:
     """Say what makes two calls on the same inputs differ: a layer in training mode, mostly."""
     graph_def = graph.as_graph_def()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from tfmagic import errors, signatures
 from tfmagic.functions import tf_functions
 from tfmagic.functions.meta_graphs import meta_graph_def
+from tfmagic.functions.named import with_values
 from tfmagic.metagraphs import MetaGraph
 from tfmagic.model import Model, Part
 from tfmagic.readers import keras_model
@@ -90,4 +91,4 @@ def _variables(value: _tf.Live, functions: Callable[[], tuple[NamedFunction, ...
 
 def _chosen(functions: Callable[[], tuple[NamedFunction, ...]], key: str | None = None) -> NamedFunction:
     by_key = {each.key: each for each in functions()}
-    return by_key[signatures.choose(by_key, key)]
+    return with_values(by_key[signatures.choose(by_key, key)])

@@ -13,6 +13,7 @@ from tfmagic import errors, protos, signatures
 from tfmagic.frames import LayerRow, Shape, VariableRow
 from tfmagic.functions import keras_models
 from tfmagic.functions.meta_graphs import meta_graph_def
+from tfmagic.functions.named import with_values
 from tfmagic.metagraphs import MetaGraph
 from tfmagic.model import Model, Part
 
@@ -88,7 +89,7 @@ def _origin(model: _tf.Live) -> str:
 
 def _function(traced: Callable[[], NamedFunction], key: str | None = None) -> NamedFunction:
     signatures.choose({signatures.DEFAULT_KEY: None}, key)
-    return traced()
+    return with_values(traced())
 
 
 def _variable_rows(model: _tf.Live) -> Iterator[VariableRow]:
