@@ -14,7 +14,8 @@ ROWS: dict[str, list[tuple[Any, ...]]] = {
         ("serve", "s", "predict", "input", "x", "x:0", "float32", (None, 3)), ("", "", "", "", "", "", "", None),
     ],
     "ops": [
-        ("", "n", "Relu", ("x",), ("^c",), "/CPU:0", "float32", (2, 3), 5), ("f", "m", "Add", ("x",), (), "", "", None, 0),
+        ("", "n", "Relu", ("x",), ("^c",), "/CPU:0", "float32", (2, 3), 5),
+        ("f", "m", "Add", ("x",), (), "", "", None, 0),
     ],
     "functions": [("f", ("x", "y"), ("z", "w"), 3, ("g",)), ("g", ("x", "y"), ("z", "w"), 0, ())],
     "variables": [("w", "float32", (2, 3), 6, 24, True), ("v", "string", None, None, None, None)],
