@@ -87,9 +87,10 @@ def cell_text(value: object) -> str:
     if isinstance(value, tuple):
         text = ", ".join(map(str, value)) if value and isinstance(value[0], str) else str(value)
     else:
-        text = "" if value is None else str(value)
+        # A count that is missing is pandas' own NA.
+        text = "" if value is None or type(value).__name__ == "NAType" else str(value)
     shown = "".join(char if _is_shown(char) else f"\\x{ord(char):02x}" for char in text[: MAX_CELL + 1])
-    return shown if len(text) <= MAX_CELL else shown[: MAX_CELL - 1] + "…"
+    return shown if len(shown) <= MAX_CELL else shown[: MAX_CELL - 1] + "…"
 
 
 def _is_shown(char: str) -> bool:
@@ -101,7 +102,7 @@ def text(heading: str, sections: Iterable[Section]) -> str:
     """Write the sections as plain text."""
     blocks = [cell_text(heading)]
     for section in sections:
-        lines = [section.title]
+        lines = [cell_text(section.title)]
         lines += [f"  {cell_text(name)}: {cell_text(value)}" for name, value in section.facts]
         if section.table is not None:
             lines += [f"  {line}" for line in _text_table(section.table)]
@@ -112,7 +113,7 @@ def text(heading: str, sections: Iterable[Section]) -> str:
 
 def _text_table(table: pd.DataFrame) -> list[str]:
     """Lay out the first rows in columns."""
-    rows = [[str(name) for name in table.columns]]
+    rows = [[cell_text(name) for name in table.columns]]
     rows += [[cell_text(value) for value in row] for row in table.head(MAX_ROWS).itertuples(index=False, name=None)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
