@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import difflib
 import importlib
 import re
 from dataclasses import dataclass
@@ -120,8 +121,15 @@ class _Parser(argparse.ArgumentParser):
     """A parser that raises where argparse would end the process."""
 
     def error(self, message: str) -> NoReturn:
-        problem = f"{message}; {self.format_usage().strip()}; {self.prog} --help explains"
+        problem = f"{message}{self._advice(message)}; {self.prog} --help lists what there is"
         raise CommandError(problem)
+
+    def _advice(self, message: str) -> str:
+        """Say which option is near one that there is not."""
+        flags = [flag for action in self._actions for flag in action.option_strings]
+        wrong = [word for word in message.split() if word.startswith("-")]
+        near = [found for word in wrong for found in difflib.get_close_matches(word, flags, n=2)]
+        return f"; did you mean {errors.listed(near)}?" if near else ""
 
 
 def _parser_options(argument: Argument) -> dict[str, Any]:
