@@ -99,8 +99,14 @@ class Model:
     def _once(self, name: str, load: Callable[[], Any]) -> Any:  # noqa: ANN401 - as part()
         """Return what was loaded under this name, loading it at the first call."""
         if name not in self._read:
-            with self._well_formed():
-                self._read[name] = load()
+            try:
+                with self._well_formed():
+                    self._read[name] = load()
+            except errors.CorruptSourceError as error:
+                # A damaged file is not read again for each line of a display.
+                self._read[name] = error
+        if isinstance(self._read[name], errors.CorruptSourceError):
+            raise self._read[name]
         return self._read[name]
 
     @contextmanager

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tfmagic import errors
+from tfmagic import errors, wire
 from tfmagic.render import MAX_ROWS, Section, size_text
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ def _attempt(make: Callable[[Model], Iterator[Section]], model: Model) -> list[S
 
 
 def _one_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]
+    kind = "truncated or damaged" if isinstance(error, wire.WireError) else type(error).__name__
+    return f"{kind}: {error}".splitlines()[0]
 
 
 def _facts(model: Model) -> Iterator[tuple[str, object]]:
@@ -101,7 +102,7 @@ def _hidden(model: Model) -> str:
 def _has(model: Model, table: str) -> bool:
     """Say whether a table can be had without following every edge of a huge graph."""
     if table == "signatures":
-        return "signatures" in model.parts
+        return "signatures" in model.parts and not model.has_no_signature
     return "graph" in model.parts and len(model.meta_graph.graph.nodes[0]) <= _FOLLOWED_NODES
 
 
