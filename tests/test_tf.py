@@ -142,3 +142,9 @@ def test_what_the_table_of_layers_rests_on(library: str) -> None:
     history = model.outputs[0]._keras_history
     assert (getattr(history, "operation", None) or history.layer).name == "d"
     assert model._flatten_layers
+
+
+def test_a_long_message_is_quoted_by_its_beginning() -> None:
+    assert _tf.gist(ValueError("no")) == "no"
+    assert _tf.gist(ValueError()) == "ValueError"
+    assert len(_tf.gist(ValueError("x" * 10_000))) < 1000

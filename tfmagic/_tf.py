@@ -26,6 +26,8 @@ Live: TypeAlias = Any
 
 #: The TensorFlow that the suite is run against, oldest and newest.
 OLDEST, NEWEST = (2, 18), (2, 21)
+#: Longer messages are cut where they are quoted in ours.
+_GIST = 600
 _CPU = '"tfmagic[cpu]"'
 _KERAS_2 = '"tfmagic[keras2]"'
 
@@ -202,3 +204,9 @@ def has_function(name: str) -> bool:
         return bool(context.has_function(name))
     except (ImportError, AttributeError):
         return True
+
+
+def gist(error: BaseException | None) -> str:
+    """Return the beginning of a message: TensorFlow's may quote whole functions, and are chained in full."""
+    text = str(error).strip() or type(error).__name__
+    return text if len(text) <= _GIST else f"{text[:_GIST]} ..."

@@ -242,7 +242,7 @@ def _wrapped(
     try:
         concrete = tf.compat.v1.wrap_function(call, list(part.specs.values()))
     except (ValueError, TypeError, tf.errors.OpError) as error:
-        raise errors.ConversionError(f"TensorFlow cannot import the graph: {error}") from error
+        raise errors.ConversionError(f"TensorFlow cannot import the graph: {_tf.gist(error)}") from error
     _tf.name_arguments(concrete, [spec.name for spec in part.specs.values()])
     order = sorted(marked)
     inputs = zip(part.inputs, concrete.inputs, strict=False)

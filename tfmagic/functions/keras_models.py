@@ -74,7 +74,7 @@ def trace(model: _tf.Live, key: str = DEFAULT_KEY) -> NamedFunction:
             except Exception as error:  # noqa: BLE001 - a model's code may raise anything
                 first = first or error
     raise errors.ConversionError(
-        f"the Keras model {model.name!r} cannot be traced with training=False on {call.specs}: {first}"
+        f"the Keras model {model.name!r} cannot be traced with training=False on {call.specs}: {_tf.gist(first)}"
     ) from first
 
 

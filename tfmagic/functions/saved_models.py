@@ -71,7 +71,9 @@ def _load(path: Path, tags: list[str] | None, key: str | None) -> _tf.Live:
             return reduced
     if first is None:
         return loaded
-    raise errors.ConversionError(f"TensorFlow cannot load the SavedModel {os.fspath(path)!r}: {first}") from first
+    raise errors.ConversionError(
+        f"TensorFlow cannot load the SavedModel {os.fspath(path)!r}: {_tf.gist(first)}"
+    ) from first
 
 
 def _load_reduced(path: Path, tags: list[str] | None, reduce: Callable[[protos.Message], bool]) -> _tf.Live | None:

@@ -112,7 +112,7 @@ def _traced(function: _tf.Live) -> list[_tf.Live]:
         # Whatever its own code raises is its author's to see.
         if function.input_signature is not None or not _takes_arguments(function):
             raise errors.ConversionError(
-                f"the tf.function {function_name(function)!r} does not trace: {error}"
+                f"the tf.function {function_name(function)!r} does not trace: {_tf.gist(error)}"
             ) from error
         return []
 
