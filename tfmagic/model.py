@@ -47,7 +47,7 @@ TABLE_PARTS: Mapping[str, Part] = {
 _MISSING_ADVICE = "Convert the source to a form that has it, or give the model that it came from"
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Model:
     """A source that was recognised, its parts read when they are asked for.
 
@@ -253,7 +253,7 @@ class Model:
         The signature's key and its method are ``"proposed"``.
         """
         frame: pd.DataFrame = self._once("proposals", lambda: _proposals(self))
-        return frame
+        return frame.copy()
 
     @cached_property
     def ends(self) -> plumbing.Ends:
@@ -348,11 +348,15 @@ def _asset_rows(model: Model) -> Iterable[frames.AssetRow]:
 
 def _asset_bytes(directory: Path | None, filename: str) -> int | None:
     """Return an asset's size; a name that leads out of the assets folder is not followed."""
-    if directory is None or "\0" in filename:
+    if directory is None:
         return None
-    folder = (directory / "assets").resolve()
-    path = (folder / filename).resolve()
-    return path.stat().st_size if path.is_relative_to(folder) and path.is_file() else None
+    try:
+        folder = (directory / "assets").resolve()
+        path = (folder / filename).resolve()
+        return path.stat().st_size if path.is_relative_to(folder) and path.is_file() else None
+    except (OSError, ValueError, RuntimeError):
+        # No name for a file: too long, with a NUL in it, or a loop of links.
+        return None
 
 
 _TABLES: Mapping[str, Callable[[Model], pd.DataFrame]] = {

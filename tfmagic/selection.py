@@ -51,7 +51,7 @@ def select(  # noqa: PLR0913 - the filters of the contract, by name
     UnknownNameError
         If there is no such signature, or ``op`` is given for a table without ops.
     """
-    frame = model.table(table, all=all)
+    frame = model.table(table, all=all or (signature is not None and signatures.is_hidden(signature)))
     if op is not None:
         frame = _matching(frame, _column(table, "op", frame), op)
     if name is not None:
@@ -95,12 +95,17 @@ def _of_signature(model: Model, table: str, frame: pd.DataFrame, key: str) -> li
 
 def _needed(model: Model, key: str) -> tuple[set[str], set[str]]:
     """Return the nodes of the main graph and the functions that a signature's outputs need."""
-    found = model.meta_graph.signature_def if Part.SIGNATURES in model.loaders else {}
-    signature = found[signatures.choose(found, key)]
     nodes = plumbing.main_graph(model.table("ops", all=True))
-    outputs = [plumbing.node_of(endpoint.tensor) for endpoint in signatures.endpoints(signature.outputs)]
-    needed = plumbing.ancestors(nodes, outputs)
+    needed = plumbing.ancestors(nodes, map(plumbing.node_of, _outputs(model, key)))
     return needed, _called(graph.functions(model.meta_graph.graph), needed)
+
+
+def _outputs(model: Model, key: str) -> list[str]:
+    """Return the tensors that are a signature's outputs, be it a proposed one."""
+    if model.has_no_signature and key == signatures.PROPOSED:
+        return list(model.ends.outputs)
+    found = model.meta_graph.signature_def if Part.SIGNATURES in model.loaders else {}
+    return [end.tensor for end in signatures.endpoints(found[signatures.choose(found, key)].outputs)]
 
 
 def _called(uses: Iterable[graph.FunctionUse], nodes: set[str]) -> set[str]:
