@@ -47,7 +47,7 @@ MODEL = Model(
         Part.GRAPH: lambda: (metagraphs.MetaGraph.of(field(2, GRAPH) + _signature_map()),),
         Part.SIGNATURES: lambda: (((), SIGNATURES),),
         Part.VARIABLES: lambda: (
-            VariableRow("conv/w", "float32", (), 1, 4, True),
+            VariableRow("conv/w", "float32", (), 1, 4, None),
             VariableRow("b", "string", (), 1, None, None),
         ),
     },
@@ -91,7 +91,7 @@ def test_rows_that_match(table: str, filters: dict[str, str], column: str, kept:
     ("table", "filters", "error", "says"),
     [
         ("ops", {"signature": "predicts"}, errors.UnknownNameError, "did you mean 'predict'"),
-        ("signatures", {"signature": "nothing"}, errors.UnknownNameError, "there is 'predict', 'train'$"),
+        ("signatures", {"signature": "zzz"}, errors.UnknownNameError, "there is 'predict', 'train'$"),
         ("variables", {"op": "Conv"}, errors.UnknownNameError, "column of the table 'variables'"),
         ("variables", {"signature": "predict"}, errors.UnknownNameError, "variables"),
         ("ops", {"op": "Conv("}, errors.TfMagicError, "'Conv\\(' is not a regular expression"),
