@@ -1,0 +1,289 @@
+"""Rewrite a model's config in the words of Keras 3, whichever Keras wrote it.
+
+Keras 3 reads old configs itself, in part: arguments that it no longer has stop it, and some that it has mean another
+thing now (``hard_sigmoid``). An argument without a counterpart is dropped only where it changes no number. Not for:
+weights, or the layers of Keras 2 that Keras 3 lacks (:mod:`tfmagic.functions.keras_2_layers`).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tfmagic import keras_config
+from tfmagic.functions.keras_code import OP_LAYERS, is_dump
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from tfmagic.keras_config import Spec
+
+#: What Keras 1 and 2 call ``hard_sigmoid``, 0.2 x + 0.5; Keras 3's is x / 6 + 0.5.
+HARD_SIGMOID = "keras_2_hard_sigmoid"
+#: Arguments that change no number of a trained model: how it was built or trained, or how a kernel is chosen.
+_WITHOUT_EFFECT = frozenset({
+    "batch_input_shape", "cudnn_ok", "experimental_autocast", "fused", "implementation", "input_dim", "input_dtype",
+    "input_length", "input_shape", "key_shape", "query_shape", "renorm_clipping", "renorm_momentum", "trainable",
+    "value_shape", "virtual_batch_size", "vocabulary_size",
+})  # fmt: skip
+#: Values that ask for nothing.
+_NEUTRAL: tuple[object, ...] = (None, False, [], {}, "")
+_TRAINING = re.compile(r"\w+_(initializer|regularizer|constraint)|gamma_init|beta_init")
+#: Names that a class had in Keras 1 and 2.
+_RENAMED_CLASSES = {
+    "BatchNormalizationV1": "BatchNormalization", "BatchNormalizationV2": "BatchNormalization",
+    "SyncBatchNormalization": "BatchNormalization", "Convolution1D": "Conv1D", "Convolution2D": "Conv2D",
+    "Convolution3D": "Conv3D",
+}  # fmt: skip
+#: Layers that take the states they begin with as further inputs.
+_RECURRENT = frozenset({
+    "LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D",
+})  # fmt: skip
+_CONSTANT = "_CONSTANT_VALUE"
+_SEQUENTIAL = "Sequential"
+
+
+class NoCounterpart(ValueError):  # noqa: N818 - says what it is
+    """An argument changes the model's numbers, and Keras 3 has nothing like it."""
+
+
+class Dialect(NamedTuple):
+    """What has to be known to rewrite a config.
+
+    ``arguments`` gives the names that the constructor of a Keras 3 layer takes, None for a class that Keras 3 lacks;
+    ``is_old`` says that Keras 1 or 2 wrote the config.
+    """
+
+    arguments: Callable[[str], Collection[str] | None]
+    is_old: bool
+
+
+def modern(config: Spec, dialect: Dialect) -> Spec:
+    """Return a model's config in Keras 3's words; the one given stays as it is.
+
+    Raises
+    ------
+    NoCounterpart
+        If the model means something that Keras 3 cannot say.
+    """
+    return _model(config, dialect) if keras_config.members(config) else _layer(config, dialect)
+
+
+def _model(spec: Spec, dialect: Dialect) -> Spec:
+    """Rewrite a Sequential or functional model, a subclass of one too: its layers are all that the file tells."""
+    kind = _SEQUENTIAL if keras_config.class_name(spec) == _SEQUENTIAL else "Model"
+    given = keras_config.arguments(spec)
+    config = {key: given[key] for key in ("trainable",) if key in given and kind == "Model"}
+    config["name"] = keras_config.name(spec)
+    members = keras_config.members(spec)
+    if kind == _SEQUENTIAL:
+        config["layers"] = [*_implied_input(members), *(_any(each, dialect) for each in members)]
+        config["build_input_shape"] = given.get("build_input_shape")
+    else:
+        nested = frozenset(keras_config.name(each) for each in members if keras_config.members(each))
+        graph = _Graph(frozenset(map(keras_config.name, members)), nested if dialect.is_old else frozenset())
+        config["layers"] = [graph.connected(each, _any(each, dialect)) for each in members]
+        sequential = {keras_config.name(e) for e in members if keras_config.class_name(e) == _SEQUENTIAL}
+        for ends in ("input_layers", "output_layers"):
+            config[ends] = graph.ends(given.get(ends), sequential)
+    return {**_place(spec), "module": "keras", "class_name": kind, "config": config, "registered_name": None}
+
+
+def _any(spec: Spec, dialect: Dialect) -> Spec:
+    return _model(spec, dialect) if keras_config.members(spec) else _layer(spec, dialect)
+
+
+def _place(spec: Spec) -> Spec:
+    """Return what stands beside a layer's arguments and holds in Keras 3 too."""
+    kept = {key: spec[key] for key in ("shared_object_id",) if key in spec}
+    return {**kept, "name": keras_config.name(spec)}
+
+
+def _implied_input(members: list[Spec]) -> list[Spec]:
+    """Return the input that a Sequential of Keras 1 and 2 has by the shape that its first layer states."""
+    first = members[0]
+    shape = keras_config.arguments(first).get("batch_input_shape")
+    if keras_config.class_name(first) == "InputLayer" or not isinstance(shape, list):
+        return []
+    given = keras_config.arguments(first)
+    dtype = _policy(given.get("input_dtype") or given.get("dtype"))
+    # A policy computes in a narrower dtype than its inputs come in.
+    dtype = "float32" if not isinstance(dtype, str) or dtype.startswith("mixed_") else dtype
+    config = {"batch_shape": shape, "dtype": dtype, "name": f"{keras_config.name(first)}_input"}
+    return [{"module": "keras.layers", "class_name": "InputLayer", "config": config, "registered_name": None}]
+
+
+def _layer(spec: Spec, dialect: Dialect) -> Spec:
+    own = keras_config.class_name(spec)
+    kind = _RENAMED_CLASSES.get(own, own)
+    names = dialect.arguments(kind)
+    given = dict(keras_config.arguments(spec), name=keras_config.name(spec))
+    if names is None or kind == "Lambda":
+        # Whoever knows the class is registered: the user, or keras_2_layers.
+        registered = spec.get("registered_name") or (spec["class_name"] if kind not in OP_LAYERS else kind)
+        config = _lambda(given) if kind == "Lambda" else given
+        return {**_place(spec), "module": None, "class_name": kind, "config": config, "registered_name": registered}
+    _reword(kind, given, dialect)
+    config = {
+        key: _value(kind, key, value, dialect) for key, value in given.items() if _is_kept(kind, key, value, names)
+    }
+    # The values come from the file; drawing random ones first would take time, and from the user's generators.
+    config.update((key, "zeros") for key in names if key.endswith("_initializer"))
+    return {**_place(spec), "module": "keras.layers", "class_name": kind, "config": config, "registered_name": None}
+
+
+def _lambda(given: Spec) -> Spec:
+    """Put the functions of a Keras 2 Lambda as Keras 3 puts them."""
+    config = dict(given)
+    for field in ("function", "output_shape", "mask"):
+        kind = config.pop(f"{field}_type", None)
+        config.pop("module" if field == "function" else f"{field}_module", None)
+        value = config.get(field)
+        if is_dump(value) and kind in (None, "lambda"):
+            code, defaults, closure = value
+            config[field] = {
+                "class_name": "__lambda__", "config": {"code": code, "defaults": defaults, "closure": closure}
+            }  # fmt: skip
+    config["dtype"] = _policy(config.get("dtype"))
+    return config
+
+
+def _reword(kind: str, given: Spec, dialect: Dialect) -> None:
+    """Give arguments the names and the forms that they have in Keras 3."""
+    if kind == "InputLayer":
+        shape = given.pop("batch_input_shape", None)
+        given.setdefault("batch_shape", shape)
+    if kind == "LeakyReLU" and "alpha" in given:
+        given["negative_slope"] = given.pop("alpha")
+    if kind == "BatchNormalization" and isinstance(given.get("axis"), list) and len(given["axis"]) == 1:
+        given["axis"] = given["axis"][0]
+    if kind == "GRU" and dialect.is_old:
+        given.setdefault("reset_after", False)
+    given["dtype"] = _policy(given.get("dtype")) or "float32"
+
+
+def _policy(dtype: Any) -> Any:  # noqa: ANN401 - anything that JSON holds
+    """Return a dtype policy's name, for Keras 2 writes an object where Keras 3 wants its own."""
+    if isinstance(dtype, dict) and dtype.get("class_name") in {"Policy", "PolicyV1"}:
+        return keras_config.arguments(dtype).get("name")
+    return dtype
+
+
+def _is_kept(kind: str, key: str, value: object, names: Collection[str]) -> bool:
+    """Say whether an argument goes on; one that Keras 3 lacks may only be left out if it changes nothing."""
+    if _TRAINING.fullmatch(key):
+        return False
+    if key in names:
+        return True
+    if key in _WITHOUT_EFFECT or any(value is each or value == each for each in _NEUTRAL):
+        return False
+    if (key, value) in {("groups", 1), ("dtype", "float32")}:
+        return False
+    raise NoCounterpart(f"the argument {key}={value!r} of {kind} has no counterpart in Keras 3")
+
+
+def _value(kind: str, key: str, value: Any, dialect: Dialect) -> Any:  # noqa: ANN401 - anything that JSON holds
+    """Rewrite an argument's value: layers inside of it, arrays, and activations that have another meaning now."""
+    if isinstance(value, dict) and value.get("type") == "ndarray":
+        return value.get("value")
+    if isinstance(value, dict) and dialect.arguments(keras_config.class_name(value)) is not None:
+        return _any(value, dialect)
+    if isinstance(value, list):
+        return [_value(kind, "", each, dialect) for each in value]
+    if dialect.is_old and key in {"activation", "recurrent_activation"}:
+        return _activation(value)
+    return value
+
+
+def _activation(value: Any) -> Any:  # noqa: ANN401 - as _value
+    name = keras_config.arguments({"config": value}).get("config", value)
+    if isinstance(name, str) and name == "hard_sigmoid":
+        return {"module": None, "class_name": "function", "config": HARD_SIGMOID, "registered_name": HARD_SIGMOID}
+    return name.removesuffix("_v2") if isinstance(name, str) else value
+
+
+class _Graph(NamedTuple):
+    """The names in a functional model, to tell a tensor from a list; and its nested models.
+
+    Keras 1 and 2 count the call that a nested model was made with as its first, so that its first use is number 1.
+    """
+
+    names: frozenset[str]
+    nested: frozenset[str]
+
+    def connected(self, spec: Spec, layer: Spec) -> Spec:
+        """Return a rewritten layer together with its calls."""
+        kind = keras_config.class_name(spec)
+        calls = spec.get("inbound_nodes") or []
+        return {**layer, "inbound_nodes": [self.call(each, kind) for each in calls if each]}
+
+    def call(self, node: Any, kind: str) -> Any:  # noqa: ANN401 - anything that JSON holds
+        """Rewrite one call: the tensors of its first argument carry all others."""
+        if isinstance(node, dict) and "args" in node:
+            return node
+        first = self.tensors(node)
+        if kind not in OP_LAYERS and isinstance(first, list) and len(first) == 1:
+            first = first[0]
+        kwargs = {key: self.argument(value) for key, value in _arguments_of(node).items() if key != "name"}
+        if kind in _RECURRENT and isinstance(first, list):
+            first, kwargs = first[0], {**kwargs, "initial_state": first[1:]}
+        return {"args": [first], "kwargs": kwargs}
+
+    def tensors(self, item: Any) -> Any:  # noqa: ANN401 - as call
+        """Rewrite a structure of ``[layer, node, tensor, arguments]``."""
+        match item:
+            case [str() as name, int(), value, *_] if name == _CONSTANT:
+                return value
+            case [str(name), int(node), int(tensor), *_] if name in self.names:
+                return self.tensor(name, node, tensor)
+            case list():
+                return [self.tensors(each) for each in item]
+            case dict():
+                return {key: self.tensors(value) for key, value in item.items()}
+        return item
+
+    def argument(self, value: Any) -> Any:  # noqa: ANN401 - as call
+        """Rewrite a further argument, in which a tensor is a list of exactly three."""
+        match value:
+            case [str(name), int(node), int(tensor)] if name in self.names:
+                return self.tensor(name, node, tensor)
+            case list():
+                return [self.argument(each) for each in value]
+            case dict() if value.get("class_name") == "__ellipsis__":
+                return {"class_name": "__ellipsis__", "config": {}}
+            case dict():
+                return {key: self.argument(each) for key, each in value.items()}
+        return value
+
+    def tensor(self, name: str, node: int, tensor: int) -> Spec:
+        """Refer to a tensor as Keras 3 does; its shape and dtype come out when the layers are called."""
+        history = [name, node - (name in self.nested), tensor]
+        config = {"shape": [None], "dtype": "float32", "keras_history": history}
+        return {"class_name": "__keras_tensor__", "config": config}
+
+    def ends(self, structure: Any, sequential: Collection[str]) -> Any:  # noqa: ANN401 - as call
+        """Rewrite the inputs or outputs; Keras 3 still counts a nested functional model's calls from 1 here."""
+        match structure:
+            case [str(name), int(node), int(tensor)] if name in self.names:
+                return [name, node - (name in self.nested and name in sequential), tensor]
+            case [only] if isinstance(only, list):
+                return self.ends(only, sequential)
+            case list():
+                return [self.ends(each, sequential) for each in structure]
+            case dict():
+                return {key: self.ends(each, sequential) for key, each in structure.items()}
+        return structure
+
+
+def _arguments_of(node: Any) -> Spec:  # noqa: ANN401 - anything that JSON holds
+    """Return the arguments that are written beside the first tensor of a call."""
+    match node:
+        case [str(), int(), _, dict() as found, *_]:
+            return found
+        case [str(), *_]:
+            return {}
+        case list() if node:
+            return _arguments_of(node[0])
+        case dict() if node:
+            return _arguments_of(next(iter(node.values())))
+    return {}

@@ -1,0 +1,343 @@
+"""Load a Keras file into a live model, whichever Keras wrote it.
+
+A file of Keras 3 is loaded by Keras itself. One of Keras 1 or 2, and one that Keras refuses, is built from its config
+in Keras 3's words, and its weights are loaded by Keras; what that cannot do is left to ``tf_keras``. Not for: reading
+a file without running it (:mod:`tfmagic.readers.keras_file`), or checkpoints.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import json
+import random
+import re
+import shutil
+import tempfile
+import zipfile
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from tfmagic import _tf, errors, keras_archive, keras_config
+from tfmagic.functions import keras_2_config, keras_2_layers, keras_code
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from tfmagic.hdf5 import Node
+    from tfmagic.keras_archive import Contents
+    from tfmagic.keras_config import Spec
+
+_KERAS_2 = '"tfmagic[keras2]"'
+#: Layers whose vocabulary lies beside the weights, in a place that HDF5 files do not have.
+_LOOKUPS = frozenset({"StringLookup", "IntegerLookup", "TextVectorization"})
+#: Keras 2's group of a model's layers; Keras 3 calls it ``layers``.
+_KERAS_2_LAYERS = "_layer_checkpoint_dependencies"
+_COUNT = re.compile(r"_\d+$")
+#: Keras prints some reasons in bold, on a line of their own after one that says where.
+_COLOUR = re.compile(r"\x1b\[\d*m")
+_WHERE = re.compile(r"Exception encountered when calling [^\n]*\n+")
+_MAX_CAUSE = 300
+
+
+class LoadedModel(NamedTuple):
+    """A live model, of Keras 3 or of ``tf_keras``, and how it came to be."""
+
+    model: _tf.Live
+    notes: tuple[str, ...]
+
+
+class _Source(NamedTuple):
+    """A file whose code has been checked."""
+
+    path: Path
+    contents: Contents
+    trust: bool
+
+    @property
+    def config(self) -> Spec:
+        """The model's config."""
+        return self.contents.config or {}
+
+    @property
+    def is_archive(self) -> bool:
+        """Whether it is a ``.keras`` archive, else HDF5; suffixes do not always tell."""
+        with self.path.open("rb") as file:
+            return file.read(len(keras_archive.ZIP_MAGIC)) == keras_archive.ZIP_MAGIC
+
+    @property
+    def is_old(self) -> bool:
+        """Whether Keras 1 or 2 wrote it."""
+        version = self.contents.keras_version
+        return version[:1] in "12" if version else not keras_config.is_keras_3(self.config)
+
+    @property
+    def writer(self) -> str:
+        """Name what wrote it."""
+        return f"Keras {self.contents.keras_version or ('1 or 2' if self.is_old else '3')}"
+
+
+def load(path: Path, *, trust: bool = False) -> LoadedModel:
+    """Load a file that holds a whole model; nothing is compiled.
+
+    Parameters
+    ----------
+    path : Path
+        An archive or an HDF5 file.
+    trust : bool
+        Whether code in the file may run.
+
+    Raises
+    ------
+    UntrustedCodeError
+        If there is code, and no trust.
+    ReadError
+        If the file does not say enough to build the model, or no Keras here can.
+    MissingDependencyError
+        If ``tf_keras`` might load it and is not installed.
+    """
+    contents = keras_archive.contents(path)
+    if contents.config is None:
+        raise errors.ReadError(f"{str(path)!r} holds weights only: give the model that they belong to")
+    source = _Source(path, contents, trust)
+    keras = _tf.keras()
+    _check_vocabularies(source)
+    keras_code.check(source.config, path, trust=trust, is_registered=lambda name: _registered(keras, name) is not None)
+    with _tf.eager(), _same_random_numbers():
+        return _first_of(source, _ways(source))
+
+
+def _registered(keras: _tf.Live, name: str) -> _tf.Live:
+    return keras.saving.get_registered_object(name)
+
+
+def _ways(source: _Source) -> dict[str, Callable[[_Source], LoadedModel]]:
+    """Return the ways to load a file, in order, by what is said of one that fails."""
+    cleaned = {"with its config in Keras 3's words": _rewritten}
+    if source.is_old:
+        # Keras 3 takes some old configs for what they are not, without a word.
+        return {**cleaned, "by tf_keras": _by_keras_2}
+    # A lambda that Keras itself loads knows nothing of the names that it uses, such as tf.
+    carries = bool(keras_code.found(source.config))
+    return {**(cleaned if carries else {}), "by Keras": _by_keras, **cleaned}
+
+
+def _first_of(source: _Source, ways: dict[str, Callable[[_Source], LoadedModel]]) -> LoadedModel:
+    failed: dict[str, Exception] = {}
+    for name, way in ways.items():
+        try:
+            return way(source)
+        except Exception as error:  # noqa: BLE001 - Keras, and the code in a file, may raise anything
+            failed[name] = error
+    raise _unloadable(source, failed) from next(iter(failed.values()))
+
+
+def _unloadable(source: _Source, failed: dict[str, Exception]) -> errors.TfMagicError:
+    """Say that no way led to a model, why each did not, and what would."""
+    keras = _tf.keras()
+    kind = keras_config.class_name(source.config)
+    if not keras_config.members(source.config) and _registered(keras, kind) is None:
+        return errors.ReadError(
+            f"{str(source.path)!r} holds the subclassed model {kind!r}, whose code is not in the file; give the live "
+            "model, or import and register its class (@keras.saving.register_keras_serializable) first"
+        )
+    missing = next((each for each in failed.values() if isinstance(each, errors.MissingDependencyError)), None)
+    causes = "; ".join(f"{name}: {_cause(each)}" for name, each in failed.items() if each is not missing)
+    said = f"{str(source.path)!r} of {source.writer} does not load in Keras {keras.__version__} ({causes})"
+    if missing is not None:
+        return errors.MissingDependencyError(f"{said}. tf_keras, which is Keras 2, may load it, and", _KERAS_2)
+    return errors.ReadError(f"{said}; load it where it was saved and give the live model, or export it from there")
+
+
+def _cause(error: Exception) -> str:
+    """Return the line of an error that tells most: Keras puts the reason after pages of config."""
+    text = str(error).strip()
+    told = _WHERE.sub("", text.rpartition("Exception encountered:")[2]).strip() or text
+    line = _COLOUR.sub("", told.splitlines()[0]) if told else ""
+    shown = line if len(line) <= _MAX_CAUSE else f"{line[:_MAX_CAUSE]} ..."
+    return f"{type(error).__name__}: {shown}"
+
+
+@contextlib.contextmanager
+def _same_random_numbers() -> Iterator[None]:
+    """Leave the user's random numbers as they were: Keras draws a seed for each layer that has one."""
+    state = random.getstate()
+    try:
+        yield
+    finally:
+        random.setstate(state)
+
+
+def _check_vocabularies(source: _Source) -> None:
+    """Refuse lookup layers whose words are not in the file: Keras loads them, and they know none."""
+    if source.is_archive:
+        return
+    layers = keras_config.layers(source.config)
+    without = [each.path for each in layers if each.class_name in _LOOKUPS and not _vocabulary(each.spec)]
+    if without:
+        raise errors.ReadError(
+            f"the vocabulary of {errors.listed(without)} is not in {str(source.path)!r}: Keras writes it into .keras "
+            "archives and SavedModels only. Save the model as .keras where it was made, or give the live model"
+        )
+
+
+def _vocabulary(spec: Spec) -> object:
+    given = keras_config.arguments(spec)
+    return given.get("vocabulary") or (given.get("lookup_layer") and given.get("vocabulary"))
+
+
+# By Keras itself
+
+
+def _by_keras(source: _Source) -> LoadedModel:
+    with _named(source.path, ".keras" if source.is_archive else ".h5") as path:
+        model = _tf.keras().models.load_model(path, compile=False, safe_mode=not source.trust)
+        notes = () if source.is_archive else _weights_in_place(source, model, path)
+    return LoadedModel(model, notes)
+
+
+def _by_keras_2(source: _Source) -> LoadedModel:
+    keras = _tf.tf_keras()
+    with _named(source.path, ".keras" if source.is_archive else ".h5") as path:
+        model = keras.models.load_model(str(path), compile=False, safe_mode=not source.trust)
+    return LoadedModel(model, (f"saved by {source.writer}, loaded by tf_keras {keras.__version__}",))
+
+
+@contextlib.contextmanager
+def _named(path: Path, suffix: str) -> Iterator[Path]:
+    """Give a file the one name that Keras takes for its kind; it goes by suffixes alone."""
+    with tempfile.TemporaryDirectory(prefix="tfmagic") as directory:
+        link = Path(directory) / f"model{suffix}"
+        try:
+            link.symlink_to(path.resolve())
+        except OSError:
+            # Windows allows links to few.
+            shutil.copyfile(path, link)
+        yield link
+
+
+# From a rewritten config
+
+
+def _rewritten(source: _Source) -> LoadedModel:
+    """Build the model from its config in Keras 3's words, and have Keras load the weights."""
+    dialect = keras_2_config.Dialect(_arguments, source.is_old)
+    config = keras_2_config.modern(source.config, dialect)
+    build = _archive if source.is_archive else _hdf5
+    with _tf.keras().saving.custom_object_scope(dict(keras_2_layers.objects())):
+        model, notes = build(source, config)
+    return LoadedModel(model, (f"saved by {source.writer}, loaded by Keras {_tf.keras().__version__}", *notes))
+
+
+def _hdf5(source: _Source, config: Spec) -> tuple[_tf.Live, tuple[str, ...]]:
+    saving = _tf.keras().saving
+    model = saving.deserialize_keras_object(config, safe_mode=not source.trust)
+    with _named(source.path, ".h5") as path:
+        model.load_weights(path)
+        return model, _weights_in_place(source, model, path)
+
+
+def _archive(source: _Source, config: Spec) -> tuple[_tf.Live, tuple[str, ...]]:
+    """Load a copy of the archive with another config, its weights where Keras 3 looks for them."""
+    with tempfile.TemporaryDirectory(prefix="tfmagic") as directory:
+        path = Path(directory) / "model.keras"
+        with zipfile.ZipFile(source.path) as given, zipfile.ZipFile(path, "w") as written:
+            for info in given.infolist():
+                if info.filename == keras_archive.CONFIG:
+                    written.writestr(keras_archive.CONFIG, json.dumps(config))
+                elif info.filename == keras_archive.WEIGHTS and source.is_old:
+                    written.write(_regrouped(given, source, Path(directory)), keras_archive.WEIGHTS)
+                else:
+                    with given.open(info) as reading, written.open(info.filename, "w", force_zip64=True) as writing:
+                        shutil.copyfileobj(reading, writing)
+        return _tf.keras().models.load_model(path, compile=False, safe_mode=not source.trust), ()
+
+
+def _regrouped(archive: zipfile.ZipFile, source: _Source, directory: Path) -> Path:
+    """Unpack the weights of Keras 2 and give their groups Keras 3's names."""
+    import h5py  # noqa: PLC0415 - only old archives need it
+
+    path = Path(archive.extract(keras_archive.WEIGHTS, directory))
+    renamed = dict(_renamed_classes(source.config))
+    with h5py.File(path, "r+") as file:
+        groups: list[str] = []
+        file.visit(groups.append)
+        # From the innermost, so that the names of those outside still hold.
+        for name in sorted(groups, key=lambda each: -each.count("/")):
+            outer, slash, own = name.rpartition("/")
+            kind, count = _COUNT.sub("", own), _COUNT.search(own)
+            other = "layers" if own == _KERAS_2_LAYERS else renamed.get(kind, kind) + (count[0] if count else "")
+            if other != own and isinstance(file[name], h5py.Group):
+                file.move(name, outer + slash + other)
+    return path
+
+
+def _renamed_classes(config: Spec) -> Iterator[tuple[str, str]]:
+    """Yield what Keras 2 and Keras 3 call the group of a layer, where that differs."""
+    for layer in keras_config.layers(config):
+        yield keras_config.keras_2_snake_case(layer.class_name), keras_config.snake_case(layer.class_name)
+
+
+@cache
+def _arguments(kind: str) -> frozenset[str] | None:
+    """Return the arguments that a layer's constructor takes, None if Keras 3 has no such layer."""
+    keras = _tf.keras()
+    found = getattr(keras.layers, kind, None) if kind else None
+    if not inspect.isclass(found) or not issubclass(found, keras.layers.Layer):
+        return None
+    names: set[str] = set()
+    for constructor in (vars(base)["__init__"] for base in found.__mro__ if "__init__" in vars(base)):
+        parameters = inspect.signature(constructor).parameters
+        names.update(parameters)
+        if not any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
+            break
+    return frozenset(names - {"self", "args", "kwargs"})
+
+
+# Whether the weights are where they belong: Keras goes by the order of layers alone
+
+
+def _weights_in_place(source: _Source, model: _tf.Live, path: Path) -> tuple[str, ...]:
+    """Make sure that each layer has its own weights; returns a note if they had to be loaded once more.
+
+    Raises
+    ------
+    ValueError
+        If the order of the weights in a nested model is another than in the file.
+    """
+    with keras_archive.weights(source.path) as root:
+        group = root.group("model_weights")
+        stored = dict(_stored(group)) if group is not None else {}
+    live = {layer.name: _ordered(layer) for layer in model.layers if _ordered(layer)}
+    if set(stored) != set(live):
+        # Names that Keras itself made up cannot be compared.
+        return ()
+    notes: tuple[str, ...] = ()
+    if list(stored) != list(live):
+        model.load_weights(path, by_name=True)
+        notes = ("its weights were matched to layers by name, as their order in the file is another",)
+    for name, weights in live.items():
+        mine, theirs = [_tail(each.path) for each in weights], [_tail(each) for each in stored[name]]
+        if sorted(mine) == sorted(theirs) and mine != theirs:
+            raise ValueError(f"the weights of {name!r} are {theirs} in the file and {mine} in the model")
+    return notes
+
+
+def _ordered(layer: _tf.Live) -> list[_tf.Live]:
+    """Return a layer's weights in the order in which Keras writes them to HDF5."""
+    return [*layer.trainable_weights, *layer.non_trainable_weights]
+
+
+def _stored(group: Node) -> Iterator[tuple[str, Sequence[str]]]:
+    """Yield the layers that have weights in the file, and the weights' names."""
+    for name in group.texts("layer_names") or ():
+        own = group.group(name)
+        names = own.texts("weight_names") if own is not None else None
+        if names:
+            yield name, names
+
+
+def _tail(path: str) -> str:
+    """Return a weight's name and its layer's."""
+    return "/".join(path.partition(":")[0].split("/")[-2:])
