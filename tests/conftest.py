@@ -14,6 +14,8 @@ from tests.samples import Built
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
+    from IPython.core.interactiveshell import InteractiveShell
+
 # Before anything imports TensorFlow, and inherited by the kernels and processes that tests start.
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -47,6 +49,20 @@ def in_tmp_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make a temporary directory the working directory."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def shell(in_tmp_path: Path) -> Iterator[InteractiveShell]:
+    """An IPython of its own in an empty directory, the extension loaded."""
+    from IPython.core.interactiveshell import InteractiveShell  # noqa: PLC0415 - a second that few tests should take
+
+    del in_tmp_path
+    made = InteractiveShell.instance()
+    made.run_line_magic("load_ext", "tfmagic")
+    yield made
+    made.run_line_magic("unload_ext", "tfmagic")
+    made.reset(new_session=False)  # type: ignore[no-untyped-call]
+    InteractiveShell.clear_instance()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -124,6 +124,11 @@ def test_models_are_things_not_values() -> None:
     assert len({first, second}) == 2
 
 
+def test_a_message_of_a_model_is_a_source_with_tensorflow_and_without() -> None:
+    for message in (model(graph=graph_of()).meta_graph.graph_def(), model(graph=graph_of()).graph_def):
+        assert tfmagic.inspect(message).ops["name"].tolist() == ["x", "y"]
+
+
 ESCAPES = (
     "../secret.txt",
     "/etc/passwd",

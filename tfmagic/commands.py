@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 import ast
 import difflib
-import importlib
 import re
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -19,19 +19,17 @@ from tfmagic import errors, frames
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from types import ModuleType
-
     import pandas as pd
 
     from tfmagic import api
     from tfmagic.model import Model
 
 #: What a value of an argument or option is, for completion and for evaluation.
-SOURCE, PATH, SIGNATURE, TENSOR, TAGS, FORM, FORMAT, OP, TEXT = (
-    "source", "path", "signature", "tensor", "tags", "form", "format", "op", "text",
+SOURCE, PATH, SIGNATURE, TENSOR, TAGS, FORM, FORMAT, METHOD, OP, NAME = (
+    "source", "path", "signature", "tensor", "tags", "form", "format", "method", "op", "name",
 )  # fmt: skip
 _QUOTED = re.compile(r"""(['"])(.*)\1\Z""", re.DOTALL)
-_OPENING, _CLOSING = "([{", ")]}"
+_OPENING, _CLOSING, _QUOTES = "([{", ")]}", "'\""
 
 
 class CommandError(ValueError):
@@ -62,7 +60,7 @@ class Argument:
 
     flags: tuple[str, ...]
     help: str
-    kind: str | None = TEXT
+    kind: str | None
     repeats: bool = False
     optional: bool = False
 
@@ -151,23 +149,39 @@ def split(line: str) -> list[str]:
     CommandError
         If a quote or a bracket does not close.
     """
-    tokens, current, depth, quote = [], "", 0, ""
-    for char in line.strip():
+    tokens, last, unclosed = cut(line.strip())
+    if unclosed:
+        what = "quote" if unclosed in _QUOTES else "bracket"
+        problem = f"a {what} {unclosed} does not close in {line.strip()!r}; put the word that it is part of into quotes"
+        raise CommandError(problem)
+    return [token for token in [*tokens, last] if token]
+
+
+def cut(line: str) -> tuple[list[str], str, str]:
+    """Cut a line at blanks that are outside quotes and brackets.
+
+    Returns
+    -------
+    (list of str, str, str)
+        The words that a blank ends, the last word, and the quote or the bracket in it that does not close.
+    """
+    tokens: list[str] = []
+    current, quote, brackets = "", "", ""
+    for char in line:
         if quote:
             quote = "" if char == quote else quote
-        elif char in "'\"":
+        elif char in _QUOTES:
             quote = char
-        else:
-            depth += (char in _OPENING) - (char in _CLOSING)
-        if char.isspace() and not quote and depth <= 0:
-            tokens.append(current)
+        elif char in _OPENING:
+            brackets += char
+        elif char in _CLOSING:
+            brackets = brackets[:-1]
+        if char.isspace() and not quote and not brackets:
+            tokens += [current] if current else []
             current = ""
         else:
             current += char
-    if quote:
-        problem = f"a quote {quote} does not close in {line.strip()!r}"
-        raise CommandError(problem)
-    return [token for token in [*tokens, current] if token]
+    return tokens, current, quote or brackets[-1:]
 
 
 def unquote(token: str) -> str:
@@ -179,8 +193,11 @@ def unquote(token: str) -> str:
 def names_in(expression: str) -> set[str] | None:
     """Return the variables that a Python expression reads, None if it is no expression."""
     try:
-        tree = ast.parse(expression, mode="eval")
-    except (SyntaxError, ValueError):
+        with warnings.catch_warnings():
+            # Nobody who types a path wants to hear of its backslashes.
+            warnings.simplefilter("ignore")
+            tree = ast.parse(expression, mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
 
@@ -201,6 +218,9 @@ def _pairs(values: Sequence[str] | None, option: str) -> dict[str, str] | None:
         if not (key and equals and value):
             problem = f"{option} wants KEY=TENSOR, not {key + equals + value!r}"
             raise CommandError(problem)
+        if [other for other, _, _ in pairs].count(key) > 1:
+            problem = f"{option} names {key!r} twice; each key stands for one tensor"
+            raise CommandError(problem)
     return {key.strip(): value.strip() for key, _, value in pairs}
 
 
@@ -208,14 +228,11 @@ def _text(value: str | None) -> str | None:
     return None if value is None else unquote(value)
 
 
-def _verbs() -> ModuleType:
-    """Import the verbs with the first command: loading the extension must stay light."""
-    return importlib.import_module("tfmagic.api")
-
-
 def _inspect(values: argparse.Namespace) -> Model | pd.DataFrame:
     """Run %tf_inspect: the model, or the one table that was asked for."""
-    model = _verbs().inspect(values.SOURCE, form=_text(values.form), tags=_text(values.tags))
+    from tfmagic import api, selection  # noqa: PLC0415 - with the first command: loading the extension must stay light
+
+    model = api.inspect(values.SOURCE, form=_text(values.form), tags=_text(values.tags))
     wanted = [table for table in frames.ROW_TYPES if getattr(values, table)]
     if len(wanted) > 1:
         problem = f"one table at a time, not {errors.listed(f'--{table}' for table in wanted)}"
@@ -224,12 +241,13 @@ def _inspect(values: argparse.Namespace) -> Model | pd.DataFrame:
     if not wanted and not any(filters.values()):
         return model
     table = wanted[0] if wanted else ("signatures" if values.signature and not (values.op or values.name) else "ops")
-    selection = importlib.import_module("tfmagic.selection")
     return selection.select(model, table, all=values.all, **filters)
 
 
 def _freeze(values: argparse.Namespace) -> Model:
-    return _verbs().freeze(
+    from tfmagic import api  # noqa: PLC0415 - as above
+
+    return api.freeze(
         values.SOURCE,
         signature=_text(values.signature),
         inputs=_many(values.inputs),
@@ -242,7 +260,9 @@ def _freeze(values: argparse.Namespace) -> Model:
 
 
 def _export(values: argparse.Namespace) -> api.Export:
-    return _verbs().export(
+    from tfmagic import api  # noqa: PLC0415 - as above
+
+    return api.export(
         values.SOURCE,
         unquote(values.DEST),
         format=_text(values.format),
@@ -254,6 +274,12 @@ def _export(values: argparse.Namespace) -> api.Export:
         overwrite=values.overwrite,
         verify=not values.no_verify,
     )
+
+
+def _forms(_values: argparse.Namespace) -> pd.DataFrame:
+    from tfmagic import api  # noqa: PLC0415 - as above
+
+    return api.forms()
 
 
 _SOURCE = Argument(("SOURCE",), "a Python expression over the notebook's variables, else a path", SOURCE)
@@ -278,7 +304,7 @@ COMMANDS: Mapping[str, Command] = {
                 Argument(("--assets",), "asset files", None),
                 Argument(("--layers",), "Keras layers", None),
                 Argument(("--op",), "only ops whose type matches this regular expression", OP),
-                Argument(("--name",), "only rows whose name matches this regular expression", TEXT),
+                Argument(("--name",), "only rows whose name matches this regular expression", NAME),
                 Argument(("--signature",), "only this signature, or the ops that it needs", SIGNATURE),
                 _TAGS,
                 Argument(("--form",), "take the source for this form instead of recognising it", FORM),
@@ -310,7 +336,7 @@ COMMANDS: Mapping[str, Command] = {
                 Argument(("--format",), "format, where the suffix does not say it", FORMAT),
                 _TAGS,
                 Argument(("--signature",), "key of the signature to export", SIGNATURE),
-                Argument(("--method",), "predict, classify, regress or a method name's URI", TEXT),
+                Argument(("--method",), "predict, classify, regress or a method name's URI", METHOD),
                 Argument(("--input",), "KEY=TENSOR: an input of the signature", TENSOR, repeats=True),
                 Argument(("--output",), "KEY=TENSOR: an output of the signature", TENSOR, repeats=True),
                 _OVERWRITE,
@@ -322,7 +348,7 @@ COMMANDS: Mapping[str, Command] = {
             "forms",
             "Show which forms can be read, and in which formats each can be written.",
             (),
-            lambda _: _verbs().forms(),
+            _forms,
         ),
     )
 }

@@ -8,20 +8,40 @@ from __future__ import annotations
 
 import os
 import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfmagic import api, commands, readers, recognition
-from tfmagic.model import Model
+from tfmagic import api, commands, readers, recognition, signatures
+from tfmagic.model import TABLE_PARTS, Model, Part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 _MAGIC = re.compile(r"(?:^|=|;)\s*%(?P<cell>%?)tf_(?P<name>\w+)\s(?P<rest>.*)\Z", re.DOTALL)
 #: More proposals than this are no help.
 _MOST = 200
 #: A file larger than this is not read for a completion.
 _LARGEST = 64 << 20
+_PATH = "path"
+_QUOTES = ("'", '"')
+_NEEDS_QUOTES = re.compile(r"""[\s'"()\[\]{}$]""")
+#: The part of a word that is complete, of words joined by commas or of KEY=TENSOR.
+_LISTED = re.compile(r".*[,=]")
+#: The columns whose values an option can take.
+_COLUMNS = {
+    commands.SIGNATURE: (("signatures", "signature"),),
+    commands.TENSOR: (("signatures", "key"), ("signatures", "tensor")),
+    commands.TAGS: (("metagraphs", "tags"),),
+    commands.OP: (("ops", "op"),),
+    commands.NAME: (("ops", "name"), ("variables", "name"), ("layers", "name")),
+}
+#: The parts of each form that cost more than a look: TensorFlow would trace, which runs the user's code.
+_COSTLY = {
+    "keras_model": (Part.GRAPH, Part.SIGNATURES),
+    "function": (Part.GRAPH, Part.SIGNATURES, Part.VARIABLES),
+    "keras_file": (Part.GRAPH,),
+}
 
 
 class Completion(NamedTuple):
@@ -50,22 +70,20 @@ def complete(line: str, variables: Mapping[str, object]) -> tuple[str, list[Comp
     command = commands.COMMANDS.get(found["name"]) if found else None
     if found is None or command is None:
         return "", []
-    word, before = _last_word(found["rest"])
+    before, word, _ = commands.cut(found["rest"])
     try:
-        proposals = [each for each in _proposals(command, before, word, variables) if each.text.startswith(word)]
+        proposals = [
+            each for each in _proposals(command, before, word, variables) if _bare(each.text).startswith(_bare(word))
+        ]
     except Exception:  # noqa: BLE001 - a completion must not disturb, whatever a half-typed line means
         proposals = []
-    return word, sorted(set(proposals))[:_MOST]
+    # Models before paths.
+    return word, sorted(set(proposals), key=lambda each: (each.kind == _PATH, each.text))[:_MOST]
 
 
-def _last_word(rest: str) -> tuple[str, list[str]]:
-    """Return the word that is being typed and the words before it."""
-    before, blank, word = rest.rpartition(" ")
-    try:
-        words = commands.split(before) if blank else []
-    except commands.CommandError:
-        words = before.split()
-    return word, words
+def _bare(word: str) -> str:
+    """Strip the quote that opens a word."""
+    return word[1:] if word[:1] in _QUOTES else word
 
 
 def _proposals(
@@ -74,7 +92,7 @@ def _proposals(
     """Yield all that could stand in this place."""
     option = _option(command, before[-1]) if before else None
     if option is not None and option.kind is not None:
-        yield from _values(option.kind, before, word, variables)
+        yield from _values(option.kind, word, variables, partial(_source, command, before, variables))
         return
     if word.startswith("-"):
         yield from (Completion(flag, "option") for each in command.arguments for flag in each.flags if each.is_option)
@@ -82,7 +100,7 @@ def _proposals(
     positional = [each for each in command.arguments if not each.is_option]
     given = len(_positional(command, before))
     if given < len(positional):
-        yield from _values(positional[given].kind or commands.TEXT, before, word, variables)
+        yield from _values(positional[given].kind or "", word, variables, partial(_source, command, before, variables))
 
 
 def _option(command: commands.Command, token: str) -> commands.Argument | None:
@@ -100,7 +118,7 @@ def _positional(command: commands.Command, words: list[str]) -> list[str]:
     return found
 
 
-def _values(kind: str, before: list[str], word: str, variables: Mapping[str, object]) -> Iterator[Completion]:
+def _values(kind: str, word: str, variables: Mapping[str, object], source: Callable[[], Model]) -> Iterator[Completion]:
     """Yield what an argument of this kind can be."""
     if kind == commands.SOURCE:
         yield from (Completion(name, "model") for name in model_names(variables))
@@ -111,8 +129,10 @@ def _values(kind: str, before: list[str], word: str, variables: Mapping[str, obj
         yield from (Completion(reader.form, "form") for reader in readers.READERS)
     elif kind == commands.FORMAT:
         yield from (Completion(name, "format") for name in api.format_names())
+    elif kind == commands.METHOD:
+        yield from (Completion(name, "method") for name in signatures.METHODS)
     else:
-        yield from _names(kind, _source(before, variables), word)
+        yield from _names(kind, source(), word)
 
 
 def model_names(variables: Mapping[str, object]) -> list[str]:
@@ -123,52 +143,59 @@ def model_names(variables: Mapping[str, object]) -> list[str]:
 
 def is_model(value: object) -> bool:
     """Say whether a variable's value is a source of a live form; text is not taken for a path."""
-    if isinstance(value, Model):
-        return True
-    if isinstance(value, (str, bytes, int, float, type, os.PathLike)) or callable(getattr(value, "mro", None)):
+    try:
+        if isinstance(value, (str, bytes, int, float, type, os.PathLike, Model)):
+            return isinstance(value, Model)
+        candidate = recognition.candidate_of(value)
+        return any(reader.claims(candidate) for reader in readers.READERS)
+    except Exception:  # noqa: BLE001 - an object that objects to being looked at
         return False
-    candidate = recognition.candidate_of(value)
-    return any(reader.claims(candidate) for reader in readers.READERS)
 
 
 def _paths(word: str) -> Iterator[Completion]:
-    """Yield the files and folders that a path can become."""
-    folder, _, beginning = word.rpartition("/")
-    where = Path(folder or ("/" if word.startswith("/") else ".")).expanduser()
-    prefix = word[: len(word) - len(beginning)]
+    """Yield the files and folders that a path can become, in quotes where they need them."""
+    folder, slash, beginning = _bare(word).rpartition("/")
+    where = Path(folder + slash or ".").expanduser()
     for entry in os.scandir(where):
         if entry.name.startswith(beginning) and (beginning.startswith(".") or not entry.name.startswith(".")):
-            yield Completion(prefix + entry.name + ("/" if entry.is_dir() else ""), "path")
+            is_folder = entry.is_dir()
+            path = folder + slash + entry.name + ("/" if is_folder else "")
+            yield Completion(_quoted(path, word[:1] if word[:1] in _QUOTES else "", closed=not is_folder), _PATH)
 
 
-def _source(words: Iterable[str], variables: Mapping[str, object]) -> Model:
-    """Return the model that the line speaks of, read without running anything."""
-    word = next(word for word in words if not word.startswith("-"))
-    value = variables.get(word, Path(commands.unquote(word)))
-    if isinstance(value, Path) and value.is_file() and value.stat().st_size > _LARGEST:
-        message = f"{str(value)!r} is too large to be read for a completion"
-        raise ValueError(message)
-    return readers.read(value)
+def _quoted(path: str, quote: str, *, closed: bool) -> str:
+    """Put a path into the quotes that the user began or that it needs; a folder's stay open, as more will follow."""
+    if not quote and not _NEEDS_QUOTES.search(path):
+        return path
+    quote = quote or ("'" if '"' in path else '"')
+    return quote + path + (quote if closed else "")
+
+
+def _source(command: commands.Command, words: list[str], variables: Mapping[str, object]) -> Model:
+    """Return the model that the line speaks of; nothing of it is read yet, no expression evaluated."""
+    word = _positional(command, words)[0]
+    return readers.read(variables.get(word, Path(commands.unquote(word))))
 
 
 def _names(kind: str, model: Model, word: str) -> Iterator[Completion]:
-    """Yield names within a model; those of a list joined by commas continue it."""
-    prefix = word.rpartition(",")[0] + "," if "," in word else ""
-    names: Iterable[str] = ()
-    if kind == commands.SIGNATURE:
-        names = model.signatures["signature"].unique()
-    elif kind == commands.TAGS:
-        names = model.metagraphs["tags"].unique()
-    elif kind == commands.OP:
-        names = model.ops["op"].unique()
-    elif kind == commands.TENSOR:
-        names = [*model.signatures["key"], *model.signatures["tensor"]]
-    elif kind == commands.TEXT:
-        names = _row_names(model)
-    yield from (Completion(prefix + str(name), kind) for name in names if name)
+    """Yield names within a model; those of a list joined by commas, or behind KEY=, continue it."""
+    prefix = _LISTED.match(word)
+    names = (name for table, column in _COLUMNS[kind] for name in _column(model, table, column))
+    yield from (Completion((prefix[0] if prefix else "") + name, kind) for name in names if name)
 
 
-def _row_names(model: Model) -> Iterable[str]:
-    """Return the names of ops, else of variables."""
-    frame = model.ops if "graph" in model.parts else model.variables
-    return list(frame["name"])
+def _column(model: Model, table: str, column: str) -> list[str]:
+    """Return the different values of a table's column, nothing where that would take long or run something."""
+    part = TABLE_PARTS[table]
+    if part is Part.SIGNATURES and part not in model.loaders:
+        part = Part.GRAPH  # The table proposes signatures.
+    return [str(value) for value in model.table(table)[column].unique()] if _is_at_hand(model, part) else []
+
+
+def _is_at_hand(model: Model, part: Part) -> bool:
+    """Say whether a part was read, or can be read at once: without tracing anything, from no large file."""
+    if part not in model.loaders or model.is_read(part):
+        return part in model.loaders
+    file = model.file or model.path
+    is_small = file is None or not file.is_file() or file.stat().st_size <= _LARGEST
+    return is_small and part not in _COSTLY.get(model.form, ())

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from IPython.core.completer import CompletionContext, SimpleMatcherResult
     from IPython.core.interactiveshell import InteractiveShell
 
-    from tfmagic.api import Export
-    from tfmagic.model import Model
-
 _ABSENT = object()
 
 
@@ -73,7 +70,7 @@ class TfMagic(Magics):
         return self._run("inspect", line)
 
     @line_magic
-    def tf_freeze(self, line: str) -> Model | None:
+    def tf_freeze(self, line: str) -> object:
         """Freeze a model into one graph without variables.
 
         ::
@@ -92,7 +89,7 @@ class TfMagic(Magics):
         return self._run("freeze", line)
 
     @line_magic
-    def tf_export(self, line: str) -> Export | None:
+    def tf_export(self, line: str) -> object:
         """Write a model in another format, and check the result against the source.
 
         ::
@@ -118,7 +115,7 @@ class TfMagic(Magics):
         """
         return self._run("forms", line)
 
-    def _run(self, name: str, line: str) -> Any:  # noqa: ANN401 - each verb has a result of its own
+    def _run(self, name: str, line: str) -> object:
         """Run a command: the one boundary at which our errors lose their traceback."""
         command = commands.COMMANDS[name]
         try:

@@ -96,6 +96,10 @@ class Model:
             raise errors.MissingPartError(part.value, self.form, self.parts, _MISSING_ADVICE)
         return self._once(part.value, self.loaders[part])
 
+    def is_read(self, part: Part) -> bool:
+        """Whether a part has been read already."""
+        return part.value in self._read
+
     def _once(self, name: str, load: Callable[[], Any]) -> Any:  # noqa: ANN401 - as part()
         """Return what was loaded under this name, loading it at the first call."""
         if name not in self._read:

@@ -15,6 +15,8 @@ from tfmagic.metagraphs import HIDDEN_PREFIX
 DEFAULT_KEY = "serving_default"
 DEFAULT_TAGS = ("serve",)
 _METHOD_PREFIX = "tensorflow/serving/"
+#: The methods that serving knows, by their short names.
+METHODS = ("predict", "classify", "regress")
 PREDICT = _METHOD_PREFIX + "predict"
 #: The method name of signatures that nobody wrote: ends proposed for a graph without any.
 PROPOSED = "proposed"

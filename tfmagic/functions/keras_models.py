@@ -88,7 +88,7 @@ def call_of(model: _tf.Live) -> Call:
 
 
 def _is_keras_2(model: object) -> bool:
-    return any(base.__module__.partition(".")[0] == "tf_keras" for base in type(model).__mro__)
+    return any(str(base.__module__).partition(".")[0] == "tf_keras" for base in type(model).__mro__)
 
 
 def _attempts(model: _tf.Live, call: Call) -> Iterator[tuple[Call, tuple[str, ...]]]:

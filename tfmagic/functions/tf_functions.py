@@ -24,7 +24,7 @@ _FORM = "function"
 def is_a(value: object, name: str) -> bool:
     """Say whether an object is of TensorFlow's class with this name; needs no TensorFlow."""
     bases = type(value).__mro__
-    return any(base.__name__ == name and base.__module__.partition(".")[0] == "tensorflow" for base in bases)
+    return any(base.__name__ == name and str(base.__module__).partition(".")[0] == "tensorflow" for base in bases)
 
 
 def is_concrete(value: object) -> bool:

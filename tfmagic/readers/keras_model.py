@@ -69,7 +69,7 @@ class KerasModelReader:
 
 def is_keras(value: object) -> bool:
     """Say whether an object's class is one of Keras's, or made from one."""
-    return any(base.__module__.partition(".")[0] in _PACKAGES for base in type(value).__mro__)
+    return any(str(base.__module__).partition(".")[0] in _PACKAGES for base in type(value).__mro__)
 
 
 def check_tags(tags: Collection[str] | None, form: str) -> None:

@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import random
+import re
+import subprocess
+import sys
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import tfmagic
+from tests.conftest import ROOT
+from tfmagic import commands, frames
+from tfmagic.commands import COMMANDS, CommandError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("", []),
+        ("  a   b\t c ", ["a", "b", "c"]),
+        ("'a b' \"c d\"", ["'a b'", '"c d"']),
+        ("models[0] --op x", ["models[0]", "--op", "x"]),
+        ("models['a b'] x", ["models['a b']", "x"]),
+        ("f(a, b)[1, 2] x", ["f(a, b)[1, 2]", "x"]),
+        ('{"a": 1}["a"]', ['{"a": 1}["a"]']),
+        ("f(')') x", ["f(')')", "x"]),
+        ("--op='a b' x", ["--op='a b'", "x"]),
+        ('"it\'s" x', ['"it\'s"', "x"]),
+        ("a) (b c) d", ["a)", "(b c)", "d"]),
+        ("größe 日本", ["größe", "日本"]),
+    ],
+)
+def test_words_end_at_blanks_outside_quotes_and_brackets(line: str, words: list[str]) -> None:
+    assert commands.split(line) == words
+
+
+@pytest.mark.parametrize(
+    ("line", "what"), [("'a b", "quote '"), ('a "b', 'quote "'), ("f(a, b", "bracket ("), ("a[0 b", "bracket [")]
+)
+def test_what_does_not_close_is_an_error(line: str, what: str) -> None:
+    with pytest.raises(CommandError, match=re.escape(what) + " does not close"):
+        commands.split(line)
+
+
+def test_words_and_blanks_are_all_there_is() -> None:
+    rng = random.Random(0)
+    for _ in range(500):
+        line = "".join(rng.choices("ab \t'\"()[]{}", k=rng.randrange(20)))
+        words, last, _ = commands.cut(line)
+        assert "".join([*words, last]).replace(" ", "").replace("\t", "") == line.replace(" ", "").replace("\t", "")
+        assert all(words)
+
+
+@pytest.mark.parametrize(
+    ("token", "text"),
+    [("'a b'", "a b"), ('"a"', "a"), ("a", "a"), ("'a\"", "'a\""), ('"it\'s"', "it's"), ("''", ""), ("'", "'")],
+)
+def test_quotes_that_enclose_are_stripped(token: str, text: str) -> None:
+    assert commands.unquote(token) == text
+
+
+@pytest.mark.parametrize(
+    ("expression", "names"),
+    [
+        ("model", {"model"}),
+        ("models[0].layers", {"models"}),
+        ("f(x, y)", {"f", "x", "y"}),
+        ("./served", None),
+        ("a b", None),
+        ("'text'", set()),
+        ("model.pb", {"model"}),
+        ("served/1", {"served"}),
+        ("C:\\data\\new.pb", None),
+        ("'C:\\data'", set()),
+        ("nul\0", None),
+        ("(" * 500, None),
+        ("-" * 100_000 + "x", None),
+        ("~/model", None),
+        ("-x", {"x"}),
+    ],
+)
+def test_the_names_in_an_expression(expression: str, names: set[str] | None) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert commands.names_in(expression) == names
+
+
+def test_a_line_of_every_option() -> None:
+    values = COMMANDS["export"].parse(
+        "model './a b' --format saved_model --tags serve,gpu --signature s --method predict "
+        "--input x=a:0 --input 'y=b c:0' --output z=d --overwrite --no-verify"
+    )
+    assert vars(values) == {
+        "SOURCE": "model", "DEST": "'./a b'", "format": "saved_model", "tags": "serve,gpu", "signature": "s",
+        "method": "predict", "input": ["x=a:0", "'y=b c:0'"], "output": ["z=d"], "overwrite": True, "no_verify": True,
+        "help": False,
+    }  # fmt: skip
+
+
+def test_options_stand_anywhere() -> None:
+    for line in ("--ops model --op Conv", "model --ops --op=Conv", "--op Conv --ops model"):
+        values = COMMANDS["inspect"].parse(line)
+        assert (values.SOURCE, values.ops, values.op) == ("model", True, "Conv")
+
+
+@pytest.mark.parametrize(
+    ("command", "line", "says"),
+    [
+        ("inspect", "", "SOURCE"),
+        ("inspect", "a b", "unrecognized arguments: b"),
+        ("inspect", "a --opps", "did you mean '--ops'"),
+        ("inspect", "a --sign x", "--signature"),
+        ("inspect", "a --op", "--op"),
+        ("freeze", "a --output", "-o"),
+        ("export", "a", "DEST"),
+        ("forms", "a", "unrecognized arguments: a"),
+        ("inspect", "'a", "does not close"),
+    ],
+)
+def test_a_line_that_does_not_follow_its_command_is_answered_in_one_line(command: str, line: str, says: str) -> None:
+    with pytest.raises(CommandError, match=re.escape(says)) as raised:
+        COMMANDS[command].parse(line)
+    assert "\n" not in str(raised.value)
+    assert "'a" in line or f"%tf_{command} --help" in str(raised.value)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("line", ["--help", "-h", "a --help", "a b c --nonsense -h"])
+def test_help_lists_every_option_wherever_it_is_asked_for(name: str, line: str) -> None:
+    with pytest.raises(commands.HelpRequest) as raised:
+        COMMANDS[name].parse(line)
+    text = " ".join(str(raised.value).split())
+    assert f"%tf_{name}" in text
+    for argument in COMMANDS[name].arguments:
+        assert all(flag in text for flag in argument.flags)
+        assert argument.help in text
+
+
+def test_every_table_has_a_switch_and_every_verb_a_function() -> None:
+    flags = {flag for argument in COMMANDS["inspect"].arguments for flag in argument.flags}
+    assert {f"--{table}" for table in frames.ROW_TYPES} <= flags
+    assert all(callable(getattr(tfmagic, name)) for name in COMMANDS)
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the verbs are called with; none does anything."""
+    found: dict[str, Any] = {}
+
+    def verb(name: str) -> Any:
+        return lambda *given, **options: found.update(name=name, given=given, **options)
+
+    for name in ("freeze", "export"):
+        monkeypatch.setattr(f"tfmagic.api.{name}", verb(name))
+    return found
+
+
+def run(name: str, line: str) -> object:
+    return COMMANDS[name].run(COMMANDS[name].parse(line))
+
+
+def test_freeze_is_called_with_what_the_line_says(seen: dict[str, Any]) -> None:
+    run("freeze", "model -o 'my model.pb' --inputs a,b --inputs c --outputs ' d , e' --tags serve --no-verify")
+    assert seen == {
+        "name": "freeze", "given": ("model",), "signature": None, "inputs": ["a", "b", "c"], "outputs": ["d", "e"],
+        "tags": "serve", "output": "my model.pb", "overwrite": False, "verify": False,
+    }  # fmt: skip
+
+
+def test_export_is_called_with_what_the_line_says(seen: dict[str, Any]) -> None:
+    run("export", "model \"out dir\" --input 'x = a:0' --output y=b=c --overwrite")
+    assert seen == {
+        "name": "export", "given": ("model", "out dir"), "format": None, "tags": None, "signature": None,
+        "method": None, "inputs": {"x": "a:0"}, "outputs": {"y": "b=c"}, "overwrite": True, "verify": True,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("pair", ["x", "x=", "=a", "''"])
+def test_a_pair_that_is_none_is_an_error(pair: str) -> None:
+    with pytest.raises(CommandError, match="--input wants KEY=TENSOR"):
+        run("export", f"model out --input {pair}")
+
+
+def test_a_key_may_stand_for_one_tensor_only() -> None:
+    with pytest.raises(CommandError, match="names 'x' twice"):
+        run("export", "model out --input x=a --input x=b")
+
+
+def test_one_table_at_a_time(tmp_path: Path) -> None:
+    (tmp_path / "graph.pbtxt").write_text('node { name: "a" op: "NoOp" }')
+    with pytest.raises(CommandError, match="one table at a time, not '--ops', '--functions'"):
+        run("inspect", f"{tmp_path}/graph.pbtxt --functions --ops")
+
+
+@pytest.mark.parametrize(
+    ("options", "columns", "rows"),
+    [
+        ("--ops", "ops", 2),
+        ("--op NoOp", "ops", 1),
+        ("--name ^b$", "ops", 1),
+        ("--op 'No|Re' --name a", "ops", 1),
+        ("--signature proposed", "signatures", 1),
+        ("--signature proposed --op Relu", "ops", 1),
+        ("--functions", "functions", 0),
+    ],
+)
+def test_the_table_that_a_line_asks_for(options: str, columns: str, rows: int, tmp_path: Path) -> None:
+    path = tmp_path / "graph.pbtxt"
+    path.write_text('node { name: "a" op: "NoOp" } node { name: "b" op: "Relu" }')
+    found: Any = run("inspect", f"{path} {options}")
+    assert list(found.columns) == frames.columns(columns)
+    assert len(found) == rows
+
+
+def test_parsing_imports_neither_the_verbs_nor_pandas() -> None:
+    program = """
+import sys
+from tfmagic import commands
+commands.COMMANDS["inspect"].parse("model --ops")
+assert not {"pandas", "tensorflow", "tfmagic.api", "tfmagic.readers"} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
