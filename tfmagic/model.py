@@ -67,6 +67,10 @@ class Model:
         The file or directory, if it is one.
     file : Path or None
         The file with the graph, where ``path`` is a directory.
+    made : frozenset of Part
+        Parts that the source does not hold: a library makes them, in seconds. No display asks for them.
+    trusting : callable or None
+        Returns the same model, read with the user's word that code in it may run; None if none runs anyway.
     """
 
     form: str
@@ -75,6 +79,8 @@ class Model:
     notes: tuple[str, ...] = ()
     path: Path | None = None
     file: Path | None = None
+    made: frozenset[Part] = frozenset()
+    trusting: Callable[[], Model] | None = None
     _read: dict[str, Any] = field(default_factory=dict, init=False, compare=False)
 
     @property
@@ -99,6 +105,10 @@ class Model:
     def is_read(self, part: Part) -> bool:
         """Whether a part has been read already."""
         return part.value in self._read
+
+    def is_at_hand(self, part: str) -> bool:
+        """Whether there is such a part, and a display may ask for it."""
+        return part in self.parts and (part not in self.made or part in self._read)
 
     def _once(self, name: str, load: Callable[[], Any]) -> Any:  # noqa: ANN401 - as part()
         """Return what was loaded under this name, loading it at the first call."""
@@ -174,7 +184,7 @@ class Model:
     def signature_def(self) -> dict[str, protos.Message]:
         """The SignatureDef messages of the MetaGraphDef that is shown, by key, bookkeeping included."""
         tagged: signatures.TaggedSignatures = self.part(Part.SIGNATURES)
-        shown = self.meta_graph.tags if Part.GRAPH in self.loaders else tagged[0][0]
+        shown = self.meta_graph.tags if Part.GRAPH in self.loaders and len(tagged) > 1 else tagged[0][0]
         return {
             key: protos.native(signature) for tags, found in tagged if tags == shown for key, signature in found.items()
         }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import os
 import stat
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,11 +37,13 @@ _SPECIAL = {
 }
 
 
-def recognise(source: object, readers: Sequence[Reader], form: str | None, tags: Collection[str] | None) -> Model:
+def recognise(
+    source: object, readers: Sequence[Reader], form: str | None, tags: Collection[str] | None, *, trust: bool = False
+) -> Model:
     """Return the model of a source; see :func:`tfmagic.readers.read`."""
     if isinstance(source, Model):
-        return source
-    candidate = candidate_of(source)
+        return source.trusting() if trust and source.trusting is not None else source
+    candidate = replace(candidate_of(source), trust=trust)
     with files.refusals(candidate.path):
         if form is not None:
             return _of_form(form, candidate, readers).read(candidate, tags)
@@ -51,7 +54,7 @@ def recognise(source: object, readers: Sequence[Reader], form: str | None, tags:
         if len(inner) == 1:
             ((chosen, found),) = inner
             note = f"{Path(str(chosen.path)).name!r} is shown, the only model in {str(candidate.path)!r}"
-            return found.read(chosen, tags).with_notes(note)
+            return found.read(replace(chosen, trust=trust), tags).with_notes(note)
         _require_existence(candidate)
         raise errors.UnrecognizedSourceError(_unrecognised(candidate, readers, [each for each, _ in inner]))
 

@@ -37,10 +37,13 @@ class Candidate:
         What the user gave: a live object, a message, or the path as given.
     path : Path or None
         The file, directory or checkpoint prefix, if the source is a path. A prefix need not exist as a file.
+    trust : bool
+        Whether the user allows code in the source to run, once a part that needs it is asked for.
     """
 
     value: object
     path: Path | None = None
+    trust: bool = False
 
     @cached_property
     def is_file(self) -> bool:

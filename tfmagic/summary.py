@@ -48,6 +48,8 @@ def _one_line(error: BaseException) -> str:
 def _facts(model: Model) -> Iterator[tuple[str, object]]:
     """Yield the facts of the first section."""
     for name, fact in _FACTS.items():
+        if name in _GRAPH_FACTS and not model.is_at_hand("graph"):
+            continue
         try:
             value = fact(model)
         except errors.MissingPartError:
@@ -102,8 +104,8 @@ def _hidden(model: Model) -> str:
 def _has(model: Model, table: str) -> bool:
     """Say whether a table can be had without following every edge of a huge graph."""
     if table == "signatures":
-        return "signatures" in model.parts and not model.has_no_signature
-    return "graph" in model.parts and len(model.meta_graph.graph.nodes[0]) <= _FOLLOWED_NODES
+        return model.is_at_hand("signatures") and not model.has_no_signature
+    return model.is_at_hand("graph") and len(model.meta_graph.graph.nodes[0]) <= _FOLLOWED_NODES
 
 
 _HIDDEN_KINDS = {"signatures": "rows of TensorFlow's own signatures", "ops": "ops that only save or restore"}
@@ -116,9 +118,12 @@ _FACTS = {
     "variables": _variables_fact,
     "hidden": _hidden,
 }
+_GRAPH_FACTS = frozenset({"TensorFlow", "tags", "ops", "graph", "constants"})
 
 
 def _signature_sections(model: Model) -> Iterator[Section]:
+    if "signatures" in model.parts and not model.is_at_hand("signatures"):
+        return
     if not model.has_no_signature:
         if "signatures" in model.parts:
             yield Section("Signatures", table=model.signatures)
@@ -134,7 +139,7 @@ def _layer_section(model: Model) -> Iterator[Section]:
 
 
 def _op_section(model: Model) -> Iterator[Section]:
-    if "graph" in model.parts:
+    if model.is_at_hand("graph"):
         counts = model.table("ops", all=not _has(model, "ops"))["op"].value_counts()
         counts = counts[counts > 0]
         yield Section("Op counts", table=counts.head(MAX_ROWS).reset_index(), total=len(counts))

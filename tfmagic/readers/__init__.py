@@ -37,7 +37,9 @@ READERS: tuple[Reader, ...] = (
 )
 
 
-def read(source: object, *, form: str | None = None, tags: Collection[str] | None = None) -> Model:
+def read(
+    source: object, *, form: str | None = None, tags: Collection[str] | None = None, trust: bool = False
+) -> Model:
     """Recognise a source and return its model, the parts unread.
 
     Parameters
@@ -48,6 +50,8 @@ def read(source: object, *, form: str | None = None, tags: Collection[str] | Non
         Takes the source for this form instead of asking what it is.
     tags : collection of str, optional
         The tag-set of the MetaGraphDef that is meant.
+    trust : bool
+        Whether Python code in the source, such as a Lambda layer's, may run when its graph or function is asked for.
 
     Raises
     ------
@@ -56,4 +60,4 @@ def read(source: object, *, form: str | None = None, tags: Collection[str] | Non
     UnrecognizedSourceError
         If no form claims the source.
     """
-    return recognise(source, READERS, form, tags)
+    return recognise(source, READERS, form, tags, trust=trust)
