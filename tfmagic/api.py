@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["Export", "export", "format_names", "forms", "freeze", "inspect"]
 
 
-def inspect(source: object, *, form: str | None = None, tags: str | Collection[str] | None = None) -> Model:
+def inspect(
+    source: object, *, form: str | None = None, tags: str | Collection[str] | None = None, trust: bool = False
+) -> Model:
     """Show what is inside a model: its signatures, ops, functions, variables, assets and layers.
 
     Parameters
@@ -34,6 +36,8 @@ def inspect(source: object, *, form: str | None = None, tags: str | Collection[s
         Takes the source for this form (``tfmagic.forms()`` lists them) instead of recognising it.
     tags : str or collection of str, optional
         The tag-set of the MetaGraphDef that is meant, ``"serve,gpu"`` or ``["serve", "gpu"]``.
+    trust : bool
+        Whether Python code that a Keras file carries (a Lambda layer's) may run, once its graph is asked for.
 
     Returns
     -------
@@ -50,7 +54,7 @@ def inspect(source: object, *, form: str | None = None, tags: str | Collection[s
     UnknownNameError
         If there is no such form or tag-set.
     """
-    return readers.read(source, form=form, tags=tag_set(tags))
+    return readers.read(source, form=form, tags=tag_set(tags), trust=trust)
 
 
 def forms() -> pd.DataFrame:

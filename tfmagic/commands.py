@@ -232,7 +232,7 @@ def _inspect(values: argparse.Namespace) -> Model | pd.DataFrame:
     """Run %tf_inspect: the model, or the one table that was asked for."""
     from tfmagic import api, selection  # noqa: PLC0415 - with the first command: loading the extension must stay light
 
-    model = api.inspect(values.SOURCE, form=_text(values.form), tags=_text(values.tags))
+    model = api.inspect(values.SOURCE, form=_text(values.form), tags=_text(values.tags), trust=values.trust)
     wanted = [table for table in frames.ROW_TYPES if getattr(values, table)]
     if len(wanted) > 1:
         problem = f"one table at a time, not {errors.listed(f'--{table}' for table in wanted)}"
@@ -256,6 +256,7 @@ def _freeze(values: argparse.Namespace) -> Model:
         output=_text(values.output),
         overwrite=values.overwrite,
         verify=not values.no_verify,
+        trust=values.trust,
     )
 
 
@@ -273,6 +274,7 @@ def _export(values: argparse.Namespace) -> api.Export:
         outputs=_pairs(values.output, "--output"),
         overwrite=values.overwrite,
         verify=not values.no_verify,
+        trust=values.trust,
     )
 
 
@@ -287,6 +289,7 @@ _SIGNATURE = Argument(("--signature",), "key of the signature that is meant", SI
 _TAGS = Argument(("--tags",), "tag-set, joined by commas", TAGS)
 _OVERWRITE = Argument(("--overwrite",), "replace what is there, once the new one is complete", None)
 _NO_VERIFY = Argument(("--no-verify",), "do not run source and result on the same inputs", None)
+_TRUST = Argument(("--trust",), "let Python code in a Keras file run, such as a Lambda layer's", None)
 
 COMMANDS: Mapping[str, Command] = {
     command.name: command
@@ -309,6 +312,7 @@ COMMANDS: Mapping[str, Command] = {
                 _TAGS,
                 Argument(("--form",), "take the source for this form instead of recognising it", FORM),
                 Argument(("--all",), "include what only saves, restores or is TensorFlow's bookkeeping", None),
+                _TRUST,
             ),
             _inspect,
         ),
@@ -324,6 +328,7 @@ COMMANDS: Mapping[str, Command] = {
                 _TAGS,
                 _OVERWRITE,
                 _NO_VERIFY,
+                _TRUST,
             ),
             _freeze,
         ),
@@ -341,6 +346,7 @@ COMMANDS: Mapping[str, Command] = {
                 Argument(("--output",), "KEY=TENSOR: an output of the signature", TENSOR, repeats=True),
                 _OVERWRITE,
                 _NO_VERIFY,
+                _TRUST,
             ),
             _export,
         ),

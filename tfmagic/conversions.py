@@ -92,6 +92,7 @@ def freeze(  # noqa: PLR0913 - the contract's options
     output: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     verify: bool = True,
+    trust: bool = False,
 ) -> Model:
     """Turn a model's variables and tables into constants of one graph.
 
@@ -112,6 +113,8 @@ def freeze(  # noqa: PLR0913 - the contract's options
         Whether an existing file is replaced, once the new one is complete.
     verify : bool
         Whether source and result are run on the same inputs; the answer is in the model's notes.
+    trust : bool
+        Whether Python code that a Keras file carries (a Lambda layer's) may run.
 
     Returns
     -------
@@ -129,14 +132,14 @@ def freeze(  # noqa: PLR0913 - the contract's options
     """
     wish = Wish(signature=signature, inputs=inputs, outputs=outputs)
     if output is None:
-        return _freeze_in_memory(source, wish, tag_set(tags), check=verify)
+        return _freeze_in_memory(source, wish, tag_set(tags), check=verify, trust=trust)
     writer = writer_for(storage.resolved(output))
     if writer.directory:
         raise errors.ConversionError(
             f"a frozen graph is one file, and {os.fspath(output)!r} asks for {writer.format!r}: give a path that ends "
             "in '.pb' or '.pbtxt'"
         )
-    job = _Job(source, storage.resolved(output), writer, wish, overwrite=overwrite, check=verify)
+    job = _Job(source, storage.resolved(output), writer, wish, overwrite=overwrite, check=verify, trust=trust)
     draft, done = job.run(source_tags=tag_set(tags))
     # Every format of one file that is left here holds a frozen graph.
     return _graph_model(cast("GraphDefDraft | GraphTextDraft", draft).frozen, done.notes, done.path)
@@ -155,6 +158,7 @@ def export(  # noqa: PLR0913 - the contract's options
     outputs: Ends = None,
     overwrite: bool = False,
     verify: bool = True,
+    trust: bool = False,
 ) -> Export:
     """Write a model in another format, or with other names.
 
@@ -180,6 +184,8 @@ def export(  # noqa: PLR0913 - the contract's options
         Whether an existing destination is replaced, once the new one is complete.
     verify : bool
         Whether the result is read back and run on the same inputs as the source.
+    trust : bool
+        Whether Python code that a Keras file carries (a Lambda layer's) may run.
 
     Returns
     -------
@@ -197,7 +203,7 @@ def export(  # noqa: PLR0913 - the contract's options
     """
     writer = writer_for(storage.resolved(destination), format)
     wish = Wish(signature, method, inputs, outputs, signatures)
-    job = _Job(source, storage.resolved(destination), writer, wish, overwrite=overwrite, check=verify)
+    job = _Job(source, storage.resolved(destination), writer, wish, overwrite=overwrite, check=verify, trust=trust)
     return job.run(result_tags=tag_set(tags))[1]
 
 
@@ -211,6 +217,7 @@ class _Job:
     wish: Wish
     overwrite: bool
     check: bool
+    trust: bool
 
     def run(
         self, *, source_tags: str | Collection[str] | None = None, result_tags: Collection[str] | None = None
@@ -218,7 +225,8 @@ class _Job:
         """Do it all, or leave everything as it was."""
         begun = time.perf_counter()
         storage.check(self.destination, overwrite=self.overwrite, directory=self.writer.directory)
-        model = requests.read_source(self.source, source_tags or result_tags, must_exist=source_tags is not None)
+        wanted = source_tags or result_tags
+        model = requests.read_source(self.source, wanted, must_exist=source_tags is not None, trust=self.trust)
         requests.require_parts(model, self.writer, WRITERS)
         with progress.stages(self.destination.name, len(_STAGES)) as begin:
             begin("tracing")
@@ -282,9 +290,9 @@ def _unchecked_notes(found: Mapping[str, Verification]) -> tuple[str, ...]:
     return tuple(f"not verified: signature {key!r}: {each.unchecked}" for key, each in found.items() if each.unchecked)
 
 
-def _freeze_in_memory(source: object, wish: Wish, tags: Collection[str] | None, *, check: bool) -> Model:
+def _freeze_in_memory(source: object, wish: Wish, tags: Collection[str] | None, *, check: bool, trust: bool) -> Model:
     """Freeze without writing; the graph is assembled when it is asked for, or to be verified."""
-    model = requests.read_source(source, tags, must_exist=tags is not None)
+    model = requests.read_source(source, tags, must_exist=tags is not None, trust=trust)
     requests.require_parts(model, WRITERS[1], WRITERS)
     with progress.stages("freeze", len(_STAGES) - 1) as begin:
         begin("tracing")

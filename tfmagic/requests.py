@@ -45,7 +45,7 @@ def tag_set(tags: str | Collection[str] | None) -> tuple[str, ...] | None:
     return None if tags is None else tuple(tags)
 
 
-def read_source(source: object, tags: Collection[str] | None, *, must_exist: bool) -> Model:
+def read_source(source: object, tags: Collection[str] | None, *, must_exist: bool, trust: bool = False) -> Model:
     """Read the source, restricted to the MetaGraphDef that is meant.
 
     Parameters
@@ -56,8 +56,10 @@ def read_source(source: object, tags: Collection[str] | None, *, must_exist: boo
         The tag-set that the user named.
     must_exist : bool
         Whether that is a tag-set of the source; else it may be one that the result is to have.
+    trust : bool
+        Whether code in the source may run.
     """
-    model = readers.read(source, tags=tags if must_exist else None)
+    model = readers.read(source, tags=tags if must_exist else None, trust=trust)
     if model.form != "saved_model" or must_exist:
         return model
     tag_sets = [found for found, _ in model.part(Part.SIGNATURES)]
