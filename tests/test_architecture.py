@@ -38,6 +38,7 @@ ORDER = (
     "node_attributes",
     "graph",
     "plumbing",
+    "restores",
     "metagraphs",
     "signatures",
     "crc32c",
@@ -65,6 +66,7 @@ ORDER = (
     "selection",
     "storage",
     "_tf",
+    "tf1_cells",
     "functions",
     "readers",
     "transforms",
@@ -72,6 +74,7 @@ ORDER = (
     "verify",
     "progress",
     "requests",
+    "straight",
     "conversions",
     "api",
     # The fronts.

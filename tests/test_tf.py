@@ -144,6 +144,13 @@ def test_what_the_table_of_layers_rests_on(library: str) -> None:
     assert model._flatten_layers
 
 
+@pytest.mark.tensorflow
+def test_the_layers_of_tensorflow_1_are_where_keras_2_keeps_them() -> None:
+    pytest.importorskip("tf_keras")
+    assert callable(_tf.legacy_layers().dense)
+    assert callable(_tf.legacy_layers().conv2d)
+
+
 def test_a_long_message_is_quoted_by_its_beginning() -> None:
     assert _tf.gist(ValueError("no")) == "no"
     assert _tf.gist(ValueError()) == "ValueError"

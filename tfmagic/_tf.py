@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import re
 import sys
+import threading
 import warnings
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -78,6 +79,20 @@ def tf_keras() -> Live:
     """Import Keras 2, which lives on as ``tf_keras``; raises MissingDependencyError."""
     tensorflow()
     return _import("tf_keras", "a model of Keras 2", _KERAS_2)
+
+
+def legacy_layers() -> Live:
+    """Return the module that was ``tf.layers`` in TensorFlow 1.
+
+    Only Keras 2 has it still, at a private place. There is no public one while Keras 3 is TensorFlow's Keras.
+
+    Raises
+    ------
+    MissingDependencyError
+        If ``tf_keras`` is not installed.
+    """
+    tf_keras()
+    return _import("tf_keras.api._v1.keras.__internal__.legacy.layers", "tf.layers of TensorFlow 1", _KERAS_2)
 
 
 def _import(name: str, purpose: str, package: str) -> ModuleType:
@@ -210,3 +225,26 @@ def gist(error: BaseException | None) -> str:
     """Return the beginning of a message: TensorFlow's may quote whole functions, and are chained in full."""
     text = str(error).strip() or type(error).__name__
     return text if len(text) <= _GIST else f"{text[:_GIST]} ..."
+
+
+@contextlib.contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Cancel what TensorFlow executes inside after some time: a loop in a graph may never end, and no signal ends it.
+
+    The code inside then gets TensorFlow's CancelledError. The fallback is no limit.
+    """
+    try:
+        cancellation = importlib.import_module("tensorflow.python.eager.cancellation")
+        manager = cancellation.CancellationManager()
+        context = cancellation.CancellationManagerContext(manager)
+    except (ImportError, AttributeError):
+        yield
+        return
+    timer = threading.Timer(seconds, manager.start_cancel)
+    timer.daemon = True
+    timer.start()
+    try:
+        with context:
+            yield
+    finally:
+        timer.cancel()

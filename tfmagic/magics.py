@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import keyword
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
-from IPython.core.magic import Magics, line_magic, magics_class
+from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 from traitlets import Enum
 
 from tfmagic import commands, errors, render
@@ -115,6 +116,44 @@ class TfMagic(Magics):
         """
         return self._run("forms", line)
 
+    @cell_magic
+    def tf_graph(self, line: str, cell: str) -> object:
+        """Run a cell of TensorFlow 1 in a fresh graph and session, and bind NAME to the session.
+
+        ::
+
+            %%tf_graph net
+            x = tf.placeholder(tf.float32, [None, 2], name="x")
+            w = tf.get_variable("w", [2, 1])
+            y = tf.matmul(x, w, name="y")
+
+        is, but for all the ways in which old code makes, imports and closes things,
+
+        ::
+
+            import tensorflow as tf
+            v1 = tf.compat.v1
+            with tf.Graph().as_default():
+                x = v1.placeholder(tf.float32, [None, 2], name="x")
+                w = v1.get_variable("w", [2, 1])
+                y = tf.matmul(x, w, name="y")
+                net = v1.Session()
+                net.run(v1.global_variables_initializer())
+
+        In the cell, and nowhere else, ``tf`` is ``tensorflow.compat.v1``, also after ``import tensorflow as tf``. What
+        the cell assigns is the notebook's afterwards. NAME is the last session that the cell made on its graph, still
+        open; without one, a new session whose variables and tables are initialised by the ops that the graph has.
+        """
+        name = line.strip()
+        if not name.isidentifier() or keyword.iskeyword(name):
+            what = f"not {name!r}" if name else "and no name is given"
+            raise UsageError(f"%%tf_graph NAME wants the name of the variable for the session, {what}")
+        body = self.shell.transform_cell(cell)
+        where = self.shell.compile.cache(body, self.shell.execution_count, raw_code=cell)
+        ran = importlib.import_module("tfmagic.tf1_cells").run(body, self.shell.user_ns, where)
+        self.shell.user_ns[name] = ran.session
+        return ran.value
+
     def _run(self, name: str, line: str) -> object:
         """Run a command: the one boundary at which our errors lose their traceback."""
         command = commands.COMMANDS[name]
@@ -155,7 +194,8 @@ class TfMagic(Magics):
             # `./model/1` as an expression divides: if there is such a file, it was meant as a path.
             if os.path.lexists(commands.unquote(token)):
                 return _ABSENT
-            message = f"{token!r} is no path, and as an expression it raises {type(error).__name__}: {error}"
+            said = f"{type(error).__name__}: {error}".splitlines()[0]
+            message = f"{token!r} is no path, and as an expression it raises {said}"
             raise commands.CommandError(message) from error
 
     def _require_variable(self, name: str) -> None:
@@ -205,6 +245,7 @@ def unload(shell: InteractiveShell) -> None:
     matchers = shell.Completer.custom_matchers
     matchers[:] = [each for each in matchers if not isinstance(each, Matcher)]
     shell.configurables[:] = [each for each in shell.configurables if not isinstance(each, TfMagic)]
-    for name in commands.COMMANDS:
-        shell.magics_manager.magics["line"].pop(f"tf_{name}", None)
+    for kind, names in TfMagic.magics.items():
+        for name in names:
+            shell.magics_manager.magics[kind].pop(name, None)
     shell.magics_manager.registry.pop(TfMagic.__name__, None)
