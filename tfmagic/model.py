@@ -143,7 +143,7 @@ class Model:
 
     def _repr_html_(self) -> str:
         """Show the model as static HTML, which survives nbconvert and GitHub."""
-        return render.markup(summary.heading(self), summary.sections(self))
+        return render.wanted_markup(summary.heading(self), summary.sections(self))
 
     def _repr_mimebundle_(self, **_options: object) -> dict[str, str]:
         """Show the model as the front end and the user's choice want it."""

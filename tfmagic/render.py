@@ -34,7 +34,12 @@ class Display:
     mode: str = "auto"
 
 
-display = Display(os.environ.get(_MODE_VARIABLE, "auto"))
+def chosen_mode(wanted: str | None) -> str:
+    """Return the mode that an environment names; a name that is none must not keep the extension from loading."""
+    return wanted if wanted in MODES else MODES[0]
+
+
+display = Display(chosen_mode(os.environ.get(_MODE_VARIABLE)))
 
 
 class Displayed(Protocol):
@@ -140,6 +145,19 @@ def markup(heading: str, sections: Iterable[Section]) -> str:
             parts += [f"<p>{escaped(rest)}</p>" for rest in _rest(section)]
         parts.append("</details>")
     return "".join([*parts, "</div>"])
+
+
+def wanted_markup(heading: str, sections: Iterable[Section]) -> str:
+    """Write the sections as static HTML, unless the user wants nothing but text.
+
+    Raises
+    ------
+    NotImplementedError
+        In that case: IPython takes it from ``_repr_html_`` for "there is no such form".
+    """
+    if display.mode == "text":
+        raise NotImplementedError("%config TfMagic.display is 'text'")
+    return markup(heading, sections)
 
 
 def escaped(value: object) -> str:
