@@ -390,4 +390,4 @@ def _write_saver(prefix: Path, **options: Any) -> None:
 
     live = _session()
     with live, live.graph.as_default():
-        tf.compat.v1.train.Saver(**options).save(live, str(prefix))
+        tf.compat.v1.train.Saver(save_relative_paths=True, **options).save(live, str(prefix))

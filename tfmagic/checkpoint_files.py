@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfmagic import errors, leveldb, protos
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 #: The name of the text file in which ``tf.train`` keeps track of a directory's checkpoints.
 STATE_FILE = "checkpoint"
@@ -69,6 +70,40 @@ class CheckpointFiles:
         raise errors.CorruptSourceError(message)
 
 
+class _Directory:
+    """The names in a directory, sorted once by the checkpoint that they belong to: there may be 100,000 of them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        try:
+            return frozenset(os.listdir(self.path))  # noqa: PTH208 - names are enough
+        except (OSError, ValueError):
+            # ValueError: a state file may name anything, a NUL included.
+            return frozenset()
+
+    @cached_property
+    def with_data(self) -> frozenset[str]:
+        """The prefixes of which there is a data shard."""
+        return frozenset(found["prefix"] for found in map(_SHARD.fullmatch, self.names) if found)
+
+    def has_data(self, prefix: str) -> bool:
+        """Say whether there is a data shard of one prefix, which takes less than knowing all."""
+        beginning = f"{prefix}.data-"
+        return any(name.startswith(beginning) and _SHARD.fullmatch(name) for name in self.names)
+
+    @cached_property
+    def v1_shards(self) -> Mapping[str, list[str]]:
+        """The files of V1 checkpoints of several, by prefix, in order."""
+        result: dict[str, list[str]] = {}
+        for found in filter(None, map(_V1_SHARD.fullmatch, sorted(self.names))):
+            if found["number"].isdecimal():
+                result.setdefault(found["prefix"], []).append(found[0])
+        return result
+
+
 def find(path: Path) -> CheckpointFiles | None:
     """Return the checkpoint that a path means, None if it means none.
 
@@ -96,27 +131,18 @@ def _is_file(path: Path | str) -> bool:
     return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises for a name that is too long
 
 
-def _names(directory: Path) -> frozenset[str]:
-    try:
-        return frozenset(os.listdir(directory))  # noqa: PTH208 - names are enough
-    except OSError:
-        return frozenset()
-
-
-def _from_prefix(prefix: Path) -> CheckpointFiles | None:
+def _from_prefix(prefix: Path, directory: _Directory | None = None) -> CheckpointFiles | None:
     """Find the index or the V1 files of a prefix, or of the name that Saver gives a V1 checkpoint of several."""
     index = Path(f"{prefix}.index")
     if _is_file(index):
         return CheckpointFiles(prefix, (index,))
+    siblings = directory or _Directory(prefix.parent)
     pattern = _V1_SHARD.fullmatch(prefix.name)
     stem = prefix.with_name(pattern["prefix"]) if pattern and pattern["number"].startswith("?") else prefix
-    siblings = _names(prefix.parent)
     shards = _v1_shards(stem, siblings)
     if shards:
         return shards
-    if any(found["prefix"] == prefix.name for found in map(_SHARD.fullmatch, siblings) if found):
-        return CheckpointFiles(prefix, ())
-    return None
+    return CheckpointFiles(prefix, ()) if prefix.name in siblings.with_data else None
 
 
 def _from_file(path: Path) -> CheckpointFiles | None:
@@ -131,7 +157,7 @@ def _from_file(path: Path) -> CheckpointFiles | None:
         found = _from_prefix(path.with_name(shard["prefix"]))
         return _noted(found, note) if found else None
     # Not a table, but called an index and with data beside it: an empty or damaged index, or a Git LFS pointer.
-    if path.suffix == ".index" and any(map(_SHARD.fullmatch, _beside(path.with_suffix("")))):
+    if path.suffix == ".index" and _Directory(path.parent).has_data(path.stem):
         return CheckpointFiles(path.with_suffix(""), (path,))
     return None
 
@@ -141,20 +167,14 @@ def _from_table(path: Path) -> CheckpointFiles:
         return CheckpointFiles(path.with_suffix(""), (path,))
     shard = _V1_SHARD.fullmatch(path.name)
     if shard:
-        whole = _v1_shards(path.with_name(shard["prefix"]), _names(path.parent))
+        whole = _v1_shards(path.with_name(shard["prefix"]), _Directory(path.parent))
         return whole or CheckpointFiles(path, (path,))
     return CheckpointFiles(path, (path,))
 
 
-def _beside(prefix: Path) -> list[str]:
-    """Return the files that go on from a prefix's name."""
-    return [name for name in _names(prefix.parent) if name.startswith(f"{prefix.name}.")]
-
-
-def _v1_shards(prefix: Path, siblings: Collection[str]) -> CheckpointFiles | None:
+def _v1_shards(prefix: Path, directory: _Directory) -> CheckpointFiles | None:
     """Find the files of a V1 checkpoint of several, and say which are missing."""
-    found = [match for match in map(_V1_SHARD.fullmatch, siblings) if match and match["prefix"] == prefix.name]
-    names = sorted(match[0] for match in found if match["number"].isdecimal())
+    names = directory.v1_shards.get(prefix.name, [])
     tables = tuple(path for path in map(prefix.with_name, names) if _is_table(path))
     if not tables:
         return None
@@ -168,6 +188,9 @@ def _v1_shards(prefix: Path, siblings: Collection[str]) -> CheckpointFiles | Non
 
 def _is_table(path: Path) -> bool:
     """Say whether a file is a table by its end, or by its beginning if its end is lost."""
+    if not _is_file(path):
+        # A pipe, say, which would keep its reader waiting.
+        return False
     try:
         with path.open("rb") as file:
             head = file.read(16)
@@ -197,48 +220,51 @@ def _head(path: Path) -> bytes:
         return b""
 
 
-def _in_directory(directory: Path) -> CheckpointFiles | None:
+def _in_directory(path: Path) -> CheckpointFiles | None:
     """Find the checkpoint of a directory: by its state file, else by what lies in it."""
-    names = _names(directory)
-    if names & _OTHER_FORMS:
+    directory = _Directory(path)
+    if directory.names & _OTHER_FORMS:
         return None
-    if STATE_FILE in names and _is_file(directory / STATE_FILE):
-        return _from_file(directory / STATE_FILE) or _newest(directory, names, "its state file does not parse")
-    if any(name.endswith(".meta") for name in names):
+    if STATE_FILE in directory.names and _is_file(path / STATE_FILE):
+        return _from_file(path / STATE_FILE) or _newest(directory, "its state file does not parse")
+    if any(name.endswith(".meta") for name in directory.names):
         return None
-    return _newest(directory, names, "it has no state file")
+    return _newest(directory, "it has no state file")
 
 
-def _newest(directory: Path, names: Collection[str], why: str) -> CheckpointFiles | None:
+def _newest(directory: _Directory, why: str) -> CheckpointFiles | None:
     """Choose among the checkpoints in a directory by the number at their end, then by time."""
-    prefixes = _prefixes(directory, names)
-    found = [files for files in map(_from_prefix_or_file, prefixes) if files and _is_likely(files)]
+    candidates = (_from_prefix_or_file(prefix, directory) for prefix in _prefixes(directory))
+    found = [files for files in candidates if files and _is_likely(files, directory)]
     if not found:
         return None
     chosen = max(found, key=_age)
     if len(found) == 1:
         return chosen
     listed = errors.listed(sorted(files.prefix.name for files in found))
-    return _noted(chosen, f"{str(directory)!r} holds {listed} and {why}: {chosen.prefix.name!r} is shown as the newest")
+    where = f"{str(directory.path)!r} holds {listed} and {why}"
+    return _noted(chosen, f"{where}: {chosen.prefix.name!r} is shown as the newest")
 
 
-def _is_likely(files: CheckpointFiles) -> bool:
+def _is_likely(files: CheckpointFiles, directory: _Directory) -> bool:
     """Say whether a name that ends in .index is more than that: a table, or beside data."""
-    return not files.tables or _is_table(files.tables[0]) or any(map(_SHARD.fullmatch, _beside(files.prefix)))
+    return not files.tables or files.prefix.name in directory.with_data or _is_table(files.tables[0])
 
 
-def _prefixes(directory: Path, names: Collection[str]) -> list[Path]:
+def _prefixes(directory: _Directory) -> list[Path]:
     """Return the prefixes that the names in a directory speak of."""
-    found = {name.removesuffix(".index") for name in names if name.endswith(".index")}
-    found |= {match["prefix"] for match in map(_SHARD.fullmatch, names) if match}
-    found |= {name for name in names if _V1_NAME.fullmatch(name) and not _SHARD.fullmatch(name)}
-    return [directory / name for name in sorted(found) if name]
+    names = directory.names - {STATE_FILE}
+    found = {name.removesuffix(".index") for name in names if name.endswith(".index")} | directory.with_data
+    found |= {_V1_SHARD.sub(r"\g<prefix>-?????-of-\g<count>", name) for name in names if _is_v1_name(name)}
+    return [directory.path / name for name in sorted(found) if name]
 
 
-def _from_prefix_or_file(path: Path) -> CheckpointFiles | None:
-    if _is_file(path):
-        return _from_table(path) if _is_table(path) else _from_prefix(path)
-    return _from_prefix(path)
+def _is_v1_name(name: str) -> bool:
+    return _V1_NAME.fullmatch(name) is not None and _SHARD.fullmatch(name) is None
+
+
+def _from_prefix_or_file(path: Path, directory: _Directory | None = None) -> CheckpointFiles | None:
+    return _from_table(path) if _is_file(path) and _is_table(path) else _from_prefix(path, directory)
 
 
 def _age(files: CheckpointFiles) -> tuple[bool, int, float]:
@@ -284,7 +310,7 @@ def _state_notes(latest: str, chosen: str, listed: Sequence[str]) -> Iterable[st
 def _instead(path: Path, listed: Sequence[str]) -> CheckpointFiles:
     """Take another checkpoint of the directory where all that the state file lists are gone."""
     problem = f"its state file lists {errors.listed(listed)}, none of which is there"
-    other = _newest(path.parent, _names(path.parent) - {STATE_FILE}, problem)
+    other = _newest(_Directory(path.parent), problem)
     if other and other.tables:
         note = f"the state file lists {errors.listed(listed)}, not there: {other.prefix.name!r} is shown instead"
         return _noted(other, note)

@@ -82,6 +82,12 @@ def message_in_binary(head: bytes) -> str | None:
 _Found = tuple[int, int, bytes]
 
 
+class _Cut(bytes):
+    """A payload of which the head holds no more than the beginning."""
+
+    __slots__ = ()
+
+
 def _fields(head: bytes) -> Iterator[_Found]:
     """Yield the first fields of a message; of the last one perhaps only a beginning."""
     buffer, position = wire.Buffer(head), 0
@@ -91,7 +97,7 @@ def _fields(head: bytes) -> Iterator[_Found]:
             number, kind, begin, position = _field(buffer, position)
         except wire.WireError:
             return
-        yield number, kind, head[begin:position]
+        yield number, kind, head[begin:position] if position <= len(head) else _Cut(head[begin:])
         if position >= len(head):
             return
 
@@ -118,7 +124,10 @@ def _is_saved_model(fields: list[_Found]) -> bool:
     inner = [list(_fields(payload)) for number, _, payload in fields if number == 2]  # noqa: PLR2004 - meta_graphs
     if fields[0][0] == 1:
         return all(_fits(found, _META_GRAPH_FIELDS) for found in inner)
-    return bool(inner) and all(found and _fits(found, _META_GRAPH_FIELDS) and _is_meta_graph(found) for found in inner)
+    # Without a version, a MetaGraphDef that holds nothing but its graph looks the same one level higher.
+    return bool(inner) and all(
+        found and _fits(found, _META_GRAPH_FIELDS) and _is_meta_graph(found) and not _is_graph(found) for found in inner
+    )
 
 
 def _is_graph(fields: list[_Found]) -> bool:
@@ -130,9 +139,11 @@ def _is_graph(fields: list[_Found]) -> bool:
 
 
 def _is_node(payload: bytes) -> bool:
-    """Say whether there is an op, and it is a name, as in a NodeDef."""
+    """Say whether there are a name and an op, and both are names, as in a NodeDef."""
     found = list(_fields(payload))
     ops = [value for number, _, value in found if number == _OP]
+    if isinstance(payload, _Cut) and not any(ops):
+        return _fits(found, _NODE_FIELDS) and all(_PRINTABLE.match(value) for number, _, value in found if number == 1)
     return _fits(found, _NODE_FIELDS) and len(ops) == 1 and _OP_NAME.match(ops[0]) is not None
 
 
@@ -173,12 +184,15 @@ _GUESSES: tuple[tuple[bytes, str], ...] = (
     (b"PK\x03\x04", "a zip archive without a Keras model; unpack it and give what is inside"),
     (b"\x89HDF", "an HDF5 file without Keras' marks"),
     (b"\x1f\x8b", "gzip data; unpack it and give what is inside"),
-    (b"\x80\x02", "a Python pickle, perhaps of PyTorch; tfmagic reads TensorFlow's files only"),
-    (b"\x80\x04", "a Python pickle; it would run code to be read, so it is not"),
-    (b"<", "HTML or XML: a download may have got an error page instead of the file"),
-    (b"{", "JSON; of TensorFlow.js only the SavedModel that it was made from can be read"),
-    (b"\x08\x03\x12", "perhaps an ONNX model; tfmagic reads TensorFlow's files only"),
-    (b"RIFF", "a media file"),
+    (b"\x80\x02", "a Python pickle, perhaps of PyTorch; save the model from its own library"),
+    (b"\x80\x04", "a Python pickle; it would run code to be read: save the model from its own library"),
+    (b"<", "HTML or XML: a download may have got an error page instead of the file; download it again"),
+    (b"{", "JSON; of TensorFlow.js only the SavedModel that it was made from can be read: give that"),
+    (b"\x08\x03\x12", "perhaps an ONNX model; give the TensorFlow model that it was made from"),
+    (b"RIFF", "a media file; give the model's own file"),
+    (b"\x89PNG", "a PNG image; give the model's own file"),
+    (b"\xff\xd8\xff", "a JPEG image; give the model's own file"),
+    (b"\0" * 64, "zeros: the file was never written to its end; copy or download it again"),
     (b"\x93NUMPY", "a NumPy array; load it with numpy.load"),
     (b"BZh", "bzip2 data; unpack it and give what is inside"),
     (b"\xfd7zXZ", "xz data; unpack it and give what is inside"),
@@ -188,10 +202,13 @@ _GUESSES: tuple[tuple[bytes, str], ...] = (
 def guess(head: bytes) -> str:
     """Say what a file may be that no form claims."""
     if not head:
-        return "nothing: the file is empty, so its writing or copying did not finish"
+        return "nothing: the file is empty, so its writing or copying did not finish; save or copy it again"
     for beginning, meaning in _GUESSES:
         if head.lstrip()[: len(beginning)] == beginning or head.startswith(beginning):
             return meaning
     if head[257:262] == b"ustar":
         return "a tar archive; unpack it and give what is inside"
-    return "no message of TensorFlow's that can be told by its beginning; it may be truncated or of another program"
+    return (
+        "no message of TensorFlow's that can be told by its beginning; it may be truncated or of another program: "
+        "check where it comes from, or copy it again"
+    )

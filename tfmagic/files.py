@@ -6,10 +6,12 @@ Files are read, not mapped: a mapped file that another process truncates kills t
 
 from __future__ import annotations
 
+import gzip
+import io
 import os
 import stat
 import zlib
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from tfmagic import errors, wire
@@ -118,31 +120,28 @@ def _too_large(path: Path, size: int) -> str:
 def gunzip(path: Path, data: bytes) -> bytes:
     """Unpack gzip data of a file, all its members, to no more than a model of that size plausibly grows to."""
     limit = min(max(len(data) * _GROWTH, _ALWAYS_ALLOWED), PROTOBUF_LIMIT)
-    pieces, room, rest = [], limit, data
-    while rest.strip(b"\0"):
-        unpacker = zlib.decompressobj(wbits=31)
-        try:
+    try:
+        with gzip.open(io.BytesIO(data)) as file:
             # One byte more than there is room for tells a file that fills it from one that does not fit.
-            pieces.append(unpacker.decompress(rest, room + 1))
-        except zlib.error as error:
-            message = f"{str(path)!r} begins as gzip but does not unpack: {error}; fetch or pack it again"
-            raise errors.CorruptSourceError(message) from error
-        room -= len(pieces[-1])
-        if room < 0:
-            message = f"{str(path)!r} unpacks to more than {limit >> 20} MiB, which no model of its size does"
-            raise errors.CorruptSourceError(f"{message}: it is made to fill the memory; do not use it")
-        if not unpacker.eof:
-            message = f"{str(path)!r} is gzip that ends early: it is truncated; fetch or copy it again"
-            raise errors.CorruptSourceError(message)
-        rest = unpacker.unused_data
-    return b"".join(pieces)
+            result = file.read(limit + 1)
+    except EOFError as error:
+        message = f"{str(path)!r} is gzip that ends early: it is truncated; fetch or copy it again"
+        raise errors.CorruptSourceError(message) from error
+    except (OSError, zlib.error) as error:
+        message = f"{str(path)!r} begins as gzip but does not unpack: {error}; fetch or pack it again"
+        raise errors.CorruptSourceError(message) from error
+    if len(result) > limit:
+        message = f"{str(path)!r} unpacks to more than {limit >> 20} MiB, which no model of its size does"
+        raise errors.CorruptSourceError(f"{message}: it is made to fill the memory; do not use it")
+    return result
 
 
 def head_of(data: bytes, limit: int) -> bytes:
-    """Return the first bytes of a file's head, unpacked if it is gzipped; empty if it does not unpack."""
+    """Return the first bytes of a file's head, unpacked as far as it unpacks if it is gzipped."""
     if data[:2] != GZIP_MAGIC:
         return data
-    try:
-        return zlib.decompressobj(wbits=31).decompress(data, limit)
-    except zlib.error:
-        return b""
+    found = bytearray()
+    with suppress(OSError, EOFError, zlib.error), gzip.open(io.BytesIO(data)) as file:
+        while len(found) < limit and (piece := file.read1(limit - len(found))):
+            found += piece
+    return bytes(found)

@@ -115,6 +115,7 @@ ROW_TYPES: Mapping[str, type[NamedTuple]] = {
 
 #: Columns whose text repeats from row to row.
 CATEGORICAL = frozenset({"function", "op", "device", "dtype", "tags"})
+_MAX_INTEGER = (1 << 63) - 1
 _INTEGERS = frozenset({"size", "bytes", "parameters", "ops", "functions", "signatures", "variables"})
 
 
@@ -165,6 +166,8 @@ def _series(name: str, values: object, repeating: bool) -> pd.Series:  # noqa: F
     if repeating:
         return pd.Series(pd.Categorical(items))
     if name in _INTEGERS:
+        # What a model claims may be past any file and any memory: that is not known, then.
+        items = [item if item is None or abs(item) <= _MAX_INTEGER else None for item in items]
         missing = any(item is None for item in items)
         return pd.Series(items, dtype="Int64" if missing else "int64")
     # An assignment would take tuples of equal length for a second axis; fromiter takes each as one object.

@@ -48,8 +48,8 @@ def _parsed_text(path: Path, buffer: wire.Buffer, name: str) -> wire.Buffer:
         message = protos.parse_text(name, buffer.text(0, buffer.size))
         return wire.Buffer(message.SerializeToString())
     except (protos.TextParseError, protos.SerializeError, wire.WireError, RecursionError) as error:
-        problem = f"{str(path)!r} does not parse as a {name} in text format: {error}"
-        raise errors.CorruptSourceError(f"{problem}. It may be cut off, or of another dialect") from error
+        problem = f"{str(path)!r} does not parse as a {name} in text format: {str(error).rstrip('.')}"
+        raise errors.CorruptSourceError(f"{problem}. It may be cut off: save or copy it again") from error
 
 
 def _holds_other(path: Path, name: str, held: str) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tfmagic.registry import Reader
 
 #: Files looked at in a directory that is none of the known layouts.
-_LOOKED_AT = 200
+_LOOKED_AT = 100
 #: Names among which one like a missing name is sought.
 _COMPARED = 10_000
 #: Suffixes of what lies beside a model without being one.
@@ -131,7 +131,7 @@ def _require_existence(candidate: Candidate) -> None:
     parent = path.parent
     names = list(islice(os.listdir(parent), _COMPARED)) if _is_listable(parent) else []  # noqa: PTH208 - names are enough
     near = difflib.get_close_matches(path.name, names, n=3)
-    advice = f"; did you mean {errors.listed(str(parent / name) for name in near)}?" if near else ""
+    advice = f"; did you mean {errors.listed(str(parent / name) for name in near)}?" if near else "; check the path"
     where = "" if parent.is_dir() else f", nor a directory {str(parent)!r}"
     message = f"there is no file, directory or checkpoint {str(path)!r}{where}{advice}"
     raise FileNotFoundError(message)

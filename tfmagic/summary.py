@@ -90,7 +90,7 @@ def _constants(model: Model) -> str:
 def _variables_fact(model: Model) -> str:
     frame = model.variables
     stored = frame["bytes"].dropna()
-    size = f", {size_text(int(stored.sum()))}" if len(stored) else ""
+    size = f", {size_text(sum(map(int, stored)))}" if len(stored) else ""
     return f"{len(frame):,}{size}"
 
 

@@ -55,7 +55,7 @@ PARTS = {
     "layers": "keras",
 }
 #: Parts that DESIGN gives a form and that nobody reads yet; who writes the reading takes the entry out.
-NOT_YET = {"meta_graph": {"function"}, "keras_file": {"graph", "function"}, "tflite": {"function"}}
+NOT_YET = {"tflite": {"function"}}
 #: What may be taken for another form on explicit word: the `.meta` beside a checkpoint.
 ALSO = {"checkpoint_sharded": {"meta_graph"}, "checkpoint_v1": {"meta_graph"}}
 FILES = [sample for sample in SAMPLES.values() if sample.is_file]

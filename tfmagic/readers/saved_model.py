@@ -76,9 +76,8 @@ def _model(file: Path, notes: tuple[str, ...], tags: Collection[str] | None) -> 
 def _locate(directory: Path) -> Path | None:
     """Return the SavedModel's file in a directory or in the newest of its versions."""
     here = _file_in(directory)
-    if here or _holds_checkpoint(directory):
-        return here
-    return next((found for version in _versions(directory) if (found := _file_in(version))), None)
+    found = here or next((file for version in _versions(directory) if (file := _file_in(version))), None)
+    return found if here or (found and not _holds_checkpoint(directory)) else None
 
 
 def _holds_checkpoint(directory: Path) -> bool:
