@@ -61,7 +61,6 @@ def shell(in_tmp_path: Path) -> Iterator[InteractiveShell]:
     made.run_line_magic("load_ext", "tfmagic")
     yield made
     made.run_line_magic("unload_ext", "tfmagic")
-    made.reset(new_session=False)  # type: ignore[no-untyped-call]
     InteractiveShell.clear_instance()
 
 
