@@ -14,6 +14,7 @@ import pytest
 from tests import keras_samples
 from tests.damage import DAMAGES
 from tfmagic import errors, frames, keras_archive, protos
+from tfmagic.functions import keras_files, keras_models
 from tfmagic.model import Model, Part
 from tfmagic.readers.keras_file import KerasFileReader
 from tfmagic.registry import Candidate
@@ -37,8 +38,8 @@ def claims(path: Path) -> bool:
 
 
 def everything(model: Model) -> None:
-    """Read every part, into tables where there is one."""
-    for name in model.parts:
+    """Read every part that is in the file, into tables where there is one."""
+    for name in set(model.parts) - model.made:
         value = model.part(Part(name))
         if name in ("variables", "keras"):
             frames.from_rows({"keras": "layers"}.get(name, name), value)
@@ -141,6 +142,59 @@ def _dtype_name(dtype: Any) -> str:
 
 
 @pytest.mark.tensorflow
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_the_function_and_the_graph_have_the_files_signature(
+    saved: Saved, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, loads = read(saved.files[suffix]), []
+    load = keras_files.load
+    monkeypatch.setattr(keras_files, "load", lambda *given, **named: loads.append(given) or load(*given, **named))
+    assert {part for part in model.made if part in model.parts} == {"graph", "function"}
+    signature = model.part(Part.SIGNATURES)[0][1]["serving_default"]
+    function = model.part(Part.FUNCTION)("serving_default")
+    live = keras_models.trace(saved.model)
+    assert [each.key for each in function.inputs] == [each.key for each in live.inputs]
+    assert [each.key for each in function.outputs] == [each.key for each in live.outputs]
+    for side, ends in ((signature.inputs, function.inputs), (signature.outputs, function.outputs)):
+        assert set(side) == {each.key for each in ends}
+        for each in ends:
+            known = protos.shape_of(side[each.key].tensor_shape)
+            assert known in (None, each.shape)
+            assert protos.dtype_name(side[each.key].dtype) == each.dtype
+    ((_, traced),) = [(each.tags, each.signature_def) for each in model.meta_graphs]
+    assert set(traced["serving_default"].outputs) == set(signature.outputs)
+    assert len(model.ops) > 10
+    assert len(loads) == 1
+
+
+@pytest.mark.tensorflow
+def test_outputs_of_one_name_are_numbered_as_the_live_models(tmp_path: Path) -> None:
+    keras = pytest.importorskip("keras")
+    x, layer = keras.Input((4,), name="x"), keras.layers.Dense(4, name="shared")
+    original = keras.Model(x, [layer(x), layer(layer(x))])
+    for suffix in (".keras", ".h5"):
+        original.save(tmp_path / f"model{suffix}")
+        model = read(tmp_path / f"model{suffix}")
+        assert set(model.part(Part.SIGNATURES)[0][1]["serving_default"].outputs) == {"shared", "shared_1"}
+        given = {"x": np.random.default_rng(0).normal(size=(2, 4))}
+        found = model.part(Part.FUNCTION)(None)(given)
+        assert list(found) == ["shared", "shared_1"]
+        for value, expected in zip(found.values(), original(given["x"]), strict=True):
+            np.testing.assert_allclose(value, expected, atol=1e-6)
+
+
+@pytest.mark.tensorflow
+def test_a_display_makes_nothing_and_shows_what_was_made(saved: Saved) -> None:
+    model = read(saved.files[".keras"])
+    assert "Op counts" not in repr(model)
+    assert not model.is_read(Part.GRAPH)
+    assert model.signature_def.keys() == {"serving_default"}
+    assert not model.is_read(Part.GRAPH)
+    assert len(model.ops)
+    assert "Op counts" in repr(model)
+
+
+@pytest.mark.tensorflow
 def test_keys_are_the_users(tmp_path: Path) -> None:
     keras = pytest.importorskip("keras")
     model = keras_samples.dictionary(keras)
@@ -155,7 +209,7 @@ def test_keys_are_the_users(tmp_path: Path) -> None:
 
 
 @pytest.mark.tensorflow
-def test_a_subclassed_model_has_variables_only(tmp_path: Path) -> None:
+def test_a_subclassed_model_has_variables_and_no_more_without_its_class(tmp_path: Path) -> None:
     keras = pytest.importorskip("keras")
 
     class Mine(keras.Model):  # type: ignore[misc, name-defined] # keras ships no types
@@ -171,7 +225,12 @@ def test_a_subclassed_model_has_variables_only(tmp_path: Path) -> None:
     model(np.zeros((1, 4), "float32"))
     model.save(tmp_path / "model.keras")
     loaded = read(tmp_path / "model.keras")
-    assert loaded.parts == ("variables",)
+    assert set(loaded.parts) - loaded.made == {"variables"}
+    with pytest.raises(errors.ReadError, match="give the live model"):
+        loaded.part(Part.FUNCTION)(None)
+    with keras.saving.custom_object_scope({"Mine": Mine}):
+        assert [each.key for each in loaded.part(Part.FUNCTION)(None).outputs] == ["mine"]
+    assert list(loaded.signatures["shape"]) == [(None, 4), (None, 2)]
     assert any("'Mine' is a subclassed model" in note for note in loaded.notes)
     names = {row.name for row in loaded.part(Part.VARIABLES)}
     assert {"mine/second/kernel", "mine/norm/moving_mean"} <= names
@@ -367,7 +426,7 @@ def test_a_deflated_archive_is_read(saved: Saved, tmp_path: Path) -> None:
 def test_an_archive_without_weights(tmp_path: Path) -> None:
     config = {"class_name": "Sequential", "config": [{"class_name": "Dense", "config": {"name": "a", "units": 2}}]}
     model = read(_archive(tmp_path / "model.keras", json.dumps(config)))
-    assert model.parts == ("keras",)
+    assert set(model.parts) - model.made == {"keras"}
     assert model.part(Part.KERAS)[0].parameters is None
     assert any("no 'model.weights.h5'" in note for note in model.notes)
 

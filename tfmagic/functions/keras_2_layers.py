@@ -49,7 +49,6 @@ def objects() -> Mapping[str, Any]:
         @classmethod
         def from_config(cls, config: dict[str, Any], **_: object) -> Any:  # noqa: ANN401 - a layer
             given = {key: _function(value) for key, value in config.items()}
-            given["function"] = _registered(given["function"], str(given.get("name")))
             if isinstance(given.get("output_shape"), list):
                 given["output_shape"] = tuple(given["output_shape"])
             return cls(**{key: value for key, value in given.items() if value is not None})
@@ -80,6 +79,8 @@ def _slices(value: Any) -> Any:  # noqa: ANN401 - anything that JSON holds, and 
 
 def _function(value: Any) -> Any:  # noqa: ANN401 - anything that JSON holds
     """Make a function of dumped code, or find a registered one; anything else stays as it is."""
+    if isinstance(value, str):
+        return _tf.keras().saving.get_registered_object(value) or value
     if not isinstance(value, dict) or not isinstance(value.get("config"), dict | str):
         return value
     if value.get("class_name") != "__lambda__":
@@ -89,17 +90,6 @@ def _function(value: Any) -> Any:  # noqa: ANN401 - anything that JSON holds
     cells = tuple(map(_cell, given.get("closure") or ()))
     defaults = tuple(given["defaults"]) if given.get("defaults") else None
     return FunctionType(code, _names(), code.co_name, defaults, cells or None)
-
-
-def _registered(function: Any, layer: str) -> Callable[..., object]:  # noqa: ANN401 - a function or its name
-    """Find a function that the file gives the name of only."""
-    found = _tf.keras().saving.get_registered_object(function) if isinstance(function, str) else function
-    if callable(found):
-        return found  # type: ignore[no-any-return] # keras ships no types
-    raise TypeError(
-        f"the Lambda layer {layer!r} calls the function {function!r}, which is not in the file: register it with "
-        "keras.saving.register_keras_serializable, or give the live model"
-    )
 
 
 def _cell(value: object) -> Any:  # noqa: ANN401 - types.CellType would not say more

@@ -7,6 +7,7 @@ loading a model (:mod:`tfmagic.functions.keras_files`).
 
 from __future__ import annotations
 
+import builtins
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
@@ -46,11 +47,12 @@ _LAMBDA_FIELDS = ("function", "output_shape", "mask")
 
 
 class Code(NamedTuple):
-    """Code of a config: where it stands, what it is, and its bytecode if that is in the file."""
+    """Code of a config: where it stands, what it is, and either its bytecode or the name of a function elsewhere."""
 
     layer: str
     what: str
     bytecode: str | None = None
+    function: str | None = None
 
 
 def found(config: Spec) -> tuple[Code, ...]:
@@ -98,6 +100,11 @@ def check(config: Spec, path: Path, *, trust: bool, is_registered: Callable[[str
         )
     for each in carried:
         _check_bytecode(each, path)
+        if each.function is not None and not is_registered(each.function):
+            raise errors.ReadError(
+                f"the layer {each.layer!r} in {str(path)!r} calls the function {each.function!r}, which is not in the "
+                "file: register it with keras.saving.register_keras_serializable, or give the live model"
+            )
 
 
 def _check_bytecode(code: Code, path: Path) -> None:
@@ -140,6 +147,8 @@ def _of_object(layer: str, spec: Spec) -> Iterator[Code]:
             value = given.get(field)
             if is_dump(value) and given.get(f"{field}_type", "lambda") == "lambda":
                 yield Code(layer, "a lambda", value[0])
+            elif isinstance(value, str) and given.get(f"{field}_type") == "function":
+                yield Code(layer, f"the function {value!r}", function=value)
     elif kind == "__lambda__":
         code = given.get("code", given.get("value"))
         yield Code(layer, "a lambda", str(code[0] if isinstance(code, list) and code else code))
@@ -168,17 +177,19 @@ def _foreign(config: Spec) -> Iterator[tuple[str, str]]:
             module, kind = item.get("module"), item.get("class_name")
             if isinstance(module, str) and isinstance(kind, str):
                 own = item["config"] if kind == "function" and isinstance(item.get("config"), str) else kind
-                if not _is_modelling(module, own):
+                if not is_modelling(module, own):
                     yield f"{module}.{own}", str(item.get("registered_name") or own)
             pending.extend(item.values())
         elif isinstance(item, list):
             pending.extend(item)
 
 
-def _is_modelling(module: str, name: str) -> bool:
+def is_modelling(module: str, name: str) -> bool:
+    """Say whether a name in a module is one of those parts of Keras that models are made of."""
     package, *inner = module.split(".")
     if module == "builtins":
-        return True
+        # Keras's own functions stand there too; tf_keras falls back on Python's.
+        return not hasattr(builtins, name)
     parts = [part for part in inner if part not in {"src", "api", "_tf_keras", "keras", "_legacy", "legacy"}]
     is_part = not parts or parts[0] in _MODELLING or package in _KERAS - {"keras", "tf_keras"}
     return package in _KERAS and is_part and not _LOADERS.fullmatch(name)

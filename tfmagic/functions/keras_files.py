@@ -101,15 +101,29 @@ def load(path: Path, *, trust: bool = False) -> LoadedModel:
     if contents.config is None:
         raise errors.ReadError(f"{str(path)!r} holds weights only: give the model that they belong to")
     source = _Source(path, contents, trust)
-    keras = _tf.keras()
+    _check_class(source)
     _check_vocabularies(source)
-    keras_code.check(source.config, path, trust=trust, is_registered=lambda name: _registered(keras, name) is not None)
+    keras_code.check(source.config, path, trust=trust, is_registered=_is_registered)
     with _tf.eager(), _same_random_numbers():
         return _first_of(source, _ways(source))
 
 
-def _registered(keras: _tf.Live, name: str) -> _tf.Live:
-    return keras.saving.get_registered_object(name)
+def _is_registered(name: str) -> bool:
+    """Whether the user has told Keras of a class or function of this name."""
+    return _tf.keras().saving.get_registered_object(name) is not None
+
+
+def _check_class(source: _Source) -> None:
+    """Refuse a subclassed model whose class is nowhere: its layers are in its code."""
+    config, kind = source.config, keras_config.class_name(source.config)
+    names = {str(config.get("registered_name") or kind), kind}
+    if keras_config.members(config) or any(map(_is_registered, names)):
+        return
+    if not keras_code.is_modelling(str(config.get("module")), kind):
+        raise errors.ReadError(
+            f"{str(source.path)!r} holds the subclassed model {kind!r}, whose code is not in the file; give the live "
+            "model, or import and register its class (@keras.saving.register_keras_serializable) first"
+        )
 
 
 def _ways(source: _Source) -> dict[str, Callable[[_Source], LoadedModel]]:
@@ -136,12 +150,6 @@ def _first_of(source: _Source, ways: dict[str, Callable[[_Source], LoadedModel]]
 def _unloadable(source: _Source, failed: dict[str, Exception]) -> errors.TfMagicError:
     """Say that no way led to a model, why each did not, and what would."""
     keras = _tf.keras()
-    kind = keras_config.class_name(source.config)
-    if not keras_config.members(source.config) and _registered(keras, kind) is None:
-        return errors.ReadError(
-            f"{str(source.path)!r} holds the subclassed model {kind!r}, whose code is not in the file; give the live "
-            "model, or import and register its class (@keras.saving.register_keras_serializable) first"
-        )
     missing = next((each for each in failed.values() if isinstance(each, errors.MissingDependencyError)), None)
     causes = "; ".join(f"{name}: {_cause(each)}" for name, each in failed.items() if each is not missing)
     said = f"{str(source.path)!r} of {source.writer} does not load in Keras {keras.__version__} ({causes})"

@@ -1,33 +1,35 @@
 """Keras's files: ``.keras`` archives and HDF5, whole models and weights only, of Keras 1, 2 and 3.
 
-Layers, weights and signature are read without Keras, so a file that today's Keras cannot load is still shown. What
-has to be run (the graph, a function) needs Keras: :func:`executable_loaders` is where that is put in.
+Layers, weights and signature are read without Keras, so a file that today's Keras cannot load is still shown. The
+graph and the function are not in the file: the model is loaded for them, once, when one of them is asked for. Not for:
+how it is loaded (:mod:`tfmagic.functions.keras_files`).
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-from tfmagic import errors, keras_archive, keras_config, keras_weights, protos
+from tfmagic import errors, keras_archive, keras_config, keras_weights, protos, signatures
+from tfmagic.functions import keras_files, keras_models
+from tfmagic.functions.meta_graphs import meta_graph_def
+from tfmagic.metagraphs import MetaGraph
 from tfmagic.model import Model, Part
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
     from tfmagic.frames import LayerRow
+    from tfmagic.functions import NamedFunction
     from tfmagic.keras_archive import Contents
     from tfmagic.keras_config import End, Layer
     from tfmagic.keras_weights import Weight
     from tfmagic.registry import Candidate
+    from tfmagic.signatures import Endpoint, TaggedSignatures
 
-#: Keras exports with this tag, key and method; a file that is not exported yet has them by anticipation.
-TAGS = ("serve",)
-SIGNATURE = "serving_default"
-METHOD = "tensorflow/serving/predict"
-
-Signatures: TypeAlias = "tuple[tuple[tuple[str, ...], Mapping[str, protos.Message]], ...]"
+Loaders: TypeAlias = "dict[Part, Callable[[], Any]]"
 
 
 class KerasFileReader:
@@ -58,49 +60,92 @@ class KerasFileReader:
         path = candidate.path
         if path is None:
             raise TypeError(f"a Keras file is a path, not {candidate.value!r}")
-        if tags and set(tags) != set(TAGS):
-            raise errors.UnknownNameError(",".join(sorted(tags)), "tag-set", TAGS, self.form)
-        return Model(self.form, str(path), *_opened(path))
+        if tags and set(tags) != set(signatures.DEFAULT_TAGS):
+            raise errors.UnknownNameError(",".join(sorted(tags)), "tag-set", signatures.DEFAULT_TAGS, self.form)
+        contents = keras_archive.contents(path)
+        layers = keras_config.layers(contents.config) if contents.config else ()
+        stored = _stored_loaders(path, contents, layers)
+        made = _made_loaders(path, contents.config, trust=candidate.trust) if contents.config else {}
+        return Model(
+            self.form,
+            str(path),
+            {**made, **stored},
+            tuple(_notes(contents, layers)),
+            path,
+            made=frozenset(made.keys() - stored.keys()),
+            trusting=lambda: self.read(replace(candidate, trust=True), tags),
+        )
 
 
-def executable_loaders(path: Path) -> Mapping[Part, Callable[[], Any]]:  # noqa: ARG001 - the hook's contract
-    """Return the loaders of GRAPH and FUNCTION for a file with a config.
+def _made_loaders(path: Path, config: dict[str, Any], *, trust: bool) -> Loaders:
+    """Return the loaders of what Keras makes of a file: they share one model."""
+    traced = cache(partial(_traced, path, config, trust=trust))
+    graphs = cache(lambda: (MetaGraph.of_message(meta_graph_def([traced()])),))
+    return {
+        Part.GRAPH: graphs,
+        Part.SIGNATURES: lambda: tuple((each.tags, each.signature_def) for each in graphs()),
+        Part.FUNCTION: lambda: partial(_function, traced),
+    }
 
-    The hook for what needs Keras to build the model: there is none yet, so these parts are absent.
-    """
-    return {}
+
+def _function(traced: Callable[[], NamedFunction], key: str | None = None) -> NamedFunction:
+    signatures.choose({signatures.DEFAULT_KEY: None}, key)
+    return traced()
 
 
-def _opened(path: Path) -> tuple[dict[Part, Callable[[], Any]], tuple[str, ...]]:
-    """Return the loaders of what a file has, and the notes on how it was read."""
-    contents = keras_archive.contents(path)
+def _traced(path: Path, config: dict[str, Any], *, trust: bool) -> NamedFunction:
+    """Load the model and trace it, its ends under the names that the file's signature gives them."""
+    loaded = keras_files.load(path, trust=trust)
+    function = keras_models.trace(loaded.model)
+    ends = keras_config.signature(config)
+    if ends is not None:
+        function = replace(function, inputs=_renamed(function.inputs, list(ends.inputs)))
+        function = replace(function, outputs=_renamed(function.outputs, list(ends.outputs)))
+        function = function.ordered(
+            _order(function.inputs, list(ends.inputs)), _order(function.outputs, list(ends.outputs))
+        )
+    return replace(function, notes=(*loaded.notes, *function.notes))
+
+
+def _renamed(found: tuple[Endpoint, ...], keys: list[str]) -> tuple[Endpoint, ...]:
+    """Give the ends of a loaded model their keys in the file, where Keras made up others: it keeps their order."""
+    if len(found) != len(keys) or {each.key for each in found} == set(keys):
+        return found
+    return tuple(each._replace(key=key) for each, key in zip(found, keys, strict=True))
+
+
+def _order(found: tuple[Endpoint, ...], keys: list[str]) -> list[str]:
+    """Return the keys in the file's order, where they are the file's."""
+    own = [each.key for each in found]
+    return keys if set(own) == set(keys) else own
+
+
+def _stored_loaders(path: Path, contents: Contents, layers: tuple[Layer, ...]) -> Loaders:
+    """Return the loaders of what a file holds."""
     config = contents.config
     weights = cache(partial(_read_weights, path, config))
-    loaders: dict[Part, Callable[[], Any]] = {}
+    loaders: Loaders = {}
     if contents.has_weights:
         loaders[Part.VARIABLES] = lambda: keras_weights.variables(weights())
-    layers = keras_config.layers(config) if config else ()
     if config and layers:
         loaders[Part.KERAS] = lambda: _rows(layers, weights() if contents.has_weights else None)
     if config and keras_config.signature(config) is not None:
         loaders[Part.SIGNATURES] = partial(read_signatures, config)
-    if config:
-        loaders.update(executable_loaders(path))
-    return loaders, tuple(_notes(contents, layers))
+    return loaders
 
 
-def read_signatures(config: dict[str, Any]) -> Signatures:
+def read_signatures(config: dict[str, Any]) -> TaggedSignatures:
     """Return the signature that the config implies, in the shape of a SavedModel's.
 
     Tensors have no names, as there is no graph yet; an unknown dtype is DT_INVALID.
     """
     ends = keras_config.signature(config)
-    signature = protos.message("SignatureDef")(method_name=METHOD)
+    signature = protos.message("SignatureDef")(method_name=signatures.PREDICT)
     for key, end in ends.inputs.items() if ends else ():
         _fill(signature.inputs[key], end)
     for key, end in ends.outputs.items() if ends else ():
         _fill(signature.outputs[key], end)
-    return ((TAGS, {SIGNATURE: signature}),)
+    return ((signatures.DEFAULT_TAGS, {signatures.DEFAULT_KEY: signature}),)
 
 
 def _fill(info: protos.Message, end: End) -> None:
