@@ -61,7 +61,7 @@ def test_text_columns_are_what_the_messages_say(sample: Any) -> None:
     nodes = list(nodes_of(graph_def))
     assert len(nodes) > 20
     assert list(found.function) == [function for function, _ in nodes]
-    assert found.name == [each.name for _, each in nodes]
+    assert list(found.name) == [each.name for _, each in nodes]
     assert list(found.op) == [each.op for _, each in nodes]
     assert list(found.device) == [each.device for _, each in nodes]
     edges = [data + control for data, control in zip(found.inputs, found.control_inputs, strict=True)]
@@ -260,7 +260,7 @@ def test_fields_of_a_node_in_any_order() -> None:
         *(field(1, node(f"n{index}", "Relu", attrs=attr("T", b"\x30\x03"))) for index in range(40)),
     )
     found = graph.node_columns(hand_made(*parts), {})
-    assert found.name[:2] == ["x", "y"]
+    assert list(found.name[:2]) == ["x", "y"]
     assert list(found.op[:2]) == ["Placeholder", "Placeholder"]
     assert list(found.dtype) == ["float32"] * 2 + ["int32"] * 40
     assert list(found.shape) == [(5,), (5,)] + [None] * 40
@@ -291,7 +291,7 @@ def test_a_graph_in_two_pieces_is_one_graph() -> None:
     joined = SerializedGraph(
         SerializedGraph.of(b"".join(pieces)).buffer, ((0, len(pieces[0])), (len(pieces[0]), len(b"".join(pieces))))
     )
-    assert graph.node_columns(joined, {}).name == ["a", "b"]
+    assert list(graph.node_columns(joined, {}).name) == ["a", "b"]
     assert [use.name for use in graph.functions(joined)] == ["f", "g"]
     assert [each.name for each in joined.graph_def().node] == ["a", "b"]
 

@@ -254,7 +254,7 @@ def test_contents_told_apart_as_a_dict_does(lengths: tuple[int, int]) -> None:
 
 
 def test_a_collision_of_hashes_is_no_equality(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "_MIX", (np.uint64(0), np.uint64(0)))
+    monkeypatch.setattr(wire, "_FACTORS", np.zeros_like(wire._FACTORS))
     texts = [bytes([65 + index % 7]) * 20 for index in range(100)]
     codes, examples = wire.distinct(*places(texts))
     assert [texts[example] for example in examples[codes].tolist()] == texts

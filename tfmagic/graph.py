@@ -119,7 +119,7 @@ class NodeColumns(NamedTuple):
     """The columns of the table of ops, one entry a node: those of the main graph first, then function by function."""
 
     function: pd.Categorical[str]
-    name: list[str]
+    name: Objects
     op: pd.Categorical[str]
     inputs: Objects
     control_inputs: Objects
@@ -207,7 +207,7 @@ class _NodeScanner:
 
     buffer: Buffer
     producer: int
-    names: list[str] = field(default_factory=list)
+    names: list[Objects] = field(default_factory=list)
     inputs: list[Objects] = field(default_factory=list)
     controls: list[Objects] = field(default_factory=list)
     ops: _Labels = field(default_factory=_Labels)
@@ -255,7 +255,7 @@ class _NodeScanner:
         """Return all columns read so far."""
         return NodeColumns(
             function,
-            self.names,
+            _joined(self.names),
             self.ops.categorical(),
             _joined(self.inputs),
             _joined(self.controls),
@@ -273,13 +273,12 @@ class _NodeScanner:
 
     def _add_names(self, names: tuple[Integers, Integers], inputs: Fields, count: int) -> None:
         """Add the names, the data inputs and the control inputs; the latter begin with a caret."""
-        places = (np.concatenate([a, b]) for a, b in zip(names, (inputs.start, inputs.end), strict=True))
-        texts = wire.strings(self.buffer, *places)
+        starts, ends = (np.concatenate([a, b]) for a, b in zip(names, (inputs.start, inputs.end), strict=True))
         # One string object for a name and the inputs that mention it, within a block: inputs are near their nodes.
-        pool: dict[str, str] = {}
-        texts = list(map(pool.setdefault, texts, texts))
-        self.names += texts[:count]
-        mentioned = np.array(texts[count:], dtype=object)
+        codes, examples = wire.distinct(self.buffer, starts, ends)
+        texts = np.array(wire.strings(self.buffer, starts[examples], ends[examples]), dtype=object)[codes]
+        self.names.append(texts[:count])
+        mentioned = texts[count:]
         control = (inputs.end > inputs.start) & (self.buffer.octets[inputs.start] == _CARET)
         self.inputs.append(_tuples(mentioned[~control], inputs.owner[~control], count))
         self.controls.append(_tuples(mentioned[control], inputs.owner[control], count))

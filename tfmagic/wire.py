@@ -27,19 +27,27 @@ _MAX_VARINT, _MAX_TAG = 10, 5
 _LEAST_TAG, _GREATEST_TAG = 1 << 3, (1 << 32) - 1
 _NO_NUMBER = "a field number is out of range"
 _WORD = 8
-#: Spare bytes behind a buffer's content.
-PADDING = 8
+#: A byte of a varint from here on says that another follows.
+_CONTINUED = 128
+#: The bits of a field's first two bytes that are those of BYTES alone where tag and length have one byte each.
+_SIMPLE_BITS = 0x8087
+#: Spare bytes behind a buffer's content: as many as are ever taken at a position.
+PADDING = 256
 #: Below this many messages still being scanned, a Python loop beats another round of array operations.
 _FEW = 24
 #: Longer contents are told apart one by one: an op's name, a dtype or a shape is shorter.
-_LONG = 256
+_LONG = PADDING
 #: Strings lie close together while their region is at most this many times their length and a little more.
 _SPARSE, _DENSE = 16, 4096
 #: By wire type: groups (3, 4) left protobuf long ago, 6 and 7 never were.
 _UNUSED_KIND = np.array([False, False, False, True, True, False, True, True])
-_FULL = np.uint64(0xFFFFFFFFFFFFFFFF)
-_MIX = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xFF51AFD7ED558CCD))
-_MIX_SHIFT = np.uint64(29)
+#: Spans are hashed in groups of like length, so that a short one costs no more than it is.
+_WIDTHS = (16, 48, 112, _LONG)
+#: A factor for each word of a span, odd and otherwise arbitrary, and one for its size.
+_FACTORS = np.random.default_rng(seed=1).integers(1 << 63, 1 << 64, _LONG // _WORD + 1, np.uint64) | np.uint64(1)
+_FOLD = np.uint64(29)
+#: By size: keeps so many of a span's bytes.
+_MASKS = (np.arange(_LONG) < np.arange(_LONG + 1)[:, None]).astype(np.uint8) * np.uint8(255)
 
 
 class WireError(ValueError):
@@ -58,12 +66,12 @@ class WireError(ValueError):
 
 
 class Buffer:
-    """Bytes to scan, padded so that eight bytes can be read at every position.
+    """Bytes to scan, padded so that as many as are ever taken at once can be taken at every position.
 
     Parameters
     ----------
     data : bytes-like
-        The content. A bytearray that ends in eight spare bytes is taken as it is, when ``size`` says so.
+        The content. A bytearray that ends in ``PADDING`` spare bytes is taken as it is, when ``size`` says so.
     size : int, optional
         The length of the content, if ``data`` is padded already.
     """
@@ -71,10 +79,12 @@ class Buffer:
     def __init__(self, data: bytes | bytearray | memoryview, size: int | None = None) -> None:
         padded = data if size is not None else bytes(data) + bytes(PADDING)
         self.size = len(data) if size is None else size
-        self.data = memoryview(padded)
-        self.octets: npt.NDArray[np.uint8] = np.frombuffer(padded, np.uint8)
+        #: The same bytes; a plain sequence answers for one byte faster than a view does.
+        self.raw = bytes(padded) if isinstance(padded, memoryview) else padded
+        self.data = memoryview(self.raw)
+        self.octets: npt.NDArray[np.uint8] = np.frombuffer(self.raw, np.uint8)
         # One unaligned little-endian word at every byte: a gather of eight bytes is one take.
-        self.words: npt.NDArray[np.uint64] = np.ndarray((self.size + 1,), "<u8", padded, strides=(1,))
+        self.words: npt.NDArray[np.uint64] = np.ndarray((self.size + 1,), "<u8", self.raw, strides=(1,))
 
     def text(self, start: int, end: int) -> str:
         """Decode one string; raises WireError if it is not UTF-8."""
@@ -147,38 +157,41 @@ def spans(buffer: Buffer, start: int, end: int, *numbers: int) -> list[tuple[Int
     list of (starts, ends)
         For each of ``numbers``, where the payloads lie, in the order of the message.
     """
-    places: dict[int, tuple[list[int], list[int]]] = {number << 3 | BYTES: ([], []) for number in numbers}
+    found: dict[int, list[int]] = {number << 3 | BYTES: [] for number in numbers}
     # By the tags of one byte, which are those of most fields.
-    known = {tag: place for tag, place in places.items() if tag < 128}  # noqa: PLR2004 - the continuation bit
-    data, position = buffer.data, start
+    note = {tag: places.append for tag, places in found.items() if tag < _CONTINUED}
+    raw, position = buffer.raw, start
     while position < end:
-        place = known.get(data[position])
-        if place is None:
-            position = _one(data, position, end, places)
+        known = note.get(raw[position])
+        if known is None:
+            position = _one(buffer.data, position, end, found)
             continue
+        known(position)
         # The lengths of most nodes take one or two bytes: no call for those.
-        size, position = data[position + 1], position + 2
-        if size & 128:
-            if data[position] < 128:  # noqa: PLR2004 - the continuation bit
-                size, position = size & 127 | data[position] << 7, position + 1
-            else:
-                size, position = varint(data, position - 1, end)
-        place[0].append(position)
-        position += size
-        place[1].append(position)
+        size, more = raw[position + 1], raw[position + 2]
+        if size < _CONTINUED:
+            position += 2 + size
+        elif more < _CONTINUED:
+            position += 3 + (size & 127 | more << 7)
+        else:
+            _, position = payload(buffer.data, position + 1, end, BYTES)
     if position > end:
         raise WireError(end, "a field reaches past its message")
-    return [(np.array(starts, np.int64), np.array(ends, np.int64)) for starts, ends in places.values()]
+    return [_payloads(buffer, np.array(places, np.int64)) for places in found.values()]
 
 
-def _one(data: memoryview, position: int, end: int, places: Mapping[int, tuple[list[int], list[int]]]) -> int:
+def _one(data: memoryview, position: int, end: int, found: Mapping[int, list[int]]) -> int:
     """Return where the field at this position ends, after noting its place if its tag is wanted."""
-    tag, position = _tag(data, position, end)
-    begin, position = payload(data, position, end, tag & 7)
-    if tag in places:
-        places[tag][0].append(begin)
-        places[tag][1].append(position)
-    return position
+    tag, after = _tag(data, position, end)
+    if tag in found:
+        found[tag].append(position)
+    return payload(data, after, end, tag & 7)[1]
+
+
+def _payloads(buffer: Buffer, position: Integers) -> tuple[Integers, Integers]:
+    """Return the starts and ends of the payloads of fields of bytes, from where their tags begin."""
+    sizes, starts = varints(buffer, varints(buffer, position)[1])
+    return starts, starts + sizes
 
 
 def _tag(data: memoryview, position: int, end: int) -> tuple[int, int]:
@@ -279,6 +292,20 @@ def _rest(buffer: Buffer, owner: int, position: int, end: int, number: int | Non
 
 def _field_round(buffer: Buffer, position: Integers, ends: Integers) -> tuple[Integers, Integers, Integers, Integers]:
     """Read one field at each position: number, wire type, payload begin and end."""
+    words = buffer.words[position].view(np.int64)
+    # Most fields are of bytes, with a tag of one byte and a length of one.
+    tag, begin = words & 127, position + 2
+    stop = begin + (words >> 8 & 127)
+    others = np.flatnonzero((words & _SIMPLE_BITS) != BYTES)
+    if len(others):
+        tag[others], begin[others], stop[others] = _any_field(buffer, position[others])
+    _check(position, (stop > ends) | (stop < begin), "a field reaches past its message")
+    _check(position, tag < _LEAST_TAG, _NO_NUMBER)
+    return tag >> 3, tag & 7, begin, stop
+
+
+def _any_field(buffer: Buffer, position: Integers) -> tuple[Integers, Integers, Integers]:
+    """Read one field of any wire type at each position: tag, payload begin and end."""
     tag, begin = varints(buffer, position)
     _check(position, (tag < _LEAST_TAG) | (tag > _GREATEST_TAG) | (begin > position + _MAX_TAG), _NO_NUMBER)
     kind = tag & 7
@@ -290,9 +317,8 @@ def _field_round(buffer: Buffer, position: Integers, ends: Integers) -> tuple[In
             # A length near 2**63 would wrap around: no length reaches past the buffer.
             after = after + np.clip(value, -1, buffer.size + 1)
         stop[place] = after
-    _check(position, (stop > ends) | (stop < begin), "a field reaches past its message")
     _check(position, _UNUSED_KIND[kind], "a wire type is not in use")
-    return tag >> 3, kind, begin, stop
+    return tag, begin, stop
 
 
 def _check(position: Integers, bad: Mask, problem: str) -> None:
@@ -376,38 +402,48 @@ def kinds(buffer: Buffer, starts: Integers, ends: Integers) -> tuple[Integers, I
 
 
 def _distinct_short(buffer: Buffer, starts: Integers, sizes: Integers) -> tuple[Integers, Integers]:
-    """Tell apart the contents of short spans by a hash, then compare each with the first of its hash."""
+    """Tell apart the contents of short spans, those of like length at a time."""
+    codes = np.zeros(len(starts), np.int64)
+    examples = np.zeros(0, np.int64)
+    if len(starts) and not sizes.any():
+        return codes, np.zeros(1, np.int64)
+    group = np.searchsorted(_WIDTHS, sizes)
+    for number, width in enumerate(_WIDTHS):
+        place = np.flatnonzero(group == number)
+        if len(place):
+            inner, first = _distinct_words(_words(buffer, starts[place], sizes[place], width), sizes[place])
+            codes[place] = inner + len(examples)
+            examples = np.concatenate([examples, place[first]])
+    return codes, examples
+
+
+def _distinct_words(words: npt.NDArray[np.uint64], sizes: Integers) -> tuple[Integers, Integers]:
+    """Tell apart rows of words by a hash, then compare each with the first of its hash."""
     # Imported with the first large graph, not with tfmagic: pandas takes longer to load than a checkpoint to list.
     import pandas as pd  # noqa: PLC0415
 
-    hashes = sizes.astype(np.uint64) * _MIX[0]
-    for place, words in _words(buffer, starts, sizes):
-        mixed = (hashes[place] ^ words) * _MIX[1]
-        hashes[place] = mixed ^ (mixed >> _MIX_SHIFT)
+    mixed = words >> _FOLD
+    mixed ^= words
+    # A product of matrices, as it is many times the speed of a sum over so short an axis.
+    hashes = mixed @ _FACTORS[: words.shape[1]] + sizes.astype(np.uint64) * _FACTORS[-1]
     codes, _ = pd.factorize(hashes)
     examples = _first(codes)
     twin = examples[codes]
-    # The hash loses nothing of eight bytes and fewer, so only the longer ones need a second look.
-    long = np.flatnonzero(sizes > _WORD)
-    same = bool((sizes == sizes[twin]).all()) and all(
-        bool((words == others).all())
-        for (_, words), (_, others) in zip(
-            _words(buffer, starts[long], sizes[long]), _words(buffer, starts[twin[long]], sizes[long]), strict=True
-        )
-    )
-    if not same:
-        contents = [bytes(buffer.data[a : a + n]) for a, n in zip(starts.tolist(), sizes.tolist(), strict=True)]
-        codes, _ = pd.factorize(np.array(contents, dtype=object))
+    again = np.flatnonzero(twin != np.arange(len(twin)))
+    if (sizes[again] != sizes[twin[again]]).any() or (words[again] != words[twin[again]]).any():
+        rows = [row.tobytes() for row in np.column_stack([words, sizes.astype(np.uint64)])]
+        codes, _ = pd.factorize(np.array(rows, dtype=object))
         examples = _first(codes)
     return codes.astype(np.int64), examples
 
 
-def _words(buffer: Buffer, starts: Integers, sizes: Integers) -> Iterator[tuple[Integers, npt.NDArray[np.uint64]]]:
-    """Yield, eight bytes at a time, the spans that reach so far and their bytes as words, zero past the end."""
-    for offset in range(0, int(sizes.max(initial=0)), _WORD):
-        place = np.flatnonzero(sizes > offset)
-        spare = np.maximum(_WORD - (sizes[place] - offset), 0).astype(np.uint64) * np.uint64(8)
-        yield place, buffer.words[starts[place] + offset] & (_FULL >> spare)
+def _words(buffer: Buffer, starts: Integers, sizes: Integers, width: int) -> npt.NDArray[np.uint64]:
+    """Return the bytes of spans as rows of words, zero past a span's end."""
+    # Every position begins a row: taking rows copies whole spans, where taking words would copy word by word.
+    shape = (buffer.size + 1, width)
+    rows = np.lib.stride_tricks.as_strided(buffer.octets, shape, (1, 1), writeable=False)[starts]
+    rows &= np.ascontiguousarray(_MASKS[:, :width])[sizes]
+    return rows.view(np.uint64)
 
 
 def _first(codes: npt.NDArray[np.intp]) -> Integers:
