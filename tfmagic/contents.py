@@ -24,6 +24,7 @@ _SAVED_MODEL_FIELDS = {1: _V, 2: _B}
 _NODE_FIELDS = dict.fromkeys(range(1, 8), _B)
 _META_INFO_FIELDS = {1: _B, 2: _B, 3: _B, 4: _B, 5: _B, 6: _B, 7: _V, 8: _B}
 _NODE, _OP = 1, 2
+_META_GRAPH_VERSION, _OP_LIST, _META_INFO_TEXTS = 1, 2, frozenset({1, 4, 5, 6})
 _PRINTABLE = re.compile(rb"[\x20-\x7e]+\Z")
 _OP_NAME = re.compile(rb"[A-Za-z_][A-Za-z0-9_.>/-]*\Z")
 _FIRST_FIELD = re.compile(r"([A-Za-z_]\w*)\s*[:{<]")
@@ -148,7 +149,8 @@ def _is_node(payload: bytes) -> bool:
 
 
 def _is_versions(payload: bytes) -> bool:
-    return _fits(list(_fields(payload)), {1: _V, 2: _V, 3: _B})
+    found = list(_fields(payload))
+    return _fits(found, {1: _V, 2: _V, 3: _B}) and bool(found or not payload)
 
 
 def _is_library(payload: bytes) -> bool:
@@ -165,10 +167,30 @@ def _is_meta_graph(fields: list[_Found]) -> bool:
     """Say whether there is a graph, or what wrote it, as in a MetaGraphDef."""
     graphs = [payload for number, _, payload in fields if number == 2]  # noqa: PLR2004 - graph_def
     infos = [payload for number, _, payload in fields if number == 1]
-    if infos and not all(_fits(list(_fields(payload)), _META_INFO_FIELDS) for payload in infos):
-        return False
-    found = [list(_fields(payload)) for payload in graphs]
-    return bool(infos or graphs) and all(not inner or _fits(inner, _GRAPH_FIELDS) for inner in found)
+    inner = [list(_fields(payload)) for payload in graphs]
+    return all(not found or (_fits(found, _GRAPH_FIELDS) and _is_graph(found)) for found in inner) and (
+        all(_is_meta_info(payload) for payload in infos) if infos else bool(graphs)
+    )
+
+
+def _is_meta_info(payload: bytes) -> bool:
+    """Say whether there are tags, versions or a list of ops, as in a MetaInfoDef; nothing at all is one too."""
+    found = list(_fields(payload))
+    texts = [value for number, _, value in found if number in _META_INFO_TEXTS]
+    lists = [value for number, _, value in found if number == _OP_LIST]
+    says = not payload or any(number != _META_GRAPH_VERSION for number, _, _ in found)
+    return says and _fits(found, _META_INFO_FIELDS) and all(map(_is_text, texts)) and all(map(_is_op_list, lists))
+
+
+def _is_text(value: bytes) -> bool:
+    return value.isascii() and value.decode("ascii").isprintable()
+
+
+def _is_op_list(payload: bytes) -> bool:
+    """Say whether the first OpDef has a name, its first field."""
+    first = next((op for number, _, op in _fields(payload) if number == 1), b"")
+    name = next((value for number, _, value in _fields(first) if number == 1), b"")
+    return not payload or _OP_NAME.match(name) is not None
 
 
 MESSAGES = frozenset({SAVED_MODEL, META_GRAPH, GRAPH, CHECKPOINT_STATE})
