@@ -32,6 +32,10 @@ _NO_RESULT = frozenset({
     "ScatterMul", "ScatterDiv", "ScatterUpdate", "MakeIterator", "IteratorToStringHandle",
 })  # fmt: skip
 _NO_RESULT_PARTS = ("Summary", "Apply")
+#: Of these, what writes a variable of TensorFlow 1 and gives on what it wrote: a result where there is no other.
+_WRITES = frozenset({
+    "Assign", "AssignAdd", "AssignSub", "ScatterAdd", "ScatterSub", "ScatterMul", "ScatterDiv", "ScatterUpdate",
+})  # fmt: skip
 #: Ops that seldom are a result: what a gradient or a loop leaves behind. They count where nothing else ends.
 _SELDOM_RESULT = frozenset({
     "Shape", "ShapeN", "Rank", "Size", "ZerosLike", "OnesLike", "BroadcastGradientArgs", "ReadVariableOp",
@@ -97,9 +101,11 @@ def propose_ends(nodes: Mapping[str, Node]) -> Ends:
     used = consumers(nodes)
     placeholders = [name for name, node in nodes.items() if node.op in opdefs.PLACEHOLDER_OPS]
     inputs = [name for name in placeholders if used.get(name)]
-    ends = [name for name, node in nodes.items() if not _data_consumers(name, used, nodes) and _is_result(node.op)]
+    loose = [name for name in nodes if not _data_consumers(name, used, nodes)]
+    ends = [name for name in loose if _is_result(nodes[name].op)]
     reached = _reached(inputs, used)
     ends = [name for name in ends if name in reached] or ends
+    ends = ends or [name for name in loose if name in reached and nodes[name].op in _WRITES]
     return Ends(
         tuple(f"{name}:0" for name in inputs),
         tuple(f"{name}:0" for name in [name for name in ends if not _is_by_product(name, nodes)] or ends),
