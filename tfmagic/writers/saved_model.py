@@ -82,7 +82,7 @@ class SavedModelWriter:
 
     format: ClassVar[str] = "saved_model"
     suffixes: ClassVar[tuple[str, ...]] = ("",)
-    needs: ClassVar[frozenset[Part]] = frozenset({Part.FUNCTION})
+    needs: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.FUNCTION})
     directory: ClassVar[bool] = True
 
     def prepare(self, source: Model, options: WriteOptions) -> SavedModelDraft:
