@@ -55,9 +55,11 @@ def in_tmp_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def shell(in_tmp_path: Path) -> Iterator[InteractiveShell]:
     """An IPython of its own in an empty directory, the extension loaded."""
     from IPython.core.interactiveshell import InteractiveShell  # noqa: PLC0415 - a second that few tests should take
+    from traitlets.config import Config  # noqa: PLC0415 - comes with it
 
     del in_tmp_path
-    made = InteractiveShell.instance()
+    # A history would be written into the temporary directory when that is gone.
+    made = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
     made.run_line_magic("load_ext", "tfmagic")
     yield made
     made.run_line_magic("unload_ext", "tfmagic")

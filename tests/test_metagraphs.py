@@ -59,7 +59,9 @@ def test_a_message_in_two_halves_is_merged_as_protobuf_merges(seed: int) -> None
     data = first.SerializeToString() + second.SerializeToString()
     found = MetaGraph.of(data)
     assert found.meta_graph_def() == protos.parse("MetaGraphDef", data)
-    assert list(graph.node_columns(found.graph, {}).name) == [each.name for each in found.meta_graph_def().graph_def.node]
+    assert list(graph.node_columns(found.graph, {}).name) == [
+        each.name for each in found.meta_graph_def().graph_def.node
+    ]
     assert found.tags == ("serve", "gpu", "serve", "gpu")
 
 

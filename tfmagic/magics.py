@@ -148,7 +148,7 @@ class TfMagic(Magics):
         if not name.isidentifier() or keyword.iskeyword(name):
             what = f"not {name!r}" if name else "and no name is given"
             raise UsageError(f"%%tf_graph NAME wants the name of the variable for the session, {what}")
-        body = self.shell.transform_cell(cell)
+        body = self.shell.transform_cell(cell)  # type: ignore[no-untyped-call]
         where = self.shell.compile.cache(body, self.shell.execution_count, raw_code=cell)
         ran = importlib.import_module("tfmagic.tf1_cells").run(body, self.shell.user_ns, where)
         self.shell.user_ns[name] = ran.session

@@ -36,7 +36,7 @@ class GraphDefReader:
         del tags
         origin = str(candidate.path) if candidate.path else "a GraphDef message"
         load = cache(_loader(candidate))
-        loaders = {Part.GRAPH: load, Part.FUNCTION: lambda: partial(_function, load)}
+        loaders: dict[Part, Callable[[], Any]] = {Part.GRAPH: load, Part.FUNCTION: lambda: partial(_function, load)}
         return Model(self.form, origin, loaders, path=candidate.path)
 
 
