@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 import zipfile
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,7 @@ import pytest
 import tfmagic
 from tests import keras_samples
 from tests.functions import keras_2_samples
-from tfmagic import _tf, errors, keras_archive
+from tfmagic import _tf, commands, errors, keras_archive
 from tfmagic.functions import keras_files, keras_models
 
 if TYPE_CHECKING:
@@ -267,6 +269,49 @@ def test_a_file_becomes_a_served_model_in_one_line(tmp_path: Path) -> None:
     for key, value in zip(("shared", "shared_1"), expected, strict=True):
         np.testing.assert_allclose(served[key], value, atol=1e-6)
         np.testing.assert_allclose(run[key], value, atol=1e-6)
+
+
+def test_the_magics_take_the_word_of_trust(tmp_path: Path) -> None:
+    keras = _tf.keras()
+    function = eval("lambda x: x * 2", {})  # noqa: S307 - the test's own text
+    model = keras.Sequential([keras.Input((2,), name="x"), keras.layers.Lambda(function, name="y")])
+    model.save(tmp_path / "model.keras")
+    for line in ("export {path} {served}", "freeze {path} -o {served}.pb", "inspect {path} --ops"):
+        name, _, rest = line.format(path=tmp_path / "model.keras", served=tmp_path / "served").partition(" ")
+        command = commands.COMMANDS[name]
+        with pytest.raises(errors.UntrustedCodeError):
+            command.run(command.parse(rest))
+        command.run(command.parse(f"{rest} --trust"))
+    assert {path.name for path in tmp_path.iterdir()} >= {"served", "served.pb"}
+
+
+_IN_A_GRAPH = """
+import sys, tensorflow as tf, tfmagic
+tf.compat.v1.disable_eager_execution()
+with tf.Graph().as_default() as graph:
+    frozen = tfmagic.freeze(sys.argv[1])
+assert not graph.get_operations()
+assert not tf.executing_eagerly()
+"""
+
+
+def test_the_users_graph_is_not_built_in(tmp_path: Path) -> None:
+    keras = pytest.importorskip("tf_keras")
+    keras_2_samples.depthwise(keras, None).save(tmp_path / "model.h5")
+    subprocess.run([sys.executable, "-c", _IN_A_GRAPH, str(tmp_path / "model.h5")], check=True)
+
+
+def test_a_bomb_is_not_unpacked_by_keras(tmp_path: Path) -> None:
+    keras_samples.branching(_tf.keras()).save(tmp_path / "good.keras")
+    path = tmp_path / "bomb.keras"
+    with (
+        zipfile.ZipFile(tmp_path / "good.keras") as good,
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bomb,
+    ):
+        for name in good.namelist():
+            bomb.writestr(name, bytes(100 << 20) if name == keras_archive.WEIGHTS else good.read(name))
+    with pytest.raises(errors.CorruptSourceError, match="zip bomb"):
+        keras_files.load(path)
 
 
 @pytest.mark.corpus

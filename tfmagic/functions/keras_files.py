@@ -101,6 +101,8 @@ def load(path: Path, *, trust: bool = False) -> LoadedModel:
     if contents.config is None:
         raise errors.ReadError(f"{str(path)!r} holds weights only: give the model that they belong to")
     source = _Source(path, contents, trust)
+    with keras_archive.weights(path):
+        pass  # Refuses weights that are damaged, or that would unpack to far more than they take.
     _check_class(source)
     _check_vocabularies(source)
     keras_code.check(source.config, path, trust=trust, is_registered=_is_registered)
