@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 
-from tfmagic import errors, progress, protos, readers, render, requests, signatures, storage, verify
+from tfmagic import errors, progress, protos, readers, render, requests, signatures, storage, straight, verify
 from tfmagic.metagraphs import MetaGraph
 from tfmagic.model import Model, Part
 from tfmagic.registry import WriteOptions
 from tfmagic.requests import Wish, tag_set
+from tfmagic.straight import Straight
 from tfmagic.transforms.freeze import freeze as freeze_function
 from tfmagic.writers import WRITERS, writer_for
-from tfmagic.writers.graph_def import wrapped
+from tfmagic.writers.graph_def import GraphDefWriter, GraphTextWriter, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -31,9 +32,10 @@ if TYPE_CHECKING:
     from tfmagic.registry import Draft, Writer
     from tfmagic.requests import Ends, SignatureMap
     from tfmagic.transforms.frozen import FrozenGraph
-    from tfmagic.verify import Verification
+    from tfmagic.verify import Runner, Verification
     from tfmagic.writers.graph_def import GraphDefDraft, GraphTextDraft
 
+_GRAPH_WRITERS = (GraphDefWriter, GraphTextWriter)
 _NOT_ASKED = "verify=False"
 _STAGES = ("tracing", "converting", "writing", "verifying")
 
@@ -79,7 +81,7 @@ class Export:
         return render.text(f"{self.format}: {self.path}", self._sections())
 
     def _repr_html_(self) -> str:
-        return render.markup(f"{self.format}: {self.path}", self._sections())
+        return render.wanted_markup(f"{self.format}: {self.path}", self._sections())
 
 
 def freeze(  # noqa: PLR0913 - the contract's options
@@ -230,19 +232,34 @@ class _Job:
         requests.require_parts(model, self.writer, WRITERS)
         with progress.stages(self.destination.name, len(_STAGES)) as begin:
             begin("tracing")
-            functions = requests.functions(model, self.wish, every=self.writer.directory)
-            tags = next(iter(functions.values())).tags if result_tags is None else tuple(result_tags)
+            frozen, reasons = self._straight(model)
+            functions = {} if frozen else requests.functions(model, self.wish, every=self.writer.directory)
             begin("converting")
-            draft = self.writer.prepare(_narrowed(model, functions), WriteOptions(tuple(functions), tags))
-            found = self._write(draft, functions, begin)
-        notes = (*model.notes, *draft.notes, *_unchecked_notes(found))
+            draft = self._draft(model, frozen, functions, result_tags)
+            source = _Source(model, self.wish, functions, frozen)
+            found = self._write(draft, source, begin)
+        notes = (*model.notes, *reasons, *draft.notes, *_unchecked_notes(found))
         seconds = time.perf_counter() - begun
         size = storage.size_of(self.destination)
         return draft, Export(self.destination, self.writer.format, size, seconds, _frame(found), notes)
 
-    def _write(
-        self, draft: Draft, functions: Mapping[str, NamedFunction], begin: Callable[[str], None]
-    ) -> dict[str, Verification]:
+    def _straight(self, model: Model) -> Straight:
+        """Freeze the model as it lies on disk, if a frozen graph is wanted."""
+        return straight.freeze(model, self.wish) if isinstance(self.writer, _GRAPH_WRITERS) else Straight(None)
+
+    def _draft(
+        self,
+        model: Model,
+        frozen: FrozenGraph | None,
+        functions: Mapping[str, NamedFunction],
+        tags: Collection[str] | None,
+    ) -> Draft:
+        if frozen is not None and isinstance(self.writer, _GRAPH_WRITERS):
+            return self.writer.draft(frozen)
+        chosen = next(iter(functions.values())).tags if tags is None else tuple(tags)
+        return self.writer.prepare(_narrowed(model, functions), WriteOptions(tuple(functions), chosen))
+
+    def _write(self, draft: Draft, source: _Source, begin: Callable[[str], None]) -> dict[str, Verification]:
         """Write aside, read back, compare; the destination changes only if all is well."""
         place = storage.staging(
             self.destination, overwrite=self.overwrite, directory=self.writer.directory, size=draft.size
@@ -251,11 +268,36 @@ class _Job:
             begin("writing")
             draft.write(staged)
             if not self.check:
-                return {key: verify.unchecked(each, _NOT_ASKED) for key, each in functions.items()}
+                return source.unchecked(_NOT_ASKED)
             begin("verifying")
-            found = {key: verify.verify(each, draft.load(staged, key)) for key, each in functions.items()}
+            found = source.compared(lambda key: draft.load(staged, key))
             _require_equal(found, f"{str(self.destination)!r} was not written")
         return found
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What a result is compared with: functions, loaded for that if the conversion needed none."""
+
+    model: Model
+    wish: Wish
+    functions: Mapping[str, NamedFunction]
+    frozen: FrozenGraph | None
+
+    def unchecked(self, reason: str) -> dict[str, Verification]:
+        """Return the answer for a result that nobody ran."""
+        ends = self.functions if self.frozen is None else {self.frozen.key: cast("NamedFunction", self.frozen)}
+        return {key: verify.unchecked(each, reason) for key, each in ends.items()}
+
+    def compared(self, load: Callable[[str], Runner]) -> dict[str, Verification]:
+        """Run source and result on the same inputs."""
+        functions = self.functions
+        if self.frozen is not None:
+            try:
+                functions = requests.functions(self.model, self.wish, every=False)
+            except errors.ConversionError as error:
+                return self.unchecked(f"the source cannot be loaded to be run ({error})")
+        return {key: verify.verify(each, load(key)) for key, each in functions.items()}
 
 
 def _narrowed(model: Model, functions: Mapping[str, NamedFunction]) -> Model:
@@ -296,16 +338,16 @@ def _freeze_in_memory(source: object, wish: Wish, tags: Collection[str] | None, 
     requests.require_parts(model, WRITERS[1], WRITERS)
     with progress.stages("freeze", len(_STAGES) - 1) as begin:
         begin("tracing")
-        (function,) = requests.functions(model, wish, every=False).values()
+        frozen, reasons = straight.freeze(model, wish)
+        functions = {} if frozen else requests.functions(model, wish, every=False)
         begin("converting")
-        frozen = freeze_function(function)
+        graph = frozen or freeze_function(next(iter(functions.values())))
         begin("verifying")
-        result = _graph_model(frozen, (), None)
-        found = verify.unchecked(function, _NOT_ASKED)
-        if check:
-            found = verify.verify(function, result.part(Part.FUNCTION)(function.key))
-    _require_equal({function.key: found}, "the graph is not returned")
-    return result.with_notes(*model.notes, *frozen.notes, *_unchecked_notes({function.key: found}))
+        result = _graph_model(graph, (), None)
+        source = _Source(model, wish, functions, frozen)
+        found = source.compared(result.part(Part.FUNCTION)) if check else source.unchecked(_NOT_ASKED)
+    _require_equal(found, "the graph is not returned")
+    return result.with_notes(*model.notes, *reasons, *graph.notes, *_unchecked_notes(found))
 
 
 def _graph_model(frozen: FrozenGraph, notes: tuple[str, ...], path: Path | None) -> Model:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 #: Where a SavedModel keeps its checkpoint: today's place first, then those of the releases before 1.0.
 _PREFIXES = ("variables/variables", "variables/saved_model_variables", "saved_model_variables")
+_META_SUFFIX = ".meta"
 _COLLECTIONS = ("variables", "trainable_variables", "local_variables", "model_variables")
 
 
@@ -26,6 +27,12 @@ def find_checkpoint(directory: Path, prefixes: Iterable[str] = _PREFIXES) -> che
     """Return the checkpoint of a SavedModel, None if there is none."""
     found = (checkpoint_files.find(directory / prefix) for prefix in prefixes)
     return next((each for each in found if each is not None and each.tables), None)
+
+
+def checkpoint_beside(path: Path) -> checkpoint_files.CheckpointFiles | None:
+    """Return the checkpoint that belongs to a MetaGraphDef's file, by its name."""
+    prefix = path.name.removesuffix(_META_SUFFIX)
+    return find_checkpoint(path.parent, (prefix,)) if prefix != path.name else None
 
 
 def rows(checkpoint: checkpoint_files.CheckpointFiles | None, graphs: Sequence[MetaGraph]) -> tuple[VariableRow, ...]:

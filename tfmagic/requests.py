@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tfmagic import errors, readers, signatures
 from tfmagic.model import Model, Part
-from tfmagic.transforms.subgraph import select
+from tfmagic.transforms.subgraph import own_key, select
 
 if TYPE_CHECKING:
     from tfmagic.functions import NamedFunction
@@ -24,6 +24,8 @@ SignatureMap: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 #: Forms whose signature got its key from us, so that the user may name it.
 _UNSIGNED_FORMS = frozenset({"keras_model", "keras_file", "function", "session", "graph_def"})
+#: Forms whose function is made between any two tensors of the graph that are asked for.
+_OPEN_FORMS = frozenset({"session", "graph_def", "meta_graph"})
 _SIGNATURE_FIELDS = ("inputs", "outputs", "method")
 
 
@@ -106,8 +108,8 @@ def functions(model: Model, wish: Wish, *, every: bool) -> dict[str, NamedFuncti
     """
     if wish.signatures is not None:
         return {key: _of_map(model, wish, key, fields) for key, fields in _checked(wish).items()}
-    found = [_obtain(model, key) for key in _keys(model, wish.signature, every=every)]
-    changed = [_changed(each, wish.inputs, wish.outputs, wish.method) for each in found]
+    keys = keys_of(model, wish.signature, every=every)
+    changed = [_obtain(model, key, wish.inputs, wish.outputs, wish.method) for key in keys]
     if wish.signature is not None:
         changed = [replace(each, key=wish.signature) for each in changed]
     return {each.key: each for each in changed}
@@ -129,25 +131,47 @@ def _checked(wish: Wish) -> SignatureMap:
 
 def _of_map(model: Model, wish: Wish, key: str, fields: Mapping[str, Any]) -> NamedFunction:
     """Return the function of one entry of a signature map: another cut of the source's function."""
-    known = _known_keys(model)
-    base = _obtain(model, key if key in known else None)
+    base = key if key in _known_keys(model) else None
     method = fields.get("method", wish.method)
-    return replace(_changed(base, fields.get("inputs"), fields.get("outputs"), method), key=key)
+    return replace(_obtain(model, base, fields.get("inputs"), fields.get("outputs"), method), key=key)
 
 
-def _obtain(model: Model, key: str | None) -> NamedFunction:
-    function: NamedFunction = model.part(Part.FUNCTION)(key)
-    return function
+def _obtain(model: Model, key: str | None, inputs: Ends, outputs: Ends, method: str | None) -> NamedFunction:
+    """Return a function with the ends and the method that are asked for."""
+    load = model.part(Part.FUNCTION)
+    # A graph that was frozen here has a signature, and nothing in it but what lies between its ends.
+    if model.form in _OPEN_FORMS and not (model.form == "graph_def" and Part.SIGNATURES in model.loaders):
+        found: NamedFunction = load(key, inputs=named(inputs), outputs=named(outputs))
+    else:
+        found = select(load(key), inputs, outputs)
+    return found if method is None else replace(found, method=signatures.method_uri(method))
 
 
-def _changed(function: NamedFunction, inputs: Ends, outputs: Ends, method: str | None) -> NamedFunction:
-    """Return the function with other ends and another method, where any are asked for."""
-    cut = select(function, inputs, outputs)
-    return cut if method is None else replace(cut, method=signatures.method_uri(method))
+def named(ends: Ends) -> dict[str, str] | None:
+    """Return the names of the tensors that are meant, by the keys they are to have.
+
+    Raises
+    ------
+    ConversionError
+        If none is named.
+    """
+    if ends is None:
+        return None
+    listed = [ends] if isinstance(ends, str) else ends
+    by_key = listed if isinstance(listed, Mapping) else {own_key(each): each for each in listed}
+    if not by_key:
+        raise errors.ConversionError("no tensor is named; leave the option out to keep those of the signature")
+    return {key: str(getattr(tensor, "name", tensor)) for key, tensor in by_key.items()}
 
 
-def _keys(model: Model, signature: str | None, *, every: bool) -> list[str | None]:
-    """Return the keys to ask the model for; None is its default."""
+def keys_of(model: Model, signature: str | None, *, every: bool) -> list[str | None]:
+    """Return the keys to ask the model for; None is its default.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such signature.
+    """
     known = _known_keys(model)
     if signature is not None and known and signature not in known:
         if model.form in _UNSIGNED_FORMS and len(known) == 1:

@@ -32,7 +32,7 @@ TABLES = frozenset({
     "MutableHashTableOfTensors", "MutableDenseHashTableV2", "MutableDenseHashTable",
 })  # fmt: skip
 #: Ops of control flow exist twice, for values and for references to them.
-_PLAIN_OPS = {f"Ref{op}": op for op in ("Switch", "Merge", "Enter", "Exit", "NextIteration", "Identity", "Select")}
+PLAIN_OPS = {f"Ref{op}": op for op in ("Switch", "Merge", "Enter", "Exit", "NextIteration", "Identity", "Select")}
 #: From this GraphDef version on a Placeholder of shape [] is a scalar; before, its shape was not known.
 _SCALAR_PLACEHOLDERS = 24
 
@@ -149,7 +149,7 @@ def _add(graph_def: _tf.Live, node: _tf.Live, kept: set[str]) -> None:
     copy = graph_def.node.add()
     copy.CopyFrom(node)
     copy.device = ""
-    copy.op = _PLAIN_OPS.get(node.op, node.op)
+    copy.op = PLAIN_OPS.get(node.op, node.op)
     if "_class" in copy.attr:
         del copy.attr["_class"]
     del copy.input[:]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tfmagic import _tf
     from tfmagic.functions.named import NamedFunction
     from tfmagic.metagraphs import MetaGraph
+    from tfmagic.signatures import Endpoint
 
 #: Tensor names by key, or tensor names, whose nodes' names are then the keys.
 Ends: TypeAlias = Mapping[str, str] | Sequence[str] | None
@@ -47,7 +48,7 @@ def between(
     """
     proposed = propose(meta_graph) if inputs is None or outputs is None else None
     given, wanted = (
-        _by_key(getattr(proposed, side) if ends is None else ends)
+        by_key(getattr(proposed, side) if ends is None else ends)
         for side, ends in (("inputs", inputs), ("outputs", outputs))
     )
     if not wanted:
@@ -64,8 +65,19 @@ def propose(meta_graph: MetaGraph) -> plumbing.Ends:
     return ends._replace(outputs=tuple(each for each in ends.outputs if dtypes[plumbing.node_of(each)] not in _HANDLES))
 
 
-def _by_key(ends: Mapping[str, str] | Sequence[str]) -> dict[str, str]:
-    """Name tensors after their nodes if nobody else did."""
-    if isinstance(ends, Mapping):
-        return dict(ends)
-    return {plumbing.node_of(tensor): tensor for tensor in ends}
+def by_key(ends: Ends, signed: Sequence[Endpoint] = ()) -> dict[str, str]:
+    """Name tensors after their nodes if nobody else did.
+
+    Parameters
+    ----------
+    ends : mapping or sequence of str, or None
+        Tensors, or keys of the signature.
+    signed : sequence of Endpoint
+        That side of the signature, which is meant where no ends are given.
+    """
+    known = {end.key: end.tensor for end in signed}
+    if ends is None:
+        return known
+    # Of a node with several outputs, only the first may go by its name.
+    named = ends if isinstance(ends, Mapping) else {tensor.removesuffix(":0"): tensor for tensor in ends}
+    return {key: known.get(tensor, tensor) for key, tensor in named.items()}

@@ -5,10 +5,21 @@ Also the SessionBundle of the releases before 1.0 (``export.meta``). Not for: th
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, ClassVar
 
-from tfmagic import checkpoint_files, contents, graph_variables, message_files, metagraphs, wire
+from tfmagic import (
+    checkpoint_files,
+    contents,
+    functions,
+    graph_variables,
+    message_files,
+    metagraphs,
+    signatures,
+    wire,
+)  # fmt: skip
+from tfmagic.functions import unsigned
+from tfmagic.functions.stored import Store
 from tfmagic.metagraphs import MetaGraph
 from tfmagic.model import Model, Part
 from tfmagic.readers.graph_def import is_message, serialized
@@ -17,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from pathlib import Path
 
+    from tfmagic.functions import NamedFunction
     from tfmagic.registry import Candidate
 
 _SUFFIX = ".meta"
@@ -45,7 +57,7 @@ class MetaGraphReader:
             data = serialized(candidate.value)
             return _model("a MetaGraphDef message", cache(lambda: (MetaGraph.of(data),)), None, None)
         path = _file_in(candidate) or _beside_checkpoint(candidate.path) or candidate.path
-        checkpoint = _checkpoint_of(path)
+        checkpoint = graph_variables.checkpoint_beside(path)
         return _model(str(path), cache(lambda: (metagraphs.of_meta_graph(_read(path)),)), path, checkpoint)
 
 
@@ -59,6 +71,7 @@ def _model(
     path: Path | None,
     checkpoint: checkpoint_files.CheckpointFiles | None,
 ) -> Model:
+    stores = cache(lambda: Store(load()[0], checkpoint, path.parent if path else None))
     notes = () if checkpoint else ("no checkpoint lies beside it: variables are shown as the graph declares them",)
     return Model(
         MetaGraphReader.form,
@@ -67,10 +80,27 @@ def _model(
             Part.GRAPH: load,
             Part.SIGNATURES: lambda: tuple((each.tags, each.signature_def) for each in load()),
             Part.VARIABLES: lambda: graph_variables.rows(checkpoint, load()),
+            Part.FUNCTION: lambda: partial(_function, stores()),
         },
         notes if path else (),
         path,
     )
+
+
+def _function(
+    store: Store, key: str | None = None, *, inputs: unsigned.Ends = None, outputs: unsigned.Ends = None
+) -> NamedFunction:
+    """Take out the function of a signature if there is one, else between the ends given or proposed."""
+    wrap = partial(functions.wrap_graph_def, store.graph_def, values=store.values, tables=store.tables)
+    signed = store.meta_graph.signature_def
+    if not any(not signatures.is_hidden(name) for name in signed):
+        return unsigned.between(wrap, store.meta_graph, key, inputs, outputs)
+    chosen = signatures.choose(signed, key)
+    given, wanted = (
+        unsigned.by_key(each, signatures.endpoints(side))
+        for each, side in ((inputs, signed[chosen].inputs), (outputs, signed[chosen].outputs))
+    )
+    return wrap(given, wanted, key=chosen, method=str(signed[chosen].method_name) or signatures.PREDICT)
 
 
 def _file_in(candidate: Candidate) -> Path | None:
@@ -90,9 +120,3 @@ def _beside_checkpoint(path: Path) -> Path | None:
     """Return the MetaGraphDef of a checkpoint that the user wants to see as one."""
     files = checkpoint_files.find(path)
     return files.meta_graph if files else None
-
-
-def _checkpoint_of(path: Path) -> checkpoint_files.CheckpointFiles | None:
-    """Return the checkpoint that belongs to a MetaGraphDef's file."""
-    prefix = path.with_name(path.name.removesuffix(_SUFFIX))
-    return graph_variables.find_checkpoint(path.parent, (prefix.name,)) if prefix != path else None

@@ -14,7 +14,7 @@ from tfmagic import _tf, errors, protos
 from tfmagic.transforms.frozen import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from tfmagic.functions import NamedFunction
     from tfmagic.transforms.frozen import Chunk
@@ -102,7 +102,7 @@ def _by_handle(function: NamedFunction) -> dict[int, _tf.Live]:
 
 def of_variable(variable: _tf.Live) -> Value:
     """Take a variable's value for a constant."""
-    return Value(variable.dtype.name, tuple(variable.shape.as_list()), lambda: content(value_of(variable)))
+    return _value(variable, lambda: value_of(variable))
 
 
 def value_of(variable: _tf.Live) -> _tf.Live:
@@ -113,7 +113,12 @@ def value_of(variable: _tf.Live) -> _tf.Live:
 
 def of_tensor(tensor: _tf.Live) -> Value:
     """Take an eager tensor for a constant."""
-    return Value(tensor.dtype.name, tuple(tensor.shape.as_list()), lambda: content(tensor))
+    return _value(tensor, lambda: tensor)
+
+
+def _value(source: _tf.Live, read: Callable[[], _tf.Live]) -> Value:
+    dtype, shape = source.dtype.name, tuple(source.shape.as_list())
+    return Value(dtype, shape, lambda: content(read()), (lambda: strings(read())) if dtype == "string" else None)
 
 
 def content(tensor: _tf.Live) -> Chunk:
@@ -132,7 +137,12 @@ def content(tensor: _tf.Live) -> Chunk:
 
 def strings(tensor: _tf.Live) -> protos.Message:
     """Return an eager tensor of strings as a TensorProto."""
+    return texts(np.asarray(tensor.numpy(), dtype=object))
+
+
+def texts(values: np.ndarray) -> protos.Message:
+    """Return an array of bytes objects as a TensorProto."""
     result = protos.message("TensorProto")(dtype=protos.dtype_number("string"))
-    result.tensor_shape.CopyFrom(protos.shape_proto(tuple(tensor.shape.as_list())))
-    result.string_val.extend(np.asarray(tensor.numpy(), dtype=object).reshape(-1).tolist())
+    result.tensor_shape.CopyFrom(protos.shape_proto(values.shape))
+    result.string_val.extend(values.reshape(-1).tolist())
     return result

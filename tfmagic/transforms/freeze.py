@@ -9,20 +9,21 @@ uses of constants whose content stays in the variables until it is written. Tens
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors, protos
 from tfmagic.transforms import inlining, tables
-from tfmagic.transforms.captures import captures, of_tensor, of_variable, require_outside_state, strings, value_of
+from tfmagic.transforms.captures import captures, of_tensor, of_variable, require_outside_state
 from tfmagic.transforms.constants import Body, Library, Spec, refusal
 from tfmagic.transforms.ends import name_ends
 from tfmagic.transforms.frozen import FrozenGraph, constant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from tfmagic import _tf
     from tfmagic.functions import NamedFunction
-    from tfmagic.transforms.captures import Captures
+    from tfmagic.signatures import Endpoint
     from tfmagic.transforms.frozen import Value
 
 _PYTHON = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
@@ -48,24 +49,64 @@ def freeze(function: NamedFunction) -> FrozenGraph:
     """
     found = captures(function)
     require_outside_state(function, "graph_def")
-    graph_def = _flat_graph(function)
+    return assembled(
+        _flat_graph(function),
+        (function.inputs, function.outputs),
+        State(
+            {name: of_variable(each) for name, each in found.variables.items()},
+            {name: of_tensor(each) for name, each in found.tensors.items()},
+            found.resources,
+        ),
+        key=function.key,
+        method=function.method,
+    )
+
+
+class State(NamedTuple):
+    """What a flat graph takes from outside, by the node that stands for each: variables, other tensors, tables."""
+
+    variables: Mapping[str, Value]
+    tensors: Mapping[str, Value]
+    tables: Mapping[str, _tf.Live]
+
+
+def assembled(
+    graph_def: protos.Message, ends: tuple[Sequence[Endpoint], Sequence[Endpoint]], state: State, **others: str
+) -> FrozenGraph:
+    """Name the ends of a flat graph, and put constants in the place of its state.
+
+    Parameters
+    ----------
+    graph_def : GraphDef
+        Of our pool; changed in place.
+    ends : inputs and outputs
+        The tensors of the graph under the user's keys.
+    state : State
+        What the nodes that stand for variables, tensors and tables hold.
+    **others
+        ``key`` and ``method`` of the signature.
+
+    Raises
+    ------
+    UnsupportedConversionError, TooLargeError
+        As :func:`freeze`.
+    """
     assigned = _assigned(graph_def)
-    inputs, outputs = name_ends(graph_def, function.inputs, function.outputs)
-    ends = [_node(each.tensor) for each in inputs], [_node(each.tensor) for each in outputs]
-    inlining.prune(graph_def, ends[1], ends[0])
+    inputs, outputs = name_ends(graph_def, *ends)
+    names = [_node(each.tensor) for each in outputs], [_node(each.tensor) for each in inputs]
+    inlining.prune(graph_def, *names)
     _refuse_python(graph_def)
-    values = tables.fill(graph_def, found.resources)
-    values.update(_constants(graph_def, found))
+    values = tables.fill(graph_def, state.tables)
+    values.update(_constants(graph_def, state))
     # Handles that only waited for their placeholders are gone with the reads.
-    inlining.prune(graph_def, ends[1], ends[0])
+    inlining.prune(graph_def, *names)
     frozen = FrozenGraph(
         graph_def,
         {node.name: values[node.name] for node in graph_def.node if node.name in values},
         inputs,
         outputs,
-        function.key,
-        function.method,
-        tuple(_notes(graph_def, assigned)),
+        notes=tuple(_notes(graph_def, assigned)),
+        **others,
     )
     frozen.require_small_enough()
     return frozen
@@ -106,20 +147,18 @@ def _refuse_python(graph_def: protos.Message) -> None:
             )
 
 
-def _constants(graph_def: protos.Message, found: Captures) -> dict[str, Value]:
-    """Replace what is left of the captures by constants; return their content by the node's name."""
+def _constants(graph_def: protos.Message, state: State) -> dict[str, Value]:
+    """Replace what is left of the state by constants; return their content by the node's name."""
     nodes = {node.name: node for node in graph_def.node}
-    variables = {name: of_variable(each) for name, each in found.variables.items() if name in nodes}
-    tensors = {name: of_tensor(each) for name, each in found.tensors.items() if name in nodes}
+    variables = {name: value for name, value in state.variables.items() if name in nodes}
     starts = {name: Spec(value.dtype, value.shape) for name, value in variables.items()}
     Body(graph_def.node, Library(graph_def), starts).rewrite()
-    values = {**variables, **tensors}
+    values = variables | {name: value for name, value in state.tensors.items() if name in nodes}
     for name, value in values.items():
         constant(nodes[name], value)
-        if value.dtype == "string":
-            source = found.tensors[name] if name in tensors else value_of(found.variables[name])
-            nodes[name].attr["value"].tensor.CopyFrom(strings(source))
-    return {name: value for name, value in values.items() if value.dtype != "string"}
+        if value.texts is not None:
+            nodes[name].attr["value"].tensor.CopyFrom(value.texts())
+    return {name: value for name, value in values.items() if value.texts is None}
 
 
 def _notes(graph_def: protos.Message, assigned: list[str]) -> Iterator[str]:

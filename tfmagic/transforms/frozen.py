@@ -32,12 +32,14 @@ class Value(NamedTuple):
     """A tensor that becomes a constant: dtype, shape, and how to get at its content.
 
     ``read`` gives the elements as TensorProto's ``tensor_content`` holds them: row-major, little-endian. It is called
-    when the content is written and its result is dropped then.
+    when the content is written and its result is dropped then. ``texts`` gives strings, which have no such form, as a
+    TensorProto; None for every other dtype.
     """
 
     dtype: str
     shape: tuple[int, ...]
     read: Callable[[], Chunk]
+    texts: Callable[[], protos.Message] | None = None
 
     @property
     def size(self) -> int:

@@ -109,7 +109,8 @@ def prune_library(graph_def: protos.Message) -> None:
     needed: dict[str, None] = {}
     waiting = [graph_def.node]
     while waiting:
-        names = [function.name for node in waiting.pop() for function in called(node)]
+        # A function of TensorFlow 1 may be called as an op of its own name.
+        names = [name for node in waiting.pop() for name in (node.op, *(each.name for each in called(node)))]
         fresh = [name for name in names if name in functions and name not in needed]
         needed.update(dict.fromkeys(fresh))
         waiting.extend(functions[name].node_def for name in fresh)

@@ -58,13 +58,14 @@ def _chosen(function: NamedFunction, wanted: _tf.Live, ends: tuple[Endpoint, ...
         return ends
     if isinstance(wanted, str):
         wanted = [wanted]
-    by_key = wanted if isinstance(wanted, Mapping) else {_own_key(each): each for each in wanted}
+    by_key = wanted if isinstance(wanted, Mapping) else {own_key(each): each for each in wanted}
     if not by_key:
         raise errors.ConversionError("no tensor is named; leave the option out to keep those of the signature")
     return tuple(_resolved(function, each, ends)._replace(key=key) for key, each in by_key.items())
 
 
-def _own_key(tensor: object) -> str:
+def own_key(tensor: object) -> str:
+    """Return the key of a tensor that was given without one: its name, of a first output that of the node."""
     name = str(getattr(tensor, "name", tensor))
     return name.removesuffix(":0")
 

@@ -106,6 +106,8 @@ def _fill_one(
     name = handle.name
     if not content[0].shape[0]:
         raise refusal(f"its lookup table {name!r} is empty, and no op fills a table with nothing; put something in it")
+    if len(content[0].shape) > 1:
+        raise refusal(f"its lookup table {name!r} is a dense one, which gives out its buckets, not what it holds")
     _make_table(handle, content)
     sources = {part: _free_name(graph_def, f"{name}/{part}") for part in ("keys", "values")}
     for node_name, tensor in zip(sources.values(), content, strict=True):

@@ -89,7 +89,7 @@ class GraphDefWriter:
 
     format: ClassVar[str] = "graph_def"
     suffixes: ClassVar[tuple[str, ...]] = (".pb",)
-    needs: ClassVar[frozenset[Part]] = frozenset({Part.FUNCTION})
+    needs: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.FUNCTION})
     directory: ClassVar[bool] = False
 
     def prepare(self, source: Model, options: WriteOptions) -> GraphDefDraft:
@@ -100,7 +100,11 @@ class GraphDefWriter:
         ConversionError
             If it cannot be frozen, or more than one signature is asked for.
         """
-        return GraphDefDraft(_frozen(source, options))
+        return self.draft(_frozen(source, options))
+
+    def draft(self, frozen: FrozenGraph) -> GraphDefDraft:
+        """Take a graph that is frozen already."""
+        return GraphDefDraft(frozen)
 
 
 class GraphTextWriter:
@@ -108,7 +112,7 @@ class GraphTextWriter:
 
     format: ClassVar[str] = "graph_text"
     suffixes: ClassVar[tuple[str, ...]] = (".pbtxt",)
-    needs: ClassVar[frozenset[Part]] = frozenset({Part.FUNCTION})
+    needs: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.FUNCTION})
     directory: ClassVar[bool] = False
 
     def prepare(self, source: Model, options: WriteOptions) -> GraphTextDraft:
@@ -119,7 +123,11 @@ class GraphTextWriter:
         ConversionError
             If it cannot be frozen, or more than one signature is asked for.
         """
-        draft = GraphTextDraft(_frozen(source, options))
+        return self.draft(_frozen(source, options))
+
+    def draft(self, frozen: FrozenGraph) -> GraphTextDraft:
+        """Take a graph that is frozen already; raises TooLargeError."""
+        draft = GraphTextDraft(frozen)
         if draft.size > PROTOBUF_LIMIT:
             message = (
                 f"as text the graph may take {draft.size / 2**30:.1f} GiB, which nothing reads; write '.pb' instead"

@@ -1,0 +1,291 @@
+"""What a graph on disk keeps outside itself: the values of its variables in a checkpoint, the content of its tables.
+
+Not for: finding out which tensor of the checkpoint is whose (:mod:`tfmagic.restores`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from tfmagic import _tf, bundle, errors, protos, restores, tensor_slices
+from tfmagic.functions.graphs import VARIABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from tfmagic.checkpoint_files import CheckpointFiles
+    from tfmagic.metagraphs import MetaGraph
+    from tfmagic.restores import Fill, Slot, Source
+
+_ASSETS = "saved_model_assets"
+_TEXT_FILE = "InitializeTableFromTextFile"
+_WHOLE = "-"
+
+
+class Stored(NamedTuple):
+    """A tensor of a checkpoint; ``read`` gives its value."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    read: Callable[[], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Store:
+    """The state of a MetaGraphDef, as it lies on disk.
+
+    Attributes
+    ----------
+    meta_graph : MetaGraph
+        Its graph, its saver and its collections say what belongs where.
+    files : CheckpointFiles or None
+        The checkpoint beside it.
+    assets : Path or None
+        The directory of its asset files.
+    """
+
+    meta_graph: MetaGraph
+    files: CheckpointFiles | None = None
+    assets: Path | None = None
+
+    @cached_property
+    def graph_def(self) -> protos.Message:
+        """The GraphDef, of our pool."""
+        return self.meta_graph.graph_def()
+
+    @cached_property
+    def _nodes(self) -> Mapping[str, protos.Message]:
+        return {node.name: node for node in self.graph_def.node}
+
+    @cached_property
+    def _restores(self) -> restores.Restores:
+        return restores.read(self.graph_def, self.meta_graph.header)
+
+    @cached_property
+    def _checkpoint(self) -> bundle.Checkpoint | None:
+        return bundle.open_checkpoint(self.files.prefix, self.files.tables) if self.files else None
+
+    @cached_property
+    def _reader(self) -> _tf.Live:
+        """TensorFlow's own reader, which checks a value's checksum several times as fast; None for the format V1."""
+        if self.files is None or self._checkpoint is None or self._checkpoint.version == "V1":
+            return None
+        return _tf.tensorflow().train.load_checkpoint(str(self.files.prefix))
+
+    @cached_property
+    def _by_resource(self) -> Mapping[tuple[bytes, bytes], str]:
+        """The nodes that are restored or filled, by what identifies a resource in a session."""
+        known = (*self._restores.variables, *self._restores.fills)
+        return {resource(self._nodes[name]): name for name in known if name in self._nodes}
+
+    @cached_property
+    def asset_paths(self) -> Mapping[str, Path]:
+        """The asset files, by the node that holds each one's name."""
+        if self.assets is None:
+            return {}
+        folder = self.assets.resolve()
+        found = {
+            asset.tensor_info.name.partition(":")[0]: (folder / asset.filename).resolve()
+            for asset in _asset_files(self.meta_graph.header)
+            if "\0" not in asset.filename
+        }
+        return {name: path for name, path in found.items() if path.is_relative_to(folder) and path.is_file()}
+
+    @cached_property
+    def asset_variables(self) -> Mapping[str, Path]:
+        """The asset files whose names are kept in variables, by the variable's node."""
+        initial = self._restores.initial
+        return {name: self.asset_paths[node] for name, node in initial.items() if node in self.asset_paths}
+
+    def values(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Read the values of variables, by the names of their nodes.
+
+        Raises
+        ------
+        ConversionError
+            If the checkpoint, or a variable in it, is missing.
+        """
+        slots = self.require(names)
+        return {name: self.tensor(name, slots[name]).read() for name in names}
+
+    def require(self, names: Sequence[str]) -> dict[str, Slot]:
+        """Return where each variable's value lies; raises ConversionError naming those that lie nowhere."""
+        if self._checkpoint is None and names:
+            raise errors.ConversionError(
+                f"the graph reads the variables {errors.listed(names)}, and no checkpoint with their values lies "
+                "beside it: put its .index and .data files there under the same name, or choose inputs=[…] and "
+                "outputs=[…] between which no variable is read"
+            )
+        slots = {name: self._slot(name) for name in names}
+        missing = [name for name, slot in slots.items() if slot is None]
+        if missing and self.files is not None:
+            raise errors.ConversionError(
+                f"the checkpoint {str(self.files.prefix)!r} has no value for the variables {errors.listed(missing)} "
+                "that the graph reads: give the checkpoint that was saved with this graph, or choose inputs=[…] and "
+                "outputs=[…] between which they are not read"
+            )
+        return {name: slot for name, slot in slots.items() if slot is not None}
+
+    def _slot(self, name: str) -> Slot | None:
+        """Find a variable's tensor: by what restores it, else by its own name where nothing restores anything."""
+        found = self._restores.variables
+        other = self._by_resource.get(resource(self._nodes[name]), "")
+        slot = found.get(name) or found.get(other)
+        if slot is None and not found:
+            slot = restores.Slot(resource(self._nodes[name])[1].decode(errors="backslashreplace"))
+        return slot if slot and self._checkpoint and slot.key in self._checkpoint.entries else None
+
+    def tensor(self, name: str, slot: Slot) -> Stored:
+        """Describe the tensor that a variable is restored from.
+
+        Raises
+        ------
+        ConversionError
+            If it is of another dtype than the variable.
+        """
+        entry = self._entry(slot)
+        wanted = protos.dtype_name(self._nodes[name].attr["dtype"].type)
+        if self._nodes[name].op in VARIABLES and wanted != entry.dtype:
+            raise errors.ConversionError(
+                f"the variable {name!r} is {wanted}, and the checkpoint has {slot.key!r} as {entry.dtype}: it was "
+                "saved from another version of this graph"
+            )
+        whole = tuple(int(size or 0) for size in entry.shape or ())
+        if not slot.slice:
+            return Stored(entry.dtype, whole, lambda: self._read(slot.key))
+        piece = _extents(slot.slice)
+        region = tensor_slices.region(piece, whole)
+        shape = tensor_slices.shape_of(piece, whole)
+        return Stored(entry.dtype, shape, lambda: np.ascontiguousarray(self._read(slot.key)[region]))
+
+    def _entry(self, slot: Slot) -> bundle.Entry:
+        if self._checkpoint is None or slot.key not in self._checkpoint.entries:
+            raise errors.ConversionError(f"there is no checkpoint with {slot.key!r} in it beside the graph")
+        return self._checkpoint.entries[slot.key]
+
+    def _read(self, key: str) -> np.ndarray:
+        if self._checkpoint is None:
+            raise errors.ConversionError(f"there is no checkpoint with {key!r} in it beside the graph")
+        entry = self._checkpoint.entries[key]
+        if self._reader is None or entry.slices or entry.dtype == "string":
+            return self._checkpoint.read(key)
+        tf = _tf.tensorflow()
+        try:
+            return np.asarray(self._reader.get_tensor(key))
+        except (tf.errors.OpError, RuntimeError, ValueError) as error:
+            message = f"the value of {key!r} in {str(self._checkpoint.prefix)!r} cannot be read: {_tf.gist(error)}"
+            raise errors.CorruptSourceError(message) from error
+
+    def tables(self, names: Sequence[str]) -> dict[str, _tf.Live]:
+        """Make tables with what the graph's own tables are filled with, by the names of their nodes.
+
+        Raises
+        ------
+        ConversionError
+            If nothing fills one, or what fills it is computed.
+        """
+        return {name: self._table(name) for name in names}
+
+    def _table(self, name: str) -> _tf.Live:
+        fills = self._restores.fills
+        found = fills.get(name) or fills.get(self._by_resource.get(resource(self._nodes[name]), ""), ())
+        contents = [each for each in found if None not in each.sources]
+        # A dense table is stored with its empty buckets.
+        if len(found) != 1 or not contents or self._nodes[name].op.startswith("MutableDense"):
+            message = (
+                f"what the table {name!r} ({self._nodes[name].op}) holds is not to be read from the files: "
+                f"{_why(found)}; give the live model or session"
+            )
+            raise errors.ConversionError(message)
+        tf = _tf.tensorflow()
+        try:
+            return _made(self._nodes[name], contents[0], [self._content(each) for each in contents[0].sources])
+        except (ValueError, TypeError, tf.errors.OpError) as error:
+            raise errors.ConversionError(f"the table {name!r} cannot be filled: {_tf.gist(error)}") from error
+
+    def _content(self, source: Source) -> np.ndarray:
+        """Return the keys or values of a table, or the name of the file that holds them."""
+        if isinstance(source, restores.Slot):
+            self._entry(source)
+            return self._read(source.key)
+        if source is None:
+            raise errors.ConversionError("what fills a table is computed by the graph; give the live model or session")
+        if source.node in self.asset_paths:
+            return np.array(str(self.asset_paths[source.node]).encode(), dtype=object)
+        if source.tensor is None:
+            raise errors.ConversionError(f"the asset file behind {source.node!r} is missing; copy it to where it was")
+        return np.asarray(_tf.tensorflow().make_ndarray(protos.native(source.tensor)))
+
+
+def _asset_files(header: protos.Message) -> Iterator[protos.Message]:
+    """Yield the AssetFileDefs: TensorFlow 1 keeps them in a collection."""
+    yield from header.asset_file_def
+    if _ASSETS in header.collection_def:
+        for packed in header.collection_def[_ASSETS].any_list.value:
+            with contextlib.suppress(protos.ParseError):
+                yield protos.parse("AssetFileDef", packed.value)
+
+
+def _why(fills: Sequence[Fill]) -> str:
+    if not fills:
+        return "nothing in the graph fills it"
+    return "several ops fill it" if len(fills) > 1 else "the graph computes it"
+
+
+def resource(node: protos.Message) -> tuple[bytes, bytes]:
+    """Return what identifies a variable or table in a session: nodes with the same shared name are one."""
+    shared = node.attr["shared_name"].s if "shared_name" in node.attr else b""
+    return (node.attr["container"].s if "container" in node.attr else b"", shared or node.name.encode())
+
+
+def _extents(text: str) -> tensor_slices.Extents:
+    """Read the slice of RestoreV2: ``"10 4 0,5:-"`` is, of a tensor of shape [10, 4], the first five rows."""
+    pieces = (piece.partition(",") for piece in text.rsplit(maxsplit=1)[-1].split(":"))
+    return tuple((0, -1) if start == _WHOLE else (int(start), int(length)) for start, _, length in pieces)
+
+
+def _made(node: protos.Message, fill: Fill, content: Sequence[np.ndarray]) -> _tf.Live:
+    """Make a table and fill it as the graph does."""
+    lookup = _tf.tensorflow().lookup
+    if fill.node.op.startswith(_TEXT_FILE):
+        initializer = _text_initializer(node, fill.node, content[0])
+        return lookup.StaticHashTable(initializer, _default(node, ()))
+    keys, values = (_tensor(each) for each in content)
+    if node.op == "HashTableV2":
+        return lookup.StaticHashTable(lookup.KeyValueTensorInitializer(keys, values), _default(node, ()))
+    shape = tuple(values.shape[1:])
+    table = lookup.experimental.MutableHashTable(keys.dtype, values.dtype, _default(node, shape))
+    table.insert(keys, values)
+    return table
+
+
+def _tensor(values: np.ndarray) -> _tf.Live:
+    return _tf.tensorflow().constant(values.tolist() if values.dtype == object else values)
+
+
+def _text_initializer(table: protos.Message, fill: protos.Message, name: np.ndarray) -> _tf.Live:
+    """Return what fills a table from a text file as the graph's own op does."""
+    size = fill.attr["vocab_size"].i if "vocab_size" in fill.attr else -1
+    return _tf.tensorflow().lookup.TextFileInitializer(
+        np.asarray(name).reshape(-1)[0].decode(),
+        table.attr["key_dtype"].type,
+        fill.attr["key_index"].i,
+        table.attr["value_dtype"].type,
+        fill.attr["value_index"].i,
+        None if size < 0 else size,
+        fill.attr["delimiter"].s.decode() if "delimiter" in fill.attr else "\t",
+        value_index_offset=fill.attr["offset"].i if "offset" in fill.attr else 0,
+    )
+
+
+def _default(node: protos.Message, shape: tuple[int, ...]) -> _tf.Live:
+    """Return any default of the right dtype: each lookup in the graph brings its own."""
+    tf = _tf.tensorflow()
+    dtype = tf.as_dtype(node.attr["value_dtype"].type)
+    return tf.fill(shape, tf.constant("" if dtype == tf.string else 0, dtype))

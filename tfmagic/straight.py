@@ -1,0 +1,134 @@
+"""Freeze a model as it lies on disk, without loading it, where that can be done.
+
+Not for: what goes from the files to the graph (:mod:`tfmagic.transforms.stored`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from tfmagic import errors, graph_variables, plumbing, protos, requests, signatures
+from tfmagic.functions import unsigned
+from tfmagic.functions.stored import Store
+from tfmagic.signatures import Endpoint
+from tfmagic.transforms import stored
+from tfmagic.transforms.subgraph import own_key
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tfmagic.model import Model
+    from tfmagic.requests import Ends, Wish
+    from tfmagic.transforms.frozen import FrozenGraph
+
+_FORMS = frozenset({"saved_model", "meta_graph"})
+_PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2"})
+
+
+class Straight(NamedTuple):
+    """A graph that was frozen without loading the model, None if it must be loaded; ``notes`` say why."""
+
+    frozen: FrozenGraph | None
+    notes: tuple[str, ...] = ()
+
+
+def freeze(model: Model, wish: Wish) -> Straight:
+    """Freeze a model as it lies on disk.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such signature.
+    TooLargeError
+        If the result would pass 2 GiB.
+    """
+    if model.form not in _FORMS or model.path is None or wish.signatures is not None:
+        return Straight(None)
+    (key,) = requests.keys_of(model, wish.signature, every=False)
+    try:
+        return Straight(_frozen(model, wish, key))
+    except errors.TooLargeError:
+        raise
+    except errors.MissingPartError:
+        return Straight(None)  # a name inside a function, perhaps, which only the loaded function has
+    except errors.ConversionError as error:
+        return Straight(None, (f"the model was loaded to freeze it, which takes memory and time: {error}",))
+
+
+def _frozen(model: Model, wish: Wish, key: str | None) -> FrozenGraph:
+    store = _store(model)
+    signature = _signature(model, key)
+    inputs = _chosen(model, store, wish.inputs, signatures.endpoints(signature.inputs))
+    outputs = _chosen(model, store, wish.outputs, signatures.endpoints(signature.outputs))
+    if not outputs:
+        raise errors.MissingPartError("function", model.form, model.parts)
+    method = signature.method_name if wish.method is None else signatures.method_uri(wish.method)
+    return stored.freeze(
+        store,
+        ([_declared(store, end) for end in inputs], outputs),
+        key=wish.signature or key or signatures.DEFAULT_KEY,
+        method=method or signatures.PREDICT,
+    )
+
+
+def _store(model: Model) -> Store:
+    """Return where the model's graph and its state lie."""
+    if model.path is None or model.form == "meta_graph":
+        files = graph_variables.checkpoint_beside(model.path) if model.path else None
+        return Store(model.meta_graph, files, model.path.parent if model.path else None)
+    return Store(model.meta_graph, graph_variables.find_checkpoint(model.path), model.path / "assets")
+
+
+def _signature(model: Model, key: str | None) -> protos.Message:
+    """Return the signature that is meant, one made of the proposed ends where there is none."""
+    signed = model.meta_graph.signature_def
+    if any(not signatures.is_hidden(name) for name in signed):
+        return signed[signatures.choose(signed, key)]
+    proposed = unsigned.propose(model.meta_graph)
+    inputs, outputs = ([_endpoint(model, own_key(name), name) for name in side] for side in proposed[:2])
+    return signatures.signature_def(inputs, outputs)
+
+
+def _endpoint(model: Model, key: str, name: str) -> Endpoint:
+    """Describe any tensor of the main graph.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is none of that name.
+    ConversionError
+        If it is not its node's first output, of which alone the dtype is known.
+    """
+    shapes = plumbing.endpoint_shapes(model.table("ops", all=True))
+    node, _, index = name.partition(":")
+    if node not in shapes:
+        raise errors.UnknownNameError(name, "tensor", shapes)
+    if index not in ("", "0"):
+        raise errors.ConversionError(f"the graph does not say of which dtype {name!r} is")
+    dtype, shape = shapes[node]
+    return Endpoint(key, f"{node}:0", dtype.removesuffix("_ref"), shape)
+
+
+def _chosen(model: Model, store: Store, wanted: Ends, ends: Sequence[Endpoint]) -> list[Endpoint]:
+    """Return the tensors that are meant, under their keys."""
+    names = requests.named(wanted)
+    if names is None:
+        return list(ends)
+    known = {name: end for end in ends for name in (end.tensor.removesuffix(":0"), end.tensor, end.key)}
+    # What is inside a TF2 SavedModel's functions has no name in the main graph.
+    if any(name not in known for name in names.values()) and store.meta_graph.object_graph_def is not None:
+        raise errors.MissingPartError("tensor", model.form, model.parts)
+    found = {key: known[name] if name in known else _endpoint(model, key, name) for key, name in names.items()}
+    return [end._replace(key=key) for key, end in found.items()]
+
+
+def _declared(store: Store, end: Endpoint) -> Endpoint:
+    """Give an input the shape that its placeholder has: a signature may state none, or another one."""
+    if "," in end.tensor:
+        raise errors.ConversionError(f"the input {end.key!r} is no plain tensor")
+    name = end.tensor.removesuffix(":0")
+    node = next((node for node in store.graph_def.node if node.name == name), None)
+    if node is None or node.op not in _PLACEHOLDERS or "shape" not in node.attr:
+        return end
+    shape = protos.shape_of(node.attr["shape"].shape)
+    return end._replace(shape=shape) if shape else end

@@ -1,0 +1,171 @@
+"""Freeze a SavedModel's or a ``.meta``'s graph as it lies on disk: nothing is loaded, no session is made.
+
+The graph is cut to what the outputs need before its calls are inlined, and each variable's value goes from the
+checkpoint to the result one at a time. Loading takes ten times the weights in memory, and most of the time of a
+conversion. Not for: graphs with anything out of the ordinary, which are refused and left to TensorFlow's loader.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tfmagic import _tf, errors, protos
+from tfmagic.files import read_bytes
+from tfmagic.functions.graphs import PLAIN_OPS, REF_VARIABLES, RESOURCE_VARIABLES, TABLES, VARIABLES
+from tfmagic.transforms import captures, inlining
+from tfmagic.transforms.constants import refusal
+from tfmagic.transforms.ends import name_ends
+from tfmagic.transforms.freeze import State, assembled
+from tfmagic.transforms.frozen import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from tfmagic.functions.stored import Store, Stored
+    from tfmagic.signatures import Endpoint
+    from tfmagic.transforms.frozen import Chunk, FrozenGraph
+
+#: Ops that write to a variable by reference, or need it as one.
+_REF_WRITES = re.compile(
+    r"Assign(Add|Sub)?|Scatter(Update|Add|Sub|Mul|Div|Min|Max|NdUpdate|NdAdd|NdSub)|(Sparse)?Apply[A-Z]\w*|CountUpTo"
+    r"|IsVariableInitialized"
+)
+#: Ops whose state lies elsewhere than in variables and tables.
+_OTHER_STATE = re.compile(
+    r"\w*Queue(V2)?|\w*Iterator\w*|\w*Reader(V2)?|Stack(V2)?|BoostedTrees\w*Handle\w*|Barrier|TemporaryVariable"
+    r"|SimpleMLCreateModelResource|AutoReloadVariable|Anonymous\w+"
+)
+#: Ops through which the path of an asset comes to what reads the file.
+_HANDING_ON = frozenset({"Identity", "ReadVariableOp"})
+_FILLS = ("InitializeTable", "LookupTableImport")
+
+
+def freeze(store: Store, ends: tuple[Sequence[Endpoint], Sequence[Endpoint]], *, key: str, method: str) -> FrozenGraph:
+    """Freeze the part of a stored graph between some ends.
+
+    Parameters
+    ----------
+    store : Store
+        The graph and its state.
+    ends : inputs and outputs
+        Tensors of the main graph under the user's keys.
+    key, method : str
+        Of the signature.
+
+    Raises
+    ------
+    ConversionError
+        If the graph or its state is out of the ordinary.
+    TooLargeError
+        If the result would pass 2 GiB.
+    """
+    graph_def = protos.message("GraphDef")()
+    graph_def.CopyFrom(store.graph_def)
+    inputs, outputs = name_ends(graph_def, *ends)
+    keep = [end.tensor.removesuffix(":0") for end in (*inputs, *outputs)]
+    try:
+        inlining.prune(graph_def, keep[len(inputs) :], keep[: len(inputs)])
+    except KeyError as error:
+        raise errors.ConversionError(f"the graph is incomplete: it takes {error}, and there is no such node") from error
+    _require_ordinary(graph_def)
+    state = _state(graph_def, store)
+    _wait_for_calls(graph_def, keep[len(inputs) :])
+    flat = _inlined(graph_def, keep)
+    _require_ordinary(flat)
+    assets = _assets(flat, {**store.asset_paths, **store.asset_variables})
+    state = state._replace(tensors={**state.tensors, **assets})
+    return assembled(flat, (inputs, outputs), state, key=key, method=method)
+
+
+def _wait_for_calls(graph_def: protos.Message, outputs: Sequence[str]) -> None:
+    """Let the outputs wait for all calls: the optimizer leaves a call alone whose side effects nothing waits for.
+
+    Once all is flat, the outputs get their inputs without what they waited for.
+    """
+    calls = [f"^{node.name}" for node in graph_def.node if next(inlining.called(node), None) is not None]
+    for node in graph_def.node:
+        if node.name in outputs:
+            node.input.extend(calls)
+
+
+def _inlined(graph_def: protos.Message, keep: Sequence[str]) -> protos.Message:
+    """Inline the calls of the graph, in which nothing is a reference any more."""
+    for node in inlining.all_nodes(graph_def):
+        node.op = PLAIN_OPS.get(node.op, node.op)
+    tf = _tf.tensorflow()
+    try:
+        return inlining.inlined(protos.native(graph_def), keep)
+    except (ValueError, TypeError, RuntimeError, tf.errors.OpError) as error:
+        raise errors.ConversionError(f"TensorFlow cannot take the graph: {_tf.gist(error)}") from error
+
+
+def _require_ordinary(graph_def: protos.Message) -> None:
+    """Refuse what keeps a state that is neither in the checkpoint nor in a table's initialiser, or changes one."""
+    for node in inlining.all_nodes(graph_def):
+        if _REF_WRITES.fullmatch(node.op):
+            raise refusal(f"op {node.name!r} ({node.op}) writes to a variable, and a constant cannot be written to")
+        if _OTHER_STATE.fullmatch(node.op):
+            raise refusal(
+                f"op {node.name!r} ({node.op}) holds a state of its own, such as a queue or an iterator: choose inputs "
+                "behind it"
+            )
+
+
+def _state(graph_def: protos.Message, store: Store) -> State:
+    """Say what the variables and tables of a graph hold."""
+    filled = {node.input[0].partition(":")[0] for node in graph_def.node if node.op.startswith(_FILLS)}
+    paths = store.asset_variables
+    variables = [node.name for node in graph_def.node if node.op in VARIABLES and node.name not in paths]
+    tables = [node.name for node in graph_def.node if node.op in TABLES and node.name not in filled]
+    slots = store.require(variables)
+    values = {name: _value(store.tensor(name, slot)) for name, slot in slots.items()}
+    values.update((node.name, _text(str(paths[node.name]).encode())) for node in graph_def.node if node.name in paths)
+    ops = {node.name: node.op for node in graph_def.node}
+    return State(
+        {name: value for name, value in values.items() if ops[name] in RESOURCE_VARIABLES},
+        {name: value for name, value in values.items() if ops[name] in REF_VARIABLES},
+        {name: table.resource_handle for name, table in store.tables(tables).items()},
+    )
+
+
+def _value(stored: Stored) -> Value:
+    """Take a tensor of the checkpoint for a constant."""
+    texts = (lambda: captures.texts(stored.read())) if stored.dtype == "string" else None
+    return Value(stored.dtype, stored.shape, lambda: _bytes(stored.read()), texts)
+
+
+def _bytes(values: np.ndarray) -> Chunk:
+    little = values.astype(values.dtype.newbyteorder("<"), copy=False) if values.dtype.byteorder == ">" else values
+    return np.ascontiguousarray(little).reshape(-1).view(np.uint8).data if math.prod(values.shape) else b""
+
+
+def _assets(graph_def: protos.Message, paths: Mapping[str, Path]) -> dict[str, Value]:
+    """Put the content of asset files where the graph reads them; return it, by the node's name."""
+    named = {node.name: paths[node.name] for node in graph_def.node if node.name in paths}
+    found: dict[str, Value] = {}
+    waiting = list(named)
+    while waiting:
+        name = waiting.pop()
+        for node in graph_def.node:
+            if not any(text.partition(":")[0] == name for text in node.input):
+                continue
+            if node.op == "ReadFile":
+                found[node.name] = _text(read_bytes(named[name]))
+            elif node.op in _HANDING_ON:
+                named[node.name] = named[name]
+                waiting.append(node.name)
+            else:
+                raise errors.ConversionError(
+                    f"op {node.name!r} ({node.op}) takes the path of an asset, not its content"
+                )
+    return found
+
+
+def _text(content: bytes) -> Value:
+    """Take a string for a constant."""
+    return Value("string", (), lambda: b"", lambda: captures.texts(np.array(content, dtype=object)))
