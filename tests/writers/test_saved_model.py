@@ -255,3 +255,16 @@ def test_what_tensorflow_cannot_save_is_one_error(tmp_path: Path) -> None:
     with pytest.raises(errors.ConversionError, match="cannot save 'serving_default'") as caught:
         draft.write(tmp_path / "m")
     assert caught.value.__cause__ is not None
+
+
+def test_the_place_where_it_is_prepared_is_not_announced(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logger = _tf.tensorflow().get_logger()
+    monkeypatch.setattr(logger, "propagate", True)
+    filters = list(logger.filters)
+    draft = draft_of(functions.trace_keras_model(network()))
+    with caplog.at_level("INFO", logger=logger.name):
+        draft.write(tmp_path / "prepared")
+    assert not [record for record in caplog.records if "prepared" in record.getMessage()]
+    assert logger.filters == filters

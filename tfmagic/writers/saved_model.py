@@ -6,6 +6,7 @@ those that were asked for. Not for: editing a SavedModel that exists (``transfor
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -14,7 +15,8 @@ from tfmagic.model import Part
 from tfmagic.transforms.captures import captures, require_outside_state
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    import logging
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from tfmagic.functions import NamedFunction
@@ -54,7 +56,8 @@ class SavedModelDraft:
         with _tf.eager():
             module, wrapped = _module(tf, self.functions)
             try:
-                tf.saved_model.save(module, str(path), signatures=wrapped)
+                with _unannounced(tf, path):
+                    tf.saved_model.save(module, str(path), signatures=wrapped)
             except tf.errors.ResourceExhaustedError as error:
                 raise storage.no_space(path) from error
             except (ValueError, TypeError, AssertionError, tf.errors.OpError) as error:
@@ -75,6 +78,24 @@ class SavedModelDraft:
 
     def _names(self) -> str:
         return errors.listed(function.key for function in self.functions)
+
+
+@contextlib.contextmanager
+def _unannounced(tf: _tf.Live, path: Path) -> Iterator[None]:
+    """Keep back TensorFlow's messages about this path: it is where the result is prepared, not where it will be.
+
+    All else that TensorFlow says meanwhile, from this thread or another, is logged as the user has it.
+    """
+    logger = tf.get_logger()
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return str(path) not in record.getMessage()
+
+    logger.addFilter(is_other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_other)
 
 
 class SavedModelWriter:
