@@ -56,13 +56,19 @@ _ADVICE = re.compile(
 )
 
 
-def use(source: object, **options: Any) -> list[Exception]:
+#: What a file of Keras shows only after Keras has built its model.
+_TRACED = {"ops", "functions", "metagraphs", "assets", "graph_def", "meta_graph_def"}
+
+
+def use(source: object, *, trace: bool = True) -> list[Exception]:
     """Look at all of a source; return what its tables and messages refuse, but let nothing unforeseen through."""
-    model = tfmagic.inspect(source, **options)
+    model = tfmagic.inspect(source)
     repr(model)
     model._repr_html_()
     refused: list[Exception] = []
     for name in (*frames.ROW_TYPES, "graph_def", "meta_graph_def", "signature_def"):
+        if model.form == "keras_file" and name in _TRACED and not trace:
+            continue
         try:
             getattr(model, name)
         except errors.MissingPartError:
@@ -303,7 +309,7 @@ if user and os.geteuid() == 0:
 for path in paths:
     before, start, error = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter(), None
     try:
-        error = next(iter(use(path)), None)
+        error = next(iter(use(path, trace=False)), None)
     except Exception as caught:
         error = caught
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
@@ -418,7 +424,7 @@ def test_two_gibibytes_and_over(samples: Built, tmp_path: Path) -> None:
 
 
 def test_bombs(tmp_path: Path) -> None:
-    with zipfile.ZipFile(tmp_path / "bomb.keras", "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(tmp_path / "bomb.keras", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name in ("metadata.json", "config.json", "model.weights.h5"):
             with archive.open(name, "w") as member:
                 member.write(b"{" if name.endswith("json") else b"\x89HDF\r\n\x1a\n")

@@ -160,7 +160,10 @@ def _series(name: str, values: object, repeating: bool) -> pd.Series:  # noqa: F
     """Give a column the dtype that its content calls for, empty or not."""
     import pandas as pd  # noqa: PLC0415 - as above
 
-    if isinstance(values, (pd.Series, pd.Categorical, np.ndarray)):
+    if isinstance(values, np.ndarray):
+        # pandas 3 would copy an array of names into a column of its own string type, unlike that of an empty table.
+        return pd.Series(values, dtype=values.dtype)
+    if isinstance(values, (pd.Series, pd.Categorical)):
         return pd.Series(values)
     items = values if isinstance(values, list) else list(values)  # type: ignore[call-overload]
     if repeating:
