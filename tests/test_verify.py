@@ -198,3 +198,12 @@ def test_a_result_that_does_not_run_is_an_error() -> None:
     with pytest.raises(errors.ConversionError, match=r"does not run on inputs of shapes \{'x': \(2, 2\)\}") as caught:
         verify.verify(source, broken)
     assert caught.value.__cause__ is not None
+
+
+@pytest.mark.tensorflow
+def test_a_loop_that_never_ends_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    tf = _tf.tensorflow()
+    monkeypatch.setattr(verify, "_LIMIT", 0.5)
+    source = traced(lambda x: {"y": tf.while_loop(lambda y: y[0] < 2.0, lambda y: (y * 1.0,), (x,))[0]}, spec(2))
+    found = verify.verify(source, source)
+    assert "took longer than" in found.unchecked

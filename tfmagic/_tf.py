@@ -158,16 +158,29 @@ def inline_calls(graph_def: Live, keep: Sequence[str]) -> Live:
         Nodes or tensors that stay under their names.
     """
     compat = tensorflow().compat.v1
+    placeholders = {node.name: node for node in graph_def.node if node.op in ("Placeholder", "PlaceholderV2")}
     try:
         optimize = importlib.import_module("tensorflow.python.grappler.tf_optimizer").OptimizeGraph
     except (ImportError, AttributeError):
         return graph_def
+    if not all("dtype" in node.attr and node.attr["dtype"].type for node in placeholders.values()):
+        return graph_def  # the optimizer would end the whole process
     meta_graph = compat.MetaGraphDef(graph_def=graph_def)
     meta_graph.collection_def["train_op"].node_list.value.extend(keep)
+    for node in meta_graph.graph_def.node:
+        # It makes a tensor for each placeholder, as large as the model claims.
+        if node.name in placeholders:
+            node.attr["shape"].shape.unknown_rank = True
+            node.attr["shape"].shape.ClearField("dim")
+            node.attr.pop("_output_shapes", None)
     config = compat.ConfigProto()
     config.graph_options.rewrite_options.min_graph_nodes = -1
     config.graph_options.rewrite_options.optimizers.append("function")
-    return optimize(config, meta_graph)
+    result = optimize(config, meta_graph)
+    for node in result.node:
+        if node.name in placeholders:
+            node.CopyFrom(placeholders[node.name])
+    return result
 
 
 def capture(handle: Live) -> Live:

@@ -11,6 +11,7 @@ NaN, an infinity itself.
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -40,6 +41,8 @@ TOLERANCES: Mapping[str, float] = {
 _COARSE = 0.25
 #: A relative difference is taken to at least this.
 _SMALLEST = 1e-9
+#: Seconds after which a run is stopped.
+_LIMIT = 30.0
 _SEED = 20240229
 #: What signatures that look alike may stand for: images in bytes, then indices into a table of at least two rows.
 _BYTE_LIMITS = (256, 2)
@@ -109,18 +112,20 @@ def verify(source: NamedFunction, result: Runner, inputs: Mapping[str, npt.Array
     ConversionError
         If the result does not run on what the source accepts; its own error is the cause.
     """
-    with _preserved(source):
+    with preserved(source):
         try:
-            given, expected = _accepted(source, _all_inputs(source.inputs) if inputs is None else [inputs])
+            given, expected = _accepted(source, all_inputs(source.inputs) if inputs is None else [inputs])
+        except _EndlessError as error:
+            return Verification(_uncompared(source), str(error))
         except _RefusedError as error:
             if inputs is not None:
                 raise errors.ConversionError(f"the source does not run on the inputs given: {error}") from error
             return Verification(_uncompared(source), _refused(source, error))
-        again = source(given)
+        again = _limited(source, given)
     if not compare(expected, again).equals_all:
         return Verification(_uncompared(source), "two runs of the source on the same inputs differ: it draws at random")
     try:
-        found = result(given)
+        found = _limited(result, given)
     except Exception as error:
         shapes = {key: np.shape(value) for key, value in given.items()}
         raise errors.ConversionError(
@@ -138,27 +143,50 @@ def _uncompared(source: NamedFunction) -> pd.DataFrame:
     return _frame([(end.key, np.nan, np.nan, None) for end in source.outputs])
 
 
+class _EndlessError(Exception):
+    """A call did not come to its end."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"a run took longer than {_LIMIT:.0f} s and was stopped (perhaps a loop that ends on other inputs only); "
+            "give inputs of your own to verify"
+        )
+
+
+def _limited(run: Runner, given: Mapping[str, npt.ArrayLike]) -> Mapping[str, npt.NDArray[Any]]:
+    """Run a function, but not for ever."""
+    cancelled = _tf.tensorflow().errors.CancelledError
+    begun = time.monotonic()
+    try:
+        with _tf.time_limit(_LIMIT):
+            return run(given)
+    except cancelled as error:
+        if time.monotonic() - begun < _LIMIT:
+            raise
+        raise _EndlessError from error
+
+
 class _RefusedError(Exception):
     """The source does not run on any of the inputs."""
 
 
 def _accepted(
     source: NamedFunction, candidates: Iterable[Mapping[str, npt.ArrayLike]]
-) -> tuple[Mapping[str, npt.ArrayLike], Arrays]:
+) -> tuple[Mapping[str, npt.ArrayLike], Mapping[str, npt.NDArray[Any]]]:
     """Return the first inputs that the source takes, and what it makes of them."""
     first: Exception | None = None
     for given in candidates:
         try:
-            _require_shapes(source, given)
-            return given, source(given)
-        except errors.TfMagicError:
+            require_shapes(source, given)
+            return given, _limited(source, given)
+        except (errors.TfMagicError, _EndlessError):
             raise
         except Exception as error:  # noqa: BLE001 - a model's code may raise anything
             first = first or error
     raise _RefusedError(_first_line(first)) from first
 
 
-def _require_shapes(source: NamedFunction, given: Mapping[str, npt.ArrayLike]) -> None:
+def require_shapes(source: NamedFunction, given: Mapping[str, npt.ArrayLike]) -> None:
     """Let TensorFlow infer all shapes first where a rank is unknown; raises its ValueError.
 
     Tracing has checked ranks that are known. Some kernels do not check at all: a matrix given to a convolution ends
@@ -191,7 +219,7 @@ def _first_line(error: Exception | None) -> str:
 
 
 @contextmanager
-def _preserved(source: NamedFunction) -> Iterator[None]:
+def preserved(source: NamedFunction) -> Iterator[None]:
     """Put variables back that a call of the source assigns: a running count, moving statistics, a seed."""
     assigned = _assigned(source)
     before = [(variable, variable.numpy()) for variable in assigned]
@@ -216,7 +244,7 @@ def _assigned(source: NamedFunction) -> list[Any]:
 # Inputs
 
 
-def _all_inputs(ends: Sequence[Endpoint]) -> Iterator[Arrays]:
+def all_inputs(ends: Sequence[Endpoint]) -> Iterator[Arrays]:
     """Yield inputs of different sizes, none twice."""
     seen = set()
     for attempt in ATTEMPTS:

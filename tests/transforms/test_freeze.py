@@ -155,6 +155,17 @@ def test_the_private_path_to_the_optimizer_is_there() -> None:
     assert not {node.op for node in inlined.node} & {"PartitionedCall", "StatefulPartitionedCall"}
 
 
+def test_a_claimed_size_is_not_made_by_the_optimizer() -> None:
+    result = freeze(traced(lambda x: {"y": x * 2}, spec(1 << 20, 1 << 20)))
+    assert protos.shape_of(nodes(result)["x"].attr["shape"].shape) == (1 << 20, 1 << 20)
+
+
+def test_a_placeholder_without_a_dtype_does_not_end_the_process() -> None:
+    graph_def = traced(lambda x: {"y": x * 2}, spec(2)).concrete.graph.as_graph_def()
+    graph_def.node[0].attr["dtype"].type = 0
+    assert _tf.inline_calls(graph_def, ["x"]) is graph_def
+
+
 def test_devices_are_cleared() -> None:
     tf = tensorflow()
 
