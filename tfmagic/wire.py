@@ -160,18 +160,22 @@ def spans(buffer: Buffer, start: int, end: int, *numbers: int) -> list[tuple[Int
     found: dict[int, list[int]] = {number << 3 | BYTES: [] for number in numbers}
     # By the tags of one byte, which are those of most fields.
     note = {tag: places.append for tag, places in found.items() if tag < _CONTINUED}
-    raw, position = buffer.raw, start
+    raw, position, last, known = buffer.raw, start, -1, None
     while position < end:
-        known = note.get(raw[position])
+        # Nearly all fields have the tag of the one before, and a length of one or two bytes: no call for those.
+        tag = raw[position]
+        if tag != last:
+            last, known = tag, note.get(tag)
         if known is None:
             position = _one(buffer.data, position, end, found)
             continue
         known(position)
-        # The lengths of most nodes take one or two bytes: no call for those.
-        size, more = raw[position + 1], raw[position + 2]
+        size = raw[position + 1]
         if size < _CONTINUED:
             position += 2 + size
-        elif more < _CONTINUED:
+            continue
+        more = raw[position + 2]
+        if more < _CONTINUED:
             position += 3 + (size & 127 | more << 7)
         else:
             _, position = payload(buffer.data, position + 1, end, BYTES)
