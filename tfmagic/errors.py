@@ -127,7 +127,7 @@ class UnsupportedConversionError(ConversionError, ValueError):
     def __init__(
         self,
         form: str,
-        format: str,  # noqa: A002 - the contract's name
+        format: str,
         possible: Iterable[str],
         reason: str = "",
     ) -> None:
