@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from tfmagic import _tf, errors, functions, verification
+from tfmagic.signatures import Endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tfmagic.functions import NamedFunction
+
+
+def equal(expected: object, found: object) -> bool:
+    return verification.compare({"y": np.asarray(expected)}, {"y": np.asarray(found)}).equals_all
+
+
+def test_the_columns_are_the_contracts() -> None:
+    frame = verification.compare({"b": np.zeros(2), "a": np.zeros(2)}, {"a": np.zeros(2), "b": np.ones(2) / 4}).frame
+    assert list(frame.columns) == ["output", "max_abs", "max_rel", "equal"]
+    assert frame.drop(columns="max_rel").to_numpy().tolist() == [["b", 0.25, False], ["a", 0.0, True]]
+    assert frame["max_rel"].tolist() == pytest.approx([2.5e8, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("expected", "found", "same"),
+    [
+        ([1.0, 2.0], [1.0, 2.0 + 1e-9], True),
+        ([1.0, 2.0], [1.0, 2.0 + 1e-6], False),
+        (np.array([1, 2], np.float32), np.array([1, 2.00001], np.float32), True),
+        (np.array([1, 1000], np.float32), np.array([1.05, 1000], np.float32), True),  # within the output's own scale
+        (np.array([1, 1000], np.float32), np.array([1.5, 1000], np.float32), False),
+        ([np.nan, 1.0], [np.nan, 1.0], True),
+        ([np.nan, 1.0], [0.0, 1.0], False),
+        ([np.inf, 1.0], [np.inf, 1.0], True),
+        ([np.inf, 1.0], [-np.inf, 1.0], False),
+        ([np.nan], [np.inf], False),
+        ([1, 2], [1, 2], True),
+        ([1, 2], [1, 3], False),
+        ([2**62 + 1], [2**62], False),
+        ([True], [False], False),
+        (np.array([b"a", b"\xff"], object), np.array([b"a", b"\xff"], object), True),
+        (np.array([b"a"], object), np.array([b"b"], object), False),
+        (np.zeros((0, 3)), np.zeros((0, 3)), True),
+        (np.zeros((2, 1)), np.zeros(2), False),
+        (np.zeros(2, np.float32), np.zeros(2, np.float64), False),
+        (np.array([1, 2], np.float16), np.array([1.01, 2], np.float16), True),
+        (np.array([1 + 1j]), np.array([1 + 1j]), True),
+        (np.array([1 + 1j]), np.array([1 - 1j]), False),
+    ],
+)
+def test_what_counts_as_equal(expected: object, found: object, same: bool) -> None:  # noqa: FBT001 - a case
+    assert equal(expected, found) is same
+
+
+def test_an_output_that_is_missing_or_new_is_not_equal() -> None:
+    frame = verification.compare({"a": np.zeros(1)}, {"b": np.zeros(1)}).frame
+    assert frame[["output", "equal"]].to_numpy().tolist() == [["a", False], ["b", False]]
+
+
+ENDS = (
+    Endpoint("image", "image:0", "uint8", (None, 4, 4, 3)),
+    Endpoint("words", "words:0", "string", (None, None)),
+    Endpoint("index", "index:0", "int64", (None,)),
+    Endpoint("flag", "flag:0", "bool", ()),
+    Endpoint("any", "any:0", "float32", None),
+    Endpoint("wave", "wave:0", "complex64", (2,)),
+    Endpoint("half", "half:0", "bfloat16", (None, 8)),
+)
+
+
+def test_inputs_are_made_from_a_signature() -> None:
+    given = verification.make_inputs(ENDS)
+    assert {key: value.shape for key, value in given.items()} == {
+        "image": (2, 4, 4, 3), "words": (2, 8), "index": (2,), "flag": (), "any": (2, 8), "wave": (2,), "half": (2, 8)
+    }  # fmt: skip
+    assert given["image"].max() > 1
+    assert set(given["index"]) <= {0, 1}
+    assert given["words"][0, 1] == b"w1"
+
+
+def test_inputs_are_the_same_at_every_call_and_leave_the_users_seed_alone() -> None:
+    np.random.seed(1)  # noqa: NPY002 - the user's own generator
+    before = np.random.get_state()[1].tolist()  # type: ignore[index]  # noqa: NPY002
+    one, other = verification.make_inputs(ENDS), verification.make_inputs(ENDS)
+    assert all(np.array_equal(one[key], other[key]) for key in one)
+    assert np.random.get_state()[1].tolist() == before  # type: ignore[index]  # noqa: NPY002
+
+
+# With TensorFlow
+
+
+def traced(function: Callable[..., Any], *specs: Any) -> NamedFunction:
+    tf = _tf.tensorflow()
+    concrete = tf.function(function, autograph=False).get_concrete_function(*specs)
+    return functions.of_concrete(concrete, "serving_default")
+
+
+def spec(*shape: int | None, dtype: str = "float32", name: str = "x") -> Any:
+    return _tf.tensorflow().TensorSpec(shape, dtype, name=name)
+
+
+@pytest.mark.tensorflow
+def test_the_first_size_that_the_source_accepts_counts() -> None:
+    tf = _tf.tensorflow()
+    source = traced(lambda x: {"y": tf.reshape(x, [-1, 5, 3])}, spec(None, None))
+    seen = []
+
+    def result(inputs: Any) -> Any:
+        seen.append(inputs["x"].shape)
+        return source(inputs)
+
+    assert not verification.verify(source, result).differs
+    assert seen == [(1, 300)]
+
+
+@pytest.mark.tensorflow
+def test_an_unknown_rank_is_tried() -> None:
+    tf = _tf.tensorflow()
+    source = traced(lambda x: {"y": tf.nn.conv2d(x, tf.ones([1, 1, 8, 1]), 1, "SAME")}, tf.TensorSpec(None, name="x"))
+    found = verification.verify(source, source)
+    assert not found.unchecked
+    assert found.frame["equal"].tolist() == [True]
+
+
+@pytest.mark.tensorflow
+def test_texts_that_are_numbers_are_tried() -> None:
+    tf = _tf.tensorflow()
+    source = traced(lambda x: {"y": tf.strings.to_number(x)}, spec(None, dtype="string"))
+    assert not verification.verify(source, source).unchecked
+
+
+@pytest.mark.tensorflow
+def test_parsed_examples_are_tried() -> None:
+    tf = _tf.tensorflow()
+    features = {"a": tf.io.FixedLenFeature([], tf.float32, 0.5)}
+    source = traced(lambda x: tf.io.parse_example(x, features), spec(None, dtype="string"))
+    assert not verification.verify(source, source).unchecked
+
+
+@pytest.mark.tensorflow
+def test_what_could_not_be_checked_says_why() -> None:
+    tf = _tf.tensorflow()
+    source = traced(lambda png: {"y": tf.io.decode_png(png)}, spec(dtype="string", name="png"))
+    found = verification.verify(source, source)
+    assert "refused all generated inputs" in found.unchecked
+    assert "png=EXPR" in found.unchecked
+    assert not found.differs
+    assert found.frame["output"].tolist() == ["y"]
+    assert found.frame["equal"].tolist() == [None]
+
+
+@pytest.mark.tensorflow
+def test_inputs_of_the_users_own() -> None:
+    tf = _tf.tensorflow()
+    source = traced(lambda png: {"y": tf.io.decode_png(png)}, spec(dtype="string", name="png"))
+    image = tf.io.encode_png(tf.zeros([2, 2, 3], tf.uint8)).numpy()
+    assert verification.verify(source, source, {"png": image}).frame["equal"].tolist() == [True]
+    with pytest.raises(errors.ConversionError, match="does not run on the inputs given"):
+        verification.verify(source, source, {"png": b"no image"})
+    with pytest.raises(errors.UnknownNameError, match="did you mean 'png'"):
+        verification.verify(source, source, {"pgn": image})
+
+
+@pytest.mark.tensorflow
+def test_random_numbers_are_told_from_a_wrong_result() -> None:
+    tf = _tf.tensorflow()
+    source = traced(lambda x: {"y": x + tf.random.uniform([])}, spec(2))
+    assert "draws at random" in verification.verify(source, source).unchecked
+
+
+@pytest.mark.tensorflow
+def test_random_numbers_that_agree_by_chance_are_told_too() -> None:
+    source = traced(lambda x: {"y": x * 2}, spec(2))
+    drawn = iter([0.0, 0.0, 0.0, 0.0, 1.0])
+
+    class Drawing(functions.NamedFunction):
+        def __call__(self, inputs: Any) -> dict[str, np.ndarray]:
+            del inputs
+            return {"y": np.full(2, next(drawn))}
+
+    chance = Drawing(**{name: getattr(source, name) for name in source.__dataclass_fields__})
+    assert "draws at random" in verification.verify(chance, lambda _: {"y": np.ones(2)}).unchecked
+
+
+@pytest.mark.tensorflow
+def test_variables_are_as_before() -> None:
+    tf = _tf.tensorflow()
+    count = tf.Variable(0.0)
+    source = traced(lambda x: {"y": x * 0 + count.assign_add(1.0)}, spec(2))
+    verification.verify(source, source)
+    assert float(count.numpy()) == 0.0
+
+
+@pytest.mark.tensorflow
+def test_a_wrong_result_differs() -> None:
+    source = traced(lambda x: {"y": x * 2, "z": x + 1}, spec(None, 2))
+    wrong = traced(lambda x: {"y": x * 2, "z": x + 1.01}, spec(None, 2))
+    found = verification.verify(source, wrong)
+    assert found.differs
+    assert found.frame["equal"].tolist() == [True, False]
+
+
+@pytest.mark.tensorflow
+def test_a_result_that_does_not_run_is_an_error() -> None:
+    tf = _tf.tensorflow()
+    source = traced(lambda x: {"y": x * 2}, spec(None, 2))
+    broken = traced(lambda x: {"y": tf.reshape(x, [7, 7])}, spec(None, None))
+    with pytest.raises(errors.ConversionError, match=r"does not run on inputs of shapes \{'x': \(2, 2\)\}") as caught:
+        verification.verify(source, broken)
+    assert caught.value.__cause__ is not None
+
+
+@pytest.mark.tensorflow
+def test_a_loop_that_never_ends_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    tf = _tf.tensorflow()
+    monkeypatch.setattr(verification, "_LIMIT", 0.5)
+    source = traced(lambda x: {"y": tf.while_loop(lambda y: y[0] < 2.0, lambda y: (y * 1.0,), (x,))[0]}, spec(2))
+    found = verification.verify(source, source)
+    assert "took longer than" in found.unchecked
