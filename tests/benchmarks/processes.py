@@ -12,8 +12,11 @@ import sys
 import time
 from typing import NamedTuple
 
-#: Appended to measured code: what it printed stays on standard output, its peak goes to standard error.
-_PEAK = "\nimport resource, sys\nsys.stderr.write(f'PEAK {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}')\n"
+#: Comes before measured code: as the process ends, however it ends, its peak goes to standard error.
+_PEAK = """
+import atexit, resource, sys
+atexit.register(lambda: sys.stderr.write(f"PEAK {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}"))
+"""
 
 
 class Measured(NamedTuple):
@@ -26,7 +29,7 @@ class Measured(NamedTuple):
 
 def measure(code: str, *arguments: str) -> Measured:
     """Run code in a fresh interpreter."""
-    command = [sys.executable, "-c", code + _PEAK, *arguments]
+    command = [sys.executable, "-c", _PEAK + code, *arguments]
     start = time.perf_counter()
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     seconds = time.perf_counter() - start
