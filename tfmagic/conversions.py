@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 
-from tfmagic import errors, progress, protos, readers, render, requests, signatures, storage, straight, verify
+from tfmagic import errors, progress, protos, readers, render, requests, signatures, storage, straight, verification
 from tfmagic.metagraphs import MetaGraph
 from tfmagic.model import Model, Part
 from tfmagic.registry import WriteOptions
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tfmagic.registry import Draft, Writer
     from tfmagic.requests import Ends, SignatureMap
     from tfmagic.transforms.frozen import FrozenGraph
-    from tfmagic.verify import Runner, Verification
+    from tfmagic.verification import Runner, Verification
     from tfmagic.writers.graph_def import GraphDefDraft, GraphTextDraft
 
 _GRAPH_WRITERS = (GraphDefWriter, GraphTextWriter)
@@ -287,7 +287,7 @@ class _Source:
     def unchecked(self, reason: str) -> dict[str, Verification]:
         """Return the answer for a result that nobody ran."""
         ends = self.functions if self.frozen is None else {self.frozen.key: cast("NamedFunction", self.frozen)}
-        return {key: verify.unchecked(each, reason) for key, each in ends.items()}
+        return {key: verification.unchecked(each, reason) for key, each in ends.items()}
 
     def compared(self, load: Callable[[str], Runner]) -> dict[str, Verification]:
         """Run source and result on the same inputs."""
@@ -295,9 +295,9 @@ class _Source:
         if self.frozen is not None:
             try:
                 functions = requests.functions(self.model, self.wish, every=False)
-            except errors.ConversionError as error:
+            except errors.TfMagicError as error:
                 return self.unchecked(f"the source cannot be loaded to be run ({error})")
-        return {key: verify.verify(each, load(key)) for key, each in functions.items()}
+        return {key: verification.verify(each, load(key)) for key, each in functions.items()}
 
 
 def _narrowed(model: Model, functions: Mapping[str, NamedFunction]) -> Model:

@@ -58,16 +58,26 @@ def freeze(model: Model, wish: Wish) -> Straight:
 def _frozen(model: Model, wish: Wish, key: str | None) -> FrozenGraph:
     store = _store(model)
     signature = _signature(model, key)
-    inputs = _chosen(model, store, wish.inputs, signatures.endpoints(signature.inputs))
-    outputs = _chosen(model, store, wish.outputs, signatures.endpoints(signature.outputs))
+    if signature is None and model.form == "saved_model" and wish.outputs is None:
+        raise errors.MissingPartError("signatures", model.form, model.parts)
+    sides = (signature.inputs, signature.outputs) if signature else _proposed(model, wish)
+    inputs, outputs = (
+        _chosen(model, store, wanted, side if isinstance(side, list) else signatures.endpoints(side))
+        for wanted, side in zip((wish.inputs, wish.outputs), sides, strict=True)
+    )
     if not outputs:
         raise errors.MissingPartError("function", model.form, model.parts)
-    method = signature.method_name if wish.method is None else signatures.method_uri(wish.method)
+    own_method = signature.method_name if signature else ""
+    for end in (*inputs, *outputs):
+        if "," in end.tensor:
+            raise errors.ConversionError(f"{end.key!r} is no plain tensor")
+    # The value of a variable is what its reference stands for.
+    outputs = [end._replace(dtype=end.dtype.removesuffix("_ref")) for end in outputs]
     return stored.freeze(
         store,
         ([_declared(store, end) for end in inputs], outputs),
         key=wish.signature or key or signatures.DEFAULT_KEY,
-        method=method or signatures.PREDICT,
+        method=(own_method or signatures.PREDICT) if wish.method is None else signatures.method_uri(wish.method),
     )
 
 
@@ -79,14 +89,21 @@ def _store(model: Model) -> Store:
     return Store(model.meta_graph, graph_variables.find_checkpoint(model.path), model.path / "assets")
 
 
-def _signature(model: Model, key: str | None) -> protos.Message:
-    """Return the signature that is meant, one made of the proposed ends where there is none."""
+def _signature(model: Model, key: str | None) -> protos.Message | None:
+    """Return the signature that is meant, None if the graph has none."""
     signed = model.meta_graph.signature_def
     if any(not signatures.is_hidden(name) for name in signed):
         return signed[signatures.choose(signed, key)]
-    proposed = unsigned.propose(model.meta_graph)
-    inputs, outputs = ([_endpoint(model, own_key(name), name) for name in side] for side in proposed[:2])
-    return signatures.signature_def(inputs, outputs)
+    return None
+
+
+def _proposed(model: Model, wish: Wish) -> tuple[list[Endpoint], list[Endpoint]]:
+    """Return the ends proposed for a graph without signatures, as far as the user named none."""
+    if wish.inputs is not None and wish.outputs is not None:
+        return [], []
+    ends = unsigned.propose(model.meta_graph, requests.named(wish.outputs))
+    inputs = [_endpoint(model, own_key(name), name) for name in ends.inputs if wish.inputs is None]
+    return inputs, [_endpoint(model, own_key(name), name) for name in ends.outputs if wish.outputs is None]
 
 
 def _endpoint(model: Model, key: str, name: str) -> Endpoint:
@@ -103,9 +120,9 @@ def _endpoint(model: Model, key: str, name: str) -> Endpoint:
     node, _, index = name.partition(":")
     if node not in shapes:
         raise errors.UnknownNameError(name, "tensor", shapes)
-    if index not in ("", "0"):
-        raise errors.ConversionError(f"the graph does not say of which dtype {name!r} is")
     dtype, shape = shapes[node]
+    if index not in ("", "0") or not dtype:
+        raise errors.ConversionError(f"the graph does not say of which dtype {name!r} is")
     return Endpoint(key, f"{node}:0", dtype.removesuffix("_ref"), shape)
 
 
@@ -124,8 +141,6 @@ def _chosen(model: Model, store: Store, wanted: Ends, ends: Sequence[Endpoint]) 
 
 def _declared(store: Store, end: Endpoint) -> Endpoint:
     """Give an input the shape that its placeholder has: a signature may state none, or another one."""
-    if "," in end.tensor:
-        raise errors.ConversionError(f"the input {end.key!r} is no plain tensor")
     name = end.tensor.removesuffix(":0")
     node = next((node for node in store.graph_def.node if node.name == name), None)
     if node is None or node.op not in _PLACEHOLDERS or "shape" not in node.attr:

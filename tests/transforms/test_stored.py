@@ -262,6 +262,44 @@ def test_tables_fill_themselves(tmp_path: Path, kind: str) -> None:
     assert run(result, word=["c", "zz", "a"])["id"].tolist() == [3, -1, 1]
 
 
+def test_two_tables_in_one_graph(tmp_path: Path) -> None:
+    tf = tensorflow()
+    module = tf.Module()
+    module.one, module.two = (table_module(tmp_path, kind) for kind in ("static", "mutable"))
+    spec = tf.TensorSpec([None], tf.string, name="word")
+    module.call = tf.function(
+        lambda word: {"sum": module.one.table.lookup(word) * 10 + module.two.table.lookup(word)}, input_signature=[spec]
+    )
+    saved(tmp_path / "m", module, serving_default=module.call)
+    result = checked(tmp_path / "m")
+    assert run(result, word=["c", "a"])["sum"].tolist() == [33, 11]
+    assert run(freeze(result), word=["c", "a"])["sum"].tolist() == [33, 11]
+
+
+def test_a_table_that_a_function_makes_is_loaded(tmp_path: Path) -> None:
+    tf = tensorflow()
+    module = tf.Module()
+
+    def call(word: Any) -> dict[str, Any]:
+        handle = tf.raw_ops.HashTableV2(key_dtype=tf.string, value_dtype=tf.int64, shared_name="made_inside")
+        return {"size": tf.raw_ops.LookupTableSizeV2(table_handle=handle) + tf.size(word, tf.int64)}
+
+    module.call = tf.function(call, input_signature=[tf.TensorSpec([None], tf.string, name="word")])
+    saved(tmp_path / "m", module, serving_default=module.call)
+    with pytest.raises(errors.ConversionError):
+        freeze(tmp_path / "m")
+
+
+def test_a_reference_is_an_output(tmp_path: Path) -> None:
+    def build(v1: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        x = v1.placeholder("float32", [None], "x")
+        weight = v1.get_variable("w", initializer=2.0, use_resource=False)
+        return {"x": x}, {"y": x * weight, "w": weight}
+
+    session_saved(tmp_path / "m", build)
+    assert run(freeze(tmp_path / "m", verify=False), x=[1.0])["w"] == 2
+
+
 def test_a_table_of_tensorflow_1(tmp_path: Path) -> None:
     (tmp_path / "words.txt").write_text("a\nb\n")
 

@@ -118,12 +118,12 @@ class Store:
         """Return where each variable's value lies; raises ConversionError naming those that lie nowhere."""
         if self._checkpoint is None and names:
             raise errors.ConversionError(
-                f"the graph reads the variables {errors.listed(names)}, and no checkpoint with their values lies "
-                "beside it: put its .index and .data files there under the same name, or choose inputs=[…] and "
+                f"the graph reads the variables {errors.listed(sorted(names))}, and no checkpoint with their values "
+                "lies beside it: put its .index and .data files there under the same name, or choose inputs=[…] and "
                 "outputs=[…] between which no variable is read"
             )
         slots = {name: self._slot(name) for name in names}
-        missing = [name for name, slot in slots.items() if slot is None]
+        missing = sorted(name for name, slot in slots.items() if slot is None)
         if missing and self.files is not None:
             raise errors.ConversionError(
                 f"the checkpoint {str(self.files.prefix)!r} has no value for the variables {errors.listed(missing)} "

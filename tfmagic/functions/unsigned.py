@@ -46,7 +46,7 @@ def between(
     MissingPartError
         If nothing in the graph looks like an output.
     """
-    proposed = propose(meta_graph) if inputs is None or outputs is None else None
+    proposed = propose(meta_graph, outputs) if inputs is None or outputs is None else None
     given, wanted = (
         by_key(getattr(proposed, side) if ends is None else ends)
         for side, ends in (("inputs", inputs), ("outputs", outputs))
@@ -57,12 +57,25 @@ def between(
     return wrap(given, wanted, key=key or signatures.DEFAULT_KEY, **others)
 
 
-def propose(meta_graph: MetaGraph) -> plumbing.Ends:
-    """Propose the ends of a graph; a handle is nothing that a function could hand to anyone."""
+def propose(meta_graph: MetaGraph, outputs: Ends = None) -> plumbing.Ends:
+    """Propose the ends of a graph; a handle is nothing that a function could hand to anyone.
+
+    Parameters
+    ----------
+    meta_graph : MetaGraph
+        Describes the graph.
+    outputs : mapping or sequence of str, optional
+        The outputs, if they are known: only inputs that they need are proposed.
+    """
     ops = from_columns("ops", graph.node_columns(meta_graph.graph, {})._asdict())
-    ends = plumbing.propose_ends(plumbing.main_graph(ops))
+    nodes = plumbing.main_graph(ops)
+    ends = plumbing.propose_ends(nodes)
     dtypes = dict(zip(ops["name"], ops["dtype"], strict=True))
-    return ends._replace(outputs=tuple(each for each in ends.outputs if dtypes[plumbing.node_of(each)] not in _HANDLES))
+    needed = None if outputs is None else plumbing.ancestors(nodes, map(plumbing.node_of, by_key(outputs).values()))
+    return ends._replace(
+        inputs=tuple(each for each in ends.inputs if needed is None or plumbing.node_of(each) in needed),
+        outputs=tuple(each for each in ends.outputs if dtypes[plumbing.node_of(each)] not in _HANDLES),
+    )
 
 
 def by_key(ends: Ends, signed: Sequence[Endpoint] = ()) -> dict[str, str]:

@@ -43,7 +43,10 @@ def _valid(key: str) -> str:
 
 
 def name_ends(
-    graph_def: protos.Message, inputs: Sequence[Endpoint], outputs: Sequence[Endpoint]
+    graph_def: protos.Message,
+    inputs: Sequence[Endpoint],
+    outputs: Sequence[Endpoint],
+    renamed: dict[str, str] | None = None,
 ) -> tuple[tuple[Endpoint, ...], tuple[Endpoint, ...]]:
     """Rename the ends of a graph.
 
@@ -53,6 +56,8 @@ def name_ends(
         Changed in place: each input becomes a Placeholder, each output an Identity of its own.
     inputs, outputs : sequence of Endpoint
         The user's keys and the tensors that they stand for; an input may be any tensor of the graph.
+    renamed : dict of str to str, optional
+        Takes the new names of the nodes that stepped back, by their old ones.
 
     Returns
     -------
@@ -86,7 +91,9 @@ def name_ends(
         become(node, "Identity", T=endpoint.dtype)
         node.input.append(feeds.get(source, source))
     _remove(graph_def, {node_of(tensor) for tensor in feeds if nodes[node_of(tensor)].op.startswith("Placeholder")})
-    _rename(graph_def, {node.name: name for node, name in zip(fresh, names, strict=True)})
+    stepped = _rename(graph_def, {node.name: name for node, name in zip(fresh, names, strict=True)})
+    if renamed is not None:
+        renamed.update(stepped)
     ends = [endpoint._replace(tensor=f"{name}:0") for endpoint, name in zip((*inputs, *outputs), names, strict=True)]
     return tuple(ends[: len(inputs)]), tuple(ends[len(inputs) :])
 
@@ -129,8 +136,8 @@ def _remove(graph_def: protos.Message, names: set[str]) -> None:
         del graph_def.node[index]
 
 
-def _rename(graph_def: protos.Message, names: dict[str, str]) -> None:
-    """Rename nodes; those that have one of the new names already get another."""
+def _rename(graph_def: protos.Message, names: dict[str, str]) -> dict[str, str]:
+    """Rename nodes; those that have one of the new names already get another. Return all new names."""
     taken = {node.name for node in graph_def.node} | set(names.values())
     renamed = dict(names)
     for name in names.values():
@@ -146,3 +153,4 @@ def _rename(graph_def: protos.Message, names: dict[str, str]) -> None:
             if name in renamed:
                 caret = "^" if source.startswith("^") else ""
                 node.input[index] = caret + renamed[name] + source.removeprefix(caret)[len(name) :]
+    return renamed

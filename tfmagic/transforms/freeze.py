@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from tfmagic.transforms.frozen import Value
 
 _PYTHON = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
+_PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2"})
+#: Ops whose state lies elsewhere than in variables and tables.
+_OTHER_STATE = re.compile(
+    r"\w*Queue(V2)?|(?!Anonymous)\w*Iterator(V2)?|\w+Reader(V2)?|Stack(V2)?|Barrier|TemporaryVariable|AutoReloadVariable"
+    r"|BoostedTrees\w*Handle\w*|SimpleML\w*Resource|Anonymous(Iterator|MultiDevice|RandomSeed|SeedGen)\w*"
+)
 _ASSIGNMENTS = re.compile(r"Assign(?:Add|Sub)?VariableOp|Resource(?:Scatter|Apply|SparseApply)\w*")
 _RANDOM = re.compile(r"(?:Stateless)?(?:Random(?!Shuffle)|TruncatedNormal|ParameterizedTruncatedNormal|Multinomial)")
 _BATCH_NORM = re.compile(r"FusedBatchNorm(?:V\d)?")
@@ -69,6 +75,10 @@ class State(NamedTuple):
     tensors: Mapping[str, Value]
     tables: Mapping[str, _tf.Live]
 
+    def renamed(self, names: Mapping[str, str]) -> State:
+        """Return the state with other names for some nodes."""
+        return State(*({names.get(name, name): value for name, value in each.items()} for each in self))
+
 
 def assembled(
     graph_def: protos.Message, ends: tuple[Sequence[Endpoint], Sequence[Endpoint]], state: State, **others: str
@@ -92,14 +102,18 @@ def assembled(
         As :func:`freeze`.
     """
     assigned = _assigned(graph_def)
-    inputs, outputs = name_ends(graph_def, *ends)
+    renamed: dict[str, str] = {}
+    inputs, outputs = name_ends(graph_def, *ends, renamed)
+    state = state.renamed(renamed)
     names = [_node(each.tensor) for each in outputs], [_node(each.tensor) for each in inputs]
     inlining.prune(graph_def, *names)
     _refuse_python(graph_def)
+    _refuse_other_state(graph_def)
     values = tables.fill(graph_def, state.tables)
     values.update(_constants(graph_def, state))
     # Handles that only waited for their placeholders are gone with the reads.
     inlining.prune(graph_def, *names)
+    _require_inputs(graph_def, names[1])
     frozen = FrozenGraph(
         graph_def,
         {node.name: values[node.name] for node in graph_def.node if node.name in values},
@@ -145,6 +159,26 @@ def _refuse_python(graph_def: protos.Message) -> None:
                 f"op {node.name!r} ({node.op}) calls back into Python (tf.py_function or tf.numpy_function), which "
                 "works in the process that traced it only; write that step in TensorFlow ops"
             )
+
+
+def _refuse_other_state(graph_def: protos.Message) -> None:
+    """Refuse what hands out something else at each run: no file holds what it had to hand out."""
+    for node in inlining.all_nodes(graph_def):
+        if _OTHER_STATE.fullmatch(node.op):
+            raise refusal(
+                f"op {node.name!r} ({node.op}) holds a state of its own, such as a queue or an iterator, which a graph "
+                "cannot: choose inputs behind it, with inputs=[…] (--inputs)"
+            )
+
+
+def _require_inputs(graph_def: protos.Message, inputs: Sequence[str]) -> None:
+    """Refuse a graph that waits for a value which nothing gives it."""
+    missing = [node.name for node in graph_def.node if node.op in _PLACEHOLDERS and node.name not in inputs]
+    if missing:
+        raise errors.ConversionError(
+            f"the outputs also need {errors.listed(missing)}, which is not among the inputs {errors.listed(inputs)}; "
+            "add it, or choose inputs further down the graph"
+        )
 
 
 def _constants(graph_def: protos.Message, state: State) -> dict[str, Value]:

@@ -7,6 +7,7 @@ conversion. Not for: graphs with anything out of the ordinary, which are refused
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from typing import TYPE_CHECKING
@@ -35,11 +36,6 @@ _REF_WRITES = re.compile(
     r"Assign(Add|Sub)?|Scatter(Update|Add|Sub|Mul|Div|Min|Max|NdUpdate|NdAdd|NdSub)|(Sparse)?Apply[A-Z]\w*|CountUpTo"
     r"|IsVariableInitialized"
 )
-#: Ops whose state lies elsewhere than in variables and tables.
-_OTHER_STATE = re.compile(
-    r"\w*Queue(V2)?|\w*Iterator\w*|\w*Reader(V2)?|Stack(V2)?|BoostedTrees\w*Handle\w*|Barrier|TemporaryVariable"
-    r"|SimpleMLCreateModelResource|AutoReloadVariable|Anonymous\w+"
-)
 #: Ops through which the path of an asset comes to what reads the file.
 _HANDING_ON = frozenset({"Identity", "ReadVariableOp"})
 _FILLS = ("InitializeTable", "LookupTableImport")
@@ -66,20 +62,32 @@ def freeze(store: Store, ends: tuple[Sequence[Endpoint], Sequence[Endpoint]], *,
     """
     graph_def = protos.message("GraphDef")()
     graph_def.CopyFrom(store.graph_def)
-    inputs, outputs = name_ends(graph_def, *ends)
+    inputs, outputs = name_ends(graph_def, *_hidden(ends))
     keep = [end.tensor.removesuffix(":0") for end in (*inputs, *outputs)]
     try:
         inlining.prune(graph_def, keep[len(inputs) :], keep[: len(inputs)])
     except KeyError as error:
         raise errors.ConversionError(f"the graph is incomplete: it takes {error}, and there is no such node") from error
-    _require_ordinary(graph_def)
+    _refuse_writes(graph_def)
     state = _state(graph_def, store)
     _wait_for_calls(graph_def, keep[len(inputs) :])
     flat = _inlined(graph_def, keep)
-    _require_ordinary(flat)
+    _refuse_writes(flat)
+    _require_known(flat, state)
     assets = _assets(flat, {**store.asset_paths, **store.asset_variables})
     state = state._replace(tensors={**state.tensors, **assets})
-    return assembled(flat, (inputs, outputs), state, key=key, method=method)
+    named = [
+        [end._replace(key=own.key) for end, own in zip(side, owns, strict=True)]
+        for side, owns in zip((inputs, outputs), ends, strict=True)
+    ]
+    return assembled(flat, (named[0], named[1]), state, key=key, method=method)
+
+
+def _hidden(ends: tuple[Sequence[Endpoint], Sequence[Endpoint]]) -> tuple[list[Endpoint], list[Endpoint]]:
+    """Give ends keys that no node has, so that no variable's node steps back; such an Identity is skipped later."""
+    numbers = itertools.count()
+    inputs, outputs = ([end._replace(key=f"tfmagic/{next(numbers)}/Identity") for end in side] for side in ends)
+    return inputs, outputs
 
 
 def _wait_for_calls(graph_def: protos.Message, outputs: Sequence[str]) -> None:
@@ -104,21 +112,35 @@ def _inlined(graph_def: protos.Message, keep: Sequence[str]) -> protos.Message:
         raise errors.ConversionError(f"TensorFlow cannot take the graph: {_tf.gist(error)}") from error
 
 
-def _require_ordinary(graph_def: protos.Message) -> None:
-    """Refuse what keeps a state that is neither in the checkpoint nor in a table's initialiser, or changes one."""
+def _refuse_writes(graph_def: protos.Message) -> None:
+    """Refuse what writes to a variable by reference."""
     for node in inlining.all_nodes(graph_def):
         if _REF_WRITES.fullmatch(node.op):
             raise refusal(f"op {node.name!r} ({node.op}) writes to a variable, and a constant cannot be written to")
-        if _OTHER_STATE.fullmatch(node.op):
-            raise refusal(
-                f"op {node.name!r} ({node.op}) holds a state of its own, such as a queue or an iterator: choose inputs "
-                "behind it"
-            )
+
+
+def _require_known(graph_def: protos.Message, state: State) -> None:
+    """Refuse variables and tables that only came out of the functions: nobody says what they hold."""
+    known = {*state.variables, *state.tensors, *state.tables, *_filled(graph_def)}
+    unknown = [node.name for node in graph_def.node if node.op in VARIABLES | TABLES and node.name not in known]
+    unknown += [
+        node.name
+        for function in graph_def.library.function
+        for node in function.node_def
+        if node.op in VARIABLES | TABLES
+    ]
+    if unknown:
+        raise errors.ConversionError(f"the functions of the graph make {errors.listed(unknown)} themselves")
+
+
+def _filled(graph_def: protos.Message) -> set[str]:
+    """Return the tables that the graph itself fills."""
+    return {node.input[0].partition(":")[0] for node in graph_def.node if node.op.startswith(_FILLS)}
 
 
 def _state(graph_def: protos.Message, store: Store) -> State:
     """Say what the variables and tables of a graph hold."""
-    filled = {node.input[0].partition(":")[0] for node in graph_def.node if node.op.startswith(_FILLS)}
+    filled = _filled(graph_def)
     paths = store.asset_variables
     variables = [node.name for node in graph_def.node if node.op in VARIABLES and node.name not in paths]
     tables = [node.name for node in graph_def.node if node.op in TABLES and node.name not in filled]

@@ -19,12 +19,14 @@ from tfmagic.transforms.frozen import become, constant
 from tfmagic.transforms.inlining import all_nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
 
     from tfmagic.transforms.frozen import Value
 
 #: Ops that change a table while the graph runs.
 _WRITES = frozenset({"LookupTableInsertV2", "LookupTableRemoveV2", "LookupTableImportV2", "InitializeTableV2"})
+_FILLS = frozenset({"LookupTableImportV2", "InitializeTableV2"})
+_TABLES = ("HashTableV2", "HashTableOfTensorsV2")
 #: Attributes by which ops name the dtypes of a table.
 _DTYPE_ATTRS = {
     "LookupTableFindV2": ("Tin", "Tout"),
@@ -55,20 +57,29 @@ def fill(graph_def: protos.Message, handles: Mapping[str, _tf.Live]) -> dict[str
     """
     nodes = {node.name: node for node in graph_def.node}
     values: dict[str, Value] = {}
+    if any(name in nodes for name in handles):
+        # Before the first op that fills a table is there.
+        _refuse_writes(graph_def, nodes, handles)
     for name, handle in handles.items():
         if name in nodes:
-            _refuse_writes(graph_def)
             _fill_one(graph_def, nodes[name], _exported(graph_def, name, handle), values)
     return values
 
 
-def _refuse_writes(graph_def: protos.Message) -> None:
-    for node in all_nodes(graph_def):
+def _refuse_writes(graph_def: protos.Message, nodes: Mapping[str, protos.Message], handles: Container[str]) -> None:
+    """Refuse a graph that writes to a table; one that was frozen already fills its own."""
+    inner = (node for function in graph_def.library.function for node in function.node_def)
+    for node in (*(node for node in graph_def.node if not _fills_its_own(node, nodes, handles)), *inner):
         if node.op in _WRITES:
             raise refusal(
                 f"op {node.name!r} ({node.op}) changes a lookup table while the graph runs, and a frozen table keeps "
                 "its content. Export to a SavedModel"
             )
+
+
+def _fills_its_own(node: protos.Message, nodes: Mapping[str, protos.Message], handles: Container[str]) -> bool:
+    table = node_of(node.input[0]) if node.op in _FILLS and node.input else ""
+    return table in nodes and table not in handles and nodes[table].op.endswith(_TABLES)
 
 
 def _exported(graph_def: protos.Message, name: str, handle: _tf.Live) -> tuple[_tf.Live, _tf.Live]:
