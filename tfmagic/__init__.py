@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from tfmagic.api import Export, export, forms, freeze, inspect
+    from tfmagic.api import Export, export, forms, freeze, inspect, restore
     from tfmagic.errors import (
         ConversionError,
         CorruptSourceError,
@@ -40,6 +40,7 @@ _HOMES = {
     "forms": "api",
     "freeze": "api",
     "inspect": "api",
+    "restore": "api",
     **dict.fromkeys(
         (
             "ConversionError", "CorruptSourceError", "MissingDependencyError", "MissingPartError", "ReadError",
@@ -71,6 +72,7 @@ __all__ = [
     "freeze",
     "inspect",
     "load_ipython_extension",
+    "restore",
     "unload_ipython_extension",
 ]
 

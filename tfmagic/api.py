@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tfmagic import readers, registry
 from tfmagic.conversions import Export, export, freeze
 from tfmagic.requests import tag_set
+from tfmagic.restoration import restore
 from tfmagic.writers import WRITERS
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from tfmagic.model import Model
 
-__all__ = ["Export", "export", "format_names", "forms", "freeze", "inspect"]
+__all__ = ["Export", "export", "format_names", "forms", "freeze", "inspect", "restore"]
 
 
 def inspect(

@@ -284,6 +284,12 @@ def _forms(_values: argparse.Namespace) -> pd.DataFrame:
     return api.forms()
 
 
+def _restore(values: argparse.Namespace) -> pd.DataFrame:
+    from tfmagic import api  # noqa: PLC0415 - as above
+
+    return api.restore(values.SOURCE, unquote(values.CHECKPOINT))
+
+
 _SOURCE = Argument(("SOURCE",), "a Python expression over the notebook's variables, else a path", SOURCE)
 _SIGNATURE = Argument(("--signature",), "key of the signature that is meant", SIGNATURE)
 _TAGS = Argument(("--tags",), "tag-set, joined by commas", TAGS)
@@ -349,6 +355,15 @@ COMMANDS: Mapping[str, Command] = {
                 _TRUST,
             ),
             _export,
+        ),
+        Command(
+            "restore",
+            "Put the values of a checkpoint or a file of weights into a live model, module or session.",
+            (
+                _SOURCE,
+                Argument(("CHECKPOINT",), "a checkpoint, a .weights.h5, .h5 or .keras file, or a SavedModel", PATH),
+            ),
+            _restore,
         ),
         Command(
             "forms",

@@ -109,6 +109,25 @@ class TfMagic(Magics):
         return self._run("export", line)
 
     @line_magic
+    def tf_restore(self, line: str) -> object:
+        """Put the values of a checkpoint or a file of weights into a live model, module or session.
+
+        ::
+
+            %tf_restore model ./training/ckpt-3
+
+        is
+
+        ::
+
+            import tfmagic
+            tfmagic.restore(model, "./training/ckpt-3")
+
+        ``%tf_restore --help`` lists the options.
+        """
+        return self._run("restore", line)
+
+    @line_magic
     def tf_forms(self, line: str) -> object:
         """Show which forms can be read, and in which formats each can be written.
 
