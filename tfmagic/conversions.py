@@ -294,10 +294,21 @@ class _Source:
         functions = self.functions
         if self.frozen is not None:
             try:
-                functions = requests.functions(self.model, self.wish, every=False)
+                (loaded,) = requests.functions(self.model, self.wish, every=False).values()
+                functions = {self.frozen.key: _under_keys_of(self.frozen, loaded)}
             except errors.TfMagicError as error:
-                return self.unchecked(f"the source cannot be loaded to be run ({error})")
+                return self.unchecked(f"the source cannot be loaded to be run: {str(error).splitlines()[0]}")
         return {key: verification.verify(each, load(key)) for key, each in functions.items()}
+
+
+def _under_keys_of(frozen: FrozenGraph, loaded: NamedFunction) -> NamedFunction:
+    """Give a loaded function the keys of the file: TensorFlow's loader writes those of TensorFlow 1 in lower case."""
+    known = [{end.key.casefold(): end.key for end in side} for side in (frozen.inputs, frozen.outputs)]
+    sides = [
+        tuple(end._replace(key=keys.get(end.key.casefold(), end.key)) for end in side)
+        for keys, side in zip(known, (loaded.inputs, loaded.outputs), strict=True)
+    ]
+    return replace(loaded, inputs=sides[0], outputs=sides[1])
 
 
 def _narrowed(model: Model, functions: Mapping[str, NamedFunction]) -> Model:

@@ -290,6 +290,17 @@ def test_a_table_that_a_function_makes_is_loaded(tmp_path: Path) -> None:
         freeze(tmp_path / "m")
 
 
+def test_keys_in_capitals_stay(tmp_path: Path) -> None:
+    def build(v1: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        x = v1.placeholder("float32", [None], "x")
+        return {"X": x}, {"Scores": x * v1.get_variable("w", initializer=2.0)}
+
+    session_saved(tmp_path / "m", build)
+    result = checked(tmp_path / "m")
+    assert result.signatures["key"].tolist() == ["X", "Scores"]
+    assert run(result, X=[1.0])["Scores"] == 2
+
+
 def test_a_reference_is_an_output(tmp_path: Path) -> None:
     def build(v1: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         x = v1.placeholder("float32", [None], "x")
