@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from tfmagic.api import Export, export, forms, freeze, inspect, restore
+    from tfmagic.api import Export, Run, export, forms, freeze, inspect, merge, restore, run, verify
     from tfmagic.errors import (
         ConversionError,
         CorruptSourceError,
@@ -36,11 +36,15 @@ __version__ = "0.1.0"
 _HOMES = {
     "Export": "api",
     "Model": "model",
+    "Run": "api",
     "export": "api",
     "forms": "api",
     "freeze": "api",
     "inspect": "api",
+    "merge": "api",
     "restore": "api",
+    "run": "api",
+    "verify": "api",
     **dict.fromkeys(
         (
             "ConversionError", "CorruptSourceError", "MissingDependencyError", "MissingPartError", "ReadError",
@@ -59,6 +63,7 @@ __all__ = [
     "MissingPartError",
     "Model",
     "ReadError",
+    "Run",
     "TfMagicError",
     "TooLargeError",
     "UnknownNameError",
@@ -72,8 +77,11 @@ __all__ = [
     "freeze",
     "inspect",
     "load_ipython_extension",
+    "merge",
     "restore",
+    "run",
     "unload_ipython_extension",
+    "verify",
 ]
 
 

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 
 from tfmagic import readers, registry
 from tfmagic.conversions import Export, export, freeze
+from tfmagic.merges import merge
 from tfmagic.requests import tag_set
 from tfmagic.restoration import restore
+from tfmagic.runs import Run, run
+from tfmagic.runs import compare as verify
 from tfmagic.writers import WRITERS
 
 if TYPE_CHECKING:
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
     from tfmagic.model import Model
 
-__all__ = ["Export", "export", "format_names", "forms", "freeze", "inspect", "restore"]
+__all__ = ["Export", "Run", "export", "format_names", "forms", "freeze", "inspect", "merge", "restore", "run", "verify"]
 
 
 def inspect(

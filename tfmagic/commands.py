@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 SOURCE, PATH, SIGNATURE, TENSOR, TAGS, FORM, FORMAT, METHOD, OP, NAME = (
     "source", "path", "signature", "tensor", "tags", "form", "format", "method", "op", "name",
 )  # fmt: skip
+#: NAME=EXPR: a value for an input, an expression over the notebook's variables.
+FEED, COUNT = "feed", "count"
+FEEDS = "NAME=EXPR"
 _QUOTED = re.compile(r"""(['"])(.*)\1\Z""", re.DOTALL)
 _OPENING, _CLOSING, _QUOTES = "([{", ")]}", "'\""
 
@@ -104,7 +107,8 @@ class Command:
         tokens = split(line)
         if {"-h", "--help"}.intersection(tokens):
             raise HelpRequest(self.parser().format_help())
-        return self.parser().parse_args(tokens)
+        # Values for inputs may stand before, between and after options.
+        return self.parser().parse_intermixed_args(tokens)
 
     def parser(self) -> argparse.ArgumentParser:
         """Build the parser of the command's line."""
@@ -135,6 +139,8 @@ def _parser_options(argument: Argument) -> dict[str, Any]:
     help_text = argument.help.replace("%", "%%")
     if argument.kind is None:
         return {"action": "store_true", "help": help_text}
+    if argument.kind == FEED:
+        return {"nargs": "*", "help": help_text}
     if not argument.is_option:
         return {"nargs": "?" if argument.optional else None, "help": help_text}
     action = "append" if argument.repeats else "store"
@@ -224,6 +230,48 @@ def _pairs(values: Sequence[str] | None, option: str) -> dict[str, str] | None:
     return {key.strip(): value.strip() for key, _, value in pairs}
 
 
+def feeds(words: Sequence[str]) -> dict[str, str]:
+    """Read NAME=EXPR words into expressions by name.
+
+    Raises
+    ------
+    CommandError
+        If one is no such word, or a name comes twice.
+    """
+    found: dict[str, str] = {}
+    for word in words:
+        name, equals, expression = (part.strip() for part in unquote(word).partition("="))
+        if not (name and equals and expression):
+            problem = f"an input's value is given as {FEEDS}, not {word!r}"
+            raise CommandError(problem)
+        if name in found:
+            problem = f"the input {name!r} is given twice"
+            raise CommandError(problem)
+        found[name] = expression
+    return found
+
+
+def _connections(values: Sequence[str] | None) -> dict[str, list[str]] | None:
+    """Read OUT=IN pairs; an output may feed several inputs."""
+    found: dict[str, list[str]] = {}
+    for value in values or ():
+        output, equals, target = (part.strip() for part in unquote(value).partition("="))
+        if not (output and equals and target):
+            problem = f"--connect wants OUT=IN, not {value!r}"
+            raise CommandError(problem)
+        found.setdefault(output, []).append(target)
+    return found or None
+
+
+def _count(value: str | None, option: str) -> int:
+    if value is None:
+        return 1
+    if not unquote(value).isdecimal():
+        problem = f"{option} wants a whole number, not {value!r}"
+        raise CommandError(problem)
+    return int(unquote(value))
+
+
 def _text(value: str | None) -> str | None:
     return None if value is None else unquote(value)
 
@@ -278,6 +326,43 @@ def _export(values: argparse.Namespace) -> api.Export:
     )
 
 
+def _run(values: argparse.Namespace) -> api.Run:
+    from tfmagic import api  # noqa: PLC0415 - as above
+
+    return api.run(
+        values.SOURCE,
+        vars(values)[FEEDS] or None,
+        signature=_text(values.signature),
+        outputs=_many(values.outputs),
+        repeat=_count(values.repeat, "--repeat"),
+        trust=values.trust,
+    )
+
+
+def _verify(values: argparse.Namespace) -> pd.DataFrame:
+    from tfmagic import api  # noqa: PLC0415 - as above
+
+    signature = _text(values.signature)
+    return api.verify(values.A, values.B, vars(values)[FEEDS] or None, signature=signature, trust=values.trust)
+
+
+def _merge(values: argparse.Namespace) -> Model:
+    from tfmagic import api  # noqa: PLC0415 - as above
+
+    return api.merge(
+        values.FIRST,
+        values.SECOND,
+        connect=_connections(values.connect),
+        signature=_text(values.signature),
+        output=_text(values.output),
+        freeze=values.freeze,
+        map=values.map,
+        overwrite=values.overwrite,
+        verify=not values.no_verify,
+        trust=values.trust,
+    )
+
+
 def _forms(_values: argparse.Namespace) -> pd.DataFrame:
     from tfmagic import api  # noqa: PLC0415 - as above
 
@@ -295,6 +380,7 @@ _SIGNATURE = Argument(("--signature",), "key of the signature that is meant", SI
 _TAGS = Argument(("--tags",), "tag-set, joined by commas", TAGS)
 _OVERWRITE = Argument(("--overwrite",), "replace what is there, once the new one is complete", None)
 _NO_VERIFY = Argument(("--no-verify",), "do not run source and result on the same inputs", None)
+_FEEDS = Argument((FEEDS,), "values for inputs: keys or tensors, and Python expressions; others are generated", FEED)
 _TRUST = Argument(("--trust",), "let Python code in a Keras file run, such as a Lambda layer's", None)
 
 COMMANDS: Mapping[str, Command] = {
@@ -355,6 +441,50 @@ COMMANDS: Mapping[str, Command] = {
                 _TRUST,
             ),
             _export,
+        ),
+        Command(
+            "run",
+            "Run a model, and say how long loading, the first call and a warm one take.",
+            (
+                _SOURCE,
+                _FEEDS,
+                _SIGNATURE,
+                Argument(("--outputs",), "keys or tensors to compute, joined by commas", TENSOR, repeats=True),
+                Argument(("--repeat",), "how many warm calls are timed (1)", COUNT),
+                _TRUST,
+            ),
+            _run,
+        ),
+        Command(
+            "verify",
+            "Run two models on the same inputs, and compare what they give.",
+            (
+                Argument(("A",), "a model, as SOURCE elsewhere", SOURCE),
+                Argument(("B",), "the other one", SOURCE),
+                _FEEDS,
+                _SIGNATURE,
+                _TRUST,
+            ),
+            _verify,
+        ),
+        Command(
+            "merge",
+            "Make one model of two: outputs of the first feed inputs of the second.",
+            (
+                Argument(("FIRST",), "a model, as SOURCE elsewhere", SOURCE),
+                Argument(("SECOND",), "the one that goes on from there", SOURCE),
+                Argument(
+                    ("--connect",), "OUT=IN: an output of the first, an input of the second", TENSOR, repeats=True
+                ),
+                _SIGNATURE,
+                Argument(("-o", "--output"), "where to write; the suffix chooses the format", PATH),
+                Argument(("--freeze",), "make variables and tables constants", None),
+                Argument(("--map",), "run the first for each element of a batch by itself", None),
+                _OVERWRITE,
+                _NO_VERIFY,
+                _TRUST,
+            ),
+            _merge,
         ),
         Command(
             "restore",

@@ -99,6 +99,8 @@ def _proposals(
         return
     positional = [each for each in command.arguments if not each.is_option]
     given = len(_positional(command, before))
+    if positional and positional[-1].kind == commands.FEED:
+        given = min(given, len(positional) - 1)
     if given < len(positional):
         yield from _values(positional[given].kind or "", word, variables, partial(_source, command, before, variables))
 
@@ -131,6 +133,8 @@ def _values(kind: str, word: str, variables: Mapping[str, object], source: Calla
         yield from (Completion(name, "format") for name in api.format_names())
     elif kind == commands.METHOD:
         yield from (Completion(name, "method") for name in signatures.METHODS)
+    elif kind == commands.FEED:
+        yield from (Completion(f"{key}=", kind) for key in _inputs(source()))
     else:
         yield from _names(kind, source(), word)
 
@@ -182,6 +186,14 @@ def _names(kind: str, model: Model, word: str) -> Iterator[Completion]:
     prefix = _LISTED.match(word)
     names = (name for table, column in _COLUMNS[kind] for name in _column(model, table, column))
     yield from (Completion((prefix[0] if prefix else "") + name, kind) for name in names if name)
+
+
+def _inputs(model: Model) -> list[str]:
+    """Return the keys of a model's inputs."""
+    if not _column(model, "signatures", "key"):
+        return []
+    frame = model.signatures
+    return [str(key) for key in frame[frame["side"] == "input"]["key"].unique()]
 
 
 def _column(model: Model, table: str, column: str) -> list[str]:

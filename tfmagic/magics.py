@@ -109,6 +109,63 @@ class TfMagic(Magics):
         return self._run("export", line)
 
     @line_magic
+    def tf_run(self, line: str) -> object:
+        """Run a model, and say how long loading, the first call and a warm one take.
+
+        ::
+
+            %tf_run ./served x=images[:8] --repeat 10
+
+        is
+
+        ::
+
+            import tfmagic
+            tfmagic.run("./served", {"x": images[:8]}, repeat=10)
+
+        Inputs that are left out are generated. ``%tf_run --help`` lists the options.
+        """
+        return self._run("run", line)
+
+    @line_magic
+    def tf_verify(self, line: str) -> object:
+        """Run two models on the same inputs, and compare what they give.
+
+        ::
+
+            %tf_verify model ./served x=images
+
+        is
+
+        ::
+
+            import tfmagic
+            tfmagic.verify(model, "./served", {"x": images})
+
+        Without values, inputs are generated. ``%tf_verify --help`` lists the options.
+        """
+        return self._run("verify", line)
+
+    @line_magic
+    def tf_merge(self, line: str) -> object:
+        """Make one model of two: outputs of the first feed inputs of the second.
+
+        ::
+
+            %tf_merge decoder ./classifier --connect flat=x --map -o ./merged
+
+        is
+
+        ::
+
+            import tfmagic
+            tfmagic.merge(decoder, "./classifier", connect={"flat": "x"}, map=True, output="./merged")
+
+        ``%tf_merge --help`` lists the options.
+        """
+        return self._run("merge", line)
+
+    @line_magic
     def tf_restore(self, line: str) -> object:
         """Put the values of a checkpoint or a file of weights into a live model, module or session.
 
@@ -178,8 +235,12 @@ class TfMagic(Magics):
         command = commands.COMMANDS[name]
         try:
             values = command.parse(line)
-            if hasattr(values, "SOURCE"):
-                values.SOURCE = self._source(values.SOURCE)
+            for argument in command.arguments:
+                (name, *_) = argument.flags
+                if argument.kind == commands.SOURCE and getattr(values, name) is not None:
+                    setattr(values, name, self._source(getattr(values, name)))
+                elif argument.kind == commands.FEED:
+                    setattr(values, name, self._feeds(getattr(values, name)))
             return command.run(values)
         except commands.HelpRequest as request:
             # Help is for reading, not a value.
@@ -188,6 +249,17 @@ class TfMagic(Magics):
         except (errors.TfMagicError, commands.CommandError, FileNotFoundError) as error:
             # IPython hides the traceback of this very type only, not of its subclasses.
             raise UsageError(str(error)) from error
+
+    def _feeds(self, words: list[str]) -> dict[str, object]:
+        """Evaluate the values of inputs."""
+        found = {}
+        for name, expression in commands.feeds(words).items():
+            try:
+                found[name] = self.shell.ev(expression)  # type: ignore[no-untyped-call]
+            except Exception as error:
+                said = f"{type(error).__name__}: {error}".splitlines()[0]
+                raise commands.CommandError(f"the value {expression!r} for {name!r} raises {said}") from error
+        return found
 
     def _source(self, token: str) -> object:
         """Take a token for an expression over the notebook's variables if it evaluates, else for a path."""

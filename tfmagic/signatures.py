@@ -34,6 +34,16 @@ class Endpoint(NamedTuple):
     shape: Shape
 
 
+def shape_text(shape: Shape) -> str:
+    """Word a shape."""
+    return "of any rank" if shape is None else str(shape)
+
+
+def described(ends: Iterable[Endpoint]) -> str:
+    """Word ends with their dtypes and shapes."""
+    return ", ".join(f"{end.key!r} ({end.dtype} {shape_text(end.shape)})" for end in ends)
+
+
 def method_uri(method: str) -> str:
     """Return the method name that serving knows: ``predict``, ``classify`` and ``regress`` are short for it."""
     return method if "/" in method else _METHOD_PREFIX + method

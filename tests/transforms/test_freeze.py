@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from tfmagic import _tf, errors, functions, protos, verify
+from tfmagic import _tf, errors, functions, protos, verification
 from tfmagic.signatures import Endpoint
 from tfmagic.transforms import constants, frozen, inlining
 from tfmagic.transforms.freeze import freeze
@@ -59,7 +59,7 @@ def check(source: NamedFunction, **inputs: Any) -> FrozenGraph:
     graph_def = protos.parse("GraphDef", data)
     assert graph_def == result.filled()
     assert not ops(result) & {"ReadVariableOp", "VarHandleOp", "ResourceGather", "ResourceGatherNd"}
-    found = verify.verify(source, wrapped(result, graph_def, source.key), inputs or None)
+    found = verification.verify(source, wrapped(result, graph_def, source.key), inputs or None)
     assert not found.unchecked
     assert not found.differs, found.frame
     return result

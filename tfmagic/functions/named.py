@@ -116,8 +116,15 @@ def _tensor(value: _tf.Live, dtype: str) -> _tf.Live:
     """Convert a value to a tensor of this dtype; TensorFlow itself refuses to narrow."""
     tf = _tf.tensorflow()
     # Through numpy a list of Python floats is taken in full precision.
-    tensor = tf.convert_to_tensor(np.asarray(value.numpy() if hasattr(value, "numpy") else value))
+    tensor = tf.convert_to_tensor(as_array(value))
     return tensor if tensor.dtype == dtype else tf.cast(tensor, dtype)
+
+
+def as_array(value: _tf.Live) -> np.ndarray:
+    """Take a value for an array; bytes stay objects, as numpy's own strings lose zeros at their end."""
+    plain = value.numpy() if hasattr(value, "numpy") else value
+    array = np.asarray(plain)
+    return np.array(plain, dtype=object) if array.dtype.kind == "S" else array
 
 
 def shape(tensor: _tf.Live) -> Shape:

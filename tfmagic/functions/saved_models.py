@@ -5,14 +5,18 @@ Not for: what the directory holds (``readers/``); that is read without TensorFlo
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfmagic import _tf, contents, errors, message_files, metagraphs, protos, signatures
+from tfmagic import _tf, contents, errors, graph_variables, message_files, metagraphs, protos, signatures
+from tfmagic.functions.graphs import wrap_graph_def
 from tfmagic.functions.named import NamedFunction, of_concrete
+from tfmagic.functions.state import own_state
+from tfmagic.functions.stored import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -47,8 +51,38 @@ def load_saved_model(
         chosen = signatures.choose(loaded.signatures, key)
         tagged, method = _declared(Path(path), tags, chosen)
         named = of_concrete(loaded.signatures[chosen], chosen, tags=tagged, method=method, owner=loaded)
+        if own_state(named.concrete.graph.as_graph_def()):
+            named = _with_outside_state(Path(path), named)
         # The file keeps no order of its own.
         return named.ordered(sorted(one.key for one in named.inputs), sorted(one.key for one in named.outputs))
+
+
+def _with_outside_state(path: Path, loaded: NamedFunction) -> NamedFunction:
+    """Return a function of TensorFlow 1 with variables and tables that can be saved and trained.
+
+    TensorFlow's loader leaves variables by reference, and tables, inside the graph. Where the graph also assigns
+    them, it stays so; it can run, and whoever would lose its values on saving refuses it.
+    """
+    for meta_graph in metagraphs.of_saved_model(message_files.read_message(_file(path), contents.SAVED_MODEL)):
+        signature = meta_graph.signature_def.get(loaded.key)
+        if signature is None or set(meta_graph.tags) != set(loaded.tags):
+            continue
+        store = Store(meta_graph, graph_variables.find_checkpoint(path), path / "assets")
+        ends = (
+            {end.key: end.tensor for end in signatures.endpoints(each)}
+            for each in (signature.inputs, signature.outputs)
+        )
+        with contextlib.suppress(errors.TfMagicError):
+            return wrap_graph_def(
+                store.graph_def,
+                *ends,
+                values=store.values,
+                tables=store.tables,
+                key=loaded.key,
+                tags=loaded.tags,
+                method=loaded.method,
+            )
+    return loaded
 
 
 def _load(path: Path, tags: list[str] | None, key: str | None) -> _tf.Live:

@@ -37,9 +37,7 @@ READERS: tuple[Reader, ...] = (
 )
 
 
-def read(
-    source: object, *, form: str | None = None, tags: Collection[str] | None = None, trust: bool = False
-) -> Model:
+def read(source: object, *, form: str | None = None, tags: Collection[str] | None = None, trust: bool = False) -> Model:
     """Recognise a source and return its model, the parts unread.
 
     Parameters

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfmagic import _tf, errors, protos
+from tfmagic.functions.state import own_state
 from tfmagic.transforms.frozen import Value
 
 if TYPE_CHECKING:
@@ -18,13 +19,6 @@ if TYPE_CHECKING:
 
     from tfmagic.functions import NamedFunction
     from tfmagic.transforms.frozen import Chunk
-
-
-_STATE = frozenset({
-    "VarHandleOp", "VariableV2", "Variable", "HashTableV2", "HashTable", "MutableHashTableV2", "MutableHashTable",
-    "MutableHashTableOfTensorsV2", "MutableDenseHashTableV2", "AnonymousHashTable", "AnonymousMutableHashTable",
-})  # fmt: skip
-_FILLS = ("InitializeTable", "LookupTableImport")
 
 
 @dataclass(frozen=True)
@@ -73,7 +67,7 @@ def require_outside_state(function: NamedFunction, format: str) -> None:
     UnsupportedConversionError
         Naming the ops.
     """
-    found = _own_state(function)
+    found = own_state(function.concrete.graph.as_graph_def())
     if found:
         raise errors.UnsupportedConversionError(
             "function",
@@ -82,16 +76,6 @@ def require_outside_state(function: NamedFunction, format: str) -> None:
             f"the ops {errors.listed(found)} keep variables or tables inside the graph of {function.key!r}, as "
             "TensorFlow 1 does, and their content would be lost",
         )
-
-
-def _own_state(function: NamedFunction) -> list[str]:
-    """Return the ops that keep variables or tables inside the graph, as TensorFlow 1 does: nothing holds their content.
-
-    A table that the graph itself fills is none.
-    """
-    operations = function.concrete.graph.get_operations()
-    filled = {each.inputs[0].op.name for each in operations if each.type.startswith(_FILLS)}
-    return [each.name for each in operations if each.type in _STATE and each.name not in filled]
 
 
 def _by_handle(function: NamedFunction) -> dict[int, _tf.Live]:

@@ -1,0 +1,33 @@
+"""Find variables and tables that a graph keeps inside itself, as TensorFlow 1 does: saving it loses their values.
+
+Not for: what a function captured from outside (``transforms/``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tfmagic import _tf
+
+_STATE = frozenset({
+    "VarHandleOp", "VariableV2", "Variable", "HashTableV2", "HashTable", "MutableHashTableV2", "MutableHashTable",
+    "MutableHashTableOfTensorsV2", "MutableDenseHashTableV2", "AnonymousHashTable", "AnonymousMutableHashTable",
+})  # fmt: skip
+_FILLS = ("InitializeTable", "LookupTableImport")
+
+
+def own_state(graph_def: _tf.Live) -> list[str]:
+    """Return the nodes that keep state, of the main graph and of the functions in its library.
+
+    A table that the same graph fills is none.
+    """
+    bodies = [graph_def.node, *(function.node_def for function in graph_def.library.function)]
+    return list(dict.fromkeys(name for nodes in bodies for name in _keepers(nodes)))
+
+
+def _keepers(nodes: Sequence[_tf.Live]) -> Iterator[str]:
+    filled = {node.input[0].partition(":")[0] for node in nodes if node.op.startswith(_FILLS)}
+    return (node.name for node in nodes if node.op in _STATE and node.name not in filled)
