@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
-import pandas as pd
-
 from tfmagic import errors, progress, protos, readers, render, requests, signatures, storage, straight, verification
 from tfmagic.metagraphs import MetaGraph
 from tfmagic.model import Model, Part
@@ -27,6 +25,8 @@ from tfmagic.writers.graph_def import GraphDefWriter, GraphTextWriter, wrapped
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
+
+    import pandas as pd
 
     from tfmagic.functions import NamedFunction
     from tfmagic.registry import Draft, Writer
@@ -332,6 +332,8 @@ def _frame(found: Mapping[str, Verification]) -> pd.DataFrame:
     """Join the comparisons of several signatures; of one, outputs go by their own keys."""
     if len(found) == 1:
         return next(iter(found.values())).frame
+    import pandas as pd  # noqa: PLC0415 - loaded with the first table
+
     named = [
         each.frame.assign(output=[f"{key}/{name}" for name in each.frame["output"]]) for key, each in found.items()
     ]

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from tfmagic import errors, feeds, loaded, render, signatures, verification
 from tfmagic.model import Part
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     import numpy.typing as npt
+    import pandas as pd
 
     from tfmagic.functions import NamedFunction
     from tfmagic.loaded import Loaded
@@ -88,6 +88,8 @@ def _seconds(seconds: float) -> str:
 
 
 def _table(arrays: Mapping[str, npt.NDArray[Any]]) -> pd.DataFrame:
+    import pandas as pd  # noqa: PLC0415 - loaded with the first table
+
     rows = [(key, _dtype(each), each.shape, _values(each)) for key, each in arrays.items()]
     return pd.DataFrame(rows, columns=list(_ARRAY_COLUMNS))
 

@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
-import pandas as pd
 
 from tfmagic import _tf, errors, protos
 from tfmagic.transforms import inlining
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
+    import pandas as pd
 
     from tfmagic.functions import NamedFunction
     from tfmagic.signatures import Endpoint
@@ -332,6 +332,8 @@ def compare(expected: Mapping[str, npt.ArrayLike], found: Mapping[str, npt.Array
 
 
 def _frame(rows: Sequence[tuple[object, ...]]) -> pd.DataFrame:
+    import pandas as pd  # noqa: PLC0415 - loaded with the first table
+
     return pd.DataFrame(list(rows), columns=list(COLUMNS)).astype({"max_abs": float, "max_rel": float})
 
 
