@@ -81,6 +81,7 @@ ORDER = (
     "feeds",
     "loaded",
     "runs",
+    "inspection",
     "api",
     # The fronts.
     "widgets",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from tfmagic.api import Export, Run, export, forms, freeze, inspect, merge, restore, run, verify
+    from tfmagic.api import Export, Run, export, forms, freeze, merge, restore, run, verify
     from tfmagic.errors import (
         ConversionError,
         CorruptSourceError,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         VerificationError,
         WriteError,
     )
+    from tfmagic.inspection import inspect
     from tfmagic.model import Model
 
 __version__ = "0.1.0"
@@ -40,7 +41,7 @@ _HOMES = {
     "export": "api",
     "forms": "api",
     "freeze": "api",
-    "inspect": "api",
+    "inspect": "inspection",
     "merge": "api",
     "restore": "api",
     "run": "api",

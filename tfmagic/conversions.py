@@ -16,7 +16,8 @@ from tfmagic import errors, progress, protos, readers, render, requests, signatu
 from tfmagic.metagraphs import MetaGraph
 from tfmagic.model import Model, Part
 from tfmagic.registry import WriteOptions
-from tfmagic.requests import Wish, tag_set
+from tfmagic.requests import Wish
+from tfmagic.signatures import tag_set
 from tfmagic.straight import Straight
 from tfmagic.transforms.freeze import freeze as freeze_function
 from tfmagic.writers import WRITERS, writer_for

@@ -40,13 +40,6 @@ class Wish:
     signatures: SignatureMap | None = None
 
 
-def tag_set(tags: str | Collection[str] | None) -> tuple[str, ...] | None:
-    """Take tags as a list or joined by commas; the empty string is the empty tag-set."""
-    if isinstance(tags, str):
-        return tuple(tag.strip() for tag in tags.split(",") if tag.strip())
-    return None if tags is None else tuple(tags)
-
-
 def read_source(source: object, tags: Collection[str] | None, *, must_exist: bool, trust: bool = False) -> Model:
     """Read the source, restricted to the MetaGraphDef that is meant.
 

@@ -5,7 +5,7 @@ Not for: finding the ends of a graph that has no signature (:mod:`tfmagic.graph`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from tfmagic import errors, protos
@@ -42,6 +42,13 @@ def shape_text(shape: Shape) -> str:
 def described(ends: Iterable[Endpoint]) -> str:
     """Word ends with their dtypes and shapes."""
     return ", ".join(f"{end.key!r} ({end.dtype} {shape_text(end.shape)})" for end in ends)
+
+
+def tag_set(tags: str | Collection[str] | None) -> tuple[str, ...] | None:
+    """Take tags as a list or joined by commas; the empty string is the empty tag-set."""
+    if isinstance(tags, str):
+        return tuple(tag.strip() for tag in tags.split(",") if tag.strip())
+    return None if tags is None else tuple(tags)
 
 
 def method_uri(method: str) -> str:

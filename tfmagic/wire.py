@@ -44,7 +44,7 @@ _UNUSED_KIND = np.array([False, False, False, True, True, False, True, True])
 #: Spans are hashed in groups of like length, so that a short one costs no more than it is.
 _WIDTHS = (16, 48, 112, _LONG)
 #: A factor for each word of a span, odd and otherwise arbitrary, and one for its size.
-_FACTORS = np.random.default_rng(seed=1).integers(1 << 63, 1 << 64, _LONG // _WORD + 1, np.uint64) | np.uint64(1)
+_FACTORS = np.array([pow(0x9E3779B97F4A7C15, place, 1 << 64) for place in range(1, _LONG // _WORD + 2)], np.uint64)
 _FOLD = np.uint64(29)
 #: By size: keeps so many of a span's bytes.
 _MASKS = (np.arange(_LONG) < np.arange(_LONG + 1)[:, None]).astype(np.uint8) * np.uint8(255)
