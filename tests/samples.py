@@ -204,7 +204,15 @@ def saved_model_tf1(directory: Path) -> Path:
 
 @sample("saved_model")
 def saved_model_text(directory: Path) -> Path:
-    _write_saved_model(directory / "model", [["serve"]], as_text=True)
+    # Written by text_format: of a message with a quote, the str() of protobuf 5 makes text that nothing can read.
+    from google.protobuf import text_format  # noqa: PLC0415 - as above
+    from tensorflow.core.protobuf import saved_model_pb2  # noqa: PLC0415 - as above
+
+    _write_saved_model(directory / "model", [["serve"]])
+    binary = directory / "model" / "saved_model.pb"
+    text = text_format.MessageToString(saved_model_pb2.SavedModel.FromString(binary.read_bytes()))
+    binary.with_suffix(".pbtxt").write_text(text, encoding="utf-8")
+    binary.unlink()
     return directory / "model"
 
 

@@ -66,12 +66,17 @@ def our_messages() -> list[Descriptor]:
     return [each for file in files for top in file.message_types_by_name.values() for each in nested(top)]
 
 
+def is_repeated(each: FieldDescriptor) -> bool:
+    """Say whether a field repeats; protobuf 5, which TensorFlow 2.18 comes with, says it by a label only."""
+    return each.is_repeated if hasattr(each, "is_repeated") else each.label == each.LABEL_REPEATED
+
+
 def facts(each: FieldDescriptor) -> tuple[Any, ...]:
     """Return all that the wire, the text format or a caller can tell of a field."""
     target = each.message_type or each.enum_type
     oneof = each.containing_oneof
     return (
-        each.name, each.number, each.type, each.is_repeated,
+        each.name, each.number, each.type, is_repeated(each),
         oneof.name if oneof else None, target.full_name if target else None,
         bool(each.message_type and each.message_type.GetOptions().map_entry),
     )  # fmt: skip
