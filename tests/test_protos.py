@@ -77,7 +77,7 @@ def facts(each: FieldDescriptor) -> tuple[Any, ...]:
     oneof = each.containing_oneof
     return (
         each.name, each.number, each.type, is_repeated(each),
-        oneof.name if oneof else None, target.full_name if target else None,
+        min(one.number for one in oneof.fields) if oneof else None, target.full_name if target else None,
         bool(each.message_type and each.message_type.GetOptions().map_entry),
     )  # fmt: skip
 
