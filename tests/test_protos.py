@@ -68,7 +68,9 @@ def our_messages() -> list[Descriptor]:
 
 def is_repeated(each: FieldDescriptor) -> bool:
     """Say whether a field repeats; protobuf 5, which TensorFlow 2.18 comes with, says it by a label only."""
-    return each.is_repeated if hasattr(each, "is_repeated") else each.label == each.LABEL_REPEATED
+    if hasattr(each, "is_repeated"):
+        return bool(each.is_repeated)
+    return bool(each.label == each.LABEL_REPEATED)  # type: ignore[attr-defined] # the stubs are of protobuf 7
 
 
 def facts(each: FieldDescriptor) -> tuple[Any, ...]:
