@@ -71,6 +71,7 @@ ORDER = (
     "readers",
     "transforms",
     "writers",
+    "pictures",
     "verification",
     "progress",
     "requests",

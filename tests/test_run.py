@@ -159,14 +159,14 @@ def test_wrong_names_get_the_nearest_right_ones(tmp_path: Path) -> None:
 def test_a_model_that_refuses_says_what_it_takes() -> None:
     tf = _tf.tensorflow()
     decode = tf.function(
-        lambda png: {"p": tf.io.decode_png(png)}, input_signature=[tf.TensorSpec([], tf.string, name="png")]
+        lambda wav: {"p": tf.audio.decode_wav(wav)[0]}, input_signature=[tf.TensorSpec([], tf.string, name="wav")]
     )
     with pytest.raises(
-        errors.ConversionError, match=r"any inputs generated.*'png' \(string \(\)\).*inputs of your own"
+        errors.ConversionError, match=r"any inputs generated.*'wav' \(string \(\)\).*inputs of your own"
     ):
         tfmagic.run(decode)
     with pytest.raises(errors.ConversionError, match="does not run on these inputs"):
-        tfmagic.run(decode, {"png": b"no image"})
+        tfmagic.run(decode, {"wav": b"no sound"})
 
 
 def test_a_run_leaves_variables_as_they_were() -> None:
@@ -276,7 +276,7 @@ def test_what_cannot_be_compared_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(errors.ConversionError, match="draws at random"):
         tfmagic.verify(noise, one)
     decode = tf.function(
-        lambda png: {"p": tf.io.decode_png(png)}, input_signature=[tf.TensorSpec([], tf.string, name="png")]
+        lambda wav: {"p": tf.audio.decode_wav(wav)[0]}, input_signature=[tf.TensorSpec([], tf.string, name="wav")]
     )
     with pytest.raises(errors.ConversionError, match="refused all generated inputs"):
         tfmagic.verify(decode, decode)

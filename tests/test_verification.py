@@ -144,10 +144,10 @@ def test_parsed_examples_are_tried() -> None:
 @pytest.mark.tensorflow
 def test_what_could_not_be_checked_says_why() -> None:
     tf = _tf.tensorflow()
-    source = traced(lambda png: {"y": tf.io.decode_png(png)}, spec(dtype="string", name="png"))
+    source = traced(lambda wav: {"y": tf.audio.decode_wav(wav)[0]}, spec(dtype="string", name="wav"))
     found = verification.verify(source, source)
     assert "refused all generated inputs" in found.unchecked
-    assert "png=EXPR" in found.unchecked
+    assert "wav=EXPR" in found.unchecked
     assert not found.differs
     assert found.frame["output"].tolist() == ["y"]
     assert found.frame["equal"].tolist() == [None]
@@ -221,3 +221,19 @@ def test_a_loop_that_never_ends_is_stopped(monkeypatch: pytest.MonkeyPatch) -> N
     source = traced(lambda x: {"y": tf.while_loop(lambda y: y[0] < 2.0, lambda y: (y * 1.0,), (x,))[0]}, spec(2))
     found = verification.verify(source, source)
     assert "took longer than" in found.unchecked
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("shape", [(), (None,), None])
+@pytest.mark.parametrize("encoded", [False, True])
+def test_models_that_read_pictures_get_one(shape: Any, *, encoded: bool) -> None:
+    tf = _tf.tensorflow()
+
+    def decoded(image: Any) -> Any:
+        image = tf.io.decode_base64(image) if encoded else image
+        return tf.reshape(tf.io.decode_png(tf.reshape(image, [-1])[0]), [28, 28])
+
+    source = traced(lambda image: {"pixels": decoded(image)}, tf.TensorSpec(shape, tf.string, name="image"))
+    found = verification.verify(source, source)
+    assert not found.unchecked
+    assert found.frame["equal"].tolist() == [True]

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tfmagic.functions import NamedFunction
     from tfmagic.transforms.merge import Connections, Merged
 
+#: Written by freezing; the model that is returned keeps its signature.
+_GRAPH_FORMATS = ("graph_def", "graph_text")
 _STAGES = ("loading", "joining", "verifying")
 
 
@@ -207,7 +209,9 @@ def _model(function: NamedFunction, trained: dict[int, bool]) -> Model:
 
 
 def _written(model: Model, output: str | os.PathLike[str], *, overwrite: bool, check: bool) -> Model:
-    """Write the result, and return what was written."""
+    """Write the result, and return what was written; of a frozen graph's file nobody could tell the signature."""
+    if writer_for(storage.resolved(output)).format in _GRAPH_FORMATS:
+        return conversions.freeze(model, output=output, overwrite=overwrite, verify=check)
     done = conversions.export(model, output, overwrite=overwrite, verify=check)
     written = readers.read(done.path)
     return replace(written, notes=tuple(dict.fromkeys((*written.notes, *done.notes))))

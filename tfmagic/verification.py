@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from tfmagic import _tf, errors, protos
+from tfmagic import _tf, errors, pictures, protos
 from tfmagic.transforms import inlining
 
 if TYPE_CHECKING:
@@ -52,6 +52,9 @@ _INDEX_LIMIT = 2
 #: Words, numbers as text, and the empty message, which any protobuf parser takes.
 _TEXTS = ("w{}", "{}", "")
 _RANKS = (2, 4, 1, 3, 0)
+#: A picture of MNIST's size, as a file and as text.
+_PICTURE = pictures.png(28)
+_PICTURES = (_PICTURE, pictures.text(_PICTURE))
 
 
 class Attempt(NamedTuple):
@@ -64,7 +67,12 @@ class Attempt(NamedTuple):
     other: int
     rank: int = 2
     byte_limit: int = _BYTE_LIMITS[0]
-    text: str = _TEXTS[0]
+    text: str | bytes = _TEXTS[0]
+
+    def words(self, count: int) -> list[bytes]:
+        """Return so many texts: numbered words, or the same file each time."""
+        text = self.text
+        return [text if isinstance(text, bytes) else text.format(number).encode() for number in range(count)]
 
 
 #: In the order in which they are tried.
@@ -74,6 +82,7 @@ ATTEMPTS = (
     Attempt(2, 8, text=_TEXTS[2]),
     *(Attempt(2, 8, rank) for rank in _RANKS[1:]),
     *(Attempt(first, other) for first, other in ((1, 8), (2, 32), (4, 4), (3, 3), (2, 2), (1, 1), (2, 128), (1, 300))),
+    *(Attempt(2, 8, rank, text=picture) for picture in _PICTURES for rank in (1, 0)),
 )
 
 
@@ -288,8 +297,7 @@ def _value(end: Endpoint, attempt: Attempt, generator: np.random.Generator) -> n
     shape = _shape(end, attempt)
     kind = end.dtype.removesuffix("_ref")
     if kind == "string":
-        words = [attempt.text.format(number).encode() for number in range(int(np.prod(shape)))]
-        return np.array(words, dtype=object).reshape(shape)
+        return np.array(attempt.words(int(np.prod(shape))), dtype=object).reshape(shape)
     if kind == "bool":
         return generator.integers(0, 2, shape).astype(bool)
     if kind == "uint8":

@@ -115,6 +115,7 @@ def test_the_articles_case_for_one_string(classifier: Path, encode: Any, *, padd
         flat = session.run("flat:0", {"image:0": text})
         np.testing.assert_array_equal(found, run(tfmagic.inspect(classifier), x=flat)["probabilities"])
     assert (keys(merged, "input"), keys(merged, "output")) == (["image"], ["probabilities"])
+    assert not any("not verified" in note for note in merged.notes)
 
 
 def test_the_articles_case_for_a_batch(classifier: Path, tmp_path: Path) -> None:
@@ -125,6 +126,7 @@ def test_the_articles_case_for_a_batch(classifier: Path, tmp_path: Path) -> None
         found = run(model, image=texts)["probabilities"]
         np.testing.assert_allclose(found, softmax(pictures), rtol=2e-4)
         assert run(model, image=texts[:1])["probabilities"].shape == (1, 10)
+        assert not any("not verified" in note for note in model.notes)
     frame = merged.signatures
     assert frame[frame["key"] == "image"]["shape"].item() == (None,)
     assert frame[frame["key"] == "probabilities"]["shape"].item() == (None, 10)

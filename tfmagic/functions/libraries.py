@@ -21,16 +21,16 @@ _numbers = itertools.count(1)
 def settle(graph_def: _tf.Live) -> None:
     """Reduce the library of a GraphDef, in place, to what its nodes call, and rename what would clash."""
     functions = {function.signature.name: function for function in graph_def.library.function}
-    called = _called(graph_def.node, functions)
+    needed = called(graph_def.node, functions)
     kept = [
-        type(functions[name]).FromString(functions[name].SerializeToString()) for name in functions if name in called
+        type(functions[name]).FromString(functions[name].SerializeToString()) for name in functions if name in needed
     ]
     graph_def.ClearField("library")
     graph_def.library.function.extend(kept)
-    _rename(graph_def, {name: _free(name, functions) for name in called if _tf.has_function(name)})
+    _rename(graph_def, {name: _free(name, functions) for name in needed if _tf.has_function(name)})
 
 
-def _called(nodes: Iterable[_tf.Live], functions: dict[str, _tf.Live]) -> set[str]:
+def called(nodes: Iterable[_tf.Live], functions: dict[str, _tf.Live]) -> set[str]:
     """Return the names of the functions that nodes call, themselves or through others."""
     found: set[str] = set()
     waiting = list(_calls(nodes, functions))

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tfmagic.functions.libraries import called
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -20,11 +22,13 @@ _FILLS = ("InitializeTable", "LookupTableImport")
 
 
 def own_state(graph_def: _tf.Live) -> list[str]:
-    """Return the nodes that keep state, of the main graph and of the functions in its library.
+    """Return the nodes that keep state, of the main graph and of the functions that it calls.
 
-    A table that the same graph fills is none.
+    A table that the same graph fills is none; nor is one in a function that a loader would call to make it anew.
     """
-    bodies = [graph_def.node, *(function.node_def for function in graph_def.library.function)]
+    library = {function.signature.name: function for function in graph_def.library.function}
+    reached = called(graph_def.node, library)
+    bodies = [graph_def.node, *(function.node_def for name, function in library.items() if name in reached)]
     return list(dict.fromkeys(name for nodes in bodies for name in _keepers(nodes)))
 
 
