@@ -62,16 +62,16 @@ def parse(name: str, data: bytes | memoryview) -> Message:
     return message(name).FromString(bytes(data))
 
 
-def parse_text(name: str, text: str) -> Message:
+def parse_text(name: str, text: str, *, lossless: bool = False) -> Message:
     """Parse a message in text format; raises :data:`TextParseError`.
 
     Fields that this schema does not know are skipped only if the text does not parse without that: a newer
-    TensorFlow may have added them.
+    TensorFlow may have added them. Where nothing may be lost, they are an error.
     """
     try:
         return text_format.Parse(text, message(name)(), descriptor_pool=_pool())
     except TextParseError as error:
-        if "has no field named" not in str(error):
+        if lossless or "has no field named" not in str(error):
             raise
         return text_format.Parse(text, message(name)(), allow_unknown_field=True, descriptor_pool=_pool())
 

@@ -101,7 +101,8 @@ def _check_directory(destination: Path, is_directory: bool) -> None:  # noqa: FB
     shown = repr(str(destination))
     if not is_directory:
         raise errors.WriteError(f"{shown} is a file and a directory would replace it; name another place")
-    entries = {entry.name for entry in destination.iterdir()}
+    # What a killed process left of a file in it goes with the rest.
+    entries = {entry.name for entry in destination.iterdir() if not _STAGED.match(entry.name)}
     strangers = sorted(entries - _SAVED_MODEL_ENTRIES)
     if strangers or (entries and not entries.intersection(_SAVED_MODEL_MARKS)):
         holds = errors.listed(strangers or sorted(entries))

@@ -1,0 +1,119 @@
+"""Run the signatures of an edited SavedModel as both of TensorFlow's loaders see them, against those before the edit.
+
+``tf.saved_model.load`` goes by the object graph, TensorFlow 1's loader and servers by the SignatureDefs. Not for: the
+edit (:mod:`tfmagic.transforms.sign`), making inputs and comparing numbers (:mod:`tfmagic.verification`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from tfmagic import _tf, errors, functions, verification
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from tfmagic.functions import NamedFunction
+    from tfmagic.transforms.sign import Signed
+    from tfmagic.transforms.signature_plans import Planned
+    from tfmagic.verification import Runner, Verification
+
+
+def compared(before: Path, after: Path, signed: Signed) -> Iterator[tuple[str, Verification]]:
+    """Run each changed signature of a MetaGraphDef on the same inputs, before and after, through both loaders.
+
+    Parameters
+    ----------
+    before, after : Path
+        The directories of the SavedModel as it was, and as it is to be.
+    signed : Signed
+        The MetaGraphDef that was edited.
+
+    Yields
+    ------
+    (str, Verification)
+        The signature's key, and what a loader makes of it; one that cannot be checked says why.
+
+    Raises
+    ------
+    ConversionError
+        If the result does not load, or does not run on what the original takes.
+    """
+    for key in signed.changed:
+        planned = signed.plan[key]
+        try:
+            old = _before(before, signed, planned)
+        except errors.ConversionError as error:
+            yield key, verification.Verification(_no_frame(), f"the original cannot be run either ({error})")
+            continue
+        new = functions.load_saved_model(after, signed.tags, key)
+        if old is not None:
+            yield key, verification.verify(old, new)
+        if all(end.WhichOneof("encoding") == "name" for end in _ends(planned)):
+            yield key, verification.verify(new, _by_signature_def(after, signed.tags, key))
+
+
+def _no_frame() -> Any:  # noqa: ANN401 - pandas' own
+    return importlib.import_module("pandas").DataFrame(columns=list(verification.COLUMNS))
+
+
+def _ends(planned: Planned) -> Iterator[Any]:
+    yield from planned.signature.inputs.values()
+    yield from planned.signature.outputs.values()
+
+
+def _before(directory: Path, signed: Signed, planned: Planned) -> NamedFunction | None:
+    """Load what a signature is made from, under the new keys; None if it is made from other tensors of the graph."""
+    if not planned.base or None in (*planned.inputs.values(), *planned.outputs.values()):
+        return None
+    base = functions.load_saved_model(directory, signed.old_tags, planned.base)
+    given = {end.key: end for end in base.inputs}
+    results = {end.key: (end, place) for end, place in zip(base.outputs, base.places, strict=True)}
+    if set(given) != set(planned.inputs.values()):
+        return None
+    chosen = [(results[str(old)][0]._replace(key=key), results[str(old)][1]) for key, old in planned.outputs.items()]
+    return replace(
+        base,
+        inputs=tuple(given[str(old)]._replace(key=key) for key, old in planned.inputs.items()),
+        outputs=tuple(end for end, _ in chosen),
+        places=tuple(place for _, place in chosen),
+    )
+
+
+def _by_signature_def(directory: Path, tags: tuple[str, ...], key: str) -> Runner:
+    """Return a signature as TensorFlow 1 and servers run it."""
+
+    def run(inputs: Mapping[str, npt.ArrayLike]) -> Mapping[str, npt.NDArray[Any]]:
+        tf = _tf.tensorflow()
+        v1 = tf.compat.v1
+        with tf.Graph().as_default(), v1.Session() as session, _without_advice(tf):
+            signature = v1.saved_model.load(session, list(tags), str(directory)).signature_def[key]
+            fetches = {name: info.name for name, info in signature.outputs.items()}
+            found: Mapping[str, npt.NDArray[Any]] = session.run(
+                fetches, {signature.inputs[name].name: value for name, value in inputs.items()}
+            )
+        return found
+
+    return run
+
+
+@contextlib.contextmanager
+def _without_advice(tf: _tf.Live) -> Iterator[None]:
+    """Keep back that TensorFlow advises against its old loader, and that it restores: this is a check, not a use."""
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return "saved_model" not in record.getMessage() and "Restoring parameters" not in record.getMessage()
+
+    logger = tf.get_logger()
+    logger.addFilter(is_other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_other)
