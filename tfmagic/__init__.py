@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from tfmagic.api import Export, Run, export, forms, freeze, merge, restore, run, verify
+    from tfmagic.api import Export, Run, export, forms, freeze, merge, restore, run, sign, verify
     from tfmagic.errors import (
         ConversionError,
         CorruptSourceError,
@@ -45,6 +45,7 @@ _HOMES = {
     "merge": "api",
     "restore": "api",
     "run": "api",
+    "sign": "api",
     "verify": "api",
     **dict.fromkeys(
         (
@@ -81,6 +82,7 @@ __all__ = [
     "merge",
     "restore",
     "run",
+    "sign",
     "unload_ipython_extension",
     "verify",
 ]

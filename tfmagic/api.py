@@ -14,12 +14,26 @@ from tfmagic.merges import merge
 from tfmagic.restoration import restore
 from tfmagic.runs import Run, run
 from tfmagic.runs import compare as verify
+from tfmagic.signings import sign
 from tfmagic.writers import WRITERS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Export", "Run", "export", "format_names", "forms", "freeze", "inspect", "merge", "restore", "run", "verify"]
+__all__ = [
+    "Export",
+    "Run",
+    "export",
+    "format_names",
+    "forms",
+    "freeze",
+    "inspect",
+    "merge",
+    "restore",
+    "run",
+    "sign",
+    "verify",
+]
 
 
 def forms() -> pd.DataFrame:

@@ -31,6 +31,8 @@ SOURCE, PATH, SIGNATURE, TENSOR, TAGS, FORM, FORMAT, METHOD, OP, NAME = (
 #: NAME=EXPR: a value for an input, an expression over the notebook's variables.
 FEED, COUNT = "feed", "count"
 FEEDS = "NAME=EXPR"
+#: Under this name, the value of a cell's body comes with the values of its line.
+BODY = "BODY"
 _QUOTED = re.compile(r"""(['"])(.*)\1\Z""", re.DOTALL)
 _OPENING, _CLOSING, _QUOTES = "([{", ")]}", "'\""
 
@@ -215,17 +217,17 @@ def _many(values: Sequence[str] | None) -> list[str] | None:
     return [part.strip() for value in values for part in unquote(value).split(",") if part.strip()]
 
 
-def _pairs(values: Sequence[str] | None, option: str) -> dict[str, str] | None:
-    """Read KEY=VALUE pairs."""
+def _pairs(values: Sequence[str] | None, option: str, shape: str = "KEY=TENSOR") -> dict[str, str] | None:
+    """Read pairs such as KEY=TENSOR."""
     if values is None:
         return None
     pairs = [unquote(value).partition("=") for value in values]
     for key, equals, value in pairs:
         if not (key and equals and value):
-            problem = f"{option} wants KEY=TENSOR, not {key + equals + value!r}"
+            problem = f"{option} wants {shape}, not {key + equals + value!r}"
             raise CommandError(problem)
         if [other for other, _, _ in pairs].count(key) > 1:
-            problem = f"{option} names {key!r} twice; each key stands for one tensor"
+            problem = f"{option} names {key!r} twice; in {shape}, each {shape.partition('=')[0]} stands for one thing"
             raise CommandError(problem)
     return {key.strip(): value.strip() for key, _, value in pairs}
 
@@ -369,6 +371,21 @@ def _forms(_values: argparse.Namespace) -> pd.DataFrame:
     return api.forms()
 
 
+def _sign(values: argparse.Namespace) -> Model:
+    from tfmagic import api  # noqa: PLC0415 - as above
+
+    return api.sign(
+        values.DIR,
+        _text(values.DEST),
+        signatures=getattr(values, BODY, None),
+        rename=_pairs(values.rename, "--rename", "OLD=NEW"),
+        remove=_many(values.remove),
+        rename_tags=_pairs(values.rename_tags, "--rename-tags", "OLD=NEW"),
+        overwrite=values.overwrite,
+        verify=not values.no_verify,
+    )
+
+
 def _restore(values: argparse.Namespace) -> pd.DataFrame:
     from tfmagic import api  # noqa: PLC0415 - as above
 
@@ -485,6 +502,22 @@ COMMANDS: Mapping[str, Command] = {
                 _TRUST,
             ),
             _merge,
+        ),
+        Command(
+            "sign",
+            "Give a SavedModel other signatures, keys, methods or tags, in place or as a copy.",
+            (
+                Argument(("DIR",), "the SavedModel's directory", SOURCE),
+                Argument(
+                    ("DEST",), "where to write a copy; without, the SavedModel is changed in place", PATH, optional=True
+                ),
+                Argument(("--rename",), "OLD=NEW: another key for a signature", SIGNATURE, repeats=True),
+                Argument(("--remove",), "keys of signatures to take away, joined by commas", SIGNATURE, repeats=True),
+                Argument(("--rename-tags",), "OLD=NEW: another tag-set, tags joined by commas", TAGS, repeats=True),
+                _OVERWRITE,
+                Argument(("--no-verify",), "do not run the changed signatures before and after", None),
+            ),
+            _sign,
         ),
         Command(
             "restore",

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
-from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
+from IPython.core.magic import Magics, cell_magic, line_cell_magic, line_magic, magics_class
 from traitlets import Enum
 
 from tfmagic import commands, errors, render
@@ -165,6 +165,38 @@ class TfMagic(Magics):
         """
         return self._run("merge", line)
 
+    @line_cell_magic
+    def tf_sign(self, line: str, cell: str | None = None) -> object:
+        """Give a SavedModel other signatures, keys, methods or tags, in place or as a copy.
+
+        ::
+
+            %tf_sign ./served --rename serving_default=predict --remove train
+
+        is
+
+        ::
+
+            import tfmagic
+            tfmagic.sign("./served", rename={"serving_default": "predict"}, remove=["train"])
+
+        and a cell whose body is a dict
+
+        ::
+
+            %%tf_sign ./served ./signed
+            {"predict": {"inputs": {"images": "x"}, "outputs": {"scores": "y"}, "method": "predict"}}
+
+        is
+
+        ::
+
+            tfmagic.sign("./served", "./signed", signatures={"predict": {"inputs": {"images": "x"}, …}})
+
+        ``%tf_sign --help`` lists the options.
+        """
+        return self._run("sign", line, cell)
+
     @line_magic
     def tf_restore(self, line: str) -> object:
         """Put the values of a checkpoint or a file of weights into a live model, module or session.
@@ -230,7 +262,7 @@ class TfMagic(Magics):
         self.shell.user_ns[name] = ran.session
         return ran.value
 
-    def _run(self, name: str, line: str) -> object:
+    def _run(self, name: str, line: str, cell: str | None = None) -> object:
         """Run a command: the one boundary at which our errors lose their traceback."""
         command = commands.COMMANDS[name]
         try:
@@ -241,6 +273,8 @@ class TfMagic(Magics):
                     setattr(values, name, self._source(getattr(values, name)))
                 elif argument.kind == commands.FEED:
                     setattr(values, name, self._feeds(getattr(values, name)))
+            if cell is not None:
+                setattr(values, commands.BODY, self._body(cell))
             return command.run(values)
         except commands.HelpRequest as request:
             # Help is for reading, not a value.
@@ -260,6 +294,14 @@ class TfMagic(Magics):
                 said = f"{type(error).__name__}: {error}".splitlines()[0]
                 raise commands.CommandError(f"the value {expression!r} for {name!r} raises {said}") from error
         return found
+
+    def _body(self, cell: str) -> object:
+        """Evaluate the body of a cell, which is one expression."""
+        try:
+            return self.shell.ev(cell.strip())  # type: ignore[no-untyped-call]
+        except Exception as error:
+            said = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise commands.CommandError(f"the cell's body is to be one Python dict, and it raises {said}") from error
 
     def _source(self, token: str) -> object:
         """Take a token for an expression over the notebook's variables if it evaluates, else for a path."""

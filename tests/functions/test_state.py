@@ -22,8 +22,8 @@ def graph(
     return made
 
 
-VARIABLE = ("w", "VariableV2", [])
-TABLE = ("t", "HashTableV2", [])
+VARIABLE: tuple[str, str, list[str]] = ("w", "VariableV2", [])
+TABLE: tuple[str, str, list[str]] = ("t", "HashTableV2", [])
 
 
 @pytest.mark.parametrize(
