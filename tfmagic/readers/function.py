@@ -8,10 +8,7 @@ from __future__ import annotations
 from functools import cache, partial
 from typing import TYPE_CHECKING, ClassVar
 
-from tfmagic import errors, signatures
-from tfmagic.functions import tf_functions
-from tfmagic.functions.meta_graphs import meta_graph_def
-from tfmagic.functions.named import with_values
+from tfmagic import errors, functions, signatures
 from tfmagic.metagraphs import MetaGraph
 from tfmagic.model import Model, Part
 from tfmagic.readers import keras_model
@@ -38,8 +35,9 @@ class FunctionReader:
         value = candidate.value
         if candidate.path is not None or keras_model.is_keras(value):
             return False
-        named = any(tf_functions.is_a(value, name) for name in ("Module", "_SignatureMap"))
-        return named or any(is_one(value) for is_one in _KINDS)
+        kinds = functions.tf_functions
+        named = any(kinds.is_a(value, name) for name in ("Module", "_SignatureMap"))
+        return named or kinds.is_polymorphic(value) or kinds.is_concrete(value) or kinds.is_loaded(value)
 
     def read(self, candidate: Candidate, tags: Collection[str] | None) -> Model:
         """Return the model; nothing is traced yet.
@@ -51,44 +49,42 @@ class FunctionReader:
         """
         keras_model.check_tags(tags, self.form)
         value = candidate.value
-        functions = cache(partial(tf_functions.collect, value))
-        graphs = cache(lambda: (MetaGraph.of_message(meta_graph_def(functions())),))
+        traced = cache(partial(functions.tf_functions.collect, value))
+        graphs = cache(lambda: (MetaGraph.of_message(functions.meta_graphs.meta_graph_def(traced())),))
         return Model(
             self.form,
             origin(value),
             {
                 Part.GRAPH: graphs,
                 Part.SIGNATURES: lambda: tuple((each.tags, each.signature_def) for each in graphs()),
-                Part.VARIABLES: lambda: _variables(value, functions),
-                Part.FUNCTION: lambda: partial(_chosen, functions),
+                Part.VARIABLES: lambda: _variables(value, traced),
+                Part.FUNCTION: lambda: partial(_chosen, traced),
             },
         )
 
 
-_KINDS = (tf_functions.is_polymorphic, tf_functions.is_concrete, tf_functions.is_loaded)
-
-
 def origin(value: _tf.Live) -> str:
     """Word what the object is."""
-    if tf_functions.is_concrete(value):
+    kinds = functions.tf_functions
+    if kinds.is_concrete(value):
         return "a ConcreteFunction"
-    if tf_functions.is_polymorphic(value):
-        return f"tf.function {tf_functions.function_name(value)!r}"
-    if tf_functions.is_a(value, "Module"):
+    if kinds.is_polymorphic(value):
+        return f"tf.function {kinds.function_name(value)!r}"
+    if kinds.is_a(value, "Module"):
         return f"tf.Module {value.name!r} ({type(value).__name__})"
     return "a loaded SavedModel"
 
 
-def _variables(value: _tf.Live, functions: Callable[[], tuple[NamedFunction, ...]]) -> tuple[VariableRow, ...]:
+def _variables(value: _tf.Live, load: Callable[[], tuple[NamedFunction, ...]]) -> tuple[VariableRow, ...]:
     """Return the rows of the variables; a module that cannot be traced yet has some all the same."""
     try:
-        traced = functions()
+        traced = load()
     except errors.MissingPartError:
         traced = ()
-    found = tf_functions.variables(value, traced)
+    found = functions.tf_functions.variables(value, traced)
     return tuple(keras_model.variable_row(name, one) for name, one in found.items())
 
 
-def _chosen(functions: Callable[[], tuple[NamedFunction, ...]], key: str | None = None) -> NamedFunction:
-    by_key = {each.key: each for each in functions()}
-    return with_values(by_key[signatures.choose(by_key, key)])
+def _chosen(load: Callable[[], tuple[NamedFunction, ...]], key: str | None = None) -> NamedFunction:
+    by_key = {each.key: each for each in load()}
+    return functions.with_values(by_key[signatures.choose(by_key, key)])

@@ -9,12 +9,12 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tfmagic import contents, functions, message_files, metagraphs, wire
-from tfmagic.functions import unsigned
 from tfmagic.model import Model, Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from tfmagic.functions.unsigned import Ends
     from tfmagic.metagraphs import MetaGraph
     from tfmagic.registry import Candidate
 
@@ -53,12 +53,14 @@ def _function(
     load: Callable[[], tuple[MetaGraph, ...]],
     key: str | None = None,
     *,
-    inputs: unsigned.Ends = None,
-    outputs: unsigned.Ends = None,
+    inputs: Ends = None,
+    outputs: Ends = None,
 ) -> functions.NamedFunction:
     """Wrap the graph between the ends given, those proposed for it where none are."""
     (meta_graph,) = load()
-    return unsigned.between(partial(functions.wrap_graph_def, meta_graph.graph_def()), meta_graph, key, inputs, outputs)
+    return functions.unsigned.between(
+        partial(functions.wrap_graph_def, meta_graph.graph_def()), meta_graph, key, inputs, outputs
+    )
 
 
 def is_message(value: object, name: str) -> bool:

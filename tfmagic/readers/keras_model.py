@@ -9,11 +9,8 @@ import math
 from functools import cache, partial
 from typing import TYPE_CHECKING, ClassVar
 
-from tfmagic import errors, protos, signatures
+from tfmagic import errors, functions, protos, signatures
 from tfmagic.frames import LayerRow, Shape, VariableRow
-from tfmagic.functions import keras_models
-from tfmagic.functions.meta_graphs import meta_graph_def
-from tfmagic.functions.named import with_values
 from tfmagic.metagraphs import MetaGraph
 from tfmagic.model import Model, Part
 
@@ -51,8 +48,8 @@ class KerasModelReader:
         """
         check_tags(tags, self.form)
         model: _tf.Live = candidate.value
-        traced = cache(partial(keras_models.trace, model))
-        graphs = cache(lambda: (MetaGraph.of_message(meta_graph_def([traced()])),))
+        traced = cache(partial(functions.trace_keras_model, model))
+        graphs = cache(lambda: (MetaGraph.of_message(functions.meta_graphs.meta_graph_def([traced()])),))
         return Model(
             self.form,
             _origin(model),
@@ -89,12 +86,12 @@ def _origin(model: _tf.Live) -> str:
 
 def _function(traced: Callable[[], NamedFunction], key: str | None = None) -> NamedFunction:
     signatures.choose({signatures.DEFAULT_KEY: None}, key)
-    return with_values(traced())
+    return functions.with_values(traced())
 
 
 def _variable_rows(model: _tf.Live) -> Iterator[VariableRow]:
     """Yield the rows of a model's variables; freezing a layer changes Keras's flag and not TensorFlow's."""
-    for (name, variable), own in zip(keras_models.variables(model), model.variables, strict=True):
+    for (name, variable), own in zip(functions.keras_models.variables(model), model.variables, strict=True):
         yield variable_row(name, variable)._replace(trainable=bool(own.trainable))
 
 

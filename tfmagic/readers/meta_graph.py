@@ -18,8 +18,6 @@ from tfmagic import (
     signatures,
     wire,
 )  # fmt: skip
-from tfmagic.functions import unsigned
-from tfmagic.functions.stored import Store
 from tfmagic.metagraphs import MetaGraph
 from tfmagic.model import Model, Part
 from tfmagic.readers.graph_def import is_message, serialized
@@ -29,6 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tfmagic.functions import NamedFunction
+    from tfmagic.functions.stored import Store
+    from tfmagic.functions.unsigned import Ends
     from tfmagic.registry import Candidate
 
 _SUFFIX = ".meta"
@@ -71,7 +71,7 @@ def _model(
     path: Path | None,
     checkpoint: checkpoint_files.CheckpointFiles | None,
 ) -> Model:
-    stores = cache(lambda: Store(load()[0], checkpoint, path.parent if path else None))
+    stores = cache(lambda: functions.stored.Store(load()[0], checkpoint, path.parent if path else None))
     notes = () if checkpoint else ("no checkpoint lies beside it: variables are shown as the graph declares them",)
     return Model(
         MetaGraphReader.form,
@@ -87,17 +87,15 @@ def _model(
     )
 
 
-def _function(
-    store: Store, key: str | None = None, *, inputs: unsigned.Ends = None, outputs: unsigned.Ends = None
-) -> NamedFunction:
+def _function(store: Store, key: str | None = None, *, inputs: Ends = None, outputs: Ends = None) -> NamedFunction:
     """Take out the function of a signature if there is one, else between the ends given or proposed."""
     wrap = partial(functions.wrap_graph_def, store.graph_def, values=store.values, tables=store.tables)
     signed = store.meta_graph.signature_def
     if not any(not signatures.is_hidden(name) for name in signed):
-        return unsigned.between(wrap, store.meta_graph, key, inputs, outputs)
+        return functions.unsigned.between(wrap, store.meta_graph, key, inputs, outputs)
     chosen = signatures.choose(signed, key)
     given, wanted = (
-        unsigned.by_key(each, signatures.endpoints(side))
+        functions.unsigned.by_key(each, signatures.endpoints(side))
         for each, side in ((inputs, signed[chosen].inputs), (outputs, signed[chosen].outputs))
     )
     return wrap(given, wanted, key=chosen, method=str(signed[chosen].method_name) or signatures.PREDICT)

@@ -8,9 +8,7 @@ from __future__ import annotations
 from functools import cache, partial
 from typing import TYPE_CHECKING, ClassVar
 
-from tfmagic import graph_variables
-from tfmagic.functions import sessions, unsigned
-from tfmagic.functions.tf_functions import is_a
+from tfmagic import functions, graph_variables
 from tfmagic.metagraphs import MetaGraph
 from tfmagic.model import Model, Part
 
@@ -19,7 +17,10 @@ if TYPE_CHECKING:
 
     from tfmagic import _tf
     from tfmagic.functions import NamedFunction
+    from tfmagic.functions.unsigned import Ends
     from tfmagic.registry import Candidate
+
+_CLASSES = ("Graph", "BaseSession", "_MonitoredSession")
 
 
 class SessionReader:
@@ -32,15 +33,15 @@ class SessionReader:
 
     def claims(self, candidate: Candidate) -> bool:
         """Say whether the object is a session or a graph."""
-        return any(is_a(candidate.value, name) for name in ("Graph", "BaseSession", "_MonitoredSession"))
+        return candidate.path is None and any(functions.tf_functions.is_a(candidate.value, name) for name in _CLASSES)
 
     def read(self, candidate: Candidate, tags: Collection[str] | None) -> Model:
         """Return the model; a graph has no tags to choose by."""
         del tags
         value = candidate.value
-        if is_a(value, "Graph"):
+        if functions.tf_functions.is_a(value, "Graph"):
             return Model(self.form, f"a live {type(value).__name__}", {Part.GRAPH: cache(partial(_graphs, value))})
-        graphs = cache(lambda: _graphs(sessions.raw(value).graph))
+        graphs = cache(lambda: _graphs(functions.sessions.raw(value).graph))
         return Model(
             self.form,
             f"a live {type(value).__name__}",
@@ -54,7 +55,7 @@ class SessionReader:
 
 def _graphs(value: _tf.Live) -> tuple[MetaGraph, ...]:
     """Describe a graph with its collections, shapes included."""
-    return (MetaGraph.of_message(sessions.meta_graph_def(value)),)
+    return (MetaGraph.of_message(functions.sessions.meta_graph_def(value)),)
 
 
 def _function(
@@ -62,8 +63,10 @@ def _function(
     graphs: Callable[[], tuple[MetaGraph, ...]],
     key: str | None = None,
     *,
-    inputs: unsigned.Ends = None,
-    outputs: unsigned.Ends = None,
+    inputs: Ends = None,
+    outputs: Ends = None,
 ) -> NamedFunction:
     """Take out the function between the ends given, those proposed for the graph where none are."""
-    return unsigned.between(partial(sessions.of_session, session), graphs()[0], key, inputs, outputs)
+    return functions.unsigned.between(
+        partial(functions.sessions.of_session, session), graphs()[0], key, inputs, outputs
+    )

@@ -1,0 +1,167 @@
+"""The parts of a Keras file: what it holds, and what Keras makes of it.
+
+Layers, weights and signature are read without Keras, so a file that today's Keras cannot load is still shown. The
+graph and the function are not in the file: the model is loaded for them, once, when one of them is asked for. Not for:
+how it is loaded (:mod:`tfmagic.functions.keras_files`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from tfmagic import errors, functions, keras_archive, keras_config, keras_weights, protos, signatures
+from tfmagic.metagraphs import MetaGraph
+from tfmagic.model import Model, Part
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+    from pathlib import Path
+
+    from tfmagic.frames import LayerRow
+    from tfmagic.functions import NamedFunction
+    from tfmagic.keras_archive import Contents
+    from tfmagic.keras_config import End, Layer
+    from tfmagic.keras_weights import Weight
+    from tfmagic.registry import Candidate
+    from tfmagic.signatures import Endpoint, TaggedSignatures
+
+Loaders: TypeAlias = "dict[Part, Callable[[], Any]]"
+
+FORM = "keras_file"
+
+
+def read(candidate: Candidate, tags: Collection[str] | None) -> Model:
+    """Return the model; a file of weights only has variables and nothing else.
+
+    Raises
+    ------
+    CorruptSourceError
+        If the container or its config does not parse.
+    UnknownNameError
+        If other tags than ``serve`` are asked for.
+    """
+    path = candidate.path
+    if path is None:
+        raise TypeError(f"a Keras file is a path, not {candidate.value!r}")
+    if tags and set(tags) != set(signatures.DEFAULT_TAGS):
+        raise errors.UnknownNameError(",".join(sorted(tags)), "tag-set", signatures.DEFAULT_TAGS, FORM)
+    contents = keras_archive.contents(path)
+    layers = keras_config.layers(contents.config) if contents.config else ()
+    stored = _stored_loaders(path, contents, layers)
+    made = _made_loaders(path, contents.config, trust=candidate.trust) if contents.config else {}
+    return Model(
+        FORM,
+        str(path),
+        {**made, **stored},
+        tuple(_notes(contents, layers)),
+        path,
+        made=frozenset(made.keys() - stored.keys()),
+        trusting=lambda: read(replace(candidate, trust=True), tags),
+    )
+
+
+def _made_loaders(path: Path, config: dict[str, Any], *, trust: bool) -> Loaders:
+    """Return the loaders of what Keras makes of a file: they share one model."""
+    traced = cache(partial(_traced, path, config, trust=trust))
+    graphs = cache(lambda: (MetaGraph.of_message(functions.meta_graphs.meta_graph_def([traced()])),))
+    return {
+        Part.GRAPH: graphs,
+        Part.SIGNATURES: lambda: tuple((each.tags, each.signature_def) for each in graphs()),
+        Part.FUNCTION: lambda: partial(_function, traced),
+    }
+
+
+def _function(traced: Callable[[], NamedFunction], key: str | None = None) -> NamedFunction:
+    signatures.choose({signatures.DEFAULT_KEY: None}, key)
+    return traced()
+
+
+def _traced(path: Path, config: dict[str, Any], *, trust: bool) -> NamedFunction:
+    """Load the model and trace it, its ends under the names that the file's signature gives them."""
+    loaded = functions.keras_files.load(path, trust=trust)
+    function = functions.trace_keras_model(loaded.model)
+    ends = keras_config.signature(config)
+    if ends is not None:
+        function = replace(function, inputs=_renamed(function.inputs, list(ends.inputs)))
+        function = replace(function, outputs=_renamed(function.outputs, list(ends.outputs)))
+        function = function.ordered(
+            _order(function.inputs, list(ends.inputs)), _order(function.outputs, list(ends.outputs))
+        )
+    return replace(function, notes=(*loaded.notes, *function.notes))
+
+
+def _renamed(found: tuple[Endpoint, ...], keys: list[str]) -> tuple[Endpoint, ...]:
+    """Give the ends of a loaded model their keys in the file, where Keras made up others: it keeps their order."""
+    if len(found) != len(keys) or {each.key for each in found} == set(keys):
+        return found
+    return tuple(each._replace(key=key) for each, key in zip(found, keys, strict=True))
+
+
+def _order(found: tuple[Endpoint, ...], keys: list[str]) -> list[str]:
+    """Return the keys in the file's order, where they are the file's."""
+    own = [each.key for each in found]
+    return keys if set(own) == set(keys) else own
+
+
+def _stored_loaders(path: Path, contents: Contents, layers: tuple[Layer, ...]) -> Loaders:
+    """Return the loaders of what a file holds."""
+    config = contents.config
+    weights = cache(partial(_read_weights, path, config))
+    loaders: Loaders = {}
+    if contents.has_weights:
+        loaders[Part.VARIABLES] = lambda: keras_weights.variables(weights())
+    if config and layers:
+        loaders[Part.KERAS] = lambda: _rows(layers, weights() if contents.has_weights else None)
+    if config and keras_config.signature(config) is not None:
+        loaders[Part.SIGNATURES] = partial(read_signatures, config)
+    return loaders
+
+
+def read_signatures(config: dict[str, Any]) -> TaggedSignatures:
+    """Return the signature that the config implies, in the shape of a SavedModel's.
+
+    Tensors have no names, as there is no graph yet; an unknown dtype is DT_INVALID.
+    """
+    ends = keras_config.signature(config)
+    signature = protos.message("SignatureDef")(method_name=signatures.PREDICT)
+    for key, end in ends.inputs.items() if ends else ():
+        _fill(signature.inputs[key], end)
+    for key, end in ends.outputs.items() if ends else ():
+        _fill(signature.outputs[key], end)
+    return ((signatures.DEFAULT_TAGS, {signatures.DEFAULT_KEY: signature}),)
+
+
+def _fill(info: protos.Message, end: End) -> None:
+    try:
+        info.dtype = protos.dtype_number(end.dtype or "invalid")
+    except KeyError:
+        info.dtype = protos.dtype_number("invalid")
+    info.tensor_shape.CopyFrom(protos.shape_proto(end.shape))
+
+
+def _read_weights(path: Path, config: dict[str, Any] | None) -> tuple[Weight, ...]:
+    with keras_archive.weights(path) as root:
+        return keras_weights.read(root, config)
+
+
+def _rows(layers: tuple[Layer, ...], weights: tuple[Weight, ...] | None) -> tuple[LayerRow, ...]:
+    counts = {} if weights is None else keras_weights.counts(weights, layers)
+    return keras_config.rows(layers, counts)
+
+
+def _notes(contents: Contents, layers: tuple[Layer, ...]) -> Iterator[str]:
+    """Say what a person should know of the file."""
+    if contents.keras_version:
+        yield f"saved by Keras {contents.keras_version}"
+    if contents.config is None:
+        yield "weights only: no config tells the layers, so there are variables and nothing else"
+    elif not layers:
+        kind = keras_config.class_name(contents.config)
+        yield f"{kind!r} is a subclassed model: its layers and signature are in its code, not in the file"
+    if not contents.has_weights:
+        yield f"the archive holds no {keras_archive.WEIGHTS!r}: there are no variables"
+    code = keras_config.carrying_code(layers)
+    if code:
+        yield f"Python code travels with the layers {errors.listed(code)}; it was not run"
