@@ -89,6 +89,8 @@ ORDER = (
     "api",
     # The fronts.
     "widgets",
+    "lines",
+    "arguments",
     "commands",
     "completion",
     "magics",

@@ -11,8 +11,9 @@ import pytest
 
 import tfmagic
 from tests.conftest import ROOT
-from tfmagic import commands, frames
-from tfmagic.commands import COMMANDS, CommandError
+from tfmagic import arguments, frames, lines
+from tfmagic.commands import COMMANDS
+from tfmagic.lines import CommandError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     ],
 )
 def test_words_end_at_blanks_outside_quotes_and_brackets(line: str, words: list[str]) -> None:
-    assert commands.split(line) == words
+    assert lines.split(line) == words
 
 
 @pytest.mark.parametrize(
@@ -44,14 +45,14 @@ def test_words_end_at_blanks_outside_quotes_and_brackets(line: str, words: list[
 )
 def test_what_does_not_close_is_an_error(line: str, what: str) -> None:
     with pytest.raises(CommandError, match=re.escape(what) + " does not close"):
-        commands.split(line)
+        lines.split(line)
 
 
 def test_words_and_blanks_are_all_there_is() -> None:
     rng = random.Random(0)
     for _ in range(500):
         line = "".join(rng.choices("ab \t'\"()[]{}", k=rng.randrange(20)))
-        words, last, _ = commands.cut(line)
+        words, last, _ = lines.cut(line)
         assert "".join([*words, last]).replace(" ", "").replace("\t", "") == line.replace(" ", "").replace("\t", "")
         assert all(words)
 
@@ -61,7 +62,7 @@ def test_words_and_blanks_are_all_there_is() -> None:
     [("'a b'", "a b"), ('"a"', "a"), ("a", "a"), ("'a\"", "'a\""), ('"it\'s"', "it's"), ("''", ""), ("'", "'")],
 )
 def test_quotes_that_enclose_are_stripped(token: str, text: str) -> None:
-    assert commands.unquote(token) == text
+    assert lines.unquote(token) == text
 
 
 @pytest.mark.parametrize(
@@ -87,7 +88,7 @@ def test_quotes_that_enclose_are_stripped(token: str, text: str) -> None:
 def test_the_names_in_an_expression(expression: str, names: set[str] | None) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert commands.names_in(expression) == names
+        assert lines.names_in(expression) == names
 
 
 def test_a_line_of_every_option() -> None:
@@ -132,7 +133,7 @@ def test_a_line_that_does_not_follow_its_command_is_answered_in_one_line(command
 @pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.parametrize("line", ["--help", "-h", "a --help", "a b c --nonsense -h"])
 def test_help_lists_every_option_wherever_it_is_asked_for(name: str, line: str) -> None:
-    with pytest.raises(commands.HelpRequest) as raised:
+    with pytest.raises(arguments.HelpRequest) as raised:
         COMMANDS[name].parse(line)
     text = " ".join(str(raised.value).split())
     assert f"%tf_{name}" in text

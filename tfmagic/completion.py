@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfmagic import api, commands, readers, recognition, signatures
+from tfmagic import api, arguments, commands, lines, readers, recognition, signatures
 from tfmagic.model import TABLE_PARTS, Model, Part
 
 if TYPE_CHECKING:
@@ -30,11 +30,11 @@ _NEEDS_QUOTES = re.compile(r"""[\s'"()\[\]{}$]""")
 _LISTED = re.compile(r".*[,=]")
 #: The columns whose values an option can take.
 _COLUMNS = {
-    commands.SIGNATURE: (("signatures", "signature"),),
-    commands.TENSOR: (("signatures", "key"), ("signatures", "tensor")),
-    commands.TAGS: (("metagraphs", "tags"),),
-    commands.OP: (("ops", "op"),),
-    commands.NAME: (("ops", "name"), ("variables", "name"), ("layers", "name")),
+    arguments.SIGNATURE: (("signatures", "signature"),),
+    arguments.TENSOR: (("signatures", "key"), ("signatures", "tensor")),
+    arguments.TAGS: (("metagraphs", "tags"),),
+    arguments.OP: (("ops", "op"),),
+    arguments.NAME: (("ops", "name"), ("variables", "name"), ("layers", "name")),
 }
 #: The parts of each form that cost more than a look: TensorFlow would trace, which runs the user's code.
 _COSTLY = {
@@ -70,7 +70,7 @@ def complete(line: str, variables: Mapping[str, object]) -> tuple[str, list[Comp
     command = commands.COMMANDS.get(found["name"]) if found else None
     if found is None or command is None:
         return "", []
-    before, word, _ = commands.cut(found["rest"])
+    before, word, _ = lines.cut(found["rest"])
     try:
         proposals = [
             each for each in _proposals(command, before, word, variables) if _bare(each.text).startswith(_bare(word))
@@ -87,7 +87,7 @@ def _bare(word: str) -> str:
 
 
 def _proposals(
-    command: commands.Command, before: list[str], word: str, variables: Mapping[str, object]
+    command: arguments.Command, before: list[str], word: str, variables: Mapping[str, object]
 ) -> Iterator[Completion]:
     """Yield all that could stand in this place."""
     option = _option(command, before[-1]) if before else None
@@ -99,17 +99,17 @@ def _proposals(
         return
     positional = [each for each in command.arguments if not each.is_option]
     given = len(_positional(command, before))
-    if positional and positional[-1].kind == commands.FEED:
+    if positional and positional[-1].kind == arguments.FEED:
         given = min(given, len(positional) - 1)
     if given < len(positional):
         yield from _values(positional[given].kind or "", word, variables, partial(_source, command, before, variables))
 
 
-def _option(command: commands.Command, token: str) -> commands.Argument | None:
+def _option(command: arguments.Command, token: str) -> arguments.Argument | None:
     return next((each for each in command.arguments if each.is_option and token in each.flags), None)
 
 
-def _positional(command: commands.Command, words: list[str]) -> list[str]:
+def _positional(command: arguments.Command, words: list[str]) -> list[str]:
     """Return the words that are neither options nor their values."""
     found, previous = [], None
     for word in words:
@@ -122,18 +122,18 @@ def _positional(command: commands.Command, words: list[str]) -> list[str]:
 
 def _values(kind: str, word: str, variables: Mapping[str, object], source: Callable[[], Model]) -> Iterator[Completion]:
     """Yield what an argument of this kind can be."""
-    if kind == commands.SOURCE:
+    if kind == arguments.SOURCE:
         yield from (Completion(name, "model") for name in model_names(variables))
         yield from _paths(word)
-    elif kind == commands.PATH:
+    elif kind == arguments.PATH:
         yield from _paths(word)
-    elif kind == commands.FORM:
+    elif kind == arguments.FORM:
         yield from (Completion(reader.form, "form") for reader in readers.READERS)
-    elif kind == commands.FORMAT:
+    elif kind == arguments.FORMAT:
         yield from (Completion(name, "format") for name in api.format_names())
-    elif kind == commands.METHOD:
+    elif kind == arguments.METHOD:
         yield from (Completion(name, "method") for name in signatures.METHODS)
-    elif kind == commands.FEED:
+    elif kind == arguments.FEED:
         yield from (Completion(f"{key}=", kind) for key in _inputs(source()))
     else:
         yield from _names(kind, source(), word)
@@ -175,10 +175,10 @@ def _quoted(path: str, quote: str, *, closed: bool) -> str:
     return quote + path + (quote if closed else "")
 
 
-def _source(command: commands.Command, words: list[str], variables: Mapping[str, object]) -> Model:
+def _source(command: arguments.Command, words: list[str], variables: Mapping[str, object]) -> Model:
     """Return the model that the line speaks of; nothing of it is read yet, no expression evaluated."""
     word = _positional(command, words)[0]
-    return readers.read(variables.get(word, Path(commands.unquote(word))))
+    return readers.read(variables.get(word, Path(lines.unquote(word))))
 
 
 def _names(kind: str, model: Model, word: str) -> Iterator[Completion]:

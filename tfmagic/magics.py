@@ -17,7 +17,7 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, line_cell_magic, line_magic, magics_class
 from traitlets import Enum
 
-from tfmagic import commands, errors, render
+from tfmagic import arguments, commands, errors, lines, render
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -269,30 +269,30 @@ class TfMagic(Magics):
             values = command.parse(line)
             for argument in command.arguments:
                 (name, *_) = argument.flags
-                if argument.kind == commands.SOURCE and getattr(values, name) is not None:
+                if argument.kind == arguments.SOURCE and getattr(values, name) is not None:
                     setattr(values, name, self._source(getattr(values, name)))
-                elif argument.kind == commands.FEED:
+                elif argument.kind == arguments.FEED:
                     setattr(values, name, self._feeds(getattr(values, name)))
             if cell is not None:
-                setattr(values, commands.BODY, self._body(cell))
+                setattr(values, arguments.BODY, self._body(cell))
             return command.run(values)
-        except commands.HelpRequest as request:
+        except arguments.HelpRequest as request:
             # Help is for reading, not a value.
             print(request)  # noqa: T201
             return None
-        except (errors.TfMagicError, commands.CommandError, FileNotFoundError) as error:
+        except (errors.TfMagicError, lines.CommandError, FileNotFoundError) as error:
             # IPython hides the traceback of this very type only, not of its subclasses.
             raise UsageError(str(error)) from error
 
     def _feeds(self, words: list[str]) -> dict[str, object]:
         """Evaluate the values of inputs."""
         found = {}
-        for name, expression in commands.feeds(words).items():
+        for name, expression in lines.feeds(words).items():
             try:
                 found[name] = self.shell.ev(expression)  # type: ignore[no-untyped-call]
             except Exception as error:
                 said = f"{type(error).__name__}: {error}".splitlines()[0]
-                raise commands.CommandError(f"the value {expression!r} for {name!r} raises {said}") from error
+                raise lines.CommandError(f"the value {expression!r} for {name!r} raises {said}") from error
         return found
 
     def _body(self, cell: str) -> object:
@@ -301,21 +301,21 @@ class TfMagic(Magics):
             return self.shell.ev(cell.strip())  # type: ignore[no-untyped-call]
         except Exception as error:
             said = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise commands.CommandError(f"the cell's body is to be one Python dict, and it raises {said}") from error
+            raise lines.CommandError(f"the cell's body is to be one Python dict, and it raises {said}") from error
 
     def _source(self, token: str) -> object:
         """Take a token for an expression over the notebook's variables if it evaluates, else for a path."""
         value = self._evaluated(token)
         if value is not _ABSENT:
             return value
-        path = commands.unquote(token)
+        path = lines.unquote(token)
         if token.isidentifier() and not os.path.lexists(path):
             self._require_variable(token)
         return Path(path)
 
     def _evaluated(self, token: str) -> object:
         """Evaluate an expression in which the notebook has at least one name, or a quoted text."""
-        names = commands.names_in(token)
+        names = lines.names_in(token)
         literal = names is not None and not names
         if names is None or literal or not names.intersection(self.shell.user_ns):
             return _ABSENT
@@ -325,18 +325,18 @@ class TfMagic(Magics):
             return _ABSENT
         except Exception as error:
             # `./model/1` as an expression divides: if there is such a file, it was meant as a path.
-            if os.path.lexists(commands.unquote(token)):
+            if os.path.lexists(lines.unquote(token)):
                 return _ABSENT
             said = f"{type(error).__name__}: {error}".splitlines()[0]
             message = f"{token!r} is no path, and as an expression it raises {said}"
-            raise commands.CommandError(message) from error
+            raise lines.CommandError(message) from error
 
     def _require_variable(self, name: str) -> None:
         """Raise for a name that is neither a variable nor a path, if a variable is near."""
         near = difflib.get_close_matches(name, _completion().model_names(self.shell.user_ns), n=3)
         if near:
             message = f"there is neither a variable nor a path {name!r}; did you mean {errors.listed(near)}?"
-            raise commands.CommandError(message)
+            raise lines.CommandError(message)
 
 
 def _completion() -> ModuleType:

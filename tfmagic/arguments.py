@@ -1,0 +1,133 @@
+"""What a command takes: its arguments and options, and the parser that is made from them.
+
+Not for: the commands (:mod:`tfmagic.commands`), or words and quotes (:mod:`tfmagic.lines`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from tfmagic import errors, lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: What a value of an argument or option is, for completion and for evaluation.
+SOURCE, PATH, SIGNATURE, TENSOR, TAGS, FORM, FORMAT, METHOD, OP, NAME = (
+    "source", "path", "signature", "tensor", "tags", "form", "format", "method", "op", "name",
+)  # fmt: skip
+#: NAME=EXPR: a value for an input, an expression over the notebook's variables.
+FEED, COUNT = "feed", "count"
+#: Under this name, the value of a cell's body comes with the values of its line.
+BODY = "BODY"
+
+
+class HelpRequest(Exception):  # noqa: N818 - not an error
+    """The line asks for help, which is the message."""
+
+
+@dataclass(frozen=True)
+class Argument:
+    """A positional argument or, with dashes, an option.
+
+    Attributes
+    ----------
+    flags : tuple of str
+        Its name, or its spellings with dashes.
+    help : str
+        What it is for.
+    kind : str or None
+        What its value is; None for a switch.
+    repeats : bool
+        Whether an option may be given several times or with commas.
+    optional : bool
+        Whether a positional argument may be left out.
+    """
+
+    flags: tuple[str, ...]
+    help: str
+    kind: str | None
+    repeats: bool = False
+    optional: bool = False
+
+    @property
+    def is_option(self) -> bool:
+        """Whether it is given with dashes."""
+        return self.flags[0].startswith("-")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A verb.
+
+    Attributes
+    ----------
+    name : str
+        ``inspect`` for ``%tf_inspect`` and ``tfmagic.inspect``.
+    summary : str
+        One line.
+    arguments : tuple of Argument
+        Positional arguments first.
+    run : callable
+        Takes the parsed values by name, sources evaluated, and returns the verb's result.
+    """
+
+    name: str
+    summary: str
+    arguments: tuple[Argument, ...]
+    run: Callable[[argparse.Namespace], object]
+
+    def parse(self, line: str) -> argparse.Namespace:
+        """Parse a line into values by name; text stays as it was typed, quotes and all.
+
+        Raises
+        ------
+        CommandError
+            If the line does not follow the command.
+        HelpRequest
+            If it asks for help.
+        """
+        tokens = lines.split(line)
+        if {"-h", "--help"}.intersection(tokens):
+            raise HelpRequest(self.parser().format_help())
+        # Values for inputs may stand before, between and after options.
+        return self.parser().parse_intermixed_args(tokens)
+
+    def parser(self) -> argparse.ArgumentParser:
+        """Build the parser of the command's line."""
+        parser = _Parser(f"%tf_{self.name}", description=self.summary, add_help=False, allow_abbrev=False)
+        for argument in self.arguments:
+            parser.add_argument(*argument.flags, **_parser_options(argument))
+        parser.add_argument("-h", "--help", action="store_true", help="show this help")
+        return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that raises where argparse would end the process."""
+
+    def error(self, message: str) -> NoReturn:
+        problem = f"{message}{self._advice(message)}; {self.prog} --help lists what there is"
+        raise lines.CommandError(problem)
+
+    def _advice(self, message: str) -> str:
+        """Say which option is near one that there is not."""
+        flags = [flag for action in self._actions for flag in action.option_strings]
+        wrong = [word for word in message.split() if word.startswith("-")]
+        near = [found for word in wrong for found in difflib.get_close_matches(word, flags, n=2)]
+        return f"; did you mean {errors.listed(near)}?" if near else ""
+
+
+def _parser_options(argument: Argument) -> dict[str, Any]:
+    """Translate an argument into argparse's words."""
+    help_text = argument.help.replace("%", "%%")
+    if argument.kind is None:
+        return {"action": "store_true", "help": help_text}
+    if argument.kind == FEED:
+        return {"nargs": "*", "help": help_text}
+    if not argument.is_option:
+        return {"nargs": "?" if argument.optional else None, "help": help_text}
+    action = "append" if argument.repeats else "store"
+    return {"action": action, "metavar": argument.kind.upper(), "help": help_text}

@@ -1,0 +1,154 @@
+"""The line of a command as it is typed: words, quotes, pairs, numbers.
+
+Not for: which words a command takes (:mod:`tfmagic.arguments`), or what they mean (:mod:`tfmagic.commands`).
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: How a value for an input is given, an expression over the notebook's variables.
+FEEDS = "NAME=EXPR"
+_QUOTED = re.compile(r"""(['"])(.*)\1\Z""", re.DOTALL)
+_OPENING, _CLOSING, _QUOTES = "([{", ")]}", "'\""
+
+
+class CommandError(ValueError):
+    """A line that does not follow its command; the message is for the user."""
+
+
+def split(line: str) -> list[str]:
+    """Split a line at blanks that are outside quotes and brackets; quotes stay.
+
+    Raises
+    ------
+    CommandError
+        If a quote or a bracket does not close.
+    """
+    tokens, last, unclosed = cut(line.strip())
+    if unclosed:
+        what = "quote" if unclosed in _QUOTES else "bracket"
+        problem = f"a {what} {unclosed} does not close in {line.strip()!r}; put the word that it is part of into quotes"
+        raise CommandError(problem)
+    return [token for token in [*tokens, last] if token]
+
+
+def cut(line: str) -> tuple[list[str], str, str]:
+    """Cut a line at blanks that are outside quotes and brackets.
+
+    Returns
+    -------
+    (list of str, str, str)
+        The words that a blank ends, the last word, and the quote or the bracket in it that does not close.
+    """
+    tokens: list[str] = []
+    current, quote, brackets = "", "", ""
+    for char in line:
+        if quote:
+            quote = "" if char == quote else quote
+        elif char in _QUOTES:
+            quote = char
+        elif char in _OPENING:
+            brackets += char
+        elif char in _CLOSING:
+            brackets = brackets[:-1]
+        if char.isspace() and not quote and not brackets:
+            tokens += [current] if current else []
+            current = ""
+        else:
+            current += char
+    return tokens, current, quote or brackets[-1:]
+
+
+def unquote(token: str) -> str:
+    """Strip the quotes that enclose a token."""
+    found = _QUOTED.match(token)
+    return found[2] if found else token
+
+
+def names_in(expression: str) -> set[str] | None:
+    """Return the variables that a Python expression reads, None if it is no expression."""
+    try:
+        with warnings.catch_warnings():
+            # Nobody who types a path wants to hear of its backslashes.
+            warnings.simplefilter("ignore")
+            tree = ast.parse(expression, mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+
+
+def many(values: Sequence[str] | None) -> list[str] | None:
+    """Flatten an option that repeats or holds commas; None if it was not given."""
+    if values is None:
+        return None
+    return [part.strip() for value in values for part in unquote(value).split(",") if part.strip()]
+
+
+def pairs(values: Sequence[str] | None, option: str, shape: str = "KEY=TENSOR") -> dict[str, str] | None:
+    """Read pairs such as KEY=TENSOR."""
+    if values is None:
+        return None
+    pairs = [unquote(value).partition("=") for value in values]
+    for key, equals, value in pairs:
+        if not (key and equals and value):
+            problem = f"{option} wants {shape}, not {key + equals + value!r}"
+            raise CommandError(problem)
+        if [other for other, _, _ in pairs].count(key) > 1:
+            problem = f"{option} names {key!r} twice; in {shape}, each {shape.partition('=')[0]} stands for one thing"
+            raise CommandError(problem)
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def feeds(words: Sequence[str]) -> dict[str, str]:
+    """Read NAME=EXPR words into expressions by name.
+
+    Raises
+    ------
+    CommandError
+        If one is no such word, or a name comes twice.
+    """
+    found: dict[str, str] = {}
+    for word in words:
+        name, equals, expression = (part.strip() for part in unquote(word).partition("="))
+        if not (name and equals and expression):
+            problem = f"an input's value is given as {FEEDS}, not {word!r}"
+            raise CommandError(problem)
+        if name in found:
+            problem = f"the input {name!r} is given twice"
+            raise CommandError(problem)
+        found[name] = expression
+    return found
+
+
+def connections(values: Sequence[str] | None) -> dict[str, list[str]] | None:
+    """Read OUT=IN pairs; an output may feed several inputs."""
+    found: dict[str, list[str]] = {}
+    for value in values or ():
+        output, equals, target = (part.strip() for part in unquote(value).partition("="))
+        if not (output and equals and target):
+            problem = f"--connect wants OUT=IN, not {value!r}"
+            raise CommandError(problem)
+        found.setdefault(output, []).append(target)
+    return found or None
+
+
+def count(value: str | None, option: str) -> int:
+    """Read a whole number, 1 if it was not given."""
+    if value is None:
+        return 1
+    if not unquote(value).isdecimal():
+        problem = f"{option} wants a whole number, not {value!r}"
+        raise CommandError(problem)
+    return int(unquote(value))
+
+
+def text(value: str | None) -> str | None:
+    """Strip the quotes of a value that may be missing."""
+    return None if value is None else unquote(value)
