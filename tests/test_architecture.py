@@ -28,6 +28,7 @@ ORDER = (
     "frames",
     # What lies in the files, below any form: bytes, messages, tables.
     "wire",
+    "span_contents",
     "files",
     "contents",
     "blocks",

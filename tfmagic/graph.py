@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tfmagic import frames, protos, wire
+from tfmagic import frames, protos, span_contents, wire
 from tfmagic.node_attributes import Objects, first_outputs, wire_message
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ class _NodeScanner:
         Attributes come last in a node and are mostly those of others before it: such a tail is decoded once.
         """
         found, rests = wire.scan_until(self.buffer, starts, ends, _NODE_ATTR)
-        tails, examples = wire.kinds(self.buffer, rests, ends)
+        tails, examples = span_contents.kinds(self.buffer, rests, ends)
         inner = wire.scan(self.buffer, rests[examples], ends[examples])
         if (inner.number < _NODE_ATTR).any():
             # Something comes after an attribute that nobody writes there: read everything.
@@ -268,15 +268,15 @@ class _NodeScanner:
     def _add_labels(self, labels: _Labels, found: Fields, count: int) -> Integers:
         """Add a column of text that repeats."""
         starts, ends = found.last(count)
-        codes, examples = wire.distinct(self.buffer, starts, ends)
-        return labels.add(wire.strings(self.buffer, starts[examples], ends[examples]), codes)
+        codes, examples = span_contents.distinct(self.buffer, starts, ends)
+        return labels.add(span_contents.strings(self.buffer, starts[examples], ends[examples]), codes)
 
     def _add_names(self, names: tuple[Integers, Integers], inputs: Fields, count: int) -> None:
         """Add the names, the data inputs and the control inputs; the latter begin with a caret."""
         starts, ends = (np.concatenate([a, b]) for a, b in zip(names, (inputs.start, inputs.end), strict=True))
         # One string object for a name and the inputs that mention it, within a block: inputs are near their nodes.
-        codes, examples = wire.distinct(self.buffer, starts, ends)
-        texts = np.array(wire.strings(self.buffer, starts[examples], ends[examples]), dtype=object)[codes]
+        codes, examples = span_contents.distinct(self.buffer, starts, ends)
+        texts = np.array(span_contents.strings(self.buffer, starts[examples], ends[examples]), dtype=object)[codes]
         self.names.append(texts[:count])
         mentioned = texts[count:]
         control = (inputs.end > inputs.start) & (self.buffer.octets[inputs.start] == _CARET)
@@ -370,8 +370,8 @@ def _calls(buffer: Buffer, starts: Integers, ends: Integers, names: frozenset[st
     found = wire.scan(buffer, starts, ends)
     count = len(starts)
     op_starts, op_ends = found.select(_NODE_OP).last(count)
-    codes, examples = wire.distinct(buffer, op_starts, op_ends)
-    ops = wire.strings(buffer, op_starts[examples], op_ends[examples])
+    codes, examples = span_contents.distinct(buffer, op_starts, op_ends)
+    ops = span_contents.strings(buffer, op_starts[examples], op_ends[examples])
     for code in [place for place, op in enumerate(ops) if op in names]:
         yield from ((index, ops[code]) for index in np.flatnonzero(codes == code).tolist())
     entries = found.select(_NODE_ATTR)
