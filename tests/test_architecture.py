@@ -52,6 +52,7 @@ ORDER = (
     "tensor_values",
     "bundle",
     "graph_variables",
+    "hdf5_messages",
     "hdf5",
     "keras_archive",
     "keras_shapes",

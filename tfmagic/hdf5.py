@@ -14,13 +14,25 @@ from __future__ import annotations
 
 import math
 import re
-import struct
 from contextlib import contextmanager
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, ClassVar, NamedTuple
 
-from tfmagic import errors
+from tfmagic import errors, hdf5_messages
 from tfmagic.blocks import Blocks
+from tfmagic.hdf5_messages import (
+    ATTRIBUTE,
+    ATTRIBUTE_INFO,
+    DATASPACE,
+    DATATYPE,
+    LAYOUT,
+    LINK,
+    LINK_INFO,
+    SHARED,
+    STRING,
+    SYMBOL_TABLE,
+    VARIABLE,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,26 +44,8 @@ MAGIC = b"\x89HDF\r\n\x1a\n"
 #: More groups below one another than any model has.
 MAX_DEPTH = 100
 _MAX_ELEMENTS = 1 << 62
-_MAX_RANK = 32
 _DIGITS = re.compile(r"([0-9]{1,18})")
 _OUTPUT_NUMBER = re.compile(r":\d+$")
-
-# Types of header messages.
-_DATASPACE, _LINK_INFO, _DATATYPE, _LINK, _LAYOUT = 0x01, 0x02, 0x03, 0x06, 0x08
-_ATTRIBUTE, _CONTINUATION, _SYMBOL_TABLE, _ATTRIBUTE_INFO = 0x0C, 0x10, 0x11, 0x15
-_SHARED = 0x02
-# Classes of datatypes.
-_INTEGER, _FLOAT, _STRING, _OPAQUE, _COMPOUND, _ENUM, _VARIABLE = 0, 1, 3, 5, 6, 8, 9
-#: Floats by their size in bytes and the bits of their exponent.
-_FLOATS = {
-    (2, 5): "float16", (4, 8): "float32", (8, 11): "float64", (2, 8): "bfloat16", (1, 4): "float8_e4m3fn",
-    (1, 5): "float8_e5m2",
-}  # fmt: skip
-_MESSAGE_1 = struct.Struct("<HHB3x")
-_MESSAGE_2 = struct.Struct("<BHB")
-_HEADER_1 = struct.Struct("<BxHII4x")
-_ENTRY_TAIL = struct.Struct("<I4x16x")
-_SOFT_LINK = 2
 
 
 class Array(NamedTuple):
@@ -62,14 +56,6 @@ class Array(NamedTuple):
     shape: Shape
     size: int | None
     bytes: int
-
-
-class Message(NamedTuple):
-    """A header message: its type, its flags and its content."""
-
-    kind: int
-    flags: int
-    data: bytes
 
 
 @contextmanager
@@ -154,7 +140,7 @@ class File(Blocks):
                 return
             place += 8 + self.length_size
             yield index, (place, length)
-            place += _padded(length)
+            place += hdf5_messages.padded(length)
 
 
 class Node:
@@ -168,12 +154,12 @@ class Node:
     def is_group(self) -> bool:
         """Whether the object is a group."""
         kinds = {message.kind for message in self._messages}
-        return bool(kinds & {_SYMBOL_TABLE, _LINK_INFO, _LINK}) and _LAYOUT not in kinds
+        return bool(kinds & {SYMBOL_TABLE, LINK_INFO, LINK}) and LAYOUT not in kinds
 
     @property
     def is_dataset(self) -> bool:
         """Whether the object is a dataset."""
-        return {_DATASPACE, _DATATYPE, _LAYOUT} <= {message.kind for message in self._messages}
+        return {DATASPACE, DATATYPE, LAYOUT} <= {message.kind for message in self._messages}
 
     def children(self) -> Iterator[tuple[str, Node]]:
         """Yield name and object of each hard link in a group, ``2`` before ``10``."""
@@ -214,8 +200,8 @@ class Node:
         CorruptSourceError
             If the claimed shape has more elements than any file can hold.
         """
-        dtype, item_size = _dtype(self._data(_DATATYPE))
-        shape = _shape(self._data(_DATASPACE), self.file)
+        dtype, item_size = hdf5_messages.dtype(self._data(DATATYPE))
+        shape = hdf5_messages.shape(self._data(DATASPACE), self.file)
         size = None if shape is None else math.prod(shape)
         if size is not None and size * item_size > _MAX_ELEMENTS:
             self.file.corrupt(f"dataset {path!r} claims the shape {shape!r}, more than any file can hold")
@@ -226,10 +212,10 @@ class Node:
     @cached_property
     def attributes(self) -> dict[str, bytes]:
         """The attributes' messages by name."""
-        if any(message.kind == _ATTRIBUTE_INFO and self._is_dense(message.data, 2) for message in self._messages):
+        if any(message.kind == ATTRIBUTE_INFO and self._is_dense(message.data, 2) for message in self._messages):
             self._refuse_dense()
-        found = (message.data for message in self._messages if message.kind == _ATTRIBUTE)
-        return {_AttributeParts.of(data, self.file).name: data for data in found}
+        found = (message.data for message in self._messages if message.kind == ATTRIBUTE)
+        return {hdf5_messages.AttributeParts.of(data, self.file).name: data for data in found}
 
     def text(self, name: str) -> str | None:
         """Return an attribute that holds one string, None if there is none or it holds something else."""
@@ -254,14 +240,14 @@ class Node:
         """Decode an attribute's strings, of fixed or variable length; anything else counts as none."""
         if name not in self.attributes:
             return ()
-        parts = _AttributeParts.of(self.attributes[name], self.file)
+        parts = hdf5_messages.AttributeParts.of(self.attributes[name], self.file)
         kind, size = parts.dtype[0] & 0x0F, int.from_bytes(parts.dtype[4:8], "little")
-        shape = _shape(parts.space, self.file)
+        shape = hdf5_messages.shape(parts.space, self.file)
         count = 0 if shape is None else math.prod(shape)
-        if kind not in (_STRING, _VARIABLE) or count * size > len(parts.data) or not size:
+        if kind not in (STRING, VARIABLE) or count * size > len(parts.data) or not size:
             return ()
         items = (parts.data[index * size : (index + 1) * size] for index in range(count))
-        if kind == _VARIABLE:
+        if kind == VARIABLE:
             items = (self._variable(item) for item in items)
         return tuple(item.rstrip(b"\0").decode("utf-8", "replace") for item in items)
 
@@ -275,7 +261,7 @@ class Node:
     def _data(self, kind: int) -> bytes:
         """Return the content of the first message of a type."""
         found = next((message for message in self._messages if message.kind == kind), None)
-        if found is None or found.flags & _SHARED:
+        if found is None or found.flags & SHARED:
             self.file.corrupt(f"the header at {self.address:,} lacks a message {kind} of its own")
         return found.data
 
@@ -284,11 +270,11 @@ class Node:
         """The hard links of a group: the address of each object by name."""
         links: dict[str, int] = {}
         for message in self._messages:
-            if message.kind == _SYMBOL_TABLE:
-                links.update(_symbols(self.file, message.data))
-            elif message.kind == _LINK:
-                links.update(_link(self.file, message.data))
-            elif message.kind == _LINK_INFO and self._is_dense(message.data, 8):
+            if message.kind == SYMBOL_TABLE:
+                links.update(hdf5_messages.symbols(self.file, message.data))
+            elif message.kind == LINK:
+                links.update(hdf5_messages.link(self.file, message.data))
+            elif message.kind == LINK_INFO and self._is_dense(message.data, 8):
                 self._refuse_dense()
         return links
 
@@ -305,8 +291,8 @@ class Node:
         )
 
     @cached_property
-    def _messages(self) -> list[Message]:
-        return list(_messages(self.file, self.address))
+    def _messages(self) -> list[hdf5_messages.Message]:
+        return list(hdf5_messages.messages(self.file, self.address))
 
 
 def natural(name: str) -> list[tuple[int, str]]:
@@ -317,167 +303,3 @@ def natural(name: str) -> list[tuple[int, str]]:
 def without_output(name: str) -> str:
     """Drop the ``:0`` of a TensorFlow variable's name."""
     return _OUTPUT_NUMBER.sub("", name)
-
-
-def _padded(length: int) -> int:
-    """Round up to the next multiple of 8."""
-    return (length + 7) & ~7
-
-
-def _messages(file: File, address: int) -> Iterator[Message]:
-    """Yield the messages of an object's header and of the blocks that continue it ("Data Object Headers")."""
-    if file.read(address, 4) == b"OHDR":
-        yield from _messages_2(file, address)
-        return
-    version, _, _, size = file.unpack(_HEADER_1, address)
-    if version != 1:
-        file.corrupt(f"there is no object header at {address:,}")
-    blocks, seen = [(address + _HEADER_1.size, size)], set()
-    while blocks:
-        place, length = blocks.pop()
-        if place in seen:
-            file.corrupt(f"the header at {address:,} continues itself")
-        seen.add(place)
-        end = place + length
-        while place + _MESSAGE_1.size <= end:
-            kind, size, flags = file.unpack(_MESSAGE_1, place)
-            place += _MESSAGE_1.size
-            message = Message(kind, flags, file.read(place, size))
-            place += size
-            yield message
-            if kind == _CONTINUATION:
-                blocks.append(_two_numbers(message.data, file.offset_size, file.length_size))
-
-
-def _messages_2(file: File, address: int) -> Iterator[Message]:
-    """Yield the messages of a header of version 2, which checksums its blocks."""
-    flags = file.read(address + 5, 1)[0]
-    place = address + 6 + (16 if flags & 0x20 else 0) + (4 if flags & 0x10 else 0)
-    width = 1 << (flags & 3)
-    blocks, seen = [(place + width, file.number(place, width))], set()
-    order_size = 2 if flags & 4 else 0
-    while blocks:
-        place, length = blocks.pop()
-        if place in seen:
-            file.corrupt(f"the header at {address:,} continues itself")
-        seen.add(place)
-        end = place + length
-        while place + _MESSAGE_2.size + order_size <= end:
-            kind, size, message_flags = file.unpack(_MESSAGE_2, place)
-            place += _MESSAGE_2.size + order_size
-            message = Message(kind, message_flags, file.read(place, size))
-            place += size
-            yield message
-            if kind == _CONTINUATION:
-                begin, count = _two_numbers(message.data, file.offset_size, file.length_size)
-                # A continuation block has a signature before and a checksum after its messages.
-                blocks.append((begin + 4, count - 8))
-
-
-def _two_numbers(data: bytes, first: int, second: int) -> tuple[int, int]:
-    """Read two numbers of these sizes; what is missing counts as zero."""
-    return int.from_bytes(data[:first], "little"), int.from_bytes(data[first : first + second], "little")
-
-
-def _link(file: File, data: bytes) -> Iterator[tuple[str, int]]:
-    """Yield the link of a message if it is a hard one ("Link Message")."""
-    flags = data[1] if len(data) > 1 else 0
-    place = 2
-    kind = data[place] if flags & 8 and len(data) > place else 0
-    place += (1 if flags & 8 else 0) + (8 if flags & 4 else 0) + (1 if flags & 16 else 0)
-    width = 1 << (flags & 3)
-    length = int.from_bytes(data[place : place + width], "little")
-    place += width
-    name, address = data[place : place + length], data[place + length : place + length + file.offset_size]
-    if kind == 0 and len(address) == file.offset_size:
-        yield name.decode("utf-8", "replace"), int.from_bytes(address, "little")
-
-
-def _symbols(file: File, data: bytes) -> Iterator[tuple[str, int]]:
-    """Yield the hard links of a group of the older layout: a B-tree of nodes, their names in a heap."""
-    tree, heap = _two_numbers(data, file.offset_size, file.offset_size)
-    if file.read(heap, 4) != b"HEAP":
-        file.corrupt(f"there is no heap at {heap:,}")
-    size = file.number(heap + 8, file.length_size)
-    names = file.read(file.number(heap + 8 + 2 * file.length_size), size)
-    for place in _leaves(file, tree):
-        entry = 2 * file.offset_size + _ENTRY_TAIL.size
-        for index in range(file.number(place + 6, 2)):
-            begin = place + 8 + index * entry
-            name, address = file.number(begin), file.number(begin + file.offset_size)
-            if file.unpack(_ENTRY_TAIL, begin + 2 * file.offset_size)[0] != _SOFT_LINK and name < len(names):
-                yield names[name : names.find(b"\0", name)].decode("utf-8", "replace"), address
-
-
-def _leaves(file: File, tree: int) -> Iterator[int]:
-    """Yield the addresses of the symbol nodes below a B-tree, in order ("Version 1 B-trees")."""
-    pending, seen = [tree], set()
-    while pending:
-        place = pending.pop()
-        if place in seen:
-            file.corrupt(f"the group's tree at {tree:,} contains itself")
-        seen.add(place)
-        signature = file.read(place, 4)
-        if signature == b"SNOD":
-            yield place
-            continue
-        if signature != b"TREE":
-            file.corrupt(f"there is no part of a group at {place:,}")
-        first = place + 8 + 2 * file.offset_size + file.length_size
-        step = file.offset_size + file.length_size
-        children = [file.number(first + index * step) for index in range(file.number(place + 6, 2))]
-        pending.extend(reversed(children))
-
-
-class _AttributeParts(NamedTuple):
-    """The parts of an attribute's message ("Attribute Message")."""
-
-    name: str
-    dtype: bytes
-    space: bytes
-    data: bytes
-
-    @classmethod
-    def of(cls, data: bytes, file: File) -> _AttributeParts:
-        """Cut a message up; version 1 pads each part to a multiple of 8."""
-        if len(data) < 9 or not 1 <= data[0] <= 3:
-            file.corrupt(f"it has an attribute {data[:16]!r}")
-        version = data[0]
-        place = 9 if version == 3 else 8
-        parts = []
-        for length in struct.unpack("<3H", data[2:8]):
-            parts.append(data[place : place + length])
-            place += _padded(length) if version == 1 else length
-        name, dtype, space = parts
-        if len(dtype) < 8 or len(space) < 2:
-            file.corrupt(f"its attribute {name!r} breaks off")
-        return cls(name.rstrip(b"\0").decode("utf-8", "replace"), dtype, space, data[place:])
-
-
-def _shape(data: bytes, file: File) -> tuple[int, ...] | None:
-    """Read a shape, None for the space that holds nothing ("Dataspace Message")."""
-    version, rank = (data[0], data[1]) if len(data) > 3 else (0, 0)
-    begin, width = {1: 8, 2: 4}.get(version, 0), file.length_size
-    if not begin or rank > _MAX_RANK or len(data) < begin + rank * width:
-        file.corrupt(f"it has a shape {data[:16]!r}")
-    if version == 2 and data[3] == 2:
-        return None
-    return tuple(int.from_bytes(data[begin + axis * width :][:width], "little") for axis in range(rank))
-
-
-def _dtype(data: bytes) -> tuple[str, int]:
-    """Return TensorFlow's name of a datatype and the bytes that an element takes ("Datatype Message")."""
-    if len(data) < 8:
-        return "invalid", 0
-    kind, size = data[0] & 0x0F, int.from_bytes(data[4:8], "little")
-    if kind == _INTEGER:
-        return f"{'int' if data[1] & 8 else 'uint'}{8 * size}", size
-    if kind == _FLOAT:
-        exponent = data[13] if len(data) > 13 else 0
-        return _FLOATS.get((size, exponent), f"float{8 * size}"), size
-    if kind == _ENUM and size == 1:
-        return "bool", size
-    if kind == _COMPOUND:
-        return f"complex{8 * size}", size
-    names = {_STRING: "string", _VARIABLE: "string"}
-    return names.get(kind, f"opaque{8 * size}"), size
