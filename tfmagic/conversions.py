@@ -258,7 +258,8 @@ class _Job:
         if frozen is not None and isinstance(self.writer, _GRAPH_WRITERS):
             return self.writer.draft(frozen)
         chosen = next(iter(functions.values())).tags if tags is None else tuple(tags)
-        return self.writer.prepare(_narrowed(model, functions), WriteOptions(tuple(functions), chosen))
+        given = (*self.wish.given, *(() if tags is None else ("tags",)))
+        return self.writer.prepare(_narrowed(model, functions), WriteOptions(tuple(functions), chosen, given))
 
     def _write(self, draft: Draft, source: _Source, begin: Callable[[str], None]) -> dict[str, Verification]:
         """Write aside, read back, compare; the destination changes only if all is well."""

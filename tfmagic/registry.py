@@ -118,10 +118,13 @@ class WriteOptions:
         method already: the source's FUNCTION part answers to exactly these keys.
     tags : tuple of str
         The tag-set, where the format has one.
+    given : tuple of str
+        The options of :func:`tfmagic.export` that the user named, for formats in which one means nothing.
     """
 
     signatures: tuple[str, ...]
     tags: tuple[str, ...]
+    given: tuple[str, ...] = ()
 
 
 class Draft(Protocol):

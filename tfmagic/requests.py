@@ -27,6 +27,7 @@ _UNSIGNED_FORMS = frozenset({"keras_model", "keras_file", "function", "session",
 #: Forms whose function is made between any two tensors of the graph that are asked for.
 _OPEN_FORMS = frozenset({"session", "graph_def", "meta_graph"})
 _SIGNATURE_FIELDS = ("inputs", "outputs", "method")
+_OPTIONS = ("signature", "method", "inputs", "outputs", "signatures")
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ class Wish:
     inputs: Ends = None
     outputs: Ends = None
     signatures: SignatureMap | None = None
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The options that the user named."""
+        return tuple(name for name in _OPTIONS if getattr(self, name) is not None)
 
 
 def read_source(source: object, tags: Collection[str] | None, *, must_exist: bool, trust: bool = False) -> Model:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _KERAS_2 = '"tfmagic[keras2]"'
 #: Layers whose vocabulary lies beside the weights, in a place that HDF5 files do not have.
-_LOOKUPS = frozenset({"StringLookup", "IntegerLookup", "TextVectorization"})
+LOOKUPS = frozenset({"StringLookup", "IntegerLookup", "TextVectorization"})
 #: Keras 2's group of a model's layers; Keras 3 calls it ``layers``.
 _KERAS_2_LAYERS = "_layer_checkpoint_dependencies"
 _COUNT = re.compile(r"_\d+$")
@@ -184,7 +184,7 @@ def _check_vocabularies(source: _Source) -> None:
     if source.is_archive:
         return
     layers = keras_config.layers(source.config)
-    without = [each.path for each in layers if each.class_name in _LOOKUPS and not _vocabulary(each.spec)]
+    without = [each.path for each in layers if each.class_name in LOOKUPS and not _vocabulary(each.spec)]
     if without:
         raise errors.ReadError(
             f"the vocabulary of {errors.listed(without)} is not in {str(source.path)!r}: Keras writes it into .keras "

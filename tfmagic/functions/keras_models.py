@@ -80,14 +80,15 @@ def trace(model: _tf.Live, key: str = DEFAULT_KEY) -> NamedFunction:
 
 def call_of(model: _tf.Live) -> Call:
     """Find out how a model is called, its inputs as shaped as they were when it was built."""
-    if _is_keras_2(model):
+    if is_keras_2(model):
         return _keras_2_call(model)
     if getattr(model, "inputs", None):
         return _functional_call(model)
     return _subclassed_call(model)
 
 
-def _is_keras_2(model: object) -> bool:
+def is_keras_2(model: object) -> bool:
+    """Say whether a model is one of ``tf_keras``."""
     return any(str(base.__module__).partition(".")[0] == "tf_keras" for base in type(model).__mro__)
 
 
@@ -137,6 +138,7 @@ def _traced(model: _tf.Live, call: Call, key: str, notes: tuple[str, ...]) -> Na
     return NamedFunction(
         concrete, inputs, outputs, tuple(order.index(one) for one in marked), key,
         owner=_owner(model, concrete), variables=dict(variables(model)), notes=(*notes, *graph_notes(concrete.graph)),
+        model=model,
     )  # fmt: skip
 
 

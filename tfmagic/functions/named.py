@@ -51,6 +51,8 @@ class NamedFunction:
         The variables by the names that the table of variables gives them. All of the model's, captured or not.
     notes : tuple of str
         What a person should know before relying on it: random numbers, variables that a call assigns.
+    model : keras.Model or None
+        The live Keras model that it is a call of, if it is one.
     """
 
     concrete: _tf.Live
@@ -63,6 +65,7 @@ class NamedFunction:
     owner: object = None
     variables: Mapping[str, _tf.Live] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    model: _tf.Live = None
 
     def ordered(self, inputs: Sequence[str], outputs: Sequence[str]) -> NamedFunction:
         """Return the function with its ends in this order, by their keys."""

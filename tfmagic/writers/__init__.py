@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tfmagic import errors
 from tfmagic.writers.graph_def import GraphDefWriter, GraphTextWriter
+from tfmagic.writers.keras import H5Writer, KerasWriter
 from tfmagic.writers.saved_model import SavedModelWriter
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from tfmagic.registry import Writer
 
-WRITERS: tuple[Writer, ...] = (SavedModelWriter(), GraphDefWriter(), GraphTextWriter())
+WRITERS: tuple[Writer, ...] = (SavedModelWriter(), GraphDefWriter(), GraphTextWriter(), KerasWriter(), H5Writer())
 
 
 def writer_for(destination: Path, format: str | None = None) -> Writer:

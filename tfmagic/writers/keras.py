@@ -1,0 +1,230 @@
+"""The formats ``keras`` (``.keras``) and ``h5`` (``.h5``): a whole model as Keras itself saves it.
+
+A model of Keras 3 becomes a file of Keras 3, whatever it was loaded from, and one of ``tf_keras`` a file of Keras 2.
+Not for: weights alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from tfmagic import _tf, errors, functions, protos
+from tfmagic.functions import keras_2_layers, keras_files, keras_models
+from tfmagic.model import Part
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tfmagic.functions import NamedFunction
+    from tfmagic.model import Model
+    from tfmagic.registry import WriteOptions
+    from tfmagic.signatures import Endpoint
+
+#: Room for the config beside the weights.
+_CONFIG_BYTES = 1 << 20
+#: Models whose layers Keras writes down.
+_HOLDS_LAYERS = frozenset({"Functional", "Sequential"})
+#: What Keras asks of a class or function that is not its own, so that it finds it again.
+_REGISTER = "decorate it with @keras.saving.register_keras_serializable()"
+
+
+@dataclass(frozen=True)
+class KerasDraft:
+    """A live model on its way to a file."""
+
+    function: NamedFunction
+    suffix: str
+    size: int
+    notes: tuple[str, ...]
+
+    def write(self, path: Path) -> None:
+        """Have Keras save the model.
+
+        Raises
+        ------
+        ConversionError
+            If it cannot; its own error is the cause.
+        """
+        # Keras goes by the suffix; the destination may have another.
+        own = path if path.suffix == self.suffix else path.with_name(path.name + self.suffix)
+        try:
+            with _tf.eager(), _without_advice():
+                self.function.model.save(str(own))
+            own.replace(path)
+        except OSError:
+            raise
+        except Exception as error:
+            name = self.function.model.name
+            raise errors.ConversionError(f"Keras cannot save the model {name!r}: {_tf.gist(error)}") from error
+        finally:
+            if own != path:
+                own.unlink(missing_ok=True)
+
+    def load(self, path: Path, key: str) -> NamedFunction:
+        """Load the file as anybody would, and trace it under the source's keys.
+
+        Raises
+        ------
+        ConversionError
+            If Keras does not load what it saved.
+        """
+        del key
+        try:
+            with _custom_objects(self.function.model):
+                # Code in the file is the model's own, which runs here already.
+                loaded = keras_files.load(path, trust=True)
+        except errors.ReadError as error:
+            said = str(error).replace(repr(str(path)), "the file")
+            raise errors.ConversionError(
+                f"the model can be saved, and not be loaded again: {said}. If a class or function of your own is "
+                f"missing, {_REGISTER}"
+            ) from error
+        function = functions.trace_keras_model(loaded.model)
+        return replace(
+            function,
+            inputs=_under_keys_of(self.function.inputs, function.inputs),
+            outputs=_under_keys_of(self.function.outputs, function.outputs),
+        )
+
+
+class KerasWriter:
+    """Writes ``.keras`` archives."""
+
+    format: ClassVar[str] = "keras"
+    suffixes: ClassVar[tuple[str, ...]] = (".keras",)
+    needs: ClassVar[frozenset[Part]] = frozenset({Part.FUNCTION, Part.KERAS})
+    directory: ClassVar[bool] = False
+
+    def prepare(self, source: Model, options: WriteOptions) -> KerasDraft:
+        """Obtain the live model.
+
+        Raises
+        ------
+        ConversionError
+            If an option is given that means nothing in a Keras file.
+        """
+        return _draft(source, options, self.format, ".keras")
+
+
+class H5Writer:
+    """Writes whole models in HDF5."""
+
+    format: ClassVar[str] = "h5"
+    suffixes: ClassVar[tuple[str, ...]] = (".h5", ".hdf5")
+    needs: ClassVar[frozenset[Part]] = frozenset({Part.FUNCTION, Part.KERAS})
+    directory: ClassVar[bool] = False
+
+    def prepare(self, source: Model, options: WriteOptions) -> KerasDraft:
+        """Obtain the live model.
+
+        Raises
+        ------
+        ConversionError
+            If an option is given that means nothing in a Keras file, or HDF5 has no place for all of the model.
+        """
+        draft = _draft(source, options, self.format, ".h5")
+        if not _HOLDS_LAYERS.intersection(base.__name__ for base in type(draft.function.model).__mro__):
+            raise self._refusal(source, "the layers of a subclassed model are in its code, which HDF5 does not hold")
+        lookups = [layer.name for layer in _layers(draft.function.model) if _is_lookup(layer)]
+        if lookups:
+            reason = f"Keras leaves the vocabulary of {errors.listed(lookups)} out of HDF5: what is loaded knows none"
+            raise self._refusal(source, reason)
+        return draft
+
+    def _refusal(self, source: Model, reason: str) -> errors.UnsupportedConversionError:
+        return errors.UnsupportedConversionError(source.form, self.format, ("keras", "saved_model"), reason)
+
+
+def _draft(source: Model, options: WriteOptions, format: str, suffix: str) -> KerasDraft:
+    if options.given:
+        shown = errors.listed(options.given)
+        raise errors.ConversionError(
+            f"a Keras file holds a whole model, and neither signatures nor tags, so that {shown} cannot be written as "
+            f"{format!r}; leave it out, or export to a SavedModel (a path without suffix)"
+        )
+    function: NamedFunction = source.part(Part.FUNCTION)(options.signatures[0])
+    if source.form == "keras_file" and not keras_models.is_keras_2(function.model):
+        _refuse_stand_ins(source, function.model, format)
+    size = sum(map(_bytes, function.variables.values()))
+    return KerasDraft(function, suffix, size + _CONFIG_BYTES, tuple(_notes(source, function)))
+
+
+def _refuse_stand_ins(source: Model, model: _tf.Live, format: str) -> None:
+    """Refuse a model with parts that only tfmagic knows; its Lambda layers become Keras's own."""
+    stand_ins = dict(keras_2_layers.objects())
+    own_lambda = stand_ins.pop("Lambda")
+    for layer in _layers(model):
+        if type(layer) is own_lambda:
+            layer.__class__ = _tf.keras().layers.Lambda
+    text = model.to_json()
+    used = [name for name in stand_ins if f'"{name}"' in text]
+    if used:
+        raise errors.UnsupportedConversionError(
+            source.form,
+            format,
+            ("saved_model", "graph_def", "graph_text", "tflite"),
+            f"Keras 3 has no counterpart of its {errors.listed(used)}, which tfmagic stands in for: nothing else could "
+            "load the file",
+        )
+
+
+def _notes(source: Model, function: NamedFunction) -> Iterator[str]:
+    yield from function.notes
+    if keras_models.is_keras_2(function.model):
+        yield "the model is one of tf_keras, and so is the file: Keras 3 may not load it"
+    if source.form == "keras_file":
+        yield "the file's optimizer and training configuration, if it has them, do not come along"
+
+
+def _bytes(variable: _tf.Live) -> int:
+    return int(math.prod(variable.shape)) * (protos.item_size(variable.dtype.name) or 0)
+
+
+def _under_keys_of(wanted: tuple[Endpoint, ...], found: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
+    """Give ends the keys of those that they came from; their order in the model stays, if Keras made up new names."""
+    if {each.key for each in wanted} == {each.key for each in found} or len(wanted) != len(found):
+        return found
+    return tuple(each._replace(key=one.key) for one, each in zip(wanted, found, strict=True))
+
+
+@contextlib.contextmanager
+def _without_advice() -> Iterator[None]:
+    """Keep back what Keras logs about every HDF5 file: who asks for one knows that there is ``.keras``."""
+    logger = logging.getLogger("absl")
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return "HDF5 file" not in record.getMessage()
+
+    logger.addFilter(is_other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_other)
+
+
+@contextlib.contextmanager
+def _custom_objects(model: _tf.Live) -> Iterator[None]:
+    """Let Keras find the classes of the live model's own layers, registered or not."""
+    classes = {type(layer).__name__: type(layer) for layer in [model, *_layers(model)]}
+    own = {name: each for name, each in classes.items() if not _is_of_keras(each)}
+    keras = _tf.tf_keras() if keras_models.is_keras_2(model) else _tf.keras()
+    with keras.saving.custom_object_scope(own):
+        yield
+
+
+def _is_of_keras(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] in {"keras", "tf_keras"}
+
+
+def _layers(model: _tf.Live) -> list[_tf.Live]:
+    """Return a model's layers, those of nested models among them."""
+    return list(model._flatten_layers(include_self=False))  # noqa: SLF001 - there is no public way
+
+
+def _is_lookup(layer: _tf.Live) -> bool:
+    return type(layer).__name__ in keras_files.LOOKUPS and _is_of_keras(type(layer))
