@@ -57,6 +57,8 @@ ORDER = (
     "keras_archive",
     "keras_shapes",
     "keras_config",
+    "keras_weight_names",
+    "keras_numbered_weights",
     "keras_weights",
     # A model and how it is shown, recognised, run.
     "render",

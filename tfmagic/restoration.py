@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tfmagic.frames import Shape
+    from tfmagic.keras_weight_names import Weight
     from tfmagic.model import Model
 
 COLUMNS = ("variable", "checkpoint_key", "status", "dtype", "shape")
@@ -216,7 +217,7 @@ def _keras_file(path: Path) -> Iterator[Saved]:
         yield Saved(array.path, weight.name, array.dtype, array.shape, read)
 
 
-def _dataset(path: Path, weight: keras_weights.Weight) -> np.ndarray:
+def _dataset(path: Path, weight: Weight) -> np.ndarray:
     """Read a value.
 
     Raises

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tfmagic.functions import NamedFunction
     from tfmagic.keras_archive import Contents
     from tfmagic.keras_config import End, Layer
-    from tfmagic.keras_weights import Weight
+    from tfmagic.keras_weight_names import Weight
     from tfmagic.registry import Candidate
     from tfmagic.signatures import Endpoint, TaggedSignatures
 
