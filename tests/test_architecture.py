@@ -33,6 +33,7 @@ ORDER = (
     "contents",
     "blocks",
     "flatbuffer",
+    "tflite_names",
     "schema",
     "opdefs",
     "protos",

@@ -31,6 +31,7 @@ OLDEST, NEWEST = (2, 18), (2, 21)
 _GIST = 600
 _CPU = '"tfmagic[cpu]"'
 _KERAS_2 = '"tfmagic[keras2]"'
+_LITERT = '"tfmagic[litert]"'
 
 
 def loaded(module: str) -> ModuleType | None:
@@ -95,12 +96,33 @@ def legacy_layers() -> Live:
     return _import("tf_keras.api._v1.keras.__internal__.legacy.layers", "tf.layers of TensorFlow 1", _KERAS_2)
 
 
+def tflite_interpreter(path: Path) -> Live:
+    """Return an interpreter of a TFLite file: that of ``ai_edge_litert``, else the one that TensorFlow still has.
+
+    Raises
+    ------
+    MissingDependencyError
+        If neither is there.
+    """
+    module: Live
+    try:
+        module = _import("ai_edge_litert.interpreter", "running a TFLite file", _LITERT)
+    except errors.MissingDependencyError:
+        module = getattr(tensorflow(), "lite", None)
+        if not hasattr(module, "Interpreter"):
+            raise
+    with warnings.catch_warnings():
+        # TensorFlow announces that its own will go.
+        warnings.simplefilter("ignore", UserWarning)
+        return module.Interpreter(model_path=str(path))
+
+
 def _import(name: str, purpose: str, package: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         # A module missing *inside* the library is a broken installation, and another story.
-        if error.name != name:
+        if error.name not in (name, name.partition(".")[0]):
             raise
         raise errors.MissingDependencyError(purpose, package) from error
 

@@ -214,6 +214,7 @@ COMMANDS: Mapping[str, Command] = {
                 Argument(("--method",), "predict, classify, regress or a method name's URI", METHOD),
                 Argument(("--input",), "KEY=TENSOR: an input of the signature", TENSOR, repeats=True),
                 Argument(("--output",), "KEY=TENSOR: an output of the signature", TENSOR, repeats=True),
+                Argument(("--batch",), "size of the batch, fixed in the result; else it stays open", COUNT),
                 _OVERWRITE,
                 _NO_VERIFY,
                 _TRUST,

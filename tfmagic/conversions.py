@@ -19,6 +19,7 @@ from tfmagic.registry import WriteOptions
 from tfmagic.requests import Wish
 from tfmagic.signatures import tag_set
 from tfmagic.straight import Straight
+from tfmagic.transforms import batch as batches
 from tfmagic.transforms.freeze import freeze as freeze_function
 from tfmagic.writers import WRITERS, writer_for
 from tfmagic.writers.graph_def import GraphDefWriter, GraphTextWriter, wrapped
@@ -159,6 +160,7 @@ def export(  # noqa: PLR0913 - the contract's options
     method: str | None = None,
     inputs: Ends = None,
     outputs: Ends = None,
+    batch: int | None = None,
     overwrite: bool = False,
     verify: bool = True,
     trust: bool = False,
@@ -183,6 +185,9 @@ def export(  # noqa: PLR0913 - the contract's options
         ``"predict"``, ``"classify"``, ``"regress"`` or a URI.
     inputs, outputs : sequence or mapping of str to tensor, optional
         Other ends than the signature's: keys of it, or names of tensors in the graph. A mapping renames.
+    batch : int, optional
+        A size for the first dimension of every input that leaves it open, which stays open otherwise. For formats
+        that cannot do without: recurrent layers in TFLite.
     overwrite : bool
         Whether an existing destination is replaced, once the new one is complete.
     verify : bool
@@ -205,7 +210,7 @@ def export(  # noqa: PLR0913 - the contract's options
         If the destination exists, or cannot be written.
     """
     writer = writer_for(storage.resolved(destination), format)
-    wish = Wish(signature, method, inputs, outputs, signatures)
+    wish = Wish(signature, method, inputs, outputs, signatures, batch)
     job = _Job(source, storage.resolved(destination), writer, wish, overwrite=overwrite, check=verify, trust=trust)
     return job.run(result_tags=tag_set(tags))[1]
 
@@ -258,6 +263,8 @@ class _Job:
         if frozen is not None and isinstance(self.writer, _GRAPH_WRITERS):
             return self.writer.draft(frozen)
         chosen = next(iter(functions.values())).tags if tags is None else tuple(tags)
+        if self.wish.batch is not None:
+            functions = {key: batches.fixed(each, self.wish.batch) for key, each in functions.items()}
         given = (*self.wish.given, *(() if tags is None else ("tags",)))
         return self.writer.prepare(_narrowed(model, functions), WriteOptions(tuple(functions), chosen, given))
 

@@ -1,6 +1,6 @@
 """Read tables, vectors and strings of a flatbuffer, every offset checked against the file.
 
-Not for: any schema, writing, or verifying parts that nobody looks at.
+Not for: any schema, writing (but it says where fields lie), or verifying parts that nobody looks at.
 """
 
 from __future__ import annotations
@@ -64,11 +64,11 @@ class Table:
 
     def has(self, field: int) -> bool:
         """Whether a field is present; an absent one has its default."""
-        return self._position(field) is not None
+        return self.position(field) is not None
 
     def scalar(self, field: int, kind: str, default: int = 0) -> int:
         """Return a scalar; ``kind`` is a key of :data:`SCALARS`."""
-        position = self._position(field)
+        position = self.position(field)
         return default if position is None else self._buffer.scalar(kind, position)
 
     def text(self, field: int) -> str:
@@ -77,28 +77,28 @@ class Table:
 
     def data(self, field: int) -> bytes:
         """Return a vector of bytes, empty if it is absent."""
-        vector = self._vector(field, 1)
+        vector = self.vector(field, 1)
         return self._buffer.read(vector.offset, vector.length)
 
     def count(self, field: int, item_size: int = 4) -> int:
         """Return the number of elements of a vector, without reading them; its bounds are checked."""
-        return self._vector(field, item_size).length
+        return self.vector(field, item_size).length
 
     def scalars(self, field: int, kind: str) -> tuple[int, ...]:
         """Return a vector of scalars, empty if it is absent."""
         layout = SCALARS[kind]
-        vector = self._vector(field, layout.size)
+        vector = self.vector(field, layout.size)
         data = self._buffer.read(vector.offset, vector.length * layout.size)
         return tuple(value for (value,) in layout.iter_unpack(data))
 
     def tables(self, field: int) -> Iterator[Table]:
         """Yield the tables of a vector, none if it is absent."""
-        vector = self._vector(field, 4)
+        vector = self.vector(field, 4)
         for index in range(vector.length):
             position = vector.offset + 4 * index
             yield Table(self._buffer, position + self._buffer.scalar("uint", position))
 
-    def _position(self, field: int) -> int | None:
+    def position(self, field: int) -> int | None:
         """Return where a field lies, None if it is absent."""
         entry = _VTABLE_HEADER + 2 * field
         if entry + 2 > self._vtable_size:
@@ -106,8 +106,9 @@ class Table:
         relative = self._buffer.scalar("ushort", self._vtable + entry)
         return self._offset + relative if relative else None
 
-    def _vector(self, field: int, item_size: int) -> Vector:
-        position = self._position(field)
+    def vector(self, field: int, item_size: int = 4) -> Vector:
+        """Return where the elements of a vector lie; an absent one has none."""
+        position = self.position(field)
         if position is None:
             return Vector(0, 0)
         begin = position + self._buffer.scalar("uint", position)

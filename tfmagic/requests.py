@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tfmagic import errors, readers, signatures
 from tfmagic.model import Model, Part
+from tfmagic.transforms import batch
 from tfmagic.transforms.subgraph import own_key, select
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _UNSIGNED_FORMS = frozenset({"keras_model", "keras_file", "function", "session",
 #: Forms whose function is made between any two tensors of the graph that are asked for.
 _OPEN_FORMS = frozenset({"session", "graph_def", "meta_graph"})
 _SIGNATURE_FIELDS = ("inputs", "outputs", "method")
-_OPTIONS = ("signature", "method", "inputs", "outputs", "signatures")
+_OPTIONS = ("signature", "method", "inputs", "outputs", "signatures", "batch")
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Wish:
     inputs: Ends = None
     outputs: Ends = None
     signatures: SignatureMap | None = None
+    batch: int | None = None
 
     @property
     def given(self) -> tuple[str, ...]:
@@ -105,6 +107,11 @@ def functions(model: Model, wish: Wish, *, every: bool) -> dict[str, NamedFuncti
     UnknownNameError
         If there is no such signature or tensor.
     """
+    found = _chosen(model, wish, every=every)
+    return found if wish.batch is None else {key: batch.described(each, wish.batch) for key, each in found.items()}
+
+
+def _chosen(model: Model, wish: Wish, *, every: bool) -> dict[str, NamedFunction]:
     if wish.signatures is not None:
         return {key: _of_map(model, wish, key, fields) for key, fields in _checked(wish).items()}
     keys = keys_of(model, wish.signature, every=every)

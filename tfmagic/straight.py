@@ -42,7 +42,7 @@ def freeze(model: Model, wish: Wish) -> Straight:
     TooLargeError
         If the result would pass 2 GiB.
     """
-    if model.form not in _FORMS or model.path is None or wish.signatures is not None:
+    if model.form not in _FORMS or model.path is None or wish.signatures is not None or wish.batch is not None:
         return Straight(None)
     (key,) = requests.keys_of(model, wish.signature, every=False)
     try:

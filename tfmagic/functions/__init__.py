@@ -9,7 +9,16 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tfmagic.functions import keras_files, keras_models, meta_graphs, sessions, stored, tf_functions, unsigned
+    from tfmagic.functions import (
+        keras_files,
+        keras_models,
+        meta_graphs,
+        sessions,
+        stored,
+        tf_functions,
+        tflite,
+        unsigned,
+    )
     from tfmagic.functions.graphs import wrap_graph_def
     from tfmagic.functions.keras_models import trace as trace_keras_model
     from tfmagic.functions.named import NamedFunction, of_concrete, with_values
@@ -35,6 +44,7 @@ __all__ = [
     "sessions",
     "stored",
     "tf_functions",
+    "tflite",
     "trace_keras_model",
     "unsigned",
     "with_values",

@@ -1,8 +1,8 @@
 """TensorFlow Lite flatbuffers: their signatures, and a summary of ops and tensors.
 
 The field numbers are those of TensorFlow's ``tensorflow/compiler/mlir/lite/schema/schema.fbs``. Weights are not
-read. Running a model needs an interpreter: :func:`executable_loaders` is where that is put in. Not for: the graph,
-which TFLite does not keep as TensorFlow's ops.
+read. Running a model needs an interpreter (:mod:`tfmagic.functions.tflite`). Not for: the graph, which TFLite does not
+keep as TensorFlow's ops.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
-from tfmagic import errors, protos
+from tfmagic import errors, functions, protos
 from tfmagic.flatbuffer import Buffer, Table
 from tfmagic.model import Model, Part
+from tfmagic.signatures import Endpoint, choose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -170,16 +171,22 @@ class TFLiteReader:
             raise errors.UnknownNameError(",".join(sorted(tags)), "tag-set", (), self.form)
         description = describe(path)
         loaders: dict[Part, Callable[[], Any]] = {Part.SIGNATURES: partial(signatures, description)}
-        loaders.update(executable_loaders(path))
-        return Model(self.form, str(path), loaders, tuple(notes(description)))
+        if description.subgraphs:
+            loaders[Part.FUNCTION] = lambda: partial(_function, path, description)
+        return Model(self.form, str(path), loaders, tuple(notes(description)), path)
 
 
-def executable_loaders(path: Path) -> Mapping[Part, Callable[[], Any]]:  # noqa: ARG001 - the hook's contract
-    """Return the loader of FUNCTION.
-
-    The hook for what needs an interpreter: there is none yet, so this part is absent.
-    """
-    return {}
+def _function(path: Path, description: Description, key: str | None = None) -> functions.NamedFunction:
+    """Make a function of a signature, its ends in the file's order."""
+    found = {signature.key: signature for signature in _declared(description)}
+    chosen = found[choose(found, key)]
+    tensors = description.subgraphs[chosen.subgraph].tensors
+    inputs, outputs = (
+        tuple(Endpoint(name, tensors[number].name, *tensors[number][1:3]) for name, number in ends.items())
+        for ends in (chosen.inputs, chosen.outputs)
+    )
+    call = functions.tflite.Call(chosen.key, inputs, outputs, is_declared=bool(description.signatures))
+    return functions.tflite.load(path, call)
 
 
 def describe(path: Path) -> Description:

@@ -11,13 +11,21 @@ from tfmagic import errors
 from tfmagic.writers.graph_def import GraphDefWriter, GraphTextWriter
 from tfmagic.writers.keras import H5Writer, KerasWriter
 from tfmagic.writers.saved_model import SavedModelWriter
+from tfmagic.writers.tflite import TFLiteWriter
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tfmagic.registry import Writer
 
-WRITERS: tuple[Writer, ...] = (SavedModelWriter(), GraphDefWriter(), GraphTextWriter(), KerasWriter(), H5Writer())
+WRITERS: tuple[Writer, ...] = (
+    SavedModelWriter(),
+    GraphDefWriter(),
+    GraphTextWriter(),
+    KerasWriter(),
+    H5Writer(),
+    TFLiteWriter(),
+)
 
 
 def writer_for(destination: Path, format: str | None = None) -> Writer:

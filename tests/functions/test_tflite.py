@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import tfmagic
+from tests.samples import network
+from tfmagic import _tf, errors
+from tfmagic.model import Part
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.samples import Built
+
+pytestmark = pytest.mark.tensorflow
+X = np.random.default_rng(0).random((5, 4), dtype=np.float32)
+
+
+def converted(functions: list[Any]) -> bytes:
+    """What TensorFlow's own converter makes; without signatures."""
+    data = _tf.tensorflow().lite.TFLiteConverter.from_concrete_functions(functions).convert()
+    return bytes(data)
+
+
+def test_a_file_is_run_by_its_keys(samples: Built) -> None:
+    done = tfmagic.run(samples["tflite"], {"x": X}, repeat=2)
+    np.testing.assert_allclose(done.outputs["y"], network(X), rtol=1e-5, atol=1e-6)
+    assert tfmagic.verify(samples["tflite"], samples["tf_function"])["equal"].tolist() == [True]
+
+
+def test_batches_of_several_sizes(samples: Built) -> None:
+    function = tfmagic.inspect(samples["tflite"]).part(Part.FUNCTION)()
+    for size in (5, 1, 3):
+        np.testing.assert_allclose(function({"x": X[:size]})["y"], network(X[:size]), rtol=1e-5, atol=1e-6)
+    assert [end.shape for end in (*function.inputs, *function.outputs)] == [(None, 4), (None, 2)]
+
+
+def test_a_signature_that_is_not_there(samples: Built) -> None:
+    with pytest.raises(errors.UnknownNameError, match="did you mean 'serving_default'"):
+        tfmagic.run(samples["tflite"], {"x": X}, signature="serving")
+
+
+def test_a_file_of_two_signatures(tmp_path: Path) -> None:
+    tf = _tf.tensorflow()
+    module = tf.Module()
+    module.twice = tf.function(lambda x: {"y": x * 2.0}, input_signature=[tf.TensorSpec([None], name="x")])
+    module.both = tf.function(
+        lambda a, b: {"minus": a - b, "long": tf.size(a)},
+        input_signature=[tf.TensorSpec([None], name="a"), tf.TensorSpec([None], name="b")],
+    )
+    tf.saved_model.save(module, str(tmp_path / "m"), signatures={"twice": module.twice, "both": module.both})
+    path = tmp_path / "m.bin"
+    path.write_bytes(tf.lite.TFLiteConverter.from_saved_model(str(tmp_path / "m")).convert())
+    assert tfmagic.run(path, {"x": [1.0, 4.0]}, signature="twice").outputs["y"].tolist() == [2.0, 8.0]
+    found = tfmagic.run(path, {"b": [1.0, 1.0, 1.0], "a": [1.0, 2.0, 3.0]}, signature="both").outputs
+    assert found["minus"].tolist() == [0.0, 1.0, 2.0]
+    assert int(found["long"]) == 3
+
+
+def test_a_file_without_signatures_is_run_by_its_tensors(tmp_path: Path) -> None:
+    tf = _tf.tensorflow()
+    path = tmp_path / "m.tflite"
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        a = tf.compat.v1.placeholder(tf.float32, [None, 2], "a")
+        b = tf.compat.v1.placeholder(tf.float32, [None, 2], "b")
+        difference = tf.subtract(a, b, name="difference")
+        path.write_bytes(tf.compat.v1.lite.TFLiteConverter.from_session(session, [a, b], [difference]).convert())
+    given = {"a": np.full((3, 2), 5.0), "b": np.ones((3, 2))}
+    np.testing.assert_array_equal(tfmagic.run(path, given).outputs["difference"], np.full((3, 2), 4.0))
+
+
+def test_text(tmp_path: Path) -> None:
+    keras = _tf.keras()
+    words = keras.layers.StringLookup(vocabulary=["cat", "dog"], name="number")
+    tfmagic.export(keras.Sequential([keras.Input((1,), dtype="string", name="word"), words]), tmp_path / "m.tflite")
+    found = tfmagic.run(tmp_path / "m.tflite", {"word": [["dog"], ["cat"], ["?"]]}).outputs["number"]
+    assert found.tolist() == [[2], [1], [0]]
+
+
+def test_ops_that_the_interpreter_lacks(tmp_path: Path) -> None:
+    tf = _tf.tensorflow()
+    svd = tf.function(lambda x: tf.linalg.svd(x)[0], input_signature=[tf.TensorSpec([3, 3], name="x")])
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([svd.get_concrete_function()])
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    converter.allow_custom_ops = True
+    (tmp_path / "m.tflite").write_bytes(converter.convert())
+    with pytest.raises(errors.ConversionError, match=r"does not run in TFLite's interpreter.*Svd"):
+        tfmagic.run(tmp_path / "m.tflite", {"x": np.eye(3)})
+
+
+def test_what_calls_an_interpreter_is_not_written(samples: Built, tmp_path: Path) -> None:
+    for name in ("m", "m.pb", "m.tflite"):
+        with pytest.raises(errors.UnsupportedConversionError, match="it has no 'graph'"):
+            tfmagic.export(samples["tflite"], tmp_path / name)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import tfmagic
+from tests.keras_samples import MODELS
+from tfmagic import _tf, errors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.tensorflow
+
+
+def recurrent() -> Any:
+    keras = _tf.keras()
+    return keras.Sequential([keras.Input((5, 3), name="steps"), keras.layers.LSTM(4, name="last")])
+
+
+@pytest.mark.parametrize("name", ["served", "m.pb"])
+def test_a_batch_is_fixed_in_any_format(tmp_path: Path, name: str) -> None:
+    model = recurrent()
+    done = tfmagic.export(model, tmp_path / name, batch=3)
+    assert done.verification["equal"].tolist() == [True]
+    frame = tfmagic.inspect(tmp_path / name).signatures
+    assert frame[frame["side"] == "input"]["shape"].tolist() == [(3, 5, 3)]
+    steps = np.random.default_rng(0).random((3, 5, 3), dtype=np.float32)
+    np.testing.assert_allclose(tfmagic.run(tmp_path / name, {"steps": steps}).outputs["last"], model(steps), rtol=1e-5)
+
+
+def test_it_stays_open_otherwise(tmp_path: Path) -> None:
+    tfmagic.export(recurrent(), tmp_path / "served")
+    assert tfmagic.inspect(tmp_path / "served").signatures["shape"].tolist() == [(None, 5, 3), (None, 4)]
+
+
+def test_variables_stay_variables(tmp_path: Path) -> None:
+    model = MODELS["branching"](_tf.keras())
+    tfmagic.export(model, tmp_path / "served", batch=2)
+    frame = tfmagic.inspect(tmp_path / "served").variables
+    assert frame["size"].sum() == model.count_params()
+
+
+@pytest.mark.parametrize("batch", [0, -1, 2])
+def test_a_batch_that_cannot_be_fixed(tmp_path: Path, batch: int) -> None:
+    tf = _tf.tensorflow()
+    body = tf.function(lambda x: {"y": x * 2}, input_signature=[tf.TensorSpec([4], tf.float32, "x")])
+    with pytest.raises(errors.ConversionError, match="batch"):
+        tfmagic.export(body, tmp_path / "served", batch=batch)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,105 @@
+"""Run a TensorFlow Lite file: its interpreter behind a function, so that it is called like any other model.
+
+The function calls back into this process, so it can be run, compared and merged here, and not be saved. Not for: what
+the file says of itself (:mod:`tfmagic.readers.tflite`).
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from tfmagic import _tf, errors
+from tfmagic.functions import nests
+from tfmagic.functions.named import NamedFunction, endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from tfmagic.signatures import Endpoint
+
+
+class Call(NamedTuple):
+    """What is called: a signature of the file, or its first subgraph where it declares none.
+
+    ``inputs`` and ``outputs`` are in the file's order; their tensors' names do not matter.
+    """
+
+    key: str
+    inputs: tuple[Endpoint, ...]
+    outputs: tuple[Endpoint, ...]
+    is_declared: bool
+
+
+def load(path: Path, call: Call) -> NamedFunction:
+    """Make a function of one signature.
+
+    Raises
+    ------
+    ConversionError
+        If the interpreter does not take the file: its ops are TensorFlow's or somebody's own.
+    """
+    tf = _tf.tensorflow()
+    run = _Runner(path, call)
+    names = nests.identifiers(end.key for end in call.inputs)
+    specs = [tf.TensorSpec(end.shape, end.dtype, name) for end, name in zip(call.inputs, names, strict=True)]
+    results = nests.identifiers(end.key for end in call.outputs)
+
+    def body(*tensors: _tf.Live) -> dict[str, _tf.Live]:
+        found = tf.numpy_function(run, tensors, [end.dtype for end in call.outputs])
+        for tensor, end in zip(found, call.outputs, strict=True):
+            tensor.set_shape(end.shape)
+        named = zip(found, results, strict=True)
+        return {f"{place:06}": tf.identity(tensor, name) for place, (tensor, name) in enumerate(named)}
+
+    with _tf.eager():
+        concrete = tf.function(body, input_signature=specs, autograph=False).get_concrete_function()
+    ends = zip(call.outputs, concrete.outputs, strict=True)
+    return NamedFunction(
+        concrete,
+        tuple(endpoint(end.key, tensor) for end, tensor in zip(call.inputs, concrete.inputs, strict=True)),
+        tuple(endpoint(end.key, tensor) for end, tensor in ends),
+        tuple(range(len(call.outputs))),
+        call.key,
+        tags=(),
+        owner=run,
+    )
+
+
+class _Runner:
+    """Calls an interpreter on arrays in the order of the inputs; one call at a time."""
+
+    def __init__(self, path: Path, call: Call) -> None:
+        self._call = call
+        self._lock = threading.Lock()
+        try:
+            self._interpreter = _tf.tflite_interpreter(path)
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise errors.ConversionError(f"{str(path)!r} does not run in TFLite's interpreter: {error}") from error
+
+    def __call__(self, *arrays: npt.NDArray[np.generic]) -> list[npt.NDArray[np.generic]]:
+        with self._lock:
+            return self._declared(arrays) if self._call.is_declared else self._undeclared(arrays)
+
+    def _declared(self, arrays: Sequence[npt.NDArray[np.generic]]) -> list[npt.NDArray[np.generic]]:
+        run = self._interpreter.get_signature_runner(self._call.key)
+        found = run(**{end.key: array for end, array in zip(self._call.inputs, arrays, strict=True)})
+        return [np.asarray(found[end.key]) for end in self._call.outputs]
+
+    def _undeclared(self, arrays: Sequence[npt.NDArray[np.generic]]) -> list[npt.NDArray[np.generic]]:
+        """Set and get tensors by their places."""
+        interpreter = self._interpreter
+        places = [each["index"] for each in interpreter.get_input_details()]
+        for place, array in zip(places, arrays, strict=True):
+            interpreter.resize_tensor_input(place, array.shape)
+        interpreter.allocate_tensors()
+        for place, array in zip(places, arrays, strict=True):
+            interpreter.set_tensor(place, array)
+        interpreter.invoke()
+        return [interpreter.get_tensor(each["index"]) for each in interpreter.get_output_details()]

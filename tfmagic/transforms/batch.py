@@ -1,0 +1,112 @@
+"""Fix the batch of a function: inputs whose first dimension is open get one of known size.
+
+Not for: any other dimension.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tfmagic import _tf, errors, protos
+from tfmagic.functions import libraries, nests
+from tfmagic.functions.named import endpoint
+from tfmagic.plumbing import node_of
+from tfmagic.transforms import inlining
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tfmagic.frames import Shape
+    from tfmagic.functions import NamedFunction
+
+
+#: Where ops of lists take the shape of an element.
+_ELEMENT_SHAPES = {"TensorListReserve": 0, "EmptyTensorList": 0, "TensorListStack": 1, "TensorListGetItem": 2}
+
+
+def described(function: NamedFunction, size: int) -> NamedFunction:
+    """Return the function as it is, its inputs described as batches of one size.
+
+    Raises
+    ------
+    ConversionError
+        If no input leaves its first dimension open, or the size is none.
+    """
+    if size < 1:
+        raise errors.ConversionError(f"a batch has at least one element, not {size}; give batch=1 (--batch 1)")
+    inputs = tuple(end._replace(shape=_fixed(end.shape, size)) for end in function.inputs)
+    if inputs == function.inputs:
+        raise errors.ConversionError(
+            f"no input of {function.key!r} leaves its batch open, so that batch={size} changes nothing; leave it out"
+        )
+    return replace(function, inputs=inputs)
+
+
+def fixed(function: NamedFunction, size: int) -> NamedFunction:
+    """Return a function that takes its inputs as :func:`described` has them, and nothing else."""
+    tf = _tf.tensorflow()
+    keys = [end.key for end in function.inputs]
+    names = nests.identifiers(keys)
+    specs = [tf.TensorSpec(end.shape, end.dtype, name) for end, name in zip(function.inputs, names, strict=True)]
+    marked: dict[str, str] = {}
+
+    def call(*tensors: _tf.Live) -> dict[str, _tf.Live]:
+        found = _imported(function, dict(zip(keys, tensors, strict=True)), size)
+        marked.update((key, tensor.name) for key, tensor in found.items())
+        return {f"{place:06}": tensor for place, tensor in enumerate(found.values())}
+
+    # A plain tf.function forgets the functions of a graph that is imported into it.
+    with _tf.eager():
+        concrete = tf.compat.v1.wrap_function(call, specs)
+    _tf.name_arguments(concrete, [spec.name for spec in specs])
+    ends = zip(keys, concrete.inputs, strict=False)
+    return replace(
+        function,
+        concrete=concrete,
+        inputs=tuple(endpoint(key, tensor) for key, tensor in ends),
+        outputs=tuple(endpoint(key, concrete.graph.get_tensor_by_name(name)) for key, name in marked.items()),
+        places=tuple(range(len(marked))),
+    )
+
+
+def _imported(function: NamedFunction, given: Mapping[str, _tf.Live], size: int) -> dict[str, _tf.Live]:
+    """Import the function's graph, calls inlined, on these inputs: every shape in it is inferred anew."""
+    tf = _tf.tensorflow()
+    concrete = function.concrete
+    inside = {tensor.name: tensor for tensor in concrete.inputs}
+    keep = [*(end.tensor for end in function.outputs), *inside]
+    graph_def = protos.native(inlining.inlined(concrete.graph.as_graph_def(), keep))
+    for nodes in (graph_def.node, *(function.node_def for function in graph_def.library.function)):
+        _close_lists(tf, nodes, size)
+    libraries.settle(graph_def)
+    fed = {end.tensor: given[end.key] for end in function.inputs}
+    outside = concrete.captured_inputs
+    captured = list(inside)[len(inside) - len(outside) :]
+    fed.update((name, _tf.capture(tensor)) for name, tensor in zip(captured, outside, strict=True))
+    wanted = [end.tensor for end in function.outputs]
+    found = tf.graph_util.import_graph_def(graph_def, input_map=fed, return_elements=wanted, name="")
+    named = zip(function.outputs, nests.identifiers(end.key for end in function.outputs), found, strict=True)
+    return {end.key: tf.identity(tensor, name) for end, name, tensor in named}
+
+
+def _close_lists(tf: _tf.Live, nodes: _tf.Live, size: int) -> None:
+    """Write the size into the shapes of what lists of tensors hold: the step of a loop, which was traced open."""
+    constants = {node.name: node for node in nodes if node.op == "Const"}
+    for node in [node for node in nodes if node.op in _ELEMENT_SHAPES]:
+        place = _ELEMENT_SHAPES[node.op]
+        shape: _tf.Live = constants.get(node_of(node.input[place]))
+        sizes = [] if shape is None else tf.make_ndarray(shape.attr["value"].tensor).reshape(-1).tolist()
+        if len(sizes) < 2 or sizes[0] >= 0:  # noqa: PLR2004 - a vector for each element of the batch
+            continue
+        closed = nodes.add()
+        closed.CopyFrom(shape)
+        closed.name = f"{node.name}_element_shape_{size}"
+        tensor = tf.make_tensor_proto([size, *sizes[1:]], shape.attr["dtype"].type)
+        closed.attr["value"].tensor.CopyFrom(tensor)
+        suffix = node.input[place].partition(":")[2]
+        node.input[place] = f"{closed.name}:{suffix}" if suffix else closed.name
+
+
+def _fixed(shape: Shape, size: int) -> Shape:
+    return (size, *shape[1:]) if shape and shape[0] is None else shape

@@ -1,0 +1,117 @@
+"""The format ``tflite``: a TensorFlow Lite flatbuffer with one signature, for TFLite's own ops alone.
+
+TensorFlow's converter makes it of a SavedModel; the file then gets the user's names and order. Not for: quantising.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from tfmagic import _tf, errors, readers, signatures, tflite_names
+from tfmagic.model import Part
+from tfmagic.registry import WriteOptions
+from tfmagic.writers.saved_model import SavedModelWriter
+
+if TYPE_CHECKING:
+    from tfmagic.functions import NamedFunction
+    from tfmagic.model import Model
+
+#: Every model that TFLite takes can be written in these.
+_OTHERS = ("saved_model", "graph_def", "graph_text")
+#: What the converter says of ops that TFLite lacks.
+_LACKING = re.compile(r"(?:TF Select|Custom) ops: ([\w, ]+)")
+_LISTS = re.compile(r"TensorList\w*")
+
+
+@dataclass(frozen=True)
+class TFLiteDraft:
+    """A flatbuffer on its way to a file."""
+
+    content: bytes
+    notes: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        """The file's size in bytes."""
+        return len(self.content)
+
+    def write(self, path: Path) -> None:
+        """Write the file."""
+        path.write_bytes(self.content)
+
+    def load(self, path: Path, key: str) -> NamedFunction:
+        """Read the file back, to be run by TFLite's interpreter."""
+        loaded: NamedFunction = readers.read(path).part(Part.FUNCTION)(key)
+        return loaded
+
+
+class TFLiteWriter:
+    """Writes TensorFlow Lite files."""
+
+    format: ClassVar[str] = "tflite"
+    suffixes: ClassVar[tuple[str, ...]] = (".tflite",)
+    needs: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.FUNCTION})
+    directory: ClassVar[bool] = False
+
+    def prepare(self, source: Model, options: WriteOptions) -> TFLiteDraft:
+        """Convert the function.
+
+        Raises
+        ------
+        UnsupportedConversionError
+            If TFLite lacks an op, or cannot do it for a batch of any size.
+        ConversionError
+            If TensorFlow's converter gives up otherwise; its error is the cause.
+        """
+        if len(options.signatures) != 1:
+            raise errors.ConversionError(
+                f"a TFLite file is written with one signature, and there are {errors.listed(options.signatures)}; "
+                "name one with signature='…' (--signature on a magic's line)"
+            )
+        (key,) = options.signatures
+        function: NamedFunction = source.part(Part.FUNCTION)(key)
+        draft = SavedModelWriter().prepare(source, WriteOptions((key,), signatures.DEFAULT_TAGS))
+        with tempfile.TemporaryDirectory(prefix="tfmagic") as directory:
+            saved = Path(directory) / "model"
+            draft.write(saved)
+            content = _converted(source, saved, key)
+        ends = ([end.key for end in side] for side in (function.inputs, function.outputs))
+        return TFLiteDraft(tflite_names.named(content, *ends), draft.notes)
+
+
+def _converted(source: Model, saved: Path, key: str) -> bytes:
+    tf = _tf.tensorflow()
+    try:
+        with _tf.eager():
+            converter = tf.lite.TFLiteConverter.from_saved_model(str(saved), signature_keys=[key])
+            return bytes(converter.convert())
+    except Exception as error:
+        raise _refusal(source, error) from error
+
+
+def _refusal(source: Model, error: Exception) -> errors.ConversionError:
+    """Word what the converter says in pages."""
+    text = str(error)
+    lacking = sorted({name.strip() for found in _LACKING.findall(text) for name in found.split(",")})
+    if lacking:
+        return errors.UnsupportedConversionError(
+            source.form,
+            "tflite",
+            _OTHERS,
+            f"TFLite has no op for {errors.listed(lacking)}, and needs TensorFlow's own kernels (SELECT_TF_OPS) for "
+            "that; leave that part out by choosing inputs behind it or outputs before it, with inputs={…} and "
+            "outputs={…} (--input, --output)",
+        )
+    if _LISTS.search(text):
+        return errors.UnsupportedConversionError(
+            source.form,
+            "tflite",
+            _OTHERS,
+            "TFLite runs a loop over steps, such as an LSTM's or a GRU's, for a batch of known size only; fix it with "
+            "batch=1 (--batch 1)",
+        )
+    return errors.ConversionError(f"TensorFlow's converter to TFLite gave up: {_tf.gist(error)}")
