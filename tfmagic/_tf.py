@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from tfmagic import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
     from types import ModuleType
 
@@ -32,6 +32,7 @@ _GIST = 600
 _CPU = '"tfmagic[cpu]"'
 _KERAS_2 = '"tfmagic[keras2]"'
 _LITERT = '"tfmagic[litert]"'
+_ONNX = '"tfmagic[onnx]"'
 
 
 def loaded(module: str) -> ModuleType | None:
@@ -115,6 +116,57 @@ def tflite_interpreter(path: Path) -> Live:
         # TensorFlow announces that its own will go.
         warnings.simplefilter("ignore", UserWarning)
         return module.Interpreter(model_path=str(path))
+
+
+def onnx_model(graph_def: Live, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> Live:
+    """Convert a frozen graph with ``tf2onnx``.
+
+    Its own front end, ``tf2onnx.convert``, goes on after errors and sets an environment variable of TensorFlow's, so
+    its parts are called by themselves.
+
+    Parameters
+    ----------
+    graph_def : GraphDef
+        Of TensorFlow's own class.
+    inputs, outputs : mapping of str to str
+        The tensors' names by the keys that they get.
+
+    Returns
+    -------
+    onnx.ModelProto
+        Ops that ONNX does not know stay in it under TensorFlow's names.
+
+    Raises
+    ------
+    MissingDependencyError
+        If ``tf2onnx`` is not installed.
+    """
+    tf = tensorflow()
+    _import("tf2onnx", "writing ONNX", _ONNX)
+    loader, converter, optimizer = (
+        importlib.import_module(f"tf2onnx.{name}") for name in ("tf_loader", "tfonnx", "optimizer")
+    )
+    given, wanted = list(inputs.values()), list(outputs.values())
+    with tf.Graph().as_default():
+        optimized = loader.tf_optimize(given, wanted, graph_def)
+    names = {tensor: key for side in (outputs, inputs) for key, tensor in side.items()}
+    with tf.Graph().as_default() as graph:
+        tf.import_graph_def(optimized, name="")
+        converted = converter.process_tf_graph(
+            graph, input_names=given, output_names=wanted, tensors_to_rename=names, continue_on_error=False
+        )
+        return optimizer.optimize_graph(converted).make_model("tfmagic")
+
+
+def onnx_known(op: str, domain: str) -> bool:
+    """Say whether ONNX has an op."""
+    return bool(importlib.import_module("onnx").defs.has(op, domain))
+
+
+def onnx_session(path: Path) -> Live:
+    """Load an ONNX file in ``onnxruntime``; raises MissingDependencyError if that is not installed."""
+    runtime = _import("onnxruntime", "running an ONNX file", "onnxruntime")
+    return runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
 
 def _import(name: str, purpose: str, package: str) -> ModuleType:

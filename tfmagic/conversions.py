@@ -279,7 +279,10 @@ class _Job:
             if not self.check:
                 return source.unchecked(_NOT_ASKED)
             begin("verifying")
-            found = source.compared(lambda key: draft.load(staged, key))
+            try:
+                found = source.compared(lambda key: draft.load(staged, key))
+            except errors.MissingDependencyError as error:
+                return source.unchecked(str(error))
             _require_equal(found, f"{str(self.destination)!r} was not written")
         return found
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tfmagic import errors
 from tfmagic.writers.graph_def import GraphDefWriter, GraphTextWriter
 from tfmagic.writers.keras import H5Writer, KerasWriter
+from tfmagic.writers.onnx import OnnxWriter
 from tfmagic.writers.saved_model import SavedModelWriter
 from tfmagic.writers.tflite import TFLiteWriter
 
@@ -25,6 +26,7 @@ WRITERS: tuple[Writer, ...] = (
     KerasWriter(),
     H5Writer(),
     TFLiteWriter(),
+    OnnxWriter(),
 )
 
 

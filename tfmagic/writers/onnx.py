@@ -1,0 +1,169 @@
+"""The format ``onnx``: a frozen graph in ONNX's ops, for other runtimes than TensorFlow's.
+
+``tf2onnx``, which the extra ``onnx`` installs, converts the graph that freezing gives; ``onnxruntime`` checks it. Not
+for: weights outside the file, which ONNX has for more than 2 GiB.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from tfmagic import _tf, errors, protos
+from tfmagic.model import Part
+from tfmagic.transforms import inlining
+from tfmagic.transforms.freeze import freeze
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from tfmagic.functions import NamedFunction
+    from tfmagic.model import Model
+    from tfmagic.registry import WriteOptions
+    from tfmagic.transforms.frozen import FrozenGraph
+
+_OTHERS = ("saved_model", "graph_def", "graph_text")
+_TABLES = ("HashTable", "MutableHashTable", "MutableDenseHashTable")
+#: Where ONNX's own ops are, and those that onnxruntime brings.
+_DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
+
+
+@dataclass(frozen=True)
+class OnnxDraft:
+    """An ONNX model on its way to a file."""
+
+    model: _tf.Live
+    frozen: FrozenGraph
+
+    @property
+    def size(self) -> int:
+        """The file's size in bytes."""
+        return int(self.model.ByteSize())
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of the graph."""
+        return self.frozen.notes
+
+    def write(self, path: Path) -> None:
+        """Write the file."""
+        path.write_bytes(self.model.SerializeToString())
+
+    def load(self, path: Path, key: str) -> Callable[[Mapping[str, npt.ArrayLike]], Mapping[str, npt.NDArray[Any]]]:
+        """Load the file in onnxruntime.
+
+        Raises
+        ------
+        MissingDependencyError
+            If onnxruntime is not installed.
+        ConversionError
+            If it does not take the file.
+        """
+        del key
+        try:
+            session = _tf.onnx_session(path)
+        except errors.MissingDependencyError:
+            raise
+        except Exception as error:
+            raise errors.ConversionError(f"onnxruntime does not take the result: {_tf.gist(error)}") from error
+        outputs = [end.key for end in self.frozen.outputs]
+
+        def run(inputs: Mapping[str, npt.ArrayLike]) -> dict[str, npt.NDArray[Any]]:
+            given = {end.key: _given(inputs[end.key], end.dtype) for end in self.frozen.inputs}
+            return {key: _found(value) for key, value in zip(outputs, session.run(outputs, given), strict=True)}
+
+        return run
+
+
+class OnnxWriter:
+    """Writes ONNX files."""
+
+    format: ClassVar[str] = "onnx"
+    suffixes: ClassVar[tuple[str, ...]] = (".onnx",)
+    needs: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.FUNCTION})
+    directory: ClassVar[bool] = False
+
+    def prepare(self, source: Model, options: WriteOptions) -> OnnxDraft:
+        """Freeze and convert the function.
+
+        Raises
+        ------
+        UnsupportedConversionError
+            If ONNX lacks an op, or the model looks words up in tables.
+        ConversionError
+            If ``tf2onnx`` gives up otherwise; its error is the cause.
+        MissingDependencyError
+            If ``tf2onnx`` is not installed.
+        """
+        if len(options.signatures) != 1:
+            raise errors.ConversionError(
+                f"an ONNX file holds one signature, and there are {errors.listed(options.signatures)}; name one with "
+                "signature='…' (--signature on a magic's line)"
+            )
+        function: NamedFunction = source.part(Part.FUNCTION)(options.signatures[0])
+        frozen = freeze(function)
+        tables = [node.name for node in inlining.all_nodes(frozen.graph_def) if node.op.startswith(_TABLES)]
+        if tables:
+            raise _refusal(
+                source,
+                f"ONNX has no lookup tables such as {errors.listed(tables)}; leave them out by choosing inputs behind "
+                "them, with inputs={…} (--input), and look words up before the model is called",
+            )
+        return OnnxDraft(_converted(source, frozen), frozen)
+
+
+def _refusal(source: Model, reason: str) -> errors.UnsupportedConversionError:
+    return errors.UnsupportedConversionError(source.form, "onnx", _OTHERS, reason)
+
+
+def _converted(source: Model, frozen: FrozenGraph) -> _tf.Live:
+    inputs, outputs = ({end.key: end.tensor for end in side} for side in (frozen.inputs, frozen.outputs))
+    try:
+        model = _tf.onnx_model(protos.native(frozen.filled()), inputs, outputs)
+    except errors.MissingDependencyError:
+        raise
+    except Exception as error:
+        raise errors.ConversionError(f"tf2onnx gave up: {_tf.gist(error)}") from error
+    unknown = sorted({node.op_type for node in _nodes(model.graph) if not _is_known(node)})
+    if unknown:
+        raise _refusal(
+            source,
+            f"tf2onnx knows nothing in ONNX for TensorFlow's {errors.listed(unknown)}; leave that part out by choosing "
+            "inputs behind it or outputs before it, with inputs={…} and outputs={…} (--input, --output)",
+        )
+    return model
+
+
+def _nodes(graph: _tf.Live) -> Iterator[_tf.Live]:
+    """Yield the nodes of a graph and of the bodies of its loops and branches."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                yield from _nodes(inner)
+
+
+def _is_known(node: _tf.Live) -> bool:
+    return node.domain in _DOMAINS and (node.domain not in ("", "ai.onnx") or _tf.onnx_known(node.op_type, ""))
+
+
+def _given(value: npt.ArrayLike, dtype: str) -> npt.NDArray[Any]:
+    """Return a value as onnxruntime takes it: text as ``str``, numbers of exactly their dtype."""
+    array = np.asarray(value)
+    if dtype == "string":
+        texts = [each.decode("utf-8", "surrogateescape") if isinstance(each, bytes) else each for each in array.flat]
+        return np.array(texts, dtype=object).reshape(array.shape)
+    return array.astype(_tf.tensorflow().as_dtype(dtype).as_numpy_dtype)
+
+
+def _found(value: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a result as TensorFlow has it: text as bytes."""
+    if value.dtype.kind not in "OU":
+        return value
+    texts = [str(each).encode("utf-8", "surrogateescape") for each in value.flat]
+    return np.array(texts, dtype=object).reshape(value.shape)
