@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, cast
 
 from tfmagic import errors, progress, protos, readers, render, requests, signatures, storage, straight, verification
 from tfmagic.metagraphs import MetaGraph
 from tfmagic.model import Model, Part
-from tfmagic.registry import WriteOptions
+from tfmagic.registry import Compared, Placing, Runnable, WriteOptions
 from tfmagic.requests import Wish
 from tfmagic.signatures import tag_set
 from tfmagic.straight import Straight
@@ -209,9 +209,12 @@ def export(  # noqa: PLR0913 - the contract's options
     WriteError
         If the destination exists, or cannot be written.
     """
-    writer = writer_for(storage.resolved(destination), format)
+    place = storage.resolved(destination)
+    writer = writer_for(place, format)
+    if isinstance(writer, Placing):
+        place = writer.place(place)
     wish = Wish(signature, method, inputs, outputs, signatures, batch)
-    job = _Job(source, storage.resolved(destination), writer, wish, overwrite=overwrite, check=verify, trust=trust)
+    job = _Job(source, place, writer, wish, overwrite=overwrite, check=verify, trust=trust)
     return job.run(result_tags=tag_set(tags))[1]
 
 
@@ -239,7 +242,7 @@ class _Job:
         with progress.stages(self.destination.name, len(_STAGES)) as begin:
             begin("tracing")
             frozen, reasons = self._straight(model)
-            functions = {} if frozen else requests.functions(model, self.wish, every=self.writer.directory)
+            functions = {} if frozen else self._functions(model)
             begin("converting")
             draft = self._draft(model, frozen, functions, result_tags)
             source = _Source(model, self.wish, functions, frozen)
@@ -253,6 +256,12 @@ class _Job:
         """Freeze the model as it lies on disk, if a frozen graph is wanted."""
         return straight.freeze(model, self.wish) if isinstance(self.writer, _GRAPH_WRITERS) else Straight(None)
 
+    def _functions(self, model: Model) -> dict[str, NamedFunction]:
+        """Return the functions to write, none for a format that holds none."""
+        if Part.FUNCTION not in self.writer.needs:
+            return {}
+        return requests.functions(model, self.wish, every=self.writer.directory)
+
     def _draft(
         self,
         model: Model,
@@ -262,7 +271,7 @@ class _Job:
     ) -> Draft:
         if frozen is not None and isinstance(self.writer, _GRAPH_WRITERS):
             return self.writer.draft(frozen)
-        chosen = next(iter(functions.values())).tags if tags is None else tuple(tags)
+        chosen = tuple(tags or ()) if tags is not None or not functions else next(iter(functions.values())).tags
         if self.wish.batch is not None:
             functions = {key: batches.fixed(each, self.wish.batch) for key, each in functions.items()}
         given = (*self.wish.given, *(() if tags is None else ("tags",)))
@@ -277,14 +286,27 @@ class _Job:
             begin("writing")
             draft.write(staged)
             if not self.check:
-                return source.unchecked(_NOT_ASKED)
+                return _unverified(draft, source)
             begin("verifying")
-            try:
-                found = source.compared(lambda key: draft.load(staged, key))
-            except errors.MissingDependencyError as error:
-                return source.unchecked(str(error))
+            found = _verified(draft, staged, source)
             _require_equal(found, f"{str(self.destination)!r} was not written")
         return found
+
+
+def _unverified(draft: Draft, source: _Source) -> dict[str, Verification]:
+    """Return the answer for a result that was not to be read back."""
+    return {"": verification.of_values((), _NOT_ASKED)} if isinstance(draft, Compared) else source.unchecked(_NOT_ASKED)
+
+
+def _verified(draft: Draft, staged: Path, source: _Source) -> dict[str, Verification]:
+    """Read back what was written, and compare it with the source."""
+    if isinstance(draft, Compared):
+        return {"": verification.of_values(draft.read_back(staged))}
+    assert isinstance(draft, Runnable)  # noqa: S101 - one of both, as the protocols have it
+    try:
+        return source.compared(partial(draft.load, staged))
+    except errors.MissingDependencyError as error:
+        return source.unchecked(str(error))
 
 
 @dataclass(frozen=True)
@@ -354,7 +376,11 @@ def _frame(found: Mapping[str, Verification]) -> pd.DataFrame:
 
 def _unchecked_notes(found: Mapping[str, Verification]) -> tuple[str, ...]:
     """Say what was not verified, and why."""
-    return tuple(f"not verified: signature {key!r}: {each.unchecked}" for key, each in found.items() if each.unchecked)
+    return tuple(
+        f"not verified: {f'signature {key!r}: ' if key else ''}{each.unchecked}"
+        for key, each in found.items()
+        if each.unchecked
+    )
 
 
 def _freeze_in_memory(source: object, wish: Wish, tags: Collection[str] | None, *, check: bool, trust: bool) -> Model:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
     import numpy as np
@@ -128,7 +128,10 @@ class WriteOptions:
 
 
 class Draft(Protocol):
-    """A result that is ready to be written: everything that can be refused has been."""
+    """A result that is ready to be written: everything that can be refused has been.
+
+    One of a format that runs has ``load`` as well (:class:`Runnable`), one of values ``read_back`` (:class:`Compared`).
+    """
 
     @property
     def size(self) -> int:
@@ -140,6 +143,11 @@ class Draft(Protocol):
 
     def write(self, path: Path) -> None:
         """Write the file or the directory; nothing exists there yet."""
+
+
+@runtime_checkable
+class Runnable(Protocol):
+    """A draft of what can run: it is run on the same inputs as its source."""
 
     def load(self, path: Path, key: str) -> Callable[[Mapping[str, npt.ArrayLike]], Mapping[str, np.ndarray]]:
         """Read back what was written, and return its signature of this key as a function of arrays by key."""
@@ -164,6 +172,22 @@ class Writer(Protocol):
         ConversionError
             If this source cannot be written in this format.
         """
+
+
+@runtime_checkable
+class Placing(Protocol):
+    """A writer that puts its result into what the user names, where others put it in its place."""
+
+    def place(self, destination: Path) -> Path:
+        """Return the file or directory that is made, for a destination with all links resolved."""
+
+
+@runtime_checkable
+class Compared(Protocol):
+    """A draft of what cannot run: values are compared instead."""
+
+    def read_back(self, path: Path) -> Iterator[tuple[str, npt.ArrayLike, npt.ArrayLike]]:
+        """Yield the name of each value, the value as it was to be written, and as it is read from what was written."""
 
 
 class Conversions(NamedTuple):

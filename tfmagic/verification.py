@@ -339,6 +339,12 @@ def compare(expected: Mapping[str, npt.ArrayLike], found: Mapping[str, npt.Array
     return Comparison(_frame(rows))
 
 
+def of_values(values: Iterable[tuple[str, npt.ArrayLike, npt.ArrayLike]], unchecked: str = "") -> Verification:
+    """Compare values that nothing has to run for: each has a name, what it should be, and what it is."""
+    rows = [(name, *_difference(np.asarray(one), np.asarray(other))) for name, one, other in values]
+    return Verification(_frame(rows), unchecked)
+
+
 def _frame(rows: Sequence[tuple[object, ...]]) -> pd.DataFrame:
     import pandas as pd  # noqa: PLC0415 - loaded with the first table
 

@@ -12,7 +12,9 @@ from tfmagic.writers.graph_def import GraphDefWriter, GraphTextWriter
 from tfmagic.writers.keras import H5Writer, KerasWriter
 from tfmagic.writers.onnx import OnnxWriter
 from tfmagic.writers.saved_model import SavedModelWriter
+from tfmagic.writers.tensorboard import TensorBoardWriter
 from tfmagic.writers.tflite import TFLiteWriter
+from tfmagic.writers.weights import WeightsWriter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,8 +27,10 @@ WRITERS: tuple[Writer, ...] = (
     GraphTextWriter(),
     KerasWriter(),
     H5Writer(),
+    WeightsWriter(),
     TFLiteWriter(),
     OnnxWriter(),
+    TensorBoardWriter(),
 )
 
 
@@ -44,9 +48,12 @@ def writer_for(destination: Path, format: str | None = None) -> Writer:
         return _named(format)
     # "served/1.5" has no suffix: it is a version.
     suffix = "" if destination.suffix[1:].isdecimal() else destination.suffix.lower()
-    for writer in WRITERS:
-        if suffix in writer.suffixes:
-            return writer
+    if not suffix:
+        return next(writer for writer in WRITERS if "" in writer.suffixes)
+    asked = [each for writer in WRITERS for each in writer.suffixes if each and destination.name.lower().endswith(each)]
+    if asked:
+        # ".weights.h5" before ".h5".
+        return next(writer for writer in WRITERS if max(asked, key=len) in writer.suffixes)
     raise errors.ConversionError(
         f"{str(destination)!r} ends in {suffix!r}, which no format goes by: {_suffixes()}; "
         "or name the format: format='saved_model' (--format saved_model on a magic's line)"

@@ -17,7 +17,7 @@ from tfmagic.functions import keras_2_layers, keras_files, keras_models
 from tfmagic.model import Part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from tfmagic.functions import NamedFunction
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tfmagic.signatures import Endpoint
 
 #: Room for the config beside the weights.
-_CONFIG_BYTES = 1 << 20
+CONFIG_BYTES = 1 << 20
 #: Models whose layers Keras writes down.
 _HOLDS_LAYERS = frozenset({"Functional", "Sequential"})
 #: What Keras asks of a class or function that is not its own, so that it finds it again.
@@ -50,20 +50,7 @@ class KerasDraft:
         ConversionError
             If it cannot; its own error is the cause.
         """
-        # Keras goes by the suffix; the destination may have another.
-        own = path if path.suffix == self.suffix else path.with_name(path.name + self.suffix)
-        try:
-            with _tf.eager(), _without_advice():
-                self.function.model.save(str(own))
-            own.replace(path)
-        except OSError:
-            raise
-        except Exception as error:
-            name = self.function.model.name
-            raise errors.ConversionError(f"Keras cannot save the model {name!r}: {_tf.gist(error)}") from error
-        finally:
-            if own != path:
-                own.unlink(missing_ok=True)
+        saved_under(path, self.suffix, self.function.model.save, f"the model {self.function.model.name!r}")
 
     def load(self, path: Path, key: str) -> NamedFunction:
         """Load the file as anybody would, and trace it under the source's keys.
@@ -140,7 +127,44 @@ class H5Writer:
         return errors.UnsupportedConversionError(source.form, self.format, ("keras", "saved_model"), reason)
 
 
+def saved_under(path: Path, suffix: str, save: Callable[[str], object], what: str) -> None:
+    """Have Keras save under its own suffix, by which it goes, and give the file its name.
+
+    Raises
+    ------
+    ConversionError
+        If Keras cannot; its own error is the cause.
+    """
+    own = path if path.name.endswith(suffix) else path.with_name(path.name + suffix)
+    try:
+        with _tf.eager(), _without_advice():
+            save(str(own))
+        own.replace(path)
+    except OSError:
+        raise
+    except Exception as error:
+        raise errors.ConversionError(f"Keras cannot save {what}: {_tf.gist(error)}") from error
+    finally:
+        if own != path:
+            own.unlink(missing_ok=True)
+
+
 def _draft(source: Model, options: WriteOptions, format: str, suffix: str) -> KerasDraft:
+    function = live_model(source, options, format)
+    if source.form == "keras_file" and not keras_models.is_keras_2(function.model):
+        _refuse_stand_ins(source, function.model, format)
+    size = weight_bytes(function.variables)
+    return KerasDraft(function, suffix, size + CONFIG_BYTES, tuple(_notes(source, function)))
+
+
+def live_model(source: Model, options: WriteOptions, format: str) -> NamedFunction:
+    """Return the function that is a call of the source's live model.
+
+    Raises
+    ------
+    ConversionError
+        If an option is given that means nothing in a Keras file.
+    """
     if options.given:
         shown = errors.listed(options.given)
         raise errors.ConversionError(
@@ -148,10 +172,12 @@ def _draft(source: Model, options: WriteOptions, format: str, suffix: str) -> Ke
             f"{format!r}; leave it out, or export to a SavedModel (a path without suffix)"
         )
     function: NamedFunction = source.part(Part.FUNCTION)(options.signatures[0])
-    if source.form == "keras_file" and not keras_models.is_keras_2(function.model):
-        _refuse_stand_ins(source, function.model, format)
-    size = sum(map(_bytes, function.variables.values()))
-    return KerasDraft(function, suffix, size + _CONFIG_BYTES, tuple(_notes(source, function)))
+    return function
+
+
+def weight_bytes(variables: Mapping[str, _tf.Live]) -> int:
+    """Return the size of all values."""
+    return sum(int(math.prod(each.shape)) * (protos.item_size(each.dtype.name) or 0) for each in variables.values())
 
 
 def _refuse_stand_ins(source: Model, model: _tf.Live, format: str) -> None:
@@ -179,10 +205,6 @@ def _notes(source: Model, function: NamedFunction) -> Iterator[str]:
         yield "the model is one of tf_keras, and so is the file: Keras 3 may not load it"
     if source.form == "keras_file":
         yield "the file's optimizer and training configuration, if it has them, do not come along"
-
-
-def _bytes(variable: _tf.Live) -> int:
-    return int(math.prod(variable.shape)) * (protos.item_size(variable.dtype.name) or 0)
 
 
 def _under_keys_of(wanted: tuple[Endpoint, ...], found: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:

@@ -1,0 +1,102 @@
+"""The format ``weights`` (``.weights.h5``): the values of a Keras model's variables, as Keras itself saves them.
+
+Not for: whole models (:mod:`tfmagic.writers.keras`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from tfmagic import _tf, errors
+from tfmagic.model import Part
+from tfmagic.writers.keras import CONFIG_BYTES, live_model, saved_under, weight_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from tfmagic.model import Model
+    from tfmagic.registry import WriteOptions
+
+_SUFFIX = ".weights.h5"
+
+
+@dataclass(frozen=True)
+class WeightsDraft:
+    """The variables of a live model on their way to a file."""
+
+    model: _tf.Live
+    variables: Mapping[str, _tf.Live]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """The predicted size in bytes."""
+        return weight_bytes(self.variables) + CONFIG_BYTES
+
+    def write(self, path: Path) -> None:
+        """Have Keras save the weights.
+
+        Raises
+        ------
+        ConversionError
+            If it cannot; its own error is the cause.
+        """
+        saved_under(path, _SUFFIX, self.model.save_weights, f"the weights of {self.model.name!r}")
+
+    def read_back(self, path: Path) -> Iterator[tuple[str, npt.ArrayLike, npt.ArrayLike]]:
+        """Yield each variable with the same value in the file, or with nothing if that is not there."""
+        stored = Counter(_digest(value) for value in _datasets(path))
+        for name, variable in self.variables.items():
+            value = variable.numpy()
+            found = value if stored[_digest(value)] else np.zeros(0)
+            stored[_digest(value)] -= 1
+            yield name, value, found
+
+
+class WeightsWriter:
+    """Writes weights without a model."""
+
+    format: ClassVar[str] = "weights"
+    suffixes: ClassVar[tuple[str, ...]] = (_SUFFIX,)
+    needs: ClassVar[frozenset[Part]] = frozenset({Part.FUNCTION, Part.KERAS})
+    directory: ClassVar[bool] = False
+
+    def prepare(self, source: Model, options: WriteOptions) -> WeightsDraft:
+        """Obtain the live model.
+
+        Raises
+        ------
+        ConversionError
+            If an option is given that means nothing to weights.
+        """
+        function = live_model(source, options, self.format)
+        model = function.model
+        # What draws random numbers has a state that is a variable and no weight.
+        weights = {id(each if callable(getattr(each, "value", None)) else each.value) for each in model.weights}
+        if not weights:
+            raise errors.ConversionError(f"the model {model.name!r} has no weights to write")
+        return WeightsDraft(model, {name: each for name, each in function.variables.items() if id(each) in weights})
+
+
+def _datasets(path: Path) -> Iterator[npt.NDArray[np.generic]]:
+    """Yield the content of every dataset."""
+    import h5py  # noqa: PLC0415 - for values only
+
+    with h5py.File(path, "r") as file:
+        names: list[str] = []
+        file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+        for name in names:
+            yield np.asarray(file[name][()])
+
+
+def _digest(value: npt.NDArray[np.generic]) -> bytes:
+    """Tell values apart by shape and bytes: Keras writes a bfloat16 as bytes without a meaning."""
+    return hashlib.sha256(repr(value.shape).encode() + np.ascontiguousarray(value).tobytes()).digest()
