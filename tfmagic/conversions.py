@@ -336,13 +336,19 @@ class _Source:
 
 
 def _under_keys_of(frozen: FrozenGraph, loaded: NamedFunction) -> NamedFunction:
-    """Give a loaded function the keys of the file: TensorFlow's loader writes those of TensorFlow 1 in lower case."""
-    known = [{end.key.casefold(): end.key for end in side} for side in (frozen.inputs, frozen.outputs)]
+    """Give a loaded function the keys of the file: TensorFlow's loader makes arguments' names of those."""
+    known = [{_sanitised(end.key): end.key for end in side} for side in (frozen.inputs, frozen.outputs)]
     sides = [
-        tuple(end._replace(key=keys.get(end.key.casefold(), end.key)) for end in side)
+        tuple(end._replace(key=keys.get(_sanitised(end.key), end.key)) for end in side)
         for keys, side in zip(known, (loaded.inputs, loaded.outputs), strict=True)
     ]
     return replace(loaded, inputs=sides[0], outputs=sides[1])
+
+
+def _sanitised(key: str) -> str:
+    """Do as the loader: lower case, all that is no letter or digit ``_``, and ``arg_`` where no letter comes first."""
+    name = "".join(char if char.isalnum() and char.isascii() else "_" for char in key.casefold())
+    return name if name[:1].isalpha() else f"arg_{name}"
 
 
 def _narrowed(model: Model, functions: Mapping[str, NamedFunction]) -> Model:

@@ -27,6 +27,10 @@ SignatureMap: TypeAlias = Mapping[str, Mapping[str, Any]]
 _UNSIGNED_FORMS = frozenset({"keras_model", "keras_file", "function", "session", "graph_def"})
 #: Forms whose function is made between any two tensors of the graph that are asked for.
 _OPEN_FORMS = frozenset({"session", "graph_def", "meta_graph"})
+_UNSIGNED = (
+    "Nobody signed this SavedModel: freeze it between tensors of its graph, inputs=[…] and outputs=[…] (--inputs, "
+    "--outputs), or load it with tf.saved_model.load and give the function that is meant"
+)
 _SIGNATURE_FIELDS = ("inputs", "outputs", "method")
 _OPTIONS = ("signature", "method", "inputs", "outputs", "signatures", "batch")
 
@@ -112,6 +116,9 @@ def functions(model: Model, wish: Wish, *, every: bool) -> dict[str, NamedFuncti
 
 
 def _chosen(model: Model, wish: Wish, *, every: bool) -> dict[str, NamedFunction]:
+    if model.form == "saved_model" and not _known_keys(model):
+        there = [part for part in model.parts if part not in (Part.SIGNATURES, Part.FUNCTION)]
+        raise errors.MissingPartError("signatures", model.form, there, _UNSIGNED)
     if wish.signatures is not None:
         return {key: _of_map(model, wish, key, fields) for key, fields in _checked(wish).items()}
     keys = keys_of(model, wish.signature, every=every)

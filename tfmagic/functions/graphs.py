@@ -31,8 +31,14 @@ TABLES = frozenset({
     "HashTableV2", "HashTable", "MutableHashTableV2", "MutableHashTable", "MutableHashTableOfTensorsV2",
     "MutableHashTableOfTensors", "MutableDenseHashTableV2", "MutableDenseHashTable",
 })  # fmt: skip
+#: What function bodies have in the place of placeholders and fetches.
+_ARGUMENTS = frozenset({"_Arg", "_Retval", "_DeviceArg", "_DeviceRetval"})
 #: Ops of control flow exist twice, for values and for references to them.
 PLAIN_OPS = {f"Ref{op}": op for op in ("Switch", "Merge", "Enter", "Exit", "NextIteration", "Identity", "Select")}
+_WRITES = (
+    "; the outputs need ops that write to variables of TensorFlow 1, which only a session runs; choose outputs before "
+    "them, with outputs=[…]"
+)
 #: From this GraphDef version on a Placeholder of shape [] is a scalar; before, its shape was not known.
 _SCALAR_PLACEHOLDERS = 24
 
@@ -94,6 +100,7 @@ def _part(graph_def: protos.Message, inputs: Mapping[str, str], outputs: Mapping
     nodes = {node.name: node for node in source.node}
     feeds, fetches = ({key: _known(name, nodes) for key, name in side.items()} for side in (inputs, outputs))
     needed = _needed(nodes, set(feeds.values()), fetches.values())
+    _refuse_arguments(nodes, needed)
     filled = {_node_name(node.input[0]) for node in map(nodes.__getitem__, needed) if _fills_table(node)}
     states = {
         name: nodes[name]
@@ -144,6 +151,17 @@ def _needed(nodes: Mapping[str, _tf.Live], stops: set[str], fetches: Iterable[st
     return found
 
 
+def _refuse_arguments(nodes: Mapping[str, _tf.Live], needed: set[str]) -> None:
+    """Refuse a function's body: TensorFlow ends the whole process over such a node in a graph."""
+    found = [name for name in nodes if name in needed and nodes[name].op in _ARGUMENTS]
+    if found:
+        raise errors.ConversionError(
+            f"{errors.listed(found)} stand for the arguments and results of a function ({nodes[found[0]].op}), so that "
+            "this is the body of one and no graph by itself; choose inputs behind them and outputs before them, with "
+            "inputs=[…] and outputs=[…]"
+        )
+
+
 def _add(graph_def: _tf.Live, node: _tf.Live, kept: set[str]) -> None:
     """Add a copy of a node, free of devices and of nodes that are not there."""
     copy = graph_def.node.add()
@@ -174,7 +192,10 @@ def _specs(source: _tf.Live, nodes: Mapping[str, _tf.Live], feeds: Mapping[str, 
 
 
 def _dtype(node: _tf.Live) -> _tf.Live:
-    return _tf.tensorflow().as_dtype(node.attr["dtype"].type)
+    number = node.attr["dtype"].type if "dtype" in node.attr else 0
+    if not number:
+        raise errors.ConversionError(f"the graph does not say of which dtype {node.name!r} ({node.op}) is")
+    return _tf.tensorflow().as_dtype(number)
 
 
 def _placeholder_shape(source: _tf.Live, node: _tf.Live) -> _tf.Live:
@@ -242,7 +263,8 @@ def _wrapped(
     try:
         concrete = tf.compat.v1.wrap_function(call, list(part.specs.values()))
     except (ValueError, TypeError, tf.errors.OpError) as error:
-        raise errors.ConversionError(f"TensorFlow cannot import the graph: {_tf.gist(error)}") from error
+        said = _tf.gist(error).rstrip(".") + (_WRITES if "_ref" in str(error) else "")
+        raise errors.ConversionError(f"TensorFlow cannot import the graph: {said}") from error
     _tf.name_arguments(concrete, [spec.name for spec in part.specs.values()])
     order = sorted(marked)
     inputs = zip(part.inputs, concrete.inputs, strict=False)

@@ -216,10 +216,10 @@ def _tensor_leaves(flat: Sequence[_tf.Live], what: str) -> Iterator[int]:
     for index, leaf in enumerate(flat):
         if isinstance(leaf, tf.TensorSpec) or tf.is_tensor(leaf):
             if not hasattr(leaf, "name"):
-                raise errors.ConversionError(f"an {what} is no plain tensor but {leaf!r}; give its parts as tensors")
+                raise errors.ConversionError(f"one {what} is no plain tensor but {leaf!r}; give its parts as tensors")
             yield index
         elif isinstance(leaf, tf.TypeSpec):
-            raise errors.ConversionError(f"an {what} is no plain tensor but {leaf!r}; give its parts as tensors")
+            raise errors.ConversionError(f"one {what} is no plain tensor but {leaf!r}; give its parts as tensors")
 
 
 def _argument_key(path: nests.Path, spec: _tf.Live, number: int) -> str:
