@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfmagic import _tf, conversions, errors, functions, progress, protos, readers, registry
+from tfmagic import _tf, conversions, errors, progress, protos, readers, registry
 from tfmagic.conversions import Export, export, freeze
 from tfmagic.model import Model, Part
 from tfmagic.readers import READERS
+from tfmagic.registry import WriteOptions
 from tfmagic.signatures import PREDICT
 from tfmagic.writers import WRITERS, writer_for
 from tfmagic.writers.graph_def import GraphDefDraft
-from tfmagic.writers.saved_model import SavedModelDraft
+from tfmagic.writers.saved_model import SavedModelDraft, SavedModelWriter
 
 pytestmark = pytest.mark.tensorflow
 X = np.random.default_rng(0).random((3, 8), dtype=np.float32)
@@ -305,8 +306,7 @@ def test_a_wrong_saved_model_is_not_left(model: Any, tmp_path: Path, monkeypatch
     write = SavedModelDraft.write
 
     def spoiled(self: SavedModelDraft, path: Path) -> None:
-        wrong = SavedModelDraft((functions.trace_keras_model(other),), self.tags, self.size, self.notes, self.trainable)
-        write(wrong, path)
+        write(SavedModelWriter().prepare(readers.read(other), WriteOptions(("serving_default",), self.tags)), path)
 
     monkeypatch.setattr(SavedModelDraft, "write", spoiled)
     with pytest.raises(errors.VerificationError):

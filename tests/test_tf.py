@@ -155,3 +155,21 @@ def test_a_long_message_is_quoted_by_its_beginning() -> None:
     assert _tf.gist(ValueError("no")) == "no"
     assert _tf.gist(ValueError()) == "ValueError"
     assert len(_tf.gist(ValueError("x" * 10_000))) < 1000
+
+
+@pytest.mark.tensorflow
+def test_whose_gradient_it_is() -> None:
+    tf = _tf.tensorflow()
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def own(x: Any) -> Any:
+        return tf.identity(x), lambda upstream: upstream
+
+    def registered(function: Any) -> str:
+        graph = tf.function(function).get_concrete_function(tf.TensorSpec([1])).graph.as_graph_def()
+        (name,) = {node.attr["_gradient_op_type"].s for node in graph.node if "_gradient_op_type" in node.attr}
+        return str(name, "ascii")
+
+    assert _tf.is_own_gradient(registered(tf.nn.silu))
+    assert not _tf.is_own_gradient(registered(own))
+    assert not _tf.is_own_gradient("CustomGradient-none")

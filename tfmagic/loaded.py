@@ -124,7 +124,7 @@ def _keep(source: object, model: Model, key: Hashable, kept: _Kept) -> None:
 
 def _released(source: object, function: NamedFunction) -> NamedFunction:
     """Return a function without the live Keras model that it was made of: that holds the tables while it lives."""
-    return replace(function, owner=None) if keras_model.is_keras(source) else function
+    return replace(function, owner=None, model=None) if keras_model.is_keras(source) else function
 
 
 def _read(source: object, *, trust: bool) -> Model:

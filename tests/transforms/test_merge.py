@@ -136,7 +136,7 @@ def test_what_is_written_keeps_its_variables_alive(classifier: Path, tmp_path: P
     tf = _tf.tensorflow()
     merge(decoder(), classifier, output=tmp_path / "m")
     loaded = tf.saved_model.load(str(tmp_path / "m"))
-    variables = {each.name: each for each in loaded.variables_}
+    variables = {each.name: each for each in loaded.variables}
     assert set(variables) == {"w:0", "b:0"}
     assert all(each.trainable for each in variables.values())
     text = tf.constant(base64.b64encode(png(picture(0))))
@@ -290,10 +290,10 @@ def test_variables_of_tensorflow_1_are_kept(tmp_path: Path, *, resource: bool) -
     assert run(merged, x=[1.0, 2.0])["y"].tolist() == [10, 20]
     assert len(merged.variables) == 2
     loaded = tf.saved_model.load(str(tmp_path / "m"))
-    assert sorted(each.numpy() for each in loaded.variables_) == [2, 5]
+    assert sorted(each.numpy() for each in loaded.variables) == [2, 5]
     with tf.GradientTape() as tape:
         total = tf.reduce_sum(loaded.signatures["serving_default"](x=tf.constant([1.0]))["y"])
-    assert sorted(each.numpy() for each in tape.gradient(total, loaded.variables_)) == [2, 5]
+    assert sorted(each.numpy() for each in tape.gradient(total, loaded.variables)) == [2, 5]
 
 
 def test_ref_variables_of_a_loaded_object_are_refused(tmp_path: Path) -> None:

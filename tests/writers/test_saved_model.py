@@ -93,15 +93,15 @@ def test_the_variables_live_on(tmp_path: Path) -> None:
     source = readers.read(model)
     SavedModelWriter().prepare(source, WriteOptions(("serving_default",), ("serve",))).write(tmp_path / "m")
     loaded = tf.saved_model.load(str(tmp_path / "m"))
-    assert len(loaded.variables_) == len(model.variables)
-    by_shape = sorted((tuple(each.shape), each.trainable) for each in loaded.variables_)
+    assert len(loaded.variables) == len(model.variables)
+    by_shape = sorted((tuple(each.shape), each.trainable) for each in loaded.variables)
     assert by_shape == sorted((tuple(each.shape), each.trainable) for each in model.variables)
     with tf.GradientTape() as tape:
         result = loaded.signatures["serving_default"](features=tf.constant(X))["scores"]
-    trainable = [each for each in loaded.variables_ if each.trainable]
+    trainable = [each for each in loaded.variables if each.trainable]
     assert None not in tape.gradient(result, trainable)
     before = result.numpy()
-    for each in loaded.variables_:
+    for each in loaded.variables:
         each.assign(each + 1.0)
     assert np.abs(loaded.signatures["serving_default"](features=tf.constant(X))["scores"] - before).max() > 0.1
 
@@ -212,7 +212,7 @@ def test_a_loaded_saved_model_is_written_again(tmp_path: Path) -> None:
     source = functions.load_saved_model(tmp_path / "one")
     draft_of(source, tags=("eval",)).write(tmp_path / "two")
     check(tmp_path / "two", source, ("eval",), **{source.inputs[0].key: [["b"], ["zz"]]})
-    assert len(tf.saved_model.load(str(tmp_path / "two")).variables_) == 1
+    assert len(tf.saved_model.load(str(tmp_path / "two")).variables) == 1
 
 
 def test_control_flow_and_a_captured_tensor(tmp_path: Path) -> None:
@@ -268,3 +268,157 @@ def test_the_place_where_it_is_prepared_is_not_announced(
         draft.write(tmp_path / "prepared")
     assert not [record for record in caplog.records if "prepared" in record.getMessage()]
     assert logger.filters == filters
+
+
+def test_tensors_go_by_the_users_keys(tmp_path: Path) -> None:
+    draft_of(functions.trace_keras_model(network())).write(tmp_path / "m")
+    frame = readers.read(tmp_path / "m").signatures
+    assert dict(zip(frame["key"], frame["tensor"], strict=True)) == {
+        key: f"{key}:0" for key in ("features", "scores", "hidden")
+    }
+
+
+def test_a_variable_may_be_called_as_an_input(tmp_path: Path) -> None:
+    tf = _tf.tensorflow()
+    x = tf.Variable([[1.0], [2.0]], name="x")
+    concrete = tf.function(lambda x_: {"y": x_ @ x}).get_concrete_function(tf.TensorSpec([None, 2], name="x"))
+    source = functions.of_concrete(concrete, "serving_default")
+    draft_of(source).write(tmp_path / "m")
+    check(tmp_path / "m", source, ("serve",), x=[[3.0, 4.0]])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [True, [b"text", b""], 7, 1.5, [[1, 2], [3, 4]], np.zeros((0, 3), np.float32), np.array([1, -1], np.int8)],
+    ids=["bool", "string", "int", "float", "matrix", "empty", "int8"],
+)
+def test_variables_and_constants_of_any_dtype(tmp_path: Path, value: Any) -> None:
+    tf = _tf.tensorflow()
+    variable, outside = tf.Variable(value), tf.constant(value)
+    concrete = tf.function(
+        lambda x: {"variable": tf.identity(variable), "outside": tf.identity(outside), "x": x + 1}
+    ).get_concrete_function(tf.TensorSpec([None], tf.float32, name="x"))
+    source = functions.of_concrete(concrete, "serving_default")
+    draft_of(source).write(tmp_path / "m")
+    check(tmp_path / "m", source, ("serve",), x=[1.0])
+
+
+def test_bfloat16_survives(tmp_path: Path) -> None:
+    tf = _tf.tensorflow()
+    variable = tf.Variable(tf.constant([1.5, -2.0], tf.bfloat16))
+    concrete = tf.function(lambda x: {"y": x * tf.cast(variable, tf.float32)}).get_concrete_function(
+        tf.TensorSpec([2], name="x")
+    )
+    source = functions.of_concrete(concrete, "serving_default")
+    draft_of(source).write(tmp_path / "m")
+    check(tmp_path / "m", source, ("serve",), x=[1.0, 1.0])
+
+
+def test_a_gradient_that_the_user_defines_survives(tmp_path: Path) -> None:
+    tf = _tf.tensorflow()
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def reversed_gradient(x: Any) -> Any:
+        return tf.identity(x), lambda upstream: -10.0 * upstream
+
+    weight = tf.Variable([2.0])
+    concrete = tf.function(lambda x: {"y": reversed_gradient(x * weight)}).get_concrete_function(
+        tf.TensorSpec([1], name="x")
+    )
+    draft_of(functions.of_concrete(concrete, "serving_default")).write(tmp_path / "m")
+    loaded = tf.saved_model.load(str(tmp_path / "m"))
+    with tf.GradientTape() as tape:
+        result = loaded.signatures["serving_default"](x=tf.constant([3.0]))["y"]
+    assert result.numpy() == [6.0]
+    assert tape.gradient(result, loaded.variables)[0].numpy() == [-30.0]
+
+
+def test_gradients_that_tensorflow_defines_give_the_same(tmp_path: Path) -> None:
+    tf = _tf.tensorflow()
+    weight = tf.Variable([0.5, -1.5])
+    function = tf.function(lambda x: {"y": tf.nn.silu(x * weight)})
+    concrete = function.get_concrete_function(tf.TensorSpec([2], name="x"))
+    draft = draft_of(functions.of_concrete(concrete, "serving_default"))
+    assert draft.messages is not None
+    draft.write(tmp_path / "m")
+    loaded = tf.saved_model.load(str(tmp_path / "m"))
+    x = tf.constant([1.0, 2.0])
+    with tf.GradientTape(persistent=True) as tape:
+        expected = function(x)["y"]
+        found = loaded.signatures["serving_default"](x=x)["y"]
+    one, other = tape.gradient(expected, weight), tape.gradient(found, loaded.variables[0])
+    np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-6)
+
+
+def test_tensorflow_1_trains_and_saves_what_it_loads(tmp_path: Path) -> None:
+    tf = _tf.tensorflow()
+    model = network()
+    model.get_layer("hidden").trainable = False
+    SavedModelWriter().prepare(readers.read(model), WriteOptions(("serving_default",), ("serve",))).write(
+        tmp_path / "m"
+    )
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        v1.saved_model.load(session, ["serve"], str(tmp_path / "m"))
+        names = {each.op.name for each in v1.global_variables()}
+        trained = {each.op.name for each in v1.trainable_variables()}
+        assert names == {each.path for each in model.variables}
+        assert trained == {each.path for each in model.trainable_variables}
+        kernel = next(each for each in v1.global_variables() if each.op.name == "out/kernel")
+        session.run(kernel.assign(tf.ones_like(kernel)))
+        v1.train.Saver([kernel]).save(session, str(tmp_path / "ckpt"))
+    stored = tf.train.load_checkpoint(str(tmp_path / "ckpt")).get_tensor("out/kernel")
+    assert (stored == 1).all()
+
+
+def test_it_can_be_saved_again_by_tensorflow(tmp_path: Path) -> None:
+    tf = _tf.tensorflow()
+    source = functions.trace_keras_model(network())
+    draft_of(source).write(tmp_path / "one")
+    loaded = tf.saved_model.load(str(tmp_path / "one"))
+    tf.saved_model.save(loaded, str(tmp_path / "two"), signatures=loaded.signatures)
+    check(tmp_path / "two", source, ("serve",), features=X)
+
+
+def test_keras_takes_it_for_a_layer(tmp_path: Path) -> None:
+    source = functions.trace_keras_model(network())
+    draft_of(source).write(tmp_path / "m")
+    layer = _tf.keras().layers.TFSMLayer(str(tmp_path / "m"), call_endpoint="serving_default")
+    np.testing.assert_allclose(layer(X)["scores"], source({"features": X})["scores"], rtol=1e-5)
+
+
+def test_functions_of_one_name_with_different_bodies(tmp_path: Path) -> None:
+    tf = _tf.tensorflow()
+
+    def part(factor: float) -> NamedFunction:
+        inner = tf.function(lambda x: x * factor).get_concrete_function(tf.TensorSpec([], name="x"))
+        with tf.Graph().as_default() as graph:
+            x = tf.compat.v1.placeholder(tf.float32, [], name="x")
+            tf.identity(inner(x), name="y")
+        graph_def = protos.adopt(graph.as_graph_def())
+        name = graph_def.library.function[0].signature.name
+        data = graph_def.SerializeToString().replace(name.encode(), name[:-3].encode() + b"abc")
+        ends = ({"x": "x:0"}, {"y": "y:0"})
+        return functions.wrap_graph_def(protos.parse("GraphDef", data), *ends, key=f"times_{factor:.0f}")
+
+    parts = [part(2.0), part(5.0)]
+    draft_of(*parts).write(tmp_path / "m")
+    for source, expected in zip(parts, (6.0, 15.0), strict=True):
+        assert source({"x": 3.0})["y"] == expected
+        check(tmp_path / "m", source, ("serve",), x=3.0)
+
+
+def test_a_graph_past_protobufs_limit_is_refused_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    tf = _tf.tensorflow()
+    outside = tf.constant(np.zeros(10_000, np.float32))
+    concrete = tf.function(lambda x: {"y": x + outside}).get_concrete_function(tf.TensorSpec([10_000], name="x"))
+    monkeypatch.setattr("tfmagic.writers.saved_model.PROTOBUF_LIMIT", 30_000)
+    with pytest.raises(errors.TooLargeError, match="make them variables"):
+        draft_of(functions.of_concrete(concrete, "serving_default"))
+
+
+def test_the_size_is_known_before(tmp_path: Path) -> None:
+    draft = draft_of(functions.trace_keras_model(network(10_000)))
+    predicted = draft.size
+    draft.write(tmp_path / "m")
+    assert storage.size_of(tmp_path / "m") == pytest.approx(predicted, rel=0.02)

@@ -173,6 +173,8 @@ def _without_objects(meta_graph: protos.Message) -> bool:
         return False
     trained = {node.variable.name: node.variable.trainable for node in meta_graph.object_graph_def.nodes}
     meta_graph.ClearField("object_graph_def")
+    if "variables" in meta_graph.collection_def:
+        return True
     readers = {node.input[0]: node.name for node in meta_graph.graph_def.node if node.op == "ReadVariableOp"}
     for node in meta_graph.graph_def.node:
         if node.op == "VarHandleOp" and node.name in readers:

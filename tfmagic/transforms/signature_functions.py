@@ -78,8 +78,8 @@ class _Rewriter:
         node.CopyFrom(self.objects.nodes[base])
         bare = node.bare_concrete_function
         concrete = self.objects.concrete_functions[bare.concrete_function_name]
-        layout = _Layout.of(planned, concrete)
-        function = _reordered(self._function(bare.concrete_function_name), layout)
+        layout = Layout.of(planned, concrete)
+        function = reordered(self._function(bare.concrete_function_name), layout)
         function.signature.name = self._free_name()
         self.added.append(function)
         bare.concrete_function_name = function.signature.name
@@ -125,7 +125,7 @@ class _Rewriter:
         return next(name for name in map(_NAME.format, itertools.count(len(taken))) if name not in taken)
 
 
-class _Layout(NamedTuple):
+class Layout(NamedTuple):
     """The ends of a function in their new order.
 
     ``inputs`` and ``outputs`` are the keys, ``arguments`` and ``results`` the place that each has in the old function.
@@ -137,7 +137,7 @@ class _Layout(NamedTuple):
     results: tuple[int, ...]
 
     @classmethod
-    def of(cls, planned: Planned, concrete: protos.Message) -> _Layout:
+    def of(cls, planned: Planned, concrete: protos.Message) -> Layout:
         """Find the places that TensorFlow's loader gives to old and new keys."""
         arguments = sorted(_arguments(concrete), key=argument_name)
         results = sorted(concrete.output_signature.dict_value.fields)
@@ -157,7 +157,7 @@ def _arguments(concrete: protos.Message) -> Mapping[str, protos.Message]:
     return fields
 
 
-def _reordered(function: protos.Message, layout: _Layout) -> protos.Message:
+def reordered(function: protos.Message, layout: Layout) -> protos.Message:
     """Return a function with its arguments and results in another order; what it captures comes after the arguments."""
     result = type(function)()
     result.CopyFrom(function)
