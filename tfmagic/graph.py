@@ -30,9 +30,9 @@ _BLOCK = 1 << 14
 # Field numbers of tensorflow/core/framework/{graph,function,node_def,attr_value,tensor}.proto.
 _GRAPH_NODE, _GRAPH_LIBRARY, _GRAPH_VERSIONS = 1, 2, 4
 _LIBRARY_FUNCTION = 1
-_FUNCTION_SIGNATURE, _FUNCTION_NODE = 1, 3
+_FUNCTION_SIGNATURE, _FUNCTION_NODE, _FUNCTION_RET = 1, 3, 4
 _NODE_NAME, _NODE_OP, _NODE_INPUT, _NODE_DEVICE, _NODE_ATTR = 1, 2, 3, 4, 5
-_ENTRY_VALUE = 2
+_ENTRY_KEY, _ENTRY_VALUE = 1, 2
 _VALUE_LIST, _VALUE_FUNC = 1, 10
 _LIST_FUNC = 9
 _CARET = ord("^")
@@ -105,6 +105,24 @@ class SerializedGraph:
     def function_nodes(self) -> Fields:
         """The NodeDefs of all functions, their owner the index of the function."""
         return self._function_fields.select(_FUNCTION_NODE)
+
+    def function_results(self, index: int) -> dict[str, str]:
+        """Return the tensor behind each result of a FunctionDef, by the result's name."""
+        entries = self._function_fields.select(_FUNCTION_RET)
+        entries = entries.take(entries.owner == index)
+        found = {}
+        for start, end in _pairs(entries.start, entries.end):
+            inner = {number: (begin, stop) for number, _, begin, stop in wire.fields(self.buffer, start, end)}
+            key, value = (inner.get(number, (start, start)) for number in (_ENTRY_KEY, _ENTRY_VALUE))
+            found[self.buffer.text(*key)] = self.buffer.text(*value)
+        return found
+
+    def node_def(self, row: int) -> protos.Message:
+        """Parse one node, counted as the rows of the table of ops: the main graph first, then function by function."""
+        main, inner = self.nodes, self.function_nodes
+        place = row - len(main[0])
+        start, end = (main[0][row], main[1][row]) if place < 0 else (inner.start[place], inner.end[place])
+        return wire_message(self.buffer, "NodeDef", int(start), int(end))
 
     def graph_def(self) -> protos.Message:
         """Parse the whole GraphDef."""

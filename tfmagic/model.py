@@ -278,6 +278,11 @@ class Model:
         """Return how many rows of a table are shown only with ``all``."""
         return len(self.table(name, all=True)) - len(self.table(name))
 
+    @property
+    def plumbing_ops(self) -> list[bool]:
+        """Say of each row of the whole table of ops whether it only saves or restores."""
+        return self._hidden("ops", self.table("ops", all=True))
+
     def _hidden(self, name: str, frame: pd.DataFrame) -> list[bool]:
         """Say of each row whether it is bookkeeping."""
         if name == "signatures":

@@ -1,0 +1,127 @@
+"""Boxes that stand for nodes, scopes and functions in one place of a picture, and the bodies unfolded within them.
+
+Not for: which of them are open (:mod:`tfmagic.unfolding`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tfmagic import op_kinds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tfmagic.graph_bodies import Body
+    from tfmagic.scopes import Scope
+    from tfmagic.wire import Integers, Mask
+
+
+@dataclass(eq=False)
+class Room:
+    """A body as it is unfolded in one place.
+
+    Attributes
+    ----------
+    body : Body
+        What is unfolded.
+    inside : Box or None
+        The box that it stands in, None for the graph itself.
+    first_input : int
+        Which input of the call is the body's first argument.
+    shown : array of bool
+        The nodes that are drawn.
+    holder : int array
+        For each node the number of the deepest box that was opened to and holds it; -1 for what is not drawn.
+    """
+
+    body: Body
+    inside: Box | None
+    first_input: int
+    shown: Mask
+    holder: Integers = field(init=False)
+    boxes: list[Box] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.holder = np.full(len(self.body.names), -1, np.int64)
+
+    @cached_property
+    def edges(self) -> Integers:
+        """The edges between drawn nodes."""
+        found: Integers = np.flatnonzero(self.shown[self.body.source] & self.shown[self.body.target])
+        return found
+
+
+@dataclass(eq=False)
+class Box:
+    """A node, a scope or a function in one place.
+
+    Attributes
+    ----------
+    number : int
+        Its number in this view; it keeps it.
+    kind : str
+        ``"op"``, ``"scope"``, ``"series"``, ``"chunk"`` or ``"function"``.
+    label : str
+        What to call it.
+    scope : Scope
+        What it holds of its room's body.
+    room : Room
+        Where it stands.
+    parent : Box or None
+        The box around it.
+    """
+
+    number: int
+    kind: str
+    label: str
+    scope: Scope
+    room: Room
+    parent: Box | None
+    is_open: bool = False
+    #: Whether it can be opened.
+    can_open: bool = False
+    rooms: list[Room] = field(default_factory=list)
+    parts: list[Box] = field(default_factory=list)
+
+    @property
+    def node(self) -> int:
+        """The node that it is, or the first that it holds."""
+        return int(self.scope.members[0])
+
+    @property
+    def op(self) -> str:
+        """The op of a single node, ``""`` of others."""
+        return self.room.body.ops[self.node] if self.kind == "op" else ""
+
+    @property
+    def name(self) -> str:
+        """Its whole name in its body."""
+        name = self.room.body.names[self.node]
+        return name if self.kind == "op" else f"{name[: self.scope.depth]}{'' if self.kind == 'scope' else self.label}"
+
+    @cached_property
+    def op_counts(self) -> dict[str, int]:
+        """How many nodes of each op it holds."""
+        codes, ops = self.room.body.op_codes
+        counts = np.bincount(codes[self.scope.members], minlength=len(ops))
+        return {ops[place]: int(counts[place]) for place in np.flatnonzero(counts)}
+
+    @cached_property
+    def op_kind(self) -> str:
+        """The most telling kind of its ops."""
+        kinds = {op_kinds.kind_of(op) for op in self.op_counts}
+        if self.kind != "op":
+            kinds = kinds - {"end"} or kinds
+        return next(kind for kind in op_kinds.KINDS if kind in kinds)
+
+    def above(self) -> Iterator[Box]:
+        """Yield the boxes around it, the nearest first."""
+        box = self.parent
+        while box:
+            yield box
+            box = box.parent

@@ -1,0 +1,295 @@
+"""The main graph and each function of a model as arrays of edges, ready to be grouped and drawn.
+
+A body is read from the table of ops, which knows all nodes; what a node calls is parsed when it is asked for. Not
+for: grouping by scope (:mod:`tfmagic.scopes`) or anything on a screen.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from tfmagic import protos
+from tfmagic.plumbing import node_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import pandas as pd
+
+    from tfmagic.frames import Shape
+    from tfmagic.graph import SerializedGraph
+    from tfmagic.model import Model
+    from tfmagic.wire import Integers, Mask
+
+#: The ops given to a function's arguments and results, which are no nodes of the file.
+ARGUMENT, RESULT = "Argument", "Result"
+#: Edges by control have no place among a node's inputs.
+CONTROL = -1
+#: Ops that call functions: the attributes that name them, and which input is each function's first.
+CALLS = {
+    "PartitionedCall": (("f",), 0),
+    "StatefulPartitionedCall": (("f",), 0),
+    "TPUPartitionedCall": (("f",), 0),
+    "XlaLaunch": (("function",), 0),
+    "SymbolicGradient": (("f",), 0),
+    "While": (("cond", "body"), 0),
+    "StatelessWhile": (("cond", "body"), 0),
+    "If": (("then_branch", "else_branch"), 1),
+    "StatelessIf": (("then_branch", "else_branch"), 1),
+    "Case": (("branches",), 1),
+    "StatelessCase": (("branches",), 1),
+    "MapDataset": (("f",), 1),
+}
+
+
+class Call(NamedTuple):
+    """A function that a node calls: in what role, and which of the node's inputs is its first argument."""
+
+    role: str
+    function: str
+    first_input: int
+
+
+@dataclass
+class Body:
+    """The nodes of one graph, by number, and the edges between them.
+
+    Attributes
+    ----------
+    function : str
+        ``""`` for the main graph.
+    names, ops : list of str
+        One a node; a function's arguments and results come after its nodes.
+    shapes : list of shape
+        Of each node's first output.
+    dtypes : list of str
+        Likewise.
+    rows : int array
+        The nodes' rows in the table of ops, -1 for arguments and results.
+    hidden : array of bool
+        The nodes that nobody wants to see: saving and restoring, and what only hands a value to a result.
+    arguments, results : list of int
+        The nodes that are the function's arguments and results, in order.
+    keys : dict of int to str
+        What a signature calls a node.
+    source, target : int array
+        The nodes at the ends of each edge.
+    port, slot : int array
+        Which output an edge leaves, and which input it enters, ``CONTROL`` for a control edge.
+    """
+
+    function: str
+    names: list[str]
+    ops: list[str]
+    shapes: list[Shape]
+    dtypes: list[str]
+    rows: Integers
+    hidden: Mask
+    arguments: list[int] = field(default_factory=list)
+    results: list[int] = field(default_factory=list)
+    keys: dict[int, str] = field(default_factory=dict)
+    source: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
+    target: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
+    port: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
+    slot: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    @cached_property
+    def op_codes(self) -> tuple[Integers, list[str]]:
+        """The ops as numbers, and what each number means."""
+        numbers: dict[str, int] = {}
+        codes = [numbers.setdefault(op, len(numbers)) for op in self.ops]
+        return np.array(codes, np.int64), list(numbers)
+
+    def is_op(self, wanted: frozenset[str]) -> Mask:
+        """Say of each node whether its op is one of these."""
+        codes, ops = self.op_codes
+        return np.array([op in wanted for op in ops] or [False], bool)[codes]
+
+    def inputs_of(self, node: int) -> list[int]:
+        """Return the edges that enter a node, in the order of its inputs."""
+        edges = np.flatnonzero(self.target == node)
+        found: list[int] = edges[np.argsort(self.slot[edges], kind="stable")].tolist()
+        return found
+
+    def outputs_of(self, node: int) -> list[int]:
+        """Return the edges that leave a node."""
+        found: list[int] = np.flatnonzero(self.source == node).tolist()
+        return found
+
+
+class Library:
+    """The bodies of a model, each built when it is first asked for.
+
+    Parameters
+    ----------
+    model : Model
+        A model whose graph is at hand; of several MetaGraphDefs the one that is shown.
+    """
+
+    #: Plumbing is told apart up to this many nodes: it follows every edge in Python.
+    FOLLOWED_NODES = 300_000
+
+    def __init__(self, model: Model) -> None:
+        self.graph: SerializedGraph = model.meta_graph.graph
+        self.frame: pd.DataFrame = model.table("ops", all=True)
+        small = len(self.frame) <= self.FOLLOWED_NODES
+        self._plumbing: Mask = np.array(model.plumbing_ops if small else [False] * len(self.frame), bool)
+        self._bodies: dict[str, Body] = {}
+        self._calls: dict[int, tuple[Call, ...]] = {}
+
+    @cached_property
+    def functions(self) -> dict[str, int]:
+        """The functions of the library by name, numbered as they lie in the file."""
+        return {signature.name: index for index, signature in enumerate(self.graph.function_signatures)}
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """How many nodes each body has."""
+        counts = np.bincount(self.frame["function"].cat.codes, minlength=len(self.frame["function"].cat.categories))
+        return dict(zip(map(str, self.frame["function"].cat.categories), counts.tolist(), strict=True))
+
+    def body(self, function: str = "") -> Body:
+        """Return the main graph, or a function of the library."""
+        if function not in self._bodies:
+            self._bodies[function] = self._build(function)
+        return self._bodies[function]
+
+    def calls(self, body: Body, node: int) -> tuple[Call, ...]:
+        """Return the functions that a node calls and the library has, in order."""
+        row = int(body.rows[node])
+        if row < 0 or (body.ops[node] not in CALLS and body.ops[node] not in self.functions):
+            return ()
+        if row not in self._calls:
+            self._calls[row] = tuple(self._callees(body.ops[node], row))
+        return self._calls[row]
+
+    def _callees(self, op: str, row: int) -> Iterator[Call]:
+        """Parse the attributes of one node that name functions."""
+        if op in self.functions:
+            yield Call("function", op, 0)
+            return
+        keys, first = CALLS[op]
+        attributes = self.graph.node_def(row).attr
+        for key in [key for key in keys if key in attributes]:
+            value = attributes[key]
+            several = value.list.func
+            for index, each in enumerate(several or (value.func,)):
+                if each.name in self.functions:
+                    yield Call(f"{key} {index}" if several else key, each.name, first)
+
+    def _build(self, function: str) -> Body:
+        """Build a body from its rows of the table of ops."""
+        codes = self.frame["function"].cat
+        known = {str(name): code for code, name in enumerate(codes.categories)}.get(function, -1)
+        rows = np.flatnonzero(codes.codes.to_numpy() == known)
+        part = self.frame.iloc[rows]
+        names, ops = part["name"].tolist(), part["op"].tolist()
+        shapes, dtypes = part["shape"].tolist(), part["dtype"].tolist()
+        body = Body(function, names, ops, shapes, dtypes, rows, self._plumbing[rows])
+        ends = _Ends(self, body, dict(zip(names, range(len(names)), strict=True)))
+        ends.add_arguments()
+        mentions = [part["inputs"].tolist(), part["control_inputs"].tolist()]
+        data, control = (_flat(column) for column in mentions)
+        results = ends.add_results()
+        columns = [ends.edges(*data), ends.edges(*control, is_control=True), results]
+        body.source, body.port, body.target, body.slot = (
+            np.concatenate(each).astype(np.int64) for each in zip(*columns, strict=True)
+        )
+        _pass_identities(body)
+        return body
+
+
+def _pass_identities(body: Body) -> None:
+    """Let results be fed by what feeds the Identity before them: each result of a function has one, or several."""
+    is_result = body.is_op(frozenset({RESULT}))
+    others = np.bincount(body.source[~is_result[body.target]], minlength=len(body.names)) > 0
+    passing = body.is_op(frozenset({"Identity"})) & ~others
+    while (at := np.flatnonzero(is_result[body.target] & passing[body.source] & ~body.hidden[body.source])).size:
+        for edge in at.tolist():
+            node = int(body.source[edge])
+            body.hidden[node] = True
+            for into in body.inputs_of(node)[-1:]:
+                body.source[edge], body.port[edge] = body.source[into], body.port[into]
+        others = (
+            np.bincount(body.source[~is_result[body.target] & ~body.hidden[body.target]], minlength=len(others)) > 0
+        )
+        passing = body.is_op(frozenset({"Identity"})) & ~others
+
+
+def _flat(column: Sequence[tuple[str, ...]]) -> tuple[list[str], Integers, Integers]:
+    """Flatten a column of tuples: the texts, and the node and the place that each belongs to."""
+    arity = np.fromiter(map(len, column), np.int64, len(column))
+    owner = np.repeat(np.arange(len(column)), arity)
+    place = np.arange(len(owner)) - np.repeat(np.cumsum(arity) - arity, arity)
+    return list(itertools.chain.from_iterable(column)), owner, place
+
+
+Columns = tuple["Integers", "Integers", "Integers", "Integers"]
+
+
+@dataclass
+class _Ends:
+    """Adds what a function's signature says to its body, and turns names into numbers."""
+
+    library: Library
+    body: Body
+    numbers: dict[str, int]
+
+    @cached_property
+    def signature(self) -> protos.Message | None:
+        """The OpDef of the function, None for the main graph."""
+        index = self.library.functions.get(self.body.function)
+        return None if index is None else self.library.graph.function_signatures[index]
+
+    def add_arguments(self) -> None:
+        """Add a node for each argument."""
+        for argument in self.signature.input_arg if self.signature else ():
+            self.body.arguments.append(self._add(argument.name, ARGUMENT, argument.type))
+            self.numbers[argument.name] = self.body.arguments[-1]
+
+    def add_results(self) -> Columns:
+        """Add a node for each result; return the edges into them."""
+        index = self.library.functions.get(self.body.function)
+        if index is None or not self.signature:
+            return _columns([], [], [], [])
+        tensors = self.library.graph.function_results(index)
+        texts = []
+        for result in self.signature.output_arg:
+            self.body.results.append(self._add(result.name, RESULT, result.type))
+            texts.append(tensors.get(result.name, ""))
+        return self.edges(texts, np.array(self.body.results, np.int64), np.zeros(len(texts), np.int64))
+
+    def _add(self, name: str, op: str, dtype: int) -> int:
+        """Add a node that is none of the file; return its number."""
+        body = self.body
+        body.names.append(name)
+        body.ops.append(op)
+        body.shapes.append(None)
+        body.dtypes.append(protos.dtype_name(dtype) if dtype else "")
+        body.rows = np.append(body.rows, -1)
+        body.hidden = np.append(body.hidden, False)
+        return len(body.names) - 1
+
+    def edges(self, texts: list[str], owner: Integers, place: Integers, *, is_control: bool = False) -> Columns:
+        """Turn mentions of tensors into edges; a name that leads nowhere is passed over."""
+        find = self.numbers.get
+        sources = np.array([find(text, -1) for text in texts], np.int64).reshape(-1)
+        ports = np.zeros(len(texts), np.int64)
+        for index in np.flatnonzero(sources < 0).tolist():
+            text = texts[index]
+            sources[index] = find(node_of(text), -1)
+            _, colon, port = text.rpartition(":")
+            ports[index] = int(port) if colon and port.isdecimal() else 0
+        known = sources >= 0
+        slots = np.full(len(texts), CONTROL) if is_control else place
+        return sources[known], ports[known], owner[known], slots[known]
+
+
+def _columns(*lists: list[int]) -> Columns:
+    source, port, target, slot = (np.array(each, np.int64) for each in lists)
+    return source, port, target, slot

@@ -1,0 +1,197 @@
+"""What a picture of a graph shows, as plain data: boxes with their words and places, edges as paths, the legend.
+
+The live view draws a scene in the browser, :mod:`tfmagic.graph_pictures` as static SVG. Not for: colours, and what is
+open (:mod:`tfmagic.unfolding`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from tfmagic import layout, op_kinds, visible_edges
+from tfmagic.graph_bodies import ARGUMENT, RESULT
+from tfmagic.render import cell_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from tfmagic.boxes import Box
+    from tfmagic.frames import Shape
+    from tfmagic.layout import Item, Layout, Point
+    from tfmagic.unfolding import Unfolding
+    from tfmagic.visible_edges import Edge
+
+#: Pixels: the height of a box with one line and with two, and how wide it may be.
+_ONE_LINE, _TWO_LINES, _LEAST_WIDTH, _MOST_WIDTH = 28, 42, 64, 218
+#: The usual width of a letter of the first and the second line, of 12 and 10.5 pixels height.
+_LETTER, _SMALL_LETTER, _MARGIN = 6.9, 5.8, 26
+#: An edge that stands for more than this is no thicker.
+_MOST_THICK = 8
+_EPSILON = 0.5
+_TIMES = "\N{MULTIPLICATION SIGN}"
+#: Scenes are made of this.
+Data = dict[str, Any]
+_ENDS = frozenset({ARGUMENT, RESULT, "Placeholder", "PlaceholderV2"})
+
+
+class Words(NamedTuple):
+    """What a box says: its name, a second line, and the whole of it for who asks."""
+
+    label: str
+    detail: str
+    title: str
+
+
+def scene(unfolding: Unfolding, *, wrap: float | None = 1.6) -> Data:
+    """Lay out what is visible.
+
+    Parameters
+    ----------
+    unfolding : Unfolding
+        What is open.
+    wrap : float, optional
+        The width to height ratio to aim for with long chains.
+
+    Returns
+    -------
+    dict
+        ``boxes`` (drawn in this order), ``edges``, ``width``, ``height`` in pixels, ``kinds``: those that appear.
+    """
+    boxes = list(unfolding.visible())
+    words = {box.number: said(box) for box in boxes}
+    edges = visible_edges.visible(unfolding)
+    placed = layout.place(
+        _items(unfolding.root.boxes, words), [(each.source, each.target) for each in edges], wrap=wrap
+    )
+    kinds = {box.op_kind for box in boxes if not box.is_open}
+    return {
+        "boxes": [_box_data(box, words[box.number], placed) for box in boxes],
+        "edges": list(_edge_data(edges, placed)),
+        "width": round(placed.width, 1),
+        "height": round(placed.height, 1),
+        "kinds": [[kind, label] for kind, label in op_kinds.KINDS.items() if kind in kinds],
+    }
+
+
+def _items(boxes: Iterable[Box], words: dict[int, Words]) -> list[Item]:
+    return [
+        layout.Item(box.number, *size(words[box.number]), _items(box.parts, words) if box.is_open else ())
+        for box in boxes
+    ]
+
+
+def size(words: Words) -> tuple[float, float]:
+    """Return width and height of a box that says this."""
+    text = max(len(words.label) * _LETTER, len(words.detail) * _SMALL_LETTER)
+    return round(min(max(text + _MARGIN, _LEAST_WIDTH), _MOST_WIDTH), 1), _TWO_LINES if words.detail else _ONE_LINE
+
+
+def said(box: Box) -> Words:
+    """Word a box."""
+    label = cut(box.label, int((_MOST_WIDTH - _MARGIN) / _LETTER))
+    if box.kind == "op":
+        detail = _op_detail(box)
+        title = f"{box.name} ({box.op})"
+    else:
+        count = len(box.scope.members)
+        ops = [op for op, _ in sorted(box.op_counts.items(), key=lambda item: (-item[1], item[0]))]
+        telling = [op for op in ops if op_kinds.kind_of(op) == box.op_kind][:1]
+        detail = f"{count:,} ops{''.join(f', {op}' for op in telling)}"
+        title = f"{box.name}: {count:,} ops ({', '.join(f'{box.op_counts[op]:,} {op}' for op in ops[:6])})"
+    return Words(label, cut(detail, int((_MOST_WIDTH - _MARGIN) / _SMALL_LETTER)), cell_text(title))
+
+
+def _op_detail(box: Box) -> str:
+    """Word an op: its type where its name does not say it, and the biggest constant that it works with."""
+    if box.op in _ENDS:
+        body = box.room.body
+        return " ".join(filter(None, [body.dtypes[box.node], shape_text(body.shapes[box.node])]))
+    named = box.op.lower().startswith(box.label.rpartition("/")[2].lower().rstrip("_0123456789"))
+    weights = _weights(box)
+    return " ".join(filter(None, ["" if named and not weights else box.op, weights]))
+
+
+def _weights(box: Box) -> str:
+    """Return the shape of the biggest constant or variable that is tucked into a node."""
+    room, body = box.room, box.room.body
+    if op_kinds.kind_of(box.op) not in {"matrix", "recurrent"}:
+        return ""
+    tucked = [int(body.source[edge]) for edge in body.inputs_of(box.node)]
+    shapes = [body.shapes[node] for node in tucked if not room.shown[node]]
+    known = [shape for shape in shapes if shape and None not in shape]
+    return shape_text(max(known, key=lambda shape: float(np.prod([float(each or 0) for each in shape])), default=None))
+
+
+def shape_text(shape: Shape) -> str:
+    """Word a shape as on a drawing, with crosses; nothing where it is not known, and of a single number."""
+    return _TIMES.join("?" if each is None else str(each) for each in shape) if shape else ""
+
+
+def cut(text: str, most: int) -> str:
+    """Cut the middle out of a long text; what cannot be seen is written out."""
+    text = cell_text(text)
+    if len(text) <= most:
+        return text
+    tail = most // 2
+    return f"{text[: most - tail - 1]}…{text[-tail:]}"
+
+
+def _box_data(box: Box, words: Words, placed: Layout) -> Data:
+    x, y, width, height = placed.boxes[box.number]
+    state = "open" if box.is_open else "folded" if box.can_open else "op"
+    shape = "end" if box.kind == "op" and box.op in _ENDS else box.kind
+    return {
+        "n": box.number,
+        "x": round(x, 1),
+        "y": round(y, 1),
+        "w": round(width, 1),
+        "h": round(height, 1),
+        "label": words.label,
+        "detail": "" if box.is_open else words.detail,
+        "title": words.title,
+        "kind": box.op_kind,
+        "state": state,
+        "shape": shape,
+        "parent": box.parent.number if box.parent else -1,
+        "depth": sum(1 for _ in box.above()),
+    }
+
+
+def _edge_data(edges: Sequence[Edge], placed: Layout) -> Iterable[Data]:
+    """Yield edges as data; a shape is written once for each box that it leaves."""
+    told: set[tuple[int, str]] = set()
+    for edge in edges:
+        points = placed.edges.get((edge.source, edge.target))
+        if points is None:
+            continue
+        room, node = edge.tensor
+        shape = shape_text(room.body.shapes[node]) if edge.port == 0 and not edge.is_control else ""
+        first = (edge.source, shape) not in told
+        told.add((edge.source, shape))
+        yield {
+            "a": edge.source,
+            "b": edge.target,
+            "d": path(points),
+            "n": edge.merged,
+            "w": round(1.2 + 0.25 * min(edge.merged - 1, _MOST_THICK), 2),
+            "control": edge.is_control,
+            "shape": shape,
+            "at": [round(points[0][0] + 5, 1), round(points[0][1] + 12, 1)] if first and shape else None,
+        }
+
+
+def path(points: Sequence[Point]) -> str:
+    """Write points as the path of an SVG: straight where they are in line, else curves that begin and end upright."""
+    (x, y), parts = points[0], [f"M{points[0][0]:.1f} {points[0][1]:.1f}"]
+    for next_x, next_y in points[1:]:
+        if abs(next_x - x) < _EPSILON and abs(next_y - y) < _EPSILON:
+            continue
+        if abs(next_x - x) < _EPSILON or abs(next_y - y) < _EPSILON:
+            parts.append(f"L{next_x:.1f} {next_y:.1f}")
+        else:
+            middle = (y + next_y) / 2
+            parts.append(f"C{x:.1f} {middle:.1f} {next_x:.1f} {middle:.1f} {next_x:.1f} {next_y:.1f}")
+        x, y = next_x, next_y
+    return "".join(parts)

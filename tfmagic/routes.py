@@ -1,0 +1,237 @@
+"""How the bodies of a graph reach one another by calls: where to start looking, and the way to any node.
+
+A SavedModel of TensorFlow 2 is a main graph with a call in it, of a function with nothing but a call in it. Not for:
+boxes (:mod:`tfmagic.unfolding`).
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from tfmagic import protos, scopes
+from tfmagic.graph_bodies import ARGUMENT, CALLS, RESULT
+from tfmagic.plumbing import node_of
+from tfmagic.signatures import is_hidden
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tfmagic.graph_bodies import Body, Library
+    from tfmagic.metagraphs import MetaGraph
+    from tfmagic.wire import Integers
+
+#: What may stand around the one call of a body that only calls another.
+_AROUND_A_CALL = frozenset({ARGUMENT, RESULT, "Placeholder", "Identity", "IdentityN", "NoOp"})
+_DEFAULT_SIGNATURES = ("serving_default", "serve", "predict")
+Route = tuple[tuple[int, str], ...]
+
+
+class Entry(NamedTuple):
+    """A body to start from.
+
+    Attributes
+    ----------
+    title : str
+        What leads there: a signature's key, a function's name.
+    function : str
+        The body.
+    """
+
+    title: str
+    function: str
+
+
+class Hit(NamedTuple):
+    """A node that a search found."""
+
+    name: str
+    op: str
+    function: str
+    node: int
+
+
+def entries(library: Library, meta_graph: MetaGraph | None) -> list[Entry]:
+    """List the bodies to start from, the most telling first, the main graph and all functions included."""
+    found = list(_of_signatures(library, meta_graph)) if meta_graph else []
+    main = library.body()
+    inner = _descended(library, "")
+    telling = [Entry("main graph", "")] if main.names else []
+    if inner and not found:
+        found = [Entry(inner, inner)]
+    if not inner and _does_work(main):
+        found = telling + found
+    named = {entry.function for entry in found}
+    rest = [Entry(name, name) for name in library.functions if name not in named]
+    listed = found + [entry for entry in telling if entry not in found] + rest
+    return listed or [Entry("main graph", "")]
+
+
+def _of_signatures(library: Library, meta_graph: MetaGraph) -> Iterator[Entry]:
+    """Yield the functions behind the signatures, the one that is called by default first."""
+    signatures = {key: each for key, each in meta_graph.signature_def.items() if not is_hidden(key)}
+    rank = {key: index for index, key in enumerate(_DEFAULT_SIGNATURES)}
+    main = library.body()
+    places = dict(zip(main.names, range(len(main.names)), strict=True)) if signatures else {}
+    seen = set()
+    for key in sorted(signatures, key=lambda key: (rank.get(key, len(rank)), key)):
+        signature = signatures[key]
+        ends = _Ends(
+            {places.get(node_of(info.name), -1): (name, info) for name, info in signature.inputs.items()},
+            {_tensor(places, info.name): (name, info) for name, info in signature.outputs.items()},
+        )
+        _name(main, ends)
+        for node in dict.fromkeys(node for node, _ in ends.outputs):
+            calls = library.calls(main, node) if node >= 0 else ()
+            function = _descended(library, calls[0].function, _within(main, node, ends)) if len(calls) == 1 else ""
+            if function and function not in seen:
+                seen.add(function)
+                yield Entry(key, function)
+
+
+class _Ends(NamedTuple):
+    """What a signature says of the ends of a body: its inputs by node, its outputs by node and port."""
+
+    inputs: dict[int, tuple[str, protos.Message]]
+    outputs: dict[tuple[int, int], tuple[str, protos.Message]]
+
+
+def _tensor(places: dict[str, int], tensor: str) -> tuple[int, int]:
+    """Return node and port of a tensor of the main graph."""
+    port = tensor.rpartition(":")[2]
+    return places.get(node_of(tensor), -1), int(port) if port.isdecimal() else 0
+
+
+def _within(body: Body, call: int, ends: _Ends) -> _Ends:
+    """Carry what is known of a body's ends over to those of the function that one of its nodes calls, by place."""
+    slots = {int(body.slot[edge]): int(body.source[edge]) for edge in body.inputs_of(call)}
+    fed = {slot: ends.inputs[node] for slot, node in slots.items() if node in ends.inputs}
+    results = {node: index for index, node in enumerate(body.results)}
+    given = {port: end for (node, port), end in ends.outputs.items() if node == call}
+    for edge in body.outputs_of(call):
+        key = (results.get(int(body.target[edge]), -1), 0)
+        if key[0] >= 0 and (body.results[key[0]], 0) in ends.outputs:
+            given[int(body.port[edge])] = ends.outputs[body.results[key[0]], 0]
+    return _Ends(fed, {(-1, port): end for port, end in given.items()})
+
+
+def _named(body: Body, ends: _Ends) -> _Ends:
+    """Give a function's arguments and results the names, dtypes and shapes that are known of them by place."""
+    inputs = {body.arguments[slot]: end for slot, end in ends.inputs.items() if slot < len(body.arguments)}
+    outputs = {(body.results[port], 0): end for (_, port), end in ends.outputs.items() if port < len(body.results)}
+    found = _Ends(inputs, outputs)
+    _name(body, found)
+    return found
+
+
+def _name(body: Body, ends: _Ends) -> None:
+    """Write what a signature says of nodes into their body."""
+    pairs = [*ends.inputs.items(), *((node, end) for (node, _), end in ends.outputs.items())]
+    for node, (key, info) in pairs:
+        if node >= 0 and body.ops[node] in {ARGUMENT, RESULT, "Placeholder"}:
+            body.keys.setdefault(node, key)
+            body.shapes[node] = body.shapes[node] or protos.shape_of(info.tensor_shape)
+
+
+def _descended(library: Library, function: str, ends: _Ends | None = None) -> str:
+    """Follow bodies that do nothing but call another; return the last."""
+    seen = {function}
+    while True:
+        body = library.body(function)
+        ends = _named(body, ends) if ends else None
+        call = _only_call(library, body)
+        inner = library.calls(body, call)[0].function if call >= 0 else function
+        if inner in seen:
+            return function
+        ends = _within(body, call, ends) if ends else None
+        seen.add(inner)
+        function = inner
+
+
+def _only_call(library: Library, body: Body) -> int:
+    """Return the node that calls a function, if that is all that a body does, else -1."""
+    shown = np.flatnonzero(scopes.Shown(body).plain)
+    if len(shown) > _most_around(body):
+        return -1
+    calls = [node for node in shown.tolist() if body.ops[node].endswith("PartitionedCall")]
+    others = [node for node in shown.tolist() if node not in calls and body.ops[node] not in _AROUND_A_CALL]
+    return calls[0] if len(calls) == 1 and not others and len(library.calls(body, calls[0])) == 1 else -1
+
+
+def _most_around(body: Body) -> int:
+    return 1000 + len(body.arguments) + len(body.results)
+
+
+def _does_work(body: Body) -> bool:
+    """Say whether a main graph computes by itself rather than by calling."""
+    shown = [body.ops[node] for node in np.flatnonzero(scopes.Shown(body).plain)[:1000].tolist()]
+    return any(op not in _AROUND_A_CALL and not op.endswith("PartitionedCall") for op in shown)
+
+
+class Routes:
+    """The ways from a body to the bodies that it reaches.
+
+    Parameters
+    ----------
+    library : Library
+        The bodies.
+    function : str
+        The body to start from.
+    """
+
+    def __init__(self, library: Library, function: str) -> None:
+        self.library = library
+        self.function = function
+
+    @cached_property
+    def by_function(self) -> dict[str, Route]:
+        """The shortest way to each body that is reached: the nodes that call, and what they call."""
+        found: dict[str, Route] = {self.function: ()}
+        waiting = [self.function]
+        while waiting:
+            caller = waiting.pop(0)
+            for node, function in self._calls_of(self.library.body(caller)):
+                if function not in found:
+                    found[function] = (*found[caller], (node, function))
+                    waiting.append(function)
+        return found
+
+    def _calls_of(self, body: Body) -> Iterator[tuple[int, str]]:
+        callers = body.is_op(frozenset(CALLS) | frozenset(self.library.functions)) & ~body.hidden
+        for node in np.flatnonzero(callers).tolist():
+            yield from ((node, call.function) for call in self.library.calls(body, node))
+
+    def search(self, text: str, most: int) -> tuple[list[Hit], int]:
+        """Find nodes by a part of their name, else by their op, whatever the case.
+
+        Returns
+        -------
+        (list of Hit, int)
+            The first ``most`` hits, and how many there are.
+        """
+        frame = self.library.frame
+        rows = np.flatnonzero(frame["name"].astype(object).str.contains(text, case=False, regex=False).to_numpy(bool))
+        ops = [op for op in frame["op"].cat.categories if text.lower() in str(op).lower()]
+        if not len(rows):
+            rows = np.flatnonzero(frame["op"].isin(ops).to_numpy(bool))
+        reached = frame["function"].iloc[rows].isin(list(self.by_function)).to_numpy(bool)
+        rows = rows[reached]
+        return [self.hit(int(row)) for row in self._best(rows, text)[:most].tolist()], len(rows)
+
+    def _best(self, rows: Integers, text: str) -> Integers:
+        """Put names that end in the text, or in a component that begins with it, before others."""
+        names = self.library.frame["name"].iloc[rows]
+        lower = [str(name).lower() for name in names]
+        wanted = text.lower()
+        rank = [0 if name.endswith(wanted) else 1 if f"/{wanted}" in f"/{name}" else 2 for name in lower]
+        return rows[np.argsort(np.array(rank, np.int64), kind="stable")]
+
+    def hit(self, row: int) -> Hit:
+        """Return the node of a row of the table of ops."""
+        frame = self.library.frame
+        function = str(frame["function"].iloc[row])
+        rows = self.library.body(function).rows
+        node = int(np.flatnonzero(rows == row)[0])
+        return Hit(str(frame["name"].iloc[row]), str(frame["op"].iloc[row]), function, node)

@@ -1,0 +1,262 @@
+"""The scope tree of a graph, grown where somebody looks: name scopes, series of names, chunks of what is left.
+
+A scope of a million nodes is split into its parts only when it is opened; what its parts hold stays arrays of
+numbers. Not for: which boxes are open (:mod:`tfmagic.unfolding`) or where they stand (:mod:`tfmagic.layout`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tfmagic.graph_bodies import ARGUMENT, RESULT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tfmagic.graph_bodies import Body
+    from tfmagic.wire import Integers, Mask
+
+#: A scope never has more parts than a person can take in.
+MAX_PARTS = 60
+#: From so many parts on, names that count up (Keras: ``block_3_expand``, ``block_3_project``) fold by series.
+_SERIES_FROM = 20
+#: Chunks of a long scope: not so small that they are many, not so large that they are no help.
+_CHUNK_LEAST, _CHUNKS = 10, 30
+#: A part of a name that counts: ``3``, ``block1a``, ``conv2``; but not the ``2d`` of ``conv2d``.
+_COUNTING = re.compile(r".*\d(?![dD]$).*")
+_MOST_COUNTERS = 4
+#: A graph whose edges mostly go forward needs no sorting before it is cut into chunks.
+_SORTED_SHARE = 0.9
+_MOST_SORTED = 5000
+
+#: Ops that give a consumer what it is made with rather than what flows through it.
+_CONSTANT_OPS = frozenset({
+    "Const", "HostConst", "VarHandleOp", "ReadVariableOp", "VariableV2", "Variable", "ImmutableConst",
+})  # fmt: skip
+#: Ops that pass such a value on: hidden with it.
+_PASSING_OPS = frozenset({"Identity", "Enter", "RefEnter", "StopGradient", "Cast", "GuaranteeConst", "Snapshot"})
+#: Ops that give variables their first value, and what orders them.
+_INITIALISING_OPS = frozenset({
+    "Assign", "AssignVariableOp", "VarIsInitializedOp", "IsVariableInitialized", "NoOp", "InitializeTable",
+    "InitializeTableV2", "InitializeTableFromTextFile", "InitializeTableFromTextFileV2",
+})  # fmt: skip
+_ENDS = frozenset({ARGUMENT, RESULT, "Placeholder", "PlaceholderV2"})
+
+
+@dataclass(eq=False)
+class Scope:
+    """Some nodes of a body under one label; one node alone is a scope that has no parts.
+
+    Attributes
+    ----------
+    label : str
+        What to call it within the scope around it.
+    members : int array
+        Its nodes, in the order of the graph.
+    depth : int
+        How many characters of its nodes' names its own name takes.
+    kind : str
+        ``"scope"`` for a name scope, ``"series"``, ``"chunk"``.
+    """
+
+    label: str
+    members: Integers
+    depth: int
+    kind: str = "scope"
+    grouped: list[Scope] | None = field(default=None, repr=False)
+
+    @property
+    def is_node(self) -> bool:
+        """Whether it is a single node."""
+        return len(self.members) == 1
+
+    def parts(self, body: Body) -> list[Scope]:
+        """Return what the scope is made of, at most ``MAX_PARTS``."""
+        if self._parts is None:
+            parts = self.grouped or _split(body, self.members, self.depth)
+            parts = _by_series(_in_order(body, parts)) if len(parts) > _SERIES_FROM else parts
+            self._parts = _by_chunks(body, parts) if len(parts) > MAX_PARTS else parts
+        return self._parts
+
+    _parts: list[Scope] | None = field(default=None, init=False, repr=False)
+
+
+def root(shown: Mask) -> Scope:
+    """Return the scope that holds the nodes of a body that are shown."""
+    return Scope("", np.flatnonzero(shown), 0)
+
+
+def _split(body: Body, members: Integers, depth: int) -> list[Scope]:
+    """Split a scope by the next component of its nodes' names."""
+    names = body.names
+    groups: dict[str, list[int]] = {}
+    for node in members.tolist():
+        name = names[node]
+        end = name.find("/", depth)
+        groups.setdefault(name[depth:] if end < 0 else name[depth:end], []).append(node)
+    return [_part(body, label, nodes, depth) for label, nodes in groups.items()]
+
+
+def _part(body: Body, label: str, nodes: list[int], depth: int) -> Scope:
+    """Make one part; scopes that hold nothing but one scope or one node are told in one breath."""
+    if len(nodes) == 1:
+        return Scope(body.names[nodes[0]][depth:] or label, np.array(nodes, np.int64), depth)
+    end = depth + len(label) + 1
+    while True:
+        first = body.names[nodes[0]]
+        stop = first.find("/", end)
+        inner = first[depth : stop + 1]
+        if stop < 0 or not all(body.names[node].startswith(inner, depth) for node in nodes):
+            return Scope(first[depth : end - 1], np.array(nodes, np.int64), end)
+        end = stop + 1
+
+
+def _by_series(parts: list[Scope]) -> list[Scope]:
+    """Fold parts whose names begin alike up to a number that counts."""
+    for counters in range(1, _MOST_COUNTERS):
+        groups = _counted_groups(parts, counters)
+        if len(groups) < len(parts) and max(map(len, groups)) <= len(parts) * 2 / 3:
+            return [
+                _gathered(f"{_counted(found[0].label, counters)}_*", found, "series") if len(found) > 1 else found[0]
+                for found in groups
+            ]
+    return parts
+
+
+def _counted_groups(parts: list[Scope], counters: int) -> list[list[Scope]]:
+    """Group parts whose names begin alike; those with much of others between them are no series."""
+    groups: dict[str, list[int]] = {}
+    for index, part in enumerate(parts):
+        groups.setdefault(_counted(part.label, counters) or f"{part.label}\0{index}", []).append(index)
+    found: list[list[int]] = []
+    for places in groups.values():
+        strangers = places[-1] - places[0] + 1 - len(places)
+        found += [places] if strangers < len(places) / 2 else [[place] for place in places]
+    return [[parts[place] for place in places] for places in sorted(found)]
+
+
+def _counted(label: str, counters: int) -> str:
+    """Return a label up to and with its n-th counting part, ``""`` if nothing follows it."""
+    pieces = label.partition("/")[0].split("_")
+    places = [place for place, piece in enumerate(pieces) if _COUNTING.fullmatch(piece)]
+    if len(places) < counters or places[counters - 1] == len(pieces) - 1:
+        return ""
+    return "_".join(pieces[: places[counters - 1] + 1])
+
+
+def _gathered(label: str, parts: list[Scope], kind: str) -> Scope:
+    """Gather parts into one."""
+    members = np.sort(np.concatenate([part.members for part in parts]))
+    return Scope(label, members, parts[0].depth, kind, parts)
+
+
+def _by_chunks(body: Body, parts: list[Scope]) -> list[Scope]:
+    """Cut a long row of parts into chunks of neighbours; inputs and outputs stay outside."""
+    ends = [part for part in parts if part.is_node and body.ops[int(part.members[0])] in _ENDS][: MAX_PARTS // 3]
+    kept = set(map(id, ends))
+    rest = _in_order(body, [part for part in parts if id(part) not in kept])
+    size = max(_CHUNK_LEAST, -(-len(rest) // _CHUNKS))
+    chunks = [rest[first : first + size] for first in range(0, len(rest), size)]
+    return ends + [
+        _gathered(f"{chunk[0].label} … {chunk[-1].label}", chunk, "chunk") if len(chunk) > 1 else chunk[0]
+        for chunk in chunks
+    ]
+
+
+def _in_order(body: Body, parts: list[Scope]) -> list[Scope]:
+    """Sort parts so that what feeds comes before what is fed, where the graph does not come so."""
+    if len(parts) > _MOST_SORTED or not len(body.source) or (body.source < body.target).mean() > _SORTED_SHARE:
+        return parts
+    number = np.full(len(body.names), -1, np.int64)
+    for index, part in enumerate(parts):
+        number[part.members] = index
+    source, target = number[body.source], number[body.target]
+    inner = (source >= 0) & (target >= 0) & (source != target)
+    pairs = set(zip(source[inner].tolist(), target[inner].tolist(), strict=True))
+    return [parts[index] for index in topological_order(range(len(parts)), pairs)]
+
+
+def topological_order(nodes: Iterable[int], edges: Iterable[tuple[int, int]]) -> list[int]:
+    """Return nodes so that edges go forward, as far as cycles let them, and otherwise as they came."""
+    waiting = dict.fromkeys(nodes, 0)
+    followers: dict[int, list[int]] = {node: [] for node in waiting}
+    for source, target in edges:
+        followers[source].append(target)
+        waiting[target] += 1
+    order: list[int] = []
+    done: set[int] = set()
+    ready = [node for node, count in waiting.items() if not count]
+    for start in waiting:
+        # A cycle has nothing that is ready: its first node is.
+        ready = ready or ([] if start in done else [start])
+        while ready:
+            node = ready.pop(0)
+            if node in done:
+                continue
+            done.add(node)
+            order.append(node)
+            for follower in followers[node]:
+                waiting[follower] -= 1
+                if waiting[follower] == 0:
+                    ready.append(follower)
+    return order
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Which nodes of a body are drawn, and which are tucked into what consumes them."""
+
+    body: Body
+
+    @cached_property
+    def plain(self) -> Mask:
+        """What is drawn unless constants are asked for: not plumbing, constants, reads of variables, initialisers."""
+        tucked = self._constants()
+        tucked |= self._initialisers(tucked)
+        shown = ~(tucked | self.body.hidden)
+        return shown if shown.any() else self.everything
+
+    @cached_property
+    def everything(self) -> Mask:
+        """What is drawn if constants and variables are asked for."""
+        return ~self.body.hidden if not self.body.hidden.all() else np.ones(len(self.body.names), bool)
+
+    def _constants(self) -> Mask:
+        """Say of each node whether it is a constant or variable, or hands one on unchanged."""
+        body = self.body
+        dtypes = np.array([dtype == "resource" for dtype in body.dtypes], bool)
+        found = body.is_op(_CONSTANT_OPS) | (dtypes & body.is_op(frozenset({ARGUMENT, RESULT})))
+        passing = body.is_op(_PASSING_OPS)
+        data = body.slot >= 0
+        total = np.bincount(body.target[data], minlength=len(body.names))
+        passing &= total > 0
+        while passing.any():
+            hidden = np.bincount(body.target[data & found[body.source]], minlength=len(body.names))
+            more = passing & ~found & (hidden == total)
+            if not more.any():
+                break
+            found = found | more
+        return found
+
+    def _initialisers(self, tucked: Mask) -> Mask:
+        """Say of each node whether it only gives variables their first values."""
+        body = self.body
+        found = body.is_op(_INITIALISING_OPS)
+        if not found.any():
+            return found
+        count = len(body.names)
+        fixed = body.is_op(_ENDS) | tucked
+        # By data only: a training step is a NoOp that waits for all the work.
+        data = body.slot >= 0
+        while True:
+            feeds = np.bincount(body.source[data & found[body.target]], minlength=count) > 0
+            feeds_others = np.bincount(body.source[data & ~(found | tucked)[body.target]], minlength=count) > 0
+            more = feeds & ~feeds_others & ~found & ~fixed
+            if not more.any():
+                return found
+            found = found | more
