@@ -50,3 +50,9 @@ def test_a_batch_that_cannot_be_fixed(tmp_path: Path, batch: int) -> None:
     with pytest.raises(errors.ConversionError, match="batch"):
         tfmagic.export(body, tmp_path / "served", batch=batch)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_magic_takes_it(shell: Any, tmp_path: Path) -> None:
+    shell.user_ns["model"] = recurrent()
+    shell.run_line_magic("tf_export", f"model {tmp_path}/m --batch 4")
+    assert tfmagic.inspect(tmp_path / "m").signatures["shape"].tolist() == [(4, 5, 3), (4, 4)]
