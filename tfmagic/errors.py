@@ -122,6 +122,8 @@ class UnsupportedConversionError(ConversionError, ValueError):
         From what to what.
     possible : tuple of str
         The formats that the source can be written in.
+    reason : str
+        Why it cannot be written in the one asked for.
     """
 
     def __init__(
@@ -134,6 +136,7 @@ class UnsupportedConversionError(ConversionError, ValueError):
         self.form = form
         self.format = format
         self.possible = tuple(possible)
+        self.reason = reason
         why = f": {reason}" if reason else ""
         super().__init__(f"a {form} source cannot become {format!r}{why}; possible: {listed(self.possible)}")
 

@@ -130,3 +130,19 @@ def test_a_file_that_gives_other_numbers_is_not_left(tmp_path: Path, monkeypatch
     with pytest.raises(errors.VerificationError):
         tfmagic.export(function(lambda x: {"y": x * 3}, [None]), tmp_path / "m.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_frozen_is_said_of_the_format_that_was_asked_for(tmp_path: Path) -> None:
+    count = _tf.tensorflow().Variable(0.0)
+    for name in ("onnx", "tflite"):
+        with pytest.raises(errors.UnsupportedConversionError) as caught:
+            tfmagic.export(function(lambda x: {"y": queued(count.assign_add(x))}, []), tmp_path / f"m.{name}")
+        assert caught.value.format == name
+    assert list(tmp_path.iterdir()) == []
+
+
+def queued(x: Any) -> Any:
+    """Something that neither a graph nor a SavedModel holds."""
+    tf = _tf.tensorflow()
+    handle = tf.raw_ops.HashTableV2(key_dtype=tf.string, value_dtype=tf.float32, shared_name="inside")
+    return tf.raw_ops.LookupTableFindV2(table_handle=handle, keys=tf.constant("a"), default_value=x)

@@ -106,7 +106,10 @@ class OnnxWriter:
                 "signature='…' (--signature on a magic's line)"
             )
         function: NamedFunction = source.part(Part.FUNCTION)(options.signatures[0])
-        frozen = freeze(function)
+        try:
+            frozen = freeze(function)
+        except errors.UnsupportedConversionError as error:
+            raise errors.UnsupportedConversionError(source.form, self.format, error.possible, error.reason) from error
         tables = [node.name for node in inlining.all_nodes(frozen.graph_def) if node.op.startswith(_TABLES)]
         if tables:
             raise _refusal(

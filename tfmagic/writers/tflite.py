@@ -44,8 +44,18 @@ class TFLiteDraft:
         path.write_bytes(self.content)
 
     def load(self, path: Path, key: str) -> NamedFunction:
-        """Read the file back, to be run by TFLite's interpreter."""
-        loaded: NamedFunction = readers.read(path).part(Part.FUNCTION)(key)
+        """Read the file back, to be run by TFLite's interpreter.
+
+        Raises
+        ------
+        ConversionError
+            If that does not take it.
+        """
+        try:
+            loaded: NamedFunction = readers.read(path).part(Part.FUNCTION)(key)
+        except errors.ConversionError as error:
+            said = str(error).replace(repr(str(path)), "what the converter made")
+            raise errors.ConversionError(f"{said}; TFLite cannot do this model") from error
         return loaded
 
 
@@ -74,7 +84,10 @@ class TFLiteWriter:
             )
         (key,) = options.signatures
         function: NamedFunction = source.part(Part.FUNCTION)(key)
-        draft = SavedModelWriter().prepare(source, WriteOptions((key,), signatures.DEFAULT_TAGS))
+        try:
+            draft = SavedModelWriter().prepare(source, WriteOptions((key,), signatures.DEFAULT_TAGS))
+        except errors.UnsupportedConversionError as error:
+            raise errors.UnsupportedConversionError(source.form, self.format, error.possible, error.reason) from error
         with tempfile.TemporaryDirectory(prefix="tfmagic") as directory:
             saved = Path(directory) / "model"
             draft.write(saved)
