@@ -135,3 +135,28 @@ def test_a_damaged_checkpoint_changes_nothing(tf: Any, tmp_path: Path) -> None:
     with pytest.raises(errors.ReadError):
         restore(source, tmp_path / "m")
     assert (source.a.numpy(), source.b.numpy()) == ([5], [5])
+
+
+@pytest.mark.parametrize("name", ["mine", None])
+def test_a_sequential_model_takes_weights_that_name_its_layers(tf: Any, tmp_path: Path, name: str | None) -> None:
+    def built() -> Any:
+        layers = [tf.keras.Input((8,)), tf.keras.layers.Dense(4, name="hidden"), tf.keras.layers.Dense(2, name="out")]
+        return tf.keras.Sequential(layers, name=name)
+
+    trained, fresh = built(), built()
+    trained.compile("adam", "mse")
+    trained.fit(np.ones((4, 8)), np.ones((4, 2)), verbose=0)
+    trained.save_weights(tmp_path / "m.weights.h5")
+    restore(fresh, tmp_path / "m.weights.h5")
+    for one, other in zip(trained.get_weights(), fresh.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_layer_of_another_name_takes_nothing(tf: Any, tmp_path: Path) -> None:
+    def built(name: str) -> Any:
+        x = tf.keras.Input((3,))
+        return tf.keras.Model(x, tf.keras.layers.Dense(2, name=name)(x))
+
+    built("first").save_weights(tmp_path / "m.weights.h5")
+    with pytest.raises(errors.ConversionError, match="nothing in"):
+        restore(built("second"), tmp_path / "m.weights.h5")

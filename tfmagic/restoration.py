@@ -249,19 +249,24 @@ def _pairs(
 ) -> dict[int, int]:
     """Match variables to stored ones, by their places in the lists: by object, by name, by name within the model."""
     found = _by_object(source, targets, stored, graph) if graph is not None else {}
-    for name_of in (str, _within):
+    # A file of weights names layers, and a Sequential model's variables begin with the model.
+    for live_name, stored_name in ((str, str), (_within, str), (str, _within), (_within, _within)):
         _match(
             found,
-            [name_of(each.stored_name) for each in targets],
-            [name_of(each.name) for each in stored],
+            [live_name(each.stored_name) for each in targets],
+            [stored_name(each.name) for each in stored],
             shared=any(each.piece for each in targets),
         )
     return dict(sorted(found.items()))
 
 
 def _within(name: str) -> str:
-    """Return a variable's name without that of its model, which Keras numbers anew in each session."""
-    return name.partition("/")[2] or name
+    """Return a variable's name without that of its model, which Keras numbers anew in each session.
+
+    What would be left without its layer's name stays whole: ``kernel`` may be anybody's.
+    """
+    inner = name.partition("/")[2]
+    return inner if "/" in inner else name
 
 
 def _match(found: dict[int, int], live: Sequence[str], stored: Sequence[str], *, shared: bool) -> None:
