@@ -70,7 +70,7 @@ def test_what_a_display_says() -> None:
         "all=True (--all) shows them",
         "note": "a note",
     }
-    assert titles(whole()) == ["Summary", "Signatures", "Layers", "Op counts", "Biggest variables"]
+    assert titles(whole()) == ["Summary", "Signatures", "Graph", "Layers", "Op counts", "Biggest variables"]
 
 
 def test_the_biggest_variables_come_first() -> None:

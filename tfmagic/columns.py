@@ -25,7 +25,7 @@ _PART_GAP, _GUTTER, _TRACK = 32, 44, 9
 #: Below a column, room for the shape that is written where an edge begins.
 _WRITTEN = 12
 #: What is not higher than this stays one column.
-_HIGH = 620
+HIGH = 620
 _MOST_COLUMNS = 8
 #: A turn with more edges than this would be a tangle.
 _MOST_TURNING = 6
@@ -90,6 +90,7 @@ def place(
     links: Links,
     ports: Mapping[int, tuple[float, float]],
     wrap: float | None,
+    high: float = HIGH,
 ) -> Placed:
     """Place the parts of one box.
 
@@ -103,6 +104,8 @@ def place(
         Of parts that are open: where edges leave and enter, from the left side.
     wrap : float or None
         The width to height ratio to aim for.
+    high : float
+        What is not higher stays in one column.
     """
     forward, backward = ranking.acyclic(sizes, links.between)
     blocks = []
@@ -110,7 +113,7 @@ def place(
     for component in sorted(components, key=lambda each: min(key for key in each.ranks if key >= 0)):
         rows = stacked(component, sizes)
         middles = Middles(sizes, ports).find(component, rows)
-        blocks.append(_Drawing(component.chains, rows, middles, sizes, ports).placed(wrap))
+        blocks.append(_Drawing(component.chains, rows, middles, sizes, ports, high).placed(wrap))
     known = {key for component in components for key in component.ranks}
     blocks += [_alone(key, sizes[key]) for key in sizes if key not in known]
     return _with_returns(_shelved(blocks, wrap), backward, sizes)
@@ -172,6 +175,7 @@ class _Drawing:
     middles: Mapping[int, float]
     sizes: Mapping[int, Size]
     ports: Mapping[int, tuple[float, float]]
+    high: float
     columns: list[_Column] = field(default_factory=list)
     row_of: dict[int, int] = field(default_factory=dict)
 
@@ -201,7 +205,7 @@ class _Drawing:
     def _starts(self, wrap: float | None) -> list[int]:
         """Choose the rows that begin a column."""
         height, width = self.rows[-1].bottom, max(self._span(0, len(self.rows) - 1)[1], 1)
-        if wrap is None or height <= _HIGH:
+        if wrap is None or height <= self.high:
             return [0]
         count = min(_MOST_COLUMNS, round(math.sqrt(wrap * height / (width + _GUTTER))), math.ceil(height / 200))
         starts = [0]

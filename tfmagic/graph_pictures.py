@@ -11,7 +11,7 @@ import html
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tfmagic import graph_bodies, graph_scenes, routes
+from tfmagic import graph_choices, graph_scenes
 from tfmagic.render import cell_text
 from tfmagic.unfolding import Unfolding
 
@@ -72,26 +72,27 @@ class Picture:
         return f"data:image/svg+xml;base64,{base64.b64encode(self.svg.encode()).decode()}"
 
 
-def picture(model: Model, *, constants: bool = False) -> Picture:
+def picture(model: Model, *, constants: bool = False) -> Picture | None:
     """Draw the graph of a model, folded to what a person can take in.
 
     Parameters
     ----------
     model : Model
-        A model whose graph is at hand.
+        Its layers are drawn if it has them, else its graph if that is at hand.
     constants : bool
         Whether constants and variables are drawn too.
 
-    Raises
-    ------
-    MissingPartError
-        If there is no graph.
+    Returns
+    -------
+    Picture or None
+        None if there is nothing to draw without tracing the model.
     """
-    library = graph_bodies.Library(model)
-    entry = routes.entries(library, model.meta_graph)[0]
-    unfolding = Unfolding(library, entry.function, constants=constants)
+    drawn = next((each for each in graph_choices.choices(model) if each.library is not None), None)
+    if drawn is None or drawn.library is None:
+        return None
+    unfolding = Unfolding(drawn.library, drawn.function, constants=constants)
     unfolding.start()
-    return of_scene(graph_scenes.scene(unfolding), entry.title)
+    return of_scene(graph_scenes.scene(unfolding), drawn.title)
 
 
 def of_scene(scene: Data, title: str) -> Picture:

@@ -33,7 +33,7 @@ _EPSILON = 0.5
 _TIMES = "\N{MULTIPLICATION SIGN}"
 #: Scenes are made of this.
 Data = dict[str, Any]
-_ENDS = frozenset({ARGUMENT, RESULT, "Placeholder", "PlaceholderV2"})
+_ENDS = frozenset({ARGUMENT, RESULT, "Placeholder", "PlaceholderV2", "InputLayer"})
 
 
 class Words(NamedTuple):
@@ -160,16 +160,18 @@ def _box_data(box: Box, words: Words, placed: Layout) -> Data:
 
 
 def _edge_data(edges: Sequence[Edge], placed: Layout) -> Iterable[Data]:
-    """Yield edges as data; a shape is written once for each box that it leaves."""
-    told: set[tuple[int, str]] = set()
+    """Yield edges as data; a shape is written once where a box has no other."""
+    shapes: dict[int, set[str]] = {}
+    for edge in edges:
+        shapes.setdefault(edge.source, set()).add(_edge_shape(edge))
+    told: set[int] = set()
     for edge in edges:
         points = placed.edges.get((edge.source, edge.target))
         if points is None:
             continue
-        room, node = edge.tensor
-        shape = shape_text(room.body.shapes[node]) if edge.port == 0 and not edge.is_control else ""
-        first = (edge.source, shape) not in told
-        told.add((edge.source, shape))
+        shape = _edge_shape(edge)
+        first = edge.source not in told and len(shapes[edge.source]) == 1
+        told.add(edge.source)
         yield {
             "a": edge.source,
             "b": edge.target,
@@ -180,6 +182,12 @@ def _edge_data(edges: Sequence[Edge], placed: Layout) -> Iterable[Data]:
             "shape": shape,
             "at": [round(points[0][0] + 5, 1), round(points[0][1] + 12, 1)] if first and shape else None,
         }
+
+
+def _edge_shape(edge: Edge) -> str:
+    """Word the shape of the first tensor that an edge stands for; only first outputs have a known one."""
+    room, node = edge.tensor
+    return shape_text(room.body.shapes[node]) if edge.port == 0 and not edge.is_control else ""
 
 
 def path(points: Sequence[Point]) -> str:

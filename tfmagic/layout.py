@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Around the boxes in an open box, and above them for its title, in pixels.
 PADDING, TITLE = 14, 24
+#: How high a column may be within boxes within boxes, and how many levels do not count as that.
+_HIGH_INSIDE, _OUTER_LEVELS = 1100, 2
 Point = tuple[float, float]
 
 
@@ -172,7 +174,10 @@ def _place_level(
     """Place the parts of one open box beside each other, their own insides placed before."""
     sizes = {part: _size(nest, part, placed) for part in nest.inner[key]}
     ports = _ports(nest, placed)
-    found = columns.place(sizes, Links(list(level.between), list(level.leaving), list(level.entering)), ports, wrap)
+    links = Links(list(level.between), list(level.leaving), list(level.entering))
+    # What is deep inside is better one column than a picture of its own; the outermost box is nearly all of it.
+    high = columns.HIGH if len(nest.path(key)) <= _OUTER_LEVELS else _HIGH_INSIDE
+    found = columns.place(sizes, links, ports, wrap, high)
     if key == _OUTSIDE:
         return found
     least = nest.items[key].width - 2 * PADDING

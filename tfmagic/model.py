@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from tfmagic.graph_pictures import Picture
     from tfmagic.metagraphs import MetaGraph
 
 
@@ -148,6 +149,15 @@ class Model:
     def _repr_mimebundle_(self, **_options: object) -> dict[str, str]:
         """Show the model as the front end and the user's choice want it."""
         return render.bundle(self)
+
+    @property
+    def picture(self) -> Picture | None:
+        """The layers, or the graph, folded to what a person can take in: a static drawing; None if none is at hand."""
+        # Imported with the first picture, as what lays graphs out is.
+        from tfmagic import graph_pictures  # noqa: PLC0415
+
+        drawn: Picture | None = self._once("picture", lambda: graph_pictures.picture(self))
+        return drawn
 
     def with_notes(self, *notes: str) -> Model:
         """Return the model with more notes, its parts unread."""

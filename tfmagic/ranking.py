@@ -5,6 +5,7 @@ Not for: coordinates (:mod:`tfmagic.rows`).
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,6 +15,7 @@ from tfmagic.scopes import topological_order
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+_LOG = logging.getLogger("rust-sugiyama")
 #: The points at the upper and lower end of an open box, to and from which the edges of others run.
 TOP, BOTTOM = -1, -2
 
@@ -66,6 +68,10 @@ def solved(keys: Sequence[int], links: Links) -> list[Component]:
     """Rank and order parts with the solver."""
     # Imported with the first picture: the solver is a shared library.
     from fast_sugiyama import from_edges  # noqa: PLC0415
+
+    # It tells each of its steps to Python's logging, hundreds of lines a picture.
+    if _LOG.level == logging.NOTSET:
+        _LOG.setLevel(logging.WARNING)
 
     ends = _end_edges(keys, links)
     if not links.between and not ends:

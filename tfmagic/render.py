@@ -56,6 +56,18 @@ def bundle(result: Displayed) -> dict[str, str]:
     return forms
 
 
+class Pictured(Protocol):
+    """A picture that HTML can hold without a file beside it."""
+
+    @property
+    def address(self) -> str:
+        """A ``data:`` address: in an ``<img>`` no script of it ever runs, and nothing is loaded for it."""
+
+    @property
+    def width(self) -> int:
+        """In pixels."""
+
+
 @dataclass(frozen=True)
 class Section:
     """One part of a display: a title, then facts, a table, or both.
@@ -70,12 +82,15 @@ class Section:
         Its first rows are shown.
     total : int or None
         How many rows there are, where the table was cut before.
+    picture : Pictured or None
+        Shown in HTML alone; the facts say what is on it.
     """
 
     title: str
     facts: Sequence[tuple[str, object]] = ()
     table: pd.DataFrame | None = None
     total: int | None = None
+    picture: Pictured | None = None
 
 
 def size_text(size: float) -> str:
@@ -135,11 +150,13 @@ def markup(heading: str, sections: Iterable[Section]) -> str:
     """Write the sections as static HTML."""
     parts = [f"<div><p><strong>{escaped(heading)}</strong></p>"]
     for index, section in enumerate(sections):
-        # The first section is open, the others fold: <details> needs no script and survives where it is stripped.
-        is_open = " open" if index < 2 else ""  # noqa: PLR2004 - summary and signatures
+        # Summary, signatures and pictures are open: <details> needs no script and survives where it is stripped.
+        is_open = " open" if index < 2 or section.picture else ""  # noqa: PLR2004 - summary and signatures
         parts.append(f"<details{is_open}><summary>{escaped(section.title)}</summary>")
         if section.facts:
             parts.append(_facts(section.facts))
+        if section.picture is not None:
+            parts.append(_picture(section.picture))
         if section.table is not None:
             parts.append(_table(section.table))
             parts += [f"<p>{escaped(rest)}</p>" for rest in _rest(section)]
@@ -171,6 +188,11 @@ def _facts(facts: Iterable[tuple[str, object]]) -> str:
         for name, value in facts
     )
     return f"<table><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _picture(picture: Pictured) -> str:
+    address = html.escape(picture.address, quote=True)
+    return f'<img src="{address}" alt="" width="{picture.width:d}" style="max-width:100%;height:auto">'
 
 
 def _table(table: pd.DataFrame) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tfmagic import protos, scopes
+from tfmagic import op_kinds, protos, scopes
 from tfmagic.graph_bodies import ARGUMENT, CALLS, RESULT
 from tfmagic.plumbing import node_of
 from tfmagic.signatures import is_hidden
@@ -226,7 +226,9 @@ class Routes:
         lower = [str(name).lower() for name in names]
         wanted = text.lower()
         rank = [0 if name.endswith(wanted) else 1 if f"/{wanted}" in f"/{name}" else 2 for name in lower]
-        return rows[np.argsort(np.array(rank, np.int64), kind="stable")]
+        # What is drawn comes before constants and variables.
+        tucked = [op_kinds.kind_of(str(op)) == "state" for op in self.library.frame["op"].iloc[rows]]
+        return rows[np.lexsort((np.array(rank, np.int64), np.array(tucked, bool)))]
 
     def hit(self, row: int) -> Hit:
         """Return the node of a row of the table of ops."""

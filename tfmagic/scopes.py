@@ -45,7 +45,7 @@ _INITIALISING_OPS = frozenset({
     "Assign", "AssignVariableOp", "VarIsInitializedOp", "IsVariableInitialized", "NoOp", "InitializeTable",
     "InitializeTableV2", "InitializeTableFromTextFile", "InitializeTableFromTextFileV2",
 })  # fmt: skip
-_ENDS = frozenset({ARGUMENT, RESULT, "Placeholder", "PlaceholderV2"})
+_ENDS = frozenset({ARGUMENT, RESULT, "Placeholder", "PlaceholderV2", "InputLayer"})
 
 
 @dataclass(eq=False)

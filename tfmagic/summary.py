@@ -151,8 +151,17 @@ def _variable_section(model: Model) -> Iterator[Section]:
         yield Section("Biggest variables", table=frame.head(MAX_ROWS), total=len(frame))
 
 
+def _graph_section(model: Model) -> Iterator[Section]:
+    """Draw the layers, or the graph if it is at hand and not so large that a display would wait for it."""
+    if model.is_at_hand("graph") and not 0 < len(model.table("ops", all=True)) <= _FOLLOWED_NODES:
+        return
+    if picture := model.picture:
+        yield Section("Graph", (("drawn", picture.words),), picture=picture)
+
+
 _TITLES: Mapping[Callable[[Model], Iterator[Section]], str] = {
     _signature_sections: "Signatures",
+    _graph_section: "Graph",
     _layer_section: "Layers",
     _op_section: "Op counts",
     _variable_section: "Biggest variables",

@@ -1,0 +1,58 @@
+"""What there is to draw of a model: its layers, the bodies of its graph, and the graph that is still to be traced.
+
+Not for: drawing (:mod:`tfmagic.graph_pictures`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from tfmagic import graph_bodies, layer_bodies, routes
+
+if TYPE_CHECKING:
+    from tfmagic.graph_bodies import Library
+    from tfmagic.model import Model
+
+LAYERS = "layers"
+#: The title of a graph that a library makes, in seconds, when somebody asks for it.
+TO_TRACE = "ops (traces the model)"
+
+
+class Choice(NamedTuple):
+    """Something to draw.
+
+    Attributes
+    ----------
+    title : str
+        What to call it.
+    library : Library or None
+        The bodies; None while the graph is still to be traced.
+    function : str
+        The body to start with.
+    """
+
+    title: str
+    library: Library | None
+    function: str
+
+
+def choices(model: Model) -> list[Choice]:
+    """List what there is to draw, the most telling first; nothing is traced for it."""
+    found = _of_layers(model)
+    if model.is_at_hand("graph"):
+        return found + of_graph(model)
+    return found + ([Choice(TO_TRACE, None, "")] if "graph" in model.parts else [])
+
+
+def of_graph(model: Model) -> list[Choice]:
+    """List the bodies of a model's graph, which is traced if it has to be."""
+    library = graph_bodies.Library(model)
+    return [Choice(entry.title, library, entry.function) for entry in routes.entries(library, model.meta_graph)]
+
+
+def _of_layers(model: Model) -> list[Choice]:
+    """Return the layers of a Keras model, if it says what feeds what."""
+    if not model.is_at_hand("keras"):
+        return []
+    layers = layer_bodies.LayerLibrary(model.layers)
+    return [Choice(LAYERS, layers, "")] if len(layers.body().source) else []
