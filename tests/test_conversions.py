@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfmagic import _tf, conversions, errors, progress, protos, readers, registry
+from tfmagic import _tf, conversions, errors, progress, protos, readers, registry, storage
 from tfmagic.conversions import Export, export, freeze
 from tfmagic.model import Model, Part
 from tfmagic.readers import READERS
@@ -150,7 +150,7 @@ def test_keys_tags_and_method(model: Any, tmp_path: Path) -> None:
     assert set(frame["signature"]) == {"predict_images"}
     assert set(frame["tags"]) == {"serve,gpu"}
     assert set(frame["method"]) == {"tensorflow/serving/classify"}
-    assert not done.notes
+    assert [note for note in done.notes if "look for the input 'inputs'" in note] == list(done.notes)
     done = export(model, tmp_path / "other", tags=["eval"])
     assert "servers ask for 'serve'" in done.notes[0]
 
@@ -407,3 +407,19 @@ def test_the_table_of_conversions_is_computed() -> None:
     assert list(next(iter(table.values()))) == [writer.format for writer in WRITERS]
     assert table["saved_model"]["graph_def"]
     assert not table["checkpoint"]["saved_model"]
+
+
+def test_signatures_of_a_file_share_their_variables(tmp_path: Path) -> None:
+    tf = _tf.tensorflow()
+    module = tf.Module()
+    module.weight = tf.Variable(np.ones((300, 300), np.float32))
+    spec = tf.TensorSpec([None, 300], name="x")
+    one, two = (
+        tf.function(lambda x, factor=factor: {"y": x @ module.weight * factor}).get_concrete_function(spec)
+        for factor in (1.0, 2.0)
+    )
+    tf.saved_model.save(module, str(tmp_path / "one"), signatures={"a": one, "b": two})
+    done = export(tmp_path / "one", tmp_path / "two")
+    assert list(done.verification["equal"]) == [True, True]
+    assert storage.size_of(tmp_path / "two" / "variables") < 1.1 * 360_000
+    assert len(tf.saved_model.load(str(tmp_path / "two")).variables) == 1

@@ -203,7 +203,8 @@ def eager() -> Iterator[None]:
         context = importlib.import_module("tensorflow.python.eager.context").eager_mode()
     except (ImportError, AttributeError):
         context = tf.init_scope()
-    with context:
+    # Eager code, too, enters what it makes into collections of the default graph, which may be the user's.
+    with tf.Graph().as_default(), context:
         yield
 
 

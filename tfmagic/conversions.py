@@ -12,7 +12,19 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, cast
 
-from tfmagic import errors, progress, protos, readers, render, requests, signatures, storage, straight, verification
+from tfmagic import (
+    _tf,
+    errors,
+    progress,
+    protos,
+    readers,
+    render,
+    requests,
+    signatures,
+    storage,
+    straight,
+    verification,
+)
 from tfmagic.metagraphs import MetaGraph
 from tfmagic.model import Model, Part
 from tfmagic.registry import Compared, Placing, Runnable, WriteOptions
@@ -332,7 +344,9 @@ class _Source:
                 functions = {self.frozen.key: _under_keys_of(self.frozen, loaded)}
             except errors.TfMagicError as error:
                 return self.unchecked(f"the source cannot be loaded to be run: {str(error).splitlines()[0]}")
-        return {key: verification.verify(each, load(key)) for key, each in functions.items()}
+        # What TensorFlow lets go of after a comparison is entered into the default graph, which may be the user's.
+        with _tf.eager():
+            return {key: verification.verify(each, load(key)) for key, each in functions.items()}
 
 
 def _under_keys_of(frozen: FrozenGraph, loaded: NamedFunction) -> NamedFunction:

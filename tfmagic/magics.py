@@ -89,8 +89,8 @@ class TfMagic(Magics):
         """
         return self._run("freeze", line)
 
-    @line_magic
-    def tf_export(self, line: str) -> object:
+    @line_cell_magic
+    def tf_export(self, line: str, cell: str | None = None) -> object:
         """Write a model in another format, and check the result against the source.
 
         ::
@@ -104,9 +104,22 @@ class TfMagic(Magics):
             import tfmagic
             tfmagic.export(model, "./served/1")
 
+        and a cell whose body is a map of signatures, tensors or their names alike,
+
+        ::
+
+            %%tf_export sess ./served --tags serve
+            {"predict_images": {"inputs": {"images": x}, "outputs": {"scores": "out/Sigmoid:0"}, "method": "predict"}}
+
+        is
+
+        ::
+
+            tfmagic.export(sess, "./served", tags="serve", signatures={"predict_images": {"inputs": {"images": x}, …}})
+
         ``%tf_export --help`` lists the options.
         """
-        return self._run("export", line)
+        return self._run("export", line, cell)
 
     @line_magic
     def tf_run(self, line: str) -> object:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tfmagic import errors, readers, signatures
+from tfmagic.functions import graphs
 from tfmagic.model import Model, Part
 from tfmagic.transforms import batch
 from tfmagic.transforms.subgraph import own_key, select
@@ -119,10 +120,11 @@ def _chosen(model: Model, wish: Wish, *, every: bool) -> dict[str, NamedFunction
     if model.form == "saved_model" and not _known_keys(model):
         there = [part for part in model.parts if part not in (Part.SIGNATURES, Part.FUNCTION)]
         raise errors.MissingPartError("signatures", model.form, there, _UNSIGNED)
+    shared = graphs.Shared()
     if wish.signatures is not None:
-        return {key: _of_map(model, wish, key, fields) for key, fields in _checked(wish).items()}
+        return {key: _of_map(model, wish, key, fields, shared) for key, fields in _checked(wish).items()}
     keys = keys_of(model, wish.signature, every=every)
-    changed = [_obtain(model, key, wish.inputs, wish.outputs, wish.method) for key in keys]
+    changed = [_obtain(model, key, wish.inputs, wish.outputs, wish.method, shared=shared) for key in keys]
     if wish.signature is not None:
         changed = [replace(each, key=wish.signature) for each in changed]
     return {each.key: each for each in changed}
@@ -142,22 +144,28 @@ def _checked(wish: Wish) -> SignatureMap:
     return wish.signatures
 
 
-def _of_map(model: Model, wish: Wish, key: str, fields: Mapping[str, Any]) -> NamedFunction:
+def _of_map(model: Model, wish: Wish, key: str, fields: Mapping[str, Any], shared: graphs.Shared) -> NamedFunction:
     """Return the function of one entry of a signature map: another cut of the source's function."""
     base = key if key in _known_keys(model) else None
     method = fields.get("method", wish.method)
-    return replace(_obtain(model, base, fields.get("inputs"), fields.get("outputs"), method), key=key)
+    return replace(_obtain(model, base, fields.get("inputs"), fields.get("outputs"), method, shared=shared), key=key)
 
 
-def _obtain(model: Model, key: str | None, inputs: Ends, outputs: Ends, method: str | None) -> NamedFunction:
+def _obtain(  # noqa: PLR0913 - the options of a signature
+    model: Model, key: str | None, inputs: Ends, outputs: Ends, method: str | None, *, shared: graphs.Shared
+) -> NamedFunction:
     """Return a function with the ends and the method that are asked for."""
     load = model.part(Part.FUNCTION)
     # A graph that was frozen here has a signature, and nothing in it but what lies between its ends.
     if model.form in _OPEN_FORMS and not (model.form == "graph_def" and Part.SIGNATURES in model.loaders):
-        found: NamedFunction = load(key, inputs=named(inputs), outputs=named(outputs))
+        found: NamedFunction = load(key, inputs=named(inputs), outputs=named(outputs), shared=shared)
     else:
         found = select(load(key), inputs, outputs)
-    return found if method is None else replace(found, method=signatures.method_uri(method))
+    if method is None:
+        return found
+    uri = signatures.method_uri(method)
+    sides = ({end.key for end in ends} for ends in (found.inputs, found.outputs))
+    return replace(found, method=uri, notes=(*found.notes, *signatures.method_notes(uri, *sides)))
 
 
 def named(ends: Ends) -> dict[str, str] | None:

@@ -18,6 +18,12 @@ _METHOD_PREFIX = "tensorflow/serving/"
 #: The methods that serving knows, by their short names.
 METHODS = ("predict", "classify", "regress")
 PREDICT = _METHOD_PREFIX + "predict"
+#: The keys under which servers look for what the other methods take and give
+#: (tensorflow_serving/servables/tensorflow/classifier.cc and regressor.cc).
+_PRESCRIBED = {
+    _METHOD_PREFIX + "classify": ({"inputs"}, {"classes", "scores"}),
+    _METHOD_PREFIX + "regress": ({"inputs"}, {"outputs"}),
+}
 #: The method name of signatures that nobody wrote: ends proposed for a graph without any.
 PROPOSED = "proposed"
 
@@ -54,6 +60,19 @@ def tag_set(tags: str | Collection[str] | None) -> tuple[str, ...] | None:
 def method_uri(method: str) -> str:
     """Return the method name that serving knows: ``predict``, ``classify`` and ``regress`` are short for it."""
     return method if "/" in method else _METHOD_PREFIX + method
+
+
+def method_notes(method: str, inputs: Collection[str], outputs: Collection[str]) -> tuple[str, ...]:
+    """Say which keys a server asks for, where a signature of this method has others."""
+    given, wanted = _PRESCRIBED.get(method, (set(inputs), set(outputs)))
+    if set(inputs) == given and wanted >= set(outputs):
+        return ()
+    said = (
+        f"servers that are asked to {method.rpartition('/')[2]} look for the input {errors.listed(sorted(given))} and "
+        f"the outputs {errors.listed(sorted(wanted))}, and the signature has {errors.listed(sorted(inputs))} and "
+        f"{errors.listed(sorted(outputs))}"
+    )
+    return (said,)
 
 
 def signature_def(inputs: Iterable[Endpoint], outputs: Iterable[Endpoint], method: str = PREDICT) -> protos.Message:

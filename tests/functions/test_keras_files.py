@@ -201,7 +201,7 @@ def test_words_that_are_not_in_the_file(tmp_path: Path) -> None:
 def test_a_subclassed_model_needs_its_class(tmp_path: Path) -> None:
     keras = _tf.keras()
 
-    class Mine(keras.Model):  # type: ignore[misc, name-defined] # keras ships no types
+    class Owned(keras.Model):  # type: ignore[misc, name-defined] # keras ships no types
         def __init__(self, **options: Any) -> None:
             super().__init__(**options)
             self.dense = keras.layers.Dense(2, name="dense")
@@ -209,13 +209,13 @@ def test_a_subclassed_model_needs_its_class(tmp_path: Path) -> None:
         def call(self, value: Any) -> Any:
             return self.dense(value)
 
-    original = Mine(name="mine")
+    original = Owned(name="owned")
     original(np.zeros((1, 3), "f"))
     original.save(tmp_path / "model.keras")
-    with pytest.raises(errors.ReadError, match=r"subclassed model 'Mine'.*give the live model"):
+    with pytest.raises(errors.ReadError, match=r"subclassed model 'Owned'.*give the live model"):
         keras_files.load(tmp_path / "model.keras")
     # The name is the class's while the user's scope is open, as it is for Keras.
-    with keras.saving.custom_object_scope({"Mine": Mine}):
+    with keras.saving.custom_object_scope({"Owned": Owned}):
         assert_same(original, keras_files.load(tmp_path / "model.keras").model)
 
 

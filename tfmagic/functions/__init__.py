@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     from tfmagic.functions.graphs import wrap_graph_def
     from tfmagic.functions.keras_models import trace as trace_keras_model
     from tfmagic.functions.named import NamedFunction, of_concrete, with_values
-    from tfmagic.functions.saved_models import load_saved_model
+    from tfmagic.functions.saved_models import SavedModelFunctions, load_saved_model
 
 #: Where a function is found, and under which name.
 _HOMES = {
     "NamedFunction": ("named", "NamedFunction"),
+    "SavedModelFunctions": ("saved_models", "SavedModelFunctions"),
     "load_saved_model": ("saved_models", "load_saved_model"),
     "of_concrete": ("named", "of_concrete"),
     "trace_keras_model": ("keras_models", "trace"),
@@ -36,6 +37,7 @@ _HOMES = {
 
 __all__ = [
     "NamedFunction",
+    "SavedModelFunctions",
     "keras_files",
     "keras_models",
     "load_saved_model",

@@ -8,6 +8,7 @@ finding the ends of a graph (:mod:`tfmagic.graph`).
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from tfmagic import _tf, errors, protos
@@ -43,13 +44,14 @@ _WRITES = (
 _SCALAR_PLACEHOLDERS = 24
 
 
-def wrap_graph_def(
+def wrap_graph_def(  # noqa: PLR0913 - a graph, its ends, its state
     graph_def: protos.Message,
     inputs: Mapping[str, str],
     outputs: Mapping[str, str],
     *,
     values: Values | None = None,
     tables: Tables | None = None,
+    shared: Shared | None = None,
     **others: _tf.Live,
 ) -> NamedFunction:
     """Wrap the part of a graph between named ends as a function.
@@ -63,6 +65,8 @@ def wrap_graph_def(
     values, tables : callable, optional
         Give, for the names of the nodes of the variables and tables that are needed, their values and the objects
         that hold them. Without, the graph must have none.
+    shared : Shared, optional
+        What functions of the same graph have made already; what is made here is added.
     **others
         ``key``, ``tags``, ``method`` of the NamedFunction.
 
@@ -75,7 +79,24 @@ def wrap_graph_def(
     """
     with _tf.eager():
         part = _part(graph_def, inputs, outputs)
-        return _wrapped(part, _variables(part, values), _table_objects(part, tables), others)
+        known = shared or Shared()
+        return _wrapped(part, _variables(part, values, known), _table_objects(part, tables, known), others)
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The variables and tables of one graph, made once for all functions that are taken out of it.
+
+    Attributes
+    ----------
+    variables : dict of (container, name) to tf.Variable
+        By what identifies them in a session.
+    tables : dict of str to table
+        By the names of their nodes.
+    """
+
+    variables: dict[tuple[bytes, bytes], _tf.Live] = field(default_factory=dict)
+    tables: dict[str, _tf.Live] = field(default_factory=dict)
 
 
 class Part(NamedTuple):
@@ -213,7 +234,7 @@ def _imported(source: _tf.Live) -> _tf.Live:
     return graph
 
 
-def _variables(part: Part, values: Values | None) -> dict[str, _tf.Live]:
+def _variables(part: Part, values: Values | None, shared: Shared) -> dict[str, _tf.Live]:
     """Make a variable for each variable node, one for the nodes that share a resource."""
     names = [name for name, node in part.states.items() if node.op in VARIABLES]
     if names and values is None:
@@ -221,9 +242,10 @@ def _variables(part: Part, values: Values | None) -> dict[str, _tf.Live]:
             f"the graph reads the variables {errors.listed(names)}, and a GraphDef does not hold their values: "
             "give the SavedModel, the checkpoint with its .meta, the session, or a frozen graph"
         )
-    given = values(names) if names and values else {}
-    made: dict[tuple[bytes, bytes], _tf.Live] = {}
-    for name in names:
+    made = shared.variables
+    missing = [name for name in names if _resource(part.states[name]) not in made]
+    given = values(missing) if missing and values else {}
+    for name in missing:
         resource = _resource(part.states[name])
         if resource not in made:
             made[resource] = _tf.tensorflow().Variable(given[name], dtype=_dtype(part.states[name]), name=name)
@@ -236,7 +258,7 @@ def _resource(node: _tf.Live) -> tuple[bytes, bytes]:
     return (node.attr["container"].s if "container" in node.attr else b"", shared or node.name.encode())
 
 
-def _table_objects(part: Part, tables: Tables | None) -> dict[str, _tf.Live]:
+def _table_objects(part: Part, tables: Tables | None, shared: Shared) -> dict[str, _tf.Live]:
     """Return what holds the content of each table that the graph itself does not fill."""
     names = [name for name, node in part.states.items() if node.op in TABLES]
     if names and tables is None:
@@ -244,7 +266,9 @@ def _table_objects(part: Part, tables: Tables | None) -> dict[str, _tf.Live]:
             f"the graph looks words up in the tables {errors.listed(names)}, and nothing in it fills them: give the "
             "SavedModel or the session that does"
         )
-    return dict(tables(names)) if names and tables else {}
+    missing = [name for name in names if name not in shared.tables]
+    shared.tables.update(tables(missing) if missing and tables else {})
+    return {name: shared.tables[name] for name in names}
 
 
 def _wrapped(

@@ -9,11 +9,12 @@ import contextlib
 import os
 import shutil
 import tempfile
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfmagic import _tf, contents, errors, graph_variables, message_files, metagraphs, protos, signatures
-from tfmagic.functions.graphs import wrap_graph_def
+from tfmagic.functions.graphs import Shared, wrap_graph_def
 from tfmagic.functions.named import NamedFunction, of_concrete
 from tfmagic.functions.state import own_state
 from tfmagic.functions.stored import Store
@@ -46,68 +47,96 @@ def load_saved_model(
     ConversionError
         If TensorFlow cannot load it in any way; its first error is the cause.
     """
-    with _tf.eager():
-        loaded = _load(Path(path), list(tags) if tags else None, key)
-        chosen = signatures.choose(loaded.signatures, key)
-        tagged, method = _declared(Path(path), tags, chosen)
-        named = of_concrete(loaded.signatures[chosen], chosen, tags=tagged, method=method, owner=loaded)
-        if own_state(named.concrete.graph.as_graph_def()):
-            named = _with_outside_state(Path(path), named)
-        # The file keeps no order of its own.
-        return named.ordered(sorted(one.key for one in named.inputs), sorted(one.key for one in named.outputs))
+    return SavedModelFunctions(Path(path), None if tags is None else tuple(tags)).function(key)
 
 
-def _with_outside_state(path: Path, loaded: NamedFunction) -> NamedFunction:
-    """Return a function of TensorFlow 1 with variables and tables that can be saved and trained.
+@dataclass(frozen=True)
+class SavedModelFunctions:
+    """The signatures of a SavedModel that is loaded once, so that they share their variables.
 
-    TensorFlow's loader leaves variables by reference, and tables, inside the graph. Where the graph also assigns
-    them, it stays so; it can run, and whoever would lose its values on saving refuses it.
+    Attributes
+    ----------
+    path : Path
+        The directory.
+    tags : tuple of str or None
+        The tag-set; None where there is only one.
     """
-    for meta_graph in metagraphs.of_saved_model(message_files.read_message(_file(path), contents.SAVED_MODEL)):
-        signature = meta_graph.signature_def.get(loaded.key)
-        if signature is None or set(meta_graph.tags) != set(loaded.tags):
-            continue
-        store = Store(meta_graph, graph_variables.find_checkpoint(path), path / "assets")
-        ends = (
-            {end.key: end.tensor for end in signatures.endpoints(each)}
-            for each in (signature.inputs, signature.outputs)
-        )
-        with contextlib.suppress(errors.TfMagicError):
-            return wrap_graph_def(
-                store.graph_def,
-                *ends,
-                values=store.values,
-                tables=store.tables,
-                key=loaded.key,
-                tags=loaded.tags,
-                method=loaded.method,
+
+    path: Path
+    tags: tuple[str, ...] | None
+    _loaded: dict[object, _tf.Live] = field(default_factory=dict)
+    _shared: Shared = field(default_factory=Shared)
+
+    def function(self, key: str | None = None) -> NamedFunction:
+        """Return one signature, as :func:`load_saved_model` does."""
+        with _tf.eager():
+            loaded = self._load(key)
+            chosen = signatures.choose(loaded.signatures, key)
+            tagged, method = _declared(self.path, self.tags, chosen)
+            named = of_concrete(loaded.signatures[chosen], chosen, tags=tagged, method=method, owner=loaded)
+            if own_state(named.concrete.graph.as_graph_def()):
+                named = self._with_outside_state(named)
+            # The file keeps no order of its own.
+            return named.ordered(sorted(one.key for one in named.inputs), sorted(one.key for one in named.outputs))
+
+    def _with_outside_state(self, loaded: NamedFunction) -> NamedFunction:
+        """Return a function of TensorFlow 1 with variables and tables that can be saved and trained.
+
+        TensorFlow's loader leaves variables by reference, and tables, inside the graph. Where the graph also assigns
+        them, it stays so; it can run, and whoever would lose its values on saving refuses it.
+        """
+        message = message_files.read_message(_file(self.path), contents.SAVED_MODEL)
+        for meta_graph in metagraphs.of_saved_model(message):
+            signature = meta_graph.signature_def.get(loaded.key)
+            if signature is None or set(meta_graph.tags) != set(loaded.tags):
+                continue
+            store = Store(meta_graph, graph_variables.find_checkpoint(self.path), self.path / "assets")
+            ends = (
+                {end.key: end.tensor for end in signatures.endpoints(each)}
+                for each in (signature.inputs, signature.outputs)
             )
-    return loaded
-
-
-def _load(path: Path, tags: list[str] | None, key: str | None) -> _tf.Live:
-    """Load as it is, else what TensorFlow's loaders make of a reduced copy."""
-    tf = _tf.tensorflow()
-    first: Exception | None = None
-    try:
-        loaded = tf.saved_model.load(os.fspath(path), tags=tags)
-        if key is None or key in loaded.signatures:
-            return loaded
-    except Exception as error:  # noqa: BLE001 - the loader runs into anything
-        first = error
-    for reduce in (_without_optimizers, _without_objects):
-        try:
-            reduced = _load_reduced(path, tags, reduce)
-        except Exception as error:  # noqa: BLE001 - as above
-            first = first or error
-            continue
-        if reduced is not None and (key is None or key in reduced.signatures):
-            return reduced
-    if first is None:
+            with contextlib.suppress(errors.TfMagicError):
+                return wrap_graph_def(
+                    store.graph_def,
+                    *ends,
+                    values=store.values,
+                    tables=store.tables,
+                    shared=self._shared,
+                    key=loaded.key,
+                    tags=loaded.tags,
+                    method=loaded.method,
+                )
         return loaded
-    raise errors.ConversionError(
-        f"TensorFlow cannot load the SavedModel {os.fspath(path)!r}: {_tf.gist(first)}"
-    ) from first
+
+    def _load(self, key: str | None) -> _tf.Live:
+        """Load as it is, else what TensorFlow's loaders make of a reduced copy."""
+        first: Exception | None = None
+        loaded = None
+        for reduce in (None, _without_optimizers, _without_objects):
+            try:
+                found = self._once(reduce)
+            except Exception as error:  # noqa: BLE001 - the loader runs into anything
+                first = first or error
+                continue
+            if found is not None and (key is None or key in found.signatures):
+                return found
+            loaded = loaded or found
+        if first is None and loaded is not None:
+            return loaded
+        raise errors.ConversionError(
+            f"TensorFlow cannot load the SavedModel {os.fspath(self.path)!r}: {_tf.gist(first or ValueError())}"
+        ) from first
+
+    def _once(self, reduce: Callable[[protos.Message], bool] | None) -> _tf.Live | None:
+        """Load the directory, or a reduced copy, unless that was done before."""
+        if reduce not in self._loaded:
+            tags = None if self.tags is None else list(self.tags)
+            self._loaded[reduce] = (
+                _tf.tensorflow().saved_model.load(os.fspath(self.path), tags=tags)
+                if reduce is None
+                else _load_reduced(self.path, tags, reduce)
+            )
+        return self._loaded[reduce]
 
 
 def _load_reduced(path: Path, tags: list[str] | None, reduce: Callable[[protos.Message], bool]) -> _tf.Live | None:

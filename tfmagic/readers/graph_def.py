@@ -14,6 +14,7 @@ from tfmagic.model import Model, Part
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from tfmagic.functions.graphs import Shared
     from tfmagic.functions.unsigned import Ends
     from tfmagic.metagraphs import MetaGraph
     from tfmagic.registry import Candidate
@@ -55,11 +56,12 @@ def _function(
     *,
     inputs: Ends = None,
     outputs: Ends = None,
+    shared: Shared | None = None,
 ) -> functions.NamedFunction:
     """Wrap the graph between the ends given, those proposed for it where none are."""
     (meta_graph,) = load()
     return functions.unsigned.between(
-        partial(functions.wrap_graph_def, meta_graph.graph_def()), meta_graph, key, inputs, outputs
+        partial(functions.wrap_graph_def, meta_graph.graph_def()), meta_graph, key, inputs, outputs, shared=shared
     )
 
 

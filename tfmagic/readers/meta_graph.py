@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tfmagic.functions import NamedFunction
+    from tfmagic.functions.graphs import Shared
     from tfmagic.functions.stored import Store
     from tfmagic.functions.unsigned import Ends
     from tfmagic.registry import Candidate
@@ -87,9 +88,16 @@ def _model(
     )
 
 
-def _function(store: Store, key: str | None = None, *, inputs: Ends = None, outputs: Ends = None) -> NamedFunction:
+def _function(
+    store: Store,
+    key: str | None = None,
+    *,
+    inputs: Ends = None,
+    outputs: Ends = None,
+    shared: Shared | None = None,
+) -> NamedFunction:
     """Take out the function of a signature if there is one, else between the ends given or proposed."""
-    wrap = partial(functions.wrap_graph_def, store.graph_def, values=store.values, tables=store.tables)
+    wrap = partial(functions.wrap_graph_def, store.graph_def, values=store.values, tables=store.tables, shared=shared)
     signed = store.meta_graph.signature_def
     if not any(not signatures.is_hidden(name) for name in signed):
         return functions.unsigned.between(wrap, store.meta_graph, key, inputs, outputs)

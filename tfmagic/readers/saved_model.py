@@ -58,6 +58,7 @@ def _model(file: Path, notes: tuple[str, ...], tags: Collection[str] | None) -> 
     if tags is not None:
         load()
     checkpoint = graph_variables.find_checkpoint(directory)
+    signed = cache(lambda: functions.SavedModelFunctions(directory, None if tags is None else tuple(tags)))
     return Model(
         SavedModelReader.form,
         str(directory),
@@ -65,7 +66,7 @@ def _model(file: Path, notes: tuple[str, ...], tags: Collection[str] | None) -> 
             Part.GRAPH: load,
             Part.SIGNATURES: lambda: tuple((each.tags, each.signature_def) for each in load()),
             Part.VARIABLES: lambda: graph_variables.rows(checkpoint, load()),
-            Part.FUNCTION: lambda: partial(functions.load_saved_model, directory, tags),
+            Part.FUNCTION: lambda: signed().function,
         },
         (*notes, *_missing(directory), *(checkpoint.notes if checkpoint else (_NO_CHECKPOINT,))),
         directory,

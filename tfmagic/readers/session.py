@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from tfmagic import _tf
     from tfmagic.functions import NamedFunction
+    from tfmagic.functions.graphs import Shared
     from tfmagic.functions.unsigned import Ends
     from tfmagic.registry import Candidate
 
@@ -58,15 +59,16 @@ def _graphs(value: _tf.Live) -> tuple[MetaGraph, ...]:
     return (MetaGraph.of_message(functions.sessions.meta_graph_def(value)),)
 
 
-def _function(
+def _function(  # noqa: PLR0913 - what was given, and the options of a signature
     session: _tf.Live,
     graphs: Callable[[], tuple[MetaGraph, ...]],
     key: str | None = None,
     *,
     inputs: Ends = None,
     outputs: Ends = None,
+    shared: Shared | None = None,
 ) -> NamedFunction:
     """Take out the function between the ends given, those proposed for the graph where none are."""
     return functions.unsigned.between(
-        partial(functions.sessions.of_session, session), graphs()[0], key, inputs, outputs
+        partial(functions.sessions.of_session, session), graphs()[0], key, inputs, outputs, shared=shared
     )

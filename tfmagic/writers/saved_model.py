@@ -6,12 +6,13 @@ those that were asked for. Not for: editing a SavedModel that exists (``transfor
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
-from tfmagic import _tf, errors, functions, protos, signatures, storage
+from tfmagic import _tf, errors, protos, signatures, storage
 from tfmagic.files import PROTOBUF_LIMIT
+from tfmagic.functions.saved_models import SavedModelFunctions
 from tfmagic.model import Part
 from tfmagic.transforms import saved_functions, saved_graph, saved_object_graph
 from tfmagic.transforms.captures import require_outside_state, value_of
@@ -116,6 +117,8 @@ class SavedModelDraft:
     trainable: Mapping[int, bool]
     #: None where TensorFlow has to save the functions itself.
     messages: Messages | None
+    #: What was read back, by its place: once for all signatures.
+    loaded: dict[Path, SavedModelFunctions] = field(default_factory=dict)
 
     @cached_property
     def size(self) -> int:
@@ -146,9 +149,11 @@ class SavedModelDraft:
         ConversionError
             If TensorFlow 1 and servers, which go by the SignatureDef, would see another signature.
         """
-        loaded = functions.load_saved_model(path, self.tags, key)
-        _require_agreement(path, loaded)
-        return loaded
+        if path not in self.loaded:
+            self.loaded[path] = SavedModelFunctions(path, self.tags)
+        found = self.loaded[path].function(key)
+        _require_agreement(path, found)
+        return found
 
 
 class SavedModelWriter:
