@@ -20,11 +20,6 @@ if TYPE_CHECKING:
     from tfmagic.metagraphs import MetaGraph
 
 INPUTS, OUTPUTS = "inputs", "outputs"
-#: What TensorFlow Serving accepts of the methods that are no ``predict``: keys of inputs and outputs.
-_SERVED = {
-    "classify": ({"inputs"}, {"classes", "scores"}),
-    "regress": ({"inputs"}, {"outputs"}),
-}
 
 
 class Wanted(NamedTuple):
@@ -98,14 +93,8 @@ class Planned:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know of it."""
-        method = str(self.signature.method_name).rpartition("/")[2]
-        if method not in _SERVED or not self.signature.method_name.startswith("tensorflow/"):
-            return ()
-        given, results = _SERVED[method]
-        if set(self.inputs) == given and set(self.outputs) <= results:
-            return ()
-        wants = f"the input {errors.listed(sorted(given))} and outputs among {errors.listed(sorted(results))}"
-        return (f"signature {self.key!r}: TensorFlow Serving takes a {method} signature only with {wants}",)
+        said = signatures.method_notes(str(self.signature.method_name), self.inputs, self.outputs)
+        return tuple(f"signature {self.key!r}: {note}" for note in said)
 
 
 def kept(key: str, base: str, signature: protos.Message) -> Planned:
