@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+import tfmagic
 from tfmagic import _tf, errors, functions, protos, verification
 from tfmagic.signatures import Endpoint
 from tfmagic.transforms import constants, frozen, inlining
@@ -611,3 +612,18 @@ def test_a_function_is_copied_once_for_equal_values() -> None:
     result = check(traced(lambda x: {"y": inner(x) + inner(x + 1)}, spec(None, 4)))
     assert len(result.graph_def.library.function) == 1
     assert isinstance(constants.CALLERS, frozenset)
+
+
+def test_constants_have_the_names_of_variables_that_were_captured_by_number() -> None:
+    tf = _tf.tensorflow()
+    v1 = tf.compat.v1
+    with tf.Graph().as_default() as graph:
+        x = v1.placeholder(tf.float32, [None, 2], "x")
+        tf.identity(x @ v1.get_variable("weights", [2, 3]) + v1.get_variable("bias", [3]), name="y")
+        start = v1.global_variables_initializer()
+    with v1.Session(graph=graph) as session:
+        session.run(start)
+        frozen = tfmagic.freeze(session, inputs=["x"], outputs=["y"])
+    ops = frozen.ops
+    assert {"weights", "bias"} <= set(ops["name"][ops["op"] == "Const"])
+    assert not any(name.isdecimal() for name in ops["name"])

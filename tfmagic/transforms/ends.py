@@ -91,7 +91,7 @@ def name_ends(
         become(node, "Identity", T=endpoint.dtype)
         node.input.append(feeds.get(source, source))
     _remove(graph_def, {node_of(tensor) for tensor in feeds if nodes[node_of(tensor)].op.startswith("Placeholder")})
-    stepped = _rename(graph_def, {node.name: name for node, name in zip(fresh, names, strict=True)})
+    stepped = rename_nodes(graph_def, {node.name: name for node, name in zip(fresh, names, strict=True)})
     if renamed is not None:
         renamed.update(stepped)
     ends = [endpoint._replace(tensor=f"{name}:0") for endpoint, name in zip((*inputs, *outputs), names, strict=True)]
@@ -136,7 +136,7 @@ def _remove(graph_def: protos.Message, names: set[str]) -> None:
         del graph_def.node[index]
 
 
-def _rename(graph_def: protos.Message, names: dict[str, str]) -> dict[str, str]:
+def rename_nodes(graph_def: protos.Message, names: dict[str, str]) -> dict[str, str]:
     """Rename nodes; those that have one of the new names already get another. Return all new names."""
     taken = {node.name for node in graph_def.node} | set(names.values())
     renamed = dict(names)

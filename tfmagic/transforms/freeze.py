@@ -15,7 +15,7 @@ from tfmagic import errors, protos
 from tfmagic.transforms import inlining, tables
 from tfmagic.transforms.captures import captures, of_tensor, of_variable, require_outside_state
 from tfmagic.transforms.constants import Body, Library, Spec, refusal
-from tfmagic.transforms.ends import name_ends
+from tfmagic.transforms.ends import name_ends, node_names, rename_nodes
 from tfmagic.transforms.frozen import FrozenGraph, constant
 
 if TYPE_CHECKING:
@@ -55,14 +55,17 @@ def freeze(function: NamedFunction) -> FrozenGraph:
     """
     found = captures(function)
     require_outside_state(function, "graph_def")
+    graph_def = _flat_graph(function)
+    state = State(
+        {name: of_variable(each) for name, each in found.variables.items()},
+        {name: of_tensor(each) for name, each in found.tensors.items()},
+        found.resources,
+    )
+    names = rename_nodes(graph_def, _variable_names(graph_def, function, found.variables))
     return assembled(
-        _flat_graph(function),
+        graph_def,
         (function.inputs, function.outputs),
-        State(
-            {name: of_variable(each) for name, each in found.variables.items()},
-            {name: of_tensor(each) for name, each in found.tensors.items()},
-            found.resources,
-        ),
+        state.renamed(names),
         key=function.key,
         method=function.method,
     )
@@ -144,6 +147,17 @@ def _flat_graph(function: NamedFunction) -> protos.Message:
         raise errors.TooLargeError(message) from error
     keep = [endpoint.tensor for endpoint in (*function.inputs, *function.outputs)]
     return inlining.inlined(graph_def, [*keep, *(tensor.name for tensor in function.concrete.inputs)])
+
+
+def _variable_names(
+    graph_def: protos.Message, function: NamedFunction, variables: Mapping[str, _tf.Live]
+) -> dict[str, str]:
+    """Return the variables' own names for the nodes that stand for them, where TensorFlow called those by a number."""
+    known = {id(each): name for name, each in function.variables.items()}
+    numbered = {node: known[id(each)] for node, each in variables.items() if node.isdecimal() and id(each) in known}
+    taken = {node.name for node in graph_def.node}
+    wanted = dict(zip(numbered, node_names(numbered.values()), strict=True))
+    return {node: name for node, name in wanted.items() if name not in taken}
 
 
 def _assigned(graph_def: protos.Message) -> list[str]:
