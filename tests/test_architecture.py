@@ -74,6 +74,7 @@ ORDER = (
     "graph_choices",
     "ranking",
     "rows",
+    "staggering",
     "columns",
     "layout",
     "graph_scenes",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from tfmagic import ranking
 from tfmagic.ranking import BOTTOM, TOP
 from tfmagic.rows import Middles, stacked
+from tfmagic.staggering import staggered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 _PART_GAP, _GUTTER, _TRACK = 32, 44, 9
 #: Below a column, room for the shape that is written where an edge begins.
 _WRITTEN = 12
+#: A shelf takes at least so much.
+_LEAST_SHELF = 480
 #: What is not higher than this stays one column.
 HIGH = 620
 _MOST_COLUMNS = 8
@@ -110,7 +113,8 @@ def place(
     forward, backward = ranking.acyclic(sizes, links.between)
     blocks = []
     components = ranking.solved(list(sizes), links._replace(between=forward))
-    for component in sorted(components, key=lambda each: min(key for key in each.ranks if key >= 0)):
+    for ranked in sorted(components, key=lambda each: min(key for key in each.ranks if key >= 0)):
+        component = staggered(ranked, sizes)
         rows = stacked(component, sizes)
         middles = Middles(sizes, ports).find(component, rows)
         blocks.append(_Drawing(component.chains, rows, middles, sizes, ports, high).placed(wrap))
@@ -128,7 +132,7 @@ def _shelved(blocks: Sequence[Placed], wrap: float | None) -> Placed:
     if len(blocks) == 1:
         return blocks[0]
     area = sum((each.width + _PART_GAP) * (each.height + _PART_GAP) for each in blocks)
-    limit = max([math.sqrt(area * (wrap or 1.6)), *(each.width for each in blocks)])
+    limit = max([_LEAST_SHELF, math.sqrt(area * (wrap or 1.6)), *(each.width for each in blocks)])
     found = Placed({}, {}, {}, {}, 0, 0)
     x = y = shelf = 0.0
     for block in blocks:

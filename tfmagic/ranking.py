@@ -15,7 +15,8 @@ from tfmagic.scopes import topological_order
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_LOG = logging.getLogger("rust-sugiyama")
+#: The names under which the solver logs.
+_LOGS = ("rust-sugiyama", "connected_components")
 #: The points at the upper and lower end of an open box, to and from which the edges of others run.
 TOP, BOTTOM = -1, -2
 
@@ -70,8 +71,9 @@ def solved(keys: Sequence[int], links: Links) -> list[Component]:
     from fast_sugiyama import from_edges  # noqa: PLC0415
 
     # It tells each of its steps to Python's logging, hundreds of lines a picture.
-    if _LOG.level == logging.NOTSET:
-        _LOG.setLevel(logging.WARNING)
+    for log in map(logging.getLogger, _LOGS):
+        if log.level == logging.NOTSET:
+            log.setLevel(logging.WARNING)
 
     ends = _end_edges(keys, links)
     if not links.between and not ends:

@@ -105,7 +105,9 @@ def _split(body: Body, members: Integers, depth: int) -> list[Scope]:
 def _part(body: Body, label: str, nodes: list[int], depth: int) -> Scope:
     """Make one part; scopes that hold nothing but one scope or one node are told in one breath."""
     if len(nodes) == 1:
-        return Scope(body.names[nodes[0]][depth:] or label, np.array(nodes, np.int64), depth)
+        # A node may be called as its scope is: it stands within, under the same name.
+        name = body.names[nodes[0]]
+        return Scope(name[depth:] or name.rpartition("/")[2] or name, np.array(nodes, np.int64), depth)
     end = depth + len(label) + 1
     while True:
         first = body.names[nodes[0]]

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import itertools
+import random
+
+import pytest
+
+from tests import drawn_graphs
+from tfmagic import graph_scenes, layout
+from tfmagic.graph_bodies import Library
+from tfmagic.layout import Item, Layout, Rectangle
+from tfmagic.unfolding import Unfolding
+
+Edges = list[tuple[int, int]]
+
+
+def items(count: int, generator: random.Random | None = None) -> list[Item]:
+    sizes = generator or random.Random(3)
+    return [Item(key, sizes.randint(40, 220), sizes.choice((28, 42))) for key in range(count)]
+
+
+def flat(found: list[Item]) -> list[Item]:
+    return [each for item in found for each in (item, *flat(list(item.inner)))]
+
+
+def overlap(a: Rectangle, b: Rectangle) -> bool:
+    across = a.x < b.x + b.width and b.x < a.x + a.width
+    return across and a.y < b.y + b.height and b.y < a.y + a.height
+
+
+def within(inner: Rectangle, outer: Rectangle) -> bool:
+    return (
+        inner.x >= outer.x and inner.y >= outer.y
+        and inner.x + inner.width <= outer.x + outer.width + 0.01
+        and inner.y + inner.height <= outer.y + outer.height + 0.01
+    )  # fmt: skip
+
+
+def check(found: Layout, boxes: list[Item], around: Rectangle | None = None) -> None:
+    """Fail unless no two neighbours overlap and everything is within what is around it."""
+    around = around or Rectangle(-0.01, -0.01, found.width + 0.02, found.height + 0.02)
+    for a, b in itertools.combinations(boxes, 2):
+        assert not overlap(found.boxes[a.key], found.boxes[b.key]), (a.key, b.key)
+    for box in boxes:
+        assert within(found.boxes[box.key], around)
+        check(found, list(box.inner), found.boxes[box.key])
+
+
+def check_ends(found: Layout, edges: Edges) -> None:
+    """Fail unless each edge runs from the lower side of its source to the upper side of its target."""
+    for source, target in edges:
+        (x, y), (over, above) = found.edges[source, target][0], found.edges[source, target][-1]
+        a, b = found.boxes[source], found.boxes[target]
+        assert a.x <= x <= a.x + a.width
+        assert y == pytest.approx(a.y + a.height)
+        assert b.x <= over <= b.x + b.width
+        assert above == pytest.approx(b.y)
+
+
+def nested() -> tuple[list[Item], Edges]:
+    inner = [Item(10, 80, 28), Item(11, 60, 42), Item(12, 70, 28, (Item(20, 50, 28), Item(21, 90, 28)))]
+    boxes = [Item(0, 100, 28), Item(1, 40, 28, inner), Item(2, 60, 42), Item(3, 300, 28)]
+    return boxes, [(0, 10), (10, 11), (10, 20), (20, 21), (21, 2), (11, 2), (0, 2), (3, 21), (3, 1)]
+
+
+def net(seed: int, count: int) -> tuple[list[Item], Edges]:
+    generator = random.Random(seed)
+    edges = {(a, min(count - 1, a + 1 + int(generator.expovariate(0.2)))) for a in range(count - 1) for _ in range(2)}
+    return items(count, generator), sorted(edges)
+
+
+@pytest.mark.parametrize("wrap", [None, 0.8, 3.0])
+@pytest.mark.parametrize(("boxes", "edges"), [nested(), net(1, 12), net(2, 60), net(3, 150)])
+def test_boxes_stand_apart_and_edges_end_at_them(boxes: list[Item], edges: Edges, wrap: float | None) -> None:
+    found = layout.place(boxes, edges, wrap=wrap)
+    assert set(found.boxes) == {box.key for box in flat(boxes)}
+    check(found, boxes)
+    check_ends(found, edges)
+
+
+def test_what_feeds_stands_above() -> None:
+    boxes, edges = net(4, 40)
+    found = layout.place(boxes, edges)
+    for source, target in edges:
+        assert found.boxes[source].y + found.boxes[source].height < found.boxes[target].y
+
+
+def test_the_same_graph_looks_the_same() -> None:
+    boxes, edges = net(5, 80)
+    first = layout.place(boxes, edges, wrap=1.6)
+    assert all(layout.place(boxes, edges, wrap=1.6) == first for _ in range(3))
+
+
+def test_a_straight_chain_is_drawn_straight() -> None:
+    found = layout.place(items(8), [(index, index + 1) for index in range(7)])
+    for points in found.edges.values():
+        assert {round(x, 3) for x, _ in points} == {round(points[0][0], 3)}
+
+
+@pytest.mark.parametrize("ratio", [0.7, 1.6, 3.0])
+def test_a_long_chain_goes_on_in_further_columns(ratio: float) -> None:
+    boxes, edges = items(60), [(index, index + 1) for index in range(59)]
+    tall = layout.place(boxes, edges)
+    found = layout.place(boxes, edges, wrap=ratio)
+    assert tall.height > 3000
+    assert ratio / 2 < found.width / found.height < ratio * 2
+    check(found, boxes)
+    check_ends(found, edges)
+
+
+def test_a_short_chain_stays_one_column() -> None:
+    boxes, edges = items(6), [(index, index + 1) for index in range(5)]
+    assert layout.place(boxes, edges, wrap=3.0) == layout.place(boxes, edges)
+
+
+def test_edges_of_a_cycle_go_round_the_side() -> None:
+    boxes, edges = items(4), [(0, 1), (1, 2), (2, 3), (3, 1)]
+    found = layout.place(boxes, edges)
+    check(found, boxes)
+    check_ends(found, edges)
+    right = max(box.x + box.width for box in found.boxes.values())
+    assert max(x for x, _ in found.edges[3, 1]) > right
+    assert found.width >= max(x for x, _ in found.edges[3, 1])
+
+
+def test_boxes_without_edges_share_shelves() -> None:
+    boxes = items(50)
+    found = layout.place(boxes, [], wrap=2.0)
+    check(found, boxes)
+    assert 0.8 < found.width / found.height < 5
+
+
+def test_unconnected_parts_stand_beside_each_other() -> None:
+    boxes = items(6)
+    found = layout.place(boxes, [(0, 1), (2, 3)])
+    check(found, boxes)
+    assert found.height < sum(box.height for box in boxes) + 40
+
+
+def test_edges_between_a_box_and_what_it_holds_are_left_out() -> None:
+    boxes = [Item(0, 90, 28, (Item(1, 50, 28),))]
+    found = layout.place(boxes, [(0, 1), (1, 0), (1, 1)])
+    assert found.edges == {}
+    check(found, boxes)
+
+
+def test_edges_into_open_boxes_cross_the_upper_side() -> None:
+    boxes, edges = nested()
+    found = layout.place(boxes, edges)
+    top = found.boxes[1].y
+    assert any(y == pytest.approx(top) and x == pytest.approx(found.edges[0, 10][-2][0]) for x, y in found.edges[0, 10])
+    assert [y for _, y in found.edges[0, 10]] == sorted(y for _, y in found.edges[0, 10])
+
+
+def test_nothing_at_all() -> None:
+    assert layout.place([], []) == Layout({}, {}, 0, 0)
+
+
+def test_only_what_is_visible_is_laid_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = drawn_graphs.model(drawn_graphs.chain(f"block_{n // 100}/op_{n}" for n in range(3000)))
+    unfolding = Unfolding(Library(model))
+    seen: list[int] = []
+    place = layout.place
+
+    def counting(boxes: list[Item], edges: Edges, *, wrap: float | None = None) -> Layout:
+        seen.append(len(boxes))
+        return place(boxes, edges, wrap=wrap)
+
+    monkeypatch.setattr(layout, "place", counting)
+    graph_scenes.scene(unfolding)
+    assert seen == [30]
+
+
+def test_a_scene_of_a_real_nest_is_drawn_whole() -> None:
+    unfolding = Unfolding(Library(drawn_graphs.model(drawn_graphs.LOOP, drawn_graphs.LOOPING)))
+    unfolding.open(1)
+    scene = graph_scenes.scene(unfolding)
+    boxes = {box["n"]: box for box in scene["boxes"]}
+    assert len(boxes) == 12
+    for box in boxes.values():
+        if box["parent"] in boxes:
+            outer = boxes[box["parent"]]
+            assert outer["x"] < box["x"]
+            assert outer["y"] < box["y"]
+            assert box["x"] + box["w"] < outer["x"] + outer["w"]
+            assert box["y"] + box["h"] < outer["y"] + outer["h"]
+    assert {(boxes[edge["a"]]["label"], boxes[edge["b"]]["label"]) for edge in scene["edges"]} >= {
+        ("x", "a"),
+        ("next", "y"),
+    }
