@@ -96,3 +96,15 @@ def test_what_calls_an_interpreter_is_not_written(samples: Built, tmp_path: Path
         with pytest.raises(errors.UnsupportedConversionError, match="it has no 'graph'"):
             tfmagic.export(samples["tflite"], tmp_path / name)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_merge_with_an_interpreter_runs_here_and_is_not_written(samples: Built, tmp_path: Path) -> None:
+    tf = _tf.tensorflow()
+    doubled = tf.function(lambda a: {"x": a * 2.0}, input_signature=[tf.TensorSpec([None, 4], name="a")])
+    merged = tfmagic.merge(doubled, samples["tflite"])
+    np.testing.assert_allclose(tfmagic.run(merged, {"a": X / 2}).outputs["y"], network(X), rtol=1e-5, atol=1e-6)
+    for name in ("m", "m.pb", "m.tflite"):
+        # In this process such a file would even pass its verification.
+        with pytest.raises(errors.UnsupportedConversionError, match="call back into Python"):
+            tfmagic.export(merged, tmp_path / name)
+    assert list(tmp_path.iterdir()) == []

@@ -543,7 +543,7 @@ def test_a_write_beside_the_result_is_said() -> None:
 def test_python_is_refused() -> None:
     tf = tensorflow()
     source = traced(lambda x: {"y": tf.numpy_function(np.square, [x], tf.float32)}, spec(2))
-    with pytest.raises(errors.UnsupportedConversionError, match="calls back into Python"):
+    with pytest.raises(errors.UnsupportedConversionError, match="call back into Python"):
         freeze(source)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfmagic import _tf, errors, protos
-from tfmagic.functions.state import own_state
+from tfmagic.functions.state import own_state, python_calls
 from tfmagic.transforms.frozen import Value
 
 if TYPE_CHECKING:
@@ -60,22 +60,28 @@ def captures(function: NamedFunction) -> Captures:
 
 
 def require_outside_state(function: NamedFunction, format: str) -> None:
-    """Refuse a function with state inside its graph: it would be written without its content.
+    """Refuse a function whose file would not do what it does: with state inside its graph, or calls into Python.
 
     Raises
     ------
     UnsupportedConversionError
         Naming the ops.
     """
-    found = own_state(function.concrete.graph.as_graph_def())
+    graph_def = function.concrete.graph.as_graph_def()
+    found, python = own_state(graph_def), python_calls(graph_def)
     if found:
-        raise errors.UnsupportedConversionError(
-            "function",
-            format,
-            (),
+        reason = (
             f"the ops {errors.listed(found)} keep variables or tables inside the graph of {function.key!r}, as "
-            "TensorFlow 1 does, and their content would be lost",
+            "TensorFlow 1 does, and their content would be lost"
         )
+        raise errors.UnsupportedConversionError("function", format, (), reason)
+    if python:
+        reason = (
+            f"the ops {errors.listed(python)} of {function.key!r} call back into Python (tf.py_function, "
+            "tf.numpy_function, TFLite's interpreter), which works in this process only; write that step in TensorFlow "
+            "ops"
+        )
+        raise errors.UnsupportedConversionError("function", format, (), reason)
 
 
 def _by_handle(function: NamedFunction) -> dict[int, _tf.Live]:

@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors, protos
+from tfmagic.functions.state import PYTHON_OPS
 from tfmagic.transforms import inlining, tables
 from tfmagic.transforms.captures import captures, of_tensor, of_variable, require_outside_state
 from tfmagic.transforms.constants import Body, Library, Spec, refusal
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from tfmagic.signatures import Endpoint
     from tfmagic.transforms.frozen import Value
 
-_PYTHON = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
 _PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2"})
 #: Ops whose state lies elsewhere than in variables and tables.
 _OTHER_STATE = re.compile(
@@ -168,7 +168,7 @@ def _assigned(graph_def: protos.Message) -> list[str]:
 def _refuse_python(graph_def: protos.Message) -> None:
     """Refuse what a graph in a file cannot do."""
     for node in inlining.all_nodes(graph_def):
-        if node.op in _PYTHON:
+        if node.op in PYTHON_OPS:
             raise refusal(
                 f"op {node.name!r} ({node.op}) calls back into Python (tf.py_function or tf.numpy_function), which "
                 "works in the process that traced it only; write that step in TensorFlow ops"
