@@ -86,6 +86,17 @@ def test_outputs_are_keys_or_any_tensors(samples: Built) -> None:
         tfmagic.run(samples["session"], {"x": X}, outputs=["hiden"])
 
 
+@pytest.mark.parametrize("name", ["graph_def", "session", "meta_graph"])
+def test_any_tensor_of_a_graph_may_be_given(samples: Built, name: str) -> None:
+    hidden = np.array([[1.0, 2.0, 3.0]], np.float32)
+    expected = hidden @ WEIGHTS["out/kernel"] + WEIGHTS["out/bias"]
+    for key in ("hidden:0", "hidden"):
+        found = tfmagic.run(samples[name], {key: hidden}, outputs=["y:0"])
+        np.testing.assert_allclose(found.outputs["y"], expected, rtol=1e-5)
+    with pytest.raises(errors.UnknownNameError, match="did you mean 'hidden"):
+        tfmagic.run(samples[name], {"hiden": hidden}, outputs=["y"])
+
+
 def test_what_is_left_out_is_generated_and_said() -> None:
     made = module()
     found = tfmagic.run(made, {"x": [[1.0, 2.0]]})

@@ -76,7 +76,7 @@ def load(source: object, wish: Wish, *, trust: bool = False) -> Loaded:
     source : object
         What the user gave.
     wish : Wish
-        The signature and the outputs that are meant.
+        The signature, the inputs and the outputs that are meant.
     trust : bool
         Whether code in the source may run.
 
@@ -94,7 +94,7 @@ def load(source: object, wish: Wish, *, trust: bool = False) -> Loaded:
         if kept is None or kept.mark != mark:
             kept = _Kept(mark)
         model = kept.model or _read(source, trust=trust)
-        asked = (wish.signature, _hashable(wish.outputs))
+        asked = (wish.signature, _hashable(wish.inputs), _hashable(wish.outputs))
         function = kept.functions.get(asked)
         again = function is not None
         if function is None:

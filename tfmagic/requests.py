@@ -27,7 +27,7 @@ SignatureMap: TypeAlias = Mapping[str, Mapping[str, Any]]
 #: Forms whose signature got its key from us, so that the user may name it.
 _UNSIGNED_FORMS = frozenset({"keras_model", "keras_file", "function", "session", "graph_def"})
 #: Forms whose function is made between any two tensors of the graph that are asked for.
-_OPEN_FORMS = frozenset({"session", "graph_def", "meta_graph"})
+OPEN_FORMS = frozenset({"session", "graph_def", "meta_graph"})
 _UNSIGNED = (
     "Nobody signed this SavedModel: freeze it between tensors of its graph, inputs=[…] and outputs=[…] (--inputs, "
     "--outputs), or load it with tf.saved_model.load and give the function that is meant"
@@ -157,7 +157,7 @@ def _obtain(  # noqa: PLR0913 - the options of a signature
     """Return a function with the ends and the method that are asked for."""
     load = model.part(Part.FUNCTION)
     # A graph that was frozen here has a signature, and nothing in it but what lies between its ends.
-    if model.form in _OPEN_FORMS and not (model.form == "graph_def" and Part.SIGNATURES in model.loaders):
+    if model.form in OPEN_FORMS and not (model.form == "graph_def" and Part.SIGNATURES in model.loaders):
         found: NamedFunction = load(key, inputs=named(inputs), outputs=named(outputs), shared=shared)
     else:
         found = select(load(key), inputs, outputs)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import statistics
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfmagic import errors, feeds, loaded, render, signatures, verification
+from tfmagic import errors, feeds, loaded, render, requests, signatures, verification
 from tfmagic.model import Part
 from tfmagic.requests import Wish
 
@@ -128,7 +128,8 @@ def run(  # noqa: PLR0913 - the contract's options
         Whatever :func:`tfmagic.inspect` takes and can run.
     inputs : mapping of str to array-like, optional
         Values by the signature's keys or by tensor names (``"x"``, ``"x:0"``). Those left out are generated from the
-        signature, which the notes say.
+        signature, which the notes say. In a graph without a signature any tensor may be given; it then takes the
+        place of what would compute it.
     signature : str, optional
         May be left out where there is a default one or only one.
     outputs : sequence or mapping of str to tensor, optional
@@ -154,15 +155,28 @@ def run(  # noqa: PLR0913 - the contract's options
     """
     if repeat < 0:
         raise errors.ConversionError(f"repeat is the number of warm calls, 0 or more, not {repeat!r}")
-    found = loaded.load(source, Wish(signature, outputs=outputs), trust=trust)
+    found, given = _fed(source, Wish(signature, outputs=outputs), inputs, trust=trust)
     function = found.function
-    given = feeds.matched(function, inputs, _signed(found))
     with verification.preserved(function):
         used, results, first = _first_call(function, given)
         times = [_timed(function, used)[1] for _ in range(repeat)]
     warm = statistics.median(times) if times else float("nan")
     notes = (*_load_notes(found), *_generated_notes(function, given), *function.notes)
     return Run({key: _array(each) for key, each in results.items()}, found.seconds, first, warm, used, notes)
+
+
+def _fed(
+    source: object, wish: Wish, inputs: Mapping[str, object] | None, *, trust: bool
+) -> tuple[Loaded, dict[str, npt.NDArray[Any]]]:
+    """Load the function that takes these inputs, and return them by its keys."""
+    found = loaded.load(source, wish, trust=trust)
+    try:
+        return found, feeds.matched(found.function, inputs, _signed(found))
+    except errors.UnknownNameError:
+        if found.model.form not in requests.OPEN_FORMS or not inputs or wish.signature is not None:
+            raise
+    inner = loaded.load(source, replace(wish, inputs=list(inputs)), trust=trust)
+    return inner, feeds.matched(inner.function, inputs, _signed(inner))
 
 
 def _array(value: Any) -> npt.NDArray[Any]:  # noqa: ANN401 - numpy's scalars are of many types
