@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
+import tfmagic
 from tests.wire_samples import attr, field, node
 from tfmagic import errors, metagraphs, plumbing, render, signatures, summary
 from tfmagic.frames import LayerRow, VariableRow
@@ -13,6 +14,8 @@ from tfmagic.signatures import Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tests.samples import Built
 
 GRAPH = b"".join(
     field(1, each)
@@ -172,3 +175,11 @@ def test_the_display_of_a_hostile_graph_is_bounded() -> None:
     rng = random.Random(0)
     names = [f"{index}" + "".join(rng.choices("\"<&'\u202e\x1b", k=200)) for index in range(10_000)]
     assert len(big(names.__getitem__)._repr_html_().encode()) < 500_000
+
+
+@pytest.mark.tensorflow
+def test_a_graph_says_whether_it_is_frozen(samples: Built) -> None:
+    assert "frozen: yes: it has no variables" in repr(tfmagic.inspect(samples["graph_def"]))
+    graph_def = tfmagic.inspect(samples["session"]).graph_def
+    assert "frozen: no: the values of 4 variables are not in it" in repr(tfmagic.inspect(graph_def))
+    assert "frozen" not in repr(tfmagic.inspect(samples["saved_model_tf2"]))

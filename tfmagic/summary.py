@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tfmagic import errors, wire
+from tfmagic import errors, opdefs, wire
 from tfmagic.render import MAX_ROWS, Section, size_text
 
 if TYPE_CHECKING:
@@ -94,6 +94,15 @@ def _variables_fact(model: Model) -> str:
     return f"{len(frame):,}{size}"
 
 
+def _frozen(model: Model) -> str:
+    """Say of a graph alone whether it holds all that it needs."""
+    if model.form != "graph_def":
+        return ""
+    ops = model.table("ops", all=True)["op"]
+    count = int(ops.isin(opdefs.VARIABLE_OPS).sum())
+    return f"no: the values of {count:,} variables are not in it" if count else "yes: it has no variables"
+
+
 def _hidden(model: Model) -> str:
     """Word what the tables leave out."""
     counts = {name: model.hidden_count(name) for name in ("signatures", "ops") if _has(model, name)}
@@ -115,10 +124,11 @@ _FACTS = {
     "ops": _ops_fact,
     "graph": _graph_bytes,
     "constants": _constants,
+    "frozen": _frozen,
     "variables": _variables_fact,
     "hidden": _hidden,
 }
-_GRAPH_FACTS = frozenset({"TensorFlow", "tags", "ops", "graph", "constants"})
+_GRAPH_FACTS = frozenset({"TensorFlow", "tags", "ops", "graph", "constants", "frozen"})
 
 
 def _signature_sections(model: Model) -> Iterator[Section]:
