@@ -86,13 +86,14 @@ def test_what_keras_3_has_no_word_for_is_refused(tmp_path: Path, name: str, part
     assert [path.name for path in tmp_path.iterdir()] == ["old.h5"]
 
 
-def test_a_model_of_keras_2_stays_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_a_model_of_keras_2_stays_one(tmp_path: Path, suffix: str) -> None:
     keras_2 = pytest.importorskip("tf_keras")
     model = MODELS["branching"](keras_2)
-    done = export(model, tmp_path / "m.keras")
+    done = export(model, tmp_path / f"m{suffix}")
     assert done.verification["equal"].tolist() == [True, True]
     assert any("tf_keras" in note for note in done.notes)
-    loaded = keras_2.models.load_model(tmp_path / "m.keras")
+    loaded = keras_2.models.load_model(tmp_path / f"m{suffix}")
     np.testing.assert_array_equal(own_numbers(loaded)[0], own_numbers(model)[0])
 
 

@@ -90,6 +90,14 @@ def test_loops_over_steps_need_a_fixed_batch(tmp_path: Path, layer: str) -> None
     np.testing.assert_allclose(found, model(steps), rtol=1e-4, atol=1e-6)
 
 
+def test_other_loops_leave_the_batch_open(tmp_path: Path) -> None:
+    tf = _tf.tensorflow()
+    body = function(lambda x: {"y": tf.map_fn(lambda row: tf.reduce_sum(row) * row, x)}, spec([None, 3]))
+    done = tfmagic.export(body, tmp_path / "m.tflite")
+    assert done.verification["equal"].tolist() == [True]
+    assert tfmagic.inspect(tmp_path / "m.tflite").signatures["shape"].tolist()[0] == (None, 3)
+
+
 def test_a_stored_loop_gets_a_batch_too(tmp_path: Path) -> None:
     keras = _tf.keras()
     model = keras.Sequential([keras.Input((5, 3), name="steps"), keras.layers.LSTM(4, name="last")])

@@ -15,7 +15,7 @@ from tfmagic.plumbing import node_of
 from tfmagic.transforms import inlining
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from tfmagic.frames import Shape
     from tfmagic.functions import NamedFunction
@@ -90,22 +90,40 @@ def _imported(function: NamedFunction, given: Mapping[str, _tf.Live], size: int)
     return {end.key: tf.identity(tensor, name) for end, name, tensor in named}
 
 
+def has_open_lists(function: NamedFunction) -> bool:
+    """Say whether a loop collects tensors whose first dimension is open, as recurrent layers do with their states."""
+    if not any(end.shape and end.shape[0] is None for end in function.inputs):
+        return False
+    tf = _tf.tensorflow()
+    graph_def = function.concrete.graph.as_graph_def()
+    bodies = (graph_def.node, *(body.node_def for body in graph_def.library.function))
+    return any(node.op == "TensorListReserve" for nodes in bodies for node, _ in _open_lists(tf, nodes))
+
+
 def _close_lists(tf: _tf.Live, nodes: _tf.Live, size: int) -> None:
     """Write the size into the shapes of what lists of tensors hold: the step of a loop, which was traced open."""
-    constants = {node.name: node for node in nodes if node.op == "Const"}
-    for node in [node for node in nodes if node.op in _ELEMENT_SHAPES]:
-        place = _ELEMENT_SHAPES[node.op]
-        shape: _tf.Live = constants.get(node_of(node.input[place]))
-        sizes = [] if shape is None else tf.make_ndarray(shape.attr["value"].tensor).reshape(-1).tolist()
-        if len(sizes) < 2 or sizes[0] >= 0:  # noqa: PLR2004 - a vector for each element of the batch
-            continue
+    for node, shape in list(_open_lists(tf, nodes)):
+        sizes = tf.make_ndarray(shape.attr["value"].tensor).tolist()
         closed = nodes.add()
         closed.CopyFrom(shape)
         closed.name = f"{node.name}_element_shape_{size}"
         tensor = tf.make_tensor_proto([size, *sizes[1:]], shape.attr["dtype"].type)
         closed.attr["value"].tensor.CopyFrom(tensor)
+        place = _ELEMENT_SHAPES[node.op]
         suffix = node.input[place].partition(":")[2]
         node.input[place] = f"{closed.name}:{suffix}" if suffix else closed.name
+
+
+def _open_lists(tf: _tf.Live, nodes: _tf.Live) -> Iterator[tuple[_tf.Live, _tf.Live]]:
+    """Yield the ops of lists whose elements' first dimension is open, and the constants with the elements' shapes."""
+    constants = {node.name: node for node in nodes if node.op == "Const"}
+    for node in nodes:
+        shape = constants.get(node_of(node.input[_ELEMENT_SHAPES[node.op]])) if node.op in _ELEMENT_SHAPES else None
+        if shape is not None:
+            sizes = tf.make_ndarray(shape.attr["value"].tensor).reshape(-1).tolist()
+            # A scalar leaves the rank open as well, and is found out by who needs it.
+            if len(sizes) > 1 and sizes[0] < 0:
+                yield node, shape
 
 
 def _fixed(shape: Shape, size: int) -> Shape:

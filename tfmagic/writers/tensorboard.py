@@ -35,6 +35,8 @@ _MARK = "tfevents"
 _VERSION = b"brain.Event:2"
 # Tags of Event's fields (tensorflow/core/util/event.proto).
 _WALL_TIME, _FILE_VERSION, _GRAPH_DEF = b"\x09", b"\x1a", b"\x22"
+#: More than the first record and both frames take.
+_ROOM = 256
 _LENGTH, _CRC, _DOUBLE = struct.Struct("<Q"), struct.Struct("<I"), struct.Struct("<d")
 
 
@@ -48,8 +50,8 @@ class EventDraft:
 
     @property
     def size(self) -> int:
-        """The file's size in bytes."""
-        return sum(map(len, self._records()))
+        """At most this many bytes."""
+        return len(self.graph_def) + _ROOM
 
     def write(self, path: Path) -> None:
         """Write the file."""

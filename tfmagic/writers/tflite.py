@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 from tfmagic import _tf, errors, readers, signatures, tflite_names
 from tfmagic.model import Part
 from tfmagic.registry import WriteOptions
+from tfmagic.transforms import batch
 from tfmagic.writers.saved_model import SavedModelWriter
 
 if TYPE_CHECKING:
@@ -84,6 +85,9 @@ class TFLiteWriter:
             )
         (key,) = options.signatures
         function: NamedFunction = source.part(Part.FUNCTION)(key)
+        if batch.has_open_lists(function):
+            # TensorFlow's converter finds out as well, and says so in pages that no one can hold back.
+            raise _of_known_batch(source)
         try:
             draft = SavedModelWriter().prepare(source, WriteOptions((key,), signatures.DEFAULT_TAGS))
         except errors.UnsupportedConversionError as error:
@@ -120,11 +124,15 @@ def _refusal(source: Model, error: Exception) -> errors.ConversionError:
             "outputs={…} (--input, --output)",
         )
     if _LISTS.search(text):
-        return errors.UnsupportedConversionError(
-            source.form,
-            "tflite",
-            _OTHERS,
-            "TFLite runs a loop over steps, such as an LSTM's or a GRU's, for a batch of known size only; fix it with "
-            "batch=1 (--batch 1)",
-        )
+        return _of_known_batch(source)
     return errors.ConversionError(f"TensorFlow's converter to TFLite gave up: {_tf.gist(error)}")
+
+
+def _of_known_batch(source: Model) -> errors.UnsupportedConversionError:
+    return errors.UnsupportedConversionError(
+        source.form,
+        "tflite",
+        _OTHERS,
+        "TFLite runs a loop over steps, such as an LSTM's or a GRU's, for a batch of known size only; fix it with "
+        "batch=1 (--batch 1)",
+    )
