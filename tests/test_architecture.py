@@ -87,6 +87,8 @@ ORDER = (
     "recognition",
     "selection",
     "storage",
+    "file_groups",
+    "checkpoint_states",
     "_tf",
     "tf1_cells",
     "functions",

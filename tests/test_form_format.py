@@ -30,6 +30,8 @@ OUTPUTS = {
 EXTRAS = {"onnx": "tf2onnx"}
 #: A message has no checkpoint beside it: its graph can be shown, and no value of its variables is anywhere.
 WITHOUT_VALUES = {"meta_graph_message"}
+#: How many elements each variable has.
+SIZES = [each.size for each in WEIGHTS.values()]
 
 
 def cells() -> list[tuple[Sample, Writer]]:
@@ -51,17 +53,18 @@ def test_a_cell(samples: Built, tmp_path: Path, sample: Sample, writer: Writer) 
         return
     pytest.importorskip(EXTRAS.get(writer.format, "tensorflow"))
     if sample.name in WITHOUT_VALUES and "function" in {part.value for part in writer.needs}:
-        with pytest.raises(errors.ConversionError, match=r"reads the variables 'hidden/bias'.*no checkpoint"):
+        with pytest.raises(errors.ConversionError, match="no checkpoint"):
             tfmagic.export(source, place, format=writer.format)
         return
     done = tfmagic.export(source, place, format=writer.format)
     assert done.format == writer.format
-    assert done.path.exists()
+    assert done.path.exists() or done.path.with_name(f"{done.path.name}.index").exists()
     assert done.verification["equal"].tolist() == [True] * len(done.verification)
-    assert len(done.verification) >= (len(WEIGHTS) if writer.format == "weights" else 1)
+    assert len(done.verification) >= (len(WEIGHTS) if writer.format in ("weights", "checkpoint") else 1)
     assert [path for path in tmp_path.rglob("*") if path.name.startswith(".")] == []
-    if writer.format == "weights":
-        assert sorted(tfmagic.inspect(done.path).variables["size"]) == sorted(each.size for each in WEIGHTS.values())
+    if writer.format in ("weights", "checkpoint"):
+        # TensorFlow 2 counts the times that it saved; Keras exports each weight twice.
+        assert set(SIZES) <= set(tfmagic.inspect(done.path).variables["size"]) <= {1, *SIZES}
     elif writer.format not in UNREAD:
         key = OUTPUTS.get(sample.name, "y")
         frame = tfmagic.inspect(done.path).signatures

@@ -285,7 +285,7 @@ def counted(name, real):
         return real(*args, **options)
     return call
 for owner, name in ((os, "replace"), (os, "rename"), (os, "fsync"), (Path, "unlink"), (Path, "rename"),
-                    (Path, "replace"), (storage, "_flush"), (storage, "_commit")):
+                    (Path, "replace"), (storage, "flush"), (storage, "_commit")):
     setattr(owner, name, counted(name, getattr(owner, name)))
 tfmagic.sign(sys.argv[1], rename={"serving_default": "predict"})
 print("done", calls)

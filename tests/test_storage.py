@@ -334,7 +334,7 @@ Path.rename = staged_renamed
 if where == "between":
     storage._exchange = lambda one, other: False
 if where == "flush":
-    storage._flush = lambda path: stop()
+    storage.flush = lambda path: stop()
 with storage.staging(destination, overwrite=True, directory=directory) as staged:
     if where == "before":
         stop()

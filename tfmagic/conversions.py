@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from tfmagic import (
     _tf,
+    checkpoint_states,
     errors,
+    file_groups,
     progress,
     protos,
     readers,
@@ -27,7 +29,7 @@ from tfmagic import (
 )
 from tfmagic.metagraphs import MetaGraph
 from tfmagic.model import Model, Part
-from tfmagic.registry import Compared, Placing, Runnable, WriteOptions
+from tfmagic.registry import Compared, Grouped, Placing, Runnable, WriteOptions
 from tfmagic.requests import Wish
 from tfmagic.signatures import tag_set
 from tfmagic.straight import Straight
@@ -38,6 +40,7 @@ from tfmagic.writers.graph_def import GraphDefWriter, GraphTextWriter, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     import pandas as pd
@@ -173,6 +176,7 @@ def export(  # noqa: PLR0913 - the contract's options
     inputs: Ends = None,
     outputs: Ends = None,
     batch: int | None = None,
+    keep: int | None = None,
     overwrite: bool = False,
     verify: bool = True,
     trust: bool = False,
@@ -200,6 +204,8 @@ def export(  # noqa: PLR0913 - the contract's options
     batch : int, optional
         A size for the first dimension of every input that leaves it open, which stays open otherwise. For formats
         that cannot do without: recurrent layers in TFLite.
+    keep : int, optional
+        Of a checkpoint: number it after the newest of its directory, and keep so many of those listed there.
     overwrite : bool
         Whether an existing destination is replaced, once the new one is complete.
     verify : bool
@@ -225,9 +231,21 @@ def export(  # noqa: PLR0913 - the contract's options
     writer = writer_for(place, format)
     if isinstance(writer, Placing):
         place = writer.place(place)
+    if keep is not None:
+        place = _numbered(place, writer, keep)
     wish = Wish(signature, method, inputs, outputs, signatures, batch)
-    job = _Job(source, place, writer, wish, overwrite=overwrite, check=verify, trust=trust)
+    job = _Job(source, place, writer, wish, overwrite=overwrite, check=verify, trust=trust, keep=keep)
     return job.run(result_tags=tag_set(tags))[1]
+
+
+def _numbered(place: Path, writer: Writer, keep: int) -> Path:
+    """Return the place of the next checkpoint of a directory."""
+    if not isinstance(writer, Grouped) or keep < 1:
+        raise errors.ConversionError(
+            f"keep={keep} says how many checkpoints stay, at least 1, and {str(place)!r} asks for {writer.format!r}; "
+            "leave it out, or name a place that ends in '.ckpt'"
+        )
+    return checkpoint_states.numbered(place)
 
 
 @dataclass(frozen=True)
@@ -241,13 +259,14 @@ class _Job:
     overwrite: bool
     check: bool
     trust: bool
+    keep: int | None = None
 
     def run(
         self, *, source_tags: str | Collection[str] | None = None, result_tags: Collection[str] | None = None
     ) -> tuple[Draft, Export]:
         """Do it all, or leave everything as it was."""
         begun = time.perf_counter()
-        storage.check(self.destination, overwrite=self.overwrite, directory=self.writer.directory)
+        self._check()
         wanted = source_tags or result_tags
         model = requests.read_source(self.source, wanted, must_exist=source_tags is not None, trust=self.trust)
         requests.require_parts(model, self.writer, WRITERS)
@@ -259,10 +278,25 @@ class _Job:
             draft = self._draft(model, frozen, functions, result_tags)
             source = _Source(model, self.wish, functions, frozen)
             found = self._write(draft, source, begin)
-        notes = (*model.notes, *reasons, *draft.notes, *_unchecked_notes(found))
+        last = self.writer.finish(self.destination, self.keep) if isinstance(self.writer, Grouped) else ()
+        notes = (*model.notes, *reasons, *draft.notes, *_unchecked_notes(found), *last)
         seconds = time.perf_counter() - begun
-        size = storage.size_of(self.destination)
+        size = (file_groups if isinstance(self.writer, Grouped) else storage).size_of(self.destination)
         return draft, Export(self.destination, self.writer.format, size, seconds, _frame(found), notes)
+
+    def _check(self) -> None:
+        """Refuse a destination before any work is done."""
+        if isinstance(self.writer, Grouped):
+            file_groups.check(self.destination, overwrite=self.overwrite)
+        else:
+            storage.check(self.destination, overwrite=self.overwrite, directory=self.writer.directory)
+
+    def _staging(self, size: int) -> AbstractContextManager[Path]:
+        """Give a place to write to, which becomes the destination."""
+        if isinstance(self.writer, Grouped):
+            return file_groups.staging(self.destination, overwrite=self.overwrite, size=size)
+        directory = self.writer.directory
+        return storage.staging(self.destination, overwrite=self.overwrite, directory=directory, size=size)
 
     def _straight(self, model: Model) -> Straight:
         """Freeze the model as it lies on disk, if a frozen graph is wanted."""
@@ -270,7 +304,7 @@ class _Job:
 
     def _functions(self, model: Model) -> dict[str, NamedFunction]:
         """Return the functions to write, none for a format that holds none."""
-        if Part.FUNCTION not in self.writer.needs:
+        if Part.FUNCTION not in self.writer.needs or isinstance(self.writer, Grouped):
             return {}
         return requests.functions(model, self.wish, every=self.writer.directory)
 
@@ -287,16 +321,17 @@ class _Job:
         if self.wish.batch is not None:
             functions = {key: batches.fixed(each, self.wish.batch) for key, each in functions.items()}
         given = (*self.wish.given, *(() if tags is None else ("tags",)))
-        return self.writer.prepare(_narrowed(model, functions), WriteOptions(tuple(functions), chosen, given))
+        return self.writer.prepare(
+            _narrowed(model, functions) if functions else model, WriteOptions(tuple(functions), chosen, given)
+        )
 
     def _write(self, draft: Draft, source: _Source, begin: Callable[[str], None]) -> dict[str, Verification]:
         """Write aside, read back, compare; the destination changes only if all is well."""
-        place = storage.staging(
-            self.destination, overwrite=self.overwrite, directory=self.writer.directory, size=draft.size
-        )
-        with place as staged:
+        with self._staging(draft.size) as staged:
             begin("writing")
             draft.write(staged)
+            if isinstance(self.writer, Grouped):
+                self.writer.settle(staged, self.destination)
             if not self.check:
                 return _unverified(draft, source)
             begin("verifying")

@@ -72,6 +72,8 @@ class Model:
         Parts that the source does not hold: a library makes them, in seconds. No display asks for them.
     trusting : callable or None
         Returns the same model, read with the user's word that code in it may run; None if none runs anyway.
+    live : object
+        What the user gave, if that is a live object; else None.
     """
 
     form: str
@@ -82,6 +84,7 @@ class Model:
     file: Path | None = None
     made: frozenset[Part] = frozenset()
     trusting: Callable[[], Model] | None = None
+    live: Any = None
     _read: dict[str, Any] = field(default_factory=dict, init=False, compare=False)
 
     @property

@@ -183,6 +183,17 @@ class Placing(Protocol):
 
 
 @runtime_checkable
+class Grouped(Protocol):
+    """A writer whose result is several files that begin alike, of which the destination is the beginning."""
+
+    def settle(self, staged: Path, place: Path) -> None:
+        """Give what was written names that collide with nothing at its place, other than those replaced last."""
+
+    def finish(self, place: Path, keep: int | None) -> tuple[str, ...]:
+        """Do what is left once the files are at their place; return what is to be noted."""
+
+
+@runtime_checkable
 class Compared(Protocol):
     """A draft of what cannot run: values are compared instead."""
 

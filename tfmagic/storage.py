@@ -174,14 +174,34 @@ def staging(destination: Path, *, overwrite: bool = False, directory: bool = Fal
         If the destination is refused, not permitted, or has no room; the old destination is then untouched.
     """
     check(destination, overwrite=overwrite, directory=directory)
+    with aside(destination, size=size) as staged:
+        yield staged
+        flush(staged)
+        # Somebody may have written there meanwhile.
+        check(destination, overwrite=overwrite, directory=directory)
+        _commit(staged, destination)
+
+
+@contextmanager
+def aside(destination: Path, *, size: int = 0) -> Iterator[Path]:
+    """Give a hidden name beside a destination; whatever is there when the block ends is removed.
+
+    Parameters
+    ----------
+    destination : Path
+        As :func:`resolved` returns it. Its parent directories are made, and removed again if the block fails.
+    size : int
+        The predicted size in bytes, 0 if unknown.
+
+    Raises
+    ------
+    WriteError
+        If the place is not permitted, or has no room.
+    """
     require_space(destination, size)
     try:
         with _parents(destination), _staged_name(destination) as staged:
             yield staged
-            _flush(staged)
-            # Somebody may have written there meanwhile.
-            check(destination, overwrite=overwrite, directory=directory)
-            _commit(staged, destination)
     except OSError as error:
         if isinstance(error, errors.TfMagicError) or not _is_ours(error, destination):
             raise
@@ -301,7 +321,7 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def _flush(staged: Path) -> None:
+def flush(staged: Path) -> None:
     """Bring all bytes to the disk, so that a rename never outruns what it names."""
     files = [staged] if staged.is_file() else [path for path in staged.rglob("*") if path.is_file()]
     for file in files:

@@ -51,7 +51,7 @@ def of_session(
         _graph_def(inner.graph, outputs.values()),
         inputs,
         outputs,
-        values=lambda names: _values(inner, names),
+        values=lambda names: values(inner, names),
         tables=lambda names: {name: _table(inner, name) for name in names},
         **others,
     )
@@ -82,8 +82,16 @@ def _closed() -> errors.ReadError:
     return errors.ReadError("the session is closed, and its variables went with it: give one that is open")
 
 
-def _values(session: _tf.Live, names: Sequence[str]) -> Mapping[str, np.ndarray]:
-    """Read variables through tensors that the graph has already."""
+def values(session: _tf.Live, names: Sequence[str]) -> Mapping[str, np.ndarray]:
+    """Read variables, by the names of their nodes, through tensors that the graph has already.
+
+    Raises
+    ------
+    ReadError
+        If the session is closed.
+    ConversionError
+        If a variable is not initialised, or nothing reads it.
+    """
     tensors = {name: _reading(session.graph, name) for name in names}
     try:
         found: Mapping[str, np.ndarray] = session.run(tensors)
@@ -120,13 +128,13 @@ def _table(session: _tf.Live, name: str) -> _tf.Live:
     text = next((op for op in consumers if op.type == _TEXT_FILLER), None)
     if text is not None:
         return tf.lookup.StaticHashTable(_text_initializer(session, text), _default(node))
-    keys, values = session.run(list(_content(name, node, consumers)))
+    keys, content = session.run(list(_content(name, node, consumers)))
     if node.type == "HashTableV2":
-        return tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, values), _default(node))
+        return tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, content), _default(node))
     table = tf.lookup.experimental.MutableHashTable(
         node.get_attr("key_dtype"), node.get_attr("value_dtype"), _default(node)
     )
-    table.insert(keys, values)
+    table.insert(keys, content)
     return table
 
 

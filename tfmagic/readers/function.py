@@ -60,6 +60,7 @@ class FunctionReader:
                 Part.VARIABLES: lambda: _variables(value, traced),
                 Part.FUNCTION: lambda: partial(_chosen, traced),
             },
+            live=value,
         )
 
 

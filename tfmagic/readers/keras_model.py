@@ -61,6 +61,7 @@ class KerasModelReader:
                 Part.KERAS: lambda: tuple(_rows(model, "", trainable=True)),
             },
             () if model.built else ("the model is not built yet: call it once on data to see its graph and weights",),
+            live=model,
         )
 
 

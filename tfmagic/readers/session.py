@@ -51,6 +51,7 @@ class SessionReader:
                 Part.VARIABLES: lambda: graph_variables.rows(None, graphs()),
                 Part.FUNCTION: lambda: partial(_function, value, graphs),
             },
+            live=value,
         )
 
 

@@ -5,9 +5,12 @@ This is the table of contents. A new format is a new file with a writer, and its
 
 from __future__ import annotations
 
+import re
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
+from tfmagic.writers.checkpoint import CheckpointWriter
 from tfmagic.writers.graph_def import GraphDefWriter, GraphTextWriter
 from tfmagic.writers.keras import H5Writer, KerasWriter
 from tfmagic.writers.onnx import OnnxWriter
@@ -21,10 +24,13 @@ if TYPE_CHECKING:
 
     from tfmagic.registry import Writer
 
+_STEP = re.compile(r"(?<=\.ckpt)-\d+\Z")
+
 WRITERS: tuple[Writer, ...] = (
     SavedModelWriter(),
     GraphDefWriter(),
     GraphTextWriter(),
+    CheckpointWriter(),
     KerasWriter(),
     H5Writer(),
     WeightsWriter(),
@@ -46,11 +52,12 @@ def writer_for(destination: Path, format: str | None = None) -> Writer:
     """
     if format is not None:
         return _named(format)
-    # "served/1.5" has no suffix: it is a version.
-    suffix = "" if destination.suffix[1:].isdecimal() else destination.suffix.lower()
+    # "served/1.5" has no suffix: it is a version. "model.ckpt-100" is step 100 of a training.
+    name = _STEP.sub("", destination.name.lower())
+    suffix = "" if destination.suffix[1:].isdecimal() else PurePath(name).suffix
     if not suffix:
         return next(writer for writer in WRITERS if "" in writer.suffixes)
-    asked = [each for writer in WRITERS for each in writer.suffixes if each and destination.name.lower().endswith(each)]
+    asked = [each for writer in WRITERS for each in writer.suffixes if each and name.endswith(each)]
     if asked:
         # ".weights.h5" before ".h5".
         return next(writer for writer in WRITERS if max(asked, key=len) in writer.suffixes)

@@ -1,0 +1,288 @@
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import tfmagic
+from tfmagic import _tf, errors, file_groups
+from tfmagic.conversions import export
+from tfmagic.writers import writer_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.tensorflow
+
+
+@pytest.fixture(name="session")
+def _session() -> Iterator[Any]:
+    """Hold a session in the middle of a training, with variables of all kinds."""
+    tf = _tf.tensorflow()
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        x = v1.placeholder(tf.float32, [None, 3], name="x")
+        weight = v1.get_variable("weight", [3, 2])
+        bias = v1.get_variable("bias", [2], use_resource=False)
+        parts = v1.get_variable("parts", [4, 2], partitioner=v1.fixed_size_partitioner(2))
+        y = tf.add(tf.matmul(x, weight) + bias, tf.reduce_sum(tf.convert_to_tensor(parts)), name="y")
+        v1.train.AdamOptimizer(0.1).minimize(tf.reduce_sum(y * y), name="step")
+        session.run(v1.global_variables_initializer())
+        session.run("step", {"x:0": np.ones((2, 3))})
+        yield session
+
+
+def y_of(session: Any) -> Any:
+    return session.run("y:0", {"x:0": np.ones((2, 3), "f")})
+
+
+def test_a_session_is_saved_as_its_saver_would(session: Any, tmp_path: Path) -> None:
+    tf = _tf.tensorflow()
+    v1 = tf.compat.v1
+    graph = session.graph
+    graph.finalize()
+    before = (len(graph.get_operations()), graph.version)
+    done = export(session, tmp_path / "model.ckpt")
+    assert (len(graph.get_operations()), graph.version) == before
+    assert sorted(each.name for each in tmp_path.iterdir()) == [
+        "checkpoint", "model.ckpt.data-00000-of-00001", "model.ckpt.index", "model.ckpt.meta"
+    ]  # fmt: skip
+    assert done.bytes == sum(each.stat().st_size for each in tmp_path.glob("model*"))
+    assert all(done.verification["equal"])
+    assert tf.train.latest_checkpoint(str(tmp_path)) == str(tmp_path / "model.ckpt")
+    expected = y_of(session)
+    with tf.Graph().as_default(), v1.Session() as other:
+        saver = v1.train.import_meta_graph(str(tmp_path / "model.ckpt.meta"))
+        saver.restore(other, str(tmp_path / "model.ckpt"))
+        np.testing.assert_allclose(y_of(other), expected, rtol=1e-6)
+        names = {each.op.name for each in v1.global_variables()}
+        # The optimizer's state is there, so that training goes on.
+        other.run("step", {"x:0": np.ones((2, 3))})
+    stored = dict(tf.train.list_variables(str(tmp_path / "model.ckpt")))
+    assert {"weight", "bias", "parts", "weight/Adam", "beta1_power"} <= set(stored)
+    assert stored["parts"] == [4, 2]
+    assert "weight/Adam_1" in names
+
+
+def test_training_goes_on_from_it(session: Any, tmp_path: Path) -> None:
+    export(session, tmp_path / "model.ckpt")
+    expected = y_of(session)
+    for _ in range(3):
+        session.run("step", {"x:0": np.ones((2, 3))})
+    assert np.abs(y_of(session) - expected).max() > 1e-3
+    table = tfmagic.restore(session, tmp_path / "model.ckpt")
+    assert set(table["status"]) == {"matched"}
+    np.testing.assert_allclose(y_of(session), expected, rtol=1e-6)
+
+
+def test_a_table_that_grows_is_not_lost(tmp_path: Path) -> None:
+    tf = _tf.tensorflow()
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        table = tf.lookup.experimental.MutableHashTable(tf.string, tf.int64, -1)
+        v1.get_variable("weight", [3, 2])
+        session.run([v1.global_variables_initializer(), table.insert(tf.constant(["a"]), tf.constant([7], tf.int64))])
+        with pytest.raises(errors.ConversionError, match=r"MutableHashTable.*Saver\(\)\.save"):
+            export(session, tmp_path / "model.ckpt")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_keras_model(tmp_path: Path, *, compiled: bool) -> None:
+    tf, keras = _tf.tensorflow(), _tf.keras()
+
+    def build(value: float) -> Any:
+        model = keras.Sequential(
+            [keras.Input((3,)), keras.layers.Dense(2, name="d"), keras.layers.BatchNormalization(name="b")]
+        )
+        if compiled:
+            model.compile("adam", "mse")
+            model.fit(np.ones((4, 3)), np.zeros((4, 2)), verbose=0)
+        for each in model.variables:
+            each.assign(tf.fill(each.shape, tf.cast(value, each.dtype)))
+        return model
+
+    model, other, third = build(3), build(5), build(6)
+    done = export(model, tmp_path / "model.ckpt")
+    assert all(done.verification["equal"])
+    assert len(done.verification) >= len(model.variables)
+    tf.train.Checkpoint(model=other).restore(str(tmp_path / "model.ckpt")).assert_existing_objects_matched()
+    tfmagic.restore(third, tmp_path / "model.ckpt")
+    for each in (other, third):
+        for one, two in zip(model.get_weights(), each.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, two)
+    names = set(tfmagic.inspect(tmp_path / "model.ckpt").variables["name"])
+    assert {each.path for each in model.variables} <= names
+
+
+def test_a_module_and_a_function(tmp_path: Path) -> None:
+    tf = _tf.tensorflow()
+    module = tf.Module()
+    module.scale = tf.Variable([2.0, 3.0], name="scale")
+    module.call = tf.function(lambda x: {"y": x * module.scale}, input_signature=[tf.TensorSpec([2], name="x")])
+    export(module, tmp_path / "module.ckpt")
+    export(module.call.get_concrete_function(), tmp_path / "function.ckpt")
+    module.scale.assign([0.0, 0.0])
+    assert list(tfmagic.restore(module, tmp_path / "module.ckpt")["status"]) == ["matched"]
+    assert module.scale.numpy().tolist() == [2, 3]
+    assert tf.train.load_variable(
+        str(tmp_path / "function.ckpt"), "model/variables/0/.ATTRIBUTES/VARIABLE_VALUE"
+    ).tolist() == [2, 3]
+
+
+def test_files_become_checkpoints(session: Any, tmp_path: Path) -> None:
+    tf = _tf.tensorflow()
+    export(session, tmp_path / "model.ckpt")
+    export(session, tmp_path / "served", outputs=["y"])
+    export(tmp_path / "model.ckpt.meta", tmp_path / "again" / "copy.ckpt")
+    export(tmp_path / "served", tmp_path / "of_served.ckpt")
+    one, other = (
+        dict(tf.train.list_variables(str(each))) for each in (tmp_path / "model.ckpt", tmp_path / "again/copy.ckpt")
+    )
+    assert one == other
+    with tf.Graph().as_default(), tf.compat.v1.Session() as restored:
+        saver = tf.compat.v1.train.import_meta_graph(str(tmp_path / "again/copy.ckpt.meta"))
+        saver.restore(restored, str(tmp_path / "again/copy.ckpt"))
+        np.testing.assert_allclose(y_of(restored), y_of(session), rtol=1e-6)
+    assert not (tmp_path / "of_served.ckpt.meta").exists()
+    assert len(tf.train.list_variables(str(tmp_path / "of_served.ckpt"))) > 1
+
+
+def test_the_newest_are_kept_and_listed(session: Any, tmp_path: Path) -> None:
+    tf = _tf.tensorflow()
+    for number in range(1, 5):
+        done = export(session, tmp_path / "model.ckpt", keep=2)
+        assert done.path.name == f"model.ckpt-{number}"
+    assert sorted({each.name.partition(".data")[0] for each in tmp_path.glob("*.data*")}) == [
+        "model.ckpt-3", "model.ckpt-4"
+    ]  # fmt: skip
+    assert any("removed" in note and "model.ckpt-2" in note for note in done.notes)
+    state = tf.train.get_checkpoint_state(str(tmp_path))
+    assert [Path(each).name for each in state.all_model_checkpoint_paths] == ["model.ckpt-3", "model.ckpt-4"]
+    assert Path(tf.train.latest_checkpoint(str(tmp_path))).name == "model.ckpt-4"
+    shown = tfmagic.inspect(tmp_path)
+    assert shown.path == tmp_path / "model.ckpt-4"
+    assert any("'model.ckpt-3', 'model.ckpt-4'" in note for note in shown.notes)
+
+
+def test_a_manager_goes_on_with_the_directory(tmp_path: Path) -> None:
+    tf = _tf.tensorflow()
+    module = tf.Module()
+    module.v = tf.Variable(1.0)
+    module.call = tf.function(lambda: {"y": module.v + 0.0}, input_signature=[])
+    export(module, tmp_path / "ckpt", format="checkpoint", keep=3)
+    manager = tf.train.CheckpointManager(tf.train.Checkpoint(model=module), str(tmp_path), max_to_keep=3)
+    assert [Path(each).name for each in manager.checkpoints] == ["ckpt-1"]
+    module.v.assign(2.0)
+    manager.save(2)
+    assert Path(export(module, tmp_path / "ckpt", format="checkpoint", keep=3).path).name == "ckpt-3"
+    manager = tf.train.CheckpointManager(tf.train.Checkpoint(model=module), str(tmp_path), max_to_keep=3)
+    assert [Path(each).name for each in manager.checkpoints] == ["ckpt-1", "ckpt-2", "ckpt-3"]
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"), [("m.ckpt", True), ("m.ckpt-100", True), ("served/1", False), ("model-100", False)]
+)
+def test_which_paths_ask_for_one(name: str, *, is_one: bool) -> None:
+    assert (writer_for(Path(name)).format == "checkpoint") is is_one
+
+
+def test_what_is_there_is_kept_unless_it_may_be_replaced(session: Any, tmp_path: Path) -> None:
+    export(session, tmp_path / "model.ckpt")
+    before = {each.name: each.read_bytes() for each in tmp_path.iterdir()}
+    with pytest.raises(errors.WriteError, match="overwrite=True"):
+        export(session, tmp_path / "model.ckpt")
+    assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == before
+    session.run("step", {"x:0": np.ones((2, 3))})
+    export(session, tmp_path / "model.ckpt", overwrite=True)
+    assert len(list(tmp_path.glob("*.data*"))) in (1, 2)
+    expected = y_of(session)
+    session.run("step", {"x:0": np.ones((2, 3))})
+    tfmagic.restore(session, tmp_path / "model.ckpt")
+    np.testing.assert_allclose(y_of(session), expected, rtol=1e-6)
+    (tmp_path / "folder.ckpt").mkdir()
+    with pytest.raises(errors.WriteError, match="is a directory"):
+        export(session, tmp_path / "folder.ckpt", overwrite=True)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, OSError(28, "No space left on device")])
+def test_an_interrupt_leaves_the_old_one(
+    session: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Any
+) -> None:
+    export(session, tmp_path / "model.ckpt")
+    before = {each.name: each.read_bytes() for each in tmp_path.iterdir()}
+
+    def interrupted(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(file_groups, "_move", interrupted)
+    with pytest.raises(errors.WriteError if isinstance(error, OSError) else error):
+        export(session, tmp_path / "model.ckpt", overwrite=True)
+    assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == before
+
+
+_KILLED = """
+import os, sys
+import pathlib
+import tensorflow as tf, tfmagic
+module = tf.Module()
+module.one, module.two = tf.Variable(tf.fill([50], 2.0)), tf.Variable(tf.fill([50], 2.0))
+module.call = tf.function(lambda: {"y": module.one + module.two}, input_signature=[])
+calls = 0
+def counted(real):
+    def call(*args, **options):
+        global calls
+        calls += 1
+        if calls == int(sys.argv[2]):
+            os.kill(os.getpid(), 9)
+        return real(*args, **options)
+    return call
+for name in ("replace", "unlink", "rename"):
+    setattr(pathlib.Path, name, counted(getattr(pathlib.Path, name)))
+tfmagic.export(module, sys.argv[1], overwrite=True)
+"""
+
+
+def test_killed_at_any_moment_a_whole_checkpoint_is_left(tmp_path: Path) -> None:
+    tf = _tf.tensorflow()
+    module = tf.Module()
+    module.one, module.two = (tf.Variable(tf.fill([50], 1.0)) for _ in range(2))
+    module.call = tf.function(lambda: {"y": module.one + module.two}, input_signature=[])
+    export(module, tmp_path / "first" / "model.ckpt")
+    moment, seen, is_done = 0, set(), False
+    while not is_done:
+        moment += 1
+        place = tmp_path / str(moment)
+        shutil.copytree(tmp_path / "first", place)
+        done = subprocess.run(
+            [sys.executable, "-c", _KILLED, str(place / "model.ckpt"), str(moment)],
+            check=False, capture_output=True, text=True, cwd=Path(__file__).parents[2],
+        )  # fmt: skip
+        assert done.returncode in (0, -signal.SIGKILL), done.stderr
+        is_done = not done.returncode
+        tfmagic.restore(module, tf.train.latest_checkpoint(str(place)))
+        value = {*module.one.numpy().tolist(), *module.two.numpy().tolist()}
+        assert len(value) == 1
+        seen |= value
+    assert seen == {1.0, 2.0}
+
+
+def test_what_has_no_meaning_is_refused(session: Any, tmp_path: Path) -> None:
+    with pytest.raises(errors.ConversionError, match="'outputs' cannot be written as 'checkpoint'"):
+        export(session, tmp_path / "model.ckpt", outputs=["y"])
+    with pytest.raises(errors.ConversionError, match="keep=2"):
+        export(session, tmp_path / "served", keep=2)
+    with pytest.raises(errors.ConversionError, match="at least 1"):
+        export(session, tmp_path / "model.ckpt", keep=0)
+    tf = _tf.tensorflow()
+    with tf.Graph().as_default(), tf.compat.v1.Session() as empty:
+        tf.compat.v1.placeholder(tf.float32, name="x")
+        with pytest.raises(errors.ConversionError, match="no variable"):
+            export(empty, tmp_path / "model.ckpt")
+    assert list(tmp_path.iterdir()) == []

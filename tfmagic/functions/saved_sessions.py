@@ -1,0 +1,92 @@
+"""What ``tf.compat.v1.train.Saver`` would save of a session, found without adding an op to the user's graph.
+
+A Saver adds its ops to the graph that it saves. Here it does so to a copy, which goes into the ``.meta``; the values
+come from the user's session. Not for: functions of a session (:mod:`tfmagic.functions.sessions`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tfmagic import _tf, errors
+from tfmagic.functions import sessions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+
+_VARIABLES = ("VarHandleOp", "VariableV2", "Variable", "TemporaryVariable", "AutoReloadVariable")
+_SAVE, _INPUTS = "SaveV2", 3
+
+
+@dataclass(frozen=True)
+class SavedSession:
+    """A session on its way to a checkpoint.
+
+    Attributes
+    ----------
+    meta_graph_def : bytes
+        The serialised MetaGraphDef, with a Saver's ops and its SaverDef.
+    names, slices : tuple of str
+        The key of each tensor in the checkpoint, and which part of the whole it is, empty for all.
+    values : tuple of ndarray
+        The values.
+    """
+
+    meta_graph_def: bytes
+    names: tuple[str, ...]
+    slices: tuple[str, ...]
+    values: tuple[np.ndarray, ...]
+
+
+def of_session(session: _tf.Live) -> SavedSession:
+    """Collect what there is to save.
+
+    Raises
+    ------
+    ConversionError
+        If the graph has nothing to save, a variable is not initialised, or what a table holds cannot be found out.
+    """
+    tf = _tf.tensorflow()
+    inner = sessions.raw(session)
+    v1 = tf.compat.v1
+    _require_variables_only(inner.graph)
+    original = sessions.meta_graph_def(inner.graph)
+    with tf.Graph().as_default() as copy:
+        v1.train.import_meta_graph(original, clear_devices=True)
+        try:
+            saver = v1.train.Saver()
+        except ValueError as error:
+            raise errors.ConversionError("the session's graph has no variable, so there is nothing to save") from error
+        saver_def = saver.as_saver_def()
+        meta_graph_def = v1.train.export_meta_graph(graph=copy, saver_def=saver_def).SerializeToString()
+        scope = saver_def.save_tensor_name.rpartition("/")[0]
+        save = copy.get_operation_by_name(f"{scope}/{_SAVE}" if scope else _SAVE)
+        names, slices = ([each.decode() for each in _constant(tf, save.inputs[place])] for place in (1, 2))
+        sources = [_variable(tensor) for tensor in save.inputs[_INPUTS:]]
+    values = sessions.values(inner, sources)
+    return SavedSession(meta_graph_def, tuple(names), tuple(slices), tuple(values[name] for name in sources))
+
+
+def _require_variables_only(graph: _tf.Live) -> None:
+    """Refuse what only a Saver in the user's graph can save: its content would be lost."""
+    found = graph.get_collection("saveable_objects")
+    if found:
+        raise errors.ConversionError(
+            f"the session holds {errors.listed(str(each.name) for each in found)}, whose content only a Saver in its "
+            "own graph can save, and no op is added to that: tf.compat.v1.train.Saver().save(session, path) does"
+        )
+
+
+def _constant(tf: _tf.Live, tensor: _tf.Live) -> Iterator[bytes]:
+    yield from tf.make_ndarray(tensor.op.get_attr("value")).reshape(-1).tolist()
+
+
+def _variable(tensor: _tf.Live) -> str:
+    """Return the node of the variable that a tensor is read from."""
+    while tensor.op.type not in _VARIABLES:
+        tensor = tensor.op.inputs[0]
+    name: str = tensor.op.name
+    return name

@@ -1,0 +1,285 @@
+"""The format ``checkpoint`` (``.ckpt``): the values of variables, as ``tf.train`` saves them.
+
+A session and files of TensorFlow 1 become ``.meta``, ``.index`` and ``.data``, which a Saver restores; Keras models
+and modules become an object-based checkpoint, which ``tf.train.Checkpoint(model=model)`` restores. Not for: functions;
+a checkpoint cannot run.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from tfmagic import (
+    _tf,
+    bundle,
+    checkpoint_states,
+    errors,
+    file_groups,
+    graph_variables,
+    object_graph,
+    protos,
+)
+from tfmagic.functions import saved_sessions, tf_functions
+from tfmagic.model import Part
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from tfmagic.checkpoint_files import CheckpointFiles
+    from tfmagic.functions.saved_sessions import SavedSession
+    from tfmagic.model import Model
+    from tfmagic.registry import WriteOptions
+
+#: Room for the index, and what a checkpoint says of its objects.
+_INDEX_BYTES = 1 << 20
+_VALUE = "VARIABLE_VALUE"
+
+
+@dataclass(frozen=True)
+class SessionDraft:
+    """A session on its way to a checkpoint of TensorFlow 1."""
+
+    saved: SavedSession
+    notes: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """What the files will take in bytes, about."""
+        return sum(each.nbytes for each in self.saved.values) + len(self.saved.meta_graph_def) + _INDEX_BYTES
+
+    def write(self, path: Path) -> None:
+        """Write the three files."""
+        saved = self.saved
+        tf = _tf.tensorflow()
+        with _tf.eager(), tf.device("CPU"):
+            tf.raw_ops.SaveV2(
+                prefix=str(path),
+                tensor_names=list(saved.names),
+                shape_and_slices=list(saved.slices),
+                tensors=[tf.constant(each) for each in saved.values],
+            )
+        path.with_name(path.name + file_groups.META).write_bytes(saved.meta_graph_def)
+
+    def read_back(self, path: Path) -> Iterator[tuple[str, npt.ArrayLike, npt.ArrayLike]]:
+        """Yield each value and what was stored of it."""
+        reader = _tf.tensorflow().train.load_checkpoint(str(path))
+        for name, slices, value in zip(self.saved.names, self.saved.slices, self.saved.values, strict=True):
+            whole = reader.get_tensor(name)
+            yield f"{name} {slices}".strip(), value, whole[_part(slices)] if slices else whole
+
+
+def _part(slices: str) -> tuple[slice, ...]:
+    """Read which part of the whole a partition is: ``"10 4 0,5:-"``, sizes first."""
+    found = []
+    for each in slices.rpartition(" ")[2].split(":"):
+        begin, _, size = each.partition(",")
+        found.append(slice(None) if each == "-" else slice(int(begin), int(begin) + int(size)))
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class ObjectDraft:
+    """A Keras model or a module on its way to an object-based checkpoint."""
+
+    root: _tf.Live
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def _objects(self) -> list[_tf.Live]:
+        """The objects below the checkpoint, in the order in which TensorFlow numbers them."""
+        found: list[_tf.Live] = _tf.tensorflow().train.TrackableView(self._checkpoint).descendants()
+        return found
+
+    @cached_property
+    def _checkpoint(self) -> _tf.Live:
+        found = _tf.tensorflow().train.Checkpoint(model=self.root)
+        with _tf.eager():
+            # What tf.train counts for itself: a checkpoint without it does not match one that tf.train made.
+            found.save_counter.assign(1)
+        return found
+
+    @property
+    def has_values(self) -> bool:
+        """Whether there is anything to save."""
+        return any(_is_variable(each) and each is not self._checkpoint.save_counter for each in self._objects)
+
+    @property
+    def size(self) -> int:
+        """What the files will take in bytes, about."""
+        variables = (each for each in self._objects if _is_variable(each))
+        return sum(_bytes_of(each) for each in variables) + _INDEX_BYTES
+
+    def write(self, path: Path) -> None:
+        """Write the files.
+
+        Raises
+        ------
+        ConversionError
+            If TensorFlow cannot; its own error is the cause.
+        """
+        tf = _tf.tensorflow()
+        try:
+            with _tf.eager():
+                self._checkpoint.write(str(path))
+        except (ValueError, TypeError, tf.errors.OpError) as error:
+            raise errors.ConversionError(f"TensorFlow cannot save a checkpoint of it: {_tf.gist(error)}") from error
+
+    def read_back(self, path: Path) -> Iterator[tuple[str, npt.ArrayLike, npt.ArrayLike]]:
+        """Yield each variable's value and what was stored of it."""
+        reader = _tf.tensorflow().train.load_checkpoint(str(path))
+        graph = protos.parse("TrackableObjectGraph", reader.get_tensor(object_graph.KEY))
+        keys = {
+            number: each for number, node in enumerate(graph.nodes) for each in node.attributes if each.name == _VALUE
+        }
+        with _tf.eager():
+            for number, each in enumerate(self._objects):
+                if _is_variable(each) and each is not self._checkpoint.save_counter:
+                    name = each.name.partition(":")[0]
+                    entry = keys.get(number)
+                    found = np.zeros(0) if entry is None else reader.get_tensor(entry.checkpoint_key)
+                    yield (entry.full_name if entry else "") or name, each.numpy(), found
+
+
+def _bytes_of(variable: _tf.Live) -> int:
+    # Keras's variables have shapes and dtypes of Python's.
+    return int(math.prod(variable.shape) * _tf.tensorflow().as_dtype(variable.dtype).size)
+
+
+def _is_variable(value: _tf.Live) -> bool:
+    return hasattr(value, "handle") and hasattr(value, "numpy")
+
+
+@dataclass(frozen=True)
+class CopyDraft:
+    """A checkpoint that lies beside a graph: its files under another name."""
+
+    files: CheckpointFiles
+    meta_graph_def: bytes | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """What the files take in bytes."""
+        return file_groups.size_of(self.files.prefix) + len(self.meta_graph_def or b"")
+
+    def write(self, path: Path) -> None:
+        """Copy the shards, then the index."""
+        for file in file_groups.files(self.files.prefix):
+            suffix = file.name.removeprefix(self.files.prefix.name)
+            if suffix != file_groups.META:
+                shutil.copyfile(file, path.with_name(path.name + suffix))
+        if self.meta_graph_def is not None:
+            path.with_name(path.name + file_groups.META).write_bytes(self.meta_graph_def)
+
+    def read_back(self, path: Path) -> Iterator[tuple[str, npt.ArrayLike, npt.ArrayLike]]:
+        """Yield each value in the original and in the copy."""
+        one, other = (bundle.open_checkpoint(each) for each in (self.files.prefix, path))
+        for key in one.entries:
+            yield key, one.read(key), other.read(key)
+
+
+class CheckpointWriter:
+    """Writes checkpoints."""
+
+    format: ClassVar[str] = "checkpoint"
+    suffixes: ClassVar[tuple[str, ...]] = (".ckpt",)
+    needs: ClassVar[frozenset[Part]] = frozenset({Part.VARIABLES, Part.FUNCTION})
+    directory: ClassVar[bool] = False
+
+    def prepare(self, source: Model, options: WriteOptions) -> SessionDraft | ObjectDraft | CopyDraft:
+        """Collect the values.
+
+        Raises
+        ------
+        ConversionError
+            If an option is given that means nothing to a checkpoint, or there is nothing to save.
+        """
+        if options.given:
+            raise errors.ConversionError(
+                f"a checkpoint holds the values of variables and nothing else, so that {errors.listed(options.given)} "
+                f"cannot be written as {self.format!r}; leave it out, or export to a SavedModel"
+            )
+        if source.form == "session":
+            return SessionDraft(saved_sessions.of_session(source.live))
+        if source.form in ("meta_graph", "saved_model"):
+            return _copied(source)
+        draft = ObjectDraft(_root(source))
+        if not draft.has_values:
+            raise errors.ConversionError(f"{source.origin} has no variable, so there is nothing to save")
+        return draft
+
+    def settle(self, staged: Path, place: Path) -> None:
+        """Give the shards other names than those of the checkpoint that they replace, which stays whole until then."""
+        if file_groups.shard_counts(staged) & file_groups.shard_counts(place):
+            _split(staged, max(file_groups.shard_counts(place)) + 1)
+
+    def finish(self, place: Path, keep: int | None) -> tuple[str, ...]:
+        """Enter the checkpoint in its directory's state file; return what is to be noted."""
+        gone = checkpoint_states.add(place, keep)
+        return (f"removed, as {keep} are kept: {errors.listed(gone)}",) if gone else ()
+
+
+def _copied(source: Model) -> CopyDraft:
+    is_meta_graph = source.form == "meta_graph"
+    find = graph_variables.checkpoint_beside if is_meta_graph else graph_variables.find_checkpoint
+    files = find(source.path) if source.path is not None else None
+    if files is None or not _is_bundle(files):
+        raise errors.ConversionError(
+            f"no checkpoint of today's format lies in or beside {source.origin!r}, so there are no values to write; "
+            "give the place that has its .index and .data files"
+        )
+    is_of_objects = source.meta_graph.object_graph_def is not None
+    message = None if is_of_objects else source.meta_graph.meta_graph_def().SerializeToString()
+    return CopyDraft(files.checked(), message)
+
+
+def _is_bundle(files: CheckpointFiles) -> bool:
+    return [each.suffix for each in files.tables] == [file_groups.INDEX]
+
+
+def _root(source: Model) -> Any:  # noqa: ANN401 - an object of TensorFlow's
+    """Return the object whose values are saved; a lone function's variables get one."""
+    if source.form == "keras_file":
+        return source.part(Part.FUNCTION)(None).model
+    live = source.live
+    if not (tf_functions.is_concrete(live) or tf_functions.is_polymorphic(live) or isinstance(live, Mapping)):
+        return live
+    holder = _tf.tensorflow().__internal__.tracking.AutoTrackable()
+    holder.variables = list(source.part(Part.FUNCTION)(None).variables.values())
+    return holder
+
+
+def _split(prefix: Path, count: int) -> None:
+    """Spread a checkpoint over another number of shards, as many tensors at a time as go into one.
+
+    One that cannot be spread, with fewer tensors than shards or with partitions, stays as it is.
+    """
+    stored = bundle.open_checkpoint(prefix)
+    keys = list(stored.entries)
+    if len(keys) < count or stored.pieces:
+        return
+    tf = _tf.tensorflow()
+    parts = [prefix.with_name(f"{prefix.name}-part-{number}") for number in range(count)]
+    with _tf.eager(), tf.device("CPU"):
+        for number, part in enumerate(parts):
+            names = keys[number::count]
+            whole = [""] * len(names)
+            dtypes = [tf.as_dtype(stored.entries[name].dtype) for name in names]
+            values = tf.raw_ops.RestoreV2(prefix=str(prefix), tensor_names=names, shape_and_slices=whole, dtypes=dtypes)
+            tf.raw_ops.SaveV2(prefix=str(part), tensor_names=names, shape_and_slices=whole, tensors=values)
+        for each in file_groups.files(prefix):
+            if each.suffix != file_groups.META:
+                each.unlink()
+        tf.raw_ops.MergeV2Checkpoints(
+            checkpoint_prefixes=[str(part) for part in parts], destination_prefix=str(prefix), delete_old_dirs=False
+        )
