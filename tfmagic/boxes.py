@@ -102,7 +102,10 @@ class Box:
     def name(self) -> str:
         """Its whole name in its body."""
         name = self.room.body.names[self.node]
-        return name if self.kind == "op" else f"{name[: self.scope.depth]}{'' if self.kind == 'scope' else self.label}"
+        if self.kind in {"op", "function"}:
+            return name if self.kind == "op" else self.label
+        inside = name[: self.scope.depth]
+        return inside.rstrip("/") if self.kind == "scope" else inside + self.label
 
     @cached_property
     def op_counts(self) -> dict[str, int]:

@@ -109,5 +109,5 @@ class GraphPage:
     def labels(self) -> list[str]:
         """Return the labels that are drawn."""
         return [
-            text.removeprefix("▾ ") for text in self.page.locator(".tfm-box > text:first-of-type").all_inner_texts()
+            text.removeprefix("▾ ") for text in self.page.locator(".tfm-box > text:first-of-type").all_text_contents()
         ]

@@ -97,7 +97,8 @@ class Graph {
   // The frame
 
   build(element) {
-    this.root = make("div", { class: "tfm-graph" });
+    // A front end that takes its shortcuts before any element hears of a key heeds this (Lumino's name for it).
+    this.root = make("div", { class: "tfm-graph", "data-lm-suppress-shortcuts": "true" });
     this.root.append(this.buildBar(), this.buildHits());
     this.stage = make("div", { class: "tfm-stage" });
     this.svg = draw("svg", { "aria-hidden": "false" });
@@ -156,7 +157,8 @@ class Graph {
     this.root.addEventListener("keydown", (event) => { this.key(event); event.stopPropagation(); });
     for (const kind of ["keyup", "keypress", "contextmenu"]) this.root.addEventListener(kind, (event) => event.stopPropagation());
     this.world.addEventListener("click", (event) => this.click(event));
-    this.world.addEventListener("focusin", (event) => this.focusOn(event.target.closest(".tfm-box")));
+    // Not on the drawing itself: Chromium gives an SVG element with such a listener a place in the order of Tab.
+    this.stage.addEventListener("focusin", (event) => this.focusOn(event.target.closest(".tfm-box")));
     this.svg.addEventListener("click", (event) => { if (event.target === this.svg && !this.moved) this.choose(null); });
     this.svg.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
     this.listenToPointer();
@@ -295,14 +297,14 @@ class Graph {
     if (wanted > this.stage.clientHeight) this.stage.style.height = `${wanted}px`;
   }
 
-  // A picture larger than the view fills it; a smaller one stands in its middle.
+  // A picture larger than the view fills it; a smaller one stays wholly inside.
   leaveNoGap() {
     const { x, y, k } = this.camera;
-    const within = (place, view, size) => size <= view - 2 * MARGIN
-      ? (view - size) / 2 : Math.min(MARGIN, Math.max(view - MARGIN - size, place));
-    const top = this.scene.height * k <= this.stage.clientHeight - 2 * MARGIN
-      ? MARGIN : within(y, this.stage.clientHeight, this.scene.height * k);
-    this.look(within(x, this.width(), this.scene.width * k), top, k);
+    const within = (place, view, size) => {
+      const ends = [MARGIN, view - MARGIN - size];
+      return Math.min(Math.max(...ends), Math.max(Math.min(...ends), place));
+    };
+    this.look(within(x, this.width(), this.scene.width * k), within(y, this.stage.clientHeight, this.scene.height * k), k);
   }
 
   look(x, y, k) {

@@ -1,0 +1,319 @@
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests import drawn_graphs
+from tests.browser.graph_page import GraphPage
+from tests.drawn_graphs import HOSTILE, LOOP, LOOPING, chain
+from tfmagic.widgets.graph_view import GraphView
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from playwright.sync_api import Locator, Page
+
+    from tests.browser.conftest import OpenNotebook
+
+    Show = Callable[..., GraphPage]
+
+NAMES = ["x", *(f"net/block_{n // 5}/unit_{n}" for n in range(60))]
+#: JupyterLab's dark theme, as far as the graph uses it.
+DARK = "background:#111;--jp-layout-color1:#111;--jp-ui-font-color1:rgb(222,222,222);--jp-brand-color1:#2196f3"
+
+
+@pytest.fixture
+def show(page: Page) -> Show:
+    """Show a graph in a bare page."""
+
+    def mounted(rows: list[drawn_graphs.Node], functions: Any = None, style: str = "", **more: Any) -> GraphPage:
+        return GraphPage.mount(page, GraphView(drawn_graphs.model(rows, functions), **more), style)
+
+    return mounted
+
+
+def middle(box: Locator) -> tuple[float, float]:
+    found = box.bounding_box()
+    assert found is not None
+    return found["x"] + found["width"] / 2, found["y"] + found["height"] / 2
+
+
+def is_inside(box: Locator, stage: Locator) -> bool:
+    x, y = middle(box)
+    around = stage.bounding_box()
+    assert around is not None
+    return around["x"] < x < around["x"] + around["width"] and around["y"] < y < around["y"] + around["height"]
+
+
+def classes(shown: GraphPage, label: str) -> set[str]:
+    return set((shown.box(label).get_attribute("class") or "").split())
+
+
+def test_a_click_unfolds_and_folds_and_the_box_stays_at_hand(show: Show) -> None:
+    shown = show(chain(NAMES))
+    before = shown.labels()
+    x, y = middle(shown.box("block_1").locator("text").first)
+    shown.click("block_1")
+    assert set(shown.labels()) - set(before) == {f"unit_{n}" for n in range(5, 10)}
+    assert shown.box("block_1").get_attribute("aria-expanded") == "true"
+    box = shown.box("block_1").bounding_box()
+    assert box is not None
+    assert box["x"] - 5 < x < box["x"] + box["width"]
+    assert abs(box["y"] - y) < 120
+    shown.click("block_1")
+    assert sorted(shown.labels()) == sorted(before)
+
+
+def test_a_loop_unfolds_into_its_functions(show: Show) -> None:
+    shown = show(LOOP, LOOPING)
+    assert {"cond: cond", "body: body", "scope/mul"} <= set(shown.labels())
+    shown.click("loop")
+    assert shown.labels() == ["x", "loop", "y"]
+
+
+def test_a_search_unfolds_to_the_hit_and_brings_it_into_view(show: Show) -> None:
+    shown = show(chain(NAMES))
+    search = shown.page.get_by_role("combobox", name="Find an op by name or type")
+    search.fill("unit_58")
+    option = shown.page.get_by_role("option")
+    option.wait_for()
+    assert option.inner_text().split() == ["net/block_11/unit_58", "Relu"]
+    search.press("Enter")
+    shown.settle()
+    assert is_inside(shown.box("unit_58"), shown.page.locator(".tfm-stage"))
+    assert "tfm-chosen" in classes(shown, "unit_58")
+    assert shown.page.evaluate("document.activeElement.dataset.n") == shown.box("unit_58").get_attribute("data-n")
+    assert "net/block_11/unit_58" in shown.page.locator(".tfm-about").inner_text()
+
+
+def test_what_nothing_matches_is_said(show: Show) -> None:
+    shown = show(chain(NAMES))
+    shown.page.get_by_role("combobox").first.fill("nowhere")
+    shown.page.get_by_role("status").get_by_text("0 ops found").wait_for()
+
+
+def test_what_feeds_and_what_follows_is_marked_and_the_rest_fades(show: Show) -> None:
+    rows: list[drawn_graphs.Node] = [
+        ("x", "Placeholder", ()), ("other", "Placeholder", ()), ("a", "Relu", ("x",)), ("b", "Neg", ("a",)),
+        ("c", "Add", ("b", "side")), ("side", "Abs", ("other",)),
+    ]  # fmt: skip
+    shown = show(rows)
+    shown.click("b")
+    assert [label for label in "xabc" if "tfm-up" in classes(shown, label)] == ["x", "a"]
+    assert "tfm-down" in classes(shown, "c")
+    assert not {"tfm-up", "tfm-down"} & classes(shown, "side")
+    assert float(shown.box("side").evaluate("each => getComputedStyle(each).opacity")) < 0.9
+    assert shown.page.locator(".tfm-edge.tfm-up").count() == 2
+    assert shown.page.locator(".tfm-edge.tfm-down").count() == 1
+    shown.click("b")
+    assert shown.page.locator(".tfm-up, .tfm-down").count() == 0
+
+
+def test_details_lead_to_neighbours_and_to_the_table_of_ops(show: Show) -> None:
+    rows: list[int] = []
+    shown = show(chain(NAMES), on_row=rows.append)
+    shown.click("block_0")
+    shown.click("unit_4")
+    about = shown.page.locator(".tfm-about")
+    about.get_by_role("button", name="net/block_1/unit_5").click()
+    shown.settle()
+    assert "tfm-chosen" in classes(shown, "unit_5")
+    about.get_by_role("button", name="Show in the table of ops").click()
+    shown.settle()
+    assert rows == [6]
+
+
+def test_everything_by_keyboard(show: Show) -> None:
+    shown = show(chain(NAMES))
+    outside: list[str] = []
+    shown.page.expose_function("leaked", lambda key: outside.append(key))  # noqa: PLW0108 - playwright takes no builtin
+    shown.page.evaluate("document.addEventListener('keydown', (event) => leaked(event.key))")
+    keys = shown.page.keyboard
+
+    def focused() -> str:
+        number = shown.page.evaluate("Number(document.activeElement.dataset.n)")
+        return str(next(box["label"] for box in shown.view.scene["boxes"] if box["n"] == number))
+
+    assert shown.page.locator('.tfm-box[tabindex="0"]').count() == 1
+    shown.page.get_by_role("button", name="Save the picture as SVG").focus()
+    keys.press("Tab")
+    first = focused()
+    shown.box("x").focus()
+    keys.press("ArrowDown")
+    assert focused() == "block_0"
+    keys.press("Enter")
+    shown.settle()
+    assert "unit_0" in shown.labels()
+    assert focused() == "block_0"
+    shown.box("unit_0").focus()
+    keys.press("ArrowDown")
+    assert focused() == "unit_1"
+    keys.press("ArrowUp")
+    assert focused() == "unit_0"
+    keys.press(" ")
+    shown.settle()
+    assert "tfm-chosen" in classes(shown, "unit_0")
+    keys.press("Escape")
+    keys.press("Escape")
+    shown.settle()
+    assert "unit_0" not in shown.labels()
+    assert focused() == "block_0"
+    keys.press("/")
+    assert shown.page.evaluate("document.activeElement.type") == "search"
+    assert first in shown.labels()
+    assert outside == []
+
+
+def test_boxes_are_a_tree_to_a_screen_reader(show: Show) -> None:
+    shown = show(chain(NAMES))
+    assert shown.page.get_by_role("tree").count() == 1
+    assert shown.page.get_by_role("treeitem").count() == len(shown.view.scene["boxes"])
+    item = shown.page.get_by_role("treeitem", name="block_3: 5 ops")
+    assert (item.get_attribute("aria-expanded"), item.get_attribute("aria-level")) == ("false", "2")
+
+
+def test_saving_gives_the_picture_that_is_seen(show: Show, tmp_path: Path) -> None:
+    shown = show(chain(NAMES))
+    shown.click("block_1")
+    with shown.page.expect_download() as downloading:
+        shown.page.get_by_role("button", name="Save the picture as SVG").click()
+    downloading.value.save_as(tmp_path / "graph.svg")
+    assert downloading.value.suggested_filename == "graph.svg"
+    tree = ET.parse(tmp_path / "graph.svg")  # noqa: S314 - our own
+    texts = {each.text for each in tree.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"unit_7", "block_2"} <= texts
+
+
+def test_constants_appear_when_they_are_asked_for(show: Show) -> None:
+    shown = show(LOOP, LOOPING)
+    button = shown.page.get_by_role("button", name="Show constants and variables as boxes")
+    button.click()
+    shown.settle()
+    assert "v" in shown.labels()
+    assert button.get_attribute("aria-pressed") == "true"
+
+
+def test_another_function_can_be_chosen(show: Show) -> None:
+    shown = show(LOOP, LOOPING)
+    shown.page.get_by_role("combobox", name="Graph or function to show").select_option("self")
+    shown.settle()
+    assert {"b", "neg", "again", "out"} <= set(shown.labels())
+
+
+def test_hostile_names_are_text(show: Show) -> None:
+    rows: list[drawn_graphs.Node] = [("x", "Placeholder", ())]
+    rows += [(f"s{n}/{name}", name, (rows[-1][0],)) for n, name in enumerate(HOSTILE)]
+    rows += [(f"{HOSTILE[0]}/{name}", "Relu", ("x",)) for name in HOSTILE]
+    shown = show(rows)
+    elements = "[...document.querySelectorAll('script, img, iframe, a, b, i')].length"
+    scripts = shown.page.evaluate(elements)
+    for number in [box["n"] for box in shown.view.scene["boxes"] if box["state"] == "folded"]:
+        shown.page.locator(f'.tfm-box[data-n="{number}"]').focus()
+        shown.page.keyboard.press("Enter")
+        shown.settle()
+    shown.page.get_by_role("combobox").first.fill("script")
+    shown.page.get_by_role("option").first.wait_for()
+    shown.page.get_by_role("combobox").first.press("Enter")
+    shown.settle()
+    assert shown.page.evaluate(elements) == scripts == 0
+    assert shown.page.evaluate("document.querySelectorAll('[onload], [onclick], [onerror]').length") == 0
+    assert HOSTILE[0] in shown.page.locator(".tfm-about h4").inner_text()
+
+
+@pytest.mark.parametrize(("style", "dark"), [("", False), (DARK, True)])
+def test_colours_follow_the_theme(show: Show, style: str, dark: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    shown = show(chain(NAMES), style=style)
+
+    def lightness(selector: str, part: str) -> float:
+        script = """([selector, part]) => {
+          const canvas = document.createElement("canvas").getContext("2d");
+          canvas.fillStyle = getComputedStyle(document.querySelector(selector))[part];
+          canvas.fillRect(0, 0, 1, 1);
+          return Math.max(...canvas.getImageData(0, 0, 1, 1).data.slice(0, 3)) / 255;
+        }"""
+        return float(shown.page.evaluate(script, [selector, part]))
+
+    box, text = lightness(".tfm-box.tfm-op > rect", "fill"), lightness(".tfm-box.tfm-op > text", "fill")
+    assert (text > box + 0.5) if dark else (box > text + 0.5)
+
+
+@pytest.mark.parametrize("width", [600, 1600])
+def test_what_is_shown_at_first_can_be_read(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    names = ["x", *(f"model/block_{n}_{part}" for n in range(1, 25) for part in ("conv", "bn", "relu")), "model/out"]
+    shown = GraphPage.mount(page, GraphView(drawn_graphs.model(chain(names))))
+    shown.settle()
+    heights = page.evaluate(
+        "[...document.querySelectorAll('.tfm-box > text')].map((each) => each.getBoundingClientRect().height)"
+    )
+    assert len(heights) > 20
+    assert min(heights) >= 9
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    stage = page.locator(".tfm-stage").bounding_box()
+    assert stage is not None
+    assert stage["height"] <= 640
+
+
+def test_the_wheel_scrolls_the_page_and_zooms_with_control(show: Show) -> None:
+    shown = show(chain(NAMES))
+    zoom = "document.querySelector('.tfm-stage g').getAttribute('transform')"
+    shown.page.evaluate("document.body.style.height = '4000px'")
+    shown.page.mouse.move(*middle(shown.page.locator(".tfm-stage")))
+    before = shown.page.evaluate(zoom)
+    shown.page.mouse.wheel(0, 50)
+    shown.page.wait_for_function("window.scrollY > 0")
+    assert shown.page.evaluate(zoom) == before
+    shown.page.keyboard.down("Control")
+    shown.page.mouse.wheel(0, -100)
+    shown.page.keyboard.up("Control")
+    shown.page.wait_for_function(f"{zoom} !== {before!r}")
+
+
+def test_a_drag_moves_the_picture_and_unfolds_nothing(show: Show) -> None:
+    shown = show(chain(NAMES))
+    before, labels = middle(shown.box("block_0")), shown.labels()
+    shown.page.mouse.move(*before)
+    shown.page.mouse.down()
+    shown.page.mouse.move(before[0] + 60, before[1] + 40, steps=4)
+    shown.page.mouse.up()
+    shown.settle()
+    after = middle(shown.box("block_0"))
+    assert (round(after[0] - before[0]), round(after[1] - before[1])) == (60, 40)
+    assert shown.labels() == labels
+
+
+def test_a_view_that_is_taken_away_listens_no_more(show: Show) -> None:
+    shown = show(LOOP, LOOPING)
+    shown.page.evaluate("window.unmount()")
+    labels = shown.labels()
+    shown.page.evaluate("python({do: 'fold', n: 1})")
+    assert shown.labels() == labels
+
+
+LIVE = """
+from tests import drawn_graphs
+from tfmagic.widgets.graph_view import GraphView
+view = GraphView(drawn_graphs.model(drawn_graphs.chain(["x", *(f"net/block_{n // 5}/unit_{n}" for n in range(60))])))
+view
+"""
+
+
+def test_in_a_real_front_end_a_click_reaches_the_kernel(notebook: OpenNotebook) -> None:
+    frontend = notebook([LIVE, "sorted(box['label'] for box in view.scene['boxes'])[-3:]"])
+    outputs = frontend.run(0)
+    assert [output["output_type"] for output in outputs] == ["execute_result"]
+    box = frontend.cell(0).get_by_role("treeitem", name="block_1: 5 ops")
+    box.locator("text").first.wait_for()
+    box.focus()
+    frontend.page.keyboard.press("Enter")
+    frontend.cell(0).get_by_role("treeitem", name="block_1/unit_7 (Relu)").wait_for()
+    # The front end's own shortcuts hear nothing: no cell becomes Markdown, none is added.
+    cells = frontend.page.locator(".jp-Notebook .jp-Cell").count()
+    frontend.page.keyboard.press("m")
+    frontend.page.keyboard.press("b")
+    assert frontend.page.locator(".jp-Notebook .jp-Cell").count() == cells
+    assert frontend.page.locator(".jp-Notebook .jp-MarkdownCell").count() == 0
+    assert "unit_9" in frontend.run(1)[0]["data"]["text/plain"]
