@@ -423,3 +423,17 @@ def test_signatures_of_a_file_share_their_variables(tmp_path: Path) -> None:
     assert list(done.verification["equal"]) == [True, True]
     assert storage.size_of(tmp_path / "two" / "variables") < 1.1 * 360_000
     assert len(tf.saved_model.load(str(tmp_path / "two")).variables) == 1
+
+
+def test_a_saved_model_in_text(model: Any, tmp_path: Path) -> None:
+    tf = _tf.tensorflow()
+    done = export(model, tmp_path / "served", text=True, tags="eval")
+    assert all(done.verification["equal"])
+    assert sorted(each.name for each in (tmp_path / "served").iterdir()) == ["saved_model.pbtxt", "variables"]
+    assert 'tags: "eval"' in (tmp_path / "served" / "saved_model.pbtxt").read_text()
+    loaded = tf.saved_model.load(str(tmp_path / "served"), tags=["eval"])
+    x = np.ones((2, 8), np.float32)
+    found = loaded.signatures["serving_default"](features=tf.constant(x))
+    np.testing.assert_allclose(found["scores"], model(x, training=False)["scores"], rtol=1e-5)
+    with pytest.raises(errors.ConversionError, match="text=True is for SavedModels"):
+        export(model, tmp_path / "m.pb", text=True)

@@ -177,6 +177,7 @@ def export(  # noqa: PLR0913 - the contract's options
     outputs: Ends = None,
     batch: int | None = None,
     keep: int | None = None,
+    text: bool = False,
     overwrite: bool = False,
     verify: bool = True,
     trust: bool = False,
@@ -206,6 +207,8 @@ def export(  # noqa: PLR0913 - the contract's options
         that cannot do without: recurrent layers in TFLite.
     keep : int, optional
         Of a checkpoint: number it after the newest of its directory, and keep so many of those listed there.
+    text : bool
+        Of a SavedModel: whether its message is text, ``saved_model.pbtxt``, instead of binary.
     overwrite : bool
         Whether an existing destination is replaced, once the new one is complete.
     verify : bool
@@ -233,8 +236,13 @@ def export(  # noqa: PLR0913 - the contract's options
         place = writer.place(place)
     if keep is not None:
         place = _numbered(place, writer, keep)
+    if text and writer.format != "saved_model":
+        raise errors.ConversionError(
+            f"text=True is for SavedModels, and {str(place)!r} asks for {writer.format!r}: a graph is text in a file "
+            "that ends in '.pbtxt'"
+        )
     wish = Wish(signature, method, inputs, outputs, signatures, batch)
-    job = _Job(source, place, writer, wish, overwrite=overwrite, check=verify, trust=trust, keep=keep)
+    job = _Job(source, place, writer, wish, overwrite=overwrite, check=verify, trust=trust, keep=keep, text=text)
     return job.run(result_tags=tag_set(tags))[1]
 
 
@@ -260,6 +268,7 @@ class _Job:
     check: bool
     trust: bool
     keep: int | None = None
+    text: bool = False
 
     def run(
         self, *, source_tags: str | Collection[str] | None = None, result_tags: Collection[str] | None = None
@@ -321,9 +330,8 @@ class _Job:
         if self.wish.batch is not None:
             functions = {key: batches.fixed(each, self.wish.batch) for key, each in functions.items()}
         given = (*self.wish.given, *(() if tags is None else ("tags",)))
-        return self.writer.prepare(
-            _narrowed(model, functions) if functions else model, WriteOptions(tuple(functions), chosen, given)
-        )
+        options = WriteOptions(tuple(functions), chosen, given, self.text)
+        return self.writer.prepare(_narrowed(model, functions) if functions else model, options)
 
     def _write(self, draft: Draft, source: _Source, begin: Callable[[str], None]) -> dict[str, Verification]:
         """Write aside, read back, compare; the destination changes only if all is well."""

@@ -120,11 +120,14 @@ class WriteOptions:
         The tag-set, where the format has one.
     given : tuple of str
         The options of :func:`tfmagic.export` that the user named, for formats in which one means nothing.
+    text : bool
+        Whether text is wanted where the format has two forms.
     """
 
     signatures: tuple[str, ...]
     tags: tuple[str, ...]
     given: tuple[str, ...] = ()
+    text: bool = False
 
 
 class Draft(Protocol):

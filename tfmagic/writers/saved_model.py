@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tfmagic.transforms.saved_graph import Stored
 
 _FILE = saved_module.FILE
+_TEXT = "saved_model.pbtxt"
 _FINGERPRINT = "fingerprint.pb"
 #: Where a SavedModel keeps its checkpoint, and the key of the objects in it.
 _VARIABLES, _OBJECTS = "variables", "_CHECKPOINTABLE_OBJECT_GRAPH"
@@ -117,6 +118,8 @@ class SavedModelDraft:
     trainable: Mapping[int, bool]
     #: None where TensorFlow has to save the functions itself.
     messages: Messages | None
+    #: Whether the message is written as text, ``saved_model.pbtxt``.
+    text: bool = False
     #: What was read back, by its place: once for all signatures.
     loaded: dict[Path, SavedModelFunctions] = field(default_factory=dict)
 
@@ -139,7 +142,10 @@ class SavedModelDraft:
             self.messages.write(path)
         else:
             saved_module.save(self.functions, self.tags, self.trainable, path)
-        _refresh_fingerprint(path)
+        if self.text:
+            _become_text(path)
+        else:
+            _refresh_fingerprint(path)
 
     def load(self, path: Path, key: str) -> NamedFunction:
         """Read the directory back as TensorFlow 2 does.
@@ -173,7 +179,8 @@ class SavedModelWriter:
         trainable = _trainable(source, chosen)
         with _tf.eager():
             messages = Messages.of(chosen, options.tags, trainable)
-        return SavedModelDraft(chosen, options.tags, notes + _advice(options.tags), trainable, messages)
+        notes += _advice(options.tags)
+        return SavedModelDraft(chosen, options.tags, notes, trainable, messages, options.text)
 
 
 def _trainable(source: Model, chosen: tuple[NamedFunction, ...]) -> dict[int, bool]:
@@ -190,7 +197,10 @@ def _trainable(source: Model, chosen: tuple[NamedFunction, ...]) -> dict[int, bo
 
 def _require_agreement(path: Path, loaded: NamedFunction) -> None:
     """Compare a signature as TensorFlow 2 loads it with what the SignatureDef says."""
-    meta_graph = protos.parse("SavedModel", (path / _FILE).read_bytes()).meta_graphs[0]
+    place = path / _FILE
+    is_binary = place.exists()
+    saved = protos.parse("SavedModel", place.read_bytes()) if is_binary else _text_of(path / _TEXT)
+    meta_graph = saved.meta_graphs[0]
     signature = meta_graph.signature_def[loaded.key]
     for side, ends in ((signature.inputs, loaded.inputs), (signature.outputs, loaded.outputs)):
         stated = {end.key: end.dtype for end in signatures.endpoints(side)}
@@ -200,6 +210,18 @@ def _require_agreement(path: Path, loaded: NamedFunction) -> None:
                 f"the signature {loaded.key!r} came out as {found} for TensorFlow 2 and as {stated} for TensorFlow 1 "
                 "and servers; choose other keys with inputs={…} and outputs={…}"
             )
+
+
+def _text_of(place: Path) -> protos.Message:
+    return protos.parse_text("SavedModel", place.read_text("utf-8"))
+
+
+def _become_text(path: Path) -> None:
+    """Replace the message by its text form; the fingerprint is that of a binary one."""
+    binary = path / _FILE
+    (path / _TEXT).write_text(protos.to_text(protos.parse("SavedModel", binary.read_bytes())), "utf-8")
+    binary.unlink()
+    (path / _FINGERPRINT).unlink(missing_ok=True)
 
 
 def _advice(tags: tuple[str, ...]) -> tuple[str, ...]:
