@@ -108,3 +108,19 @@ def test_a_merge_with_an_interpreter_runs_here_and_is_not_written(samples: Built
         with pytest.raises(errors.UnsupportedConversionError, match="call back into Python"):
             tfmagic.export(merged, tmp_path / name)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.corpus
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("2_subgraphs", "has no outputs"),
+        ("custom_sinh", "unresolved custom op: Sinh"),
+        ("double_flex", "not supported by this interpreter"),
+        ("test_model_versioned_ops", "failed to prepare"),
+    ],
+)
+def test_real_files_that_do_not_run_say_why(corpus: Path, name: str, message: str) -> None:
+    path = corpus / "tensorflow__tensorflow" / "tensorflow" / "lite" / "testdata" / f"{name}.bin"
+    with pytest.raises(errors.ConversionError, match=message):
+        tfmagic.run(path)

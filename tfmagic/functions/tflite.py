@@ -42,8 +42,11 @@ def load(path: Path, call: Call) -> NamedFunction:
     Raises
     ------
     ConversionError
-        If the interpreter does not take the file: its ops are TensorFlow's or somebody's own.
+        If there is nothing to compute, or the interpreter does not take the file: its ops are TensorFlow's or
+        somebody's own.
     """
+    if not call.outputs:
+        raise errors.ConversionError(f"{call.key!r} of {str(path)!r} has no outputs, so that there is nothing to run")
     tf = _tf.tensorflow()
     run = _Runner(path, call)
     names = nests.identifiers(end.key for end in call.inputs)
@@ -81,7 +84,8 @@ class _Runner:
             self._interpreter = _tf.tflite_interpreter(path)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            raise errors.ConversionError(f"{str(path)!r} does not run in TFLite's interpreter: {error}") from error
+            said = " ".join(str(error).split())
+            raise errors.ConversionError(f"{str(path)!r} does not run in TFLite's interpreter: {said}") from error
 
     def __call__(self, *arrays: npt.NDArray[np.generic]) -> list[npt.NDArray[np.generic]]:
         with self._lock:
