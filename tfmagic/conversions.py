@@ -26,12 +26,13 @@ from tfmagic import (
     storage,
     straight,
     verification,
+    wraps,
 )
 from tfmagic.metagraphs import MetaGraph
 from tfmagic.model import Model, Part
 from tfmagic.registry import Compared, Grouped, Placing, Runnable, WriteOptions
 from tfmagic.requests import Wish
-from tfmagic.signatures import tag_set
+from tfmagic.signatures import DEFAULT_TAGS, tag_set
 from tfmagic.straight import Straight
 from tfmagic.transforms import batch as batches
 from tfmagic.transforms.freeze import freeze as freeze_function
@@ -282,9 +283,10 @@ class _Job:
         with progress.stages(self.destination.name, len(_STAGES)) as begin:
             begin("tracing")
             frozen, reasons = self._straight(model)
-            functions = {} if frozen else self._functions(model)
+            wrapped = self._wrapped(model, result_tags)
+            functions = {} if frozen or wrapped else self._functions(model)
             begin("converting")
-            draft = self._draft(model, frozen, functions, result_tags)
+            draft = wrapped or self._draft(model, frozen, functions, result_tags)
             source = _Source(model, self.wish, functions, frozen)
             found = self._write(draft, source, begin)
         last = self.writer.finish(self.destination, self.keep) if isinstance(self.writer, Grouped) else ()
@@ -310,6 +312,12 @@ class _Job:
     def _straight(self, model: Model) -> Straight:
         """Freeze the model as it lies on disk, if a frozen graph is wanted."""
         return straight.freeze(model, self.wish) if isinstance(self.writer, _GRAPH_WRITERS) else Straight(None)
+
+    def _wrapped(self, model: Model, tags: Collection[str] | None) -> Draft | None:
+        """Wrap the graph as it lies on disk, if a SavedModel is wanted and that can be done."""
+        if self.writer.format != "saved_model" or self.text:
+            return None
+        return wraps.draft(model, self.wish, DEFAULT_TAGS if tags is None else tuple(tags))
 
     def _functions(self, model: Model) -> dict[str, NamedFunction]:
         """Return the functions to write, none for a format that holds none."""

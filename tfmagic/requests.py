@@ -122,7 +122,7 @@ def _chosen(model: Model, wish: Wish, *, every: bool) -> dict[str, NamedFunction
         raise errors.MissingPartError("signatures", model.form, there, _UNSIGNED)
     shared = graphs.Shared()
     if wish.signatures is not None:
-        return {key: _of_map(model, wish, key, fields, shared) for key, fields in _checked(wish).items()}
+        return {key: _of_map(model, wish, key, fields, shared) for key, fields in checked(wish).items()}
     keys = keys_of(model, wish.signature, every=every)
     changed = [_obtain(model, key, wish.inputs, wish.outputs, wish.method, shared=shared) for key in keys]
     if wish.signature is not None:
@@ -130,8 +130,14 @@ def _chosen(model: Model, wish: Wish, *, every: bool) -> dict[str, NamedFunction
     return {each.key: each for each in changed}
 
 
-def _checked(wish: Wish) -> SignatureMap:
-    """Return the signature map, refused if something in it has no meaning."""
+def checked(wish: Wish) -> SignatureMap:
+    """Return the signature map.
+
+    Raises
+    ------
+    ConversionError
+        If something in it has no meaning.
+    """
     if not wish.signatures or wish.inputs is not None or wish.outputs is not None or wish.signature is not None:
         raise errors.ConversionError(
             "signatures={…} names each signature's inputs and outputs itself: give at least one signature, and leave "

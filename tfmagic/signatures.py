@@ -57,6 +57,13 @@ def tag_set(tags: str | Collection[str] | None) -> tuple[str, ...] | None:
     return None if tags is None else tuple(tags)
 
 
+def tag_notes(tags: Collection[str]) -> tuple[str, ...]:
+    """Say what follows from tags that are none of servers'."""
+    if DEFAULT_TAGS[0] in tags:
+        return ()
+    return (f"the tags are {errors.listed(tags)}: servers ask for 'serve', and loaders need the tags named",)
+
+
 def method_uri(method: str) -> str:
     """Return the method name that serving knows: ``predict``, ``classify`` and ``regress`` are short for it."""
     return method if "/" in method else _METHOD_PREFIX + method

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 _META_GRAPHS = 2
 _META_INFO, _GRAPH, _SIGNATURES, _OBJECTS = 1, 2, 5, 7
 _LIBRARY, _FUNCTION = 2, 1
-_SERVING_TAG = "serve"
 
 
 @dataclass(frozen=True)
@@ -188,8 +187,8 @@ def _is_changed(meta_graph: MetaGraph, one: Planned) -> bool:
 
 def _advice(old: tuple[str, ...], tags: tuple[str, ...], plan: Mapping[str, Planned]) -> Iterator[str]:
     """Yield what servers and loaders make of the result."""
-    if tags != old and _SERVING_TAG not in tags:
-        yield f"the tags are {errors.listed(tags)}: servers ask for 'serve', and loaders need the tags named"
+    if tags != old:
+        yield from signatures.tag_notes(tags)
     if not any(not signatures.is_hidden(key) for key in plan):
         yield "no signature is left: servers have nothing to call"
 

@@ -37,7 +37,6 @@ _VARIABLES, _OBJECTS = "variables", "_CHECKPOINTABLE_OBJECT_GRAPH"
 _GRAPH_BYTES = 4 << 20
 #: Room in the checkpoint's index for a variable.
 _ENTRY_BYTES = 256
-_SERVING_TAG = "serve"
 
 
 @dataclass(frozen=True)
@@ -179,7 +178,7 @@ class SavedModelWriter:
         trainable = _trainable(source, chosen)
         with _tf.eager():
             messages = Messages.of(chosen, options.tags, trainable)
-        notes += _advice(options.tags)
+        notes += signatures.tag_notes(options.tags)
         return SavedModelDraft(chosen, options.tags, notes, trainable, messages, options.text)
 
 
@@ -222,12 +221,6 @@ def _become_text(path: Path) -> None:
     (path / _TEXT).write_text(protos.to_text(protos.parse("SavedModel", binary.read_bytes())), "utf-8")
     binary.unlink()
     (path / _FINGERPRINT).unlink(missing_ok=True)
-
-
-def _advice(tags: tuple[str, ...]) -> tuple[str, ...]:
-    if _SERVING_TAG in tags:
-        return ()
-    return (f"the tags are {errors.listed(tags)}: servers ask for 'serve', and loaders need the tags named",)
 
 
 def _refresh_fingerprint(path: Path) -> None:
