@@ -110,7 +110,8 @@ def test_a_layer_that_is_called_on_two_inputs() -> None:
     assert "6 boxes, 5 edges" in found.words
 
 
-def test_weights_alone_have_no_picture() -> None:
+def test_what_holds_nothing_has_no_picture() -> None:
+    assert graph_pictures.picture(drawn_graphs.model([])) is None
     assert graph_pictures.picture(keras(layer("dense"), layer("other"))) is None
     assert graph_pictures.picture(Model("checkpoint", "made", {Part.VARIABLES: tuple})) is None
 

@@ -188,3 +188,39 @@ def test_a_scene_of_a_real_nest_is_drawn_whole() -> None:
         ("x", "a"),
         ("next", "y"),
     }
+
+
+def test_parts_that_nothing_connects_keep_their_long_edges() -> None:
+    # The solver numbers the points of one component's edges as it does the boxes of another.
+    first = [(0, 2), (2, 3), (3, 4), (3, 5), (1, 5), (5, 6), (3, 6), (2, 6), (0, 6), (6, 7)]
+    edges = first + [(source + 8, target + 8) for source, target in first]
+    boxes = items(16)
+    found = layout.place(boxes, edges)
+    check(found, boxes)
+    check_ends(found, edges)
+
+
+@pytest.mark.parametrize("hub", ["source", "target"])
+def test_what_feeds_every_step_runs_beside_them_as_one(hub: str) -> None:
+    steps = [(index, index + 1) for index in range(1, 24)]
+    edges = [*steps, *((0, index) if hub == "source" else (index, 25) for index in range(1, 25))]
+    boxes = items(26)[: 25 if hub == "source" else 26][0 if hub == "source" else 1 :]
+    found = layout.place(boxes, edges)
+    check(found, boxes)
+    check_ends(found, edges)
+    # Without a trunk, 24 edges that pass 24 ranks are about 300 pixels wider.
+    assert found.width < 2 * max(box.width for box in boxes)
+
+
+def test_a_rank_of_very_many_boxes_is_staggered_and_edges_pass_between() -> None:
+    boxes = items(62)
+    edges = [(0, index) for index in range(1, 61)] + [(index, 61) for index in range(1, 61)]
+    found = layout.place(boxes, edges)
+    check(found, boxes)
+    check_ends(found, edges)
+    assert 0.4 < found.width / found.height < 8
+    for (source, target), points in found.edges.items():
+        for (x, y), (next_x, next_y) in itertools.pairwise(points):
+            if abs(x - next_x) < 0.01:
+                for key in set(found.boxes) - {source, target}:
+                    assert not overlap(found.boxes[key], Rectangle(x, y + 0.1, 0.01, next_y - y - 0.2))

@@ -261,3 +261,22 @@ def test_names_that_repeat_or_lead_nowhere_do_no_harm() -> None:
     leaves = [box for box in found.visible() if not box.is_open]
     assert sorted(np.concatenate([box.scope.members for box in leaves]).tolist()) == list(range(6))
     visible_edges.visible(found)
+
+
+def test_nodes_of_one_name_are_as_many_boxes() -> None:
+    found = unfolded([("y", "Mul", ()), ("y", "Relu", ()), ("s/z", "Mul", ()), ("s/z", "Relu", ()), ("s", "Neg", ())])
+    assert labels(found) == ["y", "y", "s"]
+    found.open(number(found, "s"))
+    assert labels(found) == ["y", "y", "s", "z", "z", "s"]
+
+
+def test_asking_how_much_a_box_holds_opens_nothing() -> None:
+    found = unfolded(chain(["x", "a/one", "a/two", "y"]))
+    before = joined(found)
+    assert found.growth(number(found, "a")) == 2
+    assert joined(found) == before
+
+
+def test_a_port_that_no_op_has_is_taken_for_the_first() -> None:
+    found = unfolded([("x", "Placeholder", ()), ("y", "Relu", ("x:" + "9" * 40,))])
+    assert joined(found) == {("x", "y")}

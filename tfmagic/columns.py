@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tfmagic import ranking
+from tfmagic.bundling import bundled
 from tfmagic.ranking import BOTTOM, TOP
 from tfmagic.rows import Middles, stacked
 from tfmagic.staggering import staggered
@@ -114,7 +115,7 @@ def place(
     blocks = []
     components = ranking.solved(list(sizes), links._replace(between=forward))
     for ranked in sorted(components, key=lambda each: min(key for key in each.ranks if key >= 0)):
-        component = staggered(ranked, sizes)
+        component = staggered(bundled(ranked), sizes)
         rows = stacked(component, sizes)
         middles = Middles(sizes, ports).find(component, rows)
         blocks.append(_Drawing(component.chains, rows, middles, sizes, ports, high).placed(wrap))
@@ -221,17 +222,14 @@ class _Drawing:
     def _turn(self, ideal: float, slack: float, after: int) -> int:
         """Return the row near a height where the fewest edges pass, 0 if there is none to turn at."""
         near = [index for index, row in enumerate(self.rows) if index > after and abs(row.top - ideal) <= slack]
-        counts = {index: len(self._crossing(index)) for index in near}
+        counts = {index: self._tracks(index) for index in near}
         near = [index for index in near if counts[index] <= _MOST_TURNING]
         return min(near, key=lambda index: (counts[index], abs(self.rows[index].top - ideal)), default=0)
 
-    def _crossing(self, row: int) -> list[tuple[int, int]]:
-        """Return the edges that pass from above a row into it or past it."""
-        return [
-            edge
-            for edge, chain in self.chains.items()
-            if any(self.row_of[a] < row <= self.row_of[b] for a, b in self._steps(edge, chain))
-        ]
+    def _tracks(self, row: int) -> int:
+        """Return how many ways beside each other the edges that pass into a row take: those of one box share one."""
+        steps = (step for edge, chain in self.chains.items() for step in self._steps(edge, chain))
+        return len({a for a, b in steps if self.row_of[a] < row <= self.row_of[b]})
 
     def _steps(self, edge: tuple[int, int], chain: Sequence[int]) -> list[tuple[int, int]]:
         way = [*([] if edge[0] == TOP else [edge[0]]), *chain, *([] if edge[1] == BOTTOM else [edge[1]])]
@@ -251,12 +249,12 @@ class _Drawing:
             column.left, right = self._span(column.first, column.last)
             column.width = right - column.left
             if index:
-                x += _GUTTER + len(self._crossing(column.first)) * _TRACK
+                x += _GUTTER + self._tracks(column.first) * _TRACK
             column.x, column.y = x, self._headroom() - self.rows[column.first].top
             x += column.width
 
     def _headroom(self) -> float:
-        most = max((len(self._crossing(column.first)) for column in self.columns[1:]), default=0)
+        most = max((self._tracks(column.first) for column in self.columns[1:]), default=0)
         return (most + 1) * _TRACK if most else 0.0
 
     def _height(self) -> float:

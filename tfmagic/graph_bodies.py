@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 #: The ops given to a function's arguments and results, which are no nodes of the file.
 ARGUMENT, RESULT = "Argument", "Result"
+#: A longer number is no output's.
+MOST_DIGITS = 9
 #: Edges by control have no place among a node's inputs.
 CONTROL = -1
 #: Ops that call functions: the attributes that name them, and which input is each function's first.
@@ -284,7 +286,7 @@ class _Ends:
             text = texts[index]
             sources[index] = find(node_of(text), -1)
             _, colon, port = text.rpartition(":")
-            ports[index] = int(port) if colon and port.isdecimal() else 0
+            ports[index] = int(port) if colon and port.isdecimal() and len(port) <= MOST_DIGITS else 0
         known = sources >= 0
         slots = np.full(len(texts), CONTROL) if is_control else place
         return sources[known], ports[known], owner[known], slots[known]

@@ -92,7 +92,8 @@ def picture(model: Model, *, constants: bool = False) -> Picture | None:
         return None
     unfolding = Unfolding(drawn.library, drawn.function, constants=constants)
     unfolding.start()
-    return of_scene(graph_scenes.scene(unfolding), drawn.title)
+    scene = graph_scenes.scene(unfolding)
+    return of_scene(scene, drawn.title) if scene["boxes"] else None
 
 
 def of_scene(scene: Data, title: str) -> Picture:

@@ -76,16 +76,35 @@ def solved(keys: Sequence[int], links: Links) -> list[Component]:
             log.setLevel(logging.WARNING)
 
     ends = _end_edges(keys, links)
-    if not links.between and not ends:
-        return []
-    names = {key: index for index, key in enumerate([*keys, TOP, BOTTOM])}
-    numbered = [(names[source], names[target]) for source, target in [*links.between, *ends]]
+    edges = [*links.between, *ends]
     wanted = {*links.between, *((TOP, key) for key in links.entering), *((key, BOTTOM) for key in links.leaving)}
-    keyed = [*keys, TOP, BOTTOM]
-    return [
-        _component(positions, links, keyed, wanted)
-        for positions, _, _, links in from_edges(numbered, vertex_spacing=1, dummy_vertices=True)
-    ]
+    found = []
+    # One call for each: of several components at once, the solver gives points the numbers of other components' boxes.
+    for part in _connected(edges):
+        keyed = list(dict.fromkeys(end for edge in part for end in edge))
+        names = {key: index for index, key in enumerate(keyed)}
+        numbered = [(names[source], names[target]) for source, target in part]
+        ((positions, _, _, pairs),) = from_edges(numbered, vertex_spacing=1, dummy_vertices=True)
+        found.append(_component(positions, pairs, keyed, wanted))
+    return found
+
+
+def _connected(edges: Sequence[tuple[int, int]]) -> list[list[tuple[int, int]]]:
+    """Tell apart the edges of parts that nothing connects."""
+    leader: dict[int, int] = {}
+
+    def find(key: int) -> int:
+        while leader.setdefault(key, key) != key:
+            leader[key] = leader[leader[key]]
+            key = leader[key]
+        return key
+
+    for source, target in edges:
+        leader[find(source)] = find(target)
+    found: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for edge in edges:
+        found[find(edge[0])].append(edge)
+    return list(found.values())
 
 
 def _end_edges(keys: Sequence[int], links: Links) -> list[tuple[int, int]]:
@@ -105,7 +124,7 @@ def _component(
     """Translate the solver's answer; points of edges that only held the ends in place are dropped."""
 
     def name(number: int) -> int:
-        return keyed[number] if number < len(keyed) else -number
+        return keyed[number] if number < len(keyed) else BOTTOM - 1 - number
 
     following: dict[int, list[int]] = defaultdict(list)
     for source, target in links:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tfmagic import op_kinds, protos, scopes
-from tfmagic.graph_bodies import ARGUMENT, CALLS, RESULT
+from tfmagic.graph_bodies import ARGUMENT, CALLS, MOST_DIGITS, RESULT
 from tfmagic.plumbing import node_of
 from tfmagic.signatures import is_hidden
 
@@ -101,7 +101,7 @@ class _Ends(NamedTuple):
 def _tensor(places: dict[str, int], tensor: str) -> tuple[int, int]:
     """Return node and port of a tensor of the main graph."""
     port = tensor.rpartition(":")[2]
-    return places.get(node_of(tensor), -1), int(port) if port.isdecimal() else 0
+    return places.get(node_of(tensor), -1), int(port) if port.isdecimal() and len(port) <= MOST_DIGITS else 0
 
 
 def _within(body: Body, call: int, ends: _Ends) -> _Ends:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 _GAP, _ASIDE, _LANE, ROW_GAP = 24, 16, 12, 36
 #: Rounds of moving boxes towards what they are connected to.
 _ROUNDS = 6
-#: How much an edge wants to be straight where it passes between boxes, compared with where it ends.
-_STRAIGHT = 6.0
+#: How much an edge wants to be straight: from box to box, where a long one begins or ends, where it passes boxes.
+_WEIGHTS = (3.0, 0.2, 6.0)
 
 Size = tuple[float, float]
 
@@ -71,7 +71,8 @@ class Middles:
 
     def find(self, component: Component, rows: Sequence[Row]) -> dict[int, float]:
         """Return the middles, counted from the left."""
-        for source, target in _links(component):
+        # A trunk that many edges share pulls once.
+        for source, target in dict.fromkeys(_links(component)):
             self._link(source, target)
         for row in rows:
             self.places.update(zip(row.keys, self._packed(row.keys, [0.0] * len(row.keys), None), strict=True))
@@ -87,7 +88,7 @@ class Middles:
     def _link(self, source: int, target: int) -> None:
         """Have two neighbours pull at each other."""
         passing = (source not in self.sizes) + (target not in self.sizes)
-        weight = (1.0, 2.0, _STRAIGHT)[passing]
+        weight = _WEIGHTS[passing]
         offset = self._port(source, 0) - self._port(target, 1)
         self.above[target].append((source, weight, offset))
         self.below[source].append((target, weight, -offset))
@@ -137,7 +138,7 @@ class Middles:
 
 
 def _links(component: Component) -> Iterator[tuple[int, int]]:
-    """Yield neighbours along each edge; an edge's part that two share pulls once for each."""
+    """Yield neighbours along each edge."""
     for (source, target), chain in component.chains.items():
         way = [*([] if source == TOP else [source]), *chain, *([] if target == BOTTOM else [target])]
         yield from itertools.pairwise(way)

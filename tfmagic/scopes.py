@@ -16,7 +16,7 @@ import numpy as np
 from tfmagic.graph_bodies import ARGUMENT, RESULT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from tfmagic.graph_bodies import Body
     from tfmagic.wire import Integers, Mask
@@ -99,10 +99,15 @@ def _split(body: Body, members: Integers, depth: int) -> list[Scope]:
         name = names[node]
         end = name.find("/", depth)
         groups.setdefault(name[depth:] if end < 0 else name[depth:end], []).append(node)
-    return [_part(body, label, nodes, depth) for label, nodes in groups.items()]
+    # Nodes of one name, which no graph should have, are as many nodes.
+    return [
+        _part(body, label, each, depth)
+        for label, nodes in groups.items()
+        for each in ([nodes] if any(len(names[node]) > depth + len(label) for node in nodes) else zip(nodes))
+    ]
 
 
-def _part(body: Body, label: str, nodes: list[int], depth: int) -> Scope:
+def _part(body: Body, label: str, nodes: Sequence[int], depth: int) -> Scope:
     """Make one part; scopes that hold nothing but one scope or one node are told in one breath."""
     if len(nodes) == 1:
         # A node may be called as its scope is: it stands within, under the same name.

@@ -51,14 +51,13 @@ class Unfolding:
         kinds = scopes.Shown(body)
         room = Room(body, inside, first_input, kinds.everything if self.constants else kinds.plain)
         room.boxes = self._make(scopes.root(room.shown).parts(body), room, inside)
+        for box in room.boxes:
+            room.holder[box.scope.members] = box.number
         return room
 
     def _make(self, parts: Iterable[Scope], room: Room, parent: Box | None) -> list[Box]:
-        """Make boxes of scopes, and have them hold their nodes."""
-        found = [self._box(part, room, parent) for part in parts]
-        for box in found:
-            room.holder[box.scope.members] = box.number
-        return found
+        """Make boxes of scopes; they hold their nodes once what is around them is open."""
+        return [self._box(part, room, parent) for part in parts]
 
     def _box(self, scope: Scope, room: Room, parent: Box | None) -> Box:
         kind = "op" if scope.is_node else scope.kind
