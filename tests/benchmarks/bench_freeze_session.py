@@ -1,0 +1,40 @@
+"""Freeze a session with 300 MB in 30 variables: tfmagic against ``convert_variables_to_constants`` and writing."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from tests.benchmarks.jobs import compare, report
+
+#: What issue 3 asks for.
+GOAL = 8
+
+PREPARE = """
+import tensorflow as tf, tfmagic, tfmagic.api
+v1 = tf.compat.v1
+session = v1.Session(graph=tf.Graph())
+with session.graph.as_default():
+    x = y = v1.placeholder(tf.float32, [None, 1600], name="x")
+    for number in range(30):
+        y = tf.matmul(y, v1.get_variable(f"w{number}", [1600, 1600]))
+    tf.identity(y, name="y")
+    session.run(v1.global_variables_initializer())
+"""
+OURS = 'tfmagic.freeze(session, outputs=["y"], output=sys.argv[1], overwrite=True, verify=False)'
+THEIRS = """
+frozen = v1.graph_util.convert_variables_to_constants(session, session.graph.as_graph_def(), ["y"])
+with open(sys.argv[1], "wb") as file:
+    file.write(frozen.SerializeToString())
+"""
+
+
+def main() -> None:
+    """Print seconds, memory and their ratio."""
+    with tempfile.TemporaryDirectory() as directory:
+        jobs = compare(3, PREPARE, str(Path(directory) / "{label}.pb"), ours=OURS, stock=THEIRS)
+    report("freeze a session of 300 MB", jobs, "ours", "stock", GOAL)
+
+
+if __name__ == "__main__":
+    main()
