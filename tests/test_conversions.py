@@ -181,6 +181,13 @@ def test_a_directory_becomes_a_file(served: Path, tmp_path: Path) -> None:
     assert export(served, tmp_path / "m.bin", format="graph_text", signature="only").format == "graph_text"
 
 
+@pytest.mark.parametrize("name", ["m.pb", "m.tflite", "m.onnx", "m.keras"])
+def test_tags_that_no_part_of_the_source_has_mean_nothing_to_a_file(model: Any, tmp_path: Path, name: str) -> None:
+    with pytest.raises(errors.TfMagicError, match="tag"):
+        export(model, tmp_path / name, tags="eval")
+    assert names(tmp_path) == []
+
+
 def test_several_meta_graphs(tmp_path: Path) -> None:
     tf = _tf.tensorflow()
     both = tmp_path / "both"

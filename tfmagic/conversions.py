@@ -194,7 +194,8 @@ def export(  # noqa: PLR0913 - the contract's options
     format : str, optional
         The format, whatever the suffix (``tfmagic.forms()`` lists them).
     tags : str or collection of str, optional
-        The tag-set of the result; that of the source if left out. If the source has several, the one meant.
+        The tag-set of a SavedModel; that of the source if left out. If the source has several, and for every other
+        format, the one meant.
     signatures : mapping, optional
         Signatures by key, each a mapping with any of ``inputs``, ``outputs`` (as below) and ``method``.
     signature : str, optional
@@ -244,7 +245,9 @@ def export(  # noqa: PLR0913 - the contract's options
         )
     wish = Wish(signature, method, inputs, outputs, signatures, batch)
     job = _Job(source, place, writer, wish, overwrite=overwrite, check=verify, trust=trust, keep=keep, text=text)
-    return job.run(result_tags=tag_set(tags))[1]
+    # Only a SavedModel gets tags; for any other format they say which part of the source is meant.
+    own = writer.format == "saved_model"
+    return job.run(**{"result_tags" if own else "source_tags": tag_set(tags)})[1]
 
 
 def _numbered(place: Path, writer: Writer, keep: int) -> Path:
@@ -286,7 +289,7 @@ class _Job:
             wrapped = self._wrapped(model, result_tags)
             functions = {} if frozen or wrapped else self._functions(model)
             begin("converting")
-            draft = wrapped or self._draft(model, frozen, functions, result_tags)
+            draft = wrapped or self._draft(model, frozen, functions, result_tags, has_tags=wanted is not None)
             source = _Source(model, self.wish, functions, frozen)
             found = self._write(draft, source, begin)
         last = self.writer.finish(self.destination, self.keep) if isinstance(self.writer, Grouped) else ()
@@ -331,13 +334,15 @@ class _Job:
         frozen: FrozenGraph | None,
         functions: Mapping[str, NamedFunction],
         tags: Collection[str] | None,
+        *,
+        has_tags: bool,
     ) -> Draft:
         if frozen is not None and isinstance(self.writer, _GRAPH_WRITERS):
             return self.writer.draft(frozen)
         chosen = tuple(tags or ()) if tags is not None or not functions else next(iter(functions.values())).tags
         if self.wish.batch is not None:
             functions = {key: batches.fixed(each, self.wish.batch) for key, each in functions.items()}
-        given = (*self.wish.given, *(() if tags is None else ("tags",)))
+        given = (*self.wish.given, *(("tags",) if has_tags else ()))
         options = WriteOptions(tuple(functions), chosen, given, self.text)
         return self.writer.prepare(_narrowed(model, functions) if functions else model, options)
 
