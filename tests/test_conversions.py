@@ -188,6 +188,13 @@ def test_tags_that_no_part_of_the_source_has_mean_nothing_to_a_file(model: Any, 
     assert names(tmp_path) == []
 
 
+@pytest.mark.parametrize("name", ["m.tflite", "m.onnx"])
+def test_a_method_name_has_no_place_in_a_file(model: Any, tmp_path: Path, name: str) -> None:
+    with pytest.raises(errors.ConversionError, match="no place for a method name"):
+        export(model, tmp_path / name, method="classify")
+    assert names(tmp_path) == []
+
+
 def test_several_meta_graphs(tmp_path: Path) -> None:
     tf = _tf.tensorflow()
     both = tmp_path / "both"

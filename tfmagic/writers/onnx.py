@@ -100,6 +100,10 @@ class OnnxWriter:
         MissingDependencyError
             If ``tf2onnx`` is not installed.
         """
+        if "method" in options.given:
+            raise errors.ConversionError(
+                "an ONNX file has no place for a method name, which servers of SavedModels ask for; leave method= out"
+            )
         if len(options.signatures) != 1:
             raise errors.ConversionError(
                 f"an ONNX file holds one signature, and there are {errors.listed(options.signatures)}; name one with "

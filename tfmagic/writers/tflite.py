@@ -78,6 +78,10 @@ class TFLiteWriter:
         ConversionError
             If TensorFlow's converter gives up otherwise; its error is the cause.
         """
+        if "method" in options.given:
+            raise errors.ConversionError(
+                "a TFLite file has no place for a method name, which servers of SavedModels ask for; leave method= out"
+            )
         if len(options.signatures) != 1:
             raise errors.ConversionError(
                 f"a TFLite file is written with one signature, and there are {errors.listed(options.signatures)}; "
