@@ -140,6 +140,17 @@ def test_the_picture_survives_nbconvert_without_a_network() -> None:
     assert re.search(r'<img [^>]*src="data:image/svg\+xml;base64,[\w+/=]+"', converted)
 
 
+@pytest.mark.slow
+@pytest.mark.tensorflow
+def test_a_page_of_mobilenet_is_small() -> None:
+    import keras  # noqa: PLC0415 - seconds that only this test should take
+
+    page = tfmagic.inspect(keras.applications.MobileNetV2(weights=None))._repr_html_()
+    assert "<img" in page
+    # nbconvert's own style sheets are 276 kB of the 300 kB that the whole page may have.
+    assert len(page.encode()) < 23_000
+
+
 def test_a_picture_can_be_an_output_of_its_own() -> None:
     found, _ = drawn(drawn_graphs.model(LOOP, LOOPING))
     assert found._repr_svg_() == found.svg

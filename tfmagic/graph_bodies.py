@@ -79,6 +79,8 @@ class Body:
         The nodes that are the function's arguments and results, in order.
     keys : dict of int to str
         What a signature calls a node.
+    noun : str
+        What many nodes are called.
     source, target : int array
         The nodes at the ends of each edge.
     port, slot : int array
@@ -95,6 +97,7 @@ class Body:
     arguments: list[int] = field(default_factory=list)
     results: list[int] = field(default_factory=list)
     keys: dict[int, str] = field(default_factory=dict)
+    noun: str = "ops"
     source: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
     target: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
     port: Integers = field(default_factory=lambda: np.zeros(0, np.int64))

@@ -16,7 +16,7 @@ from tfmagic.render import cell_text
 from tfmagic.unfolding import Unfolding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from tfmagic.graph_scenes import Data
     from tfmagic.model import Model
@@ -96,13 +96,14 @@ def picture(model: Model, *, constants: bool = False) -> Picture | None:
     return of_scene(scene, drawn.title) if scene["boxes"] else None
 
 
-def of_scene(scene: Data, title: str) -> Picture:
-    """Draw a scene."""
+def of_scene(scene: Data, title: str, *, titled: bool = False) -> Picture:
+    """Draw a scene; ``titled`` writes the whole name of each box where a pointer rests on it."""
     legend_rows, legend = _legend(scene["kinds"], max(scene["width"], _LEAST_WIDTH))
     width = round(max(scene["width"], _LEAST_WIDTH) + 2 * _MARGIN)
     height = round(scene["height"] + 2 * _MARGIN + legend_rows * _LEGEND)
     words = _words(scene, title)
-    body = "".join([*map(_container, scene["boxes"]), *_edges(scene["edges"]), *map(_box, scene["boxes"])])
+    boxes = scene["boxes"]
+    body = "".join([_containers(boxes), *_edges(scene["edges"]), *_boxes(boxes, titled=titled)])
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" width="{width}" height="{height}" '
         f'viewBox="0 0 {width} {height}" font-family="{_FONT}" font-size="12">'
@@ -114,6 +115,8 @@ def of_scene(scene: Data, title: str) -> Picture:
 
 
 _LEAST_WIDTH = 320
+#: Where the second line of a box stands, from its upper side.
+_SECOND_LINE = 33
 _ARROW = (
     '<defs><marker id="a" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto" '
     f'markerUnits="userSpaceOnUse"><path d="M0 0L8 4L0 8z" fill="{_LINE}"/></marker></defs>'
@@ -132,46 +135,60 @@ def _text(text: str) -> str:
     return html.escape("".join(char if char.isprintable() else "\ufffd" for char in text), quote=True)
 
 
-def _container(box: Data) -> str:
-    """Draw an open box: a frame and a title, behind everything."""
-    if box["state"] != "open":
-        return ""
-    place = f'x="{box["x"]}" y="{box["y"]}" width="{box["w"]}" height="{box["h"]}"'
+def _containers(boxes: Sequence[Data]) -> str:
+    """Draw open boxes: a frame and a title each, behind everything."""
+    opened = [box for box in boxes if box["state"] == "open"]
+    frames = "".join(f"{_rectangle(box, 9)}/>" for box in opened)
+    titles = "".join(f'<text x="{box["x"] + 12}" y="{box["y"] + 18}">{_text(box["label"])}</text>' for box in opened)
     return (
-        f'<rect {place} rx="9" fill="{_LINE}" fill-opacity=".08" stroke="{_LINE}" stroke-opacity=".6"/>'
-        f'<text x="{box["x"] + 12}" y="{box["y"] + 18}" fill="{_LINE}" font-weight="600">{_text(box["label"])}</text>'
+        f'<g fill="{_LINE}" fill-opacity=".08" stroke="{_LINE}" stroke-opacity=".6">{frames}</g>'
+        f'<g fill="{_LINE}" font-weight="600">{titles}</g>'
     )
 
 
-def _box(box: Data) -> str:
-    """Draw a folded box or an op."""
-    if box["state"] == "open":
-        return ""
-    colour, x, y, width, height = COLOURS[box["kind"]], box["x"], box["y"], box["w"], box["h"]
-    corner = height / 2 if box["shape"] == "end" else 6
-    middle, line = x + width / 2, y + (18 if box["detail"] else height / 2 + 4)
-    behind = (
-        f'<rect x="{x + 3}" y="{y + 3}" width="{width}" height="{height}" rx="{corner}" fill="{colour}" opacity=".35"/>'
-        if box["state"] == "folded"
-        else ""
-    )
-    detail = (
-        f'<text x="{middle:.1f}" y="{y + 33}" font-size="10.5" fill="{_FAINT}">{_text(box["detail"])}</text>'
-        if box["detail"]
-        else ""
-    )
-    return (
-        f'<g text-anchor="middle"><title>{_text(box["title"])}</title>{behind}'
-        f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="{corner}" fill="{_PAPER}" stroke="{colour}" '
-        f'stroke-width="1.6"/><text x="{middle:.1f}" y="{line}" fill="{_INK}">{_text(box["label"])}</text>{detail}</g>'
-    )
+def _boxes(boxes: Sequence[Data], *, titled: bool) -> Iterator[str]:
+    """Draw folded boxes and ops; what they share is said once for all of a kind."""
+    closed = [box for box in boxes if box["state"] != "open"]
+    for kind, colour in COLOURS.items():
+        own = [box for box in closed if box["kind"] == kind]
+        if own:
+            below = "".join(f"M{box['x'] + 4} {box['y'] + box['h'] + 3}h{box['w'] - 8}" for box in own if _folds(box))
+            more = f'<path d="{below}" stroke-width="3" stroke-opacity=".45"/>' if below else ""
+            drawn = "".join(_drawn(box, titled=titled) for box in own)
+            yield f'<g fill="{_PAPER}" stroke="{colour}" stroke-width="1.6">{more}{drawn}</g>'
+    yield f'<g text-anchor="middle" fill="{_INK}">{"".join(_line(box, "label") for box in closed)}</g>'
+    yield f'<g text-anchor="middle" fill="{_FAINT}" font-size="10.5">'
+    yield "".join(_line(box, "detail") for box in closed if box["detail"])
+    yield "</g>"
 
 
-def _edges(edges: list[Data]) -> Iterator[str]:
-    yield f'<g fill="none" stroke="{_LINE}">'
+def _folds(box: Data) -> bool:
+    return bool(box["state"] == "folded")
+
+
+def _drawn(box: Data, *, titled: bool) -> str:
+    start = _rectangle(box, box["h"] / 2 if box["shape"] == "end" else 6)
+    return f"{start}><title>{_text(box['title'])}</title></rect>" if titled else f"{start}/>"
+
+
+def _rectangle(box: Data, corner: float) -> str:
+    """Begin a rectangle where a box is."""
+    return f'<rect x="{box["x"]}" y="{box["y"]}" width="{box["w"]}" height="{box["h"]}" rx="{corner:g}"'
+
+
+def _line(box: Data, which: str) -> str:
+    """Write the label of a box, or what stands below it."""
+    first = 18 if box["detail"] else box["h"] / 2 + 4
+    y = box["y"] + (first if which == "label" else _SECOND_LINE)
+    return f'<text x="{box["x"] + box["w"] / 2:g}" y="{y:g}">{_text(box[which])}</text>'
+
+
+def _edges(edges: Sequence[Data]) -> Iterator[str]:
+    yield f'<g fill="none" stroke="{_LINE}" stroke-width="1.2" marker-end="url(#a)">'
     for edge in edges:
+        width = f' stroke-width="{edge["w"]}"' if edge["n"] > 1 else ""
         dashes = ' stroke-dasharray="3 3"' if edge["control"] else ""
-        yield f'<path d="{edge["d"]}" stroke-width="{edge["w"]}"{dashes} marker-end="url(#a)"/>'
+        yield f'<path d="{edge["d"]}"{width}{dashes}/>'
     yield f'</g><g font-size="9.5" fill="{_LINE}">'
     for edge in edges:
         if edge["at"]:

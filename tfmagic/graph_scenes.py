@@ -6,6 +6,7 @@ open (:mod:`tfmagic.unfolding`).
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -69,8 +70,8 @@ def scene(unfolding: Unfolding, *, wrap: float | None = 1.6) -> Data:
     return {
         "boxes": [_box_data(box, words[box.number], placed) for box in boxes],
         "edges": list(_edge_data(edges, placed)),
-        "width": round(placed.width, 1),
-        "height": round(placed.height, 1),
+        "width": math.ceil(placed.width),
+        "height": math.ceil(placed.height),
         "kinds": [[kind, label] for kind, label in op_kinds.KINDS.items() if kind in kinds],
     }
 
@@ -98,8 +99,10 @@ def said(box: Box) -> Words:
         count = len(box.scope.members)
         ops = [op for op, _ in sorted(box.op_counts.items(), key=lambda item: (-item[1], item[0]))]
         telling = [op for op in ops if op_kinds.kind_of(op) == box.op_kind][:1]
-        detail = f"{count:,} ops{''.join(f', {op}' for op in telling)}"
-        title = f"{box.name}: {count:,} ops ({', '.join(f'{box.op_counts[op]:,} {op}' for op in ops[:6])})"
+        detail = f"{count:,} {box.room.body.noun}{''.join(f', {op}' for op in telling)}"
+        title = (
+            f"{box.name}: {count:,} {box.room.body.noun} ({', '.join(f'{box.op_counts[op]:,} {op}' for op in ops[:6])})"
+        )
     return Words(label, cut(detail, int((_MOST_WIDTH - _MARGIN) / _SMALL_LETTER)), cell_text(title))
 
 
@@ -144,10 +147,10 @@ def _box_data(box: Box, words: Words, placed: Layout) -> Data:
     shape = "end" if box.kind == "op" and box.op in _ENDS else box.kind
     return {
         "n": box.number,
-        "x": round(x, 1),
-        "y": round(y, 1),
-        "w": round(width, 1),
-        "h": round(height, 1),
+        "x": round(x),
+        "y": round(y),
+        "w": round(width),
+        "h": round(height),
         "label": words.label,
         "detail": "" if box.is_open else words.detail,
         "title": words.title,
@@ -180,7 +183,7 @@ def _edge_data(edges: Sequence[Edge], placed: Layout) -> Iterable[Data]:
             "w": round(1.2 + 0.25 * min(edge.merged - 1, _MOST_THICK), 2),
             "control": edge.is_control,
             "shape": shape,
-            "at": [round(points[0][0] + 5, 1), round(points[0][1] + 12, 1)] if first and shape else None,
+            "at": [round(points[0][0] + 5), round(points[0][1] + 12)] if first and shape else None,
         }
 
 
@@ -192,14 +195,19 @@ def _edge_shape(edge: Edge) -> str:
 
 def path(points: Sequence[Point]) -> str:
     """Write points as the path of an SVG: straight where they are in line, else curves that begin and end upright."""
-    (x, y), parts = points[0], [f"M{points[0][0]:.1f} {points[0][1]:.1f}"]
+    (x, y), parts = points[0], [f"M{points[0][0]:.0f} {points[0][1]:.0f}"]
     for next_x, next_y in points[1:]:
-        if abs(next_x - x) < _EPSILON and abs(next_y - y) < _EPSILON:
+        upright, level = abs(next_x - x) < _EPSILON, abs(next_y - y) < _EPSILON
+        if upright and level:
             continue
-        if abs(next_x - x) < _EPSILON or abs(next_y - y) < _EPSILON:
-            parts.append(f"L{next_x:.1f} {next_y:.1f}")
+        if upright:
+            # One line down rather than one for each row that it passes.
+            parts = parts[:-1] if parts[-1].startswith("V") else parts
+            parts.append(f"V{next_y:.0f}")
+        elif level:
+            parts.append(f"H{next_x:.0f}")
         else:
             middle = (y + next_y) / 2
-            parts.append(f"C{x:.1f} {middle:.1f} {next_x:.1f} {middle:.1f} {next_x:.1f} {next_y:.1f}")
+            parts.append(f"C{x:.0f} {middle:.0f} {next_x:.0f} {middle:.0f} {next_x:.0f} {next_y:.0f}")
         x, y = next_x, next_y
     return "".join(parts)

@@ -64,6 +64,7 @@ class LayerLibrary(Library):
             [""] * count,
             np.arange(count),
             np.zeros(count, bool),
+            noun="layers",
         )
         numbers = dict(zip(names, range(count), strict=True))
         edges = [

@@ -87,7 +87,7 @@ class GraphView(anywidget.AnyWidget):
     def svg(self) -> str:
         """Return what is visible as a static SVG."""
         with self._lock:
-            return graph_pictures.of_scene(self.scene, self._choices[self.entry].title).svg
+            return graph_pictures.of_scene(self.scene, self._choices[self.entry].title, titled=True).svg
 
     def show(self, name: str) -> None:
         """Unfold all that stands around a node.
@@ -209,7 +209,7 @@ class GraphView(anywidget.AnyWidget):
             told |= {side: told[side][:_MOST_NEIGHBOURS] for side in ("inputs", "outputs")}
         else:
             told["ops"] = sorted(box.op_counts.items(), key=lambda item: (-item[1], item[0]))[:8]
-            told["count"] = len(box.scope.members)
+            told |= {"count": len(box.scope.members), "noun": body.noun}
         self.send({"detail": told})
 
     @staticmethod

@@ -405,7 +405,7 @@ class Graph {
     const lines = [make("h4", { text: detail.name })];
     const facts = detail.op
       ? [detail.op, detail.dtype, detail.shape, detail.function && `in ${detail.function}`].filter(Boolean).join(" · ")
-      : `${detail.count} ops: ${detail.ops.map(([op, count]) => `${count} ${op}`).join(", ")}`;
+      : `${detail.count} ${detail.noun}: ${detail.ops.map(([op, count]) => `${count} ${op}`).join(", ")}`;
     lines.push(make("p", { text: facts }));
     for (const [side, title] of [["inputs", "fed by"], ["outputs", "feeds"]]) {
       if (detail[side]?.length) lines.push(this.neighbours(title, detail[side], detail.function));
