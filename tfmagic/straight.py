@@ -1,4 +1,4 @@
-"""Freeze a model as it lies on disk, without loading it, where that can be done.
+"""Freeze a model as it lies on disk or in a session, without making a function of it, where that can be done.
 
 Not for: what goes from the files to the graph (:mod:`tfmagic.transforms.stored`).
 """
@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors, graph_variables, plumbing, protos, requests, signatures
-from tfmagic.functions import unsigned
+from tfmagic.functions import sessions, unsigned
+from tfmagic.functions.session_stores import SessionStore
 from tfmagic.functions.stored import Store
 from tfmagic.signatures import Endpoint
 from tfmagic.transforms import stored
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from tfmagic.transforms.frozen import FrozenGraph
 
 _FORMS = frozenset({"saved_model", "meta_graph"})
+_SESSION = "session"
 _PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2"})
 
 
@@ -42,7 +44,8 @@ def freeze(model: Model, wish: Wish) -> Straight:
     TooLargeError
         If the result would pass 2 GiB.
     """
-    if model.form not in _FORMS or model.path is None or wish.signatures is not None or wish.batch is not None:
+    is_there = model.form == _SESSION or (model.form in _FORMS and model.path is not None)
+    if not is_there or wish.signatures is not None or wish.batch is not None:
         return Straight(None)
     (key,) = requests.keys_of(model, wish.signature, every=False)
     try:
@@ -83,6 +86,8 @@ def _frozen(model: Model, wish: Wish, key: str | None) -> FrozenGraph:
 
 def _store(model: Model) -> Store:
     """Return where the model's graph and its state lie."""
+    if model.form == _SESSION:
+        return SessionStore(model.meta_graph, session=sessions.raw(model.live))
     if model.path is None or model.form == "meta_graph":
         files = graph_variables.checkpoint_beside(model.path) if model.path else None
         return Store(model.meta_graph, files, model.path.parent if model.path else None)

@@ -52,7 +52,7 @@ def of_session(
         inputs,
         outputs,
         values=lambda names: values(inner, names),
-        tables=lambda names: {name: _table(inner, name) for name in names},
+        tables=lambda names: {name: table(inner, name) for name in names},
         **others,
     )
 
@@ -92,7 +92,7 @@ def values(session: _tf.Live, names: Sequence[str]) -> Mapping[str, np.ndarray]:
     ConversionError
         If a variable is not initialised, or nothing reads it.
     """
-    tensors = {name: _reading(session.graph, name) for name in names}
+    tensors = {name: reading(session.graph, name) for name in names}
     try:
         found: Mapping[str, np.ndarray] = session.run(tensors)
     except RuntimeError as error:
@@ -105,8 +105,14 @@ def values(session: _tf.Live, names: Sequence[str]) -> Mapping[str, np.ndarray]:
     return found
 
 
-def _reading(graph: _tf.Live, name: str) -> _tf.Live:
-    """Return a tensor with a variable's value, one whose reading sets nothing else in motion."""
+def reading(graph: _tf.Live, name: str) -> _tf.Live:
+    """Return a tensor with a variable's value, one whose reading sets nothing else in motion.
+
+    Raises
+    ------
+    ConversionError
+        If the graph has none.
+    """
     node = graph.get_operation_by_name(name)
     if node.type in REF_VARIABLES:
         return node.outputs[0]
@@ -120,7 +126,7 @@ def _reading(graph: _tf.Live, name: str) -> _tf.Live:
     return plain[0].outputs[0]
 
 
-def _table(session: _tf.Live, name: str) -> _tf.Live:
+def table(session: _tf.Live, name: str) -> _tf.Live:
     """Make a table with the content that one has in the session."""
     tf = _tf.tensorflow()
     node = session.graph.get_operation_by_name(name)
@@ -131,11 +137,11 @@ def _table(session: _tf.Live, name: str) -> _tf.Live:
     keys, content = session.run(list(_content(name, node, consumers)))
     if node.type == "HashTableV2":
         return tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, content), _default(node))
-    table = tf.lookup.experimental.MutableHashTable(
+    made = tf.lookup.experimental.MutableHashTable(
         node.get_attr("key_dtype"), node.get_attr("value_dtype"), _default(node)
     )
-    table.insert(keys, content)
-    return table
+    made.insert(keys, content)
+    return made
 
 
 def _content(name: str, node: _tf.Live, consumers: Sequence[_tf.Live]) -> Iterator[_tf.Live]:
@@ -153,13 +159,13 @@ def _content(name: str, node: _tf.Live, consumers: Sequence[_tf.Live]) -> Iterat
 def _text_initializer(session: _tf.Live, op: _tf.Live) -> _tf.Live:
     """Return what fills a table from a text file as the graph's own op does."""
     lookup = _tf.tensorflow().lookup
-    table = op.inputs[0].op
+    holder = op.inputs[0].op
     size = op.get_attr("vocab_size")
     return lookup.TextFileInitializer(
         session.run(op.inputs[1]).decode(),
-        table.get_attr("key_dtype"),
+        holder.get_attr("key_dtype"),
         op.get_attr("key_index"),
-        table.get_attr("value_dtype"),
+        holder.get_attr("value_dtype"),
         op.get_attr("value_index"),
         None if size < 0 else size,
         op.get_attr("delimiter").decode(),
