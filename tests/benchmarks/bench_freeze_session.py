@@ -1,7 +1,11 @@
-"""Freeze a session with 300 MB in 30 variables: tfmagic against ``convert_variables_to_constants`` and writing."""
+"""Freeze a session with 300 MB in 30 variables: tfmagic against ``convert_variables_to_constants`` and writing.
+
+The files go to memory where the system has a place for that: a disk that takes a second for 300 MB takes it from both.
+"""
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -31,7 +35,8 @@ with open(sys.argv[1], "wb") as file:
 
 def main() -> None:
     """Print seconds, memory and their ratio."""
-    with tempfile.TemporaryDirectory() as directory:
+    memory = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH112, S108 - Linux's own place
+    with tempfile.TemporaryDirectory(dir=memory) as directory:
         jobs = compare(3, PREPARE, str(Path(directory) / "{label}.pb"), ours=OURS, stock=THEIRS)
     report("freeze a session of 300 MB", jobs, "ours", "stock", GOAL)
 
