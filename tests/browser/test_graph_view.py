@@ -138,7 +138,7 @@ def test_everything_by_keyboard(show: Show) -> None:
         return str(next(box["label"] for box in shown.view.scene["boxes"] if box["n"] == number))
 
     assert shown.page.locator('.tfm-box[tabindex="0"]').count() == 1
-    shown.page.get_by_role("button", name="Save the picture as SVG").focus()
+    shown.page.get_by_role("button", name="Save SVG").focus()
     keys.press("Tab")
     first = focused()
     shown.box("x").focus()
@@ -179,7 +179,7 @@ def test_saving_gives_the_picture_that_is_seen(show: Show, tmp_path: Path) -> No
     shown = show(chain(NAMES))
     shown.click("block_1")
     with shown.page.expect_download() as downloading:
-        shown.page.get_by_role("button", name="Save the picture as SVG").click()
+        shown.page.get_by_role("button", name="Save SVG").click()
     downloading.value.save_as(tmp_path / "graph.svg")
     assert downloading.value.suggested_filename == "graph.svg"
     tree = ET.parse(tmp_path / "graph.svg")  # noqa: S314 - our own
@@ -189,7 +189,7 @@ def test_saving_gives_the_picture_that_is_seen(show: Show, tmp_path: Path) -> No
 
 def test_constants_appear_when_they_are_asked_for(show: Show) -> None:
     shown = show(LOOP, LOOPING)
-    button = shown.page.get_by_role("button", name="Show constants and variables as boxes")
+    button = shown.page.get_by_role("button", name="Constants")
     button.click()
     shown.settle()
     assert "v" in shown.labels()

@@ -28,7 +28,9 @@ function drawBox(box) {
   const open = box.state === "open";
   const group = draw("g", {
     class: `tfm-box tfm-${box.state}`, "data-n": box.n, "data-kind": box.kind, role: "treeitem", tabindex: -1,
-    "aria-level": box.depth + 1, "aria-label": box.title, "aria-selected": "false",
+    "aria-level": box.depth + 1, "aria-selected": "false",
+    // What is seen comes first: who speaks to the browser says that.
+    "aria-label": [box.label, box.detail, box.title].filter(Boolean).join(" "),
   });
   if (box.state !== "op") group.setAttribute("aria-expanded", open);
   const round = open ? 9 : box.shape === "end" ? box.h / 2 : 6;
@@ -36,10 +38,13 @@ function drawBox(box) {
   if (box.state === "folded") group.append(draw("rect", { class: "tfm-under", x: box.x + 3, y: box.y + 3, ...size }));
   group.append(draw("rect", { x: box.x, y: box.y, ...size }));
   const middle = box.x + box.w / 2;
-  if (open) group.append(draw("text", { x: box.x + 12, y: box.y + 18 }, `▾ ${box.label}`));
+  if (open) {
+    group.append(draw("text", { x: box.x + 25, y: box.y + 18 }, box.label), " ");
+    group.append(draw("text", { "aria-hidden": "true", x: box.x + 11, y: box.y + 18 }, "▾"));
+  }
   else {
-    group.append(draw("text", { x: middle, y: box.y + (box.detail ? 18 : box.h / 2 + 4) }, box.label));
-    if (box.detail) group.append(draw("text", { class: "tfm-detail", x: middle, y: box.y + 33 }, box.detail));
+    group.append(draw("text", { x: middle, y: box.y + (box.detail ? 18 : box.h / 2 + 4) }, box.label), " ");
+    if (box.detail) group.append(draw("text", { class: "tfm-detail", x: middle, y: box.y + 33 }, box.detail), " ");
   }
   group.append(draw("title", {}, box.title));
   return group;
@@ -124,7 +129,7 @@ class Graph {
     });
     this.bodies = make("select", { "aria-label": "Graph or function to show" });
     const button = (text, title, act, more = {}) => {
-      const made = make("button", { type: "button", text, title, "aria-label": title, ...more });
+      const made = make("button", { type: "button", text, title, ...more });
       made.addEventListener("click", act);
       return made;
     };
@@ -133,7 +138,8 @@ class Graph {
     bar.append(
       this.search, this.bodies, this.constants, make("span", { class: "tfm-gap" }),
       button("Fit", "Fit the picture into the view (0)", () => this.fit(true)),
-      button("−", "Zoom out (-)", () => this.zoom(1 / STEP)), button("+", "Zoom in (+)", () => this.zoom(STEP)),
+      button("−", "Zoom out (-)", () => this.zoom(1 / STEP), { "aria-label": "Zoom out" }),
+      button("+", "Zoom in (+)", () => this.zoom(STEP), { "aria-label": "Zoom in" }),
       button("Fold all", "Fold as at first", () => { this.fresh = true; this.ask({ do: "start" }); }),
       button("Save SVG", "Save the picture as SVG", () => this.ask({ do: "save" })),
     );
