@@ -105,8 +105,12 @@ def test_the_optimizer_of_a_live_model_comes_along(tmp_path: Path) -> None:
     export(model, tmp_path / "m.keras")
     loaded = keras.models.load_model(tmp_path / "m.keras")
     assert int(loaded.optimizer.iterations) == 3
-    done = export(tmp_path / "m.keras", tmp_path / "n.keras")
-    assert any("optimizer" in note for note in done.notes)
+    model.save(tmp_path / "m.h5")
+    for name in ("m.keras", "m.h5"):
+        done = export(tmp_path / name, tmp_path / "n.keras", overwrite=True)
+        assert any("optimizer" in note for note in done.notes)
+    # What was loaded from there is not compiled.
+    assert not any("optimizer" in note for note in export(tmp_path / "n.keras", tmp_path / "o.keras").notes)
 
 
 def test_layers_of_ones_own_need_no_registration_to_be_checked(tmp_path: Path) -> None:

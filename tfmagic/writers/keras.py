@@ -203,8 +203,14 @@ def _notes(source: Model, function: NamedFunction) -> Iterator[str]:
     yield from function.notes
     if keras_models.is_keras_2(function.model):
         yield "the model is one of tf_keras, and so is the file: Keras 3 may not load it"
-    if source.form == "keras_file":
-        yield "the file's optimizer and training configuration, if it has them, do not come along"
+    if source.form == "keras_file" and _was_trained(source):
+        yield "the file's optimizer and training configuration do not come along"
+
+
+def _was_trained(source: Model) -> bool:
+    """Say whether a file has the state of an optimizer."""
+    rows = source.part(Part.VARIABLES) if Part.VARIABLES in source.loaders else ()
+    return any(row.name.startswith("optimizer") for row in rows)
 
 
 def _under_keys_of(wanted: tuple[Endpoint, ...], found: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
