@@ -14,7 +14,7 @@ from tfmagic import ranking
 from tfmagic.bundling import bundled
 from tfmagic.ranking import BOTTOM, TOP
 from tfmagic.rows import Middles, stacked
-from tfmagic.staggering import staggered
+from tfmagic.staggering import MOST_WIDTH, staggered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _PART_GAP, _GUTTER, _TRACK = 32, 44, 9
 #: Below a column, room for the shape that is written where an edge begins.
 _WRITTEN = 12
+#: Views narrower than this get narrower ranks.
+_WIDE = 1.6
 #: A shelf takes at least so much.
 _LEAST_SHELF = 480
 #: What is not higher than this stays one column.
@@ -112,10 +114,11 @@ def place(
         What is not higher stays in one column.
     """
     forward, backward = ranking.acyclic(sizes, links.between)
+    most = MOST_WIDTH if wrap is None or wrap >= _WIDE else MOST_WIDTH * wrap / _WIDE
     blocks = []
     components = ranking.solved(list(sizes), links._replace(between=forward))
     for ranked in sorted(components, key=lambda each: min(key for key in each.ranks if key >= 0)):
-        component = staggered(bundled(ranked), sizes)
+        component = staggered(bundled(ranked), sizes, most)
         rows = stacked(component, sizes)
         middles = Middles(sizes, ports).find(component, rows)
         blocks.append(_Drawing(component.chains, rows, middles, sizes, ports, high).placed(wrap))

@@ -20,7 +20,7 @@ MOST_WIDTH = 1600
 _GAP = 24
 
 
-def staggered(component: Component, sizes: Mapping[int, tuple[float, float]]) -> Component:
+def staggered(component: Component, sizes: Mapping[int, tuple[float, float]], most: float = MOST_WIDTH) -> Component:
     """Split ranks that are too wide; edges pass between the boxes that stay above.
 
     Parameters
@@ -29,15 +29,17 @@ def staggered(component: Component, sizes: Mapping[int, tuple[float, float]]) ->
         Ranked and ordered boxes.
     sizes : mapping of int to (width, height)
         Of the boxes.
+    most : float
+        How wide a rank may be.
     """
     ranks: dict[int, list[int]] = defaultdict(list)
     for key in sorted(component.ranks, key=lambda key: (component.order[key], key)):
         if key in sizes:
             ranks[component.ranks[key]].append(key)
     widths = {rank: sum(sizes[key][0] + _GAP for key in keys) for rank, keys in ranks.items()}
-    if max(widths.values(), default=0) <= MOST_WIDTH:
+    if max(widths.values(), default=0) <= most:
         return component
-    return _Split(component, ranks, {rank: math.ceil(width / MOST_WIDTH) for rank, width in widths.items()}).made()
+    return _Split(component, ranks, {rank: math.ceil(width / most) for rank, width in widths.items()}).made()
 
 
 @dataclass
