@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 #: A rank may be so wide, in pixels, gaps included.
 MOST_WIDTH = 1600
 _GAP = 24
+#: A few wide boxes stay beside each other: what is open is read from its top.
+_LEAST_BOXES = 5
 
 
 def staggered(component: Component, sizes: Mapping[int, tuple[float, float]], most: float = MOST_WIDTH) -> Component:
@@ -36,10 +38,11 @@ def staggered(component: Component, sizes: Mapping[int, tuple[float, float]], mo
     for key in sorted(component.ranks, key=lambda key: (component.order[key], key)):
         if key in sizes:
             ranks[component.ranks[key]].append(key)
-    widths = {rank: sum(sizes[key][0] + _GAP for key in keys) for rank, keys in ranks.items()}
+    many = {rank: keys for rank, keys in ranks.items() if len(keys) >= _LEAST_BOXES}
+    widths = {rank: sum(sizes[key][0] + _GAP for key in keys) for rank, keys in many.items()}
     if max(widths.values(), default=0) <= most:
         return component
-    return _Split(component, ranks, {rank: math.ceil(width / most) for rank, width in widths.items()}).made()
+    return _Split(component, many, {rank: math.ceil(width / most) for rank, width in widths.items()}).made()
 
 
 @dataclass

@@ -250,7 +250,7 @@ def test_what_is_shown_at_first_can_be_read(page: Page, width: int) -> None:
         "[...document.querySelectorAll('.tfm-box > text')].map((each) => each.getBoundingClientRect().height)"
     )
     assert len(heights) > 20
-    assert min(heights) >= 9
+    assert min(heights) >= 9.5
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     stage = page.locator(".tfm-stage").bounding_box()
     assert stage is not None

@@ -258,7 +258,7 @@ class Graph {
     const box = this.boxes.get(target);
     const first = this.boxes.has(this.focused) ? this.focused : box ? target : scene.boxes[0]?.n;
     this.tabStop(box ? target : first);
-    if (!this.width() || this.fresh || !this.seen) this.fit(this.fresh);
+    if (!this.width() || this.fresh || !this.seen) this.fit(false);
     else if (scene.focus >= 0 && box) this.centre(box);
     else if (before && box) {
       const { x, y, k } = this.camera;
