@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 #: Around the boxes in an open box, and above them for its title, in pixels.
 PADDING, TITLE = 14, 24
-#: How high a column may be within boxes within boxes, and how many levels do not count as that.
-_HIGH_INSIDE, _OUTER_LEVELS = 1100, 2
+#: How high a column may be in a box that stands among others, and how many are too few to count.
+_HIGH_INSIDE, _FEW_BESIDE = 1100, 5
 Point = tuple[float, float]
 
 
@@ -175,8 +175,9 @@ def _place_level(
     sizes = {part: _size(nest, part, placed) for part in nest.inner[key]}
     ports = _ports(nest, placed)
     links = Links(list(level.between), list(level.leaving), list(level.entering))
-    # What is deep inside is better one column than a picture of its own; the outermost box is nearly all of it.
-    high = columns.HIGH if len(nest.path(key)) <= _OUTER_LEVELS else _HIGH_INSIDE
+    # A box among others is better one column than a picture of its own; one with little beside it is the picture.
+    is_all = all(len(nest.inner[around]) <= _FEW_BESIDE for around in nest.path(key)[1:])
+    high = columns.HIGH if is_all else _HIGH_INSIDE
     found = columns.place(sizes, links, ports, wrap, high)
     if key == _OUTSIDE:
         return found
