@@ -280,3 +280,25 @@ def test_asking_how_much_a_box_holds_opens_nothing() -> None:
 def test_a_port_that_no_op_has_is_taken_for_the_first() -> None:
     found = unfolded([("x", "Placeholder", ()), ("y", "Relu", ("x:" + "9" * 40,))])
     assert joined(found) == {("x", "y")}
+
+
+def test_arguments_that_a_loop_does_not_look_at_are_left_out_of_it() -> None:
+    functions = {
+        "cond": ([("i", 1), ("state", 1)], [("less", "Less", ("i",))], {"go": "less:z:0"}),
+        "body": (
+            [("i", 1), ("state", 1)],
+            [("n", "Neg", ("i",)), ("m", "Abs", ("state",))],
+            {"a": "n:y:0", "b": "m:y:0"},
+        ),
+    }
+    rows: list[drawn_graphs.Node] = [
+        ("x", "Placeholder", ()),
+        ("s", "Placeholder", ()),
+        ("loop", "While", ("x", "s"), {"cond": "cond", "body": "body"}),
+    ]
+    found = unfolded(rows, functions)
+    found.open(number(found, "loop"))
+    assert labels(found).count("state") == 1
+    assert {("s", "state"), ("x", "i"), ("state", "m")} <= joined(found)
+    # Of the graph itself every input is shown, used or not.
+    assert labels(Unfolding(library(rows, functions), "cond")) == ["less", "i", "state", "go"]

@@ -233,6 +233,12 @@ class Shown:
         """What is drawn if constants and variables are asked for."""
         return ~self.body.hidden if not self.body.hidden.all() else np.ones(len(self.body.names), bool)
 
+    @property
+    def unused_arguments(self) -> Mask:
+        """Say of each node whether it is an argument that the function does not look at."""
+        used = np.bincount(self.body.source, minlength=len(self.body.names)) > 0
+        return self.body.is_op(frozenset({ARGUMENT})) & ~used
+
     def _constants(self) -> Mask:
         """Say of each node whether it is a constant or variable, or hands one on unchanged."""
         body = self.body

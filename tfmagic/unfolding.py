@@ -49,7 +49,9 @@ class Unfolding:
         """Make a place for a body and the boxes of its first level."""
         body = self.library.body(function)
         kinds = scopes.Shown(body)
-        room = Room(body, inside, first_input, kinds.everything if self.constants else kinds.plain)
+        # The condition of a loop is given all that goes round and looks at one of it.
+        plain = kinds.plain & ~kinds.unused_arguments if inside else kinds.plain
+        room = Room(body, inside, first_input, kinds.everything if self.constants else plain)
         room.boxes = self._make(scopes.root(room.shown).parts(body), room, inside)
         for box in room.boxes:
             room.holder[box.scope.members] = box.number
