@@ -112,6 +112,7 @@ ORDER = (
     "feeds",
     "loaded",
     "runs",
+    "snippets",
     "inspection",
     "api",
     # The fronts.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from tfmagic.api import Export, Run, export, forms, freeze, merge, restore, run, sign, verify
+    from tfmagic.api import Code, Export, Run, code, export, forms, freeze, merge, restore, run, sign, verify
     from tfmagic.errors import (
         ConversionError,
         CorruptSourceError,
@@ -42,6 +42,8 @@ _HOMES = {
     "forms": "api",
     "freeze": "api",
     "inspect": "inspection",
+    "Code": "api",
+    "code": "api",
     "merge": "api",
     "restore": "api",
     "run": "api",
@@ -58,6 +60,7 @@ _HOMES = {
 }  # fmt: skip
 
 __all__ = [
+    "Code",
     "ConversionError",
     "CorruptSourceError",
     "Export",
@@ -74,6 +77,7 @@ __all__ = [
     "UntrustedCodeError",
     "VerificationError",
     "WriteError",
+    "code",
     "export",
     "forms",
     "freeze",

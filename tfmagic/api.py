@@ -15,14 +15,17 @@ from tfmagic.restoration import restore
 from tfmagic.runs import Run, run
 from tfmagic.runs import compare as verify
 from tfmagic.signings import sign
+from tfmagic.snippets import Code, code
 from tfmagic.writers import WRITERS
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "Code",
     "Export",
     "Run",
+    "code",
     "export",
     "format_names",
     "forms",

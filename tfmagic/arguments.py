@@ -23,6 +23,8 @@ SOURCE, PATH, SIGNATURE, TENSOR, TAGS, FORM, FORMAT, METHOD, OP, NAME = (
 FEED, COUNT = "feed", "count"
 #: Under this name, the value of a cell's body comes with the values of its line.
 BODY = "BODY"
+#: Under this name, what the sources of a line are called in the notebook.
+NAMES = "NAMES"
 
 
 class HelpRequest(Exception):  # noqa: N818 - not an error

@@ -6,7 +6,7 @@ IPython (:mod:`tfmagic.magics`) or the work itself (:mod:`tfmagic.api`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors, frames, lines
 from tfmagic.arguments import (
@@ -17,6 +17,7 @@ from tfmagic.arguments import (
     FORMAT,
     METHOD,
     NAME,
+    NAMES,
     OP,
     PATH,
     SIGNATURE,
@@ -53,10 +54,21 @@ def _inspect(values: argparse.Namespace) -> Model | pd.DataFrame:
     return selection.select(model, table, all=values.all, **filters)
 
 
-def _freeze(values: argparse.Namespace) -> Model:
+def _call(values: argparse.Namespace, verb: str, *given: object, **options: Any) -> object:  # noqa: ANN401
+    """Call a verb, or show the plain code that does the same."""
     from tfmagic import api  # noqa: PLC0415 - as above
 
-    return api.freeze(
+    if not values.code:
+        return getattr(api, verb)(*given, **options)
+    names = [name for name in getattr(values, NAMES, ()) if name.isidentifier()]
+    second = {"second_name": names[1]} if verb == "merge" and len(names) > 1 else {}
+    return api.code(verb, given[0], *given[1:], name=next(iter(names), "model"), **second, **options)
+
+
+def _freeze(values: argparse.Namespace) -> object:
+    return _call(
+        values,
+        "freeze",
         values.SOURCE,
         signature=lines.text(values.signature),
         inputs=lines.many(values.inputs),
@@ -69,10 +81,10 @@ def _freeze(values: argparse.Namespace) -> Model:
     )
 
 
-def _export(values: argparse.Namespace) -> api.Export:
-    from tfmagic import api  # noqa: PLC0415 - as above
-
-    return api.export(
+def _export(values: argparse.Namespace) -> object:
+    return _call(
+        values,
+        "export",
         values.SOURCE,
         lines.unquote(values.DEST),
         format=lines.text(values.format),
@@ -111,10 +123,10 @@ def _verify(values: argparse.Namespace) -> pd.DataFrame:
     return api.verify(values.A, values.B, vars(values)[lines.FEEDS] or None, signature=signature, trust=values.trust)
 
 
-def _merge(values: argparse.Namespace) -> Model:
-    from tfmagic import api  # noqa: PLC0415 - as above
-
-    return api.merge(
+def _merge(values: argparse.Namespace) -> object:
+    return _call(
+        values,
+        "merge",
         values.FIRST,
         values.SECOND,
         connect=lines.connections(values.connect),
@@ -134,10 +146,10 @@ def _forms(_values: argparse.Namespace) -> pd.DataFrame:
     return api.forms()
 
 
-def _sign(values: argparse.Namespace) -> Model:
-    from tfmagic import api  # noqa: PLC0415 - as above
-
-    return api.sign(
+def _sign(values: argparse.Namespace) -> object:
+    return _call(
+        values,
+        "sign",
         values.DIR,
         lines.text(values.DEST),
         signatures=getattr(values, BODY, None),
@@ -149,15 +161,14 @@ def _sign(values: argparse.Namespace) -> Model:
     )
 
 
-def _restore(values: argparse.Namespace) -> pd.DataFrame:
-    from tfmagic import api  # noqa: PLC0415 - as above
-
-    return api.restore(values.SOURCE, lines.unquote(values.CHECKPOINT))
+def _restore(values: argparse.Namespace) -> object:
+    return _call(values, "restore", values.SOURCE, lines.unquote(values.CHECKPOINT))
 
 
 _SOURCE = Argument(("SOURCE",), "a Python expression over the notebook's variables, else a path", SOURCE)
 _SIGNATURE = Argument(("--signature",), "key of the signature that is meant", SIGNATURE)
 _TAGS = Argument(("--tags",), "tag-set, joined by commas", TAGS)
+_CODE = Argument(("--code",), "show the plain TensorFlow code that does the same, and do nothing", None)
 _OVERWRITE = Argument(("--overwrite",), "replace what is there, once the new one is complete", None)
 _NO_VERIFY = Argument(("--no-verify",), "do not run source and result on the same inputs", None)
 _FEEDS = Argument(
@@ -201,6 +212,7 @@ COMMANDS: Mapping[str, Command] = {
                 Argument(("--outputs",), "names of the outputs, joined by commas", TENSOR, repeats=True),
                 _TAGS,
                 _OVERWRITE,
+                _CODE,
                 _NO_VERIFY,
                 _TRUST,
             ),
@@ -222,6 +234,7 @@ COMMANDS: Mapping[str, Command] = {
                 Argument(("--keep",), "of a checkpoint: number it, and keep so many in its directory", COUNT),
                 Argument(("--batch",), "size of the batch, fixed in the result; else it stays open", COUNT),
                 _OVERWRITE,
+                _CODE,
                 _NO_VERIFY,
                 _TRUST,
             ),
@@ -266,6 +279,7 @@ COMMANDS: Mapping[str, Command] = {
                 Argument(("--freeze",), "make variables and tables constants", None),
                 Argument(("--map",), "run the first for each element of a batch by itself", None),
                 _OVERWRITE,
+                _CODE,
                 _NO_VERIFY,
                 _TRUST,
             ),
@@ -283,6 +297,7 @@ COMMANDS: Mapping[str, Command] = {
                 Argument(("--remove",), "keys of signatures to take away, joined by commas", SIGNATURE, repeats=True),
                 Argument(("--rename-tags",), "OLD=NEW: another tag-set, tags joined by commas", TAGS, repeats=True),
                 _OVERWRITE,
+                _CODE,
                 Argument(("--no-verify",), "do not run the changed signatures before and after", None),
             ),
             _sign,
@@ -293,6 +308,7 @@ COMMANDS: Mapping[str, Command] = {
             (
                 _SOURCE,
                 Argument(("CHECKPOINT",), "a checkpoint, a .weights.h5, .h5 or .keras file, or a SavedModel", PATH),
+                _CODE,
             ),
             _restore,
         ),

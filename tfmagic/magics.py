@@ -280,6 +280,8 @@ class TfMagic(Magics):
         command = commands.COMMANDS[name]
         try:
             values = command.parse(line)
+            sources = [each.flags[0] for each in command.arguments if each.kind == arguments.SOURCE]
+            setattr(values, arguments.NAMES, [str(getattr(values, each)) for each in sources])
             for argument in command.arguments:
                 (name, *_) = argument.flags
                 if argument.kind == arguments.SOURCE and getattr(values, name) is not None:

@@ -1,0 +1,135 @@
+"""The plain code that ``--code`` shows is run, and held against what tfmagic makes of the same call."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import tfmagic
+from tests.samples import SAMPLES
+from tests.test_magics import run
+from tfmagic import _tf, errors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from tests.samples import Built
+
+pytestmark = pytest.mark.tensorflow
+X = np.random.default_rng(5).random((3, 4), dtype=np.float32)
+LIVE = ("keras_model", "module", "tf_function", "concrete_function", "loaded_saved_model", "session")
+FILES = ("saved_model_tf2", "saved_model_tf1", "keras_archive", "meta_graph")
+PLACES = {
+    "saved_model": "served", "graph_def": "m.pb", "graph_text": "m.pbtxt", "checkpoint": "m.ckpt", "keras": "m.keras",
+    "h5": "m.h5", "weights": "m.weights.h5", "tflite": "m.tflite", "tensorboard": "logs",
+}  # fmt: skip
+
+
+def executed(text: str, **names: Any) -> dict[str, Any]:
+    """Run code that tfmagic has no part in."""
+    assert "tfmagic" not in text.replace(str(names.pop("apart", "")), "")
+    space: dict[str, Any] = {**names}
+    exec(compile(text, "<snippet>", "exec"), space)  # noqa: S102 - that is what it is for
+    return space
+
+
+@pytest.mark.parametrize("name", [*LIVE, *FILES])
+@pytest.mark.parametrize("format", list(PLACES))
+def test_exports(samples: Built, tmp_path: Path, name: str, format: str) -> None:
+    source = samples[name]
+    place = tmp_path / PLACES[format]
+    if not tfmagic.forms().loc[SAMPLES[name].form, format]:
+        pytest.skip("not possible")
+    try:
+        shown = tfmagic.code("export", source, place, name="source", format=format)
+    except errors.UnsupportedConversionError:
+        assert (SAMPLES[name].form, format) in {("session", "tflite"), ("meta_graph", "tflite")}
+        return
+    assert shown.text.startswith("import tensorflow as tf\n")
+    executed(str(shown), source=source, apart=tmp_path)
+    check(source, place, format)
+
+
+def check(source: object, place: Path, format: str) -> None:
+    expected = next(iter(tfmagic.run(source, {"x": X}).outputs.values()))
+    if format == "tensorboard":
+        assert list(place.glob("*tfevents*"))
+    elif format in ("checkpoint", "weights"):
+        sizes = set(tfmagic.inspect(place).variables["size"])
+        assert {12, 3, 6, 2} <= sizes
+    else:
+        found = tfmagic.run(place, {"x": X})
+        (value,) = (each for each in found.outputs.values() if each.shape == expected.shape)
+        np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["keras_model", "saved_model_tf2", "session"])
+def test_freezing_as_tfmagic_does(samples: Built, tmp_path: Path, name: str) -> None:
+    source = samples[name]
+    shown = tfmagic.code("freeze", source, name="source", output=tmp_path / "theirs.pb")
+    executed(str(shown), source=source, apart=tmp_path)
+    ours = tfmagic.freeze(source, output=tmp_path / "ours.pb")
+    assert (tmp_path / "theirs.pb").is_file()
+    frame = tfmagic.inspect(tmp_path / "theirs.pb").ops
+    assert list(frame["op"]).count("MatMul") == list(ours.ops["op"]).count("MatMul") == 2
+
+
+def test_signing(samples: Built, tmp_path: Path) -> None:
+    source = samples["saved_model_tf2"]
+    shown = tfmagic.code("sign", source, tmp_path / "signed", rename={"serving_default": "predict"})
+    executed(str(shown), apart=tmp_path)
+    assert set(tfmagic.inspect(tmp_path / "signed").signatures["signature"]) == {"predict"}
+
+
+def test_restoring(samples: Built, tmp_path: Path) -> None:
+    model = samples["keras_model"]
+    tfmagic.export(model, tmp_path / "m.ckpt")
+    tfmagic.export(model, tmp_path / "m.weights.h5")
+    before = [each.copy() for each in model.get_weights()]
+    for name in ("m.ckpt", "m.weights.h5"):
+        model.set_weights([each * 0 for each in before])
+        executed(str(tfmagic.code("restore", model, tmp_path / name)), model=model, apart=tmp_path)
+        for one, other in zip(model.get_weights(), before, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_merging(tmp_path: Path) -> None:
+    tf = _tf.tensorflow()
+    first = tf.function(lambda a: {"b": a + 1.0}, input_signature=[tf.TensorSpec([None], name="a")])
+    second = tf.function(lambda b: {"c": b * 3.0}, input_signature=[tf.TensorSpec([None], name="b")])
+    shown = tfmagic.code("merge", first, second, name="one", second_name="two", output=tmp_path / "m")
+    executed(str(shown), one=first, two=second, apart=tmp_path)
+    assert tfmagic.run(tmp_path / "m", {"a": [1.0, 2.0]}).outputs["c"].tolist() == [6, 9]
+
+
+def test_the_magics_show_it_and_do_nothing(samples: Built, tmp_path: Path, shell: InteractiveShell) -> None:
+    shell.user_ns.update(net=samples["keras_model"], place=str(tmp_path / "served"))
+    shown = run(shell, "%tf_export net {place} --code")
+    assert "found = net(x, training=False)" in shown.text
+    assert "<pre>" in shown._repr_html_()
+    assert not (tmp_path / "served").exists()
+    for line in ("%tf_freeze net -o {place}.pb --code", "%tf_restore net {place}.ckpt --code"):
+        assert "import tensorflow as tf" in run(shell, line).text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_of_a_model_are_text_in_the_code(tmp_path: Path) -> None:
+    tf = _tf.tensorflow()
+    evil = "y'); import os; os.abort() #"
+    function = tf.function(lambda x: {evil: x + 1.0}, input_signature=[tf.TensorSpec([None], name="x")])
+    shown = tfmagic.code("export", function, tmp_path / "m.pb", name="source")
+    executed(str(shown), source=function, apart=tmp_path)
+    assert "os.abort" not in shown._repr_html_() or "&#x27;" in shown._repr_html_()
+
+
+def test_what_has_no_code_says_so(samples: Built) -> None:
+    with pytest.raises(errors.UnknownNameError, match="freeze"):
+        tfmagic.code("freze", samples["keras_model"])
+    with pytest.raises(errors.UnsupportedConversionError, match="tflite"):
+        tfmagic.code("export", samples["tflite"], "m.pb")
+    assert "tfmagic.snippets" in sys.modules

@@ -1,0 +1,77 @@
+"""The code that stands for a verb: which verbs have some, and how it is shown."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tfmagic import errors, requests
+from tfmagic.snippets import results
+from tfmagic.snippets.sources import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_IMPORT = "import tensorflow as tf"
+
+
+@dataclass(frozen=True, repr=False)
+class Code:
+    """Python that does with TensorFlow alone what a verb of tfmagic does.
+
+    Attributes
+    ----------
+    text : str
+        The code, its comments saying what stock TensorFlow cannot.
+    """
+
+    text: str
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def __str__(self) -> str:
+        return self.text
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(self.text)}</pre>"
+
+
+def code(verb: str, source: object, *arguments: object, name: str = "model", **options: Any) -> Code:  # noqa: ANN401
+    """Return plain TensorFlow code for a call of a verb; nothing is converted.
+
+    Parameters
+    ----------
+    verb : str
+        ``"freeze"``, ``"export"``, ``"sign"``, ``"merge"`` or ``"restore"``.
+    source : object
+        What the verb is called on.
+    *arguments
+        What else it is called on: a destination, a second model, a checkpoint.
+    name : str
+        What a live source is called in the code.
+    **options
+        The verb's own options.
+
+    Raises
+    ------
+    UnknownNameError
+        If no such verb converts anything.
+    UnsupportedConversionError
+        If stock TensorFlow cannot do it at all.
+    """
+    if verb not in _VERBS:
+        raise errors.UnknownNameError(verb, "verb that converts", list(_VERBS))
+    model = requests.read_source(source, None, must_exist=False, trust=bool(options.get("trust")))
+    lines = _VERBS[verb](Source(name, model, options), *arguments)
+    return Code("\n".join([_IMPORT, *lines]).rstrip() + "\n")
+
+
+_VERBS: Mapping[str, Callable[..., list[str]]] = {
+    "export": results.export,
+    "freeze": results.freeze,
+    "merge": results.merge,
+    "restore": results.restore,
+    "sign": results.sign,
+}

@@ -1,0 +1,213 @@
+"""The code that brings a source to where it can be converted: a ConcreteFunction, or a session.
+
+Not for: what is made of those (:mod:`tfmagic.snippets.results`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from tfmagic import errors, requests, signatures
+from tfmagic.functions import keras_models, nests, tf_functions
+from tfmagic.model import Part
+from tfmagic.requests import Wish
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from tfmagic.functions import NamedFunction
+    from tfmagic.model import Model
+    from tfmagic.signatures import Endpoint
+
+SESSIONS = frozenset({"session", "meta_graph"})
+
+
+class _Bare(str):
+    """Text that stands in code as it is."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source, and what the user said of it.
+
+    Attributes
+    ----------
+    name : str
+        What it is called in the code, if it is live.
+    model : Model
+        What was read.
+    options : mapping
+        The verb's options.
+    """
+
+    name: str
+    model: Model
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def function(self) -> NamedFunction:
+        """The function that is meant."""
+        given = {each: self.options.get(each) for each in ("signature", "inputs", "outputs", "method")}
+        found = requests.functions(self.model, Wish(**given), every=False)
+        return next(iter(found.values()))
+
+    @property
+    def is_session(self) -> bool:
+        """Whether the code works with a session of TensorFlow 1."""
+        return self.model.form in SESSIONS
+
+    @property
+    def is_keras(self) -> bool:
+        """Whether it is a Keras model, live or in a file."""
+        return self.model.form in ("keras_model", "keras_file")
+
+    @property
+    def place(self) -> str:
+        """The path, in quotes."""
+        path: Path | None = self.model.path
+        return repr(str(path))
+
+    def named(self, name: str) -> Source:
+        """Return the same under another name."""
+        return replace(self, name=name)
+
+    def lines(self) -> list[str]:
+        """Return the code that makes ``function``, or ``session``."""
+        makers = {
+            "keras_model": self._of_keras,
+            "keras_file": self._of_keras_file,
+            "function": self._of_function,
+            "saved_model": self._of_saved_model,
+            "graph_def": self._of_graph_def,
+            "meta_graph": self._of_meta_graph,
+            "session": self._of_session,
+        }
+        if self.model.form not in makers:
+            reason = "stock TensorFlow has no way back from it"
+            raise errors.UnsupportedConversionError(self.model.form, "code", sorted(makers), reason)
+        return ["", *makers[self.model.form]()]
+
+    @property
+    def holder(self) -> str:
+        """What has to be saved with the function: an object that holds its variables and tables."""
+        form = self.model.form
+        if self.is_keras:
+            return self.name if form == "keras_model" else "model"
+        return "loaded" if form == "saved_model" else "list(function.graph.variables)"
+
+    def _of_keras(self) -> list[str]:
+        return _serving(self.name, self.function)
+
+    def _of_keras_file(self) -> list[str]:
+        return ["import keras", "", f"model = keras.saving.load_model({self.place}, compile=False)",
+                *_serving("model", self.function)]  # fmt: skip
+
+    def _of_function(self) -> list[str]:
+        live, chosen = self.model.live, self.function
+        specs = ", ".join(spec(end) for end in chosen.inputs)
+        if tf_functions.is_concrete(live):
+            return [f"function = {self.name}"]
+        if tf_functions.is_polymorphic(live):
+            return [f"function = {self.name}.get_concrete_function({specs})"]
+        if tf_functions.is_loaded(live) or isinstance(live, Mapping):
+            holder = f"{self.name}.signatures" if tf_functions.is_loaded(live) else self.name
+            return [f"function = {holder}[{chosen.key!r}]"]
+        method = "__call__" if chosen.key == signatures.DEFAULT_KEY else chosen.key
+        return [f"function = {self.name}.{method}.get_concrete_function({specs})"]
+
+    def _of_saved_model(self) -> list[str]:
+        tags = list(self.function.tags)
+        return [
+            f"loaded = tf.saved_model.load({self.place}, tags={tags!r})",
+            f"function = loaded.signatures[{self.function.key!r}]",
+        ]
+
+    def _of_graph_def(self) -> list[str]:
+        feeds = [_tensor(self, end) for end in self.function.inputs]
+        fetches = {end.key: _tensor(self, end, of="outputs") for end in self.function.outputs}
+        return [
+            "graph_def = tf.compat.v1.GraphDef()",
+            f'with open({self.place}, "rb") as file:',
+            "    graph_def.ParseFromString(file.read())",
+            "wrapped = tf.compat.v1.wrap_function(",
+            '    lambda: tf.graph_util.import_graph_def(graph_def, name=""), []',
+            f").prune({feeds!r}, {fetches!r})",
+            "",
+            *_decorated(self.function.inputs),
+            "    return wrapped(" + ", ".join(_arguments(self.function.inputs)) + ")",
+            "",
+            "function = serve.get_concrete_function()",
+        ]
+
+    def _of_session(self) -> list[str]:
+        return [f"session = {self.name}"]
+
+    def _of_meta_graph(self) -> list[str]:
+        prefix = str(self.model.path).removesuffix(".meta")
+        return [
+            "session = tf.compat.v1.Session(graph=tf.Graph())",
+            "with session.graph.as_default():",
+            f"    saver = tf.compat.v1.train.import_meta_graph({self.place}, clear_devices=True)",
+            f"    saver.restore(session, {prefix!r})",
+        ]
+
+    def tensors(self, side: str) -> dict[str, str]:
+        """Return the names of the graph's own tensors, for sessions, by key."""
+        ends = self.function.inputs if side == "inputs" else self.function.outputs
+        return {end.key: _tensor(self, end, of=side) for end in ends}
+
+
+def _tensor(source: Source, end: Endpoint, of: str = "inputs") -> str:
+    """Return the name that a tensor has in the source's own graph."""
+    named = requests.named(source.options.get(of)) or {}
+    if Part.SIGNATURES in source.model.loaders:
+        for _, signed in source.model.part(Part.SIGNATURES):
+            for signature in signed.values():
+                side = getattr(signature, of)
+                if end.key in side:
+                    return str(side[end.key].name)
+    name = named.get(end.key, end.key)
+    return name if ":" in name else f"{name}:0"
+
+
+def spec(end: Endpoint) -> str:
+    """Return the code of a TensorSpec."""
+    shape = "None" if end.shape is None else repr(list(end.shape))
+    return f"tf.TensorSpec({shape}, {end.dtype!r}, name={_arguments([end])[0]!r})"
+
+
+def _arguments(ends: Sequence[Endpoint]) -> list[str]:
+    return nests.identifiers(end.key for end in ends)
+
+
+def _decorated(ends: Sequence[Endpoint]) -> list[str]:
+    specs = ", ".join(spec(end) for end in ends)
+    return [f"@tf.function(input_signature=[{specs}])", f"def serve({', '.join(_arguments(ends))}):"]
+
+
+def _serving(name: str, function: NamedFunction) -> list[str]:
+    """Return the code that traces a Keras model under the user's keys, in inference mode."""
+    call = keras_models.call_of(function.model)
+    names = [_Bare(each) for each in _arguments(function.inputs)]
+    args, kwargs = nests.rebuild((call.args, call.kwargs), iter(names))
+    given = [*(repr(each) for each in args), *(f"{key}={each!r}" for key, each in kwargs.items()), "training=False"]
+    paths = [path for path, _ in nests.leaves(call.producers)]
+    keys = [end.key for end in function.outputs]
+    found = [f"{key!r}: found{''.join(f'[{step!r}]' for step in path)}" for key, path in zip(keys, paths, strict=False)]
+    return [
+        "",
+        *_decorated(function.inputs),
+        f"    found = {name}({', '.join(given)})",
+        f"    return {{{', '.join(found)}}}",
+        "",
+        "function = serve.get_concrete_function()",
+    ]
