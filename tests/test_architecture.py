@@ -104,6 +104,7 @@ ORDER = (
     "skeletons",
     "wraps",
     "conversions",
+    "live_variables",
     "restoration",
     "merges",
     "agreement",

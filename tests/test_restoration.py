@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from tfmagic import errors
+from tfmagic import errors, live_variables, restoration
+from tfmagic.conversions import export
 from tfmagic.restoration import COLUMNS, restore
 
 if TYPE_CHECKING:
@@ -160,3 +161,44 @@ def test_a_layer_of_another_name_takes_nothing(tf: Any, tmp_path: Path) -> None:
     built("first").save_weights(tmp_path / "m.weights.h5")
     with pytest.raises(errors.ConversionError, match="nothing in"):
         restore(built("second"), tmp_path / "m.weights.h5")
+
+
+@pytest.mark.parametrize("form", ["keras", "session"])
+def test_a_fault_in_the_middle_leaves_everything_as_it_was(
+    tf: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    keras = pytest.importorskip("keras")
+    graph = tf.Graph()
+    with graph.as_default():
+        for name in ("a", "b", "c"):
+            tf.compat.v1.get_variable(name, [2], initializer=tf.compat.v1.initializers.ones())
+    session = tf.compat.v1.Session(graph=graph)
+    with graph.as_default():
+        session.run(tf.compat.v1.global_variables_initializer())
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2), keras.layers.Dense(1)])
+    source = model if form == "keras" else session
+
+    def values() -> list[Any]:
+        if form == "keras":
+            return [each.tolist() for each in model.get_weights()]
+        return [session.run(f"{name}/Read/ReadVariableOp:0").tolist() for name in "abc"]
+
+    before = values()
+    export(source, tmp_path / "m.ckpt")
+    stored = restoration._value
+    monkeypatch.setattr(restoration, "_value", lambda *given: stored(*given) + 5)
+    calls = []
+    name = "_put" if form == "keras" else "_put_in_session"
+    put = getattr(live_variables, name)
+
+    def failing(*given: Any) -> None:
+        calls.append(given)
+        if len(calls) == 3:
+            raise MemoryError
+        put(*given)
+
+    monkeypatch.setattr(live_variables, name, failing)
+    with pytest.raises(MemoryError):
+        restore(source, tmp_path / "m.ckpt")
+    assert len(calls) > 3
+    assert values() == before

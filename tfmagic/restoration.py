@@ -23,13 +23,13 @@ from tfmagic import (
     graph_variables,
     keras_archive,
     keras_weights,
+    live_variables,
     object_graph,
     protos,
     readers,
     saved_objects,
     tensor_values,
 )
-from tfmagic.functions import sessions, tf_functions
 
 if TYPE_CHECKING:
     import os
@@ -39,25 +39,14 @@ if TYPE_CHECKING:
 
     from tfmagic.frames import Shape
     from tfmagic.keras_weight_names import Weight
+    from tfmagic.live_variables import Target
     from tfmagic.model import Model
 
 COLUMNS = ("variable", "checkpoint_key", "status", "dtype", "shape")
 MATCHED, MISSING, LEFT_OVER = "matched", "missing", "left over"
 _MEMBER = "model.weights.h5"
-_KERAS_FORM = "keras_model"
 #: What a checkpoint counts for itself.
 _OWN = frozenset({"save_counter"})
-
-
-class Target(NamedTuple):
-    """A live variable; ``piece`` is what it is of the stored tensor, where it is one of several partitions."""
-
-    name: str
-    dtype: str
-    shape: Shape
-    live: _tf.Live
-    stored_name: str
-    piece: tuple[slice, ...] | None = None
 
 
 class Saved(NamedTuple):
@@ -91,7 +80,7 @@ def restore(source: object, checkpoint: str | os.PathLike[str]) -> pd.DataFrame:
     ConversionError
         If nothing matches, or a variable has another shape or dtype than its value; nothing is assigned then.
     """
-    targets = _targets(source)
+    targets = live_variables.targets(source)
     stored, graph = _stored(Path(checkpoint))
     pairs = _pairs(source, targets, stored, graph)
     if not pairs:
@@ -102,68 +91,8 @@ def restore(source: object, checkpoint: str | os.PathLike[str]) -> pd.DataFrame:
     _require_equal(targets, stored, pairs, checkpoint)
     # All is read before the first is assigned: a damaged file changes nothing.
     values = {place: _value(targets[place], stored[other]) for place, other in pairs.items()}
-    _assign(source, [(targets[place], value) for place, value in values.items()])
+    live_variables.assign(source, [(targets[place], value) for place, value in values.items()])
     return _table(targets, stored, pairs)
-
-
-# The live side
-
-
-def _targets(source: object) -> list[Target]:
-    """List the variables of a live object."""
-    model = readers.read(source)
-    if model.form == "session" and not tf_functions.is_a(source, "Graph"):
-        return [_of_session(each) for each in _session_variables(sessions.raw(source).graph)]
-    if model.form == _KERAS_FORM:
-        return [_target(each) for each in _keras_variables(source)]
-    if model.form == "function":
-        return [_target(each, name) for name, each in tf_functions.variables(source, ()).items()]
-    raise errors.ConversionError(
-        f"values are put into a live Keras model, tf.Module or session, and {model.origin} is of the form "
-        f"{model.form!r}; load it first, or convert the checkpoint with its .meta instead"
-    )
-
-
-def _keras_variables(model: _tf.Live) -> list[_tf.Live]:
-    optimizer = getattr(getattr(model, "optimizer", None), "variables", ())
-    found = [*model.variables, *(optimizer() if callable(optimizer) else optimizer)]
-    if not found:
-        raise errors.ConversionError(
-            f"the model {model.name!r} has no variables yet: build it, or call it once on data, then restore"
-        )
-    return list({id(each): each for each in found}.values())
-
-
-def _target(variable: _tf.Live, name: str = "") -> Target:
-    name = name or getattr(variable, "path", "") or variable.name.partition(":")[0]
-    dtype = getattr(variable.dtype, "name", variable.dtype)
-    return Target(name, str(dtype), tuple(variable.shape), variable, name)
-
-
-def _session_variables(graph: _tf.Live) -> list[_tf.Live]:
-    found = [each for name in ("variables", "local_variables") for each in graph.get_collection(name)]
-    return list({id(each): each for each in found}.values())
-
-
-def _of_session(variable: _tf.Live) -> Target:
-    plain = _target(variable)._replace(dtype=variable.dtype.base_dtype.name)
-    whole = getattr(variable, "_save_slice_info", None)
-    if whole is None:
-        return plain
-    spans = zip(whole.var_offset, whole.var_shape, strict=True)
-    return plain._replace(stored_name=whole.full_name, piece=tuple(slice(a, a + size) for a, size in spans))
-
-
-def _assign(source: object, values: Sequence[tuple[Target, np.ndarray]]) -> None:
-    """Assign all values; of a session by the ops that initialise its variables, fed with the values."""
-    if readers.read(source).form != "session":
-        with _tf.eager():
-            for target, value in values:
-                target.live.assign(value.tolist() if value.dtype == object else value)
-        return
-    session = sessions.raw(source)
-    for target, value in values:
-        session.run(target.live.initializer, {target.live.initializer.inputs[1]: value})
 
 
 # The stored side
