@@ -167,6 +167,16 @@ def test_everything_by_keyboard(show: Show) -> None:
     assert outside == []
 
 
+def test_the_focus_stays_on_its_box_when_the_picture_is_laid_out_anew(show: Show) -> None:
+    shown = show(chain(NAMES))
+    number = shown.box("block_5").get_attribute("data-n")
+    shown.box("block_5").focus()
+    shown.page.set_viewport_size({"width": 600, "height": 900})
+    shown.page.wait_for_function("window.sent >= 2")
+    shown.settle()
+    assert shown.page.evaluate("document.activeElement.dataset.n") == number
+
+
 def test_boxes_are_a_tree_to_a_screen_reader(show: Show) -> None:
     shown = show(chain(NAMES))
     assert shown.page.get_by_role("tree").count() == 1

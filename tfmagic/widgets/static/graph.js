@@ -4,10 +4,15 @@
 const SVG = "http://www.w3.org/2000/svg";
 const LEAST_ZOOM = 0.08, READABLE = 0.72, MOST_ZOOM = 3, STEP = 1.25, FAR = 0.5;
 const LEAST_HEIGHT = 300, MOST_HEIGHT = 640, MARGIN = 14;
+// Notebook 7 takes its shortcuts before any element hears of a key, unless the one that has the focus says this itself
+// (Lumino's name; the front end's selectors match that element before they come to one around it).
+const NO_SHORTCUTS = { "data-lm-suppress-shortcuts": "true" };
+const FOCUSABLE = new Set(["button", "input", "select"]);
 const PING_AFTER = 1500, TYPING = 180, DRAG = 4;
 
 function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
+  if (FOCUSABLE.has(tag)) Object.entries(NO_SHORTCUTS).forEach((each) => element.setAttribute(...each));
   for (const [name, value] of Object.entries(attributes)) {
     if (name === "text") element.textContent = value;
     else element.setAttribute(name, value);
@@ -27,7 +32,7 @@ function draw(tag, attributes = {}, text = null) {
 function drawBox(box) {
   const open = box.state === "open";
   const group = draw("g", {
-    class: `tfm-box tfm-${box.state}`, "data-n": box.n, "data-kind": box.kind, role: "treeitem", tabindex: -1,
+    class: `tfm-box tfm-${box.state}`, "data-n": box.n, "data-kind": box.kind, role: "treeitem", tabindex: -1, ...NO_SHORTCUTS,
     "aria-level": box.depth + 1, "aria-selected": "false",
     // What is seen comes first: who speaks to the browser says that.
     "aria-label": [box.label, box.detail, box.title].filter(Boolean).join(" "),
@@ -102,8 +107,7 @@ class Graph {
   // The frame
 
   build(element) {
-    // A front end that takes its shortcuts before any element hears of a key heeds this (Lumino's name for it).
-    this.root = make("div", { class: "tfm-graph", "data-lm-suppress-shortcuts": "true" });
+    this.root = make("div", { class: "tfm-graph" });
     this.root.append(this.buildBar(), this.buildHits());
     this.stage = make("div", { class: "tfm-stage" });
     this.svg = draw("svg", { "aria-hidden": "false" });
@@ -269,7 +273,8 @@ class Graph {
     } else this.fit(false);
     this.fresh = false;
     this.choose(box && (scene.focus >= 0 || this.chosen !== null) ? target : this.boxes.has(this.chosen) ? this.chosen : null, scene.focus >= 0);
-    if (box && (hadFocus || scene.focus >= 0)) this.groups.get(target).focus({ preventScroll: true });
+    // What had the focus was replaced: it goes on to the same box, else a key would be the front end's.
+    if (hadFocus || (box && scene.focus >= 0)) this.groups.get(this.focused)?.focus({ preventScroll: true });
   }
 
   width() { return this.stage.clientWidth; }
