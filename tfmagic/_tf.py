@@ -199,12 +199,15 @@ def eager() -> Iterator[None]:
     fallback, ``tf.init_scope``, leaves functions that are being traced, but neither of these.
     """
     tf = tensorflow()
-    try:
-        context = importlib.import_module("tensorflow.python.eager.context").eager_mode()
-    except (ImportError, AttributeError):
-        context = tf.init_scope()
-    # Eager code, too, enters what it makes into collections of the default graph, which may be the user's.
-    with tf.Graph().as_default(), context:
+    with contextlib.ExitStack() as stack:
+        try:
+            context = importlib.import_module("tensorflow.python.eager.context").eager_mode()
+        except (ImportError, AttributeError):
+            context = tf.init_scope()
+        else:
+            # Eager code, too, enters what it makes into collections of the default graph, which may be the user's.
+            stack.enter_context(tf.Graph().as_default())
+        stack.enter_context(context)
         yield
 
 
