@@ -116,7 +116,8 @@ def test_a_merge_with_an_interpreter_runs_here_and_is_not_written(samples: Built
     [
         ("2_subgraphs", "has no outputs"),
         ("custom_sinh", "unresolved custom op: Sinh"),
-        ("double_flex", "not supported by this interpreter"),
+        # TensorFlow 2.18 carries the delegate for TensorFlow's ops, and finds that this op is none of its own.
+        ("double_flex", "not supported by this interpreter|Op type not registered 'Double'"),
         ("test_model_versioned_ops", "failed to prepare"),
     ],
 )
