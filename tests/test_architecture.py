@@ -81,6 +81,7 @@ ORDER = (
     "graph_scenes",
     "graph_pictures",
     # A model, recognised, run.
+    "cautions",
     "summary",
     "model",
     "registry",

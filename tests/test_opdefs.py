@@ -101,3 +101,12 @@ def test_the_ops_whose_shape_attribute_is_their_outputs_have_one(registry: dict[
 def test_an_op_that_nobody_knows() -> None:
     assert opdefs.output_dtype("MyOwnOp").default == ""
     assert "T" in opdefs.output_dtype("MyOwnOp").attrs
+
+
+def test_the_list_of_ops_has_all_that_tensorflow_registers(registry: dict[str, Any]) -> None:
+    assert set(registry) <= opdefs.registered()
+
+
+def test_what_an_extension_adds_is_not_taken_for_tensorflows_own() -> None:
+    assert "Sentencepiece" not in opdefs.registered()
+    assert "MatMul" in opdefs.registered()

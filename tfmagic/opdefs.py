@@ -59,9 +59,20 @@ def output_dtype(op: str) -> OutputDtype:
 
 
 @cache
+def registered() -> frozenset[str]:
+    """Return the names of the ops that TensorFlow registers by itself."""
+    return frozenset(name for line in _lines("op_names.txt") for name in line.split())
+
+
+def _lines(name: str) -> list[str]:
+    """Read the lines of a table that lies beside this module, comments left out."""
+    text = resources.files("tfmagic").joinpath(name).read_text("utf-8")
+    return [line for line in text.splitlines() if not line.startswith("#")]
+
+
+@cache
 def _exceptions() -> dict[str, str]:
     """Read the table of exceptions: op to dtype, ``@attr``, ``@attr=default`` or ``none``."""
-    text = resources.files("tfmagic").joinpath("op_dtypes.txt").read_text("utf-8")
-    lines = "\n".join(line for line in text.splitlines() if not line.startswith("#")).replace("\n    ", " ")
+    lines = "\n".join(_lines("op_dtypes.txt")).replace("\n    ", " ")
     rows = (line.split(": ", 1) for line in lines.strip().splitlines())
     return {op: rule for rule, ops in rows for op in ops.split()}

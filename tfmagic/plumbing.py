@@ -215,3 +215,30 @@ def ancestors(nodes: Mapping[str, Node], roots: Iterable[str]) -> set[str]:
             found.add(name)
             waiting.extend(map(node_of, nodes[name].inputs))
     return found
+
+
+def needed(frame: pd.DataFrame, uses: Iterable[FunctionUse], tensors: Iterable[str]) -> tuple[set[str], set[str]]:
+    """Return the nodes of the main graph and the functions that some of its tensors need.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The whole table of ops.
+    uses : iterable of FunctionUse
+        The functions, and what calls them.
+    tensors : iterable of str
+        Names of tensors of the main graph.
+    """
+    nodes = ancestors(main_graph(frame), map(node_of, tensors))
+    return nodes, _called(list(uses), nodes)
+
+
+def _called(uses: Iterable[FunctionUse], nodes: set[str]) -> set[str]:
+    """Return the functions that some nodes call, directly or through others."""
+    called: set[str] = set()
+    grown = True
+    while grown:
+        more = {use.name for use in uses if (nodes | called).intersection(use.called_by)} - called
+        called |= more
+        grown = bool(more)
+    return called

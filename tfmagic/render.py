@@ -10,7 +10,7 @@ import html
 import os
 import unicodedata
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -70,6 +70,14 @@ class Pictured(Protocol):
         """In pixels."""
 
 
+class RowsAt(NamedTuple):
+    """Where the rows of a table lead in the live panel: a tab, the column that names the row, what the tab calls it."""
+
+    tab: str
+    column: str
+    key: str
+
+
 @dataclass(frozen=True)
 class Section:
     """One part of a display: a title, then facts, a table, or both.
@@ -86,6 +94,8 @@ class Section:
         How many rows there are, where the table was cut before.
     picture : Pictured or None
         Shown in HTML alone; the facts say what is on it.
+    rows_at : RowsAt or None
+        For the panel; static forms have no links.
     """
 
     title: str
@@ -93,6 +103,7 @@ class Section:
     table: pd.DataFrame | None = None
     total: int | None = None
     picture: Pictured | None = None
+    rows_at: RowsAt | None = None
 
 
 def size_text(size: float) -> str:
@@ -152,8 +163,8 @@ def markup(heading: str, sections: Iterable[Section]) -> str:
     """Write the sections as static HTML."""
     parts = [f"<div><p><strong>{escaped(heading)}</strong></p>"]
     for index, section in enumerate(sections):
-        # Summary, signatures and pictures are open: <details> needs no script and survives where it is stripped.
-        is_open = " open" if index < 2 or section.picture else ""  # noqa: PLR2004 - summary and signatures
+        # Facts, signatures and pictures are open: <details> needs no script and survives where it is stripped.
+        is_open = " open" if index < 2 or section.picture or section.table is None else ""  # noqa: PLR2004 - as said
         parts.append(f"<details{is_open}><summary>{escaped(section.title)}</summary>")
         if section.facts:
             parts.append(_facts(section.facts))

@@ -12,7 +12,6 @@ from tfmagic import errors, graph, plumbing, signatures
 from tfmagic.model import Part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
 
     import pandas as pd
 
@@ -95,9 +94,8 @@ def _of_signature(model: Model, table: str, frame: pd.DataFrame, key: str) -> li
 
 def _needed(model: Model, key: str) -> tuple[set[str], set[str]]:
     """Return the nodes of the main graph and the functions that a signature's outputs need."""
-    nodes = plumbing.main_graph(model.table("ops", all=True))
-    needed = plumbing.ancestors(nodes, map(plumbing.node_of, _outputs(model, key)))
-    return needed, _called(graph.functions(model.meta_graph.graph), needed)
+    uses = graph.functions(model.meta_graph.graph)
+    return plumbing.needed(model.table("ops", all=True), uses, _outputs(model, key))
 
 
 def _outputs(model: Model, key: str) -> list[str]:
@@ -106,15 +104,3 @@ def _outputs(model: Model, key: str) -> list[str]:
         return list(model.ends.outputs)
     found = model.meta_graph.signature_def if Part.SIGNATURES in model.loaders else {}
     return [end.tensor for end in signatures.endpoints(found[signatures.choose(found, key)].outputs)]
-
-
-def _called(uses: Iterable[graph.FunctionUse], nodes: set[str]) -> set[str]:
-    """Return the functions that some nodes call, directly or through others."""
-    called: set[str] = set()
-    grown = True
-    uses = list(uses)
-    while grown:
-        more = {use.name for use in uses if (nodes | called).intersection(use.called_by)} - called
-        called |= more
-        grown = bool(more)
-    return called

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tfmagic import errors, opdefs, wire
-from tfmagic.render import MAX_ROWS, Section, size_text
+from tfmagic import cautions, errors, opdefs, wire
+from tfmagic.render import MAX_ROWS, RowsAt, Section, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -118,6 +118,9 @@ def _has(model: Model, table: str) -> bool:
 
 
 _HIDDEN_KINDS = {"signatures": "rows of TensorFlow's own signatures", "ops": "ops that only save or restore"}
+#: The tabs of the panel that show what a fact counts.
+FACT_TABS = {"ops": "Ops", "variables": "Variables", "graph": "Graph", "tags": "Signatures"}
+_OP_ROWS, _VARIABLE_ROWS = RowsAt("Ops", "op", "op"), RowsAt("Variables", "name", "name")
 _FACTS = {
     "TensorFlow": _version,
     "tags": _tags,
@@ -129,6 +132,12 @@ _FACTS = {
     "hidden": _hidden,
 }
 _GRAPH_FACTS = frozenset({"TensorFlow", "tags", "ops", "graph", "constants", "frozen"})
+
+
+def _caution_section(model: Model) -> Iterator[Section]:
+    found = cautions.cautions(model)
+    if found:
+        yield Section("Warnings", tuple(("warning", caution.text) for caution in found))
 
 
 def _signature_sections(model: Model) -> Iterator[Section]:
@@ -152,13 +161,13 @@ def _op_section(model: Model) -> Iterator[Section]:
     if model.is_at_hand("graph"):
         counts = model.table("ops", all=not _has(model, "ops"))["op"].value_counts()
         counts = counts[counts > 0]
-        yield Section("Op counts", table=counts.head(MAX_ROWS).reset_index(), total=len(counts))
+        yield Section("Op counts", table=counts.head(MAX_ROWS).reset_index(), total=len(counts), rows_at=_OP_ROWS)
 
 
 def _variable_section(model: Model) -> Iterator[Section]:
     if "variables" in model.parts and len(model.variables):
         frame: pd.DataFrame = model.variables.sort_values("bytes", ascending=False, kind="stable")
-        yield Section("Biggest variables", table=frame.head(MAX_ROWS), total=len(frame))
+        yield Section("Biggest variables", table=frame.head(MAX_ROWS), total=len(frame), rows_at=_VARIABLE_ROWS)
 
 
 def _graph_section(model: Model) -> Iterator[Section]:
@@ -171,6 +180,7 @@ def _graph_section(model: Model) -> Iterator[Section]:
 
 _TITLES: Mapping[Callable[[Model], Iterator[Section]], str] = {
     _signature_sections: "Signatures",
+    _caution_section: "Warnings",
     _graph_section: "Graph",
     _layer_section: "Layers",
     _op_section: "Op counts",

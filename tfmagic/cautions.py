@@ -1,0 +1,125 @@
+"""What a person should know before trusting a graph: ops that TensorFlow lacks, layers in training mode, state at risk.
+
+Each caution is a fact that was read, none a guess. Not for: how a model was read, which its notes say.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from tfmagic import errors, graph, opdefs, plumbing, signatures
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import pandas as pd
+
+    from tfmagic.model import Model
+
+#: Nodes of one kind whose attributes are read: a display does not wait for more.
+_MOST_READ = 2_000
+#: Nodes of a graph in which the way to each signature is followed.
+_MOST_FOLLOWED = 300_000
+_PYTHON_OPS = ("PyFunc", "PyFuncStateless", "EagerPyFunc")
+_MUTABLE_TABLES = (
+    "MutableHashTable", "MutableHashTableV2", "MutableHashTableOfTensors", "MutableHashTableOfTensorsV2",
+    "MutableDenseHashTable", "MutableDenseHashTableV2", "AnonymousMutableHashTable", "AnonymousMutableDenseHashTable",
+)  # fmt: skip
+_NORMS = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
+_QUEUES = ("QueueDequeueV2", "QueueDequeueManyV2", "QueueDequeueUpToV2", "QueueDequeue", "QueueDequeueMany")
+
+
+class Caution(NamedTuple):
+    """One thing to know.
+
+    Attributes
+    ----------
+    text : str
+        A sentence without its full stop.
+    ops : tuple of str
+        The types of the ops that it is about.
+    names : tuple of str
+        The nodes that it is about, where it is not about all of those types.
+    """
+
+    text: str
+    ops: tuple[str, ...]
+    names: tuple[str, ...] = ()
+
+
+def cautions(model: Model) -> list[Caution]:
+    """Return what there is to know of a graph that is at hand."""
+    if not model.is_at_hand("graph"):
+        return []
+    present = set(model.table("ops", all=True)["op"].cat.categories)
+    return [caution for find in _FINDERS for caution in find(model, present)]
+
+
+def _foreign(model: Model, present: set[str]) -> Iterator[Caution]:
+    """Find types of ops that are neither TensorFlow's nor functions of the graph."""
+    functions = {signature.name for signature in model.meta_graph.graph.function_signatures}
+    found = sorted(present - opdefs.registered() - functions)
+    if found:
+        kinds = f"op types that TensorFlow itself does not have: {errors.listed(found)}"
+        yield Caution(f"{kinds}; running needs the library that registers them", tuple(found))
+
+
+def _python(_model: Model, present: set[str]) -> Iterator[Caution]:
+    found = _those(_PYTHON_OPS, present)
+    if found:
+        yield Caution(
+            "calls Python functions that the model does not hold: it runs only in the process that made it", found
+        )
+
+
+def _training(model: Model, present: set[str]) -> Iterator[Caution]:
+    """Find batch normalisation that takes the statistics of the batch instead of those it learned."""
+    if not _those(_NORMS, present):
+        return
+    frame = _served(model)
+    rows = frame.index[frame["op"].isin(_NORMS)][:_MOST_READ]
+    # A SavedModel leaves out what has a default, and the default is to train (core/ops/nn_ops.cc).
+    nodes = [model.meta_graph.graph.node_def(int(row)) for row in rows]
+    names = [str(node.name) for node in nodes if "is_training" not in node.attr or node.attr["is_training"].b]
+    if names:
+        said = f"batch normalisation in training mode: {errors.listed(names)}; results depend on the rest of the batch"
+        yield Caution(said, _those(_NORMS, present), tuple(names))
+
+
+def _served(model: Model) -> pd.DataFrame:
+    """Return the rows that the signatures need: a Keras model is saved with its training step beside them."""
+    frame = model.table("ops", all=True)
+    found = [each for key, each in model.meta_graph.signature_def.items() if not signatures.is_hidden(key)]
+    tensors = [end.tensor for each in found for end in signatures.endpoints(each.outputs)]
+    if not tensors or len(frame) > _MOST_FOLLOWED:
+        return frame
+    nodes, called = plumbing.needed(frame, graph.functions(model.meta_graph.graph), tensors)
+    in_main = (frame["function"] == "") & frame["name"].isin(nodes)
+    return frame[in_main | frame["function"].isin(called)]
+
+
+def _tables(_model: Model, present: set[str]) -> Iterator[Caution]:
+    found = _those(_MUTABLE_TABLES, present)
+    if found:
+        yield Caution("has mutable lookup tables: a frozen graph cannot hold what is in them", found)
+
+
+def _queues(_model: Model, present: set[str]) -> Iterator[Caution]:
+    found = _those(_QUEUES, present)
+    if found:
+        yield Caution(
+            "reads its input from queues: name other inputs, or it waits for runners that nobody starts", found
+        )
+
+
+def _those(wanted: Sequence[str], present: set[str]) -> tuple[str, ...]:
+    return tuple(op for op in wanted if op in present)
+
+
+_FINDERS: tuple[Callable[[Model, set[str]], Iterator[Caution]], ...] = (
+    _foreign,
+    _python,
+    _training,
+    _tables,
+    _queues,
+)
