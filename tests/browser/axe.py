@@ -1,0 +1,39 @@
+"""Ask axe-core what keeps people from using a part of a page.
+
+The rules come with ``axe-playwright-python``, from the package index like every other need of the tests: nothing of
+other people's lies in this repository, and no page asks another host for it. Not for: what no rule can tell, such as
+the order of the keyboard's focus.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from axe_playwright_python.sync_playwright import Axe
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+#: What axe says of the rest, ``moderate`` and ``minor``, is advice on whole pages: landmarks, one heading.
+GRAVE = ("serious", "critical")
+RUN = "(selector) => axe.run(selector, { resultTypes: ['violations'] })"
+
+
+def violations(page: Page, selector: str = "body") -> list[str]:
+    """Return what is seriously wrong in the parts of a page that a selector finds, a line for each rule.
+
+    Raises
+    ------
+    playwright.sync_api.Error
+        If the selector finds nothing.
+    """
+    page.evaluate(Axe().axe_script)
+    found = page.evaluate(RUN, selector)["violations"]
+    return [_line(each) for each in found if each["impact"] in GRAVE]
+
+
+def _line(violation: dict[str, Any]) -> str:
+    """Word a violation: the rule, how many elements break it, the first of them and what is wrong with it."""
+    nodes = violation["nodes"]
+    why = " ".join(nodes[0]["failureSummary"].split())
+    return f"{violation['id']} ({violation['impact']}, {len(nodes)} times): {nodes[0]['html'][:200]} {why}"
