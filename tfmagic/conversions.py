@@ -55,6 +55,8 @@ if TYPE_CHECKING:
 
 _GRAPH_WRITERS = (GraphDefWriter, GraphTextWriter)
 _NOT_ASKED = "verify=False"
+#: A draft of ours is always one of both; one of a user's own may be neither.
+_NO_WAY_BACK = "its writer does not say how to run the result, nor how to read its values back"
 _STAGES = ("tracing", "converting", "writing", "verifying")
 
 
@@ -354,23 +356,25 @@ class _Job:
             if isinstance(self.writer, Grouped):
                 self.writer.settle(staged, self.destination)
             if not self.check:
-                return _unverified(draft, source)
+                return _unverified(draft, source, _NOT_ASKED)
             begin("verifying")
             found = _verified(draft, staged, source)
             _require_equal(found, f"{str(self.destination)!r} was not written")
         return found
 
 
-def _unverified(draft: Draft, source: _Source) -> dict[str, Verification]:
-    """Return the answer for a result that was not to be read back."""
-    return {"": verification.of_values((), _NOT_ASKED)} if isinstance(draft, Compared) else source.unchecked(_NOT_ASKED)
+def _unverified(draft: Draft, source: _Source, reason: str) -> dict[str, Verification]:
+    """Return the answer for a result that was not read back."""
+    by_output = {} if isinstance(draft, Compared) else source.unchecked(reason)
+    return by_output or {"": verification.of_values((), reason)}
 
 
 def _verified(draft: Draft, staged: Path, source: _Source) -> dict[str, Verification]:
     """Read back what was written, and compare it with the source."""
     if isinstance(draft, Compared):
         return {"": verification.of_values(draft.read_back(staged))}
-    assert isinstance(draft, Runnable)  # noqa: S101 - one of both, as the protocols have it
+    if not isinstance(draft, Runnable):
+        return _unverified(draft, source, _NO_WAY_BACK)
     try:
         return source.compared(partial(draft.load, staged))
     except errors.MissingDependencyError as error:

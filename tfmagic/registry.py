@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkable
+
+from tfmagic import errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from tfmagic.model import Model, Part
 
+_Entry = TypeVar("_Entry")
 #: Enough for the first messages of any form; recognition never reads more of a file than this and the tail.
 HEAD_BYTES = 64 * 1024
 #: LevelDB's table footer, the longest mark that a form has at its end.
@@ -218,3 +221,37 @@ def conversion_table(readers: Iterable[Reader], writers: Iterable[Writer]) -> li
         Conversions(reader.form, {writer.format: writer.needs <= reader.parts for writer in listed})
         for reader in readers
     ]
+
+
+def check(entry: object, kind: str, own: Collection[str], members: Iterable[str]) -> None:
+    """Refuse what is no reader or writer of a user's own.
+
+    Parameters
+    ----------
+    entry : object
+        The reader or the writer.
+    kind : str
+        What it has a name of: ``"form"`` or ``"format"``.
+    own : collection of str
+        The names that are tfmagic's own.
+    members : iterable of str
+        What its protocol asks for.
+
+    Raises
+    ------
+    TfMagicError
+        If something of the protocol is missing, or the name is tfmagic's own.
+    """
+    if isinstance(entry, type):
+        raise errors.TfMagicError(f"{entry!r} is a class; register an instance of it: {entry.__name__}()")
+    missing = [member for member in members if not hasattr(entry, member)]
+    if missing:
+        raise errors.TfMagicError(f"{entry!r} has no {errors.listed(missing)}, which tfmagic.registry asks for")
+    name = getattr(entry, kind)
+    if name in own:
+        raise errors.TfMagicError(f"the {kind} {name!r} is one of tfmagic's own; give yours another name")
+
+
+def without(contents: Iterable[_Entry], kind: str, name: str) -> list[_Entry]:
+    """Return a table of contents without what has this name."""
+    return [each for each in contents if getattr(each, kind) != name]

@@ -1,12 +1,14 @@
 """The forms, in the order in which they are tried; each source is claimed by one of them.
 
-This is the table of contents. A new form is a new file with a reader, and its line here.
+This is the table of contents. A new form is a new file with a reader, and its line here; one that is not
+part of tfmagic is registered (:func:`register`).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tfmagic import registry
 from tfmagic.readers.checkpoint import CheckpointReader
 from tfmagic.readers.function import FunctionReader
 from tfmagic.readers.graph_def import GraphDefReader
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from tfmagic.model import Model
     from tfmagic.registry import Reader
 
-READERS: tuple[Reader, ...] = (
+READERS: list[Reader] = [
     KerasModelReader(),
     FunctionReader(),
     SessionReader(),
@@ -34,7 +36,32 @@ READERS: tuple[Reader, ...] = (
     CheckpointReader(),
     KerasFileReader(),
     TFLiteReader(),
-)
+]
+_OWN = frozenset(reader.form for reader in READERS)
+_MEMBERS = ("form", "parts", "looks_like", "is_live", "claims", "read")
+
+
+def register(reader: Reader) -> None:
+    """Have sources of one more form recognised, as long as this process lives.
+
+    Parameters
+    ----------
+    reader : Reader
+        It is asked after all others. One of the same form that was registered before gives way to it.
+
+    Raises
+    ------
+    TfMagicError
+        If it is no reader, or its form is one of tfmagic's own.
+    """
+    registry.check(reader, "form", _OWN, _MEMBERS)
+    READERS[:] = [*registry.without(READERS, "form", reader.form), reader]
+
+
+def unregister(form: str) -> None:
+    """Forget a form that was registered; tfmagic's own stay."""
+    if form not in _OWN:
+        READERS[:] = registry.without(READERS, "form", form)
 
 
 def read(source: object, *, form: str | None = None, tags: Collection[str] | None = None, trust: bool = False) -> Model:

@@ -1,6 +1,7 @@
 """The formats, and which one a path asks for.
 
-This is the table of contents. A new format is a new file with a writer, and its line here.
+This is the table of contents. A new format is a new file with a writer, and its line here; one that is not part of
+tfmagic is registered (:func:`register`).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import re
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from tfmagic import errors
+from tfmagic import errors, registry
 from tfmagic.writers.checkpoint import CheckpointWriter
 from tfmagic.writers.graph_def import GraphDefWriter, GraphTextWriter
 from tfmagic.writers.keras import H5Writer, KerasWriter
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 _STEP = re.compile(r"(?<=\.ckpt)-\d+\Z")
 
-WRITERS: tuple[Writer, ...] = (
+WRITERS: list[Writer] = [
     SavedModelWriter(),
     GraphDefWriter(),
     GraphTextWriter(),
@@ -37,7 +38,36 @@ WRITERS: tuple[Writer, ...] = (
     TFLiteWriter(),
     OnnxWriter(),
     TensorBoardWriter(),
-)
+]
+_OWN = frozenset(writer.format for writer in WRITERS)
+_MEMBERS = ("format", "suffixes", "needs", "directory", "prepare")
+
+
+def register(writer: Writer) -> None:
+    """Have one more format written, as long as this process lives.
+
+    Parameters
+    ----------
+    writer : Writer
+        One of the same format that was registered before gives way to it.
+
+    Raises
+    ------
+    TfMagicError
+        If it is no writer, its format is one of tfmagic's own, or another one goes by one of its suffixes.
+    """
+    registry.check(writer, "format", _OWN, _MEMBERS)
+    others = {suffix: each.format for each in WRITERS for suffix in each.suffixes if each.format != writer.format}
+    for suffix in writer.suffixes:
+        if suffix in others:
+            raise errors.TfMagicError(f"{suffix!r} is a suffix of {others[suffix]!r} already; choose another one")
+    WRITERS[:] = [*registry.without(WRITERS, "format", writer.format), writer]
+
+
+def unregister(format: str) -> None:
+    """Forget a format that was registered; tfmagic's own stay."""
+    if format not in _OWN:
+        WRITERS[:] = registry.without(WRITERS, "format", format)
 
 
 def writer_for(destination: Path, format: str | None = None) -> Writer:
