@@ -118,7 +118,9 @@ ORDER = (
     "inspection",
     "api",
     # The fronts.
+    "nearby",
     "widgets",
+    "live_display",
     "lines",
     "arguments",
     "commands",

@@ -95,7 +95,7 @@ def test_a_keras_model_that_was_traced_for_training_is_told_from_one_that_was_no
         module = tf.Module()
         module.net = net
 
-        @tf.function(input_signature=[tf.TensorSpec((None, 4, 4, 2))])
+        @tf.function(input_signature=[tf.TensorSpec((None, 4, 4, 2))])  # type: ignore[untyped-decorator, unused-ignore]
         def serve(x: Any, training: bool = training) -> Any:  # noqa: FBT001 - bound here
             return tf.raw_ops.FusedBatchNormV3(
                 x=x, scale=[1.0, 1], offset=[0.0, 0], mean=[0.0, 0], variance=[1.0, 1], is_training=training

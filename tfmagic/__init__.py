@@ -45,6 +45,7 @@ _HOMES = {
     "Code": "api",
     "code": "api",
     "merge": "api",
+    "panel": "widgets.opening",
     "restore": "api",
     "run": "api",
     "sign": "api",
@@ -84,6 +85,7 @@ __all__ = [
     "inspect",
     "load_ipython_extension",
     "merge",
+    "panel",
     "restore",
     "run",
     "sign",
@@ -97,6 +99,7 @@ def __getattr__(name: str) -> object:
     if name not in _HOMES:
         message = f"module 'tfmagic' has no attribute {name!r}"
         raise AttributeError(message)
+    importlib.import_module("tfmagic.live_display").install()
     value = getattr(importlib.import_module(f"tfmagic.{_HOMES[name]}"), name)
     globals()[name] = value
     return value

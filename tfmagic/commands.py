@@ -165,6 +165,12 @@ def _restore(values: argparse.Namespace) -> object:
     return _call(values, "restore", values.SOURCE, lines.unquote(values.CHECKPOINT))
 
 
+def _panel(values: argparse.Namespace) -> object:
+    from tfmagic.widgets.opening import panel  # noqa: PLC0415 - as above; widgets are imported when they are shown
+
+    return panel(values.SOURCE, trust=values.trust)
+
+
 _SOURCE = Argument(("SOURCE",), "a Python expression over the notebook's variables, else a path", SOURCE)
 _SIGNATURE = Argument(("--signature",), "key of the signature that is meant", SIGNATURE)
 _TAGS = Argument(("--tags",), "tag-set, joined by commas", TAGS)
@@ -311,6 +317,15 @@ COMMANDS: Mapping[str, Command] = {
                 _CODE,
             ),
             _restore,
+        ),
+        Command(
+            "panel",
+            "Show a model in a live panel: see, explore, run and convert it.",
+            (
+                Argument(("SOURCE",), f"{_SOURCE.help}; without, a choice of what is at hand", SOURCE, optional=True),
+                _TRUST,
+            ),
+            _panel,
         ),
         Command(
             "forms",

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfmagic import api, arguments, commands, lines, readers, recognition, signatures
+from tfmagic import api, arguments, commands, lines, nearby, readers, signatures
 from tfmagic.model import TABLE_PARTS, Model, Part
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _positional(command: arguments.Command, words: list[str]) -> list[str]:
 def _values(kind: str, word: str, variables: Mapping[str, object], source: Callable[[], Model]) -> Iterator[Completion]:
     """Yield what an argument of this kind can be."""
     if kind == arguments.SOURCE:
-        yield from (Completion(name, "model") for name in model_names(variables))
+        yield from (Completion(name, "model") for name in nearby.model_names(variables))
         yield from _paths(word)
     elif kind == arguments.PATH:
         yield from _paths(word)
@@ -137,23 +137,6 @@ def _values(kind: str, word: str, variables: Mapping[str, object], source: Calla
         yield from (Completion(f"{key}=", kind) for key in _inputs(source()))
     else:
         yield from _names(kind, source(), word)
-
-
-def model_names(variables: Mapping[str, object]) -> list[str]:
-    """Return the variables that hold a model: a live one, a message, or one that was inspected."""
-    shown = [(name, value) for name, value in variables.items() if not name.startswith("_")]
-    return [name for name, value in shown if is_model(value)]
-
-
-def is_model(value: object) -> bool:
-    """Say whether a variable's value is a source of a live form; text is not taken for a path."""
-    try:
-        if isinstance(value, (str, bytes, int, float, type, os.PathLike, Model)):
-            return isinstance(value, Model)
-        candidate = recognition.candidate_of(value)
-        return any(reader.claims(candidate) for reader in readers.READERS)
-    except Exception:  # noqa: BLE001 - an object that objects to being looked at
-        return False
 
 
 def _paths(word: str) -> Iterator[Completion]:

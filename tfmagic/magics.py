@@ -17,7 +17,7 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, line_cell_magic, line_magic, magics_class
 from traitlets import Enum
 
-from tfmagic import arguments, commands, errors, lines, render
+from tfmagic import arguments, commands, errors, lines, live_display, render
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -230,6 +230,26 @@ class TfMagic(Magics):
         return self._run("restore", line)
 
     @line_magic
+    def tf_panel(self, line: str) -> object:
+        """Show a model in a live panel: see, explore, run and convert it.
+
+        ::
+
+            %tf_panel model
+
+        is
+
+        ::
+
+            import tfmagic
+            tfmagic.panel(model)
+
+        Without SOURCE the choice is among the notebook's models and the files around it. ``%tf_panel --help`` lists the
+        options.
+        """
+        return self._run("panel", line)
+
+    @line_magic
     def tf_forms(self, line: str) -> object:
         """Show which forms can be read, and in which formats each can be written.
 
@@ -348,15 +368,15 @@ class TfMagic(Magics):
 
     def _require_variable(self, name: str) -> None:
         """Raise for a name that is neither a variable nor a path, if a variable is near."""
-        near = difflib.get_close_matches(name, _completion().model_names(self.shell.user_ns), n=3)
+        near = difflib.get_close_matches(name, _late("nearby").model_names(self.shell.user_ns), n=3)
         if near:
             message = f"there is neither a variable nor a path {name!r}; did you mean {errors.listed(near)}?"
             raise lines.CommandError(message)
 
 
-def _completion() -> ModuleType:
-    """Import completion with its first use: it brings the readers, and loading the extension must stay light."""
-    return importlib.import_module("tfmagic.completion")
+def _late(name: str) -> ModuleType:
+    """Import what brings the readers with its first use: loading the extension must stay light."""
+    return importlib.import_module(f"tfmagic.{name}")
 
 
 class Matcher:
@@ -376,7 +396,7 @@ class Matcher:
         from IPython.core.completer import SimpleCompletion  # noqa: PLC0415 - loaded with the first completion
 
         line = context.text_until_cursor.rpartition("\n")[2]
-        word, found = _completion().complete(line, self.shell.user_ns)
+        word, found = _late("completion").complete(line, self.shell.user_ns)
         made = [SimpleCompletion(text=each.text, type=each.kind) for each in found]
         return {"completions": made, "matched_fragment": word, "suppress": bool(made)}
 
@@ -384,6 +404,7 @@ class Matcher:
 def load(shell: InteractiveShell) -> None:
     """Register the magics and their completion; loading twice is loading once."""
     unload(shell)
+    live_display.install()
     shell.register_magics(TfMagic(shell))
     shell.Completer.custom_matchers.append(Matcher(shell))
 

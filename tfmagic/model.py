@@ -149,7 +149,7 @@ class Model:
         """Show the model as static HTML, which survives nbconvert and GitHub."""
         return render.wanted_markup(summary.heading(self), summary.sections(self))
 
-    def _repr_mimebundle_(self, **_options: object) -> dict[str, str]:
+    def _repr_mimebundle_(self, **_options: object) -> dict[str, object]:
         """Show the model as the front end and the user's choice want it."""
         return render.bundle(self)
 

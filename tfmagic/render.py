@@ -9,11 +9,12 @@ from __future__ import annotations
 import html
 import os
 import unicodedata
+import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import pandas as pd
 
@@ -34,6 +35,8 @@ class Display:
     """The user's choice of display, ``%config TfMagic.display``; pipelines set it by an environment variable."""
 
     mode: str = "auto"
+    #: What returns the live form of a result by MIME type; set by the front that knows widgets.
+    live: Callable[[Any], Mapping[str, object]] | None = None
 
 
 def chosen_mode(wanted: str | None) -> str:
@@ -50,9 +53,20 @@ class Displayed(Protocol):
     def _repr_html_(self) -> str: ...
 
 
-def bundle(result: Displayed) -> dict[str, str]:
-    """Return the forms of a result by MIME type, as many as the user's choice allows."""
-    forms = {"text/plain": repr(result)}
+def bundle(result: Displayed) -> dict[str, object]:
+    """Return the forms of a result by MIME type, as many as the user's choice and the front end allow."""
+    forms = static_bundle(result)
+    if display.mode == MODES[0] and display.live is not None:
+        try:
+            forms |= display.live(result)
+        except Exception as error:  # noqa: BLE001 - a display must not raise; what is there is shown without
+            warnings.warn(f"the live panel cannot be shown: {type(error).__name__}: {error}", stacklevel=2)
+    return forms
+
+
+def static_bundle(result: Displayed) -> dict[str, object]:
+    """Return the forms of a result that need no kernel."""
+    forms: dict[str, object] = {"text/plain": repr(result)}
     if display.mode != "text":
         forms["text/html"] = result._repr_html_()
     return forms
@@ -122,8 +136,13 @@ def cell_text(value: object) -> str:
     else:
         # A count that is missing is pandas' own NA.
         text = "" if value is None or type(value).__name__ == "NAType" else str(value)
-    shown = "".join(char if _is_shown(char) else f"\\x{ord(char):02x}" for char in text[: MAX_CELL + 1])
+    shown = visible(text[: MAX_CELL + 1])
     return shown if len(shown) <= MAX_CELL else shown[: MAX_CELL - 1] + "…"
+
+
+def visible(text: str) -> str:
+    """Return a text with its control characters written out."""
+    return "".join(char if _is_shown(char) else f"\\x{ord(char):02x}" for char in text)
 
 
 def _is_shown(char: str) -> bool:
