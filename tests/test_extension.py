@@ -144,6 +144,17 @@ def test_a_form_is_known_from_its_registration_until_it_is_forgotten(source: Pat
     assert "scale" not in tfmagic.forms().index
 
 
+def test_no_display_asks_for_what_has_to_be_made() -> None:
+    asked: list[Part] = []
+    made = (Part.GRAPH, Part.SIGNATURES, Part.FUNCTION, Part.KERAS)
+    loaders = {part: lambda part=part: asked.append(part) for part in made}
+    rows = (VariableRow("scale", "float32", (), 1, 4, None),)
+    model = Model("made", "here", {**loaders, Part.VARIABLES: lambda: rows}, made=frozenset(made))
+    assert "scale" in repr(model)
+    assert "scale" in model._repr_html_()
+    assert asked == []
+
+
 def test_the_last_of_a_name_counts(source: Path) -> None:
     class Renamed(ScaleReader):
         looks_like = "another one"

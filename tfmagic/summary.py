@@ -153,7 +153,7 @@ def _signature_sections(model: Model) -> Iterator[Section]:
 
 
 def _layer_section(model: Model) -> Iterator[Section]:
-    if "keras" in model.parts:
+    if model.is_at_hand("keras"):
         yield Section("Layers", table=model.layers)
 
 
