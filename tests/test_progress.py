@@ -2,13 +2,19 @@ from __future__ import annotations
 
 import io
 import sys
+import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pytest
+
+import tfmagic
 from tfmagic import progress
 
 if TYPE_CHECKING:
-    import pytest
+    from pathlib import Path
+
+_STAGES = ["tracing", "converting", "writing", "verifying"]
 
 
 def terminal_of(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
@@ -49,3 +55,115 @@ def test_nothing_is_shown_after_the_end(monkeypatch: pytest.MonkeyPatch) -> None
         begin("tracing")
     time.sleep(0.06)
     assert not terminal.getvalue()
+
+
+class Stopping(progress.Watch):
+    """A watch that stops a call at one of its checks, and counts them."""
+
+    def __init__(self, at: int = -1) -> None:
+        self.stages: list[progress.Stage] = []
+        self.checks = 0
+        self.at = at
+        super().__init__(self.stages.append)
+
+    def check(self) -> None:
+        if self.checks == self.at:
+            self.cancel()
+        self.checks += 1
+        super().check()
+
+
+def module() -> Any:
+    tf = pytest.importorskip("tensorflow")
+    made = tf.Module()
+    made.weights = [tf.Variable(tf.fill([3, 3], float(number))) for number in range(3)]
+
+    def call(x: Any) -> dict[str, Any]:
+        for each in made.weights:
+            x = tf.matmul(x, each)
+        return {"y": x}
+
+    made.call = tf.function(call, input_signature=[tf.TensorSpec([None, 3], tf.float32, name="x")])
+    return made
+
+
+def contents_of(directory: Path) -> dict[str, bytes]:
+    """All files below a directory, hidden ones too."""
+    return {str(each.relative_to(directory)): each.read_bytes() for each in directory.rglob("*") if each.is_file()}
+
+
+def test_who_watches_gets_the_stages_and_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = terminal_of(monkeypatch)
+    monkeypatch.setattr(progress, "_DELAY", 0)
+    watch = Stopping()
+    with progress.watched(watch), progress.stages("m.pb", 2) as begin:
+        begin("tracing")
+        begin("writing")
+        with progress.writing(lambda: 30, 40):
+            deadline = time.monotonic() + 5
+            while len(watch.stages) < 3 and time.monotonic() < deadline:
+                time.sleep(0.01)
+    assert not terminal.getvalue()
+    seen = [(each.name, each.place, each.count, each.share) for each in watch.stages[:3]]
+    assert seen == [("tracing", 0, 2, 0), ("writing", 1, 2, 0), ("writing", 1, 2, 0.75)]
+    assert watch.stages[2].total == pytest.approx(1.75 / 2)
+
+
+def test_a_watch_is_that_of_its_own_context_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = terminal_of(monkeypatch)
+    monkeypatch.setattr(progress, "_DELAY", 0)
+    watches = [Stopping(), Stopping()]
+    both = threading.Barrier(2)
+
+    def call(number: int) -> None:
+        with progress.watched(watches[number]), progress.stages("m", 1) as begin:
+            both.wait(5)
+            begin(f"stage {number}")
+            both.wait(5)
+
+    threads = [threading.Thread(target=call, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    with progress.stages("m", 1) as begin:
+        begin("shown")
+    for thread in threads:
+        thread.join()
+    assert [[stage.name for stage in each.stages] for each in watches] == [["stage 0"], ["stage 1"]]
+    assert "shown" in terminal.getvalue()
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("place", ["m", "m.pb", "m.pbtxt", "m.ckpt", "m.tflite"])
+def test_a_call_cancelled_anywhere_leaves_what_was_there(tmp_path: Path, place: str) -> None:
+    source = module()
+    tfmagic.export(source, tmp_path / place)
+    before = contents_of(tmp_path)
+    source.weights[0].assign_add(source.weights[0] + 1)
+    counting = Stopping()
+    with progress.watched(counting):
+        tfmagic.export(source, tmp_path / "elsewhere" / place)
+    assert [each.name for each in counting.stages if not each.share] == _STAGES
+    # Stages, blocks, runs, and the last moment.
+    assert counting.checks > len(_STAGES)
+    for at in range(counting.checks):
+        with pytest.raises(progress.CancelledError), progress.watched(Stopping(at)):
+            tfmagic.export(source, tmp_path / place, overwrite=True)
+        assert {name: each for name, each in contents_of(tmp_path).items() if "elsewhere" not in name} == before
+    with pytest.raises(progress.CancelledError), progress.watched(Stopping(counting.checks - 1)):
+        tfmagic.export(source, tmp_path / "new" / place)
+    assert not (tmp_path / "new").exists()
+    with progress.watched(Stopping(counting.checks)):
+        tfmagic.export(source, tmp_path / place, overwrite=True)
+    assert contents_of(tmp_path) != before
+
+
+def test_copies_stop_between_two_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "_BLOCK", 4)
+    (tmp_path / "one").write_bytes(b"0123456789")
+    written = io.BytesIO()
+    with pytest.raises(progress.CancelledError), progress.watched(Stopping(2)), (tmp_path / "one").open("rb") as file:
+        progress.copy(file, written)
+    assert written.getvalue() == b"01234567"
+    with progress.watched(Stopping()), (tmp_path / "one").open("rb") as file:
+        progress.copy(file, written)
+    assert written.getvalue() == b"012345670123456789"

@@ -352,15 +352,34 @@ class _Job:
         """Write aside, read back, compare; the destination changes only if all is well."""
         with self._staging(draft.size) as staged:
             begin("writing")
-            draft.write(staged)
+            # A checkpoint's files have a directory of their own.
+            written = staged.parent if isinstance(self.writer, Grouped) else staged
+            with progress.writing(partial(_size_so_far, written), draft.size):
+                draft.write(staged)
             if isinstance(self.writer, Grouped):
                 self.writer.settle(staged, self.destination)
-            if not self.check:
-                return _unverified(draft, source, _NOT_ASKED)
-            begin("verifying")
-            found = _verified(draft, staged, source)
-            _require_equal(found, f"{str(self.destination)!r} was not written")
+            found = self._checked(draft, staged, source, begin)
+            # The last moment: what is left takes no time.
+            progress.check()
         return found
+
+    def _checked(
+        self, draft: Draft, staged: Path, source: _Source, begin: Callable[[str], None]
+    ) -> dict[str, Verification]:
+        if not self.check:
+            return _unverified(draft, source, _NOT_ASKED)
+        begin("verifying")
+        found = _verified(draft, staged, source)
+        _require_equal(found, f"{str(self.destination)!r} was not written")
+        return found
+
+
+def _size_so_far(path: Path) -> int:
+    """Return what is written by now; files come and go meanwhile."""
+    try:
+        return storage.size_of(path)
+    except OSError:
+        return 0
 
 
 def _unverified(draft: Draft, source: _Source, reason: str) -> dict[str, Verification]:

@@ -1,6 +1,7 @@
-"""Show the stages of a long call on a terminal or in a notebook, and nothing where nobody looks.
+"""The stages of a long call: a bar on a terminal or in a notebook, nothing where nobody looks, or a watch.
 
-Not for: deciding what the stages are.
+Who watches gets the stages instead of the bar, and may ask the call to stop. A watch belongs to the context in which
+the call runs: two panels, or a panel and a cell, do not mix. Not for: deciding what the stages are.
 """
 
 from __future__ import annotations
@@ -9,20 +10,130 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NoReturn
 
 from tqdm import tqdm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import BinaryIO
 
 #: A call that is over before this many seconds shows nothing.
 _DELAY = 0.2
+#: Seconds between two looks at how much is written.
+_INTERVAL = 0.1
+#: Bytes that are copied from one check to the next.
+_BLOCK = 8 << 20
+
+
+class CancelledError(BaseException):
+    """A call was asked to stop, and did. No Exception: what handles a model's failures must not take it for one."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where a call is: the stage's name, how many came before it, how many there are, and its own share that is done.
+
+    The share is 0 where it is not known.
+    """
+
+    name: str
+    place: int
+    count: int
+    share: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """The share of the whole call that is done, if all stages took as long."""
+        return min(1.0, (self.place + self.share) / max(1, self.count))
+
+
+class Watch:
+    """Gets the stages of the calls in its context, and may stop them.
+
+    Parameters
+    ----------
+    on_stage : callable
+        Called with each :class:`Stage` in the thread of the call, and with the shares of writing in another one.
+    """
+
+    def __init__(self, on_stage: Callable[[Stage], None]) -> None:
+        self._on_stage = on_stage
+        self._asked = threading.Event()
+        self._stage = Stage("", 0, 1)
+
+    def cancel(self) -> None:
+        """Ask the call to stop: it does after its stage, between two blocks of writing, or between two runs."""
+        self._asked.set()
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the call was asked to stop."""
+        return self._asked.is_set()
+
+    def check(self) -> None:
+        """Raise CancelledError if the call was asked to stop."""
+        if self.is_cancelled:
+            raise CancelledError
+
+    def begin(self, stage: Stage) -> None:
+        """Take note of the next stage, unless the call was asked to stop."""
+        self.check()
+        self._stage = stage
+        self._on_stage(stage)
+
+    def share(self, share: float) -> None:
+        """Take note of how much of the stage is done."""
+        self._on_stage(replace(self._stage, share=min(1.0, share)))
+
+
+_watch: ContextVar[Watch | None] = ContextVar("tfmagic_watch", default=None)
+
+
+@contextmanager
+def watched(watch: Watch) -> Iterator[None]:
+    """Have what is called inside watched, instead of shown."""
+    token = _watch.set(watch)
+    try:
+        yield
+    finally:
+        _watch.reset(token)
+
+
+def check() -> None:
+    """Raise CancelledError if who watches this call has asked it to stop."""
+    watch = _watch.get()
+    if watch is not None:
+        watch.check()
 
 
 @contextmanager
 def stages(title: str, count: int) -> Iterator[Callable[[str], None]]:
-    """Show a bar over the stages of a call; the function that is given begins the next one, by its name."""
+    """Show a bar over the stages of a call; the function that is given begins the next one, by its name.
+
+    Raises
+    ------
+    CancelledError
+        When a stage begins, if who watches has asked the call to stop.
+    """
+    watch = _watch.get()
+    if watch is None:
+        with _bar(title, count) as begin:
+            yield begin
+        return
+    begun: list[str] = []
+
+    def next_stage(name: str) -> None:
+        watch.begin(Stage(name, len(begun), count))
+        begun.append(name)
+
+    yield next_stage
+
+
+@contextmanager
+def _bar(title: str, count: int) -> Iterator[Callable[[str], None]]:
     bar = tqdm(total=count, desc=title, delay=_DELAY, leave=False, disable=not _is_watched(), unit="stage")
     due = time.monotonic() + _DELAY
     # A stage may be long, and the next one only then begins.
@@ -45,6 +156,50 @@ def stages(title: str, count: int) -> Iterator[Callable[[str], None]]:
             yield begin
     finally:
         timer.cancel()
+
+
+@contextmanager
+def writing(size_now: Callable[[], int], size: int) -> Iterator[None]:
+    """Tell who watches what share is written of a result, whoever writes it: TensorFlow and Keras say nothing.
+
+    Parameters
+    ----------
+    size_now : callable
+        Returns the bytes that are there now.
+    size : int
+        The predicted size in bytes, 0 if not known.
+    """
+    watch = _watch.get()
+    if watch is None or size <= 0:
+        yield
+        return
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.wait(_INTERVAL):
+            watch.share(size_now() / size)
+
+    thread = threading.Thread(target=look, daemon=True, name="tfmagic size")
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        # A share of this stage must not come after the next stage has begun.
+        thread.join()
+
+
+def copy(source: BinaryIO, target: BinaryIO) -> None:
+    """Copy the rest of one file to another, block by block.
+
+    Raises
+    ------
+    CancelledError
+        Between two blocks, if who watches has asked for that.
+    """
+    while block := source.read(_BLOCK):
+        check()
+        target.write(block)
 
 
 def _show(bar: tqdm[NoReturn]) -> None:

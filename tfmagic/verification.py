@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from tfmagic import _tf, errors, pictures, protos
+from tfmagic import _tf, errors, pictures, progress, protos
 from tfmagic.transforms import inlining
 
 if TYPE_CHECKING:
@@ -184,6 +184,7 @@ class _EndlessError(Exception):
 
 def _limited(run: Runner, given: Mapping[str, npt.ArrayLike]) -> Mapping[str, npt.NDArray[Any]]:
     """Run a function, but not for ever."""
+    progress.check()
     cancelled = _tf.tensorflow().errors.CancelledError
     begun = time.monotonic()
     try:
@@ -341,7 +342,10 @@ def compare(expected: Mapping[str, npt.ArrayLike], found: Mapping[str, npt.Array
 
 def of_values(values: Iterable[tuple[str, npt.ArrayLike, npt.ArrayLike]], unchecked: str = "") -> Verification:
     """Compare values that nothing has to run for: each has a name, what it should be, and what it is."""
-    rows = [(name, *_difference(np.asarray(one), np.asarray(other))) for name, one, other in values]
+    rows = []
+    for name, one, other in values:
+        progress.check()
+        rows.append((name, *_difference(np.asarray(one), np.asarray(other))))
     return Verification(_frame(rows), unchecked)
 
 

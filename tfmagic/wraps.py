@@ -6,12 +6,11 @@ The graph stays what it is, byte for byte, so it is compared and not run. Not fo
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from tfmagic import _tf, contents, errors, files, metagraphs, protos, requests, signatures, skeletons, wire
+from tfmagic import _tf, contents, errors, files, metagraphs, progress, protos, requests, signatures, skeletons, wire
 from tfmagic.files import PROTOBUF_LIMIT
 from tfmagic.functions import unsigned
 from tfmagic.functions.state import own_state, python_calls
@@ -65,7 +64,7 @@ class WrappedDraft:
         path.mkdir()
         with files.opened(self.source) as source, (path / _FILE).open("wb") as file:
             file.write(self.header)
-            shutil.copyfileobj(source, file, _CHUNK)
+            progress.copy(source, file)
             file.write(self.trailer)
 
     def read_back(self, path: Path) -> Iterator[tuple[str, npt.ArrayLike, npt.ArrayLike]]:

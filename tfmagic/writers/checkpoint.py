@@ -8,7 +8,6 @@ a checkpoint cannot run.
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +23,7 @@ from tfmagic import (
     file_groups,
     graph_variables,
     object_graph,
+    progress,
     protos,
 )
 from tfmagic.functions import saved_sessions, tf_functions
@@ -177,7 +177,8 @@ class CopyDraft:
         for file in file_groups.files(self.files.prefix):
             suffix = file.name.removeprefix(self.files.prefix.name)
             if suffix != file_groups.META:
-                shutil.copyfile(file, path.with_name(path.name + suffix))
+                with file.open("rb") as source, path.with_name(path.name + suffix).open("wb") as target:
+                    progress.copy(source, target)
         if self.meta_graph_def is not None:
             path.with_name(path.name + file_groups.META).write_bytes(self.meta_graph_def)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from tfmagic import errors, functions, protos
+from tfmagic import errors, functions, progress, protos
 from tfmagic.files import PROTOBUF_LIMIT, read_bytes
 from tfmagic.model import Part
 from tfmagic.transforms.freeze import freeze
@@ -46,6 +46,7 @@ class GraphDefDraft:
         """Write the graph, one tensor at a time."""
         with path.open("wb", buffering=_BUFFER_BYTES) as file:
             for chunk in self.frozen.chunks():
+                progress.check()
                 file.write(chunk)
 
     def load(self, path: Path, key: str) -> NamedFunction:

@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from tfmagic import crc32c, errors
+from tfmagic import crc32c, errors, progress
 from tfmagic.files import PROTOBUF_LIMIT
 from tfmagic.model import Part
 from tfmagic.transforms.frozen import varint
@@ -57,6 +57,7 @@ class EventDraft:
         """Write the file."""
         with path.open("wb") as file:
             for record in self._records():
+                progress.check()
                 file.write(record)
 
     def read_back(self, path: Path) -> Iterator[tuple[str, npt.ArrayLike, npt.ArrayLike]]:
