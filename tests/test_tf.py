@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
+import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -173,3 +174,48 @@ def test_whose_gradient_it_is() -> None:
     assert _tf.is_own_gradient(registered(tf.nn.silu))
     assert not _tf.is_own_gradient(registered(own))
     assert not _tf.is_own_gradient("CustomGradient-none")
+
+
+@pytest.mark.tensorflow
+def test_settings_of_one_thread_are_given_to_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    keras = _tf.keras()
+    before, found = keras.config.dtype_policy(), []
+
+    def look(enter: Any) -> None:
+        enter()
+        found.append(keras.config.dtype_policy().name)
+
+    def in_a_thread(enter: Any) -> None:
+        thread = threading.Thread(target=look, args=(enter,))
+        thread.start()
+        thread.join()
+
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        settings = _tf.thread_settings()
+        with monkeypatch.context() as patch:
+            patch.delattr(importlib.import_module("keras.src.backend.common.global_state"), "get_global_attribute")
+            fallback = _tf.thread_settings()
+    finally:
+        keras.config.set_dtype_policy(before)
+    in_a_thread(settings)
+    in_a_thread(fallback)
+    assert keras.config.dtype_policy() is before
+    assert found == ["mixed_bfloat16", "float32"]
+
+
+@pytest.mark.tensorflow
+def test_asking_for_settings_makes_none() -> None:
+    keras = _tf.keras()
+    state = importlib.import_module("keras.src.backend.common.global_state")
+    found: list[Any] = []
+
+    def look() -> None:
+        _tf.thread_settings()()
+        found.append(state.get_global_attribute("dtype_policy"))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    assert found == [None]
+    assert keras.config.floatx() == "float32"

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from tfmagic import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
     from types import ModuleType
 
@@ -209,6 +209,22 @@ def eager() -> Iterator[None]:
             stack.enter_context(tf.Graph().as_default())
         stack.enter_context(context)
         yield
+
+
+def thread_settings() -> Callable[[], None]:
+    """Return what gives another thread the settings that Keras keeps for each thread, as they are in this one.
+
+    That is the default dtype policy. Keras's public question for it would set one where none is set; the fallback is
+    to leave the other thread alone.
+    """
+    state = loaded("keras.src.backend.common.global_state")
+    policy = getattr(state, "get_global_attribute", lambda _name: None)("dtype_policy")
+
+    def enter() -> None:
+        if policy is not None:
+            keras().config.set_dtype_policy(policy)
+
+    return enter
 
 
 def call_flat(concrete: Live, tensors: Sequence[Live]) -> Live:
