@@ -71,15 +71,16 @@ $(VENV)/.demo: $(VENV)/.made pyproject.toml
 	$(PIP) --editable '.[cpu]' --group demo
 	@touch $@
 
-# tf_keras asks for `tensorflow`, of which tensorflow-cpu is another build under another name: without its
-# dependencies, then, and in TensorFlow's minor version, as its own requirement would have it.
+# tf_keras and the API of TensorFlow Serving ask for `tensorflow`, of which tensorflow-cpu is another build under another
+# name: without their dependencies, then, and in TensorFlow's minor version, as its own requirement would have it.
 MINOR := from importlib.metadata import packages_distributions, version; \
 	print(*version(packages_distributions()["tensorflow"][0]).split(".")[:2], sep=".")
 
 $(VENV)/.test: $(VENV)/.made pyproject.toml
 	@echo "Installing tfmagic, TensorFlow (CPU) and the tests' needs into $(VENV); the first time this takes some minutes"
 	$(PIP) --quiet --editable '.[cpu]' --group test
-	$(PIP) --quiet --no-deps "tf_keras==$$($(BIN)/python -c '$(MINOR)').*"
+	minor=$$($(BIN)/python -c '$(MINOR)') && \
+		$(PIP) --quiet --no-deps "tf_keras==$$minor.*" "tensorflow-serving-api==$$minor.*"
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.made pyproject.toml

@@ -114,10 +114,13 @@ ORDER = (
     "feeds",
     "loaded",
     "runs",
+    "example_values",
+    "serving_requests",
     "snippets",
     "inspection",
     "api",
     # The fronts.
+    "paging",
     "nearby",
     "widgets",
     "live_display",

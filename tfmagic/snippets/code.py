@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors, requests
-from tfmagic.snippets import results
+from tfmagic.snippets import calls, results
 from tfmagic.snippets.sources import Source
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def code(verb: str, source: object, *arguments: object, name: str = "model", **o
     Parameters
     ----------
     verb : str
-        ``"freeze"``, ``"export"``, ``"sign"``, ``"merge"`` or ``"restore"``.
+        ``"freeze"``, ``"export"``, ``"sign"``, ``"merge"``, ``"restore"`` or ``"run"``.
     source : object
         What the verb is called on.
     *arguments
@@ -73,5 +73,6 @@ _VERBS: Mapping[str, Callable[..., list[str]]] = {
     "freeze": results.freeze,
     "merge": results.merge,
     "restore": results.restore,
+    "run": calls.run,
     "sign": results.sign,
 }

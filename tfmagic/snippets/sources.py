@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors, requests, signatures
+from tfmagic.example_values import Bare
 from tfmagic.functions import keras_models, nests, tf_functions
 from tfmagic.model import Part
 from tfmagic.requests import Wish
@@ -24,15 +25,6 @@ if TYPE_CHECKING:
     from tfmagic.signatures import Endpoint
 
 SESSIONS = frozenset({"session", "meta_graph"})
-
-
-class _Bare(str):
-    """Text that stands in code as it is."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return str(self)
 
 
 @dataclass(frozen=True)
@@ -197,7 +189,7 @@ def _decorated(ends: Sequence[Endpoint]) -> list[str]:
 def _serving(name: str, function: NamedFunction) -> list[str]:
     """Return the code that traces a Keras model under the user's keys, in inference mode."""
     call = keras_models.call_of(function.model)
-    names = [_Bare(each) for each in _arguments(function.inputs)]
+    names = [Bare(each) for each in _arguments(function.inputs)]
     args, kwargs = nests.rebuild((call.args, call.kwargs), iter(names))
     given = [*(repr(each) for each in args), *(f"{key}={each!r}" for key, each in kwargs.items()), "training=False"]
     paths = [path for path, _ in nests.leaves(call.producers)]
