@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 VARIABLE = "TFMAGIC_DEMO_DIR"
+#: Executed notebooks are read where no kernel lives: a live panel would be blank there.
+DISPLAY, STATIC = "TFMAGIC_DISPLAY", "html"
 #: Seconds that one cell may take: several times what importing TensorFlow takes on a slow machine.
 CELL_TIMEOUT = 600
 #: What TensorFlow says of this machine at its start, and cannot be told not to: the executed notebook keeps it.
@@ -103,6 +105,7 @@ def results_directory() -> Path:
     directory = Path(os.environ.get(VARIABLE) or tempfile.mkdtemp(prefix="tfmagic-demo-")).resolve()
     directory.mkdir(parents=True, exist_ok=True)
     os.environ[VARIABLE] = str(directory)
+    os.environ.setdefault(DISPLAY, STATIC)
     return directory
 
 

@@ -7,6 +7,7 @@ TensorFlow.
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -86,6 +87,7 @@ class Model:
     trusting: Callable[[], Model] | None = None
     live: Any = None
     _read: dict[str, Any] = field(default_factory=dict, init=False, compare=False)
+    _lock: threading.RLock = field(default_factory=threading.RLock, init=False, compare=False)
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -116,16 +118,22 @@ class Model:
 
     def _once(self, name: str, load: Callable[[], Any]) -> Any:  # noqa: ANN401 - as part()
         """Return what was loaded under this name, loading it at the first call."""
-        if name not in self._read:
-            try:
-                with self._well_formed():
-                    self._read[name] = load()
-            except errors.CorruptSourceError as error:
-                # A damaged file is not read again for each line of a display.
-                self._read[name] = error
-        if isinstance(self._read[name], errors.CorruptSourceError):
-            raise self._read[name]
-        return self._read[name]
+        # Two tabs of a panel may ask at the same time: the second waits for what the first reads.
+        with self._lock:
+            if name not in self._read:
+                self._load(name, load)
+            found = self._read[name]
+        if isinstance(found, errors.CorruptSourceError):
+            raise found
+        return found
+
+    def _load(self, name: str, load: Callable[[], Any]) -> None:
+        try:
+            with self._well_formed():
+                self._read[name] = load()
+        except errors.CorruptSourceError as error:
+            # A damaged file is not read again for each line of a display.
+            self._read[name] = error
 
     @contextmanager
     def _well_formed(self) -> Iterator[None]:

@@ -50,18 +50,17 @@ class Chooser(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self.models = ipywidgets.Select(description="Variables", rows=_LINES, layout=_WIDTH)
         self.files = ipywidgets.Select(description="Files", rows=_LINES, layout=_WIDTH)
         self.path = ipywidgets.Text(description="Path", placeholder="./served/1", layout=_WIDTH)
-        self.open = ipywidgets.Button(description="Open", button_style="primary")
+        self.opener = ipywidgets.Button(description="Open", button_style="primary")
         self.refresh = ipywidgets.Button(description="Look again")
         self.status = said("")
-        buttons = ipywidgets.HBox([self.open, self.refresh])
+        buttons = ipywidgets.HBox([self.opener, self.refresh])
         heading = ipywidgets.HTML("<strong>Which model?</strong>")
         super().__init__(children=(heading, self.models, self.files, self.path, buttons, self.status))
         self._look()
         # Whichever was touched last is what is opened: the others are emptied.
         for control in (self.models, self.files, self.path):
             control.observe(self._touched, "value")
-        self.open.on_click(lambda _: self._begin())
-        self.path.on_submit(lambda _: self._begin())
+        self.opener.on_click(lambda _: self._begin())
         self.refresh.on_click(lambda _: self._look())
 
     def _look(self) -> None:
@@ -97,7 +96,7 @@ class Chooser(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         if source is None:
             self.status.value = said("Choose a variable or a file, or give a path.").value
             return
-        self.open.disabled = True
+        self.opener.disabled = True
         self.status.value = said("Reading …").value
         background.begin(lambda: self._open(source), "chooser")
 
@@ -110,4 +109,4 @@ class Chooser(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         else:
             self.children = (self.panel,)
         finally:
-            self.open.disabled = False
+            self.opener.disabled = False
