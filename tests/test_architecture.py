@@ -120,6 +120,8 @@ ORDER = (
     "inspection",
     "api",
     # The fronts.
+    "node_details",
+    "neighbours",
     "paging",
     "nearby",
     "widgets",

@@ -333,9 +333,18 @@ def cell_text(value: object) -> str:
     """Word one value as displays do; numbers by thousands, what is missing as nothing."""
     if _is_missing(value):
         return ""
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
         return f"{value:,}"
-    return "" if value == () and isinstance(value, tuple) else render.cell_text(value)
+    return render.cell_text(value)
+
+
+def long_text(value: object, most: int = 4000) -> str:
+    """Word one value at length, with nothing in it that is not shown."""
+    if not isinstance(value, str):
+        return cell_text(value)
+    step = render.MAX_CELL - 1
+    text = "".join(render.cell_text(value[first : first + step]) for first in range(0, min(len(value), most), step))
+    return text if len(value) <= most else f"{text}…"
 
 
 def window(rows: Integers, start: int, count: int) -> tuple[int, list[int]]:
