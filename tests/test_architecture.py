@@ -62,6 +62,8 @@ ORDER = (
     "keras_weight_names",
     "keras_numbered_weights",
     "keras_weights",
+    "keras_datasets",
+    "variable_statistics",
     # How it is shown: text and HTML, its graph drawn.
     "render",
     "graph_bodies",
@@ -119,9 +121,14 @@ ORDER = (
     "snippets",
     "inspection",
     "api",
+    "plan_names",
+    "plan_effects",
+    "plans",
+    "magic_lines",
     # The fronts.
     "node_details",
     "neighbours",
+    "variable_values",
     "paging",
     "nearby",
     "widgets",

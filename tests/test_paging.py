@@ -193,15 +193,16 @@ def test_a_window_has_no_more_rows_than_one_answer_carries() -> None:
 def test_cells_are_texts_that_cannot_do_harm() -> None:
     frame = pd.DataFrame({
         "name": pd.Series(["a\x1b[31m", "\u202eb", "<b>", "x" * 500], dtype=object),
-        "shape": pd.Series(np.fromiter([(None, 3), None, (), ("a", "b")], dtype=object, count=4), dtype=object),
+        "shape": pd.Series(np.fromiter([(None, 3), None, (), (1,)], dtype=object, count=4), dtype=object),
+        "inputs": pd.Series(np.fromiter([(), ("a", "b"), (), ("^c",)], dtype=object, count=4), dtype=object),
         "bytes": pd.array([1234567, None, 0, 5], dtype="Int64"),
         "trainable": pd.Series([True, None, False, True], dtype=object),
     })  # fmt: skip
     cells = Pages(frame, ("name",)).cells([0, 1, 2, 3], list(frame.columns))
-    assert cells[0] == ["a\\x1b[31m", "(None, 3)", "1,234,567", "True"]
-    assert cells[1] == ["\\x202eb", "", "", ""]
-    assert cells[2] == ["<b>", "", "0", "False"]
-    assert cells[3][1] == "a, b"
+    assert cells[0] == ["a\\x1b[31m", "(None, 3)", "", "1,234,567", "True"]
+    assert cells[1] == ["\\x202eb", "", "a, b", "", ""]
+    assert cells[2] == ["<b>", "()", "", "0", "False"]
+    assert cells[3][2] == "^c"
     assert len(cells[3][0]) < 200
 
 

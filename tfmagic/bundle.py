@@ -155,6 +155,25 @@ class Checkpoint:
             message = f"the value of {name!r} in {str(self.prefix)!r} cannot be read: {error}"
             raise errors.CorruptSourceError(message) from error
 
+    def places(self, name: str) -> list[tensor_values.Place]:
+        """Return where the values of a V2 tensor of fixed size lie, each piece of it.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such tensor.
+        CorruptSourceError
+            If a piece is missing, or a shard is missing or too short.
+        """
+        entry = self._entry(name)
+        pieces = list(self._pieces(entry)) if entry.slices else [entry]
+        found = [self._place(piece) for piece in pieces if piece is not None]
+        whole = math.prod(_known(entry.shape)) * tensor_values.numpy_dtype(entry.dtype).itemsize
+        if sum(place.bytes for place in found) != whole:
+            message = f"the value of {name!r} in {str(self.prefix)!r} is incomplete: it should take {whole:,} bytes"
+            raise errors.CorruptSourceError(message)
+        return found
+
     def _entry(self, name: str) -> Entry:
         if name in self.entries:
             return self.entries[name]
@@ -194,12 +213,16 @@ class Checkpoint:
             return None
 
     def _from_shard(self, entry: Entry, *, check: bool = True) -> np.ndarray:
+        place = self._place(entry, check=check)
+        return tensor_values.from_shard(place, entry.dtype, _known(entry.shape), big_endian=self.big_endian)
+
+    def _place(self, entry: Entry, *, check: bool = True) -> tensor_values.Place:
+        """Say where a piece lies, in a shard that is long enough."""
         path = self.shard(entry.shard)
         note = _shard_note(path, entry.offset + (entry.bytes or 0))
         if note:
             raise errors.CorruptSourceError(f"{note} (prefix {str(self.prefix)!r})")
-        place = tensor_values.Place(path, entry.offset, entry.bytes or 0, entry.crc32c if check else None)
-        return tensor_values.from_shard(place, entry.dtype, _known(entry.shape), big_endian=self.big_endian)
+        return tensor_values.Place(path, entry.offset, entry.bytes or 0, entry.crc32c if check else None)
 
     def _assembled(self, entry: Entry) -> np.ndarray:
         values = []

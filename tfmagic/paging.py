@@ -161,7 +161,7 @@ class Pages:
     def cells(self, rows: Sequence[int], columns: Sequence[str]) -> list[list[str]]:
         """Word some rows, at most :data:`MOST_ROWS` of them."""
         taken = list(rows[:MOST_ROWS])
-        worded = [[cell_text(value) for value in self.frame[name].iloc[taken].tolist()] for name in columns]
+        worded = [self._columns[name].worded(taken) for name in columns]
         return [list(row) for row in zip(*worded, strict=True)] if worded else [[] for _ in taken]
 
     def shares(self, rows: Sequence[int], column: str) -> list[float]:
@@ -229,7 +229,7 @@ class _Column:
             codes, meanings = self.values.cat.codes.to_numpy(), list(self.values.cat.categories)
         else:
             numbers: dict[Any, int] = {}
-            listed = [None if _is_missing(value) else value for value in self.values.tolist()]
+            listed = [None if is_missing(value) else value for value in self.values.tolist()]
             codes = np.fromiter((numbers.setdefault(value, len(numbers)) for value in listed), np.int32, len(listed))
             return codes, list(numbers)
         if codes.size and codes.min() < 0:
@@ -244,6 +244,17 @@ class _Column:
             np.float64, na_value=np.nan
         )
         return found
+
+    def worded(self, rows: Sequence[int]) -> list[str]:
+        """Word the values of some rows; where values are names, none of them is nothing."""
+        values = self.values.iloc[list(rows)].tolist()
+        return ["" if value == () and self._has_names else cell_text(value) for value in values]
+
+    @cached_property
+    def _has_names(self) -> bool:
+        """Whether the column has tuples of names, not of numbers."""
+        first = next((value for value in self.values.tolist() if isinstance(value, tuple) and value), None)
+        return first is None or isinstance(first[0], str)
 
     @cached_property
     def _is_repeating(self) -> bool:
@@ -299,7 +310,7 @@ class _Column:
     def _ranks(self) -> tuple[Integers, Mask]:
         """Each row's place among the distinct values, and where there is no value."""
         codes, values = self.coded
-        missing = np.array([_is_missing(value) for value in values] or [False], bool)
+        missing = np.array([is_missing(value) for value in values] or [False], bool)
         ranks = np.zeros(max(len(values), 1), np.int32)
         ranks[_sorted(values)] = np.arange(len(values), dtype=np.int32)
         return ranks[codes], missing[codes]
@@ -315,7 +326,7 @@ def _sorted(values: Sequence[Any]) -> list[int]:
 
 def _sort_key(value: object) -> tuple[Any, ...]:
     """Return what any two values can be compared by; an unknown dimension comes before all others."""
-    if _is_missing(value):
+    if is_missing(value):
         return (_UNKNOWN,)
     if isinstance(value, tuple):
         return (_TUPLE, *(_sort_key(each) for each in value))
@@ -324,14 +335,14 @@ def _sort_key(value: object) -> tuple[Any, ...]:
     return (_TEXT, str(value))
 
 
-def _is_missing(value: object) -> bool:
+def is_missing(value: object) -> bool:
     """Say whether there is no value: None, NaN, pandas' NA."""
     return value is None or value is pd.NA or (isinstance(value, (float, np.floating)) and bool(np.isnan(value)))
 
 
 def cell_text(value: object) -> str:
     """Word one value as displays do; numbers by thousands, what is missing as nothing."""
-    if _is_missing(value):
+    if is_missing(value):
         return ""
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
         return f"{value:,}"

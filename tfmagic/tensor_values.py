@@ -17,7 +17,7 @@ from tfmagic import crc32c, errors, protos, tensor_slices
 from tfmagic.leveldb import varint
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from tfmagic.tensor_slices import Extents
@@ -94,6 +94,29 @@ def from_shard(place: Place, dtype: str, shape: Shape, *, big_endian: bool = Fal
     if big_endian != (sys.byteorder == "big"):
         values = values.view(stored).byteswap().view(np.uint8)
     return values.view(stored).reshape(shape)
+
+
+def blocks(place: Place, dtype: str, size: int, *, big_endian: bool = False) -> Iterator[np.ndarray]:
+    """Read a value of fixed size from a data shard, ``size`` bytes at a time, in one dimension.
+
+    Raises
+    ------
+    CorruptSourceError
+        After the last block, if all of them do not match their CRC.
+    """
+    stored = numpy_dtype(dtype)
+    step = max(1, size // stored.itemsize) * stored.itemsize
+    crc = 0
+    for first in range(0, place.bytes, step):
+        count = min(step, place.bytes - first)
+        values = np.fromfile(place.path, dtype=np.uint8, count=count, offset=place.offset + first)
+        if len(values) < count or count % stored.itemsize:
+            message = f"{str(place.path)!r} became shorter while it was read"
+            raise errors.CorruptSourceError(message)
+        crc = crc32c.checksum(values.data, crc)
+        swapped = values.view(stored).byteswap() if big_endian != (sys.byteorder == "big") else values.view(stored)
+        yield swapped
+    _check(place, crc)
 
 
 def from_proto(proto: protos.Message, dtype: str, shape: Shape) -> np.ndarray:

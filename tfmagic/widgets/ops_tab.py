@@ -69,7 +69,7 @@ class OpsTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
             facets=FACETS,
             bars=("bytes",),
             aside=(_SAVING, _plumbing(model)),
-            on_row=self._details,
+            on_row=self._open,
             on_act=self._act,
             namespace=panel.namespace,
             variable="ops",
@@ -91,10 +91,12 @@ class OpsTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
 
     # Details
 
-    def _details(self, row: int) -> Details | None:
-        """Tell all that is known of a node."""
-        if row < 0:
-            return None
+    def _open(self, row: int) -> None:
+        if row >= 0:
+            self.table.tell(self.details(row))
+
+    def details(self, row: int) -> Details:
+        """Return all that is known of a node."""
         name = self.table.frame["name"].iloc[row]
         acts = [Act(name=_GRAPH, text="Show in graph")]
         facts = [*self._facts(row), *self._attributes(row)]

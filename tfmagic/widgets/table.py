@@ -93,7 +93,7 @@ class Table(anywidget.AnyWidget):
     aside : (str, array of bool), optional
         What a switch is called that shows more rows, and which rows those are.
     on_row : callable, optional
-        Called with the number of the row that a person opens, -1 when it is closed; returns its details.
+        Called with the number of the row that a person opens, to tell its details; with -1 when they are closed.
     on_act : callable, optional
         Called with the name of a button of the details, and the row.
     namespace : mutable mapping, optional
@@ -127,7 +127,7 @@ class Table(anywidget.AnyWidget):
         facets: Sequence[str] = (),
         bars: Sequence[str] = (),
         aside: tuple[str, Mask] | None = None,
-        on_row: Callable[[int], Details | None] | None = None,
+        on_row: Callable[[int], None] | None = None,
         on_act: Callable[[str, int], None] | None = None,
         namespace: MutableMapping[str, object] | None = None,
         variable: str = "",
@@ -245,8 +245,10 @@ class Table(anywidget.AnyWidget):
 
     def _open(self, row: int) -> None:
         is_row = 0 <= row < len(self.frame)
-        told = self._on_row(row if is_row else -1) if self._on_row is not None else None
-        self.tell(told if is_row else None)
+        if not is_row:
+            self.tell(None)
+        if self._on_row is not None:
+            self._on_row(row if is_row else -1)
 
     def _act(self, name: str) -> None:
         known = {act["name"] for act in self.details.get("acts", ())}
