@@ -121,6 +121,7 @@ ORDER = (
     "snippets",
     "inspection",
     "api",
+    "destinations",
     "plan_names",
     "plan_effects",
     "plans",

@@ -227,6 +227,22 @@ def thread_settings() -> Callable[[], None]:
     return enter
 
 
+@contextlib.contextmanager
+def compiled_as_before(model: Live) -> Iterator[None]:
+    """Give a Keras model back how it was compiled: writing HDF5, Keras takes the optimizer out of the model's own.
+
+    ``Model.save("m.h5")`` pops it from the dict that ``get_compile_config`` returns, so that a later ``.keras`` file
+    knows none. The fallback, where the dict is elsewhere, is what Keras does.
+    """
+    config = getattr(getattr(model, "_compile_config", None), "config", None)
+    before = dict(config) if isinstance(config, dict) else {}
+    try:
+        yield
+    finally:
+        if isinstance(config, dict):
+            config.update(before)
+
+
 def call_flat(concrete: Live, tensors: Sequence[Live]) -> Live:
     """Call a ConcreteFunction with tensors in the order of its ``inputs``, whatever structure it was traced with.
 

@@ -203,3 +203,13 @@ def test_keras_advice_about_hdf5_is_not_repeated(tmp_path: Path, caplog: pytest.
     with caplog.at_level(logging.WARNING):
         export(keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)]), tmp_path / "m.h5")
     assert caplog.records == []
+
+
+def test_a_model_is_compiled_as_before_after_hdf5(tmp_path: Path) -> None:
+    keras = _tf.keras()
+    inputs = keras.layers.Input((2,))
+    model = keras.Model(inputs, keras.layers.Dense(1)(inputs))
+    model.compile("adam", "mse")
+    before = model.get_compile_config()
+    export(model, tmp_path / "m.h5")
+    assert model.get_compile_config() == before

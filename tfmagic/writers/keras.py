@@ -50,7 +50,9 @@ class KerasDraft:
         ConversionError
             If it cannot; its own error is the cause.
         """
-        saved_under(path, self.suffix, self.function.model.save, f"the model {self.function.model.name!r}")
+        model = self.function.model
+        with _tf.compiled_as_before(model):
+            saved_under(path, self.suffix, model.save, f"the model {model.name!r}")
 
     def load(self, path: Path, key: str) -> NamedFunction:
         """Load the file as anybody would, and trace it under the source's keys.
