@@ -70,8 +70,10 @@ class Server:
 
     def stop_kernels(self) -> None:
         """End every kernel, so that a test leaves no memory and no variables to the next."""
-        for session in json.loads(self._request("GET", "api/sessions")):
-            self._request("DELETE", f"api/sessions/{session['id']}")
+        # Voila's kernels belong to no session.
+        for kind in ("sessions", "kernels"):
+            for each in json.loads(self._request("GET", f"api/{kind}")):
+                self._request("DELETE", f"api/{kind}/{each['id']}")
 
     def _request(self, method: str, path: str) -> bytes:
         headers = {"Authorization": f"token {self.token}"}
