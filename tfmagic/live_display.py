@@ -7,32 +7,36 @@ Not for: the panel (:mod:`tfmagic.widgets.panel`).
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+import uuid
+from typing import TYPE_CHECKING, Any
 
 from tfmagic import render
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from tfmagic.model import Model
+    from tfmagic.widgets.panel import Panel
 
 
 def install() -> None:
     """Let models be shown by the panel."""
-    render.display.live = forms
+    render.display.live = show
 
 
-def forms(model: Model) -> Mapping[str, object]:
-    """Return the live form of a model by MIME type, nothing where none can be: text and HTML then stand for it."""
-    if not is_in_kernel():
-        return {}
+def show(shown: Model | Panel) -> str | None:
+    """Show a model's panel; return the id of the element that its static form is to have, None where none can be."""
+    app = kernel_app()
+    if app is None:
+        return None
     # The panel's modules are imported when one is shown.
     from tfmagic.widgets.panel import Panel  # noqa: PLC0415
 
-    return Panel(model).view()
+    panel = shown if isinstance(shown, Panel) else Panel(shown)
+    panel.heading.stand_in = f"tfm-{uuid.uuid4().hex}"
+    app.shell.display_pub.publish(panel.view())
+    return str(panel.heading.stand_in)
 
 
-def is_in_kernel() -> bool:
-    """Say whether this process is a Jupyter kernel, which alone has a front end that widgets can talk to."""
-    app = getattr(sys.modules.get("ipykernel.kernelapp"), "IPKernelApp", None)
-    return app is not None and bool(app.initialized())
+def kernel_app() -> Any:  # noqa: ANN401 - ipykernel's own
+    """Return the Jupyter kernel that this process is; only a kernel has a front end that widgets can talk to."""
+    kind = getattr(sys.modules.get("ipykernel.kernelapp"), "IPKernelApp", None)
+    return kind.instance() if kind is not None and kind.initialized() else None

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     import pandas as pd
 
@@ -35,8 +35,9 @@ class Display:
     """The user's choice of display, ``%config TfMagic.display``; pipelines set it by an environment variable."""
 
     mode: str = "auto"
-    #: What returns the live form of a result by MIME type; set by the front that knows widgets.
-    live: Callable[[Any], Mapping[str, object]] | None = None
+    #: Shows a result live, set by the front that knows widgets: takes the result, or a widget that was made of it, and
+    #: returns the id of the element by which the live form finds the static one; None if there is no live form.
+    live: Callable[[Any], str | None] | None = None
 
 
 def chosen_mode(wanted: str | None) -> str:
@@ -53,15 +54,39 @@ class Displayed(Protocol):
     def _repr_html_(self) -> str: ...
 
 
-def bundle(result: Displayed) -> dict[str, object]:
-    """Return the forms of a result by MIME type, as many as the user's choice and the front end allow."""
+def bundle(result: Displayed, shown: object = None) -> dict[str, object]:
+    """Return the static forms of a result by MIME type, after showing its live form if the front end has widgets.
+
+    Parameters
+    ----------
+    result : Displayed
+        What the forms are of.
+    shown : object, optional
+        A widget that was made of it already.
+    """
     forms = static_bundle(result)
     if display.mode == MODES[0] and display.live is not None:
         try:
-            forms |= display.live(result)
-        except Exception as error:  # noqa: BLE001 - a display must not raise; what is there is shown without
+            mark = display.live(result if shown is None else shown)
+        except Exception as error:  # noqa: BLE001 - a display must not raise; what is static is shown
             warnings.warn(f"the live panel cannot be shown: {type(error).__name__}: {error}", stacklevel=2)
+            mark = None
+        if mark:
+            forms["text/html"] = stand_in(str(forms["text/html"]), mark)
     return forms
+
+
+#: JupyterLab says "model not found" where a notebook with a live form is opened again: an error that is none, since the
+#: static form stands below it. It is the only text of a widget's output that holds no element.
+_HUSHED = (
+    "<style>.jp-OutputArea-child:has(> .jupyter-widgets):not(:has(> .jupyter-widgets > *))"
+    ":has(+ .jp-OutputArea-child .tfm-static){display:none}</style>"
+)
+
+
+def stand_in(page: str, mark: str) -> str:
+    """Wrap a static form so that a live one finds it, and takes its place as long as it lives."""
+    return f'<div class="tfm-static" id="{html.escape(mark, quote=True)}">{_HUSHED}{page}</div>'
 
 
 def static_bundle(result: Displayed) -> dict[str, object]:

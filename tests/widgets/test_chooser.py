@@ -55,13 +55,14 @@ def test_a_file_is_opened(folder: Path) -> None:
 def test_the_last_that_was_touched_is_what_is_opened(samples: Built, folder: Path) -> None:
     model = tfmagic.inspect(samples["saved_model_tf1"])
     chooser = Chooser({"net": model}, directory=folder)
-    assert chooser.chosen is model
+    seen: list[object] = [chooser.chosen]
     chooser.files.value = "graph.pb"
-    assert chooser.chosen == folder / "graph.pb"
+    seen.append(chooser.chosen)
     chooser.path.value = "elsewhere"
-    assert chooser.chosen == folder / "elsewhere"
+    seen.append(chooser.chosen)
     chooser.models.value = "net"
-    assert chooser.chosen is model
+    seen.append(chooser.chosen)
+    assert seen == [model, folder / "graph.pb", folder / "elsewhere", model]
 
 
 @pytest.mark.parametrize(("path", "word"), [("nowhere.pb", "nowhere.pb"), ("broken.pb", "no model"), ("", "Choose")])

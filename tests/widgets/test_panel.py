@@ -181,36 +181,67 @@ def test_a_model_is_called_as_the_notebook_calls_it(samples: Built) -> None:
 # Display
 
 
-def test_where_no_kernel_lives_a_model_shows_its_static_forms() -> None:
-    assert not live_display.is_in_kernel()
-    assert set(graph()._repr_mimebundle_()) == {"text/plain", "text/html"}
+@pytest.fixture
+def published(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What is published, as if this process were a kernel."""
+    seen: list[dict[str, Any]] = []
+    shell = types.SimpleNamespace(display_pub=types.SimpleNamespace(publish=seen.append))
+    monkeypatch.setattr(live_display, "kernel_app", lambda: types.SimpleNamespace(shell=shell))
+    monkeypatch.setattr(render.display, "live", live_display.show)
+    return seen
 
 
-def test_in_a_kernel_a_model_shows_the_panel_beside_its_static_forms(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live_display, "is_in_kernel", lambda: True)
+def test_where_no_kernel_lives_a_model_shows_its_static_forms(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(render.display, "live", live_display.show)
+    assert live_display.kernel_app() is None
     model = graph()
-    found = model._repr_mimebundle_()
-    assert set(found) == {"text/plain", "text/html", VIEW}
-    assert found["text/html"] == model._repr_html_()
-    monkeypatch.setattr(render.display, "mode", "html")
-    assert set(model._repr_mimebundle_()) == {"text/plain", "text/html"}
+    assert model._repr_mimebundle_() == {"text/plain": repr(model), "text/html": model._repr_html_()}
+
+
+def test_in_a_kernel_a_model_shows_the_panel_and_below_it_its_static_forms(published: list[dict[str, Any]]) -> None:
+    model = graph()
+    found: dict[str, Any] = model._repr_mimebundle_()
+    ((kind, view),) = published[0].items()
+    assert (kind, len(published)) == (VIEW, 1)
+    panel: Any = ipywidgets.widgets.widget._instances[view["model_id"]]
+    # By this the live form finds the static one.
+    assert f'id="{panel.heading.stand_in}"' in found["text/html"]
+    assert model._repr_html_() in found["text/html"]
+    assert set(found) == {"text/plain", "text/html"}
+
+
+def test_a_panel_that_is_shown_again_takes_the_place_of_its_newest_static_form(published: list[dict[str, Any]]) -> None:
+    panel: Any = opened(graph())
+    marks = []
+    for _ in range(2):
+        found = panel._repr_mimebundle_()
+        marks.append(panel.heading.stand_in)
+        assert marks[-1] in found["text/html"]
+    assert len(set(marks)) == 2
+    assert published[0] == published[1]
 
 
 def test_a_panel_that_cannot_be_made_leaves_the_static_forms(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(_model: Model) -> dict[str, object]:
+    def fails(_model: Model) -> str:
         raise RuntimeError("no widgets here")
 
     monkeypatch.setattr(render.display, "live", fails)
+    model = graph()
     with pytest.warns(UserWarning, match="no widgets here"):
-        assert set(graph()._repr_mimebundle_()) == {"text/plain", "text/html"}
+        assert model._repr_mimebundle_() == {"text/plain": repr(model), "text/html": model._repr_html_()}
 
 
-@pytest.mark.parametrize(("mode", "kinds"), [("auto", {VIEW, "text/html"}), ("html", {"text/html"}), ("text", set())])
-def test_an_opened_panel_follows_the_choice_of_display(
-    mode: str, kinds: set[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("mode", "kinds", "views"),
+    [("auto", {"text/plain", "text/html"}, 1), ("html", {"text/plain", "text/html"}, 0), ("text", {"text/plain"}, 0)],
+)
+def test_the_choice_of_display_holds_for_models_and_panels(
+    mode: str, kinds: set[str], views: int, published: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(render.display, "mode", mode)
-    assert set(opened(graph())._repr_mimebundle_()) == {"text/plain", *kinds}
+    assert set(graph()._repr_mimebundle_()) == kinds
+    assert set(opened(graph())._repr_mimebundle_()) == kinds
+    assert len(published) == 2 * views
 
 
 def test_opening_what_is_no_model_is_an_error_of_ours() -> None:

@@ -15,6 +15,7 @@ import ipywidgets
 
 from tfmagic import errors, render, summary
 from tfmagic.widgets import background
+from tfmagic.widgets.heading import Heading
 from tfmagic.widgets.places import Destination
 
 if TYPE_CHECKING:
@@ -98,12 +99,11 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self._building: set[str] = set()
         self._holders = {title: ipywidgets.VBox() for title in self._titles}
         self.tabs = ipywidgets.Tab(children=tuple(self._holders.values()), titles=tuple(self._titles))
-        super().__init__(children=(self._heading(), self.tabs))
+        self.heading = Heading(text=render.visible(summary.heading(model)))
+        super().__init__(children=(self.heading, self.tabs))
+        self.add_class("tfm-panel")
         self._build(_FIRST)
         self.tabs.observe(self._selected, "selected_index")
-
-    def _heading(self) -> ipywidgets.HTML:
-        return ipywidgets.HTML(f"<strong>{render.escaped(summary.heading(self.model))}</strong>")
 
     # What a tab may ask
 
@@ -165,15 +165,13 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
     # Display
 
     def view(self) -> dict[str, object]:
-        """Return the live form alone, by its MIME type."""
+        """Return the live form alone, by its MIME type: what shows no widgets shows the static form only."""
         found = super()._repr_mimebundle_() or {}
-        data = found[0] if isinstance(found, tuple) else found
-        return {kind: value for kind, value in data.items() if kind == VIEW}
+        return {VIEW: (found[0] if isinstance(found, tuple) else found)[VIEW]}
 
     def _repr_mimebundle_(self, **_options: object) -> dict[str, object]:
-        """Show the panel live, with its static forms beside it for where no kernel lives."""
-        live = self.view() if render.display.mode == render.MODES[0] else {}
-        return {**render.static_bundle(self.model), **live}
+        """Show the panel live, and the model's static forms for where no kernel lives."""
+        return render.bundle(self.model, self)
 
 
 def said(text: str) -> ipywidgets.HTML:

@@ -1,0 +1,72 @@
+// The line above the tabs. Takes the static form off the page while the panel lives, and puts it back when the kernel ends.
+
+const GONE = "The kernel that answered here has ended: run the cell again for the live panel.";
+const PATIENCE = 15000;
+
+// Calls back with an element as soon as the page has it; returns what ends the waiting.
+function whenThere(id, then) {
+  let found = document.getElementById(id);
+  if (found) {
+    then(found);
+    return () => {};
+  }
+  const watch = new MutationObserver(() => {
+    found = document.getElementById(id);
+    if (!found) return;
+    end();
+    then(found);
+  });
+  const timer = setTimeout(() => watch.disconnect(), PATIENCE);
+  const end = () => { clearTimeout(timer); watch.disconnect(); };
+  watch.observe(document.body, { childList: true, subtree: true });
+  return end;
+}
+
+function render({ model, el }) {
+  const title = document.createElement("strong");
+  const notice = document.createElement("span");
+  notice.setAttribute("role", "status");
+  notice.hidden = true;
+  title.textContent = model.get("text");
+  el.classList.add("tfm-heading");
+  el.append(title, notice);
+
+  // Static forms that are off the page, and what stands in the place of each: a panel may be shown more than once.
+  const taken = [];
+  let isOver = false, stop = () => {};
+  const takeOff = (form) => {
+    const place = document.createComment("the live panel is shown");
+    form.replaceWith(place);
+    taken.push([place, form]);
+  };
+  const putBack = () => {
+    stop();
+    for (const [place, form] of taken.splice(0)) if (place.isConnected) place.replaceWith(form);
+  };
+  const watch = () => {
+    stop();
+    const mark = model.get("stand_in");
+    if (mark && !isOver) stop = whenThere(mark, takeOff);
+  };
+  // The front end marks what lost its kernel as soon as it has told everybody.
+  const changed = () => setTimeout(() => {
+    isOver = el.closest(".jupyter-widgets-disconnected") !== null;
+    notice.hidden = !isOver;
+    notice.textContent = isOver ? GONE : "";
+    // Without a static form, what was seen last stays in view.
+    el.closest(".tfm-panel")?.classList.toggle("tfm-over", isOver && model.get("stand_in") !== "");
+    if (isOver) putBack();
+    else watch();
+  });
+  model.on("comm_live_update", changed);
+  model.on("change:stand_in", watch);
+  watch();
+  return () => {
+    model.off("comm_live_update", changed);
+    model.off("change:stand_in", watch);
+    // The output is being cleared, or another view of the panel took its place.
+    putBack();
+  };
+}
+
+export default { render };
