@@ -30,13 +30,14 @@ _TRAINING = ("optimizer/", "_optimizer/", "optimizer.", ".OPTIMIZER_SLOT")
 
 
 class Size(NamedTuple):
-    """A predicted size in bytes, of which ``at_most`` says whether it is a bound."""
+    """A predicted size in bytes; ``at_most`` says whether it is a bound, ``rest`` what is not counted."""
 
     bytes: int
     at_most: bool = False
+    rest: str = ""
 
     def __str__(self) -> str:
-        return f"{'at most' if self.at_most else 'about'} {render.size_text(self.bytes)}"
+        return f"{'at most' if self.at_most else 'about'} {render.size_text(self.bytes)}{self.rest}"
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,8 @@ class Facts:
 
     @property
     def graph_bytes(self) -> int | None:
-        """What the graph takes with its constants, None where it is not read or not there."""
-        if not self.model.is_read(Part.GRAPH):
+        """What the graph takes with its constants, None where it is not at hand."""
+        if not self.model.is_at_hand("graph"):
             return None
         return int(self.model.meta_graph.bytes)
 
@@ -124,15 +125,16 @@ def size(facts: Facts) -> Size | None:
         if graph is None or Part.VARIABLES in facts.model.loaders:
             return None
         weights = 0
+    rest = " and the graph" if graph is None else ""
     if facts.format == "graph_text":
-        return Size((weights + (graph or 0)) * _TEXT_GROWTH, at_most=True)
+        return Size((weights + (graph or 0)) * _TEXT_GROWTH, at_most=True, rest=rest)
     if facts.format in _KERAS | {"weights"}:
         # Keras saves an optimizer's state with the weights.
         return Size(weights + _bytes_of(facts.optimizer))
     if facts.format == "checkpoint":
         return Size(weights)
     # What was saved may hold more than the outputs need: copies, counts of steps.
-    return Size(weights + (graph or 0), at_most=facts.model.form in _SAVED)
+    return Size(weights + (graph or 0), at_most=facts.model.form in _SAVED, rest=rest)
 
 
 def _bytes_of(optimizer: Any) -> int:  # noqa: ANN401 - Keras' own

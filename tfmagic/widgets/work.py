@@ -57,6 +57,7 @@ class Work:
         self._lock = threading.Lock()
         self._watch: progress.Watch | None = None
         self._thread: threading.Thread | None = None
+        self._is_allowed = True
         self.stop.on_click(lambda _: self.cancel())
 
     @property
@@ -110,6 +111,12 @@ class Work:
         self.stop.disabled = True
         self._say("Cancelling …")
 
+    def allow(self, *, allowed: bool) -> None:
+        """Say whether the work can be begun; while something is being done it cannot."""
+        with self._lock:
+            self._is_allowed = allowed
+            self.start.disabled = self._watch is not None or not allowed
+
     def wait(self, seconds: float | None = None) -> None:
         """Wait until nothing is being done."""
         if self._thread is not None:
@@ -147,11 +154,11 @@ class Work:
         except BaseException as error:  # noqa: BLE001 - a model, or a user's expression, raises anything
             text = problem_line(error)
         finally:
-            with self._lock:
-                self._watch = None
             self.bar.value, self.bar.bar_style = 1.0 if style == "success" else self.bar.value, style
             self._say(text)
-            self.start.disabled, self.stop.disabled = False, True
+            with self._lock:
+                self._watch = None
+                self.start.disabled, self.stop.disabled = not self._is_allowed, True
 
 
 def _settings(panel: Place) -> Callable[[], None]:

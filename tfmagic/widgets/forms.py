@@ -1,0 +1,74 @@
+"""What the forms of several tabs share: fields of one width, lists of lines, results.
+
+Not for: what a form asks.
+"""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+
+from tfmagic import render
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+#: Side by side where there is room, one below the other on a narrow page.
+WIDTH = "min(560px, 100%)"
+_STYLE = {"description_width": "130px"}
+_SHOWN, _GONE = None, "none"
+
+
+def field(kind: Callable[..., Any], description: str, **more: Any) -> Any:  # noqa: ANN401 - a widget of that kind
+    """Make a control with a label that is seen, as wide as the others."""
+    return kind(description=description, layout=ipywidgets.Layout(width=WIDTH), style=_STYLE, **more)
+
+
+def tick(description: str, *, value: bool = False) -> ipywidgets.Checkbox:
+    """Make a box to tick."""
+    layout = ipywidgets.Layout(width="auto", margin="0 16px 0 0")
+    return ipywidgets.Checkbox(value=value, description=description, indent=False, layout=layout)
+
+
+def row(*widgets: ipywidgets.Widget) -> ipywidgets.Box:
+    """Put widgets side by side, on further lines where they do not fit."""
+    return ipywidgets.Box(widgets, layout=ipywidgets.Layout(flex_flow="row wrap", align_items="center"))
+
+
+def show(widget: ipywidgets.Widget, *, shown: bool) -> None:
+    """Show a widget or take it out of sight."""
+    widget.layout.display = _SHOWN if shown else _GONE
+
+
+def text(value: object) -> str:
+    """Word a text for HTML, however long; nothing in it is markup."""
+    return html.escape(render.visible(str(value)), quote=True)
+
+
+def listed(title: str, lines: Iterable[object]) -> str:
+    """Return a list with a title, nothing if it is empty."""
+    items = "".join(f"<li>{text(line)}</li>" for line in lines)
+    return (
+        f'<p style="margin:4px 0 0"><strong>{text(title)}</strong></p><ul style="margin:0">{items}</ul>'
+        if items
+        else ""
+    )
+
+
+def result(value: Any) -> str:  # noqa: ANN401 - any result of a verb
+    """Return the HTML of a result, its text where the user wants nothing else."""
+    try:
+        return str(value._repr_html_())
+    except NotImplementedError:
+        return f"<pre>{text(repr(value))}</pre>"
+
+
+def code(label: str, source: str) -> str:
+    """Return code to be read, and to be selected by keyboard too."""
+    lines = "\n".join(text(line) for line in source.splitlines())
+    return (
+        f'<p style="margin:4px 0 0"><strong>{text(label)}</strong></p>'
+        f'<pre tabindex="0" role="region" aria-label="{text(label)}" style="overflow:auto;margin:0">{lines}</pre>'
+    )
