@@ -271,7 +271,10 @@ class Table {
     const { start, rows, numbers, shares } = this.fetched;
     const largest = Object.fromEntries(this.columns.map((column, place) => [place, shares[column.name]]));
     this.rows.replaceChildren(...rows.map((cells, index) => this.drawRow(start + index, numbers[index], cells, (place) => largest[place]?.[index])));
-    if (!rows.length) this.rows.append(make("div", { class: "tfm-none", text: "No row matches." }));
+    if (!rows.length) {
+      const cell = make("div", { role: "gridcell", "aria-colspan": this.columns.length, text: "No row matches." });
+      this.rows.append(make("div", { class: "tfm-none", role: "row", "aria-rowindex": 2 }, cell));
+    }
     this.position();
     this.mark();
     this.root.dataset.rows = rows.length;

@@ -1,0 +1,458 @@
+"""The table in a bare page: what a person sees and does, by mouse and by keyboard, up to a million rows."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.benchmarks.bench_table import ROW_WATCH, million
+from tests.browser import axe
+from tests.browser.table_page import TablePage
+from tests.drawn_graphs import HOSTILE
+from tfmagic import paging
+from tfmagic.widgets.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playwright.sync_api import Page
+
+    Show = Callable[..., TablePage]
+
+OPS = ("Conv2D", "BiasAdd", "Relu", "Const")
+LIGHT = "background:#fff;--jp-layout-color1:#fff;--jp-ui-font-color1:rgba(0,0,0,.87);--jp-brand-color1:#1976d2"
+DARK = (
+    "background:#111;--jp-layout-color1:#111;--jp-ui-font-color1:rgb(222,222,222);--jp-brand-color1:#2196f3;"
+    "--jp-content-link-color:#64b5f6"
+)
+COUNT = 500
+
+
+def frame(count: int = COUNT) -> pd.DataFrame:
+    return pd.DataFrame({
+        "name": pd.Series([f"net/block_{row // 10}/unit_{row}" for row in range(count)], dtype=object),
+        "op": pd.Categorical([OPS[row % 4] for row in range(count)], categories=OPS),
+        "inputs": pd.Series(np.fromiter(((f"unit_{row}",) for row in range(count)), object, count), dtype=object),
+        "bytes": [row * 37 % 101 for row in range(count)],
+        "function": pd.Categorical(["" if row < 300 else "inner" for row in range(count)], categories=["", "inner"]),
+    })  # fmt: skip
+
+
+@pytest.fixture
+def show(page: Page) -> Show:
+    """Show a table in a bare page."""
+
+    def mounted(rows: pd.DataFrame | None = None, style: str = LIGHT, **more: Any) -> TablePage:
+        table = Table(
+            frame() if rows is None else rows,
+            **{"label": "Ops", "facets": ("function", "op"), "bars": ("bytes",), **more},
+        )
+        return TablePage.mount(page, table, style)
+
+    return mounted
+
+
+def details(table: Table) -> Callable[[int], None]:
+    """Return what tells details of a row: a link to the row before it, one to nowhere, a button."""
+
+    def tell(row: int) -> None:
+        if row >= 0:
+            links: Any = [{"text": f"row {row - 1}", "row": row - 1}, {"text": "nowhere"}]
+            table.tell({
+                "row": row, "title": paging.long_text(table.frame["name"].iloc[row]), "facts": [("op", "Relu")],
+                "groups": [{"title": "inputs", "links": links, "more": 3}],
+                "acts": [{"name": "go", "text": "Show in graph"}],
+                "chart": {"bars": [0.5, 1], "low": "0", "high": "9", "text": "Histogram of 2 values"},
+            })  # fmt: skip
+
+    return tell
+
+
+def with_details(shown: TablePage) -> TablePage:
+    shown.table._on_row = details(shown.table)
+    return shown
+
+
+def name_of(row: int) -> str:
+    return f"net/block_{row // 10}/unit_{row}"
+
+
+def test_typing_filters_by_name_or_op_and_says_how_many(show: Show) -> None:
+    shown = show()
+    assert shown.count() == "500 rows"
+    shown.type("unit_49")
+    assert shown.column("name") == [name_of(row) for row in (49, *range(490, 500))]
+    assert shown.count() == "11 of 500 rows"
+    shown.type("bias")
+    assert set(shown.column("op")) == {"BiasAdd"}
+    shown.type("nowhere")
+    assert shown.rows() == []
+    assert "No row matches" in shown.grid.inner_text()
+    shown.page.get_by_role("button", name="Clear").click()
+    shown.settle()
+    assert shown.count() == "500 rows"
+    assert shown.search.input_value() == ""
+
+
+def test_a_regular_expression_is_a_switch_and_one_that_is_none_is_said(show: Show) -> None:
+    shown = show()
+    shown.type("unit_.$")
+    assert shown.count() == "0 of 500 rows"
+    switch = shown.page.get_by_role("button", name="Regular expression")
+    switch.click()
+    shown.settle()
+    assert switch.get_attribute("aria-pressed") == "true"
+    assert shown.count() == "10 of 500 rows"
+    shown.type("unit_(")
+    assert "not a regular expression" in shown.page.locator(".tfm-status").inner_text()
+    assert shown.search.get_attribute("aria-invalid") == "true"
+    shown.type("unit_(1|2)$")
+    assert shown.count() == "2 of 500 rows"
+    assert shown.search.get_attribute("aria-invalid") == "false"
+
+
+def test_a_header_sorts_one_way_the_other_and_not_at_all(show: Show) -> None:
+    shown = show()
+    header = shown.page.get_by_role("columnheader", name="name")
+    first = shown.column("name")
+    header.get_by_role("button").click()
+    shown.settle()
+    assert header.get_attribute("aria-sort") == "ascending"
+    assert shown.column("name")[:3] == sorted(name_of(row) for row in range(COUNT))[:3]
+    header.get_by_role("button").click()
+    shown.settle()
+    assert header.get_attribute("aria-sort") == "descending"
+    assert shown.column("name")[0] == max(name_of(row) for row in range(COUNT))
+    header.get_by_role("button").click()
+    shown.settle()
+    assert header.get_attribute("aria-sort") == "none"
+    assert shown.column("name") == first
+
+
+def test_sizes_begin_with_the_largest_and_are_as_long_as_their_share(show: Show) -> None:
+    shown = show()
+    shown.page.get_by_role("columnheader", name="bytes").get_by_role("button").click()
+    shown.settle()
+    assert shown.column("bytes")[0] == "100"
+    widths = shown.page.eval_on_selector_all(
+        ".tfm-row",
+        "rows => rows.slice(0, 120).map((row) => row.querySelector('.tfm-share')?.getBoundingClientRect().width ?? 0)",
+    )
+    assert widths == sorted(widths, reverse=True)
+    cell = shown.page.locator(".tfm-row .tfm-bar").first.bounding_box()
+    assert cell is not None
+    assert widths[0] == pytest.approx(cell["width"], abs=1)
+
+
+def test_values_of_a_facet_are_chosen_by_mouse_and_counted_under_the_others(show: Show) -> None:
+    shown = show()
+    shown.page.get_by_role("button", name="op", exact=True).first.click()
+    options = shown.page.get_by_role("option")
+    assert [text.split() for text in options.all_inner_texts()] == [[op, str(COUNT // 4)] for op in OPS]
+    shown.page.get_by_role("option", name="Relu").click()
+    shown.settle()
+    shown.page.get_by_role("option", name="Const").click()
+    shown.settle()
+    assert set(shown.column("op")) == {"Relu", "Const"}
+    assert shown.count() == "250 of 500 rows"
+    chooser = shown.page.get_by_role("button", name="op: Relu, Const")
+    assert chooser.get_attribute("aria-expanded") == "true"
+    shown.page.get_by_role("button", name="function").first.click()
+    texts = [text.split() for text in shown.page.get_by_role("option").all_inner_texts()]
+    assert texts == [["(none)", "150"], ["inner", "100"]]
+    chooser.click()
+    shown.page.get_by_role("option", name="Relu").click()
+    shown.settle()
+    assert set(shown.column("op")) == {"Const"}
+
+
+def test_facets_by_keyboard(show: Show) -> None:
+    shown = show()
+    keys = shown.page.keyboard
+    shown.page.get_by_role("button", name="op", exact=True).first.focus()
+    keys.press("Enter")
+    assert shown.page.evaluate("document.activeElement.getAttribute('role')") == "listbox"
+    keys.press("ArrowDown")
+    keys.press("Space")
+    shown.settle()
+    assert set(shown.column("op")) == {"BiasAdd"}
+    keys.press("End")
+    keys.press("Enter")
+    shown.settle()
+    assert set(shown.column("op")) == {"BiasAdd", "Const"}
+    keys.press("Escape")
+    assert shown.page.get_by_role("listbox").count() == 0
+    assert shown.page.evaluate("document.activeElement.textContent") == "op: BiasAdd, Const"
+
+
+def test_rows_by_keyboard_and_no_key_leaks_to_the_front_end(show: Show) -> None:
+    shown = with_details(show())
+    leaked: list[str] = []
+    shown.page.expose_function("leaked", lambda key: leaked.append(key))  # noqa: PLW0108 - playwright takes no builtin
+    shown.page.evaluate("document.addEventListener('keydown', (event) => leaked(event.key))")
+    keys = shown.page.keyboard
+
+    def active() -> str:
+        shown.settle()
+        found: str = shown.page.evaluate(
+            "document.getElementById(document.activeElement.getAttribute('aria-activedescendant')).dataset.row"
+        )
+        return found
+
+    shown.search.focus()
+    keys.press("ArrowDown")
+    assert active() == "0"
+    keys.press("ArrowDown")
+    keys.press("ArrowDown")
+    assert active() == "2"
+    keys.press("PageDown")
+    page = int(active())
+    assert 8 < page < 20
+    keys.press("PageUp")
+    assert active() == "2"
+    keys.press("End")
+    assert active() == str(COUNT - 1)
+    assert shown.column("name")[-1] == name_of(COUNT - 1)
+    keys.press("ArrowUp")
+    assert active() == str(COUNT - 2)
+    keys.press("Enter")
+    shown.settle()
+    about = shown.page.locator("section[aria-live]")
+    assert name_of(COUNT - 2) in about.inner_text()
+    assert shown.page.locator('[aria-selected="true"][role="row"]').get_attribute("data-row") == str(COUNT - 2)
+    keys.press("Escape")
+    shown.settle()
+    assert not about.is_visible()
+    keys.press("Home")
+    assert active() == "0"
+    keys.press("/")
+    assert shown.page.evaluate("document.activeElement.type") == "search"
+    assert leaked == []
+
+
+def test_every_focusable_element_keeps_notebook_7s_shortcuts_away(show: Show) -> None:
+    shown = with_details(show(namespace={}, variable="ops", aside=("Plumbing", np.arange(COUNT) < 5)))
+    shown.page.locator(".tfm-row").first.click()
+    shown.settle()
+    shown.page.get_by_role("button", name="op", exact=True).first.click()
+    bare = shown.page.eval_on_selector_all(
+        "button, input, [tabindex]",
+        "all => all.filter((each) => each.dataset.lmSuppressShortcuts !== 'true').map((each) => each.outerHTML)",
+    )
+    assert bare == []
+
+
+def test_a_link_in_the_details_leads_to_its_row_through_any_filter(show: Show) -> None:
+    shown = with_details(show())
+    shown.type("unit_250")
+    shown.page.locator(".tfm-row").first.click()
+    shown.settle()
+    about = shown.page.locator("section[aria-live]")
+    assert about.locator("h4").inner_text() == name_of(250)
+    assert about.get_by_role("img", name="Histogram of 2 values").is_visible()
+    assert "… and 3 more" in about.inner_text()
+    about.get_by_role("button", name="row 249").click()
+    shown.settle()
+    assert about.locator("h4").inner_text() == name_of(249)
+    assert name_of(249) in shown.column("name")
+    assert shown.count() == "500 rows"
+    about.get_by_role("button", name="Close").click()
+    shown.settle()
+    assert not about.is_visible()
+
+
+def test_a_button_of_the_details_is_told_to_the_kernel(show: Show) -> None:
+    acts: list[tuple[str, int]] = []
+    shown = with_details(show(on_act=lambda name, row: acts.append((name, row))))
+    shown.page.locator(".tfm-row").nth(3).click()
+    shown.settle()
+    shown.page.get_by_role("button", name="Show in graph").click()
+    shown.settle()
+    assert acts == [("go", 3)]
+
+
+def test_python_shows_a_row_behind_the_switch_and_filters_by_op(show: Show) -> None:
+    shown = with_details(show(aside=("Plumbing", np.arange(COUNT) < 5)))
+    assert shown.count() == "495 rows"
+    shown.table.show(2)
+    shown.update()
+    switch = shown.page.get_by_role("button", name="Plumbing")
+    assert switch.get_attribute("aria-pressed") == "true"
+    assert shown.page.locator('[role=row][aria-selected="true"]').get_attribute("data-row") == "2"
+    shown.table.filter(op="Const")
+    shown.update()
+    assert set(shown.column("op")) == {"Const"}
+    assert shown.page.get_by_role("button", name="op: Const").is_visible()
+
+
+def test_what_was_asked_before_the_table_was_seen_is_there_when_it_is(page: Page) -> None:
+    table = Table(frame(), facets=("op",))
+    table._on_row = details(table)
+    table.show(400)
+    shown = TablePage.mount(page, table, LIGHT)
+    assert name_of(400) in shown.column("name")
+    assert shown.page.locator("section[aria-live] h4").inner_text() == name_of(400)
+
+
+def test_filtered_rows_are_put_into_a_variable_whose_name_is_checked_while_typing(show: Show) -> None:
+    variables: dict[str, Any] = {"taken": 1}
+    shown = show(namespace=variables, variable="ops")
+    shown.type("unit_1")
+    name = shown.page.get_by_role("textbox", name="Name of the variable")
+    button = shown.page.get_by_role("button", name="to DataFrame")
+    status = shown.page.locator(".tfm-status")
+    assert name.input_value() == "ops"
+    name.fill("1x")
+    shown.settle()
+    assert "no name for a variable" in status.inner_text()
+    assert button.is_disabled()
+    name.fill("taken")
+    shown.settle()
+    assert "will be replaced" in status.inner_text()
+    button.click()
+    shown.settle()
+    assert len(variables["taken"]) == 111
+    assert "taken is now a DataFrame of 111 rows" in status.inner_text()
+
+
+def test_names_of_a_model_are_text(show: Show) -> None:
+    names = [*HOSTILE, *(f"n{row}" for row in range(20))]
+    rows = pd.DataFrame({
+        "name": pd.Series(names, dtype=object),
+        "op": pd.Categorical(names),
+        "function": pd.Categorical(names),
+    })  # fmt: skip
+    shown = with_details(show(rows))
+    shown.page.evaluate("() => { window.alert = () => { throw new Error('a script of the model ran'); }; }")
+    for row in range(len(HOSTILE)):
+        shown.table.show(row)
+        shown.update()
+        title = shown.page.locator("section[aria-live] h4").inner_text()
+        assert title[:8] == HOSTILE[row].replace("\u202e", "\\x202e")[:8]
+    shown.page.get_by_role("button", name="op", exact=True).first.click()
+    shown.page.get_by_role("option").first.click()
+    shown.settle()
+    assert shown.page.locator("main script, main img, main b, main svg, main [onload], main [onclick]").count() == 0
+    assert shown.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize("style", [LIGHT, DARK], ids=["light", "dark"])
+def test_the_table_keeps_nobody_out(show: Show, style: str) -> None:
+    shown = with_details(show(style=style, namespace={}, variable="ops", aside=("Plumbing", np.arange(COUNT) < 5)))
+    assert axe.violations(shown.page) == []
+    shown.page.get_by_role("button", name="op", exact=True).first.click()
+    shown.page.get_by_role("option").first.click()
+    shown.settle()
+    shown.page.locator(".tfm-row").nth(2).click()
+    shown.settle()
+    assert axe.violations(shown.page) == []
+    shown.type("nowhere")
+    assert axe.violations(shown.page) == []
+
+
+def test_a_dark_theme_is_followed(show: Show) -> None:
+    shown = show(style=DARK)
+    colours = (
+        shown.page.locator(".tfm-row")
+        .nth(1)
+        .evaluate("row => [getComputedStyle(row).color, getComputedStyle(row.closest('.tfm-table')).backgroundColor]")
+    )
+    assert colours == ["rgb(222, 222, 222)", "rgb(17, 17, 17)"]
+
+
+@pytest.mark.parametrize("width", [600, 1600])
+def test_it_fits_a_narrow_and_a_wide_page(show: Show, width: int) -> None:
+    shown = with_details(show(namespace={}, variable="ops"))
+    shown.page.set_viewport_size({"width": width, "height": 900})
+    shown.settle()
+    shown.page.locator(".tfm-row").nth(2).click()
+    shown.settle()
+    assert shown.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    name = shown.page.locator(".tfm-row .tfm-name").first.bounding_box()
+    assert name is not None
+    assert name["width"] >= 200
+    outside = shown.page.eval_on_selector_all(
+        ".tfm-tools > *, .tfm-status > *, section[aria-live] *",
+        "all => all.filter((each) => each.getBoundingClientRect().right > innerWidth).map((each) => each.outerHTML)",
+    )
+    assert outside == []
+
+
+# A million rows
+
+
+@pytest.fixture(scope="module")
+def large() -> pd.DataFrame:
+    return million()
+
+
+def covered(shown: TablePage) -> list[str]:
+    """Return the names in view, once it is certain that they fill it."""
+    names = shown.column("name")
+    height = shown.page.locator(".tfm-pane").evaluate("each => each.clientHeight")
+    assert len(names) >= height // 26 - 1
+    return names
+
+
+def test_a_million_rows_are_reached_from_the_first_to_the_last(show: Show, large: pd.DataFrame) -> None:
+    shown = show(large)
+    assert shown.count() == "1,000,000 rows"
+    assert covered(shown)[0] == large["name"][0]
+    shown.grid.focus()
+    shown.page.keyboard.press("End")
+    shown.settle()
+    assert covered(shown)[-1] == large["name"].iloc[-1]
+    shown.page.keyboard.press("ArrowUp")
+    shown.page.keyboard.press("PageUp")
+    shown.settle()
+    row = int(shown.page.evaluate(
+        "document.getElementById(document.activeElement.getAttribute('aria-activedescendant')).dataset.row"
+    ))  # fmt: skip
+    assert large["name"][row] in covered(shown)
+    shown.page.evaluate(
+        "document.querySelector('.tfm-view').scrollTop = document.querySelector('.tfm-view').scrollHeight / 2"
+    )
+    shown.settle()
+    middle = large.index[large["name"] == covered(shown)[0]][0]
+    assert abs(middle - 500_000) < 1_000
+    shown.table.show(777_777)
+    shown.update()
+    assert large["name"][777_777] in covered(shown)
+
+
+def test_the_wheel_moves_by_rows_even_where_the_position_is_scaled(show: Show, large: pd.DataFrame) -> None:
+    shown = show(large)
+    box = shown.page.locator(".tfm-pane").bounding_box()
+    assert box is not None
+    shown.page.mouse.move(box["x"] + 50, box["y"] + 50)
+    for _ in range(4):
+        shown.page.mouse.wheel(0, 260)
+    shown.settle()
+    assert covered(shown)[0] == large["name"][40]
+
+
+def test_no_frame_is_blank_while_a_million_rows_are_scrolled_through(show: Show, large: pd.DataFrame) -> None:
+    shown = show(large)
+    answer = shown.table._actions["window"]
+
+    def slow(asked: Any) -> None:
+        threading.Event().wait(0.06)
+        answer(asked)
+
+    shown.table._actions["window"] = slow
+    frames = shown.page.evaluate(ROW_WATCH, 60)
+    shown.settle()
+    assert len(frames) >= 60
+    assert min(frames) == max(frames) > 0.97
+    covered(shown)
+
+
+def test_what_goes_over_the_wire_to_show_a_million_rows_is_little(show: Show, large: pd.DataFrame) -> None:
+    shown = show(large)
+    assert sum(shown.sizes) < 200_000
+    shown.type("conv")
+    assert max(shown.sizes) < 100_000
