@@ -114,6 +114,8 @@ ORDER = (
     "signed_files",
     "signings",
     "feeds",
+    "image_files",
+    "given_values",
     "loaded",
     "runs",
     "example_values",

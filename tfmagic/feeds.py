@@ -58,7 +58,7 @@ def matched(
         end = next(end for end in function.inputs if end.key == names[name])
         if end.key in found:
             raise errors.ConversionError(f"the input {end.key!r} is given twice, the second time as {name!r}")
-        found[end.key] = _fitting(end, value)
+        found[end.key] = fitting(end, value)
     return found
 
 
@@ -74,8 +74,14 @@ def _names(function: NamedFunction, signed: TaggedSignatures) -> dict[str, str]:
     return {**names, **keyed}
 
 
-def _fitting(end: Endpoint, value: _tf.Live) -> npt.NDArray[Any]:
-    """Return a value as an array, refused if it cannot be the input's."""
+def fitting(end: Endpoint, value: _tf.Live) -> npt.NDArray[Any]:
+    """Return a value as an array.
+
+    Raises
+    ------
+    ConversionError
+        If its dtype or shape cannot be the input's; shows both sides.
+    """
     try:
         array = as_array(value)
     except ValueError as error:
