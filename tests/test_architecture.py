@@ -132,6 +132,8 @@ ORDER = (
     "node_details",
     "neighbours",
     "variable_values",
+    "cells",
+    "column_index",
     "paging",
     "nearby",
     "widgets",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 
 import numpy as np
 import pandas as pd
@@ -66,6 +67,37 @@ def test_typing_on_and_back_finds_what_a_fresh_table_finds() -> None:
 def test_a_regular_expression_is_found_anywhere_whatever_the_case() -> None:
     assert found(Query(r"unit_\d$", is_regex=True)) == list(range(10))
     assert found(Query("^RELU$", is_regex=True)) == list(range(2, 60, 4))
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "unit_1", "unit_1*", "unit_12?$", "UNIT_[1-3]", "unit_1{2}", "[]u]nit", "[^]]nit_5$", "b{0}nit",
+        "(unit_1|conv)", "(?:block_)?relu", "conv|relu", r"unit\_1", "unit_5x*", "block.*7$", "^n", "x+|u", "u{1,}",
+        "a{,2}nit", "[a]b?lock", "unit_1+", "-", "net/B[a-z]ock", "[]abcdefgh]?relu", "}?unit_7",
+    ],
+)  # fmt: skip
+def test_letters_that_a_pattern_needs_do_not_hide_what_it_matches(pattern: str) -> None:
+    assert found(Query(pattern, is_regex=True)) == [
+        row
+        for row, (name, op) in enumerate(zip(FRAME["name"], FRAME["op"], strict=True))
+        if re.search(pattern, name, re.IGNORECASE) or re.search(pattern, op, re.IGNORECASE)
+    ]
+
+
+def test_letters_that_a_pattern_needs_are_its_longest_certain_run() -> None:
+    assert paging.literal("^net/.*ReLU_[0-9]+$") == "relu_"
+    assert paging.literal("ab*c") in {"a", "c"}
+    assert paging.literal("(abc)?") == paging.literal("a|b") == paging.literal(r"\Babc") == ""
+
+
+def test_a_name_that_is_not_ascii_is_tried_all_the_same() -> None:
+    frame = pd.DataFrame({"name": pd.Series(["\u0130nput", "input", "\u212aernel"], dtype=object)})
+    one = Pages(frame, ("name",))
+    assert one.find(Query("kernel", is_regex=True)).rows.tolist() == [2]
+    assert one.find(Query("input", is_regex=True)).rows.tolist() == [
+        row for row in range(3) if re.search("input", frame["name"][row], re.IGNORECASE)
+    ]
 
 
 @pytest.mark.parametrize("text", ["(", "[", "*", "a{2,1}", "(?P<x", "\\"])

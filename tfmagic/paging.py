@@ -7,28 +7,24 @@ drawing (:mod:`tfmagic.widgets.table`), nor for what the columns mean.
 from __future__ import annotations
 
 import re
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 
-from tfmagic import render
+from tfmagic.cells import cell_text
+from tfmagic.column_index import Column
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy.typing as npt
+    import pandas as pd
 
-Integers: TypeAlias = "npt.NDArray[np.integer[Any]]"
-Mask: TypeAlias = "npt.NDArray[np.bool_]"
+    from tfmagic.column_index import Integers, Mask
 
 #: Values that a facet lists, and rows of one window.
 MOST_VALUES, MOST_ROWS = 200, 400
 #: One row in so many is few.
 _FEW = 4
-#: Kinds of values in the order in which a column of several is sorted.
-_UNKNOWN, _NUMBER, _TEXT, _TUPLE = range(4)
 
 
 class Query(NamedTuple):
@@ -103,7 +99,7 @@ class Pages:
         self.search = tuple(name for name in search if name in frame.columns)
         self.facet_names = tuple(name for name in facets if name in frame.columns)
         self._aside = aside if aside is not None and aside.any() else None
-        self._columns = {name: _Column(frame[name]) for name in frame.columns}
+        self._columns = {name: Column(frame[name]) for name in frame.columns}
         self._matching: tuple[str, bool, Mask | None, str] = ("", False, None, "")
         self._found: tuple[Query, Found] | None = None
 
@@ -210,152 +206,9 @@ class Pages:
             return _any_of([column.holding(text, among) for column in columns]), ""
         try:
             pattern = re.compile(text, re.IGNORECASE)
-        except (re.error, OverflowError, RecursionError) as error:
-            return None, render.cell_text(f"not a regular expression yet: {error}")
-        return _any_of([column.matching(pattern) for column in columns]), ""
-
-
-class _Column:
-    """What is known of a column, each of it found out when it is first asked for."""
-
-    def __init__(self, values: pd.Series[Any]) -> None:
-        self.values = values
-        self._orders: dict[bool, Integers] = {}
-
-    @cached_property
-    def coded(self) -> tuple[Integers, list[Any]]:
-        """The values as codes, and what each code means."""
-        if isinstance(self.values.dtype, pd.CategoricalDtype):
-            codes, meanings = self.values.cat.codes.to_numpy(), list(self.values.cat.categories)
-        else:
-            numbers: dict[Any, int] = {}
-            listed = [None if is_missing(value) else value for value in self.values.tolist()]
-            codes = np.fromiter((numbers.setdefault(value, len(numbers)) for value in listed), np.int32, len(listed))
-            return codes, list(numbers)
-        if codes.size and codes.min() < 0:
-            codes = np.where(codes < 0, len(meanings), codes)
-            meanings.append(None)
-        return codes, meanings
-
-    @cached_property
-    def numbers(self) -> npt.NDArray[np.float64]:
-        """The values as numbers, NaN where they are none."""
-        found: npt.NDArray[np.float64] = pd.to_numeric(self.values, errors="coerce").to_numpy(
-            np.float64, na_value=np.nan
-        )
-        return found
-
-    def worded(self, rows: Sequence[int]) -> list[str]:
-        """Word the values of some rows; where values are names, none of them is nothing."""
-        values = self.values.iloc[list(rows)].tolist()
-        return ["" if value == () and self._has_names else cell_text(value) for value in values]
-
-    @cached_property
-    def _has_names(self) -> bool:
-        """Whether the column has tuples of names, not of numbers."""
-        first = next((value for value in self.values.tolist() if isinstance(value, tuple) and value), None)
-        return first is None or isinstance(first[0], str)
-
-    @cached_property
-    def _is_repeating(self) -> bool:
-        return isinstance(self.values.dtype, pd.CategoricalDtype)
-
-    # Filters
-
-    @cached_property
-    def folded(self) -> list[str]:
-        """The texts without their case, of a column that repeats each once."""
-        texts = self.coded[1] if self._is_repeating else self.values.tolist()
-        return [text.casefold() if isinstance(text, str) else cell_text(text).casefold() for text in texts]
-
-    def holding(self, text: str, among: Mask | None) -> Mask:
-        """Return which rows hold a text without case, of those among which it is sought."""
-        folded = self.folded
-        if self._is_repeating:
-            return self._of_codes([text in each for each in folded])
-        if among is None:
-            return np.array([text in each for each in folded], bool)
-        found = among.copy()
-        rows = np.flatnonzero(among)
-        found[rows] = [text in folded[row] for row in rows.tolist()]
-        return found
-
-    def matching(self, pattern: re.Pattern[str]) -> Mask:
-        """Return which rows a pattern is found in."""
-        texts = self.coded[1] if self._is_repeating else self.values.tolist()
-        hits = [pattern.search(text if isinstance(text, str) else cell_text(text)) is not None for text in texts]
-        return self._of_codes(hits) if self._is_repeating else np.array(hits, bool)
-
-    def is_one_of(self, codes: Sequence[int]) -> Mask:
-        """Return which rows have one of some values."""
-        wanted = set(codes)
-        return self._of_codes([code in wanted for code in range(len(self.coded[1]))])
-
-    def _of_codes(self, hits: Sequence[bool]) -> Mask:
-        found: Mask = np.array([*hits, False], bool)[self.coded[0]]
-        return found
-
-    # Order
-
-    def order(self, *, descending: bool) -> Integers:
-        """Return all rows sorted by this column: what is missing last, what is equal in the table's order."""
-        if descending not in self._orders:
-            ranks, missing = self._ranks
-            last = int(ranks.max(initial=0)) + 1
-            keys = np.where(missing, last, last - 1 - ranks if descending else ranks)
-            self._orders[descending] = np.argsort(keys, kind="stable").astype(np.int32)
-        return self._orders[descending]
-
-    @cached_property
-    def _ranks(self) -> tuple[Integers, Mask]:
-        """Each row's place among the distinct values, and where there is no value."""
-        codes, values = self.coded
-        missing = np.array([is_missing(value) for value in values] or [False], bool)
-        ranks = np.zeros(max(len(values), 1), np.int32)
-        ranks[_sorted(values)] = np.arange(len(values), dtype=np.int32)
-        return ranks[codes], missing[codes]
-
-
-def _sorted(values: Sequence[Any]) -> list[int]:
-    """Return the places of distinct values in their order."""
-    if all(type(value) is str for value in values):
-        return sorted(range(len(values)), key=values.__getitem__)
-    keys = [_sort_key(value) for value in values]
-    return sorted(range(len(values)), key=keys.__getitem__)
-
-
-def _sort_key(value: object) -> tuple[Any, ...]:
-    """Return what any two values can be compared by; an unknown dimension comes before all others."""
-    if is_missing(value):
-        return (_UNKNOWN,)
-    if isinstance(value, tuple):
-        return (_TUPLE, *(_sort_key(each) for each in value))
-    if isinstance(value, (int, float, np.number, np.bool_)):
-        return (_NUMBER, value)
-    return (_TEXT, str(value))
-
-
-def is_missing(value: object) -> bool:
-    """Say whether there is no value: None, NaN, pandas' NA."""
-    return value is None or value is pd.NA or (isinstance(value, (float, np.floating)) and bool(np.isnan(value)))
-
-
-def cell_text(value: object) -> str:
-    """Word one value as displays do; numbers by thousands, what is missing as nothing."""
-    if is_missing(value):
-        return ""
-    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
-        return f"{value:,}"
-    return render.cell_text(value)
-
-
-def long_text(value: object, most: int = 4000) -> str:
-    """Word one value at length, with nothing in it that is not shown."""
-    if not isinstance(value, str):
-        return cell_text(value)
-    step = render.MAX_CELL - 1
-    text = "".join(render.cell_text(value[first : first + step]) for first in range(0, min(len(value), most), step))
-    return text if len(value) <= most else f"{text}…"
+        except (re.error, OverflowError, RecursionError, FutureWarning) as error:
+            return None, cell_text(f"not a regular expression yet: {error}")
+        return _any_of([column.matching(pattern, literal(text)) for column in columns]), ""
 
 
 def window(rows: Integers, start: int, count: int) -> tuple[int, list[int]]:
@@ -363,6 +216,19 @@ def window(rows: Integers, start: int, count: int) -> tuple[int, list[int]]:
     count = min(max(count, 0), MOST_ROWS)
     start = max(0, min(start, len(rows) - count))
     return start, rows[start : start + count].tolist()
+
+
+def literal(pattern: str) -> str:
+    """Return letters that every ASCII text has in which a regular expression is found, without their case.
+
+    The longest such run, ``""`` where none is certain: what stands in a group or beside a ``|`` may be missing.
+    """
+    if any(sign in pattern for sign in "|(\\"):
+        return ""
+    # What is repeated may be missing too: its last letter goes with the sign.
+    plain = re.sub(r"\[\^?\]?[^]]*\]|.\{[^}]*\}|.[*?+{]|[.^$]", "\n", pattern)
+    runs = re.split(r"[^A-Za-z0-9_/-]", plain)
+    return max(runs, key=len).casefold()
 
 
 def _all_of(masks: Sequence[Mask | None]) -> Mask | None:

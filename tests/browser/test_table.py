@@ -13,13 +13,15 @@ from tests.benchmarks.bench_table import ROW_WATCH, million
 from tests.browser import axe
 from tests.browser.table_page import TablePage
 from tests.drawn_graphs import HOSTILE
-from tfmagic import paging
+from tfmagic import cells
 from tfmagic.widgets.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from playwright.sync_api import Page
+
+    from tests.browser.conftest import OpenNotebook
 
     Show = Callable[..., TablePage]
 
@@ -49,7 +51,7 @@ def show(page: Page) -> Show:
     def mounted(rows: pd.DataFrame | None = None, style: str = LIGHT, **more: Any) -> TablePage:
         table = Table(
             frame() if rows is None else rows,
-            **{"label": "Ops", "facets": ("function", "op"), "bars": ("bytes",), **more},
+            **{"label": "Ops", "facets": {"function": "main graph", "op": ""}, "bars": ("bytes",), **more},
         )
         return TablePage.mount(page, table, style)
 
@@ -63,7 +65,7 @@ def details(table: Table) -> Callable[[int], None]:
         if row >= 0:
             links: Any = [{"text": f"row {row - 1}", "row": row - 1}, {"text": "nowhere"}]
             table.tell({
-                "row": row, "title": paging.long_text(table.frame["name"].iloc[row]), "facts": [("op", "Relu")],
+                "row": row, "title": cells.long_text(table.frame["name"].iloc[row]), "facts": [("op", "Relu")],
                 "groups": [{"title": "inputs", "links": links, "more": 3}],
                 "acts": [{"name": "go", "text": "Show in graph"}],
                 "chart": {"bars": [0.5, 1], "low": "0", "high": "9", "text": "Histogram of 2 values"},
@@ -163,7 +165,7 @@ def test_values_of_a_facet_are_chosen_by_mouse_and_counted_under_the_others(show
     assert chooser.get_attribute("aria-expanded") == "true"
     shown.page.get_by_role("button", name="function").first.click()
     texts = [text.split() for text in shown.page.get_by_role("option").all_inner_texts()]
-    assert texts == [["(none)", "150"], ["inner", "100"]]
+    assert texts == [["main", "graph", "150"], ["inner", "100"]]
     chooser.click()
     shown.page.get_by_role("option", name="Relu").click()
     shown.settle()
@@ -260,6 +262,14 @@ def test_a_link_in_the_details_leads_to_its_row_through_any_filter(show: Show) -
     assert about.locator("h4").inner_text() == name_of(249)
     assert name_of(249) in shown.column("name")
     assert shown.count() == "500 rows"
+    # The link that had the focus is gone; a key must not become the front end's.
+    assert about.evaluate("each => each === document.activeElement")
+    shown.page.keyboard.press("Escape")
+    shown.settle()
+    assert not about.is_visible()
+    assert shown.grid.evaluate("each => each === document.activeElement")
+    shown.page.locator(".tfm-row").first.click()
+    shown.settle()
     about.get_by_role("button", name="Close").click()
     shown.settle()
     assert not about.is_visible()
@@ -290,7 +300,7 @@ def test_python_shows_a_row_behind_the_switch_and_filters_by_op(show: Show) -> N
 
 
 def test_what_was_asked_before_the_table_was_seen_is_there_when_it_is(page: Page) -> None:
-    table = Table(frame(), facets=("op",))
+    table = Table(frame(), facets={"op": ""})
     table._on_row = details(table)
     table.show(400)
     shown = TablePage.mount(page, table, LIGHT)
@@ -380,6 +390,40 @@ def test_it_fits_a_narrow_and_a_wide_page(show: Show, width: int) -> None:
         "all => all.filter((each) => each.getBoundingClientRect().right > innerWidth).map((each) => each.outerHTML)",
     )
     assert outside == []
+
+
+LIVE = """import numpy as np, pandas as pd
+from tfmagic.widgets.table import Table
+names = [f"net/block_{row // 10}/unit_{row}" for row in range(500)]
+frame = pd.DataFrame({"name": pd.Series(names, dtype=object), "bytes": range(500)})
+opened = []
+table = Table(frame, label="Ops", bars=("bytes",), namespace=globals(), variable="kept", on_row=opened.append)
+table"""
+
+
+def test_in_a_real_front_end_keys_reach_the_table_and_nothing_else(notebook: OpenNotebook) -> None:
+    frontend = notebook([LIVE, "opened, len(kept)"])
+    frontend.run(0)
+    cell = frontend.cell(0)
+    cell.get_by_role("gridcell", name="net/block_0/unit_0").first.wait_for()
+    cells = frontend.page.locator(".jp-Notebook .jp-Cell").count()
+    search = cell.get_by_role("searchbox")
+    search.press_sequentially("block_dd")
+    cell.get_by_text("0 of 500 rows").wait_for()
+    search.fill("block_4/")
+    cell.get_by_text("10 of 500 rows").wait_for()
+    search.press("ArrowDown")
+    # Without care, these would delete, copy, add and convert cells.
+    for key in ("d", "d", "b", "m", "x", "j", "ArrowDown", "Enter"):
+        frontend.page.keyboard.press(key)
+    cell.locator('[role=row][aria-selected="true"]').wait_for()
+    cell.get_by_role("button", name="to DataFrame").press("Enter")
+    cell.get_by_text("kept is now a DataFrame of 10 rows").wait_for()
+    cell.get_by_role("columnheader", name="name").get_by_role("button").press("d")
+    frontend.page.keyboard.press("d")
+    assert frontend.page.locator(".jp-Notebook .jp-Cell").count() == cells
+    assert frontend.page.locator(".jp-Notebook .jp-MarkdownCell").count() == 0
+    assert frontend.run(1)[0]["data"]["text/plain"] == "([41], 10)"
 
 
 # A million rows

@@ -19,7 +19,7 @@ class Asked:
     """A table, and what it answered."""
 
     def __init__(self, frame: pd.DataFrame = FRAME, **more: Any) -> None:
-        self.table = Table(frame, **{"facets": ("op",), **more})
+        self.table = Table(frame, **{"facets": {"op": ""}, **more})
         self.answers: list[Any] = []
         self.table.send = lambda content, buffers=None: self.answers.append(content)  # noqa: ARG005 - as the widget's
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import ipywidgets
 import numpy as np
 
-from tfmagic import node_details, paging
+from tfmagic import cells, node_details
 from tfmagic.graph_bodies import Library
 from tfmagic.neighbours import Neighbours
 from tfmagic.widgets.table import Act, Details, Group, Link, Table
@@ -18,14 +18,14 @@ from tfmagic.widgets.table import Act, Details, Group, Link, Table
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tfmagic.column_index import Mask
     from tfmagic.model import Model
     from tfmagic.neighbours import Neighbour
-    from tfmagic.paging import Mask
     from tfmagic.widgets.places import Place
 
 #: Names first: at 600 pixels the first columns are what is seen.
 COLUMNS = ("name", "op", "dtype", "shape", "bytes", "inputs", "control_inputs", "function", "device")
-FACETS = ("function", "op", "dtype")
+FACETS = {"function": "main graph", "op": "(none)", "dtype": "(none)"}
 #: Links of one kind that details list.
 _MOST_LINKS = 40
 _GRAPH = "Graph"
@@ -100,23 +100,23 @@ class OpsTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         name = self.table.frame["name"].iloc[row]
         acts = [Act(name=_GRAPH, text="Show in graph")]
         facts = [*self._facts(row), *self._attributes(row)]
-        return Details(row=row, title=paging.long_text(name), facts=facts, groups=list(self._groups(row)), acts=acts)
+        return Details(row=row, title=cells.long_text(name), facts=facts, groups=list(self._groups(row)), acts=acts)
 
     def _facts(self, row: int) -> Iterator[tuple[str, str]]:
         for column in self.table.frame.columns:
             value = self.table.frame[column].iloc[row]
-            text = paging.long_text(value)
+            text = cells.long_text(value)
             if column == "function" and not text:
-                text = "main graph"
-            if column not in _ELSEWHERE and text:
+                text = FACETS[column]
+            if column not in _ELSEWHERE and text and (column, text) != ("bytes", "0"):
                 yield column, text
 
     def _attributes(self, row: int) -> Iterator[tuple[str, str]]:
         node = self._model.meta_graph.graph.node_def(row)
         if node.op == "Const" and "value" in node.attr:
-            yield "first values", paging.long_text(node_details.values_text(node.attr["value"].tensor))
+            yield "first values", cells.long_text(node_details.values_text(node.attr["value"].tensor))
         for name, text in node_details.attributes(node):
-            yield f"attribute {paging.cell_text(name)}", paging.long_text(text)
+            yield f"attribute {cells.cell_text(name)}", cells.long_text(text)
 
     def _groups(self, row: int) -> Iterator[Group]:
         for column, title in (("inputs", "inputs"), ("control_inputs", "waits for")):
@@ -126,7 +126,7 @@ class OpsTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         names = self.table.frame["name"]
         consumers = self._neighbours.consumers(row)
         if consumers:
-            yield _group("consumers", [Link(text=paging.long_text(names.iloc[each]), row=each) for each in consumers])
+            yield _group("consumers", [Link(text=cells.long_text(names.iloc[each]), row=each) for each in consumers])
 
     def _act(self, act: str, row: int) -> None:
         frame = self.table.frame
@@ -134,7 +134,7 @@ class OpsTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
 
 
 def _link(neighbour: Neighbour) -> Link:
-    text = paging.long_text(neighbour.text)
+    text = cells.long_text(neighbour.text)
     return Link(text=text) if neighbour.row is None else Link(text=text, row=neighbour.row)
 
 

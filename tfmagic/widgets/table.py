@@ -16,18 +16,21 @@ import numpy as np
 import pandas as pd
 import traitlets
 
-from tfmagic import paging, render
+from tfmagic import cells, paging, render
 from tfmagic.widgets import naming
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping, Sequence
     from typing import NotRequired
 
-    from tfmagic.paging import Mask, Query
+    from tfmagic.column_index import Mask
+    from tfmagic.paging import Query
 
 Data: TypeAlias = "dict[str, Any]"
 
 _STATIC = Path(__file__).parent / "static"
+#: Widths in pixels: of a cell's margins, a character, and the bounds of a column of text that repeats.
+_PADDING, _CHARACTER, _NARROWEST, _WIDEST = 18, 7.5, 64, 170
 
 
 class Link(TypedDict):
@@ -86,8 +89,8 @@ class Table(anywidget.AnyWidget):
         The columns shown, in this order; those without any content are left out. All of them if not given.
     search : sequence of str
         The columns that text is sought in.
-    facets : sequence of str
-        The columns whose values can be chosen.
+    facets : mapping of str to str
+        The columns whose values can be chosen, and what no value is called there; those with one value are left out.
     bars : sequence of str
         Columns of sizes, which are drawn as bars behind the number.
     aside : (str, array of bool), optional
@@ -111,7 +114,7 @@ class Table(anywidget.AnyWidget):
     sought = traitlets.Unicode("").tag(sync=True)
     total = traitlets.Int(0).tag(sync=True)
     height = traitlets.Int(420).tag(sync=True)
-    facets: traitlets.List[str] = traitlets.List().tag(sync=True)
+    facets: traitlets.List[Any] = traitlets.List().tag(sync=True)
     switch = traitlets.Unicode("").tag(sync=True)
     variable = traitlets.Unicode("").tag(sync=True)
     details = traitlets.Dict().tag(sync=True)
@@ -124,7 +127,7 @@ class Table(anywidget.AnyWidget):
         label: str = "Table",
         columns: Sequence[str] | None = None,
         search: Sequence[str] = ("name", "op"),
-        facets: Sequence[str] = (),
+        facets: Mapping[str, str] | None = None,
         bars: Sequence[str] = (),
         aside: tuple[str, Mask] | None = None,
         on_row: Callable[[int], None] | None = None,
@@ -134,17 +137,18 @@ class Table(anywidget.AnyWidget):
         height: int = 420,
     ) -> None:
         self._lock = threading.RLock()
-        self._pages = paging.Pages(frame, search, facets, aside[1] if aside else None)
+        facets = {name: none for name, none in (facets or {}).items() if _varies(frame[name])}
+        self._pages = paging.Pages(frame, search, tuple(facets), aside[1] if aside else None)
         self._shown = [name for name in (columns or map(str, frame.columns)) if _has_content(frame[name])]
         self._bars = tuple(name for name in bars if name in self._shown)
         self._on_row, self._on_act, self._namespace = on_row, on_act, namespace
         self._asked = 0
         super().__init__(
             label=label,
-            columns=[{"name": name, "kind": self._kind(name)} for name in self._shown],
+            columns=[self._column(name) for name in self._shown],
             sought=" or ".join(self._pages.search),
             total=len(frame) - (int(aside[1].sum()) if aside else 0),
-            facets=list(self._pages.facet_names),
+            facets=[list(each) for each in facets.items()],
             switch=aside[0] if aside and aside[1].any() else "",
             variable=variable if namespace is not None else "",
             height=height,
@@ -155,6 +159,16 @@ class Table(anywidget.AnyWidget):
     def frame(self) -> pd.DataFrame:
         """The whole table."""
         return self._pages.frame
+
+    def _column(self, name: str) -> Data:
+        """Say how a column is drawn; of one whose values repeat, how many pixels most of them need."""
+        column: Data = {"name": name, "kind": self._kind(name)}
+        values = self.frame[name]
+        if column["kind"] == "text" and isinstance(values.dtype, pd.CategoricalDtype):
+            used = values.cat.categories[values.cat.codes.unique()] if len(values) else values.cat.categories
+            longest = max((len(str(each)) for each in used), default=0)
+            column["least"] = min(max(_PADDING + _CHARACTER * max(longest, len(name)), _NARROWEST), _WIDEST)
+        return column
 
     def _kind(self, name: str) -> str:
         if name in self._bars:
@@ -304,6 +318,12 @@ def _query(asked: Mapping[str, Any]) -> Query:
 
 def _facet_data(facet: paging.Facet) -> Data:
     return {"column": facet.column, "values": [list(value) for value in facet.listed], "more": facet.more}
+
+
+def _varies(values: pd.Series[Any]) -> bool:
+    """Say whether a column has more than one value."""
+    codes = values.cat.codes if isinstance(values.dtype, pd.CategoricalDtype) else values.map(cells.cell_text)
+    return len(codes) > 0 and bool((codes != codes.iloc[0]).any())
 
 
 def _has_content(values: pd.Series[Any]) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from tfmagic import errors, paging, variable_statistics
+from tfmagic import cells, errors, variable_statistics
 from tfmagic.frames import VariableRow
 from tfmagic.variable_statistics import CancelledError
 from tfmagic.variable_values import VariableValues
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tfmagic.widgets.places import Place
 
 COLUMNS = ("name", "dtype", "shape", "size", "bytes", "trainable")
-FACETS = ("dtype", "trainable")
+FACETS = {"dtype": "(none)", "trainable": "not recorded"}
 #: Up to so many values are read before the handler answers, which is sooner than a thread would be seen to work.
 _AT_ONCE = 1 << 18
 #: Of the work, the part after which progress is told again.
@@ -131,8 +131,8 @@ class Reading:
     def __init__(self, tab: VariablesTab, values: VariableValues, row: int) -> None:
         self.stop = threading.Event()
         self._tab, self._values, self._row = tab, values, row
-        cells = (tab.table.frame[name].iloc[row] for name in COLUMNS)
-        known: list[Any] = [None if paging.is_missing(value) else value for value in cells]
+        shown = (tab.table.frame[name].iloc[row] for name in COLUMNS)
+        known: list[Any] = [None if cells.is_missing(value) else value for value in shown]
         self.variable = VariableRow(*known)
         self._next = _STEP
 
@@ -143,9 +143,9 @@ class Reading:
         except CancelledError:
             return self.told("Reading was cancelled.")
         except (errors.TfMagicError, OSError) as error:
-            return self.told(f"No statistics: {paging.long_text(str(error).partition(chr(10))[0])}")
+            return self.told(f"No statistics: {cells.long_text(str(error).partition(chr(10))[0])}")
         except Exception as error:  # noqa: BLE001 - a live model's session or device raises whatever it likes
-            problem = paging.long_text(str(error).partition("\n")[0])
+            problem = cells.long_text(str(error).partition("\n")[0])
             return self.told(f"No statistics: {type(error).__name__}: {problem}")
         told = self.told("", list(facts(found)))
         if found.bars:
@@ -170,9 +170,9 @@ class Reading:
 
     def told(self, note: str, more: list[tuple[str, str]] | None = None) -> Details:
         """Return what the table says of the variable, and more."""
-        known = [(name, paging.long_text(value)) for name, value in zip(COLUMNS[1:], self.variable[1:], strict=True)]
+        known = [(name, cells.long_text(value)) for name, value in zip(COLUMNS[1:], self.variable[1:], strict=True)]
         shown = [(name, text) for name, text in known if text] + (more or [])
-        title = paging.long_text(self.variable.name)
+        title = cells.long_text(self.variable.name)
         return Details(row=self._row, title=title, note=note, facts=shown)
 
 

@@ -10,7 +10,8 @@ const TYPING = 40, PING_AFTER = 1500;
 // Notebook 7 takes its shortcuts before any element hears of a key, unless the one that has the focus says this itself.
 const NO_SHORTCUTS = { "data-lm-suppress-shortcuts": "true" };
 const FOCUSABLE = new Set(["button", "input"]);
-const WIDTHS = { name: [220, 5], text: [92, 2], number: [76, 1], bar: [120, 1.5] };
+// Of a column's kind: the least pixels, and its part of what is left.
+const WIDTHS = { name: [220, 5], text: [104, 2], number: [76, 1], bar: [120, 1.5] };
 
 function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -56,7 +57,7 @@ class Table {
     this.root = make("div", { class: "tfm-table" });
     this.count = make("span", { class: "tfm-count", role: "status" });
     this.said = make("span", { class: "tfm-note", role: "status" });
-    this.about = make("section", { class: "tfm-row-details", "aria-label": "Details of the opened row", "aria-live": "polite" });
+    this.about = make("section", { class: "tfm-row-details", tabindex: -1, "aria-label": "Details of the opened row", "aria-live": "polite" });
     this.about.hidden = true;
     this.root.append(this.buildTools(), this.buildValues(), this.buildView(),
       make("div", { class: "tfm-status" }, this.count, this.said), this.about);
@@ -71,7 +72,7 @@ class Table {
     });
     this.regex = button(".*", () => this.ask({ regex: !this.query.regex }),
       { "aria-label": "Regular expression", title: "Take the text for a regular expression", "aria-pressed": "false" });
-    this.choosers = new Map(this.model.get("facets").map((name) => [name, button(name, () => this.choose(name),
+    this.choosers = new Map(this.model.get("facets").map(([name]) => [name, button(name, () => this.choose(name),
       { class: "tfm-chooser", "aria-expanded": "false", "aria-controls": `${this.id}-values` })]));
     const tools = make("div", { class: "tfm-tools", role: "group", "aria-label": `${this.model.get("label")}: filters` },
       this.search, this.regex, ...this.choosers.values());
@@ -104,7 +105,7 @@ class Table {
   }
 
   buildView() {
-    const widths = this.columns.map((column) => WIDTHS[column.kind]);
+    const widths = this.columns.map(({ kind, least }) => least ? [least, least / 100] : WIDTHS[kind]);
     this.template = widths.map(([least, part]) => `minmax(${least}px, ${part}fr)`).join(" ");
     const least = `${widths.reduce((sum, [each]) => sum + each, 0)}px`;
     this.head = make("div", { class: "tfm-head", role: "row", "aria-rowindex": 1 }, ...this.columns.map((column) => this.buildHeader(column)));
@@ -148,6 +149,7 @@ class Table {
     this.rows.addEventListener("click", (event) => this.click(event));
     this.values.addEventListener("click", (event) => this.toggle(event.target.closest("li")));
     this.values.addEventListener("keydown", (event) => this.valuesKey(event));
+    this.about.addEventListener("keydown", (event) => { if (event.key === "Escape") { this.shut(); event.preventDefault(); } });
     this.naming?.addEventListener("input", () => this.model.send({ do: "name", text: this.naming.value }));
     this.sizes = new ResizeObserver(() => { this.resize(); this.need(); });
     this.sizes.observe(this.view);
@@ -330,10 +332,13 @@ class Table {
     }
   }
 
+  // What a value is called: the facet says what nothing means.
+  called(name, text) { return text || (this.model.get("facets").find(([each]) => each === name)?.[1] ?? ""); }
+
   chosenTexts(name) {
     const codes = this.query.chosen[name] ?? [];
     const values = this.facets.find((facet) => facet.column === name)?.values ?? [];
-    return values.filter(([code]) => codes.includes(code)).map(([, text]) => text || "(none)");
+    return values.filter(([code]) => codes.includes(code)).map(([, text]) => this.called(name, text));
   }
 
   sort(column) {
@@ -363,7 +368,7 @@ class Table {
     this.values.setAttribute("aria-label", `Values of ${facet.column}`);
     this.values.replaceChildren(...facet.values.map(([code, text, count], index) => make("li", {
       role: "option", id: `${this.id}-value-${index}`, "data-code": code, "aria-selected": chosen.includes(code),
-    }, make("span", { class: "tfm-value", text: text || "(none)" }), " ", make("span", { class: "tfm-many", text: count.toLocaleString("en") }))));
+    }, make("span", { class: "tfm-value", text: this.called(facet.column, text) }), " ", make("span", { class: "tfm-many", text: count.toLocaleString("en") }))));
     if (facet.more) this.values.append(make("li", { class: "tfm-more", role: "option", "aria-disabled": "true", "aria-selected": "false", text: `… and ${facet.more.toLocaleString("en")} more` }));
     this.values.scrollTop = scrolled;
     this.point(this.at);
@@ -494,20 +499,29 @@ class Table {
 
   tell() {
     const details = this.model.get("details");
+    const focused = this.about.contains(document.activeElement) ? document.activeElement.textContent : null;
     this.about.hidden = !("row" in details);
-    if (this.about.hidden) return this.about.replaceChildren();
-    this.opened = details.row;
-    this.mark();
+    this.about.replaceChildren(...(this.about.hidden ? [] : this.drawDetails(details)));
+    if (!this.about.hidden) { this.opened = details.row; this.mark(); }
+    if (focused === null) return;
+    // What had the focus was replaced: it goes to the same button, else a key would be the front end's.
+    const same = [...this.about.querySelectorAll("button")].find((each) => each.textContent === focused);
+    if (this.about.hidden) this.view.focus({ preventScroll: true });
+    else (same ?? this.about).focus({ preventScroll: true });
+  }
+
+  drawDetails(details) {
     const parts = [make("h4", { text: details.title })];
     parts.push(button("Close", () => this.shut(), { class: "tfm-close", "aria-label": "Close the details" }));
     if (details.note) parts.push(make("p", { class: "tfm-note", text: details.note }));
     const facts = make("dl", { class: "tfm-facts" });
     for (const [name, text] of details.facts) facts.append(make("dt", { text: name }), make("dd", { text }));
-    if (details.facts.length) parts.push(facts);
-    if (details.chart) parts.push(this.drawChart(details.chart));
+    const known = make("div", { class: "tfm-known" }, ...(details.facts.length ? [facts] : []));
+    if (details.chart) known.append(this.drawChart(details.chart));
+    parts.push(known);
     for (const group of details.groups ?? []) parts.push(this.drawGroup(group));
     for (const act of details.acts ?? []) parts.push(button(act.text, () => this.model.send({ do: "act", name: act.name }), { class: "tfm-act" }));
-    this.about.replaceChildren(...parts);
+    return parts;
   }
 
   drawGroup(group) {

@@ -1,0 +1,34 @@
+"""Values of a table in words, as live tables and details show them.
+
+Not for: static displays, whose cells are worded alike but not their numbers (:mod:`tfmagic.render`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from tfmagic import render
+
+
+def is_missing(value: object) -> bool:
+    """Say whether there is no value: None, NaN, pandas' NA."""
+    return value is None or value is pd.NA or (isinstance(value, (float, np.floating)) and bool(np.isnan(value)))
+
+
+def cell_text(value: object) -> str:
+    """Word one value as displays do; numbers by thousands, what is missing as nothing."""
+    if is_missing(value):
+        return ""
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        return f"{value:,}"
+    return render.cell_text(value)
+
+
+def long_text(value: object, most: int = 4000) -> str:
+    """Word one value at length, with nothing in it that is not shown."""
+    if not isinstance(value, str):
+        return cell_text(value)
+    step = render.MAX_CELL - 1
+    text = "".join(render.cell_text(value[first : first + step]) for first in range(0, min(len(value), most), step))
+    return text if len(value) <= most else f"{text}…"
