@@ -96,13 +96,15 @@ def test_a_checkpoint_without_its_files_is_no_source_of_one(samples: Built, tmp_
 
 
 @pytest.mark.parametrize("format", ["saved_model", "graph_def", "keras", "h5", "weights", "tflite"])
-def test_the_size_is_about_what_it_becomes(wide: Any, format: str, in_tmp_path: Path) -> None:
+def test_the_size_is_about_what_it_becomes(wide: Any, samples: Built, format: str, in_tmp_path: Path) -> None:
     place = destinations.suggested(readers.read(wide), format)
     plan = planned(wide, format, place)
     result = tfmagic.export(wide, place, format=format, verify=False)
     assert plan.size is not None
     assert not plan.size.at_most
     assert result.bytes == pytest.approx(plan.size.bytes, rel=0.15)
+    assert str(planned(samples["keras_model"], format, f"2{place}").size) == "less than 100.0 kB"
+    assert tfmagic.export(samples["keras_model"], f"2{place}", format=format, verify=False).bytes < 100_000
     assert str(plan.size).startswith("about ")
     del in_tmp_path
 

@@ -52,6 +52,8 @@ def problem(destination: str, writer: Writer, size: int, *, overwrite: bool, num
     told = _suffix_problem(where, writer)
     if told:
         return told
+    if not overwrite and not numbered and _is_taken(where, writer):
+        return f"{str(where)!r} exists; allow to replace what is there, or name another place"
     try:
         _check(where, writer, overwrite=overwrite, numbered=numbered)
         storage.require_space(where, size)
@@ -59,6 +61,10 @@ def problem(destination: str, writer: Writer, size: int, *, overwrite: bool, num
         # An error with a number keeps its words apart.
         return error.strerror or str(error)
     return ""
+
+
+def _is_taken(where: Path, writer: Writer) -> bool:
+    return bool(file_groups.files(where)) if isinstance(writer, Grouped) else os.path.lexists(where)
 
 
 def _suffix_problem(where: Path, writer: Writer) -> str:

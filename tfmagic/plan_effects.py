@@ -25,19 +25,23 @@ _KERAS = frozenset({"keras", "h5"})
 _SAVED = frozenset({"saved_model", "meta_graph", "session"})
 #: At most so much larger than the binary form is text: a byte takes up to four characters.
 _TEXT_GROWTH = 4
+#: Of small results most is what the format itself takes.
+_SMALL, _LARGEST_SMALL = 30_000, 100_000
 #: What a training keeps beside the weights lies below such names.
 _TRAINING = ("optimizer/", "_optimizer/", "optimizer.", ".OPTIMIZER_SLOT")
 
 
 class Size(NamedTuple):
-    """A predicted size in bytes; ``at_most`` says whether it is a bound, ``rest`` what is not counted."""
+    """A predicted size in bytes; ``at_most`` says that it may be less, ``rest`` what is not counted."""
 
     bytes: int
     at_most: bool = False
     rest: str = ""
 
     def __str__(self) -> str:
-        return f"{'at most' if self.at_most else 'about'} {render.size_text(self.bytes)}{self.rest}"
+        if self.bytes < _SMALL and not self.rest:
+            return f"less than {render.size_text(_LARGEST_SMALL)}"
+        return f"{'up to about' if self.at_most else 'about'} {render.size_text(self.bytes)}{self.rest}"
 
 
 @dataclass(frozen=True)

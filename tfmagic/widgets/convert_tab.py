@@ -72,7 +72,12 @@ class ConvertTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no typ
         )
         self.destination = forms.field(ipywidgets.Text, "Destination")
         self.fields = {
-            "signature": forms.field(ipywidgets.Combobox, "Signature", options=list(self._names.signed)),
+            "signature": forms.field(
+                ipywidgets.Combobox,
+                "Signature",
+                options=list(self._names.signed),
+                placeholder="all of them, or the default one",
+            ),
             "inputs": forms.field(ipywidgets.Text, "Inputs", placeholder="those of the signature; or KEY=TENSOR, …"),
             "outputs": forms.field(ipywidgets.Text, "Outputs", placeholder="those of the signature; or KEY=TENSOR, …"),
             "method": forms.field(ipywidgets.Combobox, "Method", options=list(METHODS), placeholder="as it is"),

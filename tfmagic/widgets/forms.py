@@ -16,14 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 #: Side by side where there is room, one below the other on a narrow page.
-WIDTH = "min(560px, 100%)"
-_STYLE = {"description_width": "130px"}
+# Front ends put a margin around each control.
+WIDTH = "min(560px, calc(100% - 8px))"
+STYLE = {"description_width": "130px"}
 _SHOWN, _GONE = None, "none"
 
 
 def field(kind: Callable[..., Any], description: str, **more: Any) -> Any:  # noqa: ANN401 - a widget of that kind
     """Make a control with a label that is seen, as wide as the others."""
-    return kind(description=description, layout=ipywidgets.Layout(width=WIDTH), style=_STYLE, **more)
+    return kind(description=description, layout=ipywidgets.Layout(width=WIDTH), style=STYLE, **more)
 
 
 def tick(description: str, *, value: bool = False) -> ipywidgets.Checkbox:

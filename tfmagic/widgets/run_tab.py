@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _VECTOR, _TOP = 6, 5
 #: Pictures that are shown of an output.
 _PICTURES = 4
+#: The longer side of a picture on the page, in pixels, at most.
+_SEEN = 192
 _PROPOSED = "proposed: nothing in the graph says where it begins and ends"
 
 
@@ -184,9 +186,9 @@ def _shown(key: str, array: npt.NDArray[Any]) -> str:
 def _largest(key: str, rank: int, vector: npt.NDArray[Any]) -> str:
     places = np.argsort(-np.nan_to_num(vector.astype(np.float64), nan=-np.inf), kind="stable")[:_TOP]
     rows = "".join(f"<tr><td>{place}</td><td>{float(vector[place]):.4g}</td></tr>" for place in places)
-    of_first = ", of the first row" if rank > 1 else ""
+    title = f"{forms.text(key)}: the largest {_TOP}{', of the first row' if rank > 1 else ''}"
     return (
-        f"<table><caption>{forms.text(key)}: the largest {_TOP}{of_first}</caption>"
+        f'<table><caption style="text-align:left;white-space:nowrap">{title}</caption>'
         f'<thead><tr><th scope="col">place</th><th scope="col">value</th></tr></thead><tbody>{rows}</tbody></table>'
     )
 
@@ -199,7 +201,10 @@ def _pictures(key: str, array: npt.NDArray[Any]) -> str:
 
 def _image(alternative: str, picture: npt.NDArray[Any]) -> str:
     data = base64.b64encode(image_files.png(picture)).decode()
+    # Of a small picture each pixel is seen; a large one is made to fit.
+    height, width = picture.shape[:2]
+    times = min(_SEEN / max(height, width), max(1, _SEEN // max(height, width)))
     return (
-        f'<img alt="{forms.text(alternative)}" src="data:image/png;base64,{data}" '
-        'style="max-width:min(256px,100%);margin:0 8px 8px 0;image-rendering:pixelated">'
+        f'<img alt="{forms.text(alternative)}" src="data:image/png;base64,{data}" width="{width * times:.0f}" '
+        f'height="{height * times:.0f}" style="margin:0 8px 8px 0;image-rendering:pixelated">'
     )

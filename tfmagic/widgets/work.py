@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from tfmagic import _tf, progress
-from tfmagic.widgets import background
+from tfmagic.widgets import background, forms
 from tfmagic.widgets.panel import problem_line, said
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from tfmagic.progress import Stage
     from tfmagic.widgets.places import Place
 
-_WIDE = "min(560px, 100%)"
 _SHOWN, _HIDDEN = "visible", "hidden"
 
 
@@ -49,7 +48,11 @@ class Work:
         self.start = ipywidgets.Button(description=verb, button_style="primary")
         self.stop = ipywidgets.Button(description="Cancel", disabled=True)
         self.bar = ipywidgets.FloatProgress(
-            description="Progress", min=0.0, max=1.0, layout=ipywidgets.Layout(width=_WIDE, visibility=_HIDDEN)
+            description="Progress",
+            min=0.0,
+            max=1.0,
+            style=forms.STYLE,
+            layout=ipywidgets.Layout(width=forms.WIDTH, visibility=_HIDDEN),
         )
         self.status = said("")
         self._verb = verb
