@@ -133,3 +133,64 @@ def test_what_has_no_code_says_so(samples: Built) -> None:
     with pytest.raises(errors.UnsupportedConversionError, match="tflite"):
         tfmagic.code("export", samples["tflite"], "m.pb")
     assert "tfmagic.snippets" in sys.modules
+
+
+@pytest.mark.parametrize(
+    "name", ["keras_model", "module", "tf_function", "concrete_function", "loaded_saved_model", *FILES[:3]]
+)
+def test_the_ends_that_are_chosen_are_those_of_the_code(samples: Built, tmp_path: Path, name: str) -> None:
+    source = samples[name]
+    key = next(iter(tfmagic.run(source, {"x": X}).outputs))
+    options: dict[str, Any] = {"inputs": {"images": "x"}, "outputs": {"scores": key}, "batch": 3}
+    shown = tfmagic.code("export", source, tmp_path / "theirs", name="source", method="classify", text=True, **options)
+    assert "# The method name is always" in str(shown)
+    assert "# The message is binary" in str(shown)
+    executed(str(shown), source=source, apart=tmp_path)
+    tfmagic.export(source, tmp_path / "ours", **options)
+    for place in ("theirs", "ours"):
+        frame = tfmagic.inspect(tmp_path / place).signatures.set_index("key")
+        assert frame.loc["images", "shape"] == (3, 4)
+        assert "scores" in set(frame.index)
+    frame = tfmagic.verify(tmp_path / "ours", tmp_path / "theirs", {"images": X})
+    assert list(frame["equal"]) == [True]
+
+
+@pytest.fixture(scope="module")
+def two_ends() -> Any:
+    """A model with two inputs and two outputs that differ in all: their order, their names."""
+    keras = _tf.keras()
+    one, other = (keras.layers.Input((4,), name=name) for name in ("b", "a"))
+    return keras.Model({"b": one, "a": other}, {"z": one * 2 - other, "y": one + other * 3})
+
+
+def as_function(model: Any) -> Any:
+    tf = _tf.tensorflow()
+    specs = [tf.TensorSpec([None, 4], name=name) for name in ("b", "a")]
+    return tf.function(lambda b, a: {"z": b * 2 - a, "y": (b + a * 3)}, input_signature=specs) if model else None
+
+
+@pytest.mark.parametrize("kind", ["keras", "function", "saved_model"])
+@pytest.mark.parametrize("outputs", [["z"], ["y"], {"first": "y", "second": "z"}])
+@pytest.mark.parametrize("inputs", [["a", "b"], {"one": "b", "two": "a"}])
+def test_which_end_is_which(two_ends: Any, tmp_path: Path, kind: str, inputs: Any, outputs: Any) -> None:
+    source = two_ends if kind == "keras" else as_function(two_ends)
+    if kind == "saved_model":
+        tfmagic.export(source, tmp_path / "saved")
+        source = tmp_path / "saved"
+    shown = tfmagic.code("export", source, tmp_path / "theirs", name="source", inputs=inputs, outputs=outputs)
+    executed(str(shown), source=source, apart=tmp_path)
+    tfmagic.export(source, tmp_path / "ours", inputs=inputs, outputs=outputs)
+    frame = tfmagic.verify(tmp_path / "ours", tmp_path / "theirs")
+    assert list(frame["equal"]) == [True] * len(outputs)
+    assert set(frame["output"]) == set(outputs)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [({"outputs": ["hidden/Relu"]}, "inside of the function"), ({"inputs": ["b"]}, "asks for 'a' too")],
+)
+def test_ends_that_no_public_call_reaches_have_no_code(two_ends: Any, options: Any, told: str) -> None:
+    with pytest.raises(errors.UnsupportedConversionError, match=told):
+        tfmagic.code("export", two_ends, "m", **options)
+    with pytest.raises(errors.UnsupportedConversionError, match="its own inputs and outputs"):
+        tfmagic.code("export", two_ends, "m.tflite", outputs=["z"])

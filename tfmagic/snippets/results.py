@@ -18,6 +18,12 @@ from tfmagic.writers import writer_for
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+#: What stock TensorFlow has no way to say, by the option that says it.
+_LEFT_OUT: Mapping[str, str] = {
+    "method": "The method name is always 'tensorflow/serving/predict'.",
+    "text": "The message is binary, saved_model.pb.",
+    "keep": "tf.train.CheckpointManager numbers checkpoints, and removes old ones.",
+}
 _CONVERT = "from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2"
 
 
@@ -35,7 +41,12 @@ def export(source: Source, destination: str | os.PathLike[str]) -> list[str]:
     if format not in makers:
         reason = "stock TensorFlow writes none of it"
         raise errors.UnsupportedConversionError(source.model.form, f"code for {format}", sorted(makers), reason)
-    return [*source.lines(), "", *makers[format](source, place)]
+    return [*source.lines(), "", *_without_counterpart(source.options), *makers[format](source, place)]
+
+
+def _without_counterpart(options: Mapping[str, object]) -> list[str]:
+    """Say which options the code leaves out."""
+    return [f"# {text}" for name, text in _LEFT_OUT.items() if options.get(name)]
 
 
 def _frozen(source: Source, place: str | None) -> list[str]:
@@ -113,6 +124,9 @@ def _weights(source: Source, place: str) -> list[str]:
 
 
 def _tflite(source: Source, place: str) -> list[str]:
+    if source.is_keras and source.choice.is_other:
+        reason = "its converter takes a Keras model with its own inputs and outputs only"
+        raise errors.UnsupportedConversionError(source.model.form, "code for tflite", ("saved_model",), reason)
     if source.is_keras:
         # Of a function with a Keras model behind it, the converter writes other values, without a word.
         made = [f"converter = tf.lite.TFLiteConverter.from_keras_model({source.holder})"]

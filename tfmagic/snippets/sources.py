@@ -15,6 +15,8 @@ from tfmagic.example_values import Bare
 from tfmagic.functions import keras_models, nests, tf_functions
 from tfmagic.model import Part
 from tfmagic.requests import Wish
+from tfmagic.snippets import choices
+from tfmagic.snippets.choices import Choice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,6 +53,13 @@ class Source:
         given = {each: self.options.get(each) for each in ("signature", "inputs", "outputs", "method")}
         found = requests.functions(self.model, Wish(**given), every=False)
         return next(iter(found.values()))
+
+    @cached_property
+    def choice(self) -> Choice:
+        """The ends that are meant, of a source whose function is called as it is."""
+        given = {each: self.options.get(each) for each in ("signature", "method")}
+        whole = requests.functions(self.model, Wish(**given), every=False)
+        return Choice.of(self.model.form, next(iter(whole.values())), self.options)
 
     @property
     def is_session(self) -> bool:
@@ -97,31 +106,41 @@ class Source:
         return "loaded" if form == "saved_model" else "list(function.graph.variables)"
 
     def _of_keras(self) -> list[str]:
-        return _serving(self.name, self.function)
+        return _serving(self.name, self.choice)
 
     def _of_keras_file(self) -> list[str]:
         return ["import keras", "", f"model = keras.saving.load_model({self.place}, compile=False)",
-                *_serving("model", self.function)]  # fmt: skip
+                *_serving("model", self.choice)]  # fmt: skip
 
     def _of_function(self) -> list[str]:
-        live, chosen = self.model.live, self.function
+        live, chosen = self.model.live, self.choice.function
         specs = ", ".join(spec(end) for end in chosen.inputs)
         if tf_functions.is_concrete(live):
-            return [f"function = {self.name}"]
-        if tf_functions.is_polymorphic(live):
-            return [f"function = {self.name}.get_concrete_function({specs})"]
-        if tf_functions.is_loaded(live) or isinstance(live, Mapping):
+            made = self.name
+        elif tf_functions.is_polymorphic(live):
+            made = f"{self.name}.get_concrete_function({specs})"
+        elif tf_functions.is_loaded(live) or isinstance(live, Mapping):
             holder = f"{self.name}.signatures" if tf_functions.is_loaded(live) else self.name
-            return [f"function = {holder}[{chosen.key!r}]"]
-        method = "__call__" if chosen.key == signatures.DEFAULT_KEY else chosen.key
-        return [f"function = {self.name}.{method}.get_concrete_function({specs})"]
+            made = f"{holder}[{chosen.key!r}]"
+        else:
+            method = "__call__" if chosen.key == signatures.DEFAULT_KEY else chosen.key
+            made = f"{self.name}.{method}.get_concrete_function({specs})"
+        return [f"function = {made}", *self._chosen_ends()]
 
     def _of_saved_model(self) -> list[str]:
-        tags = list(self.function.tags)
+        tags = list(self.choice.function.tags)
         return [
             f"loaded = tf.saved_model.load({self.place}, tags={tags!r})",
-            f"function = loaded.signatures[{self.function.key!r}]",
+            f"function = loaded.signatures[{self.choice.function.key!r}]",
+            *self._chosen_ends(),
         ]
+
+    def _chosen_ends(self) -> list[str]:
+        """Return the code that gives the function the ends that are meant, none if they are its own."""
+        if not self.choice.is_other:
+            return []
+        call, paths = choices.calling(self.model.form, self.choice)
+        return ["whole = function", "", *_decorated(self.choice.specs), *_ended(call, self.choice.results(paths))]
 
     def _of_graph_def(self) -> list[str]:
         feeds = [_tensor(self, end) for end in self.function.inputs]
@@ -186,20 +205,17 @@ def _decorated(ends: Sequence[Endpoint]) -> list[str]:
     return [f"@tf.function(input_signature=[{specs}])", f"def serve({', '.join(_arguments(ends))}):"]
 
 
-def _serving(name: str, function: NamedFunction) -> list[str]:
+def _serving(name: str, choice: Choice) -> list[str]:
     """Return the code that traces a Keras model under the user's keys, in inference mode."""
+    function = choice.function
     call = keras_models.call_of(function.model)
-    names = [Bare(each) for each in _arguments(function.inputs)]
+    names = [Bare(choice.arguments[end.key]) for end in function.inputs]
     args, kwargs = nests.rebuild((call.args, call.kwargs), iter(names))
     given = [*(repr(each) for each in args), *(f"{key}={each!r}" for key, each in kwargs.items()), "training=False"]
-    paths = [path for path, _ in nests.leaves(call.producers)]
-    keys = [end.key for end in function.outputs]
-    found = [f"{key!r}: found{''.join(f'[{step!r}]' for step in path)}" for key, path in zip(keys, paths, strict=False)]
-    return [
-        "",
-        *_decorated(function.inputs),
-        f"    found = {name}({', '.join(given)})",
-        f"    return {{{', '.join(found)}}}",
-        "",
-        "function = serve.get_concrete_function()",
-    ]
+    places = (path for path, _ in nests.leaves(call.producers))
+    paths = {end.key: path for end, path in zip(function.outputs, places, strict=False)}
+    return ["", *_decorated(choice.specs), *_ended(f"{name}({', '.join(given)})", choice.results(paths))]
+
+
+def _ended(call: str, results: str) -> list[str]:
+    return [f"    found = {call}", f"    return {results}", "", "function = serve.get_concrete_function()"]
