@@ -12,6 +12,7 @@ import ipywidgets
 
 from tfmagic import nearby, readers
 from tfmagic.widgets import background
+from tfmagic.widgets.heading import Heading
 from tfmagic.widgets.panel import Panel, problem_line, said
 
 if TYPE_CHECKING:
@@ -54,8 +55,9 @@ class Chooser(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self.refresh = ipywidgets.Button(description="Look again")
         self.status = said("")
         buttons = ipywidgets.HBox([self.opener, self.refresh])
-        heading = ipywidgets.HTML("<strong>Which model?</strong>")
+        heading = Heading(text="Which model?")
         super().__init__(children=(heading, self.models, self.files, self.path, buttons, self.status))
+        self.add_class("tfm-panel")
         self._look()
         # Whichever was touched last is what is opened: the others are emptied.
         for control in (self.models, self.files, self.path):

@@ -1,7 +1,10 @@
 // The line above the tabs. Takes the static form off the page while the panel lives, and puts it back when the kernel ends.
 
 const GONE = "The kernel that answered here has ended: run the cell again for the live panel.";
-const PATIENCE = 15000;
+const PATIENCE = 15000, FRAMES = 600;
+// Notebook 7 takes its shortcuts before any element hears of a key, unless the one that has the focus says this itself;
+// ipywidgets' own do not.
+const suppress = (event) => event.target.setAttribute("data-lm-suppress-shortcuts", "true");
 
 // Calls back with an element as soon as the page has it; returns what ends the waiting.
 function whenThere(id, then) {
@@ -54,14 +57,24 @@ function render({ model, el }) {
     notice.hidden = !isOver;
     notice.textContent = isOver ? GONE : "";
     // Without a static form, what was seen last stays in view.
-    el.closest(".tfm-panel")?.classList.toggle("tfm-over", isOver && model.get("stand_in") !== "");
+    panel?.classList.toggle("tfm-over", isOver && model.get("stand_in") !== "");
     if (isOver) putBack();
     else watch();
   });
+  // The panel is there once the front end has put it together.
+  let panel = null, frame = 0;
+  const settle = (left) => {
+    panel = el.closest(".tfm-panel");
+    if (panel) panel.addEventListener("focusin", suppress);
+    else if (left) frame = requestAnimationFrame(() => settle(left - 1));
+  };
+  settle(FRAMES);
   model.on("comm_live_update", changed);
   model.on("change:stand_in", watch);
   watch();
   return () => {
+    cancelAnimationFrame(frame);
+    panel?.removeEventListener("focusin", suppress);
     model.off("comm_live_update", changed);
     model.off("change:stand_in", watch);
     // The output is being cleared, or another view of the panel took its place.
