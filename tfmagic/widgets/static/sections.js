@@ -69,9 +69,8 @@ function drawCopies(copies, say) {
       details.open = true;
       say(await copy(text, shown));
     });
-    const summary = make("summary", { text: label, ...NO_SHORTCUTS });
-    const details = make("details", {}, summary, make("div", { class: "tfm-text" }, shown, button));
-    return details;
+    const details = make("details", {}, make("summary", { text: label, ...NO_SHORTCUTS }), shown);
+    return make("div", { class: "tfm-copy" }, button, details);
   }));
 }
 
