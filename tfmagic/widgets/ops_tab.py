@@ -77,7 +77,12 @@ class OpsTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         super().__init__(children=(self.table,))
 
     def arrive(
-        self, row: int | None = None, name: str | None = None, function: str | None = None, op: str | None = None
+        self,
+        row: int | None = None,
+        name: str | None = None,
+        function: str | None = None,
+        op: str | None = None,
+        **_others: object,
     ) -> None:
         """Show a row, by its number in the whole table or by its name; or the rows of an op type, of a function."""
         if row is None and name is not None:

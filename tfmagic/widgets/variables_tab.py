@@ -76,7 +76,9 @@ class VariablesTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no t
         )
         super().__init__(children=(self.table,))
 
-    def arrive(self, row: int | None = None, name: str | None = None, dtype: str | None = None) -> None:
+    def arrive(
+        self, row: int | None = None, name: str | None = None, dtype: str | None = None, **_others: object
+    ) -> None:
         """Show a row, by its number or its name, or the rows of a dtype; a part of a name filters by it."""
         names = self.table.frame["name"].tolist()
         if row is None and name in names:

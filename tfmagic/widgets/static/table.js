@@ -46,9 +46,9 @@ class Table {
     this.build(element);
     this.listen();
     this.resize();
-    this.need();
     this.tell();
     this.arrive();
+    this.need();
   }
 
   // The frame
