@@ -85,6 +85,7 @@ ORDER = (
     # A model, recognised, run.
     "cautions",
     "summary",
+    "model_tables",
     "model",
     "registry",
     "message_files",

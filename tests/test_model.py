@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 GRAPH = field(1, node("x", "Placeholder")) + field(1, node("y", "Relu", "x"))
 
 
-def graph_of(*tag_sets: list[str], graph: bytes = GRAPH, assets: tuple[str, ...] = ()) -> Callable[[], Any]:
+def graph_of(*tag_sets: list[str], graph: bytes = GRAPH) -> Callable[[], Any]:
     """Return a loader of MetaGraphDefs with these tags."""
 
     def load() -> tuple[metagraphs.MetaGraph, ...]:
@@ -26,8 +26,6 @@ def graph_of(*tag_sets: list[str], graph: bytes = GRAPH, assets: tuple[str, ...]
         for tags in tag_sets or ([],):
             message = protos.message("MetaGraphDef")(graph_def=protos.parse("GraphDef", graph))
             message.meta_info_def.tags.extend(tags)
-            for name in assets:
-                message.asset_file_def.add(filename=name).tensor_info.name = "asset:0"
             found.append(metagraphs.MetaGraph.of_message(message))
         return tuple(found)
 
@@ -127,33 +125,6 @@ def test_models_are_things_not_values() -> None:
 def test_a_message_of_a_model_is_a_source_with_tensorflow_and_without() -> None:
     for message in (model(graph=graph_of()).meta_graph.graph_def(), model(graph=graph_of()).graph_def):
         assert tfmagic.inspect(message).ops["name"].tolist() == ["x", "y"]
-
-
-ESCAPES = (
-    "../secret.txt",
-    "/etc/passwd",
-    "../../etc/passwd",
-    "link.txt",
-    "nul\0.txt",
-    "x" * 5000,
-    "a/" * 3000,
-    "loop",
-    "",
-    ".",
-)
-
-
-def test_the_size_of_an_asset_is_that_of_a_file_in_its_folder(tmp_path: Path) -> None:
-    (tmp_path / "assets" / "inner").mkdir(parents=True)
-    (tmp_path / "assets" / "vocab.txt").write_bytes(b"12345")
-    (tmp_path / "assets" / "inner" / "more.txt").write_bytes(b"123")
-    (tmp_path / "secret.txt").write_bytes(b"1234567")
-    (tmp_path / "assets" / "link.txt").symlink_to(tmp_path / "secret.txt")
-    (tmp_path / "assets" / "loop").symlink_to("loop")
-    found = model(tmp_path, graph=graph_of(assets=("vocab.txt", "inner/more.txt", "missing.txt", *ESCAPES))).assets
-    assert found["filename"].tolist() == ["vocab.txt", "inner/more.txt", "missing.txt", *ESCAPES]
-    assert found["bytes"].tolist()[:2] == [5, 3]
-    assert found["bytes"].isna().tolist() == [False, False] + [True] * (1 + len(ESCAPES))
 
 
 @pytest.mark.tensorflow

@@ -1,8 +1,8 @@
 """Part and Model: what every reader returns and every writer takes.
 
 A part of a model is absent, unread or read: a reader gives a loader for each part its form has, a loader runs
-once, when the part is first asked for. The tables are views of the parts. Not for: knowing any form, format or
-TensorFlow.
+once, when the part is first asked for. Not for: how a table is made of a part (:mod:`tfmagic.model_tables`), or
+knowing any form, format or TensorFlow.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tfmagic import errors, frames, graph, plumbing, protos, render, signatures, summary, wire
+from tfmagic import errors, frames, graph, model_tables, plumbing, protos, render, signatures, summary, wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     import pandas as pd
@@ -287,7 +287,9 @@ class Model:
 
         The signature's key and its method are ``"proposed"``.
         """
-        frame: pd.DataFrame = self._once("proposals", lambda: _proposals(self))
+        frame: pd.DataFrame = self._once(
+            "proposals", lambda: model_tables.proposals(self.meta_graph, self.table("ops", all=True), self.ends)
+        )
         return frame.copy()
 
     @cached_property
@@ -319,92 +321,16 @@ class Model:
         return found
 
 
-def _signatures(model: Model) -> pd.DataFrame:
-    return frames.from_rows("signatures", signatures.rows(model.part(Part.SIGNATURES)))
-
-
-def _proposals(model: Model) -> pd.DataFrame:
-    known = plumbing.endpoint_shapes(model.table("ops", all=True))
-    tags = ",".join(model.meta_graph.tags)
-    sides = [("input", each) for each in model.ends.inputs] + [("output", each) for each in model.ends.outputs]
-    return frames.from_rows(
-        "signatures",
-        (
-            (tags, signatures.PROPOSED, signatures.PROPOSED, side, plumbing.node_of(tensor), tensor)
-            + known[plumbing.node_of(tensor)]
-            for side, tensor in sides
-        ),
-    )
-
-
-def _ops(model: Model) -> pd.DataFrame:
-    known = signatures.shapes_by_node(model.meta_graph.signature_def)
-    columns = graph.node_columns(model.meta_graph.graph, known)
-    return frames.from_columns("ops", columns._asdict())
-
-
-def _functions(model: Model) -> pd.DataFrame:
-    return frames.from_rows("functions", model._function_uses)  # noqa: SLF001 - this module's own
-
-
-def _variables(model: Model) -> pd.DataFrame:
-    return frames.from_rows("variables", model.part(Part.VARIABLES))
-
-
-def _layers(model: Model) -> pd.DataFrame:
-    return frames.from_rows("layers", model.part(Part.KERAS))
-
-
-def _metagraphs(model: Model) -> pd.DataFrame:
-    return frames.from_rows("metagraphs", (_metagraph_row(model, each) for each in model.meta_graphs))
-
-
-def _metagraph_row(model: Model, meta_graph: MetaGraph) -> frames.MetaGraphRow:
-    inner = meta_graph.graph
-    nodes = len(inner.nodes[0]) + len(inner.function_nodes.owner)
-    variables = len(model.part(Part.VARIABLES)) if Part.VARIABLES in model.loaders else 0
-    visible = [key for key in meta_graph.signature_def if not signatures.is_hidden(key)]
-    return frames.MetaGraphRow(
-        ",".join(meta_graph.tags),
-        meta_graph.tensorflow_version,
-        nodes,
-        len(inner.functions[0]),
-        len(visible),
-        variables,
-        meta_graph.bytes,
-    )
-
-
-def _assets(model: Model) -> pd.DataFrame:
-    return frames.from_rows("assets", _asset_rows(model))
-
-
-def _asset_rows(model: Model) -> Iterable[frames.AssetRow]:
-    for meta_graph in model.meta_graphs:
-        for asset in meta_graph.header.asset_file_def:
-            size = _asset_bytes(model.path, asset.filename)
-            yield frames.AssetRow(",".join(meta_graph.tags), asset.filename, asset.tensor_info.name, size)
-
-
-def _asset_bytes(directory: Path | None, filename: str) -> int | None:
-    """Return an asset's size; a name that leads out of the assets folder is not followed."""
-    if directory is None:
-        return None
-    try:
-        folder = (directory / "assets").resolve()
-        path = (folder / filename).resolve()
-        return path.stat().st_size if path.is_relative_to(folder) and path.is_file() else None
-    except (OSError, ValueError, RuntimeError):
-        # No name for a file: too long, with a NUL in it, or a loop of links.
-        return None
+def _variable_count(model: Model) -> int:
+    return len(model.part(Part.VARIABLES)) if Part.VARIABLES in model.loaders else 0
 
 
 _TABLES: Mapping[str, Callable[[Model], pd.DataFrame]] = {
-    "signatures": _signatures,
-    "ops": _ops,
-    "functions": _functions,
-    "variables": _variables,
-    "metagraphs": _metagraphs,
-    "assets": _assets,
-    "layers": _layers,
+    "signatures": lambda model: frames.from_rows("signatures", signatures.rows(model.part(Part.SIGNATURES))),
+    "ops": lambda model: model_tables.ops(model.meta_graph),
+    "functions": lambda model: frames.from_rows("functions", model._function_uses),  # noqa: SLF001 - this module's own
+    "variables": lambda model: frames.from_rows("variables", model.part(Part.VARIABLES)),
+    "metagraphs": lambda model: model_tables.metagraphs(model.meta_graphs, _variable_count(model)),
+    "assets": lambda model: model_tables.assets(model.meta_graphs, model.path),
+    "layers": lambda model: frames.from_rows("layers", model.part(Part.KERAS)),
 }

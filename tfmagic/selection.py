@@ -1,6 +1,6 @@
 """Choose rows of a model's tables: by op, by name, by signature.
 
-Not for: making the tables (:mod:`tfmagic.model`).
+Not for: making the tables (:mod:`tfmagic.model_tables`).
 """
 
 from __future__ import annotations

@@ -1,0 +1,85 @@
+"""The tables of a model, each made of one of its parts (DESIGN section 5).
+
+Not for: reading the parts, or keeping and hiding rows of the tables (:mod:`tfmagic.model`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tfmagic import frames, graph, plumbing, signatures
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    import pandas as pd
+
+    from tfmagic.metagraphs import MetaGraph
+
+
+def ops(meta_graph: MetaGraph) -> pd.DataFrame:
+    """Return the nodes of the main graph and of all functions."""
+    known = signatures.shapes_by_node(meta_graph.signature_def)
+    columns = graph.node_columns(meta_graph.graph, known)
+    return frames.from_columns("ops", columns._asdict())
+
+
+def proposals(meta_graph: MetaGraph, whole: pd.DataFrame, ends: plumbing.Ends) -> pd.DataFrame:
+    """Return the rows of a signature for the ends that were found in the whole table of ops."""
+    known = plumbing.endpoint_shapes(whole)
+    tags = ",".join(meta_graph.tags)
+    sides = [("input", each) for each in ends.inputs] + [("output", each) for each in ends.outputs]
+    return frames.from_rows(
+        "signatures",
+        (
+            (tags, signatures.PROPOSED, signatures.PROPOSED, side, plumbing.node_of(tensor), tensor)
+            + known[plumbing.node_of(tensor)]
+            for side, tensor in sides
+        ),
+    )
+
+
+def metagraphs(found: Sequence[MetaGraph], variables: int) -> pd.DataFrame:
+    """Return a row for each MetaGraphDef; the variables are those of all of them."""
+    return frames.from_rows("metagraphs", (_metagraph_row(each, variables) for each in found))
+
+
+def _metagraph_row(meta_graph: MetaGraph, variables: int) -> frames.MetaGraphRow:
+    inner = meta_graph.graph
+    nodes = len(inner.nodes[0]) + len(inner.function_nodes.owner)
+    visible = [key for key in meta_graph.signature_def if not signatures.is_hidden(key)]
+    return frames.MetaGraphRow(
+        ",".join(meta_graph.tags),
+        meta_graph.tensorflow_version,
+        nodes,
+        len(inner.functions[0]),
+        len(visible),
+        variables,
+        meta_graph.bytes,
+    )
+
+
+def assets(found: Sequence[MetaGraph], directory: Path | None) -> pd.DataFrame:
+    """Return the asset files that each MetaGraphDef names, with their sizes if they lie in the model's directory."""
+    return frames.from_rows("assets", _asset_rows(found, directory))
+
+
+def _asset_rows(found: Sequence[MetaGraph], directory: Path | None) -> Iterable[frames.AssetRow]:
+    for meta_graph in found:
+        for asset in meta_graph.header.asset_file_def:
+            size = _asset_bytes(directory, asset.filename)
+            yield frames.AssetRow(",".join(meta_graph.tags), asset.filename, asset.tensor_info.name, size)
+
+
+def _asset_bytes(directory: Path | None, filename: str) -> int | None:
+    """Return an asset's size; a name that leads out of the assets folder is not followed."""
+    if directory is None:
+        return None
+    try:
+        folder = (directory / "assets").resolve()
+        path = (folder / filename).resolve()
+        return path.stat().st_size if path.is_relative_to(folder) and path.is_file() else None
+    except (OSError, ValueError, RuntimeError):
+        # No name for a file: too long, with a NUL in it, or a loop of links.
+        return None
