@@ -85,10 +85,10 @@ def test_letters_that_a_pattern_needs_do_not_hide_what_it_matches(pattern: str) 
     ]
 
 
-def test_letters_that_a_pattern_needs_are_its_longest_certain_run() -> None:
-    assert paging.literal("^net/.*ReLU_[0-9]+$") == "relu_"
-    assert paging.literal("ab*c") in {"a", "c"}
-    assert paging.literal("(abc)?") == paging.literal("a|b") == paging.literal(r"\Babc") == ""
+def test_letters_that_a_pattern_needs_are_its_certain_runs() -> None:
+    assert paging.literals("^net/.*ReLU_[0-9]+$") == ["relu_", "net/"]
+    assert paging.literals("unit_12?7") == ["unit_1"]
+    assert paging.literals("(abc)?") == paging.literals("ab|cd") == paging.literals(r"\Babc") == []
 
 
 def test_a_name_that_is_not_ascii_is_tried_all_the_same() -> None:

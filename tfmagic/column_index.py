@@ -77,7 +77,7 @@ class Column:
     def folded(self) -> list[str]:
         """The texts without their case, of a column that repeats each once."""
         texts = self.coded[1] if self._is_repeating else self.values.tolist()
-        return [text.casefold() if isinstance(text, str) else cell_text(text).casefold() for text in texts]
+        return [_text(text).casefold() for text in texts]
 
     def holding(self, text: str, among: Mask | None) -> Mask:
         """Return which rows hold a text without case, of those among which it is sought."""
@@ -91,15 +91,21 @@ class Column:
         found[rows] = [text in folded[row] for row in rows.tolist()]
         return found
 
-    def matching(self, pattern: re.Pattern[str], needed: str) -> Mask:
-        """Return which rows a pattern is found in; in an ASCII text it is sought only if that holds what is needed."""
-        texts = self.coded[1] if self._is_repeating else self.values.tolist()
-        worded = (text if isinstance(text, str) else cell_text(text) for text in texts)
-        hits = [
-            (needed in folded or not folded.isascii()) and pattern.search(text) is not None
-            for text, folded in zip(worded, self.folded, strict=True)
-        ]
-        return self._of_codes(hits) if self._is_repeating else np.array(hits, bool)
+    def matching(self, pattern: re.Pattern[str], needed: Sequence[str]) -> Mask:
+        """Return which rows a pattern is found in; in an ASCII text it is sought only if that holds what it needs."""
+        if self._is_repeating:
+            return self._of_codes([pattern.search(text) is not None for text in map(_text, self.coded[1])])
+        found = np.ones(len(self.folded), bool)
+        for text in needed:
+            found &= self.holding(text, found if found.sum() * 2 < len(found) else None) | self._beyond_ascii
+        values = self.values.tolist()
+        rows = np.flatnonzero(found)
+        found[rows] = [pattern.search(_text(values[row])) is not None for row in rows.tolist()]
+        return found
+
+    @cached_property
+    def _beyond_ascii(self) -> Mask:
+        return np.array([not text.isascii() for text in self.folded], bool)
 
     def is_one_of(self, codes: Sequence[int]) -> Mask:
         """Return which rows have one of some values."""
@@ -129,6 +135,11 @@ class Column:
         ranks = np.zeros(max(len(values), 1), np.int32)
         ranks[_sorted(values)] = np.arange(len(values), dtype=np.int32)
         return ranks[codes], missing[codes]
+
+
+def _text(value: object) -> str:
+    """Return what a value is sought in."""
+    return value if isinstance(value, str) else cell_text(value)
 
 
 def _sorted(values: Sequence[Any]) -> list[int]:

@@ -6,6 +6,7 @@ Not for: drawing edges (:mod:`tfmagic.graph_bodies`), nor for where a graph begi
 from __future__ import annotations
 
 import itertools
+import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -13,8 +14,6 @@ import numpy as np
 from tfmagic.plumbing import node_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import pandas as pd
 
     from tfmagic.wire import Integers
@@ -33,12 +32,12 @@ class Neighbour(NamedTuple):
 class _Body(NamedTuple):
     """The nodes of the main graph or of a function.
 
-    ``numbers`` has the row of each name; ``users`` are the rows that mention a node, ``first`` says where those of each
-    begin, by the row's place in ``rows``.
+    ``places`` has the place of each name in ``rows``; ``users`` are the rows that mention a node, ``first`` says where
+    those of each begin, by the row's place in ``rows``.
     """
 
     rows: Integers
-    numbers: dict[str, int]
+    places: dict[str, int]
     users: Integers
     first: Integers
 
@@ -55,17 +54,25 @@ class Neighbours:
     def __init__(self, frame: pd.DataFrame) -> None:
         self.frame = frame
         self._bodies: dict[int, _Body] = {}
+        # A large body is read in a thread.
+        self._lock = threading.RLock()
 
     def inputs(self, row: int, column: str = "inputs") -> list[Neighbour]:
         """Return what a node takes, in order."""
-        numbers = self._body(row).numbers
-        return [Neighbour(text, numbers.get(node_of(text))) for text in self.frame[column].iloc[row]]
+        body = self._body(row)
+        places = [(text, _place(body.places, text)) for text in self.frame[column].iloc[row]]
+        return [Neighbour(text, int(body.rows[place]) if place >= 0 else None) for text, place in places]
 
     def consumers(self, row: int) -> list[int]:
         """Return the rows of the nodes that take something of a node or wait for it, each once."""
         body = self._body(row)
         place = int(np.searchsorted(body.rows, row))
         return list(dict.fromkeys(body.users[body.first[place] : body.first[place + 1]].tolist()))
+
+    def size_if_unread(self, row: int) -> int:
+        """Return how many nodes must be read first to tell the neighbours of one, none if they have been."""
+        codes = self.frame["function"].cat.codes
+        return 0 if int(codes.iloc[row]) in self._bodies else int((codes == codes.iloc[row]).sum())
 
     def row_of(self, name: str, function: str | None = None) -> int | None:
         """Return the row of a node, the first one where several functions have one of this name."""
@@ -76,29 +83,34 @@ class Neighbours:
         return int(rows[0]) if rows.size else None
 
     def _body(self, row: int) -> _Body:
-        code = int(self.frame["function"].cat.codes.iloc[row])
-        if code not in self._bodies:
-            if len(self._bodies) >= _KEPT:
-                self._bodies.pop(next(iter(self._bodies)))
-            rows = np.flatnonzero(self.frame["function"].cat.codes.to_numpy() == code)
-            self._bodies[code] = _built(self.frame.iloc[rows], rows)
-        return self._bodies[code]
+        codes = self.frame["function"].cat.codes
+        code = int(codes.iloc[row])
+        with self._lock:
+            if code not in self._bodies:
+                if len(self._bodies) >= _KEPT:
+                    self._bodies.pop(next(iter(self._bodies)))
+                self._bodies[code] = _built(self.frame, np.flatnonzero(codes.to_numpy() == code))
+            return self._bodies[code]
 
 
-def _built(part: pd.DataFrame, rows: Integers) -> _Body:
+def _built(frame: pd.DataFrame, rows: Integers) -> _Body:
     """Turn the names that nodes mention into rows, and these around."""
-    places = {name: place for place, name in enumerate(part["name"].tolist())}
+    names = frame["name"].to_numpy()[rows].tolist()
+    places = dict(zip(names, range(len(names)), strict=True))
     sources, owners = [], []
     for column in ("inputs", "control_inputs"):
-        texts: Sequence[tuple[str, ...]] = part[column].tolist()
-        mentioned = itertools.chain.from_iterable(texts)
-        sources.append(np.fromiter((_place(places, text) for text in mentioned), np.int64))
-        owners.append(np.repeat(rows, np.fromiter(map(len, texts), np.int64, len(texts))))
+        texts: list[tuple[str, ...]] = frame[column].to_numpy()[rows].tolist()
+        arity = np.fromiter(map(len, texts), np.int64, len(texts))
+        mentioned = list(itertools.chain.from_iterable(texts))
+        sources.append(np.array([places.get(text, -1) for text in mentioned], np.int64))
+        for index in np.flatnonzero(sources[-1] < 0).tolist():
+            sources[-1][index] = _place(places, mentioned[index])
+        owners.append(np.repeat(rows, arity))
     source, owner = np.concatenate(sources), np.concatenate(owners)
     order = np.lexsort((owner, source))
     order = order[source[order] >= 0]
     first = np.searchsorted(source[order], np.arange(len(rows) + 1))
-    return _Body(rows, {name: int(rows[place]) for name, place in places.items()}, owner[order], first)
+    return _Body(rows, places, owner[order], first)
 
 
 def _place(places: dict[str, int], text: str) -> int:

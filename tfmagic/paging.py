@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 MOST_VALUES, MOST_ROWS = 200, 400
 #: One row in so many is few.
 _FEW = 4
+#: Runs of letters that a pattern is tried by.
+_MOST_RUNS = 3
 
 
 class Query(NamedTuple):
@@ -208,7 +210,7 @@ class Pages:
             pattern = re.compile(text, re.IGNORECASE)
         except (re.error, OverflowError, RecursionError, FutureWarning) as error:
             return None, cell_text(f"not a regular expression yet: {error}")
-        return _any_of([column.matching(pattern, literal(text)) for column in columns]), ""
+        return _any_of([column.matching(pattern, literals(text)) for column in columns]), ""
 
 
 def window(rows: Integers, start: int, count: int) -> tuple[int, list[int]]:
@@ -218,17 +220,18 @@ def window(rows: Integers, start: int, count: int) -> tuple[int, list[int]]:
     return start, rows[start : start + count].tolist()
 
 
-def literal(pattern: str) -> str:
-    """Return letters that every ASCII text has in which a regular expression is found, without their case.
+def literals(pattern: str) -> list[str]:
+    """Return runs of letters that every ASCII text has in which a regular expression is found, without their case.
 
-    The longest such run, ``""`` where none is certain: what stands in a group or beside a ``|`` may be missing.
+    The longest come first. There are none where none is certain: what stands in a group or beside a ``|`` may be
+    missing.
     """
     if any(sign in pattern for sign in "|(\\"):
-        return ""
+        return []
     # What is repeated may be missing too: its last letter goes with the sign.
     plain = re.sub(r"\[\^?\]?[^]]*\]|.\{[^}]*\}|.[*?+{]|[.^$]", "\n", pattern)
-    runs = re.split(r"[^A-Za-z0-9_/-]", plain)
-    return max(runs, key=len).casefold()
+    runs = {run.casefold() for run in re.split(r"[^A-Za-z0-9_/-]", plain) if len(run) > 1}
+    return sorted(runs, key=lambda run: (-len(run), run))[:_MOST_RUNS]
 
 
 def _all_of(masks: Sequence[Mask | None]) -> Mask | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
@@ -12,6 +14,7 @@ import pytest
 import tfmagic
 from tests import drawn_graphs
 from tests.drawn_graphs import LOOP, LOOPING
+from tfmagic.neighbours import Neighbours
 from tfmagic.widgets import ops_tab, table
 from tfmagic.widgets.places import Destination
 
@@ -82,6 +85,46 @@ def test_a_node_with_thousands_of_inputs_lists_some_and_counts_all() -> None:
     ask(tab, "open", row=3001)
     (group,) = tab.table.details["groups"]
     assert (len(group["links"]), group["more"]) == (40, 2960)
+
+
+def test_neighbours_in_a_large_graph_come_later_with_a_word_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ops_tab, "_AT_ONCE", 2)
+    may_go_on = threading.Event()
+    consumers = Neighbours.consumers
+    monkeypatch.setattr(Neighbours, "consumers", lambda self, row: may_go_on.wait(20) and consumers(self, row))
+    tab, _ = opened(drawn_graphs.graph(LOOP, LOOPING))
+    ask(tab, "open", row=row_of(tab, "inner"))
+    assert tab.table.details["note"] == "Looking for its neighbours among 4 ops …"
+    assert dict(tab.table.details["facts"])["attribute f"] == "self"
+    may_go_on.set()
+    for _ in range(2000):
+        if "groups" in tab.table.details:
+            break
+        time.sleep(0.005)
+    assert {group["title"] for group in tab.table.details["groups"]} == {"inputs", "consumers"}
+    assert "note" not in tab.table.details
+
+
+def test_neighbours_of_a_row_that_was_left_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    tab, _ = opened(drawn_graphs.graph(LOOP, LOOPING))
+    monkeypatch.setattr(ops_tab, "_AT_ONCE", 3)
+    may_go_on, gone = threading.Event(), threading.Event()
+    details = tab.details
+
+    def slow(row: int) -> Any:
+        may_go_on.wait(20)
+        try:
+            return details(row)
+        finally:
+            gone.set()
+
+    monkeypatch.setattr(tab, "details", slow)
+    ask(tab, "open", row=row_of(tab, "inner"))
+    ask(tab, "close")
+    may_go_on.set()
+    assert gone.wait(20)
+    time.sleep(0.05)
+    assert tab.table.details == {}
 
 
 def test_the_graph_is_shown_the_node_that_is_meant() -> None:

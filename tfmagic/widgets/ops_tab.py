@@ -5,6 +5,7 @@ Not for: the table itself (:mod:`tfmagic.widgets.table`), or what is known of a 
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import ipywidgets
@@ -13,6 +14,7 @@ import numpy as np
 from tfmagic import cells, node_details
 from tfmagic.graph_bodies import Library
 from tfmagic.neighbours import Neighbours
+from tfmagic.widgets import background
 from tfmagic.widgets.table import Act, Details, Group, Link, Table
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ COLUMNS = ("name", "op", "dtype", "shape", "bytes", "inputs", "control_inputs", 
 FACETS = {"function": "main graph", "op": "(none)", "dtype": "(none)"}
 #: Links of one kind that details list.
 _MOST_LINKS = 40
+#: Up to so many ops are read for neighbours before the handler answers.
+_AT_ONCE = 100_000
 _GRAPH = "Graph"
 _SAVING = "Save and restore ops"
 #: What details show elsewhere than among the facts.
@@ -62,6 +66,8 @@ class OpsTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self._model, self._panel = model, panel
         frame = model.table("ops", all=True)
         self._neighbours = Neighbours(frame)
+        self._lock = threading.RLock()
+        self._opened = -1
         self.table = Table(
             frame,
             label="Ops",
@@ -97,15 +103,35 @@ class OpsTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
     # Details
 
     def _open(self, row: int) -> None:
-        if row >= 0:
+        """Tell a node's details; of a large graph the neighbours are looked for in a thread."""
+        with self._lock:
+            self._opened = row
+        if row < 0:
+            return
+        count = self._neighbours.size_if_unread(row)
+        if count <= _AT_ONCE:
             self.table.tell(self.details(row))
+            return
+        self.table.tell({**self._known(row), "note": f"Looking for its neighbours among {count:,} ops …"})
+        background.begin(lambda: self._tell_later(row), "neighbours")
+
+    def _tell_later(self, row: int) -> None:
+        """Tell a node's details, if they are still wanted when they are there."""
+        details = self.details(row)
+        with self._lock:
+            if self._opened == row:
+                self.table.tell(details)
 
     def details(self, row: int) -> Details:
         """Return all that is known of a node."""
+        return {**self._known(row), "groups": list(self._groups(row))}
+
+    def _known(self, row: int) -> Details:
+        """Return what a node tells of itself."""
         name = self.table.frame["name"].iloc[row]
         acts = [Act(name=_GRAPH, text="Show in graph")]
         facts = [*self._facts(row), *self._attributes(row)]
-        return Details(row=row, title=cells.long_text(name), facts=facts, groups=list(self._groups(row)), acts=acts)
+        return Details(row=row, title=cells.long_text(name), facts=facts, acts=acts)
 
     def _facts(self, row: int) -> Iterator[tuple[str, str]]:
         for column in self.table.frame.columns:
