@@ -167,3 +167,22 @@ def test_copies_stop_between_two_blocks(tmp_path: Path, monkeypatch: pytest.Monk
     with progress.watched(Stopping()), (tmp_path / "one").open("rb") as file:
         progress.copy(file, written)
     assert written.getvalue() == b"012345670123456789"
+
+
+def test_what_goes_on_is_ended_and_nothing_after_it() -> None:
+    watch, ended = progress.Watch(lambda _: None), []
+
+    def work(number: int) -> None:
+        with progress.watched(watch), progress.stopping(lambda: ended.append(number)):
+            watch.cancel()
+            assert ended == [1]
+            raise ValueError("what the end makes of it")
+
+    with pytest.raises(progress.CancelledError):
+        work(1)
+    # Now it was asked to stop before.
+    with pytest.raises(progress.CancelledError):
+        work(2)
+    assert ended == [1]
+    with progress.stopping(lambda: pytest.fail("nobody watches")):
+        pass

@@ -219,3 +219,20 @@ def test_asking_for_settings_makes_none() -> None:
     thread.join()
     assert found == [None]
     assert keras.config.floatx() == "float32"
+
+
+@pytest.mark.tensorflow
+def test_what_is_executed_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    tf = _tf.tensorflow()
+    endless = tf.function(lambda: tf.while_loop(lambda n: n >= 0, lambda n: (n * 0,), (tf.constant(1),)))
+    with _tf.cancellable() as cancel:
+        threading.Timer(0.3, cancel).start()
+        with pytest.raises(tf.errors.CancelledError):
+            endless()
+    with pytest.raises(tf.errors.CancelledError), _tf.time_limit(0.3):
+        endless()
+    module = importlib.import_module("tensorflow.python.eager.cancellation")
+    monkeypatch.delattr(module, "CancellationManager")
+    with _tf.cancellable() as cancel:
+        cancel()
+        assert tf.function(lambda: tf.constant(2))().numpy() == 2

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from tfmagic import _tf, errors, functions, verification
+from tfmagic import _tf, errors, functions, progress, verification
 from tfmagic.signatures import Endpoint
 
 if TYPE_CHECKING:
@@ -221,6 +222,33 @@ def test_a_loop_that_never_ends_is_stopped(monkeypatch: pytest.MonkeyPatch) -> N
     source = traced(lambda x: {"y": tf.while_loop(lambda y: y[0] < 2.0, lambda y: (y * 1.0,), (x,))[0]}, spec(2))
     found = verification.verify(source, source)
     assert "took longer than" in found.unchecked
+
+
+def endless(tf: Any, x: Any) -> Any:
+    return tf.while_loop(lambda y: y[0] < 2.0, lambda y: (y * 1.0,), (x,))[0]
+
+
+@pytest.mark.tensorflow
+def test_a_result_that_takes_too_long_is_not_called_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    tf = _tf.tensorflow()
+    monkeypatch.setattr(verification, "_LIMIT", 0.5)
+    monkeypatch.setattr(verification, "_PATIENCE", 2)
+    source = traced(lambda x: {"y": x * 1.0}, spec(2))
+    result = traced(lambda x: {"y": endless(tf, x)}, spec(2))
+    found = verification.verify(source, result)
+    assert "the result was not compared: a run took longer than 1 s" in found.unchecked
+    assert not found.differs
+
+
+@pytest.mark.tensorflow
+def test_who_watches_may_stop_a_run_in_its_middle() -> None:
+    tf = _tf.tensorflow()
+    source = traced(lambda x: {"y": endless(tf, x)}, spec(2))
+    watch = progress.Watch(lambda _: None)
+    timer = threading.Timer(0.5, watch.cancel)
+    timer.start()
+    with pytest.raises(progress.CancelledError), progress.watched(watch):
+        verification.verify(source, source)
 
 
 @pytest.mark.tensorflow

@@ -351,26 +351,33 @@ def gist(error: BaseException | None) -> str:
 
 
 @contextlib.contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """Cancel what TensorFlow executes inside after some time: a loop in a graph may never end, and no signal ends it.
+def cancellable() -> Iterator[Callable[[], None]]:
+    """Give a function that cancels what TensorFlow executes inside, from any thread; no signal does that.
 
-    The code inside then gets TensorFlow's CancelledError. The fallback is no limit.
+    The code inside then gets TensorFlow's CancelledError. The fallback is a function that does nothing.
     """
     try:
         cancellation = importlib.import_module("tensorflow.python.eager.cancellation")
         manager = cancellation.CancellationManager()
         context = cancellation.CancellationManagerContext(manager)
     except (ImportError, AttributeError):
-        yield
+        yield lambda: None
         return
-    timer = threading.Timer(seconds, manager.start_cancel)
-    timer.daemon = True
-    timer.start()
-    try:
-        with context:
-            yield
-    finally:
-        timer.cancel()
+    with context:
+        yield manager.start_cancel
+
+
+@contextlib.contextmanager
+def time_limit(seconds: float) -> Iterator[Callable[[], None]]:
+    """Cancel what TensorFlow executes inside after some time, if not before: a loop in a graph may never end."""
+    with cancellable() as cancel:
+        timer = threading.Timer(seconds, cancel)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield cancel
+        finally:
+            timer.cancel()
 
 
 def is_own_gradient(op_type: str) -> bool:

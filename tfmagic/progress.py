@@ -63,10 +63,30 @@ class Watch:
         self._on_stage = on_stage
         self._asked = threading.Event()
         self._stage = Stage("", 0, 1)
+        self._lock = threading.Lock()
+        #: What ends something that is going on now.
+        self._stops: list[Callable[[], None]] = []
 
     def cancel(self) -> None:
-        """Ask the call to stop: it does after its stage, between two blocks of writing, or between two runs."""
-        self._asked.set()
+        """Ask the call to stop: it does after its stage, between two blocks of writing, or in the middle of a run."""
+        with self._lock:
+            self._asked.set()
+            stops = list(self._stops)
+        for stop in stops:
+            stop()
+
+    @contextmanager
+    def stopping(self, stop: Callable[[], None]) -> Iterator[None]:
+        """Have something that goes on inside ended when the call is asked to stop."""
+        with self._lock:
+            self._stops.append(stop)
+        try:
+            # Asked before that, it was not called.
+            self.check()
+            yield
+        finally:
+            with self._lock:
+                self._stops.remove(stop)
 
     @property
     def is_cancelled(self) -> bool:
@@ -106,6 +126,31 @@ def check() -> None:
     """Raise CancelledError if who watches this call has asked it to stop."""
     watch = _watch.get()
     if watch is not None:
+        watch.check()
+
+
+@contextmanager
+def stopping(stop: Callable[[], None]) -> Iterator[None]:
+    """Have something that goes on inside ended if who watches asks the call to stop.
+
+    Parameters
+    ----------
+    stop : callable
+        Called by another thread, while this one is inside.
+
+    Raises
+    ------
+    CancelledError
+        At the end, if it was called; what it made of the code inside does not matter then.
+    """
+    watch = _watch.get()
+    if watch is None:
+        yield
+        return
+    try:
+        with watch.stopping(stop):
+            yield
+    finally:
         watch.check()
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfmagic import errors, feeds, loaded, progress, render, requests, signatures, verification
+from tfmagic import _tf, errors, feeds, loaded, progress, render, requests, signatures, verification
 from tfmagic.model import Part
 from tfmagic.requests import Wish
 
@@ -242,10 +242,10 @@ def _first_call(
 def _timed(
     function: NamedFunction, values: dict[str, npt.NDArray[Any]]
 ) -> tuple[Mapping[str, npt.NDArray[Any]], float]:
-    progress.check()
-    begun = time.perf_counter()
-    results = function(values)
-    return results, time.perf_counter() - begun
+    with _tf.cancellable() as cancel, progress.stopping(cancel):
+        begun = time.perf_counter()
+        results = function(values)
+        return results, time.perf_counter() - begun
 
 
 def compare(

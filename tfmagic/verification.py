@@ -45,6 +45,9 @@ _RANDOM = "two runs of the source on the same inputs differ: it draws at random"
 _MORE_RUNS = 8
 #: Seconds after which a run is stopped.
 _LIMIT = 30.0
+#: A result gets so many times as long as the source: the first call of a frozen graph of half a gigabyte, of which
+#: TensorFlow makes copies to optimise it, took 35 s on two busy cores.
+_PATIENCE = 10
 _SEED = 20240229
 #: What signatures that look alike may stand for: images in bytes, then indices into a table of at least two rows.
 _BYTE_LIMITS = (256, 2)
@@ -134,7 +137,10 @@ def verify(source: NamedFunction, result: Runner, inputs: Mapping[str, npt.Array
             return Verification(_uncompared(source), _refused(source, error))
         if _draws_at_random(source, given, expected, runs=1):
             return Verification(_uncompared(source), _RANDOM)
-        comparison = compare(expected, _result_of(result, given))
+        try:
+            comparison = compare(expected, _result_of(result, given))
+        except _EndlessError as error:
+            return Verification(_uncompared(source), f"the result was not compared: {error}")
         # Two runs of a small dropout may agree by chance; before the result is called wrong, more are asked.
         if not comparison.equals_all and _draws_at_random(source, given, expected, runs=_MORE_RUNS):
             return Verification(_uncompared(source), _RANDOM)
@@ -155,7 +161,9 @@ def _draws_at_random(
 def _result_of(result: Runner, given: Mapping[str, npt.ArrayLike]) -> Mapping[str, npt.NDArray[Any]]:
     """Run the result on inputs that the source takes."""
     try:
-        return _limited(result, given)
+        return _limited(result, given, _LIMIT * _PATIENCE)
+    except _EndlessError:
+        raise
     except Exception as error:
         shapes = {key: np.shape(value) for key, value in given.items()}
         raise errors.ConversionError(
@@ -175,25 +183,27 @@ def _uncompared(source: NamedFunction) -> pd.DataFrame:
 class _EndlessError(Exception):
     """A call did not come to its end."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: float) -> None:
         super().__init__(
-            f"a run took longer than {_LIMIT:.0f} s and was stopped (perhaps a loop that ends on other inputs only); "
+            f"a run took longer than {limit:.0f} s and was stopped (perhaps a loop that ends on other inputs only); "
             "give inputs of your own to verify"
         )
 
 
-def _limited(run: Runner, given: Mapping[str, npt.ArrayLike]) -> Mapping[str, npt.NDArray[Any]]:
-    """Run a function, but not for ever."""
-    progress.check()
+def _limited(
+    run: Runner, given: Mapping[str, npt.ArrayLike], limit: float | None = None
+) -> Mapping[str, npt.NDArray[Any]]:
+    """Run a function, but not for ever, nor longer than who watches wants."""
+    limit = _LIMIT if limit is None else limit
     cancelled = _tf.tensorflow().errors.CancelledError
     begun = time.monotonic()
     try:
-        with _tf.time_limit(_LIMIT):
+        with _tf.time_limit(limit) as cancel, progress.stopping(cancel):
             return run(given)
     except cancelled as error:
-        if time.monotonic() - begun < _LIMIT:
+        if time.monotonic() - begun < limit:
             raise
-        raise _EndlessError from error
+        raise _EndlessError(limit) from error
 
 
 class _RefusedError(Exception):

@@ -342,3 +342,18 @@ def test_every_control_has_a_name(samples: Built) -> None:
         tab.work.stop,
     ]
     assert all(each.description for each in (*controls, field.how, field.expression, field.file, field.pixels))
+
+
+def test_a_run_without_end_can_be_stopped() -> None:
+    tf = pytest.importorskip("tensorflow")
+    loop = tf.function(
+        lambda x: {"y": tf.while_loop(lambda y: y < 2.0, lambda y: (y * 1.0,), (x,))[0]},
+        input_signature=[tf.TensorSpec([], name="x")],
+    )
+    tab = tab_of(loop)
+    tab.work.start.click()
+    time.sleep(0.5)
+    assert tab.work.is_running
+    tab.work.stop.click()
+    tab.work.wait(_LONG)
+    assert "Cancelled" in text(tab.work.status)
