@@ -58,6 +58,7 @@ ORDER = (
     "hdf5",
     "keras_archive",
     "keras_shapes",
+    "keras_specs",
     "keras_config",
     "keras_weight_names",
     "keras_numbered_weights",

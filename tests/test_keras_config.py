@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests import keras_samples
-from tfmagic import errors, keras_config, keras_shapes
+from tfmagic import errors, keras_config
 from tfmagic.keras_config import End
 
 FLOATS = End("float32", (None, 4))
@@ -111,20 +111,6 @@ def test_a_frozen_model_freezes_its_layers() -> None:
     assert found == {"inner": False, "inner/deep": False, "free": True}
 
 
-@pytest.mark.parametrize(
-    ("policy", "dtype"),
-    [
-        ("float64", "float64"),
-        ("mixed_float16", "float16"),
-        ({"class_name": "DTypePolicy", "config": {"name": "mixed_bfloat16"}}, "bfloat16"),
-        ({"class_name": "QuantizedDTypePolicy", "config": {"name": "int8_from_float32"}}, "float32"),
-        (None, "float32"),
-    ],
-)
-def test_dtype_policies(policy: object, dtype: str) -> None:
-    assert keras_config.layers(sequential(layer("a", dtype=policy)))[0].dtype == dtype
-
-
 def test_layers_with_code_are_named() -> None:
     wrapped = layer("each", "TimeDistributed", layer=layer("l", "Lambda"))
     function = layer("act", "Activation", activation={"class_name": "__lambda__", "config": {"code": "..."}})
@@ -204,23 +190,6 @@ def _put(model: Any, place: tuple[Any, ...], junk: object) -> None:
         for key in outer:
             model = model[key]
         model[last] = junk
-
-
-@pytest.mark.parametrize("junk", ["x" * 10, [["a", 10**12]], -1, {"a": 1}, None, [2], 10**30], ids=repr)
-@pytest.mark.parametrize(
-    "kind", ["UpSampling2D", "Conv2D", "ZeroPadding2D", "Reshape", "DepthwiseConv2D", "Dense", "GRU"]
-)
-def test_junk_in_arguments_gives_no_shape(kind: str, junk: object) -> None:
-    names = ("size", "kernel_size", "strides", "padding", "filters", "units", "target_shape", "depth_multiplier")
-    shape = keras_shapes.output(kind, dict.fromkeys(names, junk), [(None, 10**9, 10**9, 3)])
-    assert shape is None or all(keras_shapes.is_dimension(size) for size in shape)
-
-
-def test_shapes_that_do_not_go_together_give_none() -> None:
-    assert keras_shapes.output("Add", {}, [(None, 2), (None, 3)]) is None
-    assert keras_shapes.output("Add", {}, [(None, 1), (None, 3)]) == (None, 3)
-    assert keras_shapes.output("Concatenate", {"axis": -1}, [(None, 2), (None, 3)]) == (None, 5)
-    assert keras_shapes.output("Concatenate", {"axis": 0}, [(2, 2), (2, 3)]) is None
 
 
 @pytest.mark.tensorflow

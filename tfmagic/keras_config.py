@@ -7,34 +7,22 @@ running the code that a Lambda layer carries; nothing here executes, and Keras i
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
-from tfmagic import errors, keras_shapes
+from tfmagic import errors, keras_shapes, keras_specs
 from tfmagic.frames import LayerRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from tfmagic.frames import Shape
-
-#: A JSON object of a config.
-Spec: TypeAlias = "dict[str, Any]"
+    from tfmagic.keras_specs import Spec
 
 #: Models nested deeper than this are no model but an attack on the stack.
 MAX_NESTING = 50
-#: Code travels in these: a layer of Keras 2 and 3, and the function that Keras 3 writes in place of one.
-_CODE = frozenset({"Lambda", "__lambda__"})
-#: Layers whose output's dtype is not that of their policy.
-_OWN_DTYPE = frozenset({
-    "CategoryEncoding", "Discretization", "HashedCrossing", "Hashing", "IntegerLookup", "Lambda", "SlicingOpLambda",
-    "StringLookup", "TFOpLambda", "TensorFlowOpLayer", "TextVectorization",
-})  # fmt: skip
-#: Keras's own default (``floatx``), which configs before TensorFlow 2 leave out.
-_DEFAULT_DTYPE = "float32"
 
 
 class Layer(NamedTuple):
@@ -118,7 +106,7 @@ def rows(found: Sequence[Layer], counts: Mapping[str, int | None]) -> tuple[Laye
 
 def carrying_code(found: Sequence[Layer]) -> tuple[str, ...]:
     """Return the paths of the layers whose config holds Python code, in Lambda layers or functions."""
-    return tuple(layer.path for layer in found if not layer.is_model and _has_code(layer.spec))
+    return tuple(layer.path for layer in found if not layer.is_model and keras_specs.has_code(layer.spec))
 
 
 def signature(model: Spec) -> Ends | None:
@@ -129,58 +117,6 @@ def signature(model: Spec) -> Ends | None:
     """
     ends = _Scope(model).model_ends
     return ends if ends.inputs and ends.outputs else None
-
-
-def is_keras_3(model: Spec) -> bool:
-    """Whether Keras 3 wrote the config: it calls ``batch_shape`` what its predecessors call ``batch_input_shape``."""
-    return any("batch_shape" in layer_arguments for layer_arguments in map(arguments, members(model)))
-
-
-def members(model: Spec) -> list[Spec]:
-    """Return the layers nested directly in a model, in order; none for a plain layer.
-
-    Sequential's config was the list itself until Keras 2.2.
-    """
-    config = model.get("config")
-    listed = config.get("layers") if isinstance(config, dict) else config
-    if not isinstance(listed, list):
-        return []
-    return [spec for spec in listed if isinstance(spec, dict) and isinstance(spec.get("class_name"), str)]
-
-
-def arguments(spec: Spec) -> Spec:
-    """Return the arguments of a layer's constructor."""
-    config = spec.get("config")
-    return config if isinstance(config, dict) else {}
-
-
-def name(spec: Spec) -> str:
-    """Return a layer's name; functional models before Keras 3 write it beside the config as well."""
-    own = arguments(spec).get("name", spec.get("name"))
-    return _printable(own) if isinstance(own, str) and own else snake_case(class_name(spec))
-
-
-def class_name(spec: Spec) -> str:
-    """Return a layer's class, without the package that Keras 2 puts before a registered one (``Package>Class``)."""
-    own = spec.get("class_name")
-    return _printable(own).rpartition(">")[2] if isinstance(own, str) else ""
-
-
-def snake_case(camel: str) -> str:
-    """Turn a class name into a layer name as Keras does (``keras.src.utils.naming.to_snake_case``)."""
-    words = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", camel))
-    return re.sub(r"([a-z])([A-Z])", r"\1_\2", words).lower()
-
-
-def keras_2_snake_case(camel: str) -> str:
-    """Do the same as Keras 2, which spells ConvLSTM2D ``conv_lst_m2d`` (``tf_keras.src.utils.generic_utils``)."""
-    words = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", camel)
-    return re.sub(r"([a-z])([A-Z])", r"\1_\2", words).lower()
-
-
-def _printable(text: str) -> str:
-    """Replace lone surrogates, which JSON can spell and UTF-8 cannot."""
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _walk(scope: _Scope, prefix: str, *, frozen: bool) -> Iterator[Layer]:
@@ -196,13 +132,14 @@ class _Scope:
 
     def __init__(self, model: Spec, depth: int = 0) -> None:
         if depth > MAX_NESTING:
+            where = keras_specs.name(model)[:80]
             raise errors.CorruptSourceError(
-                f"the Keras config nests models more than {MAX_NESTING} deep, at {name(model)[:80]!r}; it is damaged "
-                "or made up: save the model once more"
+                f"the Keras config nests models more than {MAX_NESTING} deep, at {where!r}; it is damaged or made up: "
+                "save the model once more"
             )
         self.model = model
-        self.members = {name(spec): spec for spec in members(model)}
-        self.nested = {key: _Scope(spec, depth + 1) for key, spec in self.members.items() if members(spec)}
+        self.members = {keras_specs.name(spec): spec for spec in keras_specs.members(model)}
+        self.nested = {key: _Scope(spec, depth + 1) for key, spec in self.members.items() if keras_specs.members(spec)}
         #: The tensors whose dtype and shape are written beside them.
         self.tensors: dict[Reference, End] = {}
         self.calls = self._chain() if self.is_chain else self._graph()
@@ -218,7 +155,8 @@ class _Scope:
     @property
     def is_chain(self) -> bool:
         """Whether each layer consumes the one before."""
-        return class_name(self.model) == "Sequential" or not any("inbound_nodes" in s for s in self.members.values())
+        is_sequential = keras_specs.class_name(self.model) == "Sequential"
+        return is_sequential or not any("inbound_nodes" in spec for spec in self.members.values())
 
     def layers(self, prefix: str, *, frozen: bool) -> Iterator[Layer]:
         """Yield the model's own layers, their paths after the prefix."""
@@ -230,9 +168,10 @@ class _Scope:
                 consumers[source].append(prefix + key)
         for key, spec in self.members.items():
             yield Layer(
-                prefix + key, prefix[:-1], class_name(spec), spec, tuple(prefix + source for source in sources[key]),
-                tuple(consumers[key]), self.ends[key].shape, self.ends[key].dtype,
-                _trainable(spec, frozen=frozen), key in self.nested,
+                prefix + key, prefix[:-1], keras_specs.class_name(spec), spec,
+                tuple(prefix + source for source in sources[key]), tuple(consumers[key]),
+                self.ends[key].shape, self.ends[key].dtype,
+                keras_specs.trainable(spec, frozen=frozen), key in self.nested,
             )  # fmt: skip
 
     def end(self, reference: Reference) -> End:
@@ -259,7 +198,7 @@ class _Scope:
     def _chain(self) -> dict[str, list[list[Reference]]]:
         calls: dict[str, list[list[Reference]]] = {key: [] for key in self.members}
         # Keras 1's Merge lists parallel branches.
-        if class_name(self.model) != "Merge":
+        if keras_specs.class_name(self.model) != "Merge":
             for before, after in pairwise(self.members):
                 calls[after].append([Reference(before, 0, 0)])
         return calls
@@ -292,15 +231,15 @@ class _Scope:
             return None
         reference = self._triple(config.get("keras_history"))
         if reference is not None:
-            dtype = config.get("dtype")
-            self.tensors[reference] = End(dtype if isinstance(dtype, str) else None, _shape(config.get("shape")))
+            dtype, shape = config.get("dtype"), keras_specs.shape_of(config.get("shape"))
+            self.tensors[reference] = End(dtype if isinstance(dtype, str) else None, shape)
         return reference
 
     def _triple(self, item: object) -> Reference | None:
         """Read ``[layer, node, tensor, ...]`` if it names a layer of this model."""
         match item:
-            case [str(layer), int(node), int(tensor), *_] if _printable(layer) in self.members:
-                return Reference(_printable(layer), node, tensor)
+            case [str(layer), int(node), int(tensor), *_] if keras_specs.printable(layer) in self.members:
+                return Reference(keras_specs.printable(layer), node, tensor)
         return None
 
     def _consumed(self) -> Iterator[tuple[Reference, End]]:
@@ -308,23 +247,24 @@ class _Scope:
         for key, calls in self.calls.items():
             # A layer that is called twice was built at its first call, and which call came first is not written.
             if len(calls) == 1:
-                for reference, shape in zip(calls[0], _built_with(self.members[key]), strict=False):
+                for reference, shape in zip(calls[0], keras_specs.built_with(self.members[key]), strict=False):
                     yield reference, End(None, shape)
 
     def _shape(self, key: str, spec: Spec) -> Shape:
-        if class_name(spec) == "InputLayer":
-            return _batch_shape(spec)
+        if keras_specs.class_name(spec) == "InputLayer":
+            return keras_specs.batch_shape(spec)
         if key in self.results and self.results[key].shape is not None:
             return self.results[key].shape
         if key in self.nested:
             return self.end(Reference(key, 0, 0)).shape
-        return keras_shapes.output(class_name(spec), arguments(spec), self._input_shapes(key, spec))
+        kind, given = keras_specs.class_name(spec), keras_specs.arguments(spec)
+        return keras_shapes.output(kind, given, self._input_shapes(key, spec))
 
     def _input_shapes(self, key: str, spec: Spec) -> list[Shape]:
         """Return the shapes that a layer's first call consumes."""
-        calls, built = self.calls[key], _built_with(spec)
+        calls, built = self.calls[key], keras_specs.built_with(spec)
         if not calls:
-            return built or [_batch_shape(spec)]
+            return built or [keras_specs.batch_shape(spec)]
         return built if len(built) == len(calls[0]) else [self.end(reference).shape for reference in calls[0]]
 
     def _dtype(self, key: str, spec: Spec) -> str | None:
@@ -332,7 +272,7 @@ class _Scope:
             return self.results[key].dtype
         if key in self.nested:
             return self.end(Reference(key, 0, 0)).dtype
-        return _policy_dtype(spec)
+        return keras_specs.policy_dtype(spec)
 
     def _chain_ends(self) -> Ends:
         """Return the ends of a Sequential: before Keras 3 its input was implied by the first layer's arguments."""
@@ -340,18 +280,19 @@ class _Scope:
             return Ends({}, {})
         first, last = next(iter(self.members)), next(reversed(self.members))
         spec = self.members[first]
-        if class_name(spec) == "InputLayer":
+        if keras_specs.class_name(spec) == "InputLayer":
             inputs = {first: self.ends[first]}
         elif first in self.nested:
             inner = list(self.nested[first].model_ends.inputs.values())
             inputs = {f"{first}_input": inner[0]} if inner else {}
         else:
             shape = self._input_shapes(first, spec)[0]
-            inputs = {} if shape is None else {f"{first}_input": End(_policy_dtype(spec, "input_dtype"), shape)}
+            end = End(keras_specs.policy_dtype(spec, "input_dtype"), shape)
+            inputs = {} if shape is None else {f"{first}_input": end}
         return Ends(inputs, {last: self.end(Reference(last, 0, 0))})
 
     def _graph_ends(self) -> Ends:
-        config = arguments(self.model)
+        config = keras_specs.arguments(self.model)
         return Ends(self._keyed(config.get("input_layers")), self._keyed(config.get("output_layers")))
 
     def _keyed(self, structure: object) -> dict[str, End]:
@@ -365,7 +306,7 @@ class _Scope:
             if reference is not None:
                 ends[_unused(key or reference.layer, ends, numbers)] = self.end(reference)
             elif isinstance(item, dict):
-                pending.extend(reversed([(_printable(inner), value) for inner, value in item.items()]))
+                pending.extend(reversed([(keras_specs.printable(inner), value) for inner, value in item.items()]))
             elif isinstance(item, list):
                 pending.extend(reversed([(key, value) for value in item]))
         return ends
@@ -378,61 +319,3 @@ def _unused(key: str, taken: Mapping[str, object], numbers: Counter[str]) -> str
         numbers[key] += 1
         candidate = f"{key}_{numbers[key]}"
     return candidate
-
-
-def _trainable(spec: Spec, *, frozen: bool) -> bool | None:
-    own = arguments(spec).get("trainable")
-    if frozen or own is False:
-        return False
-    return True if own is True else None
-
-
-def _batch_shape(spec: Spec) -> Shape:
-    """Return the input's shape that a layer's arguments state: Keras 3's name, then Keras 1's and 2's."""
-    given = arguments(spec)
-    return _shape(given.get("batch_shape", given.get("batch_input_shape")))
-
-
-def _built_with(spec: Spec) -> list[Shape]:
-    """Return the shapes that a layer was built with; empty where they are not written."""
-    built = spec.get("build_config")
-    shapes = built.get("input_shape") if isinstance(built, dict) else None
-    single = _shape(shapes)
-    if single is not None:
-        return [single]
-    return [_shape(shape) for shape in shapes] if isinstance(shapes, list) else []
-
-
-def _shape(value: object) -> Shape:
-    """Read a shape, None for anything that is none."""
-    if not isinstance(value, list) or not all(keras_shapes.is_dimension(size) for size in value):
-        return None
-    return tuple(value)
-
-
-def _policy_dtype(spec: Spec, older: str = "dtype") -> str | None:
-    """Return the dtype that a layer computes in.
-
-    A policy may be the name of a dtype, ``mixed_float16`` or Keras 3's object around one; ``older`` is Keras 1's
-    name of the argument.
-    """
-    if class_name(spec) in _OWN_DTYPE or str(spec.get("module", "")).startswith("keras.src.ops"):
-        return None
-    given = arguments(spec).get("dtype", arguments(spec).get(older))
-    policy = arguments(given).get("name") if isinstance(given, dict) else given
-    if not isinstance(policy, str):
-        return _DEFAULT_DTYPE
-    return _printable(policy).removeprefix("mixed_").rpartition("_from_")[2]
-
-
-def _has_code(spec: Spec) -> bool:
-    pending: list[object] = [spec]
-    while pending:
-        item = pending.pop()
-        if isinstance(item, dict):
-            if item.get("class_name") in _CODE:
-                return True
-            pending.extend(item.values())
-        elif isinstance(item, list):
-            pending.extend(item)
-    return False

@@ -10,14 +10,14 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfmagic import hdf5, keras_config
+from tfmagic import hdf5, keras_config, keras_specs
 from tfmagic.keras_weight_names import Weight, is_trainable, possible_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from tfmagic.hdf5 import Array, Node
-    from tfmagic.keras_config import Spec
+    from tfmagic.keras_specs import Spec
 
 #: Integer kernels come with scales, which Keras stores among a layer's numbered weights.
 _QUANTIZED = frozenset({"int8", "uint8", "int4", "float8_e4m3fn"})
@@ -71,9 +71,9 @@ class Numbered:
         """List the weights of the model below the root."""
         name = _stated_name(root)
         self.states_names = name is not None
-        self.is_keras_3 = self.states_names or (self.model is not None and keras_config.is_keras_3(self.model))
+        self.is_keras_3 = self.states_names or (self.model is not None and keras_specs.is_keras_3(self.model))
         if name is None and self.model is not None:
-            name = keras_config.name(self.model)
+            name = keras_specs.name(self.model)
         names = (name,) if name and self.is_keras_3 and self._names_its_layers(root, name) else ()
         yield from self._group(root, _Place("", names, "", self.model, ""))
 
@@ -83,7 +83,7 @@ class Numbered:
             is_sequential = _COUNTED.sub("", name) == "sequential"
             beside = (child for key, child in root.children() if key not in {"vars", *_STATE, *_CONTAINERS})
             return is_sequential or any(child.is_group for child in beside)
-        return keras_config.class_name(self.model) == "Sequential" or not keras_config.members(self.model)
+        return keras_specs.class_name(self.model) == "Sequential" or not keras_specs.members(self.model)
 
     def _group(self, group: Node, place: _Place) -> Iterator[Weight]:
         if group.address in self.seen or place.path.count("/") > hdf5.MAX_DEPTH:
@@ -102,7 +102,7 @@ class Numbered:
     def _is_container(self, name: str, group: Node, place: _Place) -> bool:
         if self.states_names:
             return group.group("vars") is None
-        return name in _CONTAINERS and (not place.path or not place.spec or bool(keras_config.members(place.spec)))
+        return name in _CONTAINERS and (not place.path or not place.spec or bool(keras_specs.members(place.spec)))
 
     def _container(self, group: Node, place: _Place) -> Iterator[Weight]:
         """List a group of layers, each named after its class and counted."""
@@ -114,12 +114,12 @@ class Numbered:
                 yield from self._group(child, self._listed_layer(name, child, inner, specs.get(name)))
 
     def _listed_layer(self, name: str, group: Node, place: _Place, spec: Spec | None) -> _Place:
-        kind = keras_config.snake_case(keras_config.class_name(spec)) if spec else _COUNTED.sub("", name)
-        own = _stated_name(group) or (keras_config.name(spec) if spec else name)
+        kind = keras_specs.snake_case(keras_specs.class_name(spec)) if spec else _COUNTED.sub("", name)
+        own = _stated_name(group) or (keras_specs.name(spec) if spec else name)
         layer = place.layer
         if spec:
-            layer = f"{layer}/{keras_config.name(spec)}" if layer else keras_config.name(spec)
-        is_model = bool(keras_config.members(spec)) if spec else kind in _MODELS
+            layer = f"{layer}/{keras_specs.name(spec)}" if layer else keras_specs.name(spec)
+        is_model = bool(keras_specs.members(spec)) if spec else kind in _MODELS
         return _Place(place.path, self._scope(place.names, own, kind if is_model else ""), layer, spec, kind)
 
     def _scope(self, names: tuple[str, ...], own: str, model: str) -> tuple[str, ...]:
@@ -135,9 +135,9 @@ class Numbered:
     def _part(self, attribute: str, group: Node, place: _Place) -> _Place:
         """Place a part of a layer: what a wrapper wraps, an RNN's cell, a projection of an attention layer."""
         spec, kind = _part_spec(attribute, place), ""
-        name = _stated_name(group) or (keras_config.name(spec) if spec else attribute)
+        name = _stated_name(group) or (keras_specs.name(spec) if spec else attribute)
         if spec:
-            kind = keras_config.snake_case(keras_config.class_name(spec))
+            kind = keras_specs.snake_case(keras_specs.class_name(spec))
         elif attribute == "cell" and name in _CELLS.values():
             kind = name
         # Keras 2 builds what a TimeDistributed wraps under the wrapper's name alone.
@@ -170,7 +170,7 @@ class Numbered:
     def _renamed(self, names: tuple[str, ...], place: _Place) -> tuple[str, ...] | None:
         """Name the kernel of a depthwise convolution as the Keras that wrote the file does, if that is certain."""
         # Keras 2 has an argument `groups` there, Keras 3 has not.
-        if place.spec and "groups" in keras_config.arguments(place.spec):
+        if place.spec and "groups" in keras_specs.arguments(place.spec):
             return "depthwise_kernel", *names[1:]
         return names if place.spec or self.states_names else None
 
@@ -187,11 +187,11 @@ def _by_class(model: Spec | None) -> dict[str, Spec]:
     (``keras.src.saving.saving_lib._save_container_state``). An operation that is no layer has no group.
     """
     found: dict[str, Spec] = {}
-    for snake_case in (keras_config.snake_case, keras_config.keras_2_snake_case):
+    for snake_case in (keras_specs.snake_case, keras_specs.keras_2_snake_case):
         count: Counter[str] = Counter()
-        for spec in keras_config.members(model) if model else []:
+        for spec in keras_specs.members(model) if model else []:
             if not str(spec.get("module", "")).startswith("keras.src.ops"):
-                kind = snake_case(keras_config.class_name(spec))
+                kind = snake_case(keras_specs.class_name(spec))
                 found.setdefault(f"{kind}_{count[kind]}" if count[kind] else kind, spec)
                 count[kind] += 1
     return found
@@ -199,7 +199,7 @@ def _by_class(model: Spec | None) -> dict[str, Spec]:
 
 def _part_spec(attribute: str, place: _Place) -> Spec | None:
     """Return the JSON object of a layer's part, made up where the layer's own arguments describe it."""
-    given = keras_config.arguments(place.spec) if place.spec else {}
+    given = keras_specs.arguments(place.spec) if place.spec else {}
     attribute = attribute.lstrip("_")
     if attribute in _ATTENTION and place.kind in _ATTENTION_LAYERS:
         arguments = {"bias_axes": given["use_bias"]} if "use_bias" in given else {}
@@ -213,7 +213,7 @@ def _part_spec(attribute: str, place: _Place) -> Spec | None:
         return None
     if attribute in _DIRECTIONS and attribute not in given:
         # A Bidirectional makes two layers of one and names them after the direction.
-        arguments = {**keras_config.arguments(wrapped), "name": _DIRECTIONS[attribute] + keras_config.name(wrapped)}
+        arguments = {**keras_specs.arguments(wrapped), "name": _DIRECTIONS[attribute] + keras_specs.name(wrapped)}
         return {**wrapped, "config": arguments}
     return wrapped
 

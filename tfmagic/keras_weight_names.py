@@ -9,13 +9,14 @@ import re
 from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfmagic import keras_config
+from tfmagic import keras_specs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from tfmagic.hdf5 import Array
-    from tfmagic.keras_config import Layer, Spec
+    from tfmagic.keras_config import Layer
+    from tfmagic.keras_specs import Spec
 
 #: The weights of Keras's layers in the order in which Keras 3 stores them, a layer by its class in snake case. A
 #: weight after ``?`` is there if the layer's argument of that name is true (Keras 3.15's layers, each saved and read).
@@ -77,7 +78,7 @@ def is_trainable(name: str, layer: Layer | None) -> bool | None:
 def possible_names(kind: str, spec: Spec | None) -> Iterator[tuple[str, ...]]:
     """Yield the names that a layer of this class may have weights of, as its arguments allow."""
     entries = [entry.partition("?")[::2] for entry in _WEIGHTS.get(kind, "").split()]
-    given = keras_config.arguments(spec) if spec else {}
+    given = keras_specs.arguments(spec) if spec else {}
     choices = [(bool(given[flag]),) if flag in given else (True, False) if flag else (True,) for _, flag in entries]
     for present in product(*choices):
         yield tuple(name for (name, _), there in zip(entries, present, strict=True) if there)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from tfmagic.hdf5 import Node
-    from tfmagic.keras_config import Layer, Spec
+    from tfmagic.keras_config import Layer
+    from tfmagic.keras_specs import Spec
 
 _TOP_LEVEL = "top_level_model_weights"
 

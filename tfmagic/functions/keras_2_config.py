@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tfmagic import keras_config
+from tfmagic import keras_specs
 from tfmagic.functions.keras_code import OP_LAYERS, is_dump
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from tfmagic.keras_config import Spec
+    from tfmagic.keras_specs import Spec
 
 #: What Keras 1 and 2 call ``hard_sigmoid``, 0.2 x + 0.5; Keras 3's is x / 6 + 0.5.
 HARD_SIGMOID = "keras_2_hard_sigmoid"
@@ -66,58 +66,58 @@ def modern(config: Spec, dialect: Dialect) -> Spec:
     NoCounterpart
         If the model means something that Keras 3 cannot say.
     """
-    return _model(config, dialect) if keras_config.members(config) else _layer(config, dialect)
+    return _model(config, dialect) if keras_specs.members(config) else _layer(config, dialect)
 
 
 def _model(spec: Spec, dialect: Dialect) -> Spec:
     """Rewrite a Sequential or functional model, a subclass of one too: its layers are all that the file tells."""
-    kind = _SEQUENTIAL if keras_config.class_name(spec) == _SEQUENTIAL else "Model"
-    given = keras_config.arguments(spec)
+    kind = _SEQUENTIAL if keras_specs.class_name(spec) == _SEQUENTIAL else "Model"
+    given = keras_specs.arguments(spec)
     config = {key: given[key] for key in ("trainable",) if key in given and kind == "Model"}
-    config["name"] = keras_config.name(spec)
-    members = keras_config.members(spec)
+    config["name"] = keras_specs.name(spec)
+    members = keras_specs.members(spec)
     if kind == _SEQUENTIAL:
         config["layers"] = [*_implied_input(members), *(_any(each, dialect) for each in members)]
         config["build_input_shape"] = given.get("build_input_shape")
     else:
-        nested = frozenset(keras_config.name(each) for each in members if keras_config.members(each))
-        graph = _Graph(frozenset(map(keras_config.name, members)), nested if dialect.is_old else frozenset())
+        nested = frozenset(keras_specs.name(each) for each in members if keras_specs.members(each))
+        graph = _Graph(frozenset(map(keras_specs.name, members)), nested if dialect.is_old else frozenset())
         config["layers"] = [graph.connected(each, _any(each, dialect)) for each in members]
-        sequential = {keras_config.name(e) for e in members if keras_config.class_name(e) == _SEQUENTIAL}
+        sequential = {keras_specs.name(e) for e in members if keras_specs.class_name(e) == _SEQUENTIAL}
         for ends in ("input_layers", "output_layers"):
             config[ends] = graph.ends(given.get(ends), sequential)
     return {**_place(spec), "module": "keras", "class_name": kind, "config": config, "registered_name": None}
 
 
 def _any(spec: Spec, dialect: Dialect) -> Spec:
-    return _model(spec, dialect) if keras_config.members(spec) else _layer(spec, dialect)
+    return _model(spec, dialect) if keras_specs.members(spec) else _layer(spec, dialect)
 
 
 def _place(spec: Spec) -> Spec:
     """Return what stands beside a layer's arguments and holds in Keras 3 too."""
     kept = {key: spec[key] for key in ("shared_object_id",) if key in spec}
-    return {**kept, "name": keras_config.name(spec)}
+    return {**kept, "name": keras_specs.name(spec)}
 
 
 def _implied_input(members: list[Spec]) -> list[Spec]:
     """Return the input that a Sequential of Keras 1 and 2 has by the shape that its first layer states."""
     first = members[0]
-    shape = keras_config.arguments(first).get("batch_input_shape")
-    if keras_config.class_name(first) == "InputLayer" or not isinstance(shape, list):
+    shape = keras_specs.arguments(first).get("batch_input_shape")
+    if keras_specs.class_name(first) == "InputLayer" or not isinstance(shape, list):
         return []
-    given = keras_config.arguments(first)
+    given = keras_specs.arguments(first)
     dtype = _policy(given.get("input_dtype") or given.get("dtype"))
     # A policy computes in a narrower dtype than its inputs come in.
     dtype = "float32" if not isinstance(dtype, str) or dtype.startswith("mixed_") else dtype
-    config = {"batch_shape": shape, "dtype": dtype, "name": f"{keras_config.name(first)}_input"}
+    config = {"batch_shape": shape, "dtype": dtype, "name": f"{keras_specs.name(first)}_input"}
     return [{"module": "keras.layers", "class_name": "InputLayer", "config": config, "registered_name": None}]
 
 
 def _layer(spec: Spec, dialect: Dialect) -> Spec:
-    own = keras_config.class_name(spec)
+    own = keras_specs.class_name(spec)
     kind = _RENAMED_CLASSES.get(own, own)
     names = dialect.arguments(kind)
-    given = dict(keras_config.arguments(spec), name=keras_config.name(spec))
+    given = dict(keras_specs.arguments(spec), name=keras_specs.name(spec))
     if names is None or kind == "Lambda":
         # Whoever knows the class is registered: the user, or keras_2_layers.
         registered = spec.get("registered_name") or (spec["class_name"] if kind not in OP_LAYERS else kind)
@@ -165,7 +165,7 @@ def _reword(kind: str, given: Spec, dialect: Dialect) -> None:
 def _policy(dtype: Any) -> Any:  # noqa: ANN401 - anything that JSON holds
     """Return a dtype policy's name, for Keras 2 writes an object where Keras 3 wants its own."""
     if isinstance(dtype, dict) and dtype.get("class_name") in {"Policy", "PolicyV1"}:
-        return keras_config.arguments(dtype).get("name")
+        return keras_specs.arguments(dtype).get("name")
     return dtype
 
 
@@ -186,7 +186,7 @@ def _value(kind: str, key: str, value: Any, dialect: Dialect) -> Any:  # noqa: A
     """Rewrite an argument's value: layers inside of it, arrays, and activations that have another meaning now."""
     if isinstance(value, dict) and value.get("type") == "ndarray":
         return value.get("value")
-    if isinstance(value, dict) and dialect.arguments(keras_config.class_name(value)) is not None:
+    if isinstance(value, dict) and dialect.arguments(keras_specs.class_name(value)) is not None:
         return _any(value, dialect)
     if isinstance(value, list):
         return [_value(kind, "", each, dialect) for each in value]
@@ -196,7 +196,7 @@ def _value(kind: str, key: str, value: Any, dialect: Dialect) -> Any:  # noqa: A
 
 
 def _activation(value: Any) -> Any:  # noqa: ANN401 - as _value
-    name = keras_config.arguments({"config": value}).get("config", value)
+    name = keras_specs.arguments({"config": value}).get("config", value)
     if isinstance(name, str) and name == "hard_sigmoid":
         return {"module": None, "class_name": "function", "config": HARD_SIGMOID, "registered_name": HARD_SIGMOID}
     return name.removesuffix("_v2") if isinstance(name, str) else value
@@ -213,7 +213,7 @@ class _Graph(NamedTuple):
 
     def connected(self, spec: Spec, layer: Spec) -> Spec:
         """Return a rewritten layer together with its calls."""
-        kind = keras_config.class_name(spec)
+        kind = keras_specs.class_name(spec)
         calls = spec.get("inbound_nodes") or []
         return {**layer, "inbound_nodes": [self.call(each, kind) for each in calls if each]}
 

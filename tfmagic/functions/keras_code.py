@@ -11,14 +11,14 @@ import builtins
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
-from tfmagic import errors, keras_config
+from tfmagic import errors, keras_config, keras_specs
 from tfmagic.functions import bytecode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tfmagic.keras_config import Spec
+    from tfmagic.keras_specs import Spec
 
 #: Layers of Keras 2 that call a function of TensorFlow's by its name.
 OP_LAYERS = frozenset({"TFOpLambda", "SlicingOpLambda"})
@@ -58,7 +58,7 @@ class Code(NamedTuple):
 def found(config: Spec) -> tuple[Code, ...]:
     """Return the code that runs when the model is loaded or called, by layer."""
     own = [code for layer in keras_config.layers(config) if not layer.is_model for code in _in(layer.path, layer.spec)]
-    listed = own or list(_in(keras_config.name(config), config))
+    listed = own or list(_in(keras_specs.name(config), config))
     return tuple(dict.fromkeys(listed))
 
 
@@ -140,7 +140,7 @@ def _in(layer: str, spec: object) -> Iterator[Code]:
 
 
 def _of_object(layer: str, spec: Spec) -> Iterator[Code]:
-    given, kind = keras_config.arguments(spec), keras_config.class_name(spec)
+    given, kind = keras_specs.arguments(spec), keras_specs.class_name(spec)
     if kind == "Lambda":
         yield Code(layer, "a Lambda layer")
         for field in _LAMBDA_FIELDS:

@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfmagic import _tf, errors, keras_archive, keras_config
+from tfmagic import _tf, errors, keras_archive, keras_config, keras_specs
 from tfmagic.functions import keras_2_config, keras_2_layers, keras_code
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from tfmagic.hdf5 import Node
     from tfmagic.keras_archive import Contents
-    from tfmagic.keras_config import Spec
+    from tfmagic.keras_specs import Spec
 
 _KERAS_2 = '"tfmagic[keras2]"'
 #: Layers whose vocabulary lies beside the weights, in a place that HDF5 files do not have.
@@ -70,7 +70,7 @@ class _Source(NamedTuple):
     def is_old(self) -> bool:
         """Whether Keras 1 or 2 wrote it."""
         version = self.contents.keras_version
-        return version[:1] in "12" if version else not keras_config.is_keras_3(self.config)
+        return version[:1] in "12" if version else not keras_specs.is_keras_3(self.config)
 
     @property
     def writer(self) -> str:
@@ -117,9 +117,9 @@ def _is_registered(name: str) -> bool:
 
 def _check_class(source: _Source) -> None:
     """Refuse a subclassed model whose class is nowhere: its layers are in its code."""
-    config, kind = source.config, keras_config.class_name(source.config)
+    config, kind = source.config, keras_specs.class_name(source.config)
     names = {str(config.get("registered_name") or kind), kind}
-    if keras_config.members(config) or any(map(_is_registered, names)):
+    if keras_specs.members(config) or any(map(_is_registered, names)):
         return
     if not keras_code.is_modelling(str(config.get("module")), kind):
         raise errors.ReadError(
@@ -193,7 +193,7 @@ def _check_vocabularies(source: _Source) -> None:
 
 
 def _vocabulary(spec: Spec) -> object:
-    given = keras_config.arguments(spec)
+    given = keras_specs.arguments(spec)
     return given.get("vocabulary") or (given.get("lookup_layer") and given.get("vocabulary"))
 
 
@@ -286,7 +286,7 @@ def _regrouped(archive: zipfile.ZipFile, source: _Source, directory: Path) -> Pa
 def _renamed_classes(config: Spec) -> Iterator[tuple[str, str]]:
     """Yield what Keras 2 and Keras 3 call the group of a layer, where that differs."""
     for layer in keras_config.layers(config):
-        yield keras_config.keras_2_snake_case(layer.class_name), keras_config.snake_case(layer.class_name)
+        yield keras_specs.keras_2_snake_case(layer.class_name), keras_specs.snake_case(layer.class_name)
 
 
 @cache

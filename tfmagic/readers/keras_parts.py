@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from tfmagic import errors, functions, keras_archive, keras_config, keras_weights, protos, signatures
+from tfmagic import errors, functions, keras_archive, keras_config, keras_specs, keras_weights, protos, signatures
 from tfmagic.metagraphs import MetaGraph
 from tfmagic.model import Model, Part
 
@@ -158,7 +158,7 @@ def _notes(contents: Contents, layers: tuple[Layer, ...]) -> Iterator[str]:
     if contents.config is None:
         yield "weights only: no config tells the layers, so there are variables and nothing else"
     elif not layers:
-        kind = keras_config.class_name(contents.config)
+        kind = keras_specs.class_name(contents.config)
         yield f"{kind!r} is a subclassed model: its layers and signature are in its code, not in the file"
     if not contents.has_weights:
         yield f"the archive holds no {keras_archive.WEIGHTS!r}: there are no variables"
