@@ -172,6 +172,30 @@ def test_values_of_a_facet_are_chosen_by_mouse_and_counted_under_the_others(show
     assert set(shown.column("op")) == {"Const"}
 
 
+def test_many_values_scroll_down_and_not_aside(show: Show) -> None:
+    count = 240
+    rows = pd.DataFrame({
+        "name": pd.Series([f"n{row}" for row in range(count)], dtype=object),
+        "op": pd.Categorical([f"CustomOp{row:03}" for row in range(count)]),
+    })  # fmt: skip
+    shown = show(rows, facets={"op": ""}, bars=())
+    shown.page.get_by_role("button", name="op", exact=True).first.click()
+    listbox = shown.page.get_by_role("listbox")
+    assert listbox.evaluate(
+        "each => [each.scrollWidth <= each.clientWidth, each.scrollHeight > each.clientHeight]"
+    ) == [
+        True,
+        True,
+    ]
+    assert "… and 40 more" in listbox.inner_text()
+    shown.page.keyboard.press("End")
+    last = shown.page.get_by_role("option", name="CustomOp199").bounding_box()
+    around = listbox.bounding_box()
+    assert last is not None
+    assert around is not None
+    assert around["y"] <= last["y"] < around["y"] + around["height"]
+
+
 def test_facets_by_keyboard(show: Show) -> None:
     shown = show()
     keys = shown.page.keyboard

@@ -11,7 +11,7 @@ const TYPING = 40, PING_AFTER = 1500;
 const NO_SHORTCUTS = { "data-lm-suppress-shortcuts": "true" };
 const FOCUSABLE = new Set(["button", "input"]);
 // Of a column's kind: the least pixels, and its part of what is left.
-const WIDTHS = { name: [220, 5], text: [104, 2], number: [76, 1], bar: [120, 1.5] };
+const WIDTHS = { name: [200, 5], text: [104, 2], number: [76, 1], bar: [120, 1.5] };
 
 function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
