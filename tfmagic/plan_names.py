@@ -5,7 +5,9 @@ Not for: obtaining functions by them (:mod:`tfmagic.requests`).
 
 from __future__ import annotations
 
+import bisect
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfmagic import errors, signatures
@@ -18,9 +20,8 @@ if TYPE_CHECKING:
     from tfmagic.model import Model
     from tfmagic.signatures import Endpoint
 
-#: Names among which the nearest are looked for: of a million, that would take seconds.
-_COMPARED = 20_000
-_PREFIX = 3
+#: Names among which the nearest are looked for: of a million, that would take seconds for each key that is typed.
+_COMPARED = 2_000
 
 
 class Ends(NamedTuple):
@@ -109,14 +110,16 @@ class Names:
             return ""
         if not self.nodes or (node in self.nodes and (not colon or number.isdecimal())):
             return ""
-        return str(errors.UnknownNameError(name, "tensor", [*keys, *self._near(name)]))
+        return str(errors.UnknownNameError(name, "tensor", dict.fromkeys([*keys, *self._near(name)])))
+
+    @cached_property
+    def _sorted(self) -> list[str]:
+        return sorted(self.nodes)
 
     def _near(self, name: str) -> list[str]:
-        """Return the nodes that are worth being compared."""
-        if len(self.nodes) <= _COMPARED:
-            return sorted(self.nodes)
-        head = name[:_PREFIX].casefold()
-        return sorted(each for each in self.nodes if each[:_PREFIX].casefold() == head)[:_COMPARED]
+        """Return the nodes that are worth being compared: in a large graph, those that begin most alike."""
+        place = bisect.bisect(self._sorted, name)
+        return self._sorted[max(0, place - _COMPARED // 2) : place + _COMPARED]
 
 
 def nodes(model: Model) -> frozenset[str]:
