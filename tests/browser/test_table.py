@@ -100,6 +100,42 @@ def test_typing_filters_by_name_or_op_and_says_how_many(show: Show) -> None:
     assert shown.search.input_value() == ""
 
 
+def test_one_question_is_under_way_and_of_those_that_wait_the_last_one_counts(show: Show) -> None:
+    shown = show()
+    answer = shown.table._actions["window"]
+    asked: list[str] = []
+
+    def slow(question: Any) -> None:
+        asked.append(question["query"]["text"])
+        threading.Event().wait(0.25)
+        answer(question)
+
+    shown.table._actions["window"] = slow
+    shown.search.press_sequentially("unit_499", delay=60)
+    shown.settle()
+    assert asked[-1] == "unit_499"
+    assert len(asked) <= 4
+    assert shown.column("name") == [name_of(499)]
+    assert shown.count() == "1 of 500 rows"
+
+
+def test_a_question_that_fails_is_said_and_the_next_one_answered(show: Show) -> None:
+    shown = show()
+    answer = shown.table._actions["window"]
+
+    def fail(_question: Any) -> None:
+        message = "out of memory"
+        raise MemoryError(message)
+
+    shown.table._actions["window"] = fail
+    shown.type("unit_4")
+    assert "out of memory" in shown.page.locator(".tfm-status").inner_text()
+    assert shown.column("name")[0] == name_of(0)
+    shown.table._actions["window"] = answer
+    shown.type("unit_499")
+    assert shown.column("name") == [name_of(499)]
+
+
 def test_a_regular_expression_is_a_switch_and_one_that_is_none_is_said(show: Show) -> None:
     shown = show()
     shown.type("unit_.$")

@@ -218,7 +218,9 @@ class Table(anywidget.AnyWidget):
         try:
             act(content)
         except Exception as error:  # noqa: BLE001 - a model raises whatever its code does; a person gets one line
-            self.send({"error": render.cell_text(str(error).partition("\n")[0] or type(error).__name__)})
+            told: Data = {"error": cells.cell_text(str(error).partition("\n")[0] or type(error).__name__)}
+            # Then the browser waits no longer for the rows that it asked for.
+            self.send(told | ({"id": content["id"]} if "id" in content else {}))
 
     @cached_property
     def _actions(self) -> dict[str, Callable[[Data], None]]:

@@ -195,7 +195,10 @@ class Table {
   }
 
   receive(message) {
-    if (message.error) { this.say(message.error); this.underWay = null; }
+    if (message.error) {
+      this.say(message.error);
+      if (message.id === this.underWay?.id) this.underWay = null;
+    }
     if ("window" in message) this.take(message);
     if ("place" in message) this.place(message);
     if (message.naming) this.named(message.naming);
