@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 #: A value of every dtype that a Const can hold and numpy has.
 CONSTANTS: dict[str, np.ndarray] = {
@@ -119,3 +119,20 @@ def training() -> Any:
         v1.global_variables_initializer()
         v1.train.Saver()
     return graph
+
+
+#: One of each kind.
+KINDS: dict[str, Callable[[], Any]] = {
+    "constants": constants,
+    "control flow of version 1": lambda: branching(1),
+    "control flow of version 2": lambda: branching(2),
+    "functions": calling,
+    "training": training,
+}
+
+
+def nodes_of(graph_def: Any) -> Iterator[tuple[str, Any]]:
+    """Yield each node with its function, as a user would loop over them."""
+    yield from (("", each) for each in graph_def.node)
+    for function in graph_def.library.function:
+        yield from ((function.signature.name, each) for each in function.node_def)

@@ -39,6 +39,8 @@ ORDER = (
     "protos",
     "node_attributes",
     "graph",
+    "node_columns",
+    "function_uses",
     "plumbing",
     "op_kinds",
     "restores",

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.wire_samples import field, node
-from tfmagic import graph, metagraphs, protos, wire
+from tfmagic import metagraphs, node_columns, protos, wire
 from tfmagic.metagraphs import MetaGraph
 
 GRAPH = field(1, node("a", "NoOp"))
@@ -35,7 +35,7 @@ def test_a_meta_graph_cut_at_its_fields_says_what_the_whole_says() -> None:
     assert found.tags == ("serve", "gpu")
     assert found.tensorflow_version == "0.12.head"
     assert found.bytes == message.ByteSize()
-    assert list(graph.node_columns(found.graph, {}).name) == ["a"]
+    assert list(node_columns.read(found.graph, {}).name) == ["a"]
 
 
 def test_the_header_is_all_but_the_graph_and_the_objects() -> None:
@@ -59,7 +59,7 @@ def test_a_message_in_two_halves_is_merged_as_protobuf_merges(seed: int) -> None
     data = first.SerializeToString() + second.SerializeToString()
     found = MetaGraph.of(data)
     assert found.meta_graph_def() == protos.parse("MetaGraphDef", data)
-    assert list(graph.node_columns(found.graph, {}).name) == [
+    assert list(node_columns.read(found.graph, {}).name) == [
         each.name for each in found.meta_graph_def().graph_def.node
     ]
     assert found.tags == ("serve", "gpu", "serve", "gpu")
@@ -68,7 +68,7 @@ def test_a_message_in_two_halves_is_merged_as_protobuf_merges(seed: int) -> None
 def test_an_empty_message() -> None:
     found = MetaGraph.of(b"")
     assert (found.tags, found.tensorflow_version, found.signature_def, found.object_graph_def) == ((), "", {}, None)
-    assert list(graph.node_columns(found.graph, {}).name) == []
+    assert list(node_columns.read(found.graph, {}).name) == []
     assert found.graph_def() == protos.message("GraphDef")()
 
 
@@ -86,7 +86,7 @@ def test_the_meta_graphs_of_a_saved_model() -> None:
 def test_a_graph_alone_in_an_envelope() -> None:
     found = metagraphs.of_graph_def(wire.Buffer(GRAPH))
     assert (found.tags, found.signature_def, found.object_graph_def) == ((), {}, None)
-    assert list(graph.node_columns(found.graph, {}).name) == ["a"]
+    assert list(node_columns.read(found.graph, {}).name) == ["a"]
     assert found.bytes == len(GRAPH)
     assert found.graph_def() == protos.parse("GraphDef", GRAPH)
     assert found.meta_graph_def() == protos.message("MetaGraphDef")(graph_def=found.graph_def())

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tfmagic import graph, opdefs, protos
+from tfmagic import graph, node_columns, opdefs, protos
 
 pytestmark = pytest.mark.tensorflow
 
@@ -57,7 +57,7 @@ def test_the_first_outputs_dtype_is_the_registrys_for_every_op(registry: dict[st
     assert len(registry) > 1500
     nodes = [node_of(op, stripped=stripped) for op in registry.values()]
     data = protos.message("GraphDef")(node=nodes).SerializeToString()
-    found = list(graph.node_columns(graph.SerializedGraph.of(data), {}).dtype)
+    found = list(node_columns.read(graph.SerializedGraph.of(data), {}).dtype)
     wrong = {
         node.op: (dtype, first_output(registry[node.op], node))
         for node, dtype in zip(nodes, found, strict=True)
@@ -83,7 +83,7 @@ def by_rule(node: Any) -> str:
     unknown.CopyFrom(node)
     unknown.op = "SomethingNobodyRegistered"
     data = protos.message("GraphDef")(node=[unknown]).SerializeToString()
-    return str(graph.node_columns(graph.SerializedGraph.of(data), {}).dtype[0])
+    return str(node_columns.read(graph.SerializedGraph.of(data), {}).dtype[0])
 
 
 @pytest.mark.parametrize(

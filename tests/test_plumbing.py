@@ -6,9 +6,9 @@ import pytest
 
 import tfmagic
 from tests import graph_samples
-from tests.wire_samples import attr, field
+from tests.wire_samples import attr, field, function_def
 from tests.wire_samples import node as node_def
-from tfmagic import graph, metagraphs, model, plumbing
+from tfmagic import function_uses, metagraphs, model, plumbing
 from tfmagic.plumbing import Ends, Node
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tests.samples import Built
+    from tfmagic.function_uses import FunctionUse
 
 needs_tensorflow = pytest.mark.tensorflow
 
@@ -155,12 +156,12 @@ def test_what_a_signature_needs_is_never_hidden(samples: Built) -> None:
         assert needed.isdisjoint(hidden(samples[name]).query("function == ''")["name"])
 
 
-def frame(*nodes: bytes, functions: bytes = b"") -> tuple[pd.DataFrame, list[graph.FunctionUse]]:
+def frame(*nodes: bytes, functions: bytes = b"") -> tuple[pd.DataFrame, list[FunctionUse]]:
     """Read a graph written by hand."""
     data = b"".join(field(1, each) for each in nodes) + functions
     meta_graph = metagraphs.MetaGraph.of(field(2, data))
     found = model.Model("graph_def", "by hand", {model.Part.GRAPH: lambda: (meta_graph,)})
-    return found.table("ops", all=True), graph.functions(meta_graph.graph)
+    return found.table("ops", all=True), function_uses.read(meta_graph.graph)
 
 
 def test_variables_and_what_else_they_serve_stay() -> None:
@@ -182,17 +183,14 @@ def test_variables_and_what_else_they_serve_stay() -> None:
 
 
 def test_functions_that_only_plumbing_calls_are_plumbing() -> None:
-    def function(name: str, *nodes: bytes) -> bytes:
-        return field(2, field(1, field(1, field(1, name)) + b"".join(field(3, each) for each in nodes)))
-
     def calling(name: str) -> bytes:
         return node_def(f"call_{name}", "PartitionedCall", attrs=attr("f", field(10, field(1, name))))
 
     library = (
-        function("saves", node_def("s", "SaveV2"), calling("helps"), calling("shared"))
-        + function("helps", node_def("h", "Pack"))
-        + function("shared", node_def("i", "Identity"))
-        + function("works", calling("shared"))
+        function_def("saves", node_def("s", "SaveV2"), calling("helps"), calling("shared"))
+        + function_def("helps", node_def("h", "Pack"))
+        + function_def("shared", node_def("i", "Identity"))
+        + function_def("works", calling("shared"))
     )
     rows, uses = frame(calling("saves"), calling("works"), functions=library)
     hides = plumbing.is_plumbing(rows, uses)

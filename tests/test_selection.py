@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.wire_samples import attr, field, node
+from tests.wire_samples import attr, field, function_def, node
 from tfmagic import errors, metagraphs, selection, signatures
 from tfmagic.frames import VariableRow
 from tfmagic.model import Model, Part
@@ -11,10 +11,6 @@ from tfmagic.signatures import Endpoint
 
 def calling(name: str, *inputs: str) -> bytes:
     return node(f"call_{name}", "PartitionedCall", *inputs, attrs=attr("f", field(10, field(1, name))))
-
-
-def function(name: str, *nodes: bytes) -> bytes:
-    return field(2, field(1, field(1, field(1, name)) + b"".join(field(3, each) for each in nodes)))
 
 
 GRAPH = b"".join(
@@ -29,9 +25,9 @@ GRAPH = b"".join(
         node("save", "SaveV2"),
     )
 ) + (
-    function("first", calling("second"))
-    + function("second", node("deep", "Conv3D"))
-    + function("third", node("n", "Add"))
+    function_def("first", calling("second"))
+    + function_def("second", node("deep", "Conv3D"))
+    + function_def("third", node("n", "Add"))
 )
 SIGNATURES = {
     "predict": signatures.signature_def(

@@ -35,6 +35,11 @@ def node(name: str, op: str, *inputs: str, device: str = "", attrs: bytes = b"")
     return field(1, name) + field(2, op) + b"".join(field(3, each) for each in inputs) + field(4, device) + attrs
 
 
+def function_def(name: str, *nodes: bytes) -> bytes:
+    """Write a GraphDef's library with a FunctionDef."""
+    return field(2, field(1, field(1, field(1, name)) + b"".join(field(3, each) for each in nodes)))
+
+
 def random_field(rng: random.Random) -> bytes:
     """Write a field of any number and wire type, its varints sometimes longer than they need be."""
     kind = rng.choice((VARINT, FIXED64, BYTES, BYTES, FIXED32))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfmagic import errors, graph, opdefs, plumbing, signatures
+from tfmagic import errors, function_uses, opdefs, plumbing, signatures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -93,7 +93,7 @@ def _served(model: Model) -> pd.DataFrame:
     tensors = [end.tensor for each in found for end in signatures.endpoints(each.outputs)]
     if not tensors or len(frame) > _MOST_FOLLOWED:
         return frame
-    nodes, called = plumbing.needed(frame, graph.functions(model.meta_graph.graph), tensors)
+    nodes, called = plumbing.needed(frame, function_uses.read(model.meta_graph.graph), tensors)
     in_main = (frame["function"] == "") & frame["name"].isin(nodes)
     return frame[in_main | frame["function"].isin(called)]
 

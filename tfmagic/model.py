@@ -14,7 +14,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tfmagic import errors, frames, graph, model_tables, plumbing, protos, render, signatures, summary, wire
+from tfmagic import errors, frames, function_uses, model_tables, plumbing, protos, render, signatures, summary, wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from tfmagic.function_uses import FunctionUse
     from tfmagic.graph_pictures import Picture
     from tfmagic.metagraphs import MetaGraph
 
@@ -316,8 +317,8 @@ class Model:
         return [False] * len(frame)
 
     @property
-    def _function_uses(self) -> list[graph.FunctionUse]:
-        found: list[graph.FunctionUse] = self._once("function uses", lambda: graph.functions(self.meta_graph.graph))
+    def _function_uses(self) -> list[FunctionUse]:
+        found: list[FunctionUse] = self._once("function uses", lambda: function_uses.read(self.meta_graph.graph))
         return found
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tfmagic import frames, graph, plumbing, signatures
+from tfmagic import frames, node_columns, plumbing, signatures
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def ops(meta_graph: MetaGraph) -> pd.DataFrame:
     """Return the nodes of the main graph and of all functions."""
     known = signatures.shapes_by_node(meta_graph.signature_def)
-    columns = graph.node_columns(meta_graph.graph, known)
+    columns = node_columns.read(meta_graph.graph, known)
     return frames.from_columns("ops", columns._asdict())
 
 

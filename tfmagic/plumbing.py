@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tfmagic.frames import Shape
-    from tfmagic.graph import FunctionUse
+    from tfmagic.function_uses import FunctionUse
 
 #: Ops that end a graph without being a result.
 _NO_RESULT = frozenset({

@@ -8,11 +8,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from tfmagic import errors, graph, plumbing, signatures
+from tfmagic import errors, function_uses, plumbing, signatures
 from tfmagic.model import Part
 
 if TYPE_CHECKING:
-
     import pandas as pd
 
     from tfmagic.model import Model
@@ -94,7 +93,7 @@ def _of_signature(model: Model, table: str, frame: pd.DataFrame, key: str) -> li
 
 def _needed(model: Model, key: str) -> tuple[set[str], set[str]]:
     """Return the nodes of the main graph and the functions that a signature's outputs need."""
-    uses = graph.functions(model.meta_graph.graph)
+    uses = function_uses.read(model.meta_graph.graph)
     return plumbing.needed(model.table("ops", all=True), uses, _outputs(model, key))
 
 

@@ -1,6 +1,6 @@
 """Tag-sets, SignatureDef keys and what lies behind them: read, made, chosen by name.
 
-Not for: finding the ends of a graph that has no signature (:mod:`tfmagic.graph` proposes those).
+Not for: finding the ends of a graph that has no signature (:mod:`tfmagic.plumbing` proposes those).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Only what the outputs need is imported. A variable node, by reference or resource, is replaced by a ``tf.Variable``
 with the value that the caller has for it, so the result is captured, saved and frozen like any TF2 function. Not for:
-finding the ends of a graph (:mod:`tfmagic.graph`).
+finding the ends of a graph (:mod:`tfmagic.plumbing`).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 TensorFlow keeps the functions of all graphs of a process under one name each, and generates names such as
 ``while_body_12``: two files easily hold different functions of the same name. Not for: tables of functions
-(:mod:`tfmagic.graph`).
+(:mod:`tfmagic.function_uses`).
 """
 
 from __future__ import annotations

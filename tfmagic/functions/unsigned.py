@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from tfmagic import errors, graph, plumbing, signatures
+from tfmagic import errors, node_columns, plumbing, signatures
 from tfmagic.frames import from_columns
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def propose(meta_graph: MetaGraph, outputs: Ends = None) -> plumbing.Ends:
     outputs : mapping or sequence of str, optional
         The outputs, if they are known: only inputs that they need are proposed.
     """
-    ops = from_columns("ops", graph.node_columns(meta_graph.graph, {})._asdict())
+    ops = from_columns("ops", node_columns.read(meta_graph.graph, {})._asdict())
     nodes = plumbing.main_graph(ops)
     ends = plumbing.propose_ends(nodes)
     dtypes = dict(zip(ops["name"], ops["dtype"], strict=True))

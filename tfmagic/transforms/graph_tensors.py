@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from tfmagic import errors, graph, protos
+from tfmagic import errors, node_columns, protos
 from tfmagic.node_attributes import wire_message
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from tfmagic.frames import Shape
     from tfmagic.metagraphs import MetaGraph
+    from tfmagic.node_columns import NodeColumns
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,8 @@ class GraphTensors:
     meta_graph: MetaGraph
 
     @cached_property
-    def _columns(self) -> graph.NodeColumns:
-        return graph.node_columns(self.meta_graph.graph, {})
+    def _columns(self) -> NodeColumns:
+        return node_columns.read(self.meta_graph.graph, {})
 
     @cached_property
     def _places(self) -> dict[str, int]:
