@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import html
+import importlib.util
 import threading
 import time
 from pathlib import Path
@@ -62,9 +63,12 @@ def hidden_files(directory: Path) -> list[str]:
 
 def test_the_formats_of_this_model_and_why_not_the_others(samples: Built, in_tmp_path: Path) -> None:
     tab = tab_of(samples["module"])
-    assert [value for _, value in tab.format.options] == [
-        *("saved_model", "graph_def", "graph_text", "checkpoint", "tflite", "onnx", "tensorboard")
+    found = [value for _, value in tab.format.options]
+    # ONNX is written where its library is installed.
+    assert [each for each in found if each != "onnx"] == [
+        *("saved_model", "graph_def", "graph_text", "checkpoint", "tflite", "tensorboard")
     ]
+    assert ("onnx" in found) == (importlib.util.find_spec("tf2onnx") is not None)
     assert "Keras (.keras): this function has no 'keras'" in text(tab.impossible)
     del in_tmp_path
 
@@ -214,6 +218,7 @@ def test_the_code_does_what_the_form_says(samples: Built, shell: InteractiveShel
 
 
 def test_code_that_there_is_none_of_is_said(samples: Built, in_tmp_path: Path) -> None:
+    pytest.importorskip("tf2onnx")
     tab = tab_of(samples["keras_model"])
     tab.format.value = "onnx"
     tab.show_code.click()
