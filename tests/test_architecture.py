@@ -105,6 +105,8 @@ ORDER = (
     "transforms",
     "writers",
     "pictures",
+    "trial_inputs",
+    "comparisons",
     "verification",
     "requests",
     "straight",

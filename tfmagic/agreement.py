@@ -1,7 +1,7 @@
 """Run the signatures of an edited SavedModel as both of TensorFlow's loaders see them, against those before the edit.
 
 ``tf.saved_model.load`` goes by the object graph, TensorFlow 1's loader and servers by the SignatureDefs. Not for: the
-edit (:mod:`tfmagic.transforms.sign`), making inputs and comparing numbers (:mod:`tfmagic.verification`).
+edit (:mod:`tfmagic.transforms.sign`), or the comparing itself (:mod:`tfmagic.verification`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import importlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tfmagic import _tf, errors, functions, verification
+from tfmagic import _tf, comparisons, errors, functions, verification
 
 if TYPE_CHECKING:
     import logging
@@ -61,7 +61,7 @@ def compared(before: Path, after: Path, signed: Signed) -> Iterator[tuple[str, V
 
 
 def _no_frame() -> Any:  # noqa: ANN401 - pandas' own
-    return importlib.import_module("pandas").DataFrame(columns=list(verification.COLUMNS))
+    return importlib.import_module("pandas").DataFrame(columns=list(comparisons.COLUMNS))
 
 
 def _ends(planned: Planned) -> Iterator[Any]:

@@ -1,6 +1,6 @@
 """Example values of an input, as code that a person can read and replace.
 
-Not for: values that a conversion is checked with (:mod:`tfmagic.verification`).
+Not for: values that a conversion is checked with (:mod:`tfmagic.trial_inputs`).
 """
 
 from __future__ import annotations

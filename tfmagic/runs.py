@@ -1,6 +1,7 @@
 """The verbs that run models: one, to see what it gives and how long it takes, or two, to compare them.
 
-Not for: making inputs and comparing numbers (:mod:`tfmagic.verification`), nor keeping models (:mod:`tfmagic.loaded`).
+Not for: making inputs (:mod:`tfmagic.trial_inputs`), comparing numbers (:mod:`tfmagic.comparisons`), nor keeping
+models (:mod:`tfmagic.loaded`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfmagic import _tf, errors, feeds, loaded, progress, render, requests, signatures, verification
+from tfmagic import _tf, errors, feeds, loaded, progress, render, requests, signatures, trial_inputs, verification
 from tfmagic.model import Part
 from tfmagic.requests import Wish
 
@@ -206,7 +207,7 @@ def _candidates(function: NamedFunction, given: dict[str, npt.NDArray[Any]]) -> 
     batch = feeds.batch_of(function.inputs, given)
     if batch is not None:
         missing = [_with_batch(end, batch) for end in missing]
-    for made in verification.all_inputs(missing):
+    for made in trial_inputs.candidates(missing):
         values = {**made, **given}
         yield {end.key: values[end.key] for end in function.inputs}
 
@@ -274,7 +275,7 @@ def compare(
     -------
     DataFrame
         A row an output: ``output``, ``max_abs``, ``max_rel``, ``equal``; floats count as equal within the precision
-        of their dtype (:mod:`tfmagic.verification`).
+        of their dtype (:mod:`tfmagic.comparisons`).
 
     Raises
     ------
