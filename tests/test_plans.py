@@ -265,6 +265,22 @@ def test_a_graph_that_nobody_signed_has_proposed_ends(samples: Built, in_tmp_pat
     assert tfmagic.export(samples["graph_def"], in_tmp_path / "m", signature="mine").path.name == "m"
 
 
+@pytest.mark.parametrize(
+    ("tags", "told"), [("serve", ""), ("train", ""), ("gpu, serve", ""), ("", ""), ("srve", "did you mean 'serve'")]
+)
+def test_tags_say_which_part_of_several_is_meant(samples: Built, in_tmp_path: Path, tags: str, told: str) -> None:
+    source = samples["saved_model_several"]
+    assert "tags" in plans.options_of("graph_def", readers.read(source))
+    assert "tags" not in plans.options_of("graph_def", readers.read(samples["saved_model_tf2"]))
+    request = Request("graph_def", "m.pb", tags=tags)
+    assert told in problems(planned(source, "graph_def", "m.pb", tags=tags)).get("tags", "")
+    if told:
+        with pytest.raises(errors.UnknownNameError):
+            tfmagic.export(source, "m.pb", **request.options())
+    else:
+        assert tfmagic.export(source, "m.pb", **request.options()).path == in_tmp_path / "m.pb"
+
+
 # What is kept and lost
 
 

@@ -7,7 +7,7 @@ the conversion from its end: that TFLite lacks an op, say, only its converter kn
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfmagic import (
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 _GRAPH_FILES = frozenset({"graph_def", "graph_text"})
 #: Formats whose file holds one signature.
 _ONE_SIGNATURE = _GRAPH_FILES | {"tflite", "onnx"}
+#: Formats for which tags say which part of the source is meant.
+_OF_ONE_GRAPH = _ONE_SIGNATURE | {"tensorboard"}
 _ENDS = ("signature", "inputs", "outputs", "batch")
 #: The options that mean something in a format; in one that a user registered, any may.
 _OPTIONS: Mapping[str, frozenset[str]] = {
@@ -138,9 +140,15 @@ def formats(model: Model) -> dict[str, str]:
     return {writer.format: _why_not(model, writer) for writer in WRITERS}
 
 
-def options_of(format: str) -> frozenset[str]:
-    """Return the options that mean something in a format."""
-    return _OPTIONS.get(format, _ALL)
+def options_of(format: str, model: Model) -> frozenset[str]:
+    """Return the options that mean something in a format, for a model."""
+    found = _OPTIONS.get(format, _ALL)
+    return found | {"tags"} if format in _OF_ONE_GRAPH and len(_tag_sets(model)) > 1 else found
+
+
+def _tag_sets(model: Model) -> list[tuple[str, ...]]:
+    """Return the tag-sets of a SavedModel."""
+    return [tags for tags, _ in model.part(Part.SIGNATURES)] if model.form == "saved_model" else []
 
 
 def _why_not(model: Model, writer: Writer) -> str:
@@ -195,11 +203,13 @@ def plan(model: Model, request: Request, names: Names) -> Plan:
             (Problem("format", f"{writer.format!r} is not possible: {reason}"),),
             place=destinations.place(request.destination, writer),
         )
+    names = _names_of(model, request, names)
     chosen = _chosen(model, request, names, writer)
     facts = plan_effects.Facts(model, request.format, names.signed, chosen, request.batch)
     size = plan_effects.size(facts)
     checks: tuple[Callable[[], Iterator[Problem]], ...] = (
         lambda: _place_problems(request, writer, size),
+        lambda: _tag_problems(model, request),
         lambda: _signature_problems(model, request, writer),
         lambda: _name_problems(request, names, chosen),
         lambda: _number_problems(request, facts),
@@ -212,6 +222,22 @@ def plan(model: Model, request: Request, names: Names) -> Plan:
         size,
         destinations.place(request.destination, writer),
     )
+
+
+def _names_of(model: Model, request: Request, names: Names) -> Names:
+    """Return the names of the tag-set that is meant, where there are several."""
+    if not request.tags.strip() or len(_tag_sets(model)) < 2:  # noqa: PLR2004 - several
+        return names
+    return replace(names, signed=plan_names.signed(model, tag_set(request.tags)))
+
+
+def _tag_problems(model: Model, request: Request) -> Iterator[Problem]:
+    known = _tag_sets(model)
+    if request.format in _OF_ONE_GRAPH and request.tags.strip():
+        tags = set(tag_set(request.tags) or ())
+        if tags not in [set(each) for each in known]:
+            shown = [",".join(each) for each in known]
+            yield Problem("tags", str(errors.UnknownNameError(request.tags, "tag-set", shown, model.form)))
 
 
 def _chosen(model: Model, request: Request, names: Names, writer: Writer) -> tuple[str, ...]:

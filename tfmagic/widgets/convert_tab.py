@@ -144,7 +144,7 @@ class ConvertTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no typ
         ConversionError
             If a number is none.
         """
-        meant = plans.options_of(self.format.value)
+        meant = plans.options_of(self.format.value, self._model)
         given: dict[str, Any] = {name: self.fields[name].value.strip() for name in _FIELDS if name in meant}
         for name in _NUMBERS:
             if name in given:
@@ -162,7 +162,7 @@ class ConvertTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no typ
     def _refresh(self) -> None:
         """Show what the form would do now."""
         with self._lock:
-            meant = plans.options_of(self.format.value)
+            meant = plans.options_of(self.format.value, self._model)
             for name in _FIELDS:
                 forms.show(self.fields[name], shown=name in meant)
             forms.show(self.ticks["text"], shown="text" in meant)
