@@ -67,17 +67,17 @@ class Watch:
         self.errors: list[str] = []
         page.on("request", lambda request: self.asked(request.url))
         page.on("websocket", lambda socket: self.asked(socket.url))
-        page.on("pageerror", lambda error: self.failed(error.message))
+        page.on("pageerror", lambda error: self.failed(error.message, error.stack))
 
     def asked(self, address: str) -> None:
         """Note a request."""
         if is_outside(address):
             self.outside.append(address)
 
-    def failed(self, message: str) -> None:
-        """Note an error of a script."""
+    def failed(self, message: str, stack: str | None = None) -> None:
+        """Note an error of a script, and where it comes from."""
         if message != NOTEBOOKS_OWN_ERROR:
-            self.errors.append(message)
+            self.errors.append(stack or message)
 
     def check(self) -> None:
         """Fail if there was any."""

@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from tests.browser.frontend import Frontend
 
 SAVE = "() => (window.jupyterapp ?? window.jupyterlab).commands.execute('docmanager:save')"
-RESTART = (
-    """() => (window.jupyterapp ?? window.jupyterlab).shell.currentWidget.sessionContext.session.kernel.restart()"""
-)
-DARK = """() => (window.jupyterapp ?? window.jupyterlab).commands
-  .execute("apputils:change-theme", { theme: "JupyterLab Dark" })"""
-LIGHT = DARK.replace("JupyterLab Dark", "JupyterLab Light")
+RESTART = """() => (window.jupyterapp ?? window.jupyterlab)
+  .shell.currentWidget.sessionContext.session.kernel.restart()"""
+SET_THEME = """(theme) => (window.jupyterapp ?? window.jupyterlab)
+  .commands.execute("apputils:change-theme", { theme })"""
+#: JupyterLab takes its splash away twice, and fails, when another theme is asked for before it is gone.
+SETTLED = "() => !document.getElementById('jupyterlab-splash')"
+LIGHT, DARK = "JupyterLab Light", "JupyterLab Dark"
 #: A tab that is built says so by this.
 CONTENTS = ".widget-tab > .widget-tab-contents"
 BUILT = 60_000
@@ -84,6 +85,12 @@ class PanelPage:
         self.shown.get_by_text("Reading what").wait_for(state="detached", timeout=BUILT)
         self.shown.locator("*").first.wait_for(state="attached", timeout=BUILT)
         return self.shown
+
+    def set_theme(self, theme: str) -> None:
+        """Let the front end look otherwise."""
+        self.frontend.page.evaluate(SET_THEME, theme)
+        self.frontend.page.wait_for_timeout(300)
+        self.frontend.page.wait_for_function(SETTLED)
 
     def text(self) -> str:
         """Return what a person reads."""

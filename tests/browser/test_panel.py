@@ -77,10 +77,22 @@ def test_a_line_shows_the_panel_and_the_file_keeps_the_static_form(show: Show, s
 def test_the_summary_leads_to_the_rows(show: Show) -> None:
     panel = show("model = %tf_inspect served_model\nmodel")
     panel.shown.get_by_role("button", name="Sigmoid").click()
-    rows = panel.built().get_by_role("row").filter(has_text="probability")
-    rows.first.wait_for()
-    assert panel.tab("Ops").get_attribute("aria-selected") == "true"
-    assert panel.shown.get_by_role("row").filter(has_text="Placeholder").count() == 0
+    panel.root.locator('[role="tab"][aria-selected="true"]').get_by_text("Ops").wait_for()
+    panel.built().get_by_text("1 of 3 rows").wait_for()
+    (row,) = panel.shown.get_by_role("grid").get_by_role("row").filter(has_text="image").all_inner_texts()
+    assert "probability" in row
+
+
+def test_an_op_is_shown_in_the_graph_and_a_box_in_the_table(show: Show) -> None:
+    panel = show()
+    shown = panel.open("Ops")
+    shown.get_by_role("row").filter(has_text="probability").click()
+    shown.get_by_role("button", name="Show in graph").click()
+    box = panel.shown.get_by_role("treeitem", name="probability")
+    box.wait_for()
+    panel.frontend.page.wait_for_function(
+        "(each) => each.getAttribute('aria-selected') === 'true'", arg=box.element_handle()
+    )
 
 
 #: A text to copy, and a word of it.
@@ -135,11 +147,11 @@ def test_the_keyboard_alone_reaches_the_tabs_and_what_they_hold(show: Show) -> N
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
 def test_no_tab_keeps_anybody_out(show: Show, theme: str) -> None:
     panel = show()
-    panel.frontend.page.evaluate(theme)
+    panel.set_theme(theme)
     for title in READ:
         panel.open(title)
         assert axe.violations(panel.frontend.page, ".tfm-panel") == [], title
-    panel.frontend.page.evaluate(LIGHT)
+    panel.set_theme(LIGHT)
 
 
 def test_in_the_dark_theme_the_panel_is_dark(show: Show) -> None:
@@ -147,10 +159,10 @@ def test_in_the_dark_theme_the_panel_is_dark(show: Show) -> None:
     ink = "(each) => getComputedStyle(each).color.match(/[\\d.]+/g).slice(0, 3).map(Number)"
     heading = panel.shown.get_by_role("heading", name="Summary")
     light = heading.evaluate(ink)
-    panel.frontend.page.evaluate(DARK)
+    panel.set_theme(DARK)
     panel.frontend.page.wait_for_function("() => document.body.dataset.jpThemeLight === 'false'")
     dark = heading.evaluate(ink)
-    panel.frontend.page.evaluate(LIGHT)
+    panel.set_theme(LIGHT)
     assert max(light) < 128 < min(dark)
 
 

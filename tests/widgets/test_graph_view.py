@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import threading
 import xml.etree.ElementTree as ET
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,6 +14,9 @@ from tfmagic.frames import LayerRow
 from tfmagic.model import Model, Part
 from tfmagic.widgets import graph_tab
 from tfmagic.widgets.graph_view import GraphView
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
 
 NAMES = [f"net/block_{n // 10}/unit_{n}" for n in range(300)]
 
@@ -222,6 +225,8 @@ def test_the_tab_says_so_where_there_is_no_graph() -> None:
 def test_the_tab_links_to_the_tab_of_ops() -> None:
     class Panel:
         def __init__(self) -> None:
+            self.namespace: MutableMapping[str, object] = {}
+            self.source = "model"
             self.went: list[tuple[str, dict[str, object]]] = []
 
         def go_to(self, title: str, **what: object) -> None:
@@ -235,3 +240,39 @@ def test_the_tab_links_to_the_tab_of_ops() -> None:
     tab._handle_custom_msg({"do": "row", "n": number}, [])
     ((title, what),) = panel.went
     assert (title, what["name"], what["function"]) == ("Ops", "scope/mul", "body")
+
+
+def test_a_node_that_another_tab_speaks_of_is_unfolded() -> None:
+    asked = Asked(drawn_graphs.model(chain(["x", *NAMES])))
+    asked.view.arrive(name=NAMES[137], function="", row=3)
+    assert "unit_137" in asked.labels()
+    assert asked.view.scene["focus"] == asked.number("unit_137")
+
+
+def test_a_node_of_a_function_is_shown_in_the_body_that_holds_it() -> None:
+    asked = looping()
+    asked.view.arrive(name="scope/mul", function="body")
+    assert "scope/mul" in asked.labels()
+    assert asked.answers == []
+
+
+def test_a_node_is_sought_among_ops_and_not_among_layers() -> None:
+    rows = tuple(
+        LayerRow(name, "Dense", inputs, (), (None, 4), 0, None)
+        for name, inputs in (("a", ()), ("b", ("a",)), ("unit_1", ("b",)))
+    )
+    graph = drawn_graphs.model(chain(["x", *NAMES])).loaders[Part.GRAPH]
+    model = Model("keras_model", "made", {Part.KERAS: lambda: rows, Part.GRAPH: graph}, made=frozenset({Part.GRAPH}))
+    asked = Asked(model)
+    assert asked.view.entries[0] == "layers"
+    asked.view.arrive(name=NAMES[137])
+    assert asked.view.entries[asked.view.entry] != "layers"
+    assert asked.view.scene["focus"] == asked.number("unit_137")
+
+
+def test_what_is_not_drawn_is_said() -> None:
+    asked = looping()
+    asked.view.arrive(name="nowhere", function="")
+    asked.view.arrive(name="x", function="no function")
+    assert [next(iter(answer)) for answer in asked.answers] == ["error", "error"]
+    assert "nowhere" in asked.answers[0]["error"]

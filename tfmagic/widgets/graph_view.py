@@ -104,6 +104,39 @@ class GraphView(anywidget.AnyWidget):
                 raise errors.UnknownNameError(name, "node", [hit.name for hit in hits])
             self._reveal(exact[0].function, exact[0].node)
 
+    def arrive(self, name: str, function: str = "", **_others: object) -> None:
+        """Show a node that another tab speaks of, in whichever of the graphs it is drawn.
+
+        Parameters
+        ----------
+        name, function : str
+            The node, and the function that holds it; ``""`` is the main graph.
+        """
+        with self._lock:
+            try:
+                self._choose_for(function)
+                names = self._unfolding.library.body(function).names
+                self._reveal(function, list(names).index(name))
+            except (errors.TfMagicError, KeyError, ValueError):
+                where = f"in {function!r}" if function else "in the main graph"
+                self.send({"error": f"{name!r} {where} is not part of what is drawn here"})
+
+    def _choose_for(self, function: str) -> None:
+        """Draw a graph that reaches a function, the one that is drawn if it does; layers have no ops."""
+        if self._choices[self.entry].title != graph_choices.LAYERS and function in self._routes.by_function:
+            return
+        untraced = [entry for entry, choice in enumerate(self._choices) if choice.library is None]
+        if untraced:
+            # Traces the model, after which its bodies are among the choices.
+            self._started(untraced[0], constants=False)
+        for entry, (title, library, start) in enumerate(self._choices):
+            if library is None or title == graph_choices.LAYERS:
+                continue
+            if start == function or function in routes.Routes(library, start).by_function:
+                self._restart(entry, constants=self.constants)
+                return
+        raise errors.UnknownNameError(function, "function", [choice.title for choice in self._choices])
+
     # For the browser
 
     def _handle(self, _widget: object, content: Data, _buffers: object) -> None:
