@@ -194,3 +194,15 @@ def test_ends_that_no_public_call_reaches_have_no_code(two_ends: Any, options: A
         tfmagic.code("export", two_ends, "m", **options)
     with pytest.raises(errors.UnsupportedConversionError, match="its own inputs and outputs"):
         tfmagic.code("export", two_ends, "m.tflite", outputs=["z"])
+
+
+@pytest.mark.parametrize("tags", ["train", "serve,gpu", None])
+def test_tags_are_those_of_the_part_that_is_meant(samples: Built, tmp_path: Path, tags: str | None) -> None:
+    shown = str(tfmagic.code("export", samples["saved_model_several"], tmp_path / "m.pb", tags=tags))
+    found = eval(shown.partition("tags=")[2].partition(")")[0])  # noqa: S307 - our own
+    assert sorted(found) == sorted((tags or "serve").split(","))
+    shown = str(tfmagic.code("export", samples["saved_model_several"], tmp_path / "m", tags="mine"))
+    assert "tags=['serve']" in shown
+    assert "The tag-set is always 'serve'" in shown
+    with pytest.raises(errors.UnknownNameError):
+        tfmagic.code("freeze", samples["saved_model_several"], tags="mine")

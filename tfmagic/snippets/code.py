@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors, requests
+from tfmagic.signatures import tag_set
 from tfmagic.snippets import calls, results
 from tfmagic.snippets.sources import Source
+from tfmagic.writers import writer_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 _IMPORT = "import tensorflow as tf"
 
@@ -63,9 +66,18 @@ def code(verb: str, source: object, *arguments: object, name: str = "model", **o
     """
     if verb not in _VERBS:
         raise errors.UnknownNameError(verb, "verb that converts", list(_VERBS))
-    model = requests.read_source(source, None, must_exist=False, trust=bool(options.get("trust")))
+    tags = tag_set(options.get("tags"))
+    of_source = tags is not None and _tells_the_part(verb, arguments, options.get("format"))
+    model = requests.read_source(source, tags, must_exist=of_source, trust=bool(options.get("trust")))
     lines = _VERBS[verb](Source(name, model, options), *arguments)
     return Code("\n".join([_IMPORT, *lines]).rstrip() + "\n")
+
+
+def _tells_the_part(verb: str, arguments: Sequence[object], format: str | None) -> bool:
+    """Say whether tags are those of the source; a SavedModel that is written gets them."""
+    return verb == "freeze" or (
+        verb == "export" and writer_for(Path(str(arguments[0])), format).format != "saved_model"
+    )
 
 
 _VERBS: Mapping[str, Callable[..., list[str]]] = {
