@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfmagic import crc32c, leveldb
+from tfmagic import crc32c, leveldb, protos
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from tfmagic.protos import Message
 
 EMBEDDING = np.arange(40, dtype=np.float32).reshape(10, 4)
 LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n"
@@ -88,6 +90,23 @@ def write_names(prefix: Path, count: int) -> None:
     names = [f"block_{index // 10}/layer_{index % 10}/kernel" for index in range(count)]
     values = [tf.fill([2, 3], float(index)) for index in range(count)]
     tf.raw_ops.SaveV2(prefix=str(prefix), tensor_names=names, shape_and_slices=[""] * count, tensors=values)
+
+
+def entry(shape: tuple[int, ...], data: bytes, **fields: object) -> Message:
+    """Return the index's entry for float32 values."""
+    stored = protos.message("BundleEntryProto")(dtype=1, size=len(data), **fields)
+    stored.shape.CopyFrom(protos.shape_proto(shape))
+    stored.crc32c = crc32c.masked(crc32c.checksum(data))
+    return stored
+
+
+def write_bundle(prefix: Path, entries: dict[bytes, Message], data: bytes = b"", **header: object) -> Path:
+    """Write a V2 checkpoint by hand, for what TensorFlow would not write."""
+    stored = {b"": protos.message("BundleHeaderProto")(num_shards=1, **header)} | dict(sorted(entries.items()))
+    index = table({key: value.SerializeToString() for key, value in stored.items()})
+    prefix.with_name(prefix.name + ".index").write_bytes(index)
+    prefix.with_name(prefix.name + ".data-00000-of-00001").write_bytes(data)
+    return prefix
 
 
 def table(

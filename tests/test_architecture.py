@@ -54,6 +54,7 @@ ORDER = (
     "saved_objects",
     "tensor_slices",
     "tensor_values",
+    "checkpoint_entries",
     "bundle",
     "graph_variables",
     "hdf5_messages",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests import checkpoint_samples as samples
-from tfmagic import bundle, checkpoint_files, crc32c, errors, object_graph, protos, tensor_slices, tensor_values
+from tfmagic import bundle, checkpoint_files, errors, protos, tensor_slices
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,22 +15,6 @@ if TYPE_CHECKING:
     from tfmagic.protos import Message
 
 needs_tensorflow = pytest.mark.tensorflow
-
-
-def entry(shape: tuple[int, ...], data: bytes, **fields: object) -> Message:
-    stored = protos.message("BundleEntryProto")(dtype=1, size=len(data), **fields)
-    stored.shape.CopyFrom(protos.shape_proto(shape))
-    stored.crc32c = crc32c.masked(crc32c.checksum(data))
-    return stored
-
-
-def write_bundle(prefix: Path, entries: dict[bytes, Message], data: bytes = b"", **header: object) -> Path:
-    """Write a V2 checkpoint by hand, for what TensorFlow would not write."""
-    stored = {b"": protos.message("BundleHeaderProto")(num_shards=1, **header)} | dict(sorted(entries.items()))
-    index = samples.table({key: value.SerializeToString() for key, value in stored.items()})
-    prefix.with_name(prefix.name + ".index").write_bytes(index)
-    prefix.with_name(prefix.name + ".data-00000-of-00001").write_bytes(data)
-    return prefix
 
 
 def add_rows(slices: Message, start: int, length: int) -> None:
@@ -45,7 +29,7 @@ FLOATS = np.arange(6, dtype="<f4").reshape(2, 3)
 
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
-    return write_bundle(tmp_path / "small", {b"w": entry((2, 3), FLOATS.tobytes())}, FLOATS.tobytes())
+    return samples.write_bundle(tmp_path / "small", {b"w": samples.entry((2, 3), FLOATS.tobytes())}, FLOATS.tobytes())
 
 
 def test_anatomy(small: Path) -> None:
@@ -60,7 +44,7 @@ def test_anatomy(small: Path) -> None:
 
 def test_big_endian_values_are_swapped(tmp_path: Path) -> None:
     data = FLOATS.astype(">f4").tobytes()
-    prefix = write_bundle(tmp_path / "big", {b"w": entry((2, 3), data)}, data, endianness=1)
+    prefix = samples.write_bundle(tmp_path / "big", {b"w": samples.entry((2, 3), data)}, data, endianness=1)
     np.testing.assert_array_equal(bundle.read_tensor(prefix, "w"), FLOATS)
 
 
@@ -70,45 +54,19 @@ def test_an_unknown_name_lists_the_near_ones(small: Path) -> None:
     assert raised.value.available == ("w",)
 
 
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        ({"size": -1}, "takes -1 bytes"),
-        ({"offset": -8}, "at -8"),
-        ({"offset": (1 << 63) - 1}, "bytes at"),
-        ({"shard_id": 7}, "shard 7 of 1"),
-        ({"shard_id": -1}, "shard -1"),
-        ({"shape": (1 << 40, 1 << 40)}, "shape"),
-        ({"shape": (-1, 3)}, "shape"),
-    ],
-)
-def test_an_entry_that_lies_is_named(tmp_path: Path, change: dict[str, object], says: str) -> None:
-    stored = entry((2, 3), FLOATS.tobytes())
-    for field, value in change.items():
-        if field == "shape":
-            stored.shape.CopyFrom(protos.message("TensorShapeProto")(dim=[{"size": size} for size in value]))  # type: ignore[attr-defined]
-        else:
-            setattr(stored, field, value)
-    prefix = write_bundle(tmp_path / "lies", {b"the/entry": stored})
-    with pytest.raises(errors.CorruptSourceError, match=says) as raised:
-        bundle.open_checkpoint(prefix)
-    assert "'the/entry'" in str(raised.value)
-    assert "lies.index" in str(raised.value)
-
-
 @pytest.mark.parametrize("shape", [(1 << 40,), (5,), (2, 4)])
 def test_a_claimed_shape_is_held_against_the_bytes(tmp_path: Path, shape: tuple[int, ...]) -> None:
-    prefix = write_bundle(tmp_path / "c", {b"w": entry(shape, FLOATS.tobytes())}, FLOATS.tobytes())
+    prefix = samples.write_bundle(tmp_path / "c", {b"w": samples.entry(shape, FLOATS.tobytes())}, FLOATS.tobytes())
     assert bundle.open_checkpoint(prefix).rows()[0].shape == shape
     with pytest.raises(errors.CorruptSourceError, match="24 bytes do not make"):
         bundle.read_tensor(prefix, "w")
 
 
 def test_a_claimed_number_of_shards_allocates_nothing(tmp_path: Path) -> None:
-    prefix = write_bundle(tmp_path / "c", {b"w": entry((2, 3), FLOATS.tobytes())})
+    prefix = samples.write_bundle(tmp_path / "c", {b"w": samples.entry((2, 3), FLOATS.tobytes())})
     index = tmp_path / "c.index"
     header = protos.message("BundleHeaderProto")(num_shards=(1 << 31) - 1).SerializeToString()
-    index.write_bytes(samples.table({b"": header, b"w": entry((2, 3), FLOATS.tobytes()).SerializeToString()}))
+    index.write_bytes(samples.table({b"": header, b"w": samples.entry((2, 3), FLOATS.tobytes()).SerializeToString()}))
     checkpoint = bundle.open_checkpoint(prefix)
     assert checkpoint.notes == (
         "data shard 'c.data-00000-of-2147483647' is missing: names and shapes are shown, values cannot be read",
@@ -139,84 +97,15 @@ def test_a_value_that_fails_its_checksum(small: Path) -> None:
 
 
 def test_pieces_must_cover_the_whole(tmp_path: Path) -> None:
-    whole = entry((4, 3), b"")
+    whole = samples.entry((4, 3), b"")
     add_rows(whole.slices, 0, 2)
     key = tensor_slices.key(b"w", ((0, 2), (0, -1)))
-    prefix = write_bundle(tmp_path / "p", {b"w": whole, key: entry((2, 3), FLOATS.tobytes())}, FLOATS.tobytes())
+    piece = samples.entry((2, 3), FLOATS.tobytes())
+    prefix = samples.write_bundle(tmp_path / "p", {b"w": whole, key: piece}, FLOATS.tobytes())
     checkpoint = bundle.open_checkpoint(prefix)
     assert checkpoint.rows() == (("w", "float32", (4, 3), 12, 24, None),)
     with pytest.raises(errors.CorruptSourceError, match="6 elements"):
         checkpoint.read("w")
-
-
-def test_a_header_that_is_none(tmp_path: Path) -> None:
-    path = tmp_path / "c.index"
-    path.write_bytes(samples.table({b"": b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"}))
-    with pytest.raises(errors.CorruptSourceError, match="BundleHeaderProto"):
-        bundle.open_checkpoint(tmp_path / "c")
-    path.write_bytes(samples.table({b"w": b"\x08\x01"}))
-    with pytest.raises(errors.CorruptSourceError, match="where the header should be"):
-        bundle.open_checkpoint(tmp_path / "c")
-
-
-def test_dtypes_that_numpy_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert tensor_values.numpy_dtype("qint8") == np.int8
-    assert tensor_values.numpy_dtype("bfloat16").itemsize == 2
-    with pytest.raises(ValueError, match="inside TensorFlow only"):
-        tensor_values.numpy_dtype("variant")
-    monkeypatch.setitem(__import__("sys").modules, "ml_dtypes", None)
-    assert tensor_values.numpy_dtype("bfloat16") == np.uint16
-    assert tensor_values.numpy_dtype("float8_e5m2") == np.uint8
-
-
-def graph_of(children: dict[int, dict[str, int]], variables: dict[int, tuple[str, str]], size: int) -> Message:
-    graph = protos.message("TrackableObjectGraph")()
-    for node in range(size):
-        added = graph.nodes.add()
-        for name, child in children.get(node, {}).items():
-            added.children.add(local_name=name, node_id=child)
-        if node in variables:
-            full_name, key = variables[node]
-            added.attributes.add(name="VARIABLE_VALUE", full_name=full_name, checkpoint_key=key)
-    return graph
-
-
-VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
-
-
-def test_names_are_layer_paths_where_they_tell_apart() -> None:
-    keys = [f"m/{name}{VALUE}" for name in "abcd"] + ["table/.ATTRIBUTES/table-keys"]
-    full = ["net/dense/kernel", "net/same", "net/same", "Variable"]
-    graph = graph_of({}, dict(enumerate(zip(full, keys, strict=False))), 4)
-    assert list(object_graph.names(graph, keys).values()) == [
-        "net/dense/kernel",
-        "m/b",
-        "m/c",
-        "m/d",
-        "table/.ATTRIBUTES/table-keys",
-    ]
-
-
-def test_a_path_that_is_another_keys_name_is_not_taken() -> None:
-    keys = [f"x/y{VALUE}", f"m/a{VALUE}"]
-    graph = graph_of({}, {0: ("x/y", keys[1])}, 1)
-    assert list(object_graph.names(graph, keys).values()) == ["x/y", "m/a"]
-
-
-def test_trained_is_what_the_optimizer_lists() -> None:
-    lists = {0: {"_trainable_variables": 1, "_variables": 2}, 1: {"0": 3}, 2: {"0": 4, "1": 99}}
-    graph = graph_of(lists, {3: ("d/kernel", "k"), 4: ("adam/m", "m"), 5: ("bn/mean", "b")}, 6)
-    assert object_graph.trainable(graph) == {"k": True, "m": False}
-    lists[0] = {"_trainable_variables": -5, "_variables": 2}
-    assert object_graph.trainable(graph_of(lists, {}, 6)) == {}
-
-
-@pytest.mark.parametrize(
-    ("key", "expected"),
-    [("v", False), ("vs/3", False), ("model/kernel", True), ("a/b/3", True), ("model/w_3", True)],
-)
-def test_when_the_object_graph_is_asked(key: str, *, expected: bool) -> None:
-    assert object_graph.may_hold_layers([key + VALUE, object_graph.KEY]) is expected
 
 
 @pytest.fixture(scope="module")

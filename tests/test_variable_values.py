@@ -10,7 +10,7 @@ import pytest
 
 import tfmagic
 from tests import checkpoint_samples, samples
-from tests.test_bundle import entry, write_bundle
+from tests.checkpoint_samples import entry, write_bundle
 from tfmagic import errors, keras_datasets, variable_values
 from tfmagic.frames import VariableRow
 from tfmagic.variable_values import VariableValues

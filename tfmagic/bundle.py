@@ -1,20 +1,21 @@
-"""A checkpoint: what it stores, in which pieces and files, and one tensor's value when it is asked for.
+"""A checkpoint: the files that belong to it, its table of variables, and one tensor's value when it is asked for.
 
 TensorFlow has two formats. V2, the tensor bundle: a table ``PREFIX.index`` says where in the shards
 ``PREFIX.data-00000-of-00002`` each tensor lies. V1: tables that hold a list of the tensors and their values in one.
 Listing reads tables only; a shard is opened for a value, and for the object graph of a checkpoint that may be Keras'.
-Not for: finding a checkpoint in a directory (:mod:`tfmagic.checkpoint_files`), nor writing one.
+Not for: finding a checkpoint in a directory (:mod:`tfmagic.checkpoint_files`), checking what its tables claim
+(:mod:`tfmagic.checkpoint_entries`), nor writing one.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from tfmagic import errors, object_graph, protos, tensor_slices, tensor_values
+from tfmagic import checkpoint_entries, errors, object_graph, protos, tensor_slices, tensor_values
 from tfmagic.frames import VariableRow
 from tfmagic.leveldb import Table
 
@@ -23,32 +24,12 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from tfmagic.frames import Shape
-    from tfmagic.tensor_slices import Extents
+    from tfmagic.checkpoint_entries import Entry
 
     Tables = Iterable[Path]
 
-#: More than this no table of ours counts, nor does any memory hold it.
-_MAX_COUNT = (1 << 63) - 1
 #: A bundle's header begins with the varint field 1 or the message field 3, the V1 list with the message field 1.
 _V1_MARK = b"\x0a"
-
-
-class Entry(NamedTuple):
-    """A tensor of a checkpoint, or a piece of one.
-
-    ``bytes`` is what it takes in its shard, None where a V1 file does not say; ``shard``, ``offset`` and ``crc32c``
-    (masked) have a meaning in V2 only. ``slices`` is empty unless the tensor is stored in pieces.
-    """
-
-    key: bytes
-    dtype: str
-    shape: Shape
-    bytes: int | None
-    shard: int = 0
-    offset: int = 0
-    crc32c: int = 0
-    slices: tuple[Extents, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -168,7 +149,7 @@ class Checkpoint:
         entry = self._entry(name)
         pieces = list(self._pieces(entry)) if entry.slices else [entry]
         found = [self._place(piece) for piece in pieces if piece is not None]
-        whole = math.prod(_known(entry.shape)) * tensor_values.numpy_dtype(entry.dtype).itemsize
+        whole = math.prod(checkpoint_entries.known(entry.shape)) * tensor_values.numpy_dtype(entry.dtype).itemsize
         if sum(place.bytes for place in found) != whole:
             message = f"the value of {name!r} in {str(self.prefix)!r} is incomplete: it should take {whole:,} bytes"
             raise errors.CorruptSourceError(message)
@@ -213,8 +194,8 @@ class Checkpoint:
             return None
 
     def _from_shard(self, entry: Entry, *, check: bool = True) -> np.ndarray:
-        place = self._place(entry, check=check)
-        return tensor_values.from_shard(place, entry.dtype, _known(entry.shape), big_endian=self.big_endian)
+        place, shape = self._place(entry, check=check), checkpoint_entries.known(entry.shape)
+        return tensor_values.from_shard(place, entry.dtype, shape, big_endian=self.big_endian)
 
     def _place(self, entry: Entry, *, check: bool = True) -> tensor_values.Place:
         """Say where a piece lies, in a shard that is long enough."""
@@ -231,11 +212,11 @@ class Checkpoint:
                 message = f"the piece {piece} is not in the index"
                 raise ValueError(message)
             values.append((piece, self._from_shard(stored)))
-        return tensor_values.assembled(_known(entry.shape), values)
+        return tensor_values.assembled(checkpoint_entries.known(entry.shape), values)
 
     def _from_table(self, entry: Entry) -> np.ndarray:
         """Read a V1 tensor: each piece lies in one of the tables, with its values in a TensorProto."""
-        shape = _known(entry.shape)
+        shape = checkpoint_entries.known(entry.shape)
         values = []
         for piece in entry.slices:
             data = self._saved_slice(tensor_slices.key(entry.key, piece))
@@ -247,7 +228,7 @@ class Checkpoint:
         for table in self.tables:
             value = table.get(key)
             if value is not None:
-                return _parse(table.path, "SavedTensorSlices", key, value).data.data
+                return checkpoint_entries.parse(table.path, "SavedTensorSlices", key, value).data.data
         message = "a piece of it is in none of the files"
         raise ValueError(message)
 
@@ -270,105 +251,14 @@ def open_checkpoint(prefix: Path, tables: Tables | None = None) -> Checkpoint:
     paths = [Path(f"{prefix}.index")] if tables is None else list(tables)
     opened = tuple(Table.open(path) for path in paths)
     head = opened[0].first()[1]
-    return _open_v1(prefix, opened) if head.startswith(_V1_MARK) else _open_v2(prefix, opened[0])
+    if head.startswith(_V1_MARK):
+        return Checkpoint(prefix, "V1", opened, checkpoint_entries.of_files(opened), {})
+    return Checkpoint(prefix, "V2", opened[:1], *checkpoint_entries.of_index(opened[0]))
 
 
 def read_tensor(prefix: Path, name: str) -> np.ndarray:
     """Read one tensor of a V2 checkpoint; see :meth:`Checkpoint.read`, better for several."""
     return open_checkpoint(prefix).read(name)
-
-
-def _open_v2(prefix: Path, table: Table) -> Checkpoint:
-    items = iter(table)
-    key, value = next(items)
-    if key:
-        raise _corrupt(table.path, key, "it comes first, where the header should be")
-    header = _parse(table.path, "BundleHeaderProto", key, value)
-    entries: dict[str, Entry] = {}
-    pieces: dict[bytes, Entry] = {}
-    parse = protos.message("BundleEntryProto").FromString
-    for key, value in items:
-        try:
-            entry = _entry(key, parse(value))
-        except (protos.ParseError, ValueError) as error:
-            raise _corrupt(table.path, key, error) from error
-        if not 0 <= entry.shard < max(1, header.num_shards):
-            raise _corrupt(table.path, key, f"it lies in shard {entry.shard} of {header.num_shards}")
-        if key.startswith(tensor_slices.KEY_MARK):
-            pieces[key] = entry
-        else:
-            entries[key.decode(errors="backslashreplace")] = entry
-    return Checkpoint(prefix, "V2", (table,), entries, pieces, header.num_shards, header.endianness == 1)
-
-
-def _entry(key: bytes, proto: protos.Message) -> Entry:
-    """Check what a bundle's entry claims, as far as other code counts on it."""
-    shape = _checked_shape(proto.shape.SerializeToString())
-    offset, size = proto.offset, proto.size
-    if offset < 0 or size < 0 or offset + size > _MAX_COUNT:
-        message = f"it takes {size} bytes at {offset}"
-        raise ValueError(message)
-    slices = tuple(map(tensor_slices.extents, proto.slices)) if proto.slices else ()
-    return Entry(key, _dtype_name(proto.dtype), shape, size, proto.shard_id, offset, proto.crc32c, slices)
-
-
-def _open_v1(prefix: Path, tables: tuple[Table, ...]) -> Checkpoint:
-    entries: dict[str, Entry] = {}
-    for table in tables:
-        key, value = table.first()
-        for tensor in _parse(table.path, "SavedTensorSlices", key, value).meta.tensor:
-            try:
-                entry = _v1_entry(tensor)
-            except ValueError as error:
-                raise _corrupt(table.path, tensor.name.encode(), error) from error
-            before = entries.get(tensor.name)
-            # Each file lists what it holds itself, of a partitioned tensor perhaps one piece.
-            entries[tensor.name] = entry if before is None else before._replace(slices=before.slices + entry.slices)
-    return Checkpoint(prefix, "V1", tables, entries, {})
-
-
-def _v1_entry(tensor: protos.Message) -> Entry:
-    shape = _checked_shape(tensor.shape.SerializeToString())
-    dtype = protos.dtype_name(tensor.type)
-    each = protos.item_size(dtype)
-    size = None if shape is None or each is None else math.prod(_known(shape)) * each
-    return Entry(tensor.name.encode(), dtype, shape, size, slices=tuple(map(tensor_slices.extents, tensor.slice)))
-
-
-@lru_cache(maxsize=4096)
-def _checked_shape(serialized: bytes) -> Shape:
-    """Read the shape of a stored tensor, which is known and whose elements can be counted; shapes repeat."""
-    shape = protos.shape_of(protos.parse("TensorShapeProto", serialized))
-    if shape is not None and (None in shape or math.prod(_known(shape)) * 16 > _MAX_COUNT):
-        message = f"its shape is {shape}"
-        raise ValueError(message)
-    return shape
-
-
-_dtype_name = lru_cache(maxsize=256)(protos.dtype_name)
-
-
-def _known(shape: Shape) -> tuple[int, ...]:
-    """Narrow a shape to one that is known; raises ValueError for any other."""
-    if shape is None or any(size is None for size in shape):
-        message = f"its shape is {shape}"
-        raise ValueError(message)
-    return tuple(size for size in shape if size is not None)
-
-
-def _parse(path: Path, name: str, key: bytes, value: bytes) -> protos.Message:
-    try:
-        return protos.parse(name, value)
-    except protos.ParseError as error:
-        raise _corrupt(path, key, f"no {name}: {error}") from error
-
-
-def _corrupt(path: Path, key: bytes, problem: object) -> errors.CorruptSourceError:
-    name = key.decode(errors="backslashreplace")[:200]
-    return errors.CorruptSourceError(
-        f"{str(path)!r} does not describe its entry {name!r} rightly: {problem}. "
-        "Copy it again from where it was written, or give another checkpoint"
-    )
 
 
 def _shard_note(path: Path, needed: int) -> str:

@@ -12,7 +12,7 @@ import pytest
 
 import tfmagic
 from tests import samples as sample_forms
-from tests.test_bundle import entry, write_bundle
+from tests.checkpoint_samples import entry, write_bundle
 from tests.widgets.test_ops_tab import Around
 from tfmagic import variable_statistics
 from tfmagic.variable_statistics import Statistics

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from tfmagic.checkpoint_entries import Entry
     from tfmagic.checkpoint_files import CheckpointFiles
     from tfmagic.metagraphs import MetaGraph
     from tfmagic.restores import Fill, Slot, Source
@@ -164,7 +165,7 @@ class Store:
         shape = tensor_slices.shape_of(piece, whole)
         return Stored(entry.dtype, shape, lambda: np.ascontiguousarray(self._read(slot.key)[region]))
 
-    def _entry(self, slot: Slot) -> bundle.Entry:
+    def _entry(self, slot: Slot) -> Entry:
         if self._checkpoint is None or slot.key not in self._checkpoint.entries:
             raise errors.ConversionError(f"there is no checkpoint with {slot.key!r} in it beside the graph")
         return self._checkpoint.entries[slot.key]
