@@ -281,6 +281,34 @@ def test_tags_say_which_part_of_several_is_meant(samples: Built, in_tmp_path: Pa
         assert tfmagic.export(source, "m.pb", **request.options()).path == in_tmp_path / "m.pb"
 
 
+def test_a_graph_without_an_output_in_sight_asks_for_one(in_tmp_path: Path) -> None:
+    import tensorflow as tf  # noqa: PLC0415 - as the samples
+
+    graph = tf.Graph()
+    with graph.as_default():
+        tf.compat.v1.placeholder(tf.float32, [None, 2], name="x")
+    message = graph.as_graph_def()
+    assert "no output" in problems(planned(message, "graph_def", "m.pb"))["outputs"]
+    with pytest.raises(errors.MissingPartError, match="No output"):
+        tfmagic.export(message, "m.pb")
+    assert not planned(message, "graph_def", "m.pb", outputs="x").problems
+    assert not planned(message, "tensorboard", "logs").problems
+    del in_tmp_path
+
+
+@pytest.mark.parametrize("format", ["saved_model", "checkpoint"])
+def test_the_graph_counts_as_often_as_it_is_written(samples: Built, format: str, in_tmp_path: Path) -> None:
+    four = {str(number): {"outputs": {"y": "y"}} for number in range(4)}
+    source = in_tmp_path / "source"
+    tfmagic.export(samples["session"] if format == "checkpoint" else samples["module"], source, signatures=four)
+    if format == "checkpoint":
+        source = samples["saved_model_tf1"]
+    found = planned(source, format, "m.ckpt" if format == "checkpoint" else "m").size
+    assert found is not None
+    graph = readers.read(source).meta_graph.bytes
+    assert found.bytes >= graph * (4 if format == "saved_model" else 1)
+
+
 # What is kept and lost
 
 

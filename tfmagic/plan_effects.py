@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _FROZEN = frozenset({"graph_def", "graph_text", "tflite", "onnx"})
 _KERAS = frozenset({"keras", "h5"})
-_SAVED = frozenset({"saved_model", "meta_graph", "session"})
+_SAVED = frozenset({"saved_model", "meta_graph", "session", "keras_file"})
 #: At most so much larger than the binary form is text: a byte takes up to four characters.
 _TEXT_GROWTH = 4
 #: Of small results most is what the format itself takes.
@@ -136,9 +136,11 @@ def size(facts: Facts) -> Size | None:
         # Keras saves an optimizer's state with the weights.
         return Size(weights + _bytes_of(facts.optimizer))
     if facts.format == "checkpoint":
-        return Size(weights)
-    # What was saved may hold more than the outputs need: copies, counts of steps.
-    return Size(weights + (graph or 0), at_most=facts.model.form in _SAVED, rest=rest)
+        return Size(weights + ((graph or 0) if _has_meta_graph(facts.model) else 0))
+    # What was saved may hold more than the outputs need: copies, counts of steps. Each signature is a function with
+    # the part of the graph that it needs.
+    times = max(1, len(facts.chosen)) if facts.format == "saved_model" else 1
+    return Size(weights + (graph or 0) * times, at_most=facts.model.form in _SAVED or times > 1, rest=rest)
 
 
 def _bytes_of(optimizer: Any) -> int:  # noqa: ANN401 - Keras' own

@@ -166,7 +166,10 @@ def _why_not(model: Model, writer: Writer) -> str:
 
 
 def _is_unsigned(model: Model) -> bool:
-    return model.form == "saved_model" and model.has_no_signature
+    """Say whether a SavedModel has no signature but TensorFlow's own."""
+    return model.form == "saved_model" and not any(
+        not signatures.is_hidden(key) for _, found in model.part(Part.SIGNATURES) for key in found
+    )
 
 
 def _has_values(model: Model) -> bool:
@@ -210,7 +213,7 @@ def plan(model: Model, request: Request, names: Names) -> Plan:
     checks: tuple[Callable[[], Iterator[Problem]], ...] = (
         lambda: _place_problems(request, writer, size),
         lambda: _tag_problems(model, request),
-        lambda: _signature_problems(model, request, writer),
+        lambda: _signature_problems(model, request, writer, names),
         lambda: _name_problems(request, names, chosen),
         lambda: _number_problems(request, facts),
     )
@@ -260,13 +263,15 @@ def _place_problems(request: Request, writer: Writer, size: Size | None) -> Iter
         yield Problem("destination", told)
 
 
-def _signature_problems(model: Model, request: Request, writer: Writer) -> Iterator[Problem]:
+def _signature_problems(model: Model, request: Request, writer: Writer, names: Names) -> Iterator[Problem]:
     if Part.FUNCTION not in writer.needs or isinstance(writer, Grouped):
         return
     if _is_unsigned(model):
         if not (request.inputs and request.outputs):
             yield Problem("outputs", "nobody signed this SavedModel: name inputs and outputs, tensors of its graph")
         return
+    if model.form in requests.OPEN_FORMS and not names.signed and not request.outputs:
+        yield Problem("outputs", "no output is to be seen in the graph: name one, a tensor of it")
     try:
         requests.keys_of(model, request.signature or None, every=writer.directory)
     except errors.UnknownNameError as error:
