@@ -149,6 +149,7 @@ ORDER = (
     "arguments",
     "commands",
     "completion",
+    "notebook_words",
     "magics",
     "__init__",
 )

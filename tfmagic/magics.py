@@ -1,23 +1,20 @@
 """The front in IPython: line magics, their completion, and the one place where errors become usage errors.
 
-A magic declares itself, evaluates what stands for an object, and delegates. Not for: what a verb does
-(:mod:`tfmagic.api`) or how its line is parsed (:mod:`tfmagic.commands`).
+A magic declares itself and delegates. Not for: what a verb does (:mod:`tfmagic.api`), how its line is parsed
+(:mod:`tfmagic.commands`), or what the words of a line stand for (:mod:`tfmagic.notebook_words`).
 """
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import keyword
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, line_cell_magic, line_magic, magics_class
 from traitlets import Enum
 
-from tfmagic import arguments, commands, errors, lines, live_display, render
+from tfmagic import arguments, commands, errors, lines, live_display, notebook_words, render
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,8 +22,6 @@ if TYPE_CHECKING:
 
     from IPython.core.completer import CompletionContext, SimpleMatcherResult
     from IPython.core.interactiveshell import InteractiveShell
-
-_ABSENT = object()
 
 
 @magics_class
@@ -300,16 +295,8 @@ class TfMagic(Magics):
         command = commands.COMMANDS[name]
         try:
             values = command.parse(line)
-            sources = [each.flags[0] for each in command.arguments if each.kind == arguments.SOURCE]
-            setattr(values, arguments.NAMES, [str(getattr(values, each)) for each in sources])
-            for argument in command.arguments:
-                (name, *_) = argument.flags
-                if argument.kind == arguments.SOURCE and getattr(values, name) is not None:
-                    setattr(values, name, self._source(getattr(values, name)))
-                elif argument.kind == arguments.FEED:
-                    setattr(values, name, self._feeds(getattr(values, name)))
-            if cell is not None:
-                setattr(values, arguments.BODY, self._body(cell))
+            words = notebook_words.NotebookWords(self.shell.user_ns, self.shell.ev)
+            words.evaluate(command, values, cell)
             return command.run(values)
         except arguments.HelpRequest as request:
             # Help is for reading, not a value.
@@ -318,60 +305,6 @@ class TfMagic(Magics):
         except (errors.TfMagicError, lines.CommandError, FileNotFoundError) as error:
             # IPython hides the traceback of this very type only, not of its subclasses.
             raise UsageError(str(error)) from error
-
-    def _feeds(self, words: list[str]) -> dict[str, object]:
-        """Evaluate the values of inputs."""
-        found = {}
-        for name, expression in lines.feeds(words).items():
-            try:
-                found[name] = self.shell.ev(expression)  # type: ignore[no-untyped-call]
-            except Exception as error:
-                said = f"{type(error).__name__}: {error}".splitlines()[0]
-                raise lines.CommandError(f"the value {expression!r} for {name!r} raises {said}") from error
-        return found
-
-    def _body(self, cell: str) -> object:
-        """Evaluate the body of a cell, which is one expression."""
-        try:
-            return self.shell.ev(cell.strip())  # type: ignore[no-untyped-call]
-        except Exception as error:
-            said = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise lines.CommandError(f"the cell's body is to be one Python dict, and it raises {said}") from error
-
-    def _source(self, token: str) -> object:
-        """Take a token for an expression over the notebook's variables if it evaluates, else for a path."""
-        value = self._evaluated(token)
-        if value is not _ABSENT:
-            return value
-        path = lines.unquote(token)
-        if token.isidentifier() and not os.path.lexists(path):
-            self._require_variable(token)
-        return Path(path)
-
-    def _evaluated(self, token: str) -> object:
-        """Evaluate an expression in which the notebook has at least one name, or a quoted text."""
-        names = lines.names_in(token)
-        literal = names is not None and not names
-        if names is None or literal or not names.intersection(self.shell.user_ns):
-            return _ABSENT
-        try:
-            return self.shell.ev(token)  # type: ignore[no-untyped-call]
-        except (NameError, AttributeError):
-            return _ABSENT
-        except Exception as error:
-            # `./model/1` as an expression divides: if there is such a file, it was meant as a path.
-            if os.path.lexists(lines.unquote(token)):
-                return _ABSENT
-            said = f"{type(error).__name__}: {error}".splitlines()[0]
-            message = f"{token!r} is no path, and as an expression it raises {said}"
-            raise lines.CommandError(message) from error
-
-    def _require_variable(self, name: str) -> None:
-        """Raise for a name that is neither a variable nor a path, if a variable is near."""
-        near = difflib.get_close_matches(name, _late("nearby").model_names(self.shell.user_ns), n=3)
-        if near:
-            message = f"there is neither a variable nor a path {name!r}; did you mean {errors.listed(near)}?"
-            raise lines.CommandError(message)
 
 
 def _late(name: str) -> ModuleType:
