@@ -41,7 +41,7 @@ def read(file: bytes) -> np.ndarray:
         ("[each for each in images]", ""),
         ("list(map(lambda n: n + 1, images))", ""),
         ("images", ""),
-        ("big", ""),
+        ("big", "rank is 1, not 2"),
     ],
 )
 def test_an_expression_is_looked_at_while_it_is_typed(text: str, told: str) -> None:
@@ -50,6 +50,26 @@ def test_an_expression_is_looked_at_while_it_is_typed(text: str, told: str) -> N
     found = given_values.problem(text, VECTORS, variables)
     assert told in found
     assert bool(told) == bool(found)
+
+
+@pytest.mark.tensorflow
+def test_what_has_a_dtype_and_a_shape_is_compared_without_its_content() -> None:
+    tf = pytest.importorskip("tensorflow")
+    big = np.lib.stride_tricks.as_strided(np.zeros(1, np.float32), (2_000_000, 3), (0, 4))
+    variables = {"big": big, "text": tf.constant(["a"]), "right": tf.zeros([5, 2]), "frame": [[1, 2]]}
+    assert "dimension 1 is 3, not 2" in given_values.problem("big", VECTORS, variables)
+    assert "text is no number" in given_values.problem("text", VECTORS, variables)
+    assert not given_values.problem("text", TEXTS, variables)
+    assert not given_values.problem("right", VECTORS, variables)
+    assert not given_values.problem("frame", VECTORS, variables)
+
+
+def test_a_file_is_looked_at_once_it_is_there() -> None:
+    assert not given_values.file_problem(File("a.npy", npy(np.zeros((3, 2)))), VECTORS)
+    assert "dimension 1 is 4, not 2" in given_values.file_problem(File("a.npy", npy(np.zeros((3, 4)))), VECTORS)
+    assert "cannot be read" in given_values.file_problem(File("a.json", b"["), VECTORS)
+    assert "text is no number" in given_values.file_problem(File("a.json", b'["a"]'), VECTORS)
+    assert not given_values.file_problem(File("a.png", b"whatever"), VECTORS)
 
 
 def test_looking_evaluates_nothing() -> None:

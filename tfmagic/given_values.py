@@ -37,6 +37,8 @@ _CHANNELS = (1, 3, 4)
 _PICTURE_RANKS = (3, 4)
 #: More elements than this are looked at when the model is run, not while a name is typed.
 _QUICK = 1_000_000
+#: Larger files are read when the model is run.
+_QUICK_BYTES = 10_000_000
 
 
 class File(NamedTuple):
@@ -61,9 +63,23 @@ def problem(text: str, end: Endpoint, variables: Mapping[str, object]) -> str:
         near = difflib.get_close_matches(unknown[0], list(variables), n=3)
         advice = f"; did you mean {errors.listed(near)}?" if near else ""
         return f"there is no variable {unknown[0]!r}{advice}"
-    value = variables.get(text.strip())
-    if not isinstance(value, np.ndarray) or value.size > _QUICK:
-        return ""
+    sketch = _sketch(variables.get(text.strip()))
+    return "" if sketch is None else _misfit(sketch, end)
+
+
+def _sketch(value: Any) -> npt.NDArray[Any] | None:  # noqa: ANN401 - whatever a variable holds
+    """Return an array like a value that has a dtype and a shape, without its content if that is large or elsewhere."""
+    if isinstance(value, np.ndarray) and value.size <= _QUICK:
+        return value
+    dtype = getattr(value, "dtype", None)
+    try:
+        # TensorFlow's dtypes say what they are in numpy.
+        return np.broadcast_to(np.zeros((), getattr(dtype, "as_numpy_dtype", dtype)), tuple(value.shape))
+    except (TypeError, ValueError, AttributeError):
+        return None
+
+
+def _misfit(value: object, end: Endpoint) -> str:
     try:
         feeds.fitting(end, value)
     except errors.ConversionError as error:
@@ -102,6 +118,16 @@ def evaluated(text: str, key: str, variables: MutableMapping[str, object]) -> ob
 
 
 # Files
+
+
+def file_problem(file: File, end: Endpoint) -> str:
+    """Say why a file holds no value for an input, nothing if it does, or if that is not quickly told."""
+    if not file.name.lower().endswith(_SUFFIXES) or len(file.content) > _QUICK_BYTES:
+        return ""
+    try:
+        return _misfit(of_file(file, end), end)
+    except errors.ConversionError as error:
+        return str(error)
 
 
 def of_file(file: File, end: Endpoint, pixels: str = "0 to 1") -> npt.NDArray[Any]:

@@ -145,6 +145,7 @@ def test_a_file_is_a_value(samples: Built) -> None:
     tab.keep.click()
     np.testing.assert_allclose(kept(tab)["out"], network(X), rtol=1e-5)
     field.file.value = uploaded("x.json", b"[[1, 2]")
+    assert "'x.json' cannot be read" in text(field.said)
     assert "'x.json' cannot be read" in ran(tab)
 
 

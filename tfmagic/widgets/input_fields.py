@@ -87,7 +87,7 @@ class InputFields(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no ty
         if self.how.value == EXPRESSION:
             told = given_values.problem(self.expression.value, self.end, self._variables)
         elif self.how.value == FILE and self.upload is not None:
-            told = f"{self.upload.name} is chosen"
+            told = given_values.file_problem(self.upload, self.end) or f"{self.upload.name} is chosen"
         self.said.value = f'<span role="status">{forms.text(told)}</span>'
 
 
