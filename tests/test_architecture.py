@@ -34,6 +34,7 @@ ORDER = (
     "blocks",
     "flatbuffer",
     "tflite_names",
+    "tflite_files",
     "schema",
     "opdefs",
     "protos",

@@ -9,7 +9,7 @@ import pytest
 
 from tests import keras_samples
 from tests.damage import DAMAGES
-from tfmagic import errors, protos
+from tfmagic import errors, protos, tflite_files
 from tfmagic.model import Model, Part
 from tfmagic.readers import tflite
 from tfmagic.readers.tflite import TFLiteReader
@@ -89,7 +89,7 @@ def test_tensors_and_ops_are_those_of_the_interpreter(converted: Path) -> None:
     interpreter = tensorflow.lite.Interpreter(
         model_path=str(converted), experimental_preserve_all_tensors=True, num_threads=1
     )
-    description = tflite.describe(converted)
+    description = tflite_files.describe(converted)
     main = description.subgraphs[0]
     live = {detail["name"]: detail["dtype"].__name__ for detail in interpreter.get_tensor_details()}
     assert {tensor.name: tensor.dtype for tensor in main.tensors}.items() <= live.items()
@@ -99,18 +99,6 @@ def test_tensors_and_ops_are_those_of_the_interpreter(converted: Path) -> None:
         detail["name"] for detail in interpreter.get_input_details()
     ]
     assert 0 < description.buffers < converted.stat().st_size
-
-
-@pytest.mark.tensorflow
-def test_the_schema_is_tensorflows() -> None:
-    schema = pytest.importorskip("tensorflow.lite.python.schema_py_generated")
-    operators = {number: name for name, number in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
-    assert (
-        tuple(operators[number] for number in range(len(operators)))[: len(tflite.OPERATORS)]
-        == (tflite.OPERATORS[: len(operators)])
-    )
-    types = {number: name.lower() for name, number in vars(schema.TensorType).items() if not name.startswith("_")}
-    assert [types[number] for number in sorted(types)] == list(tflite.DTYPES[: len(types)])
 
 
 @pytest.mark.corpus

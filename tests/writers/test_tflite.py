@@ -8,7 +8,7 @@ import pytest
 import tfmagic
 from tests.keras_samples import MODELS, dictionary
 from tfmagic import _tf, errors, tflite_names
-from tfmagic.readers.tflite import describe
+from tfmagic.tflite_files import describe
 
 if TYPE_CHECKING:
     from pathlib import Path
