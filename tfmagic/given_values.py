@@ -11,6 +11,7 @@ import builtins
 import difflib
 import io
 import json
+import math
 import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -71,11 +72,12 @@ def _sketch(value: Any) -> npt.NDArray[Any] | None:  # noqa: ANN401 - whatever a
     """Return an array like a value that has a dtype and a shape, without its content if that is large or elsewhere."""
     if isinstance(value, np.ndarray) and value.size <= _QUICK:
         return value
-    dtype = getattr(value, "dtype", None)
     try:
+        shape, dtype = tuple(value.shape), value.dtype
         # TensorFlow's dtypes say what they are in numpy.
-        return np.broadcast_to(np.zeros((), getattr(dtype, "as_numpy_dtype", dtype)), tuple(value.shape))
-    except (TypeError, ValueError, AttributeError):
+        one = np.zeros((), getattr(dtype, "as_numpy_dtype", dtype))
+        return np.broadcast_to(one, shape) if math.prod(shape) <= _QUICK * 100 else None
+    except Exception:  # noqa: BLE001 - an object of any kind; what is not understood is looked at when it is used
         return None
 
 
