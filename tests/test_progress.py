@@ -4,6 +4,7 @@ import io
 import sys
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +14,8 @@ from tfmagic import progress
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.samples import Built
 
 _STAGES = ["tracing", "converting", "writing", "verifying"]
 
@@ -133,28 +136,36 @@ def test_a_watch_is_that_of_its_own_context_only(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.tensorflow
-@pytest.mark.parametrize("place", ["m", "m.pb", "m.pbtxt", "m.ckpt", "m.tflite"])
-def test_a_call_cancelled_anywhere_leaves_what_was_there(tmp_path: Path, place: str) -> None:
-    source = module()
-    tfmagic.export(source, tmp_path / place)
+@pytest.mark.parametrize(
+    "place",
+    ["m", "m.pb", "m.pbtxt", "m.ckpt", "m.tflite", "m.keras", "m.h5", "m.weights.h5", "events.tfevents.1", "m.onnx"],
+)
+def test_a_call_cancelled_anywhere_leaves_what_was_there(samples: Built, tmp_path: Path, place: str) -> None:
+    if place.endswith(".onnx"):
+        pytest.importorskip("tf2onnx")
+    format = "tensorboard" if "tfevents" in place else None
+    source = samples["keras_model"] if place.endswith((".keras", ".h5")) else module()
+    export = partial(tfmagic.export, source, format=format)
+    export(tmp_path / place)
     before = contents_of(tmp_path)
-    source.weights[0].assign_add(source.weights[0] + 1)
     counting = Stopping()
     with progress.watched(counting):
-        tfmagic.export(source, tmp_path / "elsewhere" / place)
+        export(tmp_path / "elsewhere" / place)
     assert [each.name for each in counting.stages if not each.share] == _STAGES
     # Stages, blocks, runs, and the last moment.
     assert counting.checks > len(_STAGES)
     for at in range(counting.checks):
         with pytest.raises(progress.CancelledError), progress.watched(Stopping(at)):
-            tfmagic.export(source, tmp_path / place, overwrite=True)
+            export(tmp_path / place, overwrite=True)
         assert {name: each for name, each in contents_of(tmp_path).items() if "elsewhere" not in name} == before
     with pytest.raises(progress.CancelledError), progress.watched(Stopping(counting.checks - 1)):
-        tfmagic.export(source, tmp_path / "new" / place)
+        export(tmp_path / "new" / place)
     assert not (tmp_path / "new").exists()
+    marks = {each: each.stat().st_mtime_ns for each in tmp_path.rglob("*") if each.is_file()}
     with progress.watched(Stopping(counting.checks)):
-        tfmagic.export(source, tmp_path / place, overwrite=True)
-    assert contents_of(tmp_path) != before
+        export(tmp_path / place, overwrite=True)
+    # What is left alone at each check is replaced once there is none.
+    assert {each: each.stat().st_mtime_ns for each in tmp_path.rglob("*") if each.is_file()} != marks
 
 
 def test_copies_stop_between_two_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

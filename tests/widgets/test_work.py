@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tfmagic import errors, progress
+from tfmagic import _tf, errors, progress
 from tfmagic.widgets.work import Work
 
 _LONG = 10.0
@@ -152,4 +152,25 @@ def test_the_thread_has_the_default_dtypes_of_the_user() -> None:
         made.wait(_LONG)
     finally:
         keras.config.set_dtype_policy(before)
+    assert found == ["mixed_bfloat16"]
+
+
+@pytest.mark.tensorflow
+def test_in_a_thread_of_the_front_end_those_count_that_the_panel_was_made_with() -> None:
+    keras = pytest.importorskip("keras")
+    before, found = keras.config.dtype_policy(), []
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        settings = _tf.thread_settings()
+    finally:
+        keras.config.set_dtype_policy(before)
+    made = Work("Run", SimpleNamespace(namespace={}, source="model", settings=settings))
+
+    def click() -> None:
+        made.begin(lambda: found.append(keras.config.dtype_policy().name), str)
+
+    thread = threading.Thread(target=click)
+    thread.start()
+    thread.join()
+    made.wait(_LONG)
     assert found == ["mixed_bfloat16"]
