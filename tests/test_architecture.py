@@ -38,6 +38,7 @@ ORDER = (
     "schema",
     "opdefs",
     "protos",
+    "tensor_names",
     "node_attributes",
     "graph",
     "node_columns",

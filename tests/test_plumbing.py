@@ -8,7 +8,7 @@ import tfmagic
 from tests import graph_samples
 from tests.wire_samples import attr, field, function_def
 from tests.wire_samples import node as node_def
-from tfmagic import function_uses, metagraphs, model, plumbing
+from tfmagic import function_uses, metagraphs, model, plumbing, tensor_names
 from tfmagic.plumbing import Ends, Node
 
 if TYPE_CHECKING:
@@ -27,13 +27,6 @@ def named(**nodes: str) -> dict[str, Node]:
     return {
         name: Node(op, tuple(inputs)) for name, (op, *inputs) in ((name, text.split()) for name, text in nodes.items())
     }
-
-
-@pytest.mark.parametrize(
-    ("edge", "node"), [("a", "a"), ("a:1", "a"), ("^a", "a"), ("scope/a:out:0", "scope/a"), ("^scope/a", "scope/a")]
-)
-def test_the_node_that_an_input_names(edge: str, node: str) -> None:
-    assert plumbing.node_of(edge) == node
 
 
 def test_ends_of_a_plain_graph() -> None:
@@ -150,7 +143,7 @@ def test_what_a_signature_needs_is_never_hidden(samples: Built) -> None:
     for name in ("saved_model_tf1", "saved_model_tf2", "saved_model_of_keras", "saved_model_several"):
         found = tfmagic.inspect(samples[name])
         nodes = plumbing.main_graph(found.table("ops", all=True))
-        outputs = [plumbing.node_of(tensor) for tensor in found.signatures["tensor"]]
+        outputs = [tensor_names.node_of(tensor) for tensor in found.signatures["tensor"]]
         needed = plumbing.ancestors(nodes, outputs)
         assert len(needed) > 1
         assert needed.isdisjoint(hidden(samples[name]).query("function == ''")["name"])

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tfmagic import protos
-from tfmagic.plumbing import node_of
+from tfmagic.tensor_names import node_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tfmagic import frames, node_columns, plumbing, signatures
+from tfmagic import frames, node_columns, plumbing, signatures, tensor_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -33,8 +33,8 @@ def proposals(meta_graph: MetaGraph, whole: pd.DataFrame, ends: plumbing.Ends) -
     return frames.from_rows(
         "signatures",
         (
-            (tags, signatures.PROPOSED, signatures.PROPOSED, side, plumbing.node_of(tensor), tensor)
-            + known[plumbing.node_of(tensor)]
+            (tags, signatures.PROPOSED, signatures.PROPOSED, side, tensor_names.node_of(tensor), tensor)
+            + known[tensor_names.node_of(tensor)]
             for side, tensor in sides
         ),
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tfmagic.plumbing import node_of
+from tfmagic.tensor_names import node_of
 
 if TYPE_CHECKING:
     import pandas as pd

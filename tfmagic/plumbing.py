@@ -11,6 +11,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import opdefs
+from tfmagic.tensor_names import node_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -66,11 +67,6 @@ class Ends(NamedTuple):
     outputs: tuple[str, ...]
     unused: tuple[str, ...]
     defaults: tuple[str, ...]
-
-
-def node_of(tensor: str) -> str:
-    """Return the node that an input names: ``^a``, ``a:1`` and ``a:out:0`` all name ``a``."""
-    return tensor.removeprefix("^").partition(":")[0]
 
 
 def main_graph(ops: pd.DataFrame) -> dict[str, Node]:

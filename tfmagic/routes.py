@@ -13,8 +13,8 @@ import numpy as np
 
 from tfmagic import op_kinds, protos, scopes
 from tfmagic.graph_bodies import ARGUMENT, CALLS, MOST_DIGITS, RESULT
-from tfmagic.plumbing import node_of
 from tfmagic.signatures import is_hidden
+from tfmagic.tensor_names import node_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

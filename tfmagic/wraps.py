@@ -10,7 +10,20 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from tfmagic import _tf, contents, errors, files, metagraphs, progress, protos, requests, signatures, skeletons, wire
+from tfmagic import (
+    _tf,
+    contents,
+    errors,
+    files,
+    metagraphs,
+    progress,
+    protos,
+    requests,
+    signatures,
+    skeletons,
+    tensor_names,
+    wire,
+)
 from tfmagic.files import PROTOBUF_LIMIT
 from tfmagic.functions import unsigned
 from tfmagic.functions.state import own_state, python_calls
@@ -172,7 +185,7 @@ def _imported(skeleton: protos.Message) -> _tf.Live:
 
 
 def _endpoint(graph: _tf.Live, key: str, name: str) -> Endpoint:
-    full = name if ":" in name else f"{name}:0"
+    full = tensor_names.full(name)
     try:
         tensor = graph.get_tensor_by_name(full)
     except (KeyError, ValueError) as error:

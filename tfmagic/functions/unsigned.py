@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from tfmagic import errors, node_columns, plumbing, signatures
+from tfmagic import errors, node_columns, plumbing, signatures, tensor_names
 from tfmagic.frames import from_columns
 
 if TYPE_CHECKING:
@@ -71,10 +71,10 @@ def propose(meta_graph: MetaGraph, outputs: Ends = None) -> plumbing.Ends:
     nodes = plumbing.main_graph(ops)
     ends = plumbing.propose_ends(nodes)
     dtypes = dict(zip(ops["name"], ops["dtype"], strict=True))
-    needed = None if outputs is None else plumbing.ancestors(nodes, map(plumbing.node_of, by_key(outputs).values()))
+    needed = None if outputs is None else plumbing.ancestors(nodes, map(tensor_names.node_of, by_key(outputs).values()))
     return ends._replace(
-        inputs=tuple(each for each in ends.inputs if needed is None or plumbing.node_of(each) in needed),
-        outputs=tuple(each for each in ends.outputs if dtypes[plumbing.node_of(each)] not in _HANDLES),
+        inputs=tuple(each for each in ends.inputs if needed is None or tensor_names.node_of(each) in needed),
+        outputs=tuple(each for each in ends.outputs if dtypes[tensor_names.node_of(each)] not in _HANDLES),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import gzip
 from typing import TYPE_CHECKING
 
-from tfmagic import contents, errors, example_values
+from tfmagic import contents, errors, example_values, tensor_names
 from tfmagic.model import Part
 from tfmagic.signatures import DEFAULT_KEY, DEFAULT_TAGS, Endpoint, tag_set
 
@@ -134,13 +134,10 @@ def _session(source: Source) -> list[str]:
 
 
 def _session_run(source: Source) -> list[str]:
-    fetched = {end.key: _tensor(end) for end in _given(source, "output")}
-    fed = ", ".join(f"{_tensor(end)!r}: {example_values.array(end)}" for end in _given(source, "input"))
+    fetched = {end.key: tensor_names.full(end.tensor) for end in _given(source, "output")}
+    given = _given(source, "input")
+    fed = ", ".join(f"{tensor_names.full(end.tensor)!r}: {example_values.array(end)}" for end in given)
     return [f"outputs = session.run({fetched!r}, {{{fed}}})"]
-
-
-def _tensor(end: Endpoint) -> str:
-    return end.tensor if ":" in end.tensor else f"{end.tensor}:0"
 
 
 def _tflite(source: Source) -> list[str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tfmagic import errors, requests, signatures
+from tfmagic import errors, requests, signatures, tensor_names
 from tfmagic.example_values import Bare
 from tfmagic.functions import keras_models, nests, tf_functions
 from tfmagic.model import Part
@@ -187,7 +187,7 @@ def _tensor(source: Source, end: Endpoint, of: str = "inputs") -> str:
                 if end.key in side:
                     return str(side[end.key].name)
     name = named.get(end.key, end.key)
-    return name if ":" in name else f"{name}:0"
+    return tensor_names.full(name)
 
 
 def spec(end: Endpoint) -> str:

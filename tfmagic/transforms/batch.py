@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tfmagic import _tf, errors, protos
 from tfmagic.functions import libraries, nests
 from tfmagic.functions.named import endpoint
-from tfmagic.plumbing import node_of
+from tfmagic.tensor_names import node_of
 from tfmagic.transforms import inlining
 
 if TYPE_CHECKING:

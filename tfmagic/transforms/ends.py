@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from tfmagic import errors, protos
-from tfmagic.plumbing import node_of
+from tfmagic.tensor_names import node_of
 from tfmagic.transforms.frozen import become
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tfmagic import _tf, protos
-from tfmagic.plumbing import node_of
+from tfmagic.tensor_names import node_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -12,7 +12,7 @@ import itertools
 from typing import TYPE_CHECKING
 
 from tfmagic import _tf, protos
-from tfmagic.plumbing import node_of
+from tfmagic.tensor_names import node_of
 from tfmagic.transforms import captures
 from tfmagic.transforms.constants import refusal
 from tfmagic.transforms.frozen import become, constant
