@@ -1,47 +1,39 @@
 """Wrap a GraphDef with named ends as a function; its variables and tables become objects of their own.
 
-Only what the outputs need is imported. A variable node, by reference or resource, is replaced by a ``tf.Variable``
+A variable node, by reference or resource, is replaced by a ``tf.Variable``
 with the value that the caller has for it, so the result is captured, saved and frozen like any TF2 function. Not for:
-finding the ends of a graph (:mod:`tfmagic.plumbing`).
+which nodes are imported (:mod:`tfmagic.functions.graph_parts`), or finding the ends of a graph
+(:mod:`tfmagic.plumbing`).
 """
 
 from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from tfmagic import _tf, errors, protos
-from tfmagic.functions import libraries, nests
+from tfmagic.functions import nests
+from tfmagic.functions.graph_parts import RESOURCE_VARIABLES, TABLES, VARIABLES, dtype_of, part_between
 from tfmagic.functions.named import NamedFunction, endpoint
+from tfmagic.tensor_names import node_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy.typing as npt
+
+    from tfmagic.functions.graph_parts import GraphPart
 
 #: Gives the values of variables, by the names of their nodes.
 Values: TypeAlias = "Callable[[Sequence[str]], Mapping[str, npt.ArrayLike]]"
 #: Gives what holds a table's content, by the names of their nodes.
 Tables: TypeAlias = "Callable[[Sequence[str]], Mapping[str, _tf.Live]]"
 
-REF_VARIABLES = frozenset({"VariableV2", "Variable", "AutoReloadVariable", "TemporaryVariable"})
-RESOURCE_VARIABLES = frozenset({"VarHandleOp"})
-VARIABLES = REF_VARIABLES | RESOURCE_VARIABLES
-TABLES = frozenset({
-    "HashTableV2", "HashTable", "MutableHashTableV2", "MutableHashTable", "MutableHashTableOfTensorsV2",
-    "MutableHashTableOfTensors", "MutableDenseHashTableV2", "MutableDenseHashTable",
-})  # fmt: skip
-#: What function bodies have in the place of placeholders and fetches.
-_ARGUMENTS = frozenset({"_Arg", "_Retval", "_DeviceArg", "_DeviceRetval"})
-#: Ops of control flow exist twice, for values and for references to them.
-PLAIN_OPS = {f"Ref{op}": op for op in ("Switch", "Merge", "Enter", "Exit", "NextIteration", "Identity", "Select")}
 _WRITES = (
     "; the outputs need ops that write to variables of TensorFlow 1, which only a session runs; choose outputs before "
     "them, with outputs=[…]"
 )
-#: From this GraphDef version on a Placeholder of shape [] is a scalar; before, its shape was not known.
-_SCALAR_PLACEHOLDERS = 24
 
 
 def wrap_graph_def(  # noqa: PLR0913 - a graph, its ends, its state
@@ -78,7 +70,7 @@ def wrap_graph_def(  # noqa: PLR0913 - a graph, its ends, its state
         If variables or tables have no values, or TensorFlow cannot import the graph; its error is the cause.
     """
     with _tf.eager():
-        part = _part(graph_def, inputs, outputs)
+        part = part_between(graph_def, inputs, outputs)
         known = shared or Shared()
         return _wrapped(part, _variables(part, values, known), _table_objects(part, tables, known), others)
 
@@ -99,142 +91,7 @@ class Shared:
     tables: dict[str, _tf.Live] = field(default_factory=dict)
 
 
-class Part(NamedTuple):
-    """The nodes that the outputs need, without those above the inputs."""
-
-    graph_def: _tf.Live
-    #: TensorSpecs by key, and the tensors they stand for.
-    specs: dict[str, _tf.Live]
-    inputs: dict[str, str]
-    outputs: dict[str, str]
-    #: The NodeDefs of variables and of tables without content; they are not in the graph any more.
-    states: dict[str, _tf.Live]
-
-    @property
-    def consumed(self) -> set[str]:
-        """The tensors that nodes of the part take."""
-        return {_tensor_name(text) for node in self.graph_def.node for text in node.input if not text.startswith("^")}
-
-
-def _part(graph_def: protos.Message, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> Part:
-    source = protos.native(graph_def)
-    nodes = {node.name: node for node in source.node}
-    feeds, fetches = ({key: _known(name, nodes) for key, name in side.items()} for side in (inputs, outputs))
-    needed = _needed(nodes, set(feeds.values()), fetches.values())
-    _refuse_arguments(nodes, needed)
-    filled = {_node_name(node.input[0]) for node in map(nodes.__getitem__, needed) if _fills_table(node)}
-    states = {
-        name: nodes[name]
-        for name in needed
-        if nodes[name].op in VARIABLES or (nodes[name].op in TABLES and name not in filled)
-    }
-    result = type(source)(versions=source.versions, library=source.library)
-    kept = needed - set(states)
-    for node in source.node:
-        if node.name in kept:
-            _add(result, node, kept)
-    libraries.settle(result)
-    return Part(result, _specs(source, nodes, feeds), feeds, fetches, states)
-
-
-def _tensor_name(text: str) -> str:
-    """Write a tensor's name in full: a node's first output may go without its number."""
-    return text if ":" in text else f"{text}:0"
-
-
-def _node_name(text: str) -> str:
-    return text.removeprefix("^").partition(":")[0]
-
-
-def _known(name: str, nodes: Mapping[str, _tf.Live]) -> str:
-    if _node_name(name) not in nodes:
-        raise errors.UnknownNameError(name, "tensor", nodes)
-    return _tensor_name(name)
-
-
-def _fills_table(node: _tf.Live) -> bool:
-    return bool(node.input) and node.op.startswith(("InitializeTable", "LookupTableImport"))
-
-
-def _needed(nodes: Mapping[str, _tf.Live], stops: set[str], fetches: Iterable[str]) -> set[str]:
-    """Return the names of the nodes that the fetches depend on, by data or control, up to some tensors."""
-    found: set[str] = set()
-    pending = list(fetches)
-    while pending:
-        text = pending.pop()
-        name = _node_name(text)
-        if name in found or (not text.startswith("^") and _tensor_name(text) in stops):
-            continue
-        if name not in nodes:
-            raise errors.ConversionError(f"the graph is incomplete: it takes {text!r}, and there is no such node")
-        found.add(name)
-        pending.extend(nodes[name].input)
-    return found
-
-
-def _refuse_arguments(nodes: Mapping[str, _tf.Live], needed: set[str]) -> None:
-    """Refuse a function's body: TensorFlow ends the whole process over such a node in a graph."""
-    found = [name for name in nodes if name in needed and nodes[name].op in _ARGUMENTS]
-    if found:
-        raise errors.ConversionError(
-            f"{errors.listed(found)} stand for the arguments and results of a function ({nodes[found[0]].op}), so that "
-            "this is the body of one and no graph by itself; choose inputs behind them and outputs before them, with "
-            "inputs=[…] and outputs=[…]"
-        )
-
-
-def _add(graph_def: _tf.Live, node: _tf.Live, kept: set[str]) -> None:
-    """Add a copy of a node, free of devices and of nodes that are not there."""
-    copy = graph_def.node.add()
-    copy.CopyFrom(node)
-    copy.device = ""
-    copy.op = PLAIN_OPS.get(node.op, node.op)
-    if "_class" in copy.attr:
-        del copy.attr["_class"]
-    del copy.input[:]
-    copy.input.extend(text for text in node.input if not text.startswith("^") or _node_name(text) in kept)
-
-
-def _specs(source: _tf.Live, nodes: Mapping[str, _tf.Live], feeds: Mapping[str, str]) -> dict[str, _tf.Live]:
-    """Return the dtype and shape of each input as a TensorSpec named after its key."""
-    tf = _tf.tensorflow()
-    names = dict(zip(feeds, nests.identifiers(feeds), strict=True))
-    found = {}
-    whole = None
-    for key, tensor in feeds.items():
-        node = nodes[_node_name(tensor)]
-        if node.op in ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault"):
-            found[key] = tf.TensorSpec(_placeholder_shape(source, node), _dtype(node), name=names[key])
-            continue
-        whole = whole or _imported(source)
-        inner = whole.get_tensor_by_name(tensor)
-        found[key] = tf.TensorSpec(inner.shape, inner.dtype, name=names[key])
-    return found
-
-
-def _dtype(node: _tf.Live) -> _tf.Live:
-    number = node.attr["dtype"].type if "dtype" in node.attr else 0
-    if not number:
-        raise errors.ConversionError(f"the graph does not say of which dtype {node.name!r} ({node.op}) is")
-    return _tf.tensorflow().as_dtype(number)
-
-
-def _placeholder_shape(source: _tf.Live, node: _tf.Live) -> _tf.Live:
-    shape = node.attr["shape"].shape if "shape" in node.attr else None
-    if shape is None or (not shape.dim and source.versions.producer < _SCALAR_PLACEHOLDERS):
-        return None
-    return protos.shape_of(shape)
-
-
-def _imported(source: _tf.Live) -> _tf.Live:
-    """Import a whole graph, to learn dtypes and shapes that it does not write down."""
-    tf = _tf.tensorflow()
-    with tf.Graph().as_default() as graph:
-        tf.graph_util.import_graph_def(source, name="")
-    return graph
-
-
-def _variables(part: Part, values: Values | None, shared: Shared) -> dict[str, _tf.Live]:
+def _variables(part: GraphPart, values: Values | None, shared: Shared) -> dict[str, _tf.Live]:
     """Make a variable for each variable node, one for the nodes that share a resource."""
     names = [name for name, node in part.states.items() if node.op in VARIABLES]
     if names and values is None:
@@ -248,7 +105,7 @@ def _variables(part: Part, values: Values | None, shared: Shared) -> dict[str, _
     for name in missing:
         resource = _resource(part.states[name])
         if resource not in made:
-            made[resource] = _tf.tensorflow().Variable(given[name], dtype=_dtype(part.states[name]), name=name)
+            made[resource] = _tf.tensorflow().Variable(given[name], dtype=dtype_of(part.states[name]), name=name)
     return {name: made[_resource(part.states[name])] for name in names}
 
 
@@ -258,7 +115,7 @@ def _resource(node: _tf.Live) -> tuple[bytes, bytes]:
     return (node.attr["container"].s if "container" in node.attr else b"", shared or node.name.encode())
 
 
-def _table_objects(part: Part, tables: Tables | None, shared: Shared) -> dict[str, _tf.Live]:
+def _table_objects(part: GraphPart, tables: Tables | None, shared: Shared) -> dict[str, _tf.Live]:
     """Return what holds the content of each table that the graph itself does not fill."""
     names = [name for name, node in part.states.items() if node.op in TABLES]
     if names and tables is None:
@@ -272,7 +129,7 @@ def _table_objects(part: Part, tables: Tables | None, shared: Shared) -> dict[st
 
 
 def _wrapped(
-    part: Part, variables: dict[str, _tf.Live], tables: dict[str, _tf.Live], others: dict[str, _tf.Live]
+    part: GraphPart, variables: dict[str, _tf.Live], tables: dict[str, _tf.Live], others: dict[str, _tf.Live]
 ) -> NamedFunction:
     """Import the part into a function from its inputs to its outputs."""
     tf = _tf.tensorflow()
@@ -303,7 +160,7 @@ def _wrapped(
     )
 
 
-def _states(part: Part, variables: dict[str, _tf.Live], tables: dict[str, _tf.Live]) -> dict[str, _tf.Live]:
+def _states(part: GraphPart, variables: dict[str, _tf.Live], tables: dict[str, _tf.Live]) -> dict[str, _tf.Live]:
     """Return what stands for the outputs of variable and table nodes inside the function being made."""
     handles = {name: one.handle for name, one in variables.items() if part.states[name].op in RESOURCE_VARIABLES}
     handles.update((name, table.resource_handle) for name, table in tables.items())
@@ -315,7 +172,7 @@ def _states(part: Part, variables: dict[str, _tf.Live], tables: dict[str, _tf.Li
     return found
 
 
-def _outputs(part: Part, given: dict[str, _tf.Live]) -> dict[str, _tf.Live]:
+def _outputs(part: GraphPart, given: dict[str, _tf.Live]) -> dict[str, _tf.Live]:
     """Import the part into the current graph and return its outputs by key, their nodes named after the keys."""
     tf = _tf.tensorflow()
     wanted = [tensor for tensor in part.outputs.values() if tensor not in given]
@@ -328,9 +185,9 @@ def _outputs(part: Part, given: dict[str, _tf.Live]) -> dict[str, _tf.Live]:
     return {key: _called(tensors[name], plain) for (key, name), plain in zip(part.outputs.items(), names, strict=True)}
 
 
-def _restore_shape(tensor: _tf.Live, part: Part, name: str) -> None:
+def _restore_shape(tensor: _tf.Live, part: GraphPart, name: str) -> None:
     """Give a tensor the shape that is written at its node: what a loop returns, importing does not find out."""
-    node = next(node for node in part.graph_def.node if node.name == _node_name(name))
+    node = next(node for node in part.graph_def.node if node.name == node_of(name))
     index = int(name.rpartition(":")[2])
     if "_output_shapes" in node.attr and len(node.attr["_output_shapes"].list.shape) > index:
         with contextlib.suppress(ValueError):  # An edited graph may contradict what was written.

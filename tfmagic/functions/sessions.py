@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tfmagic import _tf, errors
-from tfmagic.functions.graphs import REF_VARIABLES, wrap_graph_def
+from tfmagic.functions.graph_parts import REF_VARIABLES
+from tfmagic.functions.graphs import wrap_graph_def
 from tfmagic.functions.tf_functions import is_a
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import numpy as np
 
 from tfmagic import _tf, errors, protos
 from tfmagic.files import read_bytes
-from tfmagic.functions.graphs import PLAIN_OPS, REF_VARIABLES, RESOURCE_VARIABLES, TABLES, VARIABLES
+from tfmagic.functions.graph_parts import PLAIN_OPS, REF_VARIABLES, RESOURCE_VARIABLES, TABLES, VARIABLES
 from tfmagic.transforms import captures, inlining
 from tfmagic.transforms.constants import refusal
 from tfmagic.transforms.ends import name_ends

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tfmagic import _tf, errors
+from tfmagic import _tf, errors, tensor_names
+from tfmagic.functions.graph_parts import needed_nodes
 from tfmagic.functions.named import NamedFunction, endpoint
 from tfmagic.transforms.ends import node_names
 
@@ -78,7 +79,7 @@ def _resolved(function: NamedFunction, tensor: object, ends: tuple[Endpoint, ...
             return end
     graph = function.concrete.graph
     try:
-        return endpoint(name, graph.get_tensor_by_name(name if ":" in name else f"{name}:0"))
+        return endpoint(name, graph.get_tensor_by_name(tensor_names.full(name)))
     except (KeyError, ValueError):
         known = [end.key for end in ends]
         known += [output.name.removesuffix(":0") for op in graph.get_operations() for output in op.outputs]
@@ -119,16 +120,7 @@ def _cut(function: NamedFunction, inputs: tuple[Endpoint, ...], outputs: tuple[E
 def _needed(graph_def: _tf.Live, inputs: Sequence[Endpoint], outputs: Sequence[Endpoint]) -> set[str]:
     """Return the nodes that the outputs need, without those above the inputs."""
     nodes = {node.name: node for node in graph_def.node}
-    stops = {end.tensor for end in inputs}
-    found: set[str] = set()
-    waiting = [end.tensor for end in outputs]
-    while waiting:
-        tensor = waiting.pop()
-        name = tensor.removeprefix("^").partition(":")[0]
-        if name not in found and (tensor if ":" in tensor else f"{tensor}:0") not in stops:
-            found.add(name)
-            waiting.extend(nodes[name].input)
-    return found
+    return needed_nodes(nodes, {end.tensor for end in inputs}, [end.tensor for end in outputs])
 
 
 def _check_given(function: NamedFunction, inputs: Sequence[Endpoint], needed: set[str]) -> None:

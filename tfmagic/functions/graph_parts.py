@@ -1,0 +1,166 @@
+"""The part of a GraphDef between named ends: what the outputs need, without what is above the inputs.
+
+Devices, colocations and references go, and the nodes of variables and tables are taken out, so that TensorFlow 2 can
+import the rest. Not for: importing it (:mod:`tfmagic.functions.graphs`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from tfmagic import _tf, errors, protos
+from tfmagic.functions import libraries, nests
+from tfmagic.tensor_names import full, node_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+REF_VARIABLES = frozenset({"VariableV2", "Variable", "AutoReloadVariable", "TemporaryVariable"})
+RESOURCE_VARIABLES = frozenset({"VarHandleOp"})
+VARIABLES = REF_VARIABLES | RESOURCE_VARIABLES
+TABLES = frozenset({
+    "HashTableV2", "HashTable", "MutableHashTableV2", "MutableHashTable", "MutableHashTableOfTensorsV2",
+    "MutableHashTableOfTensors", "MutableDenseHashTableV2", "MutableDenseHashTable",
+})  # fmt: skip
+#: What function bodies have in the place of placeholders and fetches.
+_ARGUMENTS = frozenset({"_Arg", "_Retval", "_DeviceArg", "_DeviceRetval"})
+#: Ops of control flow exist twice, for values and for references to them.
+PLAIN_OPS = {f"Ref{op}": op for op in ("Switch", "Merge", "Enter", "Exit", "NextIteration", "Identity", "Select")}
+#: From this GraphDef version on a Placeholder of shape [] is a scalar; before, its shape was not known.
+_SCALAR_PLACEHOLDERS = 24
+
+
+class GraphPart(NamedTuple):
+    """The nodes that the outputs need, without those above the inputs."""
+
+    graph_def: _tf.Live
+    #: TensorSpecs by key, and the tensors they stand for.
+    specs: dict[str, _tf.Live]
+    inputs: dict[str, str]
+    outputs: dict[str, str]
+    #: The NodeDefs of variables and of tables without content; they are not in the graph any more.
+    states: dict[str, _tf.Live]
+
+    @property
+    def consumed(self) -> set[str]:
+        """The tensors that nodes of the part take."""
+        return {full(text) for node in self.graph_def.node for text in node.input if not text.startswith("^")}
+
+
+def part_between(graph_def: protos.Message, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> GraphPart:
+    """Take the part between tensors out of a GraphDef, which stays as it is.
+
+    Raises
+    ------
+    UnknownNameError
+        If the graph has no such tensor.
+    ConversionError
+        If the part is incomplete, or inside a function's body.
+    """
+    source = protos.native(graph_def)
+    nodes = {node.name: node for node in source.node}
+    feeds, fetches = ({key: _known(name, nodes) for key, name in side.items()} for side in (inputs, outputs))
+    needed = needed_nodes(nodes, set(feeds.values()), fetches.values())
+    _refuse_arguments(nodes, needed)
+    filled = {node_of(node.input[0]) for node in map(nodes.__getitem__, needed) if _fills_table(node)}
+    states = {
+        name: nodes[name]
+        for name in needed
+        if nodes[name].op in VARIABLES or (nodes[name].op in TABLES and name not in filled)
+    }
+    result = type(source)(versions=source.versions, library=source.library)
+    kept = needed - set(states)
+    for node in source.node:
+        if node.name in kept:
+            _add(result, node, kept)
+    libraries.settle(result)
+    return GraphPart(result, _specs(source, nodes, feeds), feeds, fetches, states)
+
+
+def _known(name: str, nodes: Mapping[str, _tf.Live]) -> str:
+    if node_of(name) not in nodes:
+        raise errors.UnknownNameError(name, "tensor", nodes)
+    return full(name)
+
+
+def _fills_table(node: _tf.Live) -> bool:
+    return bool(node.input) and node.op.startswith(("InitializeTable", "LookupTableImport"))
+
+
+def needed_nodes(nodes: Mapping[str, _tf.Live], stops: set[str], fetches: Iterable[str]) -> set[str]:
+    """Return the names of the nodes that the fetches depend on, by data or control, up to some tensors."""
+    found: set[str] = set()
+    pending = list(fetches)
+    while pending:
+        text = pending.pop()
+        name = node_of(text)
+        if name in found or (not text.startswith("^") and full(text) in stops):
+            continue
+        if name not in nodes:
+            raise errors.ConversionError(f"the graph is incomplete: it takes {text!r}, and there is no such node")
+        found.add(name)
+        pending.extend(nodes[name].input)
+    return found
+
+
+def _refuse_arguments(nodes: Mapping[str, _tf.Live], needed: set[str]) -> None:
+    """Refuse a function's body: TensorFlow ends the whole process over such a node in a graph."""
+    found = [name for name in nodes if name in needed and nodes[name].op in _ARGUMENTS]
+    if found:
+        raise errors.ConversionError(
+            f"{errors.listed(found)} stand for the arguments and results of a function ({nodes[found[0]].op}), so that "
+            "this is the body of one and no graph by itself; choose inputs behind them and outputs before them, with "
+            "inputs=[…] and outputs=[…]"
+        )
+
+
+def _add(graph_def: _tf.Live, node: _tf.Live, kept: set[str]) -> None:
+    """Add a copy of a node, free of devices and of nodes that are not there."""
+    copy = graph_def.node.add()
+    copy.CopyFrom(node)
+    copy.device = ""
+    copy.op = PLAIN_OPS.get(node.op, node.op)
+    if "_class" in copy.attr:
+        del copy.attr["_class"]
+    del copy.input[:]
+    copy.input.extend(text for text in node.input if not text.startswith("^") or node_of(text) in kept)
+
+
+def _specs(source: _tf.Live, nodes: Mapping[str, _tf.Live], feeds: Mapping[str, str]) -> dict[str, _tf.Live]:
+    """Return the dtype and shape of each input as a TensorSpec named after its key."""
+    tf = _tf.tensorflow()
+    names = dict(zip(feeds, nests.identifiers(feeds), strict=True))
+    found = {}
+    whole = None
+    for key, tensor in feeds.items():
+        node = nodes[node_of(tensor)]
+        if node.op in ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault"):
+            found[key] = tf.TensorSpec(_placeholder_shape(source, node), dtype_of(node), name=names[key])
+            continue
+        whole = whole or _imported(source)
+        inner = whole.get_tensor_by_name(tensor)
+        found[key] = tf.TensorSpec(inner.shape, inner.dtype, name=names[key])
+    return found
+
+
+def dtype_of(node: _tf.Live) -> _tf.Live:
+    """Return the dtype that a placeholder or a variable states."""
+    number = node.attr["dtype"].type if "dtype" in node.attr else 0
+    if not number:
+        raise errors.ConversionError(f"the graph does not say of which dtype {node.name!r} ({node.op}) is")
+    return _tf.tensorflow().as_dtype(number)
+
+
+def _placeholder_shape(source: _tf.Live, node: _tf.Live) -> _tf.Live:
+    shape = node.attr["shape"].shape if "shape" in node.attr else None
+    if shape is None or (not shape.dim and source.versions.producer < _SCALAR_PLACEHOLDERS):
+        return None
+    return protos.shape_of(shape)
+
+
+def _imported(source: _tf.Live) -> _tf.Live:
+    """Import a whole graph, to learn dtypes and shapes that it does not write down."""
+    tf = _tf.tensorflow()
+    with tf.Graph().as_default() as graph:
+        tf.graph_util.import_graph_def(source, name="")
+    return graph
