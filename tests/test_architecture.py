@@ -39,6 +39,7 @@ ORDER = (
     "opdefs",
     "protos",
     "tensor_names",
+    "state_ops",
     "node_attributes",
     "graph",
     "node_columns",

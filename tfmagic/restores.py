@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from tfmagic.state_ops import fills_table
 from tfmagic.tensor_names import node_of
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 #: Ops that hand their first input on unchanged; a saver reshapes what it restores to the variable's own shape.
 _PASSING = frozenset({"Identity", "RefIdentity", "Reshape", "DisableCopyOnRead"})
 _ASSIGNMENTS = frozenset({"Assign", "AssignVariableOp"})
-_FILLS = ("InitializeTable", "LookupTableImport")
 _RESTORES = ("RestoreV2", "Restore", "RestoreSlice")
 _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 _INIT_COLLECTIONS = ("saved_model_main_op", "legacy_init_op", "table_initializer")
@@ -94,7 +94,7 @@ def read(graph_def: protos.Message, header: protos.Message) -> Restores:
         if node.op in _ASSIGNMENTS:
             found.assign(scope, node)
     for scope, node in reached:
-        if node.op.startswith(_FILLS):
+        if fills_table(node):
             found.fill(scope, node)
     return Restores(found.variables, found.initial, {name: tuple(each) for name, each in found.fills.items()})
 

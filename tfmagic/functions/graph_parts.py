@@ -10,18 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import _tf, errors, protos
 from tfmagic.functions import libraries, nests
+from tfmagic.state_ops import TABLES, VARIABLES, filled_tables
 from tfmagic.tensor_names import full, node_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-REF_VARIABLES = frozenset({"VariableV2", "Variable", "AutoReloadVariable", "TemporaryVariable"})
-RESOURCE_VARIABLES = frozenset({"VarHandleOp"})
-VARIABLES = REF_VARIABLES | RESOURCE_VARIABLES
-TABLES = frozenset({
-    "HashTableV2", "HashTable", "MutableHashTableV2", "MutableHashTable", "MutableHashTableOfTensorsV2",
-    "MutableHashTableOfTensors", "MutableDenseHashTableV2", "MutableDenseHashTable",
-})  # fmt: skip
 #: What function bodies have in the place of placeholders and fetches.
 _ARGUMENTS = frozenset({"_Arg", "_Retval", "_DeviceArg", "_DeviceRetval"})
 #: Ops of control flow exist twice, for values and for references to them.
@@ -62,7 +56,7 @@ def part_between(graph_def: protos.Message, inputs: Mapping[str, str], outputs: 
     feeds, fetches = ({key: _known(name, nodes) for key, name in side.items()} for side in (inputs, outputs))
     needed = needed_nodes(nodes, set(feeds.values()), fetches.values())
     _refuse_arguments(nodes, needed)
-    filled = {node_of(node.input[0]) for node in map(nodes.__getitem__, needed) if _fills_table(node)}
+    filled = filled_tables(map(nodes.__getitem__, needed))
     states = {
         name: nodes[name]
         for name in needed
@@ -81,10 +75,6 @@ def _known(name: str, nodes: Mapping[str, _tf.Live]) -> str:
     if node_of(name) not in nodes:
         raise errors.UnknownNameError(name, "tensor", nodes)
     return full(name)
-
-
-def _fills_table(node: _tf.Live) -> bool:
-    return bool(node.input) and node.op.startswith(("InitializeTable", "LookupTableImport"))
 
 
 def needed_nodes(nodes: Mapping[str, _tf.Live], stops: set[str], fetches: Iterable[str]) -> set[str]:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from tfmagic import _tf, errors, protos
 from tfmagic.functions import nests
-from tfmagic.functions.graph_parts import RESOURCE_VARIABLES, TABLES, VARIABLES, dtype_of, part_between
+from tfmagic.functions.graph_parts import dtype_of, part_between
 from tfmagic.functions.named import NamedFunction, endpoint
+from tfmagic.state_ops import RESOURCE_VARIABLES, TABLES, VARIABLES
 from tfmagic.tensor_names import node_of
 
 if TYPE_CHECKING:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from tfmagic import _tf, errors
 from tfmagic.functions import sessions
+from tfmagic.state_ops import VARIABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import numpy as np
 
-_VARIABLES = ("VarHandleOp", "VariableV2", "Variable", "TemporaryVariable", "AutoReloadVariable")
 _SAVE, _INPUTS = "SaveV2", 3
 
 
@@ -86,7 +86,7 @@ def _constant(tf: _tf.Live, tensor: _tf.Live) -> Iterator[bytes]:
 
 def _variable(tensor: _tf.Live) -> str:
     """Return the node of the variable that a tensor is read from."""
-    while tensor.op.type not in _VARIABLES:
+    while tensor.op.type not in VARIABLES:
         tensor = tensor.op.inputs[0]
     name: str = tensor.op.name
     return name

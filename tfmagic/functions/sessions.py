@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tfmagic import _tf, errors
-from tfmagic.functions.graph_parts import REF_VARIABLES
 from tfmagic.functions.graphs import wrap_graph_def
 from tfmagic.functions.tf_functions import is_a
+from tfmagic.state_ops import REF_VARIABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tfmagic.functions.libraries import called
+from tfmagic.state_ops import filled_tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,7 +21,6 @@ _STATE = frozenset({
 })  # fmt: skip
 #: Ops that call a function of this process, by a number that no other process knows.
 PYTHON_OPS = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
-_FILLS = ("InitializeTable", "LookupTableImport")
 
 
 def own_state(graph_def: _tf.Live) -> list[str]:
@@ -44,5 +44,5 @@ def _bodies(graph_def: _tf.Live) -> list[Sequence[_tf.Live]]:
 
 
 def _keepers(nodes: Sequence[_tf.Live]) -> Iterator[str]:
-    filled = {node.input[0].partition(":")[0] for node in nodes if node.op.startswith(_FILLS)}
+    filled = filled_tables(nodes)
     return (node.name for node in nodes if node.op in _STATE and node.name not in filled)

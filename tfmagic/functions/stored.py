@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tfmagic import _tf, bundle, errors, protos, restores, tensor_slices
-from tfmagic.functions.graph_parts import VARIABLES
+from tfmagic.state_ops import VARIABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -16,7 +16,8 @@ import numpy as np
 
 from tfmagic import _tf, errors, protos
 from tfmagic.files import read_bytes
-from tfmagic.functions.graph_parts import PLAIN_OPS, REF_VARIABLES, RESOURCE_VARIABLES, TABLES, VARIABLES
+from tfmagic.functions.graph_parts import PLAIN_OPS
+from tfmagic.state_ops import REF_VARIABLES, RESOURCE_VARIABLES, TABLES, VARIABLES, filled_tables
 from tfmagic.transforms import captures, inlining
 from tfmagic.transforms.constants import refusal
 from tfmagic.transforms.ends import name_ends
@@ -38,7 +39,6 @@ _REF_WRITES = re.compile(
 )
 #: Ops through which the path of an asset comes to what reads the file.
 _HANDING_ON = frozenset({"Identity", "ReadVariableOp"})
-_FILLS = ("InitializeTable", "LookupTableImport")
 
 
 def freeze(store: Store, ends: tuple[Sequence[Endpoint], Sequence[Endpoint]], *, key: str, method: str) -> FrozenGraph:
@@ -121,7 +121,7 @@ def _refuse_writes(graph_def: protos.Message) -> None:
 
 def _require_known(graph_def: protos.Message, state: State) -> None:
     """Refuse variables and tables that only came out of the functions: nobody says what they hold."""
-    known = {*state.variables, *state.tensors, *state.tables, *_filled(graph_def)}
+    known = {*state.variables, *state.tensors, *state.tables, *filled_tables(graph_def.node)}
     unknown = [node.name for node in graph_def.node if node.op in VARIABLES | TABLES and node.name not in known]
     unknown += [
         node.name
@@ -133,14 +133,9 @@ def _require_known(graph_def: protos.Message, state: State) -> None:
         raise errors.ConversionError(f"the functions of the graph make {errors.listed(unknown)} themselves")
 
 
-def _filled(graph_def: protos.Message) -> set[str]:
-    """Return the tables that the graph itself fills."""
-    return {node.input[0].partition(":")[0] for node in graph_def.node if node.op.startswith(_FILLS)}
-
-
 def _state(graph_def: protos.Message, store: Store) -> State:
     """Say what the variables and tables of a graph hold."""
-    filled = _filled(graph_def)
+    filled = filled_tables(graph_def.node)
     paths = store.asset_variables
     variables = [node.name for node in graph_def.node if node.op in VARIABLES and node.name not in paths]
     tables = [node.name for node in graph_def.node if node.op in TABLES and node.name not in filled]

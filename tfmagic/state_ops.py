@@ -1,0 +1,34 @@
+"""The ops that keep state in a graph: variables, tables, and what fills a table.
+
+Not for: making such state in this process (:mod:`tfmagic.functions.graphs`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tfmagic.tensor_names import node_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tfmagic import protos
+
+REF_VARIABLES = frozenset({"VariableV2", "Variable", "AutoReloadVariable", "TemporaryVariable"})
+RESOURCE_VARIABLES = frozenset({"VarHandleOp"})
+VARIABLES = REF_VARIABLES | RESOURCE_VARIABLES
+TABLES = frozenset({
+    "HashTableV2", "HashTable", "MutableHashTableV2", "MutableHashTable", "MutableHashTableOfTensorsV2",
+    "MutableHashTableOfTensors", "MutableDenseHashTableV2", "MutableDenseHashTable",
+})  # fmt: skip
+_FILLS = ("InitializeTable", "LookupTableImport")
+
+
+def fills_table(node: protos.Message) -> bool:
+    """Whether a node puts content into the table that is its first input."""
+    return bool(node.input) and node.op.startswith(_FILLS)
+
+
+def filled_tables(nodes: Iterable[protos.Message]) -> set[str]:
+    """Return the nodes of the tables that some nodes fill."""
+    return {node_of(node.input[0]) for node in nodes if fills_table(node)}
