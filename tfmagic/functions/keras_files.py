@@ -20,12 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import _tf, errors, keras_archive, keras_config, keras_specs
-from tfmagic.functions import keras_2_config, keras_2_layers, keras_code
+from tfmagic.functions import keras_2_config, keras_2_layers, keras_code, keras_weight_order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
-    from tfmagic.hdf5 import Node
     from tfmagic.keras_archive import Contents
     from tfmagic.keras_specs import Spec
 
@@ -203,7 +202,7 @@ def _vocabulary(spec: Spec) -> object:
 def _by_keras(source: _Source) -> LoadedModel:
     with _named(source.path, ".keras" if source.is_archive else ".h5") as path:
         model = _tf.keras().models.load_model(path, compile=False, safe_mode=not source.trust)
-        notes = () if source.is_archive else _weights_in_place(source, model, path)
+        notes = () if source.is_archive else keras_weight_order.settled(model, source.path, path)
     return LoadedModel(model, notes)
 
 
@@ -245,7 +244,7 @@ def _hdf5(source: _Source, config: Spec) -> tuple[_tf.Live, tuple[str, ...]]:
     model = saving.deserialize_keras_object(config, safe_mode=not source.trust)
     with _named(source.path, ".h5") as path:
         model.load_weights(path)
-        return model, _weights_in_place(source, model, path)
+        return model, keras_weight_order.settled(model, source.path, path)
 
 
 def _archive(source: _Source, config: Spec) -> tuple[_tf.Live, tuple[str, ...]]:
@@ -303,51 +302,3 @@ def _arguments(kind: str) -> frozenset[str] | None:
         if not any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
             break
     return frozenset(names - {"self", "args", "kwargs"})
-
-
-# Whether the weights are where they belong: Keras goes by the order of layers alone
-
-
-def _weights_in_place(source: _Source, model: _tf.Live, path: Path) -> tuple[str, ...]:
-    """Make sure that each layer has its own weights; returns a note if they had to be loaded once more.
-
-    Raises
-    ------
-    ValueError
-        If the order of the weights in a nested model is another than in the file.
-    """
-    with keras_archive.weights(source.path) as root:
-        group = root.group("model_weights")
-        stored = dict(_stored(group)) if group is not None else {}
-    live = {layer.name: _ordered(layer) for layer in model.layers if _ordered(layer)}
-    if set(stored) != set(live):
-        # Names that Keras itself made up cannot be compared.
-        return ()
-    notes: tuple[str, ...] = ()
-    if list(stored) != list(live):
-        model.load_weights(path, by_name=True)
-        notes = ("its weights were matched to layers by name, as their order in the file is another",)
-    for name, weights in live.items():
-        mine, theirs = [_tail(each.path) for each in weights], [_tail(each) for each in stored[name]]
-        if sorted(mine) == sorted(theirs) and mine != theirs:
-            raise ValueError(f"the weights of {name!r} are {theirs} in the file and {mine} in the model")
-    return notes
-
-
-def _ordered(layer: _tf.Live) -> list[_tf.Live]:
-    """Return a layer's weights in the order in which Keras writes them to HDF5."""
-    return [*layer.trainable_weights, *layer.non_trainable_weights]
-
-
-def _stored(group: Node) -> Iterator[tuple[str, Sequence[str]]]:
-    """Yield the layers that have weights in the file, and the weights' names."""
-    for name in group.texts("layer_names") or ():
-        own = group.group(name)
-        names = own.texts("weight_names") if own is not None else None
-        if names:
-            yield name, names
-
-
-def _tail(path: str) -> str:
-    """Return a weight's name and its layer's."""
-    return "/".join(path.partition(":")[0].split("/")[-2:])

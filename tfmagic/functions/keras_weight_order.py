@@ -1,0 +1,71 @@
+"""Whether the weights of an HDF5 file are in the layers that they belong to: Keras goes by the order of layers alone.
+
+Not for: the values of weights (:mod:`tfmagic.keras_weights`), or loading a file (:mod:`tfmagic.functions.keras_files`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tfmagic import keras_archive
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from tfmagic import _tf
+    from tfmagic.hdf5 import Node
+
+
+def settled(model: _tf.Live, source: Path, loaded: Path) -> tuple[str, ...]:
+    """Make sure that each layer has its own weights; returns a note if they had to be loaded once more.
+
+    Parameters
+    ----------
+    model : keras.Model
+        With the weights that Keras put into it.
+    source : Path
+        The file that they come from.
+    loaded : Path
+        The same under a name that Keras takes for HDF5.
+
+    Raises
+    ------
+    ValueError
+        If the order of the weights in a nested model is another than in the file.
+    """
+    with keras_archive.weights(source) as root:
+        group = root.group("model_weights")
+        stored = dict(_stored(group)) if group is not None else {}
+    live = {layer.name: _ordered(layer) for layer in model.layers if _ordered(layer)}
+    if set(stored) != set(live):
+        # Names that Keras itself made up cannot be compared.
+        return ()
+    notes: tuple[str, ...] = ()
+    if list(stored) != list(live):
+        model.load_weights(loaded, by_name=True)
+        notes = ("its weights were matched to layers by name, as their order in the file is another",)
+    for name, weights in live.items():
+        mine, theirs = [_tail(each.path) for each in weights], [_tail(each) for each in stored[name]]
+        if sorted(mine) == sorted(theirs) and mine != theirs:
+            raise ValueError(f"the weights of {name!r} are {theirs} in the file and {mine} in the model")
+    return notes
+
+
+def _ordered(layer: _tf.Live) -> list[_tf.Live]:
+    """Return a layer's weights in the order in which Keras writes them to HDF5."""
+    return [*layer.trainable_weights, *layer.non_trainable_weights]
+
+
+def _stored(group: Node) -> Iterator[tuple[str, Sequence[str]]]:
+    """Yield the layers that have weights in the file, and the weights' names."""
+    for name in group.texts("layer_names") or ():
+        own = group.group(name)
+        names = own.texts("weight_names") if own is not None else None
+        if names:
+            yield name, names
+
+
+def _tail(path: str) -> str:
+    """Return a weight's name and its layer's."""
+    return "/".join(path.partition(":")[0].split("/")[-2:])
