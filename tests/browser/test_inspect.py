@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.browser.panel_page import PanelPage
+
 if TYPE_CHECKING:
     from tests.browser.conftest import OpenNotebook
     from tests.browser.frontend import Frontend
@@ -65,12 +67,13 @@ def after_loading(notebook: OpenNotebook, *cells: str) -> Frontend:
 def test_inspect_shows_its_summary(notebook: OpenNotebook, source: str) -> None:
     frontend = notebook([LOAD, f"%tf_inspect {source}"])
     assert frontend.run(0) == []
-    (output,) = frontend.run(1)
+    *_, output = frontend.run(1)
     assert output["output_type"] == "execute_result"
     assert {"text/plain", "text/html"} <= set(output["data"])
-    assert "image:0" in frontend.shown(1)
-    frontend.cell(1).get_by_text("Op counts").click()
-    assert "Sigmoid" in frontend.shown(1)
+    assert "image:0" in output["data"]["text/plain"]
+    panel = PanelPage(frontend, 1).wait()
+    assert "image:0" in panel.text()
+    assert panel.shown.get_by_role("button", name="Sigmoid").is_visible()
 
 
 def test_a_summary_shows_the_signatures_as_text(notebook: OpenNotebook) -> None:

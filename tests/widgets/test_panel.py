@@ -247,3 +247,28 @@ def test_the_choice_of_display_holds_for_models_and_panels(
 def test_opening_what_is_no_model_is_an_error_of_ours() -> None:
     with pytest.raises(FileNotFoundError):
         opened("nowhere/at/all")
+
+
+@pytest.mark.tensorflow
+def test_a_tab_is_built_under_the_users_dtype_policy(
+    made: types.SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import keras  # noqa: PLC0415 - seconds for this test only
+
+    seen: list[str] = []
+    built = sys.modules["tfmagic.widgets.ops_tab"].build
+    monkeypatch.setattr(
+        sys.modules["tfmagic.widgets.ops_tab"],
+        "build",
+        lambda *given: (seen.append(keras.config.dtype_policy().name), built(*given))[1],
+    )
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        panel = Panel(graph(), {})
+    finally:
+        keras.config.set_dtype_policy(before)
+    panel.go_to("Ops")
+    joined()
+    assert seen == ["mixed_bfloat16"]
+    assert made.built == ["tfmagic Ops"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import ipywidgets
 
-from tfmagic import nearby, readers
+from tfmagic import _tf, nearby, readers
 from tfmagic.widgets import background
 from tfmagic.widgets.heading import Heading
 from tfmagic.widgets.panel import Panel, problem_line, said
@@ -47,6 +47,7 @@ class Chooser(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self.panel: Panel | None = None
         self._variables = variables
         self._trust = trust
+        self._settings = _tf.thread_settings()
         self._directory = directory or Path.cwd()
         self.models = ipywidgets.Select(description="Variables", rows=_LINES, layout=_WIDTH)
         self.files = ipywidgets.Select(description="Files", rows=_LINES, layout=_WIDTH)
@@ -104,6 +105,7 @@ class Chooser(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
 
     def _open(self, source: object) -> None:
         """Put the panel into this widget's place, or say why there is none."""
+        self._settings()
         try:
             self.panel = Panel(readers.read(source, trust=self._trust), self._variables)
         except Exception as error:  # noqa: BLE001 - a model raises whatever its code does; a person gets one line

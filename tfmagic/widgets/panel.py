@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from tfmagic import errors, render, summary
+from tfmagic import _tf, errors, render, summary
 from tfmagic.widgets import background
 from tfmagic.widgets.heading import Heading
 from tfmagic.widgets.places import Destination
@@ -86,12 +86,16 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         Those variables.
     source : str
         What a magic line calls the model.
+    settings : callable
+        Makes a thread's settings those of the user's.
     """
 
     def __init__(self, model: Model, variables: MutableMapping[str, object] | None = None) -> None:
         self.model = model
         self.namespace = notebook_variables() if variables is None else variables
         self.source = source_name(model, self.namespace)
+        #: Gives a thread what Keras keeps for each thread: this runs where the user's cell runs.
+        self.settings = _tf.thread_settings()
         self._lock = threading.RLock()
         self._titles = tabs_of(model)
         self._built: dict[str, ipywidgets.Widget] = {}
@@ -137,7 +141,11 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
                 return None
             self._building.add(title)
         self._holders[title].children = (said(f"Reading what {title} shows …"),)
-        return background.begin(lambda: self._build(title), title)
+        return background.begin(lambda: self._build_apart(title), title)
+
+    def _build_apart(self, title: str) -> None:
+        self.settings()
+        self._build(title)
 
     def _build(self, title: str) -> None:
         """Build a tab, or what says why it cannot be."""
