@@ -256,12 +256,14 @@ def test_a_tab_is_built_under_the_users_dtype_policy(
     import keras  # noqa: PLC0415 - seconds for this test only
 
     seen: list[str] = []
-    built = sys.modules["tfmagic.widgets.ops_tab"].build
-    monkeypatch.setattr(
-        sys.modules["tfmagic.widgets.ops_tab"],
-        "build",
-        lambda *given: (seen.append(keras.config.dtype_policy().name), built(*given))[1],
-    )
+    tab = sys.modules["tfmagic.widgets.ops_tab"]
+    built = tab.build
+
+    def build(model: Model, panel: Panel) -> Any:
+        seen.append(keras.config.dtype_policy().name)
+        return built(model, panel)
+
+    monkeypatch.setattr(tab, "build", build)
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
