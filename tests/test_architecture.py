@@ -38,6 +38,7 @@ ORDER = (
     "schema",
     "opdefs",
     "protos",
+    "reachability",
     "tensor_names",
     "state_ops",
     "node_attributes",

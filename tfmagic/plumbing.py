@@ -11,6 +11,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import opdefs
+from tfmagic.reachability import reached
 from tfmagic.tensor_names import node_of
 
 if TYPE_CHECKING:
@@ -99,9 +100,9 @@ def propose_ends(nodes: Mapping[str, Node]) -> Ends:
     inputs = [name for name in placeholders if used.get(name)]
     loose = [name for name in nodes if not _data_consumers(name, used, nodes)]
     ends = [name for name in loose if _is_result(nodes[name].op)]
-    reached = _reached(inputs, used)
-    ends = [name for name in ends if name in reached] or ends
-    ends = ends or [name for name in loose if name in reached and nodes[name].op in _WRITES]
+    fed = reached(inputs, lambda name: used.get(name, ()))
+    ends = [name for name in ends if name in fed] or ends
+    ends = ends or [name for name in loose if name in fed and nodes[name].op in _WRITES]
     return Ends(
         tuple(f"{name}:0" for name in inputs),
         tuple(f"{name}:0" for name in [name for name in ends if not _is_by_product(name, nodes)] or ends),
@@ -135,18 +136,6 @@ def _is_result(op: str) -> bool:
     fixed = opdefs.output_dtype(op)
     has_value = bool(fixed.attrs) or fixed.default not in {"", *_HANDLES}
     return has_value and op not in _NO_RESULT and not any(part in op for part in _NO_RESULT_PARTS)
-
-
-def _reached(roots: Iterable[str], used: Mapping[str, list[str]]) -> set[str]:
-    """Return all nodes that depend on the roots, the roots included."""
-    found: set[str] = set()
-    waiting = list(roots)
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found.add(name)
-            waiting.extend(used.get(name, ()))
-    return found
 
 
 def is_plumbing(ops: pd.DataFrame, functions: Iterable[FunctionUse]) -> list[bool]:
@@ -183,7 +172,8 @@ def _plumbing_nodes(nodes: Mapping[str, Node], callers: set[str]) -> set[str]:
     """Return the nodes of the main graph that save and restore."""
     used = consumers(nodes)
     roots = [name for name, node in nodes.items() if node.op in opdefs.SAVE_RESTORE_OPS or name in callers]
-    found = {name for name in _reached(roots, used) if nodes[name].op not in opdefs.VARIABLE_OPS}
+    after = reached(roots, lambda name: used.get(name, ()))
+    found = {name for name in after if nodes[name].op not in opdefs.VARIABLE_OPS}
     waiting = list(found)
     while waiting:
         for edge in nodes[waiting.pop()].inputs:
@@ -203,14 +193,8 @@ def endpoint_shapes(ops: pd.DataFrame) -> dict[str, tuple[str, Shape]]:
 
 def ancestors(nodes: Mapping[str, Node], roots: Iterable[str]) -> set[str]:
     """Return all nodes that the roots depend on, the roots included; names that lead nowhere are passed over."""
-    found: set[str] = set()
-    waiting = list(roots)
-    while waiting:
-        name = waiting.pop()
-        if name in nodes and name not in found:
-            found.add(name)
-            waiting.extend(map(node_of, nodes[name].inputs))
-    return found
+    known = nodes.__contains__
+    return reached(filter(known, roots), lambda name: filter(known, map(node_of, nodes[name].inputs)))
 
 
 def needed(frame: pd.DataFrame, uses: Iterable[FunctionUse], tensors: Iterable[str]) -> tuple[set[str], set[str]]:

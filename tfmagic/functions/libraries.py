@@ -11,6 +11,7 @@ import itertools
 from typing import TYPE_CHECKING
 
 from tfmagic import _tf
+from tfmagic.reachability import reached
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -32,25 +33,19 @@ def settle(graph_def: _tf.Live) -> None:
 
 def called(nodes: Iterable[_tf.Live], functions: dict[str, _tf.Live]) -> set[str]:
     """Return the names of the functions that nodes call, themselves or through others."""
-    found: set[str] = set()
-    waiting = list(_calls(nodes, functions))
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found.add(name)
-            waiting.extend(_calls(functions[name].node_def, functions))
-    return found
+    return reached(_calls(nodes, functions), lambda name: _calls(functions[name].node_def, functions))
 
 
 def _calls(nodes: Iterable[_tf.Live], functions: dict[str, _tf.Live]) -> Iterator[str]:
     for node in nodes:
+        # A function of TensorFlow 1 may be called as an op of its own name.
         if node.op in functions:
             yield node.op
-        yield from (reference.name for reference in _references(node) if reference.name in functions)
+        yield from (reference.name for reference in references(node) if reference.name in functions)
 
 
-def _references(node: _tf.Live) -> Iterator[_tf.Live]:
-    """Yield the NameAttrLists of a node: the functions among its attributes."""
+def references(node: _tf.Live) -> Iterator[_tf.Live]:
+    """Yield the functions that a node names in its attributes, each a NameAttrList that can be changed."""
     for value in node.attr.values():
         if value.HasField("func"):
             yield value.func
@@ -70,5 +65,5 @@ def _rename(graph_def: _tf.Live, names: dict[str, str]) -> None:
     inner = (function.node_def for function in graph_def.library.function)
     for node in itertools.chain(graph_def.node, *inner) if names else ():
         node.op = names.get(node.op, node.op)
-        for reference in _references(node):
+        for reference in references(node):
             reference.name = names.get(reference.name, reference.name)

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfmagic import errors, protos
+from tfmagic.functions.libraries import references
 from tfmagic.transforms.frozen import become
-from tfmagic.transforms.inlining import called
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -86,7 +86,7 @@ class Body:
 
     def _returned(self, node: protos.Message, index: int) -> Spec | None:
         """Follow a resource that a function returns to the argument it came in as."""
-        argument = self.library.argument_returned(next(called(node)).name, index)
+        argument = self.library.argument_returned(next(references(node)).name, index)
         return None if argument is None else self.spec(node.input[argument + _first_argument(node)])
 
     def rewrite(self) -> None:
@@ -146,7 +146,7 @@ class Body:
         """Give a call, branch or loop the values, and functions that take them."""
         first = _first_argument(node)
         arguments = {index - first: spec for index, spec in specs.items()}
-        for function in called(node):
+        for function in references(node):
             function.name = self.library.specialised(function.name, arguments)
         _retype(node.attr["T" if node.op in _LOOPS else "Tin"].list.type, arguments)
         if node.op not in _LOOPS:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tfmagic import _tf, protos
+from tfmagic.functions import libraries
+from tfmagic.reachability import reached
 from tfmagic.tensor_names import node_of
 
 if TYPE_CHECKING:
@@ -57,14 +59,6 @@ def all_nodes(graph_def: protos.Message) -> Iterator[protos.Message]:
         yield from function.node_def
 
 
-def called(node: protos.Message) -> Iterator[protos.Message]:
-    """Yield the functions that a node names in its attributes, each a NameAttrList that can be changed."""
-    for value in node.attr.values():
-        if value.HasField("func"):
-            yield value.func
-        yield from value.list.func
-
-
 def prune(graph_def: protos.Message, outputs: Iterable[str], inputs: Sequence[str]) -> None:
     """Drop the nodes that no output depends on, by data or control, and the functions that nothing calls.
 
@@ -77,24 +71,12 @@ def prune(graph_def: protos.Message, outputs: Iterable[str], inputs: Sequence[st
     """
     nodes = {node.name: node for node in graph_def.node}
     ends = list(outputs)
-    needed = _reached(nodes, ends) | set(inputs)
+    needed = reached(ends, lambda name: map(node_of, nodes[name].input)) | set(inputs)
     inner = [name for name in nodes if name in needed and name not in {*inputs, *ends}]
     kept = [_copy(nodes[name]) for name in (*inputs, *inner, *ends)]
     del graph_def.node[:]
     graph_def.node.extend(kept)
     prune_library(graph_def)
-
-
-def _reached(nodes: dict[str, protos.Message], ends: Iterable[str]) -> set[str]:
-    """Return the names of all nodes that these depend on, themselves included."""
-    found: set[str] = set()
-    waiting = list(ends)
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found.add(name)
-            waiting.extend(node_of(source) for source in nodes[name].input)
-    return found
 
 
 def _copy(node: protos.Message) -> protos.Message:
@@ -106,14 +88,7 @@ def _copy(node: protos.Message) -> protos.Message:
 def prune_library(graph_def: protos.Message) -> None:
     """Drop the functions that nothing calls, and all gradients: a frozen graph is not trained."""
     functions = {function.signature.name: function for function in graph_def.library.function}
-    needed: dict[str, None] = {}
-    waiting = [graph_def.node]
-    while waiting:
-        # A function of TensorFlow 1 may be called as an op of its own name.
-        names = [name for node in waiting.pop() for name in (node.op, *(each.name for each in called(node)))]
-        fresh = [name for name in names if name in functions and name not in needed]
-        needed.update(dict.fromkeys(fresh))
-        waiting.extend(functions[name].node_def for name in fresh)
+    needed = libraries.called(graph_def.node, functions)
     library = protos.message("FunctionDefLibrary")()
     library.function.extend(function for name, function in functions.items() if name in needed)
     graph_def.library.CopyFrom(library)

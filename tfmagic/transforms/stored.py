@@ -16,6 +16,7 @@ import numpy as np
 
 from tfmagic import _tf, errors, protos
 from tfmagic.files import read_bytes
+from tfmagic.functions import libraries
 from tfmagic.functions.graph_parts import PLAIN_OPS
 from tfmagic.state_ops import REF_VARIABLES, RESOURCE_VARIABLES, TABLES, VARIABLES, filled_tables
 from tfmagic.transforms import captures, inlining
@@ -95,7 +96,7 @@ def _wait_for_calls(graph_def: protos.Message, outputs: Sequence[str]) -> None:
 
     Once all is flat, the outputs get their inputs without what they waited for.
     """
-    calls = [f"^{node.name}" for node in graph_def.node if next(inlining.called(node), None) is not None]
+    calls = [f"^{node.name}" for node in graph_def.node if next(libraries.references(node), None) is not None]
     for node in graph_def.node:
         if node.name in outputs:
             node.input.extend(calls)
