@@ -174,6 +174,7 @@ def test_junk_in_a_config_is_survived(junk: object) -> None:
         model = json.loads(text)
         _put(model, place, junk)
         keras_config.rows(keras_config.layers(model), {})
+        keras_config.carrying_code(keras_config.layers(model))
         keras_config.signature(model)
 
 

@@ -49,3 +49,9 @@ def test_keras_2_counts_digits_among_the_letters() -> None:
     # As its summaries and files have it; tf_keras has changed its mind since.
     names = [keras_specs.keras_2_snake_case(name) for name in ("ConvLSTM2D", "Conv2DTranspose", "LSTM")]
     assert names == ["conv_lst_m2d", "conv2d_transpose", "lstm"]
+
+
+def test_objects_come_in_the_order_in_which_they_are_written() -> None:
+    value: Any = {"n": 1, "a": [{"n": 2, "b": {"n": 3}}, "text", [{"n": 4}]], "c": {"n": 5}}
+    assert [each["n"] for each in keras_specs.objects(value)] == [1, 2, 3, 4, 5]
+    assert list(keras_specs.objects("text")) == []

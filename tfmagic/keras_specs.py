@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from tfmagic import keras_shapes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tfmagic.frames import Shape
 
 #: A JSON object of a config.
@@ -128,13 +130,16 @@ def policy_dtype(spec: Spec, older: str = "dtype") -> str | None:
 
 def has_code(spec: Spec) -> bool:
     """Whether Python code is anywhere in a layer's config."""
-    pending: list[object] = [spec]
+    return any(str(each.get("class_name")) in _CODE for each in objects(spec))
+
+
+def objects(value: object) -> Iterator[Spec]:
+    """Yield the JSON objects in a value at any depth, itself included, in the order in which they are written."""
+    pending = [value]
     while pending:
         item = pending.pop()
         if isinstance(item, dict):
-            if item.get("class_name") in _CODE:
-                return True
-            pending.extend(item.values())
+            yield item
+            pending.extend(reversed(item.values()))
         elif isinstance(item, list):
-            pending.extend(item)
-    return False
+            pending.extend(reversed(item))

@@ -129,14 +129,8 @@ def is_computing(function: str) -> bool:
 
 def _in(layer: str, spec: object) -> Iterator[Code]:
     """Yield the code in a layer's config, at any depth."""
-    pending = [spec]
-    while pending:
-        item = pending.pop()
-        if isinstance(item, dict):
-            yield from _of_object(layer, item)
-            pending.extend(reversed(item.values()))
-        elif isinstance(item, list):
-            pending.extend(reversed(item))
+    for each in keras_specs.objects(spec):
+        yield from _of_object(layer, each)
 
 
 def _of_object(layer: str, spec: Spec) -> Iterator[Code]:
@@ -169,19 +163,14 @@ def is_dump(value: object) -> TypeGuard[list[Any]]:
 def _foreign(config: Spec) -> Iterator[tuple[str, str]]:
     """Yield the objects outside of Keras's modelling parts that a config names, and their names if registered."""
     # What a model was trained with is not loaded.
-    pending: list[object] = [value for key, value in config.items() if key != "compile_config"]
-    pending.append({key: config[key] for key in ("module", "class_name", "registered_name") if key in config})
-    while pending:
-        item = pending.pop()
-        if isinstance(item, dict):
-            module, kind = item.get("module"), item.get("class_name")
-            if isinstance(module, str) and isinstance(kind, str):
-                own = item["config"] if kind == "function" and isinstance(item.get("config"), str) else kind
-                if not is_modelling(module, own):
-                    yield f"{module}.{own}", str(item.get("registered_name") or own)
-            pending.extend(item.values())
-        elif isinstance(item, list):
-            pending.extend(item)
+    inner = [value for key, value in config.items() if key != "compile_config"]
+    itself = {key: config[key] for key in ("module", "class_name", "registered_name") if key in config}
+    for each in keras_specs.objects([itself, *inner]):
+        module, kind = each.get("module"), each.get("class_name")
+        if isinstance(module, str) and isinstance(kind, str):
+            own = each["config"] if kind == "function" and isinstance(each.get("config"), str) else kind
+            if not is_modelling(module, own):
+                yield f"{module}.{own}", str(each.get("registered_name") or own)
 
 
 def is_modelling(module: str, name: str) -> bool:
