@@ -109,6 +109,7 @@ ORDER = (
     "readers",
     "transforms",
     "writers",
+    "png",
     "pictures",
     "trial_inputs",
     "comparisons",

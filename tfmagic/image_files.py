@@ -5,20 +5,16 @@ Not for: deciding which numbers a model wants in a pixel (:mod:`tfmagic.given_va
 
 from __future__ import annotations
 
-import struct
-import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tfmagic import _tf, errors
+from tfmagic.png import COLOURS, encoded
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-#: PNG's colour types by the number of channels: grey, RGB, RGBA (https://www.w3.org/TR/png-3/#11IHDR).
-_COLOURS = {1: 0, 3: 2, 4: 6}
 _RANKS = (3, 4)
 #: Smaller ones are rather tables, larger ones are shown with pixels left out.
 _SMALLEST, _LARGEST = 8, 512
@@ -28,7 +24,7 @@ def is_picture(array: npt.NDArray[Any]) -> bool:
     """Say whether an array may be a picture, or a batch of some: rank 3 or 4, with 1, 3 or 4 channels last."""
     if array.ndim not in _RANKS or array.dtype.kind not in "buif" or not array.size:
         return False
-    return array.shape[-1] in _COLOURS and min(array.shape[-3:-1]) >= _SMALLEST
+    return array.shape[-1] in COLOURS and min(array.shape[-3:-1]) >= _SMALLEST
 
 
 def pictures(array: npt.NDArray[Any], count: int) -> list[npt.NDArray[Any]]:
@@ -45,15 +41,7 @@ def png(picture: npt.NDArray[Any]) -> bytes:
     step = max(1, -(-max(picture.shape[:2]) // _LARGEST))
     pixels = _bytes(picture[::step, ::step])
     height, width, channels = pixels.shape
-    # Each row begins with its filter, 0 for none.
-    rows = np.concatenate([np.zeros((height, 1), np.uint8), pixels.reshape(height, -1)], axis=1).tobytes()
-    header = struct.pack(">IIBBBBB", width, height, 8, _COLOURS[channels], 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
-    return _SIGNATURE + b"".join(_chunk(name, data) for name, data in chunks)
-
-
-def _chunk(name: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+    return encoded((row.tobytes() for row in pixels), width, height, channels)
 
 
 def _bytes(picture: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
