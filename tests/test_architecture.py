@@ -100,6 +100,7 @@ ORDER = (
     "recognition",
     "selection",
     "progress",
+    "log_records",
     "storage",
     "file_groups",
     "checkpoint_states",

@@ -6,15 +6,14 @@ edit (:mod:`tfmagic.transforms.sign`), or the comparing itself (:mod:`tfmagic.ve
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tfmagic import _tf, comparisons, errors, functions, verification
+from tfmagic.log_records import held_back
 
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
@@ -93,7 +92,9 @@ def _by_signature_def(directory: Path, tags: tuple[str, ...], key: str) -> Runne
     def run(inputs: Mapping[str, npt.ArrayLike]) -> Mapping[str, npt.NDArray[Any]]:
         tf = _tf.tensorflow()
         v1 = tf.compat.v1
-        with tf.Graph().as_default(), v1.Session() as session, _without_advice(tf):
+        # TensorFlow advises against its old loader, and says that it restores: this is a check, not a use.
+        quiet = held_back(tf.get_logger(), "saved_model", "Restoring parameters")
+        with tf.Graph().as_default(), v1.Session() as session, quiet:
             signature = v1.saved_model.load(session, list(tags), str(directory)).signature_def[key]
             fetches = {name: info.name for name, info in signature.outputs.items()}
             found: Mapping[str, npt.NDArray[Any]] = session.run(
@@ -102,18 +103,3 @@ def _by_signature_def(directory: Path, tags: tuple[str, ...], key: str) -> Runne
         return found
 
     return run
-
-
-@contextlib.contextmanager
-def _without_advice(tf: _tf.Live) -> Iterator[None]:
-    """Keep back that TensorFlow advises against its old loader, and that it restores: this is a check, not a use."""
-
-    def is_other(record: logging.LogRecord) -> bool:
-        return "saved_model" not in record.getMessage() and "Restoring parameters" not in record.getMessage()
-
-    logger = tf.get_logger()
-    logger.addFilter(is_other)
-    try:
-        yield
-    finally:
-        logger.removeFilter(is_other)

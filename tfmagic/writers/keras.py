@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from tfmagic import _tf, errors, functions, protos
 from tfmagic.functions import keras_2_layers, keras_files, keras_models
+from tfmagic.log_records import held_back
 from tfmagic.model import Part
 
 if TYPE_CHECKING:
@@ -139,7 +140,8 @@ def saved_under(path: Path, suffix: str, save: Callable[[str], object], what: st
     """
     own = path if path.name.endswith(suffix) else path.with_name(path.name + suffix)
     try:
-        with _tf.eager(), _without_advice():
+        # Keras advises against every HDF5 file: who asks for one knows that there is `.keras`.
+        with _tf.eager(), held_back(logging.getLogger("absl"), "HDF5 file"):
             save(str(own))
         own.replace(path)
     except OSError:
@@ -220,21 +222,6 @@ def _under_keys_of(wanted: tuple[Endpoint, ...], found: tuple[Endpoint, ...]) ->
     if {each.key for each in wanted} == {each.key for each in found} or len(wanted) != len(found):
         return found
     return tuple(each._replace(key=one.key) for one, each in zip(wanted, found, strict=True))
-
-
-@contextlib.contextmanager
-def _without_advice() -> Iterator[None]:
-    """Keep back what Keras logs about every HDF5 file: who asks for one knows that there is ``.keras``."""
-    logger = logging.getLogger("absl")
-
-    def is_other(record: logging.LogRecord) -> bool:
-        return "HDF5 file" not in record.getMessage()
-
-    logger.addFilter(is_other)
-    try:
-        yield
-    finally:
-        logger.removeFilter(is_other)
 
 
 @contextlib.contextmanager

@@ -7,15 +7,14 @@ tables, assets, what users derive from them. Not for: functions with nothing but
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
 from tfmagic import _tf, errors, protos, storage
+from tfmagic.log_records import held_back
 from tfmagic.transforms.captures import captures
 
 if TYPE_CHECKING:
-    import logging
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from tfmagic.functions import NamedFunction
@@ -50,7 +49,8 @@ def save(chosen: tuple[NamedFunction, ...], tags: tuple[str, ...], trainable: Ma
     with _tf.eager():
         root, wrapped = _root(tf, chosen, trainable)
         try:
-            with _unannounced(tf, path):
+            # This path is where the result is prepared, not where it will be.
+            with held_back(tf.get_logger(), str(path)):
                 tf.saved_model.save(root, str(path), signatures=wrapped)
         except tf.errors.ResourceExhaustedError as error:
             raise storage.no_space(path) from error
@@ -58,24 +58,6 @@ def save(chosen: tuple[NamedFunction, ...], tags: tuple[str, ...], trainable: Ma
             names = errors.listed(function.key for function in chosen)
             raise errors.ConversionError(f"TensorFlow cannot save {names}: {error}") from error
     _edit(path, chosen, tags, trainable)
-
-
-@contextlib.contextmanager
-def _unannounced(tf: _tf.Live, path: Path) -> Iterator[None]:
-    """Keep back TensorFlow's messages about this path: it is where the result is prepared, not where it will be.
-
-    All else that TensorFlow says meanwhile, from this thread or another, is logged as the user has it.
-    """
-    logger = tf.get_logger()
-
-    def is_other(record: logging.LogRecord) -> bool:
-        return str(path) not in record.getMessage()
-
-    logger.addFilter(is_other)
-    try:
-        yield
-    finally:
-        logger.removeFilter(is_other)
 
 
 def _root(
