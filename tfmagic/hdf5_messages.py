@@ -56,21 +56,7 @@ def messages(file: File, address: int) -> Iterator[Message]:
     version, _, _, size = file.unpack(_HEADER_1, address)
     if version != 1:
         file.corrupt(f"there is no object header at {address:,}")
-    blocks, seen = [(address + _HEADER_1.size, size)], set()
-    while blocks:
-        place, length = blocks.pop()
-        if place in seen:
-            file.corrupt(f"the header at {address:,} continues itself")
-        seen.add(place)
-        end = place + length
-        while place + _MESSAGE_1.size <= end:
-            kind, size, flags = file.unpack(_MESSAGE_1, place)
-            place += _MESSAGE_1.size
-            message = Message(kind, flags, file.read(place, size))
-            place += size
-            yield message
-            if kind == CONTINUATION:
-                blocks.append(_two_numbers(message.data, file.offset_size, file.length_size))
+    yield from _in_blocks(file, address, (address + _HEADER_1.size, size), _MESSAGE_1)
 
 
 def _messages_2(file: File, address: int) -> Iterator[Message]:
@@ -78,24 +64,31 @@ def _messages_2(file: File, address: int) -> Iterator[Message]:
     flags = file.read(address + 5, 1)[0]
     place = address + 6 + (16 if flags & 0x20 else 0) + (4 if flags & 0x10 else 0)
     width = 1 << (flags & 3)
-    blocks, seen = [(place + width, file.number(place, width))], set()
-    order_size = 2 if flags & 4 else 0
+    first = (place + width, file.number(place, width))
+    # A continuation block has a signature before and a checksum after its messages.
+    yield from _in_blocks(file, address, first, _MESSAGE_2, order_size=2 if flags & 4 else 0, edge=4)
+
+
+def _in_blocks(  # noqa: PLR0913 - what tells the two versions apart
+    file: File, address: int, first: tuple[int, int], header: struct.Struct, *, order_size: int = 0, edge: int = 0
+) -> Iterator[Message]:
+    """Yield the messages of a block and of those that continue it; an edge on each side of these is passed over."""
+    blocks, seen = [first], set()
     while blocks:
         place, length = blocks.pop()
         if place in seen:
             file.corrupt(f"the header at {address:,} continues itself")
         seen.add(place)
         end = place + length
-        while place + _MESSAGE_2.size + order_size <= end:
-            kind, size, message_flags = file.unpack(_MESSAGE_2, place)
-            place += _MESSAGE_2.size + order_size
-            message = Message(kind, message_flags, file.read(place, size))
+        while place + header.size + order_size <= end:
+            kind, size, flags = file.unpack(header, place)
+            place += header.size + order_size
+            message = Message(kind, flags, file.read(place, size))
             place += size
             yield message
             if kind == CONTINUATION:
                 begin, count = _two_numbers(message.data, file.offset_size, file.length_size)
-                # A continuation block has a signature before and a checksum after its messages.
-                blocks.append((begin + 4, count - 8))
+                blocks.append((begin + edge, count - 2 * edge))
 
 
 def _two_numbers(data: bytes, first: int, second: int) -> tuple[int, int]:

@@ -24,6 +24,12 @@ TABLES = frozenset({
 _FILLS = ("InitializeTable", "LookupTableImport")
 
 
+def resource(node: protos.Message) -> tuple[bytes, bytes]:
+    """Return what identifies a variable or table in a session: nodes with the same shared name are one."""
+    shared = node.attr["shared_name"].s if "shared_name" in node.attr else b""
+    return (node.attr["container"].s if "container" in node.attr else b"", shared or node.name.encode())
+
+
 def fills_table(node: protos.Message) -> bool:
     """Whether a node puts content into the table that is its first input."""
     return bool(node.input) and node.op.startswith(_FILLS)

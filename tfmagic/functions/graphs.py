@@ -16,7 +16,7 @@ from tfmagic import _tf, errors, protos
 from tfmagic.functions import nests
 from tfmagic.functions.graph_parts import dtype_of, part_between
 from tfmagic.functions.named import NamedFunction, endpoint
-from tfmagic.state_ops import RESOURCE_VARIABLES, TABLES, VARIABLES
+from tfmagic.state_ops import RESOURCE_VARIABLES, TABLES, VARIABLES, resource
 from tfmagic.tensor_names import node_of
 
 if TYPE_CHECKING:
@@ -101,19 +101,13 @@ def _variables(part: GraphPart, values: Values | None, shared: Shared) -> dict[s
             "give the SavedModel, the checkpoint with its .meta, the session, or a frozen graph"
         )
     made = shared.variables
-    missing = [name for name in names if _resource(part.states[name]) not in made]
+    resources = {name: resource(part.states[name]) for name in names}
+    missing = [name for name in names if resources[name] not in made]
     given = values(missing) if missing and values else {}
     for name in missing:
-        resource = _resource(part.states[name])
-        if resource not in made:
-            made[resource] = _tf.tensorflow().Variable(given[name], dtype=dtype_of(part.states[name]), name=name)
-    return {name: made[_resource(part.states[name])] for name in names}
-
-
-def _resource(node: _tf.Live) -> tuple[bytes, bytes]:
-    """Return what identifies a variable in a session: nodes with the same shared name are one."""
-    shared = node.attr["shared_name"].s if "shared_name" in node.attr else b""
-    return (node.attr["container"].s if "container" in node.attr else b"", shared or node.name.encode())
+        if resources[name] not in made:
+            made[resources[name]] = _tf.tensorflow().Variable(given[name], dtype=dtype_of(part.states[name]), name=name)
+    return {name: made[resources[name]] for name in names}
 
 
 def _table_objects(part: GraphPart, tables: Tables | None, shared: Shared) -> dict[str, _tf.Live]:

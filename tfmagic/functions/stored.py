@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tfmagic import _tf, bundle, errors, protos, restores, tensor_slices
-from tfmagic.state_ops import VARIABLES
+from tfmagic.state_ops import VARIABLES, resource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -237,12 +237,6 @@ def _why(fills: Sequence[Fill]) -> str:
     if not fills:
         return "nothing in the graph fills it"
     return "several ops fill it" if len(fills) > 1 else "the graph computes it"
-
-
-def resource(node: protos.Message) -> tuple[bytes, bytes]:
-    """Return what identifies a variable or table in a session: nodes with the same shared name are one."""
-    shared = node.attr["shared_name"].s if "shared_name" in node.attr else b""
-    return (node.attr["container"].s if "container" in node.attr else b"", shared or node.name.encode())
 
 
 def _extents(text: str) -> tensor_slices.Extents:
