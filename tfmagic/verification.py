@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 
 from tfmagic import _tf, comparisons, errors, progress, protos, trial_inputs
+from tfmagic.functions import libraries
 from tfmagic.transforms import inlining
 
 if TYPE_CHECKING:
@@ -230,8 +231,7 @@ def preserved(source: NamedFunction) -> Iterator[None]:
 def _assigned(source: NamedFunction) -> list[Any]:
     """Return all variables of the source if one of its ops assigns any."""
     graph = source.concrete.graph
-    nodes = graph.as_graph_def()
-    ops = {node.op for node in nodes.node} | {node.op for each in nodes.library.function for node in each.node_def}
+    ops = {node.op for node in libraries.all_nodes(graph.as_graph_def())}
     if not any(op.startswith(("Assign", "ResourceApply", "ResourceScatter")) for op in ops):
         return []
     return list({id(each): each for each in (*source.variables.values(), *graph.variables)}.values())

@@ -9,8 +9,9 @@ import pytest
 
 import tfmagic
 from tfmagic import _tf, errors, functions, protos, verification
+from tfmagic.functions import libraries
 from tfmagic.signatures import Endpoint
-from tfmagic.transforms import constants, frozen, inlining
+from tfmagic.transforms import constants, frozen
 from tfmagic.transforms.freeze import freeze
 from tfmagic.transforms.subgraph import select
 from tfmagic.writers.graph_def import wrapped
@@ -49,7 +50,7 @@ def nodes(graph: FrozenGraph) -> dict[str, Any]:
 
 
 def ops(graph: FrozenGraph) -> set[str]:
-    return {node.op for node in inlining.all_nodes(graph.graph_def)}
+    return {node.op for node in libraries.all_nodes(graph.graph_def)}
 
 
 def check(source: NamedFunction, **inputs: Any) -> FrozenGraph:

@@ -1,4 +1,4 @@
-"""The function library of a GraphDef on its way into this process: what is called, under names that are free.
+"""The function library of a GraphDef: what is called, and its way into this process under names that are free.
 
 TensorFlow keeps the functions of all graphs of a process under one name each, and generates names such as
 ``while_body_12``: two files easily hold different functions of the same name. Not for: tables of functions
@@ -29,6 +29,13 @@ def settle(graph_def: _tf.Live) -> None:
     graph_def.ClearField("library")
     graph_def.library.function.extend(kept)
     _rename(graph_def, {name: _free(name, functions) for name in needed if _tf.has_function(name)})
+
+
+def all_nodes(graph_def: _tf.Live) -> Iterator[_tf.Live]:
+    """Yield the nodes of the main graph and of all functions."""
+    yield from graph_def.node
+    for function in graph_def.library.function:
+        yield from function.node_def
 
 
 def called(nodes: Iterable[_tf.Live], functions: dict[str, _tf.Live]) -> set[str]:
@@ -62,8 +69,7 @@ def _free(name: str, functions: dict[str, _tf.Live]) -> str:
 def _rename(graph_def: _tf.Live, names: dict[str, str]) -> None:
     for function in graph_def.library.function if names else ():
         function.signature.name = names.get(function.signature.name, function.signature.name)
-    inner = (function.node_def for function in graph_def.library.function)
-    for node in itertools.chain(graph_def.node, *inner) if names else ():
+    for node in all_nodes(graph_def) if names else ():
         node.op = names.get(node.op, node.op)
         for reference in references(node):
             reference.name = names.get(reference.name, reference.name)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfmagic import _tf, errors
-from tfmagic.functions import nests
+from tfmagic.functions import libraries, nests
 from tfmagic.signatures import DEFAULT_KEY, DEFAULT_TAGS, PREDICT, Endpoint
 
 if TYPE_CHECKING:
@@ -180,9 +180,7 @@ def with_values(function: NamedFunction) -> NamedFunction:
 
 def graph_notes(graph: _tf.Live) -> tuple[str, ...]:
     """Say what makes two calls on the same inputs differ: a layer in training mode, mostly."""
-    graph_def = graph.as_graph_def()
-    nodes = [graph_def.node, *(function.node_def for function in graph_def.library.function)]
-    ops = {node.op for inner in nodes for node in inner}
+    ops = {node.op for node in libraries.all_nodes(graph.as_graph_def())}
     found = (
         (sorted(op for op in ops if _RANDOM_OP.match(op)), "draws random numbers"),
         (sorted(op for op in ops if _ASSIGN_OP.match(op)), "assigns variables"),

@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors, protos
+from tfmagic.functions import libraries
 from tfmagic.functions.state import PYTHON_OPS
 from tfmagic.transforms import inlining, tables
 from tfmagic.transforms.captures import captures, of_tensor, of_variable, require_outside_state
@@ -162,12 +163,12 @@ def _variable_names(
 
 def _assigned(graph_def: protos.Message) -> list[str]:
     """Return the ops that write to variables, reached or not."""
-    return [node.name for node in inlining.all_nodes(graph_def) if _ASSIGNMENTS.match(node.op)]
+    return [node.name for node in libraries.all_nodes(graph_def) if _ASSIGNMENTS.match(node.op)]
 
 
 def _refuse_python(graph_def: protos.Message) -> None:
     """Refuse what a graph in a file cannot do."""
-    for node in inlining.all_nodes(graph_def):
+    for node in libraries.all_nodes(graph_def):
         if node.op in PYTHON_OPS:
             raise refusal(
                 f"op {node.name!r} ({node.op}) calls back into Python (tf.py_function or tf.numpy_function), which "
@@ -177,7 +178,7 @@ def _refuse_python(graph_def: protos.Message) -> None:
 
 def _refuse_other_state(graph_def: protos.Message) -> None:
     """Refuse what hands out something else at each run: no file holds what it had to hand out."""
-    for node in inlining.all_nodes(graph_def):
+    for node in libraries.all_nodes(graph_def):
         if _OTHER_STATE.fullmatch(node.op):
             raise refusal(
                 f"op {node.name!r} ({node.op}) holds a state of its own, such as a queue or an iterator, which a graph "
@@ -228,13 +229,13 @@ def _notes(graph_def: protos.Message, assigned: list[str]) -> Iterator[str]:
 
 
 def _matching(graph_def: protos.Message, op: re.Pattern[str]) -> list[str]:
-    return [node.name for node in inlining.all_nodes(graph_def) if op.match(node.op)]
+    return [node.name for node in libraries.all_nodes(graph_def) if op.match(node.op)]
 
 
 def _training_norms(graph_def: protos.Message) -> list[str]:
     # The attribute's default is true, and a default is left out of a message.
     return [
         node.name
-        for node in inlining.all_nodes(graph_def)
+        for node in libraries.all_nodes(graph_def)
         if _BATCH_NORM.fullmatch(node.op) and ("is_training" not in node.attr or node.attr["is_training"].b)
     ]

@@ -14,7 +14,7 @@ from tfmagic.reachability import reached
 from tfmagic.tensor_names import node_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
 #: Functional control flow stays functional: lowered to Switch and Merge it leaves placeholders without a feed.
 _LOWERING = "_lower_using_switch_merge"
@@ -36,11 +36,11 @@ def inlined(graph_def: protos.Message, keep: Sequence[str]) -> protos.Message:
     """
     for function in graph_def.library.function:
         _drop(function, _EXCHANGE_ATTRS)
-    for node in all_nodes(graph_def):
+    for node in libraries.all_nodes(graph_def):
         if _LOWERING in node.attr:
             node.attr[_LOWERING].b = False
     result = protos.adopt(_tf.inline_calls(graph_def, keep))
-    for node in all_nodes(result):
+    for node in libraries.all_nodes(result):
         node.device = ""
         _drop(node, _LOCAL_ATTRS)
     return result
@@ -50,13 +50,6 @@ def _drop(holder: protos.Message, attrs: Iterable[str]) -> None:
     for attr in attrs:
         if attr in holder.attr:
             del holder.attr[attr]
-
-
-def all_nodes(graph_def: protos.Message) -> Iterator[protos.Message]:
-    """Yield the nodes of the main graph and of all functions."""
-    yield from graph_def.node
-    for function in graph_def.library.function:
-        yield from function.node_def
 
 
 def prune(graph_def: protos.Message, outputs: Iterable[str], inputs: Sequence[str]) -> None:

@@ -104,7 +104,7 @@ def _wait_for_calls(graph_def: protos.Message, outputs: Sequence[str]) -> None:
 
 def _inlined(graph_def: protos.Message, keep: Sequence[str]) -> protos.Message:
     """Inline the calls of the graph, in which nothing is a reference any more."""
-    for node in inlining.all_nodes(graph_def):
+    for node in libraries.all_nodes(graph_def):
         node.op = PLAIN_OPS.get(node.op, node.op)
     tf = _tf.tensorflow()
     try:
@@ -115,7 +115,7 @@ def _inlined(graph_def: protos.Message, keep: Sequence[str]) -> protos.Message:
 
 def _refuse_writes(graph_def: protos.Message) -> None:
     """Refuse what writes to a variable by reference."""
-    for node in inlining.all_nodes(graph_def):
+    for node in libraries.all_nodes(graph_def):
         if _REF_WRITES.fullmatch(node.op):
             raise refusal(f"op {node.name!r} ({node.op}) writes to a variable, and a constant cannot be written to")
 

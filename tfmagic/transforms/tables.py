@@ -12,11 +12,11 @@ import itertools
 from typing import TYPE_CHECKING
 
 from tfmagic import _tf, protos
+from tfmagic.functions.libraries import all_nodes
 from tfmagic.tensor_names import node_of
 from tfmagic.transforms import captures
 from tfmagic.transforms.constants import refusal
 from tfmagic.transforms.frozen import become, constant
-from tfmagic.transforms.inlining import all_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from tfmagic import _tf, errors, protos
+from tfmagic.functions import libraries
 from tfmagic.model import Part
-from tfmagic.transforms import inlining
 from tfmagic.transforms.freeze import freeze
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class OnnxWriter:
             frozen = freeze(function)
         except errors.UnsupportedConversionError as error:
             raise errors.UnsupportedConversionError(source.form, self.format, error.possible, error.reason) from error
-        tables = [node.name for node in inlining.all_nodes(frozen.graph_def) if node.op.startswith(_TABLES)]
+        tables = [node.name for node in libraries.all_nodes(frozen.graph_def) if node.op.startswith(_TABLES)]
         if tables:
             raise _refusal(
                 source,
