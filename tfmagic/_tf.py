@@ -16,9 +16,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tfmagic import errors
+from tfmagic.dependencies import library
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
     from types import ModuleType
 
@@ -32,7 +33,6 @@ _GIST = 600
 _CPU = '"tfmagic[cpu]"'
 _KERAS_2 = '"tfmagic[keras2]"'
 _LITERT = '"tfmagic[litert]"'
-_ONNX = '"tfmagic[onnx]"'
 
 
 def loaded(module: str) -> ModuleType | None:
@@ -53,7 +53,7 @@ def tensorflow() -> Live:
     MissingDependencyError
         If it is not installed, or older than what tfmagic works with.
     """
-    module = _import("tensorflow", "tracing, loading or running a model", _CPU)
+    module = library("tensorflow", "tracing, loading or running a model", _CPU)
     _check(module.__version__)
     return module
 
@@ -67,7 +67,7 @@ def keras() -> Live:
         If it is not installed, or computes with another library than TensorFlow.
     """
     tensorflow()
-    module = _import("keras", "a Keras model", _CPU)
+    module = library("keras", "a Keras model", _CPU)
     if module.config.backend() != "tensorflow":
         raise errors.MissingDependencyError(
             f"Keras computes with {module.config.backend()!r} here; a Keras model of tfmagic's (set "
@@ -80,7 +80,7 @@ def keras() -> Live:
 def tf_keras() -> Live:
     """Import Keras 2, which lives on as ``tf_keras``; raises MissingDependencyError."""
     tensorflow()
-    return _import("tf_keras", "a model of Keras 2", _KERAS_2)
+    return library("tf_keras", "a model of Keras 2", _KERAS_2)
 
 
 def legacy_layers() -> Live:
@@ -94,7 +94,7 @@ def legacy_layers() -> Live:
         If ``tf_keras`` is not installed.
     """
     tf_keras()
-    return _import("tf_keras.api._v1.keras.__internal__.legacy.layers", "tf.layers of TensorFlow 1", _KERAS_2)
+    return library("tf_keras.api._v1.keras.__internal__.legacy.layers", "tf.layers of TensorFlow 1", _KERAS_2)
 
 
 def tflite_interpreter(path: Path) -> Live:
@@ -107,7 +107,7 @@ def tflite_interpreter(path: Path) -> Live:
     """
     module: Live
     try:
-        module = _import("ai_edge_litert.interpreter", "running a TFLite file", _LITERT)
+        module = library("ai_edge_litert.interpreter", "running a TFLite file", _LITERT)
     except errors.MissingDependencyError:
         module = getattr(tensorflow(), "lite", None)
         if not hasattr(module, "Interpreter"):
@@ -116,67 +116,6 @@ def tflite_interpreter(path: Path) -> Live:
         # TensorFlow announces that its own will go.
         warnings.simplefilter("ignore", UserWarning)
         return module.Interpreter(model_path=str(path))
-
-
-def onnx_model(graph_def: Live, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> Live:
-    """Convert a frozen graph with ``tf2onnx``.
-
-    Its own front end, ``tf2onnx.convert``, goes on after errors and sets an environment variable of TensorFlow's, so
-    its parts are called by themselves.
-
-    Parameters
-    ----------
-    graph_def : GraphDef
-        Of TensorFlow's own class.
-    inputs, outputs : mapping of str to str
-        The tensors' names by the keys that they get.
-
-    Returns
-    -------
-    onnx.ModelProto
-        Ops that ONNX does not know stay in it under TensorFlow's names.
-
-    Raises
-    ------
-    MissingDependencyError
-        If ``tf2onnx`` is not installed.
-    """
-    tf = tensorflow()
-    _import("tf2onnx", "writing ONNX", _ONNX)
-    loader, converter, optimizer = (
-        importlib.import_module(f"tf2onnx.{name}") for name in ("tf_loader", "tfonnx", "optimizer")
-    )
-    given, wanted = list(inputs.values()), list(outputs.values())
-    with tf.Graph().as_default():
-        optimized = loader.tf_optimize(given, wanted, graph_def)
-    names = {tensor: key for side in (outputs, inputs) for key, tensor in side.items()}
-    with tf.Graph().as_default() as graph:
-        tf.import_graph_def(optimized, name="")
-        converted = converter.process_tf_graph(
-            graph, input_names=given, output_names=wanted, tensors_to_rename=names, continue_on_error=False
-        )
-        return optimizer.optimize_graph(converted).make_model("tfmagic")
-
-
-def onnx_known(op: str, domain: str) -> bool:
-    """Say whether ONNX has an op."""
-    return bool(importlib.import_module("onnx").defs.has(op, domain))
-
-
-def onnx_session(path: Path) -> Live:
-    """Load an ONNX file in ``onnxruntime``; raises MissingDependencyError if that is not installed."""
-    runtime = _import("onnxruntime", "running an ONNX file", "onnxruntime")
-    return runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-
-
-def _import(name: str, purpose: str, package: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        # A module missing *inside* the library is a broken installation, and another story.
-        if error.name not in (name, name.partition(".")[0]):
-            raise
-        raise errors.MissingDependencyError(purpose, package) from error
 
 
 @cache

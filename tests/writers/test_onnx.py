@@ -9,7 +9,7 @@ import pytest
 
 import tfmagic
 from tests.keras_samples import MODELS, dictionary
-from tfmagic import _tf, errors
+from tfmagic import _onnx, _tf, errors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,7 +118,7 @@ def test_without_a_runtime_the_file_is_written_and_that_is_said(
 
 @pytest.mark.usefixtures("converter")
 def test_a_file_that_gives_other_numbers_is_not_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = _tf.onnx_model
+    original = _onnx.converted
 
     def spoiled(*arguments: Any) -> Any:
         model = original(*arguments)
@@ -126,7 +126,7 @@ def test_a_file_that_gives_other_numbers_is_not_left(tmp_path: Path, monkeypatch
         return model
 
     pytest.importorskip("onnxruntime")
-    monkeypatch.setattr(_tf, "onnx_model", spoiled)
+    monkeypatch.setattr(_onnx, "converted", spoiled)
     with pytest.raises(errors.VerificationError):
         tfmagic.export(function(lambda x: {"y": x * 3}, [None]), tmp_path / "m.onnx")
     assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from tfmagic import _tf, errors, protos
+from tfmagic import _onnx, _tf, errors, protos
 from tfmagic.functions import libraries
 from tfmagic.model import Part
 from tfmagic.transforms.freeze import freeze
@@ -66,7 +66,7 @@ class OnnxDraft:
         """
         del key
         try:
-            session = _tf.onnx_session(path)
+            session = _onnx.session(path)
         except errors.MissingDependencyError:
             raise
         except Exception as error:
@@ -131,7 +131,7 @@ def _refusal(source: Model, reason: str) -> errors.UnsupportedConversionError:
 def _converted(source: Model, frozen: FrozenGraph) -> _tf.Live:
     inputs, outputs = ({end.key: end.tensor for end in side} for side in (frozen.inputs, frozen.outputs))
     try:
-        model = _tf.onnx_model(protos.native(frozen.filled()), inputs, outputs)
+        model = _onnx.converted(protos.native(frozen.filled()), inputs, outputs)
     except errors.MissingDependencyError:
         raise
     except Exception as error:
@@ -156,7 +156,7 @@ def _nodes(graph: _tf.Live) -> Iterator[_tf.Live]:
 
 
 def _is_known(node: _tf.Live) -> bool:
-    return node.domain in _DOMAINS and (node.domain not in ("", "ai.onnx") or _tf.onnx_known(node.op_type, ""))
+    return node.domain in _DOMAINS and (node.domain not in ("", "ai.onnx") or _onnx.knows(node.op_type, ""))
 
 
 def _given(value: npt.ArrayLike, dtype: str) -> npt.NDArray[Any]:
