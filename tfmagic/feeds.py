@@ -1,6 +1,6 @@
 """The values that a user gives for inputs: whose they are, and whether they fit.
 
-Not for: making values (:mod:`tfmagic.verification`) or running anything.
+Not for: making values (:mod:`tfmagic.trial_inputs`) or running anything.
 """
 
 from __future__ import annotations
