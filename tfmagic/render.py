@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 #: Rows shown of a table, and characters of one cell.
-MAX_ROWS, MAX_CELL = 20, 120
+MAX_ROWS, MAX_CELL = 15, 120
 #: Said of facts and of the first column of a table. Jupyter's style sheet aligns all others to the right, as those of
 #: a DataFrame; a style in each of hundreds of cells would be a third of the page.
 _CELL = "text-align:left"
@@ -248,7 +248,8 @@ def _facts(facts: Iterable[tuple[str, object]]) -> str:
 
 
 def _picture(picture: Pictured) -> str:
-    address = html.escape(picture.address, quote=True)
+    # Single quotes, of which a picture has hundreds, mean nothing between double ones.
+    address = html.escape(picture.address, quote=False).replace('"', "&quot;")
     return f'<img src="{address}" alt="" width="{picture.width:d}" style="max-width:100%;height:auto">'
 
 

@@ -176,7 +176,7 @@ def test_displays_tell_the_same(samples: Built, sample: Sample) -> None:
     assert not [word for word in words if word not in plain]
     assert found.form in text
     # A picture is in the page itself: nothing is loaded for it.
-    loading = re.sub(r'<img src="data:image/svg\+xml;base64,[\w+/=]*"', "", markup)
+    loading = re.sub(r'<img src="data:image/svg\+xml,[^"<>&#]*"', "", markup)
     assert not re.search(r"<(script|img|link|style|svg)\b", loading)
     bundle = found._repr_mimebundle_()
     assert (bundle["text/plain"], bundle["text/html"]) == (text, markup)

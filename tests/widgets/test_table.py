@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from tests.test_paging import FRAME
+from tfmagic import render
 from tfmagic.widgets import naming
 from tfmagic.widgets.table import Table
 
@@ -165,9 +166,9 @@ def test_without_a_kernel_the_first_rows_stand_there_escaped() -> None:
     bundle = Table(frame, label="Ops")._repr_mimebundle_()[0]
     assert "<script>" not in bundle["text/html"]
     assert "&lt;script&gt;" in bundle["text/html"]
-    assert "unit_19" in bundle["text/plain"]
-    assert "unit_20" not in bundle["text/plain"]
-    assert "40 more" in bundle["text/plain"]
+    assert f"unit_{render.MAX_ROWS - 1}" in bundle["text/plain"]
+    assert f"unit_{render.MAX_ROWS}" not in bundle["text/plain"]
+    assert f"{60 - render.MAX_ROWS} more" in bundle["text/plain"]
 
 
 def test_threads_may_ask_at_once() -> None:
