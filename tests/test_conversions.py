@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from tfmagic import _tf, conversions, errors, progress, protos, readers, registry, storage
-from tfmagic.conversions import Export, export, freeze
+from tfmagic.conversions import export, freeze
+from tfmagic.exports import Export
 from tfmagic.model import Model, Part
 from tfmagic.readers import READERS
 from tfmagic.registry import WriteOptions

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tfmagic import readers, registry
-from tfmagic.conversions import Export, export, freeze
+from tfmagic.conversions import export, freeze
+from tfmagic.exports import Export
 from tfmagic.inspection import inspect
 from tfmagic.merges import merge
 from tfmagic.restoration import restore
