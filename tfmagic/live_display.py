@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from tfmagic.widgets.panel import Panel
 
 
+#: By cell, the request that it ran for last and the panels that it shows.
+_shown: dict[str, tuple[str, list[Panel]]] = {}
+
+
 def install() -> None:
     """Let models be shown by the panel."""
     render.display.live = show
@@ -30,10 +34,28 @@ def show(shown: Model | Panel) -> str | None:
     # The panel's modules are imported when one is shown.
     from tfmagic.widgets.panel import Panel  # noqa: PLC0415
 
-    panel = shown if isinstance(shown, Panel) else Panel(shown)
+    panel = shown if isinstance(shown, Panel) else _remembered(app, Panel(shown))
     panel.heading.stand_in = f"tfm-{uuid.uuid4().hex}"
     app.shell.display_pub.publish(panel.view())
     return str(panel.heading.stand_in)
+
+
+def _remembered(app: Any, panel: Panel) -> Panel:  # noqa: ANN401 - ipykernel's own
+    """Note which cell shows a panel, and let go of those that it showed when it ran before: their outputs are gone.
+
+    ipywidgets keeps every widget that is not closed, and with a panel its model. A panel that the user asked for by
+    name is the user's to keep.
+    """
+    parent = app.kernel.get_parent("shell") or {}
+    cell, request = parent.get("metadata", {}).get("cellId"), parent.get("header", {}).get("msg_id")
+    if cell and request:
+        before, panels = _shown.get(cell, ("", []))
+        if before != request:
+            for old in panels:
+                old.dispose()
+            panels = []
+        _shown[cell] = (request, [*panels, panel])
+    return panel
 
 
 def kernel_app() -> Any:  # noqa: ANN401 - ipykernel's own

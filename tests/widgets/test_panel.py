@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import gc
 import html
 import json
 import sys
 import threading
 import types
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
     from tests.samples import Built
 
+#: What the kernel is asked to run, as JupyterLab asks for it.
+PARENT: dict[str, dict[str, str]] = {"header": {"msg_id": "first"}, "metadata": {"cellId": "cell"}}
 HOSTILE = "<script>alert(1)</script>"
 
 
@@ -186,7 +190,9 @@ def published(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What is published, as if this process were a kernel."""
     seen: list[dict[str, Any]] = []
     shell = types.SimpleNamespace(display_pub=types.SimpleNamespace(publish=seen.append))
-    monkeypatch.setattr(live_display, "kernel_app", lambda: types.SimpleNamespace(shell=shell))
+    kernel = types.SimpleNamespace(get_parent=lambda _channel: PARENT)
+    monkeypatch.setattr(live_display, "kernel_app", lambda: types.SimpleNamespace(shell=shell, kernel=kernel))
+    monkeypatch.setattr(live_display, "_shown", {})
     monkeypatch.setattr(render.display, "live", live_display.show)
     return seen
 
@@ -219,6 +225,34 @@ def test_a_panel_that_is_shown_again_takes_the_place_of_its_newest_static_form(p
         assert marks[-1] in found["text/html"]
     assert len(set(marks)) == 2
     assert published[0] == published[1]
+
+
+def test_a_cell_that_runs_again_lets_go_of_the_model_that_it_showed(
+    published: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = graph()
+    seen = weakref.ref(model)
+    mine = opened(model)
+    mine._repr_mimebundle_()
+    model._repr_mimebundle_()
+    model._repr_mimebundle_()
+    (_, *shown) = [view[VIEW]["model_id"] for view in published]
+    living = ipywidgets.widgets.widget._instances
+    assert set(shown) <= set(living)
+    before = len(living)
+    monkeypatch.setitem(PARENT["header"], "msg_id", "second")
+    graph()._repr_mimebundle_()
+    assert not set(shown) & set(living)
+    assert mine.model_id in living
+    # As many widgets as one panel has are there, where there were those of two.
+    assert len(living) < before
+    for title in mine.tabs.titles:
+        mine.go_to(title)
+    joined()
+    mine.dispose()
+    del mine, model
+    gc.collect()
+    assert seen() is None
 
 
 def test_a_panel_that_cannot_be_made_leaves_the_static_forms(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anywidget
@@ -16,6 +15,7 @@ import traitlets
 
 from tfmagic import errors, graph_choices, graph_pictures, graph_scenes, routes
 from tfmagic.unfolding import MAX_VISIBLE, Unfolding
+from tfmagic.widgets import assets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from tfmagic.graph_scenes import Data
     from tfmagic.model import Model
 
-_STATIC = Path(__file__).parent / "static"
 #: Hits that a search lists, neighbours that details list, bodies that can be chosen.
 _MOST_HITS, _MOST_NEIGHBOURS, _MOST_ENTRIES = 30, 40, 200
 #: Width to height ratios of a front end that are believed.
@@ -49,8 +48,8 @@ class GraphView(anywidget.AnyWidget):
         Called with the row of the table of ops that a person wants to see there.
     """
 
-    _esm = _STATIC / "graph.js"
-    _css = _STATIC / "graph.css"
+    _esm = assets.text("graph.js")
+    _css = assets.text("graph.css")
     scene = traitlets.Dict().tag(sync=True)
     entries: traitlets.List[str] = traitlets.List().tag(sync=True)
     entry = traitlets.Int(0).tag(sync=True)

@@ -7,12 +7,10 @@ and the static form stands. Not for: the static form (:mod:`tfmagic.render`).
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import anywidget
 import traitlets
 
-_STATIC = Path(__file__).parent / "static"
+from tfmagic.widgets import assets
 
 
 class Heading(anywidget.AnyWidget):
@@ -24,8 +22,8 @@ class Heading(anywidget.AnyWidget):
         What is shown; drawn as text.
     """
 
-    _esm = _STATIC / "heading.js"
-    _css = _STATIC / "heading.css"
+    _esm = assets.text("heading.js")
+    _css = assets.text("heading.css")
     text = traitlets.Unicode().tag(sync=True)
     #: The id of the element that holds the static form, empty where there is none.
     stand_in = traitlets.Unicode().tag(sync=True)

@@ -170,6 +170,17 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
             self._building.discard(title)
         self._holders[title].children = (said(problem_line(error)), again)
 
+    def dispose(self) -> None:
+        """Close the panel and all that is in it, so that nothing keeps its model."""
+        waiting: list[ipywidgets.Widget] = [self]
+        while waiting:
+            widget = waiting.pop()
+            waiting += getattr(widget, "children", ())
+            waiting += [
+                each for each in (getattr(widget, name, None) for name in ("layout", "style")) if each is not None
+            ]
+            widget.close()
+
     # Display
 
     def view(self) -> dict[str, object]:

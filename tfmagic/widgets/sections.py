@@ -6,16 +6,15 @@ The kernel says what is there, the browser draws it as text. Not for: tables wit
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NotRequired, TypeAlias, TypedDict
 
 import anywidget
 import traitlets
 
+from tfmagic.widgets import assets
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-
-_STATIC = Path(__file__).parent / "static"
 
 
 class Link(TypedDict):
@@ -72,8 +71,8 @@ class Sections(anywidget.AnyWidget):
         Called with a tab's title and keywords when a link is clicked that the sections hold.
     """
 
-    _esm = _STATIC / "sections.js"
-    _css = _STATIC / "sections.css"
+    _esm = assets.text("sections.js")
+    _css = assets.text("sections.css")
     sections: traitlets.List[Any] = traitlets.List().tag(sync=True)
 
     def __init__(self, sections: Sequence[SectionData], follow: Follow | None = None) -> None:

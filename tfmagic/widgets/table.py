@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 import anywidget
@@ -17,7 +16,7 @@ import pandas as pd
 import traitlets
 
 from tfmagic import cells, paging, render
-from tfmagic.widgets import naming
+from tfmagic.widgets import assets, naming
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping, Sequence
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 Data: TypeAlias = "dict[str, Any]"
 
-_STATIC = Path(__file__).parent / "static"
 #: Widths in pixels: of a cell's margins, a character, and the bounds of a column of text that repeats.
 _PADDING, _CHARACTER, _NARROWEST, _WIDEST = 18, 7.5, 64, 170
 
@@ -107,8 +105,8 @@ class Table(anywidget.AnyWidget):
         Of the rows that are in view, in pixels, at most.
     """
 
-    _esm = _STATIC / "table.js"
-    _css = _STATIC / "table.css"
+    _esm = assets.text("table.js")
+    _css = assets.text("table.css")
     label = traitlets.Unicode("").tag(sync=True)
     columns: traitlets.List[Any] = traitlets.List().tag(sync=True)
     sought = traitlets.Unicode("").tag(sync=True)

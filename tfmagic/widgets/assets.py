@@ -1,0 +1,14 @@
+"""The scripts and style sheets of the widgets, as text.
+
+Given a path, anywidget watches the file for its author, and what watches keeps every widget that was ever made, and with
+it the model. Not for: what the scripts do.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+
+
+def text(name: str) -> str:
+    """Return the content of a file in ``static/``."""
+    return resources.files("tfmagic.widgets").joinpath("static", name).read_text("utf-8")
