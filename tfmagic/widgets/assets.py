@@ -1,7 +1,7 @@
 """The scripts and style sheets of the widgets, as text.
 
-Given a path, anywidget watches the file for its author, and what watches keeps every widget that was ever made, and with
-it the model. Not for: what the scripts do.
+Given a path, anywidget watches the file for its author, and so keeps every widget that was ever made, with its model.
+Not for: what the scripts do.
 """
 
 from __future__ import annotations
