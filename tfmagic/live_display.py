@@ -11,9 +11,10 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from tfmagic import render
+from tfmagic.model import Model
 
 if TYPE_CHECKING:
-    from tfmagic.model import Model
+    from tfmagic.widgets.chooser import Chooser
     from tfmagic.widgets.panel import Panel
 
 
@@ -26,17 +27,17 @@ def install() -> None:
     render.display.live = show
 
 
-def show(shown: Model | Panel) -> str | None:
-    """Show a model's panel; return the id of the element that its static form is to have, None where none can be."""
+def show(shown: Model | Panel | Chooser) -> str | None:
+    """Show a model's panel, or what was made of it; return the id that its static form is to have, None without one."""
     app = kernel_app()
     if app is None:
         return None
     # The panel's modules are imported when one is shown.
-    from tfmagic.widgets.panel import Panel  # noqa: PLC0415
+    from tfmagic.widgets.panel import Panel, view  # noqa: PLC0415
 
-    panel = shown if isinstance(shown, Panel) else _remembered(app, Panel(shown))
+    panel = _remembered(app, Panel(shown)) if isinstance(shown, Model) else shown
     panel.heading.stand_in = f"tfm-{uuid.uuid4().hex}"
-    app.shell.display_pub.publish(panel.view())
+    app.shell.display_pub.publish(view(panel))
     return str(panel.heading.stand_in)
 
 

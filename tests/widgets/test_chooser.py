@@ -40,7 +40,7 @@ def test_a_variable_is_opened(samples: Built, folder: Path) -> None:
     joined()
     assert chooser.panel is not None
     assert chooser.panel.model is model
-    assert chooser.children == (chooser.panel,)
+    assert chooser.children == (chooser.heading, chooser.panel)
 
 
 def test_a_file_is_opened(folder: Path) -> None:
@@ -87,3 +87,14 @@ def test_looking_again_finds_what_is_new(samples: Built, folder: Path) -> None:
     variables["later"] = tfmagic.inspect(samples["graph_def"])
     chooser.refresh.click()
     assert [value for _, value in chooser.models.options] == ["later"]
+
+
+def test_where_no_kernel_lives_the_choice_is_listed(samples: Built, folder: Path) -> None:
+    hostile = "<b>x</b>.pb"
+    (folder / "graph.pb").rename(folder / hostile.replace("/", "_"))
+    chooser = Chooser({"net": tfmagic.inspect(samples["graph_def"])}, directory=folder)
+    found = chooser._repr_mimebundle_()
+    assert set(found) == {"text/plain", "text/html"}
+    assert "net" in str(found["text/plain"])
+    assert "<b>" in str(found["text/plain"])
+    assert "<b>" not in str(found["text/html"])

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ipywidgets
+import pandas as pd
 
-from tfmagic import _tf, nearby, readers
+from tfmagic import _tf, nearby, readers, render
+from tfmagic.render import Section
 from tfmagic.widgets import background
 from tfmagic.widgets.heading import Heading
 from tfmagic.widgets.panel import Panel, problem_line, said
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
 _WIDTH = ipywidgets.Layout(width="min(640px, 100%)")
+_QUESTION = "Which model?"
 #: Lines of a list that are seen at once.
 _LINES = 8
 
@@ -56,8 +59,8 @@ class Chooser(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self.refresh = ipywidgets.Button(description="Look again")
         self.status = said("")
         buttons = ipywidgets.HBox([self.opener, self.refresh])
-        heading = Heading(text="Which model?")
-        super().__init__(children=(heading, self.models, self.files, self.path, buttons, self.status))
+        self.heading = Heading(text=_QUESTION)
+        super().__init__(children=(self.heading, self.models, self.files, self.path, buttons, self.status))
         self.add_class("tfm-panel")
         self._look()
         # Whichever was touched last is what is opened: the others are emptied.
@@ -111,6 +114,29 @@ class Chooser(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         except Exception as error:  # noqa: BLE001 - a model raises whatever its code does; a person gets one line
             self.status.value = said(problem_line(error)).value
         else:
-            self.children = (self.panel,)
+            # The heading stays: by it the static form is off the page.
+            self.heading.text = ""
+            self.children = (self.heading, self.panel)
         finally:
             self.opener.disabled = False
+
+    # Display
+
+    def _sections(self) -> list[Section]:
+        listed = [("variable", name) for _, name in self.models.options] + [
+            ("file", path) for _, path in self.files.options
+        ]
+        table = pd.DataFrame(listed, columns=["kind", "name"])
+        return [Section("At hand", (("advice", "%tf_panel NAME shows one of them"),), table)]
+
+    def __repr__(self) -> str:
+        """Show as text what there is to choose from."""
+        return render.text(_QUESTION, self._sections())
+
+    def _repr_html_(self) -> str:
+        """Show it as static HTML."""
+        return render.wanted_markup(_QUESTION, self._sections())
+
+    def _repr_mimebundle_(self, **_options: object) -> dict[str, object]:
+        """Show the choice live, and below it what stands where no kernel lives."""
+        return render.bundle(self, self)

@@ -183,14 +183,15 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
 
     # Display
 
-    def view(self) -> dict[str, object]:
-        """Return the live form alone, by its MIME type: what shows no widgets shows the static form only."""
-        found = super()._repr_mimebundle_() or {}
-        return {VIEW: (found[0] if isinstance(found, tuple) else found)[VIEW]}
-
     def _repr_mimebundle_(self, **_options: object) -> dict[str, object]:
         """Show the panel live, and the model's static forms for where no kernel lives."""
         return render.bundle(self.model, self)
+
+
+def view(widget: ipywidgets.DOMWidget) -> dict[str, object]:
+    """Return the live form of a widget alone, by its MIME type: what shows no widgets shows the static form only."""
+    found = ipywidgets.DOMWidget._repr_mimebundle_(widget) or {}
+    return {VIEW: (found[0] if isinstance(found, tuple) else found)[VIEW]}
 
 
 def said(text: str) -> ipywidgets.HTML:

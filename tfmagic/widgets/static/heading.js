@@ -69,12 +69,15 @@ function render({ model, el }) {
     else if (left) frame = requestAnimationFrame(() => settle(left - 1));
   };
   settle(FRAMES);
+  const retitle = () => { title.textContent = model.get("text"); };
+  model.on("change:text", retitle);
   model.on("comm_live_update", changed);
   model.on("change:stand_in", watch);
   watch();
   return () => {
     cancelAnimationFrame(frame);
     panel?.removeEventListener("focusin", suppress);
+    model.off("change:text", retitle);
     model.off("comm_live_update", changed);
     model.off("change:stand_in", watch);
     // The output is being cleared, or another view of the panel took its place.
