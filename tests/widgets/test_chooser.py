@@ -7,6 +7,7 @@ import pytest
 
 import tfmagic
 from tests.widgets.test_panel import joined
+from tfmagic.widgets import opening
 from tfmagic.widgets.chooser import Chooser
 from tfmagic.widgets.opening import panel
 from tfmagic.widgets.panel import Panel
@@ -27,6 +28,7 @@ def folder(samples: Built, tmp_path: Path) -> Path:
 
 def test_without_a_source_there_is_a_choice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(opening, "notebook_variables", dict)
     found = panel()
     assert isinstance(found, Chooser)
     assert "give a path" in found.status.value
