@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 #: Rows shown of a table, and characters of one cell.
-MAX_ROWS, MAX_CELL = 15, 120
+MAX_ROWS, MAX_CELL = 12, 120
 #: Said of facts and of the first column of a table. Jupyter's style sheet aligns all others to the right, as those of
 #: a DataFrame; a style in each of hundreds of cells would be a third of the page.
 _CELL = "text-align:left"
