@@ -117,9 +117,15 @@ class Body:
 
     def inputs_of(self, node: int) -> list[int]:
         """Return the edges that enter a node, in the order of its inputs."""
-        edges = np.flatnonzero(self.target == node)
-        found: list[int] = edges[np.argsort(self.slot[edges], kind="stable")].tolist()
+        edges, starts = self._entering
+        found: list[int] = edges[starts[node] : starts[node + 1]].tolist()
         return found
+
+    @cached_property
+    def _entering(self) -> tuple[Integers, Integers]:
+        """The edges in the order of the nodes and the inputs that they enter, and where those of each node begin."""
+        order = np.lexsort((self.slot, self.target))
+        return order, np.searchsorted(self.target[order], np.arange(len(self.names) + 1))
 
     def outputs_of(self, node: int) -> list[int]:
         """Return the edges that leave a node."""

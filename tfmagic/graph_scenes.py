@@ -196,18 +196,21 @@ def _edge_shape(edge: Edge) -> str:
 def path(points: Sequence[Point]) -> str:
     """Write points as the path of an SVG: straight where they are in line, else curves that begin and end upright."""
     (x, y), parts = points[0], [f"M{points[0][0]:.0f} {points[0][1]:.0f}"]
+    # How far a line down has come: one is written for all the rows that it passes.
+    down: float | None = None
     for next_x, next_y in points[1:]:
         upright, level = abs(next_x - x) < _EPSILON, abs(next_y - y) < _EPSILON
-        if upright and level:
-            continue
         if upright:
-            # One line down rather than one for each row that it passes.
-            parts = parts[:-1] if parts[-1].startswith("V") else parts
-            parts.append(f"V{next_y:.0f}")
-        elif level:
-            parts.append(f"H{next_x:.0f}")
+            down = down if level else next_y
         else:
+            if down is not None:
+                parts.append(f"V{down:.0f}")
+                down = None
             middle = (y + next_y) / 2
-            parts.append(f"C{x:.0f} {middle:.0f} {next_x:.0f} {middle:.0f} {next_x:.0f} {next_y:.0f}")
-        x, y = next_x, next_y
+            bent = f"C{x:.0f} {middle:.0f} {next_x:.0f} {middle:.0f} {next_x:.0f} {next_y:.0f}"
+            parts.append(f"H{next_x:.0f}" if level else bent)
+        if not (upright and level):
+            x, y = next_x, next_y
+    if down is not None:
+        parts.append(f"V{down:.0f}")
     return "".join(parts)

@@ -167,6 +167,8 @@ def cell_text(value: object) -> str:
 
 def visible(text: str) -> str:
     """Return a text with its control characters written out."""
+    if text.isascii() and text.isprintable():
+        return text
     return "".join(char if _is_shown(char) else f"\\x{ord(char):02x}" for char in text)
 
 
