@@ -155,6 +155,33 @@ def test_the_ends_that_are_chosen_are_those_of_the_code(samples: Built, tmp_path
     assert list(frame["equal"]) == [True]
 
 
+@pytest.fixture(params=["keras", "tf_keras"])
+def library(request: pytest.FixtureRequest) -> Any:
+    """Keras 3, and Keras 2 where it is installed."""
+    return pytest.importorskip(request.param)
+
+
+@pytest.mark.parametrize("result", ["one", "dict", "nest"])
+def test_what_a_model_of_ones_own_class_returns_is_found_in_the_code(library: Any, result: str) -> None:
+    class Own(library.Model):  # type: ignore[misc] # whichever library it is
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense = library.layers.Dense(2)
+
+        def call(self, x: Any) -> Any:
+            made = self.dense(x)
+            return {"one": made, "dict": {"b": made, "a": 2 * made}, "nest": [made, (3 * made, 4 * made)]}[result]
+
+    source = Own()
+    source(X)
+    space = executed(str(tfmagic.code("run", source, name="source")), source=source)
+    found = space["function"](_tf.tensorflow().constant(X))
+    expected = tfmagic.run(source, {"x": X}).outputs
+    assert set(found) == set(expected)
+    for key, value in expected.items():
+        np.testing.assert_allclose(found[key], value, rtol=1e-5)
+
+
 @pytest.fixture(scope="module")
 def two_ends() -> Any:
     """A model with two inputs and two outputs that differ in all: their order, their names."""

@@ -122,7 +122,7 @@ def _traced(model: _tf.Live, call: Call, key: str, notes: tuple[str, ...]) -> Na
     tf = _tf.tensorflow()
     names = nests.identifiers(call.input_keys)
     specs = [tf.TensorSpec(spec.shape, spec.dtype, name=name) for spec, name in zip(call.specs, names, strict=True)]
-    marked: dict[str, str] = {}
+    marked: dict[str, tuple[str, nests.Path]] = {}
     pack = tf.autograph.experimental.do_not_convert(lambda tensors: nests.rebuild((call.args, call.kwargs), tensors))
     label = tf.autograph.experimental.do_not_convert(lambda result: _label(model, call, result, marked))
 
@@ -133,22 +133,25 @@ def _traced(model: _tf.Live, call: Call, key: str, notes: tuple[str, ...]) -> Na
     concrete = tf.function(serve, input_signature=specs).get_concrete_function()
     ends = {tensor.name: tensor for tensor in concrete.inputs}
     inputs = tuple(endpoint(one, ends[f"{name}:0"]) for one, name in zip(call.input_keys, names, strict=True))
-    outputs = tuple(endpoint(one, concrete.graph.get_tensor_by_name(name)) for one, name in marked.items())
+    outputs = tuple(endpoint(one, concrete.graph.get_tensor_by_name(name)) for one, (name, _) in marked.items())
     order = sorted(marked)
     return NamedFunction(
         concrete, inputs, outputs, tuple(order.index(one) for one in marked), key,
         owner=_owner(model, concrete), variables=dict(variables(model)), notes=(*notes, *graph_notes(concrete.graph)),
-        model=model,
+        model=model, returned={one: path for one, (_, path) in marked.items()},
     )  # fmt: skip
 
 
-def _label(model: _tf.Live, call: Call, result: object, marked: dict[str, str]) -> dict[str, _tf.Live]:
-    """Put an Identity with the user's name on each result, and note its tensor."""
+def _label(
+    model: _tf.Live, call: Call, result: object, marked: dict[str, tuple[str, nests.Path]]
+) -> dict[str, _tf.Live]:
+    """Put an Identity with the user's name on each result, and note its tensor and where the result has it."""
     tf = _tf.tensorflow()
     found = list(nests.leaves(result))
-    keys = nests.unique(_output_keys(model, call, [path for path, _ in found]))
+    paths = [path for path, _ in found]
+    keys = nests.unique(_output_keys(model, call, paths))
     tensors = [tf.identity(leaf, name=name) for name, (_, leaf) in zip(nests.identifiers(keys), found, strict=True)]
-    marked.update((one, tensor.name) for one, tensor in zip(keys, tensors, strict=True))
+    marked.update((one, (each.name, path)) for one, each, path in zip(keys, tensors, paths, strict=True))
     return dict(zip(keys, tensors, strict=True))
 
 

@@ -53,6 +53,8 @@ class NamedFunction:
         What a person should know before relying on it: random numbers, variables that a call assigns.
     model : keras.Model or None
         The live Keras model that it is a call of, if it is one.
+    returned : mapping of str to path
+        Where what that model returns has each output, by key.
     """
 
     concrete: _tf.Live
@@ -66,6 +68,7 @@ class NamedFunction:
     variables: Mapping[str, _tf.Live] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     model: _tf.Live = None
+    returned: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict)
 
     def ordered(self, inputs: Sequence[str], outputs: Sequence[str]) -> NamedFunction:
         """Return the function with its ends in this order, by their keys."""

@@ -212,9 +212,8 @@ def _serving(name: str, choice: Choice) -> list[str]:
     names = [Bare(choice.arguments[end.key]) for end in function.inputs]
     args, kwargs = nests.rebuild((call.args, call.kwargs), iter(names))
     given = [*(repr(each) for each in args), *(f"{key}={each!r}" for key, each in kwargs.items()), "training=False"]
-    places = (path for path, _ in nests.leaves(call.producers))
-    paths = {end.key: path for end, path in zip(function.outputs, places, strict=False)}
-    return ["", *_decorated(choice.specs), *_ended(f"{name}({', '.join(given)})", choice.results(paths))]
+    results = choice.results(function.returned)
+    return ["", *_decorated(choice.specs), *_ended(f"{name}({', '.join(given)})", results)]
 
 
 def _ended(call: str, results: str) -> list[str]:
