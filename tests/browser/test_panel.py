@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import nbformat
@@ -179,6 +180,34 @@ def test_the_panel_fits_narrow_and_wide_windows(show: Show, width: int) -> None:
             assert around is not None
             assert box["x"] + box["width"] <= around["x"] + around["width"] + 1, title
             assert panel.shown.evaluate(OVERFLOW) <= 1, title
+    finally:
+        page.set_viewport_size({"width": 1280, "height": 900})
+
+
+#: Those of the elements whose text is cut off.
+CUT = "(all) => all.filter((each) => each.scrollWidth > each.clientWidth).map((each) => each.textContent)"
+#: Those of the cells whose text stands on several lines.
+BROKEN = """(all) => all.filter((each) => {
+  const range = document.createRange();
+  range.selectNodeContents(each);
+  return new Set([...range.getClientRects()].map((box) => Math.round(box.top))).size > 1;
+}).map((each) => each.textContent)"""
+
+
+def test_on_a_narrow_page_titles_and_short_words_are_whole(show: Show) -> None:
+    panel = show()
+    page = panel.frontend.page
+    page.set_viewport_size({"width": 600, "height": 900})
+    try:
+        labels = panel.root.locator(".lm-TabBar-tabLabel")
+        assert labels.count() == 7
+        assert labels.evaluate_all(CUT) == []
+        words = panel.shown.locator("td").filter(has_text=re.compile("^(serve|input|output|float32)$"))
+        assert words.count() >= 4
+        assert words.evaluate_all(BROKEN) == []
+        # A text of several lines is set as text is, and not with the height of a control for each.
+        line = panel.open("Convert").locator("li").first
+        assert line.evaluate("(each) => parseFloat(getComputedStyle(each).lineHeight)") < 22
     finally:
         page.set_viewport_size({"width": 1280, "height": 900})
 

@@ -4,6 +4,8 @@
 // Notebook 7 takes its shortcuts before any element hears of a key, unless the one that has the focus says this itself.
 const NO_SHORTCUTS = { "data-lm-suppress-shortcuts": "true" };
 const SAID = 4000, PING_AFTER = 1500;
+// The longest word, in letters, that a table breaks nowhere.
+const WORD = 16;
 
 function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -37,9 +39,12 @@ function drawFacts(facts, kind, follow) {
   return list;
 }
 
+// Whether a cell has only words that no narrow page has to break.
+const isWhole = (text) => text.split(/\s+/).every((word) => word.length <= WORD);
+
 function drawTable(section, follow) {
   const head = make("tr", {}, ...section.columns.map((name) => make("th", { scope: "col", text: name })));
-  const rows = section.rows.map((row) => make("tr", {}, ...row.map((cell) => make("td", {}, ...drawCell(cell, follow)))));
+  const rows = section.rows.map((row) => make("tr", {}, ...row.map((cell) => make("td", isWhole(cell.text) ? { class: "tfm-whole" } : {}, ...drawCell(cell, follow)))));
   const table = make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows));
   // A wide table scrolls by itself, also by keyboard.
   return make("div", { class: "tfm-scroll", tabindex: 0, role: "region", "aria-label": section.title, ...NO_SHORTCUTS }, table);
