@@ -7,52 +7,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.browser.panel_page import PanelPage
+from tests.browser.served import HOSTILE, LOAD, lay_out
 
 if TYPE_CHECKING:
     from tests.browser.conftest import OpenNotebook
     from tests.browser.frontend import Frontend
     from tests.browser.server import Server
 
-GRAPH = """
-node { name: "image" op: "Placeholder" attr { key: "dtype" value { type: DT_FLOAT } }
-  attr { key: "shape" value { shape { dim { size: -1 } dim { size: 4 } } } } }
-node { name: "probability" op: "Sigmoid" input: "image" attr { key: "T" value { type: DT_FLOAT } } }
-"""
-
-ENDS = """
-    inputs { key: "picture" value { name: "image:0" dtype: DT_FLOAT
-      tensor_shape { dim { size: -1 } dim { size: 4 } } } }
-    outputs { key: "score" value { name: "probability:0" dtype: DT_FLOAT
-      tensor_shape { dim { size: -1 } dim { size: 4 } } } }
-    method_name: "tensorflow/serving/predict"
-"""
-
-#: Markup that would ask another host, which fails the test, if it did not stay text wherever it is shown.
-HOSTILE = "<img src='https://elsewhere.example/pixel.png'>"
-
-#: In the text form, which says here what it holds.
-SAVED_MODEL = f"""
-saved_model_schema_version: 1
-meta_graphs {{
-  meta_info_def {{ tags: "serve" tensorflow_version: "2.21.0" }}
-  graph_def {{ {GRAPH} node {{ name: "{HOSTILE}" op: "NoOp" }} }}
-  signature_def {{ key: "classify_pictures" value {{ {ENDS} }} }}
-  signature_def {{ key: "classify_again" value {{ {ENDS} }} }}
-  signature_def {{ key: "{HOSTILE}" value {{ {ENDS} }} }}
-}}
-"""
-
-LOAD = "%load_ext tfmagic"
-
 
 @pytest.fixture(autouse=True)
 def sources(server: Server) -> None:
-    """Lay out what the notebooks inspect, beside them."""
-    model = server.root / "served_model"
-    model.mkdir(exist_ok=True)
-    (model / "saved_model.pbtxt").write_text(SAVED_MODEL, encoding="utf-8")
-    (server.root / "served_graph.pbtxt").write_text(GRAPH, encoding="utf-8")
-    (server.root / "notes.pb").write_text("this is no model\n", encoding="utf-8")
+    """Lay out what the notebooks show."""
+    lay_out(server.root)
 
 
 def after_loading(notebook: OpenNotebook, *cells: str) -> Frontend:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.browser import axe
 from tests.browser.panel_page import DARK, LIGHT, RESTART, SAVE, PanelPage
-from tests.browser.test_inspect import GRAPH, HOSTILE, LOAD, SAVED_MODEL
+from tests.browser.served import HOSTILE, LOAD, lay_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,12 +30,8 @@ OVERFLOW = """(root) => root.scrollWidth - root.clientWidth"""
 
 @pytest.fixture(autouse=True)
 def sources(server: Server) -> None:
-    """Lay out what the notebooks show, beside them."""
-    model = server.root / "served_model"
-    model.mkdir(exist_ok=True)
-    (model / "saved_model.pbtxt").write_text(SAVED_MODEL, encoding="utf-8")
-    (server.root / "served_graph.pbtxt").write_text(GRAPH, encoding="utf-8")
-    (server.root / "notes.pb").write_text("this is no model\n", encoding="utf-8")
+    """Lay out what the notebooks show."""
+    lay_out(server.root)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from tests.browser import axe
 from tests.browser.panel_page import DARK, LIGHT, PanelPage
-from tests.browser.test_inspect import LOAD
+from tests.browser.served import LOAD
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.browser.panel_page import PanelPage
-from tests.browser.test_inspect import LOAD
+from tests.browser.served import LOAD
 
 if TYPE_CHECKING:
     from tests.browser.conftest import OpenNotebook
