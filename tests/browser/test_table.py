@@ -83,6 +83,14 @@ def name_of(row: int) -> str:
     return f"net/block_{row // 10}/unit_{row}"
 
 
+@pytest.mark.parametrize(("rows", "told"), [(0, "0 rows"), (1, "1 row")])
+def test_a_table_with_next_to_nothing_says_so(show: Show, rows: int, told: str) -> None:
+    shown = show(frame(rows))
+    assert shown.count() == told
+    assert "name" in shown.grid.inner_text()
+    assert ("There are no ops." in shown.grid.inner_text()) is (rows == 0)
+
+
 def test_typing_filters_by_name_or_op_and_says_how_many(show: Show) -> None:
     shown = show()
     assert shown.count() == "500 rows"

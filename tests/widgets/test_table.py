@@ -77,6 +77,11 @@ def test_columns_without_content_are_left_out_and_the_order_is_the_callers() -> 
     ]
 
 
+def test_a_table_without_rows_still_says_what_it_is_of() -> None:
+    empty = FRAME.iloc[:0].assign(device="")
+    assert [column["name"] for column in Table(empty).columns] == list(empty.columns)
+
+
 def test_rows_set_aside_have_a_switch_only_where_there_are_some() -> None:
     aside = np.arange(60) < 10
     assert (Table(FRAME, aside=("Plumbing", aside)).switch, Table(FRAME, aside=("Plumbing", aside)).total) == (

@@ -327,7 +327,9 @@ def _varies(values: pd.Series[Any]) -> bool:
 
 
 def _has_content(values: pd.Series[Any]) -> bool:
-    """Say whether a column shows anything in any row."""
+    """Say whether a column shows anything in any row; where there is no row, the columns say what there could be."""
+    if not len(values):
+        return True
     if isinstance(values.dtype, pd.CategoricalDtype):
         used = np.unique(values.cat.codes)
         return any(code >= 0 and str(values.cat.categories[code]) for code in used.tolist())

@@ -277,7 +277,7 @@ class Table {
     const largest = Object.fromEntries(this.columns.map((column, place) => [place, shares[column.name]]));
     this.rows.replaceChildren(...rows.map((cells, index) => this.drawRow(start + index, numbers[index], cells, (place) => largest[place]?.[index])));
     if (!rows.length) {
-      const cell = make("div", { role: "gridcell", "aria-colspan": this.columns.length, text: "No row matches." });
+      const cell = make("div", { role: "gridcell", "aria-colspan": this.columns.length, text: this.fetched.of ? "No row matches." : `There are no ${this.model.get("label").toLowerCase() || "rows"}.` });
       this.rows.append(make("div", { class: "tfm-none", role: "row", "aria-rowindex": 2 }, cell));
     }
     this.position();
@@ -313,7 +313,8 @@ class Table {
 
   paintCount() {
     const { total, of, problem } = this.fetched;
-    this.count.textContent = total === of ? `${of.toLocaleString("en")} rows` : `${total.toLocaleString("en")} of ${of.toLocaleString("en")} rows`;
+    const all = `${of.toLocaleString("en")} ${of === 1 ? "row" : "rows"}`;
+    this.count.textContent = total === of ? all : `${total.toLocaleString("en")} of ${all}`;
     this.say(problem);
     this.search.setAttribute("aria-invalid", Boolean(problem));
   }
