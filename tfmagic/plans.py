@@ -153,6 +153,8 @@ def _tag_sets(model: Model) -> list[tuple[str, ...]]:
 
 def _why_not(model: Model, writer: Writer) -> str:
     missing = sorted(part.value for part in writer.needs - set(model.loaders))
+    if Part.KERAS.value in missing:
+        return f"this {model.form} has no layers of Keras"
     if missing:
         return f"this {model.form} has no {errors.listed(missing)}"
     if _is_unsigned(model) and Part.FUNCTION in writer.needs and writer.format not in _GRAPH_FILES | {"checkpoint"}:

@@ -132,6 +132,19 @@ def test_a_value_that_does_not_fit_is_told_while_it_is_typed(samples: Built) -> 
     assert text(field.said) == '<span role="status"></span>'
 
 
+def test_a_model_that_nobody_signed_says_so_before_it_is_run(tmp_path: Path) -> None:
+    (tmp_path / "saved_model.pbtxt").write_text(
+        'meta_graphs { meta_info_def { tags: "serve" } graph_def { node { name: "a" op: "NoOp" } } }', encoding="utf-8"
+    )
+    tab = tab_of(tmp_path)
+    assert "Nobody signed" in text(tab.work.status)
+    assert tab.work.start.disabled
+    (tmp_path / "idle.pbtxt").write_text('node { name: "a" op: "NoOp" }', encoding="utf-8")
+    tab = tab_of(tmp_path / "idle.pbtxt")
+    assert "name one among Outputs" in text(tab.work.status)
+    assert not tab.work.start.disabled
+
+
 def test_a_file_is_a_value(samples: Built) -> None:
     tab = tab_of(samples["keras_model"])
     field = tab.fields[0]

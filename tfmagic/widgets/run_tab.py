@@ -31,6 +31,10 @@ _VECTOR, _TOP = 6, 5
 _PICTURES = 4
 #: The longer side of a picture on the page, in pixels, at most.
 _SEEN = 192
+_UNSIGNED = (
+    "Nobody signed this SavedModel: freeze it between tensors of its graph (the tab Convert), and run the result."
+)
+_ENDLESS = "No output is to be seen in the graph: name one among Outputs, a tensor of it."
 _PROPOSED = "proposed: nothing in the graph says where it begins and ends"
 
 
@@ -103,6 +107,9 @@ class RunTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
             self.signature.options = [(_PROPOSED if key == signatures.PROPOSED else key, key) for key in signed]
             self.signature.value = plan_names.default_key(signed) or next(iter(signed), None)
             self._show_inputs()
+        if not signed:
+            self.work.tell(_UNSIGNED if model.form == "saved_model" else _ENDLESS)
+            self.work.allow(allowed=model.form != "saved_model")
 
     def _trusted(self) -> None:
         """Learn what could not be learned without leave."""
