@@ -105,7 +105,8 @@ def test_what_feeds_and_what_follows_is_marked_and_the_rest_fades(show: Show) ->
     assert [label for label in "xabc" if "tfm-up" in classes(shown, label)] == ["x", "a"]
     assert "tfm-down" in classes(shown, "c")
     assert not {"tfm-up", "tfm-down"} & classes(shown, "side")
-    assert float(shown.box("side").evaluate("each => getComputedStyle(each).opacity")) < 0.9
+    faded = "({n}) => getComputedStyle(document.querySelector(`.tfm-box[data-n='${n}']`)).opacity < 0.9"
+    shown.page.wait_for_function(faded, arg={"n": shown.box("side").get_attribute("data-n")})
     assert shown.page.locator(".tfm-edge.tfm-up").count() == 2
     assert shown.page.locator(".tfm-edge.tfm-down").count() == 1
     shown.click("b")
