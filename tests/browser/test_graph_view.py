@@ -283,6 +283,19 @@ def test_the_wheel_scrolls_the_page_and_zooms_with_control(show: Show) -> None:
     shown.page.wait_for_function(f"{zoom} !== {before!r}")
 
 
+def test_small_print_goes_where_it_could_not_be_read(show: Show) -> None:
+    shown = show(chain(NAMES))
+    shown.click("block_0")
+    details = shown.page.locator(".tfm-detail")
+    assert details.first.is_visible()
+    shown.page.mouse.move(*middle(shown.page.locator(".tfm-stage")))
+    shown.page.keyboard.down("Control")
+    for _ in range(12):
+        shown.page.mouse.wheel(0, 200)
+    shown.page.keyboard.up("Control")
+    details.first.wait_for(state="hidden")
+
+
 def test_a_drag_moves_the_picture_and_unfolds_nothing(show: Show) -> None:
     shown = show(chain(NAMES))
     before, labels = middle(shown.box("block_0")), shown.labels()
