@@ -64,6 +64,11 @@ def test_a_table_that_there_is_not_says_what_there_is(table: str) -> None:
     assert (raised.value.form, raised.value.available) == ("made", ("function",))
 
 
+def test_a_table_that_no_form_has_gets_the_nearest_name() -> None:
+    with pytest.raises(errors.UnknownNameError, match=r"no table 'variable'; did you mean 'variables'\?"):
+        model().table("variable")
+
+
 def test_a_damaged_part_names_its_source() -> None:
     found = model(graph=lambda: (metagraphs.MetaGraph.of(b"\x0a\x7f"),))
     for read in (lambda: found.ops, lambda: found.meta_graph, lambda: found.graph_def, lambda: found.meta_graph_def):

@@ -261,9 +261,13 @@ class Model:
 
         Raises
         ------
+        UnknownNameError
+            If there is no table of that name.
         MissingPartError
             If the form has no such table.
         """
+        if name not in TABLE_PARTS:
+            raise errors.UnknownNameError(name, "table", TABLE_PARTS, self.form)
         if name == "signatures" and self.has_no_signature:
             return self.proposals
         if TABLE_PARTS[name] not in self.loaders:
