@@ -159,6 +159,20 @@ def test_a_long_message_is_quoted_by_its_beginning() -> None:
 
 
 @pytest.mark.tensorflow
+def test_what_failed_in_a_graph_is_told_without_the_stack_of_who_made_it() -> None:
+    tf = _tf.tensorflow()
+
+    def refuse(x: Any) -> Any:
+        return tf.debugging.check_numerics(x / 0.0, "too bold")
+
+    with pytest.raises(tf.errors.InvalidArgumentError, match="File ") as caught:
+        tf.function(refuse)(tf.constant(1.0))
+    told = _tf.gist(caught.value)
+    assert told.startswith("too bold : Tensor had Inf values")
+    assert "File" not in told
+
+
+@pytest.mark.tensorflow
 def test_whose_gradient_it_is() -> None:
     tf = _tf.tensorflow()
 

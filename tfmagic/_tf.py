@@ -30,6 +30,9 @@ Live: TypeAlias = Any
 OLDEST, NEWEST = (2, 18), (2, 21)
 #: Longer messages are cut where they are quoted in ours.
 _GIST = 600
+#: How the message of an op that fails in a graph begins, and its lines that quote a stack.
+_IN_A_GRAPH = "Graph execution error"
+_STACK = re.compile(rf'{_IN_A_GRAPH}|Detected at node|  File "|    ')
 _CPU = '"tfmagic[cpu]"'
 _KERAS_2 = '"tfmagic[keras2]"'
 _LITERT = '"tfmagic[litert]"'
@@ -284,8 +287,14 @@ def has_function(name: str) -> bool:
 
 
 def gist(error: BaseException | None) -> str:
-    """Return the beginning of a message: TensorFlow's may quote whole functions, and are chained in full."""
+    """Return the beginning of a message: TensorFlow's may quote whole functions, and are chained in full.
+
+    An op that fails in a graph has the Python stack of whoever made the op before its own words.
+    """
     text = str(error).strip() or type(error).__name__
+    if text.startswith(_IN_A_GRAPH):
+        told = (line.strip() for line in text.splitlines() if not _STACK.match(line))
+        text = " ".join(line for line in told if line) or text
     return text if len(text) <= _GIST else f"{text[:_GIST]} ..."
 
 
