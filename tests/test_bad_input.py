@@ -140,6 +140,45 @@ def test_damaged_anywhere(samples: Built, name: str, tmp_path: Path) -> None:
 
 
 @needs_tensorflow
+@pytest.mark.parametrize("name", ["saved_model_tf1", "saved_model_tf2", "saved_model_of_keras"])
+@pytest.mark.parametrize("left", [0, 5])
+def test_a_data_shard_cut_short_is_told_when_values_are_read(
+    samples: Built, name: str, left: int, tmp_path: Path
+) -> None:
+    source = samples.copy(name, tmp_path)
+    (shard,) = (tmp_path / name).rglob("*.data-00000-of-00001")
+    shard.write_bytes(shard.read_bytes()[:left])
+    for result in ("made.pb", "made"):
+        with pytest.raises(errors.TfMagicError, match=f"variables' cannot be read|{name}/model': ") as caught:
+            tfmagic.export(source, tmp_path / result)
+        assert "File" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@needs_tensorflow
+@pytest.mark.parametrize("name", FILES)
+def test_what_is_damaged_anywhere_is_converted_or_refused_and_leaves_nothing(
+    samples: Built, name: str, tmp_path: Path
+) -> None:
+    source = samples.copy(name, tmp_path)
+    originals = {path: path.read_bytes() for path in sorted((tmp_path / name).rglob("*")) if path.is_file()}
+    chance = random.Random(name)
+    for format in ("graph_def", "saved_model", "tensorboard", "checkpoint"):
+        for damage in DAMAGES:
+            path, whole = chance.choice([pair for pair in originals.items() if pair[1]])
+            data = bytearray(whole)
+            damage(data, chance)
+            path.write_bytes(data)
+            place = tmp_path / f"{format}_{damage.__name__}"
+            place.mkdir()
+            try:
+                tfmagic.export(source, place / "made.ckpt" if format == "checkpoint" else place / "made", format=format)
+            except (errors.TfMagicError, FileNotFoundError):
+                assert list(place.iterdir()) == []
+            path.write_bytes(whole)
+
+
+@needs_tensorflow
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize(("content", "says"), [(b"", "empty"), (LFS_POINTER, "git lfs pull")], ids=["empty", "pointer"])
 def test_empty_and_pointers(samples: Built, name: str, content: bytes, says: str, tmp_path: Path) -> None:

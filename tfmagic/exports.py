@@ -119,7 +119,7 @@ class Job:
         wanted = source_tags or result_tags
         model = requests.read_source(self.source, wanted, must_exist=source_tags is not None, trust=self.trust)
         requests.require_parts(model, self.writer, WRITERS)
-        with progress.stages(self.destination.name, len(STAGES)) as begin:
+        with model.well_formed(), progress.stages(self.destination.name, len(STAGES)) as begin:
             begin("tracing")
             frozen, reasons = self._straight(model)
             wrapped = self._wrapped(model, result_tags)

@@ -30,7 +30,7 @@ def in_memory(source: object, wish: Wish, tags: Collection[str] | None, *, check
     """Freeze without writing; the graph is assembled when it is asked for, or to be verified."""
     model = requests.read_source(source, tags, must_exist=tags is not None, trust=trust)
     requests.require_parts(model, WRITERS[1], WRITERS)
-    with progress.stages("freeze", len(STAGES) - 1) as begin:
+    with model.well_formed(), progress.stages("freeze", len(STAGES) - 1) as begin:
         begin("tracing")
         frozen, reasons = straight.freeze(model, wish)
         functions = {} if frozen else requests.functions(model, wish, every=False)

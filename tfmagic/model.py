@@ -130,15 +130,15 @@ class Model:
 
     def _load(self, name: str, load: Callable[[], Any]) -> None:
         try:
-            with self._well_formed():
+            with self.well_formed():
                 self._read[name] = load()
         except errors.CorruptSourceError as error:
             # A damaged file is not read again for each line of a display.
             self._read[name] = error
 
     @contextmanager
-    def _well_formed(self) -> Iterator[None]:
-        """Say which file it is that does not parse."""
+    def well_formed(self) -> Iterator[None]:
+        """Say which file it is that does not parse, where what is done with the model's messages meets it."""
         try:
             yield
         except wire.WireError as error:
@@ -186,20 +186,20 @@ class Model:
     @cached_property
     def meta_graph(self) -> MetaGraph:
         """The MetaGraphDef whose ops are shown: the one tagged ``serve``, else the first."""
-        with self._well_formed():
+        with self.well_formed():
             serving = [each for each in self.meta_graphs if each.tags == signatures.DEFAULT_TAGS]
         return (serving or list(self.meta_graphs))[0]
 
     @property
     def meta_graph_def(self) -> protos.Message:
         """The MetaGraphDef message, of TensorFlow's own class if TensorFlow is loaded."""
-        with self._well_formed():
+        with self.well_formed():
             return protos.native(self.meta_graph.meta_graph_def())
 
     @property
     def graph_def(self) -> protos.Message:
         """The GraphDef message, of TensorFlow's own class if TensorFlow is loaded."""
-        with self._well_formed():
+        with self.well_formed():
             return protos.native(self.meta_graph.graph_def())
 
     @property

@@ -163,10 +163,12 @@ def _obtain(  # noqa: PLR0913 - the options of a signature
     """Return a function with the ends and the method that are asked for."""
     load = model.part(Part.FUNCTION)
     # A graph that was frozen here has a signature, and nothing in it but what lies between its ends.
-    if model.form in OPEN_FORMS and not (model.form == "graph_def" and Part.SIGNATURES in model.loaders):
-        found: NamedFunction = load(key, inputs=named(inputs), outputs=named(outputs), shared=shared)
-    else:
-        found = select(load(key), inputs, outputs)
+    is_open = model.form in OPEN_FORMS and not (model.form == "graph_def" and Part.SIGNATURES in model.loaders)
+    with model.well_formed():
+        if is_open:
+            found: NamedFunction = load(key, inputs=named(inputs), outputs=named(outputs), shared=shared)
+        else:
+            found = select(load(key), inputs, outputs)
     if method is None:
         return found
     uri = signatures.method_uri(method)

@@ -109,7 +109,8 @@ def _stored(path: Path) -> tuple[list[Saved], protos.Message | None]:
     opened = bundle.open_checkpoint(files.prefix, files.tables)
     names = dict(opened.names)
     if model.form == "saved_model":
-        saved = saved_objects.by_key(model.meta_graph.object_graph_def)
+        with model.well_formed():
+            saved = saved_objects.by_key(model.meta_graph.object_graph_def)
         short = saved_objects.names(saved, [object_graph.short_key(key) for key in names])
         names = {key: short[object_graph.short_key(key)] for key in names}
     found = [_entry(opened, key, name) for key, name in names.items() if name not in _OWN]

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from tfmagic import errors
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -39,8 +41,8 @@ _FEW = 24
 _UNUSED_KIND = np.array([False, False, False, True, True, False, True, True])
 
 
-class WireError(ValueError):
-    """Bytes that are not protobuf's wire format.
+class WireError(errors.CorruptSourceError):
+    """Bytes that are not protobuf's wire format; who knows the file says which it is (``Model.well_formed``).
 
     Attributes
     ----------

@@ -176,10 +176,10 @@ class Store:
         entry = self._checkpoint.entries[key]
         if self._reader is None or entry.slices or entry.dtype == "string":
             return self._checkpoint.read(key)
-        tf = _tf.tensorflow()
         try:
             return np.asarray(self._reader.get_tensor(key))
-        except (tf.errors.OpError, RuntimeError, ValueError) as error:
+        # Its errors come from C++: OpError, RuntimeError, ValueError, IndexError where a shard is too short.
+        except Exception as error:
             message = f"the value of {key!r} in {str(self._checkpoint.prefix)!r} cannot be read: {_tf.gist(error)}"
             raise errors.CorruptSourceError(message) from error
 
