@@ -10,8 +10,8 @@ import pytest
 from tfmagic import widgets
 
 STATIC = Path(widgets.__file__).parent / "static"
-#: The heading also takes the panel away once its kernel is gone, and makes its tabs readable.
-ROOTS = {"heading": r"\.tfm-(heading|panel)\b"}
+#: The heading also takes the panel away once its kernel is gone, and makes its tabs readable; the theme is all parts'.
+ROOTS = {"heading": r"\.tfm-(heading|panel)\b", "theme": r"\.tfm-(graph|table|sections|heading)$"}
 SELECTORS = re.compile(r"([^{};]+)\{")
 
 

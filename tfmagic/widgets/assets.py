@@ -12,3 +12,8 @@ from importlib import resources
 def text(name: str) -> str:
     """Return the content of a file in ``static/``."""
     return resources.files("tfmagic.widgets").joinpath("static", name).read_text("utf-8")
+
+
+def style(name: str) -> str:
+    """Return a style sheet behind the theme that all widgets share."""
+    return text("theme.css") + text(name)

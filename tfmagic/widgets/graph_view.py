@@ -49,7 +49,7 @@ class GraphView(anywidget.AnyWidget):
     """
 
     _esm = assets.text("graph.js")
-    _css = assets.text("graph.css")
+    _css = assets.style("graph.css")
     scene = traitlets.Dict().tag(sync=True)
     entries: traitlets.List[str] = traitlets.List().tag(sync=True)
     entry = traitlets.Int(0).tag(sync=True)

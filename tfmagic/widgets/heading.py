@@ -23,7 +23,7 @@ class Heading(anywidget.AnyWidget):
     """
 
     _esm = assets.text("heading.js")
-    _css = assets.text("heading.css")
+    _css = assets.style("heading.css")
     text = traitlets.Unicode().tag(sync=True)
     #: The id of the element that holds the static form, empty where there is none.
     stand_in = traitlets.Unicode().tag(sync=True)

@@ -72,7 +72,7 @@ class Sections(anywidget.AnyWidget):
     """
 
     _esm = assets.text("sections.js")
-    _css = assets.text("sections.css")
+    _css = assets.style("sections.css")
     sections: traitlets.List[Any] = traitlets.List().tag(sync=True)
 
     def __init__(self, sections: Sequence[SectionData], follow: Follow | None = None) -> None:

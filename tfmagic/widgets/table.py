@@ -106,7 +106,7 @@ class Table(anywidget.AnyWidget):
     """
 
     _esm = assets.text("table.js")
-    _css = assets.text("table.css")
+    _css = assets.style("table.css")
     label = traitlets.Unicode("").tag(sync=True)
     columns: traitlets.List[Any] = traitlets.List().tag(sync=True)
     sought = traitlets.Unicode("").tag(sync=True)
