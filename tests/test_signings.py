@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.test_magics import refused, run
+from tests.wire_samples import field
 from tests.writers.test_saved_model import run_v1
 from tfmagic import _tf, errors, protos, readers
 from tfmagic.conversions import export
@@ -239,6 +240,22 @@ def test_the_fingerprint_is_fresh(made: Path, tmp_path: Path) -> None:
     assert written != old
     # The identifier within is drawn at random; the checksums come before it.
     assert written[:20] == bytes(fingerprinting.CreateFingerprintDef(str(tmp_path / "m")))[:20]
+
+
+def test_a_message_that_tensorflow_does_not_parse_is_left_as_it_is(made: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorflow.python.saved_model.pywrap_saved_model")
+    shutil.copytree(made / "tensorflow 2", tmp_path / "m")
+    path = tmp_path / "m" / "saved_model.pb"
+    saved = protos.parse("SavedModel", path.read_bytes())
+    # A node that claims more bytes than it has: nothing that is edited here, nor read for it.
+    broken = saved.meta_graphs[0].SerializeToString() + field(2, field(1, b"\x0a\x7f"))
+    path.write_bytes(b"\x08\x01" + field(2, broken))
+    before = {each: each.read_bytes() for each in (tmp_path / "m").rglob("*") if each.is_file()}
+    for place in (None, tmp_path / "copy"):
+        with pytest.raises(errors.CorruptSourceError, match=r"saved_model\.pb' is damaged: TensorFlow does not parse"):
+            sign(tmp_path / "m", place, rename_tags={"serve": "other"})
+    assert {each: each.read_bytes() for each in (tmp_path / "m").rglob("*") if each.is_file()} == before
+    assert [each.name for each in tmp_path.iterdir()] == ["m"]
 
 
 @pytest.mark.parametrize(

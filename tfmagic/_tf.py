@@ -258,12 +258,24 @@ def name_arguments(concrete: Live, names: Sequence[str]) -> None:
 
 
 def fingerprint(saved_model: Path) -> bytes | None:
-    """Return the serialised FingerprintDef of a SavedModel's directory, None where TensorFlow cannot be asked."""
+    """Return the serialised FingerprintDef of a SavedModel's directory, None where TensorFlow cannot be asked.
+
+    Raises
+    ------
+    CorruptSourceError
+        If TensorFlow does not parse the SavedModel's message.
+    """
     try:
         module = importlib.import_module("tensorflow.python.saved_model.pywrap_saved_model").fingerprinting
-        return bytes(module.CreateFingerprintDef(str(saved_model)))
-    except (ImportError, AttributeError, ValueError, RuntimeError):
+    except (ImportError, AttributeError):
         return None
+    try:
+        return bytes(module.CreateFingerprintDef(str(saved_model)))
+    except (AttributeError, ValueError, RuntimeError):
+        return None
+    # An exception of C++, which is a plain Exception of Python.
+    except Exception as error:
+        raise errors.CorruptSourceError(f"TensorFlow does not parse its message: {gist(error)}") from error
 
 
 def concrete_functions(function: Live) -> list[Live]:

@@ -68,7 +68,7 @@ class SignedFile:
             with _assembled(self.directory, self.file.name, staged) as whole:
                 found = self._verified(whole, check=check)
                 if fingerprint.exists() and whole is not None:
-                    fresh = _tf.fingerprint(whole)
+                    fresh = self._fingerprint(whole)
             self._require_unchanged()
             notes = self._stale_notes(fingerprint, fresh)
             # Gone before the message changes: a kill in between leaves none, and not a wrong one.
@@ -92,10 +92,18 @@ class SignedFile:
             self._write(staged / self.file.name)
             found = self._verified(staged if _tf.is_loaded() else None, check=check)
             if had and _tf.is_loaded():
-                fresh = _tf.fingerprint(staged)
+                fresh = self._fingerprint(staged)
             if fresh is not None:
                 (staged / _FINGERPRINT).write_bytes(fresh)
         return (*self.result.notes, *found, *_left_out(self.directory), *_fingerprint_notes(fresh, had=had))
+
+    def _fingerprint(self, directory: Path) -> bytes | None:
+        """Let TensorFlow make the fingerprint; only there it may show that it cannot parse the message."""
+        try:
+            return _tf.fingerprint(directory)
+        except errors.CorruptSourceError as error:
+            message = f"{str(self.file)!r} is damaged: {error}; fetch or save it again. Nothing was changed"
+            raise errors.CorruptSourceError(message) from error
 
     def _write(self, path: Path) -> None:
         """Write the message, and see that it reads back."""
