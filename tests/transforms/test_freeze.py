@@ -477,6 +477,30 @@ def test_a_growing_table_keeps_what_it_holds() -> None:
     check(lookup(plain), x=["b", "a"])
 
 
+def test_tables_of_other_dtypes_in_one_graph() -> None:
+    """TensorFlow ends the process when it is asked for a table's content by the dtypes of another."""
+    tf = tensorflow()
+    growing = tf.lookup.experimental.MutableHashTable(tf.string, tf.float32, default_value=[0.0, 0.0])
+    growing.insert(tf.constant(["a", "b"]), tf.constant([[1.0, 2.0], [3.0, 4.0]]))
+    number = static_table(["a", "b"], [4, 5])
+    word = tf.lookup.StaticHashTable(
+        tf.lookup.KeyValueTensorInitializer(tf.constant([4, 5], tf.int64), tf.constant(["four", "five"])), "none"
+    )
+    share = tf.lookup.StaticHashTable(
+        tf.lookup.KeyValueTensorInitializer(tf.constant([4, 5], tf.int64), tf.constant([0.25, 0.5], tf.float64)), -1.0
+    )
+
+    def function(x: Any) -> dict[str, Any]:
+        index = number.lookup(x)
+        return {"word": word.lookup(index), "share": share.lookup(index), "vector": growing.lookup(x)}
+
+    result = check(traced(function, spec(None, dtype="string"), owner=(growing, number, word, share)), x=["b", "q"])
+    found = wrapped(result, result.filled(), "k")({"x": ["b", "q"]})
+    assert found["word"].tolist() == [b"five", b"none"]
+    assert found["share"].tolist() == [0.5, -1.0]
+    assert found["vector"].tolist() == [[3.0, 4.0], [0.0, 0.0]]
+
+
 def test_a_table_within_a_loop() -> None:
     tf = tensorflow()
     table = static_table(["a", "b"], [4, 5])

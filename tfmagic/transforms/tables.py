@@ -85,17 +85,29 @@ def _fills_its_own(node: protos.Message, nodes: Mapping[str, protos.Message], ha
 def _exported(graph_def: protos.Message, name: str, handle: _tf.Live) -> tuple[_tf.Live, _tf.Live]:
     """Return the keys and values that a table holds now."""
     tf = _tf.tensorflow()
-    for keys, values in dict.fromkeys(_candidate_dtypes(graph_def)):
-        try:
-            with _tf.eager():
+    with _tf.eager():
+        for keys, values in dict.fromkeys(_candidate_dtypes(graph_def)):
+            if _holds(handle, keys, values):
                 found = tf.raw_ops.LookupTableExportV2(table_handle=handle, Tkeys=keys, Tvalues=values)
-        except (tf.errors.OpError, TypeError, ValueError):
-            continue  # not a table, or not of these dtypes: the handle itself does not tell
-        return found.keys, found.values
+                return found.keys, found.values
     raise refusal(
         f"it captures {name!r}, a resource that is neither a variable nor a lookup table, such as an iterator, "
         "a queue or a generator; a graph cannot hold it"
     )
+
+
+def _holds(handle: _tf.Live, keys: str, values: str) -> bool:
+    """Say whether a handle is that of a table of these dtypes, which the handle itself does not tell.
+
+    A lookup of nothing checks them; an export of the wrong ones ends the whole process.
+    """
+    tf = _tf.tensorflow()
+    try:
+        tf.raw_ops.LookupTableFindV2(table_handle=handle, keys=tf.zeros([0], keys), default_value=tf.zeros([], values))
+    except (tf.errors.OpError, TypeError, ValueError) as error:
+        # Shapes are checked after the dtypes: a default of a table of vectors is one, the key of a dense table may be.
+        return any(words in str(error) for words in ("for default value", "key shape"))
+    return True
 
 
 def _candidate_dtypes(graph_def: protos.Message) -> Iterator[tuple[str, str]]:
