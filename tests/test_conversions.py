@@ -177,6 +177,30 @@ def test_all_signatures_of_a_directory_are_written_again(served: Path, tmp_path:
     assert done.verification["equal"].all()
 
 
+def test_a_signature_that_only_writes_is_kept_or_refused(tmp_path: Path) -> None:
+    tf = _tf.tensorflow()
+    made = tf.Module()
+    made.total = tf.Variable(1.0)
+    spec = tf.TensorSpec([None], name="x")
+
+    def train(x: Any) -> dict[str, Any]:
+        made.total.assign_add(tf.reduce_sum(x))
+        return {}
+
+    made.train = tf.function(train, input_signature=[spec], autograph=False)
+    made.infer = tf.function(lambda x: {"y": x + made.total}, input_signature=[spec])
+    export(made, tmp_path / "first")
+    export(tmp_path / "first", tmp_path / "second")
+    for directory in ("first", "second"):
+        loaded = tf.saved_model.load(str(tmp_path / directory)).signatures
+        assert loaded["train"](x=tf.constant([1.0, 2.0])) == {}
+        assert loaded["infer"](x=tf.constant([0.0]))["y"].numpy().tolist() == [4.0]
+    for name in ("m.pb", "m.tflite", "m.onnx"):
+        with pytest.raises(errors.ConversionError, match="returns no tensor|no outputs"):
+            export(tmp_path / "first", tmp_path / name, signature="train")
+    assert names(tmp_path) == ["first", "second"]
+
+
 def test_a_directory_becomes_a_file(served: Path, tmp_path: Path) -> None:
     assert export(served, tmp_path / "m.pb").format == "graph_def"
     assert export(served, tmp_path / "m.bin", format="graph_text", signature="only").format == "graph_text"

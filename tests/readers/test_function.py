@@ -110,6 +110,14 @@ def test_nested_arguments_go_by_their_keys(tf: Any) -> None:
     assert run(model, None, b=1, a=2, rest_0=3) == {"output_0": 321}
 
 
+def test_nested_results_go_by_their_keys(tf: Any) -> None:
+    """Also a list below a key, whose parts have no names of their own but TensorFlow's."""
+    spec = tf.TensorSpec([2], "int32", name="x")
+    nested = tf.function(lambda x: {"b": x, "a": {"z": x * 2, "list": [x * 3, x * 4]}}, input_signature=[spec])
+    expected = {"b": [1, 2], "a/z": [2, 4], "a/list": [3, 6], "a/list_1": [4, 8]}
+    assert run(readers.read(nested), None, x=[1, 2]) == expected
+
+
 def test_a_concrete_function_is_taken_as_it_is(tf: Any) -> None:
     concrete = tf.function(lambda x: x + 1).get_concrete_function(tf.TensorSpec([None, 3], "int32", name="x"))
     model = readers.read(concrete)

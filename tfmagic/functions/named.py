@@ -74,8 +74,13 @@ class NamedFunction:
         """Return the function with its ends in this order, by their keys."""
         given = {one.key: one for one in self.inputs}
         results = {one.key: (one, place) for one, place in zip(self.outputs, self.places, strict=True)}
-        ends, places = zip(*(results[key] for key in outputs), strict=True)
-        return replace(self, inputs=tuple(given[key] for key in inputs), outputs=ends, places=places)
+        chosen = [results[key] for key in outputs]
+        return replace(
+            self,
+            inputs=tuple(given[key] for key in inputs),
+            outputs=tuple(end for end, _ in chosen),
+            places=tuple(place for _, place in chosen),
+        )
 
     def __call__(self, inputs: Mapping[str, npt.ArrayLike]) -> dict[str, np.ndarray]:
         """Run on arrays by key.
@@ -207,7 +212,8 @@ def _ends(structure: object, tensors: Sequence[_tf.Live], name: _tf.Live, what: 
     indexed = tf.nest.pack_sequence_as(structure, list(range(len(flat))))
     found = [(path, index) for path, index in nests.leaves(indexed) if index in places]
     names = [name(path, flat[index], number) for number, (path, index) in enumerate(found)]
-    if len(set(names)) < len(names):
+    if name is _argument_key and len(set(names)) < len(names):
+        # An argument's spec has a name of the user's; what TensorFlow calls a result, 'Identity_1:0', is nobody's.
         names = [getattr(flat[index], "name", None) or names[number] for number, (_, index) in enumerate(found)]
     return [(key, places[index]) for key, (_, index) in zip(nests.unique(names), found, strict=True)]
 

@@ -54,6 +54,10 @@ def freeze(function: NamedFunction) -> FrozenGraph:
     TooLargeError
         If the result would pass 2 GiB.
     """
+    if not function.outputs:
+        raise refusal(
+            f"{function.key!r} returns no tensor, and a frozen graph is what its outputs need: nothing would be left"
+        )
     found = captures(function)
     require_outside_state(function, "graph_def")
     graph_def = _flat_graph(function)
