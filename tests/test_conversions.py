@@ -124,9 +124,11 @@ def test_a_signature_of_a_directory_is_frozen(served: Path, model: Any) -> None:
         freeze(served, tags="gpu")
 
 
-def test_a_frozen_graph_is_no_directory(model: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["served", "m.h5", "m.keras", "m.weights.h5", "m.tflite", "m.onnx", "m.ckpt"])
+def test_a_frozen_graph_is_a_graphs_file(model: Any, tmp_path: Path, name: str) -> None:
     with pytest.raises(errors.ConversionError, match=r"one file.*'\.pb'"):
-        freeze(model, output=tmp_path / "served")
+        freeze(model, output=tmp_path / name)
+    assert not list(tmp_path.iterdir())
 
 
 # export
@@ -196,7 +198,7 @@ def test_a_signature_that_only_writes_is_kept_or_refused(tmp_path: Path) -> None
         assert loaded["train"](x=tf.constant([1.0, 2.0])) == {}
         assert loaded["infer"](x=tf.constant([0.0]))["y"].numpy().tolist() == [4.0]
     for name in ("m.pb", "m.tflite", "m.onnx"):
-        with pytest.raises(errors.ConversionError, match="returns no tensor|no outputs"):
+        with pytest.raises(errors.ConversionError, match=r"returns no tensor|no outputs"):
             export(tmp_path / "first", tmp_path / name, signature="train")
     assert names(tmp_path) == ["first", "second"]
 

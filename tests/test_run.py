@@ -216,6 +216,12 @@ def test_a_model_on_disk_stays_loaded_until_it_changes(tmp_path: Path) -> None:
     assert tfmagic.run(path, {"x": [[1.0, 1.0]]}).outputs["y"].tolist() == [[3, 3]]
 
 
+def test_a_name_with_a_tilde_is_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(tmp_path / "~no-such-user-as-this", 2.0)
+    monkeypatch.chdir(tmp_path)
+    assert tfmagic.run("~no-such-user-as-this", {"x": [[1.0, 1.0]]}).outputs["y"].tolist() == [[2, 2]]
+
+
 def test_few_models_are_kept(tmp_path: Path) -> None:
     paths = [save(tmp_path / f"m{number}", float(number)) for number in range(loaded.KEPT + 1)]
     for path in paths:

@@ -208,6 +208,8 @@ def test_a_path_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gi
 def test_the_users_home_is_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     assert storage.resolved("~/model.pb") == tmp_path.resolve() / "model.pb"
+    monkeypatch.chdir(tmp_path)
+    assert storage.resolved("~no-such-user-as-this/m") == tmp_path.resolve() / "~no-such-user-as-this" / "m"
 
 
 def test_the_mode_of_a_file_stays(tmp_path: Path) -> None:

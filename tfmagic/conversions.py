@@ -15,6 +15,7 @@ from tfmagic.registry import Placing
 from tfmagic.requests import Wish
 from tfmagic.signatures import tag_set
 from tfmagic.writers import writer_for
+from tfmagic.writers.graph_def import GraphDefWriter, GraphTextWriter
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -76,14 +77,13 @@ def freeze(  # noqa: PLR0913 - the contract's options
     if output is None:
         return frozen_models.in_memory(source, wish, tag_set(tags), check=verify, trust=trust)
     writer = writer_for(storage.resolved(output))
-    if writer.directory:
+    if not isinstance(writer, GraphDefWriter | GraphTextWriter):
         raise errors.ConversionError(
             f"a frozen graph is one file, and {os.fspath(output)!r} asks for {writer.format!r}: give a path that ends "
-            "in '.pb' or '.pbtxt'"
+            "in '.pb' or '.pbtxt', or write the other format with tfmagic.export (%tf_export)"
         )
     job = Job(source, storage.resolved(output), writer, wish, overwrite=overwrite, check=verify, trust=trust)
     draft, done = job.run(source_tags=tag_set(tags))
-    # Every format of one file that is left here holds a frozen graph.
     return frozen_models.of_graph(cast("GraphDefDraft | GraphTextDraft", draft).frozen, done.notes, done.path)
 
 

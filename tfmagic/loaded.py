@@ -149,7 +149,8 @@ def _is_live(source: object) -> bool:
 def _identity(source: object, *, trust: bool) -> tuple[Hashable | None, object]:
     """Return what a source is known by and what changes when it changes; no key for what is not kept."""
     if isinstance(source, str | os.PathLike):
-        path = Path(os.path.realpath(Path(os.fsdecode(os.fspath(source))).expanduser()))
+        # As a source is read: a name that begins with ~ may be just that.
+        path = Path(os.path.realpath(os.path.expanduser(os.fsdecode(os.fspath(source)))))  # noqa: PTH111
         return ("path", str(path), trust), _files_mark(path)
     if isinstance(source, Model):
         return (("model", id(source), trust), _files_mark(source.path)) if source.path else (None, None)

@@ -55,7 +55,8 @@ def resolved(destination: str | os.PathLike[str]) -> Path:
         If the path is empty or a loop of links.
     """
     given = os.fspath(destination)
-    path = Path(os.path.realpath(Path(given).expanduser()))
+    # Unlike Path.expanduser, this leaves a name that begins with ~ alone where there is no such user.
+    path = Path(os.path.realpath(os.path.expanduser(given)))  # noqa: PTH111
     if not given or path.is_symlink():
         raise errors.WriteError(f"{given!r} is no path that can be written to; give a file or a directory")
     return path
