@@ -36,6 +36,17 @@ def model(path: Path | None = None, **loaders: Callable[[], Any]) -> Model:
     return Model("made", "by hand", {Part(name): load for name, load in loaders.items()}, path=path)
 
 
+def test_a_model_has_the_form_that_it_was_read_as(tmp_path: Path) -> None:
+    (tmp_path / "graph.pb").write_bytes(GRAPH)
+    found = tfmagic.inspect(tmp_path / "graph.pb")
+    assert tfmagic.inspect(found, form="graph_def") is found
+    with pytest.raises(errors.UnrecognizedSourceError, match="was read as a graph_def"):
+        tfmagic.inspect(found, form="tflite")
+    for wrong in ("grap_def", 3):
+        with pytest.raises(errors.UnknownNameError, match="no form"):
+            tfmagic.inspect(found, form=wrong)  # type: ignore[arg-type]
+
+
 def test_a_part_is_read_when_it_is_first_asked_for_and_then_never_again() -> None:
     calls: list[int] = []
 

@@ -103,7 +103,7 @@ class UnknownNameError(MissingPartError):
 
     def _advice(self) -> str:
         """Say which names are near, else which there are."""
-        near = difflib.get_close_matches(self.name, self.available, n=5, cutoff=0.5)
+        near = difflib.get_close_matches(str(self.name), self.available, n=5, cutoff=0.5)
         if near:
             return f"did you mean {listed(near)}?"
         return f"there is {listed(self.available)}"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from tfmagic import errors, frames, function_uses, model_tables, plumbing, protos, render, signatures, summary, wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from pathlib import Path
 
     import pandas as pd
@@ -74,6 +74,8 @@ class Model:
         Parts that the source does not hold: a library makes them, in seconds. No display asks for them.
     trusting : callable or None
         Returns the same model, read with the user's word that code in it may run; None if none runs anyway.
+    narrowed : callable or None
+        Returns the model of one MetaGraphDef, by its tag-set; None if there is but one.
     live : object
         What the user gave, if that is a live object; else None.
     """
@@ -86,6 +88,7 @@ class Model:
     file: Path | None = None
     made: frozenset[Part] = frozenset()
     trusting: Callable[[], Model] | None = None
+    narrowed: Callable[[Collection[str]], Model] | None = None
     live: Any = None
     _read: dict[str, Any] = field(default_factory=dict, init=False, compare=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False, compare=False)

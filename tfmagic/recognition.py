@@ -42,7 +42,7 @@ def recognise(
 ) -> Model:
     """Return the model of a source; see :func:`tfmagic.readers.read`."""
     if isinstance(source, Model):
-        return source.trusting() if trust and source.trusting is not None else source
+        return _again(source, readers, form, tags, trust=trust)
     candidate = replace(candidate_of(source), trust=trust)
     with files.refusals(candidate.path):
         if form is not None:
@@ -57,6 +57,19 @@ def recognise(
             return found.read(replace(chosen, trust=trust), tags).with_notes(note)
         _require_existence(candidate)
         raise errors.UnrecognizedSourceError(_unrecognised(candidate, readers, [each for each, _ in inner]))
+
+
+def _again(
+    model: Model, readers: Sequence[Reader], form: str | None, tags: Collection[str] | None, *, trust: bool
+) -> Model:
+    """Return a model that was read before, or what of it the tag-set means."""
+    if form is not None and form != model.form:
+        _require_form(form, readers)
+        message = f"{model.origin!r} was read as a {model.form}, and is no {form} now"
+        raise errors.UnrecognizedSourceError(f"{message}; leave the form out, or give what it was read from")
+    if tags is not None and model.narrowed is not None:
+        return model.narrowed(tags)
+    return model.trusting() if trust and model.trusting is not None else model
 
 
 def candidate_of(source: object) -> Candidate:
@@ -86,10 +99,7 @@ def _of_form(form: str, candidate: Candidate, readers: Sequence[Reader]) -> Read
 
     A path may be taken for what its content does not tell. What a live object is, is certain.
     """
-    by_form = {reader.form: reader for reader in readers}
-    if form not in by_form:
-        raise errors.UnknownNameError(form, "form", list(by_form))
-    reader = by_form[form]
+    reader = _require_form(form, readers)
     if reader.claims(candidate) or (candidate.path is not None and not reader.is_live and candidate.path.exists()):
         return reader
     other = _claiming(candidate, readers)
@@ -100,6 +110,14 @@ def _of_form(form: str, candidate: Candidate, readers: Sequence[Reader]) -> Read
         f"{_given(candidate)} is no {form} ({reader.looks_like}): {seems}. Leave the form out, or give such a source"
     )
     raise errors.UnrecognizedSourceError(message)
+
+
+def _require_form(form: str, readers: Sequence[Reader]) -> Reader:
+    """Return the reader of a form; raises if there is none of that name."""
+    by_form = {reader.form: reader for reader in readers}
+    if form not in by_form:
+        raise errors.UnknownNameError(form, "form", list(by_form))
+    return by_form[form]
 
 
 def _claiming(candidate: Candidate, readers: Sequence[Reader]) -> Reader | None:

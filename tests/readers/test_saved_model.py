@@ -285,6 +285,28 @@ def test_unknown_tags_name_those_that_there_are(samples: Built, tags: str) -> No
 
 
 @pytest.mark.corpus
+def test_tags_choose_in_a_model_that_was_read_before(samples: Built) -> None:
+    whole = tfmagic.inspect(samples["saved_model_several"])
+    for tags in ("train", "gpu,serve"):
+        found = tfmagic.inspect(whole, tags=tags)
+        assert [set(each.tags) for each in found.meta_graphs] == [set(tags.split(","))]
+        assert len(found.metagraphs) == 1
+    with pytest.raises(errors.UnknownNameError, match="'train', 'serve', 'serve,gpu'"):
+        tfmagic.inspect(whole, tags="nope")
+    with pytest.raises(errors.UnknownNameError, match="there is 'train'"):
+        tfmagic.inspect(tfmagic.inspect(whole, tags="train"), tags="serve")
+
+
+def test_a_model_of_several_metagraphs_is_converted_as_its_path_is(samples: Built, tmp_path: Path) -> None:
+    whole = tfmagic.inspect(samples["saved_model_several"])
+    assert list(tfmagic.export(whole, tmp_path / "made").verification["equal"]) == [True]
+    notes = tfmagic.freeze(whole, tags="train").notes
+    assert not [note for note in notes if "not verified" in note]
+    with pytest.raises(errors.UnknownNameError, match="no tag-set 'nope'"):
+        tfmagic.freeze(whole, tags="nope")
+    assert list(tfmagic.run(whole).outputs) == ["y"]
+
+
 def test_an_empty_tag_set_can_be_chosen(corpus: Path) -> None:
     path = corpus / "generated-by-upstream-tests/freeze_graph_test/testFreezeSavedModel-2"
     assert list(tfmagic.inspect(path, tags="").metagraphs["tags"]) == [""]

@@ -71,7 +71,15 @@ def _model(file: Path, notes: tuple[str, ...], tags: Collection[str] | None) -> 
         (*notes, *_missing(directory), *(checkpoint.notes if checkpoint else (_NO_CHECKPOINT,))),
         directory,
         file,
+        narrowed=partial(_narrowed, file, notes, tags),
     )
+
+
+def _narrowed(file: Path, notes: tuple[str, ...], known: Collection[str] | None, tags: Collection[str]) -> Model:
+    """Return the model of the MetaGraphDef with these tags; one that stands for another has it not."""
+    if known is not None and set(known) != set(tags):
+        raise errors.UnknownNameError(",".join(tags), "tag-set", (",".join(known),), SavedModelReader.form)
+    return _model(file, notes, tags)
 
 
 def _locate(directory: Path) -> Path | None:
