@@ -117,6 +117,24 @@ def test_variables_are_as_before() -> None:
 
 
 @pytest.mark.tensorflow
+def test_a_model_with_state_is_checked_from_where_it_stands() -> None:
+    """A stateful layer gives other numbers at each call: that is no chance, and does not leave it unchecked."""
+    tf = _tf.tensorflow()
+
+    def counting(start: float, by: float) -> NamedFunction:
+        count = tf.Variable(start)
+        return traced(lambda x: {"y": x + count.assign_add(by)}, spec(2))
+
+    source = counting(5.0, 1.0)
+    for same in (source, counting(5.0, 1.0)):
+        found = verification.verify(source, same)
+        assert not found.unchecked
+        assert not found.differs
+    assert verification.verify(source, counting(0.0, 1.0)).differs
+    assert verification.verify(source, counting(5.0, 2.0)).differs
+
+
+@pytest.mark.tensorflow
 def test_a_wrong_result_differs() -> None:
     source = traced(lambda x: {"y": x * 2, "z": x + 1}, spec(None, 2))
     wrong = traced(lambda x: {"y": x * 2, "z": x + 1.01}, spec(None, 2))

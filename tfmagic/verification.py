@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     #: A signature that can be run: arrays by key to arrays by key.
     Runner: TypeAlias = Callable[[Mapping[str, npt.ArrayLike]], Mapping[str, npt.NDArray[Any]]]
 
-_RANDOM = "two runs of the source on the same inputs differ: it draws at random"
+_RANDOM = "two runs of the source on the same inputs differ: it draws at random, or keeps state inside its graph"
 _MORE_RUNS = 8
 #: Seconds after which a run is stopped.
 _LIMIT = 30.0
@@ -74,36 +74,43 @@ def verify(source: NamedFunction, result: Runner, inputs: Mapping[str, npt.Array
     ConversionError
         If the result does not run on what the source accepts; its own error is the cause.
     """
-    with preserved(source):
+    with preserved(source) as restore:
+
+        def run(given: Mapping[str, npt.ArrayLike]) -> Mapping[str, npt.NDArray[Any]]:
+            restore()
+            return _limited(source, given)
+
         try:
-            given, expected = _accepted(source, trial_inputs.candidates(source.inputs) if inputs is None else [inputs])
+            tried = trial_inputs.candidates(source.inputs) if inputs is None else [inputs]
+            given, expected = _accepted(source, run, tried)
         except _EndlessError as error:
             return Verification(_uncompared(source), str(error))
         except _RefusedError as error:
             if inputs is not None:
                 raise errors.ConversionError(f"the source does not run on the inputs given: {error}") from error
             return Verification(_uncompared(source), _refused(source, error))
-        if _draws_at_random(source, given, expected, runs=1):
+        if _draws_at_random(run, given, expected, runs=1):
             return Verification(_uncompared(source), _RANDOM)
+        restore()
         try:
             comparison = comparisons.compare(expected, _result_of(result, given))
         except _EndlessError as error:
             return Verification(_uncompared(source), f"the result was not compared: {error}")
         # Two runs of a small dropout may agree by chance; before the result is called wrong, more are asked.
-        if not comparison.equals_all and _draws_at_random(source, given, expected, runs=_MORE_RUNS):
+        if not comparison.equals_all and _draws_at_random(run, given, expected, runs=_MORE_RUNS):
             return Verification(_uncompared(source), _RANDOM)
     return Verification(comparison.frame)
 
 
 def _draws_at_random(
-    source: NamedFunction,
+    run: Runner,
     given: Mapping[str, npt.ArrayLike],
     expected: Mapping[str, npt.NDArray[Any]],
     *,
     runs: int,
 ) -> bool:
     """Say whether some of several more runs of the source on the same inputs give something else."""
-    return any(not comparisons.compare(expected, _limited(source, given)).equals_all for _ in range(runs))
+    return any(not comparisons.compare(expected, run(given)).equals_all for _ in range(runs))
 
 
 def _result_of(result: Runner, given: Mapping[str, npt.ArrayLike]) -> Mapping[str, npt.NDArray[Any]]:
@@ -168,14 +175,14 @@ class _RefusedError(Exception):
 
 
 def _accepted(
-    source: NamedFunction, candidates: Iterable[Mapping[str, npt.ArrayLike]]
+    source: NamedFunction, run: Runner, candidates: Iterable[Mapping[str, npt.ArrayLike]]
 ) -> tuple[Mapping[str, npt.ArrayLike], Mapping[str, npt.NDArray[Any]]]:
     """Return the first inputs that the source takes, and what it makes of them."""
     first: Exception | None = None
     for given in candidates:
         try:
             require_shapes(source, given)
-            return given, _limited(source, given)
+            return given, run(given)
         except (errors.TfMagicError, _EndlessError):
             raise
         except Exception as error:  # noqa: BLE001 - a model's code may raise anything
@@ -216,16 +223,22 @@ def first_line(error: Exception | None) -> str:
 
 
 @contextmanager
-def preserved(source: NamedFunction) -> Iterator[None]:
-    """Put variables back that a call of the source assigns: a running count, moving statistics, a seed."""
-    assigned = _assigned(source)
-    before = [(variable, variable.numpy()) for variable in assigned]
-    try:
-        yield
-    finally:
+def preserved(source: NamedFunction) -> Iterator[Callable[[], None]]:
+    """Put variables back that a call of the source assigns: a running count, moving statistics, a seed.
+
+    What it yields does so in between: each run of a model with state begins where the user's model stands.
+    """
+    before = [(variable, variable.numpy()) for variable in _assigned(source)]
+
+    def restore() -> None:
         with _tf.eager():
             for variable, value in before:
                 variable.assign(value)
+
+    try:
+        yield restore
+    finally:
+        restore()
 
 
 def _assigned(source: NamedFunction) -> list[Any]:
