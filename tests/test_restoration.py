@@ -7,6 +7,7 @@ import pytest
 
 from tfmagic import errors, live_variables, restoration
 from tfmagic.conversions import export
+from tfmagic.inspection import inspect
 from tfmagic.restoration import COLUMNS, restore
 
 if TYPE_CHECKING:
@@ -63,6 +64,33 @@ def test_a_keras_model_takes_the_values_of_every_kind_of_file(tf: Any, tmp_path:
     if kind in ("ckpt", "root"):
         assert set(table["status"]) == {"matched"}
         np.testing.assert_array_equal(source.optimizer.variables[3], target.optimizer.variables[3])
+
+
+@pytest.mark.parametrize("kind", ["ckpt", "weights.h5", "export"])
+def test_a_file_is_found_as_a_source_is(tf: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    source = model()
+    (tmp_path / "training").mkdir()
+    path = saved(tf, kind, source, tmp_path / "training")
+    # A directory stands for the only model in it, and a model that was read before for its file.
+    others = [] if kind == "export" else [tmp_path / "training"]
+    files: list[Any] = [f"~/training/{path.name}", inspect(path), *others]
+    for file in files:
+        target = model()
+        restore(target, file)
+        np.testing.assert_array_equal(source(X), target(X))
+
+
+def test_the_model_of_a_live_object_stands_for_it(tf: Any, tmp_path: Path) -> None:
+    source, target = model(), model()
+    restore(inspect(target), saved(tf, "weights.h5", source, tmp_path))
+    np.testing.assert_array_equal(source(X), target(X))
+    first, second = (session(tf, value=value, resource=True)[0] for value in (2.0, 7.0))
+    export(first, tmp_path / "m.ckpt")
+    restore(inspect(second), tmp_path / "m.ckpt")
+    assert second.run("y:0") == 22
+    with pytest.raises(errors.ConversionError, match="live Keras model"):
+        restore(inspect(tmp_path / "m.ckpt"), tmp_path / "m.ckpt")
 
 
 def test_nothing_is_assigned_where_one_value_does_not_fit(tf: Any, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from tfmagic import _tf, errors, readers
 from tfmagic.functions import sessions, tf_functions
+from tfmagic.model import Model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +33,11 @@ class Target(NamedTuple):
     piece: tuple[slice, ...] | None = None
 
 
+def live(source: object) -> object:
+    """Return the live object that a Model was read from; anything else is what it is."""
+    return source.live if isinstance(source, Model) and source.live is not None else source
+
+
 def targets(source: object) -> list[Target]:
     """List the variables of a live object."""
     model = readers.read(source)
@@ -39,7 +45,7 @@ def targets(source: object) -> list[Target]:
         return [_of_session(each) for each in _session_variables(sessions.raw(source).graph)]
     if model.form == _KERAS_FORM:
         return [_target(each) for each in _keras_variables(source)]
-    if model.form == "function":
+    if model.form == "function" and model.live is not None:
         return [_target(each, name) for name, each in tf_functions.variables(source, ()).items()]
     raise errors.ConversionError(
         f"values are put into a live Keras model, tf.Module or session, and {model.origin} is of the form "

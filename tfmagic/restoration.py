@@ -10,7 +10,6 @@ import io
 import zipfile
 from collections import Counter
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -34,6 +33,7 @@ from tfmagic import (
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     import pandas as pd
 
@@ -59,14 +59,15 @@ class Saved(NamedTuple):
     read: Callable[[], np.ndarray]
 
 
-def restore(source: object, checkpoint: str | os.PathLike[str]) -> pd.DataFrame:
+def restore(source: object, checkpoint: str | os.PathLike[str] | Model) -> pd.DataFrame:
     """Put the values of a checkpoint or a file of weights into a live model, module or session.
 
     Parameters
     ----------
     source : object
-        A Keras model, a ``tf.Module``, a loaded SavedModel or a session. A session's graph gains no op.
-    checkpoint : path-like
+        A Keras model, a ``tf.Module``, a loaded SavedModel or a session, or the Model of one. A session's graph gains
+        no op.
+    checkpoint : path-like or Model
         A checkpoint of TensorFlow 1 or 2, a ``.weights.h5``, ``.h5`` or ``.keras`` file, or a SavedModel.
 
     Returns
@@ -80,8 +81,11 @@ def restore(source: object, checkpoint: str | os.PathLike[str]) -> pd.DataFrame:
     ConversionError
         If nothing matches, or a variable has another shape or dtype than its value; nothing is assigned then.
     """
+    source = live_variables.live(source)
     targets = live_variables.targets(source)
-    stored, graph = _stored(Path(checkpoint))
+    found = readers.read(checkpoint)
+    checkpoint = found.path or found.origin
+    stored, graph = _stored(found)
     pairs = _pairs(source, targets, stored, graph)
     if not pairs:
         raise errors.ConversionError(
@@ -98,14 +102,13 @@ def restore(source: object, checkpoint: str | os.PathLike[str]) -> pd.DataFrame:
 # The stored side
 
 
-def _stored(path: Path) -> tuple[list[Saved], protos.Message | None]:
+def _stored(model: Model) -> tuple[list[Saved], protos.Message | None]:
     """List what a file stores, and the object graph of a checkpoint that has one."""
-    model = readers.read(path)
-    if model.form == "keras_file":
-        return list(_keras_file(path)), None
-    files = _checkpoint(model, path)
+    if model.form == "keras_file" and model.path is not None:
+        return list(_keras_file(model.path)), None
+    files = _checkpoint(model)
     if files is None:
-        raise errors.ConversionError(f"{str(path)!r} is a {model.form} and holds no variables; give a checkpoint")
+        raise errors.ConversionError(f"{model.origin!r} is a {model.form} and holds no variables; give a checkpoint")
     opened = bundle.open_checkpoint(files.prefix, files.tables)
     names = dict(opened.names)
     if model.form == "saved_model":
@@ -117,12 +120,14 @@ def _stored(path: Path) -> tuple[list[Saved], protos.Message | None]:
     return found, _object_graph(opened) if model.form == "checkpoint" else None
 
 
-def _checkpoint(model: Model, path: Path) -> checkpoint_files.CheckpointFiles | None:
-    if model.form == "saved_model" and model.path is not None:
+def _checkpoint(model: Model) -> checkpoint_files.CheckpointFiles | None:
+    if model.path is None:
+        return None
+    if model.form == "saved_model":
         return graph_variables.find_checkpoint(model.path)
-    if model.form == "meta_graph" and model.path is not None:
+    if model.form == "meta_graph":
         return graph_variables.checkpoint_beside(model.path)
-    return checkpoint_files.find(path) if model.form == "checkpoint" else None
+    return checkpoint_files.find(model.path) if model.form == "checkpoint" else None
 
 
 def _entry(opened: bundle.Checkpoint, key: str, name: str) -> Saved:
