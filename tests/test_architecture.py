@@ -99,6 +99,7 @@ ORDER = (
     "message_files",
     "recognition",
     "selection",
+    "interrupts",
     "progress",
     "log_records",
     "storage",

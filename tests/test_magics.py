@@ -48,6 +48,15 @@ def refused(shell: InteractiveShell, code: str) -> str:
     return str(captured.stderr + captured.stdout)
 
 
+def test_what_is_interrupted_says_so_in_one_line(shell: InteractiveShell, in_tmp_path: Path) -> None:
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    shell.user_ns["stop"] = stop
+    (in_tmp_path / "graph.pb").write_bytes(b"")
+    assert refused(shell, "%tf_run graph.pb x=stop()").strip() == "KeyboardInterrupt: %tf_run was stopped"
+
+
 @pytest.mark.parametrize(
     ("source", "origin"),
     [

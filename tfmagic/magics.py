@@ -305,6 +305,10 @@ class TfMagic(Magics):
         except (errors.TfMagicError, lines.CommandError, FileNotFoundError) as error:
             # IPython hides the traceback of this very type only, not of its subclasses.
             raise UsageError(str(error)) from error
+        except KeyboardInterrupt as error:
+            # What IPython asks an exception for before it makes a traceback.
+            vars(error)["_render_traceback_"] = lambda: [f"KeyboardInterrupt: %tf_{name} was stopped"]
+            raise
 
 
 def _late(name: str) -> ModuleType:

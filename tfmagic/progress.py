@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from tqdm import tqdm
 
+from tfmagic import interrupts
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import BinaryIO
@@ -131,7 +133,7 @@ def check() -> None:
 
 @contextmanager
 def stopping(stop: Callable[[], None]) -> Iterator[None]:
-    """Have something that goes on inside ended if who watches asks the call to stop.
+    """Have something that goes on inside ended if who watches asks the call to stop, or at an interrupt.
 
     Parameters
     ----------
@@ -145,7 +147,8 @@ def stopping(stop: Callable[[], None]) -> Iterator[None]:
     """
     watch = _watch.get()
     if watch is None:
-        yield
+        with interrupts.ending(stop):
+            yield
         return
     try:
         with watch.stopping(stop):
