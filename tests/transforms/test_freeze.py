@@ -565,6 +565,30 @@ def test_a_write_beside_the_result_is_said() -> None:
     assert float(count.numpy()) == 0.0  # verification put it back
 
 
+def test_a_check_that_is_left_out_is_said() -> None:
+    """TensorFlow lets a result wait for its assertions; the node that waits gives way to the user's name."""
+    tf = tensorflow()
+
+    def function(x: Any) -> dict[str, Any]:
+        tf.debugging.assert_positive(x, message="too small")
+        return {"y": x * 2}
+
+    result = freeze(traced(function, spec(None)))
+    assert "Assert" not in ops(result)
+    (note,) = result.notes
+    assert "checks of values" in note
+
+    def before(x: Any) -> dict[str, Any]:
+        with tf.control_dependencies([tf.debugging.assert_positive(x, message="too small")]):
+            return {"y": tf.identity(x) * 2}
+
+    kept = freeze(traced(before, spec(None)))
+    assert "Assert" in ops(kept)
+    assert not kept.notes
+    with pytest.raises(tf.errors.InvalidArgumentError, match="too small"):
+        wrapped(kept, kept.filled(), "k")({"x": [-1.0]})
+
+
 def test_python_is_refused() -> None:
     tf = tensorflow()
     source = traced(lambda x: {"y": tf.numpy_function(np.square, [x], tf.float32)}, spec(2))

@@ -9,11 +9,14 @@ uses of constants whose content stays in the variables until it is written. Tens
 from __future__ import annotations
 
 import re
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors, protos
 from tfmagic.functions import libraries
 from tfmagic.functions.state import PYTHON_OPS
+from tfmagic.reachability import reached
+from tfmagic.tensor_names import node_of
 from tfmagic.transforms import inlining, tables
 from tfmagic.transforms.captures import captures, of_tensor, of_variable, require_outside_state
 from tfmagic.transforms.constants import Body, Library, Spec, refusal
@@ -109,7 +112,7 @@ def assembled(
     UnsupportedConversionError, TooLargeError
         As :func:`freeze`.
     """
-    assigned = _assigned(graph_def)
+    assigned, checked = _assigned(graph_def), _checks(graph_def, [node_of(each.tensor) for each in ends[1]])
     renamed: dict[str, str] = {}
     inputs, outputs = name_ends(graph_def, *ends, renamed)
     state = state.renamed(renamed)
@@ -127,7 +130,7 @@ def assembled(
         {node.name: values[node.name] for node in graph_def.node if node.name in values},
         inputs,
         outputs,
-        notes=tuple(_notes(graph_def, assigned)),
+        notes=tuple(_notes(graph_def, assigned, checked - _checks(graph_def, names[0]))),
         **others,
     )
     frozen.require_small_enough()
@@ -168,6 +171,16 @@ def _variable_names(
 def _assigned(graph_def: protos.Message) -> list[str]:
     """Return the ops that write to variables, reached or not."""
     return [node.name for node in libraries.all_nodes(graph_def) if _ASSIGNMENTS.match(node.op)]
+
+
+def _checks(graph_def: protos.Message, outputs: Sequence[str]) -> set[str]:
+    """Return the assertions that some outputs wait for, by data or control, those within functions too."""
+    nodes = {node.name: node for node in graph_def.node}
+    needed = reached(outputs, lambda name: [node_of(each) for each in nodes[name].input if node_of(each) in nodes])
+    functions = {function.signature.name: function for function in graph_def.library.function}
+    own = [nodes[name] for name in needed if name in nodes]
+    called = (functions[name].node_def for name in libraries.called(own, functions))
+    return {node.name for node in chain(own, *called) if node.op == "Assert"}
 
 
 def _refuse_python(graph_def: protos.Message) -> None:
@@ -214,8 +227,13 @@ def _constants(graph_def: protos.Message, state: State) -> dict[str, Value]:
     return {name: value for name, value in values.items() if value.texts is None}
 
 
-def _notes(graph_def: protos.Message, assigned: list[str]) -> Iterator[str]:
+def _notes(graph_def: protos.Message, assigned: list[str], unchecked: set[str]) -> Iterator[str]:
     """Say what makes a frozen graph differ from what its user may expect."""
+    if unchecked:
+        yield (
+            f"checks of values ({errors.listed(sorted(unchecked)[:3])}) are left out of the frozen graph: it goes on "
+            "where the source would refuse its inputs"
+        )
     if assigned:
         yield (
             f"the function also updates variables ({errors.listed(assigned[:3])}), which the frozen graph does not; "
