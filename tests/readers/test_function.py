@@ -110,6 +110,20 @@ def test_nested_arguments_go_by_their_keys(tf: Any) -> None:
     assert run(model, None, b=1, a=2, rest_0=3) == {"output_0": 321}
 
 
+def test_a_module_that_never_called_its_base_is_read(tf: Any) -> None:
+    class Plain(tf.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.weight = tf.Variable(2.0)
+
+        @tf.function(input_signature=[tf.TensorSpec([2], name="x")])  # type: ignore[untyped-decorator]
+        def scale(self, x: Any) -> Any:
+            return {"y": x * self.weight}
+
+    model = readers.read(Plain())
+    assert "Plain" in model.origin
+    assert run(model, None, x=[1, 2]) == {"y": [2, 4]}
+
+
 def test_nested_results_go_by_their_keys(tf: Any) -> None:
     """Also a list below a key, whose parts have no names of their own but TensorFlow's."""
     spec = tf.TensorSpec([2], "int32", name="x")

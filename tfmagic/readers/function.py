@@ -72,7 +72,8 @@ def origin(value: _tf.Live) -> str:
     if kinds.is_polymorphic(value):
         return f"tf.function {kinds.function_name(value)!r}"
     if kinds.is_a(value, "Module"):
-        return f"tf.Module {value.name!r} ({type(value).__name__})"
+        # A class that never called super().__init__() has no name, and TensorFlow saves it all the same.
+        return f"tf.Module {getattr(value, 'name', '')!r} ({type(value).__name__})"
     return "a loaded SavedModel"
 
 
