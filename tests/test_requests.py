@@ -90,3 +90,6 @@ def test_names_are_taken_in_every_way() -> None:
     assert requests.named("a:0") == {"a": "a:0"}
     assert requests.named(["a", "b:1"]) == {"a": "a", "b:1": "b:1"}
     assert requests.named({"k": "a"}) == {"k": "a"}
+    for wrong in (3, {3: "a"}):
+        with pytest.raises(errors.ConversionError, match="in a list or under the keys"):
+            requests.named(wrong)  # type: ignore[arg-type]

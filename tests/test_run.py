@@ -86,6 +86,24 @@ def test_outputs_are_keys_or_any_tensors(samples: Built) -> None:
         tfmagic.run(samples["session"], {"x": X}, outputs=["hiden"])
 
 
+def test_tensors_themselves_go_for_their_names(samples: Built) -> None:
+    session = samples["session"]
+    x, hidden, y = (session.graph.get_tensor_by_name(name) for name in ("x:0", "hidden:0", "y:0"))
+    before = len(session.graph.get_operations())
+    for outputs in (y, [y], {"y": y}):
+        np.testing.assert_allclose(tfmagic.run(session, {x: X}, outputs=outputs).outputs["y"], network(X), rtol=1e-5)
+    given = np.array([[1.0, 2.0, 3.0]], np.float32)
+    expected = given @ WEIGHTS["out/kernel"] + WEIGHTS["out/bias"]
+    np.testing.assert_allclose(tfmagic.run(session, {hidden: given}, outputs=y).outputs["y"], expected, rtol=1e-5)
+    assert len(session.graph.get_operations()) == before
+
+
+@pytest.mark.parametrize("given", [X, [X], 3])
+def test_values_without_names_are_refused_in_words(samples: Built, given: Any) -> None:
+    with pytest.raises(errors.ConversionError, match=r"\{'x': value\}.*the model takes 'x'"):
+        tfmagic.run(samples["module"], given)
+
+
 @pytest.mark.parametrize("name", ["graph_def", "session", "meta_graph"])
 def test_any_tensor_of_a_graph_may_be_given(samples: Built, name: str) -> None:
     hidden = np.array([[1.0, 2.0, 3.0]], np.float32)

@@ -115,6 +115,14 @@ def test_keys_that_no_server_looks_for_are_noted(network: Any, tmp_path: Path) -
         ({"s": {"outputs": {"y": "totla"}}}, "total"),
         ({"s": {"output": {"y": "total"}}}, "outputs"),
         ({}, "at least one signature"),
+        ([1], "mapping by signature keys"),
+        ("abc", "mapping by signature keys"),
+        ({3: {}}, "mapping by signature keys"),
+        ({"s": 3}, "described by a mapping"),
+        ({"s": {3: "x"}}, "no field of a signature"),
+        ({"s": {"method": 3}}, "its method is text"),
+        ({"s": {"inputs": 3}}, "names of some"),
+        ({"s": {"inputs": {3: "images"}}}, "names of some"),
     ],
 )
 def test_what_is_wrong_in_a_map_is_said(network: Any, tmp_path: Path, wrong: Any, says: str) -> None:
@@ -132,6 +140,8 @@ def test_the_cell_magic(network: Any, tmp_path: Path, shell: InteractiveShell) -
     assert done.path == tmp_path / "m"
     assert set(readers.read(tmp_path / "m").signatures["signature"]) == {"predict_images"}
     assert readers.read(tmp_path / "m").meta_graphs[0].tags == ("serve", "gpu")
-    for wrong, says in (("{", "one Python dict"), ("nobody", "NameError"), ("[1]", "signatures")):
-        assert says in refused(shell, f"%%tf_export sess {{place}} --overwrite\n{wrong}")
+    for wrong, says in (("{", "one Python dict"), ("nobody", "NameError"), ("[1]", "signatures"), ("{'a': 3}", "by 3")):
+        said = refused(shell, f"%%tf_export sess {{place}} --overwrite\n{wrong}")
+        assert says in said
+        assert "Traceback" not in said
     assert (tmp_path / "m").is_dir()

@@ -5,6 +5,7 @@ Not for: making values (:mod:`tfmagic.trial_inputs`) or running anything.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -13,7 +14,7 @@ from tfmagic import errors, signatures
 from tfmagic.functions.named import as_array
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     import numpy.typing as npt
 
@@ -39,7 +40,7 @@ def matched(
     function : NamedFunction
         What takes them.
     given : mapping of str to array-like, or None
-        By key, or by a tensor's name, with or without ``:0``.
+        By key, by a tensor's name, with or without ``:0``, or by the tensor itself.
     signed : tagged signatures
         For the names that the source's own SignatureDefs give the tensors.
 
@@ -50,9 +51,15 @@ def matched(
     ConversionError
         If a value's dtype or shape does not fit; shows both sides.
     """
+    if given is not None and not isinstance(given, Mapping):
+        raise errors.ConversionError(
+            f"values are given by the names of inputs, as in {{'x': value}}, not as {type(given).__name__!r}; "
+            f"the model takes {signatures.described(function.inputs)}"
+        )
     names = _names(function, signed)
     found: Arrays = {}
-    for name, value in (given or {}).items():
+    for key, value in (given or {}).items():
+        name = str(getattr(key, "name", key))
         if name not in names:
             raise errors.UnknownNameError(name, "input", dict.fromkeys(names.values()))
         end = next(end for end in function.inputs if end.key == names[name])

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tfmagic import errors, requests
 from tfmagic.model import Model, Part
 from tfmagic.readers import keras_model
+from tfmagic.transforms.subgraph import by_key
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -136,10 +137,7 @@ def _read(source: object, *, trust: bool) -> Model:
 
 
 def _hashable(ends: requests.Ends) -> Hashable:
-    if ends is None or isinstance(ends, str):
-        return ends
-    listed = ends.items() if hasattr(ends, "items") else ends
-    return tuple(str(each) for each in listed)
+    return None if ends is None else tuple((key, str(each)) for key, each in by_key(ends).items())
 
 
 def _is_live(source: object) -> bool:

@@ -13,7 +13,7 @@ from tfmagic import errors, readers, signatures
 from tfmagic.functions import graphs
 from tfmagic.model import Model, Part
 from tfmagic.transforms import batch
-from tfmagic.transforms.subgraph import own_key, select
+from tfmagic.transforms.subgraph import by_key, select
 
 if TYPE_CHECKING:
     from tfmagic.functions import NamedFunction
@@ -138,16 +138,51 @@ def checked(wish: Wish) -> SignatureMap:
     ConversionError
         If something in it has no meaning.
     """
-    if not wish.signatures or wish.inputs is not None or wish.outputs is not None or wish.signature is not None:
+    given = checked_mapping(wish.signatures, "signatures")
+    if not given or wish.inputs is not None or wish.outputs is not None or wish.signature is not None:
         raise errors.ConversionError(
             "signatures={…} names each signature's inputs and outputs itself: give at least one signature, and leave "
             "signature=, inputs= and outputs= out"
         )
-    for fields in wish.signatures.values():
-        for name in fields:
-            if name not in _SIGNATURE_FIELDS:
-                raise errors.UnknownNameError(name, "field of a signature", _SIGNATURE_FIELDS)
-    return wish.signatures
+    for key, fields in given.items():
+        check_fields(key, fields, _SIGNATURE_FIELDS)
+    return given
+
+
+def checked_mapping(given: Any, option: str) -> Mapping[str, Any]:  # noqa: ANN401 - checked here
+    """Return what an option maps signature keys to, nothing if it was not given.
+
+    Raises
+    ------
+    ConversionError
+        If it is no such mapping.
+    """
+    if given is not None and (not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given)):
+        raise errors.ConversionError(f"{option} wants a mapping by signature keys, not {given!r}")
+    return given or {}
+
+
+def check_fields(key: str, fields: object, known: Sequence[str]) -> None:
+    """Refuse an entry of a signature map that has no meaning.
+
+    Raises
+    ------
+    ConversionError
+        If it is no mapping, or holds something else than text where text is due.
+    UnknownNameError
+        If it has a field that there is not.
+    """
+    if not isinstance(fields, Mapping):
+        example = "{'inputs': {'key': 'tensor'}, 'outputs': {…}, 'method': 'predict'}"
+        raise errors.ConversionError(
+            f"signature {key!r} is described by a mapping such as {example}, not by {fields!r}"
+        )
+    for name in fields:
+        if name not in known:
+            raise errors.UnknownNameError(str(name), "field of a signature", known)
+    for name in {"signature", "method"}.intersection(fields):
+        if not isinstance(fields[name], str | None):
+            raise errors.ConversionError(f"signature {key!r}: its {name} is text, not {fields[name]!r}")
 
 
 def _of_map(model: Model, wish: Wish, key: str, fields: Mapping[str, Any], shared: graphs.Shared) -> NamedFunction:
@@ -186,11 +221,7 @@ def named(ends: Ends) -> dict[str, str] | None:
     """
     if ends is None:
         return None
-    listed = [ends] if isinstance(ends, str) else ends
-    by_key = listed if isinstance(listed, Mapping) else {own_key(each): each for each in listed}
-    if not by_key:
-        raise errors.ConversionError("no tensor is named; leave the option out to keep those of the signature")
-    return {key: str(getattr(tensor, "name", tensor)) for key, tensor in by_key.items()}
+    return {key: str(getattr(tensor, "name", tensor)) for key, tensor in by_key(ends).items()}
 
 
 def keys_of(model: Model, signature: str | None, *, every: bool) -> list[str | None]:

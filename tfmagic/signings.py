@@ -5,7 +5,6 @@ Not for: the edit itself (:mod:`tfmagic.transforms.sign`), or how it gets to the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors, readers, requests, storage
@@ -15,7 +14,7 @@ from tfmagic.transforms.signature_plans import Changes, Wanted
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from tfmagic.model import Model
     from tfmagic.requests import SignatureMap
@@ -103,10 +102,11 @@ def _changes(
     rename_tags: Mapping[str, str] | str | None,
 ) -> Changes:
     """Read what is asked for; refused if it has no meaning."""
-    wanted = {key: _wanted(key, fields) for key, fields in _mapping(signatures, "signatures").items()}
+    described = requests.checked_mapping(signatures, "signatures")
+    wanted = {key: _wanted(key, fields) for key, fields in described.items()}
     gone = (remove,) if isinstance(remove, str) else tuple(remove or ())
     tags = {frozenset(_tags(old)): _tags(new) for old, new in _tag_pairs(rename_tags).items()}
-    changes = Changes(wanted, dict(_mapping(rename, "rename")), gone, tags)
+    changes = Changes(wanted, dict(requests.checked_mapping(rename, "rename")), gone, tags)
     if not changes.for_signatures and not tags:
         raise errors.ConversionError(
             "nothing is to be changed: give signatures={…}, rename={…}, remove=[…] or rename_tags={…} (on a magic's "
@@ -115,25 +115,9 @@ def _changes(
     return changes
 
 
-def _mapping(given: Any, option: str) -> Mapping[str, Any]:  # noqa: ANN401 - checked here
-    if given is not None and (not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given)):
-        raise errors.ConversionError(f"{option} wants a mapping by signature keys, not {given!r}")
-    return given or {}
-
-
-def _wanted(key: str, fields: object) -> Wanted:
+def _wanted(key: str, fields: Mapping[str, Any]) -> Wanted:
     """Read an entry of a signature map."""
-    if not isinstance(fields, Mapping):
-        example = "{'inputs': {'key': 'tensor'}, 'outputs': {…}, 'method': 'predict'}"
-        raise errors.ConversionError(
-            f"signature {key!r} is described by a mapping such as {example}, not by {fields!r}"
-        )
-    for name in fields:
-        if name not in _FIELDS:
-            raise errors.UnknownNameError(str(name), "field of a signature", _FIELDS)
-    for name in ("signature", "method"):
-        if not isinstance(fields.get(name, ""), str):
-            raise errors.ConversionError(f"signature {key!r}: its {name} is text, not {fields[name]!r}")
+    requests.check_fields(key, fields, _FIELDS)
     inputs, outputs = (requests.named(fields.get(side)) for side in ("inputs", "outputs"))
     return Wanted(fields.get("signature"), inputs, outputs, fields.get("method"))
 

@@ -5,7 +5,7 @@ Not for: which signature is meant (:mod:`tfmagic.signatures`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -57,12 +57,32 @@ def _chosen(function: NamedFunction, wanted: _tf.Live, ends: tuple[Endpoint, ...
     """Return the tensors that are meant, under their keys."""
     if wanted is None:
         return ends
-    if isinstance(wanted, str):
-        wanted = [wanted]
-    by_key = wanted if isinstance(wanted, Mapping) else {own_key(each): each for each in wanted}
-    if not by_key:
+    return tuple(_resolved(function, each, ends)._replace(key=key) for key, each in by_key(wanted).items())
+
+
+def by_key(wanted: object) -> Mapping[str, object]:
+    """Return tensors, or names of some, by the keys that they are to have.
+
+    Raises
+    ------
+    ConversionError
+        If none is named, or what is given names none.
+    """
+    # A tensor by itself is not to be iterated: that would add ops to its graph.
+    listed = [wanted] if isinstance(wanted, str) or hasattr(wanted, "name") else wanted
+    found = listed if isinstance(listed, Mapping) or not isinstance(listed, Iterable) else _keyed(listed)
+    if not isinstance(found, Mapping) or not all(isinstance(key, str) for key in found):
+        raise errors.ConversionError(
+            "inputs and outputs are tensors or names of some, in a list or under the keys that they are to have, as in "
+            f"{{'key': 'tensor'}}, not {wanted!r}"
+        )
+    if not found:
         raise errors.ConversionError("no tensor is named; leave the option out to keep those of the signature")
-    return tuple(_resolved(function, each, ends)._replace(key=key) for key, each in by_key.items())
+    return found
+
+
+def _keyed(tensors: Iterable[object]) -> dict[str, object]:
+    return {own_key(each): each for each in tensors}
 
 
 def own_key(tensor: object) -> str:
