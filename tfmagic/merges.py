@@ -213,5 +213,9 @@ def _written(model: Model, output: str | os.PathLike[str], *, overwrite: bool, c
     if writer_for(storage.resolved(output)).format in _GRAPH_FORMATS:
         return conversions.freeze(model, output=output, overwrite=overwrite, verify=check)
     done = conversions.export(model, output, overwrite=overwrite, verify=check)
-    written = readers.read(done.path)
+    try:
+        written = readers.read(done.path)
+    except errors.UnrecognizedSourceError:
+        note = f"{str(done.path)!r} was written as {done.format!r}, which is no form to read: the merge itself is shown"
+        return model.with_notes(*done.notes, note)
     return replace(written, notes=tuple(dict.fromkeys((*written.notes, *done.notes))))

@@ -174,6 +174,22 @@ def test_frozen_there_are_no_variables(classifier: Path, tmp_path: Path) -> None
     assert len(served.variables) == 0
 
 
+def test_the_values_of_a_merge_become_a_checkpoint(tmp_path: Path) -> None:
+    found = merge(scaler(2.0), scaler(5.0, name="other"), connect={"y": "x"}, output=tmp_path / "m.ckpt")
+    assert found.form == "checkpoint"
+    reader = _tf.tensorflow().train.load_checkpoint(str(tmp_path / "m.ckpt"))
+    stored = [reader.get_tensor(key) for key in reader.get_variable_to_shape_map() if "VARIABLE_VALUE" in key]
+    assert {float(value) for value in stored if value.dtype == np.float32} == {2.0, 5.0}
+
+
+def test_a_merge_in_a_format_that_is_no_source_is_shown_itself(tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    found = merge(scaler(2.0), scaler(5.0), connect={"y": "x"}, output=tmp_path / "m.onnx")
+    assert (tmp_path / "m.onnx").is_file()
+    assert [note for note in found.notes if "m.onnx" in note]
+    assert run(found, x=[1.0, 2.0])["y"].tolist() == [10, 20]
+
+
 # Names
 
 

@@ -249,11 +249,12 @@ def _is_bundle(files: CheckpointFiles) -> bool:
 
 
 def _root(source: Model) -> Any:  # noqa: ANN401 - an object of TensorFlow's
-    """Return the object whose values are saved; a lone function's variables get one."""
+    """Return the object whose values are saved; the variables of a lone function, or of a merge, get one."""
     if source.form == "keras_file":
         return source.part(Part.FUNCTION)(None).model
     live = source.live
-    if not (tf_functions.is_concrete(live) or tf_functions.is_polymorphic(live) or isinstance(live, Mapping)):
+    is_function = tf_functions.is_concrete(live) or tf_functions.is_polymorphic(live) or isinstance(live, Mapping)
+    if live is not None and not is_function:
         return live
     holder = _tf.tensorflow().__internal__.tracking.AutoTrackable()
     holder.variables = list(source.part(Part.FUNCTION)(None).variables.values())
