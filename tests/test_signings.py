@@ -376,3 +376,26 @@ def test_the_corpus_is_signed(tmp_path: Path) -> None:
         if tried == 40:
             break
     assert tried > 10
+
+
+@pytest.mark.parametrize("name", ["again", "m.pb", "m.onnx"])
+def test_default_values_of_inputs_are_kept_or_said_to_be_lost(tmp_path: Path, name: str) -> None:
+    """A caller may leave such an input out; TensorFlow 2's loader asks for it, and knows no default."""
+    tf = _tf.tensorflow()
+
+    class Scaled(tf.Module):  # type: ignore[misc,name-defined]
+        @tf.function(input_signature=[tf.TensorSpec([2], name="x"), tf.TensorSpec([], name="scale")])  # type: ignore[untyped-decorator]
+        def call(self, x: Any, scale: Any = tf.constant(3.0)) -> Any:  # noqa: B008 - as TensorFlow wants it
+            return {"y": x * scale}
+
+    module = Scaled()
+    tf.saved_model.save(module, str(tmp_path / "served"), signatures=module.call)
+    changed = {"inputs": {"image": "x", "factor": "scale"}, "outputs": {"out": "y"}}
+    sign(tmp_path / "served", signatures={"other": changed})
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        loaded = tf.compat.v1.saved_model.load(session, ["serve"], str(tmp_path / "served")).signature_def["other"]
+        assert list(loaded.defaults) == ["factor"]
+        found = session.run(loaded.outputs["out"].name, {loaded.inputs["image"].name: [1.0, 2.0]})
+        assert found.tolist() == [3.0, 6.0]
+    done = export(tmp_path / "served", tmp_path / name, signature="other")
+    assert [note for note in done.notes if "default value" in note and "'factor'" in note]

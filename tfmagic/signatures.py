@@ -82,6 +82,14 @@ def method_notes(method: str, inputs: Collection[str], outputs: Collection[str])
     return (said,)
 
 
+def default_notes(signature: protos.Message) -> tuple[str, ...]:
+    """Say which inputs have a default value: TensorFlow 2's loader leaves those out, and so does what is made of it."""
+    if not signature.defaults:
+        return ()
+    named = errors.listed(sorted(signature.defaults))
+    return (f"the default value that the signature has for {named} is not kept: a value has to be given",)
+
+
 def signature_def(inputs: Iterable[Endpoint], outputs: Iterable[Endpoint], method: str = PREDICT) -> protos.Message:
     """Build a SignatureDef of our pool."""
     result = protos.message("SignatureDef")(method_name=method)

@@ -5,6 +5,7 @@ Not for: what goes from the files to the graph (:mod:`tfmagic.transforms.stored`
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors, graph_variables, plumbing, protos, requests, signatures
@@ -76,12 +77,14 @@ def _frozen(model: Model, wish: Wish, key: str | None) -> FrozenGraph:
             raise errors.ConversionError(f"{end.key!r} is no plain tensor")
     # The value of a variable is what its reference stands for.
     outputs = [end._replace(dtype=end.dtype.removesuffix("_ref")) for end in outputs]
-    return stored.freeze(
+    frozen = stored.freeze(
         store,
         ([_declared(store, end) for end in inputs], outputs),
         key=wish.signature or key or signatures.DEFAULT_KEY,
         method=(own_method or signatures.PREDICT) if wish.method is None else signatures.method_uri(wish.method),
     )
+    notes = signatures.default_notes(signature) if signature else ()
+    return replace(frozen, notes=(*frozen.notes, *notes))
 
 
 def _store(model: Model) -> Store:

@@ -9,7 +9,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,10 +72,11 @@ class SavedModelFunctions:
         with _tf.eager():
             loaded = self._load(key)
             chosen = signatures.choose(loaded.signatures, key)
-            tagged, method = _declared(self.path, self.tags, chosen)
+            tagged, method, notes = _declared(self.path, self.tags, chosen)
             named = of_concrete(loaded.signatures[chosen], chosen, tags=tagged, method=method, owner=loaded)
             if own_state(named.concrete.graph.as_graph_def()):
                 named = self._with_outside_state(named)
+            named = replace(named, notes=(*named.notes, *notes))
             # The file keeps no order of its own.
             return named.ordered(sorted(one.key for one in named.inputs), sorted(one.key for one in named.outputs))
 
@@ -157,12 +158,14 @@ def _load_reduced(path: Path, tags: list[str] | None, reduce: Callable[[protos.M
     return loaded
 
 
-def _declared(path: Path, tags: Collection[str] | None, key: str) -> tuple[tuple[str, ...], str]:
-    """Return the tag-set and the signature's method name as the file has them; TensorFlow's loader tells neither."""
+def _declared(path: Path, tags: Collection[str] | None, key: str) -> tuple[tuple[str, ...], str, tuple[str, ...]]:
+    """Return what TensorFlow's loader does not tell: the tag-set, the signature's method, notes on its defaults."""
     for meta_graph in metagraphs.of_saved_model(message_files.read_message(_file(path), contents.SAVED_MODEL)):
         if (not tags or set(tags) == set(meta_graph.tags)) and key in meta_graph.signature_def:
-            return meta_graph.tags, str(meta_graph.signature_def[key].method_name) or signatures.PREDICT
-    return tuple(tags or signatures.DEFAULT_TAGS), signatures.PREDICT
+            declared = meta_graph.signature_def[key]
+            method = str(declared.method_name) or signatures.PREDICT
+            return meta_graph.tags, method, signatures.default_notes(declared)
+    return tuple(tags or signatures.DEFAULT_TAGS), signatures.PREDICT, ()
 
 
 def _file(path: Path) -> Path:

@@ -9,11 +9,13 @@ uses of constants whose content stays in the variables until it is written. Tens
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors, protos
 from tfmagic.functions import libraries
+from tfmagic.functions.named import graph_notes
 from tfmagic.functions.state import PYTHON_OPS
 from tfmagic.reachability import reached
 from tfmagic.tensor_names import node_of
@@ -70,13 +72,16 @@ def freeze(function: NamedFunction) -> FrozenGraph:
         found.resources,
     )
     names = rename_nodes(graph_def, _variable_names(graph_def, function, found.variables))
-    return assembled(
+    frozen = assembled(
         graph_def,
         (function.inputs, function.outputs),
         state.renamed(names),
         key=function.key,
         method=function.method,
     )
+    # What its graph tells is told of the frozen one, in words of its own.
+    told = graph_notes(function.concrete.graph)
+    return replace(frozen, notes=(*(note for note in function.notes if note not in told), *frozen.notes))
 
 
 class State(NamedTuple):
