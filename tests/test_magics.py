@@ -199,7 +199,19 @@ def test_unloading_leaves_nothing(shell: InteractiveShell) -> None:
 
 def test_every_command_has_its_magic_and_every_magic_its_command(shell: InteractiveShell) -> None:
     magics = {name.removeprefix("tf_") for name in shell.magics_manager.magics["line"] if name.startswith("tf_")}
-    assert magics == set(commands.COMMANDS)
+    # %%tf_graph is a cell, and as a line it helps.
+    assert magics == {*commands.COMMANDS, "graph"}
+
+
+def test_the_cell_of_version_1_has_help_too(shell: InteractiveShell) -> None:
+    for line in ("%tf_graph --help", "%tf_graph -h", "%%tf_graph --help\n1 / 0"):
+        with capture_output() as captured:
+            done = shell.run_cell(line)  # type: ignore[no-untyped-call]
+        assert done.success
+        assert done.result is None
+        assert captured.stdout.startswith("usage: %%tf_graph NAME")
+        assert "tf.placeholder" in captured.stdout
+    assert "is for a cell" in refused(shell, "%tf_graph net")
 
 
 def displayed(shell: InteractiveShell, code: str) -> dict[str, str]:

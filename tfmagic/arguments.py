@@ -111,13 +111,16 @@ class _Parser(argparse.ArgumentParser):
     """A parser that raises where argparse would end the process."""
 
     def error(self, message: str) -> NoReturn:
-        problem = f"{message}{self._advice(message)}; {self.prog} --help lists what there is"
+        # Intermixed with options, argparse takes words that may be left out for required where another one is missing.
+        said = message.removesuffix(f", {lines.FEEDS}")
+        problem = f"{said}{self._advice(message)}; {self.prog} --help lists what there is"
         raise lines.CommandError(problem)
 
     def _advice(self, message: str) -> str:
         """Say which option is near one that there is not."""
         flags = [flag for action in self._actions for flag in action.option_strings]
-        wrong = [word for word in message.split() if word.startswith("-")]
+        words = [part for word in message.split() for part in word.rstrip(":").split("/") if part.startswith("-")]
+        wrong = [word for word in words if word not in flags]
         near = [found for word in wrong for found in difflib.get_close_matches(word, flags, n=2)]
         return f"; did you mean {errors.listed(near)}?" if near else ""
 

@@ -7,11 +7,12 @@ A magic declares itself and delegates. Not for: what a verb does (:mod:`tfmagic.
 from __future__ import annotations
 
 import importlib
+import inspect
 import keyword
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
-from IPython.core.magic import Magics, cell_magic, line_cell_magic, line_magic, magics_class
+from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from traitlets import Enum
 
 from tfmagic import arguments, commands, errors, lines, live_display, notebook_words, render
@@ -252,8 +253,8 @@ class TfMagic(Magics):
         """
         return self._run("forms", line)
 
-    @cell_magic
-    def tf_graph(self, line: str, cell: str) -> object:
+    @line_cell_magic
+    def tf_graph(self, line: str, cell: str | None = None) -> object:
         """Run a cell of TensorFlow 1 in a fresh graph and session, and bind NAME to the session.
 
         ::
@@ -279,8 +280,15 @@ class TfMagic(Magics):
         In the cell, and nowhere else, ``tf`` is ``tensorflow.compat.v1``, also after ``import tensorflow as tf``. What
         the cell assigns is the notebook's afterwards. NAME is the last session that the cell made on its graph, still
         open; without one, a new session whose variables and tables are initialised by the ops that the graph has.
+
+        ``%tf_graph --help`` shows this.
         """
         name = line.strip()
+        if name in ("-h", "--help"):
+            print(f"usage: %%tf_graph NAME\n\n{inspect.getdoc(TfMagic.tf_graph)}")  # noqa: T201 - as in _run
+            return None
+        if cell is None:
+            raise UsageError("%%tf_graph NAME is for a cell, whose code follows in the lines below; put %% before it")
         if not name.isidentifier() or keyword.iskeyword(name):
             what = f"not {name!r}" if name else "and no name is given"
             raise UsageError(f"%%tf_graph NAME wants the name of the variable for the session, {what}")
