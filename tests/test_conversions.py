@@ -11,6 +11,7 @@ import pytest
 from tfmagic import _tf, conversions, errors, progress, protos, readers, registry, storage
 from tfmagic.conversions import export, freeze
 from tfmagic.exports import Export
+from tfmagic.merges import merge
 from tfmagic.model import Model, Part
 from tfmagic.readers import READERS
 from tfmagic.registry import WriteOptions
@@ -201,6 +202,24 @@ def test_a_signature_that_only_writes_is_kept_or_refused(tmp_path: Path) -> None
         with pytest.raises(errors.ConversionError, match=r"returns no tensor|no outputs"):
             export(tmp_path / "first", tmp_path / name, signature="train")
     assert names(tmp_path) == ["first", "second"]
+
+
+def test_variables_of_one_name_keep_their_own_flags(tmp_path: Path) -> None:
+    """TensorFlow calls all variables without a name alike, and each function holds some of them only."""
+    tf = _tf.tensorflow()
+    made = tf.Module()
+    made.first, made.second = tf.Variable(1.0), tf.Variable(2.0, trainable=False)
+    spec = tf.TensorSpec([None], name="x")
+    made.one = tf.function(lambda x: {"y": x * made.first}, input_signature=[spec], autograph=False)
+    made.two = tf.function(lambda x: {"y": x * made.second}, input_signature=[spec], autograph=False)
+    export(made, tmp_path / "both")
+    export(made, tmp_path / "two", signature="two")
+    after = tf.function(lambda x: {"z": x + 1}, input_signature=[spec], autograph=False)
+    merge(made.two, after, connect={"y": "x"}, output=tmp_path / "merged")
+    for name, expected in (("both", {1.0: True, 2.0: False}), ("two", {2.0: False}), ("merged", {2.0: False})):
+        loaded = tf.saved_model.load(str(tmp_path / name))
+        assert {float(each.numpy()): each.trainable for each in loaded.variables} == expected
+        assert len(loaded.trainable_variables) == sum(expected.values())
 
 
 def test_a_directory_becomes_a_file(served: Path, tmp_path: Path) -> None:

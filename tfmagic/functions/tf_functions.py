@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tfmagic import _tf, errors
@@ -57,7 +58,17 @@ def collect(value: _tf.Live) -> tuple[NamedFunction, ...]:
         if not found:
             raise _untraced(value)
         keys = nests.unique(key for key, _ in found)
-        return tuple(_named(value, key, concrete) for key, (_, concrete) in zip(keys, found, strict=True))
+        named = tuple(_named(value, key, concrete) for key, (_, concrete) in zip(keys, found, strict=True))
+        return _with_common_names(named, variables(value, named))
+
+
+def _with_common_names(named: tuple[NamedFunction, ...], known: Mapping[str, _tf.Live]) -> tuple[NamedFunction, ...]:
+    """Let a variable have one name in all functions, that of the table: by itself each would number those it uses."""
+    captured = [{id(each) for each in one.variables.values()} for one in named]
+    return tuple(
+        replace(one, variables={name: each for name, each in known.items() if id(each) in ids})
+        for one, ids in zip(named, captured, strict=True)
+    )
 
 
 def _named(value: _tf.Live, key: str, concrete: _tf.Live) -> NamedFunction:
