@@ -133,6 +133,19 @@ def test_what_has_no_code_says_so(samples: Built) -> None:
     with pytest.raises(errors.UnsupportedConversionError, match="tflite"):
         tfmagic.code("export", samples["tflite"], "m.pb")
     assert "tfmagic.snippets" in sys.modules
+    served = samples["saved_model_tf2"]
+    # What the verb refuses has no code, nor has what the code would leave out without a word.
+    with pytest.raises(errors.ConversionError, match="only a SavedModel"):
+        tfmagic.code("sign", samples["keras_model"], rename={"serving_default": "predict"})
+    with pytest.raises(errors.UnknownNameError, match="'serving_default'"):
+        tfmagic.code("sign", served, remove=["serving"])
+    for verb, options in (
+        ("export", {"signatures": {"a": {}}}),
+        ("sign", {"signatures": {"a": {"outputs": ["y"]}}}),
+        ("sign", {"rename_tags": {"serve": "eval"}}),
+    ):
+        with pytest.raises(errors.UnsupportedConversionError, match="one signature"):
+            tfmagic.code(verb, served, "there", **options)
 
 
 @pytest.mark.parametrize(

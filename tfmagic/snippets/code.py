@@ -69,6 +69,8 @@ def code(verb: str, source: object, *arguments: object, name: str = "model", **o
     tags = tag_set(options.get("tags"))
     of_source = tags is not None and _tells_the_part(verb, arguments, options.get("format"))
     model = requests.read_source(source, tags, must_exist=of_source, trust=bool(options.get("trust")))
+    for option in _WITHOUT_CODE.intersection(name for name, value in options.items() if value):
+        raise errors.UnsupportedConversionError(model.form, f"code with {option}=", (), "the code shows one signature")
     lines = _VERBS[verb](Source(name, model, options), *arguments)
     return Code("\n".join([_IMPORT, *lines]).rstrip() + "\n")
 
@@ -80,6 +82,8 @@ def _tells_the_part(verb: str, arguments: Sequence[object], format: str | None) 
     )
 
 
+#: Options that stock TensorFlow could follow by a program only, not by a few lines.
+_WITHOUT_CODE = frozenset({"signatures", "rename_tags"})
 _VERBS: Mapping[str, Callable[..., list[str]]] = {
     "export": results.export,
     "freeze": results.freeze,

@@ -174,8 +174,14 @@ _OF_SESSIONS: Mapping[str, Callable[[Source, str], list[str]]] = {
 def sign(source: Source, destination: str | os.PathLike[str] | None = None) -> list[str]:
     """Return the code that gives a SavedModel other signatures."""
     options = source.options
+    if source.model.form != "saved_model":
+        raise errors.ConversionError(f"only a SavedModel on disk can be signed again, not a {source.model.form}")
     rename, gone = dict(options.get("rename") or {}), options.get("remove") or ()
+    gone = (gone,) if isinstance(gone, str) else gone
     keys = [key for _, signed in source.model.part(Part.SIGNATURES) for key in signed if not key.startswith("__")]
+    for key in (*rename, *gone):
+        if key not in keys:
+            raise errors.UnknownNameError(key, "signature", keys)
     kept = {rename.get(key, key): f"loaded.signatures[{key!r}]" for key in keys if key not in gone}
     place = f"{source.model.path}_signed" if destination is None else os.fspath(destination)
     pairs = ", ".join(f"{key!r}: {value}" for key, value in kept.items())
