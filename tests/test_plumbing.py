@@ -54,6 +54,13 @@ def test_by_products_count_only_where_nothing_else_ends() -> None:
     assert plumbing.propose_ends(named(x="Placeholder", size="Shape x", y="Relu x")).outputs == ("y:0",)
 
 
+def test_the_branch_of_an_assertion_is_no_result() -> None:
+    guarded = named(x="Placeholder", guard="If x x", checked="Identity guard", y="Mul x x ^checked")
+    assert plumbing.propose_ends(guarded).outputs == ("y:0",)
+    branch = named(x="Placeholder", branch="If x x", chosen="Identity branch", y="Mul x x")
+    assert plumbing.propose_ends(branch).outputs == ("chosen:0", "y:0")
+
+
 def test_an_edge_that_leads_nowhere_and_a_loop_do_no_harm() -> None:
     nodes = named(x="Placeholder", y="Relu x:0 gone ^gone_too", a="NextIteration b", b="Merge a")
     assert plumbing.propose_ends(nodes).outputs == ("y:0",)

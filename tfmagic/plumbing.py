@@ -45,6 +45,8 @@ _SELDOM_RESULT = frozenset({
 })  # fmt: skip
 #: Ops with outputs that stand for the branch or the loop rather than for its result.
 _BRANCHING = frozenset({"While", "StatelessWhile", "Switch", "RefSwitch"})
+#: Ops that give results, but in an assertion only run a branch.
+_GUARDS = frozenset({"If", "StatelessIf"})
 #: Dtypes of handles: of tables, iterators, datasets, lists.
 _HANDLES = frozenset({"resource", "variant"})
 #: The name scope of tf.gradients, which every optimizer of TensorFlow 1 calls.
@@ -103,20 +105,23 @@ def propose_ends(nodes: Mapping[str, Node]) -> Ends:
     fed = reached(inputs, lambda name: used.get(name, ()))
     ends = [name for name in ends if name in fed] or ends
     ends = ends or [name for name in loose if name in fed and nodes[name].op in _WRITES]
+    results = [name for name in ends if not _is_by_product(name, nodes, is_awaited=bool(used.get(name)))]
     return Ends(
         tuple(f"{name}:0" for name in inputs),
-        tuple(f"{name}:0" for name in [name for name in ends if not _is_by_product(name, nodes)] or ends),
+        tuple(f"{name}:0" for name in results or ends),
         tuple(name for name in placeholders if not used.get(name)),
         tuple(f"{name}:0" for name, node in nodes.items() if node.op == "PlaceholderWithDefault"),
     )
 
 
-def _is_by_product(name: str, nodes: Mapping[str, Node]) -> bool:
+def _is_by_product(name: str, nodes: Mapping[str, Node], *, is_awaited: bool) -> bool:
     """Say whether a node that ends a graph is left over from a loop or a gradient."""
     node = nodes[name]
     source = nodes.get(node_of(node.inputs[0])) if node.op == "Identity" and node.inputs else None
+    # What something waits for and nothing uses is the branch of an assertion.
+    is_guards = source is not None and source.op in _GUARDS and is_awaited
     is_branchings = source is not None and source.op in _BRANCHING
-    return is_branchings or node.op in _SELDOM_RESULT or _GRADIENTS in name.split("/")[:-1]
+    return is_branchings or is_guards or node.op in _SELDOM_RESULT or _GRADIENTS in name.split("/")[:-1]
 
 
 def _data_consumers(name: str, used: Mapping[str, list[str]], nodes: Mapping[str, Node]) -> bool:
