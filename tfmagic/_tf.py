@@ -228,7 +228,10 @@ def inline_calls(graph_def: Live, keep: Sequence[str]) -> Live:
     config = compat.ConfigProto()
     config.graph_options.rewrite_options.min_graph_nodes = -1
     config.graph_options.rewrite_options.optimizers.append("function")
-    result = optimize(config, meta_graph)
+    try:
+        result = optimize(config, meta_graph)
+    except tensorflow().errors.OpError:
+        return graph_def  # a dtype that the optimizer does not know, such as float8_e5m2
     for node in result.node:
         if node.name in placeholders:
             node.CopyFrom(placeholders[node.name])

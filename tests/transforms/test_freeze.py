@@ -312,6 +312,17 @@ def test_constants_of_all_dtypes(dtype: str) -> None:
     assert {value.dtype for value in result.values.values()} == {dtype}
 
 
+@pytest.mark.parametrize("name", ["float8_e5m2", "float8_e4m3fn"])
+def test_small_floats(name: str) -> None:
+    """TensorFlow's optimizer does not know the first: calls stay where it gives up."""
+    tf = tensorflow()
+    dtype = getattr(tf.dtypes.experimental, name)
+    weight = tf.Variable(tf.cast(tf.constant([1.0, 1.5, -2.0]), dtype))
+    inner = tf.function(lambda x: tf.cast(weight.read_value(), tf.float32) * x)
+    result = check(traced(lambda x: {"y": inner(x)}, spec(3)))
+    assert wrapped(result, result.filled(), "k")({"x": [1.0, 2.0, 3.0]})["y"].tolist() == [1.0, 3.0, -6.0]
+
+
 def test_strings_and_empty_tensors() -> None:
     tf = tensorflow()
     words, outside = variable(["a", "ü"], "string"), tf.constant(["c", ""])
