@@ -89,7 +89,7 @@ def test_rows_that_match(table: str, filters: dict[str, str], column: str, kept:
         ("ops", {"signature": "predicts"}, errors.UnknownNameError, "did you mean 'predict'"),
         ("signatures", {"signature": "zzz"}, errors.UnknownNameError, "there is 'predict', 'train'$"),
         ("variables", {"op": "Conv"}, errors.UnknownNameError, "column of the table 'variables'"),
-        ("variables", {"signature": "predict"}, errors.UnknownNameError, "variables"),
+        ("variables", {"signature": "predict"}, errors.UnknownNameError, "there is 'signatures', 'ops'"),
         ("ops", {"op": "Conv("}, errors.TfMagicError, "'Conv\\(' is not a regular expression"),
         ("layers", {}, errors.MissingPartError, "layers"),
     ],

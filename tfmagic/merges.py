@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
@@ -86,6 +87,8 @@ def merge(  # noqa: PLR0913 - the contract's options
     WriteError
         If the destination exists, or cannot be written.
     """
+    if connect is not None and not isinstance(connect, Mapping):
+        raise errors.ConversionError(f"connect maps outputs to inputs, as in {{'out': 'in'}}, and is no {connect!r}")
     if output is not None:
         place = storage.resolved(output)
         storage.check(place, overwrite=overwrite, directory=writer_for(place).directory)

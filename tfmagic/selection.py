@@ -86,7 +86,7 @@ def _of_signature(model: Model, table: str, frame: pd.DataFrame, key: str) -> li
     if table == "functions":
         return [function in called for function in frame["function"]]
     if table != "ops":
-        raise errors.UnknownNameError(key, f"signature in the table {table!r}", ())
+        raise errors.UnknownNameError(table, "table with rows of signatures", ("signatures", "ops", "functions"))
     pairs = zip(frame["function"], frame["name"], strict=True)
     return [(function in called) if function else (name in needed) for function, name in pairs]
 

@@ -174,6 +174,11 @@ def test_frozen_there_are_no_variables(classifier: Path, tmp_path: Path) -> None
     assert len(served.variables) == 0
 
 
+def test_connections_without_an_input_are_refused_in_words() -> None:
+    with pytest.raises(errors.ConversionError, match="maps outputs to inputs"):
+        merge(scaler(2.0), scaler(5.0), connect=["y"])  # type: ignore[arg-type]
+
+
 def test_the_values_of_a_merge_become_a_checkpoint(tmp_path: Path) -> None:
     found = merge(scaler(2.0), scaler(5.0, name="other"), connect={"y": "x"}, output=tmp_path / "m.ckpt")
     assert found.form == "checkpoint"
