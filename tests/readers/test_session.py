@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+import tfmagic
 from tfmagic import errors, functions, readers
 from tfmagic.model import Part
 
@@ -159,6 +160,26 @@ def test_text_and_mutable_tables_keep_their_content(tf: Any, tmp_path: Path) -> 
         number = take(inputs=["words"], outputs=["number"])
     assert line({"words": ["dog", "x"]})["line"].tolist() == [1, -1]
     assert number({"words": ["cat", "x"]})["number"].tolist() == [7, -1]
+
+
+def test_growing_tables_of_several_dtypes_keep_their_content(tf: Any, tmp_path: Path) -> None:
+    """One of numbers and one of vectors, of the same name as TensorFlow gives it."""
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        words = v1.placeholder(tf.string, [None], name="words")
+        number = tf.lookup.experimental.MutableHashTable(tf.string, tf.int64, -1, name="table")
+        vector = tf.lookup.experimental.MutableHashTable(tf.string, tf.float32, [0.0, 0.5], name="table")
+        ends = {"number": number.lookup(words), "vector": vector.lookup(words)}
+        session.run(number.insert(tf.constant(["cat"]), tf.constant([7], tf.int64)))
+        session.run(vector.insert(tf.constant(["cat"]), tf.constant([[1.0, 2.0]])))
+        for name in ("m.pb", "served"):
+            tfmagic.export(session, tmp_path / name, inputs={"words": words}, outputs=ends)
+    tfmagic.export(tmp_path / "served", tmp_path / "again")
+    tfmagic.freeze(tmp_path / "served", output=tmp_path / "again.pb")
+    for name in ("m.pb", "served", "again", "again.pb"):
+        found = tfmagic.run(tmp_path / name, {"words": ["cat", "x"]}).outputs
+        assert found["number"].tolist() == [7, -1]
+        assert found["vector"].tolist() == [[1.0, 2.0], [0.0, 0.5]]
 
 
 def test_a_variable_without_a_value_says_what_to_run(tf: Any) -> None:

@@ -139,7 +139,7 @@ def table(session: _tf.Live, name: str) -> _tf.Live:
     if node.type == "HashTableV2":
         return tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, content), _default(node))
     made = tf.lookup.experimental.MutableHashTable(
-        node.get_attr("key_dtype"), node.get_attr("value_dtype"), _default(node)
+        node.get_attr("key_dtype"), node.get_attr("value_dtype"), tf.fill(content.shape[1:], _default(node))
     )
     made.insert(keys, content)
     return made
