@@ -202,3 +202,29 @@ def test_variables_that_share_a_resource_are_one(tf: Any) -> None:
     assert graph.get_operation_by_name("again")
     assert function({})["y"] == 10
     assert len({id(one) for one in function.variables.values()}) == 1
+
+
+def test_local_and_partitioned_variables_keep_their_values(tf: Any, tmp_path: Path) -> None:
+    """A Saver leaves local variables out, and joins the parts of a partitioned one."""
+    v1 = tf.compat.v1
+    rows = np.arange(20, dtype=np.float32).reshape(10, 2)
+    with tf.Graph().as_default(), v1.Session() as session:
+        ids = v1.placeholder(tf.int32, [None], name="ids")
+        local = [v1.GraphKeys.LOCAL_VARIABLES]
+        factor = v1.get_variable("factor", initializer=1.0, collections=local, use_resource=False)
+        with v1.variable_scope("table", partitioner=v1.fixed_size_partitioner(3)):
+            table = v1.get_variable("w", initializer=tf.constant(rows), use_resource=False)
+        found = v1.nn.embedding_lookup(table, ids, partition_strategy="div") * factor
+        session.run([v1.global_variables_initializer(), v1.local_variables_initializer()])
+        session.run(factor.assign(3.0))
+        for name in ("m.pb", "served"):
+            tfmagic.export(session, tmp_path / name, inputs={"ids": ids}, outputs={"y": found})
+        tfmagic.export(session, tmp_path / "m.ckpt")
+        for part in table:
+            part.load(np.zeros(part.shape), session)
+        tfmagic.restore(session, tmp_path / "m.ckpt")
+        np.testing.assert_array_equal(session.run(found, {ids: [0, 5, 9]}), rows[[0, 5, 9]] * 3)
+    tfmagic.freeze(tmp_path / "served", output=tmp_path / "again.pb")
+    for name in ("m.pb", "served", "again.pb"):
+        outputs = tfmagic.run(tmp_path / name, {"ids": [0, 5, 9]}).outputs
+        np.testing.assert_array_equal(outputs["y"], rows[[0, 5, 9]] * 3)
