@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from tfmagic import _tf, errors, functions, progress, verification
+from tfmagic import _tf, checked_results, errors, functions, progress, verification
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -203,3 +203,12 @@ def test_models_that_read_pictures_get_one(shape: Any, *, encoded: bool) -> None
     found = verification.verify(source, source)
     assert not found.unchecked
     assert found.frame["equal"].tolist() == [True]
+
+
+@pytest.mark.parametrize(
+    ("found", "words"), [([np.inf, 0], "by infinities or NaN"), ([2.5, 0], "by up to 1.5"), ([[1.0]], "by its shape")]
+)
+def test_what_differs_is_worded(found: list[Any], words: str) -> None:
+    compared = verification.of_values([("y", np.array([1, 0], np.float32), np.array(found, np.float32))])
+    with pytest.raises(errors.VerificationError, match=words):
+        checked_results.require_equal({"k": compared}, "nothing was written")

@@ -96,7 +96,7 @@ def require_equal(found: Mapping[str, Verification], consequence: str) -> None:
     if any(each.differs for each in found.values()):
         compared = frame(found)
         wrong = compared[[equal is False for equal in compared["equal"].astype(object)]]
-        worst = ", ".join(f"{row.output!r} (by up to {row.max_abs:.3g})" for row in wrong.itertuples())
+        worst = ", ".join(f"{row.output!r} ({_by(cast('float', row.max_abs))})" for row in wrong.itertuples())
         raise errors.VerificationError(
             f"the result differs from the source on the same inputs in {worst}; {consequence}. "
             "error.verification has the numbers; verify=False (--no-verify) converts all the same",
@@ -123,3 +123,9 @@ def unchecked_notes(found: Mapping[str, Verification]) -> tuple[str, ...]:
         for key, each in found.items()
         if each.unchecked
     )
+
+
+def _by(max_abs: float) -> str:
+    """Word how far apart outputs are; only numbers that are finite in both are measured."""
+    measured = max_abs > 0  # not NaN either
+    return f"by up to {max_abs:.3g}" if measured else "by infinities or NaN, by its shape, dtype or text"
