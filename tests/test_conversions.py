@@ -222,6 +222,22 @@ def test_variables_of_one_name_keep_their_own_flags(tmp_path: Path) -> None:
         assert len(loaded.trainable_variables) == sum(expected.values())
 
 
+def test_variables_that_are_called_like_others_keep_their_own_flags(tmp_path: Path) -> None:
+    """A SavedModel's table goes by attributes, what is loaded by the variables' names."""
+    tf = _tf.tensorflow()
+    made = tf.Module()
+    made.a, made.b = tf.Variable(1.0, name="b"), tf.Variable(2.0, name="a", trainable=False)
+    spec = tf.TensorSpec([None], name="x")
+    made.call = tf.function(lambda x: {"y": x * made.a + made.b}, input_signature=[spec], autograph=False)
+    tf.saved_model.save(made, str(tmp_path / "stock"), signatures=made.call.get_concrete_function())
+    export(tmp_path / "stock", tmp_path / "again")
+    after = tf.function(lambda x: {"z": x + 1}, input_signature=[spec], autograph=False)
+    merge(tmp_path / "stock", after, connect={"y": "x"}, output=tmp_path / "merged")
+    for name in ("again", "merged"):
+        loaded = tf.saved_model.load(str(tmp_path / name))
+        assert {float(each.numpy()): each.trainable for each in loaded.variables} == {1.0: True, 2.0: False}
+
+
 def test_a_directory_becomes_a_file(served: Path, tmp_path: Path) -> None:
     assert export(served, tmp_path / "m.pb").format == "graph_def"
     assert export(served, tmp_path / "m.bin", format="graph_text", signature="only").format == "graph_text"

@@ -130,6 +130,8 @@ def _joined(  # noqa: PLR0913 - the verb's options
 
 def _trained(model: Model, function: NamedFunction) -> dict[int, bool]:
     """Return whether variables are trained, by their identity, where the source's table says so."""
+    if model.form == "saved_model" and any(each.object_graph_def is not None for each in model.meta_graphs):
+        return {}  # the loaded variables have their flags, and the table's names may be those of others
     rows = model.part(Part.VARIABLES) if Part.VARIABLES in model.loaders else ()
     known = function.variables
     return {id(known[row.name]): row.trainable for row in rows if row.name in known and row.trainable is not None}

@@ -184,7 +184,7 @@ class SavedModelWriter:
 
 def _trainable(source: Model, chosen: tuple[NamedFunction, ...]) -> dict[int, bool]:
     """Return the flags of the source's table of variables, which goes by the same names as the functions'."""
-    if Part.VARIABLES not in source.loaders:
+    if Part.VARIABLES not in source.loaders or _keeps_flags(source):
         return {}
     known = {name: variable for function in chosen for name, variable in function.variables.items()}
     return {
@@ -192,6 +192,11 @@ def _trainable(source: Model, chosen: tuple[NamedFunction, ...]) -> dict[int, bo
         for row in source.part(Part.VARIABLES)
         if row.name in known and row.trainable is not None
     }
+
+
+def _keeps_flags(source: Model) -> bool:
+    """Say whether the loaded variables have their flags: with objects, whose names may be those of other variables."""
+    return source.form == "saved_model" and any(each.object_graph_def is not None for each in source.meta_graphs)
 
 
 def _require_agreement(path: Path, loaded: NamedFunction) -> None:
