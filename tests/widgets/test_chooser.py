@@ -67,7 +67,10 @@ def test_the_last_that_was_touched_is_what_is_opened(samples: Built, folder: Pat
     assert seen == [model, folder / "graph.pb", folder / "elsewhere", model]
 
 
-@pytest.mark.parametrize(("path", "word"), [("nowhere.pb", "nowhere.pb"), ("broken.pb", "no model"), ("", "Choose")])
+@pytest.mark.parametrize(
+    ("path", "word"),
+    [("nowhere.pb", "nowhere.pb"), ("broken.pb", "no model"), ("~no-such-user/x", "~no-such-user"), ("", "Choose")],
+)
 def test_what_cannot_be_opened_is_said_and_another_can_be_chosen(folder: Path, path: str, word: str) -> None:
     chooser = Chooser({}, directory=folder)
     chooser.files.value = None

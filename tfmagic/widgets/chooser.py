@@ -5,6 +5,7 @@ Not for: finding them (:mod:`tfmagic.nearby`) or the panel itself.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,7 +93,8 @@ class Chooser(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
     def chosen(self) -> object:
         """What would be opened: a variable's value, a path, or None."""
         if self.path.value.strip():
-            return self._directory / Path(self.path.value.strip()).expanduser()
+            # Unlike Path.expanduser, this leaves a file named "~x" alone where there is no user x.
+            return self._directory / os.path.expanduser(self.path.value.strip())  # noqa: PTH111
         if self.models.value is not None:
             return self._variables.get(self.models.value)
         return None if self.files.value is None else self._directory / self.files.value
