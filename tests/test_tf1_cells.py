@@ -263,6 +263,12 @@ def test_an_error_in_the_cell_is_the_users_own(shell: Any) -> None:
     assert "net" not in shell.user_ns
 
 
+def test_what_is_not_installed_is_told_in_one_line(shell: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tf_keras", None)
+    with pytest.raises(UsageError, match="keras2"):
+        shell.run_cell_magic("tf_graph", "net", "tf.layers.dense")
+
+
 def test_unloading_takes_the_cell_magic_away() -> None:
     made: Any = InteractiveShell.instance()
     made.run_line_magic("load_ext", "tfmagic")

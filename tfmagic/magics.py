@@ -294,7 +294,10 @@ class TfMagic(Magics):
             raise UsageError(f"%%tf_graph NAME wants the name of the variable for the session, {what}")
         body = self.shell.transform_cell(cell)  # type: ignore[no-untyped-call]
         where = self.shell.compile.cache(body, self.shell.execution_count, raw_code=cell)
-        ran = importlib.import_module("tfmagic.tf1_cells").run(body, self.shell.user_ns, where)
+        try:
+            ran = importlib.import_module("tfmagic.tf1_cells").run(body, self.shell.user_ns, where)
+        except errors.MissingDependencyError as error:
+            raise UsageError(str(error)) from error
         self.shell.user_ns[name] = ran.session
         return ran.value
 
