@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -8,6 +8,9 @@ import pytest
 from tfmagic import errors, requests
 from tfmagic.conversions import export, freeze
 from tfmagic.model import Part
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.tensorflow
 X = np.linspace(-1, 1, 8, dtype=np.float32).reshape(4, 2)
@@ -83,6 +86,17 @@ def test_wrong_names_get_the_nearest(session: Any) -> None:
         freeze(session, outputs=["asid"])
     with pytest.raises(errors.ConversionError, match="no tensor is named"):
         freeze(session, outputs=[])
+    with pytest.raises(errors.ConversionError, match="has no key; give it one"):
+        freeze(session, outputs={"": "aside"})
+
+
+@pytest.mark.parametrize("key", ["", "__saved_model_init_op"])
+def test_a_key_that_no_signature_may_have_is_refused(session: Any, tmp_path: Path, key: str) -> None:
+    ends = {"inputs": ["x"], "outputs": ["aside"]}
+    for options in ({"signature": key, **ends}, {"signatures": {key: ends}}):
+        with pytest.raises(errors.ConversionError, match="is no key for a signature"):
+            export(session, tmp_path / "made", **options)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_names_are_taken_in_every_way() -> None:

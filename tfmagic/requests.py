@@ -124,6 +124,8 @@ def _chosen(model: Model, wish: Wish, *, every: bool) -> dict[str, NamedFunction
     if wish.signatures is not None:
         return {key: _of_map(model, wish, key, fields, shared) for key, fields in checked(wish).items()}
     keys = keys_of(model, wish.signature, every=every)
+    if wish.signature is not None:
+        signatures.require_own_key(wish.signature)
     changed = [_obtain(model, key, wish.inputs, wish.outputs, wish.method, shared=shared) for key in keys]
     if wish.signature is not None:
         changed = [replace(each, key=wish.signature) for each in changed]
@@ -136,7 +138,7 @@ def checked(wish: Wish) -> SignatureMap:
     Raises
     ------
     ConversionError
-        If something in it has no meaning.
+        If something in it has no meaning, or a key is TensorFlow's own.
     """
     given = checked_mapping(wish.signatures, "signatures")
     if not given or wish.inputs is not None or wish.outputs is not None or wish.signature is not None:
@@ -145,6 +147,7 @@ def checked(wish: Wish) -> SignatureMap:
             "signature=, inputs= and outputs= out"
         )
     for key, fields in given.items():
+        signatures.require_own_key(key)
         check_fields(key, fields, _SIGNATURE_FIELDS)
     return given
 

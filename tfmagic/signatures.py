@@ -131,6 +131,18 @@ def is_hidden(key: str) -> bool:
     return key.startswith(HIDDEN_PREFIX)
 
 
+def require_own_key(key: str) -> None:
+    """Refuse a key that no signature of a user's may have.
+
+    Raises
+    ------
+    ConversionError
+        If it is empty or TensorFlow's own.
+    """
+    if is_hidden(key) or not key:
+        raise errors.ConversionError(f"{key!r} is no key for a signature: what begins with '__' is TensorFlow's own")
+
+
 def rows(tagged: TaggedSignatures) -> Iterator[SignatureRow]:
     """Yield a row for each input and output of each signature, those of bookkeeping included."""
     for tags, signatures in tagged:

@@ -123,10 +123,7 @@ def _check_names(found: Sequence[MetaGraph], changes: Changes) -> None:
         if key not in keys:
             raise errors.UnknownNameError(key, "signature", keys)
     for key in (*changes.rename.values(), *changes.signatures):
-        if signatures.is_hidden(key) or not key:
-            raise errors.ConversionError(
-                f"{key!r} is no key for a signature: what begins with '__' is TensorFlow's own"
-            )
+        signatures.require_own_key(key)
         if key in changes.signatures and key in changes.remove:
             raise errors.ConversionError(f"the signature {key!r} cannot be both removed and made")
     tag_sets = {frozenset(each.tags): ",".join(each.tags) for each in found}

@@ -66,7 +66,7 @@ def by_key(wanted: object) -> Mapping[str, object]:
     Raises
     ------
     ConversionError
-        If none is named, or what is given names none.
+        If none is named, what is given names none, or a key is empty.
     """
     # A tensor by itself is not to be iterated: that would add ops to its graph.
     listed = [wanted] if isinstance(wanted, str) or hasattr(wanted, "name") else wanted
@@ -78,6 +78,8 @@ def by_key(wanted: object) -> Mapping[str, object]:
         )
     if not found:
         raise errors.ConversionError("no tensor is named; leave the option out to keep those of the signature")
+    if "" in found:
+        raise errors.ConversionError(f"an input or output of {wanted!r} has no key; give it one")
     return found
 
 
