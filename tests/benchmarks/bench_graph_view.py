@@ -1,13 +1,14 @@
-"""The live graph: from a click to the picture that answers it, and how soon a large graph is there, folded.
+"""The live graph in a real JupyterLab: from a click to the picture that answers it, and how soon a large one is there.
 
-Measured in Chromium with the real widget and the real script in a bare page: what a front end's connection adds is not
-in it. Medians; the table of ops, which the panel has read by then, is told apart.
+The notebook is driven as the browser tests drive it. Medians; what a front end adds is in all of it. The table of ops,
+which the panel has read by then, is told apart.
 """
 
 from __future__ import annotations
 
 import statistics
-import time
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from playwright.sync_api import sync_playwright
@@ -15,12 +16,13 @@ from playwright.sync_api import sync_playwright
 import tfmagic
 from tests import drawn_graphs
 from tests.browser import chromium
-from tests.browser.graph_page import GraphPage
-from tfmagic.widgets.graph_view import GraphView
+from tests.browser.frontend import Frontend
+from tests.browser.server import jupyter
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser
 
+    from tests.browser.server import Server
     from tfmagic.model import Model
 
 SIZES = (10_000, 100_000, 1_000_000)
@@ -29,6 +31,21 @@ OPS = ("Conv2D", "BiasAdd", "Relu", "Const", "MatMul", "AddV2", "Shape", "Reshap
 VISIBLE, ROUNDS = 300, 9
 GOAL_UNFOLD, GOAL_OPEN = 150, 1.0
 
+#: Runs a cell; resolves to the milliseconds from asking for it to the first frame that shows boxes.
+OPEN = """async (index) => {
+  const app = window.jupyterapp, panel = app.shell.currentWidget;
+  panel.content.activeCellIndex = index;
+  panel.content.deselectAll();
+  const begin = performance.now();
+  app.commands.execute("notebook:run-cell");
+  return new Promise((done) => {
+    const look = () => {
+      if (document.querySelector(".tfm-box")) requestAnimationFrame(() => done(performance.now() - begin));
+      else requestAnimationFrame(look);
+    };
+    look();
+  });
+}"""
 #: Resolves to the milliseconds from asking for a box to the frame after its scene is drawn.
 UNFOLD = """(number) => new Promise((done) => {
   const box = document.querySelector(`.tfm-box[data-n="${number}"]`);
@@ -40,6 +57,32 @@ UNFOLD = """(number) => new Promise((done) => {
   box.focus();
   box.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true }));
 })"""
+READ = """import time
+import tfmagic
+from tfmagic.widgets.graph_view import GraphView
+model = tfmagic.inspect({name!r})
+begin = time.perf_counter()
+model.table("ops", all=True)
+time.perf_counter() - begin"""
+SHOW = """begin = time.perf_counter()
+view = GraphView(model)
+folded = time.perf_counter() - begin
+view"""
+FIRST = "(folded, len(view.scene['boxes']))"
+#: Unfolds boxes until enough are visible, which is not measured, and tells the number of one that can be unfolded.
+GROW = f"""while len(view.scene["boxes"]) < {VISIBLE}:
+    number = next(box["n"] for box in view.scene["boxes"] if box["state"] == "folded")
+    view._handle_custom_msg({{"do": "open", "n": number}}, [])
+number = [box["n"] for box in view.scene["boxes"] if box["state"] == "folded"][-1]
+number"""
+KERNEL = f"""times = []
+for _ in range({ROUNDS}):
+    begin = time.perf_counter()
+    view._handle_custom_msg({{"do": "open", "n": number}}, [])
+    times.append(time.perf_counter() - begin)
+    view._handle_custom_msg({{"do": "fold", "n": number}}, [])
+(sorted(times)[{ROUNDS} // 2] * 1000, len(view.scene["boxes"]))"""
+CELLS = (SHOW, FIRST, GROW, KERNEL)
 
 
 def net(count: int) -> Model:
@@ -55,56 +98,43 @@ def net(count: int) -> Model:
     return tfmagic.inspect(drawn_graphs.graph(rows))
 
 
-def grow(view: GraphView) -> None:
-    """Unfold boxes until enough are visible; not measured."""
-    while len(view.scene["boxes"]) < VISIBLE:
-        number = next(box["n"] for box in view.scene["boxes"] if box["state"] == "folded")
-        view._handle_custom_msg({"do": "open", "n": number}, [])
+def answer(frontend: Frontend, index: int) -> tuple[float, ...]:
+    """Run a cell and return its numbers."""
+    text = frontend.run(index)[-1]["data"]["text/plain"]
+    return tuple(float(each) for each in text.strip("()").split(","))
 
 
-def unfold(shown: GraphPage) -> list[tuple[float, float]]:
-    """Unfold and fold a box: for each round the milliseconds in all, and those of the kernel."""
-    found = []
-    number = [box["n"] for box in shown.view.scene["boxes"] if box["state"] == "folded"][-1]
-    for _ in range(ROUNDS):
-        total = shown.page.evaluate(UNFOLD, number)
-        shown.page.evaluate(UNFOLD, number)
-        begin = time.perf_counter()
-        shown.view._handle_custom_msg({"do": "open", "n": number}, [])
-        found.append((total, (time.perf_counter() - begin) * 1000))
-        shown.view._handle_custom_msg({"do": "fold", "n": number}, [])
-    return found
-
-
-def measure(pages: tuple[Page, Page], count: int) -> None:
+def measure(browser: Browser, server: Server, count: int) -> None:
     """Print one row."""
-    model = net(count)
-    begin = time.perf_counter()
-    model.table("ops", all=True)
-    read = time.perf_counter() - begin
-    begin = time.perf_counter()
-    view = GraphView(model)
-    kernel = time.perf_counter() - begin
-    GraphPage.mount(pages[0], view)
-    opened = time.perf_counter() - begin
-    first = len(view.scene["boxes"])
-    grow(view)
-    times = unfold(GraphPage.mount(pages[1], view))
-    total, own = (statistics.median(each) for each in zip(*times, strict=True))
-    boxes = len(view.scene["boxes"])
-    print(f"  {count:9,} {read:9.2f}s {kernel:9.2f}s {opened:9.2f}s {first:6} {boxes:8} {own:8.0f} ms {total:8.0f} ms")
+    name = f"{count}.pb"
+    (server.root / name).write_bytes(net(count).graph_def.SerializeToString())
+    server.write_notebook(f"{count}.ipynb", [READ.format(name=name), *CELLS])
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
+    page.set_default_timeout(120_000)
+    frontend = Frontend(page)
+    frontend.open(server.page(f"{count}.ipynb"))
+    (read,) = answer(frontend, 0)
+    opened = page.evaluate(OPEN, 1) / 1000
+    folded, first = answer(frontend, 2)
+    (number,) = answer(frontend, 3)
+    page.locator(f'.tfm-box[data-n="{int(number)}"]').wait_for()
+    times = [(page.evaluate(UNFOLD, int(number)), page.evaluate(UNFOLD, int(number)))[0] for _ in range(ROUNDS)]
+    own, visible = answer(frontend, 4)
+    found = f"{count:9,} {read:11.2f}s {folded:8.2f}s {opened:8.2f}s {first:6.0f} {visible:8.0f}"
+    print(f"  {found} {own:8.0f} ms {statistics.median(times):14.0f} ms")
+    page.close()
+    server.stop_kernels()
 
 
 def main() -> None:
     """Print seconds and milliseconds for each size."""
-    print("the live graph:")
-    print("      nodes  table of ops  folded   in the page  boxes  visible   unfold kernel  to paint")
-    with sync_playwright() as playwright:
-        program = chromium.find()
-        browser = playwright.chromium.launch(executable_path=program, args=list(chromium.ARGUMENTS))
-        for count in SIZES:
-            pages = [browser.new_page(viewport={"width": 1200, "height": 900}) for _ in range(2)]
-            measure((pages[0], pages[1]), count)
+    print("the live graph, in JupyterLab:")
+    print("      nodes  table of ops    folded   in sight  boxes  visible  kernel of an unfolding, to paint")
+    with tempfile.TemporaryDirectory() as root, tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium.find(), args=list(chromium.ARGUMENTS))
+        with jupyter("lab", Path(root), Path(home)) as server:
+            for count in SIZES:
+                measure(browser, server, count)
         browser.close()
     print(
         f"  goals: unfold to {VISIBLE} visible boxes {GOAL_UNFOLD} ms to paint; 100,000 nodes folded in {GOAL_OPEN} s"
