@@ -52,6 +52,7 @@ _ITEM_SIZES = {
 }  # fmt: skip
 
 
+@cache
 def message(name: str) -> type[Message]:
     """Return the class of a message, such as ``"GraphDef"`` or ``"MetaGraphDef.MetaInfoDef"``."""
     return message_factory.GetMessageClass(_pool().FindMessageTypeByName(f"{_PACKAGE}.{name}"))

@@ -80,7 +80,7 @@ def freeze(function: NamedFunction) -> FrozenGraph:
         method=function.method,
     )
     # What its graph tells is told of the frozen one, in words of its own.
-    told = graph_notes(function.concrete.graph)
+    told = graph_notes(function.concrete.graph) if function.notes else ()
     return replace(frozen, notes=(*(note for note in function.notes if note not in told), *frozen.notes))
 
 
@@ -180,6 +180,8 @@ def _assigned(graph_def: protos.Message) -> list[str]:
 
 def _checks(graph_def: protos.Message, outputs: Sequence[str]) -> set[str]:
     """Return the assertions that some outputs wait for, by data or control, those within functions too."""
+    if not any(node.op == "Assert" for node in libraries.all_nodes(graph_def)):
+        return set()
     nodes = {node.name: node for node in graph_def.node}
     needed = reached(outputs, lambda name: [node_of(each) for each in nodes[name].input if node_of(each) in nodes])
     functions = {function.signature.name: function for function in graph_def.library.function}
