@@ -64,6 +64,27 @@ def test_the_button_stops_it_at_the_next_stage() -> None:
     assert not made.start.disabled
 
 
+def test_work_that_is_over_as_soon_as_it_is_asked_has_the_last_word() -> None:
+    made, reached, asked = work(), threading.Event(), threading.Event()
+
+    def stop() -> None:
+        # What TensorFlow does at once: the work ends before who asked goes on.
+        asked.set()
+        made.wait(1.0)
+
+    def call() -> None:
+        with progress.stopping(stop):
+            reached.set()
+            assert asked.wait(_LONG)
+
+    made.begin(call, lambda _: pytest.fail("it was stopped"), "Cancelled, nothing written.")
+    assert reached.wait(_LONG)
+    made.stop.click()
+    assert not made.is_running
+    assert "Cancelled, nothing written." in shown(made)
+    assert (made.start.disabled, made.stop.disabled) == (False, True)
+
+
 def test_one_piece_at_a_time() -> None:
     made, reached, go_on = work(), threading.Event(), threading.Event()
     begun = [made.begin(lambda: in_stages(reached, go_on), str)]

@@ -108,11 +108,13 @@ class Work:
     def cancel(self) -> None:
         """Ask what is being done to stop."""
         with self._lock:
-            if self._watch is None:
+            watch = self._watch
+            if watch is None:
                 return
-            self._watch.cancel()
-        self.stop.disabled = True
-        self._say("Cancelling …")
+            # Said before it is asked: the work may be over at once, and its own word is the last.
+            self.stop.disabled = True
+            self._say("Cancelling …")
+        watch.cancel()
 
     def allow(self, *, allowed: bool) -> None:
         """Say whether the work can be begun; while something is being done it cannot."""
@@ -142,9 +144,9 @@ class Work:
     def _show(self, stage: Stage) -> None:
         """Show where the call is; only a new stage is said aloud."""
         self.bar.value = stage.total
-        watch = self._watch
-        if not stage.share and not (watch and watch.is_cancelled):
-            self._say(f"{stage.name.capitalize()} … (step {stage.place + 1} of {stage.count})")
+        with self._lock:
+            if not stage.share and not self.stop.disabled:
+                self._say(f"{stage.name.capitalize()} … (step {stage.place + 1} of {stage.count})")
 
     def _run(self, watch: progress.Watch, call: Callable[[], Any], done: Callable[[Any], str], cancelled: str) -> None:
         style, text = "danger", ""
@@ -158,8 +160,8 @@ class Work:
             text = problem_line(error)
         finally:
             self.bar.value, self.bar.bar_style = 1.0 if style == "success" else self.bar.value, style
-            self._say(text)
             with self._lock:
+                self._say(text)
                 self._watch = None
                 self.start.disabled, self.stop.disabled = not self._is_allowed, True
 
