@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfmagic import crc32c, leveldb, protos
+from tfmagic.files import crc32c, protos
+from tfmagic.files.checkpoints import sorted_tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from tfmagic.protos import Message
+    from tfmagic.files.protos import Message
 
 EMBEDDING = np.arange(40, dtype=np.float32).reshape(10, 4)
 LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n"
@@ -128,7 +129,7 @@ def table(
     result += _sealed(block({}))
     index = _varint(len(result)) + _varint(len(block(handles)))
     result += _sealed(block(handles))
-    return result + (meta + index).ljust(40, b"\0") + leveldb.MAGIC
+    return result + (meta + index).ljust(40, b"\0") + sorted_tables.MAGIC
 
 
 def block(entries: Mapping[bytes, bytes]) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import tfmagic
-from tfmagic import protos
+from tfmagic.files import protos
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

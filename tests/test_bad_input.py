@@ -25,7 +25,8 @@ from tests.checkpoint_samples import LFS_POINTER, table
 from tests.conftest import ROOT
 from tests.damage import DAMAGES
 from tests.samples import SAMPLES, Built
-from tfmagic import errors, frames, protos
+from tfmagic import errors, frames
+from tfmagic.files import protos
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -9,7 +9,8 @@ from IPython.core.completer import provisionalcompleter
 
 import tfmagic
 from tests.wire_samples import attr, field, node
-from tfmagic import commands, completion, protos, registry
+from tfmagic import commands, completion, registry
+from tfmagic.files import protos
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

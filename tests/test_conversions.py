@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfmagic import _tf, conversions, errors, progress, protos, readers, registry, storage
+from tfmagic import _tf, conversions, errors, progress, readers, registry
 from tfmagic.conversions import export, freeze
 from tfmagic.exports import Export
+from tfmagic.files import protos, writing
 from tfmagic.merges import merge
 from tfmagic.model import Model, Part
 from tfmagic.readers import READERS
@@ -497,7 +498,7 @@ def test_signatures_of_a_file_share_their_variables(tmp_path: Path) -> None:
     tf.saved_model.save(module, str(tmp_path / "one"), signatures={"a": one, "b": two})
     done = export(tmp_path / "one", tmp_path / "two")
     assert list(done.verification["equal"]) == [True, True]
-    assert storage.size_of(tmp_path / "two" / "variables") < 1.1 * 360_000
+    assert writing.size_of(tmp_path / "two" / "variables") < 1.1 * 360_000
     assert len(tf.saved_model.load(str(tmp_path / "two")).variables) == 1
 
 

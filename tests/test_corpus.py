@@ -262,7 +262,7 @@ def _is_same(model: Any) -> bool:
 
 def _parsed(model: Any) -> Any:
     """Parse the graph that is shown with protobuf alone, from the whole file."""
-    from tfmagic import protos  # noqa: PLC0415 - as above
+    from tfmagic.files import protos  # noqa: PLC0415 - as above
 
     name = {"saved_model": "SavedModel", "graph_def": "GraphDef", "meta_graph": "MetaGraphDef"}[model.form]
     data = Path(model.file or model.path).read_bytes()

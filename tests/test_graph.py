@@ -4,8 +4,8 @@ import pytest
 
 from tests.wire_samples import field, function_def, node
 from tfmagic import function_uses, node_columns
+from tfmagic.files.wire import WireError
 from tfmagic.graph import SerializedGraph
-from tfmagic.wire import WireError
 
 
 def test_a_graph_in_two_pieces_is_one_graph() -> None:

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from tests.wire_samples import field, node
-from tfmagic import metagraphs, node_columns, protos, wire
+from tfmagic import metagraphs, node_columns
+from tfmagic.files import protos, wire
 from tfmagic.metagraphs import MetaGraph
 
 GRAPH = field(1, node("a", "NoOp"))

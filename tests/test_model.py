@@ -6,7 +6,8 @@ import pytest
 
 import tfmagic
 from tests.wire_samples import field, node
-from tfmagic import errors, metagraphs, protos
+from tfmagic import errors, metagraphs
+from tfmagic.files import protos
 from tfmagic.model import TABLE_PARTS, Model, Part
 
 if TYPE_CHECKING:

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tfmagic import metagraphs, model_tables, protos
+from tfmagic import metagraphs, model_tables
+from tfmagic.files import protos
 
 if TYPE_CHECKING:
     from pathlib import Path

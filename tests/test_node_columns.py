@@ -7,10 +7,11 @@ import pytest
 
 from tests import graph_samples as samples
 from tests.wire_samples import attr, field, function_def, node, varint
-from tfmagic import graph, node_columns, protos
+from tfmagic import graph, node_columns
+from tfmagic.files import protos
+from tfmagic.files.wire import WireError
 from tfmagic.graph import SerializedGraph
 from tfmagic.node_columns import NodeColumns
-from tfmagic.wire import WireError
 
 needs_tensorflow = pytest.mark.tensorflow
 

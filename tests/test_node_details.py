@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfmagic import node_details, protos
+from tfmagic import node_details
+from tfmagic.files import protos
 
 
 def node() -> Any:

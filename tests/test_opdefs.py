@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tfmagic import graph, node_columns, opdefs, protos
+from tfmagic import graph, node_columns, opdefs
+from tfmagic.files import protos
 
 pytestmark = pytest.mark.tensorflow
 

@@ -9,8 +9,9 @@ import pytest
 
 from tests.test_magics import refused, run
 from tests.writers.test_saved_model import run_v1
-from tfmagic import _tf, errors, readers, storage
+from tfmagic import _tf, errors, readers
 from tfmagic.conversions import export
+from tfmagic.files import writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +71,7 @@ def test_a_map_of_signatures(network: Any, tmp_path: Path, *, finalized: bool) -
         assert list(done.verification["equal"]) == [True] * 4
     assert (len(graph.get_operations()), graph.version, collections(graph)) == before
     # 300 * 300 floats, once, and not once a signature.
-    assert storage.size_of(tmp_path / "two" / "variables") < 1.2 * 360_000
+    assert writing.size_of(tmp_path / "two" / "variables") < 1.2 * 360_000
     (tmp_path / "words.txt").unlink()
     x = np.random.default_rng(0).random((2, 300), dtype=np.float32)
     expected = network.run({"scores": "out/scores:0", "total": "total:0"}, {"images:0": x})

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tfmagic import errors, protos, signatures
+from tfmagic import errors, signatures
+from tfmagic.files import protos
 from tfmagic.signatures import Endpoint
 
 

@@ -15,8 +15,9 @@ import pytest
 from tests.test_magics import refused, run
 from tests.wire_samples import field
 from tests.writers.test_saved_model import run_v1
-from tfmagic import _tf, errors, protos, readers
+from tfmagic import _tf, errors, readers
 from tfmagic.conversions import export
+from tfmagic.files import protos
 from tfmagic.signings import sign
 from tfmagic.transforms import signature_functions
 

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from tests.wire_samples import node
-from tfmagic import protos, state_ops
+from tfmagic import state_ops
+from tfmagic.files import protos
 
 
 def test_tables_are_filled_by_any_op_that_does() -> None:

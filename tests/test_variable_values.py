@@ -11,7 +11,8 @@ import pytest
 import tfmagic
 from tests import checkpoint_samples, samples
 from tests.checkpoint_samples import entry, write_bundle
-from tfmagic import errors, keras_datasets, variable_values
+from tfmagic import errors, variable_values
+from tfmagic.files.keras import values as keras_values
 from tfmagic.frames import VariableRow
 from tfmagic.variable_values import VariableValues
 
@@ -161,7 +162,7 @@ def test_a_keras_file_is_read_in_parts_whatever_its_layout(tmp_path: Path) -> No
         file.create_dataset("layers/dense/vars/1", data=np.float32(4))
         file.create_dataset("layers/dense/vars/2", data=np.zeros((0, 3), np.float32))
     names = [row.name for row in rows(path)[1]]
-    parts = [list(keras_datasets.blocks(path, name, "float32", 40)) for name in names]
+    parts = [list(keras_values.blocks(path, name, "float32", 40)) for name in names]
     assert np.concatenate(parts[0]).tolist() == list(range(60))
     assert max(len(part) for part in parts[0]) <= 10
     assert [part.tolist() for part in parts[1]] == [[4]]
@@ -185,6 +186,6 @@ def test_values_in_another_file_are_not_followed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("most", [1, 5, 12, 1000])
 def test_slabs_cover_an_array_in_order(shape: tuple[int, ...], most: int) -> None:
     array = np.arange(int(np.prod(shape))).reshape(shape)
-    parts: list[Any] = [array[part].reshape(-1) for part in keras_datasets.slabs(shape, most)]
+    parts: list[Any] = [array[part].reshape(-1) for part in keras_values.slabs(shape, most)]
     assert np.concatenate([np.zeros(0), *parts]).tolist() == list(range(array.size))
     assert all(len(part) <= max(most, 1) for part in parts)

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from tests.writers.test_saved_model import run_v1
-from tfmagic import _tf, errors, protos, readers, skeletons, wraps
+from tfmagic import _tf, errors, readers, skeletons, wraps
 from tfmagic.conversions import export, freeze
+from tfmagic.files import protos
 from tfmagic.wraps import WrappedDraft
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tfmagic.wire import BYTES, FIXED32, FIXED64, VARINT
+from tfmagic.files.wire import BYTES, FIXED32, FIXED64, VARINT
 
 if TYPE_CHECKING:
     import random

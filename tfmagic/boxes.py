@@ -16,9 +16,9 @@ from tfmagic import op_kinds
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tfmagic.files.wire import Integers, Mask
     from tfmagic.graph_bodies import Body
     from tfmagic.scopes import Scope
-    from tfmagic.wire import Integers, Mask
 
 
 @dataclass(eq=False)

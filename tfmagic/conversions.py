@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, cast
 
-from tfmagic import errors, exports, frozen_models, storage
+from tfmagic import errors, exports, frozen_models
 from tfmagic.exports import Export, Job
+from tfmagic.files import writing
 from tfmagic.registry import Placing
 from tfmagic.requests import Wish
 from tfmagic.signatures import tag_set
@@ -76,13 +77,13 @@ def freeze(  # noqa: PLR0913 - the contract's options
     wish = Wish(signature=signature, inputs=inputs, outputs=outputs)
     if output is None:
         return frozen_models.in_memory(source, wish, tag_set(tags), check=verify, trust=trust)
-    writer = writer_for(storage.resolved(output))
+    writer = writer_for(writing.resolved(output))
     if not isinstance(writer, GraphDefWriter | GraphTextWriter):
         raise errors.ConversionError(
             f"a frozen graph is one file, and {os.fspath(output)!r} asks for {writer.format!r}: give a path that ends "
             "in '.pb' or '.pbtxt', or write the other format with tfmagic.export (%tf_export)"
         )
-    job = Job(source, storage.resolved(output), writer, wish, overwrite=overwrite, check=verify, trust=trust)
+    job = Job(source, writing.resolved(output), writer, wish, overwrite=overwrite, check=verify, trust=trust)
     draft, done = job.run(source_tags=tag_set(tags))
     return frozen_models.of_graph(cast("GraphDefDraft | GraphTextDraft", draft).frozen, done.notes, done.path)
 
@@ -154,7 +155,7 @@ def export(  # noqa: PLR0913 - the contract's options
     WriteError
         If the destination exists, or cannot be written.
     """
-    place = storage.resolved(destination)
+    place = writing.resolved(destination)
     writer = writer_for(place, format)
     if isinstance(writer, Placing):
         place = writer.place(place)

@@ -1,6 +1,6 @@
 """Places for results: where a path leads, whether the result may be written there, which path is free.
 
-Not for: writing (:mod:`tfmagic.storage`).
+Not for: writing (:mod:`tfmagic.files.writing`).
 """
 
 from __future__ import annotations
@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from tfmagic import errors, file_groups, storage
+from tfmagic import errors
+from tfmagic.files import writing
+from tfmagic.files.checkpoints import writing as checkpoint_writing
 from tfmagic.registry import Grouped, Placing
 from tfmagic.writers import WRITERS, writer_for
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 def place(destination: str, writer: Writer) -> Path | None:
     """Return where a result would be written, None where that is no path."""
     try:
-        found = storage.resolved(destination.strip())
+        found = writing.resolved(destination.strip())
         return writer.place(found) if isinstance(writer, Placing) else found
     except (OSError, ValueError):
         return None
@@ -56,7 +58,7 @@ def problem(destination: str, writer: Writer, size: int, *, overwrite: bool, num
         return f"{str(where)!r} exists; allow to replace what is there, or name another place"
     try:
         _check(where, writer, overwrite=overwrite, numbered=numbered)
-        storage.require_space(where, size)
+        writing.require_space(where, size)
     except (errors.WriteError, OSError) as error:
         # An error with a number keeps its words apart.
         return error.strerror or str(error)
@@ -64,7 +66,7 @@ def problem(destination: str, writer: Writer, size: int, *, overwrite: bool, num
 
 
 def _is_taken(where: Path, writer: Writer) -> bool:
-    return bool(file_groups.files(where)) if isinstance(writer, Grouped) else os.path.lexists(where)
+    return bool(checkpoint_writing.files(where)) if isinstance(writer, Grouped) else os.path.lexists(where)
 
 
 def _suffix_problem(where: Path, writer: Writer) -> str:
@@ -96,9 +98,9 @@ def _check(where: Path, writer: Writer, *, overwrite: bool, numbered: bool) -> N
     """Refuse a place as the conversion would; raises WriteError."""
     if isinstance(writer, Grouped):
         if not numbered:
-            file_groups.check(where, overwrite=overwrite)
+            checkpoint_writing.check(where, overwrite=overwrite)
     else:
-        storage.check(where, overwrite=overwrite, directory=writer.directory)
+        writing.check(where, overwrite=overwrite, directory=writer.directory)
     nearest = next(parent for parent in where.parents if os.path.lexists(parent))
     if not nearest.is_dir():
         raise errors.WriteError(f"{str(nearest)!r} is a file, and would have to be a directory; name another place")
@@ -110,7 +112,7 @@ def _check(where: Path, writer: Writer, *, overwrite: bool, numbered: bool) -> N
 
 def suggested(model: Model, format: str) -> str:
     """Return a path for the result that asks for the format by its suffix: beside nothing, in the working directory."""
-    writer = writer_for(storage.resolved("."), format)
+    writer = writer_for(writing.resolved("."), format)
     stem = _stem(model)
     suffix = next(iter(writer.suffixes), "")
     names = (f"{stem}{f'_{number}' if number else ''}{suffix}" for number in range(1000))
@@ -122,7 +124,7 @@ def suggested(model: Model, format: str) -> str:
 
 
 def _has_files(name: str, writer: Writer) -> bool:
-    return isinstance(writer, Grouped) and bool(file_groups.files(storage.resolved(name)))
+    return isinstance(writer, Grouped) and bool(checkpoint_writing.files(writing.resolved(name)))
 
 
 def _stem(model: Model) -> str:
@@ -137,6 +139,6 @@ def _stem(model: Model) -> str:
 def asks_for(destination: str, format: str) -> bool:
     """Say whether a path asks for a format by itself."""
     try:
-        return writer_for(storage.resolved(destination)).format == format
+        return writer_for(writing.resolved(destination)).format == format
     except (errors.TfMagicError, OSError, ValueError):
         return False

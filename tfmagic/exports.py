@@ -11,19 +11,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tfmagic import (
-    checked_results,
-    checkpoint_states,
-    errors,
-    file_groups,
-    progress,
-    render,
-    requests,
-    storage,
-    straight,
-    wraps,
-)
+from tfmagic import checked_results, errors, progress, render, requests, straight, wraps
 from tfmagic.checked_results import Source
+from tfmagic.files import writing
+from tfmagic.files.checkpoints import state_file
+from tfmagic.files.checkpoints import writing as checkpoint_writing
 from tfmagic.model import Part
 from tfmagic.registry import Grouped, WriteOptions
 from tfmagic.signatures import DEFAULT_TAGS
@@ -131,22 +123,22 @@ class Job:
         last = self.writer.finish(self.destination, self.keep) if isinstance(self.writer, Grouped) else ()
         notes = (*model.notes, *reasons, *draft.notes, *checked_results.unchecked_notes(found), *last)
         seconds = time.perf_counter() - begun
-        size = (file_groups if isinstance(self.writer, Grouped) else storage).size_of(self.destination)
+        size = (checkpoint_writing if isinstance(self.writer, Grouped) else writing).size_of(self.destination)
         return draft, Export(self.destination, self.writer.format, size, seconds, checked_results.frame(found), notes)
 
     def _check(self) -> None:
         """Refuse a destination before any work is done."""
         if isinstance(self.writer, Grouped):
-            file_groups.check(self.destination, overwrite=self.overwrite)
+            checkpoint_writing.check(self.destination, overwrite=self.overwrite)
         else:
-            storage.check(self.destination, overwrite=self.overwrite, directory=self.writer.directory)
+            writing.check(self.destination, overwrite=self.overwrite, directory=self.writer.directory)
 
     def _staging(self, size: int) -> AbstractContextManager[Path]:
         """Give a place to write to, which becomes the destination."""
         if isinstance(self.writer, Grouped):
-            return file_groups.staging(self.destination, overwrite=self.overwrite, size=size)
+            return checkpoint_writing.staging(self.destination, overwrite=self.overwrite, size=size)
         directory = self.writer.directory
-        return storage.staging(self.destination, overwrite=self.overwrite, directory=directory, size=size)
+        return writing.staging(self.destination, overwrite=self.overwrite, directory=directory, size=size)
 
     def _straight(self, model: Model) -> Straight:
         """Freeze the model as it lies on disk, if a frozen graph is wanted."""
@@ -211,7 +203,7 @@ class Job:
 def _size_so_far(path: Path) -> int:
     """Return what is written by now; files come and go meanwhile."""
     try:
-        return storage.size_of(path)
+        return writing.size_of(path)
     except OSError:
         return 0
 
@@ -228,4 +220,4 @@ def numbered(place: Path, writer: Writer, keep: int) -> Path:
             f"keep={keep} says how many checkpoints stay, at least 1, and {str(place)!r} asks for {writer.format!r}; "
             "leave it out, or name a place that ends in '.ckpt'"
         )
-    return checkpoint_states.numbered(place)
+    return state_file.numbered(place)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tfmagic import span_contents, wire
+from tfmagic.files import wire, wire_spans
 from tfmagic.node_attributes import wire_message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tfmagic.files.wire import Buffer, Integers
     from tfmagic.graph import SerializedGraph
-    from tfmagic.wire import Buffer, Integers
 
 # Field numbers of tensorflow/core/framework/{node_def,attr_value}.proto, and of an entry of a map.
 _NODE_NAME, _NODE_OP, _NODE_ATTR = 1, 2, 5
@@ -85,8 +85,8 @@ def _calls(buffer: Buffer, starts: Integers, ends: Integers, names: frozenset[st
     found = wire.scan(buffer, starts, ends)
     count = len(starts)
     op_starts, op_ends = found.select(_NODE_OP).last(count)
-    codes, examples = span_contents.distinct(buffer, op_starts, op_ends)
-    ops = span_contents.strings(buffer, op_starts[examples], op_ends[examples])
+    codes, examples = wire_spans.distinct(buffer, op_starts, op_ends)
+    ops = wire_spans.strings(buffer, op_starts[examples], op_ends[examples])
     for code in [place for place, op in enumerate(ops) if op in names]:
         yield from ((index, ops[code]) for index in np.flatnonzero(codes == code).tolist())
     entries = found.select(_NODE_ATTR)

@@ -1,7 +1,7 @@
 """A GraphDef as it lies in a file: where its nodes are, its function library and theirs, each parsed when asked for.
 
-:mod:`tfmagic.wire` finds the nodes of a million-node graph in the time that parsing every attribute of them would take
-ten times over. Not for: reading what all nodes say (:mod:`tfmagic.node_columns`) or which functions they call
+:mod:`tfmagic.files.wire` finds the nodes of a million-node graph in the time that parsing every attribute of them would
+take ten times over. Not for: reading what all nodes say (:mod:`tfmagic.node_columns`) or which functions they call
 (:mod:`tfmagic.function_uses`).
 """
 
@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfmagic import protos, wire
+from tfmagic.files import protos, wire
 from tfmagic.node_attributes import wire_message
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from tfmagic.wire import Buffer, Fields, Integers
+    from tfmagic.files.wire import Buffer, Fields, Integers
 
 #: Nodes scanned at a time: bounds the memory of the arrays in between.
 _BLOCK = 1 << 14

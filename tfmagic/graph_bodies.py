@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tfmagic import protos
+from tfmagic.files import protos
 from tfmagic.tensor_names import node_of
 
 if TYPE_CHECKING:
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from tfmagic.files.wire import Integers, Mask
     from tfmagic.frames import Shape
     from tfmagic.graph import SerializedGraph
     from tfmagic.model import Model
-    from tfmagic.wire import Integers, Mask
 
 #: The ops given to a function's arguments and results, which are no nodes of the file.
 ARGUMENT, RESULT = "Argument", "Result"

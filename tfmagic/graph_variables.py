@@ -8,7 +8,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from tfmagic import bundle, checkpoint_files, opdefs, protos, saved_objects
+from tfmagic import opdefs, saved_objects
+from tfmagic.files import protos
+from tfmagic.files.checkpoints import location as checkpoint_location
+from tfmagic.files.checkpoints import tensor_bundle
 from tfmagic.frames import Shape, VariableRow
 
 if TYPE_CHECKING:
@@ -23,23 +26,25 @@ _META_SUFFIX = ".meta"
 _COLLECTIONS = ("variables", "trainable_variables", "local_variables", "model_variables")
 
 
-def find_checkpoint(directory: Path, prefixes: Iterable[str] = _PREFIXES) -> checkpoint_files.CheckpointFiles | None:
+def find_checkpoint(directory: Path, prefixes: Iterable[str] = _PREFIXES) -> checkpoint_location.CheckpointFiles | None:
     """Return the checkpoint of a SavedModel, None if there is none."""
-    found = (checkpoint_files.find(directory / prefix) for prefix in prefixes)
+    found = (checkpoint_location.find(directory / prefix) for prefix in prefixes)
     return next((each for each in found if each is not None and each.tables), None)
 
 
-def checkpoint_beside(path: Path) -> checkpoint_files.CheckpointFiles | None:
+def checkpoint_beside(path: Path) -> checkpoint_location.CheckpointFiles | None:
     """Return the checkpoint that belongs to a MetaGraphDef's file, by its name."""
     prefix = path.name.removesuffix(_META_SUFFIX)
     return find_checkpoint(path.parent, (prefix,)) if prefix != path.name else None
 
 
-def rows(checkpoint: checkpoint_files.CheckpointFiles | None, graphs: Sequence[MetaGraph]) -> tuple[VariableRow, ...]:
+def rows(
+    checkpoint: checkpoint_location.CheckpointFiles | None, graphs: Sequence[MetaGraph]
+) -> tuple[VariableRow, ...]:
     """Return the table of variables of some MetaGraphDefs that share a checkpoint."""
     if checkpoint is None:
         return tuple(_declared(graphs))
-    stored = bundle.open_checkpoint(checkpoint.prefix, checkpoint.tables)
+    stored = tensor_bundle.open_checkpoint(checkpoint.prefix, checkpoint.tables)
     trained = _trained(graphs)
     saved: dict[str, saved_objects.SavedVariable] = {}
     for graph in graphs:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfmagic import _tf, errors
-from tfmagic.png import COLOURS, encoded
+from tfmagic.files.png import COLOURS, encoded
 
 if TYPE_CHECKING:
     import numpy.typing as npt

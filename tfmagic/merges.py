@@ -7,7 +7,8 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from tfmagic import conversions, errors, progress, readers, requests, signatures, storage, verification
+from tfmagic import conversions, errors, progress, readers, requests, signatures, verification
+from tfmagic.files import writing
 from tfmagic.functions.meta_graphs import meta_graph_def
 from tfmagic.metagraphs import MetaGraph
 from tfmagic.model import Model, Part
@@ -90,8 +91,8 @@ def merge(  # noqa: PLR0913 - the contract's options
     if connect is not None and not isinstance(connect, Mapping):
         raise errors.ConversionError(f"connect maps outputs to inputs, as in {{'out': 'in'}}, and is no {connect!r}")
     if output is not None:
-        place = storage.resolved(output)
-        storage.check(place, overwrite=overwrite, directory=writer_for(place).directory)
+        place = writing.resolved(output)
+        writing.check(place, overwrite=overwrite, directory=writer_for(place).directory)
     joined, trained, notes = _joined(first, second, connect, signature, each=map, check=verify, trust=trust)
     result = _model(joined, trained).with_notes(*notes)
     if freeze:
@@ -215,7 +216,7 @@ def _model(function: NamedFunction, trained: dict[int, bool]) -> Model:
 
 def _written(model: Model, output: str | os.PathLike[str], *, overwrite: bool, check: bool) -> Model:
     """Write the result, and return what was written; of a frozen graph's file nobody could tell the signature."""
-    if writer_for(storage.resolved(output)).format in _GRAPH_FORMATS:
+    if writer_for(writing.resolved(output)).format in _GRAPH_FORMATS:
         return conversions.freeze(model, output=output, overwrite=overwrite, verify=check)
     done = conversions.export(model, output, overwrite=overwrite, verify=check)
     try:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from tfmagic import protos, wire
+from tfmagic.files import protos, wire
 from tfmagic.graph import SerializedGraph
 
 if TYPE_CHECKING:

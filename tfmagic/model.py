@@ -14,7 +14,8 @@ from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tfmagic import errors, frames, function_uses, model_tables, plumbing, protos, render, signatures, summary, wire
+from tfmagic import errors, frames, function_uses, model_tables, plumbing, render, signatures, summary
+from tfmagic.files import protos, wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping

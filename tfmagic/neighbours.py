@@ -16,7 +16,7 @@ from tfmagic.tensor_names import node_of
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tfmagic.wire import Integers
+    from tfmagic.files.wire import Integers
 
 #: Bodies that are kept: whoever follows links goes back and forth between few.
 _KEPT = 8

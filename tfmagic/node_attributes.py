@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
-from tfmagic import opdefs, protos, span_contents, wire
+from tfmagic import opdefs
+from tfmagic.files import protos, wire, wire_spans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     import numpy.typing as npt
 
+    from tfmagic.files.wire import Buffer, Fields, Integers
     from tfmagic.frames import Shape
-    from tfmagic.wire import Buffer, Fields, Integers
 
 #: An array of Python objects: tuples of names, shapes.
 Objects: TypeAlias = "npt.NDArray[np.object_]"
@@ -104,8 +105,8 @@ class _Attributes:
         count = len(entries.owner)
         inner = wire.scan(buffer, entries.start, entries.end)
         key_starts, key_ends = inner.select(_ENTRY_KEY).last(count)
-        codes, examples = span_contents.distinct(buffer, key_starts, key_ends)
-        labels = span_contents.strings(buffer, key_starts[examples], key_ends[examples])
+        codes, examples = wire_spans.distinct(buffer, key_starts, key_ends)
+        labels = wire_spans.strings(buffer, key_starts[examples], key_ends[examples])
         return cls(buffer, entries.owner, codes, labels, *inner.select(_ENTRY_VALUE).last(count))
 
     def named(self, key: str, among: wire.Mask | None = None) -> Integers:
@@ -163,7 +164,7 @@ def _is_any(op_names: Sequence[str], ops: Integers, wanted: Iterable[str]) -> wi
 
 def _decoded(name: str, places: _Places, decode: Callable[[protos.Message], object]) -> tuple[list[object], Integers]:
     """Decode messages, each different content once: the values, and which of them each message has."""
-    codes, examples = span_contents.distinct(places.buffer, places.start, places.end)
+    codes, examples = wire_spans.distinct(places.buffer, places.start, places.end)
     found = zip(places.start[examples].tolist(), places.end[examples].tolist(), strict=True)
     return [decode(wire_message(places.buffer, name, start, end)) for start, end in found], codes
 

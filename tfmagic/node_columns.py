@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tfmagic import frames, span_contents, wire
+from tfmagic import frames
+from tfmagic.files import wire, wire_spans
 from tfmagic.node_attributes import Objects, first_outputs
 
 if TYPE_CHECKING:
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from tfmagic.files.wire import Buffer, Fields, Integers
     from tfmagic.frames import Shape
     from tfmagic.graph import SerializedGraph
-    from tfmagic.wire import Buffer, Fields, Integers
 
 # Field numbers of tensorflow/core/framework/node_def.proto.
 _NODE_NAME, _NODE_OP, _NODE_INPUT, _NODE_DEVICE, _NODE_ATTR = 1, 2, 3, 4, 5
@@ -129,7 +130,7 @@ class _NodeScanner:
         Attributes come last in a node and are mostly those of others before it: such a tail is decoded once.
         """
         found, rests = wire.scan_until(self.buffer, starts, ends, _NODE_ATTR)
-        tails, examples = span_contents.kinds(self.buffer, rests, ends)
+        tails, examples = wire_spans.kinds(self.buffer, rests, ends)
         inner = wire.scan(self.buffer, rests[examples], ends[examples])
         if (inner.number < _NODE_ATTR).any():
             # Something comes after an attribute that nobody writes there: read everything.
@@ -175,15 +176,15 @@ class _NodeScanner:
     def _add_labels(self, labels: _Labels, found: Fields, count: int) -> Integers:
         """Add a column of text that repeats."""
         starts, ends = found.last(count)
-        codes, examples = span_contents.distinct(self.buffer, starts, ends)
-        return labels.add(span_contents.strings(self.buffer, starts[examples], ends[examples]), codes)
+        codes, examples = wire_spans.distinct(self.buffer, starts, ends)
+        return labels.add(wire_spans.strings(self.buffer, starts[examples], ends[examples]), codes)
 
     def _add_names(self, names: tuple[Integers, Integers], inputs: Fields, count: int) -> None:
         """Add the names, the data inputs and the control inputs; the latter begin with a caret."""
         starts, ends = (np.concatenate([a, b]) for a, b in zip(names, (inputs.start, inputs.end), strict=True))
         # One string object for a name and the inputs that mention it, within a block: inputs are near their nodes.
-        codes, examples = span_contents.distinct(self.buffer, starts, ends)
-        texts = np.array(span_contents.strings(self.buffer, starts[examples], ends[examples]), dtype=object)[codes]
+        codes, examples = wire_spans.distinct(self.buffer, starts, ends)
+        texts = np.array(wire_spans.strings(self.buffer, starts[examples], ends[examples]), dtype=object)[codes]
         self.names.append(texts[:count])
         mentioned = texts[count:]
         control = (inputs.end > inputs.start) & (self.buffer.octets[inputs.start] == _CARET)

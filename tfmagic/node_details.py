@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfmagic import protos, tensor_values
+from tfmagic.files import protos
+from tfmagic.files.checkpoints import values as tensor_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 
-from tfmagic.png import encoded
+from tfmagic.files.png import encoded
 
 
 def png(side: int) -> bytes:

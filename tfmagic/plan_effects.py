@@ -10,7 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tfmagic import errors, protos, render, signatures
+from tfmagic import errors, render, signatures
+from tfmagic.files import protos
 from tfmagic.model import Part
 
 if TYPE_CHECKING:

@@ -10,17 +10,9 @@ import importlib.util
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tfmagic import (
-    destinations,
-    errors,
-    file_groups,
-    graph_variables,
-    plan_effects,
-    plan_names,
-    requests,
-    signatures,
-    storage,
-)
+from tfmagic import destinations, errors, graph_variables, plan_effects, plan_names, requests, signatures
+from tfmagic.files import writing
+from tfmagic.files.checkpoints import writing as checkpoint_writing
 from tfmagic.model import Part
 from tfmagic.registry import Grouped
 from tfmagic.signatures import tag_set
@@ -183,7 +175,7 @@ def _has_values(model: Model) -> bool:
     if model.form not in finders:
         return True
     found = finders[model.form](model.path) if model.path is not None else None
-    return found is not None and [each.suffix for each in found.tables] == [file_groups.INDEX]
+    return found is not None and [each.suffix for each in found.tables] == [checkpoint_writing.INDEX]
 
 
 # The plan
@@ -201,7 +193,7 @@ def plan(model: Model, request: Request, names: Names) -> Plan:
     names : Names
         What may be named.
     """
-    writer = writer_for(storage.resolved("."), request.format)
+    writer = writer_for(writing.resolved("."), request.format)
     reason = _why_not(model, writer)
     if reason:
         return Plan(

@@ -13,7 +13,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfmagic import contents, errors, files
+from tfmagic import errors
+from tfmagic.files import contents, reading
 from tfmagic.model import Model
 from tfmagic.registry import Candidate
 
@@ -44,7 +45,7 @@ def recognise(
     if isinstance(source, Model):
         return _again(source, readers, form, tags, trust=trust)
     candidate = replace(candidate_of(source), trust=trust)
-    with files.refusals(candidate.path):
+    with reading.refusals(candidate.path):
         if form is not None:
             return _of_form(form, candidate, readers).read(candidate, tags)
         reader = _claiming(candidate, readers)

@@ -1,7 +1,8 @@
 """Put the values of a file into a live model, module or session: by path and name, checked first, all or nothing.
 
-An object-based checkpoint is matched along the attributes of its objects, as TensorFlow does; then, as with every
-other file, variables are matched by name. Not for: reading the files (:mod:`tfmagic.bundle`, :mod:`tfmagic.hdf5`).
+An object-based checkpoint is matched along the attributes of its objects, as TensorFlow does; then, as with every other
+file, variables are matched by name. Not for: reading the files (:mod:`tfmagic.files.checkpoints.tensor_bundle`,
+:mod:`tfmagic.files.hdf5`).
 """
 
 from __future__ import annotations
@@ -14,21 +15,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tfmagic import (
-    _tf,
-    bundle,
-    checkpoint_files,
-    errors,
-    graph_variables,
-    keras_archive,
-    keras_weights,
-    live_variables,
-    object_graph,
-    protos,
-    readers,
-    saved_objects,
-    tensor_values,
-)
+from tfmagic import _tf, errors, graph_variables, live_variables, readers, saved_objects
+from tfmagic.files import protos
+from tfmagic.files.checkpoints import location as checkpoint_location
+from tfmagic.files.checkpoints import tensor_bundle, trackable_object_graph
+from tfmagic.files.checkpoints import values as tensor_values
+from tfmagic.files.keras import archive as keras_archive
+from tfmagic.files.keras import weights as keras_weights
 
 if TYPE_CHECKING:
     import os
@@ -37,8 +30,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from tfmagic.files.keras.weight_names import Weight
     from tfmagic.frames import Shape
-    from tfmagic.keras_weight_names import Weight
     from tfmagic.live_variables import Target
     from tfmagic.model import Model
 
@@ -109,36 +102,36 @@ def _stored(model: Model) -> tuple[list[Saved], protos.Message | None]:
     files = _checkpoint(model)
     if files is None:
         raise errors.ConversionError(f"{model.origin!r} is a {model.form} and holds no variables; give a checkpoint")
-    opened = bundle.open_checkpoint(files.prefix, files.tables)
+    opened = tensor_bundle.open_checkpoint(files.prefix, files.tables)
     names = dict(opened.names)
     if model.form == "saved_model":
         with model.well_formed():
             saved = saved_objects.by_key(model.meta_graph.object_graph_def)
-        short = saved_objects.names(saved, [object_graph.short_key(key) for key in names])
-        names = {key: short[object_graph.short_key(key)] for key in names}
+        short = saved_objects.names(saved, [trackable_object_graph.short_key(key) for key in names])
+        names = {key: short[trackable_object_graph.short_key(key)] for key in names}
     found = [_entry(opened, key, name) for key, name in names.items() if name not in _OWN]
     return found, _object_graph(opened) if model.form == "checkpoint" else None
 
 
-def _checkpoint(model: Model) -> checkpoint_files.CheckpointFiles | None:
+def _checkpoint(model: Model) -> checkpoint_location.CheckpointFiles | None:
     if model.path is None:
         return None
     if model.form == "saved_model":
         return graph_variables.find_checkpoint(model.path)
     if model.form == "meta_graph":
         return graph_variables.checkpoint_beside(model.path)
-    return checkpoint_files.find(model.path) if model.form == "checkpoint" else None
+    return checkpoint_location.find(model.path) if model.form == "checkpoint" else None
 
 
-def _entry(opened: bundle.Checkpoint, key: str, name: str) -> Saved:
+def _entry(opened: tensor_bundle.Checkpoint, key: str, name: str) -> Saved:
     entry = opened.entries[key]
     return Saved(key, name, entry.dtype, entry.shape, lambda: opened.read(key))
 
 
-def _object_graph(opened: bundle.Checkpoint) -> protos.Message | None:
-    if object_graph.KEY not in opened.entries:
+def _object_graph(opened: tensor_bundle.Checkpoint) -> protos.Message | None:
+    if trackable_object_graph.KEY not in opened.entries:
         return None
-    return protos.parse("TrackableObjectGraph", opened.read(object_graph.KEY).item())
+    return protos.parse("TrackableObjectGraph", opened.read(trackable_object_graph.KEY).item())
 
 
 def _keras_file(path: Path) -> Iterator[Saved]:

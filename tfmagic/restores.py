@@ -3,7 +3,7 @@
 A variable's node and its key in the checkpoint need not have one name: moving averages are restored into the variables
 that they average, a TF2 SavedModel's keys are paths of objects. What counts is what the graph does, so each assignment
 is followed back to the RestoreV2 behind it, into functions too. Nothing is run. Not for: reading the tensors
-(:mod:`tfmagic.bundle`).
+(:mod:`tfmagic.files.checkpoints.tensor_bundle`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tfmagic.tensor_names import node_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from tfmagic import protos
+    from tfmagic.files import protos
 
 #: Ops that hand their first input on unchanged; a saver reshapes what it restores to the variable's own shape.
 _PASSING = frozenset({"Identity", "RefIdentity", "Reshape", "DisableCopyOnRead"})

@@ -1,6 +1,7 @@
 """What a SavedModel's object graph says of its variables: the names they had, and which ones are trained.
 
-Not for: the object graph inside a checkpoint, which is another message (:mod:`tfmagic.object_graph`).
+Not for: the object graph inside a checkpoint, which is another message
+(:mod:`tfmagic.files.checkpoints.trackable_object_graph`).
 """
 
 from __future__ import annotations
@@ -8,12 +9,12 @@ from __future__ import annotations
 from collections import Counter, deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfmagic.object_graph import short_key
+from tfmagic.files.checkpoints.trackable_object_graph import short_key
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from tfmagic.protos import Message
+    from tfmagic.files.protos import Message
 
 
 class SavedVariable(NamedTuple):

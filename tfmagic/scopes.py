@@ -18,8 +18,8 @@ from tfmagic.graph_bodies import ARGUMENT, RESULT
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from tfmagic.files.wire import Integers, Mask
     from tfmagic.graph_bodies import Body
-    from tfmagic.wire import Integers, Mask
 
 #: A scope never has more parts than a person can take in.
 MAX_PARTS = 60

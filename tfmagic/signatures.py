@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
-from tfmagic import errors, protos
+from tfmagic import errors
+from tfmagic.files import protos
 from tfmagic.frames import Shape, SignatureRow
 from tfmagic.metagraphs import HIDDEN_PREFIX
 

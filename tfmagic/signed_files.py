@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfmagic import _tf, agreement, contents, errors, files, message_files, metagraphs, protos, storage, wire
+from tfmagic import _tf, agreement, errors, metagraphs
+from tfmagic.files import contents, message_files, protos, reading, wire, writing
 from tfmagic.model import Part
 from tfmagic.transforms.sign import SignedModel, signed
 
@@ -62,7 +63,7 @@ class SignedFile:
     def in_place(self, *, check: bool) -> tuple[str, ...]:
         """Replace the message; return what is to be noted."""
         fingerprint, fresh = self.directory / _FINGERPRINT, None
-        staging = storage.staging(self.file, overwrite=True, size=self.result.size)
+        staging = writing.staging(self.file, overwrite=True, size=self.result.size)
         with _fingerprint_unless_done(fingerprint, self.file), staging as staged:
             self._write(staged)
             with _assembled(self.directory, self.file.name, staged) as whole:
@@ -74,7 +75,7 @@ class SignedFile:
             # Gone before the message changes: a kill in between leaves none, and not a wrong one.
             fingerprint.unlink(missing_ok=True)
         if fresh is not None:
-            with storage.staging(fingerprint) as staged:
+            with writing.staging(fingerprint) as staged:
                 staged.write_bytes(fresh)
         return (*self.result.notes, *found, *notes)
 
@@ -83,9 +84,9 @@ class SignedFile:
         parts = [self.directory / name for name in _PARTS if (self.directory / name).exists()]
         if any(place.is_relative_to(part.resolve()) for part in parts):
             raise errors.WriteError(f"{str(place)!r} is inside of what would be copied to it; name another place")
-        size = self.result.size + sum(map(storage.size_of, parts))
+        size = self.result.size + sum(map(writing.size_of, parts))
         had, fresh = (self.directory / _FINGERPRINT).exists(), None
-        with storage.staging(place, overwrite=overwrite, directory=True, size=size) as staged:
+        with writing.staging(place, overwrite=overwrite, directory=True, size=size) as staged:
             staged.mkdir()
             for part in parts:
                 _copy(part, staged / part.name)
@@ -150,7 +151,7 @@ class SignedFile:
         if not _tf.is_loaded():
             return "TensorFlow is not loaded; %tf_verify compares two models"
         size = self.result.size + sum(
-            storage.size_of(each) for each in (self.directory / name for name in _PARTS) if each.exists()
+            writing.size_of(each) for each in (self.directory / name for name in _PARTS) if each.exists()
         )
         if size > _VERIFIED_BYTES:
             return f"{size / 2**20:,.0f} MiB would have to be loaded; %tf_verify compares two models"
@@ -186,12 +187,12 @@ def _message(file: Path) -> tuple[wire.Buffer, bool]:
         If it is text with fields that would be lost.
     """
     buffer = message_files.read_message(file, contents.SAVED_MODEL)
-    with files.opened(file) as opened:
+    with reading.opened(file) as opened:
         head = opened.read(contents.HEAD_BYTES)
     if contents.message_in_text(head) is None:
         return buffer, False
     try:
-        message = protos.parse_text("SavedModel", files.read_bytes(file).decode(), lossless=True)
+        message = protos.parse_text("SavedModel", reading.read_bytes(file).decode(), lossless=True)
     except protos.TextParseError as error:
         raise errors.ConversionError(
             f"{str(file)!r} has fields that tfmagic does not know and would lose ({error}); load and save it with "

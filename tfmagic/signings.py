@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tfmagic import errors, readers, requests, storage
+from tfmagic import errors, readers, requests
+from tfmagic.files import writing
 from tfmagic.signatures import tag_set
 from tfmagic.signed_files import SignedFile
 from tfmagic.transforms.signature_plans import Changes, Wanted
@@ -83,10 +84,10 @@ def sign(  # noqa: PLR0913 - the contract's options
             "tfmagic.export(source, destination, signatures={…}) writes one with the signatures that you name"
         )
     job = SignedFile.of(model, model.file, changes)
-    place = job.directory if destination is None else storage.resolved(destination)
+    place = job.directory if destination is None else writing.resolved(destination)
     if destination is not None:
-        storage.check(place, overwrite=overwrite, directory=True)
-    if destination is None or place == storage.resolved(job.directory):
+        writing.check(place, overwrite=overwrite, directory=True)
+    if destination is None or place == writing.resolved(job.directory):
         notes = job.in_place(check=verify)
     else:
         notes = job.to(place, overwrite=overwrite, check=verify)

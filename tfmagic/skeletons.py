@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from tfmagic import errors, files, protos, wire
+from tfmagic import errors
+from tfmagic.files import protos, reading, wire
 from tfmagic.transforms.frozen import varint
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def read(path: Path) -> protos.Message:
     CorruptSourceError
         If the file is damaged, or changes meanwhile.
     """
-    with files.opened(path) as file:
+    with reading.opened(path) as file:
         size = os.fstat(file.fileno()).st_size
         try:
             return protos.parse("GraphDef", _copied(file, 0, size, 0))

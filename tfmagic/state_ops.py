@@ -12,7 +12,7 @@ from tfmagic.tensor_names import node_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tfmagic import protos
+    from tfmagic.files import protos
 
 REF_VARIABLES = frozenset({"VariableV2", "Variable", "AutoReloadVariable", "TemporaryVariable"})
 RESOURCE_VARIABLES = frozenset({"VarHandleOp"})

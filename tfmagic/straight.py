@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfmagic import errors, graph_variables, plumbing, protos, requests, signatures
+from tfmagic import errors, graph_variables, plumbing, requests, signatures
+from tfmagic.files import protos
 from tfmagic.functions import sessions, unsigned
 from tfmagic.functions.session_stores import SessionStore
 from tfmagic.functions.stored import Store

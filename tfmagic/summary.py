@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tfmagic import cautions, errors, opdefs, wire
+from tfmagic import cautions, errors, opdefs
+from tfmagic.files import wire
 from tfmagic.render import MAX_ROWS, RowsAt, Section, size_text
 
 if TYPE_CHECKING:

@@ -12,17 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from tfmagic import (
-    _tf,
-    bundle,
-    checkpoint_files,
-    errors,
-    functions,
-    graph_variables,
-    object_graph,
-    saved_objects,
-    tensor_values,
-)
+from tfmagic import _tf, errors, functions, graph_variables, saved_objects
+from tfmagic.files.checkpoints import location as checkpoint_location
+from tfmagic.files.checkpoints import tensor_bundle, trackable_object_graph
+from tfmagic.files.checkpoints import values as tensor_values
 from tfmagic.model import Part
 
 if TYPE_CHECKING:
@@ -81,19 +74,21 @@ class VariableValues:
     # Checkpoints
 
     @cached_property
-    def _checkpoint(self) -> tuple[bundle.Checkpoint, Mapping[str, str]] | None:
+    def _checkpoint(self) -> tuple[tensor_bundle.Checkpoint, Mapping[str, str]] | None:
         """The checkpoint, and the key of each name."""
         model = self._model
         files = _find(model)
         if files is None or not files.tables:
             return None
-        opened = bundle.open_checkpoint(files.prefix, files.tables)
+        opened = tensor_bundle.open_checkpoint(files.prefix, files.tables)
         if model.form == "checkpoint":
             return opened, {name: key for key, name in opened.names.items()}
         saved: dict[str, saved_objects.SavedVariable] = {}
         for graph in model.meta_graphs:
             saved |= saved_objects.by_key(graph.object_graph_def)
-        short = {key: object_graph.short_key(key) for key in opened.entries if key != object_graph.KEY}
+        short = {
+            key: trackable_object_graph.short_key(key) for key in opened.entries if key != trackable_object_graph.KEY
+        }
         names = saved_objects.names(saved, list(short.values()))
         return opened, {names[path]: key for key, path in short.items()}
 
@@ -113,11 +108,11 @@ class VariableValues:
     # Keras files
 
     def _of_keras_file(self, row: VariableRow) -> Values:
-        from tfmagic import keras_datasets  # noqa: PLC0415 - with it comes h5py, for values only
+        from tfmagic.files.keras import values as keras_values  # noqa: PLC0415 - with it comes h5py, for values only
 
         path = self._model.path
         assert path is not None  # noqa: S101 - for mypy: a file has one
-        return Values(row.size or 0, partial(keras_datasets.blocks, path, row.name, row.dtype, BLOCK))
+        return Values(row.size or 0, partial(keras_values.blocks, path, row.name, row.dtype, BLOCK))
 
     # Live objects
 
@@ -159,17 +154,17 @@ def _require_numbers(row: VariableRow) -> None:
         raise errors.ReadError(f"{row.dtype} is read with the package ml_dtypes, which is not installed")
 
 
-def _find(model: Model) -> checkpoint_files.CheckpointFiles | None:
+def _find(model: Model) -> checkpoint_location.CheckpointFiles | None:
     if model.path is None or Part.VARIABLES not in model.loaders:
         return None
     if model.form == "saved_model":
         return graph_variables.find_checkpoint(model.file.parent if model.file else model.path)
     if model.form == "meta_graph":
         return graph_variables.checkpoint_beside(model.path)
-    return checkpoint_files.find(model.path)
+    return checkpoint_location.find(model.path)
 
 
-def _from_shards(opened: bundle.Checkpoint, dtype: str, places: list[tensor_values.Place]) -> Iterator[Array]:
+def _from_shards(opened: tensor_bundle.Checkpoint, dtype: str, places: list[tensor_values.Place]) -> Iterator[Array]:
     for place in places:
         for block in tensor_values.blocks(place, dtype, BLOCK, big_endian=opened.big_endian):
             yield comparable(block, dtype)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from tfmagic import _tf, comparisons, errors, progress, protos, trial_inputs
+from tfmagic import _tf, comparisons, errors, progress, trial_inputs
+from tfmagic.files import protos
 from tfmagic.functions import libraries
 from tfmagic.transforms import inlining
 

@@ -10,21 +10,9 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from tfmagic import (
-    _tf,
-    contents,
-    errors,
-    files,
-    metagraphs,
-    progress,
-    protos,
-    requests,
-    signatures,
-    skeletons,
-    tensor_names,
-    wire,
-)
-from tfmagic.files import PROTOBUF_LIMIT
+from tfmagic import _tf, errors, metagraphs, progress, requests, signatures, skeletons, tensor_names
+from tfmagic.files import contents, protos, reading, wire
+from tfmagic.files.reading import PROTOBUF_LIMIT
 from tfmagic.functions import unsigned
 from tfmagic.functions.state import own_state, python_calls
 from tfmagic.model import Part
@@ -75,7 +63,7 @@ class WrappedDraft:
     def write(self, path: Path) -> None:
         """Write the directory, a piece of the graph at a time."""
         path.mkdir()
-        with files.opened(self.source) as source, (path / _FILE).open("wb") as file:
+        with reading.opened(self.source) as source, (path / _FILE).open("wb") as file:
             file.write(self.header)
             progress.copy(source, file)
             file.write(self.trailer)
@@ -83,7 +71,7 @@ class WrappedDraft:
     def read_back(self, path: Path) -> Iterator[tuple[str, npt.ArrayLike, npt.ArrayLike]]:
         """Yield how many pieces of the graph differ between the file and the SavedModel, and what should differ."""
         end = (path / _FILE).stat().st_size - len(self.trailer)
-        with files.opened(self.source) as source, (path / _FILE).open("rb") as file:
+        with reading.opened(self.source) as source, (path / _FILE).open("rb") as file:
             file.seek(len(self.header))
             theirs = iter(lambda: file.read(min(_CHUNK, end - file.tell())), b"")
             ours = iter(lambda: source.read(_CHUNK), b"")
@@ -114,9 +102,9 @@ def _is_large_file(model: Model) -> bool:
     path = model.path
     if model.form != "graph_def" or path is None or not path.is_file() or path.stat().st_size < LARGE:
         return False
-    with files.opened(path) as file:
+    with reading.opened(path) as file:
         head = file.read(contents.HEAD_BYTES)
-    return head[:2] != files.GZIP_MAGIC and contents.message_in_text(head) is None
+    return head[:2] != reading.GZIP_MAGIC and contents.message_in_text(head) is None
 
 
 def _signatures(model: Model, wish: Wish, skeleton: protos.Message) -> dict[str, protos.Message] | None:

@@ -14,7 +14,8 @@ import pytest
 import tfmagic
 from tests import keras_samples
 from tests.functions import keras_2_samples
-from tfmagic import _tf, commands, errors, keras_archive
+from tfmagic import _tf, commands, errors
+from tfmagic.files.keras import archive as keras_archive
 from tfmagic.functions import keras_files, keras_models
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tfmagic import protos
+from tfmagic.files import protos
 from tfmagic.functions.state import own_state
 
 

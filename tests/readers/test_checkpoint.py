@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from tests import checkpoint_samples as samples
-from tfmagic import bundle, errors
+from tfmagic import errors
+from tfmagic.files.checkpoints import tensor_bundle
 from tfmagic.model import Model, Part
 from tfmagic.readers.checkpoint import CheckpointReader
 from tfmagic.registry import Candidate
@@ -258,11 +259,11 @@ def test_keras_variables_are_listed_under_their_layers(tmp_path: Path) -> None:
     trained = {name for name, row in rows.items() if row.trainable}
     assert trained == {name for name in weights if "moving" not in name}
     assert {row.trainable for name, row in rows.items() if name.startswith("adam")} == {False}
-    checkpoint = bundle.open_checkpoint(tmp_path / "weights")
+    checkpoint = tensor_bundle.open_checkpoint(tmp_path / "weights")
     for name, value in weights.items():
         np.testing.assert_array_equal(checkpoint.read(name), value)
     (tmp_path / "weights.data-00000-of-00001").unlink()
-    by_key = [row.name for row in bundle.open_checkpoint(tmp_path / "weights").rows_by_key()]
+    by_key = [row.name for row in tensor_bundle.open_checkpoint(tmp_path / "weights").rows_by_key()]
     assert len(by_key) == len(rows)
     assert "model/_functional/_operations/2/moving_mean" in by_key
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import tfmagic
-from tfmagic import errors, protos
+from tfmagic import errors
+from tfmagic.files import protos
 
 if TYPE_CHECKING:
     from pathlib import Path

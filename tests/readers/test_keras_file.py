@@ -14,7 +14,9 @@ import pytest
 
 from tests import keras_samples
 from tests.damage import DAMAGES
-from tfmagic import errors, frames, keras_archive, protos
+from tfmagic import errors, frames
+from tfmagic.files import protos
+from tfmagic.files.keras import archive as keras_archive
 from tfmagic.functions import keras_files, keras_models
 from tfmagic.model import Model, Part
 from tfmagic.readers.keras_file import KerasFileReader

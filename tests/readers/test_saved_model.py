@@ -11,7 +11,8 @@ import pytest
 import tfmagic
 from tests.keras_samples import branching
 from tests.samples import WEIGHTS, Built
-from tfmagic import errors, protos
+from tfmagic import errors
+from tfmagic.files import protos
 
 pytestmark = pytest.mark.tensorflow
 

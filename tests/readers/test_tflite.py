@@ -9,7 +9,9 @@ import pytest
 
 from tests import keras_samples
 from tests.damage import DAMAGES
-from tfmagic import errors, protos, tflite_files
+from tfmagic import errors
+from tfmagic.files import protos
+from tfmagic.files.tflite import structure as tflite_structure
 from tfmagic.model import Model, Part
 from tfmagic.readers import tflite
 from tfmagic.readers.tflite import TFLiteReader
@@ -89,7 +91,7 @@ def test_tensors_and_ops_are_those_of_the_interpreter(converted: Path) -> None:
     interpreter = tensorflow.lite.Interpreter(
         model_path=str(converted), experimental_preserve_all_tensors=True, num_threads=1
     )
-    description = tflite_files.describe(converted)
+    description = tflite_structure.describe(converted)
     main = description.subgraphs[0]
     live = {detail["name"]: detail["dtype"].__name__ for detail in interpreter.get_tensor_details()}
     assert {tensor.name: tensor.dtype for tensor in main.tensors}.items() <= live.items()

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import tfmagic
-from tfmagic import _tf, errors, functions, protos, verification
+from tfmagic import _tf, errors, functions, verification
+from tfmagic.files import protos
 from tfmagic.functions import libraries
 from tfmagic.signatures import Endpoint
 from tfmagic.transforms import constants, frozen

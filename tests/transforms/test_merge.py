@@ -11,7 +11,8 @@ import pytest
 from google.protobuf import text_format
 
 import tfmagic
-from tfmagic import _tf, errors, protos, tf1_cells
+from tfmagic import _tf, errors, tf1_cells
+from tfmagic.files import protos
 from tfmagic.merges import merge
 from tfmagic.model import Model, Part
 

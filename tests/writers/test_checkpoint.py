@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import tfmagic
-from tfmagic import _tf, errors, file_groups
+from tfmagic import _tf, errors
 from tfmagic.conversions import export
+from tfmagic.files.checkpoints import writing as checkpoint_writing
 from tfmagic.writers import writer_for
 
 if TYPE_CHECKING:
@@ -221,7 +222,7 @@ def test_an_interrupt_leaves_the_old_one(
     def interrupted(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(file_groups, "_move", interrupted)
+    monkeypatch.setattr(checkpoint_writing, "_move", interrupted)
     with pytest.raises(errors.WriteError if isinstance(error, OSError) else error):
         export(session, tmp_path / "model.ckpt", overwrite=True)
     assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == before

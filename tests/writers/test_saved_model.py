@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from tfmagic import _tf, errors, functions, protos, readers, storage
+from tfmagic import _tf, errors, functions, readers
+from tfmagic.files import protos, writing
 from tfmagic.model import Model, Part
 from tfmagic.registry import WriteOptions
 from tfmagic.transforms.subgraph import select
@@ -80,7 +81,7 @@ def test_each_weight_is_stored_once(tmp_path: Path) -> None:
     weights = sum(int(np.prod(each.shape)) * 4 for each in model.variables)
     draft = draft_of(functions.trace_keras_model(model))
     draft.write(tmp_path / "m")
-    size = storage.size_of(tmp_path / "m")
+    size = writing.size_of(tmp_path / "m")
     assert weights > 5_000_000
     assert weights < size <= 1.05 * weights
     assert size <= draft.size
@@ -167,7 +168,7 @@ def test_several_signatures_share_their_variables(tmp_path: Path) -> None:
     named = functions.trace_keras_model(network(100_000))
     other = replace(select(named, outputs={"only": "scores"}), key="other")
     draft_of(named, other).write(tmp_path / "m")
-    assert storage.size_of(tmp_path / "m") < 7_000_000
+    assert writing.size_of(tmp_path / "m") < 7_000_000
     for source in (named, other):
         check(tmp_path / "m", source, ("serve",), features=X)
 
@@ -421,4 +422,4 @@ def test_the_size_is_known_before(tmp_path: Path) -> None:
     draft = draft_of(functions.trace_keras_model(network(10_000)))
     predicted = draft.size
     draft.write(tmp_path / "m")
-    assert storage.size_of(tmp_path / "m") == pytest.approx(predicted, rel=0.02)
+    assert writing.size_of(tmp_path / "m") == pytest.approx(predicted, rel=0.02)

@@ -7,8 +7,9 @@ import pytest
 
 import tfmagic
 from tests.keras_samples import MODELS, dictionary
-from tfmagic import _tf, errors, tflite_names
-from tfmagic.tflite_files import describe
+from tfmagic import _tf, errors
+from tfmagic.files.tflite import renaming as tflite_renaming
+from tfmagic.files.tflite.structure import describe
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -134,7 +135,7 @@ def test_a_file_that_gives_other_numbers_is_not_left(tmp_path: Path, monkeypatch
         assert content.count(weights) == 1
         return content.replace(weights, np.full((2, 2), 4.0, np.float32).tobytes())
 
-    monkeypatch.setattr(tflite_names, "named", spoiled)
+    monkeypatch.setattr(tflite_renaming, "named", spoiled)
     body = function(lambda x: {"y": x @ np.full((2, 2), 3.0, np.float32)}, spec([None, 2]))
     with pytest.raises(errors.VerificationError):
         tfmagic.export(body, tmp_path / "m.tflite")

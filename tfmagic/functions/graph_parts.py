@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfmagic import _tf, errors, protos
+from tfmagic import _tf, errors
+from tfmagic.files import protos
 from tfmagic.functions import libraries, nests
 from tfmagic.state_ops import TABLES, VARIABLES, filled_tables
 from tfmagic.tensor_names import full, node_of

@@ -12,7 +12,8 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-from tfmagic import _tf, errors, protos
+from tfmagic import _tf, errors
+from tfmagic.files import protos
 from tfmagic.functions import nests
 from tfmagic.functions.graph_parts import dtype_of, part_between
 from tfmagic.functions.named import NamedFunction, endpoint

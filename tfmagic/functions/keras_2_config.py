@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tfmagic import keras_specs
-from tfmagic.functions.keras_code import OP_LAYERS, is_dump
+from tfmagic.files.keras import specs as keras_specs
+from tfmagic.files.keras.python_code import OP_LAYERS, is_dump
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from tfmagic.keras_specs import Spec
+    from tfmagic.files.keras.specs import Spec
 
 #: What Keras 1 and 2 call ``hard_sigmoid``, 0.2 x + 0.5; Keras 3's is x / 6 + 0.5.
 HARD_SIGMOID = "keras_2_hard_sigmoid"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfmagic import _tf
-from tfmagic.functions import bytecode
+from tfmagic.files.keras import bytecode
 from tfmagic.functions.keras_2_config import HARD_SIGMOID
 
 if TYPE_CHECKING:

@@ -19,14 +19,18 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfmagic import _tf, errors, keras_archive, keras_config, keras_specs
-from tfmagic.functions import keras_2_config, keras_2_layers, keras_code, keras_weight_order
+from tfmagic import _tf, errors
+from tfmagic.files.keras import archive as keras_archive
+from tfmagic.files.keras import config as keras_config
+from tfmagic.files.keras import python_code
+from tfmagic.files.keras import specs as keras_specs
+from tfmagic.functions import keras_2_config, keras_2_layers, keras_weight_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tfmagic.keras_archive import Contents
-    from tfmagic.keras_specs import Spec
+    from tfmagic.files.keras.archive import Contents
+    from tfmagic.files.keras.specs import Spec
 
 _KERAS_2 = '"tfmagic[keras2]"'
 #: Layers whose vocabulary lies beside the weights, in a place that HDF5 files do not have.
@@ -104,7 +108,7 @@ def load(path: Path, *, trust: bool = False) -> LoadedModel:
         pass  # Refuses weights that are damaged, or that would unpack to far more than they take.
     _check_class(source)
     _check_vocabularies(source)
-    keras_code.check(source.config, path, trust=trust, is_registered=_is_registered)
+    python_code.check(source.config, path, trust=trust, is_registered=_is_registered)
     with _tf.eager(), _same_random_numbers():
         return _first_of(source, _ways(source))
 
@@ -120,7 +124,7 @@ def _check_class(source: _Source) -> None:
     names = {str(config.get("registered_name") or kind), kind}
     if keras_specs.members(config) or any(map(_is_registered, names)):
         return
-    if not keras_code.is_modelling(str(config.get("module")), kind):
+    if not python_code.is_modelling(str(config.get("module")), kind):
         raise errors.ReadError(
             f"{str(source.path)!r} holds the subclassed model {kind!r}, whose code is not in the file; give the live "
             "model, or import and register its class (@keras.saving.register_keras_serializable) first"
@@ -134,7 +138,7 @@ def _ways(source: _Source) -> dict[str, Callable[[_Source], LoadedModel]]:
         # Keras 3 takes some old configs for what they are not, without a word.
         return {**cleaned, "by tf_keras": _by_keras_2}
     # A lambda that Keras itself loads knows nothing of the names that it uses, such as tf.
-    carries = bool(keras_code.found(source.config))
+    carries = bool(python_code.found(source.config))
     return {**(cleaned if carries else {}), "by Keras": _by_keras, **cleaned}
 
 

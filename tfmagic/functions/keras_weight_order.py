@@ -1,20 +1,21 @@
 """Whether the weights of an HDF5 file are in the layers that they belong to: Keras goes by the order of layers alone.
 
-Not for: the values of weights (:mod:`tfmagic.keras_weights`), or loading a file (:mod:`tfmagic.functions.keras_files`).
+Not for: the values of weights (:mod:`tfmagic.files.keras.weights`), or loading a file
+(:mod:`tfmagic.functions.keras_files`).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tfmagic import keras_archive
+from tfmagic.files.keras import archive as keras_archive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from tfmagic import _tf
-    from tfmagic.hdf5 import Node
+    from tfmagic.files.hdf5 import Node
 
 
 def settled(model: _tf.Live, source: Path, loaded: Path) -> tuple[str, ...]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tfmagic import _tf, protos, signatures
+from tfmagic import _tf, signatures
+from tfmagic.files import protos
 from tfmagic.functions import nests
 from tfmagic.functions.named import endpoint
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfmagic import _tf, contents, errors, graph_variables, message_files, metagraphs, protos, signatures
+from tfmagic import _tf, errors, graph_variables, metagraphs, signatures
+from tfmagic.files import contents, message_files, protos
 from tfmagic.functions.graphs import Shared, wrap_graph_def
 from tfmagic.functions.named import NamedFunction, of_concrete
 from tfmagic.functions.state import own_state

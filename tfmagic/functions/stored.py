@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tfmagic import _tf, bundle, errors, protos, restores, tensor_slices
+from tfmagic import _tf, errors, restores
+from tfmagic.files import protos
+from tfmagic.files.checkpoints import slices as tensor_slices
+from tfmagic.files.checkpoints import tensor_bundle
 from tfmagic.state_ops import VARIABLES, resource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from tfmagic.checkpoint_entries import Entry
-    from tfmagic.checkpoint_files import CheckpointFiles
+    from tfmagic.files.checkpoints.entries import Entry
+    from tfmagic.files.checkpoints.location import CheckpointFiles
     from tfmagic.metagraphs import MetaGraph
     from tfmagic.restores import Fill, Slot, Source
 
@@ -69,8 +72,8 @@ class Store:
         return restores.read(self.graph_def, self.meta_graph.header)
 
     @cached_property
-    def _checkpoint(self) -> bundle.Checkpoint | None:
-        return bundle.open_checkpoint(self.files.prefix, self.files.tables) if self.files else None
+    def _checkpoint(self) -> tensor_bundle.Checkpoint | None:
+        return tensor_bundle.open_checkpoint(self.files.prefix, self.files.tables) if self.files else None
 
     @cached_property
     def _reader(self) -> _tf.Live:

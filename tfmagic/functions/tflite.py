@@ -1,7 +1,7 @@
 """Run a TensorFlow Lite file: its interpreter behind a function, so that it is called like any other model.
 
 The function calls back into this process, so it can be run, compared and merged here, and not be saved. Not for: what
-the file says of itself (:mod:`tfmagic.tflite_files`).
+the file says of itself (:mod:`tfmagic.files.tflite.structure`).
 """
 
 from __future__ import annotations

@@ -2,20 +2,22 @@
 
 A prefix, an index, a shard, a V1 file or a directory with a state file. A directory that holds a ``.meta`` and no
 state file is a ``meta_graph``, one with a ``saved_model.pb`` a ``saved_model``. Not for: the formats themselves
-(:mod:`tfmagic.bundle`).
+(:mod:`tfmagic.files.checkpoints.tensor_bundle`).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from tfmagic import bundle, checkpoint_files, errors
+from tfmagic import errors
+from tfmagic.files.checkpoints import location as checkpoint_location
+from tfmagic.files.checkpoints import tensor_bundle
 from tfmagic.model import Model, Part
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from tfmagic.checkpoint_files import CheckpointFiles
+    from tfmagic.files.checkpoints.location import CheckpointFiles
     from tfmagic.registry import Candidate
 
 
@@ -29,7 +31,7 @@ class CheckpointReader:
 
     def claims(self, candidate: Candidate) -> bool:
         """Say whether the path means a checkpoint, be it a damaged one."""
-        return candidate.path is not None and checkpoint_files.is_checkpoint(candidate.path)
+        return candidate.path is not None and checkpoint_location.is_checkpoint(candidate.path)
 
     def read(self, candidate: Candidate, tags: Collection[str] | None) -> Model:
         """Read the index, whose header says which shards there should be; values stay unread.
@@ -41,13 +43,13 @@ class CheckpointReader:
         """
         del tags  # A checkpoint has no MetaGraphDef to choose.
         files = _found(candidate)
-        checkpoint = bundle.open_checkpoint(files.prefix, files.tables)
+        checkpoint = tensor_bundle.open_checkpoint(files.prefix, files.tables)
         notes = (*files.notes, *checkpoint.notes, *_graph_note(files))
         return Model(self.form, str(files.prefix), {Part.VARIABLES: checkpoint.rows}, notes, files.prefix)
 
 
 def _found(candidate: Candidate) -> CheckpointFiles:
-    files = checkpoint_files.find(candidate.path) if candidate.path else None
+    files = checkpoint_location.find(candidate.path) if candidate.path else None
     if files is None:
         message = f"{str(candidate.path)!r} is no checkpoint, or not any more: it has no index, shard or state file"
         raise errors.CorruptSourceError(f"{message}; give the checkpoint's prefix or its .index")

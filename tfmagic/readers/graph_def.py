@@ -8,7 +8,8 @@ from __future__ import annotations
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tfmagic import contents, functions, message_files, metagraphs, wire
+from tfmagic import functions, metagraphs
+from tfmagic.files import contents, message_files, wire
 from tfmagic.model import Model, Part
 
 if TYPE_CHECKING:

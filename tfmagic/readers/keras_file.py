@@ -34,7 +34,7 @@ class KerasFileReader:
         path = candidate.path
         if path is None or not candidate.is_file or not candidate.head.startswith(_MAGICS):
             return False
-        from tfmagic import keras_archive  # noqa: PLC0415 - see above
+        from tfmagic.files.keras import archive as keras_archive  # noqa: PLC0415 - see above
 
         return keras_archive.is_keras(candidate.head, path)
 

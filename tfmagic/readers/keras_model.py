@@ -9,7 +9,8 @@ import math
 from functools import cache, partial
 from typing import TYPE_CHECKING, ClassVar
 
-from tfmagic import errors, functions, protos, signatures
+from tfmagic import errors, functions, signatures
+from tfmagic.files import protos
 from tfmagic.frames import LayerRow, Shape, VariableRow
 from tfmagic.metagraphs import MetaGraph
 from tfmagic.model import Model, Part

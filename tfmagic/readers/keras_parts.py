@@ -11,7 +11,12 @@ from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from tfmagic import errors, functions, keras_archive, keras_config, keras_specs, keras_weights, protos, signatures
+from tfmagic import errors, functions, signatures
+from tfmagic.files import protos
+from tfmagic.files.keras import archive as keras_archive
+from tfmagic.files.keras import config as keras_config
+from tfmagic.files.keras import specs as keras_specs
+from tfmagic.files.keras import weights as keras_weights
 from tfmagic.metagraphs import MetaGraph
 from tfmagic.model import Model, Part
 
@@ -19,11 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
+    from tfmagic.files.keras.archive import Contents
+    from tfmagic.files.keras.config import End, Layer
+    from tfmagic.files.keras.weight_names import Weight
     from tfmagic.frames import LayerRow
     from tfmagic.functions import NamedFunction
-    from tfmagic.keras_archive import Contents
-    from tfmagic.keras_config import End, Layer
-    from tfmagic.keras_weight_names import Weight
     from tfmagic.registry import Candidate
     from tfmagic.signatures import Endpoint, TaggedSignatures
 

@@ -8,16 +8,13 @@ from __future__ import annotations
 from functools import cache, partial
 from typing import TYPE_CHECKING, ClassVar
 
-from tfmagic import (
-    checkpoint_files,
-    contents,
-    functions,
-    graph_variables,
-    message_files,
-    metagraphs,
-    signatures,
-    wire,
-)  # fmt: skip
+from tfmagic import functions, graph_variables, metagraphs, signatures  # fmt: skip
+from tfmagic.files import (
+    contents,  # fmt: skip
+    message_files,  # fmt: skip
+    wire,  # fmt: skip
+)
+from tfmagic.files.checkpoints import location as checkpoint_location  # fmt: skip
 from tfmagic.metagraphs import MetaGraph
 from tfmagic.model import Model, Part
 from tfmagic.readers.graph_def import is_message, serialized
@@ -70,7 +67,7 @@ def _model(
     origin: str,
     load: Callable[[], tuple[MetaGraph, ...]],
     path: Path | None,
-    checkpoint: checkpoint_files.CheckpointFiles | None,
+    checkpoint: checkpoint_location.CheckpointFiles | None,
 ) -> Model:
     stores = cache(lambda: functions.stored.Store(load()[0], checkpoint, path.parent if path else None))
     notes = () if checkpoint else ("no checkpoint lies beside it: variables are shown as the graph declares them",)
@@ -124,5 +121,5 @@ def _file_in(candidate: Candidate) -> Path | None:
 
 def _beside_checkpoint(path: Path) -> Path | None:
     """Return the MetaGraphDef of a checkpoint that the user wants to see as one."""
-    files = checkpoint_files.find(path)
+    files = checkpoint_location.find(path)
     return files.meta_graph if files else None

@@ -10,7 +10,9 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from tfmagic import checkpoint_files, contents, errors, functions, graph_variables, message_files, metagraphs
+from tfmagic import errors, functions, graph_variables, metagraphs
+from tfmagic.files import contents, message_files
+from tfmagic.files.checkpoints import location as checkpoint_location
 from tfmagic.model import Model, Part
 
 if TYPE_CHECKING:
@@ -91,7 +93,7 @@ def _locate(directory: Path) -> Path | None:
 
 def _holds_checkpoint(directory: Path) -> bool:
     """Say whether a directory is a training's, which means its checkpoint, whatever was exported into it."""
-    return checkpoint_files.is_checkpoint(directory) or any(directory.glob("*.meta"))
+    return checkpoint_location.is_checkpoint(directory) or any(directory.glob("*.meta"))
 
 
 def _file_in(directory: Path) -> Path | None:

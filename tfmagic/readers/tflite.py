@@ -1,7 +1,7 @@
 """TensorFlow Lite flatbuffers: their signatures, and a summary of ops and tensors.
 
 Running a model needs an interpreter (:mod:`tfmagic.functions.tflite`). Not for: the schema
-(:mod:`tfmagic.tflite_files`), or the graph, which TFLite does not keep as TensorFlow's ops.
+(:mod:`tfmagic.files.tflite.structure`), or the graph, which TFLite does not keep as TensorFlow's ops.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-from tfmagic import errors, functions, protos, tflite_files
+from tfmagic import errors, functions
+from tfmagic.files import protos
+from tfmagic.files.tflite import structure as tflite_structure
 from tfmagic.model import Model, Part
 from tfmagic.signatures import Endpoint, choose
 
@@ -17,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from tfmagic.files.tflite.structure import Description, Subgraph, Tensor
     from tfmagic.registry import Candidate
-    from tfmagic.tflite_files import Description, Subgraph, Tensor
 
 SIGNATURE = "serving_default"
 METHOD = "tensorflow/serving/predict"
@@ -39,7 +41,7 @@ class TFLiteReader:
 
     def claims(self, candidate: Candidate) -> bool:
         """Say whether the file has TFLite's identifier where a flatbuffer has it."""
-        return candidate.head[4:8] == tflite_files.IDENTIFIER
+        return candidate.head[4:8] == tflite_structure.IDENTIFIER
 
     def read(self, candidate: Candidate, tags: Collection[str] | None) -> Model:
         """Return the model.
@@ -56,7 +58,7 @@ class TFLiteReader:
             raise TypeError(f"a TFLite model is a path, not {candidate.value!r}")
         if tags:
             raise errors.UnknownNameError(",".join(sorted(tags)), "tag-set", (), self.form)
-        description = tflite_files.describe(path)
+        description = tflite_structure.describe(path)
         loaders: dict[Part, Callable[[], Any]] = {Part.SIGNATURES: partial(signatures, description)}
         if description.subgraphs:
             loaders[Part.FUNCTION] = lambda: partial(_function, path, description)
@@ -104,13 +106,13 @@ def notes(description: Description) -> Iterator[str]:
         yield f"metadata: {errors.listed(description.metadata)}"
 
 
-def _declared(description: Description) -> Sequence[tflite_files.Signature]:
+def _declared(description: Description) -> Sequence[tflite_structure.Signature]:
     """Return the file's signatures, else the proposal."""
     if description.signatures or not description.subgraphs:
         return description.signatures
     main = description.subgraphs[0]
     return [
-        tflite_files.Signature(
+        tflite_structure.Signature(
             SIGNATURE, _proposed(main, main.inputs, "input"), _proposed(main, main.outputs, "output"), 0
         )
     ]
@@ -127,7 +129,7 @@ def _proposed(subgraph: Subgraph, numbers: Sequence[int], side: str) -> dict[str
     return keys
 
 
-def _signature_def(signature: tflite_files.Signature, description: Description) -> protos.Message:
+def _signature_def(signature: tflite_structure.Signature, description: Description) -> protos.Message:
     result = protos.message("SignatureDef")(method_name=METHOD)
     tensors = description.subgraphs[signature.subgraph].tensors
     for ends, numbers in ((result.inputs, signature.inputs), (result.outputs, signature.outputs)):

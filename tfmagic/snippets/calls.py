@@ -8,7 +8,8 @@ from __future__ import annotations
 import gzip
 from typing import TYPE_CHECKING
 
-from tfmagic import contents, errors, example_values, tensor_names
+from tfmagic import errors, example_values, tensor_names
+from tfmagic.files import contents
 from tfmagic.model import Part
 from tfmagic.signatures import DEFAULT_KEY, DEFAULT_TAGS, Endpoint, tag_set
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tfmagic import _tf, errors, protos
+from tfmagic import _tf, errors
+from tfmagic.files import protos
 from tfmagic.functions import libraries, nests
 from tfmagic.functions.named import endpoint
 from tfmagic.tensor_names import node_of

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfmagic import _tf, errors, protos
+from tfmagic import _tf, errors
+from tfmagic.files import protos
 from tfmagic.functions.state import own_state, python_calls
 from tfmagic.transforms.frozen import Value
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tfmagic import errors, protos
+from tfmagic import errors
+from tfmagic.files import protos
 from tfmagic.functions.libraries import references
 from tfmagic.transforms.frozen import become
 

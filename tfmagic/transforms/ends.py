@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from tfmagic import errors, protos
+from tfmagic import errors
+from tfmagic.files import protos
 from tfmagic.tensor_names import node_of
 from tfmagic.transforms.frozen import become
 

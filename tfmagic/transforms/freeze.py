@@ -13,7 +13,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfmagic import errors, protos
+from tfmagic import errors
 from tfmagic.functions import libraries
 from tfmagic.functions.named import graph_notes
 from tfmagic.functions.state import PYTHON_OPS
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from tfmagic import _tf
+    from tfmagic.files import protos
     from tfmagic.functions import NamedFunction
     from tfmagic.signatures import Endpoint
     from tfmagic.transforms.frozen import Value

@@ -11,8 +11,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from tfmagic import errors, protos
-from tfmagic.files import PROTOBUF_LIMIT
+from tfmagic import errors
+from tfmagic.files import protos
+from tfmagic.files.reading import PROTOBUF_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from tfmagic import errors, node_columns, protos
+from tfmagic import errors, node_columns
+from tfmagic.files import protos
 from tfmagic.node_attributes import wire_message
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tfmagic import _tf, protos
+from tfmagic import _tf
+from tfmagic.files import protos
 from tfmagic.functions import libraries
 from tfmagic.reachability import reached
 from tfmagic.tensor_names import node_of

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfmagic import _tf, errors, protos
+from tfmagic import _tf, errors
+from tfmagic.files import protos
 from tfmagic.transforms.captures import captures
 from tfmagic.transforms.signature_functions import Layout, reordered
 from tfmagic.transforms.signature_plans import argument_name

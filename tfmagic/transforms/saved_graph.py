@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfmagic import _tf, protos
+from tfmagic import _tf
+from tfmagic.files import protos
 from tfmagic.functions import nests
 from tfmagic.signatures import Endpoint, signature_def
 from tfmagic.transforms import captures

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from tfmagic import errors, metagraphs, protos, signatures, wire
-from tfmagic.files import PROTOBUF_LIMIT
+from tfmagic import errors, metagraphs, signatures
+from tfmagic.files import protos, wire
+from tfmagic.files.reading import PROTOBUF_LIMIT
 from tfmagic.transforms import signature_functions
 from tfmagic.transforms.frozen import serialised, varint
 from tfmagic.transforms.signature_plans import is_function_style, kept, planned, visible

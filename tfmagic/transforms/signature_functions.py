@@ -11,7 +11,8 @@ import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfmagic import errors, protos
+from tfmagic import errors
+from tfmagic.files import protos
 from tfmagic.node_attributes import wire_message
 from tfmagic.transforms.signature_plans import argument_name
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfmagic import errors, protos, signatures
+from tfmagic import errors, signatures
+from tfmagic.files import protos
 from tfmagic.transforms.graph_tensors import GraphTensors
 
 if TYPE_CHECKING:

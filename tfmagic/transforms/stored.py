@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfmagic import _tf, errors, protos
-from tfmagic.files import read_bytes
+from tfmagic import _tf, errors
+from tfmagic.files import protos
+from tfmagic.files.reading import read_bytes
 from tfmagic.functions import libraries
 from tfmagic.functions.graph_parts import PLAIN_OPS
 from tfmagic.state_ops import REF_VARIABLES, RESOURCE_VARIABLES, TABLES, VARIABLES, filled_tables

@@ -11,7 +11,8 @@ import hashlib
 import itertools
 from typing import TYPE_CHECKING
 
-from tfmagic import _tf, protos
+from tfmagic import _tf
+from tfmagic.files import protos
 from tfmagic.functions.libraries import all_nodes
 from tfmagic.tensor_names import node_of
 from tfmagic.transforms import captures

@@ -15,17 +15,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from tfmagic import (
-    _tf,
-    bundle,
-    checkpoint_states,
-    errors,
-    file_groups,
-    graph_variables,
-    object_graph,
-    progress,
-    protos,
-)
+from tfmagic import _tf, errors, graph_variables, progress
+from tfmagic.files import protos
+from tfmagic.files.checkpoints import state_file, tensor_bundle, trackable_object_graph
+from tfmagic.files.checkpoints import writing as checkpoint_writing
 from tfmagic.functions import saved_sessions, tf_functions
 from tfmagic.model import Part
 
@@ -35,7 +28,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from tfmagic.checkpoint_files import CheckpointFiles
+    from tfmagic.files.checkpoints.location import CheckpointFiles
     from tfmagic.functions.saved_sessions import SavedSession
     from tfmagic.model import Model
     from tfmagic.registry import WriteOptions
@@ -68,7 +61,7 @@ class SessionDraft:
                 shape_and_slices=list(saved.slices),
                 tensors=[tf.constant(each) for each in saved.values],
             )
-        path.with_name(path.name + file_groups.META).write_bytes(saved.meta_graph_def)
+        path.with_name(path.name + checkpoint_writing.META).write_bytes(saved.meta_graph_def)
 
     def read_back(self, path: Path) -> Iterator[tuple[str, npt.ArrayLike, npt.ArrayLike]]:
         """Yield each value and what was stored of it."""
@@ -137,7 +130,7 @@ class ObjectDraft:
     def read_back(self, path: Path) -> Iterator[tuple[str, npt.ArrayLike, npt.ArrayLike]]:
         """Yield each variable's value and what was stored of it."""
         reader = _tf.tensorflow().train.load_checkpoint(str(path))
-        graph = protos.parse("TrackableObjectGraph", reader.get_tensor(object_graph.KEY))
+        graph = protos.parse("TrackableObjectGraph", reader.get_tensor(trackable_object_graph.KEY))
         keys = {
             number: each for number, node in enumerate(graph.nodes) for each in node.attributes if each.name == _VALUE
         }
@@ -170,21 +163,21 @@ class CopyDraft:
     @property
     def size(self) -> int:
         """What the files take in bytes."""
-        return file_groups.size_of(self.files.prefix) + len(self.meta_graph_def or b"")
+        return checkpoint_writing.size_of(self.files.prefix) + len(self.meta_graph_def or b"")
 
     def write(self, path: Path) -> None:
         """Copy the shards, then the index."""
-        for file in file_groups.files(self.files.prefix):
+        for file in checkpoint_writing.files(self.files.prefix):
             suffix = file.name.removeprefix(self.files.prefix.name)
-            if suffix != file_groups.META:
+            if suffix != checkpoint_writing.META:
                 with file.open("rb") as source, path.with_name(path.name + suffix).open("wb") as target:
                     progress.copy(source, target)
         if self.meta_graph_def is not None:
-            path.with_name(path.name + file_groups.META).write_bytes(self.meta_graph_def)
+            path.with_name(path.name + checkpoint_writing.META).write_bytes(self.meta_graph_def)
 
     def read_back(self, path: Path) -> Iterator[tuple[str, npt.ArrayLike, npt.ArrayLike]]:
         """Yield each value in the original and in the copy."""
-        one, other = (bundle.open_checkpoint(each) for each in (self.files.prefix, path))
+        one, other = (tensor_bundle.open_checkpoint(each) for each in (self.files.prefix, path))
         for key in one.entries:
             yield key, one.read(key), other.read(key)
 
@@ -221,12 +214,12 @@ class CheckpointWriter:
 
     def settle(self, staged: Path, place: Path) -> None:
         """Give the shards other names than those of the checkpoint that they replace, which stays whole until then."""
-        if file_groups.shard_counts(staged) & file_groups.shard_counts(place):
-            _split(staged, max(file_groups.shard_counts(place)) + 1)
+        if checkpoint_writing.shard_counts(staged) & checkpoint_writing.shard_counts(place):
+            _split(staged, max(checkpoint_writing.shard_counts(place)) + 1)
 
     def finish(self, place: Path, keep: int | None) -> tuple[str, ...]:
         """Enter the checkpoint in its directory's state file; return what is to be noted."""
-        gone = checkpoint_states.add(place, keep)
+        gone = state_file.add(place, keep)
         return (f"removed, as {keep} are kept: {errors.listed(gone)}",) if gone else ()
 
 
@@ -245,7 +238,7 @@ def _copied(source: Model) -> CopyDraft:
 
 
 def _is_bundle(files: CheckpointFiles) -> bool:
-    return [each.suffix for each in files.tables] == [file_groups.INDEX]
+    return [each.suffix for each in files.tables] == [checkpoint_writing.INDEX]
 
 
 def _root(source: Model) -> Any:  # noqa: ANN401 - an object of TensorFlow's
@@ -266,7 +259,7 @@ def _split(prefix: Path, count: int) -> None:
 
     One that cannot be spread, with fewer tensors than shards or with partitions, stays as it is.
     """
-    stored = bundle.open_checkpoint(prefix)
+    stored = tensor_bundle.open_checkpoint(prefix)
     keys = list(stored.entries)
     if len(keys) < count or stored.pieces:
         return
@@ -279,8 +272,8 @@ def _split(prefix: Path, count: int) -> None:
             dtypes = [tf.as_dtype(stored.entries[name].dtype) for name in names]
             values = tf.raw_ops.RestoreV2(prefix=str(prefix), tensor_names=names, shape_and_slices=whole, dtypes=dtypes)
             tf.raw_ops.SaveV2(prefix=str(part), tensor_names=names, shape_and_slices=whole, tensors=values)
-        for each in file_groups.files(prefix):
-            if each.suffix != file_groups.META:
+        for each in checkpoint_writing.files(prefix):
+            if each.suffix != checkpoint_writing.META:
                 each.unlink()
         tf.raw_ops.MergeV2Checkpoints(
             checkpoint_prefixes=[str(part) for part in parts], destination_prefix=str(prefix), delete_old_dirs=False

@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from tfmagic import errors, functions, progress, protos
-from tfmagic.files import PROTOBUF_LIMIT, read_bytes
+from tfmagic import errors, functions, progress
+from tfmagic.files import protos
+from tfmagic.files.reading import PROTOBUF_LIMIT, read_bytes
 from tfmagic.model import Part
 from tfmagic.transforms.freeze import freeze
 

@@ -12,7 +12,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from tfmagic import _tf, errors, functions, protos
+from tfmagic import _tf, errors, functions
+from tfmagic.files import protos
 from tfmagic.functions import keras_2_layers, keras_files, keras_models
 from tfmagic.log_records import held_back
 from tfmagic.model import Part

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from tfmagic import _onnx, _tf, errors, protos
+from tfmagic import _onnx, _tf, errors
+from tfmagic.files import protos
 from tfmagic.functions import libraries
 from tfmagic.model import Part
 from tfmagic.transforms.freeze import freeze

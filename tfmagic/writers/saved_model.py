@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
-from tfmagic import _tf, errors, protos, signatures, storage
-from tfmagic.files import PROTOBUF_LIMIT
+from tfmagic import _tf, errors, signatures
+from tfmagic.files import protos, writing
+from tfmagic.files.reading import PROTOBUF_LIMIT
 from tfmagic.functions.saved_models import SavedModelFunctions
 from tfmagic.model import Part
 from tfmagic.transforms import saved_functions, saved_graph, saved_object_graph
@@ -88,7 +89,7 @@ class Messages:
                     tensors=[*values, tf.constant(self.objects)],
                 )
         except tf.errors.ResourceExhaustedError as error:
-            raise storage.no_space(path) from error
+            raise writing.no_space(path) from error
         (path / _FILE).write_bytes(self.saved_model)
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tfmagic import _tf, errors, protos, storage
+from tfmagic import _tf, errors
+from tfmagic.files import protos, writing
 from tfmagic.log_records import held_back
 from tfmagic.transforms.captures import captures
 
@@ -53,7 +54,7 @@ def save(chosen: tuple[NamedFunction, ...], tags: tuple[str, ...], trainable: Ma
             with held_back(tf.get_logger(), str(path)):
                 tf.saved_model.save(root, str(path), signatures=wrapped)
         except tf.errors.ResourceExhaustedError as error:
-            raise storage.no_space(path) from error
+            raise writing.no_space(path) from error
         except (ValueError, TypeError, AssertionError, tf.errors.OpError) as error:
             names = errors.listed(function.key for function in chosen)
             raise errors.ConversionError(f"TensorFlow cannot save {names}: {error}") from error

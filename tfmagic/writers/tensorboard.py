@@ -15,8 +15,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from tfmagic import crc32c, errors, progress
-from tfmagic.files import PROTOBUF_LIMIT
+from tfmagic import errors, progress
+from tfmagic.files import crc32c
+from tfmagic.files.reading import PROTOBUF_LIMIT
 from tfmagic.model import Part
 from tfmagic.transforms.frozen import varint
 

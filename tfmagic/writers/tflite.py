@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from tfmagic import _tf, errors, readers, signatures, tflite_names
+from tfmagic import _tf, errors, readers, signatures
+from tfmagic.files.tflite import renaming as tflite_renaming
 from tfmagic.model import Part
 from tfmagic.registry import WriteOptions
 from tfmagic.transforms import batch
@@ -101,7 +102,7 @@ class TFLiteWriter:
             draft.write(saved)
             content = _converted(source, saved, key)
         ends = ([end.key for end in side] for side in (function.inputs, function.outputs))
-        return TFLiteDraft(tflite_names.named(content, *ends), draft.notes)
+        return TFLiteDraft(tflite_renaming.named(content, *ends), draft.notes)
 
 
 def _converted(source: Model, saved: Path, key: str) -> bytes:

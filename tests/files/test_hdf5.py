@@ -1,0 +1,170 @@
+"""HDF5 read without its library, against what the library says of the same files."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+import pytest
+
+from tfmagic import errors
+from tfmagic.files import hdf5
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+DTYPES = ["float16", "float32", "float64", "int8", "int32", "uint8", "uint64", "bool", "complex64", "complex128"]
+
+
+def written(fill: Callable[[Any], object], **options: Any) -> bytes:
+    stream = io.BytesIO()
+    with h5py.File(stream, "w", **options) as file:
+        fill(file)
+    return stream.getvalue()
+
+
+def root(data: bytes) -> hdf5.Node:
+    return hdf5.File(io.BytesIO(data), "sample").root
+
+
+def sample(file: Any) -> None:
+    for dtype in DTYPES:
+        file.create_dataset(f"plain/{dtype}", (2, 3), dtype=dtype)
+    file["scalar"] = np.float32(1)
+    file["nothing"] = h5py.Empty("f4")
+    file["texts"] = ["a", "bc"]
+    file["chunked"] = h5py.Empty("f4")
+    del file["chunked"]
+    file.create_dataset("chunked", data=np.zeros((100, 100), "f4"), chunks=True, compression="gzip")
+    for number in range(60):
+        file.create_dataset(f"many/{number}", (number,), dtype="f4")
+    file.attrs["one"] = "größe"
+    file.attrs["bytes"] = b"raw"
+    file.attrs["fixed"] = np.array([b"x", b"yy"])
+    file.attrs["variable"] = ["a", "", "ccc"]
+    file.attrs["long"] = "x" * 100_000
+    file.attrs["number"] = 7
+    file.attrs["empty"] = np.array([], "f8")
+
+
+@pytest.fixture(params=["earliest", "v108", "latest"])
+def group(request: pytest.FixtureRequest) -> hdf5.Node:
+    def fill(file: Any) -> None:
+        sample(file)
+        if request.param != "earliest":
+            # More links than eight make newer layouts use a fractal heap.
+            del file["many"], file["plain"]
+
+    return root(written(fill, libver=request.param))
+
+
+def test_datasets_are_those_of_h5py() -> None:
+    data = written(sample)
+    with h5py.File(io.BytesIO(data)) as file:
+        expected = {}
+        file.visititems(
+            lambda name, node: expected.update({name: node.shape}) if isinstance(node, h5py.Dataset) else None
+        )
+    found = {path: node.array(path) for path, node in root(data).datasets()}
+    assert {path: array.shape for path, array in found.items()} == expected
+    assert [found[f"plain/{dtype}"].dtype for dtype in DTYPES] == DTYPES
+    assert found["texts"].dtype == "string"
+    assert found["plain/complex128"].bytes == 6 * 16
+    assert (found["nothing"].shape, found["nothing"].size) == (None, None)
+    assert [path for path in found if path.startswith("many/")] == [f"many/{number}" for number in range(60)]
+
+
+def test_attributes_are_those_of_h5py(group: hdf5.Node) -> None:
+    assert group.text("one") == "größe"
+    assert group.text("bytes") == "raw"
+    assert group.text("long") == "x" * 100_000
+    assert group.texts("fixed") == ("x", "yy")
+    assert group.texts("variable") == ("a", "", "ccc")
+    assert group.texts("number") == ()
+    assert group.texts("empty") == ()
+    assert group.texts("absent") is None
+    assert group.text("absent") is None
+
+
+def test_attributes_cut_into_chunks_are_joined() -> None:
+    def fill(file: Any) -> None:
+        file.attrs["names0"], file.attrs["names1"] = [b"a", b"b"], [b"c"]
+
+    assert root(written(fill)).texts("names") == ("a", "b", "c")
+
+
+def test_members_are_found_by_path(group: hdf5.Node) -> None:
+    scalar = group.member("scalar")
+    assert scalar is not None
+    assert scalar.is_dataset
+    assert group.group("scalar") is None
+    assert group.member("scalar/below") is None
+    assert group.member("absent") is None
+
+
+def test_links_out_of_the_file_lead_nowhere(tmp_path: Path) -> None:
+    def fill(file: Any) -> None:
+        file["inside/data"] = np.zeros(3, "f4")
+        file["soft"] = h5py.SoftLink("/inside/data")
+        file["loop"] = h5py.SoftLink("/loop")
+        file["external"] = h5py.ExternalLink(str(tmp_path / "secret.h5"), "/")
+        file["inside/up"] = file["inside"]
+
+    found = root(written(fill))
+    assert [path for path, _ in found.datasets()] == ["inside/data"]
+    assert found.member("soft") is None
+    assert found.member("external") is None
+
+
+def test_a_claimed_shape_is_no_allocation() -> None:
+    def fill(file: Any) -> None:
+        file.create_dataset("huge", (1 << 20, 1 << 20, 1 << 10), dtype="f4", chunks=(1, 1, 1))
+
+    node = root(written(fill)).member("huge")
+    assert node is not None
+    assert node.array("huge").size == 1 << 50
+
+
+def test_a_shape_beyond_any_file_is_corrupt() -> None:
+    def fill(file: Any) -> None:
+        file.create_dataset("huge", (1 << 31, 1 << 30), dtype="f8", chunks=(1, 1))
+
+    node = root(written(fill)).member("huge")
+    assert node is not None
+    with pytest.raises(errors.CorruptSourceError, match="more than any file can hold"):
+        node.array("huge")
+
+
+def test_the_newer_layout_is_refused_with_a_way_out() -> None:
+    def fill(file: Any) -> None:
+        for number in range(20):
+            file.create_group(str(number))
+
+    with pytest.raises(errors.ReadError, match="libver='earliest'"):
+        list(root(written(fill, libver="latest")).children())
+
+
+def test_bfloat16_is_known_by_keras_attribute() -> None:
+    def fill(file: Any) -> None:
+        file["b"] = np.zeros(4, "V2")
+        file["b"].attrs["dtype"] = "bfloat16"
+        file["v"] = np.zeros(4, "V2")
+
+    found = {path: node.array(path).dtype for path, node in root(written(fill)).datasets()}
+    assert found == {"b": "bfloat16", "v": "opaque16"}
+
+
+def test_every_truncation_is_corrupt() -> None:
+    data = written(sample)
+    for length in range(0, len(data), 97):
+        with pytest.raises(errors.CorruptSourceError, match="sample"):
+            root(data[:length])
+
+
+def test_a_truncated_file_says_how_much_is_there() -> None:
+    data = written(sample)
+    with pytest.raises(errors.CorruptSourceError, match=f"it has 1,000 of {len(data):,} bytes"):
+        root(data[:1000])

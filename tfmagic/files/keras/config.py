@@ -1,0 +1,323 @@
+"""Read the layers, edges and ends of a model from its Keras config, the JSON that every Keras file carries.
+
+Speaks the dialects of Keras 1, 2 and 3: a Sequential as a list or as an object, ``inbound_nodes`` as nested lists or
+as calls with ``__keras_tensor__``. Whatever the config does not say stays unknown. Not for: building a model, or
+running the code that a Lambda layer carries; nothing here executes, and Keras is not imported.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+from tfmagic import errors
+from tfmagic.files.keras import shapes as keras_shapes
+from tfmagic.files.keras import specs as keras_specs
+from tfmagic.frames import LayerRow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from tfmagic.files.keras.specs import Spec
+    from tfmagic.frames import Shape
+
+#: Models nested deeper than this are no model but an attack on the stack.
+MAX_NESTING = 50
+
+
+class Layer(NamedTuple):
+    """One layer of a config.
+
+    Attributes
+    ----------
+    path : str
+        The layer's name, after the names of the models that it is nested in: ``"outer/inner"``.
+    model : str
+        The path of the model around it, empty at the top.
+    spec : dict
+        Its JSON object; ``config`` below it holds the arguments of its constructor.
+    inputs, outputs : tuple of str
+        The paths of the layers that it consumes and that consume it, inside the same model.
+    shape, dtype
+        Its first output's, None where the config does not say.
+    trainable : bool or None
+        Whether its weights are trained: it and every model around it are. None where it is not recorded.
+    is_model : bool
+        Whether other layers are nested in it.
+    """
+
+    path: str
+    model: str
+    class_name: str
+    spec: Spec
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    shape: Shape
+    dtype: str | None
+    trainable: bool | None
+    is_model: bool
+
+
+class End(NamedTuple):
+    """An input or output of a model."""
+
+    dtype: str | None
+    shape: Shape
+
+
+class Ends(NamedTuple):
+    """The inputs and outputs of a model by key, in its own order."""
+
+    inputs: dict[str, End]
+    outputs: dict[str, End]
+
+
+class Reference(NamedTuple):
+    """A tensor that a layer consumes: the ``tensor``-th result of the ``node``-th call of a layer."""
+
+    layer: str
+    node: int
+    tensor: int
+
+
+def layers(model: Spec) -> tuple[Layer, ...]:
+    """List the layers of a model's config, each nested model followed by its own.
+
+    A nested model is a row itself, as in ``model.layers``; its layers' paths begin with its name.
+
+    Raises
+    ------
+    CorruptSourceError
+        If models are nested deeper than any real one.
+    """
+    return tuple(_walk(_Scope(model), "", frozen=False))
+
+
+def rows(found: Sequence[Layer], counts: Mapping[str, int | None]) -> tuple[LayerRow, ...]:
+    """Return the rows of the public table, given the number of elements in each layer's weights."""
+    return tuple(
+        LayerRow(
+            layer.path, layer.class_name, layer.inputs, layer.outputs, layer.shape, counts.get(layer.path),
+            layer.trainable,
+        )
+        for layer in found
+    )  # fmt: skip
+
+
+def carrying_code(found: Sequence[Layer]) -> tuple[str, ...]:
+    """Return the paths of the layers whose config holds Python code, in Lambda layers or functions."""
+    return tuple(layer.path for layer in found if not layer.is_model and keras_specs.has_code(layer.spec))
+
+
+def signature(model: Spec) -> Ends | None:
+    """Return the inputs and outputs of a model, None where its config does not tell both.
+
+    A key is the user's own for dict inputs and outputs, else the name of the layer; a name that occurs again gets
+    ``_1``, ``_2``, ... A subclassed model's config tells nothing.
+    """
+    ends = _Scope(model).model_ends
+    return ends if ends.inputs and ends.outputs else None
+
+
+def _walk(scope: _Scope, prefix: str, *, frozen: bool) -> Iterator[Layer]:
+    for layer in scope.layers(prefix, frozen=frozen):
+        yield layer
+        inner = scope.nested.get(layer.path.removeprefix(prefix))
+        if inner is not None:
+            yield from _walk(inner, f"{layer.path}/", frozen=layer.trainable is False)
+
+
+class _Scope:
+    """The layers of one model by name, with what its config says of the tensors between them."""
+
+    def __init__(self, model: Spec, depth: int = 0) -> None:
+        if depth > MAX_NESTING:
+            where = keras_specs.name(model)[:80]
+            raise errors.CorruptSourceError(
+                f"the Keras config nests models more than {MAX_NESTING} deep, at {where!r}; it is damaged or made up: "
+                "save the model once more"
+            )
+        self.model = model
+        self.members = {keras_specs.name(spec): spec for spec in keras_specs.members(model)}
+        self.nested = {key: _Scope(spec, depth + 1) for key, spec in self.members.items() if keras_specs.members(spec)}
+        #: The tensors whose dtype and shape are written beside them.
+        self.tensors: dict[Reference, End] = {}
+        self.calls = self._chain() if self.is_chain else self._graph()
+        #: The first result of each layer, as far as the tensors say.
+        self.results: dict[str, End] = {}
+        for reference, end in [*self.tensors.items(), *self._consumed()]:
+            if reference.tensor == 0:
+                self.results.setdefault(reference.layer, end)
+        self.ends: dict[str, End] = {}
+        for key, spec in self.members.items():
+            self.ends[key] = End(self._dtype(key, spec), self._shape(key, spec))
+
+    @property
+    def is_chain(self) -> bool:
+        """Whether each layer consumes the one before."""
+        is_sequential = keras_specs.class_name(self.model) == "Sequential"
+        return is_sequential or not any("inbound_nodes" in spec for spec in self.members.values())
+
+    def layers(self, prefix: str, *, frozen: bool) -> Iterator[Layer]:
+        """Yield the model's own layers, their paths after the prefix."""
+        sources = {key: tuple(dict.fromkeys(ref.layer for call in calls for ref in call))
+                   for key, calls in self.calls.items()}  # fmt: skip
+        consumers: dict[str, list[str]] = {key: [] for key in self.members}
+        for key, names in sources.items():
+            for source in names:
+                consumers[source].append(prefix + key)
+        for key, spec in self.members.items():
+            yield Layer(
+                prefix + key, prefix[:-1], keras_specs.class_name(spec), spec,
+                tuple(prefix + source for source in sources[key]), tuple(consumers[key]),
+                self.ends[key].shape, self.ends[key].dtype,
+                keras_specs.trainable(spec, frozen=frozen), key in self.nested,
+            )  # fmt: skip
+
+    def end(self, reference: Reference) -> End:
+        """Return dtype and shape of a tensor, as far as they are known."""
+        if reference in self.tensors:
+            return self.tensors[reference]
+        if reference.layer in self.nested:
+            outputs = self.nested[reference.layer].outputs
+            return outputs[reference.tensor] if 0 <= reference.tensor < len(outputs) else End(None, None)
+        known = self.ends.get(reference.layer, End(None, None))
+        # A layer's further results (an LSTM's states) have shapes of their own.
+        return known if reference.tensor == 0 else End(known.dtype, None)
+
+    @cached_property
+    def model_ends(self) -> Ends:
+        """The inputs and outputs of the model itself."""
+        return self._chain_ends() if self.is_chain else self._graph_ends()
+
+    @cached_property
+    def outputs(self) -> list[End]:
+        """The outputs of the model, in order."""
+        return list(self.model_ends.outputs.values())
+
+    def _chain(self) -> dict[str, list[list[Reference]]]:
+        calls: dict[str, list[list[Reference]]] = {key: [] for key in self.members}
+        # Keras 1's Merge lists parallel branches.
+        if keras_specs.class_name(self.model) != "Merge":
+            for before, after in pairwise(self.members):
+                calls[after].append([Reference(before, 0, 0)])
+        return calls
+
+    def _graph(self) -> dict[str, list[list[Reference]]]:
+        calls = {}
+        for key, spec in self.members.items():
+            nodes = spec.get("inbound_nodes")
+            calls[key] = [list(self._references(node)) for node in nodes] if isinstance(nodes, list) else []
+        return calls
+
+    def _references(self, node: object) -> Iterator[Reference]:
+        """Find the tensors in the arguments of one call, in order, in either dialect."""
+        pending = [node]
+        while pending:
+            item = pending.pop()
+            reference = self._keras_tensor(item) if isinstance(item, dict) else self._triple(item)
+            if reference is not None:
+                yield reference
+            if isinstance(item, dict) and reference is None:
+                pending.extend(reversed(item.values()))
+            elif isinstance(item, list):
+                # Keras 2 writes the keyword arguments of a call, tensors among them, after the triple.
+                pending.extend(reversed(item if reference is None else item[3:]))
+
+    def _keras_tensor(self, item: Spec) -> Reference | None:
+        """Read Keras 3's tensor, and note the dtype and shape written with it."""
+        config = item.get("config")
+        if item.get("class_name") != "__keras_tensor__" or not isinstance(config, dict):
+            return None
+        reference = self._triple(config.get("keras_history"))
+        if reference is not None:
+            dtype, shape = config.get("dtype"), keras_specs.shape_of(config.get("shape"))
+            self.tensors[reference] = End(dtype if isinstance(dtype, str) else None, shape)
+        return reference
+
+    def _triple(self, item: object) -> Reference | None:
+        """Read ``[layer, node, tensor, ...]`` if it names a layer of this model."""
+        match item:
+            case [str(layer), int(node), int(tensor), *_] if keras_specs.printable(layer) in self.members:
+                return Reference(keras_specs.printable(layer), node, tensor)
+        return None
+
+    def _consumed(self) -> Iterator[tuple[Reference, End]]:
+        """Yield the tensors whose shape follows from what their consumers were built with."""
+        for key, calls in self.calls.items():
+            # A layer that is called twice was built at its first call, and which call came first is not written.
+            if len(calls) == 1:
+                for reference, shape in zip(calls[0], keras_specs.built_with(self.members[key]), strict=False):
+                    yield reference, End(None, shape)
+
+    def _shape(self, key: str, spec: Spec) -> Shape:
+        if keras_specs.class_name(spec) == "InputLayer":
+            return keras_specs.batch_shape(spec)
+        if key in self.results and self.results[key].shape is not None:
+            return self.results[key].shape
+        if key in self.nested:
+            return self.end(Reference(key, 0, 0)).shape
+        kind, given = keras_specs.class_name(spec), keras_specs.arguments(spec)
+        return keras_shapes.output(kind, given, self._input_shapes(key, spec))
+
+    def _input_shapes(self, key: str, spec: Spec) -> list[Shape]:
+        """Return the shapes that a layer's first call consumes."""
+        calls, built = self.calls[key], keras_specs.built_with(spec)
+        if not calls:
+            return built or [keras_specs.batch_shape(spec)]
+        return built if len(built) == len(calls[0]) else [self.end(reference).shape for reference in calls[0]]
+
+    def _dtype(self, key: str, spec: Spec) -> str | None:
+        if key in self.results and self.results[key].dtype is not None:
+            return self.results[key].dtype
+        if key in self.nested:
+            return self.end(Reference(key, 0, 0)).dtype
+        return keras_specs.policy_dtype(spec)
+
+    def _chain_ends(self) -> Ends:
+        """Return the ends of a Sequential: before Keras 3 its input was implied by the first layer's arguments."""
+        if not self.members:
+            return Ends({}, {})
+        first, last = next(iter(self.members)), next(reversed(self.members))
+        spec = self.members[first]
+        if keras_specs.class_name(spec) == "InputLayer":
+            inputs = {first: self.ends[first]}
+        elif first in self.nested:
+            inner = list(self.nested[first].model_ends.inputs.values())
+            inputs = {f"{first}_input": inner[0]} if inner else {}
+        else:
+            shape = self._input_shapes(first, spec)[0]
+            end = End(keras_specs.policy_dtype(spec, "input_dtype"), shape)
+            inputs = {} if shape is None else {f"{first}_input": end}
+        return Ends(inputs, {last: self.end(Reference(last, 0, 0))})
+
+    def _graph_ends(self) -> Ends:
+        config = keras_specs.arguments(self.model)
+        return Ends(self._keyed(config.get("input_layers")), self._keyed(config.get("output_layers")))
+
+    def _keyed(self, structure: object) -> dict[str, End]:
+        """Name the tensors of a structure by its own keys, else by their layers."""
+        ends: dict[str, End] = {}
+        numbers: Counter[str] = Counter()
+        pending: list[tuple[str, object]] = [("", structure)]
+        while pending:
+            key, item = pending.pop()
+            reference = self._triple(item)
+            if reference is not None:
+                ends[_unused(key or reference.layer, ends, numbers)] = self.end(reference)
+            elif isinstance(item, dict):
+                pending.extend(reversed([(keras_specs.printable(inner), value) for inner, value in item.items()]))
+            elif isinstance(item, list):
+                pending.extend(reversed([(key, value) for value in item]))
+        return ends
+
+
+def _unused(key: str, taken: Mapping[str, object], numbers: Counter[str]) -> str:
+    """Return the key, numbered on if it is taken: a shared layer may give several outputs."""
+    candidate = key
+    while candidate in taken:
+        numbers[key] += 1
+        candidate = f"{key}_{numbers[key]}"
+    return candidate

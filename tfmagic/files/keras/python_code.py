@@ -1,0 +1,186 @@
+"""Find the Python code that a Keras config would have Keras run, or import, before Keras sees the config.
+
+Keras's own safe mode does not cover all: that of Keras 3 before 3.11 leaves ``.h5`` files out, ``tf_keras`` imports
+whatever module an archive names, and a TFOpLambda layer of Keras 2 calls any function of TensorFlow's. Not for:
+loading a model (:mod:`tfmagic.functions.keras_files`).
+"""
+
+from __future__ import annotations
+
+import builtins
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
+
+from tfmagic import errors
+from tfmagic.files.keras import bytecode
+from tfmagic.files.keras import config as keras_config
+from tfmagic.files.keras import specs as keras_specs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tfmagic.files.keras.specs import Spec
+
+#: Layers of Keras 2 that call a function of TensorFlow's by its name.
+OP_LAYERS = frozenset({"TFOpLambda", "SlicingOpLambda"})
+#: What calls any method of a class or an object; only tf_keras knows them.
+_METHOD_LAYERS = frozenset({"ClassMethod", "InstanceMethod"})
+#: Functions of TensorFlow's that compute and do nothing else, by their names there.
+_COMPUTING = re.compile(
+    r"(compat\.v1\.|compat\.v2\.)?(__operators__|bitwise|dtypes|image|linalg|math|nn|quantization|ragged|random|sets"
+    r"|signal|sparse|strings)\.\w+(\.\w+)?|io\.(decode|encode|parse)_\w+|keras\.(activations|backend)\.\w+"
+)
+#: Functions at TensorFlow's top level are of the same kind, but for these.
+_TOP_LEVEL = re.compile(r"(compat\.v1\.|compat\.v2\.)?\w+")
+_NOT_COMPUTING = re.compile(
+    r"(compat\.v\d\.)?(py_func\w*|numpy_function|print|Print|load_\w+|(read|write)_file|eval\w*|function|Session)"
+)
+#: The parts of Keras whose objects make a model; the others load, save, download.
+_MODELLING = frozenset({
+    "activations", "backend", "constraints", "dtype_policies", "engine", "feature_column", "initializers", "layers",
+    "losses", "metrics", "mixed_precision", "models", "ops", "optimizers", "premade_models", "quantizers", "random",
+    "regularizers", "saving_lib",
+})  # fmt: skip
+_LOADERS = re.compile(r"(load|save|model_from)_\w+")
+_KERAS = frozenset({"keras", "tf_keras", "keras_hub", "keras_cv", "keras_nlp"})
+#: Fields of a Keras 2 Lambda that may hold a dumped function, and the suffix of the field that says so.
+_LAMBDA_FIELDS = ("function", "output_shape", "mask")
+
+
+class Code(NamedTuple):
+    """Code of a config: where it stands, what it is, and either its bytecode or the name of a function elsewhere."""
+
+    layer: str
+    what: str
+    bytecode: str | None = None
+    function: str | None = None
+
+
+def found(config: Spec) -> tuple[Code, ...]:
+    """Return the code that runs when the model is loaded or called, by layer."""
+    own = [code for layer in keras_config.layers(config) if not layer.is_model for code in _in(layer.path, layer.spec)]
+    listed = own or list(_in(keras_specs.name(config), config))
+    return tuple(dict.fromkeys(listed))
+
+
+def check(config: Spec, path: Path, *, trust: bool, is_registered: Callable[[str], bool]) -> None:
+    """Refuse code that nobody has vouched for, and code that cannot run here.
+
+    Parameters
+    ----------
+    config : dict
+        The model's config.
+    path : Path
+        The file, for messages.
+    trust : bool
+        Whether the user trusts the file's maker.
+    is_registered : callable
+        Says of a name whether the user has registered a class or function of that name with Keras.
+
+    Raises
+    ------
+    UntrustedCodeError
+        Without trust, if there is any code.
+    ReadError
+        If the config names objects outside of Keras that the user did not register, or holds another Python's
+        bytecode.
+    """
+    for name, registered in sorted(set(_foreign(config))):
+        if not is_registered(registered):
+            raise errors.ReadError(
+                f"{str(path)!r} is made with {name!r}, which is no part of Keras's models and not in the file; import "
+                "the code that defines it and register it (@keras.saving.register_keras_serializable), or give the "
+                "live model"
+            )
+    carried = found(config)
+    if carried and not trust:
+        shown = "; ".join(f"{each.layer!r}: {each.what}" for each in carried[: errors.LISTED_NAMES])
+        raise errors.UntrustedCodeError(
+            f"{str(path)!r} carries Python code, which would run with your rights ({shown}); if you trust who made "
+            "the file, allow it with trust=True (--trust on a magic's line). Nothing of it was run"
+        )
+    for each in carried:
+        _check_bytecode(each, path)
+        if each.function is not None and not is_registered(each.function):
+            raise errors.ReadError(
+                f"the layer {each.layer!r} in {str(path)!r} calls the function {each.function!r}, which is not in the "
+                "file: register it with keras.saving.register_keras_serializable, or give the live model"
+            )
+
+
+def _check_bytecode(code: Code, path: Path) -> None:
+    if code.bytecode is None:
+        return
+    try:
+        bytecode.unmarshalled(code.bytecode)
+    except ValueError as error:
+        raise errors.ReadError(
+            f"the lambda of the layer {code.layer!r} in {str(path)!r} cannot run: Keras stored its bytecode, and "
+            f"{error}, not of {bytecode.running()}. Convert the file in the Python that saved it, or build the model "
+            "in code, load its weights and give the live model"
+        ) from error
+
+
+def is_computing(function: str) -> bool:
+    """Say whether a function of TensorFlow's, by its name, does nothing but compute."""
+    if _NOT_COMPUTING.fullmatch(function):
+        return False
+    return bool(_COMPUTING.fullmatch(function) or _TOP_LEVEL.fullmatch(function))
+
+
+def _in(layer: str, spec: object) -> Iterator[Code]:
+    """Yield the code in a layer's config, at any depth."""
+    for each in keras_specs.objects(spec):
+        yield from _of_object(layer, each)
+
+
+def _of_object(layer: str, spec: Spec) -> Iterator[Code]:
+    given, kind = keras_specs.arguments(spec), keras_specs.class_name(spec)
+    if kind == "Lambda":
+        yield Code(layer, "a Lambda layer")
+        for field in _LAMBDA_FIELDS:
+            value = given.get(field)
+            if is_dump(value) and given.get(f"{field}_type", "lambda") == "lambda":
+                yield Code(layer, "a lambda", value[0])
+            elif isinstance(value, str) and given.get(f"{field}_type") == "function":
+                yield Code(layer, f"the function {value!r}", function=value)
+    elif kind == "__lambda__":
+        code = given.get("code", given.get("value"))
+        yield Code(layer, "a lambda", str(code[0] if isinstance(code, list) and code else code))
+    elif kind in OP_LAYERS and not is_computing(str(given.get("function"))):
+        yield Code(layer, f"calls tf.{given.get('function')}")
+    elif kind in _METHOD_LAYERS:
+        yield Code(layer, f"calls the method {given.get('method_name', given.get('attr_name'))!r}")
+
+
+def is_dump(value: object) -> TypeGuard[list[Any]]:
+    """Say whether a value is what Keras dumps a lambda to: its code, its defaults and its closure."""
+    match value:
+        case [str(), _, _]:
+            return True
+    return False
+
+
+def _foreign(config: Spec) -> Iterator[tuple[str, str]]:
+    """Yield the objects outside of Keras's modelling parts that a config names, and their names if registered."""
+    # What a model was trained with is not loaded.
+    inner = [value for key, value in config.items() if key != "compile_config"]
+    itself = {key: config[key] for key in ("module", "class_name", "registered_name") if key in config}
+    for each in keras_specs.objects([itself, *inner]):
+        module, kind = each.get("module"), each.get("class_name")
+        if isinstance(module, str) and isinstance(kind, str):
+            own = each["config"] if kind == "function" and isinstance(each.get("config"), str) else kind
+            if not is_modelling(module, own):
+                yield f"{module}.{own}", str(each.get("registered_name") or own)
+
+
+def is_modelling(module: str, name: str) -> bool:
+    """Say whether a name in a module is one of those parts of Keras that models are made of."""
+    package, *inner = module.split(".")
+    if module == "builtins":
+        # Keras's own functions stand there too; tf_keras falls back on Python's.
+        return not hasattr(builtins, name)
+    parts = [part for part in inner if part not in {"src", "api", "_tf_keras", "keras", "_legacy", "legacy"}]
+    is_part = not parts or parts[0] in _MODELLING or package in _KERAS - {"keras", "tf_keras"}
+    return package in _KERAS and is_part and not _LOADERS.fullmatch(name)

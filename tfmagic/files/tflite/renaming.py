@@ -1,0 +1,86 @@
+"""Give the ends of a TensorFlow Lite file the user's names and order, by editing the flatbuffer in place.
+
+TFLite's converter calls inputs ``serving_default_x:0`` and outputs ``StatefulPartitionedCall:1``, and sorts them as it
+likes. A new name is appended to the file, and the tensor's reference turned to it; order is a matter of swapping
+references. Not for: anything else in the file.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from typing import TYPE_CHECKING
+
+from tfmagic.files.flatbuffers import Buffer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tfmagic.files.flatbuffers import Table
+
+_REFERENCE = struct.Struct("<I")
+_NUMBER = struct.Struct("<i")
+#: Numbers of fields in TensorFlow's ``schema.fbs``: of Model, SubGraph, Tensor, SignatureDef and TensorMap.
+_SUBGRAPHS, _SIGNATURES = 2, 7
+_TENSORS, _SUBGRAPH_ENDS = 0, (1, 2)
+_NAME = 3
+_SIGNATURE_ENDS, _SUBGRAPH_NUMBER = (0, 1), 4
+_KEY, _TENSOR_NUMBER = 0, 1
+
+
+def named(content: bytes, inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
+    """Return a file whose only signature has its inputs and outputs in this order, their tensors named like them.
+
+    Parameters
+    ----------
+    content : bytes
+        The file, with one signature.
+    inputs, outputs : sequence of str
+        The signature's keys in the order wanted. A tensor that has several is called by the first.
+    """
+    edited = bytearray(content)
+    model = Buffer(io.BytesIO(content), "the converted file").root()
+    (signature,) = model.tables(_SIGNATURES)
+    subgraph = list(model.tables(_SUBGRAPHS))[signature.scalar(_SUBGRAPH_NUMBER, "uint")]
+    tensors = list(subgraph.tables(_TENSORS))
+    sides = list(zip(_SIGNATURE_ENDS, _SUBGRAPH_ENDS, (inputs, outputs), strict=True))
+    # An input that is an output as well is called by its input's key.
+    for field, ends, keys in reversed(sides):
+        numbers = {entry.text(_KEY): entry.scalar(_TENSOR_NUMBER, "uint") for entry in signature.tables(field)}
+        order = [key for key in keys if key in numbers]
+        _order_references(edited, signature, field, [list(numbers).index(key) for key in order])
+        _order_numbers(edited, subgraph, ends, [numbers[key] for key in order])
+        for key in reversed(order):
+            _rename(edited, tensors[numbers[key]], key)
+    return bytes(edited)
+
+
+def _order_references(edited: bytearray, table: Table, field: int, order: Sequence[int]) -> None:
+    """Put the tables of a vector into another order; a reference counts from where it stands."""
+    begin, count = table.vector(field)
+    if sorted(order) != list(range(count)):
+        return
+    places = [begin + _REFERENCE.size * number for number in range(count)]
+    targets = [place + _REFERENCE.unpack_from(edited, place)[0] for place in places]
+    for place, number in zip(places, order, strict=True):
+        _REFERENCE.pack_into(edited, place, targets[number] - place)
+
+
+def _order_numbers(edited: bytearray, table: Table, field: int, wanted: Sequence[int]) -> None:
+    """Put the numbers of a vector into another order, those that are not wanted last."""
+    begin, _ = table.vector(field)
+    found = table.scalars(field, "int")
+    rank = {number: place for place, number in reversed(list(enumerate(wanted)))}
+    for place, number in enumerate(sorted(found, key=lambda each: rank.get(each, len(wanted)))):
+        _NUMBER.pack_into(edited, begin + _NUMBER.size * place, number)
+
+
+def _rename(edited: bytearray, tensor: Table, name: str) -> None:
+    """Append a string, and let a tensor's name refer to it."""
+    place = tensor.position(_NAME)
+    if place is None:
+        return
+    edited.extend(bytes(-len(edited) % _REFERENCE.size))
+    _REFERENCE.pack_into(edited, place, len(edited) - place)
+    data = name.encode()
+    edited.extend(_REFERENCE.pack(len(data)) + data + b"\0")
