@@ -6,10 +6,11 @@ import pytest
 
 import tfmagic
 from tests.wire_samples import attr, field, node, varint
-from tfmagic import cautions, metagraphs, signatures, summary
+from tfmagic import cautions, summary
 from tfmagic.cautions import Caution
+from tfmagic.graphs import metagraphs, signatures
+from tfmagic.graphs.signatures import Endpoint
 from tfmagic.model import Model, Part
-from tfmagic.signatures import Endpoint
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,11 +12,11 @@ from tfmagic import _tf, conversions, errors, progress, readers, registry
 from tfmagic.conversions import export, freeze
 from tfmagic.exports import Export
 from tfmagic.files import protos, writing
+from tfmagic.graphs.signatures import PREDICT
 from tfmagic.merges import merge
 from tfmagic.model import Model, Part
 from tfmagic.readers import READERS
 from tfmagic.registry import WriteOptions
-from tfmagic.signatures import PREDICT
 from tfmagic.writers import WRITERS, writer_for
 from tfmagic.writers.graph_def import GraphDefDraft
 from tfmagic.writers.saved_model import SavedModelDraft, SavedModelWriter

@@ -10,7 +10,7 @@ import pytest
 
 from tfmagic import errors, given_values, image_files, pictures
 from tfmagic.given_values import File
-from tfmagic.signatures import Endpoint
+from tfmagic.graphs.signatures import Endpoint
 
 IMAGES = Endpoint("images", "images:0", "float32", (None, 4, 4, 3))
 VECTORS = Endpoint("x", "x:0", "float32", (None, 2))

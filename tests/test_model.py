@@ -6,8 +6,9 @@ import pytest
 
 import tfmagic
 from tests.wire_samples import field, node
-from tfmagic import errors, metagraphs
+from tfmagic import errors
 from tfmagic.files import protos
+from tfmagic.graphs import metagraphs
 from tfmagic.model import TABLE_PARTS, Model, Part
 
 if TYPE_CHECKING:

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tfmagic import metagraphs, model_tables
+from tfmagic import model_tables
 from tfmagic.files import protos
+from tfmagic.graphs import metagraphs
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,8 @@ import pytest
 
 import tfmagic
 from tests.samples import SAMPLES
-from tfmagic import destinations, errors, magic_lines, plan_names, plans, readers, signatures
+from tfmagic import destinations, errors, magic_lines, plan_names, plans, readers
+from tfmagic.graphs import signatures
 from tfmagic.plans import Request
 
 if TYPE_CHECKING:

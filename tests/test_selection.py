@@ -3,10 +3,11 @@ from __future__ import annotations
 import pytest
 
 from tests.wire_samples import attr, field, function_def, node
-from tfmagic import errors, metagraphs, selection, signatures
+from tfmagic import errors, selection
 from tfmagic.frames import VariableRow
+from tfmagic.graphs import metagraphs, signatures
+from tfmagic.graphs.signatures import Endpoint
 from tfmagic.model import Model, Part
-from tfmagic.signatures import Endpoint
 
 
 def calling(name: str, *inputs: str) -> bytes:

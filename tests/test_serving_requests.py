@@ -16,8 +16,8 @@ import pytest
 import tfmagic
 from tests.samples import SAMPLES
 from tfmagic import example_values, serving_requests
+from tfmagic.graphs.signatures import Endpoint
 from tfmagic.serving_requests import Served
-from tfmagic.signatures import Endpoint
 from tfmagic.snippets import calls
 
 if TYPE_CHECKING:

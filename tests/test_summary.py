@@ -7,10 +7,11 @@ import pytest
 
 import tfmagic
 from tests.wire_samples import attr, field, node
-from tfmagic import errors, metagraphs, plumbing, render, signatures, summary
+from tfmagic import errors, render, summary
 from tfmagic.frames import LayerRow, VariableRow
+from tfmagic.graphs import metagraphs, plumbing, signatures
+from tfmagic.graphs.signatures import Endpoint
 from tfmagic.model import Model, Part
-from tfmagic.signatures import Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from tfmagic import trial_inputs
-from tfmagic.signatures import Endpoint
+from tfmagic.graphs.signatures import Endpoint
 
 ENDS = (
     Endpoint("image", "image:0", "uint8", (None, 4, 4, 3)),

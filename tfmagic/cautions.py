@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfmagic import errors, function_uses, opdefs, plumbing, signatures
+from tfmagic import errors
+from tfmagic.graphs import function_uses, opdefs, plumbing, signatures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

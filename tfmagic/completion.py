@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfmagic import api, arguments, commands, lines, nearby, readers, signatures
+from tfmagic import api, arguments, commands, lines, nearby, readers
+from tfmagic.graphs import signatures
 from tfmagic.model import TABLE_PARTS, Model, Part
 
 if TYPE_CHECKING:

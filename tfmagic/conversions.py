@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, cast
 from tfmagic import errors, exports, frozen_models
 from tfmagic.exports import Export, Job
 from tfmagic.files import writing
+from tfmagic.graphs.signatures import tag_set
 from tfmagic.registry import Placing
 from tfmagic.requests import Wish
-from tfmagic.signatures import tag_set
 from tfmagic.writers import writer_for
 from tfmagic.writers.graph_def import GraphDefWriter, GraphTextWriter
 

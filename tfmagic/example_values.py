@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tfmagic.frames import Shape
-    from tfmagic.signatures import Endpoint
+    from tfmagic.graphs.signatures import Endpoint
 
 #: What numpy calls the dtypes that it has no name for, or another one.
 _AS_NUMPY = {"bfloat16": "float32", "half": "float16", "resource": "", "variant": ""}

@@ -16,9 +16,9 @@ from tfmagic.checked_results import Source
 from tfmagic.files import writing
 from tfmagic.files.checkpoints import state_file
 from tfmagic.files.checkpoints import writing as checkpoint_writing
+from tfmagic.graphs.signatures import DEFAULT_TAGS
 from tfmagic.model import Part
 from tfmagic.registry import Grouped, WriteOptions
-from tfmagic.signatures import DEFAULT_TAGS
 from tfmagic.straight import Straight
 from tfmagic.transforms import batch as batches
 from tfmagic.writers import WRITERS

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from tfmagic import errors, signatures
+from tfmagic import errors
 from tfmagic.functions.named import as_array
+from tfmagic.graphs import signatures
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from tfmagic import _tf
     from tfmagic.functions import NamedFunction
-    from tfmagic.signatures import Endpoint, TaggedSignatures
+    from tfmagic.graphs.signatures import Endpoint, TaggedSignatures
 
 Arrays: TypeAlias = "dict[str, npt.NDArray[Any]]"
 

@@ -1,7 +1,7 @@
 """Rows into DataFrames; the columns of every public table are the fields of a row type here.
 
 A row type is the table's contract: names, order and meaning (DESIGN section 5). An empty table keeps its
-columns. Not for: finding the rows, which readers and :mod:`tfmagic.node_columns` do.
+columns. Not for: finding the rows, which readers and :mod:`tfmagic.graphs.node_columns` do.
 """
 
 from __future__ import annotations

@@ -8,11 +8,12 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from tfmagic import checked_results, progress, readers, requests, signatures, straight
+from tfmagic import checked_results, progress, readers, requests, straight
 from tfmagic.checked_results import Source
 from tfmagic.exports import NOT_ASKED, STAGES
 from tfmagic.files import protos
-from tfmagic.metagraphs import MetaGraph
+from tfmagic.graphs import signatures
+from tfmagic.graphs.metagraphs import MetaGraph
 from tfmagic.model import Model, Part
 from tfmagic.transforms.freeze import freeze
 from tfmagic.writers import WRITERS

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from tfmagic.frames import Shape
-    from tfmagic.signatures import Endpoint
+    from tfmagic.graphs.signatures import Endpoint
 
 #: What a pixel of an uploaded picture becomes, by what a person calls it: a factor and what is added.
 PIXELS: Mapping[str, tuple[float, float]] = {

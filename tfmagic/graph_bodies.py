@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tfmagic.files import protos
-from tfmagic.tensor_names import node_of
+from tfmagic.graphs.tensor_names import node_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tfmagic.files.wire import Integers, Mask
     from tfmagic.frames import Shape
-    from tfmagic.graph import SerializedGraph
+    from tfmagic.graphs.serialized import SerializedGraph
     from tfmagic.model import Model
 
 #: The ops given to a function's arguments and results, which are no nodes of the file.

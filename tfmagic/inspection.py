@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tfmagic import readers
-from tfmagic.signatures import tag_set
+from tfmagic.graphs.signatures import tag_set
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -7,10 +7,11 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from tfmagic import conversions, errors, progress, readers, requests, signatures, verification
+from tfmagic import conversions, errors, progress, readers, requests, verification
 from tfmagic.files import writing
 from tfmagic.functions.meta_graphs import meta_graph_def
-from tfmagic.metagraphs import MetaGraph
+from tfmagic.graphs import signatures
+from tfmagic.graphs.metagraphs import MetaGraph
 from tfmagic.model import Model, Part
 from tfmagic.readers.keras_model import variable_row
 from tfmagic.requests import Wish

@@ -14,8 +14,9 @@ from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tfmagic import errors, frames, function_uses, model_tables, plumbing, render, signatures, summary
+from tfmagic import errors, frames, model_tables, render, summary
 from tfmagic.files import protos, wire
+from tfmagic.graphs import function_uses, plumbing, signatures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from tfmagic.function_uses import FunctionUse
     from tfmagic.graph_pictures import Picture
-    from tfmagic.metagraphs import MetaGraph
+    from tfmagic.graphs.function_uses import FunctionUse
+    from tfmagic.graphs.metagraphs import MetaGraph
 
 
 class Part(StrEnum):

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tfmagic import frames, node_columns, plumbing, signatures, tensor_names
+from tfmagic import frames
+from tfmagic.graphs import node_columns, plumbing, signatures, tensor_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from tfmagic.metagraphs import MetaGraph
+    from tfmagic.graphs.metagraphs import MetaGraph
 
 
 def ops(meta_graph: MetaGraph) -> pd.DataFrame:

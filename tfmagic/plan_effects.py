@@ -10,8 +10,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tfmagic import errors, render, signatures
+from tfmagic import errors, render
 from tfmagic.files import protos
+from tfmagic.graphs import signatures
 from tfmagic.model import Part
 
 if TYPE_CHECKING:

@@ -10,12 +10,14 @@ import importlib.util
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tfmagic import destinations, errors, graph_variables, plan_effects, plan_names, requests, signatures
+from tfmagic import destinations, errors, plan_effects, plan_names, requests
 from tfmagic.files import writing
 from tfmagic.files.checkpoints import writing as checkpoint_writing
+from tfmagic.graphs import signatures
+from tfmagic.graphs import variables as graph_variables
+from tfmagic.graphs.signatures import tag_set
 from tfmagic.model import Part
 from tfmagic.registry import Grouped
-from tfmagic.signatures import tag_set
 from tfmagic.writers import WRITERS, writer_for
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from tfmagic import errors, readers, signatures
+from tfmagic import errors, readers
 from tfmagic.functions import graphs
+from tfmagic.graphs import signatures
 from tfmagic.model import Model, Part
 from tfmagic.transforms import batch
 from tfmagic.transforms.subgraph import by_key, select

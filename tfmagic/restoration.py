@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tfmagic import _tf, errors, graph_variables, live_variables, readers, saved_objects
+from tfmagic import _tf, errors, live_variables, readers
 from tfmagic.files import protos
 from tfmagic.files.checkpoints import location as checkpoint_location
 from tfmagic.files.checkpoints import tensor_bundle, trackable_object_graph
 from tfmagic.files.checkpoints import values as tensor_values
 from tfmagic.files.keras import archive as keras_archive
 from tfmagic.files.keras import weights as keras_weights
+from tfmagic.graphs import saved_object_graph
+from tfmagic.graphs import variables as graph_variables
 
 if TYPE_CHECKING:
     import os
@@ -106,8 +108,8 @@ def _stored(model: Model) -> tuple[list[Saved], protos.Message | None]:
     names = dict(opened.names)
     if model.form == "saved_model":
         with model.well_formed():
-            saved = saved_objects.by_key(model.meta_graph.object_graph_def)
-        short = saved_objects.names(saved, [trackable_object_graph.short_key(key) for key in names])
+            saved = saved_object_graph.by_key(model.meta_graph.object_graph_def)
+        short = saved_object_graph.names(saved, [trackable_object_graph.short_key(key) for key in names])
         names = {key: short[trackable_object_graph.short_key(key)] for key in names}
     found = [_entry(opened, key, name) for key, name in names.items() if name not in _OWN]
     return found, _object_graph(opened) if model.form == "checkpoint" else None

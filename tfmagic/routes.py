@@ -14,15 +14,15 @@ import numpy as np
 from tfmagic import op_kinds, scopes
 from tfmagic.files import protos
 from tfmagic.graph_bodies import ARGUMENT, CALLS, MOST_DIGITS, RESULT
-from tfmagic.signatures import is_hidden
-from tfmagic.tensor_names import node_of
+from tfmagic.graphs.signatures import is_hidden
+from tfmagic.graphs.tensor_names import node_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tfmagic.files.wire import Integers
     from tfmagic.graph_bodies import Body, Library
-    from tfmagic.metagraphs import MetaGraph
+    from tfmagic.graphs.metagraphs import MetaGraph
 
 #: What may stand around the one call of a body that only calls another.
 _AROUND_A_CALL = frozenset({ARGUMENT, RESULT, "Placeholder", "Identity", "IdentityN", "NoOp"})

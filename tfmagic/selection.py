@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from tfmagic import errors, function_uses, plumbing, signatures
+from tfmagic import errors
+from tfmagic.graphs import function_uses, plumbing, signatures
 from tfmagic.model import Part
 
 if TYPE_CHECKING:

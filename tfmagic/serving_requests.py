@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from tfmagic.signatures import Endpoint
+    from tfmagic.graphs.signatures import Endpoint
 
 #: Where a server listens unless told otherwise.
 _REST, _GRPC = "http://localhost:8501", "localhost:8500"

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfmagic import _tf, agreement, errors, metagraphs
+from tfmagic import _tf, agreement, errors
 from tfmagic.files import contents, message_files, protos, reading, wire, writing
+from tfmagic.graphs import metagraphs
 from tfmagic.model import Part
 from tfmagic.transforms.sign import SignedModel, signed
 

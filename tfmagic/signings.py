@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors, readers, requests
 from tfmagic.files import writing
-from tfmagic.signatures import tag_set
+from tfmagic.graphs.signatures import tag_set
 from tfmagic.signed_files import SignedFile
 from tfmagic.transforms.signature_plans import Changes, Wanted
 

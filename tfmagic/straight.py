@@ -8,12 +8,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfmagic import errors, graph_variables, plumbing, requests, signatures
+from tfmagic import errors, requests
 from tfmagic.files import protos
 from tfmagic.functions import sessions, unsigned
 from tfmagic.functions.session_stores import SessionStore
 from tfmagic.functions.stored import Store
-from tfmagic.signatures import Endpoint
+from tfmagic.graphs import plumbing, signatures
+from tfmagic.graphs import variables as graph_variables
+from tfmagic.graphs.signatures import Endpoint
 from tfmagic.transforms import stored
 from tfmagic.transforms.subgraph import own_key
 

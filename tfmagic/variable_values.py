@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from tfmagic import _tf, errors, functions, graph_variables, saved_objects
+from tfmagic import _tf, errors, functions
 from tfmagic.files.checkpoints import location as checkpoint_location
 from tfmagic.files.checkpoints import tensor_bundle, trackable_object_graph
 from tfmagic.files.checkpoints import values as tensor_values
+from tfmagic.graphs import saved_object_graph
+from tfmagic.graphs import variables as graph_variables
 from tfmagic.model import Part
 
 if TYPE_CHECKING:
@@ -83,13 +85,13 @@ class VariableValues:
         opened = tensor_bundle.open_checkpoint(files.prefix, files.tables)
         if model.form == "checkpoint":
             return opened, {name: key for key, name in opened.names.items()}
-        saved: dict[str, saved_objects.SavedVariable] = {}
+        saved: dict[str, saved_object_graph.SavedVariable] = {}
         for graph in model.meta_graphs:
-            saved |= saved_objects.by_key(graph.object_graph_def)
+            saved |= saved_object_graph.by_key(graph.object_graph_def)
         short = {
             key: trackable_object_graph.short_key(key) for key in opened.entries if key != trackable_object_graph.KEY
         }
-        names = saved_objects.names(saved, list(short.values()))
+        names = saved_object_graph.names(saved, list(short.values()))
         return opened, {names[path]: key for key, path in short.items()}
 
     def _of_checkpoint(self, row: VariableRow) -> Values:

@@ -15,7 +15,7 @@ import numpy as np
 
 from tfmagic import _tf, comparisons, errors, progress, trial_inputs
 from tfmagic.files import protos
-from tfmagic.functions import libraries
+from tfmagic.graphs import function_library
 from tfmagic.transforms import inlining
 
 if TYPE_CHECKING:
@@ -245,7 +245,7 @@ def preserved(source: NamedFunction) -> Iterator[Callable[[], None]]:
 def _assigned(source: NamedFunction) -> list[Any]:
     """Return all variables of the source if one of its ops assigns any."""
     graph = source.concrete.graph
-    ops = {node.op for node in libraries.all_nodes(graph.as_graph_def())}
+    ops = {node.op for node in function_library.all_nodes(graph.as_graph_def())}
     if not any(op.startswith(("Assign", "ResourceApply", "ResourceScatter")) for op in ops):
         return []
     return list({id(each): each for each in (*source.variables.values(), *graph.variables)}.values())

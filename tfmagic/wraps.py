@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from tfmagic import _tf, errors, metagraphs, progress, requests, signatures, skeletons, tensor_names
+from tfmagic import _tf, errors, progress, requests, skeletons
 from tfmagic.files import contents, protos, reading, wire
 from tfmagic.files.reading import PROTOBUF_LIMIT
 from tfmagic.functions import unsigned
-from tfmagic.functions.state import own_state, python_calls
+from tfmagic.graphs import metagraphs, signatures, tensor_names
+from tfmagic.graphs.function_state import own_state, python_calls
+from tfmagic.graphs.signatures import Endpoint
 from tfmagic.model import Part
-from tfmagic.signatures import Endpoint
 from tfmagic.transforms.frozen import serialised, varint
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import pytest
 import tfmagic
 from tfmagic import _tf, errors, functions, verification
 from tfmagic.files import protos
-from tfmagic.functions import libraries
-from tfmagic.signatures import Endpoint
+from tfmagic.graphs import function_library
+from tfmagic.graphs.signatures import Endpoint
 from tfmagic.transforms import constants, frozen
 from tfmagic.transforms.freeze import freeze
 from tfmagic.transforms.subgraph import select
@@ -51,7 +51,7 @@ def nodes(graph: FrozenGraph) -> dict[str, Any]:
 
 
 def ops(graph: FrozenGraph) -> set[str]:
-    return {node.op for node in libraries.all_nodes(graph.graph_def)}
+    return {node.op for node in function_library.all_nodes(graph.graph_def)}
 
 
 def check(source: NamedFunction, **inputs: Any) -> FrozenGraph:

@@ -14,7 +14,7 @@ import pytest
 import tfmagic
 from tests import drawn_graphs
 from tests.drawn_graphs import LOOP, LOOPING
-from tfmagic.neighbours import Neighbours
+from tfmagic.graphs.node_neighbours import Neighbours
 from tfmagic.widgets import ops_tab, table
 from tfmagic.widgets.places import Destination
 

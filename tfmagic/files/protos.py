@@ -1,7 +1,8 @@
 """TensorFlow's messages in a descriptor pool of our own: parse, edit and write them back without TensorFlow.
 
-The declarations lie in ``schema.txt``. Unknown fields survive a round trip byte for byte, as protobuf's upb keeps
-them. Not for: walking a graph (:mod:`tfmagic.graph`) or finding messages in large files (:mod:`tfmagic.files.wire`).
+The declarations lie in ``schema.txt``. Unknown fields survive a round trip byte for byte, as protobuf's upb keeps them.
+Not for: walking a graph (:mod:`tfmagic.graphs.serialized`) or finding messages in large files
+(:mod:`tfmagic.files.wire`).
 """
 
 from __future__ import annotations

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import _tf, errors
 from tfmagic.files import protos
-from tfmagic.functions import libraries, nests
-from tfmagic.state_ops import TABLES, VARIABLES, filled_tables
-from tfmagic.tensor_names import full, node_of
+from tfmagic.functions import nests
+from tfmagic.graphs import function_library
+from tfmagic.graphs.state_ops import TABLES, VARIABLES, filled_tables
+from tfmagic.graphs.tensor_names import full, node_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -68,7 +69,7 @@ def part_between(graph_def: protos.Message, inputs: Mapping[str, str], outputs: 
     for node in source.node:
         if node.name in kept:
             _add(result, node, kept)
-    libraries.settle(result)
+    function_library.settle(result)
     return GraphPart(result, _specs(source, nodes, feeds), feeds, fetches, states)
 
 

@@ -3,7 +3,7 @@
 A variable node, by reference or resource, is replaced by a ``tf.Variable``
 with the value that the caller has for it, so the result is captured, saved and frozen like any TF2 function. Not for:
 which nodes are imported (:mod:`tfmagic.functions.graph_parts`), or finding the ends of a graph
-(:mod:`tfmagic.plumbing`).
+(:mod:`tfmagic.graphs.plumbing`).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from tfmagic.files import protos
 from tfmagic.functions import nests
 from tfmagic.functions.graph_parts import dtype_of, part_between
 from tfmagic.functions.named import NamedFunction, endpoint
-from tfmagic.state_ops import RESOURCE_VARIABLES, TABLES, VARIABLES, resource
-from tfmagic.tensor_names import node_of
+from tfmagic.graphs.state_ops import RESOURCE_VARIABLES, TABLES, VARIABLES, resource
+from tfmagic.graphs.tensor_names import node_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

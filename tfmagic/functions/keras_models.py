@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tfmagic import _tf, errors
 from tfmagic.functions import nests
 from tfmagic.functions.named import NamedFunction, endpoint, graph_notes
-from tfmagic.signatures import DEFAULT_KEY
+from tfmagic.graphs.signatures import DEFAULT_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tfmagic import _tf, signatures
+from tfmagic import _tf
 from tfmagic.files import protos
 from tfmagic.functions import nests
 from tfmagic.functions.named import endpoint
+from tfmagic.graphs import signatures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from tfmagic.functions.named import NamedFunction
-    from tfmagic.signatures import Endpoint
+    from tfmagic.graphs.signatures import Endpoint
 
 
 def meta_graph_def(functions: Sequence[NamedFunction]) -> protos.Message:

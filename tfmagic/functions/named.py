@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfmagic import _tf, errors
-from tfmagic.functions import libraries, nests
-from tfmagic.signatures import DEFAULT_KEY, DEFAULT_TAGS, PREDICT, Endpoint
+from tfmagic.functions import nests
+from tfmagic.graphs import function_library
+from tfmagic.graphs.signatures import DEFAULT_KEY, DEFAULT_TAGS, PREDICT, Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -188,7 +189,7 @@ def with_values(function: NamedFunction) -> NamedFunction:
 
 def graph_notes(graph: _tf.Live) -> tuple[str, ...]:
     """Say what makes two calls on the same inputs differ: a layer in training mode, mostly."""
-    ops = {node.op for node in libraries.all_nodes(graph.as_graph_def())}
+    ops = {node.op for node in function_library.all_nodes(graph.as_graph_def())}
     found = (
         (sorted(op for op in ops if _RANDOM_OP.match(op)), "draws random numbers"),
         (sorted(op for op in ops if _ASSIGN_OP.match(op)), "assigns variables"),

@@ -13,12 +13,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfmagic import _tf, errors, graph_variables, metagraphs, signatures
+from tfmagic import _tf, errors
 from tfmagic.files import contents, message_files, protos
 from tfmagic.functions.graphs import Shared, wrap_graph_def
 from tfmagic.functions.named import NamedFunction, of_concrete
-from tfmagic.functions.state import own_state
 from tfmagic.functions.stored import Store
+from tfmagic.graphs import metagraphs, signatures
+from tfmagic.graphs import variables as graph_variables
+from tfmagic.graphs.function_state import own_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator

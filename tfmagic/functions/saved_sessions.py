@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tfmagic import _tf, errors
 from tfmagic.functions import sessions
-from tfmagic.state_ops import VARIABLES
+from tfmagic.graphs.state_ops import VARIABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,16 +9,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tfmagic import _tf, errors, restores
+from tfmagic import _tf, errors
 from tfmagic.functions import sessions
 from tfmagic.functions.stored import Store, Stored
+from tfmagic.graphs import restores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy as np
 
-    from tfmagic.restores import Slot
+    from tfmagic.graphs.restores import Slot
 
 
 @dataclass(frozen=True)

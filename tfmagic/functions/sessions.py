@@ -1,7 +1,7 @@
 """Take a function out of a TF1 session, its variables and tables with the content they have there.
 
 The user's graph is only read: no op is added, so a finalised graph serves, and twice as well as once. Not for:
-proposing where a graph begins and ends (:mod:`tfmagic.plumbing`).
+proposing where a graph begins and ends (:mod:`tfmagic.graphs.plumbing`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tfmagic import _tf, errors
 from tfmagic.functions.graphs import wrap_graph_def
 from tfmagic.functions.tf_functions import is_a
-from tfmagic.state_ops import REF_VARIABLES
+from tfmagic.graphs.state_ops import REF_VARIABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

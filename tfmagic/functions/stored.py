@@ -1,6 +1,6 @@
 """What a graph on disk keeps outside itself: the values of its variables in a checkpoint, the content of its tables.
 
-Not for: finding out which tensor of the checkpoint is whose (:mod:`tfmagic.restores`).
+Not for: finding out which tensor of the checkpoint is whose (:mod:`tfmagic.graphs.restores`).
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tfmagic import _tf, errors, restores
+from tfmagic import _tf, errors
 from tfmagic.files import protos
 from tfmagic.files.checkpoints import slices as tensor_slices
 from tfmagic.files.checkpoints import tensor_bundle
-from tfmagic.state_ops import VARIABLES, resource
+from tfmagic.graphs import restores
+from tfmagic.graphs.state_ops import VARIABLES, resource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
     from tfmagic.files.checkpoints.entries import Entry
     from tfmagic.files.checkpoints.location import CheckpointFiles
-    from tfmagic.metagraphs import MetaGraph
-    from tfmagic.restores import Fill, Slot, Source
+    from tfmagic.graphs.metagraphs import MetaGraph
+    from tfmagic.graphs.restores import Fill, Slot, Source
 
 _ASSETS = "saved_model_assets"
 _TEXT_FILE = "InitializeTableFromTextFile"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from tfmagic import _tf, errors
 from tfmagic.functions import nests
 from tfmagic.functions.named import NamedFunction, of_concrete
-from tfmagic.signatures import DEFAULT_KEY
+from tfmagic.graphs.signatures import DEFAULT_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

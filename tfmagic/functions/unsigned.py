@@ -1,6 +1,6 @@
 """The function of a graph that has no signature: between the ends that are named, else between those proposed.
 
-Not for: proposing them (:mod:`tfmagic.plumbing`), nor wrapping the graph (:mod:`tfmagic.functions.graphs`).
+Not for: proposing them (:mod:`tfmagic.graphs.plumbing`), nor wrapping the graph (:mod:`tfmagic.functions.graphs`).
 """
 
 from __future__ import annotations
@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from tfmagic import errors, node_columns, plumbing, signatures, tensor_names
+from tfmagic import errors
 from tfmagic.frames import from_columns
+from tfmagic.graphs import node_columns, plumbing, signatures, tensor_names
 
 if TYPE_CHECKING:
     from tfmagic import _tf
     from tfmagic.functions.named import NamedFunction
-    from tfmagic.metagraphs import MetaGraph
-    from tfmagic.signatures import Endpoint
+    from tfmagic.graphs.metagraphs import MetaGraph
+    from tfmagic.graphs.signatures import Endpoint
 
 #: Tensor names by key, or tensor names, whose nodes' names are then the keys.
 Ends: TypeAlias = Mapping[str, str] | Sequence[str] | None

@@ -8,8 +8,9 @@ from __future__ import annotations
 from functools import cache, partial
 from typing import TYPE_CHECKING, ClassVar
 
-from tfmagic import errors, functions, signatures
-from tfmagic.metagraphs import MetaGraph
+from tfmagic import errors, functions
+from tfmagic.graphs import signatures
+from tfmagic.graphs.metagraphs import MetaGraph
 from tfmagic.model import Model, Part
 from tfmagic.readers import keras_model
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tfmagic import functions, metagraphs
+from tfmagic import functions
 from tfmagic.files import contents, message_files, wire
+from tfmagic.graphs import metagraphs
 from tfmagic.model import Model, Part
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from tfmagic.functions.graphs import Shared
     from tfmagic.functions.unsigned import Ends
-    from tfmagic.metagraphs import MetaGraph
+    from tfmagic.graphs.metagraphs import MetaGraph
     from tfmagic.registry import Candidate
 
 

@@ -9,10 +9,11 @@ import math
 from functools import cache, partial
 from typing import TYPE_CHECKING, ClassVar
 
-from tfmagic import errors, functions, signatures
+from tfmagic import errors, functions
 from tfmagic.files import protos
 from tfmagic.frames import LayerRow, Shape, VariableRow
-from tfmagic.metagraphs import MetaGraph
+from tfmagic.graphs import signatures
+from tfmagic.graphs.metagraphs import MetaGraph
 from tfmagic.model import Model, Part
 
 if TYPE_CHECKING:

@@ -11,13 +11,14 @@ from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from tfmagic import errors, functions, signatures
+from tfmagic import errors, functions
 from tfmagic.files import protos
 from tfmagic.files.keras import archive as keras_archive
 from tfmagic.files.keras import config as keras_config
 from tfmagic.files.keras import specs as keras_specs
 from tfmagic.files.keras import weights as keras_weights
-from tfmagic.metagraphs import MetaGraph
+from tfmagic.graphs import signatures
+from tfmagic.graphs.metagraphs import MetaGraph
 from tfmagic.model import Model, Part
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from tfmagic.files.keras.weight_names import Weight
     from tfmagic.frames import LayerRow
     from tfmagic.functions import NamedFunction
+    from tfmagic.graphs.signatures import Endpoint, TaggedSignatures
     from tfmagic.registry import Candidate
-    from tfmagic.signatures import Endpoint, TaggedSignatures
 
 Loaders: TypeAlias = "dict[Part, Callable[[], Any]]"
 

@@ -8,14 +8,19 @@ from __future__ import annotations
 from functools import cache, partial
 from typing import TYPE_CHECKING, ClassVar
 
-from tfmagic import functions, graph_variables, metagraphs, signatures  # fmt: skip
+from tfmagic import functions  # fmt: skip
 from tfmagic.files import (
     contents,  # fmt: skip
     message_files,  # fmt: skip
     wire,  # fmt: skip
 )
 from tfmagic.files.checkpoints import location as checkpoint_location  # fmt: skip
-from tfmagic.metagraphs import MetaGraph
+from tfmagic.graphs import (
+    metagraphs,  # fmt: skip
+    signatures,  # fmt: skip
+)
+from tfmagic.graphs import variables as graph_variables  # fmt: skip
+from tfmagic.graphs.metagraphs import MetaGraph
 from tfmagic.model import Model, Part
 from tfmagic.readers.graph_def import is_message, serialized
 

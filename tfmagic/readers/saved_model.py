@@ -10,15 +10,17 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from tfmagic import errors, functions, graph_variables, metagraphs
+from tfmagic import errors, functions
 from tfmagic.files import contents, message_files
 from tfmagic.files.checkpoints import location as checkpoint_location
+from tfmagic.graphs import metagraphs
+from tfmagic.graphs import variables as graph_variables
 from tfmagic.model import Model, Part
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from tfmagic.metagraphs import MetaGraph
+    from tfmagic.graphs.metagraphs import MetaGraph
     from tfmagic.registry import Candidate
 
 BINARY, TEXT, CHUNKED = "saved_model.pb", "saved_model.pbtxt", "saved_model.cpb"

@@ -8,8 +8,9 @@ from __future__ import annotations
 from functools import cache, partial
 from typing import TYPE_CHECKING, ClassVar
 
-from tfmagic import functions, graph_variables
-from tfmagic.metagraphs import MetaGraph
+from tfmagic import functions
+from tfmagic.graphs import variables as graph_variables
+from tfmagic.graphs.metagraphs import MetaGraph
 from tfmagic.model import Model, Part
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 from tfmagic import errors, functions
 from tfmagic.files import protos
 from tfmagic.files.tflite import structure as tflite_structure
+from tfmagic.graphs.signatures import Endpoint, choose
 from tfmagic.model import Model, Part
-from tfmagic.signatures import Endpoint, choose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence

@@ -8,10 +8,11 @@ from __future__ import annotations
 import gzip
 from typing import TYPE_CHECKING
 
-from tfmagic import errors, example_values, tensor_names
+from tfmagic import errors, example_values
 from tfmagic.files import contents
+from tfmagic.graphs import tensor_names
+from tfmagic.graphs.signatures import DEFAULT_KEY, DEFAULT_TAGS, Endpoint, tag_set
 from tfmagic.model import Part
-from tfmagic.signatures import DEFAULT_KEY, DEFAULT_TAGS, Endpoint, tag_set
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -14,7 +14,7 @@ from tfmagic.functions import nests
 
 if TYPE_CHECKING:
     from tfmagic.functions import NamedFunction
-    from tfmagic.signatures import Endpoint
+    from tfmagic.graphs.signatures import Endpoint
 
 
 @dataclass(frozen=True)

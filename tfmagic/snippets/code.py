@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors, requests
-from tfmagic.signatures import tag_set
+from tfmagic.graphs.signatures import tag_set
 from tfmagic.snippets import calls, results
 from tfmagic.snippets.sources import Source
 from tfmagic.writers import writer_for

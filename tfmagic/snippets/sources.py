@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tfmagic import errors, requests, signatures, tensor_names
+from tfmagic import errors, requests
 from tfmagic.example_values import Bare
 from tfmagic.functions import keras_models, nests, tf_functions
+from tfmagic.graphs import signatures, tensor_names
 from tfmagic.model import Part
 from tfmagic.requests import Wish
 from tfmagic.snippets import choices
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tfmagic.functions import NamedFunction
+    from tfmagic.graphs.signatures import Endpoint
     from tfmagic.model import Model
-    from tfmagic.signatures import Endpoint
 
 SESSIONS = frozenset({"session", "meta_graph"})
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from tfmagic import _tf, errors
 from tfmagic.files import protos
-from tfmagic.functions import libraries, nests
+from tfmagic.functions import nests
 from tfmagic.functions.named import endpoint
-from tfmagic.tensor_names import node_of
+from tfmagic.graphs import function_library
+from tfmagic.graphs.tensor_names import node_of
 from tfmagic.transforms import inlining
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def _imported(function: NamedFunction, given: Mapping[str, _tf.Live], size: int)
     graph_def = protos.native(inlining.inlined(concrete.graph.as_graph_def(), keep))
     for nodes in (graph_def.node, *(function.node_def for function in graph_def.library.function)):
         _close_lists(tf, nodes, size)
-    libraries.settle(graph_def)
+    function_library.settle(graph_def)
     fed = {end.tensor: given[end.key] for end in function.inputs}
     outside = concrete.captured_inputs
     captured = list(inside)[len(inside) - len(outside) :]

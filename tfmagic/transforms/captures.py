@@ -12,7 +12,7 @@ import numpy as np
 
 from tfmagic import _tf, errors
 from tfmagic.files import protos
-from tfmagic.functions.state import own_state, python_calls
+from tfmagic.graphs.function_state import own_state, python_calls
 from tfmagic.transforms.frozen import Value
 
 if TYPE_CHECKING:

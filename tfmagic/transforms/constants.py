@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfmagic import errors
 from tfmagic.files import protos
-from tfmagic.functions.libraries import references
+from tfmagic.graphs.function_library import references
 from tfmagic.transforms.frozen import become
 
 if TYPE_CHECKING:

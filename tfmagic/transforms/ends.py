@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from tfmagic import errors
 from tfmagic.files import protos
-from tfmagic.tensor_names import node_of
+from tfmagic.graphs.tensor_names import node_of
 from tfmagic.transforms.frozen import become
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from tfmagic.signatures import Endpoint
+    from tfmagic.graphs.signatures import Endpoint
 
 #: Names that tracing gives to the identities at the end of each function; nobody chose them.
 _NAMELESS = re.compile(r"(?:.*/)?(?:Identity|ReadVariableOp|PartitionedCall|StatefulPartitionedCall)(?:_\d+)?\Z")

@@ -14,11 +14,11 @@ from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors
-from tfmagic.functions import libraries
 from tfmagic.functions.named import graph_notes
-from tfmagic.functions.state import PYTHON_OPS
-from tfmagic.reachability import reached
-from tfmagic.tensor_names import node_of
+from tfmagic.graphs import function_library
+from tfmagic.graphs.function_state import PYTHON_OPS
+from tfmagic.graphs.tensor_names import node_of
+from tfmagic.graphs.walks import reached
 from tfmagic.transforms import inlining, tables
 from tfmagic.transforms.captures import captures, of_tensor, of_variable, require_outside_state
 from tfmagic.transforms.constants import Body, Library, Spec, refusal
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tfmagic import _tf
     from tfmagic.files import protos
     from tfmagic.functions import NamedFunction
-    from tfmagic.signatures import Endpoint
+    from tfmagic.graphs.signatures import Endpoint
     from tfmagic.transforms.frozen import Value
 
 _PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2"})
@@ -176,24 +176,24 @@ def _variable_names(
 
 def _assigned(graph_def: protos.Message) -> list[str]:
     """Return the ops that write to variables, reached or not."""
-    return [node.name for node in libraries.all_nodes(graph_def) if _ASSIGNMENTS.match(node.op)]
+    return [node.name for node in function_library.all_nodes(graph_def) if _ASSIGNMENTS.match(node.op)]
 
 
 def _checks(graph_def: protos.Message, outputs: Sequence[str]) -> set[str]:
     """Return the assertions that some outputs wait for, by data or control, those within functions too."""
-    if not any(node.op == "Assert" for node in libraries.all_nodes(graph_def)):
+    if not any(node.op == "Assert" for node in function_library.all_nodes(graph_def)):
         return set()
     nodes = {node.name: node for node in graph_def.node}
     needed = reached(outputs, lambda name: [node_of(each) for each in nodes[name].input if node_of(each) in nodes])
     functions = {function.signature.name: function for function in graph_def.library.function}
     own = [nodes[name] for name in needed if name in nodes]
-    called = (functions[name].node_def for name in libraries.called(own, functions))
+    called = (functions[name].node_def for name in function_library.called(own, functions))
     return {node.name for node in chain(own, *called) if node.op == "Assert"}
 
 
 def _refuse_python(graph_def: protos.Message) -> None:
     """Refuse what a graph in a file cannot do."""
-    for node in libraries.all_nodes(graph_def):
+    for node in function_library.all_nodes(graph_def):
         if node.op in PYTHON_OPS:
             raise refusal(
                 f"op {node.name!r} ({node.op}) calls back into Python (tf.py_function or tf.numpy_function), which "
@@ -203,7 +203,7 @@ def _refuse_python(graph_def: protos.Message) -> None:
 
 def _refuse_other_state(graph_def: protos.Message) -> None:
     """Refuse what hands out something else at each run: no file holds what it had to hand out."""
-    for node in libraries.all_nodes(graph_def):
+    for node in function_library.all_nodes(graph_def):
         if _OTHER_STATE.fullmatch(node.op):
             raise refusal(
                 f"op {node.name!r} ({node.op}) holds a state of its own, such as a queue or an iterator, which a graph "
@@ -259,13 +259,13 @@ def _notes(graph_def: protos.Message, assigned: list[str], unchecked: set[str]) 
 
 
 def _matching(graph_def: protos.Message, op: re.Pattern[str]) -> list[str]:
-    return [node.name for node in libraries.all_nodes(graph_def) if op.match(node.op)]
+    return [node.name for node in function_library.all_nodes(graph_def) if op.match(node.op)]
 
 
 def _training_norms(graph_def: protos.Message) -> list[str]:
     # The attribute's default is true, and a default is left out of a message.
     return [
         node.name
-        for node in libraries.all_nodes(graph_def)
+        for node in function_library.all_nodes(graph_def)
         if _BATCH_NORM.fullmatch(node.op) and ("is_training" not in node.attr or node.attr["is_training"].b)
     ]

@@ -18,7 +18,7 @@ from tfmagic.files.reading import PROTOBUF_LIMIT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from tfmagic.signatures import Endpoint
+    from tfmagic.graphs.signatures import Endpoint
 
     #: Bytes that a file takes: a message, or a tensor in place.
     Chunk: TypeAlias = bytes | memoryview

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from tfmagic import _tf
 from tfmagic.files import protos
-from tfmagic.functions import libraries
-from tfmagic.reachability import reached
-from tfmagic.tensor_names import node_of
+from tfmagic.graphs import function_library
+from tfmagic.graphs.tensor_names import node_of
+from tfmagic.graphs.walks import reached
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,11 +37,11 @@ def inlined(graph_def: protos.Message, keep: Sequence[str]) -> protos.Message:
     """
     for function in graph_def.library.function:
         _drop(function, _EXCHANGE_ATTRS)
-    for node in libraries.all_nodes(graph_def):
+    for node in function_library.all_nodes(graph_def):
         if _LOWERING in node.attr:
             node.attr[_LOWERING].b = False
     result = protos.adopt(_tf.inline_calls(graph_def, keep))
-    for node in libraries.all_nodes(result):
+    for node in function_library.all_nodes(result):
         node.device = ""
         _drop(node, _LOCAL_ATTRS)
     return result
@@ -82,7 +82,7 @@ def _copy(node: protos.Message) -> protos.Message:
 def prune_library(graph_def: protos.Message) -> None:
     """Drop the functions that nothing calls, and all gradients: a frozen graph is not trained."""
     functions = {function.signature.name: function for function in graph_def.library.function}
-    needed = libraries.called(graph_def.node, functions)
+    needed = function_library.called(graph_def.node, functions)
     library = protos.message("FunctionDefLibrary")()
     library.function.extend(function for name, function in functions.items() if name in needed)
     graph_def.library.CopyFrom(library)

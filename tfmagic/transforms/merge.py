@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
-from tfmagic import _tf, errors, signatures
+from tfmagic import _tf, errors
 from tfmagic.functions import nests
 from tfmagic.functions.named import NamedFunction, endpoint
-from tfmagic.functions.state import own_state
+from tfmagic.graphs import signatures
+from tfmagic.graphs.function_state import own_state
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from tfmagic.frames import Shape
-    from tfmagic.signatures import Endpoint
+    from tfmagic.graphs.signatures import Endpoint
 
 #: For each output of the first, the input or inputs of the second that take it.
 Connections: TypeAlias = Mapping[str, str | Sequence[str]]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tfmagic import _tf
 from tfmagic.files import protos
 from tfmagic.functions import nests
-from tfmagic.signatures import Endpoint, signature_def
+from tfmagic.graphs.signatures import Endpoint, signature_def
 from tfmagic.transforms import captures
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from tfmagic.files import protos
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from tfmagic.signatures import Endpoint
+    from tfmagic.graphs.signatures import Endpoint
     from tfmagic.transforms.saved_functions import SignatureFunction
     from tfmagic.transforms.saved_graph import Parts, Stored
 

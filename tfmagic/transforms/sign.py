@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from tfmagic import errors, metagraphs, signatures
+from tfmagic import errors
 from tfmagic.files import protos, wire
 from tfmagic.files.reading import PROTOBUF_LIMIT
+from tfmagic.graphs import metagraphs, signatures
 from tfmagic.transforms import signature_functions
 from tfmagic.transforms.frozen import serialised, varint
 from tfmagic.transforms.signature_plans import is_function_style, kept, planned, visible
@@ -19,7 +20,7 @@ from tfmagic.transforms.signature_plans import is_function_style, kept, planned,
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from tfmagic.metagraphs import MetaGraph
+    from tfmagic.graphs.metagraphs import MetaGraph
     from tfmagic.transforms.signature_plans import Changes, Planned
 
     Pieces: TypeAlias = list[bytes | memoryview]

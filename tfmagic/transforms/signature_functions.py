@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors
 from tfmagic.files import protos
-from tfmagic.node_attributes import wire_message
+from tfmagic.graphs.node_attributes import wire_message
 from tfmagic.transforms.signature_plans import argument_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tfmagic.metagraphs import MetaGraph
+    from tfmagic.graphs.metagraphs import MetaGraph
     from tfmagic.transforms.signature_plans import Planned
 
 _SIGNATURES = "signatures"

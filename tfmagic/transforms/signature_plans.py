@@ -11,14 +11,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfmagic import errors, signatures
+from tfmagic import errors
 from tfmagic.files import protos
-from tfmagic.transforms.graph_tensors import GraphTensors
+from tfmagic.graphs import signatures
+from tfmagic.graphs.tensors import GraphTensors
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from tfmagic.metagraphs import MetaGraph
+    from tfmagic.graphs.metagraphs import MetaGraph
 
 INPUTS, OUTPUTS = "inputs", "outputs"
 

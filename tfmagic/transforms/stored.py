@@ -17,9 +17,9 @@ import numpy as np
 from tfmagic import _tf, errors
 from tfmagic.files import protos
 from tfmagic.files.reading import read_bytes
-from tfmagic.functions import libraries
 from tfmagic.functions.graph_parts import PLAIN_OPS
-from tfmagic.state_ops import REF_VARIABLES, RESOURCE_VARIABLES, TABLES, VARIABLES, filled_tables
+from tfmagic.graphs import function_library
+from tfmagic.graphs.state_ops import REF_VARIABLES, RESOURCE_VARIABLES, TABLES, VARIABLES, filled_tables
 from tfmagic.transforms import captures, inlining
 from tfmagic.transforms.constants import refusal
 from tfmagic.transforms.ends import name_ends
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tfmagic.functions.stored import Store, Stored
-    from tfmagic.signatures import Endpoint
+    from tfmagic.graphs.signatures import Endpoint
     from tfmagic.transforms.frozen import Chunk, FrozenGraph
 
 #: Ops that write to a variable by reference, or need it as one.
@@ -97,7 +97,7 @@ def _wait_for_calls(graph_def: protos.Message, outputs: Sequence[str]) -> None:
 
     Once all is flat, the outputs get their inputs without what they waited for.
     """
-    calls = [f"^{node.name}" for node in graph_def.node if next(libraries.references(node), None) is not None]
+    calls = [f"^{node.name}" for node in graph_def.node if next(function_library.references(node), None) is not None]
     for node in graph_def.node:
         if node.name in outputs:
             node.input.extend(calls)
@@ -105,7 +105,7 @@ def _wait_for_calls(graph_def: protos.Message, outputs: Sequence[str]) -> None:
 
 def _inlined(graph_def: protos.Message, keep: Sequence[str]) -> protos.Message:
     """Inline the calls of the graph, in which nothing is a reference any more."""
-    for node in libraries.all_nodes(graph_def):
+    for node in function_library.all_nodes(graph_def):
         node.op = PLAIN_OPS.get(node.op, node.op)
     tf = _tf.tensorflow()
     try:
@@ -116,7 +116,7 @@ def _inlined(graph_def: protos.Message, keep: Sequence[str]) -> protos.Message:
 
 def _refuse_writes(graph_def: protos.Message) -> None:
     """Refuse what writes to a variable by reference."""
-    for node in libraries.all_nodes(graph_def):
+    for node in function_library.all_nodes(graph_def):
         if _REF_WRITES.fullmatch(node.op):
             raise refusal(f"op {node.name!r} ({node.op}) writes to a variable, and a constant cannot be written to")
 

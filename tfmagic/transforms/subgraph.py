@@ -1,6 +1,6 @@
 """Choose, rename and cut: the function from some tensors of a graph to some others, under the keys that are asked for.
 
-Not for: which signature is meant (:mod:`tfmagic.signatures`).
+Not for: which signature is meant (:mod:`tfmagic.graphs.signatures`).
 """
 
 from __future__ import annotations
@@ -9,15 +9,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tfmagic import _tf, errors, tensor_names
+from tfmagic import _tf, errors
 from tfmagic.functions.graph_parts import needed_nodes
 from tfmagic.functions.named import NamedFunction, endpoint
+from tfmagic.graphs import tensor_names
 from tfmagic.transforms.ends import node_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tfmagic.signatures import Endpoint
+    from tfmagic.graphs.signatures import Endpoint
 
 #: Tensors by the keys that they are to have; of a plain sequence, each is its own key.
 Ends = "Sequence[object] | Mapping[str, object]"

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from tfmagic import _tf
 from tfmagic.files import protos
-from tfmagic.functions.libraries import all_nodes
-from tfmagic.tensor_names import node_of
+from tfmagic.graphs.function_library import all_nodes
+from tfmagic.graphs.tensor_names import node_of
 from tfmagic.transforms import captures
 from tfmagic.transforms.constants import refusal
 from tfmagic.transforms.frozen import become, constant

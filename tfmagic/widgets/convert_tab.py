@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from tfmagic import api, destinations, errors, magic_lines, plan_names, plans
+from tfmagic.graphs.signatures import METHODS
 from tfmagic.model import Part
 from tfmagic.plans import Plan, Problem, Request
-from tfmagic.signatures import METHODS
 from tfmagic.widgets import background, forms
 from tfmagic.widgets.panel import problem_line
 from tfmagic.widgets.work import Work

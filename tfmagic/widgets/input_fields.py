@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import ipywidgets
 
-from tfmagic import errors, given_values, signatures
+from tfmagic import errors, given_values
+from tfmagic.graphs import signatures
 from tfmagic.widgets import forms
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
-    from tfmagic.signatures import Endpoint
+    from tfmagic.graphs.signatures import Endpoint
 
 GENERATE, EXPRESSION, FILE = "generate", "expression", "file"
 _CHOICES = (("generated", GENERATE), ("a Python expression", EXPRESSION), ("an uploaded file", FILE))

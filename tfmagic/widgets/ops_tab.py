@@ -1,6 +1,7 @@
 """The tab Ops: all nodes of a model to filter, sort and follow, and each one's details.
 
-Not for: the table itself (:mod:`tfmagic.widgets.table`), or what is known of a node (:mod:`tfmagic.node_details`).
+Not for: the table itself (:mod:`tfmagic.widgets.table`), or what is known of a node
+(:mod:`tfmagic.graphs.node_details`).
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from typing import TYPE_CHECKING
 import ipywidgets
 import numpy as np
 
-from tfmagic import cells, node_details
+from tfmagic import cells
 from tfmagic.graph_bodies import Library
-from tfmagic.neighbours import Neighbours
+from tfmagic.graphs import node_details
+from tfmagic.graphs.node_neighbours import Neighbours
 from tfmagic.widgets import background
 from tfmagic.widgets.table import Act, Details, Group, Link, Table
 
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tfmagic.column_index import Mask
+    from tfmagic.graphs.node_neighbours import Neighbour
     from tfmagic.model import Model
-    from tfmagic.neighbours import Neighbour
     from tfmagic.widgets.places import Place
 
 #: Names first: at 600 pixels the first columns are what is seen.

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 import numpy as np
 
-from tfmagic import api, errors, image_files, plan_names, signatures
+from tfmagic import api, errors, image_files, plan_names
+from tfmagic.graphs import signatures
 from tfmagic.widgets import background, forms
 from tfmagic.widgets.input_fields import InputFields
 from tfmagic.widgets.panel import problem_line, said

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from tfmagic import _tf, errors, graph_variables, progress
+from tfmagic import _tf, errors, progress
 from tfmagic.files import protos
 from tfmagic.files.checkpoints import state_file, tensor_bundle, trackable_object_graph
 from tfmagic.files.checkpoints import writing as checkpoint_writing
 from tfmagic.functions import saved_sessions, tf_functions
+from tfmagic.graphs import variables as graph_variables
 from tfmagic.model import Part
 
 if TYPE_CHECKING:

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tfmagic.functions import NamedFunction
+    from tfmagic.graphs.signatures import Endpoint
     from tfmagic.model import Model
     from tfmagic.registry import WriteOptions
-    from tfmagic.signatures import Endpoint
 
 #: Room for the config beside the weights.
 CONFIG_BYTES = 1 << 20

@@ -13,7 +13,7 @@ import numpy as np
 
 from tfmagic import _onnx, _tf, errors
 from tfmagic.files import protos
-from tfmagic.functions import libraries
+from tfmagic.graphs import function_library
 from tfmagic.model import Part
 from tfmagic.transforms.freeze import freeze
 
@@ -115,7 +115,7 @@ class OnnxWriter:
             frozen = freeze(function)
         except errors.UnsupportedConversionError as error:
             raise errors.UnsupportedConversionError(source.form, self.format, error.possible, error.reason) from error
-        tables = [node.name for node in libraries.all_nodes(frozen.graph_def) if node.op.startswith(_TABLES)]
+        tables = [node.name for node in function_library.all_nodes(frozen.graph_def) if node.op.startswith(_TABLES)]
         if tables:
             raise _refusal(
                 source,

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
-from tfmagic import _tf, errors, signatures
+from tfmagic import _tf, errors
 from tfmagic.files import protos, writing
 from tfmagic.files.reading import PROTOBUF_LIMIT
 from tfmagic.functions.saved_models import SavedModelFunctions
+from tfmagic.graphs import signatures
 from tfmagic.model import Part
 from tfmagic.transforms import saved_functions, saved_graph, saved_object_graph
 from tfmagic.transforms.captures import require_outside_state, value_of

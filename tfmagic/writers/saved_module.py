@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tfmagic.functions import NamedFunction
-    from tfmagic.signatures import Endpoint
+    from tfmagic.graphs.signatures import Endpoint
 
 #: The file of a SavedModel.
 FILE = "saved_model.pb"

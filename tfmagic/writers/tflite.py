@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from tfmagic import _tf, errors, readers, signatures
+from tfmagic import _tf, errors, readers
 from tfmagic.files.tflite import renaming as tflite_renaming
+from tfmagic.graphs import signatures
 from tfmagic.model import Part
 from tfmagic.registry import WriteOptions
 from tfmagic.transforms import batch

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tfmagic.files import protos
+from tfmagic.graphs.function_state import own_state
+
+
+def graph(
+    *nodes: tuple[str, str, list[str]], library: dict[str, list[tuple[str, str, list[str]]]] | None = None
+) -> Any:
+    made = protos.message("GraphDef")()
+    for name, op, inputs in nodes:
+        made.node.add(name=name, op=op, input=inputs)
+    for name, inner in (library or {}).items():
+        function = made.library.function.add()
+        function.signature.name = name
+        for node, op, inputs in inner:
+            function.node_def.add(name=node, op=op, input=inputs)
+    return made
+
+
+VARIABLE: tuple[str, str, list[str]] = ("w", "VariableV2", [])
+TABLE: tuple[str, str, list[str]] = ("t", "HashTableV2", [])
+
+
+@pytest.mark.parametrize(
+    ("graph_def", "found"),
+    [
+        (graph(("x", "Placeholder", [])), []),
+        (graph(VARIABLE, TABLE), ["w", "t"]),
+        (graph(TABLE, ("fill", "InitializeTableV2", ["t", "k", "v"])), []),
+        (graph(TABLE, ("fill", "LookupTableImportV2", ["t:0", "k", "v"])), []),
+        (graph(("call", "outer", []), library={"outer": [("c", "inner", [])], "inner": [VARIABLE]}), ["w"]),
+        (graph(("x", "Placeholder", []), library={"creator": [TABLE]}), []),
+    ],
+    ids=["none", "main", "filled", "imported", "called", "not called"],
+)
+def test_what_keeps_state_is_found(graph_def: Any, found: list[str]) -> None:
+    assert own_state(graph_def) == found
+
+
+def test_a_function_named_in_an_attribute_counts() -> None:
+    made = graph(("call", "StatefulPartitionedCall", []), library={"inner": [VARIABLE]})
+    made.node[0].attr["f"].func.name = "inner"
+    assert own_state(made) == ["w"]

@@ -1,0 +1,215 @@
+"""The columns of the table of ops, read from all nodes of a serialised graph and its function library.
+
+What repeats is decoded once: text that many nodes share, and the attributes of nodes that are alike. Not for: what the
+attributes mean (:mod:`tfmagic.graphs.node_attributes`), or shapes of live graphs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from tfmagic import frames
+from tfmagic.files import wire, wire_spans
+from tfmagic.graphs.node_attributes import Objects, first_outputs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+
+    from tfmagic.files.wire import Buffer, Fields, Integers
+    from tfmagic.frames import Shape
+    from tfmagic.graphs.serialized import SerializedGraph
+
+# Field numbers of tensorflow/core/framework/node_def.proto.
+_NODE_NAME, _NODE_OP, _NODE_INPUT, _NODE_DEVICE, _NODE_ATTR = 1, 2, 3, 4, 5
+_CARET = ord("^")
+
+
+class NodeColumns(NamedTuple):
+    """The columns of the table of ops, one entry a node: those of the main graph first, then function by function."""
+
+    function: pd.Categorical[str]
+    name: Objects
+    op: pd.Categorical[str]
+    inputs: Objects
+    control_inputs: Objects
+    device: pd.Categorical[str]
+    dtype: pd.Categorical[str]
+    shape: Objects
+    bytes: Integers
+
+
+def read(graph: SerializedGraph, shapes: Mapping[str, Shape]) -> NodeColumns:
+    """Read the columns of all nodes.
+
+    Parameters
+    ----------
+    graph : SerializedGraph
+        What to read; its function library is included.
+    shapes : mapping of str to shape
+        Shapes known from elsewhere (SignatureDefs), by the name of a node of the main graph; they serve where the
+        graph itself says nothing.
+
+    Raises
+    ------
+    WireError
+        Where the graph is not well-formed protobuf.
+    """
+    scanner = _NodeScanner(graph.buffer, graph.producer)
+    for _, starts, ends in graph.node_blocks():
+        scanner.add(starts, ends)
+    names = ["", *(signature.name for signature in graph.function_signatures)]
+    columns = scanner.columns(_categorical(graph.functions_of_nodes, names))
+    return columns._replace(shape=_with_known(columns, len(graph.nodes[0]), shapes))
+
+
+def _with_known(columns: NodeColumns, main: int, known: Mapping[str, Shape]) -> Objects:
+    """Fill in the shapes of the main graph's nodes that are known from elsewhere."""
+    for index in [place for place, name in enumerate(columns.name[:main]) if name in known] if known else ():
+        if columns.shape[index] is None:
+            columns.shape[index] = known[columns.name[index]]
+    return columns.shape
+
+
+def _joined(blocks: Sequence[Objects]) -> Objects:
+    """Join the blocks of a column."""
+    return np.concatenate(blocks) if blocks else np.zeros(0, object)
+
+
+def _categorical(codes: Integers, labels: Sequence[str]) -> pd.Categorical[str]:
+    """Make a categorical of codes whose labels may repeat: two functions of one name are one category."""
+    unique = list(dict.fromkeys(labels))
+    place = {label: index for index, label in enumerate(unique)}
+    translation = np.array([place[label] for label in labels], np.int64)
+    return frames.categorical(translation[codes] if len(codes) else codes, unique)
+
+
+@dataclass
+class _Labels:
+    """Numbers given to labels in the order in which they appear."""
+
+    numbers: dict[str, int] = field(default_factory=dict)
+    codes: list[Integers] = field(default_factory=list)
+
+    def add(self, labels: Sequence[str], codes: Integers) -> Integers:
+        """Take over codes that count labels of one block; return them as counted over all blocks."""
+        numbers = np.array([self.numbers.setdefault(label, len(self.numbers)) for label in labels], np.int64)
+        translated = numbers[codes] if len(codes) else codes
+        self.codes.append(translated.astype(np.int32))
+        return translated
+
+    def categorical(self) -> pd.Categorical[str]:
+        codes = np.concatenate(self.codes) if self.codes else np.zeros(0, np.int32)
+        return frames.categorical(codes, list(self.numbers))
+
+
+@dataclass
+class _NodeScanner:
+    """Collects the columns of nodes, block by block."""
+
+    buffer: Buffer
+    producer: int
+    names: list[Objects] = field(default_factory=list)
+    inputs: list[Objects] = field(default_factory=list)
+    controls: list[Objects] = field(default_factory=list)
+    ops: _Labels = field(default_factory=_Labels)
+    devices: _Labels = field(default_factory=_Labels)
+    dtypes: _Labels = field(default_factory=_Labels)
+    shapes: list[Objects] = field(default_factory=list)
+    sizes: list[Integers] = field(default_factory=list)
+
+    def add(self, starts: Integers, ends: Integers) -> None:
+        """Read one block of nodes.
+
+        Attributes come last in a node and are mostly those of others before it: such a tail is decoded once.
+        """
+        found, rests = wire.scan_until(self.buffer, starts, ends, _NODE_ATTR)
+        tails, examples = wire_spans.kinds(self.buffer, rests, ends)
+        inner = wire.scan(self.buffer, rests[examples], ends[examples])
+        if (inner.number < _NODE_ATTR).any():
+            # Something comes after an attribute that nobody writes there: read everything.
+            found = wire.scan(self.buffer, starts, ends)
+            tails = examples = np.arange(len(starts))
+            inner = found
+        ops = self._add_head(found, len(starts))
+        self._add_outputs(inner.select(_NODE_ATTR), ops, tails)
+
+    def _add_head(self, found: Fields, count: int) -> Integers:
+        """Add the columns before the attributes; return the ops."""
+        self._add_names(found.select(_NODE_NAME).last(count), found.select(_NODE_INPUT), count)
+        self._add_labels(self.devices, found.select(_NODE_DEVICE), count)
+        return self._add_labels(self.ops, found.select(_NODE_OP), count)
+
+    def _add_outputs(self, entries: Fields, ops: Integers, tails: Integers) -> None:
+        """Add dtype, shape and size; what a tail means depends on the op before it."""
+        names = list(self.ops.numbers)
+        pairs, nodes, place = np.unique(tails * len(names) + ops, return_index=True, return_inverse=True)
+        del pairs
+        # The entries are those of one example of each tail; each op with that tail has them.
+        outputs = first_outputs(self.buffer, _repeated(entries, tails[nodes]), names, ops[nodes], self.producer).of(
+            place
+        )
+        self.dtypes.add(outputs.dtypes, outputs.dtype)
+        self.shapes.append(outputs.shape)
+        self.sizes.append(outputs.bytes)
+
+    def columns(self, function: pd.Categorical[str]) -> NodeColumns:
+        """Return all columns read so far."""
+        return NodeColumns(
+            function,
+            _joined(self.names),
+            self.ops.categorical(),
+            _joined(self.inputs),
+            _joined(self.controls),
+            self.devices.categorical(),
+            self.dtypes.categorical(),
+            _joined(self.shapes),
+            np.concatenate(self.sizes) if self.sizes else np.zeros(0, np.int64),
+        )
+
+    def _add_labels(self, labels: _Labels, found: Fields, count: int) -> Integers:
+        """Add a column of text that repeats."""
+        starts, ends = found.last(count)
+        codes, examples = wire_spans.distinct(self.buffer, starts, ends)
+        return labels.add(wire_spans.strings(self.buffer, starts[examples], ends[examples]), codes)
+
+    def _add_names(self, names: tuple[Integers, Integers], inputs: Fields, count: int) -> None:
+        """Add the names, the data inputs and the control inputs; the latter begin with a caret."""
+        starts, ends = (np.concatenate([a, b]) for a, b in zip(names, (inputs.start, inputs.end), strict=True))
+        # One string object for a name and the inputs that mention it, within a block: inputs are near their nodes.
+        codes, examples = wire_spans.distinct(self.buffer, starts, ends)
+        texts = np.array(wire_spans.strings(self.buffer, starts[examples], ends[examples]), dtype=object)[codes]
+        self.names.append(texts[:count])
+        mentioned = texts[count:]
+        control = (inputs.end > inputs.start) & (self.buffer.octets[inputs.start] == _CARET)
+        self.inputs.append(_tuples(mentioned[~control], inputs.owner[~control], count))
+        self.controls.append(_tuples(mentioned[control], inputs.owner[control], count))
+
+
+def _tuples(texts: Objects, owner: Integers, count: int) -> Objects:
+    """Gather the texts of each owner into a tuple, all owners with as many texts at once."""
+    tuples = np.full(count, None, dtype=object)
+    arity = np.bincount(owner, minlength=count)
+    offsets = np.cumsum(arity) - arity
+    for number in np.unique(arity).tolist():
+        owners = np.flatnonzero(arity == number)
+        columns = [texts[offsets[owners] + place].tolist() for place in range(number)]
+        values = zip(*columns, strict=True) if number else itertools.repeat((), len(owners))
+        tuples[owners] = np.fromiter(values, dtype=object, count=len(owners))
+    return tuples
+
+
+def _repeated(entries: Fields, tails: Integers) -> Fields:
+    """Return the entries of each of some tails, their owner the place of the tail among these."""
+    counts = np.bincount(entries.owner, minlength=int(tails.max(initial=-1)) + 1)
+    firsts = np.cumsum(counts) - counts
+    repeats = counts[tails]
+    within = np.arange(int(repeats.sum())) - np.repeat(np.cumsum(repeats) - repeats, repeats)
+    chosen = entries.take(np.repeat(firsts[tails], repeats) + within)
+    return dataclasses.replace(chosen, owner=np.repeat(np.arange(len(tails)), repeats))

@@ -1,0 +1,229 @@
+"""Which nodes of a graph do a model's work, and which save, restore and initialise it; where it begins and ends.
+
+A SavedModel's graph holds the nodes that write and read its checkpoint; nobody who lists ops means those. A graph
+without signatures begins at placeholders and ends where nobody consumes: the most asked question of all. Not for:
+changing a graph.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, NamedTuple
+
+from tfmagic.graphs import opdefs
+from tfmagic.graphs.tensor_names import node_of
+from tfmagic.graphs.walks import reached
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import pandas as pd
+
+    from tfmagic.frames import Shape
+    from tfmagic.graphs.function_uses import FunctionUse
+
+#: Ops that end a graph without being a result.
+_NO_RESULT = frozenset({
+    "Const", "NoOp", "Assert", "Print", "PrintV2", "CheckNumerics", "Placeholder", "PlaceholderV2", "VarHandleOp",
+    "VariableV2", "Variable", "Assign", "AssignAdd", "AssignSub", "AssignVariableOp", "AssignAddVariableOp",
+    "AssignSubVariableOp", "Save", "SaveV2", "SaveSlices", "ShardedFilename", "MergeV2Checkpoints", "HashTable",
+    "HashTableV2", "MutableHashTable", "MutableHashTableV2", "InitializeTable", "InitializeTableV2",
+    "InitializeTableFromTextFile", "InitializeTableFromTextFileV2", "LookupTableImport", "LookupTableImportV2",
+    "VarIsInitializedOp", "IsVariableInitialized", "DestroyResourceOp", "QueueCloseV2", "QueueClose",
+    "QueueEnqueueV2", "QueueEnqueueManyV2", "RestoreV2", "Restore", "ControlTrigger", "ScatterAdd", "ScatterSub",
+    "ScatterMul", "ScatterDiv", "ScatterUpdate", "MakeIterator", "IteratorToStringHandle",
+})  # fmt: skip
+_NO_RESULT_PARTS = ("Summary", "Apply")
+#: Of these, what writes a variable of TensorFlow 1 and gives on what it wrote: a result where there is no other.
+_WRITES = frozenset({
+    "Assign", "AssignAdd", "AssignSub", "ScatterAdd", "ScatterSub", "ScatterMul", "ScatterDiv", "ScatterUpdate",
+})  # fmt: skip
+#: Ops that seldom are a result: what a gradient or a loop leaves behind. They count where nothing else ends.
+_SELDOM_RESULT = frozenset({
+    "Shape", "ShapeN", "Rank", "Size", "ZerosLike", "OnesLike", "BroadcastGradientArgs", "ReadVariableOp",
+    "PlaceholderWithDefault", "EmptyTensorList", "TensorListReserve", "Switch", "RefSwitch", "Merge", "Exit", "RefExit",
+})  # fmt: skip
+#: Ops with outputs that stand for the branch or the loop rather than for its result.
+_BRANCHING = frozenset({"While", "StatelessWhile", "Switch", "RefSwitch"})
+#: Ops that give results, but in an assertion only run a branch.
+_GUARDS = frozenset({"If", "StatelessIf"})
+#: Dtypes of handles: of tables, iterators, datasets, lists.
+_HANDLES = frozenset({"resource", "variant"})
+#: The name scope of tf.gradients, which every optimizer of TensorFlow 1 calls.
+_GRADIENTS = "gradients"
+
+
+class Node(NamedTuple):
+    """What is needed of a node to follow the graph."""
+
+    op: str
+    inputs: tuple[str, ...]
+
+
+class Ends(NamedTuple):
+    """Proposed inputs and outputs of a graph, as tensor names; ``unused`` are placeholders that nobody consumes.
+
+    ``defaults`` are placeholders with a default: inputs if one wants, not if one does not.
+    """
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    unused: tuple[str, ...]
+    defaults: tuple[str, ...]
+
+
+def main_graph(ops: pd.DataFrame) -> dict[str, Node]:
+    """Take the main graph's nodes from the table of ops, by name."""
+    main = ops[ops["function"] == ""]
+    inputs = [data + control for data, control in zip(main["inputs"], main["control_inputs"], strict=True)]
+    return {name: Node(op, edges) for name, op, edges in zip(main["name"], main["op"], inputs, strict=True)}
+
+
+def consumers(nodes: Mapping[str, Node]) -> dict[str, list[str]]:
+    """Return who consumes each node, by data or by control."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for name, node in nodes.items():
+        for edge in node.inputs:
+            found[node_of(edge)].append(name)
+    return found
+
+
+def propose_ends(nodes: Mapping[str, Node]) -> Ends:
+    """Propose where a graph without signatures begins and ends.
+
+    Inputs are placeholders that something consumes. Outputs are nodes that nothing consumes, less bookkeeping; where
+    some of them depend on an input, only those count, and of those the ones that are no by-products: that leaves a
+    training graph's loose ends behind.
+    """
+    saving = _plumbing_nodes(nodes, set())
+    nodes = {name: node for name, node in nodes.items() if name not in saving}
+    used = consumers(nodes)
+    placeholders = [name for name, node in nodes.items() if node.op in opdefs.PLACEHOLDER_OPS]
+    inputs = [name for name in placeholders if used.get(name)]
+    loose = [name for name in nodes if not _data_consumers(name, used, nodes)]
+    ends = [name for name in loose if _is_result(nodes[name].op)]
+    fed = reached(inputs, lambda name: used.get(name, ()))
+    ends = [name for name in ends if name in fed] or ends
+    ends = ends or [name for name in loose if name in fed and nodes[name].op in _WRITES]
+    results = [name for name in ends if not _is_by_product(name, nodes, is_awaited=bool(used.get(name)))]
+    return Ends(
+        tuple(f"{name}:0" for name in inputs),
+        tuple(f"{name}:0" for name in results or ends),
+        tuple(name for name in placeholders if not used.get(name)),
+        tuple(f"{name}:0" for name, node in nodes.items() if node.op == "PlaceholderWithDefault"),
+    )
+
+
+def _is_by_product(name: str, nodes: Mapping[str, Node], *, is_awaited: bool) -> bool:
+    """Say whether a node that ends a graph is left over from a loop or a gradient."""
+    node = nodes[name]
+    source = nodes.get(node_of(node.inputs[0])) if node.op == "Identity" and node.inputs else None
+    # What something waits for and nothing uses is the branch of an assertion.
+    is_guards = source is not None and source.op in _GUARDS and is_awaited
+    is_branchings = source is not None and source.op in _BRANCHING
+    return is_branchings or is_guards or node.op in _SELDOM_RESULT or _GRADIENTS in name.split("/")[:-1]
+
+
+def _data_consumers(name: str, used: Mapping[str, list[str]], nodes: Mapping[str, Node]) -> bool:
+    """Say whether a node's value is consumed; a summary or an assertion looks at it without using it."""
+    return any(
+        node_of(edge) == name and not edge.startswith("^") and _is_result_or_passes(nodes[user].op)
+        for user in used.get(name, ())
+        for edge in nodes[user].inputs
+    )
+
+
+def _is_result_or_passes(op: str) -> bool:
+    return op not in {"Assert", "Print", "PrintV2"} and "Summary" not in op
+
+
+def _is_result(op: str) -> bool:
+    fixed = opdefs.output_dtype(op)
+    has_value = bool(fixed.attrs) or fixed.default not in {"", *_HANDLES}
+    return has_value and op not in _NO_RESULT and not any(part in op for part in _NO_RESULT_PARTS)
+
+
+def is_plumbing(ops: pd.DataFrame, functions: Iterable[FunctionUse]) -> list[bool]:
+    """Say of each row of the table of ops whether it only saves or restores.
+
+    Plumbing are the ops of saving and restoring, what depends on them, what only serves them, and functions that
+    hold such ops. Variables never are.
+    """
+    if not opdefs.SAVE_RESTORE_OPS.intersection(ops["op"].cat.categories):
+        return [False] * len(ops)
+    hidden = _plumbing_functions(ops, functions)
+    nodes = main_graph(ops)
+    callers = {caller for use in functions if use.name in hidden for caller in use.called_by}
+    names = _plumbing_nodes(nodes, callers)
+    return [
+        (function in hidden) if function else (name in names)
+        for function, name in zip(ops["function"], ops["name"], strict=True)
+    ]
+
+
+def _plumbing_functions(ops: pd.DataFrame, functions: Iterable[FunctionUse]) -> set[str]:
+    """Return the functions that save or restore, and those that only they call."""
+    hidden = set(ops.loc[ops["op"].isin(opdefs.SAVE_RESTORE_OPS) & (ops["function"] != ""), "function"])
+    uses = list(functions)
+    grown = True
+    while grown:
+        more = {use.name for use in uses if use.called_by and hidden.issuperset(use.called_by)} - hidden
+        hidden |= more
+        grown = bool(more)
+    return hidden
+
+
+def _plumbing_nodes(nodes: Mapping[str, Node], callers: set[str]) -> set[str]:
+    """Return the nodes of the main graph that save and restore."""
+    used = consumers(nodes)
+    roots = [name for name, node in nodes.items() if node.op in opdefs.SAVE_RESTORE_OPS or name in callers]
+    after = reached(roots, lambda name: used.get(name, ()))
+    found = {name for name in after if nodes[name].op not in opdefs.VARIABLE_OPS}
+    waiting = list(found)
+    while waiting:
+        for edge in nodes[waiting.pop()].inputs:
+            name = node_of(edge)
+            serves = name in nodes and name not in found and nodes[name].op not in opdefs.VARIABLE_OPS
+            if serves and found.issuperset(used[name]):
+                found.add(name)
+                waiting.append(name)
+    return found
+
+
+def endpoint_shapes(ops: pd.DataFrame) -> dict[str, tuple[str, Shape]]:
+    """Return dtype and shape of each node's first output in the main graph, by name."""
+    main = ops[ops["function"] == ""]
+    return {name: (dtype, shape) for name, dtype, shape in zip(main["name"], main["dtype"], main["shape"], strict=True)}
+
+
+def ancestors(nodes: Mapping[str, Node], roots: Iterable[str]) -> set[str]:
+    """Return all nodes that the roots depend on, the roots included; names that lead nowhere are passed over."""
+    known = nodes.__contains__
+    return reached(filter(known, roots), lambda name: filter(known, map(node_of, nodes[name].inputs)))
+
+
+def needed(frame: pd.DataFrame, uses: Iterable[FunctionUse], tensors: Iterable[str]) -> tuple[set[str], set[str]]:
+    """Return the nodes of the main graph and the functions that some of its tensors need.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The whole table of ops.
+    uses : iterable of FunctionUse
+        The functions, and what calls them.
+    tensors : iterable of str
+        Names of tensors of the main graph.
+    """
+    nodes = ancestors(main_graph(frame), map(node_of, tensors))
+    return nodes, _called(list(uses), nodes)
+
+
+def _called(uses: Iterable[FunctionUse], nodes: set[str]) -> set[str]:
+    """Return the functions that some nodes call, directly or through others."""
+    called: set[str] = set()
+    grown = True
+    while grown:
+        more = {use.name for use in uses if (nodes | called).intersection(use.called_by)} - called
+        called |= more
+        grown = bool(more)
+    return called

@@ -1,0 +1,144 @@
+"""A GraphDef as it lies in a file: where its nodes are, its function library and theirs, each parsed when asked for.
+
+:mod:`tfmagic.files.wire` finds the nodes of a million-node graph in the time that parsing every attribute of them would
+take ten times over. Not for: reading what all nodes say (:mod:`tfmagic.graphs.node_columns`) or which functions they
+call (:mod:`tfmagic.graphs.function_uses`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tfmagic.files import protos, wire
+from tfmagic.graphs.node_attributes import wire_message
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from tfmagic.files.wire import Buffer, Fields, Integers
+
+#: Nodes scanned at a time: bounds the memory of the arrays in between.
+_BLOCK = 1 << 14
+# Field numbers of tensorflow/core/framework/{graph,function}.proto, and of an entry of a map.
+_GRAPH_NODE, _GRAPH_LIBRARY, _GRAPH_VERSIONS = 1, 2, 4
+_LIBRARY_FUNCTION = 1
+_FUNCTION_SIGNATURE, _FUNCTION_NODE, _FUNCTION_RET = 1, 3, 4
+_ENTRY_KEY, _ENTRY_VALUE = 1, 2
+
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class SerializedGraph:
+    """A GraphDef as it lies in a buffer.
+
+    Attributes
+    ----------
+    buffer : Buffer
+        Holds the message, and perhaps others.
+    pieces : tuple of (start, end)
+        Where the GraphDef lies; more than one if its field appeared twice, which protobuf merges.
+    """
+
+    buffer: Buffer
+    pieces: tuple[Span, ...]
+
+    @classmethod
+    def of(cls, data: bytes) -> SerializedGraph:
+        """Take a serialised GraphDef."""
+        return cls(wire.Buffer(data), ((0, len(data)),))
+
+    @cached_property
+    def _contents(self) -> list[tuple[Integers, Integers]]:
+        """Places of the nodes of the main graph, of the function libraries and of the versions."""
+        return self._spans(self.pieces, _GRAPH_NODE, _GRAPH_LIBRARY, _GRAPH_VERSIONS)
+
+    @property
+    def nodes(self) -> tuple[Integers, Integers]:
+        """Starts and ends of the NodeDefs of the main graph."""
+        return self._contents[0]
+
+    @cached_property
+    def producer(self) -> int:
+        """The version of the graph's dialect, 0 where it is not recorded."""
+        versions = [wire_message(self.buffer, "VersionDef", start, end) for start, end in _pairs(*self._contents[2])]
+        return next((each.producer for each in reversed(versions) if each.producer), 0)
+
+    @cached_property
+    def functions(self) -> tuple[Integers, Integers]:
+        """Starts and ends of the FunctionDefs."""
+        return self._spans(_pairs(*self._contents[1]), _LIBRARY_FUNCTION)[0]
+
+    def _spans(self, pieces: Iterable[Span], *numbers: int) -> list[tuple[Integers, Integers]]:
+        """Join the places of some fields over all pieces."""
+        empty = np.zeros(0, np.int64)
+        found = [[(empty, empty)] * len(numbers)]
+        found += [wire.spans(self.buffer, start, end, *numbers) for start, end in pieces]
+        return [
+            (np.concatenate([starts for starts, _ in places]), np.concatenate([ends for _, ends in places]))
+            for places in zip(*found, strict=True)
+        ]
+
+    @cached_property
+    def _function_fields(self) -> Fields:
+        return wire.scan(self.buffer, *self.functions)
+
+    @cached_property
+    def function_signatures(self) -> list[protos.Message]:
+        """The OpDef of each FunctionDef: its name, arguments and results."""
+        starts, ends = self._function_fields.select(_FUNCTION_SIGNATURE).last(len(self.functions[0]))
+        return [wire_message(self.buffer, "OpDef", start, end) for start, end in _pairs(starts, ends)]
+
+    @property
+    def function_nodes(self) -> Fields:
+        """The NodeDefs of all functions, their owner the index of the function."""
+        return self._function_fields.select(_FUNCTION_NODE)
+
+    @property
+    def functions_of_nodes(self) -> Integers:
+        """The function of each node, in the order of the blocks: 0 for the main graph, else its number from 1 on."""
+        return np.concatenate([np.zeros(len(self.nodes[0]), np.int64), self.function_nodes.owner + 1])
+
+    def node_blocks(self) -> Iterator[tuple[int, Integers, Integers]]:
+        """Yield starts and ends of all NodeDefs, and before them the number of the first, a block of nodes at a time.
+
+        The main graph comes first, then function by function: the order of the rows of the table of ops.
+        """
+        inner = self.function_nodes
+        starts, ends = (np.concatenate([a, b]) for a, b in zip(self.nodes, (inner.start, inner.end), strict=True))
+        for first in range(0, len(starts), _BLOCK):
+            yield first, starts[first : first + _BLOCK], ends[first : first + _BLOCK]
+
+    def function_results(self, index: int) -> dict[str, str]:
+        """Return the tensor behind each result of a FunctionDef, by the result's name."""
+        entries = self._function_fields.select(_FUNCTION_RET)
+        entries = entries.take(entries.owner == index)
+        found = {}
+        for start, end in _pairs(entries.start, entries.end):
+            inner = {number: (begin, stop) for number, _, begin, stop in wire.fields(self.buffer, start, end)}
+            key, value = (inner.get(number, (start, start)) for number in (_ENTRY_KEY, _ENTRY_VALUE))
+            found[self.buffer.text(*key)] = self.buffer.text(*value)
+        return found
+
+    def node_def(self, row: int) -> protos.Message:
+        """Parse one node, counted as the rows of the table of ops."""
+        main, inner = self.nodes, self.function_nodes
+        place = row - len(main[0])
+        start, end = (main[0][row], main[1][row]) if place < 0 else (inner.start[place], inner.end[place])
+        return wire_message(self.buffer, "NodeDef", int(start), int(end))
+
+    def graph_def(self) -> protos.Message:
+        """Parse the whole GraphDef."""
+        data = b"".join(bytes(self.buffer.data[start:end]) for start, end in self.pieces)
+        try:
+            return protos.parse("GraphDef", data)
+        except protos.ParseError as error:
+            raise wire.WireError(self.pieces[0][0], "a GraphDef does not parse") from error
+
+
+def _pairs(starts: Integers, ends: Integers) -> Iterator[Span]:
+    return zip(starts.tolist(), ends.tolist(), strict=True)

@@ -1,0 +1,184 @@
+"""Tag-sets, SignatureDef keys and what lies behind them: read, made, chosen by name.
+
+Not for: finding the ends of a graph that has no signature (:mod:`tfmagic.graphs.plumbing` proposes those).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
+
+from tfmagic import errors
+from tfmagic.files import protos
+from tfmagic.frames import Shape, SignatureRow
+from tfmagic.graphs.metagraphs import HIDDEN_PREFIX
+
+DEFAULT_KEY = "serving_default"
+DEFAULT_TAGS = ("serve",)
+_METHOD_PREFIX = "tensorflow/serving/"
+#: The methods that serving knows, by their short names.
+METHODS = ("predict", "classify", "regress")
+PREDICT = _METHOD_PREFIX + "predict"
+#: The keys under which servers look for what the other methods take and give
+#: (tensorflow_serving/servables/tensorflow/classifier.cc and regressor.cc).
+_PRESCRIBED = {
+    _METHOD_PREFIX + "classify": ({"inputs"}, {"classes", "scores"}),
+    _METHOD_PREFIX + "regress": ({"inputs"}, {"outputs"}),
+}
+#: The method name of signatures that nobody wrote: ends proposed for a graph without any.
+PROPOSED = "proposed"
+
+#: What :attr:`Part.SIGNATURES` holds: for each MetaGraphDef its tag-set and its SignatureDefs by key.
+TaggedSignatures: TypeAlias = Sequence[tuple[tuple[str, ...], Mapping[str, protos.Message]]]
+
+
+class Endpoint(NamedTuple):
+    """One input or output of a signature: the user's key, the tensor's name in the graph, dtype and shape."""
+
+    key: str
+    tensor: str
+    dtype: str
+    shape: Shape
+
+
+def shape_text(shape: Shape) -> str:
+    """Word a shape."""
+    return "of any rank" if shape is None else str(shape)
+
+
+def described(ends: Iterable[Endpoint]) -> str:
+    """Word ends with their dtypes and shapes."""
+    return ", ".join(f"{end.key!r} ({end.dtype} {shape_text(end.shape)})" for end in ends)
+
+
+def tag_set(tags: str | Collection[str] | None) -> tuple[str, ...] | None:
+    """Take tags as a list or joined by commas; the empty string is the empty tag-set."""
+    if isinstance(tags, str):
+        return tuple(tag.strip() for tag in tags.split(",") if tag.strip())
+    return None if tags is None else tuple(tags)
+
+
+def tag_notes(tags: Collection[str]) -> tuple[str, ...]:
+    """Say what follows from tags that are none of servers'."""
+    if DEFAULT_TAGS[0] in tags:
+        return ()
+    return (f"the tags are {errors.listed(tags)}: servers ask for 'serve', and loaders need the tags named",)
+
+
+def method_uri(method: str) -> str:
+    """Return the method name that serving knows: ``predict``, ``classify`` and ``regress`` are short for it."""
+    return method if "/" in method else _METHOD_PREFIX + method
+
+
+def method_notes(method: str, inputs: Collection[str], outputs: Collection[str]) -> tuple[str, ...]:
+    """Say which keys a server asks for, where a signature of this method has others."""
+    given, wanted = _PRESCRIBED.get(method, (set(inputs), set(outputs)))
+    if set(inputs) == given and wanted >= set(outputs):
+        return ()
+    said = (
+        f"servers that are asked to {method.rpartition('/')[2]} look for the input {errors.listed(sorted(given))} and "
+        f"the outputs {errors.listed(sorted(wanted))}, and the signature has {errors.listed(sorted(inputs))} and "
+        f"{errors.listed(sorted(outputs))}"
+    )
+    return (said,)
+
+
+def default_notes(signature: protos.Message) -> tuple[str, ...]:
+    """Say which inputs have a default value: TensorFlow 2's loader leaves those out, and so does what is made of it."""
+    if not signature.defaults:
+        return ()
+    named = errors.listed(sorted(signature.defaults))
+    return (f"the default value that the signature has for {named} is not kept: a value has to be given",)
+
+
+def signature_def(inputs: Iterable[Endpoint], outputs: Iterable[Endpoint], method: str = PREDICT) -> protos.Message:
+    """Build a SignatureDef of our pool."""
+    result = protos.message("SignatureDef")(method_name=method)
+    for side, endpoints in ((result.inputs, inputs), (result.outputs, outputs)):
+        for endpoint in endpoints:
+            info = side[endpoint.key]
+            info.name = endpoint.tensor
+            info.dtype = protos.dtype_number(endpoint.dtype)
+            info.tensor_shape.CopyFrom(protos.shape_proto(endpoint.shape))
+    return result
+
+
+def endpoints(side: Mapping[str, protos.Message]) -> tuple[Endpoint, ...]:
+    """Read the inputs or the outputs of a SignatureDef, sorted by key: a map has no order of its own."""
+    return tuple(
+        Endpoint(key, tensor_name(side[key]), protos.dtype_name(side[key].dtype), _shape(side[key]))
+        for key in sorted(side)
+    )
+
+
+def _shape(info: protos.Message) -> Shape:
+    """Return a TensorInfo's shape; one that was never written means unknown rank, not a scalar."""
+    return protos.shape_of(info.tensor_shape) if info.HasField("tensor_shape") else None
+
+
+def tensor_name(info: protos.Message) -> str:
+    """Return the tensor that a TensorInfo names; of a sparse or composite one, its parts joined by commas."""
+    encoding = info.WhichOneof("encoding")
+    if encoding == "coo_sparse":
+        sparse = info.coo_sparse
+        return f"{sparse.values_tensor_name},{sparse.indices_tensor_name},{sparse.dense_shape_tensor_name}"
+    if encoding == "composite_tensor":
+        return ",".join(tensor_name(part) for part in info.composite_tensor.components)
+    return str(info.name)
+
+
+def is_hidden(key: str) -> bool:
+    """Say whether a SignatureDef is TensorFlow's own bookkeeping, such as ``__saved_model_init_op``."""
+    return key.startswith(HIDDEN_PREFIX)
+
+
+def require_own_key(key: str) -> None:
+    """Refuse a key that no signature of a user's may have.
+
+    Raises
+    ------
+    ConversionError
+        If it is empty or TensorFlow's own.
+    """
+    if is_hidden(key) or not key:
+        raise errors.ConversionError(f"{key!r} is no key for a signature: what begins with '__' is TensorFlow's own")
+
+
+def rows(tagged: TaggedSignatures) -> Iterator[SignatureRow]:
+    """Yield a row for each input and output of each signature, those of bookkeeping included."""
+    for tags, signatures in tagged:
+        for key, signature in signatures.items():
+            for side in ("input", "output"):
+                for endpoint in endpoints(getattr(signature, f"{side}s")):
+                    yield SignatureRow(",".join(tags), key, signature.method_name, side, endpoint.key, *endpoint[1:])
+
+
+def choose(signatures: Mapping[str, object], key: str | None = None) -> str:
+    """Return the key of the signature that is meant: the one named, else the default one, else the only one.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is none of that name, or several and none is named.
+    """
+    visible = [name for name in signatures if not is_hidden(name)]
+    if key is not None:
+        if key not in signatures:
+            raise errors.UnknownNameError(key, "signature", visible)
+        return key
+    if DEFAULT_KEY in visible:
+        return DEFAULT_KEY
+    if len(visible) == 1:
+        return visible[0]
+    raise errors.UnknownNameError(DEFAULT_KEY, "signature", visible)
+
+
+def shapes_by_node(signatures: Mapping[str, protos.Message]) -> dict[str, Shape]:
+    """Return the shapes that signatures state for first outputs of nodes, by the node's name."""
+    found: dict[str, Shape] = {}
+    for signature in signatures.values():
+        for endpoint in (*endpoints(signature.inputs), *endpoints(signature.outputs)):
+            node, _, index = endpoint.tensor.partition(":")
+            if endpoint.shape is not None and index in ("", "0"):
+                found.setdefault(node, endpoint.shape)
+    return found

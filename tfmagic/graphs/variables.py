@@ -1,0 +1,114 @@
+"""The variables of a MetaGraphDef: from the checkpoint beside it, else as the graph declares them.
+
+No value is read. Not for: checkpoints that stand alone (form ``checkpoint``).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from tfmagic.files import protos
+from tfmagic.files.checkpoints import location as checkpoint_location
+from tfmagic.files.checkpoints import tensor_bundle
+from tfmagic.frames import Shape, VariableRow
+from tfmagic.graphs import opdefs, saved_object_graph
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from tfmagic.graphs.metagraphs import MetaGraph
+
+#: Where a SavedModel keeps its checkpoint: today's place first, then those of the releases before 1.0.
+_PREFIXES = ("variables/variables", "variables/saved_model_variables", "saved_model_variables")
+_META_SUFFIX = ".meta"
+_COLLECTIONS = ("variables", "trainable_variables", "local_variables", "model_variables")
+
+
+def find_checkpoint(directory: Path, prefixes: Iterable[str] = _PREFIXES) -> checkpoint_location.CheckpointFiles | None:
+    """Return the checkpoint of a SavedModel, None if there is none."""
+    found = (checkpoint_location.find(directory / prefix) for prefix in prefixes)
+    return next((each for each in found if each is not None and each.tables), None)
+
+
+def checkpoint_beside(path: Path) -> checkpoint_location.CheckpointFiles | None:
+    """Return the checkpoint that belongs to a MetaGraphDef's file, by its name."""
+    prefix = path.name.removesuffix(_META_SUFFIX)
+    return find_checkpoint(path.parent, (prefix,)) if prefix != path.name else None
+
+
+def rows(
+    checkpoint: checkpoint_location.CheckpointFiles | None, graphs: Sequence[MetaGraph]
+) -> tuple[VariableRow, ...]:
+    """Return the table of variables of some MetaGraphDefs that share a checkpoint."""
+    if checkpoint is None:
+        return tuple(_declared(graphs))
+    stored = tensor_bundle.open_checkpoint(checkpoint.prefix, checkpoint.tables)
+    trained = _trained(graphs)
+    saved: dict[str, saved_object_graph.SavedVariable] = {}
+    for graph in graphs:
+        saved |= saved_object_graph.by_key(graph.object_graph_def)
+    names = saved_object_graph.names(saved, [row.name for row in stored.rows_by_key()])
+    return tuple(
+        row._replace(name=names[row.name], trainable=_is_trained(row.name, saved, trained))
+        for row in stored.rows_by_key()
+    )
+
+
+def _is_trained(
+    key: str, saved: Mapping[str, saved_object_graph.SavedVariable], trained: Mapping[str, bool]
+) -> bool | None:
+    """Say whether a variable is trained, by the object graph of TensorFlow 2 or the collections of TensorFlow 1."""
+    return saved[key].trainable if key in saved else trained.get(key)
+
+
+def _trained(graphs: Sequence[MetaGraph]) -> dict[str, bool]:
+    """Return the variables that TensorFlow 1's collections name, and whether they are trained."""
+    found: dict[str, bool] = {}
+    for graph in graphs:
+        for collection in _COLLECTIONS:
+            for variable in _definitions(graph, collection):
+                name = variable.variable_name.partition(":")[0]
+                found[name] = found.get(name, False) or collection == "trainable_variables"
+    return found
+
+
+def _definitions(graph: MetaGraph, collection: str) -> Iterator[protos.Message]:
+    """Yield the VariableDefs of a collection; what does not parse as one is some other object's."""
+    if collection not in graph.header.collection_def:
+        return
+    for data in graph.header.collection_def[collection].bytes_list.value:
+        try:
+            yield protos.parse("VariableDef", data)
+        except protos.ParseError:
+            continue
+
+
+def _declared(graphs: Sequence[MetaGraph]) -> Iterator[VariableRow]:
+    """Yield the variables that the graphs declare."""
+    seen: set[str] = set()
+    for graph in graphs:
+        trained = _trained([graph])
+        for node in graph.graph_def().node if _has_variables(graph) else ():
+            name = node.attr["shared_name"].s.decode(errors="replace") or node.name if _is_handle(node) else node.name
+            if node.op in opdefs.VARIABLE_OPS and name not in seen:
+                seen.add(name)
+                yield declared_row(node, name, trained.get(name))
+
+
+def _has_variables(graph: MetaGraph) -> bool:
+    return bool(len(graph.graph.nodes[0]))
+
+
+def _is_handle(node: protos.Message) -> bool:
+    return node.op == "VarHandleOp" and "shared_name" in node.attr
+
+
+def declared_row(node: protos.Message, name: str, trainable: bool | None) -> VariableRow:  # noqa: FBT001 - a column
+    """Return the row of a variable as its node declares it; its size follows from shape and dtype."""
+    dtype = protos.dtype_name(node.attr["dtype"].type) if "dtype" in node.attr else "invalid"
+    shape: Shape = protos.shape_of(node.attr["shape"].shape) if "shape" in node.attr else None
+    size = None if shape is None or None in shape else math.prod(each or 0 for each in shape)
+    item = protos.item_size(dtype)
+    return VariableRow(name, dtype, shape, size, None if size is None or item is None else size * item, trainable)
