@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tfmagic import cautions, errors
+from tfmagic import errors
 from tfmagic.files import wire
+from tfmagic.findings import cautions
 from tfmagic.graphs import opdefs
 from tfmagic.render import MAX_ROWS, RowsAt, Section, size_text
 

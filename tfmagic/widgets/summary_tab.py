@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeGuard
 
-from tfmagic import cautions, summary
+from tfmagic import summary
+from tfmagic.findings import cautions
 from tfmagic.render import cell_text
 from tfmagic.widgets.sections import Cell, Link, SectionData, Sections
 

@@ -6,8 +6,9 @@ import pytest
 
 import tfmagic
 from tests.wire_samples import attr, field, node, varint
-from tfmagic import cautions, summary
-from tfmagic.cautions import Caution
+from tfmagic import summary
+from tfmagic.findings import cautions
+from tfmagic.findings.cautions import Caution
 from tfmagic.graphs import metagraphs, signatures
 from tfmagic.graphs.signatures import Endpoint
 from tfmagic.model import Model, Part
