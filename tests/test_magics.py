@@ -11,7 +11,8 @@ from IPython.utils.capture import capture_output
 import tfmagic
 from tests.conftest import ROOT
 from tests.wire_samples import field, node
-from tfmagic import commands, render
+from tfmagic import commands
+from tfmagic.display import render
 from tfmagic.model import Model
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """Values of a table in words, as live tables and details show them.
 
-Not for: static displays, whose cells are worded alike but not their numbers (:mod:`tfmagic.render`).
+Not for: static displays, whose cells are worded alike but not their numbers (:mod:`tfmagic.display.render`).
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from tfmagic import render
+from tfmagic.display import render
 
 
 def is_missing(value: object) -> bool:

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tfmagic import checked_results, errors, progress, render, requests, straight, wraps
+from tfmagic import checked_results, errors, progress, requests, straight, wraps
 from tfmagic.checked_results import Source
+from tfmagic.display import render
 from tfmagic.files import writing
 from tfmagic.files.checkpoints import state_file
 from tfmagic.files.checkpoints import writing as checkpoint_writing

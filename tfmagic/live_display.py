@@ -10,7 +10,7 @@ import sys
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from tfmagic import render
+from tfmagic.display import render
 from tfmagic.model import Model
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from traitlets import Enum
 
-from tfmagic import arguments, commands, errors, lines, live_display, notebook_words, render
+from tfmagic import arguments, commands, errors, lines, live_display, notebook_words
+from tfmagic.display import render
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,7 +14,8 @@ from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tfmagic import errors, frames, model_tables, render, summary
+from tfmagic import errors, frames, model_tables
+from tfmagic.display import render, summary
 from tfmagic.files import protos, wire
 from tfmagic.graphs import function_uses, plumbing, signatures
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from tfmagic.graph_pictures import Picture
+    from tfmagic.display.graph.svg import Picture
     from tfmagic.graphs.function_uses import FunctionUse
     from tfmagic.graphs.metagraphs import MetaGraph
 
@@ -171,9 +172,9 @@ class Model:
     def picture(self) -> Picture | None:
         """The layers, or the graph, folded to what a person can take in: a static drawing; None if none is at hand."""
         # Imported with the first picture, as what lays graphs out is.
-        from tfmagic import graph_pictures  # noqa: PLC0415
+        from tfmagic.display.graph import svg  # noqa: PLC0415
 
-        drawn: Picture | None = self._once("picture", lambda: graph_pictures.picture(self))
+        drawn: Picture | None = self._once("picture", lambda: svg.picture(self))
         return drawn
 
     def with_notes(self, *notes: str) -> Model:

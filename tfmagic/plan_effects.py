@@ -10,7 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tfmagic import errors, render
+from tfmagic import errors
+from tfmagic.display import render
 from tfmagic.files import protos
 from tfmagic.graphs import signatures
 from tfmagic.model import Part

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfmagic import _tf, errors, feeds, loaded, progress, render, requests, trial_inputs, verification
+from tfmagic import _tf, errors, feeds, loaded, progress, requests, trial_inputs, verification
+from tfmagic.display import render
 from tfmagic.graphs import signatures
 from tfmagic.model import Part
 from tfmagic.requests import Wish

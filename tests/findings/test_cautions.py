@@ -6,7 +6,7 @@ import pytest
 
 import tfmagic
 from tests.wire_samples import attr, field, node, varint
-from tfmagic import summary
+from tfmagic.display import summary
 from tfmagic.findings import cautions
 from tfmagic.findings.cautions import Caution
 from tfmagic.graphs import metagraphs, signatures

@@ -13,7 +13,8 @@ import pytest
 
 import tfmagic
 from tests.samples import network
-from tfmagic import errors, progress, readers, render
+from tfmagic import errors, progress, readers
+from tfmagic.display import render
 from tfmagic.widgets import convert_tab
 from tfmagic.widgets.places import Destination
 

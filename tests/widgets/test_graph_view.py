@@ -9,7 +9,7 @@ import pytest
 import tfmagic
 from tests import drawn_graphs
 from tests.drawn_graphs import LOOP, LOOPING, chain
-from tfmagic import unfolding
+from tfmagic.display.graph import unfolding
 from tfmagic.frames import LayerRow
 from tfmagic.model import Model, Part
 from tfmagic.widgets import graph_tab

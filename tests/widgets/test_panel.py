@@ -16,7 +16,8 @@ import tfmagic
 from tests import drawn_graphs
 from tests.drawn_graphs import chain
 from tests.samples import SAMPLES
-from tfmagic import errors, live_display, render
+from tfmagic import errors, live_display
+from tfmagic.display import render
 from tfmagic.model import Model, Part
 from tfmagic.widgets import panel as panels
 from tfmagic.widgets.opening import panel as opened

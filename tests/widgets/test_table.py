@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from tests.test_paging import FRAME
-from tfmagic import render
+from tfmagic.display import render
 from tfmagic.widgets import naming
 from tfmagic.widgets.table import Table
 

@@ -1,6 +1,6 @@
 """What a node of the table of ops takes, and what takes it: by rows of that table.
 
-Not for: drawing edges (:mod:`tfmagic.graph_bodies`), nor for where a graph begins and ends.
+Not for: drawing edges (:mod:`tfmagic.display.graph.bodies`), nor for where a graph begins and ends.
 """
 
 from __future__ import annotations

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import ipywidgets
 import pandas as pd
 
-from tfmagic import _tf, nearby, readers, render
-from tfmagic.render import Section
+from tfmagic import _tf, nearby, readers
+from tfmagic.display import render
+from tfmagic.display.render import Section
 from tfmagic.widgets import background
 from tfmagic.widgets.heading import Heading
 from tfmagic.widgets.panel import Panel, problem_line, said

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from tfmagic import render
+from tfmagic.display import render
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

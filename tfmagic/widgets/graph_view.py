@@ -13,16 +13,19 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
-from tfmagic import errors, graph_choices, graph_pictures, graph_scenes, routes
-from tfmagic.unfolding import MAX_VISIBLE, Unfolding
+from tfmagic import errors
+from tfmagic.display.graph import choices as graph_choices
+from tfmagic.display.graph import entry_points, scenes
+from tfmagic.display.graph import svg as graph_pictures
+from tfmagic.display.graph.unfolding import MAX_VISIBLE, Unfolding
 from tfmagic.widgets import assets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tfmagic.boxes import Box
-    from tfmagic.graph_choices import Choice
-    from tfmagic.graph_scenes import Data
+    from tfmagic.display.graph.boxes import Box
+    from tfmagic.display.graph.choices import Choice
+    from tfmagic.display.graph.scenes import Data
     from tfmagic.model import Model
 
 #: Hits that a search lists, neighbours that details list, bodies that can be chosen.
@@ -64,7 +67,7 @@ class GraphView(anywidget.AnyWidget):
         self._ratio = 1.6
         self._unfolding = self._started(0, constants=False)
         super().__init__(
-            scene=graph_scenes.scene(self._unfolding, wrap=self._ratio),
+            scene=scenes.scene(self._unfolding, wrap=self._ratio),
             entries=[choice.title for choice in self._choices],
             can_show_rows=on_row is not None,
         )
@@ -78,7 +81,7 @@ class GraphView(anywidget.AnyWidget):
         assert library is not None  # noqa: S101 - for mypy: traced above
         unfolding = Unfolding(library, function, constants=constants)
         unfolding.start()
-        self._routes = routes.Routes(library, function)
+        self._routes = entry_points.Routes(library, function)
         return unfolding
 
     # For Python
@@ -131,7 +134,7 @@ class GraphView(anywidget.AnyWidget):
         for entry, (title, library, start) in enumerate(self._choices):
             if library is None or title == graph_choices.LAYERS:
                 continue
-            if start == function or function in routes.Routes(library, start).by_function:
+            if start == function or function in entry_points.Routes(library, start).by_function:
                 self._restart(entry, constants=self.constants)
                 return
         raise errors.UnknownNameError(function, "function", [choice.title for choice in self._choices])
@@ -176,7 +179,7 @@ class GraphView(anywidget.AnyWidget):
 
     def _draw(self, anchor: int = -1, focus: int = -1) -> None:
         """Send what is visible; the browser keeps the anchor where it is, and shows the focus."""
-        self.scene = {**graph_scenes.scene(self._unfolding, wrap=self._ratio), "anchor": anchor, "focus": focus}
+        self.scene = {**scenes.scene(self._unfolding, wrap=self._ratio), "anchor": anchor, "focus": focus}
 
     def _open(self, box: Box) -> None:
         if len(list(self._unfolding.visible())) + self._unfolding.growth(box.number) > MAX_VISIBLE:
@@ -247,5 +250,5 @@ class GraphView(anywidget.AnyWidget):
     @staticmethod
     def _neighbour(box: Box, node: int) -> dict[str, Any]:
         body = box.room.body
-        shape = graph_scenes.shape_text(body.shapes[node])
+        shape = scenes.shape_text(body.shapes[node])
         return {"name": body.names[node], "op": body.ops[node], "node": node, "shape": shape}

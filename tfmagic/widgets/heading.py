@@ -2,7 +2,7 @@
 
 A live panel comes with its model's static form below it, an output of its own. The script here takes that form off the
 page while the panel lives, and puts it back when the kernel ends. Where a notebook is opened again there is no script,
-and the static form stands. Not for: the static form (:mod:`tfmagic.render`).
+and the static form stands. Not for: the static form (:mod:`tfmagic.display.render`).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import ipywidgets
 import numpy as np
 
 from tfmagic import cells
-from tfmagic.graph_bodies import Library
+from tfmagic.display.graph.bodies import Library
 from tfmagic.graphs import node_details
 from tfmagic.graphs.node_neighbours import Neighbours
 from tfmagic.widgets import background

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from tfmagic import _tf, errors, render, summary
+from tfmagic import _tf, errors
+from tfmagic.display import render, summary
 from tfmagic.widgets import background
 from tfmagic.widgets.heading import Heading
 from tfmagic.widgets.places import Destination

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tfmagic import errors, serving_requests, snippets
+from tfmagic.display.render import cell_text
 from tfmagic.graphs import signatures
-from tfmagic.render import cell_text
 from tfmagic.serving_requests import Served
 from tfmagic.snippets import calls
 from tfmagic.widgets.sections import Cell, Copy, Link, SectionData, Sections

@@ -1,22 +1,22 @@
 """The tab Summary: what a model is, its sizes and warnings, each leading to its rows.
 
-It says what the static form says (:mod:`tfmagic.summary`), with links. Not for: deciding what that is.
+It says what the static form says (:mod:`tfmagic.display.summary`), with links. Not for: deciding what that is.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeGuard
 
-from tfmagic import summary
+from tfmagic.display import summary
+from tfmagic.display.render import cell_text
 from tfmagic.findings import cautions
-from tfmagic.render import cell_text
 from tfmagic.widgets.sections import Cell, Link, SectionData, Sections
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tfmagic.display.render import Section
     from tfmagic.model import Model
-    from tfmagic.render import Section
     from tfmagic.widgets.places import Place
 
 #: What has a tab of its own and is no summary.

@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 import traitlets
 
-from tfmagic import cells, paging, render
+from tfmagic import cells, paging
+from tfmagic.display import render
 from tfmagic.widgets import assets, naming
 
 if TYPE_CHECKING:

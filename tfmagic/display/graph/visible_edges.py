@@ -1,6 +1,6 @@
 """The edges between the boxes that are visible: parallel ones merged, and followed into functions that are open.
 
-Not for: the ways that they take (:mod:`tfmagic.layout`).
+Not for: the ways that they take (:mod:`tfmagic.display.graph.layout.nesting`).
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tfmagic.graph_bodies import CONTROL
+from tfmagic.display.graph.bodies import CONTROL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tfmagic.boxes import Box, Room
-    from tfmagic.unfolding import Unfolding
+    from tfmagic.display.graph.boxes import Box, Room
+    from tfmagic.display.graph.unfolding import Unfolding
 
 
 class Edge(NamedTuple):

@@ -1,7 +1,7 @@
 """What a picture of a graph shows, as plain data: boxes with their words and places, edges as paths, the legend.
 
-The live view draws a scene in the browser, :mod:`tfmagic.graph_pictures` as static SVG. Not for: colours, and what is
-open (:mod:`tfmagic.unfolding`).
+The live view draws a scene in the browser, :mod:`tfmagic.display.graph.svg` as static SVG. Not for: colours, and what
+is open (:mod:`tfmagic.display.graph.unfolding`).
 """
 
 from __future__ import annotations
@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tfmagic import layout, op_kinds, visible_edges
-from tfmagic.graph_bodies import ARGUMENT, RESULT
-from tfmagic.render import cell_text
+from tfmagic.display.graph import op_colours, visible_edges
+from tfmagic.display.graph.bodies import ARGUMENT, RESULT
+from tfmagic.display.graph.layout import nesting
+from tfmagic.display.render import cell_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from tfmagic.boxes import Box
+    from tfmagic.display.graph.boxes import Box
+    from tfmagic.display.graph.layout.nesting import Item, Layout, Point
+    from tfmagic.display.graph.unfolding import Unfolding
+    from tfmagic.display.graph.visible_edges import Edge
     from tfmagic.frames import Shape
-    from tfmagic.layout import Item, Layout, Point
-    from tfmagic.unfolding import Unfolding
-    from tfmagic.visible_edges import Edge
 
 #: Pixels: the height of a box with one line and with two, and how wide it may be.
 _ONE_LINE, _TWO_LINES, _LEAST_WIDTH, _MOST_WIDTH = 28, 42, 64, 218
@@ -63,7 +64,7 @@ def scene(unfolding: Unfolding, *, wrap: float | None = 1.6) -> Data:
     boxes = list(unfolding.visible())
     words = {box.number: said(box) for box in boxes}
     edges = visible_edges.visible(unfolding)
-    placed = layout.place(
+    placed = nesting.place(
         _items(unfolding.root.boxes, words), [(each.source, each.target) for each in edges], wrap=wrap
     )
     kinds = {box.op_kind for box in boxes if not box.is_open}
@@ -72,13 +73,13 @@ def scene(unfolding: Unfolding, *, wrap: float | None = 1.6) -> Data:
         "edges": list(_edge_data(edges, placed)),
         "width": math.ceil(placed.width),
         "height": math.ceil(placed.height),
-        "kinds": [[kind, label] for kind, label in op_kinds.KINDS.items() if kind in kinds],
+        "kinds": [[kind, label] for kind, label in op_colours.KINDS.items() if kind in kinds],
     }
 
 
 def _items(boxes: Iterable[Box], words: dict[int, Words]) -> list[Item]:
     return [
-        layout.Item(box.number, *size(words[box.number]), _items(box.parts, words) if box.is_open else ())
+        nesting.Item(box.number, *size(words[box.number]), _items(box.parts, words) if box.is_open else ())
         for box in boxes
     ]
 
@@ -98,7 +99,7 @@ def said(box: Box) -> Words:
     else:
         count = len(box.scope.members)
         ops = [op for op, _ in sorted(box.op_counts.items(), key=lambda item: (-item[1], item[0]))]
-        telling = [op for op in ops if op_kinds.kind_of(op) == box.op_kind][:1]
+        telling = [op for op in ops if op_colours.kind_of(op) == box.op_kind][:1]
         detail = f"{count:,} {box.room.body.noun}{''.join(f', {op}' for op in telling)}"
         title = (
             f"{box.name}: {count:,} {box.room.body.noun} ({', '.join(f'{box.op_counts[op]:,} {op}' for op in ops[:6])})"
@@ -119,7 +120,7 @@ def _op_detail(box: Box) -> str:
 def _weights(box: Box) -> str:
     """Return the shape of the biggest constant or variable that is tucked into a node."""
     room, body = box.room, box.room.body
-    if op_kinds.kind_of(box.op) not in {"matrix", "recurrent"}:
+    if op_colours.kind_of(box.op) not in {"matrix", "recurrent"}:
         return ""
     tucked = [int(body.source[edge]) for edge in body.inputs_of(box.node)]
     shapes = [body.shapes[node] for node in tucked if not room.shown[node]]

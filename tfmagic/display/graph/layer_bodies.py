@@ -1,6 +1,6 @@
 """The layers of a Keras model as a body to draw: what a person who wrote layers wants to see before any ops.
 
-Not for: the ops that the layers trace to (:mod:`tfmagic.graph_bodies`).
+Not for: the ops that the layers trace to (:mod:`tfmagic.display.graph.bodies`).
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfmagic.graph_bodies import Body, Library
+from tfmagic.display.graph.bodies import Body, Library
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import pandas as pd
 
-    from tfmagic.graph_bodies import Call
+    from tfmagic.display.graph.bodies import Call
 
 
 class LayerLibrary(Library):

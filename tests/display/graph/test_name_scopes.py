@@ -7,9 +7,9 @@ import pytest
 
 from tests import drawn_graphs
 from tests.drawn_graphs import LOOP, LOOPING, chain
-from tfmagic import routes, scopes, visible_edges
-from tfmagic.graph_bodies import Library
-from tfmagic.unfolding import MAX_FIRST, Unfolding
+from tfmagic.display.graph import entry_points, name_scopes, visible_edges
+from tfmagic.display.graph.bodies import Library
+from tfmagic.display.graph.unfolding import MAX_FIRST, Unfolding
 
 
 def library(rows: list[drawn_graphs.Node], functions: dict[str, Any] | None = None) -> Library:
@@ -127,7 +127,7 @@ def test_conv2d_does_not_count() -> None:
 def test_a_scope_of_hundreds_is_cut_into_chunks_in_the_order_of_the_graph(count: int) -> None:
     found = unfolded(chain(f"n{chr(97 + index % 26)}x{index}y" for index in range(count)))
     boxes = list(found.visible())
-    assert len(boxes) <= scopes.MAX_PARTS
+    assert len(boxes) <= name_scopes.MAX_PARTS
     members = np.concatenate([box.scope.members for box in boxes])
     assert members.tolist() == list(range(count))
     # Neighbours alone are connected: no chunk mixes what is far apart.
@@ -219,13 +219,13 @@ def test_what_only_calls_a_function_is_not_where_one_starts() -> None:
         ("x", "Placeholder", ()),
         ("go", "StatefulPartitionedCall", ("x",), {"f": "outer"}),
     ]
-    entries = routes.entries(library(rows, functions), None)
+    entries = entry_points.entries(library(rows, functions), None)
     assert [entry.title for entry in entries] == ["inner", "main graph", "outer"]
 
 
 def test_a_search_finds_names_then_ops_and_leads_there() -> None:
     lib = library(LOOP, LOOPING)
-    found = routes.Routes(lib, "")
+    found = entry_points.Routes(lib, "")
     hits, total = found.search("MUL", 10)
     assert [(hit.name, hit.op, hit.function) for hit in hits] == [("scope/mul", "Mul", "body")]
     assert total == 1
@@ -238,15 +238,15 @@ def test_a_search_finds_names_then_ops_and_leads_there() -> None:
 
 def test_what_is_tucked_is_revealed_as_its_consumer() -> None:
     lib = library(LOOP, LOOPING)
-    found = routes.Routes(lib, "")
+    found = entry_points.Routes(lib, "")
     (hit,), _ = found.search("read", 10)
     assert Unfolding(lib).reveal(found.by_function["body"], hit.node).name == "scope/mul"
 
 
 def test_functions_that_are_not_called_are_not_found_from_here() -> None:
     lib = library([("x", "Placeholder", ())], LOOPING)
-    assert routes.Routes(lib, "").search("mul", 10) == ([], 0)
-    assert [entry.function for entry in routes.entries(lib, None)][1:] == ["cond", "body", "self"]
+    assert entry_points.Routes(lib, "").search("mul", 10) == ([], 0)
+    assert [entry.function for entry in entry_points.entries(lib, None)][1:] == ["cond", "body", "self"]
 
 
 def test_names_that_repeat_or_lead_nowhere_do_no_harm() -> None:

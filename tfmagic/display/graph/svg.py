@@ -11,14 +11,15 @@ import urllib.parse
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tfmagic import graph_choices, graph_scenes
-from tfmagic.render import cell_text
-from tfmagic.unfolding import Unfolding
+from tfmagic.display.graph import choices as graph_choices
+from tfmagic.display.graph import scenes
+from tfmagic.display.graph.unfolding import Unfolding
+from tfmagic.display.render import cell_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tfmagic.graph_scenes import Data
+    from tfmagic.display.graph.scenes import Data
     from tfmagic.model import Model
 
 #: By kind of op. Middle lightness: legible on white and on black, and told apart with most kinds of colour blindness.
@@ -97,7 +98,7 @@ def picture(model: Model, *, constants: bool = False) -> Picture | None:
         return None
     unfolding = Unfolding(drawn.library, drawn.function, constants=constants)
     unfolding.start()
-    scene = graph_scenes.scene(unfolding)
+    scene = scenes.scene(unfolding)
     return of_scene(scene, drawn.title) if scene["boxes"] else None
 
 

@@ -1,6 +1,6 @@
 """Boxes that stand for nodes, scopes and functions in one place of a picture, and the bodies unfolded within them.
 
-Not for: which of them are open (:mod:`tfmagic.unfolding`).
+Not for: which of them are open (:mod:`tfmagic.display.graph.unfolding`).
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfmagic import op_kinds
+from tfmagic.display.graph import op_colours
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tfmagic.display.graph.bodies import Body
+    from tfmagic.display.graph.name_scopes import Scope
     from tfmagic.files.wire import Integers, Mask
-    from tfmagic.graph_bodies import Body
-    from tfmagic.scopes import Scope
 
 
 @dataclass(eq=False)
@@ -117,10 +117,10 @@ class Box:
     @cached_property
     def op_kind(self) -> str:
         """The most telling kind of its ops."""
-        kinds = {op_kinds.kind_of(op) for op in self.op_counts}
+        kinds = {op_colours.kind_of(op) for op in self.op_counts}
         if self.kind != "op":
             kinds = kinds - {"end"} or kinds
-        return next(kind for kind in op_kinds.KINDS if kind in kinds)
+        return next(kind for kind in op_colours.KINDS if kind in kinds)
 
     def above(self) -> Iterator[Box]:
         """Yield the boxes around it, the nearest first."""

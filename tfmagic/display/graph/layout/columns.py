@@ -1,6 +1,6 @@
 """Rows of boxes drawn in one column, or in several where they are many; what nothing connects, on shelves.
 
-Not for: boxes within boxes (:mod:`tfmagic.layout`).
+Not for: boxes within boxes (:mod:`tfmagic.display.graph.layout.nesting`).
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tfmagic import ranking
-from tfmagic.bundling import bundled
-from tfmagic.ranking import BOTTOM, TOP
-from tfmagic.rows import Middles, stacked
-from tfmagic.staggering import MOST_WIDTH, staggered
+from tfmagic.display.graph.layout import ranks
+from tfmagic.display.graph.layout.edge_bundling import bundled
+from tfmagic.display.graph.layout.ranks import BOTTOM, TOP
+from tfmagic.display.graph.layout.rows import Middles, stacked
+from tfmagic.display.graph.layout.wide_ranks import MOST_WIDTH, staggered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from tfmagic.ranking import Links
-    from tfmagic.rows import Row, Size
+    from tfmagic.display.graph.layout.ranks import Links
+    from tfmagic.display.graph.layout.rows import Row, Size
 
 #: Between parts that nothing connects, between columns, between edges that run beside each other.
 _PART_GAP, _GUTTER, _TRACK = 32, 44, 9
@@ -113,10 +113,10 @@ def place(
     high : float
         What is not higher stays in one column.
     """
-    forward, backward = ranking.acyclic(sizes, links.between)
+    forward, backward = ranks.acyclic(sizes, links.between)
     most = MOST_WIDTH if wrap is None or wrap >= _WIDE else MOST_WIDTH * wrap / _WIDE
     blocks = []
-    components = ranking.solved(list(sizes), links._replace(between=forward))
+    components = ranks.solved(list(sizes), links._replace(between=forward))
     for ranked in sorted(components, key=lambda each: min(key for key in each.ranks if key >= 0)):
         component = staggered(bundled(ranked), sizes, most)
         rows = stacked(component, sizes)

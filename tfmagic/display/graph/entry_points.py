@@ -1,7 +1,7 @@
 """How the bodies of a graph reach one another by calls: where to start looking, and the way to any node.
 
 A SavedModel of TensorFlow 2 is a main graph with a call in it, of a function with nothing but a call in it. Not for:
-boxes (:mod:`tfmagic.unfolding`).
+boxes (:mod:`tfmagic.display.graph.unfolding`).
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tfmagic import op_kinds, scopes
+from tfmagic.display.graph import name_scopes, op_colours
+from tfmagic.display.graph.bodies import ARGUMENT, CALLS, MOST_DIGITS, RESULT
 from tfmagic.files import protos
-from tfmagic.graph_bodies import ARGUMENT, CALLS, MOST_DIGITS, RESULT
 from tfmagic.graphs.signatures import is_hidden
 from tfmagic.graphs.tensor_names import node_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tfmagic.display.graph.bodies import Body, Library
     from tfmagic.files.wire import Integers
-    from tfmagic.graph_bodies import Body, Library
     from tfmagic.graphs.metagraphs import MetaGraph
 
 #: What may stand around the one call of a body that only calls another.
@@ -153,7 +153,7 @@ def _descended(library: Library, function: str, ends: _Ends | None = None) -> st
 
 def _only_call(library: Library, body: Body) -> int:
     """Return the node that calls a function, if that is all that a body does, else -1."""
-    shown = np.flatnonzero(scopes.Shown(body).plain)
+    shown = np.flatnonzero(name_scopes.Shown(body).plain)
     if len(shown) > _most_around(body):
         return -1
     calls = [node for node in shown.tolist() if body.ops[node].endswith("PartitionedCall")]
@@ -167,7 +167,7 @@ def _most_around(body: Body) -> int:
 
 def _does_work(body: Body) -> bool:
     """Say whether a main graph computes by itself rather than by calling."""
-    shown = [body.ops[node] for node in np.flatnonzero(scopes.Shown(body).plain)[:1000].tolist()]
+    shown = [body.ops[node] for node in np.flatnonzero(name_scopes.Shown(body).plain)[:1000].tolist()]
     return any(op not in _AROUND_A_CALL and not op.endswith("PartitionedCall") for op in shown)
 
 
@@ -228,7 +228,7 @@ class Routes:
         wanted = text.lower()
         rank = [0 if name.endswith(wanted) else 1 if f"/{wanted}" in f"/{name}" else 2 for name in lower]
         # What is drawn comes before constants and variables.
-        tucked = [op_kinds.kind_of(str(op)) == "state" for op in self.library.frame["op"].iloc[rows]]
+        tucked = [op_colours.kind_of(str(op)) == "state" for op in self.library.frame["op"].iloc[rows]]
         return rows[np.lexsort((np.array(rank, np.int64), np.array(tucked, bool)))]
 
     def hit(self, row: int) -> Hit:

@@ -1,6 +1,6 @@
 """Rank and order of boxes that edges connect, from ``fast-sugiyama`` (https://pypi.org/project/fast-sugiyama/).
 
-Not for: coordinates (:mod:`tfmagic.rows`).
+Not for: coordinates (:mod:`tfmagic.display.graph.layout.rows`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tfmagic.scopes import topological_order
+from tfmagic.display.graph.name_scopes import topological_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

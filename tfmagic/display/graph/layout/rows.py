@@ -1,6 +1,6 @@
 """Ranked boxes of different sizes in rows: each as near to what it is connected to as its neighbours let it.
 
-Not for: which rank and order they have (:mod:`tfmagic.ranking`).
+Not for: which rank and order they have (:mod:`tfmagic.display.graph.layout.ranks`).
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tfmagic.ranking import BOTTOM, TOP
+from tfmagic.display.graph.layout.ranks import BOTTOM, TOP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from tfmagic.ranking import Component
+    from tfmagic.display.graph.layout.ranks import Component
 
 #: Between boxes of a row, between a box and a passing edge, between two of those, between rows.
 _GAP, _ASIDE, _LANE, ROW_GAP = 24, 16, 12, 36

@@ -1,16 +1,17 @@
 """What there is to draw of a model: its layers, the bodies of its graph, and the graph that is still to be traced.
 
-Not for: drawing (:mod:`tfmagic.graph_pictures`).
+Not for: drawing (:mod:`tfmagic.display.graph.svg`).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfmagic import graph_bodies, layer_bodies, routes
+from tfmagic.display.graph import bodies as graph_bodies
+from tfmagic.display.graph import entry_points, layer_bodies
 
 if TYPE_CHECKING:
-    from tfmagic.graph_bodies import Library
+    from tfmagic.display.graph.bodies import Library
     from tfmagic.model import Model
 
 LAYERS = "layers"
@@ -47,7 +48,7 @@ def choices(model: Model) -> list[Choice]:
 def of_graph(model: Model) -> list[Choice]:
     """List the bodies of a model's graph, which is traced if it has to be."""
     library = graph_bodies.Library(model)
-    return [Choice(entry.title, library, entry.function) for entry in routes.entries(library, model.meta_graph)]
+    return [Choice(entry.title, library, entry.function) for entry in entry_points.entries(library, model.meta_graph)]
 
 
 def _of_layers(model: Model) -> list[Choice]:

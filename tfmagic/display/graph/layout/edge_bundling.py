@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from tfmagic.ranking import BOTTOM, TOP, Component
+from tfmagic.display.graph.layout.ranks import BOTTOM, TOP, Component
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -1,7 +1,8 @@
 """Where nested boxes stand and how the edges between them run: inner boxes first, then those around them by size.
 
-Rank and order come from ``fast-sugiyama`` (https://pypi.org/project/fast-sugiyama/), which knows points only; the
-sizes are given room by :mod:`tfmagic.columns`. Only what is visible is laid out. Not for: what a box looks like.
+Rank and order come from ``fast-sugiyama`` (https://pypi.org/project/fast-sugiyama/), which knows points only; the sizes
+are given room by :mod:`tfmagic.display.graph.layout.columns`. Only what is visible is laid out. Not for: what a box
+looks like.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfmagic import columns
-from tfmagic.ranking import Links
+from tfmagic.display.graph.layout import columns as layout_columns
+from tfmagic.display.graph.layout.ranks import Links
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -90,7 +91,7 @@ def place(items: Sequence[Item], edges: Iterable[tuple[int, int]], *, wrap: floa
     nest = _Nest.of(items)
     wanted = [edge for edge in dict.fromkeys(edges) if edge[0] != edge[1] and not nest.contains(*edge)]
     levels = _levels(nest, wanted)
-    placed = {key: columns.Placed({}, {}, {}, {}, 0, 0) for key in levels}
+    placed = {key: layout_columns.Placed({}, {}, {}, {}, 0, 0) for key in levels}
     for key in nest.inner_first:
         placed[key] = _place_level(nest, key, levels[key], placed, wrap)
     return _absolute(nest, wanted, placed)
@@ -169,30 +170,30 @@ def _way(nest: _Nest, source: int, target: int) -> tuple[list[int], int, list[in
 
 
 def _place_level(
-    nest: _Nest, key: int, level: _Level, placed: Mapping[int, columns.Placed], wrap: float | None
-) -> columns.Placed:
+    nest: _Nest, key: int, level: _Level, placed: Mapping[int, layout_columns.Placed], wrap: float | None
+) -> layout_columns.Placed:
     """Place the parts of one open box beside each other, their own insides placed before."""
     sizes = {part: _size(nest, part, placed) for part in nest.inner[key]}
     ports = _ports(nest, placed)
     links = Links(list(level.between), list(level.leaving), list(level.entering))
     # A box among others is better one column than a picture of its own; one with little beside it is the picture.
     is_all = all(len(nest.inner[around]) <= _FEW_BESIDE for around in nest.path(key)[1:])
-    high = columns.HIGH if is_all else _HIGH_INSIDE
-    found = columns.place(sizes, links, ports, wrap, high)
+    high = layout_columns.HIGH if is_all else _HIGH_INSIDE
+    found = layout_columns.place(sizes, links, ports, wrap, high)
     if key == _OUTSIDE:
         return found
     least = nest.items[key].width - 2 * PADDING
     return found.widened(least) if least > found.width else found
 
 
-def _size(nest: _Nest, part: int, placed: Mapping[int, columns.Placed]) -> tuple[float, float]:
+def _size(nest: _Nest, part: int, placed: Mapping[int, layout_columns.Placed]) -> tuple[float, float]:
     item = nest.items[part]
     if part not in nest.inner:
         return item.width, item.height
     return placed[part].width + 2 * PADDING, placed[part].height + 2 * PADDING + TITLE
 
 
-def _ports(nest: _Nest, placed: Mapping[int, columns.Placed]) -> dict[int, tuple[float, float]]:
+def _ports(nest: _Nest, placed: Mapping[int, layout_columns.Placed]) -> dict[int, tuple[float, float]]:
     """Return where edges leave and enter each open box on average, from its left side."""
     found = {}
     for key in nest.inner:
@@ -207,7 +208,7 @@ def _ports(nest: _Nest, placed: Mapping[int, columns.Placed]) -> dict[int, tuple
     return found
 
 
-def _absolute(nest: _Nest, edges: Sequence[tuple[int, int]], placed: Mapping[int, columns.Placed]) -> Layout:
+def _absolute(nest: _Nest, edges: Sequence[tuple[int, int]], placed: Mapping[int, layout_columns.Placed]) -> Layout:
     """Turn places within boxes into places in the picture, and join the pieces of edges."""
     origins: dict[int, Point] = {_OUTSIDE: (0.0, 0.0)}
     boxes: dict[int, Rectangle] = {}
@@ -223,7 +224,7 @@ def _absolute(nest: _Nest, edges: Sequence[tuple[int, int]], placed: Mapping[int
 def _path(
     nest: _Nest,
     edge: tuple[int, int],
-    placed: Mapping[int, columns.Placed],
+    placed: Mapping[int, layout_columns.Placed],
     origins: Mapping[int, Point],
     boxes: Mapping[int, Rectangle],
 ) -> list[Point]:

@@ -1,7 +1,8 @@
 """The scope tree of a graph, grown where somebody looks: name scopes, series of names, chunks of what is left.
 
-A scope of a million nodes is split into its parts only when it is opened; what its parts hold stays arrays of
-numbers. Not for: which boxes are open (:mod:`tfmagic.unfolding`) or where they stand (:mod:`tfmagic.layout`).
+A scope of a million nodes is split into its parts only when it is opened; what its parts hold stays arrays of numbers.
+Not for: which boxes are open (:mod:`tfmagic.display.graph.unfolding`) or where they stand
+(:mod:`tfmagic.display.graph.layout.nesting`).
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfmagic.graph_bodies import ARGUMENT, RESULT
+from tfmagic.display.graph.bodies import ARGUMENT, RESULT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from tfmagic.display.graph.bodies import Body
     from tfmagic.files.wire import Integers, Mask
-    from tfmagic.graph_bodies import Body
 
 #: A scope never has more parts than a person can take in.
 MAX_PARTS = 60

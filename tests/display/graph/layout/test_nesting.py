@@ -6,10 +6,11 @@ import random
 import pytest
 
 from tests import drawn_graphs
-from tfmagic import graph_scenes, layout
-from tfmagic.graph_bodies import Library
-from tfmagic.layout import Item, Layout, Rectangle
-from tfmagic.unfolding import Unfolding
+from tfmagic.display.graph import scenes
+from tfmagic.display.graph.bodies import Library
+from tfmagic.display.graph.layout import nesting
+from tfmagic.display.graph.layout.nesting import Item, Layout, Rectangle
+from tfmagic.display.graph.unfolding import Unfolding
 
 Edges = list[tuple[int, int]]
 
@@ -72,7 +73,7 @@ def net(seed: int, count: int) -> tuple[list[Item], Edges]:
 @pytest.mark.parametrize("wrap", [None, 0.8, 3.0])
 @pytest.mark.parametrize(("boxes", "edges"), [nested(), net(1, 12), net(2, 60), net(3, 150)])
 def test_boxes_stand_apart_and_edges_end_at_them(boxes: list[Item], edges: Edges, wrap: float | None) -> None:
-    found = layout.place(boxes, edges, wrap=wrap)
+    found = nesting.place(boxes, edges, wrap=wrap)
     assert set(found.boxes) == {box.key for box in flat(boxes)}
     check(found, boxes)
     check_ends(found, edges)
@@ -80,19 +81,19 @@ def test_boxes_stand_apart_and_edges_end_at_them(boxes: list[Item], edges: Edges
 
 def test_what_feeds_stands_above() -> None:
     boxes, edges = net(4, 40)
-    found = layout.place(boxes, edges)
+    found = nesting.place(boxes, edges)
     for source, target in edges:
         assert found.boxes[source].y + found.boxes[source].height < found.boxes[target].y
 
 
 def test_the_same_graph_looks_the_same() -> None:
     boxes, edges = net(5, 80)
-    first = layout.place(boxes, edges, wrap=1.6)
-    assert all(layout.place(boxes, edges, wrap=1.6) == first for _ in range(3))
+    first = nesting.place(boxes, edges, wrap=1.6)
+    assert all(nesting.place(boxes, edges, wrap=1.6) == first for _ in range(3))
 
 
 def test_a_straight_chain_is_drawn_straight() -> None:
-    found = layout.place(items(8), [(index, index + 1) for index in range(7)])
+    found = nesting.place(items(8), [(index, index + 1) for index in range(7)])
     for points in found.edges.values():
         assert {round(x, 3) for x, _ in points} == {round(points[0][0], 3)}
 
@@ -100,8 +101,8 @@ def test_a_straight_chain_is_drawn_straight() -> None:
 @pytest.mark.parametrize("ratio", [0.7, 1.6, 3.0])
 def test_a_long_chain_goes_on_in_further_columns(ratio: float) -> None:
     boxes, edges = items(60), [(index, index + 1) for index in range(59)]
-    tall = layout.place(boxes, edges)
-    found = layout.place(boxes, edges, wrap=ratio)
+    tall = nesting.place(boxes, edges)
+    found = nesting.place(boxes, edges, wrap=ratio)
     assert tall.height > 3000
     assert ratio / 2 < found.width / found.height < ratio * 2
     check(found, boxes)
@@ -110,12 +111,12 @@ def test_a_long_chain_goes_on_in_further_columns(ratio: float) -> None:
 
 def test_a_short_chain_stays_one_column() -> None:
     boxes, edges = items(6), [(index, index + 1) for index in range(5)]
-    assert layout.place(boxes, edges, wrap=3.0) == layout.place(boxes, edges)
+    assert nesting.place(boxes, edges, wrap=3.0) == nesting.place(boxes, edges)
 
 
 def test_edges_of_a_cycle_go_round_the_side() -> None:
     boxes, edges = items(4), [(0, 1), (1, 2), (2, 3), (3, 1)]
-    found = layout.place(boxes, edges)
+    found = nesting.place(boxes, edges)
     check(found, boxes)
     check_ends(found, edges)
     right = max(box.x + box.width for box in found.boxes.values())
@@ -125,56 +126,56 @@ def test_edges_of_a_cycle_go_round_the_side() -> None:
 
 def test_boxes_without_edges_share_shelves() -> None:
     boxes = items(50)
-    found = layout.place(boxes, [], wrap=2.0)
+    found = nesting.place(boxes, [], wrap=2.0)
     check(found, boxes)
     assert 0.8 < found.width / found.height < 5
 
 
 def test_unconnected_parts_stand_beside_each_other() -> None:
     boxes = items(6)
-    found = layout.place(boxes, [(0, 1), (2, 3)])
+    found = nesting.place(boxes, [(0, 1), (2, 3)])
     check(found, boxes)
     assert found.height < sum(box.height for box in boxes) + 40
 
 
 def test_edges_between_a_box_and_what_it_holds_are_left_out() -> None:
     boxes = [Item(0, 90, 28, (Item(1, 50, 28),))]
-    found = layout.place(boxes, [(0, 1), (1, 0), (1, 1)])
+    found = nesting.place(boxes, [(0, 1), (1, 0), (1, 1)])
     assert found.edges == {}
     check(found, boxes)
 
 
 def test_edges_into_open_boxes_cross_the_upper_side() -> None:
     boxes, edges = nested()
-    found = layout.place(boxes, edges)
+    found = nesting.place(boxes, edges)
     top = found.boxes[1].y
     assert any(y == pytest.approx(top) and x == pytest.approx(found.edges[0, 10][-2][0]) for x, y in found.edges[0, 10])
     assert [y for _, y in found.edges[0, 10]] == sorted(y for _, y in found.edges[0, 10])
 
 
 def test_nothing_at_all() -> None:
-    assert layout.place([], []) == Layout({}, {}, 0, 0)
+    assert nesting.place([], []) == Layout({}, {}, 0, 0)
 
 
 def test_only_what_is_visible_is_laid_out(monkeypatch: pytest.MonkeyPatch) -> None:
     model = drawn_graphs.model(drawn_graphs.chain(f"block_{n // 100}/op_{n}" for n in range(3000)))
     unfolding = Unfolding(Library(model))
     seen: list[int] = []
-    place = layout.place
+    place = nesting.place
 
     def counting(boxes: list[Item], edges: Edges, *, wrap: float | None = None) -> Layout:
         seen.append(len(boxes))
         return place(boxes, edges, wrap=wrap)
 
-    monkeypatch.setattr(layout, "place", counting)
-    graph_scenes.scene(unfolding)
+    monkeypatch.setattr(nesting, "place", counting)
+    scenes.scene(unfolding)
     assert seen == [30]
 
 
 def test_a_scene_of_a_real_nest_is_drawn_whole() -> None:
     unfolding = Unfolding(Library(drawn_graphs.model(drawn_graphs.LOOP, drawn_graphs.LOOPING)))
     unfolding.open(1)
-    scene = graph_scenes.scene(unfolding)
+    scene = scenes.scene(unfolding)
     boxes = {box["n"]: box for box in scene["boxes"]}
     assert len(boxes) == 12
     for box in boxes.values():
@@ -195,7 +196,7 @@ def test_parts_that_nothing_connects_keep_their_long_edges() -> None:
     first = [(0, 2), (2, 3), (3, 4), (3, 5), (1, 5), (5, 6), (3, 6), (2, 6), (0, 6), (6, 7)]
     edges = first + [(source + 8, target + 8) for source, target in first]
     boxes = items(16)
-    found = layout.place(boxes, edges)
+    found = nesting.place(boxes, edges)
     check(found, boxes)
     check_ends(found, edges)
 
@@ -205,7 +206,7 @@ def test_what_feeds_every_step_runs_beside_them_as_one(hub: str) -> None:
     steps = [(index, index + 1) for index in range(1, 24)]
     edges = [*steps, *((0, index) if hub == "source" else (index, 25) for index in range(1, 25))]
     boxes = items(26)[: 25 if hub == "source" else 26][0 if hub == "source" else 1 :]
-    found = layout.place(boxes, edges)
+    found = nesting.place(boxes, edges)
     check(found, boxes)
     check_ends(found, edges)
     # Without a trunk, 24 edges that pass 24 ranks are about 300 pixels wider.
@@ -215,7 +216,7 @@ def test_what_feeds_every_step_runs_beside_them_as_one(hub: str) -> None:
 def test_a_rank_of_very_many_boxes_is_staggered_and_edges_pass_between() -> None:
     boxes = items(62)
     edges = [(0, index) for index in range(1, 61)] + [(index, 61) for index in range(1, 61)]
-    found = layout.place(boxes, edges)
+    found = nesting.place(boxes, edges)
     check(found, boxes)
     check_ends(found, edges)
     assert 0.4 < found.width / found.height < 8

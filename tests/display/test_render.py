@@ -10,8 +10,8 @@ import nbformat
 import pandas as pd
 import pytest
 
-from tfmagic import render
-from tfmagic.render import Section
+from tfmagic.display import render
+from tfmagic.display.render import Section
 
 HOSTILE = (
     "<script>alert(1)</script>",

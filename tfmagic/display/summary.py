@@ -1,6 +1,7 @@
 """What the display of a model says: the list of sections that text and HTML share.
 
-A section that cannot be made says why in its place: a display never raises. Not for: layout (:mod:`tfmagic.render`).
+A section that cannot be made says why in its place: a display never raises. Not for: layout
+(:mod:`tfmagic.display.render`).
 """
 
 from __future__ import annotations
@@ -8,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
+from tfmagic.display.render import MAX_ROWS, RowsAt, Section, size_text
 from tfmagic.files import wire
 from tfmagic.findings import cautions
 from tfmagic.graphs import opdefs
-from tfmagic.render import MAX_ROWS, RowsAt, Section, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -12,9 +12,10 @@ import pytest
 
 import tfmagic
 from tests import drawn_graphs
+from tests.display.test_render import Reader
 from tests.drawn_graphs import HOSTILE, LOOP, LOOPING, chain
-from tests.test_render import Reader
-from tfmagic import graph_pictures, op_kinds, render
+from tfmagic.display import render
+from tfmagic.display.graph import op_colours, svg
 from tfmagic.frames import LayerRow
 from tfmagic.model import Model, Part
 
@@ -28,9 +29,9 @@ ATTRIBUTES = {
 }  # fmt: skip
 
 
-def drawn(model: Model) -> tuple[graph_pictures.Picture, ET.Element]:
+def drawn(model: Model) -> tuple[svg.Picture, ET.Element]:
     """Draw a model; parsing fails unless all tags are balanced and everything is escaped."""
-    found = graph_pictures.picture(model)
+    found = svg.picture(model)
     assert found is not None
     return found, ET.fromstring(found.svg)  # noqa: S314 - our own
 
@@ -54,7 +55,7 @@ def test_a_picture_says_what_it_shows() -> None:
     assert tree.findtext(f"{SVG}title") == "main graph"
     assert tree.findtext(f"{SVG}desc") == found.words == "main graph: 4 boxes, 3 edges (x, one, two, y)"
     assert {"dense", "one", "two", "x", "y"} <= set(texts(tree))
-    assert op_kinds.KINDS["activation"] in texts(tree)
+    assert op_colours.KINDS["activation"] in texts(tree)
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
@@ -112,9 +113,9 @@ def test_a_layer_that_is_called_on_two_inputs() -> None:
 
 
 def test_what_holds_nothing_has_no_picture() -> None:
-    assert graph_pictures.picture(drawn_graphs.model([])) is None
-    assert graph_pictures.picture(keras(layer("dense"), layer("other"))) is None
-    assert graph_pictures.picture(Model("checkpoint", "made", {Part.VARIABLES: tuple})) is None
+    assert svg.picture(drawn_graphs.model([])) is None
+    assert svg.picture(keras(layer("dense"), layer("other"))) is None
+    assert svg.picture(Model("checkpoint", "made", {Part.VARIABLES: tuple})) is None
 
 
 def test_the_display_of_ten_thousand_nodes_is_small() -> None:
@@ -161,13 +162,13 @@ def test_a_picture_can_be_an_output_of_its_own() -> None:
 
 
 def test_every_kind_has_a_colour_in_the_picture_and_in_the_live_view() -> None:
-    assert set(graph_pictures.COLOURS) == set(op_kinds.KINDS)
-    style = (Path(tfmagic.__file__).parent / "widgets" / "static" / "graph.css").read_text("utf-8")
+    assert set(svg.COLOURS) == set(op_colours.KINDS)
+    style = (Path(tfmagic.__file__).parent / "notebook" / "panel" / "widgets" / "static" / "graph.css").read_text("utf-8")
     said = dict(re.findall(r'\.tfm-graph \[data-kind="(\w+)"\] \{ --kind: (#\w+); \}', style))
-    assert said == graph_pictures.COLOURS
+    assert said == svg.COLOURS
 
 
-@pytest.mark.parametrize("colour", graph_pictures.COLOURS.values())
+@pytest.mark.parametrize("colour", svg.COLOURS.values())
 def test_colours_stand_out_from_white_and_from_black(colour: str) -> None:
     channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
     linear = [each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in channels]

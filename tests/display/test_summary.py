@@ -7,7 +7,8 @@ import pytest
 
 import tfmagic
 from tests.wire_samples import attr, field, node
-from tfmagic import errors, render, summary
+from tfmagic import errors
+from tfmagic.display import render, summary
 from tfmagic.frames import LayerRow, VariableRow
 from tfmagic.graphs import metagraphs, plumbing, signatures
 from tfmagic.graphs.signatures import Endpoint

@@ -1,6 +1,7 @@
 """A rank of very many boxes made several, so that a wide graph is no strip: every other box moves down.
 
-Not for: ranks themselves (:mod:`tfmagic.ranking`), long chains (:mod:`tfmagic.columns`).
+Not for: ranks themselves (:mod:`tfmagic.display.graph.layout.ranks`), long chains
+(:mod:`tfmagic.display.graph.layout.columns`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tfmagic.ranking import BOTTOM, TOP, Component
+from tfmagic.display.graph.layout.ranks import BOTTOM, TOP, Component
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

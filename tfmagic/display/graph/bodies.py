@@ -1,7 +1,7 @@
 """The main graph and each function of a model as arrays of edges, ready to be grouped and drawn.
 
 A body is read from the table of ops, which knows all nodes; what a node calls is parsed when it is asked for. Not
-for: grouping by scope (:mod:`tfmagic.scopes`) or anything on a screen.
+for: grouping by scope (:mod:`tfmagic.display.graph.name_scopes`) or anything on a screen.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Which boxes of a graph are open: scopes open to their parts, calls to the functions that they call.
 
-Not for: edges (:mod:`tfmagic.visible_edges`), where boxes stand (:mod:`tfmagic.layout`), or how they look.
+Not for: edges (:mod:`tfmagic.display.graph.visible_edges`), where boxes stand
+(:mod:`tfmagic.display.graph.layout.nesting`), or how they look.
 """
 
 from __future__ import annotations
@@ -9,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfmagic import scopes
-from tfmagic.boxes import Box, Room
+from tfmagic.display.graph import name_scopes
+from tfmagic.display.graph.boxes import Box, Room
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from tfmagic.graph_bodies import Call, Library
-    from tfmagic.scopes import Scope
+    from tfmagic.display.graph.bodies import Call, Library
+    from tfmagic.display.graph.name_scopes import Scope
 
 #: Boxes at first, and at all: a browser pans 1,000 boxes at 52 to 62 frames a second, 3,000 at 21.
 MAX_FIRST, MAX_VISIBLE = 60, 1000
@@ -48,11 +49,11 @@ class Unfolding:
     def _room(self, function: str, inside: Box | None, first_input: int) -> Room:
         """Make a place for a body and the boxes of its first level."""
         body = self.library.body(function)
-        kinds = scopes.Shown(body)
+        kinds = name_scopes.Shown(body)
         # The condition of a loop is given all that goes round and looks at one of it.
         plain = kinds.plain & ~kinds.unused_arguments if inside else kinds.plain
         room = Room(body, inside, first_input, kinds.everything if self.constants else plain)
-        room.boxes = self._make(scopes.root(room.shown).parts(body), room, inside)
+        room.boxes = self._make(name_scopes.root(room.shown).parts(body), room, inside)
         for box in room.boxes:
             room.holder[box.scope.members] = box.number
         return room
