@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfmagic import _tf, conversions, errors, progress, readers, registry
+from tfmagic import conversions, errors, progress, readers, registry
 from tfmagic.conversions import export, freeze
 from tfmagic.exports import Export
 from tfmagic.files import protos, writing
@@ -17,6 +17,7 @@ from tfmagic.merges import merge
 from tfmagic.model import Model, Part
 from tfmagic.readers import READERS
 from tfmagic.registry import WriteOptions
+from tfmagic.runtime import tensorflow as runtime
 from tfmagic.writers import WRITERS, writer_for
 from tfmagic.writers.graph_def import GraphDefDraft
 from tfmagic.writers.saved_model import SavedModelDraft, SavedModelWriter
@@ -26,7 +27,7 @@ X = np.random.default_rng(0).random((3, 8), dtype=np.float32)
 
 
 def network() -> Any:
-    keras = _tf.keras()
+    keras = runtime.keras()
     x = keras.Input((8,), name="features")
     hidden = keras.layers.Dense(4, activation="relu", name="hidden")(x)
     return keras.Model(x, {"scores": keras.layers.Dense(3, name="out")(hidden), "hidden": hidden})
@@ -39,7 +40,7 @@ def model() -> Any:
 
 def module() -> Any:
     """A module with two signatures' worth of functions."""
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     made = tf.Module()
     made.weight = tf.Variable(np.eye(3, dtype=np.float32))
     made.first = tf.function(lambda x: {"y": x @ made.weight}, input_signature=[tf.TensorSpec([None, 3], name="x")])
@@ -182,7 +183,7 @@ def test_all_signatures_of_a_directory_are_written_again(served: Path, tmp_path:
 
 
 def test_a_signature_that_only_writes_is_kept_or_refused(tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     made = tf.Module()
     made.total = tf.Variable(1.0)
     spec = tf.TensorSpec([None], name="x")
@@ -207,7 +208,7 @@ def test_a_signature_that_only_writes_is_kept_or_refused(tmp_path: Path) -> None
 
 def test_variables_of_one_name_keep_their_own_flags(tmp_path: Path) -> None:
     """TensorFlow calls all variables without a name alike, and each function holds some of them only."""
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     made = tf.Module()
     made.first, made.second = tf.Variable(1.0), tf.Variable(2.0, trainable=False)
     spec = tf.TensorSpec([None], name="x")
@@ -225,7 +226,7 @@ def test_variables_of_one_name_keep_their_own_flags(tmp_path: Path) -> None:
 
 def test_variables_that_are_called_like_others_keep_their_own_flags(tmp_path: Path) -> None:
     """A SavedModel's table goes by attributes, what is loaded by the variables' names."""
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     made = tf.Module()
     made.a, made.b = tf.Variable(1.0, name="b"), tf.Variable(2.0, name="a", trainable=False)
     spec = tf.TensorSpec([None], name="x")
@@ -259,7 +260,7 @@ def test_a_method_name_has_no_place_in_a_file(model: Any, tmp_path: Path, name: 
 
 
 def test_several_meta_graphs(tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     both = tmp_path / "both"
     export(tf.function(lambda x: {"y": x * 2}, input_signature=[tf.TensorSpec([None, 8], name="x")]), both)
     saved = protos.parse("SavedModel", (both / "saved_model.pb").read_bytes())
@@ -276,7 +277,7 @@ def test_several_meta_graphs(tmp_path: Path) -> None:
 
 
 def test_state_inside_a_graph_is_refused(tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
 
     def stateful(x: Any) -> Any:
         table = tf.raw_ops.HashTableV2(key_dtype=tf.string, value_dtype=tf.int64, shared_name="inside")
@@ -289,7 +290,7 @@ def test_state_inside_a_graph_is_refused(tmp_path: Path) -> None:
 
 
 def test_functions_and_modules(tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     made = module()
     export(made.first, tmp_path / "first")
     assert set(readers.read(tmp_path / "first").signatures["key"]) == {"x", "y"}
@@ -420,7 +421,7 @@ def test_what_was_not_verified_is_said(model: Any, tmp_path: Path) -> None:
 
 
 def test_what_could_not_be_verified_says_why(tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     decode = tf.function(
         lambda wav: {"y": tf.audio.decode_wav(wav)[0]}, input_signature=[tf.TensorSpec([], tf.string, "wav")]
     )
@@ -430,7 +431,7 @@ def test_what_could_not_be_verified_says_why(tmp_path: Path) -> None:
 
 
 def test_training_mode_is_said(tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     dropping = tf.function(lambda x: {"y": tf.nn.dropout(x, 0.5)}, input_signature=[tf.TensorSpec([None, 3], name="x")])
     notes = " ".join(export(dropping, tmp_path / "m.pb").notes)
     assert "random" in notes
@@ -438,7 +439,7 @@ def test_training_mode_is_said(tmp_path: Path) -> None:
 
 
 def test_the_users_process_is_left_alone(model: Any, tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     tf.random.set_seed(7)
     expected = tf.random.uniform([3]).numpy().tolist()
     tf.random.set_seed(7)
@@ -451,7 +452,7 @@ def test_the_users_process_is_left_alone(model: Any, tmp_path: Path) -> None:
 
 
 def test_it_works_while_a_graph_is_being_built(model: Any, tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     graph = tf.Graph()
     with graph.as_default():
         export(model, tmp_path / "served")
@@ -487,7 +488,7 @@ def test_the_table_of_conversions_is_computed() -> None:
 
 
 def test_signatures_of_a_file_share_their_variables(tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     module = tf.Module()
     module.weight = tf.Variable(np.ones((300, 300), np.float32))
     spec = tf.TensorSpec([None, 300], name="x")
@@ -503,7 +504,7 @@ def test_signatures_of_a_file_share_their_variables(tmp_path: Path) -> None:
 
 
 def test_a_saved_model_in_text(model: Any, tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     done = export(model, tmp_path / "served", text=True, tags="eval")
     assert all(done.verification["equal"])
     assert sorted(each.name for each in (tmp_path / "served").iterdir()) == ["saved_model.pbtxt", "variables"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tfmagic
-from tfmagic import _tf
+from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ TEXTS = np.array(["  The CAT sat ", "a dog", "nothing known"], dtype=object)
 
 def models() -> tuple[Any, Any]:
     """One that reads words with a table, and one that judges what it gives."""
-    keras = _tf.keras()
+    keras = runtime.keras()
     words = keras.layers.TextVectorization(output_sequence_length=4, name="words")
     words.adapt(["the cat sat", "a dog"])
     encoder = keras.Sequential(
@@ -37,7 +37,7 @@ def models() -> tuple[Any, Any]:
 
 def packed() -> tuple[Any, Any]:
     """The packed function, and the same computed piece by piece."""
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     encoder, head = models()
     offset = tf.Variable([0.5, -0.5, 0.0], name="offset")
 
@@ -76,7 +76,7 @@ def test_it_freezes_to_one_file_that_needs_nothing_else(tmp_path: Path, name: st
     assert not set(frozen.ops["op"]) & {"VarHandleOp", "ReadVariableOp", "RandomUniform", "Placeholder_1"}
     assert not any("not verified" in note for note in frozen.notes)
     if name == "m.pb":
-        tf = _tf.tensorflow()
+        tf = runtime.tensorflow()
         graph_def = tf.compat.v1.GraphDef.FromString((tmp_path / name).read_bytes())
         with tf.Graph().as_default(), tf.compat.v1.Session() as session:
             tf.import_graph_def(graph_def, name="")

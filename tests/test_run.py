@@ -12,8 +12,9 @@ from IPython.core.interactiveshell import InteractiveShell
 
 import tfmagic
 from tests.samples import WEIGHTS, network
-from tfmagic import _tf, completion, errors, loaded, tf1_cells
+from tfmagic import completion, errors, loaded, tf1_cells
 from tfmagic.requests import Wish
+from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +34,7 @@ def nothing_kept() -> Iterator[None]:
 
 
 def module(factor: float = 2.0) -> Any:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     made = tf.Module()
     made.factor = tf.Variable(factor, name="factor")
     made.call = tf.function(
@@ -45,7 +46,7 @@ def module(factor: float = 2.0) -> Any:
 
 def save(path: Path, factor: float = 2.0) -> Path:
     made = module(factor)
-    _tf.tensorflow().saved_model.save(made, str(path), signatures={"mine": made.call})
+    runtime.tensorflow().saved_model.save(made, str(path), signatures={"mine": made.call})
     return path
 
 
@@ -127,14 +128,14 @@ def test_what_is_left_out_is_generated_and_said() -> None:
 
 
 def test_generated_inputs_have_the_batch_of_those_given() -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     specs = [tf.TensorSpec([None, 2], name=name) for name in "ab"]
     add = tf.function(lambda a, b: {"c": a + b}, input_signature=specs)
     assert tfmagic.run(add, {"a": np.zeros((7, 2))}).outputs["c"].shape == (7, 2)
 
 
 def test_text_is_bytes() -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     echo = tf.function(lambda s: {"t": s}, input_signature=[tf.TensorSpec(None, tf.string, name="s")])
     assert tfmagic.run(echo, {"s": ["ä", "b"]}).outputs["t"].tolist() == ["ä".encode(), b"b"]
     assert tfmagic.run(echo, {"s": b"a\0"}).outputs["t"].item() == b"a\0"
@@ -159,7 +160,7 @@ def test_text_is_bytes() -> None:
     ],
 )
 def test_what_does_not_fit_is_shown_both(dtype: str, shape: Any, value: Any, match: str) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     same = tf.function(lambda x: {"y": x}, input_signature=[tf.TensorSpec(shape, dtype, name="x")])
     with pytest.raises(errors.ConversionError, match=match):
         tfmagic.run(same, {"x": value})
@@ -171,7 +172,7 @@ def test_what_does_not_fit_is_shown_both(dtype: str, shape: Any, value: Any, mat
      ("bfloat16", [1.0]), ("float32", [])],
 )  # fmt: skip
 def test_what_fits_is_cast(dtype: str, value: Any) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     same = tf.function(lambda x: {"y": x}, input_signature=[tf.TensorSpec([None], dtype, name="x")])
     assert tfmagic.run(same, {"x": value}).outputs["y"].dtype.name == dtype
 
@@ -186,7 +187,7 @@ def test_wrong_names_get_the_nearest_right_ones(tmp_path: Path) -> None:
 
 
 def test_a_model_that_refuses_says_what_it_takes() -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     decode = tf.function(
         lambda wav: {"p": tf.audio.decode_wav(wav)[0]}, input_signature=[tf.TensorSpec([], tf.string, name="wav")]
     )
@@ -199,7 +200,7 @@ def test_a_model_that_refuses_says_what_it_takes() -> None:
 
 
 def test_a_run_leaves_variables_as_they_were() -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     made = tf.Module()
     made.count = tf.Variable(0)
     made.call = tf.function(lambda: {"n": made.count.assign_add(1)}, input_signature=[])
@@ -250,7 +251,7 @@ def test_few_models_are_kept(tmp_path: Path) -> None:
 
 
 def keras_model() -> Any:
-    keras = _tf.keras()
+    keras = runtime.keras()
     return keras.Sequential([keras.layers.Input((2,), name="x"), keras.layers.Dense(1, name="d")])
 
 
@@ -270,7 +271,7 @@ def test_a_live_model_is_kept_by_identity_and_not_kept_alive() -> None:
 def test_a_live_model_with_other_layers_is_traced_again() -> None:
     model = keras_model()
     tfmagic.run(model)
-    model.add(_tf.keras().layers.Dense(5, name="e"))
+    model.add(runtime.keras().layers.Dense(5, name="e"))
     assert tfmagic.run(model).outputs["e"].shape[1] == 5
 
 
@@ -303,7 +304,7 @@ def test_models_that_differ_are_told_apart(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_compared_is_an_error(tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     one = tf.function(lambda a: {"c": a}, input_signature=[tf.TensorSpec([None], name="a")])
     with pytest.raises(errors.ConversionError, match=r"'a' \(float32 \(None,\)\).*'x' \(float32 \(None, 2\)\)"):
         tfmagic.verify(one, module())

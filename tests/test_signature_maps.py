@@ -9,9 +9,10 @@ import pytest
 
 from tests.test_magics import refused, run
 from tests.writers.test_saved_model import run_v1
-from tfmagic import _tf, errors, readers
+from tfmagic import errors, readers
 from tfmagic.conversions import export
 from tfmagic.files import writing
+from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.tensorflow
 @pytest.fixture(name="network")
 def _network(tmp_path: Path) -> Iterator[Any]:
     """Hold a session with a network, a table from a file, and a device that is not here."""
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     v1 = tf.compat.v1
     words = tmp_path / "words.txt"
     words.write_text("cat\ndog\n")
@@ -61,7 +62,7 @@ def collections(graph: Any) -> dict[str, int]:
 
 @pytest.mark.parametrize("finalized", [False, True])
 def test_a_map_of_signatures(network: Any, tmp_path: Path, *, finalized: bool) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     graph = network.graph
     if finalized:
         graph.finalize()
@@ -86,7 +87,7 @@ def test_a_map_of_signatures(network: Any, tmp_path: Path, *, finalized: bool) -
         "predict_images": "predict", "classify": "classify", "regress": "regress", "number": "predict"
     }  # fmt: skip
     # The fixture's graph is open here, where nothing runs eagerly.
-    with _tf.eager():
+    with runtime.eager():
         loaded = tf.saved_model.load(str(tmp_path / "two"))
         for key, (given, wanted) in calls.items():
             second = loaded.signatures[key](**{name: tf.constant(each) for name, each in given.items()})

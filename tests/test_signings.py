@@ -15,9 +15,10 @@ import pytest
 from tests.test_magics import refused, run
 from tests.wire_samples import field
 from tests.writers.test_saved_model import run_v1
-from tfmagic import _tf, errors, readers
+from tfmagic import errors, readers
 from tfmagic.conversions import export
 from tfmagic.files import protos
+from tfmagic.runtime import tensorflow as runtime
 from tfmagic.signings import sign
 from tfmagic.transforms import signature_functions
 
@@ -33,7 +34,7 @@ KINDS = ("tensorflow 2", "ours", "tensorflow 1")
 
 def _make(kind: str, path: Path) -> None:
     """Write a SavedModel with the signature ``serving_default``: inputs a and b, outputs sum and difference."""
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     if kind == "tensorflow 1":
         v1 = tf.compat.v1
         with tf.Graph().as_default(), v1.Session() as session:
@@ -70,13 +71,13 @@ def _served(request: pytest.FixtureRequest, made: Path, tmp_path: Path) -> Path:
 
 
 def run_v2(path: Path, tags: tuple[str, ...], key: str, feeds: dict[str, Any]) -> dict[str, Any]:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     loaded = tf.saved_model.load(str(path), tags=list(tags))
     return {name: each.numpy() for name, each in loaded.signatures[key](**_constants(feeds)).items()}
 
 
 def _constants(feeds: dict[str, Any]) -> dict[str, Any]:
-    return {name: _tf.tensorflow().constant(each) for name, each in feeds.items()}
+    return {name: runtime.tensorflow().constant(each) for name, each in feeds.items()}
 
 
 def check(
@@ -167,7 +168,7 @@ def test_a_signature_goes(served: Path) -> None:
     sign(served, remove=["serving_default"])
     assert keys(served) == {"other"}
     check(served, "other", {"a": A, "b": B}, {"sum": SUM, "difference": DIFFERENCE})
-    assert "serving_default" not in _tf.tensorflow().saved_model.load(str(served)).signatures
+    assert "serving_default" not in runtime.tensorflow().saved_model.load(str(served)).signatures
 
 
 def test_tags(served: Path) -> None:
@@ -184,7 +185,7 @@ def test_any_tensor_of_a_graph_of_tensorflow_1(made: Path, tmp_path: Path) -> No
 
 
 def test_a_keras_model(tmp_path: Path) -> None:
-    keras = _tf.keras()
+    keras = runtime.keras()
     inputs = [keras.Input((2,), name=name) for name in ("b", "a")]
     model = keras.Model(inputs, keras.layers.Dense(1, name="d")(keras.layers.Subtract(name="s")(inputs)))
     model.export(str(tmp_path / "m"), verbose=False)
@@ -197,7 +198,7 @@ def test_a_keras_model(tmp_path: Path) -> None:
 
 
 def test_several_meta_graphs(tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     v1 = tf.compat.v1
     builder = v1.saved_model.Builder(str(tmp_path / "m"))
     for tags, factor in ((["serve"], 2.0), (["eval"], 3.0)):
@@ -282,7 +283,7 @@ def test_what_is_wrong_changes_nothing(made: Path, tmp_path: Path, options: dict
 
 
 def test_a_live_model_is_no_file(tmp_path: Path) -> None:
-    module = _tf.tensorflow().Module()
+    module = runtime.tensorflow().Module()
     with pytest.raises(errors.ConversionError, match=r"tfmagic\.export"):
         sign(module, rename={"a": "b"})
     assert list(tmp_path.iterdir()) == []
@@ -384,7 +385,7 @@ def test_default_values_of_inputs_are_kept_or_said_to_be_lost(tmp_path: Path, na
     """A caller may leave such an input out; TensorFlow 2's loader asks for it, and knows no default."""
     if name.endswith(".onnx"):
         pytest.importorskip("tf2onnx")
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
 
     class Scaled(tf.Module):  # type: ignore[misc,name-defined]
         @tf.function(input_signature=[tf.TensorSpec([2], name="x"), tf.TensorSpec([], name="scale")])  # type: ignore[untyped-decorator]

@@ -11,7 +11,8 @@ import pytest
 import tfmagic
 from tests.samples import SAMPLES
 from tests.test_magics import run
-from tfmagic import _tf, errors
+from tfmagic import errors
+from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,7 +100,7 @@ def test_restoring(samples: Built, tmp_path: Path) -> None:
 
 
 def test_merging(tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     first = tf.function(lambda a: {"b": a + 1.0}, input_signature=[tf.TensorSpec([None], name="a")])
     second = tf.function(lambda b: {"c": b * 3.0}, input_signature=[tf.TensorSpec([None], name="b")])
     shown = tfmagic.code("merge", first, second, name="one", second_name="two", output=tmp_path / "m")
@@ -119,7 +120,7 @@ def test_the_magics_show_it_and_do_nothing(samples: Built, tmp_path: Path, shell
 
 
 def test_names_of_a_model_are_text_in_the_code(tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     evil = "y'); import os; os.abort() #"
     function = tf.function(lambda x: {evil: x + 1.0}, input_signature=[tf.TensorSpec([None], name="x")])
     shown = tfmagic.code("export", function, tmp_path / "m.pb", name="source")
@@ -188,7 +189,7 @@ def test_what_a_model_of_ones_own_class_returns_is_found_in_the_code(library: An
     source = Own()
     source(X)
     space = executed(str(tfmagic.code("run", source, name="source")), source=source)
-    found = space["function"](_tf.tensorflow().constant(X))
+    found = space["function"](runtime.tensorflow().constant(X))
     expected = tfmagic.run(source, {"x": X}).outputs
     assert set(found) == set(expected)
     for key, value in expected.items():
@@ -198,13 +199,13 @@ def test_what_a_model_of_ones_own_class_returns_is_found_in_the_code(library: An
 @pytest.fixture(scope="module")
 def two_ends() -> Any:
     """A model with two inputs and two outputs that differ in all: their order, their names."""
-    keras = _tf.keras()
+    keras = runtime.keras()
     one, other = (keras.layers.Input((4,), name=name) for name in ("b", "a"))
     return keras.Model({"b": one, "a": other}, {"z": one * 2 - other, "y": one + other * 3})
 
 
 def as_function(model: Any) -> Any:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     specs = [tf.TensorSpec([None, 4], name=name) for name in ("b", "a")]
     return tf.function(lambda b, a: {"z": b * 2 - a, "y": (b + a * 3)}, input_signature=specs) if model else None
 

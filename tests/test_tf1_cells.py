@@ -9,7 +9,8 @@ import pytest
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
-from tfmagic import _tf, errors, tf1_cells
+from tfmagic import errors, tf1_cells
+from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,14 +34,14 @@ def result(session: Any) -> float:
 
 
 def assert_untouched() -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     assert tf.executing_eagerly()
     assert tf.compat.v1.get_default_session() is None
     assert tf.compat.v1.resource_variables_enabled()
 
 
 def test_a_cell_has_a_graph_and_a_session_of_its_own() -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     namespace: dict[str, Any] = {"tf": tf, "np": np}
     with tf.Graph().as_default() as outside:
         ran = run(NETWORK, namespace)
@@ -132,7 +133,7 @@ def test_a_graph_that_the_code_makes_is_found_by_its_session() -> None:
     ],
 )
 def test_an_import_in_the_cell_is_tensorflow_1(line: str) -> None:
-    for before in ({}, {"tf": _tf.tensorflow(), "tensorflow": 3}):
+    for before in ({}, {"tf": runtime.tensorflow(), "tensorflow": 3}):
         namespace: dict[str, Any] = dict(before)
         assert result(run(f"{line}\n{NETWORK}", namespace).session) == 2
         assert {name: namespace.get(name) for name in before} == before
@@ -147,8 +148,8 @@ def test_an_alias_is_the_real_module_afterwards() -> None:
         "import tensorflow as flow\nfrom tensorflow import placeholder\nfrom tensorflow.python.ops import math_ops",
         namespace,
     )
-    assert namespace["flow"] is _tf.tensorflow().compat.v1
-    assert namespace["placeholder"] is _tf.tensorflow().compat.v1.placeholder
+    assert namespace["flow"] is runtime.tensorflow().compat.v1
+    assert namespace["placeholder"] is runtime.tensorflow().compat.v1.placeholder
     assert "math_ops" in namespace
 
 
@@ -161,7 +162,7 @@ def test_resetting_the_graph_begins_anew() -> None:
 
 
 def test_a_cell_that_raises_leaves_the_notebook_as_it_was() -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     namespace: dict[str, Any] = {"tf": tf, "tensorflow": 1}
     with pytest.raises(ZeroDivisionError):
         run("import tensorflow\nsess = tf.InteractiveSession()\na = tf.constant(1)\n1 / 0", namespace)
@@ -208,7 +209,7 @@ def test_what_is_gone_is_said(code: str, error: type[Exception], match: str) -> 
 
 def test_layers_are_those_of_keras_2() -> None:
     code = "x = tf.placeholder(tf.float32, [None, 3], 'x')\ny = tf.layers.dense(x, 2, name='d')"
-    if _tf.loaded("tf_keras") is None:
+    if runtime.loaded("tf_keras") is None:
         pytest.importorskip("tf_keras")
     namespace: dict[str, Any] = {}
     ran = run(code, namespace)

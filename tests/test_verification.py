@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from tfmagic import _tf, checked_results, errors, functions, progress, verification
+from tfmagic import checked_results, errors, functions, progress, verification
+from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,18 +16,18 @@ if TYPE_CHECKING:
 
 
 def traced(function: Callable[..., Any], *specs: Any) -> NamedFunction:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     concrete = tf.function(function, autograph=False).get_concrete_function(*specs)
     return functions.of_concrete(concrete, "serving_default")
 
 
 def spec(*shape: int | None, dtype: str = "float32", name: str = "x") -> Any:
-    return _tf.tensorflow().TensorSpec(shape, dtype, name=name)
+    return runtime.tensorflow().TensorSpec(shape, dtype, name=name)
 
 
 @pytest.mark.tensorflow
 def test_the_first_size_that_the_source_accepts_counts() -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     source = traced(lambda x: {"y": tf.reshape(x, [-1, 5, 3])}, spec(None, None))
     seen = []
 
@@ -40,7 +41,7 @@ def test_the_first_size_that_the_source_accepts_counts() -> None:
 
 @pytest.mark.tensorflow
 def test_an_unknown_rank_is_tried() -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     source = traced(lambda x: {"y": tf.nn.conv2d(x, tf.ones([1, 1, 8, 1]), 1, "SAME")}, tf.TensorSpec(None, name="x"))
     found = verification.verify(source, source)
     assert not found.unchecked
@@ -49,14 +50,14 @@ def test_an_unknown_rank_is_tried() -> None:
 
 @pytest.mark.tensorflow
 def test_texts_that_are_numbers_are_tried() -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     source = traced(lambda x: {"y": tf.strings.to_number(x)}, spec(None, dtype="string"))
     assert not verification.verify(source, source).unchecked
 
 
 @pytest.mark.tensorflow
 def test_parsed_examples_are_tried() -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     features = {"a": tf.io.FixedLenFeature([], tf.float32, 0.5)}
     source = traced(lambda x: tf.io.parse_example(x, features), spec(None, dtype="string"))
     assert not verification.verify(source, source).unchecked
@@ -64,7 +65,7 @@ def test_parsed_examples_are_tried() -> None:
 
 @pytest.mark.tensorflow
 def test_what_could_not_be_checked_says_why() -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     source = traced(lambda wav: {"y": tf.audio.decode_wav(wav)[0]}, spec(dtype="string", name="wav"))
     found = verification.verify(source, source)
     assert "refused all generated inputs" in found.unchecked
@@ -76,7 +77,7 @@ def test_what_could_not_be_checked_says_why() -> None:
 
 @pytest.mark.tensorflow
 def test_inputs_of_the_users_own() -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     source = traced(lambda png: {"y": tf.io.decode_png(png)}, spec(dtype="string", name="png"))
     image = tf.io.encode_png(tf.zeros([2, 2, 3], tf.uint8)).numpy()
     assert verification.verify(source, source, {"png": image}).frame["equal"].tolist() == [True]
@@ -88,7 +89,7 @@ def test_inputs_of_the_users_own() -> None:
 
 @pytest.mark.tensorflow
 def test_random_numbers_are_told_from_a_wrong_result() -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     source = traced(lambda x: {"y": x + tf.random.uniform([])}, spec(2))
     assert "draws at random" in verification.verify(source, source).unchecked
 
@@ -109,7 +110,7 @@ def test_random_numbers_that_agree_by_chance_are_told_too() -> None:
 
 @pytest.mark.tensorflow
 def test_variables_are_as_before() -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     count = tf.Variable(0.0)
     source = traced(lambda x: {"y": x * 0 + count.assign_add(1.0)}, spec(2))
     verification.verify(source, source)
@@ -119,7 +120,7 @@ def test_variables_are_as_before() -> None:
 @pytest.mark.tensorflow
 def test_a_model_with_state_is_checked_from_where_it_stands() -> None:
     """A stateful layer gives other numbers at each call: that is no chance, and does not leave it unchecked."""
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
 
     def counting(start: float, by: float) -> NamedFunction:
         count = tf.Variable(start)
@@ -145,7 +146,7 @@ def test_a_wrong_result_differs() -> None:
 
 @pytest.mark.tensorflow
 def test_a_result_that_does_not_run_is_an_error() -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     source = traced(lambda x: {"y": x * 2}, spec(None, 2))
     broken = traced(lambda x: {"y": tf.reshape(x, [7, 7])}, spec(None, None))
     with pytest.raises(errors.ConversionError, match=r"does not run on inputs of shapes \{'x': \(2, 2\)\}") as caught:
@@ -155,7 +156,7 @@ def test_a_result_that_does_not_run_is_an_error() -> None:
 
 @pytest.mark.tensorflow
 def test_a_loop_that_never_ends_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     monkeypatch.setattr(verification, "_LIMIT", 0.5)
     source = traced(lambda x: {"y": tf.while_loop(lambda y: y[0] < 2.0, lambda y: (y * 1.0,), (x,))[0]}, spec(2))
     found = verification.verify(source, source)
@@ -168,7 +169,7 @@ def endless(tf: Any, x: Any) -> Any:
 
 @pytest.mark.tensorflow
 def test_a_result_that_takes_too_long_is_not_called_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     monkeypatch.setattr(verification, "_LIMIT", 0.5)
     monkeypatch.setattr(verification, "_PATIENCE", 2)
     source = traced(lambda x: {"y": x * 1.0}, spec(2))
@@ -180,7 +181,7 @@ def test_a_result_that_takes_too_long_is_not_called_wrong(monkeypatch: pytest.Mo
 
 @pytest.mark.tensorflow
 def test_who_watches_may_stop_a_run_in_its_middle() -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     source = traced(lambda x: {"y": endless(tf, x)}, spec(2))
     watch = progress.Watch(lambda _: None)
     timer = threading.Timer(0.5, watch.cancel)
@@ -193,7 +194,7 @@ def test_who_watches_may_stop_a_run_in_its_middle() -> None:
 @pytest.mark.parametrize("shape", [(), (None,), None])
 @pytest.mark.parametrize("encoded", [False, True])
 def test_models_that_read_pictures_get_one(shape: Any, *, encoded: bool) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
 
     def decoded(image: Any) -> Any:
         image = tf.io.decode_base64(image) if encoded else image

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from tests.writers.test_saved_model import run_v1
-from tfmagic import _tf, errors, readers, skeletons, wraps
+from tfmagic import errors, readers, skeletons, wraps
 from tfmagic.conversions import export, freeze
 from tfmagic.files import protos
+from tfmagic.runtime import tensorflow as runtime
 from tfmagic.wraps import WrappedDraft
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ X = np.random.default_rng(0).random((2, 300), dtype=np.float32)
 @pytest.fixture(scope="module", name="frozen")
 def _frozen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Freeze a network with a function in it."""
-    keras = _tf.keras()
+    keras = runtime.keras()
     inputs = keras.Input((300,), name="pixels")
     hidden = keras.layers.Dense(300, activation="relu", name="hidden")(inputs)
     model = keras.Model(inputs, {"scores": keras.layers.Dense(4, name="scores")(hidden)})
@@ -40,7 +41,7 @@ def _all_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def numbers(path: Path, key: str = "serving_default", given: str = "pixels") -> list[dict[str, Any]]:
     """Run a signature through both loaders."""
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     loaded = tf.saved_model.load(str(path)).signatures[key]
     second = {name: each.numpy() for name, each in loaded(**{given: tf.constant(X)}).items()}
     return [second, run_v1(path, ("serve",), key, {given: X})]
@@ -60,7 +61,7 @@ def test_both_loaders_run_it_under_its_own_keys(frozen: Path, tmp_path: Path) ->
 
 
 def run_frozen(path: Path) -> Any:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     graph_def = tf.compat.v1.GraphDef.FromString(path.read_bytes())
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         tf.import_graph_def(graph_def, name="")

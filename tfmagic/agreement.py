@@ -10,8 +10,9 @@ import importlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tfmagic import _tf, comparisons, errors, functions, verification
-from tfmagic.log_records import held_back
+from tfmagic import comparisons, errors, functions, verification
+from tfmagic.runtime import tensorflow as runtime
+from tfmagic.runtime.log_filters import held_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -90,7 +91,7 @@ def _by_signature_def(directory: Path, tags: tuple[str, ...], key: str) -> Runne
     """Return a signature as TensorFlow 1 and servers run it."""
 
     def run(inputs: Mapping[str, npt.ArrayLike]) -> Mapping[str, npt.NDArray[Any]]:
-        tf = _tf.tensorflow()
+        tf = runtime.tensorflow()
         v1 = tf.compat.v1
         # TensorFlow advises against its old loader, and says that it restores: this is a check, not a use.
         quiet = held_back(tf.get_logger(), "saved_model", "Restoring parameters")

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
-from tfmagic import _tf, errors, requests, verification
+from tfmagic import errors, requests, verification
 from tfmagic.registry import Compared, Runnable
+from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,7 +54,7 @@ class Source:
             except errors.TfMagicError as error:
                 return self.unchecked(f"the source cannot be loaded to be run: {str(error).splitlines()[0]}")
         # What TensorFlow lets go of after a comparison is entered into the default graph, which may be the user's.
-        with _tf.eager():
+        with runtime.eager():
             return {key: verification.verify(each, load(key)) for key, each in functions.items()}
 
 

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from tfmagic import _tf
     from tfmagic.functions import NamedFunction
     from tfmagic.graphs.signatures import Endpoint, TaggedSignatures
+    from tfmagic.runtime import tensorflow as runtime
 
 Arrays: TypeAlias = "dict[str, npt.NDArray[Any]]"
 
@@ -82,7 +82,7 @@ def _names(function: NamedFunction, signed: TaggedSignatures) -> dict[str, str]:
     return {**names, **keyed}
 
 
-def fitting(end: Endpoint, value: _tf.Live) -> npt.NDArray[Any]:
+def fitting(end: Endpoint, value: runtime.Live) -> npt.NDArray[Any]:
     """Return a value as an array.
 
     Raises

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfmagic import _tf, errors
+from tfmagic import errors
 from tfmagic.files.png import COLOURS, encoded
+from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -74,8 +75,8 @@ def decoded(content: bytes, channels: int) -> npt.NDArray[np.uint8]:
     ConversionError
         If TensorFlow, which reads it, does not know the format.
     """
-    tf = _tf.tensorflow()
-    with _tf.eager():
+    tf = runtime.tensorflow()
+    with runtime.eager():
         try:
             found: npt.NDArray[np.uint8] = tf.io.decode_image(content, channels, expand_animations=False).numpy()
         except (ValueError, tf.errors.OpError) as error:
@@ -85,7 +86,7 @@ def decoded(content: bytes, channels: int) -> npt.NDArray[np.uint8]:
 
 def resized(picture: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.float32]:
     """Return a picture in another size, from 0 to 255 as it was."""
-    tf = _tf.tensorflow()
-    with _tf.eager():
+    tf = runtime.tensorflow()
+    with runtime.eager():
         found: npt.NDArray[np.float32] = tf.image.resize(picture, (height, width), antialias=True).numpy()
     return found

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tfmagic import _tf, errors, readers
+from tfmagic import errors, readers
 from tfmagic.functions import sessions, tf_functions
 from tfmagic.model import Model
+from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +29,7 @@ class Target(NamedTuple):
     name: str
     dtype: str
     shape: Shape
-    live: _tf.Live
+    live: runtime.Live
     stored_name: str
     piece: tuple[slice, ...] | None = None
 
@@ -53,7 +54,7 @@ def targets(source: object) -> list[Target]:
     )
 
 
-def _keras_variables(model: _tf.Live) -> list[_tf.Live]:
+def _keras_variables(model: runtime.Live) -> list[runtime.Live]:
     optimizer = getattr(getattr(model, "optimizer", None), "variables", ())
     found = [*model.variables, *(optimizer() if callable(optimizer) else optimizer)]
     if not found:
@@ -63,18 +64,18 @@ def _keras_variables(model: _tf.Live) -> list[_tf.Live]:
     return list({id(each): each for each in found}.values())
 
 
-def _target(variable: _tf.Live, name: str = "") -> Target:
+def _target(variable: runtime.Live, name: str = "") -> Target:
     name = name or getattr(variable, "path", "") or variable.name.partition(":")[0]
     dtype = getattr(variable.dtype, "name", variable.dtype)
     return Target(name, str(dtype), tuple(variable.shape), variable, name)
 
 
-def _session_variables(graph: _tf.Live) -> list[_tf.Live]:
+def _session_variables(graph: runtime.Live) -> list[runtime.Live]:
     found = [each for name in ("variables", "local_variables") for each in graph.get_collection(name)]
     return list({id(each): each for each in found}.values())
 
 
-def _of_session(variable: _tf.Live) -> Target:
+def _of_session(variable: runtime.Live) -> Target:
     plain = _target(variable)._replace(dtype=variable.dtype.base_dtype.name)
     whole = getattr(variable, "_save_slice_info", None)
     if whole is None:
@@ -102,22 +103,22 @@ def assign(source: object, values: Sequence[tuple[Target, np.ndarray]]) -> None:
 
 
 def _put(target: Target, value: np.ndarray) -> None:
-    with _tf.eager():
+    with runtime.eager():
         target.live.assign(value.tolist() if value.dtype == object else value)
 
 
 def _value(target: Target) -> np.ndarray:
-    with _tf.eager():
+    with runtime.eager():
         return np.asarray(target.live.numpy())
 
 
-def _put_in_session(session: _tf.Live, target: Target, value: np.ndarray) -> None:
+def _put_in_session(session: runtime.Live, target: Target, value: np.ndarray) -> None:
     session.run(target.live.initializer, {target.live.initializer.inputs[1]: value})
 
 
-def _value_in_session(session: _tf.Live, target: Target) -> np.ndarray:
+def _value_in_session(session: runtime.Live, target: Target) -> np.ndarray:
     """Return the value that a variable has; of one that is not initialised, what it would be initialised with."""
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     try:
         return np.asarray(session.run(target.live))
     except tf.errors.FailedPreconditionError:

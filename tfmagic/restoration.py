@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tfmagic import _tf, errors, live_variables, readers
+from tfmagic import errors, live_variables, readers
 from tfmagic.files import protos
 from tfmagic.files.checkpoints import location as checkpoint_location
 from tfmagic.files.checkpoints import tensor_bundle, trackable_object_graph
@@ -24,6 +24,7 @@ from tfmagic.files.keras import archive as keras_archive
 from tfmagic.files.keras import weights as keras_weights
 from tfmagic.graphs import saved_object_graph
 from tfmagic.graphs import variables as graph_variables
+from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     import os
@@ -226,7 +227,7 @@ def _walk(
     source: object, graph: protos.Message, root: int, places: Mapping[int, int], keys: Mapping[str, int]
 ) -> Iterator[tuple[int, int]]:
     """Walk the live and the saved objects side by side."""
-    view = _tf.tensorflow().train.TrackableView(source)
+    view = runtime.tensorflow().train.TrackableView(source)
     waiting: list[tuple[object, int]] = [(source, root)]
     seen: set[int] = set()
     while waiting:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfmagic import _tf, errors, feeds, loaded, progress, requests, trial_inputs, verification
+from tfmagic import errors, feeds, loaded, progress, requests, trial_inputs, verification
 from tfmagic.display import render
 from tfmagic.graphs import signatures
 from tfmagic.model import Part
 from tfmagic.requests import Wish
+from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -245,7 +246,7 @@ def _first_call(
 def _timed(
     function: NamedFunction, values: dict[str, npt.NDArray[Any]]
 ) -> tuple[Mapping[str, npt.NDArray[Any]], float]:
-    with _tf.cancellable() as cancel, progress.stopping(cancel):
+    with runtime.cancellable() as cancel, progress.stopping(cancel):
         begun = time.perf_counter()
         results = function(values)
         return results, time.perf_counter() - begun

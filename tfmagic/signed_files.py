@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfmagic import _tf, agreement, errors
+from tfmagic import agreement, errors
 from tfmagic.files import contents, message_files, protos, reading, wire, writing
 from tfmagic.graphs import metagraphs
 from tfmagic.model import Part
+from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.sign import SignedModel, signed
 
 if TYPE_CHECKING:
@@ -92,8 +93,8 @@ class SignedFile:
             for part in parts:
                 _copy(part, staged / part.name)
             self._write(staged / self.file.name)
-            found = self._verified(staged if _tf.is_loaded() else None, check=check)
-            if had and _tf.is_loaded():
+            found = self._verified(staged if runtime.is_loaded() else None, check=check)
+            if had and runtime.is_loaded():
                 fresh = self._fingerprint(staged)
             if fresh is not None:
                 (staged / _FINGERPRINT).write_bytes(fresh)
@@ -102,7 +103,7 @@ class SignedFile:
     def _fingerprint(self, directory: Path) -> bytes | None:
         """Let TensorFlow make the fingerprint; only there it may show that it cannot parse the message."""
         try:
-            return _tf.fingerprint(directory)
+            return runtime.fingerprint(directory)
         except errors.CorruptSourceError as error:
             message = f"{str(self.file)!r} is damaged: {error}; fetch or save it again. Nothing was changed"
             raise errors.CorruptSourceError(message) from error
@@ -149,7 +150,7 @@ class SignedFile:
     def _why_unverified(self, *, check: bool) -> str:
         if not check:
             return "verify=False"
-        if not _tf.is_loaded():
+        if not runtime.is_loaded():
             return "TensorFlow is not loaded; %tf_verify compares two models"
         size = self.result.size + sum(
             writing.size_of(each) for each in (self.directory / name for name in _PARTS) if each.exists()
@@ -218,7 +219,7 @@ def _fingerprint_unless_done(fingerprint: Path, file: Path) -> Iterator[None]:
 @contextmanager
 def _assembled(directory: Path, name: str, message: Path) -> Iterator[Path | None]:
     """Give a directory that is the SavedModel with another message, for TensorFlow to look at; None without it."""
-    if not _tf.is_loaded():
+    if not runtime.is_loaded():
         yield None
         return
     with tempfile.TemporaryDirectory(prefix="tfmagic-", ignore_cleanup_errors=True) as made:
@@ -252,5 +253,7 @@ def _left_out(directory: Path) -> tuple[str, ...]:
 def _fingerprint_notes(fresh: bytes | None, *, had: bool) -> tuple[str, ...]:
     if fresh is not None or not had:
         return ()
-    why = "TensorFlow, which makes a new one, is not loaded" if not _tf.is_loaded() else "TensorFlow made no new one"
+    why = (
+        "TensorFlow, which makes a new one, is not loaded" if not runtime.is_loaded() else "TensorFlow made no new one"
+    )
     return (f"{_FINGERPRINT!r} told of the old signatures and is left out: {why}; nothing needs it to load",)

@@ -15,7 +15,8 @@ import warnings
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from tfmagic import _tf, errors
+from tfmagic import errors
+from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -64,7 +65,7 @@ class Ran(NamedTuple):
         What the code's last line is worth, if that is an expression.
     """
 
-    session: _tf.Live
+    session: runtime.Live
     value: object
 
 
@@ -102,7 +103,7 @@ class _Rewriter(ast.NodeTransformer):
         return ast.copy_location(ast.Call(ast.Name(_VALUE, ast.Load()), [node.value], []), node)
 
 
-def _value(item: _tf.Live) -> object:
+def _value(item: runtime.Live) -> object:
     """Return what ``item.value`` is in TensorFlow 1; a dimension that is not known is None."""
     if item is None or (isinstance(item, int) and not hasattr(item, "value")):
         return item
@@ -156,11 +157,11 @@ class _Cell:
     """The graph, the sessions and the ``tf`` of one cell, which it enters as the defaults."""
 
     def __init__(self) -> None:
-        self.tf = _tf.tensorflow()
+        self.tf = runtime.tensorflow()
         self.module = self._module()
         self.is_running = False
-        self.sessions: list[_tf.Live] = []
-        self._closing: list[_tf.Live] = []
+        self.sessions: list[runtime.Live] = []
+        self._closing: list[runtime.Live] = []
         self._entered = ExitStack()
 
     def __enter__(self) -> Self:
@@ -174,7 +175,7 @@ class _Cell:
         self._entered.enter_context(self.graph.as_default())
         self._entered.enter_context(self.given.as_default())
 
-    def finish(self) -> _tf.Live:
+    def finish(self) -> runtime.Live:
         """Return the session that the cell's name is to stand for; the others that the code closed are closed."""
         chosen = ([each for each in self.sessions if each.graph is self.graph] or self.sessions or [self.given])[-1]
         if chosen is self.given:
@@ -235,11 +236,11 @@ class _Cell:
             self._closing.append(self.given)
             self._begin()
 
-    def enter(self, context: _tf.Live) -> None:
+    def enter(self, context: runtime.Live) -> None:
         """Enter a context until the cell ends."""
         self._entered.enter_context(context)
 
-    def close_later(self, session: _tf.Live) -> None:
+    def close_later(self, session: runtime.Live) -> None:
         """Note that the code is done with a session."""
         self._closing.append(session)
 
@@ -267,7 +268,7 @@ def _interactive(base: type, cell: _Cell) -> type:
     """Return a class of sessions that are the default from the moment they are made, until the cell ends."""
 
     class InteractiveSession(base):  # type: ignore[misc]
-        def __init__(self, target: str = "", graph: _tf.Live = None, config: _tf.Live = None) -> None:
+        def __init__(self, target: str = "", graph: runtime.Live = None, config: runtime.Live = None) -> None:
             super().__init__(target, graph, config)
             if cell.is_running:
                 cell.enter(self.as_default())
@@ -285,7 +286,7 @@ class _Layers(_StandIn):
         self.real = real
 
     def __getattr__(self, name: str) -> object:
-        return getattr(_tf.legacy_layers(), name)
+        return getattr(runtime.legacy_layers(), name)
 
 
 def _needless(*_: object, **__: object) -> None:
@@ -301,28 +302,28 @@ def _impossible(name: str) -> Callable[..., None]:
     return refuse
 
 
-def _initialise(session: _tf.Live) -> None:
+def _initialise(session: runtime.Live) -> None:
     """Run the initializers of the variables without a value and of the tables; they are in the graph already."""
     if not session.graph.get_operations():
         return
-    keys = _tf.tensorflow().compat.v1.GraphKeys
+    keys = runtime.tensorflow().compat.v1.GraphKeys
     collections = [session.graph.get_collection(name) for name in (keys.GLOBAL_VARIABLES, keys.LOCAL_VARIABLES)]
     variables = {id(each): each for collection in collections for each in collection}.values()
     try:
         session.run([each.initializer for each in variables if not _has_value(session, each)])
         session.run(session.graph.get_collection(keys.TABLE_INITIALIZERS))
-    except _tf.tensorflow().errors.OpError as error:
+    except runtime.tensorflow().errors.OpError as error:
         warnings.warn(
-            f"the cell's variables or tables are without values, because their initializer fails: {_tf.gist(error)}; "
+            f"the cell's variables or tables are without values, because their initializer fails: {runtime.gist(error)}; "
             "run it in the cell, with what it needs",
             stacklevel=4,
         )
 
 
-def _has_value(session: _tf.Live, variable: _tf.Live) -> bool:
+def _has_value(session: runtime.Live, variable: runtime.Live) -> bool:
     """Read a variable where it lies, by an op that the graph has."""
     try:
         session.run(session.graph.as_graph_element(variable).op)
-    except _tf.tensorflow().errors.FailedPreconditionError:
+    except runtime.tensorflow().errors.FailedPreconditionError:
         return False
     return True

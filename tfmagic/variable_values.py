@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from tfmagic import _tf, errors, functions
+from tfmagic import errors, functions
 from tfmagic.files.checkpoints import location as checkpoint_location
 from tfmagic.files.checkpoints import tensor_bundle, trackable_object_graph
 from tfmagic.files.checkpoints import values as tensor_values
 from tfmagic.graphs import saved_object_graph
 from tfmagic.graphs import variables as graph_variables
 from tfmagic.model import Part
+from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -124,13 +125,13 @@ class VariableValues:
         variables = self._live_variables()
         if name not in variables:
             raise errors.ReadError(f"the live object has no variable {name!r} any more; inspect it again")
-        with _tf.eager():
+        with runtime.eager():
             try:
                 return np.asarray(variables[name].numpy())
             except (RuntimeError, NotImplementedError, AttributeError) as error:
-                raise errors.ReadError(f"the value of {name!r} cannot be read: {_tf.gist(error)}") from error
+                raise errors.ReadError(f"the value of {name!r} cannot be read: {runtime.gist(error)}") from error
 
-    def _live_variables(self) -> Mapping[str, _tf.Live]:
+    def _live_variables(self) -> Mapping[str, runtime.Live]:
         """List the variables as the table does."""
         if self._model.form == "keras_model":
             return dict(functions.keras_models.variables(self._model.live))
@@ -172,13 +173,13 @@ def _from_shards(opened: tensor_bundle.Checkpoint, dtype: str, places: list[tens
             yield comparable(block, dtype)
 
 
-def _of_session(session: _tf.Live, name: str) -> Array:
+def _of_session(session: runtime.Live, name: str) -> Array:
     inner = functions.sessions.raw(session)
     node = next((op.name for op in inner.graph.get_operations() if _shared_name(op) == name), name)
     return np.asarray(functions.sessions.values(inner, [node])[node])
 
 
-def _shared_name(op: _tf.Live) -> str:
+def _shared_name(op: runtime.Live) -> str:
     """Return the name that the table of variables gives a resource variable."""
     if op.type != "VarHandleOp":
         return ""

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from tfmagic import _tf, comparisons, errors, progress, trial_inputs
+from tfmagic import comparisons, errors, progress, trial_inputs
 from tfmagic.files import protos
 from tfmagic.graphs import function_library
+from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import inlining
 
 if TYPE_CHECKING:
@@ -160,10 +161,10 @@ def _limited(
 ) -> Mapping[str, npt.NDArray[Any]]:
     """Run a function, but not for ever, nor longer than who watches wants."""
     limit = _LIMIT if limit is None else limit
-    cancelled = _tf.tensorflow().errors.CancelledError
+    cancelled = runtime.tensorflow().errors.CancelledError
     begun = time.monotonic()
     try:
-        with _tf.time_limit(limit) as cancel, progress.stopping(cancel):
+        with runtime.time_limit(limit) as cancel, progress.stopping(cancel):
             return run(given)
     except cancelled as error:
         if time.monotonic() - begun < limit:
@@ -199,7 +200,7 @@ def require_shapes(source: NamedFunction, given: Mapping[str, npt.ArrayLike]) ->
     """
     if all(end.shape is not None for end in source.inputs):
         return
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     keep = [end.tensor for end in (*source.inputs, *source.outputs)]
     graph_def = protos.native(inlining.inlined(source.concrete.graph.as_graph_def(), keep))
     with tf.Graph().as_default():
@@ -232,7 +233,7 @@ def preserved(source: NamedFunction) -> Iterator[Callable[[], None]]:
     before = [(variable, variable.numpy()) for variable in _assigned(source)]
 
     def restore() -> None:
-        with _tf.eager():
+        with runtime.eager():
             for variable, value in before:
                 variable.assign(value)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from tfmagic import _tf, errors, progress, requests, skeletons
+from tfmagic import errors, progress, requests, skeletons
 from tfmagic.files import contents, protos, reading, wire
 from tfmagic.files.reading import PROTOBUF_LIMIT
 from tfmagic.functions import unsigned
@@ -18,6 +18,7 @@ from tfmagic.graphs import metagraphs, signatures, tensor_names
 from tfmagic.graphs.function_state import own_state, python_calls
 from tfmagic.graphs.signatures import Endpoint
 from tfmagic.model import Part
+from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.frozen import serialised, varint
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def _ends(model: Model, meta_graph: metagraphs.MetaGraph, inputs: Ends, outputs:
     ]
 
 
-def _imported(skeleton: protos.Message) -> _tf.Live:
+def _imported(skeleton: protos.Message) -> runtime.Live:
     """Import the graph, to see that TensorFlow takes it, and to learn dtypes and shapes.
 
     Raises
@@ -164,16 +165,16 @@ def _imported(skeleton: protos.Message) -> _tf.Live:
     ConversionError
         If TensorFlow does not take it; its error is the cause.
     """
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     with tf.Graph().as_default() as graph:
         try:
             tf.graph_util.import_graph_def(protos.native(skeleton), name="")
         except (ValueError, TypeError, tf.errors.OpError) as error:
-            raise errors.ConversionError(f"TensorFlow cannot import the graph: {_tf.gist(error)}") from error
+            raise errors.ConversionError(f"TensorFlow cannot import the graph: {runtime.gist(error)}") from error
     return graph
 
 
-def _endpoint(graph: _tf.Live, key: str, name: str) -> Endpoint:
+def _endpoint(graph: runtime.Live, key: str, name: str) -> Endpoint:
     full = tensor_names.full(name)
     try:
         tensor = graph.get_tensor_by_name(full)
@@ -187,7 +188,7 @@ def _endpoint(graph: _tf.Live, key: str, name: str) -> Endpoint:
 def _wrapped(path: Path, signed: Mapping[str, protos.Message], tags: tuple[str, ...]) -> WrappedDraft:
     before, after = (protos.message("MetaGraphDef")() for _ in range(2))
     before.meta_info_def.tags.extend(tags)
-    before.meta_info_def.tensorflow_version = _tf.tensorflow().__version__
+    before.meta_info_def.tensorflow_version = runtime.tensorflow().__version__
     for key, each in signed.items():
         after.signature_def[key].CopyFrom(each)
     size = path.stat().st_size

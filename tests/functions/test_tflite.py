@@ -7,8 +7,9 @@ import pytest
 
 import tfmagic
 from tests.samples import network
-from tfmagic import _tf, errors
+from tfmagic import errors
 from tfmagic.model import Part
+from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +22,7 @@ X = np.random.default_rng(0).random((5, 4), dtype=np.float32)
 
 def converted(functions: list[Any]) -> bytes:
     """What TensorFlow's own converter makes; without signatures."""
-    data = _tf.tensorflow().lite.TFLiteConverter.from_concrete_functions(functions).convert()
+    data = runtime.tensorflow().lite.TFLiteConverter.from_concrete_functions(functions).convert()
     return bytes(data)
 
 
@@ -44,7 +45,7 @@ def test_a_signature_that_is_not_there(samples: Built) -> None:
 
 
 def test_a_file_of_two_signatures(tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     module = tf.Module()
     module.twice = tf.function(lambda x: {"y": x * 2.0}, input_signature=[tf.TensorSpec([None], name="x")])
     module.both = tf.function(
@@ -61,7 +62,7 @@ def test_a_file_of_two_signatures(tmp_path: Path) -> None:
 
 
 def test_a_file_without_signatures_is_run_by_its_tensors(tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     path = tmp_path / "m.tflite"
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         a = tf.compat.v1.placeholder(tf.float32, [None, 2], "a")
@@ -73,7 +74,7 @@ def test_a_file_without_signatures_is_run_by_its_tensors(tmp_path: Path) -> None
 
 
 def test_text(tmp_path: Path) -> None:
-    keras = _tf.keras()
+    keras = runtime.keras()
     words = keras.layers.StringLookup(vocabulary=["cat", "dog"], name="number")
     tfmagic.export(keras.Sequential([keras.Input((1,), dtype="string", name="word"), words]), tmp_path / "m.tflite")
     found = tfmagic.run(tmp_path / "m.tflite", {"word": [["dog"], ["cat"], ["?"]]}).outputs["number"]
@@ -81,7 +82,7 @@ def test_text(tmp_path: Path) -> None:
 
 
 def test_ops_that_the_interpreter_lacks(tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     svd = tf.function(lambda x: tf.linalg.svd(x)[0], input_signature=[tf.TensorSpec([3, 3], name="x")])
     converter = tf.lite.TFLiteConverter.from_concrete_functions([svd.get_concrete_function()])
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
@@ -99,7 +100,7 @@ def test_what_calls_an_interpreter_is_not_written(samples: Built, tmp_path: Path
 
 
 def test_a_merge_with_an_interpreter_runs_here_and_is_not_written(samples: Built, tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     doubled = tf.function(lambda a: {"x": a * 2.0}, input_signature=[tf.TensorSpec([None, 4], name="a")])
     merged = tfmagic.merge(doubled, samples["tflite"])
     np.testing.assert_allclose(tfmagic.run(merged, {"a": X / 2}).outputs["y"], network(X), rtol=1e-5, atol=1e-6)

@@ -7,7 +7,8 @@ import pytest
 
 import tfmagic
 from tests.keras_samples import MODELS
-from tfmagic import _tf, errors
+from tfmagic import errors
+from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.tensorflow
 
 
 def recurrent() -> Any:
-    keras = _tf.keras()
+    keras = runtime.keras()
     return keras.Sequential([keras.Input((5, 3), name="steps"), keras.layers.LSTM(4, name="last")])
 
 
@@ -37,7 +38,7 @@ def test_it_stays_open_otherwise(tmp_path: Path) -> None:
 
 
 def test_variables_stay_variables(tmp_path: Path) -> None:
-    model = MODELS["branching"](_tf.keras())
+    model = MODELS["branching"](runtime.keras())
     tfmagic.export(model, tmp_path / "served", batch=2)
     frame = tfmagic.inspect(tmp_path / "served").variables
     assert frame["size"].sum() == model.count_params()
@@ -45,7 +46,7 @@ def test_variables_stay_variables(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("batch", [0, -1, 2])
 def test_a_batch_that_cannot_be_fixed(tmp_path: Path, batch: int) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     body = tf.function(lambda x: {"y": x * 2}, input_signature=[tf.TensorSpec([4], tf.float32, "x")])
     with pytest.raises(errors.ConversionError, match="batch"):
         tfmagic.export(body, tmp_path / "served", batch=batch)

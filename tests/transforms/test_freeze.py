@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 import tfmagic
-from tfmagic import _tf, errors, functions, verification
+from tfmagic import errors, functions, verification
 from tfmagic.files import protos
 from tfmagic.graphs import function_library
 from tfmagic.graphs.signatures import Endpoint
+from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import constants, frozen
 from tfmagic.transforms.freeze import freeze
 from tfmagic.transforms.subgraph import select
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.tensorflow
 
 @cache
 def tensorflow() -> Any:
-    return _tf.tensorflow()
+    return runtime.tensorflow()
 
 
 def traced(function: Callable[..., Any], *specs: Any, owner: object = None) -> NamedFunction:
@@ -140,7 +141,7 @@ def test_calls_are_inlined_under_their_names() -> None:
 
 def test_without_the_optimizer_calls_stay_and_are_right(monkeypatch: pytest.MonkeyPatch) -> None:
     tf = tensorflow()
-    monkeypatch.setattr(_tf, "inline_calls", lambda graph_def, _keep: graph_def)
+    monkeypatch.setattr(runtime, "inline_calls", lambda graph_def, _keep: graph_def)
     weight = variable(WEIGHT)
     inner = tf.function(lambda x: tf.matmul(x, weight))
     outer = tf.function(lambda x: inner(x) + inner(x * 2))
@@ -154,7 +155,7 @@ def test_the_private_path_to_the_optimizer_is_there() -> None:
     inner = tf.function(lambda x: x + 1)
     graph_def = traced(lambda x: {"y": inner(x)}, spec(2)).concrete.graph.as_graph_def()
     assert {node.op for node in graph_def.node} & {"PartitionedCall", "StatefulPartitionedCall"}
-    inlined = _tf.inline_calls(graph_def, ["x", "Identity"])
+    inlined = runtime.inline_calls(graph_def, ["x", "Identity"])
     assert not {node.op for node in inlined.node} & {"PartitionedCall", "StatefulPartitionedCall"}
 
 
@@ -166,7 +167,7 @@ def test_a_claimed_size_is_not_made_by_the_optimizer() -> None:
 def test_a_placeholder_without_a_dtype_does_not_end_the_process() -> None:
     graph_def = traced(lambda x: {"y": x * 2}, spec(2)).concrete.graph.as_graph_def()
     graph_def.node[0].attr["dtype"].type = 0
-    assert _tf.inline_calls(graph_def, ["x"]) is graph_def
+    assert runtime.inline_calls(graph_def, ["x"]) is graph_def
 
 
 def test_devices_are_cleared() -> None:
@@ -367,7 +368,7 @@ def test_too_large_is_said_before_anything_is_read() -> None:
 
 
 def keras_models() -> dict[str, Callable[[], Any]]:
-    keras = _tf.keras()
+    keras = runtime.keras()
     layers = keras.layers
 
     def sequential(*parts: Any) -> Any:
@@ -424,7 +425,7 @@ def test_keras_models(name: str) -> None:
 
 
 def test_text_vectorization_fills_its_own_table() -> None:
-    keras = _tf.keras()
+    keras = runtime.keras()
     vectorize = keras.layers.TextVectorization(output_sequence_length=4)
     vectorize.adapt(["the cat sat", "the dog"])
     model = keras.Sequential([keras.Input((1,), dtype="string"), vectorize, keras.layers.Embedding(20, 3)])
@@ -676,7 +677,7 @@ def test_a_function_is_copied_once_for_equal_values() -> None:
 
 
 def test_constants_have_the_names_of_variables_that_were_captured_by_number() -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     v1 = tf.compat.v1
     with tf.Graph().as_default() as graph:
         x = v1.placeholder(tf.float32, [None, 2], "x")

@@ -11,10 +11,11 @@ import pytest
 from google.protobuf import text_format
 
 import tfmagic
-from tfmagic import _tf, errors, tf1_cells
+from tfmagic import errors, tf1_cells
 from tfmagic.files import protos
 from tfmagic.merges import merge
 from tfmagic.model import Model, Part
+from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +68,7 @@ def decoder() -> Any:
 @pytest.fixture(scope="module")
 def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MNIST softmax with variables, a SavedModel of TensorFlow 2."""
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     module = tf.Module()
     module.w, module.b = tf.Variable(WEIGHTS, name="w"), tf.Variable(BIAS, name="b")
     module.call = tf.function(
@@ -91,7 +92,7 @@ def keys(model: Model, side: str) -> list[str]:
 
 def scaler(factor: float, given: str = "x", made: str = "y", shape: Any = (None,), name: str = "factor") -> Any:
     """A module with one variable."""
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     module = tf.Module()
     module.factor = tf.Variable(factor, name=name)
     module.call = tf.function(
@@ -134,7 +135,7 @@ def test_the_articles_case_for_a_batch(classifier: Path, tmp_path: Path) -> None
 
 
 def test_what_is_written_keeps_its_variables_alive(classifier: Path, tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     merge(decoder(), classifier, output=tmp_path / "m")
     loaded = tf.saved_model.load(str(tmp_path / "m"))
     variables = {each.name: each for each in loaded.variables}
@@ -183,7 +184,7 @@ def test_connections_without_an_input_are_refused_in_words() -> None:
 def test_the_values_of_a_merge_become_a_checkpoint(tmp_path: Path) -> None:
     found = merge(scaler(2.0), scaler(5.0, name="other"), connect={"y": "x"}, output=tmp_path / "m.ckpt")
     assert found.form == "checkpoint"
-    reader = _tf.tensorflow().train.load_checkpoint(str(tmp_path / "m.ckpt"))
+    reader = runtime.tensorflow().train.load_checkpoint(str(tmp_path / "m.ckpt"))
     stored = [reader.get_tensor(key) for key in reader.get_variable_to_shape_map() if "VARIABLE_VALUE" in key]
     assert {float(value) for value in stored if value.dtype == np.float32} == {2.0, 5.0}
 
@@ -200,7 +201,7 @@ def test_a_merge_in_a_format_that_is_no_source_is_shown_itself(tmp_path: Path) -
 
 
 def test_equal_names_connect_and_others_are_left_open() -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     first = tf.function(lambda a: {"x": a + 1, "extra": a * 2}, input_signature=[tf.TensorSpec([None], name="a")])
     second = tf.function(
         lambda x, bias: {"y": x + bias},
@@ -215,7 +216,7 @@ def test_equal_names_connect_and_others_are_left_open() -> None:
 
 
 def test_names_that_both_have_are_told_apart() -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     both = [tf.TensorSpec([], name="x"), tf.TensorSpec([], name="scale")]
     first = tf.function(lambda x, scale: {"z": x * scale, "y": scale}, input_signature=both)
     second = tf.function(lambda x, scale: {"y": x - scale}, input_signature=both)
@@ -225,7 +226,7 @@ def test_names_that_both_have_are_told_apart() -> None:
 
 
 def test_one_output_feeds_several_inputs() -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     second = tf.function(
         lambda p, q: {"r": p + 10 * q}, input_signature=[tf.TensorSpec([None], name=name) for name in "pq"]
     )
@@ -252,7 +253,7 @@ def test_wrong_names_get_the_nearest_right_ones(connect: dict[str, str], match: 
 
 
 def test_an_input_is_not_fed_twice() -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     first = tf.function(lambda a: {"p": a, "q": a}, input_signature=[tf.TensorSpec([None], name="a")])
     with pytest.raises(errors.ConversionError, match="twice"):
         merge(first, scaler(1.0), connect={"p": "x", "q": "x"})
@@ -269,14 +270,14 @@ def test_an_input_is_not_fed_twice() -> None:
     ],
 )
 def test_ends_that_do_not_fit_are_shown_both(shape: Any, dtype: str, match: str) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     second = tf.function(lambda x: {"z": x}, input_signature=[tf.TensorSpec(shape, dtype, name="x")])
     with pytest.raises(errors.ConversionError, match=match):
         merge(scaler(1.0), second)
 
 
 def test_the_signature_is_the_seconds(tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     module = scaler(2.0)
     module.other = tf.function(lambda x: {"y": -x}, input_signature=[tf.TensorSpec([None], name="x")])
     tf.saved_model.save(module, str(tmp_path / "m"), signatures={"a": module.call, "b": module.other})
@@ -292,7 +293,7 @@ def test_the_signature_is_the_seconds(tmp_path: Path) -> None:
 
 def v1_saved_model(path: Path, weight: float, *, resource: bool, factor_name: str = "w") -> Path:
     """A SavedModel of TensorFlow 1: y = weight * x."""
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     v1 = tf.compat.v1
     with tf.Graph().as_default(), v1.Session() as session:
         x = v1.placeholder(tf.float32, [None], name="x")
@@ -305,7 +306,7 @@ def v1_saved_model(path: Path, weight: float, *, resource: bool, factor_name: st
 
 @pytest.mark.parametrize("resource", [False, True], ids=["ref", "resource"])
 def test_variables_of_tensorflow_1_are_kept(tmp_path: Path, *, resource: bool) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     first = v1_saved_model(tmp_path / "a", 2.0, resource=resource)
     second = v1_saved_model(tmp_path / "b", 5.0, resource=resource)
     merged = merge(first, second, connect={"y": "x"}, output=tmp_path / "m")
@@ -319,7 +320,7 @@ def test_variables_of_tensorflow_1_are_kept(tmp_path: Path, *, resource: bool) -
 
 
 def test_ref_variables_of_a_loaded_object_are_refused(tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     loaded = tf.saved_model.load(str(v1_saved_model(tmp_path / "a", 2.0, resource=False)))
     with pytest.raises(errors.ConversionError, match=r"first model keeps variables.*'w'.*directory"):
         merge(loaded, scaler(1.0), connect={"y": "x"})
@@ -332,7 +333,7 @@ def test_ref_variables_of_a_loaded_object_are_refused(tmp_path: Path) -> None:
 
 
 def test_equal_shared_names_do_not_meet(tmp_path: Path) -> None:
-    keras = _tf.keras()
+    keras = runtime.keras()
     for value in (1.0, 5.0):
         model = keras.Sequential(
             [
@@ -348,7 +349,7 @@ def test_equal_shared_names_do_not_meet(tmp_path: Path) -> None:
 
 def vocabulary(directory: Path, words: list[str]) -> Any:
     """A module that looks words up in an asset called vocab.txt."""
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     directory.mkdir()
     (directory / "vocab.txt").write_text("".join(f"{word}\n" for word in words))
     initializer = tf.lookup.TextFileInitializer(
@@ -367,7 +368,7 @@ def vocabulary(directory: Path, words: list[str]) -> Any:
 
 
 def test_equal_asset_names_do_not_meet(tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     for number, words in enumerate((["a", "b", "c"], ["c", "b", "a"])):
         module = vocabulary(tmp_path / f"files{number}", words)
         tf.saved_model.save(module, str(tmp_path / f"m{number}"), signatures=module.call)
@@ -381,7 +382,7 @@ def test_equal_asset_names_do_not_meet(tmp_path: Path) -> None:
 
 def v1_table(path: Path, words: list[str]) -> Path:
     """A SavedModel of TensorFlow 1 with a table of a fixed name, and a function in its library of a fixed name."""
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     v1 = tf.compat.v1
     with tf.Graph().as_default() as graph, v1.Session() as session:
         s = v1.placeholder(tf.string, [None], name="s")
@@ -405,7 +406,7 @@ def test_equal_tables_of_tensorflow_1_do_not_meet(tmp_path: Path) -> None:
 
 def v1_branch(path: Path, add: float) -> Path:
     """A SavedModel of TensorFlow 1 whose branch has the same function name in each."""
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     v1 = tf.compat.v1
     with tf.Graph().as_default(), v1.Session() as session:
         x = v1.placeholder(tf.float32, [None], name="x")
@@ -446,7 +447,7 @@ def test_equal_function_names_do_not_meet(tmp_path: Path) -> None:
 def test_any_two_forms_merge(samples: Any, first: str, second: str) -> None:
     from tests.samples import network  # noqa: PLC0415 - beside the one test that needs it
 
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     x = np.random.default_rng(0).random((3, 4)).astype(np.float32)
     widen = tf.function(
         lambda y: {"x": tf.concat([y, y], 1)}, input_signature=[tf.TensorSpec([None, 2], tf.float32, name="y")]
@@ -500,7 +501,7 @@ def test_a_result_that_differs_is_not_returned(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_functions_and_models_are_packed_into_one(classifier: Path, tmp_path: Path) -> None:
-    tf, keras = _tf.tensorflow(), _tf.keras()
+    tf, keras = runtime.tensorflow(), runtime.keras()
     dense = keras.layers.Dense(2, name="head")
     model = keras.Sequential([keras.layers.Input((10,)), dense], name="small")
     loaded = tf.saved_model.load(str(classifier))

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from tests.samples import network
-from tfmagic import _tf, errors, functions, readers, straight
+from tfmagic import errors, functions, readers, straight
 from tfmagic.conversions import freeze
 from tfmagic.model import Part
 from tfmagic.requests import Wish
+from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import stored
 from tfmagic.transforms.freeze import freeze as freeze_loaded
 
@@ -29,7 +30,7 @@ LOADED = "the model was loaded"
 
 @cache
 def tensorflow() -> Any:
-    return _tf.tensorflow()
+    return runtime.tensorflow()
 
 
 @pytest.fixture

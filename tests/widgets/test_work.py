@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tfmagic import _tf, errors, progress
+from tfmagic import errors, progress
+from tfmagic.runtime import tensorflow as runtime
 from tfmagic.widgets.work import Work
 
 _LONG = 10.0
@@ -182,7 +183,7 @@ def test_in_a_thread_of_the_front_end_those_count_that_the_panel_was_made_with()
     before, found = keras.config.dtype_policy(), []
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        settings = _tf.thread_settings()
+        settings = runtime.thread_settings()
     finally:
         keras.config.set_dtype_policy(before)
     made = Work("Run", SimpleNamespace(namespace={}, source="model", settings=settings))

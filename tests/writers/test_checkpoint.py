@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 import tfmagic
-from tfmagic import _tf, errors
+from tfmagic import errors
 from tfmagic.conversions import export
 from tfmagic.files.checkpoints import writing as checkpoint_writing
+from tfmagic.runtime import tensorflow as runtime
 from tfmagic.writers import writer_for
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.tensorflow
 @pytest.fixture(name="session")
 def _session() -> Iterator[Any]:
     """Hold a session in the middle of a training, with variables of all kinds."""
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     v1 = tf.compat.v1
     with tf.Graph().as_default(), v1.Session() as session:
         x = v1.placeholder(tf.float32, [None, 3], name="x")
@@ -44,7 +45,7 @@ def y_of(session: Any) -> Any:
 
 
 def test_a_session_is_saved_as_its_saver_would(session: Any, tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     v1 = tf.compat.v1
     graph = session.graph
     graph.finalize()
@@ -83,7 +84,7 @@ def test_training_goes_on_from_it(session: Any, tmp_path: Path) -> None:
 
 
 def test_a_table_that_grows_is_not_lost(tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     v1 = tf.compat.v1
     with tf.Graph().as_default(), v1.Session() as session:
         table = tf.lookup.experimental.MutableHashTable(tf.string, tf.int64, -1)
@@ -96,7 +97,7 @@ def test_a_table_that_grows_is_not_lost(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("compiled", [False, True])
 def test_a_keras_model(tmp_path: Path, *, compiled: bool) -> None:
-    tf, keras = _tf.tensorflow(), _tf.keras()
+    tf, keras = runtime.tensorflow(), runtime.keras()
 
     def build(value: float) -> Any:
         model = keras.Sequential(
@@ -123,7 +124,7 @@ def test_a_keras_model(tmp_path: Path, *, compiled: bool) -> None:
 
 
 def test_a_module_and_a_function(tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     module = tf.Module()
     module.scale = tf.Variable([2.0, 3.0], name="scale")
     module.call = tf.function(lambda x: {"y": x * module.scale}, input_signature=[tf.TensorSpec([2], name="x")])
@@ -138,7 +139,7 @@ def test_a_module_and_a_function(tmp_path: Path) -> None:
 
 
 def test_files_become_checkpoints(session: Any, tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     export(session, tmp_path / "model.ckpt")
     export(session, tmp_path / "served", outputs=["y"])
     export(tmp_path / "model.ckpt.meta", tmp_path / "again" / "copy.ckpt")
@@ -156,7 +157,7 @@ def test_files_become_checkpoints(session: Any, tmp_path: Path) -> None:
 
 
 def test_the_newest_are_kept_and_listed(session: Any, tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     for number in range(1, 5):
         done = export(session, tmp_path / "model.ckpt", keep=2)
         assert done.path.name == f"model.ckpt-{number}"
@@ -173,7 +174,7 @@ def test_the_newest_are_kept_and_listed(session: Any, tmp_path: Path) -> None:
 
 
 def test_a_manager_goes_on_with_the_directory(tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     module = tf.Module()
     module.v = tf.Variable(1.0)
     module.call = tf.function(lambda: {"y": module.v + 0.0}, input_signature=[])
@@ -251,7 +252,7 @@ tfmagic.export(module, sys.argv[1], overwrite=True)
 
 
 def test_killed_at_any_moment_a_whole_checkpoint_is_left(tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     module = tf.Module()
     module.one, module.two = (tf.Variable(tf.fill([50], 1.0)) for _ in range(2))
     module.call = tf.function(lambda: {"y": module.one + module.two}, input_signature=[])
@@ -281,7 +282,7 @@ def test_what_has_no_meaning_is_refused(session: Any, tmp_path: Path) -> None:
         export(session, tmp_path / "served", keep=2)
     with pytest.raises(errors.ConversionError, match="at least 1"):
         export(session, tmp_path / "model.ckpt", keep=0)
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     with tf.Graph().as_default(), tf.compat.v1.Session() as empty:
         tf.compat.v1.placeholder(tf.float32, name="x")
         with pytest.raises(errors.ConversionError, match="no variable"):

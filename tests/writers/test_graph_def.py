@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from tfmagic import _tf, errors, functions, readers
+from tfmagic import errors, functions, readers
 from tfmagic.model import Model, Part
 from tfmagic.registry import WriteOptions
+from tfmagic.runtime import tensorflow as runtime
 from tfmagic.writers import WRITERS, writer_for
 from tfmagic.writers.graph_def import GraphDefWriter, GraphTextWriter
 
@@ -21,7 +22,7 @@ OPTIONS = WriteOptions(("serving_default",), ("serve",))
 @pytest.fixture
 def source() -> Model:
     """A function with a variable, as a reader would give it."""
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     weight = tf.Variable(np.linspace(-1, 1, 12).reshape(4, 3), dtype=tf.float32)
     word = tf.Variable(["ü", "\0"], dtype=tf.string)
     concrete = tf.function(lambda x: {"y": x @ weight, "word": word + "!"}).get_concrete_function(
@@ -33,7 +34,7 @@ def source() -> Model:
 
 @pytest.mark.parametrize(("writer", "suffix"), [(GraphDefWriter(), ".pb"), (GraphTextWriter(), ".pbtxt")])
 def test_what_is_written_is_read_by_tensorflow(source: Model, tmp_path: Path, writer: Any, suffix: str) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     path = tmp_path / f"model{suffix}"
     draft = writer.prepare(source, OPTIONS)
     draft.write(path)

@@ -8,8 +8,9 @@ import pytest
 
 from tests.functions import keras_2_samples
 from tests.keras_samples import MODELS, dictionary
-from tfmagic import _tf, errors, readers
+from tfmagic import errors, readers
 from tfmagic.conversions import export
+from tfmagic.runtime import tensorflow as runtime
 from tfmagic.writers.keras import KerasDraft
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def own_numbers(model: Any) -> list[np.ndarray]:
     generator = np.random.default_rng(3)
     given = [
         generator.integers(0, 9, [3 if size is None else size for size in one.shape]).astype(
-            _tf.tensorflow().as_dtype(one.dtype).name
+            runtime.tensorflow().as_dtype(one.dtype).name
         )
         for one in model.inputs
     ]
@@ -34,7 +35,7 @@ def own_numbers(model: Any) -> list[np.ndarray]:
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
 def test_a_live_model_is_saved_and_loaded_by_keras(tmp_path: Path, name: str, suffix: str) -> None:
-    keras = _tf.keras()
+    keras = runtime.keras()
     model = MODELS[name](keras)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -48,14 +49,14 @@ def test_a_live_model_is_saved_and_loaded_by_keras(tmp_path: Path, name: str, su
 
 
 def test_keys_come_back(tmp_path: Path) -> None:
-    done = export(dictionary(_tf.keras()), tmp_path / "m.keras")
+    done = export(dictionary(runtime.keras()), tmp_path / "m.keras")
     assert sorted(done.verification["output"]) == ["o", "p"]
     frame = readers.read(tmp_path / "m.keras").signatures
     assert set(frame["key"]) == {"x", "y", "o", "p"}
 
 
 def test_formats_of_one_model_follow_one_another(tmp_path: Path) -> None:
-    keras = _tf.keras()
+    keras = runtime.keras()
     model = MODELS["convolutional"](keras)
     export(model, tmp_path / "a.h5")
     export(tmp_path / "a.h5", tmp_path / "b.keras")
@@ -69,18 +70,18 @@ def test_formats_of_one_model_follow_one_another(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["mobile_net", "convolutional"])
 def test_a_file_of_keras_2_becomes_one_of_keras_3(tmp_path: Path, name: str) -> None:
     keras_2 = pytest.importorskip("tf_keras")
-    old = MODELS[name](keras_2) if name in MODELS else keras_2_samples.mobile_net(keras_2, _tf.tensorflow())
+    old = MODELS[name](keras_2) if name in MODELS else keras_2_samples.mobile_net(keras_2, runtime.tensorflow())
     old.save(tmp_path / "old.h5")
     done = export(tmp_path / "old.h5", tmp_path / "new.keras")
     assert done.verification["equal"].tolist() == [True]
-    loaded = _tf.keras().models.load_model(tmp_path / "new.keras")
+    loaded = runtime.keras().models.load_model(tmp_path / "new.keras")
     np.testing.assert_allclose(own_numbers(loaded)[0], own_numbers(old)[0], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(("name", "part"), [("depthwise", "hard_sigmoid"), ("operations", "TFOpLambda")])
 def test_what_keras_3_has_no_word_for_is_refused(tmp_path: Path, name: str, part: str) -> None:
     keras_2 = pytest.importorskip("tf_keras")
-    getattr(keras_2_samples, name)(keras_2, _tf.tensorflow()).save(tmp_path / "old.h5")
+    getattr(keras_2_samples, name)(keras_2, runtime.tensorflow()).save(tmp_path / "old.h5")
     with pytest.raises(errors.UnsupportedConversionError, match=rf"{part}.*possible: 'saved_model'"):
         export(tmp_path / "old.h5", tmp_path / "new.keras")
     assert [path.name for path in tmp_path.iterdir()] == ["old.h5"]
@@ -98,7 +99,7 @@ def test_a_model_of_keras_2_stays_one(tmp_path: Path, suffix: str) -> None:
 
 
 def test_the_optimizer_of_a_live_model_comes_along(tmp_path: Path) -> None:
-    keras = _tf.keras()
+    keras = runtime.keras()
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
     model.compile("adam", "mse")
     model.fit(np.ones((4, 3)), np.ones((4, 1)), epochs=3, verbose=0)
@@ -114,7 +115,7 @@ def test_the_optimizer_of_a_live_model_comes_along(tmp_path: Path) -> None:
 
 
 def test_layers_of_ones_own_need_no_registration_to_be_checked(tmp_path: Path) -> None:
-    keras = _tf.keras()
+    keras = runtime.keras()
 
     class Tripled(keras.layers.Layer):  # type: ignore[misc, name-defined]
         def call(self, x: Any) -> Any:
@@ -125,7 +126,7 @@ def test_layers_of_ones_own_need_no_registration_to_be_checked(tmp_path: Path) -
 
 
 def test_a_lambda_of_a_file_needs_trust(tmp_path: Path) -> None:
-    keras = _tf.keras()
+    keras = runtime.keras()
     model = keras.Sequential([keras.Input((3,)), keras.layers.Lambda(lambda x: x * 2)])
     # The code of a live model runs here already.
     export(model, tmp_path / "m.keras")
@@ -145,12 +146,12 @@ def test_a_lambda_of_a_file_needs_trust(tmp_path: Path) -> None:
 )
 def test_options_without_a_meaning_are_refused(tmp_path: Path, option: str, value: Any) -> None:
     with pytest.raises(errors.ConversionError, match=rf"'{option}' cannot be written as 'keras'"):
-        export(dictionary(_tf.keras()), tmp_path / "m.keras", **{option: value})
+        export(dictionary(runtime.keras()), tmp_path / "m.keras", **{option: value})
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_hdf5_does_not_hold_is_refused(tmp_path: Path) -> None:
-    keras = _tf.keras()
+    keras = runtime.keras()
 
     class Mine(keras.Model):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
@@ -173,7 +174,7 @@ def test_what_hdf5_does_not_hold_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_keras_cannot_save_leaves_nothing(tmp_path: Path) -> None:
-    keras = _tf.keras()
+    keras = runtime.keras()
 
     class Unsaved(keras.layers.Layer):  # type: ignore[misc, name-defined]
         def call(self, x: Any) -> Any:
@@ -189,7 +190,7 @@ def test_what_keras_cannot_save_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_an_interrupt_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    keras = _tf.keras()
+    keras = runtime.keras()
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
     (tmp_path / "m.bin").write_text("old")
     monkeypatch.setattr(KerasDraft, "load", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -199,14 +200,14 @@ def test_an_interrupt_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_keras_advice_about_hdf5_is_not_repeated(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    keras = _tf.keras()
+    keras = runtime.keras()
     with caplog.at_level(logging.WARNING):
         export(keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)]), tmp_path / "m.h5")
     assert caplog.records == []
 
 
 def test_a_model_is_compiled_as_before_after_hdf5(tmp_path: Path) -> None:
-    keras = _tf.keras()
+    keras = runtime.keras()
     inputs = keras.layers.Input((2,))
     model = keras.Model(inputs, keras.layers.Dense(1)(inputs))
     model.compile("adam", "mse")

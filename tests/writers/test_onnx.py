@@ -9,7 +9,9 @@ import pytest
 
 import tfmagic
 from tests.keras_samples import MODELS, dictionary
-from tfmagic import _onnx, _tf, errors
+from tfmagic import errors
+from tfmagic.runtime import onnx
+from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,14 +29,14 @@ def session(path: Path) -> Any:
 
 
 def function(body: Any, shape: Any, dtype: str = "float32") -> Any:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     return tf.function(body, input_signature=[tf.TensorSpec(shape, dtype, "x")])
 
 
 @pytest.mark.usefixtures("converter")
 @pytest.mark.parametrize("name", MODELS)
 def test_a_keras_model_is_converted_and_run(tmp_path: Path, name: str) -> None:
-    model = MODELS[name](_tf.keras())
+    model = MODELS[name](runtime.keras())
     before = os.environ.get("TF_CPP_MIN_LOG_LEVEL")
     done = tfmagic.export(model, tmp_path / "m.onnx")
     # A switch of TensorFlow's that tf2onnx's front end sets for the whole process.
@@ -53,7 +55,7 @@ def test_a_keras_model_is_converted_and_run(tmp_path: Path, name: str) -> None:
 @pytest.mark.usefixtures("converter")
 def test_names_order_and_the_open_batch_stay(tmp_path: Path) -> None:
     done = tfmagic.export(
-        dictionary(_tf.keras()), tmp_path / "m.onnx", inputs={"b b": "y", "a": "x"}, outputs={"zeta": "p", "x": "o"}
+        dictionary(runtime.keras()), tmp_path / "m.onnx", inputs={"b b": "y", "a": "x"}, outputs={"zeta": "p", "x": "o"}
     )
     loaded = session(tmp_path / "m.onnx")
     assert [each.name for each in loaded.get_inputs()] == ["b b", "a"]
@@ -64,7 +66,7 @@ def test_names_order_and_the_open_batch_stay(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("converter")
 def test_a_file_and_a_loop_become_onnx(tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     body = function(lambda x: {"y": tf.while_loop(lambda i: tf.reduce_sum(i) < 9.0, lambda i: [i * 2], [x])[0]}, [None])
     tfmagic.export(body, tmp_path / "served")
     done = tfmagic.export(tmp_path / "served", tmp_path / "m.onnx")
@@ -75,13 +77,13 @@ def test_a_file_and_a_loop_become_onnx(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("converter")
 def test_text_goes_through(tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     done = tfmagic.export(function(lambda x: {"y": tf.concat([x, x], 0)}, [None], "string"), tmp_path / "m.onnx")
     assert done.verification["equal"].tolist() == [True]
 
 
 def test_tables_are_refused_before_anything_is_written(tmp_path: Path) -> None:
-    keras = _tf.keras()
+    keras = runtime.keras()
     words = keras.layers.StringLookup(vocabulary=["a", "b"], name="number")
     model = keras.Sequential([keras.Input((1,), dtype="string", name="word"), words])
     with pytest.raises(errors.UnsupportedConversionError, match=r"no lookup tables.*possible: 'saved_model'"):
@@ -91,7 +93,7 @@ def test_tables_are_refused_before_anything_is_written(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("converter")
 def test_an_op_that_onnx_lacks_is_named(tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     with pytest.raises(errors.UnsupportedConversionError, match="TensorFlow's 'Svd'"):
         tfmagic.export(function(lambda x: {"y": tf.linalg.svd(x)[0]}, [3, 3]), tmp_path / "m.onnx")
     assert list(tmp_path.iterdir()) == []
@@ -118,7 +120,7 @@ def test_without_a_runtime_the_file_is_written_and_that_is_said(
 
 @pytest.mark.usefixtures("converter")
 def test_a_file_that_gives_other_numbers_is_not_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = _onnx.converted
+    original = onnx.converted
 
     def spoiled(*arguments: Any) -> Any:
         model = original(*arguments)
@@ -126,14 +128,14 @@ def test_a_file_that_gives_other_numbers_is_not_left(tmp_path: Path, monkeypatch
         return model
 
     pytest.importorskip("onnxruntime")
-    monkeypatch.setattr(_onnx, "converted", spoiled)
+    monkeypatch.setattr(onnx, "converted", spoiled)
     with pytest.raises(errors.VerificationError):
         tfmagic.export(function(lambda x: {"y": x * 3}, [None]), tmp_path / "m.onnx")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_cannot_be_frozen_is_said_of_the_format_that_was_asked_for(tmp_path: Path) -> None:
-    count = _tf.tensorflow().Variable(0.0)
+    count = runtime.tensorflow().Variable(0.0)
     for name in ("onnx", "tflite"):
         with pytest.raises(errors.UnsupportedConversionError) as caught:
             tfmagic.export(function(lambda x: {"y": queued(count.assign_add(x))}, []), tmp_path / f"m.{name}")
@@ -143,6 +145,6 @@ def test_what_cannot_be_frozen_is_said_of_the_format_that_was_asked_for(tmp_path
 
 def queued(x: Any) -> Any:
     """Something that neither a graph nor a SavedModel holds."""
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     handle = tf.raw_ops.HashTableV2(key_dtype=tf.string, value_dtype=tf.float32, shared_name="inside")
     return tf.raw_ops.LookupTableFindV2(table_handle=handle, keys=tf.constant("a"), default_value=x)

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from tfmagic import _tf, errors, functions, readers
+from tfmagic import errors, functions, readers
 from tfmagic.files import protos, writing
 from tfmagic.model import Model, Part
 from tfmagic.registry import WriteOptions
+from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.subgraph import select
 from tfmagic.writers.saved_model import SavedModelDraft, SavedModelWriter
 
@@ -32,7 +33,7 @@ def draft_of(*named: NamedFunction, tags: tuple[str, ...] = ("serve",)) -> Saved
 
 
 def network(width: int = 4) -> Any:
-    keras = _tf.keras()
+    keras = runtime.keras()
     x = keras.Input((8,), name="features")
     hidden = keras.layers.Dense(width, activation="relu", name="hidden")(x)
     hidden = keras.layers.BatchNormalization(name="norm")(hidden)
@@ -41,7 +42,7 @@ def network(width: int = 4) -> Any:
 
 def run_v1(path: Path, tags: tuple[str, ...], key: str, feeds: dict[str, Any]) -> dict[str, Any]:
     """Run a signature as TensorFlow 1 and serving do: by the SignatureDef."""
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         meta_graph = tf.compat.v1.saved_model.load(session, list(tags), str(path))
         signature = meta_graph.signature_def[key]
@@ -53,7 +54,7 @@ def run_v1(path: Path, tags: tuple[str, ...], key: str, feeds: dict[str, Any]) -
 def check(path: Path, source: NamedFunction, tags: tuple[str, ...], **feeds: Any) -> None:
     """Hold both loaders' results against the source's."""
     expected = source(feeds)
-    loaded = _tf.tensorflow().saved_model.load(str(path), tags=list(tags))
+    loaded = runtime.tensorflow().saved_model.load(str(path), tags=list(tags))
     second = {name: value.numpy() for name, value in loaded.signatures[source.key](**_tensors(source, feeds)).items()}
     for found in (second, run_v1(path, tags, source.key, feeds)):
         assert set(found) == set(expected)
@@ -65,7 +66,7 @@ def check(path: Path, source: NamedFunction, tags: tuple[str, ...], **feeds: Any
 
 
 def _tensors(source: NamedFunction, feeds: dict[str, Any]) -> dict[str, Any]:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     dtypes = {end.key: end.dtype for end in source.inputs}
     return {name: tf.constant(value, dtypes[name]) for name, value in feeds.items()}
 
@@ -88,7 +89,7 @@ def test_each_weight_is_stored_once(tmp_path: Path) -> None:
 
 
 def test_the_variables_live_on(tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     model = network()
     model.get_layer("hidden").trainable = False
     source = readers.read(model)
@@ -147,7 +148,7 @@ def test_keys_that_python_has_no_name_for(tmp_path: Path) -> None:
 
 
 def test_inputs_that_sort_in_another_order_than_they_came(tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     specs = [tf.TensorSpec([None], tf.float32, name=name) for name in ("z", "b", "a")]
     concrete = tf.function(lambda z, b, a: {"q": z * 100 + b * 10 + a, "c": z - b}).get_concrete_function(*specs)
     source = select(functions.of_concrete(concrete, "serving_default"), {"a 1": "z", "b 2": "b", "0c": "a"})
@@ -156,7 +157,7 @@ def test_inputs_that_sort_in_another_order_than_they_came(tmp_path: Path) -> Non
 
 
 def test_inputs_that_the_loader_would_confuse_are_refused(tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     specs = [tf.TensorSpec([None], tf.float32, name=name) for name in ("a", "b")]
     concrete = tf.function(lambda a, b: {"q": a - b}).get_concrete_function(*specs)
     source = select(functions.of_concrete(concrete, "serving_default"), {"x y": "a", "x-y": "b"})
@@ -174,7 +175,7 @@ def test_several_signatures_share_their_variables(tmp_path: Path) -> None:
 
 
 def test_tables_come_along(tmp_path: Path) -> None:
-    keras = _tf.keras()
+    keras = runtime.keras()
     vectorize = keras.layers.TextVectorization(output_sequence_length=4)
     vectorize.adapt(["the cat sat", "the dog"])
     model = keras.Sequential([keras.Input((1,), dtype="string"), vectorize, keras.layers.Embedding(20, 3)])
@@ -184,7 +185,7 @@ def test_tables_come_along(tmp_path: Path) -> None:
 
 
 def test_growing_tables_and_assets_come_along(tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     words = tmp_path / "words.txt"
     words.write_text("one\ntwo\n")
     owner = tf.Module()
@@ -205,8 +206,8 @@ def test_growing_tables_and_assets_come_along(tmp_path: Path) -> None:
 
 
 def test_a_loaded_saved_model_is_written_again(tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
-    keras = _tf.keras()
+    tf = runtime.tensorflow()
+    keras = runtime.keras()
     lookup = keras.layers.StringLookup(vocabulary=["a", "b"])
     model = keras.Sequential([keras.Input((1,), dtype="string"), lookup, keras.layers.Embedding(20, 3)])
     draft_of(functions.trace_keras_model(model)).write(tmp_path / "one")
@@ -217,7 +218,7 @@ def test_a_loaded_saved_model_is_written_again(tmp_path: Path) -> None:
 
 
 def test_control_flow_and_a_captured_tensor(tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     weight, outside = tf.Variable(np.eye(3, dtype=np.float32) * 2), tf.constant([1.0, 2.0, 3.0])
 
     def function(x: Any) -> dict[str, Any]:
@@ -247,7 +248,7 @@ def test_the_written_message_parses_in_our_pool(tmp_path: Path) -> None:
 
 
 def test_what_tensorflow_cannot_save_is_one_error(tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     iterator = iter(tf.data.Dataset.range(3))
     concrete = tf.function(lambda x: {"y": x + tf.cast(next(iterator), tf.float32)}).get_concrete_function(
         tf.TensorSpec([2], name="x")
@@ -261,7 +262,7 @@ def test_what_tensorflow_cannot_save_is_one_error(tmp_path: Path) -> None:
 def test_the_place_where_it_is_prepared_is_not_announced(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    logger = _tf.tensorflow().get_logger()
+    logger = runtime.tensorflow().get_logger()
     monkeypatch.setattr(logger, "propagate", True)
     filters = list(logger.filters)
     draft = draft_of(functions.trace_keras_model(network()))
@@ -280,7 +281,7 @@ def test_tensors_go_by_the_users_keys(tmp_path: Path) -> None:
 
 
 def test_a_variable_may_be_called_as_an_input(tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     x = tf.Variable([[1.0], [2.0]], name="x")
     concrete = tf.function(lambda x_: {"y": x_ @ x}).get_concrete_function(tf.TensorSpec([None, 2], name="x"))
     source = functions.of_concrete(concrete, "serving_default")
@@ -294,7 +295,7 @@ def test_a_variable_may_be_called_as_an_input(tmp_path: Path) -> None:
     ids=["bool", "string", "int", "float", "matrix", "empty", "int8"],
 )
 def test_variables_and_constants_of_any_dtype(tmp_path: Path, value: Any) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     variable, outside = tf.Variable(value), tf.constant(value)
     concrete = tf.function(
         lambda x: {"variable": tf.identity(variable), "outside": tf.identity(outside), "x": x + 1}
@@ -305,7 +306,7 @@ def test_variables_and_constants_of_any_dtype(tmp_path: Path, value: Any) -> Non
 
 
 def test_bfloat16_survives(tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     variable = tf.Variable(tf.constant([1.5, -2.0], tf.bfloat16))
     concrete = tf.function(lambda x: {"y": x * tf.cast(variable, tf.float32)}).get_concrete_function(
         tf.TensorSpec([2], name="x")
@@ -316,7 +317,7 @@ def test_bfloat16_survives(tmp_path: Path) -> None:
 
 
 def test_a_gradient_that_the_user_defines_survives(tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def reversed_gradient(x: Any) -> Any:
@@ -335,7 +336,7 @@ def test_a_gradient_that_the_user_defines_survives(tmp_path: Path) -> None:
 
 
 def test_gradients_that_tensorflow_defines_give_the_same(tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     weight = tf.Variable([0.5, -1.5])
     function = tf.function(lambda x: {"y": tf.nn.silu(x * weight)})
     concrete = function.get_concrete_function(tf.TensorSpec([2], name="x"))
@@ -352,7 +353,7 @@ def test_gradients_that_tensorflow_defines_give_the_same(tmp_path: Path) -> None
 
 
 def test_tensorflow_1_trains_and_saves_what_it_loads(tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     model = network()
     model.get_layer("hidden").trainable = False
     SavedModelWriter().prepare(readers.read(model), WriteOptions(("serving_default",), ("serve",))).write(
@@ -373,7 +374,7 @@ def test_tensorflow_1_trains_and_saves_what_it_loads(tmp_path: Path) -> None:
 
 
 def test_it_can_be_saved_again_by_tensorflow(tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     source = functions.trace_keras_model(network())
     draft_of(source).write(tmp_path / "one")
     loaded = tf.saved_model.load(str(tmp_path / "one"))
@@ -384,12 +385,12 @@ def test_it_can_be_saved_again_by_tensorflow(tmp_path: Path) -> None:
 def test_keras_takes_it_for_a_layer(tmp_path: Path) -> None:
     source = functions.trace_keras_model(network())
     draft_of(source).write(tmp_path / "m")
-    layer = _tf.keras().layers.TFSMLayer(str(tmp_path / "m"), call_endpoint="serving_default")
+    layer = runtime.keras().layers.TFSMLayer(str(tmp_path / "m"), call_endpoint="serving_default")
     np.testing.assert_allclose(layer(X)["scores"], source({"features": X})["scores"], rtol=1e-5)
 
 
 def test_functions_of_one_name_with_different_bodies(tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
 
     def part(factor: float) -> NamedFunction:
         inner = tf.function(lambda x: x * factor).get_concrete_function(tf.TensorSpec([], name="x"))
@@ -410,7 +411,7 @@ def test_functions_of_one_name_with_different_bodies(tmp_path: Path) -> None:
 
 
 def test_a_graph_past_protobufs_limit_is_refused_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     outside = tf.constant(np.zeros(10_000, np.float32))
     concrete = tf.function(lambda x: {"y": x + outside}).get_concrete_function(tf.TensorSpec([10_000], name="x"))
     monkeypatch.setattr("tfmagic.writers.saved_model.PROTOBUF_LIMIT", 30_000)

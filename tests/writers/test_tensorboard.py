@@ -9,7 +9,8 @@ import pytest
 import tfmagic
 from tests.conftest import ROOT
 from tests.keras_samples import dictionary
-from tfmagic import _tf, errors
+from tfmagic import errors
+from tfmagic.runtime import tensorflow as runtime
 from tfmagic.writers.tensorboard import EventDraft
 
 if TYPE_CHECKING:
@@ -23,15 +24,15 @@ pytestmark = pytest.mark.tensorflow
 def events(directory: Path) -> list[Any]:
     """What TensorFlow's own reader finds, checksums and all."""
     (path,) = directory.glob("*tfevents*")
-    return list(_tf.tensorflow().compat.v1.train.summary_iterator(str(path)))
+    return list(runtime.tensorflow().compat.v1.train.summary_iterator(str(path)))
 
 
 def graph_of(event: Any) -> Any:
-    return _tf.tensorflow().compat.v1.GraphDef.FromString(event.graph_def)
+    return runtime.tensorflow().compat.v1.GraphDef.FromString(event.graph_def)
 
 
 def test_a_log_directory_gets_the_graph(tmp_path: Path) -> None:
-    model = dictionary(_tf.keras())
+    model = dictionary(runtime.keras())
     done = tfmagic.export(model, tmp_path / "logs", format="tensorboard")
     assert done.format == "tensorboard"
     assert done.path.parent == tmp_path / "logs"
@@ -44,7 +45,7 @@ def test_a_log_directory_gets_the_graph(tmp_path: Path) -> None:
 
 
 def test_tensorflow_writes_the_same_file(tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     with tf.Graph().as_default() as graph:
         tf.compat.v1.placeholder(tf.float32, [None, 2], "x")
     tfmagic.export(graph.as_graph_def(), tmp_path / "ours", format="tensorboard")

@@ -7,9 +7,10 @@ import pytest
 
 import tfmagic
 from tests.keras_samples import MODELS, dictionary
-from tfmagic import _tf, errors
+from tfmagic import errors
 from tfmagic.files.tflite import renaming as tflite_renaming
 from tfmagic.files.tflite.structure import describe
+from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.tensorflow
 
 def ends(path: Path) -> tuple[list[str], list[str]]:
     """The names that TensorFlow's own interpreter lists, in its order."""
-    interpreter = _tf.tflite_interpreter(path)
+    interpreter = runtime.tflite_interpreter(path)
     return (
         [each["name"] for each in interpreter.get_input_details()],
         [each["name"] for each in interpreter.get_output_details()],
@@ -27,16 +28,16 @@ def ends(path: Path) -> tuple[list[str], list[str]]:
 
 
 def function(body: Any, *specs: Any) -> Any:
-    return _tf.tensorflow().function(body, input_signature=specs)
+    return runtime.tensorflow().function(body, input_signature=specs)
 
 
 def spec(shape: Any, dtype: str = "float32", name: str = "x") -> Any:
-    return _tf.tensorflow().TensorSpec(shape, dtype, name)
+    return runtime.tensorflow().TensorSpec(shape, dtype, name)
 
 
 @pytest.mark.parametrize("name", ["branching", "convolutional"])
 def test_a_keras_model_is_converted_and_run(tmp_path: Path, name: str) -> None:
-    model = MODELS[name](_tf.keras())
+    model = MODELS[name](runtime.keras())
     done = tfmagic.export(model, tmp_path / "m.tflite")
     assert done.format == "tflite"
     assert done.verification["equal"].tolist() == [True] * len(model.outputs)
@@ -62,12 +63,12 @@ def test_names_order_and_signature_are_the_users(tmp_path: Path) -> None:
         ["zeta", "mid", "a lpha"],
     )
     one = {"a": np.full((1, 2), 7.0, np.float32), "b": np.full((1, 2), 2.0, np.float32)}
-    found = _tf.tflite_interpreter(path).get_signature_runner("mine")(**one)
+    found = runtime.tflite_interpreter(path).get_signature_runner("mine")(**one)
     assert [float(found[key][0, 0]) for key in ("zeta", "mid", "a lpha")] == [5.0, 14.0, 7.0]
 
 
 def test_other_forms_become_tflite(tmp_path: Path) -> None:
-    model = dictionary(_tf.keras())
+    model = dictionary(runtime.keras())
     tfmagic.export(model, tmp_path / "served")
     tfmagic.freeze(model, output=tmp_path / "m.pb")
     for source in ("served", "m.pb"):
@@ -79,7 +80,7 @@ def test_other_forms_become_tflite(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("layer", ["LSTM", "GRU"])
 def test_loops_over_steps_need_a_fixed_batch(tmp_path: Path, layer: str) -> None:
-    keras = _tf.keras()
+    keras = runtime.keras()
     model = keras.Sequential([keras.Input((None, 3), name="steps"), getattr(keras.layers, layer)(4, name="last")])
     with pytest.raises(errors.UnsupportedConversionError, match=r"batch=1 .*possible: 'saved_model'"):
         tfmagic.export(model, tmp_path / "m.tflite")
@@ -92,7 +93,7 @@ def test_loops_over_steps_need_a_fixed_batch(tmp_path: Path, layer: str) -> None
 
 
 def test_other_loops_leave_the_batch_open(tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     body = function(lambda x: {"y": tf.map_fn(lambda row: tf.reduce_sum(row) * row, x)}, spec([None, 3]))
     done = tfmagic.export(body, tmp_path / "m.tflite")
     assert done.verification["equal"].tolist() == [True]
@@ -100,7 +101,7 @@ def test_other_loops_leave_the_batch_open(tmp_path: Path) -> None:
 
 
 def test_a_stored_loop_gets_a_batch_too(tmp_path: Path) -> None:
-    keras = _tf.keras()
+    keras = runtime.keras()
     model = keras.Sequential([keras.Input((5, 3), name="steps"), keras.layers.LSTM(4, name="last")])
     tfmagic.export(model, tmp_path / "served")
     done = tfmagic.export(tmp_path / "served", tmp_path / "m.tflite", batch=3)
@@ -111,7 +112,7 @@ def test_ops_of_tensorflow_alone_are_named(tmp_path: Path) -> None:
     body = function(lambda x: {"y": tfs().length(x)}, spec([None], "string"))
 
     def tfs() -> Any:
-        return _tf.tensorflow().strings
+        return runtime.tensorflow().strings
 
     with pytest.raises(errors.UnsupportedConversionError, match=r"'StringLength'.*SELECT_TF_OPS") as caught:
         tfmagic.export(body, tmp_path / "m.tflite")
@@ -120,8 +121,8 @@ def test_ops_of_tensorflow_alone_are_named(tmp_path: Path) -> None:
 
 
 def test_one_signature_is_asked_for(tmp_path: Path) -> None:
-    tf = _tf.tensorflow()
-    model = dictionary(_tf.keras())
+    tf = runtime.tensorflow()
+    model = dictionary(runtime.keras())
     tfmagic.export(model, tmp_path / "served", signatures={"one": {"outputs": ["o"]}, "two": {"outputs": ["p"]}})
     with pytest.raises(errors.TfMagicError, match="'one', 'two'"):
         tfmagic.export(tmp_path / "served", tmp_path / "m.tflite")

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfmagic import _tf, errors
+from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.functions import nests
 from tfmagic.graphs import function_library
 from tfmagic.graphs.state_ops import TABLES, VARIABLES, filled_tables
 from tfmagic.graphs.tensor_names import full, node_of
+from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,13 +30,13 @@ _SCALAR_PLACEHOLDERS = 24
 class GraphPart(NamedTuple):
     """The nodes that the outputs need, without those above the inputs."""
 
-    graph_def: _tf.Live
+    graph_def: runtime.Live
     #: TensorSpecs by key, and the tensors they stand for.
-    specs: dict[str, _tf.Live]
+    specs: dict[str, runtime.Live]
     inputs: dict[str, str]
     outputs: dict[str, str]
     #: The NodeDefs of variables and of tables without content; they are not in the graph any more.
-    states: dict[str, _tf.Live]
+    states: dict[str, runtime.Live]
 
     @property
     def consumed(self) -> set[str]:
@@ -73,13 +74,13 @@ def part_between(graph_def: protos.Message, inputs: Mapping[str, str], outputs: 
     return GraphPart(result, _specs(source, nodes, feeds), feeds, fetches, states)
 
 
-def _known(name: str, nodes: Mapping[str, _tf.Live]) -> str:
+def _known(name: str, nodes: Mapping[str, runtime.Live]) -> str:
     if node_of(name) not in nodes:
         raise errors.UnknownNameError(name, "tensor", nodes)
     return full(name)
 
 
-def needed_nodes(nodes: Mapping[str, _tf.Live], stops: set[str], fetches: Iterable[str]) -> set[str]:
+def needed_nodes(nodes: Mapping[str, runtime.Live], stops: set[str], fetches: Iterable[str]) -> set[str]:
     """Return the names of the nodes that the fetches depend on, by data or control, up to some tensors."""
     found: set[str] = set()
     pending = list(fetches)
@@ -95,7 +96,7 @@ def needed_nodes(nodes: Mapping[str, _tf.Live], stops: set[str], fetches: Iterab
     return found
 
 
-def _refuse_arguments(nodes: Mapping[str, _tf.Live], needed: set[str]) -> None:
+def _refuse_arguments(nodes: Mapping[str, runtime.Live], needed: set[str]) -> None:
     """Refuse a function's body: TensorFlow ends the whole process over such a node in a graph."""
     found = [name for name in nodes if name in needed and nodes[name].op in _ARGUMENTS]
     if found:
@@ -106,7 +107,7 @@ def _refuse_arguments(nodes: Mapping[str, _tf.Live], needed: set[str]) -> None:
         )
 
 
-def _add(graph_def: _tf.Live, node: _tf.Live, kept: set[str]) -> None:
+def _add(graph_def: runtime.Live, node: runtime.Live, kept: set[str]) -> None:
     """Add a copy of a node, free of devices and of nodes that are not there."""
     copy = graph_def.node.add()
     copy.CopyFrom(node)
@@ -118,9 +119,11 @@ def _add(graph_def: _tf.Live, node: _tf.Live, kept: set[str]) -> None:
     copy.input.extend(text for text in node.input if not text.startswith("^") or node_of(text) in kept)
 
 
-def _specs(source: _tf.Live, nodes: Mapping[str, _tf.Live], feeds: Mapping[str, str]) -> dict[str, _tf.Live]:
+def _specs(
+    source: runtime.Live, nodes: Mapping[str, runtime.Live], feeds: Mapping[str, str]
+) -> dict[str, runtime.Live]:
     """Return the dtype and shape of each input as a TensorSpec named after its key."""
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     names = dict(zip(feeds, nests.identifiers(feeds), strict=True))
     found = {}
     whole = None
@@ -135,24 +138,24 @@ def _specs(source: _tf.Live, nodes: Mapping[str, _tf.Live], feeds: Mapping[str, 
     return found
 
 
-def dtype_of(node: _tf.Live) -> _tf.Live:
+def dtype_of(node: runtime.Live) -> runtime.Live:
     """Return the dtype that a placeholder or a variable states."""
     number = node.attr["dtype"].type if "dtype" in node.attr else 0
     if not number:
         raise errors.ConversionError(f"the graph does not say of which dtype {node.name!r} ({node.op}) is")
-    return _tf.tensorflow().as_dtype(number)
+    return runtime.tensorflow().as_dtype(number)
 
 
-def _placeholder_shape(source: _tf.Live, node: _tf.Live) -> _tf.Live:
+def _placeholder_shape(source: runtime.Live, node: runtime.Live) -> runtime.Live:
     shape = node.attr["shape"].shape if "shape" in node.attr else None
     if shape is None or (not shape.dim and source.versions.producer < _SCALAR_PLACEHOLDERS):
         return None
     return protos.shape_of(shape)
 
 
-def _imported(source: _tf.Live) -> _tf.Live:
+def _imported(source: runtime.Live) -> runtime.Live:
     """Import a whole graph, to learn dtypes and shapes that it does not write down."""
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     with tf.Graph().as_default() as graph:
         tf.graph_util.import_graph_def(source, name="")
     return graph

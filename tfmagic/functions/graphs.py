@@ -12,13 +12,14 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-from tfmagic import _tf, errors
+from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.functions import nests
 from tfmagic.functions.graph_parts import dtype_of, part_between
 from tfmagic.functions.named import NamedFunction, endpoint
 from tfmagic.graphs.state_ops import RESOURCE_VARIABLES, TABLES, VARIABLES, resource
 from tfmagic.graphs.tensor_names import node_of
+from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 #: Gives the values of variables, by the names of their nodes.
 Values: TypeAlias = "Callable[[Sequence[str]], Mapping[str, npt.ArrayLike]]"
 #: Gives what holds a table's content, by the names of their nodes.
-Tables: TypeAlias = "Callable[[Sequence[str]], Mapping[str, _tf.Live]]"
+Tables: TypeAlias = "Callable[[Sequence[str]], Mapping[str, runtime.Live]]"
 
 _WRITES = (
     "; the outputs need ops that write to variables of TensorFlow 1, which only a session runs; choose outputs before "
@@ -46,7 +47,7 @@ def wrap_graph_def(  # noqa: PLR0913 - a graph, its ends, its state
     values: Values | None = None,
     tables: Tables | None = None,
     shared: Shared | None = None,
-    **others: _tf.Live,
+    **others: runtime.Live,
 ) -> NamedFunction:
     """Wrap the part of a graph between named ends as a function.
 
@@ -71,7 +72,7 @@ def wrap_graph_def(  # noqa: PLR0913 - a graph, its ends, its state
     ConversionError
         If variables or tables have no values, or TensorFlow cannot import the graph; its error is the cause.
     """
-    with _tf.eager():
+    with runtime.eager():
         part = part_between(graph_def, inputs, outputs)
         known = shared or Shared()
         return _wrapped(part, _variables(part, values, known), _table_objects(part, tables, known), others)
@@ -89,11 +90,11 @@ class Shared:
         By the names of their nodes.
     """
 
-    variables: dict[tuple[bytes, bytes], _tf.Live] = field(default_factory=dict)
-    tables: dict[str, _tf.Live] = field(default_factory=dict)
+    variables: dict[tuple[bytes, bytes], runtime.Live] = field(default_factory=dict)
+    tables: dict[str, runtime.Live] = field(default_factory=dict)
 
 
-def _variables(part: GraphPart, values: Values | None, shared: Shared) -> dict[str, _tf.Live]:
+def _variables(part: GraphPart, values: Values | None, shared: Shared) -> dict[str, runtime.Live]:
     """Make a variable for each variable node, one for the nodes that share a resource."""
     names = [name for name, node in part.states.items() if node.op in VARIABLES]
     if names and values is None:
@@ -107,11 +108,13 @@ def _variables(part: GraphPart, values: Values | None, shared: Shared) -> dict[s
     given = values(missing) if missing and values else {}
     for name in missing:
         if resources[name] not in made:
-            made[resources[name]] = _tf.tensorflow().Variable(given[name], dtype=dtype_of(part.states[name]), name=name)
+            made[resources[name]] = runtime.tensorflow().Variable(
+                given[name], dtype=dtype_of(part.states[name]), name=name
+            )
     return {name: made[resources[name]] for name in names}
 
 
-def _table_objects(part: GraphPart, tables: Tables | None, shared: Shared) -> dict[str, _tf.Live]:
+def _table_objects(part: GraphPart, tables: Tables | None, shared: Shared) -> dict[str, runtime.Live]:
     """Return what holds the content of each table that the graph itself does not fill."""
     names = [name for name, node in part.states.items() if node.op in TABLES]
     if names and tables is None:
@@ -125,13 +128,16 @@ def _table_objects(part: GraphPart, tables: Tables | None, shared: Shared) -> di
 
 
 def _wrapped(
-    part: GraphPart, variables: dict[str, _tf.Live], tables: dict[str, _tf.Live], others: dict[str, _tf.Live]
+    part: GraphPart,
+    variables: dict[str, runtime.Live],
+    tables: dict[str, runtime.Live],
+    others: dict[str, runtime.Live],
 ) -> NamedFunction:
     """Import the part into a function from its inputs to its outputs."""
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     marked: dict[str, str] = {}
 
-    def call(*arguments: _tf.Live) -> dict[str, _tf.Live]:
+    def call(*arguments: runtime.Live) -> dict[str, runtime.Live]:
         states = _states(part, variables, tables)
         outputs = _outputs(part, {**states, **dict(zip(part.inputs.values(), arguments, strict=True))})
         marked.update((key, tensor.name) for key, tensor in outputs.items())
@@ -140,9 +146,9 @@ def _wrapped(
     try:
         concrete = tf.compat.v1.wrap_function(call, list(part.specs.values()))
     except (ValueError, TypeError, tf.errors.OpError) as error:
-        said = _tf.gist(error).rstrip(".") + (_WRITES if "_ref" in str(error) else "")
+        said = runtime.gist(error).rstrip(".") + (_WRITES if "_ref" in str(error) else "")
         raise errors.ConversionError(f"TensorFlow cannot import the graph: {said}") from error
-    _tf.name_arguments(concrete, [spec.name for spec in part.specs.values()])
+    runtime.name_arguments(concrete, [spec.name for spec in part.specs.values()])
     order = sorted(marked)
     inputs = zip(part.inputs, concrete.inputs, strict=False)
     return NamedFunction(
@@ -156,11 +162,13 @@ def _wrapped(
     )
 
 
-def _states(part: GraphPart, variables: dict[str, _tf.Live], tables: dict[str, _tf.Live]) -> dict[str, _tf.Live]:
+def _states(
+    part: GraphPart, variables: dict[str, runtime.Live], tables: dict[str, runtime.Live]
+) -> dict[str, runtime.Live]:
     """Return what stands for the outputs of variable and table nodes inside the function being made."""
     handles = {name: one.handle for name, one in variables.items() if part.states[name].op in RESOURCE_VARIABLES}
     handles.update((name, table.resource_handle) for name, table in tables.items())
-    found = {f"{name}:0": _tf.capture(handle) for name, handle in handles.items()}
+    found = {f"{name}:0": runtime.capture(handle) for name, handle in handles.items()}
     for name, one in variables.items():
         # A node that is a reference gives the value itself to whoever does not assign it.
         if name not in handles:
@@ -168,9 +176,9 @@ def _states(part: GraphPart, variables: dict[str, _tf.Live], tables: dict[str, _
     return found
 
 
-def _outputs(part: GraphPart, given: dict[str, _tf.Live]) -> dict[str, _tf.Live]:
+def _outputs(part: GraphPart, given: dict[str, runtime.Live]) -> dict[str, runtime.Live]:
     """Import the part into the current graph and return its outputs by key, their nodes named after the keys."""
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     wanted = [tensor for tensor in part.outputs.values() if tensor not in given]
     used = {name: tensor for name, tensor in given.items() if name in part.consumed}
     found = tf.graph_util.import_graph_def(part.graph_def, input_map=used, return_elements=wanted, name="")
@@ -181,7 +189,7 @@ def _outputs(part: GraphPart, given: dict[str, _tf.Live]) -> dict[str, _tf.Live]
     return {key: _called(tensors[name], plain) for (key, name), plain in zip(part.outputs.items(), names, strict=True)}
 
 
-def _restore_shape(tensor: _tf.Live, part: GraphPart, name: str) -> None:
+def _restore_shape(tensor: runtime.Live, part: GraphPart, name: str) -> None:
     """Give a tensor the shape that is written at its node: what a loop returns, importing does not find out."""
     node = next(node for node in part.graph_def.node if node.name == node_of(name))
     index = int(name.rpartition(":")[2])
@@ -190,15 +198,15 @@ def _restore_shape(tensor: _tf.Live, part: GraphPart, name: str) -> None:
             tensor.set_shape(protos.shape_of(node.attr["_output_shapes"].list.shape[index]))
 
 
-def _called(tensor: _tf.Live, name: str) -> _tf.Live:
+def _called(tensor: runtime.Live, name: str) -> runtime.Live:
     """Return the tensor under a name of its own, itself if it has that already."""
     if tensor.name == f"{name}:0" and tensor.op.type != "Placeholder":
         return tensor
-    return _tf.tensorflow().identity(tensor, name=name)
+    return runtime.tensorflow().identity(tensor, name=name)
 
 
-def _owner(variables: Mapping[str, _tf.Live], tables: Mapping[str, _tf.Live]) -> _tf.Live:
-    owner = _tf.tensorflow().Module()
+def _owner(variables: Mapping[str, runtime.Live], tables: Mapping[str, runtime.Live]) -> runtime.Live:
+    owner = runtime.tensorflow().Module()
     owner.weights = list({id(one): one for one in variables.values()}.values())
     owner.tables = list(tables.values())
     return owner

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfmagic import _tf
 from tfmagic.files.keras import bytecode
 from tfmagic.functions.keras_2_config import HARD_SIGMOID
+from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @cache
 def objects() -> Mapping[str, Any]:
     """Return the stand-ins by the names that configs call them by."""
-    keras = _tf.keras()
+    keras = runtime.keras()
 
     class TFOpLambda(keras.Operation):  # type: ignore[misc, name-defined] # keras ships no types
         """Calls a function of TensorFlow's."""
@@ -63,12 +63,12 @@ def objects() -> Mapping[str, Any]:
 
 def _tensorflow_function(path: str) -> Callable[..., object]:
     """Find a function by its public name: ``math.add``, ``__operators__.getitem``, ``keras.backend.mean``."""
-    found = _tf.tensorflow()
+    found = runtime.tensorflow()
     for name in path.split("."):
         found = getattr(found, name, None)
     if callable(found):
         return found  # type: ignore[no-any-return] # TensorFlow ships no types
-    raise LookupError(f"TensorFlow {_tf.tensorflow().__version__} has no function tf.{path}")
+    raise LookupError(f"TensorFlow {runtime.tensorflow().__version__} has no function tf.{path}")
 
 
 def _slices(value: Any) -> Any:  # noqa: ANN401 - anything that JSON holds, and tensors
@@ -80,11 +80,11 @@ def _slices(value: Any) -> Any:  # noqa: ANN401 - anything that JSON holds, and 
 def _function(value: Any) -> Any:  # noqa: ANN401 - anything that JSON holds
     """Make a function of dumped code, or find a registered one; anything else stays as it is."""
     if isinstance(value, str):
-        return _tf.keras().saving.get_registered_object(value) or value
+        return runtime.keras().saving.get_registered_object(value) or value
     if not isinstance(value, dict) or not isinstance(value.get("config"), dict | str):
         return value
     if value.get("class_name") != "__lambda__":
-        return _tf.keras().saving.deserialize_keras_object(value)
+        return runtime.keras().saving.deserialize_keras_object(value)
     given = value["config"]
     code = bytecode.unmarshalled(given["code"])
     cells = tuple(map(_cell, given.get("closure") or ()))
@@ -98,16 +98,16 @@ def _cell(value: object) -> Any:  # noqa: ANN401 - types.CellType would not say 
 
 def _names() -> dict[str, object]:
     """Return what a lambda may call by name: the notebook that it was written in is gone."""
-    tf, keras = _tf.tensorflow(), _tf.keras()
+    tf, keras = runtime.tensorflow(), runtime.keras()
     return {
         "__builtins__": __builtins__, "K": tf.keras.backend, "backend": tf.keras.backend, "keras": keras,
         "layers": keras.layers, "math": math, "np": np, "numpy": np, "ops": keras.ops, "tensorflow": tf, "tf": tf,
     }  # fmt: skip
 
 
-def keras_2_hard_sigmoid(value: _tf.Live) -> _tf.Live:
+def keras_2_hard_sigmoid(value: runtime.Live) -> runtime.Live:
     """Compute what Keras 1 and 2 call hard sigmoid (``tf_keras.src.backend.hard_sigmoid``).
 
     It bears the name that it is registered by: a Bidirectional writes its layer's config and reads it again.
     """
-    return _tf.tensorflow().clip_by_value(0.2 * value + 0.5, 0.0, 1.0)
+    return runtime.tensorflow().clip_by_value(0.2 * value + 0.5, 0.0, 1.0)

@@ -19,12 +19,13 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfmagic import _tf, errors
+from tfmagic import errors
 from tfmagic.files.keras import archive as keras_archive
 from tfmagic.files.keras import config as keras_config
 from tfmagic.files.keras import python_code
 from tfmagic.files.keras import specs as keras_specs
 from tfmagic.functions import keras_2_config, keras_2_layers, keras_weight_order
+from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,7 +48,7 @@ _MAX_CAUSE = 300
 class LoadedModel(NamedTuple):
     """A live model, of Keras 3 or of ``tf_keras``, and how it came to be."""
 
-    model: _tf.Live
+    model: runtime.Live
     notes: tuple[str, ...]
 
 
@@ -109,13 +110,13 @@ def load(path: Path, *, trust: bool = False) -> LoadedModel:
     _check_class(source)
     _check_vocabularies(source)
     python_code.check(source.config, path, trust=trust, is_registered=_is_registered)
-    with _tf.eager(), _same_random_numbers():
+    with runtime.eager(), _same_random_numbers():
         return _first_of(source, _ways(source))
 
 
 def _is_registered(name: str) -> bool:
     """Whether the user has told Keras of a class or function of this name."""
-    return _tf.keras().saving.get_registered_object(name) is not None
+    return runtime.keras().saving.get_registered_object(name) is not None
 
 
 def _check_class(source: _Source) -> None:
@@ -154,7 +155,7 @@ def _first_of(source: _Source, ways: dict[str, Callable[[_Source], LoadedModel]]
 
 def _unloadable(source: _Source, failed: dict[str, Exception]) -> errors.TfMagicError:
     """Say that no way led to a model, why each did not, and what would."""
-    keras = _tf.keras()
+    keras = runtime.keras()
     missing = next((each for each in failed.values() if isinstance(each, errors.MissingDependencyError)), None)
     causes = "; ".join(f"{name}: {_cause(each)}" for name, each in failed.items() if each is not missing)
     said = f"{str(source.path)!r} of {source.writer} does not load in Keras {keras.__version__} ({causes})"
@@ -205,13 +206,13 @@ def _vocabulary(spec: Spec) -> object:
 
 def _by_keras(source: _Source) -> LoadedModel:
     with _named(source.path, ".keras" if source.is_archive else ".h5") as path:
-        model = _tf.keras().models.load_model(path, compile=False, safe_mode=not source.trust)
+        model = runtime.keras().models.load_model(path, compile=False, safe_mode=not source.trust)
         notes = () if source.is_archive else keras_weight_order.settled(model, source.path, path)
     return LoadedModel(model, notes)
 
 
 def _by_keras_2(source: _Source) -> LoadedModel:
-    keras = _tf.tf_keras()
+    keras = runtime.tf_keras()
     with _named(source.path, ".keras" if source.is_archive else ".h5") as path:
         model = keras.models.load_model(str(path), compile=False, safe_mode=not source.trust)
     return LoadedModel(model, (f"saved by {source.writer}, loaded by tf_keras {keras.__version__}",))
@@ -238,20 +239,20 @@ def _rewritten(source: _Source) -> LoadedModel:
     dialect = keras_2_config.Dialect(_arguments, source.is_old)
     config = keras_2_config.modern(source.config, dialect)
     build = _archive if source.is_archive else _hdf5
-    with _tf.keras().saving.custom_object_scope(dict(keras_2_layers.objects())):
+    with runtime.keras().saving.custom_object_scope(dict(keras_2_layers.objects())):
         model, notes = build(source, config)
-    return LoadedModel(model, (f"saved by {source.writer}, loaded by Keras {_tf.keras().__version__}", *notes))
+    return LoadedModel(model, (f"saved by {source.writer}, loaded by Keras {runtime.keras().__version__}", *notes))
 
 
-def _hdf5(source: _Source, config: Spec) -> tuple[_tf.Live, tuple[str, ...]]:
-    saving = _tf.keras().saving
+def _hdf5(source: _Source, config: Spec) -> tuple[runtime.Live, tuple[str, ...]]:
+    saving = runtime.keras().saving
     model = saving.deserialize_keras_object(config, safe_mode=not source.trust)
     with _named(source.path, ".h5") as path:
         model.load_weights(path)
         return model, keras_weight_order.settled(model, source.path, path)
 
 
-def _archive(source: _Source, config: Spec) -> tuple[_tf.Live, tuple[str, ...]]:
+def _archive(source: _Source, config: Spec) -> tuple[runtime.Live, tuple[str, ...]]:
     """Load a copy of the archive with another config, its weights where Keras 3 looks for them."""
     with tempfile.TemporaryDirectory(prefix="tfmagic") as directory:
         path = Path(directory) / "model.keras"
@@ -264,7 +265,7 @@ def _archive(source: _Source, config: Spec) -> tuple[_tf.Live, tuple[str, ...]]:
                 else:
                     with given.open(info) as reading, written.open(info.filename, "w", force_zip64=True) as writing:
                         shutil.copyfileobj(reading, writing)
-        return _tf.keras().models.load_model(path, compile=False, safe_mode=not source.trust), ()
+        return runtime.keras().models.load_model(path, compile=False, safe_mode=not source.trust), ()
 
 
 def _regrouped(archive: zipfile.ZipFile, source: _Source, directory: Path) -> Path:
@@ -295,7 +296,7 @@ def _renamed_classes(config: Spec) -> Iterator[tuple[str, str]]:
 @cache
 def _arguments(kind: str) -> frozenset[str] | None:
     """Return the arguments that a layer's constructor takes, None if Keras 3 has no such layer."""
-    keras = _tf.keras()
+    keras = runtime.keras()
     found = getattr(keras.layers, kind, None) if kind else None
     if not inspect.isclass(found) or not issubclass(found, keras.layers.Layer):
         return None

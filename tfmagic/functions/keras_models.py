@@ -10,10 +10,11 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tfmagic import _tf, errors
+from tfmagic import errors
 from tfmagic.functions import nests
 from tfmagic.functions.named import NamedFunction, endpoint, graph_notes
 from tfmagic.graphs.signatures import DEFAULT_KEY
+from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -29,8 +30,8 @@ _STRING_LAYERS = frozenset({"StringLookup", "TextVectorization", "Hashing"})
 class Call(NamedTuple):
     """How a model is called: the arguments as nested TensorSpecs, and the names of its ends."""
 
-    args: tuple[_tf.Live, ...]
-    kwargs: Mapping[str, _tf.Live]
+    args: tuple[runtime.Live, ...]
+    kwargs: Mapping[str, runtime.Live]
     input_keys: list[str]
     #: The names of the layers that made the outputs, as nested as they are; None for a subclassed model.
     producers: object | None
@@ -38,17 +39,17 @@ class Call(NamedTuple):
     typed: bool
 
     @property
-    def specs(self) -> list[_tf.Live]:
+    def specs(self) -> list[runtime.Live]:
         """The TensorSpecs in the user's order."""
         return [spec for _, spec in nests.leaves((self.args, dict(self.kwargs)))]
 
-    def with_specs(self, specs: Iterator[_tf.Live]) -> Call:
+    def with_specs(self, specs: Iterator[runtime.Live]) -> Call:
         """Return the call on other specs."""
         args, kwargs = nests.rebuild((self.args, dict(self.kwargs)), specs)
         return self._replace(args=args, kwargs=kwargs)
 
 
-def trace(model: _tf.Live, key: str = DEFAULT_KEY) -> NamedFunction:
+def trace(model: runtime.Live, key: str = DEFAULT_KEY) -> NamedFunction:
     """Trace a model with ``training=False``.
 
     Parameters
@@ -67,18 +68,18 @@ def trace(model: _tf.Live, key: str = DEFAULT_KEY) -> NamedFunction:
     """
     call = call_of(model)
     first: Exception | None = None
-    with _tf.eager():
+    with runtime.eager():
         for attempt, notes in _attempts(model, call):
             try:
                 return _traced(model, attempt, key, notes)
             except Exception as error:  # noqa: BLE001 - a model's code may raise anything
                 first = first or error
     raise errors.ConversionError(
-        f"the Keras model {model.name!r} cannot be traced with training=False on {call.specs}: {_tf.gist(first)}"
+        f"the Keras model {model.name!r} cannot be traced with training=False on {call.specs}: {runtime.gist(first)}"
     ) from first
 
 
-def call_of(model: _tf.Live) -> Call:
+def call_of(model: runtime.Live) -> Call:
     """Find out how a model is called, its inputs as shaped as they were when it was built."""
     if is_keras_2(model):
         return _keras_2_call(model)
@@ -92,9 +93,9 @@ def is_keras_2(model: object) -> bool:
     return any(str(base.__module__).partition(".")[0] == "tf_keras" for base in type(model).__mro__)
 
 
-def _attempts(model: _tf.Live, call: Call) -> Iterator[tuple[Call, tuple[str, ...]]]:
+def _attempts(model: runtime.Live, call: Call) -> Iterator[tuple[Call, tuple[str, ...]]]:
     """Yield the calls to try: with the batch left open, with other dtypes, and as the model was built."""
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     keeps_batch = any(getattr(layer, "stateful", False) is True for layer in model.layers)
     opened = call.with_specs(tf.TensorSpec(_open(spec.shape), spec.dtype) for spec in call.specs)
     for dtype in _guessed_dtypes(model, call):
@@ -105,7 +106,7 @@ def _attempts(model: _tf.Live, call: Call) -> Iterator[tuple[Call, tuple[str, ..
     yield call, ("the model needs a batch of the size that it was built with",)
 
 
-def _guessed_dtypes(model: _tf.Live, call: Call) -> tuple[str, ...]:
+def _guessed_dtypes(model: runtime.Live, call: Call) -> tuple[str, ...]:
     """Return the dtypes to try before the model's own: a number would pass for a word, and find nothing."""
     if call.typed:
         return ()
@@ -113,20 +114,20 @@ def _guessed_dtypes(model: _tf.Live, call: Call) -> tuple[str, ...]:
     return ("string",) if any(type(layer).__name__ in _STRING_LAYERS for layer in layers) else ()
 
 
-def _open(shape: _tf.Live) -> _tf.Live:
+def _open(shape: runtime.Live) -> runtime.Live:
     return shape if not shape.rank else [None, *shape.as_list()[1:]]
 
 
-def _traced(model: _tf.Live, call: Call, key: str, notes: tuple[str, ...]) -> NamedFunction:
+def _traced(model: runtime.Live, call: Call, key: str, notes: tuple[str, ...]) -> NamedFunction:
     """Trace a call into a function from named tensors to a dict of named tensors."""
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     names = nests.identifiers(call.input_keys)
     specs = [tf.TensorSpec(spec.shape, spec.dtype, name=name) for spec, name in zip(call.specs, names, strict=True)]
     marked: dict[str, tuple[str, nests.Path]] = {}
     pack = tf.autograph.experimental.do_not_convert(lambda tensors: nests.rebuild((call.args, call.kwargs), tensors))
     label = tf.autograph.experimental.do_not_convert(lambda result: _label(model, call, result, marked))
 
-    def serve(*tensors: _tf.Live) -> _tf.Live:
+    def serve(*tensors: runtime.Live) -> runtime.Live:
         args, kwargs = pack(iter(tensors))
         return label(model(*args, training=False, **kwargs))
 
@@ -143,10 +144,10 @@ def _traced(model: _tf.Live, call: Call, key: str, notes: tuple[str, ...]) -> Na
 
 
 def _label(
-    model: _tf.Live, call: Call, result: object, marked: dict[str, tuple[str, nests.Path]]
-) -> dict[str, _tf.Live]:
+    model: runtime.Live, call: Call, result: object, marked: dict[str, tuple[str, nests.Path]]
+) -> dict[str, runtime.Live]:
     """Put an Identity with the user's name on each result, and note its tensor and where the result has it."""
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     found = list(nests.leaves(result))
     paths = [path for path, _ in found]
     keys = nests.unique(_output_keys(model, call, paths))
@@ -155,19 +156,19 @@ def _label(
     return dict(zip(keys, tensors, strict=True))
 
 
-def _output_keys(model: _tf.Live, call: Call, paths: list[nests.Path]) -> list[str]:
+def _output_keys(model: runtime.Live, call: Call, paths: list[nests.Path]) -> list[str]:
     makers = [name for _, name in nests.leaves(call.producers)]
     if len(makers) != len(paths):
         makers = [model.name] * len(paths)
     return [nests.key(path) or maker for path, maker in zip(paths, makers, strict=True)]
 
 
-def _owner(model: _tf.Live, concrete: _tf.Live) -> _tf.Live:
+def _owner(model: runtime.Live, concrete: runtime.Live) -> runtime.Live:
     """Hold what the function captures so that it can be saved: the variables, and the model for its tables.
 
     Saving a Keras 3 model itself writes its weights twice, so it comes along only where a table makes it.
     """
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     owner = tf.Module()
     owner.weights = [value for _, value in variables(model)]
     handles = {id(value.handle) for value in owner.weights}
@@ -176,7 +177,7 @@ def _owner(model: _tf.Live, concrete: _tf.Live) -> _tf.Live:
     return owner
 
 
-def variables(model: _tf.Live) -> Iterator[tuple[str, _tf.Live]]:
+def variables(model: runtime.Live) -> Iterator[tuple[str, runtime.Live]]:
     """Yield each variable of a model as TensorFlow's, under its Keras path."""
     listed = [(getattr(one, "path", None) or one.name.partition(":")[0], one) for one in model.variables]
     names = nests.unique(name for name, _ in listed)
@@ -185,25 +186,25 @@ def variables(model: _tf.Live) -> Iterator[tuple[str, _tf.Live]]:
         yield name, one if callable(getattr(one, "value", None)) else one.value
 
 
-def _functional_call(model: _tf.Live) -> Call:
+def _functional_call(model: runtime.Live) -> Call:
     """Read the ends of a Functional or Sequential model from its symbolic tensors."""
-    sequential = isinstance(model, _tf.keras().Sequential)
+    sequential = isinstance(model, runtime.keras().Sequential)
     given = model.inputs[0] if sequential else model.input
     made = model.outputs[0] if sequential else model.output
     flat = list(nests.leaves(given))
     keys = nests.unique(nests.key(path) or _producer(tensor) for path, tensor in flat)
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     specs = nests.rebuild(given, (tf.TensorSpec(tensor.shape, tensor.dtype) for _, tensor in flat))
     producers = nests.rebuild(made, (_producer(tensor) for _, tensor in nests.leaves(made)))
     return Call((specs,), {}, keys, producers, typed=True)
 
 
-def _producer(tensor: _tf.Live) -> str:
+def _producer(tensor: runtime.Live) -> str:
     history = getattr(tensor, "_keras_history", None)
     return str(history.operation.name if history is not None else tensor.name)
 
 
-def _subclassed_call(model: _tf.Live) -> Call:
+def _subclassed_call(model: runtime.Live) -> Call:
     """Read what a subclassed model is called with from the shapes that Keras recorded when it built it."""
     config = model.get_build_config() if model.built else None
     parameters = _parameters(model.call)
@@ -230,16 +231,16 @@ def _parameters(call: Callable[..., Any]) -> dict[str, bool]:
     return {one.name: one.default is one.empty for one in named if one.kind not in variadic}
 
 
-def _specs(shapes: _tf.Live, dtype: str) -> _tf.Live:
+def _specs(shapes: runtime.Live, dtype: str) -> runtime.Live:
     """Turn nested shapes into nested TensorSpecs: a shape is a sequence of numbers and None."""
     if isinstance(shapes, list | tuple) and all(size is None or isinstance(size, int) for size in shapes):
-        return _tf.tensorflow().TensorSpec(tuple(shapes), dtype)
+        return runtime.tensorflow().TensorSpec(tuple(shapes), dtype)
     if hasattr(shapes, "items"):
         return {key: _specs(inner, dtype) for key, inner in shapes.items()}
     return [_specs(inner, dtype) for inner in shapes or ()]
 
 
-def _keras_2_call(model: _tf.Live) -> Call:
+def _keras_2_call(model: runtime.Live) -> Call:
     """Read how a model of Keras 2 is called from the specs that it keeps for saving."""
     spec = model.save_spec(dynamic_batch=False)
     if spec is None:
@@ -257,7 +258,7 @@ def _keras_2_call(model: _tf.Live) -> Call:
     return Call(tuple(args), kwargs, nests.unique(keys), producers, typed=True)
 
 
-def unbuilt(model: _tf.Live) -> errors.MissingPartError:
+def unbuilt(model: runtime.Live) -> errors.MissingPartError:
     """Say that a model has no graph yet, and how it gets one."""
     advice = (
         f"The model {model.name!r} is not built, so nobody knows the shape of its inputs: call it once on data, "
@@ -266,7 +267,7 @@ def unbuilt(model: _tf.Live) -> errors.MissingPartError:
     return errors.MissingPartError("graph", "keras_model", _UNBUILT_PARTS, advice)
 
 
-def _unrecorded(model: _tf.Live, names: list[str]) -> errors.MissingPartError:
+def _unrecorded(model: runtime.Live, names: list[str]) -> errors.MissingPartError:
     advice = (
         f"Keras recorded the shape of the first argument of {type(model).__name__}.call only, and it also takes "
         f"{errors.listed(names)}: pass all tensors as one dict, or give a function with an input_signature, such as "

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from tfmagic import _tf
     from tfmagic.files.hdf5 import Node
+    from tfmagic.runtime import tensorflow as runtime
 
 
-def settled(model: _tf.Live, source: Path, loaded: Path) -> tuple[str, ...]:
+def settled(model: runtime.Live, source: Path, loaded: Path) -> tuple[str, ...]:
     """Make sure that each layer has its own weights; returns a note if they had to be loaded once more.
 
     Parameters
@@ -53,7 +53,7 @@ def settled(model: _tf.Live, source: Path, loaded: Path) -> tuple[str, ...]:
     return notes
 
 
-def _ordered(layer: _tf.Live) -> list[_tf.Live]:
+def _ordered(layer: runtime.Live) -> list[runtime.Live]:
     """Return a layer's weights in the order in which Keras writes them to HDF5."""
     return [*layer.trainable_weights, *layer.non_trainable_weights]
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tfmagic import _tf
 from tfmagic.files import protos
 from tfmagic.functions import nests
 from tfmagic.functions.named import endpoint
 from tfmagic.graphs import signatures
+from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,25 +33,25 @@ def meta_graph_def(functions: Sequence[NamedFunction]) -> protos.Message:
 
 
 def _message(
-    graph: _tf.Live, ends: Sequence[tuple[NamedFunction, tuple[Endpoint, ...], tuple[Endpoint, ...]]]
+    graph: runtime.Live, ends: Sequence[tuple[NamedFunction, tuple[Endpoint, ...], tuple[Endpoint, ...]]]
 ) -> protos.Message:
     result = protos.message("MetaGraphDef")()
     graph_def = graph.as_graph_def(add_shapes=True)
     _drop(graph_def, _returns(graph, {each.tensor for _, _, outputs in ends for each in outputs}))
     result.graph_def.MergeFromString(graph_def.SerializeToString())
-    result.meta_info_def.tensorflow_version = _tf.tensorflow().__version__
+    result.meta_info_def.tensorflow_version = runtime.tensorflow().__version__
     for function, inputs, outputs in ends:
         result.signature_def[function.key].CopyFrom(signatures.signature_def(inputs, outputs, function.method))
     result.meta_info_def.tags.extend(ends[0][0].tags if ends else signatures.DEFAULT_TAGS)
     return result
 
 
-def _returns(graph: _tf.Live, named: set[str]) -> set[str]:
+def _returns(graph: runtime.Live, named: set[str]) -> set[str]:
     """Return the Identity nodes that TensorFlow ends a function with, where they stand behind a node that is named."""
     return {tensor.op.name for tensor in graph.outputs if tensor.op.type == "Identity" and tensor.name not in named}
 
 
-def _drop(graph_def: _tf.Live, names: set[str]) -> None:
+def _drop(graph_def: runtime.Live, names: set[str]) -> None:
     kept = [node for node in graph_def.node if node.name not in names]
     if len(kept) < len(graph_def.node):
         copies = [type(node).FromString(node.SerializeToString()) for node in kept]
@@ -61,37 +61,37 @@ def _drop(graph_def: _tf.Live, names: set[str]) -> None:
 
 def _calling(
     functions: Sequence[NamedFunction],
-) -> tuple[_tf.Live, list[tuple[NamedFunction, tuple[Endpoint, ...], tuple[Endpoint, ...]]]]:
+) -> tuple[runtime.Live, list[tuple[NamedFunction, tuple[Endpoint, ...], tuple[Endpoint, ...]]]]:
     """Trace a function that calls them all: its graph, and the ends of each in it."""
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     specs = list(_specs(functions))
     outputs: list[tuple[Endpoint, ...]] = []
 
-    def every(*tensors: _tf.Live) -> list[_tf.Live]:
+    def every(*tensors: runtime.Live) -> list[runtime.Live]:
         rest = iter(tensors)
         results = [_called(function, [next(rest) for _ in function.inputs]) for function in functions]
         outputs[:] = [tuple(endpoint(key, tensor) for key, tensor in result.items()) for result in results]
         return [tensor for result in results for tensor in result.values()]
 
-    with _tf.eager():
+    with runtime.eager():
         graph = tf.function(every, input_signature=specs, autograph=False).get_concrete_function().graph
     rest = iter(graph.inputs)
     inputs = [tuple(endpoint(each.key, next(rest)) for each in function.inputs) for function in functions]
     return graph, list(zip(functions, inputs, outputs, strict=True))
 
 
-def _specs(functions: Sequence[NamedFunction]) -> Iterator[_tf.Live]:
+def _specs(functions: Sequence[NamedFunction]) -> Iterator[runtime.Live]:
     """Yield a TensorSpec for each input of each function, with a name of its own."""
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     names = iter(nests.identifiers(f"{function.key}_{each.key}" for function in functions for each in function.inputs))
     for function in functions:
         for each in function.inputs:
             yield tf.TensorSpec(each.shape, each.dtype, name=next(names))
 
 
-def _called(function: NamedFunction, tensors: list[_tf.Live]) -> dict[str, _tf.Live]:
+def _called(function: NamedFunction, tensors: list[runtime.Live]) -> dict[str, runtime.Live]:
     """Call a function inside another one; return its results by key, each behind a node named after it."""
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     names = nests.identifiers(f"{function.key}_{each.key}" for each in function.outputs)
     results = function.on_tensors(dict(zip([each.key for each in function.inputs], tensors, strict=True)))
     return {key: tf.identity(tensor, name=name) for (key, tensor), name in zip(results.items(), names, strict=True)}

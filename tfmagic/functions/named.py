@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfmagic import _tf, errors
+from tfmagic import errors
 from tfmagic.functions import nests
 from tfmagic.graphs import function_library
 from tfmagic.graphs.signatures import DEFAULT_KEY, DEFAULT_TAGS, PREDICT, Endpoint
+from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -58,7 +59,7 @@ class NamedFunction:
         Where what that model returns has each output, by key.
     """
 
-    concrete: _tf.Live
+    concrete: runtime.Live
     inputs: tuple[Endpoint, ...]
     outputs: tuple[Endpoint, ...]
     places: tuple[int, ...]
@@ -66,9 +67,9 @@ class NamedFunction:
     tags: tuple[str, ...] = DEFAULT_TAGS
     method: str = PREDICT
     owner: object = None
-    variables: Mapping[str, _tf.Live] = field(default_factory=dict)
+    variables: Mapping[str, runtime.Live] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    model: _tf.Live = None
+    model: runtime.Live = None
     returned: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict)
 
     def ordered(self, inputs: Sequence[str], outputs: Sequence[str]) -> NamedFunction:
@@ -102,15 +103,15 @@ class NamedFunction:
             If an input is missing, or one is given that there is not.
         """
         _check_keys(inputs, [one.key for one in self.inputs])
-        with _tf.eager():
+        with runtime.eager():
             tensors = {one.key: _tensor(inputs[one.key], one.dtype) for one in self.inputs}
             return {key: result.numpy() for key, result in self.on_tensors(tensors).items()}
 
-    def on_tensors(self, inputs: Mapping[str, _tf.Live]) -> dict[str, _tf.Live]:
+    def on_tensors(self, inputs: Mapping[str, runtime.Live]) -> dict[str, runtime.Live]:
         """Call on tensors by key, eagerly or inside another function; returns the outputs by key, in order."""
         given = {one.tensor: inputs[one.key] for one in self.inputs}
         tensors = [given[one.name] for one in self.concrete.inputs if one.name in given]
-        results = _tf.tensorflow().nest.flatten(_tf.call_flat(self.concrete, tensors), expand_composites=True)
+        results = runtime.tensorflow().nest.flatten(runtime.call_flat(self.concrete, tensors), expand_composites=True)
         flat = [result for result in results if result is not None]
         return {one.key: flat[place] for one, place in zip(self.outputs, self.places, strict=True)}
 
@@ -124,33 +125,33 @@ def _check_keys(given: Mapping[str, object], expected: Sequence[str]) -> None:
             raise errors.UnknownNameError(key, "value given for input", list(given))
 
 
-def _tensor(value: _tf.Live, dtype: str) -> _tf.Live:
+def _tensor(value: runtime.Live, dtype: str) -> runtime.Live:
     """Convert a value to a tensor of this dtype; TensorFlow itself refuses to narrow."""
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     # Through numpy a list of Python floats is taken in full precision.
     tensor = tf.convert_to_tensor(as_array(value))
     return tensor if tensor.dtype == dtype else tf.cast(tensor, dtype)
 
 
-def as_array(value: _tf.Live) -> np.ndarray:
+def as_array(value: runtime.Live) -> np.ndarray:
     """Take a value for an array; bytes stay objects, as numpy's own strings lose zeros at their end."""
     plain = value.numpy() if hasattr(value, "numpy") else value
     array = np.asarray(plain)
     return np.array(plain, dtype=object) if array.dtype.kind == "S" else array
 
 
-def shape(tensor: _tf.Live) -> Shape:
+def shape(tensor: runtime.Live) -> Shape:
     """Return the static shape of a tensor, a variable or a spec."""
     found = tensor.shape
     return None if found.rank is None else tuple(found.as_list())
 
 
-def endpoint(key: str, tensor: _tf.Live) -> Endpoint:
+def endpoint(key: str, tensor: runtime.Live) -> Endpoint:
     """Describe a tensor of a graph under a key."""
     return Endpoint(key, tensor.name, tensor.dtype.name, shape(tensor))
 
 
-def of_concrete(concrete: _tf.Live, key: str, **others: _tf.Live) -> NamedFunction:
+def of_concrete(concrete: runtime.Live, key: str, **others: runtime.Live) -> NamedFunction:
     """Name the ends of a ConcreteFunction after its arguments and the keys of its results.
 
     A result without a key is ``output_0``, ``output_1`` and so on, as TensorFlow calls it when it saves the function.
@@ -178,7 +179,7 @@ def with_values(function: NamedFunction) -> NamedFunction:
     ConversionError
         If it was built while eager execution was off.
     """
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     if any(tf.is_symbolic_tensor(outer) for outer in function.concrete.captured_inputs):
         raise errors.ConversionError(
             "the model was built while eager execution was off, so its weights have values in a TF1 session only: give "
@@ -187,7 +188,7 @@ def with_values(function: NamedFunction) -> NamedFunction:
     return function
 
 
-def graph_notes(graph: _tf.Live) -> tuple[str, ...]:
+def graph_notes(graph: runtime.Live) -> tuple[str, ...]:
     """Say what makes two calls on the same inputs differ: a layer in training mode, mostly."""
     ops = {node.op for node in function_library.all_nodes(graph.as_graph_def())}
     found = (
@@ -197,15 +198,15 @@ def graph_notes(graph: _tf.Live) -> tuple[str, ...]:
     return tuple(f"a call {what} ({', '.join(names)})" for names, what in found if names)
 
 
-def variables_by_name(variables: _tf.Live) -> dict[str, _tf.Live]:
+def variables_by_name(variables: runtime.Live) -> dict[str, runtime.Live]:
     """Return variables by their names in TensorFlow, those that repeat numbered."""
     listed = list(variables)
     return dict(zip(nests.unique(one.name.partition(":")[0] for one in listed), listed, strict=True))
 
 
-def _ends(structure: object, tensors: Sequence[_tf.Live], name: _tf.Live, what: str) -> list[tuple[str, int]]:
+def _ends(structure: object, tensors: Sequence[runtime.Live], name: runtime.Live, what: str) -> list[tuple[str, int]]:
     """Return the key of each leaf that is a tensor, in the user's order, and its place among the flat tensors."""
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     flat = tf.nest.flatten(structure)
     places = {index: place for place, index in enumerate(_tensor_leaves(flat, what))}
     if len(places) > len(tensors):
@@ -219,8 +220,8 @@ def _ends(structure: object, tensors: Sequence[_tf.Live], name: _tf.Live, what: 
     return [(key, places[index]) for key, (_, index) in zip(nests.unique(names), found, strict=True)]
 
 
-def _tensor_leaves(flat: Sequence[_tf.Live], what: str) -> Iterator[int]:
-    tf = _tf.tensorflow()
+def _tensor_leaves(flat: Sequence[runtime.Live], what: str) -> Iterator[int]:
+    tf = runtime.tensorflow()
     for index, leaf in enumerate(flat):
         if isinstance(leaf, tf.TensorSpec) or tf.is_tensor(leaf):
             if not hasattr(leaf, "name"):
@@ -230,7 +231,7 @@ def _tensor_leaves(flat: Sequence[_tf.Live], what: str) -> Iterator[int]:
             raise errors.ConversionError(f"one {what} is no plain tensor but {leaf!r}; give its parts as tensors")
 
 
-def _argument_key(path: nests.Path, spec: _tf.Live, number: int) -> str:
+def _argument_key(path: nests.Path, spec: runtime.Live, number: int) -> str:
     """Name an argument: by the name of its spec, or its key in the dict that is the argument."""
     _, place, *inner = path
     own = nests.key(tuple(inner))

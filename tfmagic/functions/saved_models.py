@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfmagic import _tf, errors
+from tfmagic import errors
 from tfmagic.files import contents, message_files, protos
 from tfmagic.functions.graphs import Shared, wrap_graph_def
 from tfmagic.functions.named import NamedFunction, of_concrete
@@ -21,6 +21,7 @@ from tfmagic.functions.stored import Store
 from tfmagic.graphs import metagraphs, signatures
 from tfmagic.graphs import variables as graph_variables
 from tfmagic.graphs.function_state import own_state
+from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -67,12 +68,12 @@ class SavedModelFunctions:
 
     path: Path
     tags: tuple[str, ...] | None
-    _loaded: dict[object, _tf.Live] = field(default_factory=dict)
+    _loaded: dict[object, runtime.Live] = field(default_factory=dict)
     _shared: Shared = field(default_factory=Shared)
 
     def function(self, key: str | None = None) -> NamedFunction:
         """Return one signature, as :func:`load_saved_model` does."""
-        with _tf.eager():
+        with runtime.eager():
             loaded = self._load(key)
             chosen = signatures.choose(loaded.signatures, key)
             tagged, method, notes = _declared(self.path, self.tags, chosen)
@@ -112,7 +113,7 @@ class SavedModelFunctions:
                 )
         return loaded
 
-    def _load(self, key: str | None) -> _tf.Live:
+    def _load(self, key: str | None) -> runtime.Live:
         """Load as it is, else what TensorFlow's loaders make of a reduced copy."""
         first: Exception | None = None
         loaded = None
@@ -128,22 +129,22 @@ class SavedModelFunctions:
         if first is None and loaded is not None:
             return loaded
         raise errors.ConversionError(
-            f"TensorFlow cannot load the SavedModel {os.fspath(self.path)!r}: {_tf.gist(first or ValueError())}"
+            f"TensorFlow cannot load the SavedModel {os.fspath(self.path)!r}: {runtime.gist(first or ValueError())}"
         ) from first
 
-    def _once(self, reduce: Callable[[protos.Message], bool] | None) -> _tf.Live | None:
+    def _once(self, reduce: Callable[[protos.Message], bool] | None) -> runtime.Live | None:
         """Load the directory, or a reduced copy, unless that was done before."""
         if reduce not in self._loaded:
             tags = None if self.tags is None else list(self.tags)
             self._loaded[reduce] = (
-                _tf.tensorflow().saved_model.load(os.fspath(self.path), tags=tags)
+                runtime.tensorflow().saved_model.load(os.fspath(self.path), tags=tags)
                 if reduce is None
                 else _load_reduced(self.path, tags, reduce)
             )
         return self._loaded[reduce]
 
 
-def _load_reduced(path: Path, tags: list[str] | None, reduce: Callable[[protos.Message], bool]) -> _tf.Live | None:
+def _load_reduced(path: Path, tags: list[str] | None, reduce: Callable[[protos.Message], bool]) -> runtime.Live | None:
     """Load a copy with some of its messages left out, None if there is nothing to leave out."""
     saved_model = _parse(path)
     reduced = [reduce(meta_graph) for meta_graph in saved_model.meta_graphs]
@@ -156,7 +157,7 @@ def _load_reduced(path: Path, tags: list[str] | None, reduce: Callable[[protos.M
     for name in ("variables", "assets"):
         if (path / name).is_dir():
             _link(path / name, copy / name)
-    loaded = _tf.tensorflow().saved_model.load(os.fspath(copy), tags=tags)
+    loaded = runtime.tensorflow().saved_model.load(os.fspath(copy), tags=tags)
     vars(loaded)["_tfmagic_copy"] = directory
     return loaded
 

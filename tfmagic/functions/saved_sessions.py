@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tfmagic import _tf, errors
+from tfmagic import errors
 from tfmagic.functions import sessions
 from tfmagic.graphs.state_ops import VARIABLES
+from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +42,7 @@ class SavedSession:
     values: tuple[np.ndarray, ...]
 
 
-def of_session(session: _tf.Live) -> SavedSession:
+def of_session(session: runtime.Live) -> SavedSession:
     """Collect what there is to save.
 
     Raises
@@ -49,7 +50,7 @@ def of_session(session: _tf.Live) -> SavedSession:
     ConversionError
         If the graph has nothing to save, a variable is not initialised, or what a table holds cannot be found out.
     """
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     inner = sessions.raw(session)
     v1 = tf.compat.v1
     _require_variables_only(inner.graph)
@@ -70,7 +71,7 @@ def of_session(session: _tf.Live) -> SavedSession:
     return SavedSession(meta_graph_def, tuple(names), tuple(slices), tuple(values[name] for name in sources))
 
 
-def _require_variables_only(graph: _tf.Live) -> None:
+def _require_variables_only(graph: runtime.Live) -> None:
     """Refuse what only a Saver in the user's graph can save: its content would be lost."""
     found = graph.get_collection("saveable_objects")
     if found:
@@ -80,11 +81,11 @@ def _require_variables_only(graph: _tf.Live) -> None:
         )
 
 
-def _constant(tf: _tf.Live, tensor: _tf.Live) -> Iterator[bytes]:
+def _constant(tf: runtime.Live, tensor: runtime.Live) -> Iterator[bytes]:
     yield from tf.make_ndarray(tensor.op.get_attr("value")).reshape(-1).tolist()
 
 
-def _variable(tensor: _tf.Live) -> str:
+def _variable(tensor: runtime.Live) -> str:
     """Return the node of the variable that a tensor is read from."""
     while tensor.op.type not in VARIABLES:
         tensor = tensor.op.inputs[0]

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tfmagic import _tf, errors
+from tfmagic import errors
 from tfmagic.functions import sessions
 from tfmagic.functions.stored import Store, Stored
 from tfmagic.graphs import restores
+from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +33,7 @@ class SessionStore(Store):
         Open, its variables initialised.
     """
 
-    session: _tf.Live = None
+    session: runtime.Live = None
 
     def require(self, names: Sequence[str]) -> dict[str, Slot]:
         """Return the variables' own names; raises ConversionError if nothing in the graph reads one."""
@@ -58,7 +59,7 @@ class SessionStore(Store):
     def _read(self, name: str) -> np.ndarray:
         return sessions.values(self.session, [name])[name]
 
-    def tables(self, names: Sequence[str]) -> dict[str, _tf.Live]:
+    def tables(self, names: Sequence[str]) -> dict[str, runtime.Live]:
         """Make tables with what the session's own tables hold, by the names of their nodes."""
-        with _tf.eager():
+        with runtime.eager():
             return {name: sessions.table(self.session, name) for name in names}

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tfmagic import _tf, errors
+from tfmagic import errors
 from tfmagic.functions.graphs import wrap_graph_def
 from tfmagic.functions.tf_functions import is_a
 from tfmagic.graphs.state_ops import REF_VARIABLES
+from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,7 +28,7 @@ _TABLE_EXPORT = "LookupTableExportV2"
 
 
 def of_session(
-    session: _tf.Live, inputs: Mapping[str, str], outputs: Mapping[str, str], **others: _tf.Live
+    session: runtime.Live, inputs: Mapping[str, str], outputs: Mapping[str, str], **others: runtime.Live
 ) -> NamedFunction:
     """Return the function between named tensors of a session's graph.
 
@@ -58,7 +59,7 @@ def of_session(
     )
 
 
-def raw(session: _tf.Live) -> _tf.Live:
+def raw(session: runtime.Live) -> runtime.Live:
     """Return the session inside a MonitoredSession, a plain one itself."""
     if not is_a(session, "_MonitoredSession"):
         return session
@@ -68,7 +69,7 @@ def raw(session: _tf.Live) -> _tf.Live:
         raise _closed() from error
 
 
-def _graph_def(graph: _tf.Live, outputs: Iterable[str]) -> _tf.Live:
+def _graph_def(graph: runtime.Live, outputs: Iterable[str]) -> runtime.Live:
     """Return a graph's GraphDef with the shapes of its outputs, which a loop or a branch would not keep."""
     result = graph.as_graph_def()
     wanted = {name.partition(":")[0] for name in outputs}
@@ -83,7 +84,7 @@ def _closed() -> errors.ReadError:
     return errors.ReadError("the session is closed, and its variables went with it: give one that is open")
 
 
-def values(session: _tf.Live, names: Sequence[str]) -> Mapping[str, np.ndarray]:
+def values(session: runtime.Live, names: Sequence[str]) -> Mapping[str, np.ndarray]:
     """Read variables, by the names of their nodes, through tensors that the graph has already.
 
     Raises
@@ -98,7 +99,7 @@ def values(session: _tf.Live, names: Sequence[str]) -> Mapping[str, np.ndarray]:
         found: Mapping[str, np.ndarray] = session.run(tensors)
     except RuntimeError as error:
         raise _closed() from error
-    except _tf.tensorflow().errors.FailedPreconditionError as error:
+    except runtime.tensorflow().errors.FailedPreconditionError as error:
         raise errors.ConversionError(
             f"the session has variables without a value: {error.message}; run their initializer "
             "(tf.compat.v1.global_variables_initializer()) or restore a checkpoint first"
@@ -106,7 +107,7 @@ def values(session: _tf.Live, names: Sequence[str]) -> Mapping[str, np.ndarray]:
     return found
 
 
-def reading(graph: _tf.Live, name: str) -> _tf.Live:
+def reading(graph: runtime.Live, name: str) -> runtime.Live:
     """Return a tensor with a variable's value, one whose reading sets nothing else in motion.
 
     Raises
@@ -127,9 +128,9 @@ def reading(graph: _tf.Live, name: str) -> _tf.Live:
     return plain[0].outputs[0]
 
 
-def table(session: _tf.Live, name: str) -> _tf.Live:
+def table(session: runtime.Live, name: str) -> runtime.Live:
     """Make a table with the content that one has in the session."""
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     node = session.graph.get_operation_by_name(name)
     consumers = node.outputs[0].consumers()
     text = next((op for op in consumers if op.type == _TEXT_FILLER), None)
@@ -145,7 +146,7 @@ def table(session: _tf.Live, name: str) -> _tf.Live:
     return made
 
 
-def _content(name: str, node: _tf.Live, consumers: Sequence[_tf.Live]) -> Iterator[_tf.Live]:
+def _content(name: str, node: runtime.Live, consumers: Sequence[runtime.Live]) -> Iterator[runtime.Live]:
     """Return the tensors with a table's keys and values: what fills it, or exports it if it can have changed."""
     wanted = _TABLE_FILLERS if node.type == "HashTableV2" else (_TABLE_EXPORT,)
     found = next((op for op in consumers if op.type in wanted), None)
@@ -157,9 +158,9 @@ def _content(name: str, node: _tf.Live, consumers: Sequence[_tf.Live]) -> Iterat
     return iter(found.outputs if found.type == _TABLE_EXPORT else found.inputs[1:])
 
 
-def _text_initializer(session: _tf.Live, op: _tf.Live) -> _tf.Live:
+def _text_initializer(session: runtime.Live, op: runtime.Live) -> runtime.Live:
     """Return what fills a table from a text file as the graph's own op does."""
-    lookup = _tf.tensorflow().lookup
+    lookup = runtime.tensorflow().lookup
     holder = op.inputs[0].op
     size = op.get_attr("vocab_size")
     return lookup.TextFileInitializer(
@@ -173,14 +174,14 @@ def _text_initializer(session: _tf.Live, op: _tf.Live) -> _tf.Live:
     )
 
 
-def _default(node: _tf.Live) -> _tf.Live:
+def _default(node: runtime.Live) -> runtime.Live:
     """Return any default of the right dtype: each lookup in the graph brings its own."""
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     dtype = node.get_attr("value_dtype")
     return tf.constant("" if dtype == tf.string else 0, dtype)
 
 
-def meta_graph_def(graph: _tf.Live) -> _tf.Live:
+def meta_graph_def(graph: runtime.Live) -> runtime.Live:
     """Describe a graph with its shapes and collections in TensorFlow's own MetaGraphDef; adds nothing to it."""
     with graph.as_default():
-        return _tf.tensorflow().compat.v1.train.export_meta_graph(graph=graph)
+        return runtime.tensorflow().compat.v1.train.export_meta_graph(graph=graph)

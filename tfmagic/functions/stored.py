@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tfmagic import _tf, errors
+from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.files.checkpoints import slices as tensor_slices
 from tfmagic.files.checkpoints import tensor_bundle
 from tfmagic.graphs import restores
 from tfmagic.graphs.state_ops import VARIABLES, resource
+from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -77,11 +78,11 @@ class Store:
         return tensor_bundle.open_checkpoint(self.files.prefix, self.files.tables) if self.files else None
 
     @cached_property
-    def _reader(self) -> _tf.Live:
+    def _reader(self) -> runtime.Live:
         """TensorFlow's own reader, which checks a value's checksum several times as fast; None for the format V1."""
         if self.files is None or self._checkpoint is None or self._checkpoint.version == "V1":
             return None
-        return _tf.tensorflow().train.load_checkpoint(str(self.files.prefix))
+        return runtime.tensorflow().train.load_checkpoint(str(self.files.prefix))
 
     @cached_property
     def _by_resource(self) -> Mapping[tuple[bytes, bytes], str]:
@@ -184,10 +185,10 @@ class Store:
             return np.asarray(self._reader.get_tensor(key))
         # Its errors come from C++: OpError, RuntimeError, ValueError, IndexError where a shard is too short.
         except Exception as error:
-            message = f"the value of {key!r} in {str(self._checkpoint.prefix)!r} cannot be read: {_tf.gist(error)}"
+            message = f"the value of {key!r} in {str(self._checkpoint.prefix)!r} cannot be read: {runtime.gist(error)}"
             raise errors.CorruptSourceError(message) from error
 
-    def tables(self, names: Sequence[str]) -> dict[str, _tf.Live]:
+    def tables(self, names: Sequence[str]) -> dict[str, runtime.Live]:
         """Make tables with what the graph's own tables are filled with, by the names of their nodes.
 
         Raises
@@ -197,7 +198,7 @@ class Store:
         """
         return {name: self._table(name) for name in names}
 
-    def _table(self, name: str) -> _tf.Live:
+    def _table(self, name: str) -> runtime.Live:
         fills = self._restores.fills
         found = fills.get(name) or fills.get(self._by_resource.get(resource(self._nodes[name]), ""), ())
         contents = [each for each in found if None not in each.sources]
@@ -208,11 +209,11 @@ class Store:
                 f"{_why(found)}; give the live model or session"
             )
             raise errors.ConversionError(message)
-        tf = _tf.tensorflow()
+        tf = runtime.tensorflow()
         try:
             return _made(self._nodes[name], contents[0], [self._content(each) for each in contents[0].sources])
         except (ValueError, TypeError, tf.errors.OpError) as error:
-            raise errors.ConversionError(f"the table {name!r} cannot be filled: {_tf.gist(error)}") from error
+            raise errors.ConversionError(f"the table {name!r} cannot be filled: {runtime.gist(error)}") from error
 
     def _content(self, source: Source) -> np.ndarray:
         """Return the keys or values of a table, or the name of the file that holds them."""
@@ -225,7 +226,7 @@ class Store:
             return np.array(str(self.asset_paths[source.node]).encode(), dtype=object)
         if source.tensor is None:
             raise errors.ConversionError(f"the asset file behind {source.node!r} is missing; copy it to where it was")
-        return np.asarray(_tf.tensorflow().make_ndarray(protos.native(source.tensor)))
+        return np.asarray(runtime.tensorflow().make_ndarray(protos.native(source.tensor)))
 
 
 def _asset_files(header: protos.Message) -> Iterator[protos.Message]:
@@ -249,9 +250,9 @@ def _extents(text: str) -> tensor_slices.Extents:
     return tuple((0, -1) if start == _WHOLE else (int(start), int(length)) for start, _, length in pieces)
 
 
-def _made(node: protos.Message, fill: Fill, content: Sequence[np.ndarray]) -> _tf.Live:
+def _made(node: protos.Message, fill: Fill, content: Sequence[np.ndarray]) -> runtime.Live:
     """Make a table and fill it as the graph does."""
-    lookup = _tf.tensorflow().lookup
+    lookup = runtime.tensorflow().lookup
     if fill.node.op.startswith(_TEXT_FILE):
         initializer = _text_initializer(node, fill.node, content[0])
         return lookup.StaticHashTable(initializer, _default(node, ()))
@@ -264,14 +265,14 @@ def _made(node: protos.Message, fill: Fill, content: Sequence[np.ndarray]) -> _t
     return table
 
 
-def _tensor(values: np.ndarray) -> _tf.Live:
-    return _tf.tensorflow().constant(values.tolist() if values.dtype == object else values)
+def _tensor(values: np.ndarray) -> runtime.Live:
+    return runtime.tensorflow().constant(values.tolist() if values.dtype == object else values)
 
 
-def _text_initializer(table: protos.Message, fill: protos.Message, name: np.ndarray) -> _tf.Live:
+def _text_initializer(table: protos.Message, fill: protos.Message, name: np.ndarray) -> runtime.Live:
     """Return what fills a table from a text file as the graph's own op does."""
     size = fill.attr["vocab_size"].i if "vocab_size" in fill.attr else -1
-    return _tf.tensorflow().lookup.TextFileInitializer(
+    return runtime.tensorflow().lookup.TextFileInitializer(
         np.asarray(name).reshape(-1)[0].decode(),
         table.attr["key_dtype"].type,
         fill.attr["key_index"].i,
@@ -283,8 +284,8 @@ def _text_initializer(table: protos.Message, fill: protos.Message, name: np.ndar
     )
 
 
-def _default(node: protos.Message, shape: tuple[int, ...]) -> _tf.Live:
+def _default(node: protos.Message, shape: tuple[int, ...]) -> runtime.Live:
     """Return any default of the right dtype: each lookup in the graph brings its own."""
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     dtype = tf.as_dtype(node.attr["value_dtype"].type)
     return tf.fill(shape, tf.constant("" if dtype == tf.string else 0, dtype))

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tfmagic import _tf, errors
+from tfmagic import errors
 from tfmagic.functions import nests
 from tfmagic.functions.named import NamedFunction, of_concrete
 from tfmagic.graphs.signatures import DEFAULT_KEY
+from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +44,7 @@ def is_loaded(value: object) -> bool:
     return is_a(value, "AutoTrackable") and is_a(vars(value).get("signatures"), "_SignatureMap")
 
 
-def collect(value: _tf.Live) -> tuple[NamedFunction, ...]:
+def collect(value: runtime.Live) -> tuple[NamedFunction, ...]:
     """Return all functions of an object, traced.
 
     Raises
@@ -53,7 +54,7 @@ def collect(value: _tf.Live) -> tuple[NamedFunction, ...]:
     ConversionError
         If one takes or returns what is no plain tensor.
     """
-    with _tf.eager():
+    with runtime.eager():
         found = list(_concrete_functions(value))
         if not found:
             raise _untraced(value)
@@ -62,7 +63,9 @@ def collect(value: _tf.Live) -> tuple[NamedFunction, ...]:
         return _with_common_names(named, variables(value, named))
 
 
-def _with_common_names(named: tuple[NamedFunction, ...], known: Mapping[str, _tf.Live]) -> tuple[NamedFunction, ...]:
+def _with_common_names(
+    named: tuple[NamedFunction, ...], known: Mapping[str, runtime.Live]
+) -> tuple[NamedFunction, ...]:
     """Let a variable have one name in all functions, that of the table: by itself each would number those it uses."""
     captured = [{id(each) for each in one.variables.values()} for one in named]
     return tuple(
@@ -71,7 +74,7 @@ def _with_common_names(named: tuple[NamedFunction, ...], known: Mapping[str, _tf
     )
 
 
-def _named(value: _tf.Live, key: str, concrete: _tf.Live) -> NamedFunction:
+def _named(value: runtime.Live, key: str, concrete: runtime.Live) -> NamedFunction:
     named = of_concrete(concrete, key, owner=_owner(value, concrete))
     # A signature that was loaded comes from a map, which keeps no order.
     if is_loaded(value) or isinstance(value, Mapping):
@@ -79,7 +82,7 @@ def _named(value: _tf.Live, key: str, concrete: _tf.Live) -> NamedFunction:
     return named
 
 
-def _concrete_functions(value: _tf.Live) -> Iterator[tuple[str, _tf.Live]]:
+def _concrete_functions(value: runtime.Live) -> Iterator[tuple[str, runtime.Live]]:
     """Yield the ConcreteFunctions with the names they go by."""
     if is_concrete(value):
         yield DEFAULT_KEY, value
@@ -97,7 +100,7 @@ def _concrete_functions(value: _tf.Live) -> Iterator[tuple[str, _tf.Live]]:
             yield from ((key, one) for one in ([method] if is_concrete(method) else _traced(method)))
 
 
-def methods(value: _tf.Live) -> Iterator[tuple[str, _tf.Live]]:
+def methods(value: runtime.Live) -> Iterator[tuple[str, runtime.Live]]:
     """Yield the functions that are attributes of an object, its class's first, without running a property."""
     classes = [vars(base) for base in reversed(type(value).__mro__)]
     for name in dict.fromkeys(name for attributes in (*classes, vars(value)) for name in attributes):
@@ -106,15 +109,15 @@ def methods(value: _tf.Live) -> Iterator[tuple[str, _tf.Live]]:
             yield name, getattr(value, name)
 
 
-def function_name(function: _tf.Live) -> str:
+def function_name(function: runtime.Live) -> str:
     """Return the name of the Python function behind a ``tf.function``; a lambda has none."""
     name = str(getattr(function, "__name__", "") or "function")
     return "function" if name == "<lambda>" else name
 
 
-def _traced(function: _tf.Live) -> list[_tf.Live]:
+def _traced(function: runtime.Live) -> list[runtime.Live]:
     """Return what was traced of a ``tf.function``; one that takes nothing, or says what it takes, is traced."""
-    found = _tf.concrete_functions(function)
+    found = runtime.concrete_functions(function)
     if found:
         return found
     try:
@@ -123,17 +126,17 @@ def _traced(function: _tf.Live) -> list[_tf.Live]:
         # Whatever its own code raises is its author's to see.
         if function.input_signature is not None or not _takes_arguments(function):
             raise errors.ConversionError(
-                f"the tf.function {function_name(function)!r} does not trace: {_tf.gist(error)}"
+                f"the tf.function {function_name(function)!r} does not trace: {runtime.gist(error)}"
             ) from error
         return []
 
 
-def _takes_arguments(function: _tf.Live) -> bool:
+def _takes_arguments(function: runtime.Live) -> bool:
     parameters = inspect.signature(function.python_function).parameters.values()
     return any(one.default is one.empty and one.name != "self" for one in parameters)
 
 
-def _untraced(value: _tf.Live) -> errors.MissingPartError:
+def _untraced(value: runtime.Live) -> errors.MissingPartError:
     """Say that there is no function yet, and how there would be one."""
     names = [function_name(value)] if is_polymorphic(value) else [name for name, _ in methods(value)]
     if names:
@@ -149,16 +152,16 @@ def _untraced(value: _tf.Live) -> errors.MissingPartError:
     return errors.MissingPartError("graph", _FORM, ("variables",), advice)
 
 
-def _owner(value: _tf.Live, concrete: _tf.Live) -> _tf.Live:
+def _owner(value: runtime.Live, concrete: runtime.Live) -> runtime.Live:
     """Hold a function, what it is a part of and what it captures, so that all of it can be saved."""
-    owner = _tf.tensorflow().Module()
+    owner = runtime.tensorflow().Module()
     owner.source = value
     owner.weights = list(concrete.graph.variables)
     owner.closure = [one for one in _closure(value) if is_a(one, "Trackable")]
     return owner
 
 
-def _closure(value: _tf.Live) -> list[object]:
+def _closure(value: runtime.Live) -> list[object]:
     """Return what the Python function behind a ``tf.function`` refers to: tables and modules, perhaps."""
     function = inspect.unwrap(getattr(value, "python_function", None) or _nothing)
     plain = getattr(function, "__func__", function)
@@ -172,7 +175,7 @@ def _nothing() -> None:
     """Stand for a function whose Python code is gone."""
 
 
-def variables(value: _tf.Live, functions: tuple[NamedFunction, ...]) -> dict[str, _tf.Live]:
+def variables(value: runtime.Live, functions: tuple[NamedFunction, ...]) -> dict[str, runtime.Live]:
     """Return the variables of an object and of its functions by name."""
     own = getattr(value, "variables", ()) if is_a(value, "AutoTrackable") else ()
     captured = [one for function in functions for one in function.concrete.graph.variables]

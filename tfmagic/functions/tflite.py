@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tfmagic import _tf, errors
+from tfmagic import errors
 from tfmagic.functions import nests
 from tfmagic.functions.named import NamedFunction, endpoint
+from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,20 +48,20 @@ def load(path: Path, call: Call) -> NamedFunction:
     """
     if not call.outputs:
         raise errors.ConversionError(f"{call.key!r} of {str(path)!r} has no outputs, so that there is nothing to run")
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     run = _Runner(path, call)
     names = nests.identifiers(end.key for end in call.inputs)
     specs = [tf.TensorSpec(end.shape, end.dtype, name) for end, name in zip(call.inputs, names, strict=True)]
     results = nests.identifiers(end.key for end in call.outputs)
 
-    def body(*tensors: _tf.Live) -> dict[str, _tf.Live]:
+    def body(*tensors: runtime.Live) -> dict[str, runtime.Live]:
         found = tf.numpy_function(run, tensors, [end.dtype for end in call.outputs])
         for tensor, end in zip(found, call.outputs, strict=True):
             tensor.set_shape(end.shape)
         named = zip(found, results, strict=True)
         return {f"{place:06}": tf.identity(tensor, name) for place, (tensor, name) in enumerate(named)}
 
-    with _tf.eager():
+    with runtime.eager():
         concrete = tf.function(body, input_signature=specs, autograph=False).get_concrete_function()
     ends = zip(call.outputs, concrete.outputs, strict=True)
     return NamedFunction(
@@ -81,7 +82,7 @@ class _Runner:
         self._call = call
         self._lock = threading.Lock()
         try:
-            self._interpreter = _tf.tflite_interpreter(path)
+            self._interpreter = runtime.tflite_interpreter(path)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             said = " ".join(str(error).split())

@@ -13,10 +13,10 @@ from tfmagic.frames import from_columns
 from tfmagic.graphs import node_columns, plumbing, signatures, tensor_names
 
 if TYPE_CHECKING:
-    from tfmagic import _tf
     from tfmagic.functions.named import NamedFunction
     from tfmagic.graphs.metagraphs import MetaGraph
     from tfmagic.graphs.signatures import Endpoint
+    from tfmagic.runtime import tensorflow as runtime
 
 #: Tensor names by key, or tensor names, whose nodes' names are then the keys.
 Ends: TypeAlias = Mapping[str, str] | Sequence[str] | None
@@ -27,7 +27,7 @@ _HANDLES = frozenset({"resource", "variant"})
 
 
 def between(
-    wrap: Wrap, meta_graph: MetaGraph, key: str | None, inputs: Ends, outputs: Ends, **others: _tf.Live
+    wrap: Wrap, meta_graph: MetaGraph, key: str | None, inputs: Ends, outputs: Ends, **others: runtime.Live
 ) -> NamedFunction:
     """Take out the function between the ends given, those proposed for the graph where none are.
 

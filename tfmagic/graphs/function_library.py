@@ -10,8 +10,8 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-from tfmagic import _tf
 from tfmagic.graphs.walks import reached
+from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _numbers = itertools.count(1)
 
 
-def settle(graph_def: _tf.Live) -> None:
+def settle(graph_def: runtime.Live) -> None:
     """Reduce the library of a GraphDef, in place, to what its nodes call, and rename what would clash."""
     functions = {function.signature.name: function for function in graph_def.library.function}
     needed = called(graph_def.node, functions)
@@ -28,22 +28,22 @@ def settle(graph_def: _tf.Live) -> None:
     ]
     graph_def.ClearField("library")
     graph_def.library.function.extend(kept)
-    _rename(graph_def, {name: _free(name, functions) for name in needed if _tf.has_function(name)})
+    _rename(graph_def, {name: _free(name, functions) for name in needed if runtime.has_function(name)})
 
 
-def all_nodes(graph_def: _tf.Live) -> Iterator[_tf.Live]:
+def all_nodes(graph_def: runtime.Live) -> Iterator[runtime.Live]:
     """Yield the nodes of the main graph and of all functions."""
     yield from graph_def.node
     for function in graph_def.library.function:
         yield from function.node_def
 
 
-def called(nodes: Iterable[_tf.Live], functions: dict[str, _tf.Live]) -> set[str]:
+def called(nodes: Iterable[runtime.Live], functions: dict[str, runtime.Live]) -> set[str]:
     """Return the names of the functions that nodes call, themselves or through others."""
     return reached(_calls(nodes, functions), lambda name: _calls(functions[name].node_def, functions))
 
 
-def _calls(nodes: Iterable[_tf.Live], functions: dict[str, _tf.Live]) -> Iterator[str]:
+def _calls(nodes: Iterable[runtime.Live], functions: dict[str, runtime.Live]) -> Iterator[str]:
     for node in nodes:
         # A function of TensorFlow 1 may be called as an op of its own name.
         if node.op in functions:
@@ -51,7 +51,7 @@ def _calls(nodes: Iterable[_tf.Live], functions: dict[str, _tf.Live]) -> Iterato
         yield from (reference.name for reference in references(node) if reference.name in functions)
 
 
-def references(node: _tf.Live) -> Iterator[_tf.Live]:
+def references(node: runtime.Live) -> Iterator[runtime.Live]:
     """Yield the functions that a node names in its attributes, each a NameAttrList that can be changed."""
     for value in node.attr.values():
         if value.HasField("func"):
@@ -60,13 +60,13 @@ def references(node: _tf.Live) -> Iterator[_tf.Live]:
             yield from value.list.func
 
 
-def _free(name: str, functions: dict[str, _tf.Live]) -> str:
+def _free(name: str, functions: dict[str, runtime.Live]) -> str:
     """Return a name that nothing in the process or the library has."""
     candidates = (f"{name}_{number}" for number in _numbers)
-    return next(each for each in candidates if each not in functions and not _tf.has_function(each))
+    return next(each for each in candidates if each not in functions and not runtime.has_function(each))
 
 
-def _rename(graph_def: _tf.Live, names: dict[str, str]) -> None:
+def _rename(graph_def: runtime.Live, names: dict[str, str]) -> None:
     for function in graph_def.library.function if names else ():
         function.signature.name = names.get(function.signature.name, function.signature.name)
     for node in all_nodes(graph_def) if names else ():

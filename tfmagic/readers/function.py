@@ -17,10 +17,10 @@ from tfmagic.readers import keras_model
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from tfmagic import _tf
     from tfmagic.frames import VariableRow
     from tfmagic.functions import NamedFunction
     from tfmagic.registry import Candidate
+    from tfmagic.runtime import tensorflow as runtime
 
 
 class FunctionReader:
@@ -65,7 +65,7 @@ class FunctionReader:
         )
 
 
-def origin(value: _tf.Live) -> str:
+def origin(value: runtime.Live) -> str:
     """Word what the object is."""
     kinds = functions.tf_functions
     if kinds.is_concrete(value):
@@ -78,7 +78,7 @@ def origin(value: _tf.Live) -> str:
     return "a loaded SavedModel"
 
 
-def _variables(value: _tf.Live, load: Callable[[], tuple[NamedFunction, ...]]) -> tuple[VariableRow, ...]:
+def _variables(value: runtime.Live, load: Callable[[], tuple[NamedFunction, ...]]) -> tuple[VariableRow, ...]:
     """Return the rows of the variables; a module that cannot be traced yet has some all the same."""
     try:
         traced = load()

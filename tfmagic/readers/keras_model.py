@@ -19,9 +19,9 @@ from tfmagic.model import Model, Part
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-    from tfmagic import _tf
     from tfmagic.functions import NamedFunction
     from tfmagic.registry import Candidate
+    from tfmagic.runtime import tensorflow as runtime
 
 _PACKAGES = frozenset({"keras", "tf_keras"})
 
@@ -49,7 +49,7 @@ class KerasModelReader:
             If other tags than ``serve`` are asked for.
         """
         check_tags(tags, self.form)
-        model: _tf.Live = candidate.value
+        model: runtime.Live = candidate.value
         traced = cache(partial(functions.trace_keras_model, model))
         graphs = cache(lambda: (MetaGraph.of_message(functions.meta_graphs.meta_graph_def([traced()])),))
         return Model(
@@ -78,7 +78,7 @@ def check_tags(tags: Collection[str] | None, form: str) -> None:
         raise errors.UnknownNameError(",".join(tags), "tag-set", [",".join(signatures.DEFAULT_TAGS)], form)
 
 
-def _origin(model: _tf.Live) -> str:
+def _origin(model: runtime.Live) -> str:
     """Word what the model is: its name, and its class if that is the user's own."""
     own = type(model)
     package = next(base.__module__ for base in own.__mro__ if base.__name__ == "Model").partition(".")[0]
@@ -92,13 +92,13 @@ def _function(traced: Callable[[], NamedFunction], key: str | None = None) -> Na
     return functions.with_values(traced())
 
 
-def _variable_rows(model: _tf.Live) -> Iterator[VariableRow]:
+def _variable_rows(model: runtime.Live) -> Iterator[VariableRow]:
     """Yield the rows of a model's variables; freezing a layer changes Keras's flag and not TensorFlow's."""
     for (name, variable), own in zip(functions.keras_models.variables(model), model.variables, strict=True):
         yield variable_row(name, variable)._replace(trainable=bool(own.trainable))
 
 
-def variable_row(name: str, variable: _tf.Live) -> VariableRow:
+def variable_row(name: str, variable: runtime.Live) -> VariableRow:
     """Return the row of a live variable of TensorFlow's."""
     shape: Shape = None if variable.shape.rank is None else tuple(variable.shape.as_list())
     size = None if shape is None or None in shape else math.prod(each or 0 for each in shape)
@@ -107,7 +107,7 @@ def variable_row(name: str, variable: _tf.Live) -> VariableRow:
     return VariableRow(name, variable.dtype.base_dtype.name, shape, size, size_bytes, bool(variable.trainable))
 
 
-def _rows(model: _tf.Live, prefix: str, *, trainable: bool) -> Iterator[LayerRow]:
+def _rows(model: runtime.Live, prefix: str, *, trainable: bool) -> Iterator[LayerRow]:
     """Yield a row for each layer of a model, a nested model's own after it, their names below its name."""
     layers = _layers(model)
     sources = _sources(model, layers)
@@ -126,7 +126,7 @@ def _rows(model: _tf.Live, prefix: str, *, trainable: bool) -> Iterator[LayerRow
             yield from _rows(layer, f"{prefix}{layer.name}/", trainable=is_trained is not False)
 
 
-def _layers(model: _tf.Live) -> list[_tf.Live]:
+def _layers(model: runtime.Live) -> list[runtime.Live]:
     """Return a model's own layers, an InputLayer and a functional model's plain operations among them."""
     if getattr(model, "operations", None):
         return list(model.operations)
@@ -141,13 +141,13 @@ def _is_sequential(model: object) -> bool:
     return any(base.__name__ == "Sequential" for base in type(model).__mro__)
 
 
-def _made_by(tensor: _tf.Live) -> _tf.Live:
+def _made_by(tensor: runtime.Live) -> runtime.Live:
     """Return the layer that made a symbolic tensor; Keras 3 calls it operation, Keras 2 layer."""
     history = getattr(tensor, "_keras_history", None)
     return getattr(history, "operation", None) or getattr(history, "layer", None)
 
 
-def _sources(model: _tf.Live, layers: list[_tf.Live]) -> dict[str, tuple[str, ...]]:
+def _sources(model: runtime.Live, layers: list[runtime.Live]) -> dict[str, tuple[str, ...]]:
     """Return the names of the layers that each layer consumes, inside this model."""
     names = [layer.name for layer in layers]
     if _is_sequential(model):
@@ -156,7 +156,7 @@ def _sources(model: _tf.Live, layers: list[_tf.Live]) -> dict[str, tuple[str, ..
     return {layer.name: tuple(dict.fromkeys(_consumed(layer, calls))) for layer in layers}
 
 
-def _consumed(layer: _tf.Live, calls: set[int]) -> Iterator[str]:
+def _consumed(layer: runtime.Live, calls: set[int]) -> Iterator[str]:
     """Yield the names of the layers that a layer's calls consume, of those calls that are the model's."""
     for node in layer._inbound_nodes if calls else ():  # noqa: SLF001 - there is no public way to a layer's calls
         if id(node) in calls:
@@ -165,7 +165,7 @@ def _consumed(layer: _tf.Live, calls: set[int]) -> Iterator[str]:
             yield from (maker.name for maker in makers if maker is not None and maker is not layer)
 
 
-def _output_shape(layer: _tf.Live) -> Shape:
+def _output_shape(layer: runtime.Live) -> Shape:
     """Return the shape of a layer's first output at its first call, None if it was called on data only."""
     try:
         outputs = layer._inbound_nodes[0].outputs  # noqa: SLF001 - as in _consumed
@@ -175,14 +175,14 @@ def _output_shape(layer: _tf.Live) -> Shape:
     return tuple(first.shape) if getattr(first, "shape", None) is not None else None
 
 
-def _parameters(layer: _tf.Live) -> int | None:
+def _parameters(layer: runtime.Live) -> int | None:
     """Count the elements of a layer's weights, None before it is built."""
     if not hasattr(layer, "count_params"):
         return 0
     return int(layer.count_params()) if layer.built else None
 
 
-def _trainable(layer: _tf.Live) -> bool | None:
+def _trainable(layer: runtime.Live) -> bool | None:
     """Say whether a layer is trained; neither an input nor a plain operation can be."""
     is_layer = hasattr(layer, "trainable") and type(layer).__name__ != "InputLayer"
     return bool(layer.trainable) if is_layer else None

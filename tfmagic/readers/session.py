@@ -16,11 +16,11 @@ from tfmagic.model import Model, Part
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from tfmagic import _tf
     from tfmagic.functions import NamedFunction
     from tfmagic.functions.graphs import Shared
     from tfmagic.functions.unsigned import Ends
     from tfmagic.registry import Candidate
+    from tfmagic.runtime import tensorflow as runtime
 
 _CLASSES = ("Graph", "BaseSession", "_MonitoredSession")
 
@@ -56,13 +56,13 @@ class SessionReader:
         )
 
 
-def _graphs(value: _tf.Live) -> tuple[MetaGraph, ...]:
+def _graphs(value: runtime.Live) -> tuple[MetaGraph, ...]:
     """Describe a graph with its collections, shapes included."""
     return (MetaGraph.of_message(functions.sessions.meta_graph_def(value)),)
 
 
 def _function(  # noqa: PLR0913 - what was given, and the options of a signature
-    session: _tf.Live,
+    session: runtime.Live,
     graphs: Callable[[], tuple[MetaGraph, ...]],
     key: str | None = None,
     *,

@@ -8,12 +8,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tfmagic import _tf, errors
+from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.functions import nests
 from tfmagic.functions.named import endpoint
 from tfmagic.graphs import function_library
 from tfmagic.graphs.tensor_names import node_of
+from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import inlining
 
 if TYPE_CHECKING:
@@ -47,21 +48,21 @@ def described(function: NamedFunction, size: int) -> NamedFunction:
 
 def fixed(function: NamedFunction, size: int) -> NamedFunction:
     """Return a function that takes its inputs as :func:`described` has them, and nothing else."""
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     keys = [end.key for end in function.inputs]
     names = nests.identifiers(keys)
     specs = [tf.TensorSpec(end.shape, end.dtype, name) for end, name in zip(function.inputs, names, strict=True)]
     marked: dict[str, str] = {}
 
-    def call(*tensors: _tf.Live) -> dict[str, _tf.Live]:
+    def call(*tensors: runtime.Live) -> dict[str, runtime.Live]:
         found = _imported(function, dict(zip(keys, tensors, strict=True)), size)
         marked.update((key, tensor.name) for key, tensor in found.items())
         return {f"{place:06}": tensor for place, tensor in enumerate(found.values())}
 
     # A plain tf.function forgets the functions of a graph that is imported into it.
-    with _tf.eager():
+    with runtime.eager():
         concrete = tf.compat.v1.wrap_function(call, specs)
-    _tf.name_arguments(concrete, [spec.name for spec in specs])
+    runtime.name_arguments(concrete, [spec.name for spec in specs])
     ends = zip(keys, concrete.inputs, strict=False)
     return replace(
         function,
@@ -72,9 +73,9 @@ def fixed(function: NamedFunction, size: int) -> NamedFunction:
     )
 
 
-def _imported(function: NamedFunction, given: Mapping[str, _tf.Live], size: int) -> dict[str, _tf.Live]:
+def _imported(function: NamedFunction, given: Mapping[str, runtime.Live], size: int) -> dict[str, runtime.Live]:
     """Import the function's graph, calls inlined, on these inputs: every shape in it is inferred anew."""
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     concrete = function.concrete
     inside = {tensor.name: tensor for tensor in concrete.inputs}
     keep = [*(end.tensor for end in function.outputs), *inside]
@@ -85,7 +86,7 @@ def _imported(function: NamedFunction, given: Mapping[str, _tf.Live], size: int)
     fed = {end.tensor: given[end.key] for end in function.inputs}
     outside = concrete.captured_inputs
     captured = list(inside)[len(inside) - len(outside) :]
-    fed.update((name, _tf.capture(tensor)) for name, tensor in zip(captured, outside, strict=True))
+    fed.update((name, runtime.capture(tensor)) for name, tensor in zip(captured, outside, strict=True))
     wanted = [end.tensor for end in function.outputs]
     found = tf.graph_util.import_graph_def(graph_def, input_map=fed, return_elements=wanted, name="")
     named = zip(function.outputs, nests.identifiers(end.key for end in function.outputs), found, strict=True)
@@ -96,13 +97,13 @@ def has_open_lists(function: NamedFunction) -> bool:
     """Say whether a loop collects tensors whose first dimension is open, as recurrent layers do with their states."""
     if not any(end.shape and end.shape[0] is None for end in function.inputs):
         return False
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     graph_def = function.concrete.graph.as_graph_def()
     bodies = (graph_def.node, *(body.node_def for body in graph_def.library.function))
     return any(node.op == "TensorListReserve" for nodes in bodies for node, _ in _open_lists(tf, nodes))
 
 
-def _close_lists(tf: _tf.Live, nodes: _tf.Live, size: int) -> None:
+def _close_lists(tf: runtime.Live, nodes: runtime.Live, size: int) -> None:
     """Write the size into the shapes of what lists of tensors hold: the step of a loop, which was traced open."""
     for node, shape in list(_open_lists(tf, nodes)):
         sizes = tf.make_ndarray(shape.attr["value"].tensor).tolist()
@@ -116,7 +117,7 @@ def _close_lists(tf: _tf.Live, nodes: _tf.Live, size: int) -> None:
         node.input[place] = f"{closed.name}:{suffix}" if suffix else closed.name
 
 
-def _open_lists(tf: _tf.Live, nodes: _tf.Live) -> Iterator[tuple[_tf.Live, _tf.Live]]:
+def _open_lists(tf: runtime.Live, nodes: runtime.Live) -> Iterator[tuple[runtime.Live, runtime.Live]]:
     """Yield the ops of lists whose elements' first dimension is open, and the constants with the elements' shapes."""
     constants = {node.name: node for node in nodes if node.op == "Const"}
     for node in nodes:

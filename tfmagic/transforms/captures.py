@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfmagic import _tf, errors
+from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.graphs.function_state import own_state, python_calls
+from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.frozen import Value
 
 if TYPE_CHECKING:
@@ -36,11 +37,11 @@ class Captures:
         Eager tensors that were made outside.
     """
 
-    variables: Mapping[str, _tf.Live]
-    resources: Mapping[str, _tf.Live]
-    tensors: Mapping[str, _tf.Live]
+    variables: Mapping[str, runtime.Live]
+    resources: Mapping[str, runtime.Live]
+    tensors: Mapping[str, runtime.Live]
 
-    def unique_variables(self) -> tuple[_tf.Live, ...]:
+    def unique_variables(self) -> tuple[runtime.Live, ...]:
         """Return each variable once, in the order of their first use."""
         return tuple({id(variable): variable for variable in self.variables.values()}.values())
 
@@ -50,7 +51,7 @@ def captures(function: NamedFunction) -> Captures:
     outside = function.concrete.captured_inputs
     inside = function.concrete.inputs[len(function.concrete.inputs) - len(outside) :]
     variables = _by_handle(function)
-    found: dict[str, dict[str, _tf.Live]] = {"variables": {}, "resources": {}, "tensors": {}}
+    found: dict[str, dict[str, runtime.Live]] = {"variables": {}, "resources": {}, "tensors": {}}
     for tensor, placeholder in zip(outside, inside, strict=True):
         if id(tensor) in variables:
             kind, value = "variables", variables[id(tensor)]
@@ -85,37 +86,37 @@ def require_outside_state(function: NamedFunction, format: str) -> None:
         raise errors.UnsupportedConversionError("function", format, (), reason)
 
 
-def _by_handle(function: NamedFunction) -> dict[int, _tf.Live]:
+def _by_handle(function: NamedFunction) -> dict[int, runtime.Live]:
     """Return the variables that the function may have captured, by the identity of their handles."""
     known = [*function.variables.values(), *function.concrete.graph.variables]
     return {id(variable.handle): variable for variable in known if hasattr(variable, "handle")}
 
 
-def of_variable(variable: _tf.Live) -> Value:
+def of_variable(variable: runtime.Live) -> Value:
     """Take a variable's value for a constant."""
     return _value(variable, lambda: value_of(variable))
 
 
-def value_of(variable: _tf.Live) -> _tf.Live:
+def value_of(variable: runtime.Live) -> runtime.Live:
     """Return a variable's present value as an eager tensor, also while the user is building a graph."""
-    with _tf.eager():
+    with runtime.eager():
         return variable.read_value()
 
 
-def of_tensor(tensor: _tf.Live) -> Value:
+def of_tensor(tensor: runtime.Live) -> Value:
     """Take an eager tensor for a constant."""
     return _value(tensor, lambda: tensor)
 
 
-def _value(source: _tf.Live, read: Callable[[], _tf.Live]) -> Value:
+def _value(source: runtime.Live, read: Callable[[], runtime.Live]) -> Value:
     dtype, shape = source.dtype.name, tuple(source.shape.as_list())
     return Value(dtype, shape, lambda: content(read()), (lambda: strings(read())) if dtype == "string" else None)
 
 
-def content(tensor: _tf.Live) -> Chunk:
+def content(tensor: runtime.Live) -> Chunk:
     """Return the bytes of an eager tensor of numbers, without a copy where TensorFlow can."""
-    tf = _tf.tensorflow()
-    with _tf.eager(), tf.device("CPU"):
+    tf = runtime.tensorflow()
+    with runtime.eager(), tf.device("CPU"):
         here = tf.identity(tensor)
     if not here.shape.num_elements():
         return b""
@@ -126,7 +127,7 @@ def content(tensor: _tf.Live) -> Chunk:
     return np.ascontiguousarray(values).reshape(-1).view(np.uint8).data
 
 
-def strings(tensor: _tf.Live) -> protos.Message:
+def strings(tensor: runtime.Live) -> protos.Message:
     """Return an eager tensor of strings as a TensorProto."""
     return texts(np.asarray(tensor.numpy(), dtype=object))
 

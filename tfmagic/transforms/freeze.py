@@ -28,10 +28,10 @@ from tfmagic.transforms.frozen import FrozenGraph, constant
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from tfmagic import _tf
     from tfmagic.files import protos
     from tfmagic.functions import NamedFunction
     from tfmagic.graphs.signatures import Endpoint
+    from tfmagic.runtime import tensorflow as runtime
     from tfmagic.transforms.frozen import Value
 
 _PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2"})
@@ -90,7 +90,7 @@ class State(NamedTuple):
 
     variables: Mapping[str, Value]
     tensors: Mapping[str, Value]
-    tables: Mapping[str, _tf.Live]
+    tables: Mapping[str, runtime.Live]
 
     def renamed(self, names: Mapping[str, str]) -> State:
         """Return the state with other names for some nodes."""
@@ -164,7 +164,7 @@ def _flat_graph(function: NamedFunction) -> protos.Message:
 
 
 def _variable_names(
-    graph_def: protos.Message, function: NamedFunction, variables: Mapping[str, _tf.Live]
+    graph_def: protos.Message, function: NamedFunction, variables: Mapping[str, runtime.Live]
 ) -> dict[str, str]:
     """Return the variables' own names for the nodes that stand for them, where TensorFlow called those by a number."""
     known = {id(each): name for name, each in function.variables.items()}

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
-from tfmagic import _tf, errors
+from tfmagic import errors
 from tfmagic.functions import nests
 from tfmagic.functions.named import NamedFunction, endpoint
 from tfmagic.graphs import signatures
 from tfmagic.graphs.function_state import own_state
+from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -70,19 +71,19 @@ class Merged:
 
     def function(self) -> NamedFunction:
         """Trace the whole, under the key, tags and method of the second."""
-        tf = _tf.tensorflow()
+        tf = runtime.tensorflow()
         names = nests.identifiers(side.key for side in self.inputs)
         specs = [
             tf.TensorSpec(side.end.shape, side.end.dtype, name) for side, name in zip(self.inputs, names, strict=True)
         ]
         marked: dict[str, str] = {}
 
-        def call(*tensors: _tf.Live) -> dict[str, _tf.Live]:
+        def call(*tensors: runtime.Live) -> dict[str, runtime.Live]:
             results = self._traced(dict(zip(self.inputs, tensors, strict=True)))
             marked.update((key, tensor.name) for key, tensor in results.items())
             return {f"{place:06}": tensor for place, tensor in enumerate(results.values())}
 
-        with _tf.eager():
+        with runtime.eager():
             concrete = tf.function(call, input_signature=specs, autograph=False).get_concrete_function()
         graph = concrete.graph
         return replace(
@@ -98,9 +99,9 @@ class Merged:
             notes=self.notes,
         )
 
-    def _traced(self, given: Mapping[Side, _tf.Live]) -> dict[str, _tf.Live]:
+    def _traced(self, given: Mapping[Side, runtime.Live]) -> dict[str, runtime.Live]:
         """Call both parts on tensors; each result is behind a node that has its key as a name."""
-        tf = _tf.tensorflow()
+        tf = runtime.tensorflow()
         first = self._of("first", given)
         begun = _apply_each(self.first, first) if self.each else self.first.on_tensors(first)
         fed = {target.key: _fitted(begun[source.key], target) for source, target in self.pairs}
@@ -113,7 +114,7 @@ class Merged:
         }
 
     @staticmethod
-    def _of(part: str, given: Mapping[Side, _tf.Live]) -> dict[str, _tf.Live]:
+    def _of(part: str, given: Mapping[Side, runtime.Live]) -> dict[str, runtime.Live]:
         return {side.end.key: value for side, value in given.items() if side.part == part}
 
     def one_after_the_other(self, inputs: Mapping[str, npt.ArrayLike]) -> dict[str, np.ndarray]:
@@ -266,7 +267,7 @@ def _arriving(source: Shape, target: Shape) -> Shape:
     return (source[0], *source[2:])
 
 
-def _fitted(value: _tf.Live, target: Endpoint) -> _tf.Live:
+def _fitted(value: runtime.Live, target: Endpoint) -> runtime.Live:
     """Join the batches that the elements made for themselves."""
     is_array = isinstance(value, np.ndarray | np.generic)
     rank = value.ndim if is_array else value.shape.rank
@@ -274,15 +275,15 @@ def _fitted(value: _tf.Live, target: Endpoint) -> _tf.Live:
         return value
     if is_array:
         return value.reshape(-1, *value.shape[2:])
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     return tf.reshape(value, tf.concat([[-1], tf.shape(value)[2:]], 0))
 
 
-def _apply_each(function: NamedFunction, inputs: Mapping[str, _tf.Live]) -> dict[str, _tf.Live]:
+def _apply_each(function: NamedFunction, inputs: Mapping[str, runtime.Live]) -> dict[str, runtime.Live]:
     """Call a function on each element of a batch."""
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     specs = {end.key: tf.TensorSpec(end.shape, end.dtype) for end in function.outputs}
-    found: dict[str, _tf.Live] = tf.map_fn(function.on_tensors, dict(inputs), fn_output_signature=specs)
+    found: dict[str, runtime.Live] = tf.map_fn(function.on_tensors, dict(inputs), fn_output_signature=specs)
     return {end.key: found[end.key] for end in function.outputs}
 
 
@@ -293,14 +294,14 @@ def _run_each(function: NamedFunction, inputs: Mapping[str, np.ndarray]) -> dict
     return {end.key: np.stack([each[end.key] for each in found]) for end in function.outputs}
 
 
-def _owner(first: NamedFunction, second: NamedFunction) -> _tf.Live:
+def _owner(first: NamedFunction, second: NamedFunction) -> runtime.Live:
     """Hold both parts, so that all they captured can be saved."""
-    owner = _tf.tensorflow().Module()
+    owner = runtime.tensorflow().Module()
     owner.first, owner.second = first.owner, second.owner
     return owner
 
 
-def _variables(first: NamedFunction, second: NamedFunction) -> dict[str, _tf.Live]:
+def _variables(first: NamedFunction, second: NamedFunction) -> dict[str, runtime.Live]:
     """Return the variables of both by name; one that both have is one."""
     pairs = [*first.variables.items(), *second.variables.items()]
     distinct = {id(variable): (name, variable) for name, variable in reversed(pairs)}

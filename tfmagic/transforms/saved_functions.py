@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfmagic import _tf, errors
+from tfmagic import errors
 from tfmagic.files import protos
+from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.captures import captures
 from tfmagic.transforms.signature_functions import Layout, reordered
 from tfmagic.transforms.signature_plans import argument_name
@@ -43,7 +44,7 @@ class SignatureFunction(NamedTuple):
     definition: protos.Message
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    captured: tuple[_tf.Live, ...]
+    captured: tuple[runtime.Live, ...]
 
 
 class Functions(NamedTuple):
@@ -69,7 +70,7 @@ def _is_plain(function: NamedFunction) -> bool:
     # A variable of tf.distribute is several, and each of them is saved.
     if any(hasattr(each, "values") or not hasattr(each, "handle") for each in found.unique_variables()):
         return False
-    return all(_tf.is_own_gradient(each) for each in _custom_gradients(function.concrete.graph.as_graph_def()))
+    return all(runtime.is_own_gradient(each) for each in _custom_gradients(function.concrete.graph.as_graph_def()))
 
 
 def _custom_gradients(graph_def: protos.Message) -> set[str]:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfmagic import _tf
 from tfmagic.files import protos
 from tfmagic.functions import nests
 from tfmagic.graphs.signatures import Endpoint, signature_def
+from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import captures
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Stored(NamedTuple):
         Whether it is trained.
     """
 
-    live: _tf.Live
+    live: runtime.Live
     name: str
     node: str
     key: str
@@ -69,7 +69,7 @@ class Stored(NamedTuple):
 class Constant(NamedTuple):
     """A tensor that functions captured, and the Const of the main graph that holds it."""
 
-    live: _tf.Live
+    live: runtime.Live
     node: str
 
 
@@ -121,7 +121,7 @@ def _end(signature: str, key: str) -> str:
     return f"{signature}_{key}" if signature else key
 
 
-def _variable_names(signed: Sequence[SignatureFunction], live: Iterable[_tf.Live]) -> list[str]:
+def _variable_names(signed: Sequence[SignatureFunction], live: Iterable[runtime.Live]) -> list[str]:
     """Return the names that variables have for their user."""
     known = {id(each): name for one in signed for name, each in one.source.variables.items()}
     return nests.unique(known.get(id(each), each.name.partition(":")[0]) for each in live)
@@ -137,7 +137,7 @@ def meta_graph_def(made: Parts, tags: Sequence[str]) -> protos.Message:
     """Return the MetaGraphDef, objects apart."""
     result = protos.message("MetaGraphDef")()
     result.meta_info_def.tags.extend(tags)
-    result.meta_info_def.tensorflow_version = _tf.tensorflow().__version__
+    result.meta_info_def.tensorflow_version = runtime.tensorflow().__version__
     graph = result.graph_def
     graph.versions.CopyFrom(made.functions.versions)
     for variable in made.variables:

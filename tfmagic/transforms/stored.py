@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfmagic import _tf, errors
+from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.files.reading import read_bytes
 from tfmagic.functions.graph_parts import PLAIN_OPS
 from tfmagic.graphs import function_library
 from tfmagic.graphs.state_ops import REF_VARIABLES, RESOURCE_VARIABLES, TABLES, VARIABLES, filled_tables
+from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import captures, inlining
 from tfmagic.transforms.constants import refusal
 from tfmagic.transforms.ends import name_ends
@@ -107,11 +108,11 @@ def _inlined(graph_def: protos.Message, keep: Sequence[str]) -> protos.Message:
     """Inline the calls of the graph, in which nothing is a reference any more."""
     for node in function_library.all_nodes(graph_def):
         node.op = PLAIN_OPS.get(node.op, node.op)
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     try:
         return inlining.inlined(protos.native(graph_def), keep)
     except (ValueError, TypeError, RuntimeError, tf.errors.OpError) as error:
-        raise errors.ConversionError(f"TensorFlow cannot take the graph: {_tf.gist(error)}") from error
+        raise errors.ConversionError(f"TensorFlow cannot take the graph: {runtime.gist(error)}") from error
 
 
 def _refuse_writes(graph_def: protos.Message) -> None:

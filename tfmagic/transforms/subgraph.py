@@ -9,10 +9,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tfmagic import _tf, errors
+from tfmagic import errors
 from tfmagic.functions.graph_parts import needed_nodes
 from tfmagic.functions.named import NamedFunction, endpoint
 from tfmagic.graphs import tensor_names
+from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.ends import node_names
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 Ends = "Sequence[object] | Mapping[str, object]"
 
 
-def select(function: NamedFunction, inputs: _tf.Live = None, outputs: _tf.Live = None) -> NamedFunction:
+def select(function: NamedFunction, inputs: runtime.Live = None, outputs: runtime.Live = None) -> NamedFunction:
     """Return the function from some tensors to some others.
 
     Parameters
@@ -54,7 +55,7 @@ def select(function: NamedFunction, inputs: _tf.Live = None, outputs: _tf.Live =
     return _cut(function, chosen, results)
 
 
-def _chosen(function: NamedFunction, wanted: _tf.Live, ends: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
+def _chosen(function: NamedFunction, wanted: runtime.Live, ends: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
     """Return the tensors that are meant, under their keys."""
     if wanted is None:
         return ends
@@ -111,7 +112,7 @@ def _resolved(function: NamedFunction, tensor: object, ends: tuple[Endpoint, ...
 
 def _cut(function: NamedFunction, inputs: tuple[Endpoint, ...], outputs: tuple[Endpoint, ...]) -> NamedFunction:
     """Import the graph once more, between other ends; what it captured is captured again."""
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     graph_def = function.concrete.graph.as_graph_def()
     outside = function.concrete.captured_inputs
     inside = function.concrete.inputs[len(function.concrete.inputs) - len(outside) :]
@@ -121,17 +122,17 @@ def _cut(function: NamedFunction, inputs: tuple[Endpoint, ...], outputs: tuple[E
     names = node_names(end.key for end in inputs)
     specs = [tf.TensorSpec(end.shape, end.dtype, name=name) for end, name in zip(inputs, names, strict=True)]
 
-    def call(*tensors: _tf.Live) -> dict[str, _tf.Live]:
+    def call(*tensors: runtime.Live) -> dict[str, runtime.Live]:
         given = {end.tensor: tensor for end, tensor in zip(inputs, tensors, strict=True)}
         for name, outer in captured.items():
             if name.partition(":")[0] in needed:
-                given[name] = _tf.capture(outer)
+                given[name] = runtime.capture(outer)
         found = tf.graph_util.import_graph_def(
             graph_def, input_map=given, return_elements=[end.tensor for end in outputs], name=""
         )
         return {f"{place:06}": tf.identity(tensor) for place, tensor in enumerate(found)}
 
-    with _tf.eager():
+    with runtime.eager():
         concrete = tf.function(call, input_signature=specs, autograph=False).get_concrete_function()
     given = [end._replace(tensor=tensor.name) for end, tensor in zip(inputs, concrete.inputs, strict=False)]
     results = [end._replace(tensor=tensor.name) for end, tensor in zip(outputs, concrete.outputs, strict=True)]
@@ -140,7 +141,7 @@ def _cut(function: NamedFunction, inputs: tuple[Endpoint, ...], outputs: tuple[E
     )
 
 
-def _needed(graph_def: _tf.Live, inputs: Sequence[Endpoint], outputs: Sequence[Endpoint]) -> set[str]:
+def _needed(graph_def: runtime.Live, inputs: Sequence[Endpoint], outputs: Sequence[Endpoint]) -> set[str]:
     """Return the nodes that the outputs need, without those above the inputs."""
     nodes = {node.name: node for node in graph_def.node}
     return needed_nodes(nodes, {end.tensor for end in inputs}, [end.tensor for end in outputs])

@@ -11,10 +11,10 @@ import hashlib
 import itertools
 from typing import TYPE_CHECKING
 
-from tfmagic import _tf
 from tfmagic.files import protos
 from tfmagic.graphs.function_library import all_nodes
 from tfmagic.graphs.tensor_names import node_of
+from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import captures
 from tfmagic.transforms.constants import refusal
 from tfmagic.transforms.frozen import become, constant
@@ -36,7 +36,7 @@ _DTYPE_ATTRS = {
 _KEYS, _VALUES = ("string", "int64", "int32"), ("int64", "string", "float32", "int32", "float64", "bool")
 
 
-def fill(graph_def: protos.Message, handles: Mapping[str, _tf.Live]) -> dict[str, Value]:
+def fill(graph_def: protos.Message, handles: Mapping[str, runtime.Live]) -> dict[str, Value]:
     """Replace the placeholders of table handles by tables that fill themselves.
 
     Parameters
@@ -83,10 +83,10 @@ def _fills_its_own(node: protos.Message, nodes: Mapping[str, protos.Message], ha
     return table in nodes and table not in handles and nodes[table].op.endswith(_TABLES)
 
 
-def _exported(graph_def: protos.Message, name: str, handle: _tf.Live) -> tuple[_tf.Live, _tf.Live]:
+def _exported(graph_def: protos.Message, name: str, handle: runtime.Live) -> tuple[runtime.Live, runtime.Live]:
     """Return the keys and values that a table holds now."""
-    tf = _tf.tensorflow()
-    with _tf.eager():
+    tf = runtime.tensorflow()
+    with runtime.eager():
         for keys, values in dict.fromkeys(_candidate_dtypes(graph_def)):
             if _holds(handle, keys, values):
                 found = tf.raw_ops.LookupTableExportV2(table_handle=handle, Tkeys=keys, Tvalues=values)
@@ -97,12 +97,12 @@ def _exported(graph_def: protos.Message, name: str, handle: _tf.Live) -> tuple[_
     )
 
 
-def _holds(handle: _tf.Live, keys: str, values: str) -> bool:
+def _holds(handle: runtime.Live, keys: str, values: str) -> bool:
     """Say whether a handle is that of a table of these dtypes, which the handle itself does not tell.
 
     A lookup of nothing checks them; an export of the wrong ones ends the whole process.
     """
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     try:
         tf.raw_ops.LookupTableFindV2(table_handle=handle, keys=tf.zeros([0], keys), default_value=tf.zeros([], values))
     except (tf.errors.OpError, TypeError, ValueError) as error:
@@ -123,7 +123,7 @@ def _candidate_dtypes(graph_def: protos.Message) -> Iterator[tuple[str, str]]:
 def _fill_one(
     graph_def: protos.Message,
     handle: protos.Message,
-    content: tuple[_tf.Live, _tf.Live],
+    content: tuple[runtime.Live, runtime.Live],
     values: dict[str, Value],
 ) -> None:
     """Put a table and what fills it in a placeholder's place."""
@@ -148,7 +148,7 @@ def _fill_one(
     fill.input.extend((name, *sources.values()))
 
 
-def _make_table(handle: protos.Message, content: tuple[_tf.Live, _tf.Live]) -> None:
+def _make_table(handle: protos.Message, content: tuple[runtime.Live, runtime.Live]) -> None:
     """Turn a placeholder into a table: of fixed content, or of the growing kind where each value is a vector."""
     keys, values = (tensor.dtype.name for tensor in content)
     shape = tuple(content[1].shape.as_list()[1:])
@@ -160,7 +160,7 @@ def _make_table(handle: protos.Message, content: tuple[_tf.Live, _tf.Live]) -> N
     handle.attr["shared_name"].s = f"tfmagic_table_{_digest(content)}".encode()
 
 
-def _digest(content: tuple[_tf.Live, _tf.Live]) -> str:
+def _digest(content: tuple[runtime.Live, runtime.Live]) -> str:
     """Tell a table's content from all others."""
     digest = hashlib.blake2s(digest_size=16)
     for tensor in content:
@@ -169,14 +169,14 @@ def _digest(content: tuple[_tf.Live, _tf.Live]) -> str:
     return digest.hexdigest()
 
 
-def _bytes(tensor: _tf.Live) -> bytes | memoryview:
+def _bytes(tensor: runtime.Live) -> bytes | memoryview:
     if tensor.dtype.name != "string":
         return captures.content(tensor)
     data: bytes = captures.strings(tensor).SerializeToString(deterministic=True)
     return data
 
 
-def _add_constant(graph_def: protos.Message, name: str, tensor: _tf.Live) -> dict[str, Value]:
+def _add_constant(graph_def: protos.Message, name: str, tensor: runtime.Live) -> dict[str, Value]:
     """Add a Const; return its content, unless that is text, which has no fixed place in a tensor."""
     node = graph_def.node.add(name=name)
     value = captures.of_tensor(tensor)

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import ipywidgets
 import pandas as pd
 
-from tfmagic import _tf, nearby, readers
+from tfmagic import nearby, readers
 from tfmagic.display import render
 from tfmagic.display.render import Section
+from tfmagic.runtime import tensorflow as runtime
 from tfmagic.widgets import background
 from tfmagic.widgets.heading import Heading
 from tfmagic.widgets.panel import Panel, problem_line, said
@@ -52,7 +53,7 @@ class Chooser(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self.panel: Panel | None = None
         self._variables = variables
         self._trust = trust
-        self._settings = _tf.thread_settings()
+        self._settings = runtime.thread_settings()
         self._directory = directory or Path.cwd()
         self.models = ipywidgets.Select(description="Variables", rows=_LINES, layout=_WIDTH)
         self.files = ipywidgets.Select(description="Files", rows=_LINES, layout=_WIDTH)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from tfmagic import _tf, errors
+from tfmagic import errors
 from tfmagic.display import render, summary
+from tfmagic.runtime import tensorflow as runtime
 from tfmagic.widgets import background
 from tfmagic.widgets.heading import Heading
 from tfmagic.widgets.places import Destination
@@ -96,7 +97,7 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self.namespace = notebook_variables() if variables is None else variables
         self.source = source_name(model, self.namespace)
         #: Gives a thread what Keras keeps for each thread: this runs where the user's cell runs.
-        self.settings = _tf.thread_settings()
+        self.settings = runtime.thread_settings()
         self._lock = threading.RLock()
         self._titles = tabs_of(model)
         self._built: dict[str, ipywidgets.Widget] = {}

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from tfmagic import _tf, progress
+from tfmagic import progress
+from tfmagic.runtime import tensorflow as runtime
 from tfmagic.widgets import background, forms
 from tfmagic.widgets.panel import problem_line, said
 
@@ -173,6 +174,6 @@ def _settings(panel: Place) -> Callable[[], None]:
     with.
     """
     if threading.current_thread() is threading.main_thread():
-        return _tf.thread_settings()
+        return runtime.thread_settings()
     made_with: Callable[[], None] | None = getattr(panel, "settings", None)
-    return made_with or _tf.thread_settings()
+    return made_with or runtime.thread_settings()

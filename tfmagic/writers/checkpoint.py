@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from tfmagic import _tf, errors, progress
+from tfmagic import errors, progress
 from tfmagic.files import protos
 from tfmagic.files.checkpoints import state_file, tensor_bundle, trackable_object_graph
 from tfmagic.files.checkpoints import writing as checkpoint_writing
 from tfmagic.functions import saved_sessions, tf_functions
 from tfmagic.graphs import variables as graph_variables
 from tfmagic.model import Part
+from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,8 +55,8 @@ class SessionDraft:
     def write(self, path: Path) -> None:
         """Write the three files."""
         saved = self.saved
-        tf = _tf.tensorflow()
-        with _tf.eager(), tf.device("CPU"):
+        tf = runtime.tensorflow()
+        with runtime.eager(), tf.device("CPU"):
             tf.raw_ops.SaveV2(
                 prefix=str(path),
                 tensor_names=list(saved.names),
@@ -66,7 +67,7 @@ class SessionDraft:
 
     def read_back(self, path: Path) -> Iterator[tuple[str, npt.ArrayLike, npt.ArrayLike]]:
         """Yield each value and what was stored of it."""
-        reader = _tf.tensorflow().train.load_checkpoint(str(path))
+        reader = runtime.tensorflow().train.load_checkpoint(str(path))
         for name, slices, value in zip(self.saved.names, self.saved.slices, self.saved.values, strict=True):
             whole = reader.get_tensor(name)
             yield f"{name} {slices}".strip(), value, whole[_part(slices)] if slices else whole
@@ -85,19 +86,19 @@ def _part(slices: str) -> tuple[slice, ...]:
 class ObjectDraft:
     """A Keras model or a module on its way to an object-based checkpoint."""
 
-    root: _tf.Live
+    root: runtime.Live
     notes: tuple[str, ...] = ()
 
     @cached_property
-    def _objects(self) -> list[_tf.Live]:
+    def _objects(self) -> list[runtime.Live]:
         """The objects below the checkpoint, in the order in which TensorFlow numbers them."""
-        found: list[_tf.Live] = _tf.tensorflow().train.TrackableView(self._checkpoint).descendants()
+        found: list[runtime.Live] = runtime.tensorflow().train.TrackableView(self._checkpoint).descendants()
         return found
 
     @cached_property
-    def _checkpoint(self) -> _tf.Live:
-        found = _tf.tensorflow().train.Checkpoint(model=self.root)
-        with _tf.eager():
+    def _checkpoint(self) -> runtime.Live:
+        found = runtime.tensorflow().train.Checkpoint(model=self.root)
+        with runtime.eager():
             # What tf.train counts for itself: a checkpoint without it does not match one that tf.train made.
             found.save_counter.assign(1)
         return found
@@ -121,21 +122,21 @@ class ObjectDraft:
         ConversionError
             If TensorFlow cannot; its own error is the cause.
         """
-        tf = _tf.tensorflow()
+        tf = runtime.tensorflow()
         try:
-            with _tf.eager():
+            with runtime.eager():
                 self._checkpoint.write(str(path))
         except (ValueError, TypeError, tf.errors.OpError) as error:
-            raise errors.ConversionError(f"TensorFlow cannot save a checkpoint of it: {_tf.gist(error)}") from error
+            raise errors.ConversionError(f"TensorFlow cannot save a checkpoint of it: {runtime.gist(error)}") from error
 
     def read_back(self, path: Path) -> Iterator[tuple[str, npt.ArrayLike, npt.ArrayLike]]:
         """Yield each variable's value and what was stored of it."""
-        reader = _tf.tensorflow().train.load_checkpoint(str(path))
+        reader = runtime.tensorflow().train.load_checkpoint(str(path))
         graph = protos.parse("TrackableObjectGraph", reader.get_tensor(trackable_object_graph.KEY))
         keys = {
             number: each for number, node in enumerate(graph.nodes) for each in node.attributes if each.name == _VALUE
         }
-        with _tf.eager():
+        with runtime.eager():
             for number, each in enumerate(self._objects):
                 if _is_variable(each) and each is not self._checkpoint.save_counter:
                     name = each.name.partition(":")[0]
@@ -144,12 +145,12 @@ class ObjectDraft:
                     yield (entry.full_name if entry else "") or name, each.numpy(), found
 
 
-def _bytes_of(variable: _tf.Live) -> int:
+def _bytes_of(variable: runtime.Live) -> int:
     # Keras's variables have shapes and dtypes of Python's.
-    return int(math.prod(variable.shape) * _tf.tensorflow().as_dtype(variable.dtype).size)
+    return int(math.prod(variable.shape) * runtime.tensorflow().as_dtype(variable.dtype).size)
 
 
-def _is_variable(value: _tf.Live) -> bool:
+def _is_variable(value: runtime.Live) -> bool:
     return hasattr(value, "handle") and hasattr(value, "numpy")
 
 
@@ -250,7 +251,7 @@ def _root(source: Model) -> Any:  # noqa: ANN401 - an object of TensorFlow's
     is_function = tf_functions.is_concrete(live) or tf_functions.is_polymorphic(live) or isinstance(live, Mapping)
     if live is not None and not is_function:
         return live
-    holder = _tf.tensorflow().__internal__.tracking.AutoTrackable()
+    holder = runtime.tensorflow().__internal__.tracking.AutoTrackable()
     holder.variables = list(source.part(Part.FUNCTION)(None).variables.values())
     return holder
 
@@ -264,9 +265,9 @@ def _split(prefix: Path, count: int) -> None:
     keys = list(stored.entries)
     if len(keys) < count or stored.pieces:
         return
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     parts = [prefix.with_name(f"{prefix.name}-part-{number}") for number in range(count)]
-    with _tf.eager(), tf.device("CPU"):
+    with runtime.eager(), tf.device("CPU"):
         for number, part in enumerate(parts):
             names = keys[number::count]
             whole = [""] * len(names)

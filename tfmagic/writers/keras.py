@@ -12,11 +12,12 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from tfmagic import _tf, errors, functions
+from tfmagic import errors, functions
 from tfmagic.files import protos
 from tfmagic.functions import keras_2_layers, keras_files, keras_models
-from tfmagic.log_records import held_back
 from tfmagic.model import Part
+from tfmagic.runtime import tensorflow as runtime
+from tfmagic.runtime.log_filters import held_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -53,7 +54,7 @@ class KerasDraft:
             If it cannot; its own error is the cause.
         """
         model = self.function.model
-        with _tf.compiled_as_before(model):
+        with runtime.compiled_as_before(model):
             saved_under(path, self.suffix, model.save, f"the model {model.name!r}")
 
     def load(self, path: Path, key: str) -> NamedFunction:
@@ -142,13 +143,13 @@ def saved_under(path: Path, suffix: str, save: Callable[[str], object], what: st
     own = path if path.name.endswith(suffix) else path.with_name(path.name + suffix)
     try:
         # Keras advises against every HDF5 file: who asks for one knows that there is `.keras`.
-        with _tf.eager(), held_back(logging.getLogger("absl"), "HDF5 file"):
+        with runtime.eager(), held_back(logging.getLogger("absl"), "HDF5 file"):
             save(str(own))
         own.replace(path)
     except OSError:
         raise
     except Exception as error:
-        raise errors.ConversionError(f"Keras cannot save {what}: {_tf.gist(error)}") from error
+        raise errors.ConversionError(f"Keras cannot save {what}: {runtime.gist(error)}") from error
     finally:
         if own != path:
             own.unlink(missing_ok=True)
@@ -180,18 +181,18 @@ def live_model(source: Model, options: WriteOptions, format: str) -> NamedFuncti
     return function
 
 
-def weight_bytes(variables: Mapping[str, _tf.Live]) -> int:
+def weight_bytes(variables: Mapping[str, runtime.Live]) -> int:
     """Return the size of all values."""
     return sum(int(math.prod(each.shape)) * (protos.item_size(each.dtype.name) or 0) for each in variables.values())
 
 
-def _refuse_stand_ins(source: Model, model: _tf.Live, format: str) -> None:
+def _refuse_stand_ins(source: Model, model: runtime.Live, format: str) -> None:
     """Refuse a model with parts that only tfmagic knows; its Lambda layers become Keras's own."""
     stand_ins = dict(keras_2_layers.objects())
     own_lambda = stand_ins.pop("Lambda")
     for layer in _layers(model):
         if type(layer) is own_lambda:
-            layer.__class__ = _tf.keras().layers.Lambda
+            layer.__class__ = runtime.keras().layers.Lambda
     text = model.to_json()
     used = [name for name in stand_ins if f'"{name}"' in text]
     if used:
@@ -226,11 +227,11 @@ def _under_keys_of(wanted: tuple[Endpoint, ...], found: tuple[Endpoint, ...]) ->
 
 
 @contextlib.contextmanager
-def _custom_objects(model: _tf.Live) -> Iterator[None]:
+def _custom_objects(model: runtime.Live) -> Iterator[None]:
     """Let Keras find the classes of the live model's own layers, registered or not."""
     classes = {type(layer).__name__: type(layer) for layer in [model, *_layers(model)]}
     own = {name: each for name, each in classes.items() if not _is_of_keras(each)}
-    keras = _tf.tf_keras() if keras_models.is_keras_2(model) else _tf.keras()
+    keras = runtime.tf_keras() if keras_models.is_keras_2(model) else runtime.keras()
     with keras.saving.custom_object_scope(own):
         yield
 
@@ -239,10 +240,10 @@ def _is_of_keras(kind: type) -> bool:
     return kind.__module__.partition(".")[0] in {"keras", "tf_keras"}
 
 
-def _layers(model: _tf.Live) -> list[_tf.Live]:
+def _layers(model: runtime.Live) -> list[runtime.Live]:
     """Return a model's layers, those of nested models among them."""
     return list(model._flatten_layers(include_self=False))  # noqa: SLF001 - there is no public way
 
 
-def _is_lookup(layer: _tf.Live) -> bool:
+def _is_lookup(layer: runtime.Live) -> bool:
     return type(layer).__name__ in keras_files.LOOKUPS and _is_of_keras(type(layer))

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from tfmagic import _onnx, _tf, errors
+from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.graphs import function_library
 from tfmagic.model import Part
+from tfmagic.runtime import onnx
+from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.freeze import freeze
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ _DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
 class OnnxDraft:
     """An ONNX model on its way to a file."""
 
-    model: _tf.Live
+    model: runtime.Live
     frozen: FrozenGraph
 
     @property
@@ -67,11 +69,11 @@ class OnnxDraft:
         """
         del key
         try:
-            session = _onnx.session(path)
+            session = onnx.session(path)
         except errors.MissingDependencyError:
             raise
         except Exception as error:
-            raise errors.ConversionError(f"onnxruntime does not take the result: {_tf.gist(error)}") from error
+            raise errors.ConversionError(f"onnxruntime does not take the result: {runtime.gist(error)}") from error
         outputs = [end.key for end in self.frozen.outputs]
 
         def run(inputs: Mapping[str, npt.ArrayLike]) -> dict[str, npt.NDArray[Any]]:
@@ -129,14 +131,14 @@ def _refusal(source: Model, reason: str) -> errors.UnsupportedConversionError:
     return errors.UnsupportedConversionError(source.form, "onnx", _OTHERS, reason)
 
 
-def _converted(source: Model, frozen: FrozenGraph) -> _tf.Live:
+def _converted(source: Model, frozen: FrozenGraph) -> runtime.Live:
     inputs, outputs = ({end.key: end.tensor for end in side} for side in (frozen.inputs, frozen.outputs))
     try:
-        model = _onnx.converted(protos.native(frozen.filled()), inputs, outputs)
+        model = onnx.converted(protos.native(frozen.filled()), inputs, outputs)
     except errors.MissingDependencyError:
         raise
     except Exception as error:
-        raise errors.ConversionError(f"tf2onnx gave up: {_tf.gist(error)}") from error
+        raise errors.ConversionError(f"tf2onnx gave up: {runtime.gist(error)}") from error
     unknown = sorted({node.op_type for node in _nodes(model.graph) if not _is_known(node)})
     if unknown:
         raise _refusal(
@@ -147,7 +149,7 @@ def _converted(source: Model, frozen: FrozenGraph) -> _tf.Live:
     return model
 
 
-def _nodes(graph: _tf.Live) -> Iterator[_tf.Live]:
+def _nodes(graph: runtime.Live) -> Iterator[runtime.Live]:
     """Yield the nodes of a graph and of the bodies of its loops and branches."""
     for node in graph.node:
         yield node
@@ -156,8 +158,8 @@ def _nodes(graph: _tf.Live) -> Iterator[_tf.Live]:
                 yield from _nodes(inner)
 
 
-def _is_known(node: _tf.Live) -> bool:
-    return node.domain in _DOMAINS and (node.domain not in ("", "ai.onnx") or _onnx.knows(node.op_type, ""))
+def _is_known(node: runtime.Live) -> bool:
+    return node.domain in _DOMAINS and (node.domain not in ("", "ai.onnx") or onnx.knows(node.op_type, ""))
 
 
 def _given(value: npt.ArrayLike, dtype: str) -> npt.NDArray[Any]:
@@ -166,7 +168,7 @@ def _given(value: npt.ArrayLike, dtype: str) -> npt.NDArray[Any]:
     if dtype == "string":
         texts = [each.decode("utf-8", "surrogateescape") if isinstance(each, bytes) else each for each in array.flat]
         return np.array(texts, dtype=object).reshape(array.shape)
-    return array.astype(_tf.tensorflow().as_dtype(dtype).as_numpy_dtype)
+    return array.astype(runtime.tensorflow().as_dtype(dtype).as_numpy_dtype)
 
 
 def _found(value: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
-from tfmagic import _tf, errors
+from tfmagic import errors
 from tfmagic.files import protos, writing
 from tfmagic.files.reading import PROTOBUF_LIMIT
 from tfmagic.functions.saved_models import SavedModelFunctions
 from tfmagic.graphs import signatures
 from tfmagic.model import Part
+from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import saved_functions, saved_graph, saved_object_graph
 from tfmagic.transforms.captures import require_outside_state, value_of
 from tfmagic.transforms.frozen import serialised
@@ -76,12 +77,12 @@ class Messages:
 
     def write(self, path: Path) -> None:
         """Write the directory; a variable's value goes to the disk from where it is."""
-        tf = _tf.tensorflow()
+        tf = runtime.tensorflow()
         folder = path / _VARIABLES
         folder.mkdir(parents=True)
         names = [*(each.key for each in self.variables), _OBJECTS]
         try:
-            with _tf.eager(), tf.device("CPU"):
+            with runtime.eager(), tf.device("CPU"):
                 values = [value_of(each.live) for each in self.variables]
                 tf.raw_ops.SaveV2(
                     prefix=str(folder / _VARIABLES),
@@ -94,7 +95,7 @@ class Messages:
         (path / _FILE).write_bytes(self.saved_model)
 
 
-def _bytes_of(variable: _tf.Live) -> int:
+def _bytes_of(variable: runtime.Live) -> int:
     return int(variable.dtype.size * (variable.shape.num_elements() or 0))
 
 
@@ -178,7 +179,7 @@ class SavedModelWriter:
             require_outside_state(each, self.format)
         notes = tuple(dict.fromkeys(note for function in chosen for note in function.notes))
         trainable = _trainable(source, chosen)
-        with _tf.eager():
+        with runtime.eager():
             messages = Messages.of(chosen, options.tags, trainable)
         notes += signatures.tag_notes(options.tags)
         return SavedModelDraft(chosen, options.tags, notes, trainable, messages, options.text)
@@ -232,7 +233,7 @@ def _become_text(path: Path) -> None:
 
 def _refresh_fingerprint(path: Path) -> None:
     """Let the fingerprint be that of the message as it is; a loader does not ask for one."""
-    data = _tf.fingerprint(path)
+    data = runtime.fingerprint(path)
     file = path / _FINGERPRINT
     if data is not None:
         file.write_bytes(data)

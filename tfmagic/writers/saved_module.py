@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tfmagic import _tf, errors
+from tfmagic import errors
 from tfmagic.files import protos, writing
-from tfmagic.log_records import held_back
+from tfmagic.runtime import tensorflow as runtime
+from tfmagic.runtime.log_filters import held_back
 from tfmagic.transforms.captures import captures
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ def save(chosen: tuple[NamedFunction, ...], tags: tuple[str, ...], trainable: Ma
     WriteError
         If there is no room.
     """
-    tf = _tf.tensorflow()
-    with _tf.eager():
+    tf = runtime.tensorflow()
+    with runtime.eager():
         root, wrapped = _root(tf, chosen, trainable)
         try:
             # This path is where the result is prepared, not where it will be.
@@ -62,8 +63,8 @@ def save(chosen: tuple[NamedFunction, ...], tags: tuple[str, ...], trainable: Ma
 
 
 def _root(
-    tf: _tf.Live, chosen: tuple[NamedFunction, ...], trainable: Mapping[int, bool]
-) -> tuple[_tf.Live, dict[str, _tf.Live]]:
+    tf: runtime.Live, chosen: tuple[NamedFunction, ...], trainable: Mapping[int, bool]
+) -> tuple[runtime.Live, dict[str, runtime.Live]]:
     """Make an object that holds what the functions captured, and nothing else, and functions with the right keys."""
     root = tf.__internal__.tracking.AutoTrackable()
     root.variables = variables(chosen)
@@ -73,12 +74,12 @@ def _root(
     return root, {function.key: _signature(tf, function) for function in chosen}
 
 
-def variables(chosen: tuple[NamedFunction, ...]) -> list[_tf.Live]:
+def variables(chosen: tuple[NamedFunction, ...]) -> list[runtime.Live]:
     """Return the variables that any of the functions captured, each once."""
     return list({id(each): each for function in chosen for each in captures(function).unique_variables()}.values())
 
 
-def _holders(tf: _tf.Live, function: NamedFunction) -> list[_tf.Live]:
+def _holders(tf: runtime.Live, function: NamedFunction) -> list[runtime.Live]:
     """Return the objects, lookup tables in general, behind captured handles: a handle is saved with its object."""
     wanted = {id(handle) for handle in captures(function).resources.values()}
     if not wanted:
@@ -89,7 +90,7 @@ def _holders(tf: _tf.Live, function: NamedFunction) -> list[_tf.Live]:
     return found if len(found) == len(wanted) else [function.owner]
 
 
-def _signature(tf: _tf.Live, function: NamedFunction) -> _tf.Live:
+def _signature(tf: runtime.Live, function: NamedFunction) -> runtime.Live:
     """Trace a function whose arguments and results have the names that come out as the signature's keys."""
     inputs, outputs = _argument_names(function.inputs), _result_names(function.outputs)
     if _has_names(tf, function, inputs, outputs):
@@ -98,8 +99,8 @@ def _signature(tf: _tf.Live, function: NamedFunction) -> _tf.Live:
     order = {tensor.name: place for place, tensor in enumerate(function.concrete.inputs)}
     sequence = sorted(range(len(specs)), key=lambda place: order[function.inputs[place].tensor])
 
-    def call(*tensors: _tf.Live) -> dict[str, _tf.Live]:
-        results = _tf.call_flat(function.concrete, [tensors[place] for place in sequence])
+    def call(*tensors: runtime.Live) -> dict[str, runtime.Live]:
+        results = runtime.call_flat(function.concrete, [tensors[place] for place in sequence])
         flat = [each for each in tf.nest.flatten(results, expand_composites=True) if each is not None]
         pairs = zip(function.outputs, function.places, strict=True)
         return {outputs[end.key]: tf.identity(flat[place]) for end, place in pairs}
@@ -107,7 +108,7 @@ def _signature(tf: _tf.Live, function: NamedFunction) -> _tf.Live:
     return tf.function(call, input_signature=specs, autograph=False).get_concrete_function()
 
 
-def _has_names(tf: _tf.Live, function: NamedFunction, inputs: dict[str, str], outputs: dict[str, str]) -> bool:
+def _has_names(tf: runtime.Live, function: NamedFunction, inputs: dict[str, str], outputs: dict[str, str]) -> bool:
     """Say whether a function can be saved as it was traced: a detour through another costs time and size."""
     concrete = function.concrete
     if type(concrete).__name__ != "ConcreteFunction" or not isinstance(concrete.structured_outputs, dict):
@@ -169,7 +170,9 @@ def _edit(path: Path, chosen: tuple[NamedFunction, ...], tags: tuple[str, ...], 
     file.write_bytes(saved.SerializeToString(deterministic=True))
 
 
-def _mark_trainable(object_graph: protos.Message, listed: Sequence[_tf.Live], trainable: Mapping[int, bool]) -> None:
+def _mark_trainable(
+    object_graph: protos.Message, listed: Sequence[runtime.Live], trainable: Mapping[int, bool]
+) -> None:
     """Give the saved variables the flags of the source's: freezing a Keras layer does not change TensorFlow's own."""
     holder = _child(object_graph, object_graph.nodes[0], "variables")
     for place, variable in enumerate(listed):
@@ -181,7 +184,7 @@ def _child(object_graph: protos.Message, holder: protos.Message, name: str) -> p
     return object_graph.nodes[next(child.node_id for child in holder.children if child.local_name == name)]
 
 
-def _rename(side: _tf.Live, names: dict[str, str]) -> None:
+def _rename(side: runtime.Live, names: dict[str, str]) -> None:
     for key, name in names.items():
         if key != name:
             side[key].CopyFrom(side[name])

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from tfmagic import _tf, errors, readers
+from tfmagic import errors, readers
 from tfmagic.files.tflite import renaming as tflite_renaming
 from tfmagic.graphs import signatures
 from tfmagic.model import Part
 from tfmagic.registry import WriteOptions
+from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import batch
 from tfmagic.writers.saved_model import SavedModelWriter
 
@@ -107,9 +108,9 @@ class TFLiteWriter:
 
 
 def _converted(source: Model, saved: Path, key: str) -> bytes:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     try:
-        with _tf.eager():
+        with runtime.eager():
             converter = tf.lite.TFLiteConverter.from_saved_model(str(saved), signature_keys=[key])
             return bytes(converter.convert())
     except Exception as error:
@@ -131,7 +132,7 @@ def _refusal(source: Model, error: Exception) -> errors.ConversionError:
         )
     if _LISTS.search(text):
         return _of_known_batch(source)
-    return errors.ConversionError(f"TensorFlow's converter to TFLite gave up: {_tf.gist(error)}")
+    return errors.ConversionError(f"TensorFlow's converter to TFLite gave up: {runtime.gist(error)}")
 
 
 def _of_known_batch(source: Model) -> errors.UnsupportedConversionError:

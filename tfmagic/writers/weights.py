@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from tfmagic import _tf, errors
+from tfmagic import errors
 from tfmagic.model import Part
 from tfmagic.writers.keras import CONFIG_BYTES, live_model, saved_under, weight_bytes
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from tfmagic.model import Model
     from tfmagic.registry import WriteOptions
+    from tfmagic.runtime import tensorflow as runtime
 
 _SUFFIX = ".weights.h5"
 
@@ -32,8 +33,8 @@ _SUFFIX = ".weights.h5"
 class WeightsDraft:
     """The variables of a live model on their way to a file."""
 
-    model: _tf.Live
-    variables: Mapping[str, _tf.Live]
+    model: runtime.Live
+    variables: Mapping[str, runtime.Live]
     notes: tuple[str, ...] = ()
 
     @property

@@ -163,7 +163,9 @@ def test_a_picture_can_be_an_output_of_its_own() -> None:
 
 def test_every_kind_has_a_colour_in_the_picture_and_in_the_live_view() -> None:
     assert set(svg.COLOURS) == set(op_colours.KINDS)
-    style = (Path(tfmagic.__file__).parent / "notebook" / "panel" / "widgets" / "static" / "graph.css").read_text("utf-8")
+    style = (Path(tfmagic.__file__).parent / "notebook" / "panel" / "widgets" / "static" / "graph.css").read_text(
+        "utf-8"
+    )
     said = dict(re.findall(r'\.tfm-graph \[data-kind="(\w+)"\] \{ --kind: (#\w+); \}', style))
     assert said == svg.COLOURS
 

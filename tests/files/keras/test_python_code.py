@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 import tfmagic
-from tfmagic import _tf, errors
+from tfmagic import errors
 from tfmagic.files.keras import bytecode, python_code
 from tfmagic.functions import keras_files
 from tfmagic.model import Part
+from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -211,7 +212,7 @@ def test_a_lambda_runs_on_explicit_word_only(package: str, suffix: str, tmp_path
 def test_a_trusted_lambda_knows_the_usual_names(package: str, tmp_path: Path) -> None:
     keras = pytest.importorskip(package)
     text = "(lambda scale: lambda v: tf.reduce_sum(v, axis=1, keepdims=True) * np.float32(scale))(3.0)"
-    function = eval(text, {"tf": _tf.tensorflow(), "np": np})  # noqa: S307 - the test's own text
+    function = eval(text, {"tf": runtime.tensorflow(), "np": np})  # noqa: S307 - the test's own text
     x = keras.layers.Input((4,), name="x")
     keras.Model(x, keras.layers.Lambda(function, name="y")(x)).save(tmp_path / "model.h5")
     run = tfmagic.inspect(tmp_path / "model.h5", trust=True).part(Part.FUNCTION)(None)
@@ -221,7 +222,7 @@ def test_a_trusted_lambda_knows_the_usual_names(package: str, tmp_path: Path) ->
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("suffix", [".h5", ".keras"])
 def test_a_function_that_is_not_in_the_file_is_named(suffix: str, tmp_path: Path) -> None:
-    keras, path = _tf.keras(), tmp_path / f"model{suffix}"
+    keras, path = runtime.keras(), tmp_path / f"model{suffix}"
     keras.Sequential([keras.layers.Input((2,)), keras.layers.Lambda(outside, name="apart")]).save(path)
     with pytest.raises(errors.ReadError, match="Could not locate function 'outside'"):
         keras_files.load(path, trust=True)
@@ -270,7 +271,7 @@ def test_an_archive_cannot_have_a_module_imported(tmp_path: Path) -> None:
 def test_a_call_of_tensorflow_in_a_file_writes_nothing(tmp_path: Path) -> None:
     keras = pytest.importorskip("tf_keras")
     x = keras.layers.Input((2,), name="x")
-    keras.Model(x, _tf.tensorflow().math.add(x, 1.0)).save(tmp_path / "m.h5")
+    keras.Model(x, runtime.tensorflow().math.add(x, 1.0)).save(tmp_path / "m.h5")
     with h5py.File(tmp_path / "m.h5", "r+") as file:
         config = json.loads(file.attrs["model_config"])
         config["config"]["layers"][1]["config"]["function"] = "io.write_file"

@@ -8,8 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from tfmagic import _tf
 from tfmagic.dependencies import library
+from tfmagic.runtime import tensorflow as _tf
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

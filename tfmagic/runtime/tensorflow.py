@@ -1,7 +1,7 @@
 """The only window onto TensorFlow and Keras: imported here, when something must be traced, loaded or run.
 
 Whatever rests on a private path of TensorFlow or Keras is a function of this module with a public fallback, and has
-a canary in ``tests/test_tf.py``. Not for: what to do with TensorFlow.
+a canary in ``tests/runtime/test_tensorflow.py``. Not for: what to do with TensorFlow.
 """
 
 from __future__ import annotations

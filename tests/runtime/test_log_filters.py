@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from tfmagic.log_records import held_back
+from tfmagic.runtime.log_filters import held_back
 
 LOGGER = logging.getLogger("tests.log_records")
 

@@ -1,6 +1,6 @@
 """Canaries: each private path of TensorFlow and Keras that tfmagic uses, and the fallback for the day it is gone.
 
-A failure here means that a release moved something; ``tfmagic/_tf.py`` says what rests on it.
+A failure here means that a release moved something; ``tfmagic/runtime/tensorflow.py`` says what rests on it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from tfmagic import _tf, errors
+from tfmagic import errors
+from tfmagic.runtime import tensorflow as runtime
 
 
 def test_what_is_not_loaded_is_not_loaded_by_asking() -> None:
@@ -28,7 +29,7 @@ def test_a_missing_library_says_the_pip_line(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(importlib, "import_module", gone)
     with pytest.raises(errors.MissingDependencyError, match='pip install "tfmagic\\[cpu\\]"') as caught:
-        _tf.tensorflow()
+        runtime.tensorflow()
     assert caught.value.package == 'pip install "tfmagic[cpu]"'
 
 
@@ -38,7 +39,7 @@ def test_a_broken_library_is_another_story(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(importlib, "import_module", broken)
     with pytest.raises(ModuleNotFoundError) as caught:
-        _tf.tensorflow()
+        runtime.tensorflow()
     assert not isinstance(caught.value, errors.TfMagicError)
 
 
@@ -46,52 +47,52 @@ def test_versions_outside_the_range(monkeypatch: pytest.MonkeyPatch) -> None:
     module = SimpleNamespace(__version__="2.15.1")
     monkeypatch.setattr(importlib, "import_module", lambda _: module)
     with pytest.raises(errors.MissingDependencyError, match=r"2\.18 to 2\.21, not with 2\.15\.1"):
-        _tf.tensorflow()
+        runtime.tensorflow()
     module.__version__ = "2.99.0-rc1"
     with pytest.warns(UserWarning, match=r"2\.99\.0-rc1"):
-        assert _tf.tensorflow() is module
+        assert runtime.tensorflow() is module
 
 
 def test_keras_on_another_library_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     module = SimpleNamespace(__version__="2.21.0", config=SimpleNamespace(backend=lambda: "jax"))
     monkeypatch.setattr(importlib, "import_module", lambda _: module)
     with pytest.raises(errors.MissingDependencyError, match=r"'jax'.*KERAS_BACKEND"):
-        _tf.keras()
+        runtime.keras()
 
 
 @pytest.mark.tensorflow
 def test_eager_mode_inside_a_graph(monkeypatch: pytest.MonkeyPatch) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     context = importlib.import_module("tensorflow.python.eager.context")
     assert callable(context.eager_mode)
     with tf.Graph().as_default():
-        with _tf.eager():
+        with runtime.eager():
             assert tf.executing_eagerly()
         assert not tf.executing_eagerly()
     monkeypatch.delattr(context, "eager_mode")
-    with _tf.eager():
+    with runtime.eager():
         assert tf.executing_eagerly()
 
 
 @pytest.mark.tensorflow
 def test_the_functions_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     concrete = tf.function(lambda x: x).get_concrete_function(tf.TensorSpec([]))
-    assert _tf.has_function(concrete.name.decode())
-    assert not _tf.has_function("no such function")
+    assert runtime.has_function(concrete.name.decode())
+    assert not runtime.has_function("no such function")
     monkeypatch.delattr(importlib.import_module("tensorflow.python.eager.context"), "context")
-    assert _tf.has_function("who knows")
+    assert runtime.has_function("who knows")
 
 
 @pytest.mark.tensorflow
 def test_a_flat_call_and_the_structured_one() -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     concrete = tf.function(lambda x, y: {"s": x["a"] + x["b"] * y}).get_concrete_function(
         {"b": tf.TensorSpec([]), "a": tf.TensorSpec([])}, tf.TensorSpec([])
     )
     assert callable(concrete._call_flat)
     tensors = [tf.constant(one) for one in (1.0, 2.0, 10.0)]
-    assert _tf.call_flat(concrete, tensors)["s"].numpy() == 21
+    assert runtime.call_flat(concrete, tensors)["s"].numpy() == 21
 
     class Public:
         """A ConcreteFunction without its private method."""
@@ -101,33 +102,33 @@ def test_a_flat_call_and_the_structured_one() -> None:
         def __call__(self, *args: Any, **kwargs: Any) -> Any:
             return concrete(*args, **kwargs)
 
-    assert _tf.call_flat(Public(), tensors)["s"].numpy() == 21
+    assert runtime.call_flat(Public(), tensors)["s"].numpy() == 21
 
 
 @pytest.mark.tensorflow
 def test_the_traces_of_a_function() -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     function = tf.function(lambda x: x + 1)
     assert callable(function._list_all_concrete_functions)
-    assert _tf.concrete_functions(function) == []
+    assert runtime.concrete_functions(function) == []
     function(tf.constant(1))
     function(tf.constant(1.0))
-    assert [one.outputs[0].dtype for one in _tf.concrete_functions(function)] == [tf.int32, tf.float32]
+    assert [one.outputs[0].dtype for one in runtime.concrete_functions(function)] == [tf.int32, tf.float32]
     public = SimpleNamespace(input_signature=None)
-    assert _tf.concrete_functions(public) == []
+    assert runtime.concrete_functions(public) == []
 
 
 @pytest.mark.tensorflow
 def test_what_is_captured_and_named() -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     variable = tf.Variable(3.0)
 
     def read(x: Any) -> Any:
-        return {"y": x * tf.raw_ops.ReadVariableOp(resource=_tf.capture(variable.handle), dtype=tf.float32)}
+        return {"y": x * tf.raw_ops.ReadVariableOp(resource=runtime.capture(variable.handle), dtype=tf.float32)}
 
     wrapped = tf.compat.v1.wrap_function(read, [tf.TensorSpec([], name="x")])
     assert [outer is variable.handle for outer, _ in wrapped.graph.captures] == [True]
-    _tf.name_arguments(wrapped, ["x"])
+    runtime.name_arguments(wrapped, ["x"])
     assert wrapped._arg_keywords == ["x"]
     assert wrapped(tf.constant(2.0))["y"].numpy() == 6
 
@@ -148,33 +149,33 @@ def test_what_the_table_of_layers_rests_on(library: str) -> None:
 @pytest.mark.tensorflow
 def test_the_layers_of_tensorflow_1_are_where_keras_2_keeps_them() -> None:
     pytest.importorskip("tf_keras")
-    assert callable(_tf.legacy_layers().dense)
-    assert callable(_tf.legacy_layers().conv2d)
+    assert callable(runtime.legacy_layers().dense)
+    assert callable(runtime.legacy_layers().conv2d)
 
 
 def test_a_long_message_is_quoted_by_its_beginning() -> None:
-    assert _tf.gist(ValueError("no")) == "no"
-    assert _tf.gist(ValueError()) == "ValueError"
-    assert len(_tf.gist(ValueError("x" * 10_000))) < 1000
+    assert runtime.gist(ValueError("no")) == "no"
+    assert runtime.gist(ValueError()) == "ValueError"
+    assert len(runtime.gist(ValueError("x" * 10_000))) < 1000
 
 
 @pytest.mark.tensorflow
 def test_what_failed_in_a_graph_is_told_without_the_stack_of_who_made_it() -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
 
     def refuse(x: Any) -> Any:
         return tf.debugging.check_numerics(x / 0.0, "too bold")
 
     with pytest.raises(tf.errors.InvalidArgumentError, match="File ") as caught:
         tf.function(refuse)(tf.constant(1.0))
-    told = _tf.gist(caught.value)
+    told = runtime.gist(caught.value)
     assert told.startswith("too bold : Tensor had Inf values")
     assert "File" not in told
 
 
 @pytest.mark.tensorflow
 def test_whose_gradient_it_is() -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def own(x: Any) -> Any:
@@ -185,14 +186,14 @@ def test_whose_gradient_it_is() -> None:
         (name,) = {node.attr["_gradient_op_type"].s for node in graph.node if "_gradient_op_type" in node.attr}
         return str(name, "ascii")
 
-    assert _tf.is_own_gradient(registered(tf.nn.silu))
-    assert not _tf.is_own_gradient(registered(own))
-    assert not _tf.is_own_gradient("CustomGradient-none")
+    assert runtime.is_own_gradient(registered(tf.nn.silu))
+    assert not runtime.is_own_gradient(registered(own))
+    assert not runtime.is_own_gradient("CustomGradient-none")
 
 
 @pytest.mark.tensorflow
 def test_settings_of_one_thread_are_given_to_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    keras = _tf.keras()
+    keras = runtime.keras()
     before, found = keras.config.dtype_policy(), []
 
     def look(enter: Any) -> None:
@@ -206,10 +207,10 @@ def test_settings_of_one_thread_are_given_to_another(monkeypatch: pytest.MonkeyP
 
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        settings = _tf.thread_settings()
+        settings = runtime.thread_settings()
         with monkeypatch.context() as patch:
             patch.delattr(importlib.import_module("keras.src.backend.common.global_state"), "get_global_attribute")
-            fallback = _tf.thread_settings()
+            fallback = runtime.thread_settings()
     finally:
         keras.config.set_dtype_policy(before)
     in_a_thread(settings)
@@ -220,12 +221,12 @@ def test_settings_of_one_thread_are_given_to_another(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.tensorflow
 def test_asking_for_settings_makes_none() -> None:
-    keras = _tf.keras()
+    keras = runtime.keras()
     state = importlib.import_module("keras.src.backend.common.global_state")
     found: list[Any] = []
 
     def look() -> None:
-        _tf.thread_settings()()
+        runtime.thread_settings()()
         found.append(state.get_global_attribute("dtype_policy"))
 
     thread = threading.Thread(target=look)
@@ -237,16 +238,16 @@ def test_asking_for_settings_makes_none() -> None:
 
 @pytest.mark.tensorflow
 def test_what_is_executed_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     endless = tf.function(lambda: tf.while_loop(lambda n: n >= 0, lambda n: (n * 0,), (tf.constant(1),)))
-    with _tf.cancellable() as cancel:
+    with runtime.cancellable() as cancel:
         threading.Timer(0.3, cancel).start()
         with pytest.raises(tf.errors.CancelledError):
             endless()
-    with pytest.raises(tf.errors.CancelledError), _tf.time_limit(0.3):
+    with pytest.raises(tf.errors.CancelledError), runtime.time_limit(0.3):
         endless()
     module = importlib.import_module("tensorflow.python.eager.cancellation")
     monkeypatch.delattr(module, "CancellationManager")
-    with _tf.cancellable() as cancel:
+    with runtime.cancellable() as cancel:
         cancel()
         assert tf.function(lambda: tf.constant(2))().numpy() == 2
