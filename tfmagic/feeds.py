@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from tfmagic import errors
-from tfmagic.functions.named import as_array
+from tfmagic.functions.named_function import as_array
 from tfmagic.graphs import signatures
 
 if TYPE_CHECKING:

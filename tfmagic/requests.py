@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tfmagic import errors, readers
-from tfmagic.functions import graphs
+from tfmagic.functions import graph_defs
 from tfmagic.graphs import signatures
 from tfmagic.model import Model, Part
 from tfmagic.transforms import batch
@@ -121,7 +121,7 @@ def _chosen(model: Model, wish: Wish, *, every: bool) -> dict[str, NamedFunction
     if model.form == "saved_model" and not _known_keys(model):
         there = [part for part in model.parts if part not in (Part.SIGNATURES, Part.FUNCTION)]
         raise errors.MissingPartError("signatures", model.form, there, _UNSIGNED)
-    shared = graphs.Shared()
+    shared = graph_defs.Shared()
     if wish.signatures is not None:
         return {key: _of_map(model, wish, key, fields, shared) for key, fields in checked(wish).items()}
     keys = keys_of(model, wish.signature, every=every)
@@ -189,7 +189,7 @@ def check_fields(key: str, fields: object, known: Sequence[str]) -> None:
             raise errors.ConversionError(f"signature {key!r}: its {name} is text, not {fields[name]!r}")
 
 
-def _of_map(model: Model, wish: Wish, key: str, fields: Mapping[str, Any], shared: graphs.Shared) -> NamedFunction:
+def _of_map(model: Model, wish: Wish, key: str, fields: Mapping[str, Any], shared: graph_defs.Shared) -> NamedFunction:
     """Return the function of one entry of a signature map: another cut of the source's function."""
     base = key if key in _known_keys(model) else None
     method = fields.get("method", wish.method)
@@ -197,7 +197,7 @@ def _of_map(model: Model, wish: Wish, key: str, fields: Mapping[str, Any], share
 
 
 def _obtain(  # noqa: PLR0913 - the options of a signature
-    model: Model, key: str | None, inputs: Ends, outputs: Ends, method: str | None, *, shared: graphs.Shared
+    model: Model, key: str | None, inputs: Ends, outputs: Ends, method: str | None, *, shared: graph_defs.Shared
 ) -> NamedFunction:
     """Return a function with the ends and the method that are asked for."""
     load = model.part(Part.FUNCTION)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors, requests
 from tfmagic.files import protos
-from tfmagic.functions import sessions, unsigned
-from tfmagic.functions.session_stores import SessionStore
-from tfmagic.functions.stored import Store
+from tfmagic.functions import sessions, unsigned_graphs
+from tfmagic.functions.state.saved_models import Store
+from tfmagic.functions.state.sessions import SessionStore
 from tfmagic.graphs import plumbing, signatures
 from tfmagic.graphs import variables as graph_variables
 from tfmagic.graphs.signatures import Endpoint
@@ -112,7 +112,7 @@ def _proposed(model: Model, wish: Wish) -> tuple[list[Endpoint], list[Endpoint]]
     """Return the ends proposed for a graph without signatures, as far as the user named none."""
     if wish.inputs is not None and wish.outputs is not None:
         return [], []
-    ends = unsigned.propose(model.meta_graph, requests.named(wish.outputs))
+    ends = unsigned_graphs.propose(model.meta_graph, requests.named(wish.outputs))
     inputs = [_endpoint(model, own_key(name), name) for name in ends.inputs if wish.inputs is None]
     return inputs, [_endpoint(model, own_key(name), name) for name in ends.outputs if wish.outputs is None]
 

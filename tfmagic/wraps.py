@@ -1,7 +1,7 @@
 """Wrap a large frozen graph as a SavedModel: the file's bytes between a header and its signatures, unread.
 
 The graph stays what it is, byte for byte, so it is compared and not run. Not for: small graphs, which become functions
-(:mod:`tfmagic.functions.graphs`), or graphs with variables.
+(:mod:`tfmagic.functions.graph_defs`), or graphs with variables.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tfmagic import errors, progress, requests, skeletons
 from tfmagic.files import contents, protos, reading, wire
 from tfmagic.files.reading import PROTOBUF_LIMIT
-from tfmagic.functions import unsigned
+from tfmagic.functions import unsigned_graphs
 from tfmagic.graphs import metagraphs, signatures, tensor_names
 from tfmagic.graphs.function_state import own_state, python_calls
 from tfmagic.graphs.signatures import Endpoint
@@ -149,10 +149,10 @@ def _ends(model: Model, meta_graph: metagraphs.MetaGraph, inputs: Ends, outputs:
     own = next(iter(_own(model).values()), None)
     if own is not None:
         sides = (signatures.endpoints(own.inputs), signatures.endpoints(own.outputs))
-        return [unsigned.by_key(each, side) for each, side in zip(wanted, sides, strict=True)]
-    proposed = unsigned.propose(meta_graph, wanted[1])
+        return [unsigned_graphs.by_key(each, side) for each, side in zip(wanted, sides, strict=True)]
+    proposed = unsigned_graphs.propose(meta_graph, wanted[1])
     return [
-        unsigned.by_key(each if each is not None else side)
+        unsigned_graphs.by_key(each if each is not None else side)
         for each, side in zip(wanted, (proposed.inputs, proposed.outputs), strict=True)
     ]
 

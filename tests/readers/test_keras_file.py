@@ -17,7 +17,8 @@ from tests.damage import DAMAGES
 from tfmagic import errors, frames
 from tfmagic.files import protos
 from tfmagic.files.keras import archive as keras_archive
-from tfmagic.functions import keras_files, keras_models
+from tfmagic.functions.keras import files as keras_files
+from tfmagic.functions.keras import models as keras_models
 from tfmagic.model import Model, Part
 from tfmagic.readers.keras_file import KerasFileReader
 from tfmagic.registry import Candidate

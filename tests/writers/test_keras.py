@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from tests.functions import keras_2_samples
+from tests.functions.keras import keras_2_samples
 from tests.keras_samples import MODELS, dictionary
 from tfmagic import errors, readers
 from tfmagic.conversions import export

@@ -9,30 +9,27 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tfmagic.functions import (
-        keras_files,
-        keras_models,
-        meta_graphs,
-        sessions,
-        stored,
-        tf_functions,
-        tflite,
-        unsigned,
-    )
-    from tfmagic.functions.graphs import wrap_graph_def
-    from tfmagic.functions.keras_models import trace as trace_keras_model
-    from tfmagic.functions.named import NamedFunction, of_concrete, with_values
+    from tfmagic.functions import meta_graphs, sessions, tf_functions, tflite, unsigned_graphs
+    from tfmagic.functions.graph_defs import wrap_graph_def
+    from tfmagic.functions.keras import files as keras_files
+    from tfmagic.functions.keras import models as keras_models
+    from tfmagic.functions.keras.models import trace as trace_keras_model
+    from tfmagic.functions.named_function import NamedFunction, of_concrete, with_values
     from tfmagic.functions.saved_models import SavedModelFunctions, load_saved_model
+    from tfmagic.functions.state import saved_models as saved_model_state
 
-#: Where a function is found, and under which name.
+#: Where a function or a module is found, and under which name.
 _HOMES = {
-    "NamedFunction": ("named", "NamedFunction"),
+    "NamedFunction": ("named_function", "NamedFunction"),
     "SavedModelFunctions": ("saved_models", "SavedModelFunctions"),
+    "keras_files": ("keras.files", None),
+    "keras_models": ("keras.models", None),
     "load_saved_model": ("saved_models", "load_saved_model"),
-    "of_concrete": ("named", "of_concrete"),
-    "trace_keras_model": ("keras_models", "trace"),
-    "with_values": ("named", "with_values"),
-    "wrap_graph_def": ("graphs", "wrap_graph_def"),
+    "of_concrete": ("named_function", "of_concrete"),
+    "saved_model_state": ("state.saved_models", None),
+    "trace_keras_model": ("keras.models", "trace"),
+    "with_values": ("named_function", "with_values"),
+    "wrap_graph_def": ("graph_defs", "wrap_graph_def"),
 }
 
 __all__ = [
@@ -43,12 +40,12 @@ __all__ = [
     "load_saved_model",
     "meta_graphs",
     "of_concrete",
+    "saved_model_state",
     "sessions",
-    "stored",
     "tf_functions",
     "tflite",
     "trace_keras_model",
-    "unsigned",
+    "unsigned_graphs",
     "with_values",
     "wrap_graph_def",
 ]
@@ -60,6 +57,6 @@ def __getattr__(name: str) -> object:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
     module, attribute = _HOMES.get(name, (name, None))
-    found = importlib.import_module(f"{__name__}.{module}")
-    globals()[name] = found if attribute is None else getattr(found, attribute)
+    home = importlib.import_module(f"{__name__}.{module}")
+    globals()[name] = home if attribute is None else getattr(home, attribute)
     return globals()[name]

@@ -9,15 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tfmagic.files import protos
-from tfmagic.functions import nests
-from tfmagic.functions.named import endpoint
+from tfmagic.functions import nested_structures
+from tfmagic.functions.named_function import endpoint
 from tfmagic.graphs import signatures
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tfmagic.functions.named import NamedFunction
+    from tfmagic.functions.named_function import NamedFunction
     from tfmagic.graphs.signatures import Endpoint
 
 
@@ -83,7 +83,11 @@ def _calling(
 def _specs(functions: Sequence[NamedFunction]) -> Iterator[runtime.Live]:
     """Yield a TensorSpec for each input of each function, with a name of its own."""
     tf = runtime.tensorflow()
-    names = iter(nests.identifiers(f"{function.key}_{each.key}" for function in functions for each in function.inputs))
+    names = iter(
+        nested_structures.identifiers(
+            f"{function.key}_{each.key}" for function in functions for each in function.inputs
+        )
+    )
     for function in functions:
         for each in function.inputs:
             yield tf.TensorSpec(each.shape, each.dtype, name=next(names))
@@ -92,6 +96,6 @@ def _specs(functions: Sequence[NamedFunction]) -> Iterator[runtime.Live]:
 def _called(function: NamedFunction, tensors: list[runtime.Live]) -> dict[str, runtime.Live]:
     """Call a function inside another one; return its results by key, each behind a node named after it."""
     tf = runtime.tensorflow()
-    names = nests.identifiers(f"{function.key}_{each.key}" for each in function.outputs)
+    names = nested_structures.identifiers(f"{function.key}_{each.key}" for each in function.outputs)
     results = function.on_tensors(dict(zip([each.key for each in function.inputs], tensors, strict=True)))
     return {key: tf.identity(tensor, name=name) for (key, tensor), name in zip(results.items(), names, strict=True)}

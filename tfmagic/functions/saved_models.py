@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from tfmagic import errors
 from tfmagic.files import contents, message_files, protos
-from tfmagic.functions.graphs import Shared, wrap_graph_def
-from tfmagic.functions.named import NamedFunction, of_concrete
-from tfmagic.functions.stored import Store
+from tfmagic.functions.graph_defs import Shared, wrap_graph_def
+from tfmagic.functions.named_function import NamedFunction, of_concrete
+from tfmagic.functions.state.saved_models import Store
 from tfmagic.graphs import metagraphs, signatures
 from tfmagic.graphs import variables as graph_variables
 from tfmagic.graphs.function_state import own_state

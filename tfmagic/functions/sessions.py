@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
-from tfmagic.functions.graphs import wrap_graph_def
+from tfmagic.functions.graph_defs import wrap_graph_def
 from tfmagic.functions.tf_functions import is_a
 from tfmagic.graphs.state_ops import REF_VARIABLES
 from tfmagic.runtime import tensorflow as runtime
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from tfmagic.functions.named import NamedFunction
+    from tfmagic.functions.named_function import NamedFunction
 
 #: Where the inputs of an op that fills a table begin: the table itself comes first.
 _TABLE_FILLERS = ("InitializeTableV2", "LookupTableImportV2")

@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
-from tfmagic.functions import nests
-from tfmagic.functions.named import NamedFunction, of_concrete
+from tfmagic.functions import nested_structures
+from tfmagic.functions.named_function import NamedFunction, of_concrete
 from tfmagic.graphs.signatures import DEFAULT_KEY
 from tfmagic.runtime import tensorflow as runtime
 
@@ -58,7 +58,7 @@ def collect(value: runtime.Live) -> tuple[NamedFunction, ...]:
         found = list(_concrete_functions(value))
         if not found:
             raise _untraced(value)
-        keys = nests.unique(key for key, _ in found)
+        keys = nested_structures.unique(key for key, _ in found)
         named = tuple(_named(value, key, concrete) for key, (_, concrete) in zip(keys, found, strict=True))
         return _with_common_names(named, variables(value, named))
 
@@ -180,5 +180,5 @@ def variables(value: runtime.Live, functions: tuple[NamedFunction, ...]) -> dict
     own = getattr(value, "variables", ()) if is_a(value, "AutoTrackable") else ()
     captured = [one for function in functions for one in function.concrete.graph.variables]
     distinct = {id(one): one for one in (*own, *captured)}
-    names = nests.unique(one.name.partition(":")[0] for one in distinct.values())
+    names = nested_structures.unique(one.name.partition(":")[0] for one in distinct.values())
     return dict(zip(names, distinct.values(), strict=True))

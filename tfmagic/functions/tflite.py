@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tfmagic import errors
-from tfmagic.functions import nests
-from tfmagic.functions.named import NamedFunction, endpoint
+from tfmagic.functions import nested_structures
+from tfmagic.functions.named_function import NamedFunction, endpoint
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
@@ -50,9 +50,9 @@ def load(path: Path, call: Call) -> NamedFunction:
         raise errors.ConversionError(f"{call.key!r} of {str(path)!r} has no outputs, so that there is nothing to run")
     tf = runtime.tensorflow()
     run = _Runner(path, call)
-    names = nests.identifiers(end.key for end in call.inputs)
+    names = nested_structures.identifiers(end.key for end in call.inputs)
     specs = [tf.TensorSpec(end.shape, end.dtype, name) for end, name in zip(call.inputs, names, strict=True)]
-    results = nests.identifiers(end.key for end in call.outputs)
+    results = nested_structures.identifiers(end.key for end in call.outputs)
 
     def body(*tensors: runtime.Live) -> dict[str, runtime.Live]:
         found = tf.numpy_function(run, tensors, [end.dtype for end in call.outputs])

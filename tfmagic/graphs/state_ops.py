@@ -1,6 +1,6 @@
 """The ops that keep state in a graph: variables, tables, and what fills a table.
 
-Not for: making such state in this process (:mod:`tfmagic.functions.graphs`).
+Not for: making such state in this process (:mod:`tfmagic.functions.graph_defs`).
 """
 
 from __future__ import annotations

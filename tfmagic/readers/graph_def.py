@@ -16,8 +16,8 @@ from tfmagic.model import Model, Part
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from tfmagic.functions.graphs import Shared
-    from tfmagic.functions.unsigned import Ends
+    from tfmagic.functions.graph_defs import Shared
+    from tfmagic.functions.unsigned_graphs import Ends
     from tfmagic.graphs.metagraphs import MetaGraph
     from tfmagic.registry import Candidate
 
@@ -62,7 +62,7 @@ def _function(
 ) -> functions.NamedFunction:
     """Wrap the graph between the ends given, those proposed for it where none are."""
     (meta_graph,) = load()
-    return functions.unsigned.between(
+    return functions.unsigned_graphs.between(
         partial(functions.wrap_graph_def, meta_graph.graph_def()), meta_graph, key, inputs, outputs, shared=shared
     )
 

@@ -2,7 +2,7 @@
 
 Layers, weights and signature are read without Keras, so a file that today's Keras cannot load is still shown. The
 graph and the function are not in the file: the model is loaded for them, once, when one of them is asked for. Not for:
-how it is loaded (:mod:`tfmagic.functions.keras_files`).
+how it is loaded (:mod:`tfmagic.functions.keras.files`).
 """
 
 from __future__ import annotations

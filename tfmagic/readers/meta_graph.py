@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tfmagic.functions import NamedFunction
-    from tfmagic.functions.graphs import Shared
-    from tfmagic.functions.stored import Store
-    from tfmagic.functions.unsigned import Ends
+    from tfmagic.functions.graph_defs import Shared
+    from tfmagic.functions.state.saved_models import Store
+    from tfmagic.functions.unsigned_graphs import Ends
     from tfmagic.registry import Candidate
 
 _SUFFIX = ".meta"
@@ -74,7 +74,7 @@ def _model(
     path: Path | None,
     checkpoint: checkpoint_location.CheckpointFiles | None,
 ) -> Model:
-    stores = cache(lambda: functions.stored.Store(load()[0], checkpoint, path.parent if path else None))
+    stores = cache(lambda: functions.saved_model_state.Store(load()[0], checkpoint, path.parent if path else None))
     notes = () if checkpoint else ("no checkpoint lies beside it: variables are shown as the graph declares them",)
     return Model(
         MetaGraphReader.form,
@@ -102,10 +102,10 @@ def _function(
     wrap = partial(functions.wrap_graph_def, store.graph_def, values=store.values, tables=store.tables, shared=shared)
     signed = store.meta_graph.signature_def
     if not any(not signatures.is_hidden(name) for name in signed):
-        return functions.unsigned.between(wrap, store.meta_graph, key, inputs, outputs)
+        return functions.unsigned_graphs.between(wrap, store.meta_graph, key, inputs, outputs)
     chosen = signatures.choose(signed, key)
     given, wanted = (
-        functions.unsigned.by_key(each, signatures.endpoints(side))
+        functions.unsigned_graphs.by_key(each, signatures.endpoints(side))
         for each, side in ((inputs, signed[chosen].inputs), (outputs, signed[chosen].outputs))
     )
     return wrap(given, wanted, key=chosen, method=str(signed[chosen].method_name) or signatures.PREDICT)

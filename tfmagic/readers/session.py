@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from tfmagic.functions import NamedFunction
-    from tfmagic.functions.graphs import Shared
-    from tfmagic.functions.unsigned import Ends
+    from tfmagic.functions.graph_defs import Shared
+    from tfmagic.functions.unsigned_graphs import Ends
     from tfmagic.registry import Candidate
     from tfmagic.runtime import tensorflow as runtime
 
@@ -71,6 +71,6 @@ def _function(  # noqa: PLR0913 - what was given, and the options of a signature
     shared: Shared | None = None,
 ) -> NamedFunction:
     """Take out the function between the ends given, those proposed for the graph where none are."""
-    return functions.unsigned.between(
+    return functions.unsigned_graphs.between(
         partial(functions.sessions.of_session, session), graphs()[0], key, inputs, outputs, shared=shared
     )

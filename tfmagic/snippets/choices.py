@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors, requests
-from tfmagic.functions import nests
+from tfmagic.functions import nested_structures
 
 if TYPE_CHECKING:
     from tfmagic.functions import NamedFunction
@@ -73,10 +73,10 @@ class Choice:
     @property
     def arguments(self) -> dict[str, str]:
         """The names of the new function's arguments, by the keys of the whole one's inputs."""
-        names = nests.identifiers(self.inputs)
+        names = nested_structures.identifiers(self.inputs)
         return {end.key: name for end, name in zip(self.inputs.values(), names, strict=True)}
 
-    def results(self, paths: Mapping[str, nests.Path]) -> str:
+    def results(self, paths: Mapping[str, nested_structures.Path]) -> str:
         """Return the code of the dict of results, whose places in ``found`` are given by the outputs' own keys."""
         pairs = (f"{key!r}: found{_indices(paths[end.key])}" for key, end in self.outputs.items())
         return f"{{{', '.join(pairs)}}}"
@@ -94,11 +94,11 @@ def _named(form: str, named: Mapping[str, str] | None, ends: tuple[Endpoint, ...
     return {key: known[name] for key, name in named.items()}
 
 
-def _indices(path: nests.Path) -> str:
+def _indices(path: nested_structures.Path) -> str:
     return "".join(f"[{step!r}]" for step in path)
 
 
-def calling(form: str, choice: Choice) -> tuple[str, dict[str, nests.Path]]:
+def calling(form: str, choice: Choice) -> tuple[str, dict[str, nested_structures.Path]]:
     """Return the code of a call of the whole function, and where its results lie.
 
     Raises
@@ -114,7 +114,11 @@ def calling(form: str, choice: Choice) -> tuple[str, dict[str, nests.Path]]:
             raise errors.UnsupportedConversionError(form, "code", (), "the loaded function has other names for inputs")
         given = ", ".join(f"{end.key}={names[end.key]}" for end in function.inputs)
         return f"whole({given})", {end.key: (end.key,) for end in function.outputs}
-    if by_name or len(positional) != len(function.inputs) or any(path[1:] for path, _ in nests.leaves(positional)):
+    if (
+        by_name
+        or len(positional) != len(function.inputs)
+        or any(path[1:] for path, _ in nested_structures.leaves(positional))
+    ):
         raise errors.UnsupportedConversionError(form, "code", (), "its arguments are no plain tensors")
     own = {end.tensor: names[end.key] for end in function.inputs}
     given = ", ".join(own[tensor.name] for tensor in concrete.inputs if tensor.name in own)
@@ -123,7 +127,7 @@ def calling(form: str, choice: Choice) -> tuple[str, dict[str, nests.Path]]:
     return f"whole({given})", {end.key: places[place] for end, place in paths}
 
 
-def _flat(structure: object, path: nests.Path = ()) -> Iterator[nests.Path]:
+def _flat(structure: object, path: nested_structures.Path = ()) -> Iterator[nested_structures.Path]:
     """Yield where the leaves lie, in TensorFlow's order: dicts by sorted key."""
     if isinstance(structure, Mapping):
         for key in sorted(structure):

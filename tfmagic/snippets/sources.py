@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors, requests
 from tfmagic.example_values import Bare
-from tfmagic.functions import keras_models, nests, tf_functions
+from tfmagic.functions import nested_structures, tf_functions
+from tfmagic.functions.keras import models as keras_models
 from tfmagic.graphs import signatures, tensor_names
 from tfmagic.model import Part
 from tfmagic.requests import Wish
@@ -198,7 +199,7 @@ def spec(end: Endpoint) -> str:
 
 
 def _arguments(ends: Sequence[Endpoint]) -> list[str]:
-    return nests.identifiers(end.key for end in ends)
+    return nested_structures.identifiers(end.key for end in ends)
 
 
 def _decorated(ends: Sequence[Endpoint]) -> list[str]:
@@ -211,7 +212,7 @@ def _serving(name: str, choice: Choice) -> list[str]:
     function = choice.function
     call = keras_models.call_of(function.model)
     names = [Bare(choice.arguments[end.key]) for end in function.inputs]
-    args, kwargs = nests.rebuild((call.args, call.kwargs), iter(names))
+    args, kwargs = nested_structures.rebuild((call.args, call.kwargs), iter(names))
     given = [*(repr(each) for each in args), *(f"{key}={each!r}" for key, each in kwargs.items()), "training=False"]
     results = choice.results(function.returned)
     return ["", *_decorated(choice.specs), *_ended(f"{name}({', '.join(given)})", results)]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from tfmagic import errors
 from tfmagic.files import protos
-from tfmagic.functions import nests
-from tfmagic.functions.named import endpoint
+from tfmagic.functions import nested_structures
+from tfmagic.functions.named_function import endpoint
 from tfmagic.graphs import function_library
 from tfmagic.graphs.tensor_names import node_of
 from tfmagic.runtime import tensorflow as runtime
@@ -50,7 +50,7 @@ def fixed(function: NamedFunction, size: int) -> NamedFunction:
     """Return a function that takes its inputs as :func:`described` has them, and nothing else."""
     tf = runtime.tensorflow()
     keys = [end.key for end in function.inputs]
-    names = nests.identifiers(keys)
+    names = nested_structures.identifiers(keys)
     specs = [tf.TensorSpec(end.shape, end.dtype, name) for end, name in zip(function.inputs, names, strict=True)]
     marked: dict[str, str] = {}
 
@@ -89,7 +89,9 @@ def _imported(function: NamedFunction, given: Mapping[str, runtime.Live], size: 
     fed.update((name, runtime.capture(tensor)) for name, tensor in zip(captured, outside, strict=True))
     wanted = [end.tensor for end in function.outputs]
     found = tf.graph_util.import_graph_def(graph_def, input_map=fed, return_elements=wanted, name="")
-    named = zip(function.outputs, nests.identifiers(end.key for end in function.outputs), found, strict=True)
+    named = zip(
+        function.outputs, nested_structures.identifiers(end.key for end in function.outputs), found, strict=True
+    )
     return {end.key: tf.identity(tensor, name) for end, name, tensor in named}
 
 

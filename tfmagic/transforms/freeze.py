@@ -14,7 +14,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors
-from tfmagic.functions.named import graph_notes
+from tfmagic.functions.named_function import graph_notes
 from tfmagic.graphs import function_library
 from tfmagic.graphs.function_state import PYTHON_OPS
 from tfmagic.graphs.tensor_names import node_of

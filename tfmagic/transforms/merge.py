@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import numpy as np
 
 from tfmagic import errors
-from tfmagic.functions import nests
-from tfmagic.functions.named import NamedFunction, endpoint
+from tfmagic.functions import nested_structures
+from tfmagic.functions.named_function import NamedFunction, endpoint
 from tfmagic.graphs import signatures
 from tfmagic.graphs.function_state import own_state
 from tfmagic.runtime import tensorflow as runtime
@@ -72,7 +72,7 @@ class Merged:
     def function(self) -> NamedFunction:
         """Trace the whole, under the key, tags and method of the second."""
         tf = runtime.tensorflow()
-        names = nests.identifiers(side.key for side in self.inputs)
+        names = nested_structures.identifiers(side.key for side in self.inputs)
         specs = [
             tf.TensorSpec(side.end.shape, side.end.dtype, name) for side, name in zip(self.inputs, names, strict=True)
         ]
@@ -107,7 +107,7 @@ class Merged:
         fed = {target.key: _fitted(begun[source.key], target) for source, target in self.pairs}
         ended = self.second.on_tensors({**fed, **self._of("second", given)})
         found = {"first": begun, "second": ended}
-        names = nests.identifiers(side.key for side in self.outputs)
+        names = nested_structures.identifiers(side.key for side in self.outputs)
         return {
             side.key: tf.identity(found[side.part][side.end.key], name=name)
             for side, name in zip(self.outputs, names, strict=True)
@@ -306,4 +306,4 @@ def _variables(first: NamedFunction, second: NamedFunction) -> dict[str, runtime
     pairs = [*first.variables.items(), *second.variables.items()]
     distinct = {id(variable): (name, variable) for name, variable in reversed(pairs)}
     listed = list(reversed(distinct.values()))
-    return dict(zip(nests.unique(name for name, _ in listed), (each for _, each in listed), strict=True))
+    return dict(zip(nested_structures.unique(name for name, _ in listed), (each for _, each in listed), strict=True))

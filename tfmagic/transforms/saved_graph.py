@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic.files import protos
-from tfmagic.functions import nests
+from tfmagic.functions import nested_structures
 from tfmagic.graphs.signatures import Endpoint, signature_def
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import captures
@@ -106,7 +106,11 @@ def parts(functions: Functions, trainable: Mapping[int, bool]) -> Parts:
     names = _variable_names(functions.signatures, live)
     prefix = len(sources) > 1
     wanted = [_end(one.key if prefix else "", end.key) for one in sources for end in (*one.inputs, *one.outputs)]
-    taken = iter(nests.unique([*nests.identifiers(wanted), *map(_node_name, names), *["Const" for _ in tensors]]))
+    taken = iter(
+        nested_structures.unique(
+            [*nested_structures.identifiers(wanted), *map(_node_name, names), *["Const" for _ in tensors]]
+        )
+    )
     ends = tuple(
         ({end.key: next(taken) for end in one.inputs}, {end.key: next(taken) for end in one.outputs}) for one in sources
     )
@@ -124,7 +128,7 @@ def _end(signature: str, key: str) -> str:
 def _variable_names(signed: Sequence[SignatureFunction], live: Iterable[runtime.Live]) -> list[str]:
     """Return the names that variables have for their user."""
     known = {id(each): name for one in signed for name, each in one.source.variables.items()}
-    return nests.unique(known.get(id(each), each.name.partition(":")[0]) for each in live)
+    return nested_structures.unique(known.get(id(each), each.name.partition(":")[0]) for each in live)
 
 
 def _node_name(name: str) -> str:

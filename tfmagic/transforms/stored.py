@@ -17,7 +17,7 @@ import numpy as np
 from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.files.reading import read_bytes
-from tfmagic.functions.graph_parts import PLAIN_OPS
+from tfmagic.functions.graph_part import PLAIN_OPS
 from tfmagic.graphs import function_library
 from tfmagic.graphs.state_ops import REF_VARIABLES, RESOURCE_VARIABLES, TABLES, VARIABLES, filled_tables
 from tfmagic.runtime import tensorflow as runtime
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from tfmagic.functions.stored import Store, Stored
+    from tfmagic.functions.state.saved_models import Store, Stored
     from tfmagic.graphs.signatures import Endpoint
     from tfmagic.transforms.frozen import Chunk, FrozenGraph
 

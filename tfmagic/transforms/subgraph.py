@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
-from tfmagic.functions.graph_parts import needed_nodes
-from tfmagic.functions.named import NamedFunction, endpoint
+from tfmagic.functions.graph_part import needed_nodes
+from tfmagic.functions.named_function import NamedFunction, endpoint
 from tfmagic.graphs import tensor_names
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.ends import node_names

@@ -19,7 +19,8 @@ from tfmagic import errors, progress
 from tfmagic.files import protos
 from tfmagic.files.checkpoints import state_file, tensor_bundle, trackable_object_graph
 from tfmagic.files.checkpoints import writing as checkpoint_writing
-from tfmagic.functions import saved_sessions, tf_functions
+from tfmagic.functions import tf_functions
+from tfmagic.functions.state import session_checkpoints
 from tfmagic.graphs import variables as graph_variables
 from tfmagic.model import Part
 from tfmagic.runtime import tensorflow as runtime
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from tfmagic.files.checkpoints.location import CheckpointFiles
-    from tfmagic.functions.saved_sessions import SavedSession
+    from tfmagic.functions.state.session_checkpoints import SavedSession
     from tfmagic.model import Model
     from tfmagic.registry import WriteOptions
 
@@ -206,7 +207,7 @@ class CheckpointWriter:
                 f"cannot be written as {self.format!r}; leave it out, or export to a SavedModel"
             )
         if source.form == "session":
-            return SessionDraft(saved_sessions.of_session(source.live))
+            return SessionDraft(session_checkpoints.of_session(source.live))
         if source.form in ("meta_graph", "saved_model"):
             return _copied(source)
         draft = ObjectDraft(_root(source))

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from tfmagic import errors, functions
 from tfmagic.files import protos
-from tfmagic.functions import keras_2_layers, keras_files, keras_models
+from tfmagic.functions.keras import files as keras_files
+from tfmagic.functions.keras import keras_2_layers
+from tfmagic.functions.keras import models as keras_models
 from tfmagic.model import Part
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.runtime.log_filters import held_back

@@ -14,7 +14,7 @@ import pytest
 import tfmagic
 from tfmagic import errors
 from tfmagic.files.keras import bytecode, python_code
-from tfmagic.functions import keras_files
+from tfmagic.functions.keras import files as keras_files
 from tfmagic.model import Part
 from tfmagic.runtime import tensorflow as runtime
 

@@ -2,7 +2,7 @@
 
 Keras's own safe mode does not cover all: that of Keras 3 before 3.11 leaves ``.h5`` files out, ``tf_keras`` imports
 whatever module an archive names, and a TFOpLambda layer of Keras 2 calls any function of TensorFlow's. Not for:
-loading a model (:mod:`tfmagic.functions.keras_files`).
+loading a model (:mod:`tfmagic.functions.keras.files`).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A variable node, by reference or resource, is replaced by a ``tf.Variable``
 with the value that the caller has for it, so the result is captured, saved and frozen like any TF2 function. Not for:
-which nodes are imported (:mod:`tfmagic.functions.graph_parts`), or finding the ends of a graph
+which nodes are imported (:mod:`tfmagic.functions.graph_part`), or finding the ends of a graph
 (:mod:`tfmagic.graphs.plumbing`).
 """
 
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from tfmagic import errors
 from tfmagic.files import protos
-from tfmagic.functions import nests
-from tfmagic.functions.graph_parts import dtype_of, part_between
-from tfmagic.functions.named import NamedFunction, endpoint
+from tfmagic.functions import nested_structures
+from tfmagic.functions.graph_part import dtype_of, part_between
+from tfmagic.functions.named_function import NamedFunction, endpoint
 from tfmagic.graphs.state_ops import RESOURCE_VARIABLES, TABLES, VARIABLES, resource
 from tfmagic.graphs.tensor_names import node_of
 from tfmagic.runtime import tensorflow as runtime
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from tfmagic.functions.graph_parts import GraphPart
+    from tfmagic.functions.graph_part import GraphPart
 
 #: Gives the values of variables, by the names of their nodes.
 Values: TypeAlias = "Callable[[Sequence[str]], Mapping[str, npt.ArrayLike]]"
@@ -185,7 +185,7 @@ def _outputs(part: GraphPart, given: dict[str, runtime.Live]) -> dict[str, runti
     for name, tensor in zip(wanted, found, strict=True):
         _restore_shape(tensor, part, name)
     tensors = {**given, **dict(zip(wanted, found, strict=True))}
-    names = nests.identifiers(part.outputs)
+    names = nested_structures.identifiers(part.outputs)
     return {key: _called(tensors[name], plain) for (key, name), plain in zip(part.outputs.items(), names, strict=True)}
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tfmagic import errors, functions
-from tfmagic.functions import nests
+from tfmagic.functions import nested_structures
 from tfmagic.functions.meta_graphs import meta_graph_def
 
 if TYPE_CHECKING:
@@ -572,11 +572,17 @@ def test_several_functions_are_described_as_saving_them_would(tf: Any, module: A
 
 def test_nests_keep_the_user_s_order() -> None:
     given = {"z": 1, "a": [2, (3, {"k": 4})], "n": None}
-    assert [leaf for _, leaf in nests.leaves(given)] == [1, 2, 3, 4]
-    assert nests.rebuild(given, iter("wxyz")) == {"z": "w", "a": ["x", ("y", {"k": "z"})], "n": None}
-    assert [nests.key(path) for path, _ in nests.leaves(given)] == ["z", "a", "a", "a/k"]
+    assert [leaf for _, leaf in nested_structures.leaves(given)] == [1, 2, 3, 4]
+    assert nested_structures.rebuild(given, iter("wxyz")) == {"z": "w", "a": ["x", ("y", {"k": "z"})], "n": None}
+    assert [nested_structures.key(path) for path, _ in nested_structures.leaves(given)] == ["z", "a", "a", "a/k"]
 
 
 def test_names_are_made_unique_and_plain() -> None:
-    assert nests.unique(["a", "b", "a", "a_1", "a"]) == ["a", "b", "a_1", "a_1_1", "a_2"]
-    assert nests.identifiers(["my in", "my:in", "_x", "1st", "ü"]) == ["my_in", "my_in_1", "t_x", "t_1st", "t_"]
+    assert nested_structures.unique(["a", "b", "a", "a_1", "a"]) == ["a", "b", "a_1", "a_1_1", "a_2"]
+    assert nested_structures.identifiers(["my in", "my:in", "_x", "1st", "ü"]) == [
+        "my_in",
+        "my_in_1",
+        "t_x",
+        "t_1st",
+        "t_",
+    ]

@@ -2,7 +2,7 @@
 
 Keras 3 reads old configs itself, in part: arguments that it no longer has stop it, and some that it has mean another
 thing now (``hard_sigmoid``). An argument without a counterpart is dropped only where it changes no number. Not for:
-weights, or the layers of Keras 2 that Keras 3 lacks (:mod:`tfmagic.functions.keras_2_layers`).
+weights, or the layers of Keras 2 that Keras 3 lacks (:mod:`tfmagic.functions.keras.keras_2_layers`).
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfmagic import errors
-from tfmagic.functions import nests
+from tfmagic.functions import nested_structures
 from tfmagic.graphs import function_library
 from tfmagic.graphs.signatures import DEFAULT_KEY, DEFAULT_TAGS, PREDICT, Endpoint
 from tfmagic.runtime import tensorflow as runtime
@@ -201,7 +201,7 @@ def graph_notes(graph: runtime.Live) -> tuple[str, ...]:
 def variables_by_name(variables: runtime.Live) -> dict[str, runtime.Live]:
     """Return variables by their names in TensorFlow, those that repeat numbered."""
     listed = list(variables)
-    return dict(zip(nests.unique(one.name.partition(":")[0] for one in listed), listed, strict=True))
+    return dict(zip(nested_structures.unique(one.name.partition(":")[0] for one in listed), listed, strict=True))
 
 
 def _ends(structure: object, tensors: Sequence[runtime.Live], name: runtime.Live, what: str) -> list[tuple[str, int]]:
@@ -212,12 +212,12 @@ def _ends(structure: object, tensors: Sequence[runtime.Live], name: runtime.Live
     if len(places) > len(tensors):
         raise errors.ConversionError(f"the {what} do not agree with its graph: {len(places)} and {len(tensors)}")
     indexed = tf.nest.pack_sequence_as(structure, list(range(len(flat))))
-    found = [(path, index) for path, index in nests.leaves(indexed) if index in places]
+    found = [(path, index) for path, index in nested_structures.leaves(indexed) if index in places]
     names = [name(path, flat[index], number) for number, (path, index) in enumerate(found)]
     if name is _argument_key and len(set(names)) < len(names):
         # An argument's spec has a name of the user's; what TensorFlow calls a result, 'Identity_1:0', is nobody's.
         names = [getattr(flat[index], "name", None) or names[number] for number, (_, index) in enumerate(found)]
-    return [(key, places[index]) for key, (_, index) in zip(nests.unique(names), found, strict=True)]
+    return [(key, places[index]) for key, (_, index) in zip(nested_structures.unique(names), found, strict=True)]
 
 
 def _tensor_leaves(flat: Sequence[runtime.Live], what: str) -> Iterator[int]:
@@ -231,12 +231,12 @@ def _tensor_leaves(flat: Sequence[runtime.Live], what: str) -> Iterator[int]:
             raise errors.ConversionError(f"one {what} is no plain tensor but {leaf!r}; give its parts as tensors")
 
 
-def _argument_key(path: nests.Path, spec: runtime.Live, number: int) -> str:
+def _argument_key(path: nested_structures.Path, spec: runtime.Live, number: int) -> str:
     """Name an argument: by the name of its spec, or its key in the dict that is the argument."""
     _, place, *inner = path
-    own = nests.key(tuple(inner))
+    own = nested_structures.key(tuple(inner))
     return own or spec.name or (place if isinstance(place, str) else f"input_{number}")
 
 
-def _result_key(path: nests.Path, _: object, number: int) -> str:
-    return nests.key(path) or f"output_{number}"
+def _result_key(path: nested_structures.Path, _: object, number: int) -> str:
+    return nested_structures.key(path) or f"output_{number}"

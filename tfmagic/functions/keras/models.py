@@ -11,8 +11,8 @@ import inspect
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfmagic import errors
-from tfmagic.functions import nests
-from tfmagic.functions.named import NamedFunction, endpoint, graph_notes
+from tfmagic.functions import nested_structures
+from tfmagic.functions.named_function import NamedFunction, endpoint, graph_notes
 from tfmagic.graphs.signatures import DEFAULT_KEY
 from tfmagic.runtime import tensorflow as runtime
 
@@ -41,11 +41,11 @@ class Call(NamedTuple):
     @property
     def specs(self) -> list[runtime.Live]:
         """The TensorSpecs in the user's order."""
-        return [spec for _, spec in nests.leaves((self.args, dict(self.kwargs)))]
+        return [spec for _, spec in nested_structures.leaves((self.args, dict(self.kwargs)))]
 
     def with_specs(self, specs: Iterator[runtime.Live]) -> Call:
         """Return the call on other specs."""
-        args, kwargs = nests.rebuild((self.args, dict(self.kwargs)), specs)
+        args, kwargs = nested_structures.rebuild((self.args, dict(self.kwargs)), specs)
         return self._replace(args=args, kwargs=kwargs)
 
 
@@ -121,10 +121,12 @@ def _open(shape: runtime.Live) -> runtime.Live:
 def _traced(model: runtime.Live, call: Call, key: str, notes: tuple[str, ...]) -> NamedFunction:
     """Trace a call into a function from named tensors to a dict of named tensors."""
     tf = runtime.tensorflow()
-    names = nests.identifiers(call.input_keys)
+    names = nested_structures.identifiers(call.input_keys)
     specs = [tf.TensorSpec(spec.shape, spec.dtype, name=name) for spec, name in zip(call.specs, names, strict=True)]
-    marked: dict[str, tuple[str, nests.Path]] = {}
-    pack = tf.autograph.experimental.do_not_convert(lambda tensors: nests.rebuild((call.args, call.kwargs), tensors))
+    marked: dict[str, tuple[str, nested_structures.Path]] = {}
+    pack = tf.autograph.experimental.do_not_convert(
+        lambda tensors: nested_structures.rebuild((call.args, call.kwargs), tensors)
+    )
     label = tf.autograph.experimental.do_not_convert(lambda result: _label(model, call, result, marked))
 
     def serve(*tensors: runtime.Live) -> runtime.Live:
@@ -144,23 +146,25 @@ def _traced(model: runtime.Live, call: Call, key: str, notes: tuple[str, ...]) -
 
 
 def _label(
-    model: runtime.Live, call: Call, result: object, marked: dict[str, tuple[str, nests.Path]]
+    model: runtime.Live, call: Call, result: object, marked: dict[str, tuple[str, nested_structures.Path]]
 ) -> dict[str, runtime.Live]:
     """Put an Identity with the user's name on each result, and note its tensor and where the result has it."""
     tf = runtime.tensorflow()
-    found = list(nests.leaves(result))
+    found = list(nested_structures.leaves(result))
     paths = [path for path, _ in found]
-    keys = nests.unique(_output_keys(model, call, paths))
-    tensors = [tf.identity(leaf, name=name) for name, (_, leaf) in zip(nests.identifiers(keys), found, strict=True)]
+    keys = nested_structures.unique(_output_keys(model, call, paths))
+    tensors = [
+        tf.identity(leaf, name=name) for name, (_, leaf) in zip(nested_structures.identifiers(keys), found, strict=True)
+    ]
     marked.update((one, (each.name, path)) for one, each, path in zip(keys, tensors, paths, strict=True))
     return dict(zip(keys, tensors, strict=True))
 
 
-def _output_keys(model: runtime.Live, call: Call, paths: list[nests.Path]) -> list[str]:
-    makers = [name for _, name in nests.leaves(call.producers)]
+def _output_keys(model: runtime.Live, call: Call, paths: list[nested_structures.Path]) -> list[str]:
+    makers = [name for _, name in nested_structures.leaves(call.producers)]
     if len(makers) != len(paths):
         makers = [model.name] * len(paths)
-    return [nests.key(path) or maker for path, maker in zip(paths, makers, strict=True)]
+    return [nested_structures.key(path) or maker for path, maker in zip(paths, makers, strict=True)]
 
 
 def _owner(model: runtime.Live, concrete: runtime.Live) -> runtime.Live:
@@ -180,7 +184,7 @@ def _owner(model: runtime.Live, concrete: runtime.Live) -> runtime.Live:
 def variables(model: runtime.Live) -> Iterator[tuple[str, runtime.Live]]:
     """Yield each variable of a model as TensorFlow's, under its Keras path."""
     listed = [(getattr(one, "path", None) or one.name.partition(":")[0], one) for one in model.variables]
-    names = nests.unique(name for name, _ in listed)
+    names = nested_structures.unique(name for name, _ in listed)
     # Keras 3 wraps TensorFlow's variable; in Keras 2 `value` is a method of it.
     for name, (_, one) in zip(names, listed, strict=True):
         yield name, one if callable(getattr(one, "value", None)) else one.value
@@ -191,11 +195,11 @@ def _functional_call(model: runtime.Live) -> Call:
     sequential = isinstance(model, runtime.keras().Sequential)
     given = model.inputs[0] if sequential else model.input
     made = model.outputs[0] if sequential else model.output
-    flat = list(nests.leaves(given))
-    keys = nests.unique(nests.key(path) or _producer(tensor) for path, tensor in flat)
+    flat = list(nested_structures.leaves(given))
+    keys = nested_structures.unique(nested_structures.key(path) or _producer(tensor) for path, tensor in flat)
     tf = runtime.tensorflow()
-    specs = nests.rebuild(given, (tf.TensorSpec(tensor.shape, tensor.dtype) for _, tensor in flat))
-    producers = nests.rebuild(made, (_producer(tensor) for _, tensor in nests.leaves(made)))
+    specs = nested_structures.rebuild(given, (tf.TensorSpec(tensor.shape, tensor.dtype) for _, tensor in flat))
+    producers = nested_structures.rebuild(made, (_producer(tensor) for _, tensor in nested_structures.leaves(made)))
     return Call((specs,), {}, keys, producers, typed=True)
 
 
@@ -216,11 +220,11 @@ def _subclassed_call(model: runtime.Live) -> Call:
     missing = [name for name, required in parameters.items() if required and name not in specs]
     if missing or not set(specs) <= set(parameters):
         raise _unrecorded(model, missing or sorted(set(specs) - set(parameters)))
-    keys = [nests.key(path[1:]) or _numbered(path) for path, _ in nests.leaves(specs)]
-    return Call((), specs, nests.unique(keys), None, typed=False)
+    keys = [nested_structures.key(path[1:]) or _numbered(path) for path, _ in nested_structures.leaves(specs)]
+    return Call((), specs, nested_structures.unique(keys), None, typed=False)
 
 
-def _numbered(path: nests.Path) -> str:
+def _numbered(path: nested_structures.Path) -> str:
     return "_".join(str(step) for step in path)
 
 
@@ -249,13 +253,13 @@ def _keras_2_call(model: runtime.Live) -> Call:
     kwargs = {name: value for name, value in kwargs.items() if name not in _KERAS_ARGUMENTS}
     names = list(_parameters(model.call))
     layered = list(getattr(model, "input_names", None) or ())
-    found = [path for path, _ in nests.leaves(args)]
+    found = [path for path, _ in nested_structures.leaves(args)]
     if len(layered) != len(found):
         layered = [names[int(path[0])] if int(path[0]) < len(names) else f"input_{path[0]}" for path in found]
-    keys = [nests.key(path) or name for path, name in zip(found, layered, strict=True)]
-    keys += [nests.key(path[1:]) or str(path[0]) for path, _ in nests.leaves(kwargs)]
+    keys = [nested_structures.key(path) or name for path, name in zip(found, layered, strict=True)]
+    keys += [nested_structures.key(path[1:]) or str(path[0]) for path, _ in nested_structures.leaves(kwargs)]
     producers = list(getattr(model, "output_names", None) or ()) or None
-    return Call(tuple(args), kwargs, nests.unique(keys), producers, typed=True)
+    return Call(tuple(args), kwargs, nested_structures.unique(keys), producers, typed=True)
 
 
 def unbuilt(model: runtime.Live) -> errors.MissingPartError:

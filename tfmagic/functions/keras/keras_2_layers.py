@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfmagic.files.keras import bytecode
-from tfmagic.functions.keras_2_config import HARD_SIGMOID
+from tfmagic.functions.keras.keras_2_config import HARD_SIGMOID
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:

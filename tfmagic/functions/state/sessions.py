@@ -1,6 +1,6 @@
 """A session as a place where the state of a graph lies: variables are read one at a time, when they are wanted.
 
-Not for: the same of files (:mod:`tfmagic.functions.stored`).
+Not for: the same of files (:mod:`tfmagic.functions.state.saved_models`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tfmagic import errors
 from tfmagic.functions import sessions
-from tfmagic.functions.stored import Store, Stored
+from tfmagic.functions.state.saved_models import Store, Stored
 from tfmagic.graphs import restores
 from tfmagic.runtime import tensorflow as runtime
 

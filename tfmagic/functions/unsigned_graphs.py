@@ -1,6 +1,6 @@
 """The function of a graph that has no signature: between the ends that are named, else between those proposed.
 
-Not for: proposing them (:mod:`tfmagic.graphs.plumbing`), nor wrapping the graph (:mod:`tfmagic.functions.graphs`).
+Not for: proposing them (:mod:`tfmagic.graphs.plumbing`), nor wrapping the graph (:mod:`tfmagic.functions.graph_defs`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from tfmagic.frames import from_columns
 from tfmagic.graphs import node_columns, plumbing, signatures, tensor_names
 
 if TYPE_CHECKING:
-    from tfmagic.functions.named import NamedFunction
+    from tfmagic.functions.named_function import NamedFunction
     from tfmagic.graphs.metagraphs import MetaGraph
     from tfmagic.graphs.signatures import Endpoint
     from tfmagic.runtime import tensorflow as runtime

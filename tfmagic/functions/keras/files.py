@@ -24,7 +24,7 @@ from tfmagic.files.keras import archive as keras_archive
 from tfmagic.files.keras import config as keras_config
 from tfmagic.files.keras import python_code
 from tfmagic.files.keras import specs as keras_specs
-from tfmagic.functions import keras_2_config, keras_2_layers, keras_weight_order
+from tfmagic.functions.keras import keras_2_config, keras_2_layers, weight_order
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ def _vocabulary(spec: Spec) -> object:
 def _by_keras(source: _Source) -> LoadedModel:
     with _named(source.path, ".keras" if source.is_archive else ".h5") as path:
         model = runtime.keras().models.load_model(path, compile=False, safe_mode=not source.trust)
-        notes = () if source.is_archive else keras_weight_order.settled(model, source.path, path)
+        notes = () if source.is_archive else weight_order.settled(model, source.path, path)
     return LoadedModel(model, notes)
 
 
@@ -249,7 +249,7 @@ def _hdf5(source: _Source, config: Spec) -> tuple[runtime.Live, tuple[str, ...]]
     model = saving.deserialize_keras_object(config, safe_mode=not source.trust)
     with _named(source.path, ".h5") as path:
         model.load_weights(path)
-        return model, keras_weight_order.settled(model, source.path, path)
+        return model, weight_order.settled(model, source.path, path)
 
 
 def _archive(source: _Source, config: Spec) -> tuple[runtime.Live, tuple[str, ...]]:

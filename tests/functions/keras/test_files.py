@@ -13,10 +13,11 @@ import pytest
 
 import tfmagic
 from tests import keras_samples
-from tests.functions import keras_2_samples
+from tests.functions.keras import keras_2_samples
 from tfmagic import commands, errors
 from tfmagic.files.keras import archive as keras_archive
-from tfmagic.functions import keras_files, keras_models
+from tfmagic.functions.keras import files as keras_files
+from tfmagic.functions.keras import models as keras_models
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """The part of a GraphDef between named ends: what the outputs need, without what is above the inputs.
 
 Devices, colocations and references go, and the nodes of variables and tables are taken out, so that TensorFlow 2 can
-import the rest. Not for: importing it (:mod:`tfmagic.functions.graphs`).
+import the rest. Not for: importing it (:mod:`tfmagic.functions.graph_defs`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors
 from tfmagic.files import protos
-from tfmagic.functions import nests
+from tfmagic.functions import nested_structures
 from tfmagic.graphs import function_library
 from tfmagic.graphs.state_ops import TABLES, VARIABLES, filled_tables
 from tfmagic.graphs.tensor_names import full, node_of
@@ -124,7 +124,7 @@ def _specs(
 ) -> dict[str, runtime.Live]:
     """Return the dtype and shape of each input as a TensorSpec named after its key."""
     tf = runtime.tensorflow()
-    names = dict(zip(feeds, nests.identifiers(feeds), strict=True))
+    names = dict(zip(feeds, nested_structures.identifiers(feeds), strict=True))
     found = {}
     whole = None
     for key, tensor in feeds.items():

@@ -1,7 +1,7 @@
 """Whether the weights of an HDF5 file are in the layers that they belong to: Keras goes by the order of layers alone.
 
 Not for: the values of weights (:mod:`tfmagic.files.keras.weights`), or loading a file
-(:mod:`tfmagic.functions.keras_files`).
+(:mod:`tfmagic.functions.keras.files`).
 """
 
 from __future__ import annotations
