@@ -10,7 +10,7 @@ from tfmagic.files import protos
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from tfmagic.model import Model
+    from tfmagic.models.model import Model
 
 #: A node: its name, its op, its inputs, and the functions that it calls, by attribute.
 Node = tuple[Any, ...]

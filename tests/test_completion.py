@@ -9,8 +9,9 @@ from IPython.core.completer import provisionalcompleter
 
 import tfmagic
 from tests.wire_samples import attr, field, node
-from tfmagic import commands, completion, registry
+from tfmagic import commands, completion
 from tfmagic.files import protos
+from tfmagic.models import reader as reader_base
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -187,7 +188,7 @@ def test_a_large_file_is_not_read(files: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_nothing_of_a_source_is_read_for_its_path(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (files / "graph.pb").write_bytes(b"damaged")
-    monkeypatch.setattr(registry.Candidate, "head", property(lambda _: pytest.fail("was read")))
+    monkeypatch.setattr(reader_base.Candidate, "head", property(lambda _: pytest.fail("was read")))
     assert texts("%tf_inspect gr") == ["graph.pb"]
 
 

@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfmagic import conversions, errors, progress, readers, registry
+from tfmagic import conversions, errors, progress, readers
 from tfmagic.conversions import export, freeze
 from tfmagic.exports import Export
 from tfmagic.files import protos, writing
 from tfmagic.graphs.signatures import PREDICT
 from tfmagic.merges import merge
-from tfmagic.model import Model, Part
+from tfmagic.models import reader as reader_base
+from tfmagic.models.model import Model, Part
+from tfmagic.models.reader import WriteOptions
 from tfmagic.readers import READERS
-from tfmagic.registry import WriteOptions
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.writers import WRITERS, writer_for
 from tfmagic.writers.graph_def import GraphDefDraft
@@ -361,7 +362,7 @@ def test_a_wrong_graph_is_not_left(model: Any, tmp_path: Path, monkeypatch: pyte
         writer = original(*arguments)
         prepare = writer.prepare
 
-        def prepared(source: Model, options: registry.WriteOptions) -> Any:
+        def prepared(source: Model, options: reader_base.WriteOptions) -> Any:
             draft: Any = prepare(source, options)
             for key, value in draft.frozen.values.items():
                 draft.frozen.values[key] = value._replace(read=lambda size=value.size: bytes(size))
@@ -481,7 +482,7 @@ def test_progress_names_the_stages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_table_of_conversions_is_computed() -> None:
-    table = {row.form: row.formats for row in registry.conversion_table(READERS, WRITERS)}
+    table = {row.form: row.formats for row in reader_base.conversion_table(READERS, WRITERS)}
     assert list(next(iter(table.values()))) == [writer.format for writer in WRITERS]
     assert table["saved_model"]["graph_def"]
     assert not table["checkpoint"]["saved_model"]

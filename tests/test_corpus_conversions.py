@@ -11,7 +11,7 @@ import pytest
 
 import tfmagic
 from tfmagic import errors
-from tfmagic.model import Model
+from tfmagic.models.model import Model
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,13 +13,13 @@ import pytest
 import tfmagic
 from tfmagic import errors, readers, writers
 from tfmagic.frames import VariableRow
-from tfmagic.model import Model, Part
+from tfmagic.models.model import Model, Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tfmagic.registry import Candidate, WriteOptions
+    from tfmagic.models.reader import Candidate, WriteOptions
 
 
 class ScaleReader:

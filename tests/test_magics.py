@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 from tests.wire_samples import field, node
 from tfmagic import commands
 from tfmagic.display import render
-from tfmagic.model import Model
+from tfmagic.models.model import Model
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

@@ -7,7 +7,7 @@ import pytest
 
 from tfmagic import errors, requests
 from tfmagic.conversions import export, freeze
-from tfmagic.model import Part
+from tfmagic.models.model import Part
 
 if TYPE_CHECKING:
     from pathlib import Path

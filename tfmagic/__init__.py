@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         WriteError,
     )
     from tfmagic.inspection import inspect
-    from tfmagic.model import Model
+    from tfmagic.models.model import Model
 
 __version__ = "0.1.0"
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tfmagic import readers, registry
+from tfmagic import readers
 from tfmagic.conversions import export, freeze
 from tfmagic.exports import Export
 from tfmagic.inspection import inspect
 from tfmagic.merges import merge
+from tfmagic.models import reader as reader_base
 from tfmagic.restoration import restore
 from tfmagic.runs import Run, run
 from tfmagic.runs import compare as verify
@@ -53,7 +54,7 @@ def forms() -> pd.DataFrame:
     """
     import pandas as pd  # noqa: PLC0415 - loaded with the first table
 
-    table = registry.conversion_table(readers.READERS, WRITERS)
+    table = reader_base.conversion_table(readers.READERS, WRITERS)
     rows = [
         {"looks_like": reader.looks_like, "parts": " ".join(sorted(reader.parts)), **row.formats}
         for reader, row in zip(readers.READERS, table, strict=True)

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from tfmagic import errors, requests, verification
-from tfmagic.registry import Compared, Runnable
+from tfmagic.models.reader import Compared, Runnable
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tfmagic.functions import NamedFunction
-    from tfmagic.model import Model
-    from tfmagic.registry import Draft
+    from tfmagic.models.model import Model
+    from tfmagic.models.reader import Draft
     from tfmagic.requests import Wish
     from tfmagic.transforms.frozen import FrozenGraph
     from tfmagic.verification import Runner, Verification

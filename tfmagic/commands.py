@@ -35,12 +35,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tfmagic import api
-    from tfmagic.model import Model
+    from tfmagic.models.model import Model
 
 
 def _inspect(values: argparse.Namespace) -> Model | pd.DataFrame:
     """Run %tf_inspect: the model, or the one table that was asked for."""
-    from tfmagic import api, selection  # noqa: PLC0415 - with the first command: loading the extension must stay light
+    from tfmagic import api  # noqa: PLC0415 - with the first command: loading the extension must stay light
+    from tfmagic.models import selection  # noqa: PLC0415 - with the first command: loading the extension must stay light
 
     model = api.inspect(values.SOURCE, form=lines.text(values.form), tags=lines.text(values.tags), trust=values.trust)
     wanted = [table for table in frames.ROW_TYPES if getattr(values, table)]

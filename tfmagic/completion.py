@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import api, arguments, commands, lines, nearby, readers
 from tfmagic.graphs import signatures
-from tfmagic.model import TABLE_PARTS, Model, Part
+from tfmagic.models.model import TABLE_PARTS, Model, Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -13,7 +13,7 @@ from tfmagic import errors, exports, frozen_models
 from tfmagic.exports import Export, Job
 from tfmagic.files import writing
 from tfmagic.graphs.signatures import tag_set
-from tfmagic.registry import Placing
+from tfmagic.models.reader import Placing
 from tfmagic.requests import Wish
 from tfmagic.writers import writer_for
 from tfmagic.writers.graph_def import GraphDefWriter, GraphTextWriter
@@ -21,7 +21,7 @@ from tfmagic.writers.graph_def import GraphDefWriter, GraphTextWriter
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from tfmagic.model import Model
+    from tfmagic.models.model import Model
     from tfmagic.requests import Ends, SignatureMap
     from tfmagic.writers.graph_def import GraphDefDraft, GraphTextDraft
 

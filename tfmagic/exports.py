@@ -18,8 +18,8 @@ from tfmagic.files import writing
 from tfmagic.files.checkpoints import state_file
 from tfmagic.files.checkpoints import writing as checkpoint_writing
 from tfmagic.graphs.signatures import DEFAULT_TAGS
-from tfmagic.model import Part
-from tfmagic.registry import Grouped, WriteOptions
+from tfmagic.models.model import Part
+from tfmagic.models.reader import Grouped, WriteOptions
 from tfmagic.straight import Straight
 from tfmagic.transforms import batch as batches
 from tfmagic.writers import WRITERS
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tfmagic.functions import NamedFunction
-    from tfmagic.model import Model
-    from tfmagic.registry import Draft, Writer
+    from tfmagic.models.model import Model
+    from tfmagic.models.reader import Draft, Writer
     from tfmagic.requests import Wish
     from tfmagic.transforms.frozen import FrozenGraph
     from tfmagic.verification import Verification

@@ -14,7 +14,7 @@ from tfmagic.exports import NOT_ASKED, STAGES
 from tfmagic.files import protos
 from tfmagic.graphs import signatures
 from tfmagic.graphs.metagraphs import MetaGraph
-from tfmagic.model import Model, Part
+from tfmagic.models.model import Model, Part
 from tfmagic.transforms.freeze import freeze
 from tfmagic.writers import WRITERS
 from tfmagic.writers.graph_def import wrapped

@@ -13,7 +13,7 @@ from tfmagic.graphs.signatures import tag_set
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from tfmagic.model import Model
+    from tfmagic.models.model import Model
 
 
 def inspect(

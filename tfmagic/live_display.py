@@ -11,7 +11,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from tfmagic.display import render
-from tfmagic.model import Model
+from tfmagic.models.model import Model
 
 if TYPE_CHECKING:
     from tfmagic.widgets.chooser import Chooser

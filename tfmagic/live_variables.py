@@ -12,7 +12,7 @@ import numpy as np
 
 from tfmagic import errors, readers
 from tfmagic.functions import sessions, tf_functions
-from tfmagic.model import Model
+from tfmagic.models.model import Model
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfmagic import errors, requests
-from tfmagic.model import Model, Part
+from tfmagic.models.model import Model, Part
 from tfmagic.readers import keras_model
 from tfmagic.transforms.subgraph import by_key
 

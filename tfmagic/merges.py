@@ -12,7 +12,7 @@ from tfmagic.files import writing
 from tfmagic.functions.meta_graphs import meta_graph_def
 from tfmagic.graphs import signatures
 from tfmagic.graphs.metagraphs import MetaGraph
-from tfmagic.model import Model, Part
+from tfmagic.models.model import Model, Part
 from tfmagic.readers.keras_model import variable_row
 from tfmagic.requests import Wish
 from tfmagic.transforms.merge import merge as merge_functions

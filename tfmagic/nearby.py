@@ -11,13 +11,14 @@ from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfmagic import errors, readers, recognition
-from tfmagic.model import Model
+from tfmagic import errors, readers
+from tfmagic.models import recognition
+from tfmagic.models.model import Model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from tfmagic.registry import Reader
+    from tfmagic.models.reader import Reader
 
 #: Models listed, entries looked at, folders deep, seconds spent.
 _MOST, _MOST_ENTRIES, _DEEPEST, _PATIENCE = 200, 5_000, 4, 1.5

@@ -14,13 +14,13 @@ from tfmagic import errors
 from tfmagic.display import render
 from tfmagic.files import protos
 from tfmagic.graphs import signatures
-from tfmagic.model import Part
+from tfmagic.models.model import Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from tfmagic.frames import VariableRow
-    from tfmagic.model import Model
+    from tfmagic.models.model import Model
     from tfmagic.plan_names import Ends
 
 _FROZEN = frozenset({"graph_def", "graph_text", "tflite", "onnx"})

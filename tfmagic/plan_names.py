@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfmagic import errors
 from tfmagic.graphs import signatures
-from tfmagic.model import Part
+from tfmagic.models.model import Part
 from tfmagic.transforms.subgraph import own_key
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from tfmagic.graphs.signatures import Endpoint
-    from tfmagic.model import Model
+    from tfmagic.models.model import Model
 
 #: Names among which the nearest are looked for: of a million, that would take seconds for each key that is typed.
 _COMPARED = 2_000

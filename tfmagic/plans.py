@@ -16,18 +16,18 @@ from tfmagic.files.checkpoints import writing as checkpoint_writing
 from tfmagic.graphs import signatures
 from tfmagic.graphs import variables as graph_variables
 from tfmagic.graphs.signatures import tag_set
-from tfmagic.model import Part
-from tfmagic.registry import Grouped
+from tfmagic.models.model import Part
+from tfmagic.models.reader import Grouped
 from tfmagic.writers import WRITERS, writer_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from tfmagic.model import Model
+    from tfmagic.models.model import Model
+    from tfmagic.models.reader import Writer
     from tfmagic.plan_effects import Facts, Size
     from tfmagic.plan_names import Names
-    from tfmagic.registry import Writer
 
 _GRAPH_FILES = frozenset({"graph_def", "graph_text"})
 #: Formats whose file holds one signature.

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from tfmagic import errors, readers
 from tfmagic.functions import graph_defs
 from tfmagic.graphs import signatures
-from tfmagic.model import Model, Part
+from tfmagic.models.model import Model, Part
 from tfmagic.transforms import batch
 from tfmagic.transforms.subgraph import by_key, select
 
 if TYPE_CHECKING:
     from tfmagic.functions import NamedFunction
-    from tfmagic.registry import Writer
+    from tfmagic.models.reader import Writer
 
 #: Names or tensors; a mapping gives them keys of their own.
 Ends: TypeAlias = Sequence[object] | Mapping[str, object] | str | None

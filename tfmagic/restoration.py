@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from tfmagic.files.keras.weight_names import Weight
     from tfmagic.frames import Shape
     from tfmagic.live_variables import Target
-    from tfmagic.model import Model
+    from tfmagic.models.model import Model
 
 COLUMNS = ("variable", "checkpoint_key", "status", "dtype", "shape")
 MATCHED, MISSING, LEFT_OVER = "matched", "missing", "left over"

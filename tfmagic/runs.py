@@ -16,7 +16,7 @@ import numpy as np
 from tfmagic import errors, feeds, loaded, progress, requests, trial_inputs, verification
 from tfmagic.display import render
 from tfmagic.graphs import signatures
-from tfmagic.model import Part
+from tfmagic.models.model import Part
 from tfmagic.requests import Wish
 from tfmagic.runtime import tensorflow as runtime
 

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING
 from tfmagic import agreement, errors
 from tfmagic.files import contents, message_files, protos, reading, wire, writing
 from tfmagic.graphs import metagraphs
-from tfmagic.model import Part
+from tfmagic.models.model import Part
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.sign import SignedModel, signed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tfmagic.model import Model
+    from tfmagic.models.model import Model
     from tfmagic.transforms.signature_plans import Changes
 
 _BINARY, _TEXT, _FINGERPRINT = "saved_model.pb", "saved_model.pbtxt", "fingerprint.pb"

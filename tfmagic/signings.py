@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Collection, Mapping, Sequence
 
-    from tfmagic.model import Model
+    from tfmagic.models.model import Model
     from tfmagic.requests import SignatureMap
 
 _FIELDS = ("signature", "inputs", "outputs", "method")

@@ -22,7 +22,7 @@ from tfmagic.transforms.subgraph import own_key
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tfmagic.model import Model
+    from tfmagic.models.model import Model
     from tfmagic.requests import Ends, Wish
     from tfmagic.transforms.frozen import FrozenGraph
 

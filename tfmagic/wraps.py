@@ -17,7 +17,7 @@ from tfmagic.functions import unsigned_graphs
 from tfmagic.graphs import metagraphs, signatures, tensor_names
 from tfmagic.graphs.function_state import own_state, python_calls
 from tfmagic.graphs.signatures import Endpoint
-from tfmagic.model import Part
+from tfmagic.models.model import Part
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.frozen import serialised, varint
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from tfmagic.model import Model
+    from tfmagic.models.model import Model
     from tfmagic.requests import Ends, Wish
 
 #: From this size on, loading a graph to save it again is what takes time and memory.

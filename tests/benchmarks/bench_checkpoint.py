@@ -25,7 +25,7 @@ tf.raw_ops.SaveV2(prefix=sys.argv[1], tensor_names=names, shape_and_slices=[""] 
 """
 ROWS = """
 import sys, tfmagic
-from tfmagic.model import Part
+from tfmagic.models.model import Part
 rows = tfmagic.inspect(sys.argv[1]).part(Part.VARIABLES)
 print(len(rows), rows[0].name, rows[0].shape)
 """

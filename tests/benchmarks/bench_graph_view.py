@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
     from tests.browser.server import Server
-    from tfmagic.model import Model
+    from tfmagic.models.model import Model
 
 SIZES = (10_000, 100_000, 1_000_000)
 OPS = ("Conv2D", "BiasAdd", "Relu", "Const", "MatMul", "AddV2", "Shape", "Reshape", "Mul", "Tanh")

@@ -12,7 +12,7 @@ from tfmagic.display import render, summary
 from tfmagic.frames import LayerRow, VariableRow
 from tfmagic.graphs import metagraphs, plumbing, signatures
 from tfmagic.graphs.signatures import Endpoint
-from tfmagic.model import Model, Part
+from tfmagic.models.model import Model, Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable

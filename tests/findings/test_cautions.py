@@ -11,7 +11,7 @@ from tfmagic.findings import cautions
 from tfmagic.findings.cautions import Caution
 from tfmagic.graphs import metagraphs, signatures
 from tfmagic.graphs.signatures import Endpoint
-from tfmagic.model import Model, Part
+from tfmagic.models.model import Model, Part
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ import pytest
 import tfmagic
 from tests.samples import network
 from tfmagic import errors
-from tfmagic.model import Part
+from tfmagic.models.model import Part
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ import tfmagic
 from tests import graph_samples
 from tests.wire_samples import attr, field, function_def
 from tests.wire_samples import node as node_def
-from tfmagic import model
 from tfmagic.graphs import function_uses, metagraphs, plumbing, tensor_names
 from tfmagic.graphs.plumbing import Ends, Node
+from tfmagic.models import model
 
 if TYPE_CHECKING:
     from collections.abc import Callable

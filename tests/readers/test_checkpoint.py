@@ -14,9 +14,9 @@ import pytest
 from tests import checkpoint_samples as samples
 from tfmagic import errors
 from tfmagic.files.checkpoints import tensor_bundle
-from tfmagic.model import Model, Part
+from tfmagic.models.model import Model, Part
+from tfmagic.models.reader import Candidate
 from tfmagic.readers.checkpoint import CheckpointReader
-from tfmagic.registry import Candidate
 
 pytestmark = pytest.mark.tensorflow
 
@@ -271,7 +271,7 @@ def test_keras_variables_are_listed_under_their_layers(tmp_path: Path) -> None:
 def test_no_tensorflow_is_imported(written: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from tfmagic.readers.checkpoint import CheckpointReader as R\n"
-        "from tfmagic.registry import Candidate as C; from tfmagic.model import Part\n"
+        "from tfmagic.models.reader import Candidate as C; from tfmagic.models.model import Part\n"
         "for given in sys.argv[1:]:\n"
         "    c = C(given, Path(given)); assert R().claims(c); print(len(R().read(c, None).part(Part.VARIABLES)))\n"
         "assert not {'tensorflow', 'keras'} & set(sys.modules)"

@@ -16,7 +16,8 @@ import pytest
 import tfmagic
 from tests.conftest import ROOT
 from tests.samples import SAMPLES, WEIGHTS, Built, Sample
-from tfmagic import errors, frames, model, readers, recognition
+from tfmagic import errors, frames, readers
+from tfmagic.models import model, recognition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -19,9 +19,9 @@ from tfmagic.files import protos
 from tfmagic.files.keras import archive as keras_archive
 from tfmagic.functions.keras import files as keras_files
 from tfmagic.functions.keras import models as keras_models
-from tfmagic.model import Model, Part
+from tfmagic.models.model import Model, Part
+from tfmagic.models.reader import Candidate
 from tfmagic.readers.keras_file import KerasFileReader
-from tfmagic.registry import Candidate
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ import pytest
 
 from tests import keras_samples
 from tfmagic import errors, readers
-from tfmagic.model import Part
+from tfmagic.models.model import Part
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -125,7 +125,7 @@ def test_a_model_built_without_eager_execution_is_shown_but_not_converted(librar
         tf.compat.v1.disable_eager_execution()
         import {library} as keras
         from tfmagic import errors, readers
-        from tfmagic.model import Part
+        from tfmagic.models.model import Part
         model = keras.Sequential([keras.layers.Input((3,), name="x"), keras.layers.Dense(2, name="o")])
         assert readers.read(model).signatures["key"].tolist() == ["x", "o"]
         assert len(readers.read(model).variables) == 2

@@ -8,13 +8,13 @@ import pytest
 
 from tfmagic import errors, readers
 from tfmagic.conversions import export, freeze
-from tfmagic.model import Part
+from tfmagic.models.model import Part
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from tfmagic.model import Model
+    from tfmagic.models.model import Model
 
 pytestmark = pytest.mark.tensorflow
 X = np.linspace(-1, 1, 8, dtype=np.float32).reshape(4, 2)

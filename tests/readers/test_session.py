@@ -7,7 +7,7 @@ import pytest
 
 import tfmagic
 from tfmagic import errors, functions, readers
-from tfmagic.model import Part
+from tfmagic.models.model import Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,10 +12,10 @@ from tests.damage import DAMAGES
 from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.files.tflite import structure as tflite_structure
-from tfmagic.model import Model, Part
+from tfmagic.models.model import Model, Part
+from tfmagic.models.reader import Candidate
 from tfmagic.readers import tflite
 from tfmagic.readers.tflite import TFLiteReader
-from tfmagic.registry import Candidate
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ import tfmagic
 from tfmagic import errors, tf1_cells
 from tfmagic.files import protos
 from tfmagic.merges import merge
-from tfmagic.model import Model, Part
+from tfmagic.models.model import Model, Part
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 from tests.samples import network
 from tfmagic import errors, functions, readers, straight
 from tfmagic.conversions import freeze
-from tfmagic.model import Part
+from tfmagic.models.model import Part
 from tfmagic.requests import Wish
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import stored
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.samples import Built
-    from tfmagic.model import Model
+    from tfmagic.models.model import Model
 
 pytestmark = pytest.mark.tensorflow
 X = np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)

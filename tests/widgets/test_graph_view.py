@@ -11,7 +11,7 @@ from tests import drawn_graphs
 from tests.drawn_graphs import LOOP, LOOPING, chain
 from tfmagic.display.graph import unfolding
 from tfmagic.frames import LayerRow
-from tfmagic.model import Model, Part
+from tfmagic.models.model import Model, Part
 from tfmagic.widgets import graph_tab
 from tfmagic.widgets.graph_view import GraphView
 

@@ -18,7 +18,7 @@ from tests.drawn_graphs import chain
 from tests.samples import SAMPLES
 from tfmagic import errors, live_display
 from tfmagic.display import render
-from tfmagic.model import Model, Part
+from tfmagic.models.model import Model, Part
 from tfmagic.widgets import panel as panels
 from tfmagic.widgets.opening import panel as opened
 from tfmagic.widgets.panel import TABS, VIEW, Panel

@@ -14,8 +14,8 @@ import tfmagic
 from tests import samples as sample_forms
 from tests.checkpoint_samples import entry, write_bundle
 from tests.widgets.test_ops_tab import Around
-from tfmagic import variable_statistics
-from tfmagic.variable_statistics import Statistics
+from tfmagic.models import variable_statistics
+from tfmagic.models.variable_statistics import Statistics
 from tfmagic.widgets import variables_tab
 from tfmagic.widgets.places import Destination
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tfmagic import errors, functions, readers
-from tfmagic.model import Model, Part
-from tfmagic.registry import WriteOptions
+from tfmagic.models.model import Model, Part
+from tfmagic.models.reader import WriteOptions
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.writers import WRITERS, writer_for
 from tfmagic.writers.graph_def import GraphDefWriter, GraphTextWriter

@@ -8,8 +8,8 @@ import pytest
 
 from tfmagic import errors, functions, readers
 from tfmagic.files import protos, writing
-from tfmagic.model import Model, Part
-from tfmagic.registry import WriteOptions
+from tfmagic.models.model import Model, Part
+from tfmagic.models.reader import WriteOptions
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.subgraph import select
 from tfmagic.writers.saved_model import SavedModelDraft, SavedModelWriter

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from tfmagic.model import Model
+    from tfmagic.models.model import Model
 
 #: Ends are proposed, and the ops that only save are told apart, for graphs up to this size: both follow every edge.
 _FOLLOWED_NODES = 300_000

@@ -13,7 +13,7 @@ from tfmagic.files import contents, protos, reading, wire
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tfmagic.registry import Candidate
+    from tfmagic.models.reader import Candidate
 
 
 def kind(candidate: Candidate) -> str | None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from tfmagic.model import Model
+    from tfmagic.models.model import Model
 
 #: Nodes of one kind whose attributes are read: a display does not wait for more.
 _MOST_READ = 2_000

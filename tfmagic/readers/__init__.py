@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tfmagic import registry
+from tfmagic.models import reader as reader_base
+from tfmagic.models.recognition import recognise
 from tfmagic.readers.checkpoint import CheckpointReader
 from tfmagic.readers.function import FunctionReader
 from tfmagic.readers.graph_def import GraphDefReader
@@ -18,13 +19,12 @@ from tfmagic.readers.meta_graph import MetaGraphReader
 from tfmagic.readers.saved_model import SavedModelReader
 from tfmagic.readers.session import SessionReader
 from tfmagic.readers.tflite import TFLiteReader
-from tfmagic.recognition import recognise
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from tfmagic.model import Model
-    from tfmagic.registry import Reader
+    from tfmagic.models.model import Model
+    from tfmagic.models.reader import Reader
 
 READERS: list[Reader] = [
     KerasModelReader(),
@@ -54,14 +54,14 @@ def register(reader: Reader) -> None:
     TfMagicError
         If it is no reader, or its form is one of tfmagic's own.
     """
-    registry.check(reader, "form", _OWN, _MEMBERS)
-    READERS[:] = [*registry.without(READERS, "form", reader.form), reader]
+    reader_base.check(reader, "form", _OWN, _MEMBERS)
+    READERS[:] = [*reader_base.without(READERS, "form", reader.form), reader]
 
 
 def unregister(form: str) -> None:
     """Forget a form that was registered; tfmagic's own stay."""
     if form not in _OWN:
-        READERS[:] = registry.without(READERS, "form", form)
+        READERS[:] = reader_base.without(READERS, "form", form)
 
 
 def read(source: object, *, form: str | None = None, tags: Collection[str] | None = None, trust: bool = False) -> Model:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, ClassVar
 from tfmagic import errors
 from tfmagic.files.checkpoints import location as checkpoint_location
 from tfmagic.files.checkpoints import tensor_bundle
-from tfmagic.model import Model, Part
+from tfmagic.models.model import Model, Part
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from tfmagic.files.checkpoints.location import CheckpointFiles
-    from tfmagic.registry import Candidate
+    from tfmagic.models.reader import Candidate
 
 
 class CheckpointReader:

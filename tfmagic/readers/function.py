@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from tfmagic import errors, functions
 from tfmagic.graphs import signatures
 from tfmagic.graphs.metagraphs import MetaGraph
-from tfmagic.model import Model, Part
+from tfmagic.models.model import Model, Part
 from tfmagic.readers import keras_model
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tfmagic.frames import VariableRow
     from tfmagic.functions import NamedFunction
-    from tfmagic.registry import Candidate
+    from tfmagic.models.reader import Candidate
     from tfmagic.runtime import tensorflow as runtime
 
 

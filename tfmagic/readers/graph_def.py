@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from tfmagic import functions
 from tfmagic.files import contents, message_files, wire
 from tfmagic.graphs import metagraphs
-from tfmagic.model import Model, Part
+from tfmagic.models.model import Model, Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tfmagic.functions.graph_defs import Shared
     from tfmagic.functions.unsigned_graphs import Ends
     from tfmagic.graphs.metagraphs import MetaGraph
-    from tfmagic.registry import Candidate
+    from tfmagic.models.reader import Candidate
 
 
 class GraphDefReader:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from tfmagic.model import Model, Part
+from tfmagic.models.model import Model, Part
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from tfmagic.registry import Candidate
+    from tfmagic.models.reader import Candidate
 
 #: How a zip archive and an HDF5 file begin.
 _MAGICS = (b"PK\x03\x04", b"\x89HDF\r\n\x1a\n")

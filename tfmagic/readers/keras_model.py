@@ -14,13 +14,13 @@ from tfmagic.files import protos
 from tfmagic.frames import LayerRow, Shape, VariableRow
 from tfmagic.graphs import signatures
 from tfmagic.graphs.metagraphs import MetaGraph
-from tfmagic.model import Model, Part
+from tfmagic.models.model import Model, Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
     from tfmagic.functions import NamedFunction
-    from tfmagic.registry import Candidate
+    from tfmagic.models.reader import Candidate
     from tfmagic.runtime import tensorflow as runtime
 
 _PACKAGES = frozenset({"keras", "tf_keras"})

@@ -19,7 +19,7 @@ from tfmagic.files.keras import specs as keras_specs
 from tfmagic.files.keras import weights as keras_weights
 from tfmagic.graphs import signatures
 from tfmagic.graphs.metagraphs import MetaGraph
-from tfmagic.model import Model, Part
+from tfmagic.models.model import Model, Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tfmagic.frames import LayerRow
     from tfmagic.functions import NamedFunction
     from tfmagic.graphs.signatures import Endpoint, TaggedSignatures
-    from tfmagic.registry import Candidate
+    from tfmagic.models.reader import Candidate
 
 Loaders: TypeAlias = "dict[Part, Callable[[], Any]]"
 

@@ -21,7 +21,7 @@ from tfmagic.graphs import (
 )
 from tfmagic.graphs import variables as graph_variables  # fmt: skip
 from tfmagic.graphs.metagraphs import MetaGraph
-from tfmagic.model import Model, Part
+from tfmagic.models.model import Model, Part
 from tfmagic.readers.graph_def import is_message, serialized
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tfmagic.functions.graph_defs import Shared
     from tfmagic.functions.state.saved_models import Store
     from tfmagic.functions.unsigned_graphs import Ends
-    from tfmagic.registry import Candidate
+    from tfmagic.models.reader import Candidate
 
 _SUFFIX = ".meta"
 _STATE_FILE = "checkpoint"

@@ -15,13 +15,13 @@ from tfmagic.files import contents, message_files
 from tfmagic.files.checkpoints import location as checkpoint_location
 from tfmagic.graphs import metagraphs
 from tfmagic.graphs import variables as graph_variables
-from tfmagic.model import Model, Part
+from tfmagic.models.model import Model, Part
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from tfmagic.graphs.metagraphs import MetaGraph
-    from tfmagic.registry import Candidate
+    from tfmagic.models.reader import Candidate
 
 BINARY, TEXT, CHUNKED = "saved_model.pb", "saved_model.pbtxt", "saved_model.cpb"
 #: Triton keeps each version's SavedModel in a folder of this name.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from tfmagic import functions
 from tfmagic.graphs import variables as graph_variables
 from tfmagic.graphs.metagraphs import MetaGraph
-from tfmagic.model import Model, Part
+from tfmagic.models.model import Model, Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tfmagic.functions import NamedFunction
     from tfmagic.functions.graph_defs import Shared
     from tfmagic.functions.unsigned_graphs import Ends
-    from tfmagic.registry import Candidate
+    from tfmagic.models.reader import Candidate
     from tfmagic.runtime import tensorflow as runtime
 
 _CLASSES = ("Graph", "BaseSession", "_MonitoredSession")

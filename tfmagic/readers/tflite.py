@@ -13,14 +13,14 @@ from tfmagic import errors, functions
 from tfmagic.files import protos
 from tfmagic.files.tflite import structure as tflite_structure
 from tfmagic.graphs.signatures import Endpoint, choose
-from tfmagic.model import Model, Part
+from tfmagic.models.model import Model, Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from tfmagic.files.tflite.structure import Description, Subgraph, Tensor
-    from tfmagic.registry import Candidate
+    from tfmagic.models.reader import Candidate
 
 SIGNATURE = "serving_default"
 METHOD = "tensorflow/serving/predict"

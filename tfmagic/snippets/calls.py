@@ -12,7 +12,7 @@ from tfmagic import errors, example_values
 from tfmagic.files import contents
 from tfmagic.graphs import tensor_names
 from tfmagic.graphs.signatures import DEFAULT_KEY, DEFAULT_TAGS, Endpoint, tag_set
-from tfmagic.model import Part
+from tfmagic.models.model import Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfmagic import errors, requests
-from tfmagic.model import Part
+from tfmagic.models.model import Part
 from tfmagic.snippets.sources import Source, spec
 from tfmagic.transforms.merge import merge as planned
 from tfmagic.writers import writer_for

@@ -15,7 +15,7 @@ from tfmagic.example_values import Bare
 from tfmagic.functions import nested_structures, tf_functions
 from tfmagic.functions.keras import models as keras_models
 from tfmagic.graphs import signatures, tensor_names
-from tfmagic.model import Part
+from tfmagic.models.model import Part
 from tfmagic.requests import Wish
 from tfmagic.snippets import choices
 from tfmagic.snippets.choices import Choice
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from tfmagic.functions import NamedFunction
     from tfmagic.graphs.signatures import Endpoint
-    from tfmagic.model import Model
+    from tfmagic.models.model import Model
 
 SESSIONS = frozenset({"session", "meta_graph"})
 

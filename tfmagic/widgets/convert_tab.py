@@ -12,14 +12,14 @@ import ipywidgets
 
 from tfmagic import api, destinations, errors, magic_lines, plan_names, plans
 from tfmagic.graphs.signatures import METHODS
-from tfmagic.model import Part
+from tfmagic.models.model import Part
 from tfmagic.plans import Plan, Problem, Request
 from tfmagic.widgets import background, forms
 from tfmagic.widgets.panel import problem_line
 from tfmagic.widgets.work import Work
 
 if TYPE_CHECKING:
-    from tfmagic.model import Model
+    from tfmagic.models.model import Model
     from tfmagic.widgets.places import Place
 
 #: What a person calls a format.

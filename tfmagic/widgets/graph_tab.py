@@ -14,7 +14,7 @@ from tfmagic.widgets.graph_view import GraphView
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tfmagic.model import Model
+    from tfmagic.models.model import Model
     from tfmagic.widgets.places import Place
 
 #: The tab that shows a node's row.

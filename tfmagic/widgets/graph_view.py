@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tfmagic.display.graph.boxes import Box
     from tfmagic.display.graph.choices import Choice
     from tfmagic.display.graph.scenes import Data
-    from tfmagic.model import Model
+    from tfmagic.models.model import Model
 
 #: Hits that a search lists, neighbours that details list, bodies that can be chosen.
 _MOST_HITS, _MOST_NEIGHBOURS, _MOST_ENTRIES = 30, 40, 200

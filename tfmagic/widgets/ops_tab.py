@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tfmagic.column_index import Mask
     from tfmagic.graphs.node_neighbours import Neighbour
-    from tfmagic.model import Model
+    from tfmagic.models.model import Model
     from tfmagic.widgets.places import Place
 
 #: Names first: at 600 pixels the first columns are what is seen.

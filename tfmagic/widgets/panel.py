@@ -23,7 +23,7 @@ from tfmagic.widgets.places import Destination
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
 
-    from tfmagic.model import Model
+    from tfmagic.models.model import Model
 
 #: The tabs in their order, and the parts of a model any of which a tab needs; none needed: it is always there.
 TABS: Mapping[str, tuple[str, ...]] = {

@@ -23,7 +23,7 @@ from tfmagic.widgets.work import Work
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from tfmagic.model import Model
+    from tfmagic.models.model import Model
     from tfmagic.widgets.places import Place
 
 #: Of a vector at least this long the largest values are shown, so many.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from tfmagic.model import Model
+    from tfmagic.models.model import Model
     from tfmagic.widgets.places import Place
 
 _PROPOSED_NOTE = "Proposed: this form has no signatures. These are where the graph seems to begin and end."

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tfmagic.display.render import Section
-    from tfmagic.model import Model
+    from tfmagic.models.model import Model
     from tfmagic.widgets.places import Place
 
 #: What has a tab of its own and is no summary.

@@ -1,7 +1,7 @@
 """The tab Variables: names, shapes and sizes; of a variable that is opened, statistics and a histogram of its values.
 
 Values are read when a row is opened, in a thread where they are many. Not for: how they are read
-(:mod:`tfmagic.variable_values`) or counted (:mod:`tfmagic.variable_statistics`).
+(:mod:`tfmagic.models.variable_values`) or counted (:mod:`tfmagic.models.variable_statistics`).
 """
 
 from __future__ import annotations
@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from tfmagic import cells, errors, variable_statistics
+from tfmagic import cells, errors
 from tfmagic.frames import VariableRow
-from tfmagic.variable_statistics import CancelledError
-from tfmagic.variable_values import VariableValues
+from tfmagic.models import variable_statistics
+from tfmagic.models.variable_statistics import CancelledError
+from tfmagic.models.variable_values import VariableValues
 from tfmagic.widgets import background
 from tfmagic.widgets.table import Act, Chart, Details, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tfmagic.model import Model
-    from tfmagic.variable_statistics import Statistics
+    from tfmagic.models.model import Model
+    from tfmagic.models.variable_statistics import Statistics
     from tfmagic.widgets.places import Place
 
 COLUMNS = ("name", "dtype", "shape", "size", "bytes", "trainable")

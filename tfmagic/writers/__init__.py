@@ -10,7 +10,8 @@ import re
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from tfmagic import errors, registry
+from tfmagic import errors
+from tfmagic.models import reader as reader_base
 from tfmagic.writers.checkpoint import CheckpointWriter
 from tfmagic.writers.graph_def import GraphDefWriter, GraphTextWriter
 from tfmagic.writers.keras import H5Writer, KerasWriter
@@ -23,7 +24,7 @@ from tfmagic.writers.weights import WeightsWriter
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tfmagic.registry import Writer
+    from tfmagic.models.reader import Writer
 
 _STEP = re.compile(r"(?<=\.ckpt)-\d+\Z")
 
@@ -56,18 +57,18 @@ def register(writer: Writer) -> None:
     TfMagicError
         If it is no writer, its format is one of tfmagic's own, or another one goes by one of its suffixes.
     """
-    registry.check(writer, "format", _OWN, _MEMBERS)
+    reader_base.check(writer, "format", _OWN, _MEMBERS)
     others = {suffix: each.format for each in WRITERS for suffix in each.suffixes if each.format != writer.format}
     for suffix in writer.suffixes:
         if suffix in others:
             raise errors.TfMagicError(f"{suffix!r} is a suffix of {others[suffix]!r} already; choose another one")
-    WRITERS[:] = [*registry.without(WRITERS, "format", writer.format), writer]
+    WRITERS[:] = [*reader_base.without(WRITERS, "format", writer.format), writer]
 
 
 def unregister(format: str) -> None:
     """Forget a format that was registered; tfmagic's own stay."""
     if format not in _OWN:
-        WRITERS[:] = registry.without(WRITERS, "format", format)
+        WRITERS[:] = reader_base.without(WRITERS, "format", format)
 
 
 def writer_for(destination: Path, format: str | None = None) -> Writer:

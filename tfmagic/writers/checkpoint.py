@@ -22,7 +22,7 @@ from tfmagic.files.checkpoints import writing as checkpoint_writing
 from tfmagic.functions import tf_functions
 from tfmagic.functions.state import session_checkpoints
 from tfmagic.graphs import variables as graph_variables
-from tfmagic.model import Part
+from tfmagic.models.model import Part
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     from tfmagic.files.checkpoints.location import CheckpointFiles
     from tfmagic.functions.state.session_checkpoints import SavedSession
-    from tfmagic.model import Model
-    from tfmagic.registry import WriteOptions
+    from tfmagic.models.model import Model
+    from tfmagic.models.reader import WriteOptions
 
 #: Room for the index, and what a checkpoint says of its objects.
 _INDEX_BYTES = 1 << 20

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, ClassVar
 from tfmagic import errors, functions, progress
 from tfmagic.files import protos
 from tfmagic.files.reading import PROTOBUF_LIMIT, read_bytes
-from tfmagic.model import Part
+from tfmagic.models.model import Part
 from tfmagic.transforms.freeze import freeze
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tfmagic.functions import NamedFunction
-    from tfmagic.model import Model
-    from tfmagic.registry import WriteOptions
+    from tfmagic.models.model import Model
+    from tfmagic.models.reader import WriteOptions
     from tfmagic.transforms.frozen import FrozenGraph
 
 #: Text is that much larger than the binary form: one byte of content takes up to four, as ``\\377``.

@@ -17,7 +17,7 @@ from tfmagic.files import protos
 from tfmagic.functions.keras import files as keras_files
 from tfmagic.functions.keras import keras_2_layers
 from tfmagic.functions.keras import models as keras_models
-from tfmagic.model import Part
+from tfmagic.models.model import Part
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.runtime.log_filters import held_back
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from tfmagic.functions import NamedFunction
     from tfmagic.graphs.signatures import Endpoint
-    from tfmagic.model import Model
-    from tfmagic.registry import WriteOptions
+    from tfmagic.models.model import Model
+    from tfmagic.models.reader import WriteOptions
 
 #: Room for the config beside the weights.
 CONFIG_BYTES = 1 << 20

@@ -14,7 +14,7 @@ import numpy as np
 from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.graphs import function_library
-from tfmagic.model import Part
+from tfmagic.models.model import Part
 from tfmagic.runtime import onnx
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.freeze import freeze
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from tfmagic.functions import NamedFunction
-    from tfmagic.model import Model
-    from tfmagic.registry import WriteOptions
+    from tfmagic.models.model import Model
+    from tfmagic.models.reader import WriteOptions
     from tfmagic.transforms.frozen import FrozenGraph
 
 _OTHERS = ("saved_model", "graph_def", "graph_text")

@@ -15,7 +15,7 @@ from tfmagic.files import protos, writing
 from tfmagic.files.reading import PROTOBUF_LIMIT
 from tfmagic.functions.saved_models import SavedModelFunctions
 from tfmagic.graphs import signatures
-from tfmagic.model import Part
+from tfmagic.models.model import Part
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import saved_functions, saved_graph, saved_object_graph
 from tfmagic.transforms.captures import require_outside_state, value_of
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tfmagic.functions import NamedFunction
-    from tfmagic.model import Model
-    from tfmagic.registry import WriteOptions
+    from tfmagic.models.model import Model
+    from tfmagic.models.reader import WriteOptions
     from tfmagic.transforms.saved_graph import Stored
 
 _FILE = saved_module.FILE

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, ClassVar
 from tfmagic import errors, progress
 from tfmagic.files import crc32c
 from tfmagic.files.reading import PROTOBUF_LIMIT
-from tfmagic.model import Part
+from tfmagic.models.model import Part
 from tfmagic.transforms.frozen import varint
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from tfmagic.model import Model
-    from tfmagic.registry import WriteOptions
+    from tfmagic.models.model import Model
+    from tfmagic.models.reader import WriteOptions
 
 #: By this part of their names TensorBoard knows its files.
 _MARK = "tfevents"

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, ClassVar
 from tfmagic import errors, readers
 from tfmagic.files.tflite import renaming as tflite_renaming
 from tfmagic.graphs import signatures
-from tfmagic.model import Part
-from tfmagic.registry import WriteOptions
+from tfmagic.models.model import Part
+from tfmagic.models.reader import WriteOptions
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import batch
 from tfmagic.writers.saved_model import SavedModelWriter
 
 if TYPE_CHECKING:
     from tfmagic.functions import NamedFunction
-    from tfmagic.model import Model
+    from tfmagic.models.model import Model
 
 #: Every model that TFLite takes can be written in these.
 _OTHERS = ("saved_model", "graph_def", "graph_text")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from tfmagic import errors
-from tfmagic.model import Part
+from tfmagic.models.model import Part
 from tfmagic.writers.keras import CONFIG_BYTES, live_model, saved_under, weight_bytes
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from tfmagic.model import Model
-    from tfmagic.registry import WriteOptions
+    from tfmagic.models.model import Model
+    from tfmagic.models.reader import WriteOptions
     from tfmagic.runtime import tensorflow as runtime
 
 _SUFFIX = ".weights.h5"

@@ -17,7 +17,7 @@ from tests.drawn_graphs import HOSTILE, LOOP, LOOPING, chain
 from tfmagic.display import render
 from tfmagic.display.graph import op_colours, svg
 from tfmagic.frames import LayerRow
-from tfmagic.model import Model, Part
+from tfmagic.models.model import Model, Part
 
 SVG = "{http://www.w3.org/2000/svg}"
 #: All that a picture is made of: nothing runs, loads or links.

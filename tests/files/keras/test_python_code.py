@@ -15,7 +15,7 @@ import tfmagic
 from tfmagic import errors
 from tfmagic.files.keras import bytecode, python_code
 from tfmagic.functions.keras import files as keras_files
-from tfmagic.model import Part
+from tfmagic.models.model import Part
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:

@@ -268,7 +268,7 @@ def test_a_file_becomes_a_served_model_in_one_line(tmp_path: Path) -> None:
     assert any("saved by Keras 2" in note for note in done.notes)
     served = tf.saved_model.load(str(done.path)).signatures["serving_default"](x=tf.constant(x))
     frozen = tfmagic.freeze(tmp_path / "model.h5", output=tmp_path / "model.pb")
-    run = frozen.part(tfmagic.model.Part.FUNCTION)(None)({"x": x})
+    run = frozen.part(tfmagic.models.model.Part.FUNCTION)(None)({"x": x})
     for key, value in zip(("shared", "shared_1"), expected, strict=True):
         np.testing.assert_allclose(served[key], value, atol=1e-6)
         np.testing.assert_allclose(run[key], value, atol=1e-6)

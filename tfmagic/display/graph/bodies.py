@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tfmagic.files.wire import Integers, Mask
     from tfmagic.frames import Shape
     from tfmagic.graphs.serialized import SerializedGraph
-    from tfmagic.model import Model
+    from tfmagic.models.model import Model
 
 #: The ops given to a function's arguments and results, which are no nodes of the file.
 ARGUMENT, RESULT = "Argument", "Result"

@@ -12,7 +12,7 @@ from tfmagic.display.graph import entry_points, layer_bodies
 
 if TYPE_CHECKING:
     from tfmagic.display.graph.bodies import Library
-    from tfmagic.model import Model
+    from tfmagic.models.model import Model
 
 LAYERS = "layers"
 #: The title of a graph that a library makes, in seconds, when somebody asks for it.

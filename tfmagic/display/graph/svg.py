@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from tfmagic.display.graph.scenes import Data
-    from tfmagic.model import Model
+    from tfmagic.models.model import Model
 
 #: By kind of op. Middle lightness: legible on white and on black, and told apart with most kinds of colour blindness.
 COLOURS = {

@@ -11,10 +11,11 @@ import pytest
 import tfmagic
 from tests import checkpoint_samples, samples
 from tests.checkpoint_samples import entry, write_bundle
-from tfmagic import errors, variable_values
+from tfmagic import errors
 from tfmagic.files.keras import values as keras_values
 from tfmagic.frames import VariableRow
-from tfmagic.variable_values import VariableValues
+from tfmagic.models import variable_values
+from tfmagic.models.variable_values import VariableValues
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,6 +1,6 @@
 """Statistics and a histogram of many numbers that come block by block: no more of them is held than a block.
 
-Not for: where the numbers come from (:mod:`tfmagic.variable_values`).
+Not for: where the numbers come from (:mod:`tfmagic.models.variable_values`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The tables of a model, each made of one of its parts (DESIGN section 5).
 
-Not for: reading the parts, or keeping and hiding rows of the tables (:mod:`tfmagic.model`).
+Not for: reading the parts, or keeping and hiding rows of the tables (:mod:`tfmagic.models.model`).
 """
 
 from __future__ import annotations

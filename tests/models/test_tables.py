@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tfmagic import model_tables
 from tfmagic.files import protos
 from tfmagic.graphs import metagraphs
+from tfmagic.models import tables as model_tables
 
 if TYPE_CHECKING:
     from pathlib import Path

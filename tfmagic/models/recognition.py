@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 from tfmagic import errors
 from tfmagic.files import contents, reading
-from tfmagic.model import Model
-from tfmagic.registry import Candidate
+from tfmagic.models.model import Model
+from tfmagic.models.reader import Candidate
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from tfmagic.registry import Reader
+    from tfmagic.models.reader import Reader
 
 #: Files looked at in a directory that is none of the known layouts.
 _LOOKED_AT = 100

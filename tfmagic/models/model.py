@@ -1,7 +1,7 @@
 """Part and Model: what every reader returns and every writer takes.
 
 A part of a model is absent, unread or read: a reader gives a loader for each part its form has, a loader runs
-once, when the part is first asked for. Not for: how a table is made of a part (:mod:`tfmagic.model_tables`), or
+once, when the part is first asked for. Not for: how a table is made of a part (:mod:`tfmagic.models.tables`), or
 knowing any form, format or TensorFlow.
 """
 
@@ -14,10 +14,11 @@ from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tfmagic import errors, frames, model_tables
+from tfmagic import errors, frames
 from tfmagic.display import render, summary
 from tfmagic.files import protos, wire
 from tfmagic.graphs import function_uses, plumbing, signatures
+from tfmagic.models import tables as model_tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping

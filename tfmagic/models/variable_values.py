@@ -1,7 +1,7 @@
 """The values of one variable, a block at a time, wherever they lie: in a checkpoint, a Keras file or a live object.
 
 Of a file no more is read than the variable, of the variable no more is held than a block. Not for: what is found out
-from them (:mod:`tfmagic.variable_statistics`).
+from them (:mod:`tfmagic.models.variable_statistics`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tfmagic.files.checkpoints import tensor_bundle, trackable_object_graph
 from tfmagic.files.checkpoints import values as tensor_values
 from tfmagic.graphs import saved_object_graph
 from tfmagic.graphs import variables as graph_variables
-from tfmagic.model import Part
+from tfmagic.models.model import Part
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from tfmagic.frames import VariableRow
-    from tfmagic.model import Model
+    from tfmagic.models.model import Model
 
 Array: TypeAlias = "npt.NDArray[Any]"
 

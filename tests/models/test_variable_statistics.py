@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from tfmagic import variable_statistics
-from tfmagic.variable_statistics import BARS, CancelledError, Statistics
+from tfmagic.models import variable_statistics
+from tfmagic.models.variable_statistics import BARS, CancelledError, Statistics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """Choose rows of a model's tables: by op, by name, by signature.
 
-Not for: making the tables (:mod:`tfmagic.model_tables`).
+Not for: making the tables (:mod:`tfmagic.models.tables`).
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from tfmagic import errors
 from tfmagic.graphs import function_uses, plumbing, signatures
-from tfmagic.model import Part
+from tfmagic.models.model import Part
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tfmagic.model import Model
+    from tfmagic.models.model import Model
 
 #: The column that ``name`` filters, where it is not called so.
 _NAME_COLUMNS = {"functions": "function", "signatures": "key", "metagraphs": "tags", "assets": "filename"}

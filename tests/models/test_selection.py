@@ -3,11 +3,12 @@ from __future__ import annotations
 import pytest
 
 from tests.wire_samples import attr, field, function_def, node
-from tfmagic import errors, selection
+from tfmagic import errors
 from tfmagic.frames import VariableRow
 from tfmagic.graphs import metagraphs, signatures
 from tfmagic.graphs.signatures import Endpoint
-from tfmagic.model import Model, Part
+from tfmagic.models import selection
+from tfmagic.models.model import Model, Part
 
 
 def calling(name: str, *inputs: str) -> bytes:

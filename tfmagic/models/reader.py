@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from tfmagic.model import Model, Part
+    from tfmagic.models.model import Model, Part
 
 _Entry = TypeVar("_Entry")
 #: Enough for the first messages of any form; recognition never reads more of a file than this and the tail.
@@ -246,7 +246,7 @@ def check(entry: object, kind: str, own: Collection[str], members: Iterable[str]
         raise errors.TfMagicError(f"{entry!r} is a class; register an instance of it: {entry.__name__}()")
     missing = [member for member in members if not hasattr(entry, member)]
     if missing:
-        raise errors.TfMagicError(f"{entry!r} has no {errors.listed(missing)}, which tfmagic.registry asks for")
+        raise errors.TfMagicError(f"{entry!r} has no {errors.listed(missing)}, which tfmagic.models.reader asks for")
     name = getattr(entry, kind)
     if name in own:
         raise errors.TfMagicError(f"the {kind} {name!r} is one of tfmagic's own; give yours another name")
