@@ -1,7 +1,7 @@
 """The form ``keras_file``: ``.keras`` archives and HDF5, whole models and weights only, of Keras 1, 2 and 3.
 
 What reads them is loaded with the first file that may be one: it is a quarter of all that recognition would import.
-Not for: their parts (:mod:`tfmagic.readers.keras_parts`).
+Not for: their parts (:mod:`tfmagic.readers.keras_file_parts`).
 """
 
 from __future__ import annotations
@@ -48,6 +48,6 @@ class KerasFileReader:
         UnknownNameError
             If other tags than ``serve`` are asked for.
         """
-        from tfmagic.readers import keras_parts  # noqa: PLC0415 - see above
+        from tfmagic.readers import keras_file_parts  # noqa: PLC0415 - see above
 
-        return keras_parts.read(candidate, tags)
+        return keras_file_parts.read(candidate, tags)
