@@ -1,7 +1,7 @@
 """Run the signatures of an edited SavedModel as both of TensorFlow's loaders see them, against those before the edit.
 
 ``tf.saved_model.load`` goes by the object graph, TensorFlow 1's loader and servers by the SignatureDefs. Not for: the
-edit (:mod:`tfmagic.transforms.sign`), or the comparing itself (:mod:`tfmagic.verification`).
+edit (:mod:`tfmagic.transforms.signature_edit`), or the comparing itself (:mod:`tfmagic.verification`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from tfmagic.functions import NamedFunction
-    from tfmagic.transforms.sign import Signed
+    from tfmagic.transforms.signature_edit import Signed
     from tfmagic.transforms.signature_plans import Planned
     from tfmagic.verification import Runner, Verification
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tfmagic.models.model import Model
     from tfmagic.models.reader import Draft
     from tfmagic.requests import Wish
-    from tfmagic.transforms.frozen import FrozenGraph
+    from tfmagic.transforms.frozen_graph import FrozenGraph
     from tfmagic.verification import Runner, Verification
 
 #: A draft of ours is always one of both; one of a user's own may be neither.

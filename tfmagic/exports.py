@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from tfmagic.models.model import Model
     from tfmagic.models.reader import Draft, Writer
     from tfmagic.requests import Wish
-    from tfmagic.transforms.frozen import FrozenGraph
+    from tfmagic.transforms.frozen_graph import FrozenGraph
     from tfmagic.verification import Verification
 
 _GRAPH_WRITERS = (GraphDefWriter, GraphTextWriter)

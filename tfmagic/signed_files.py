@@ -3,7 +3,7 @@
 The graph's message alone is read and written: variables and assets stay untouched, or are copied as files. In place,
 the fingerprint, which tells of the old message, is gone before the new one comes and made anew after it. A copy shares
 no file with the original: whoever writes into the one must not change the other. Not for: the edit
-(:mod:`tfmagic.transforms.sign`), what the user asked for (:mod:`tfmagic.signings`).
+(:mod:`tfmagic.transforms.signature_edit`), what the user asked for (:mod:`tfmagic.signings`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tfmagic.files import contents, message_files, protos, reading, wire, writin
 from tfmagic.graphs import metagraphs
 from tfmagic.models.model import Part
 from tfmagic.runtime import tensorflow as runtime
-from tfmagic.transforms.sign import SignedModel, signed
+from tfmagic.transforms.signature_edit import SignedModel, signed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,6 +1,7 @@
 """Sign: give a SavedModel on disk other signatures, keys, method names or tags, in place or as a copy.
 
-Not for: the edit itself (:mod:`tfmagic.transforms.sign`), or how it gets to the disk (:mod:`tfmagic.signed_files`).
+Not for: the edit itself (:mod:`tfmagic.transforms.signature_edit`), or how it gets to the disk
+(:mod:`tfmagic.signed_files`).
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tfmagic import errors
 from tfmagic.files import protos, reading, wire
-from tfmagic.transforms.frozen import varint
+from tfmagic.transforms.frozen_graph import varint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """Freeze a model as it lies on disk or in a session, without making a function of it, where that can be done.
 
-Not for: what goes from the files to the graph (:mod:`tfmagic.transforms.stored`).
+Not for: what goes from the files to the graph (:mod:`tfmagic.transforms.freeze_stored`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tfmagic.functions.state.sessions import SessionStore
 from tfmagic.graphs import plumbing, signatures
 from tfmagic.graphs import variables as graph_variables
 from tfmagic.graphs.signatures import Endpoint
-from tfmagic.transforms import stored
+from tfmagic.transforms import freeze_stored
 from tfmagic.transforms.subgraph import own_key
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tfmagic.models.model import Model
     from tfmagic.requests import Ends, Wish
-    from tfmagic.transforms.frozen import FrozenGraph
+    from tfmagic.transforms.frozen_graph import FrozenGraph
 
 _FORMS = frozenset({"saved_model", "meta_graph"})
 _SESSION = "session"
@@ -80,7 +80,7 @@ def _frozen(model: Model, wish: Wish, key: str | None) -> FrozenGraph:
             raise errors.ConversionError(f"{end.key!r} is no plain tensor")
     # The value of a variable is what its reference stands for.
     outputs = [end._replace(dtype=end.dtype.removesuffix("_ref")) for end in outputs]
-    frozen = stored.freeze(
+    frozen = freeze_stored.freeze(
         store,
         ([_declared(store, end) for end in inputs], outputs),
         key=wish.signature or key or signatures.DEFAULT_KEY,

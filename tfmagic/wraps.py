@@ -19,7 +19,7 @@ from tfmagic.graphs.function_state import own_state, python_calls
 from tfmagic.graphs.signatures import Endpoint
 from tfmagic.models.model import Part
 from tfmagic.runtime import tensorflow as runtime
-from tfmagic.transforms.frozen import serialised, varint
+from tfmagic.transforms.frozen_graph import serialised, varint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

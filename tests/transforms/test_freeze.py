@@ -13,7 +13,7 @@ from tfmagic.files import protos
 from tfmagic.graphs import function_library
 from tfmagic.graphs.signatures import Endpoint
 from tfmagic.runtime import tensorflow as runtime
-from tfmagic.transforms import constants, frozen
+from tfmagic.transforms import frozen_graph, variable_reads
 from tfmagic.transforms.freeze import freeze
 from tfmagic.transforms.subgraph import select
 from tfmagic.writers.graph_def import wrapped
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tfmagic.functions import NamedFunction
-    from tfmagic.transforms.frozen import FrozenGraph
+    from tfmagic.transforms.frozen_graph import FrozenGraph
 
 pytestmark = pytest.mark.tensorflow
 
@@ -355,11 +355,11 @@ def test_too_large_is_said_before_anything_is_read() -> None:
     def unread() -> bytes:
         raise AssertionError
 
-    value = frozen.Value("float32", (1 << 29, 1), unread)
+    value = frozen_graph.Value("float32", (1 << 29, 1), unread)
     graph_def = protos.message("GraphDef")()
     constants_node = graph_def.node.add(name="weight")
-    frozen.constant(constants_node, value)
-    result = frozen.FrozenGraph(graph_def, {"weight": value}, (), (), "k", "m")
+    frozen_graph.constant(constants_node, value)
+    result = frozen_graph.FrozenGraph(graph_def, {"weight": value}, (), (), "k", "m")
     with pytest.raises(errors.TooLargeError, match=r"2\.00 GiB.*SavedModel"):
         result.require_small_enough()
 
@@ -673,7 +673,7 @@ def test_a_function_is_copied_once_for_equal_values() -> None:
     inner = tf.function(lambda x: x @ weight, experimental_attributes={"_noinline": True})
     result = check(traced(lambda x: {"y": inner(x) + inner(x + 1)}, spec(None, 4)))
     assert len(result.graph_def.library.function) == 1
-    assert isinstance(constants.CALLERS, frozenset)
+    assert isinstance(variable_reads.CALLERS, frozenset)
 
 
 def test_constants_have_the_names_of_variables_that_were_captured_by_number() -> None:

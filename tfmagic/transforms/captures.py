@@ -1,6 +1,6 @@
 """What a ConcreteFunction captured from outside: variables, lookup tables, tensors; and how to get at their values.
 
-Not for: what becomes of them in a graph (:mod:`tfmagic.transforms.constants`, :mod:`tfmagic.transforms.tables`).
+Not for: what becomes of them in a graph (:mod:`tfmagic.transforms.variable_reads`, :mod:`tfmagic.transforms.tables`).
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.graphs.function_state import own_state, python_calls
 from tfmagic.runtime import tensorflow as runtime
-from tfmagic.transforms.frozen import Value
+from tfmagic.transforms.frozen_graph import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tfmagic.functions import NamedFunction
-    from tfmagic.transforms.frozen import Chunk
+    from tfmagic.transforms.frozen_graph import Chunk
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ from tfmagic.graphs.tensor_names import node_of
 from tfmagic.graphs.walks import reached
 from tfmagic.transforms import inlining, tables
 from tfmagic.transforms.captures import captures, of_tensor, of_variable, require_outside_state
-from tfmagic.transforms.constants import Body, Library, Spec, refusal
-from tfmagic.transforms.ends import name_ends, node_names, rename_nodes
-from tfmagic.transforms.frozen import FrozenGraph, constant
+from tfmagic.transforms.end_names import name_ends, node_names, rename_nodes
+from tfmagic.transforms.frozen_graph import FrozenGraph, constant
+from tfmagic.transforms.variable_reads import Body, Library, Spec, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tfmagic.functions import NamedFunction
     from tfmagic.graphs.signatures import Endpoint
     from tfmagic.runtime import tensorflow as runtime
-    from tfmagic.transforms.frozen import Value
+    from tfmagic.transforms.frozen_graph import Value
 
 _PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2"})
 #: Ops whose state lies elsewhere than in variables and tables.

@@ -1,6 +1,6 @@
 """What the signatures of a MetaGraphDef are to be: the user's words, resolved and checked against what is there.
 
-Not for: doing it (:mod:`tfmagic.transforms.sign`).
+Not for: doing it (:mod:`tfmagic.transforms.signature_edit`).
 """
 
 from __future__ import annotations

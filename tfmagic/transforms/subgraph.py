@@ -14,7 +14,7 @@ from tfmagic.functions.graph_part import needed_nodes
 from tfmagic.functions.named_function import NamedFunction, endpoint
 from tfmagic.graphs import tensor_names
 from tfmagic.runtime import tensorflow as runtime
-from tfmagic.transforms.ends import node_names
+from tfmagic.transforms.end_names import node_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

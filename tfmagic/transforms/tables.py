@@ -16,13 +16,13 @@ from tfmagic.graphs.function_library import all_nodes
 from tfmagic.graphs.tensor_names import node_of
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import captures
-from tfmagic.transforms.constants import refusal
-from tfmagic.transforms.frozen import become, constant
+from tfmagic.transforms.frozen_graph import become, constant
+from tfmagic.transforms.variable_reads import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
 
-    from tfmagic.transforms.frozen import Value
+    from tfmagic.transforms.frozen_graph import Value
 
 #: Ops that change a table while the graph runs.
 _WRITES = frozenset({"LookupTableInsertV2", "LookupTableRemoveV2", "LookupTableImportV2", "InitializeTableV2"})

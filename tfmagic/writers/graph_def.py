@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tfmagic.functions import NamedFunction
     from tfmagic.models.model import Model
     from tfmagic.models.reader import WriteOptions
-    from tfmagic.transforms.frozen import FrozenGraph
+    from tfmagic.transforms.frozen_graph import FrozenGraph
 
 #: Text is that much larger than the binary form: one byte of content takes up to four, as ``\\377``.
 _TEXT_GROWTH = 4

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tfmagic.functions import NamedFunction
     from tfmagic.models.model import Model
     from tfmagic.models.reader import WriteOptions
-    from tfmagic.transforms.frozen import FrozenGraph
+    from tfmagic.transforms.frozen_graph import FrozenGraph
 
 _OTHERS = ("saved_model", "graph_def", "graph_text")
 _TABLES = ("HashTable", "MutableHashTable", "MutableDenseHashTable")

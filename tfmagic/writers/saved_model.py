@@ -19,7 +19,7 @@ from tfmagic.models.model import Part
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import saved_functions, saved_graph, saved_object_graph
 from tfmagic.transforms.captures import require_outside_state, value_of
-from tfmagic.transforms.frozen import serialised
+from tfmagic.transforms.frozen_graph import serialised
 from tfmagic.writers import saved_module
 
 if TYPE_CHECKING:

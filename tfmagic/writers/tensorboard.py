@@ -19,7 +19,7 @@ from tfmagic import errors, progress
 from tfmagic.files import crc32c
 from tfmagic.files.reading import PROTOBUF_LIMIT
 from tfmagic.models.model import Part
-from tfmagic.transforms.frozen import varint
+from tfmagic.transforms.frozen_graph import varint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from tfmagic.conversions import freeze
 from tfmagic.models.model import Part
 from tfmagic.requests import Wish
 from tfmagic.runtime import tensorflow as runtime
-from tfmagic.transforms import stored
+from tfmagic.transforms import freeze_stored
 from tfmagic.transforms.freeze import freeze as freeze_loaded
 
 if TYPE_CHECKING:
@@ -404,7 +404,7 @@ def test_what_is_out_of_the_ordinary_is_loaded_and_said(samples: Built, monkeypa
         message = "a reason"
         raise errors.ConversionError(message)
 
-    monkeypatch.setattr(stored, "freeze", refuse)
+    monkeypatch.setattr(freeze_stored, "freeze", refuse)
     result = freeze(samples["saved_model_tf2"])
     assert result.notes == (f"{LOADED} to freeze it, which takes memory and time: a reason",)
     np.testing.assert_allclose(run(result, x=X)["y"], network(X), rtol=1e-5)

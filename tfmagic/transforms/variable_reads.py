@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.graphs.function_library import references
-from tfmagic.transforms.frozen import become
+from tfmagic.transforms.frozen_graph import become
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

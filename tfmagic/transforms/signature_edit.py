@@ -14,7 +14,7 @@ from tfmagic.files import protos, wire
 from tfmagic.files.reading import PROTOBUF_LIMIT
 from tfmagic.graphs import metagraphs, signatures
 from tfmagic.transforms import signature_functions
-from tfmagic.transforms.frozen import serialised, varint
+from tfmagic.transforms.frozen_graph import serialised, varint
 from tfmagic.transforms.signature_plans import is_function_style, kept, planned, visible
 
 if TYPE_CHECKING:

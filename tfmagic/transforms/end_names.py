@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.graphs.tensor_names import node_of
-from tfmagic.transforms.frozen import become
+from tfmagic.transforms.frozen_graph import become
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -22,10 +22,10 @@ from tfmagic.graphs import function_library
 from tfmagic.graphs.state_ops import REF_VARIABLES, RESOURCE_VARIABLES, TABLES, VARIABLES, filled_tables
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import captures, inlining
-from tfmagic.transforms.constants import refusal
-from tfmagic.transforms.ends import name_ends
+from tfmagic.transforms.end_names import name_ends
 from tfmagic.transforms.freeze import State, assembled
-from tfmagic.transforms.frozen import Value
+from tfmagic.transforms.frozen_graph import Value
+from tfmagic.transforms.variable_reads import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from tfmagic.functions.state.saved_models import Store, Stored
     from tfmagic.graphs.signatures import Endpoint
-    from tfmagic.transforms.frozen import Chunk, FrozenGraph
+    from tfmagic.transforms.frozen_graph import Chunk, FrozenGraph
 
 #: Ops that write to a variable by reference, or need it as one.
 _REF_WRITES = re.compile(
