@@ -21,7 +21,7 @@ from tfmagic.readers import READERS
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.writers import WRITERS, writer_for
 from tfmagic.writers.graph_def import GraphDefDraft
-from tfmagic.writers.saved_model import SavedModelDraft, SavedModelWriter
+from tfmagic.writers.saved_model.writer import SavedModelDraft, SavedModelWriter
 
 pytestmark = pytest.mark.tensorflow
 X = np.random.default_rng(0).random((3, 8), dtype=np.float32)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.test_magics import refused, run
-from tests.writers.test_saved_model import run_v1
+from tests.writers.saved_model.test_writer import run_v1
 from tfmagic import errors, readers
 from tfmagic.conversions import export
 from tfmagic.files import writing

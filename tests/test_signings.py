@@ -14,7 +14,7 @@ import pytest
 
 from tests.test_magics import refused, run
 from tests.wire_samples import field
-from tests.writers.test_saved_model import run_v1
+from tests.writers.saved_model.test_writer import run_v1
 from tfmagic import errors, readers
 from tfmagic.conversions import export
 from tfmagic.files import protos

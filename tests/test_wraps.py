@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from tests.writers.test_saved_model import run_v1
+from tests.writers.saved_model.test_writer import run_v1
 from tfmagic import errors, readers, skeletons, wraps
 from tfmagic.conversions import export, freeze
 from tfmagic.files import protos

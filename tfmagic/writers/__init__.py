@@ -16,7 +16,7 @@ from tfmagic.writers.checkpoint import CheckpointWriter
 from tfmagic.writers.graph_def import GraphDefWriter, GraphTextWriter
 from tfmagic.writers.keras import H5Writer, KerasWriter
 from tfmagic.writers.onnx import OnnxWriter
-from tfmagic.writers.saved_model import SavedModelWriter
+from tfmagic.writers.saved_model.writer import SavedModelWriter
 from tfmagic.writers.tensorboard import TensorBoardWriter
 from tfmagic.writers.tflite import TFLiteWriter
 from tfmagic.writers.weights import WeightsWriter

@@ -18,7 +18,7 @@ from tfmagic.models.model import Part
 from tfmagic.models.reader import WriteOptions
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import batch
-from tfmagic.writers.saved_model import SavedModelWriter
+from tfmagic.writers.saved_model.writer import SavedModelWriter
 
 if TYPE_CHECKING:
     from tfmagic.functions import NamedFunction

@@ -17,10 +17,10 @@ from tfmagic.functions.saved_models import SavedModelFunctions
 from tfmagic.graphs import signatures
 from tfmagic.models.model import Part
 from tfmagic.runtime import tensorflow as runtime
-from tfmagic.transforms import saved_functions, saved_graph, saved_object_graph
 from tfmagic.transforms.captures import require_outside_state, value_of
 from tfmagic.transforms.frozen_graph import serialised
-from tfmagic.writers import saved_module
+from tfmagic.writers.saved_model import by_tensorflow, main_graph, object_graph
+from tfmagic.writers.saved_model import functions as saved_functions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from tfmagic.functions import NamedFunction
     from tfmagic.models.model import Model
     from tfmagic.models.reader import WriteOptions
-    from tfmagic.transforms.saved_graph import Stored
+    from tfmagic.writers.saved_model.main_graph import Stored
 
-_FILE = saved_module.FILE
+_FILE = by_tensorflow.FILE
 _TEXT = "saved_model.pbtxt"
 _FINGERPRINT = "fingerprint.pb"
 #: Where a SavedModel keeps its checkpoint, and the key of the objects in it.
@@ -60,13 +60,13 @@ class Messages:
         found = saved_functions.functions_of(chosen)
         if found is None:
             return None
-        made = saved_graph.parts(found, trainable)
+        made = main_graph.parts(found, trainable)
         saved = protos.message("SavedModel")(saved_model_schema_version=1)
         meta_graph = saved.meta_graphs.add()
-        meta_graph.CopyFrom(saved_graph.meta_graph_def(made, tags))
-        meta_graph.object_graph_def.CopyFrom(saved_object_graph.saved_object_graph(made))
+        meta_graph.CopyFrom(main_graph.meta_graph_def(made, tags))
+        meta_graph.object_graph_def.CopyFrom(object_graph.saved_object_graph(made))
         _require_small_enough(meta_graph.ByteSize())
-        objects = saved_object_graph.checkpoint_object_graph(meta_graph.object_graph_def, made.variables)
+        objects = object_graph.checkpoint_object_graph(meta_graph.object_graph_def, made.variables)
         return cls(serialised(saved), serialised(objects), made.variables)
 
     @property
@@ -130,7 +130,7 @@ class SavedModelDraft:
         """What the directory will take in bytes, about."""
         if self.messages is not None:
             return self.messages.size
-        return sum(_bytes_of(each) for each in saved_module.variables(self.functions)) + _GRAPH_BYTES
+        return sum(_bytes_of(each) for each in by_tensorflow.variables(self.functions)) + _GRAPH_BYTES
 
     def write(self, path: Path) -> None:
         """Write the directory.
@@ -143,7 +143,7 @@ class SavedModelDraft:
         if self.messages is not None:
             self.messages.write(path)
         else:
-            saved_module.save(self.functions, self.tags, self.trainable, path)
+            by_tensorflow.save(self.functions, self.tags, self.trainable, path)
         if self.text:
             _become_text(path)
         else:

@@ -1,6 +1,7 @@
 """The functions behind the signatures of a SavedModel that is written here: definitions, captures, library.
 
-Not for: functions with tables or other resources, which TensorFlow saves itself (:mod:`tfmagic.writers.saved_module`).
+Not for: functions with tables or other resources, which TensorFlow saves itself
+(:mod:`tfmagic.writers.saved_model.by_tensorflow`).
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from tfmagic.models.model import Model, Part
 from tfmagic.models.reader import WriteOptions
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.subgraph import select
-from tfmagic.writers.saved_model import SavedModelDraft, SavedModelWriter
+from tfmagic.writers.saved_model.writer import SavedModelDraft, SavedModelWriter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -414,7 +414,7 @@ def test_a_graph_past_protobufs_limit_is_refused_first(monkeypatch: pytest.Monke
     tf = runtime.tensorflow()
     outside = tf.constant(np.zeros(10_000, np.float32))
     concrete = tf.function(lambda x: {"y": x + outside}).get_concrete_function(tf.TensorSpec([10_000], name="x"))
-    monkeypatch.setattr("tfmagic.writers.saved_model.PROTOBUF_LIMIT", 30_000)
+    monkeypatch.setattr("tfmagic.writers.saved_model.writer.PROTOBUF_LIMIT", 30_000)
     with pytest.raises(errors.TooLargeError, match="make them variables"):
         draft_of(functions.of_concrete(concrete, "serving_default"))
 

@@ -2,7 +2,7 @@
 
 It takes three to six times as long as writing the messages here, and knows how every resource is saved: lookup
 tables, assets, what users derive from them. Not for: functions with nothing but variables and constants
-(:mod:`tfmagic.transforms.saved_graph`).
+(:mod:`tfmagic.writers.saved_model.main_graph`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The objects of a SavedModel, by which ``tf.saved_model.load`` goes: its lists of variables, and its signatures.
 
 The same objects, as far as they have values, stand in the checkpoint. Not for: the graph that TensorFlow 1 and servers
-run (:mod:`tfmagic.transforms.saved_graph`).
+run (:mod:`tfmagic.writers.saved_model.main_graph`).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from tfmagic.graphs.signatures import Endpoint
-    from tfmagic.transforms.saved_functions import SignatureFunction
-    from tfmagic.transforms.saved_graph import Parts, Stored
+    from tfmagic.writers.saved_model.functions import SignatureFunction
+    from tfmagic.writers.saved_model.main_graph import Parts, Stored
 
 # How tensorflow/python calls the classes of these objects (trackable/autotrackable.py, trackable/data_structures.py,
 # saved_model/signature_serialization.py).

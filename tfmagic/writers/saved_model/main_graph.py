@@ -1,7 +1,7 @@
 """The main graph of a SavedModel: its variables, calls of the signatures' functions, and what saves and restores.
 
 TensorFlow 1 and servers run this graph and never look at the objects. Not for: those
-(:mod:`tfmagic.transforms.saved_object_graph`), or the functions (:mod:`tfmagic.transforms.saved_functions`).
+(:mod:`tfmagic.writers.saved_model.object_graph`), or the functions (:mod:`tfmagic.writers.saved_model.functions`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from tfmagic.frames import Shape
-    from tfmagic.transforms.saved_functions import Functions, SignatureFunction
+    from tfmagic.writers.saved_model.functions import Functions, SignatureFunction
 
 #: Where TensorFlow 1 looks for the variables, and for those that are trained.
 _COLLECTIONS: Mapping[str, Callable[[Stored], bool]] = {
