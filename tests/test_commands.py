@@ -161,7 +161,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         return lambda *given, **options: found.update(name=name, given=given, **options)
 
     for name in ("freeze", "export"):
-        monkeypatch.setattr(f"tfmagic.api.{name}", verb(name))
+        monkeypatch.setattr(f"tfmagic.verbs.api.{name}", verb(name))
     return found
 
 
@@ -227,6 +227,6 @@ def test_parsing_imports_neither_the_verbs_nor_pandas() -> None:
 import sys
 from tfmagic import commands
 commands.COMMANDS["inspect"].parse("model --ops")
-assert not {"pandas", "tensorflow", "tfmagic.api", "tfmagic.readers"} & set(sys.modules)
+assert not {"pandas", "tensorflow", "tfmagic.verbs.api", "tfmagic.readers"} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfmagic import errors, given_values, image_files, pictures
+from tfmagic import errors, given_values, image_files
 from tfmagic.given_values import File
 from tfmagic.graphs.signatures import Endpoint
+from tfmagic.verbs.verification import pictures
 
 IMAGES = Endpoint("images", "images:0", "float32", (None, 4, 4, 3))
 VECTORS = Endpoint("x", "x:0", "float32", (None, 2))

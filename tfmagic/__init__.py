@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from tfmagic.api import Code, Export, Run, code, export, forms, freeze, merge, restore, run, sign, verify
     from tfmagic.errors import (
         ConversionError,
         CorruptSourceError,
@@ -28,8 +27,9 @@ if TYPE_CHECKING:
         VerificationError,
         WriteError,
     )
-    from tfmagic.inspection import inspect
     from tfmagic.models.model import Model
+    from tfmagic.verbs.api import Code, Export, Run, code, export, forms, freeze, merge, restore, run, sign, verify
+    from tfmagic.verbs.inspect import inspect
 
 __version__ = "0.1.0"
 

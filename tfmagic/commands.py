@@ -1,7 +1,7 @@
 """The verbs as commands: name, summary, arguments, options, and the call that each stands for.
 
 A front (a magic today) parses a line by this table, evaluates what stands for an object, and calls ``run``. Not for:
-IPython (:mod:`tfmagic.magics`) or the work itself (:mod:`tfmagic.api`).
+IPython (:mod:`tfmagic.magics`) or the work itself (:mod:`tfmagic.verbs.api`).
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from tfmagic import api
     from tfmagic.models.model import Model
+    from tfmagic.verbs import api
 
 
 def _inspect(values: argparse.Namespace) -> Model | pd.DataFrame:
     """Run %tf_inspect: the model, or the one table that was asked for."""
-    from tfmagic import api  # noqa: PLC0415 - with the first command: loading the extension must stay light
     from tfmagic.models import selection  # noqa: PLC0415 - with the first command: loading the extension must stay light
+    from tfmagic.verbs import api  # noqa: PLC0415 - with the first command: loading the extension must stay light
 
     model = api.inspect(values.SOURCE, form=lines.text(values.form), tags=lines.text(values.tags), trust=values.trust)
     wanted = [table for table in frames.ROW_TYPES if getattr(values, table)]
@@ -57,7 +57,7 @@ def _inspect(values: argparse.Namespace) -> Model | pd.DataFrame:
 
 def _call(values: argparse.Namespace, verb: str, *given: object, **options: Any) -> object:  # noqa: ANN401
     """Call a verb, or show the plain code that does the same."""
-    from tfmagic import api  # noqa: PLC0415 - as above
+    from tfmagic.verbs import api  # noqa: PLC0415 - as above
 
     if not values.code:
         return getattr(api, verb)(*given, **options)
@@ -105,7 +105,7 @@ def _export(values: argparse.Namespace) -> object:
 
 
 def _run(values: argparse.Namespace) -> api.Run:
-    from tfmagic import api  # noqa: PLC0415 - as above
+    from tfmagic.verbs import api  # noqa: PLC0415 - as above
 
     return api.run(
         values.SOURCE,
@@ -118,7 +118,7 @@ def _run(values: argparse.Namespace) -> api.Run:
 
 
 def _verify(values: argparse.Namespace) -> pd.DataFrame:
-    from tfmagic import api  # noqa: PLC0415 - as above
+    from tfmagic.verbs import api  # noqa: PLC0415 - as above
 
     signature = lines.text(values.signature)
     return api.verify(values.A, values.B, vars(values)[lines.FEEDS] or None, signature=signature, trust=values.trust)
@@ -142,7 +142,7 @@ def _merge(values: argparse.Namespace) -> object:
 
 
 def _forms(_values: argparse.Namespace) -> pd.DataFrame:
-    from tfmagic import api  # noqa: PLC0415 - as above
+    from tfmagic.verbs import api  # noqa: PLC0415 - as above
 
     return api.forms()
 

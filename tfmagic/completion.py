@@ -12,9 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfmagic import api, arguments, commands, lines, nearby, readers
+from tfmagic import arguments, commands, lines, readers
 from tfmagic.graphs import signatures
 from tfmagic.models.model import TABLE_PARTS, Model, Part
+from tfmagic.verbs import api, nearby
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

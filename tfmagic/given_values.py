@@ -1,6 +1,6 @@
 """Values for inputs as a form gives them: an expression that is typed, a file that is uploaded.
 
-Not for: whether a value fits its input (:mod:`tfmagic.feeds`).
+Not for: whether a value fits its input (:mod:`tfmagic.verbs.run_inputs`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tfmagic import errors, feeds, image_files
+from tfmagic import errors, image_files
+from tfmagic.verbs import run_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
@@ -83,7 +84,7 @@ def _sketch(value: Any) -> npt.NDArray[Any] | None:  # noqa: ANN401 - whatever a
 
 def _misfit(value: object, end: Endpoint) -> str:
     try:
-        feeds.fitting(end, value)
+        run_inputs.fitting(end, value)
     except errors.ConversionError as error:
         return str(error)
     return ""

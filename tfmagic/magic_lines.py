@@ -1,6 +1,6 @@
 """The line of a magic, or the Python, that does what a form says.
 
-Not for: plain TensorFlow code (:mod:`tfmagic.snippets`).
+Not for: plain TensorFlow code (:mod:`tfmagic.verbs.snippets`).
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ import keyword
 import re
 from typing import TYPE_CHECKING, Any
 
-from tfmagic import plan_names
+from tfmagic.verbs.conversion import plan_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from tfmagic.plans import Request
+    from tfmagic.verbs.conversion.plan import Request
 
 #: What needs no quotes on a line: no blank, bracket, quote, nothing that IPython or Python take for their own.
 _PLAIN = re.compile(r"[\w./:=,+@~%^-]+\Z")

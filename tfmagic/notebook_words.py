@@ -105,7 +105,7 @@ class NotebookWords:
     def _require_variable(self, name: str) -> None:
         """Raise for a name that is neither a variable nor a path, if a variable is near."""
         # Imported with the first such name: it brings the readers.
-        nearby = importlib.import_module("tfmagic.nearby")
+        nearby = importlib.import_module("tfmagic.verbs.nearby")
         near = difflib.get_close_matches(name, nearby.model_names(self._variables), n=3)
         if near:
             message = f"there is neither a variable nor a path {name!r}; did you mean {errors.listed(near)}?"

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tfmagic import errors, readers
-from tfmagic.conversions import export, freeze
 from tfmagic.models.model import Part
+from tfmagic.verbs.export import export, freeze
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

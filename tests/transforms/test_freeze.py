@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tfmagic
-from tfmagic import errors, functions, verification
+from tfmagic import errors, functions
 from tfmagic.files import protos
 from tfmagic.graphs import function_library
 from tfmagic.graphs.signatures import Endpoint
@@ -16,6 +16,7 @@ from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import frozen_graph, variable_reads
 from tfmagic.transforms.freeze import freeze
 from tfmagic.transforms.subgraph import select
+from tfmagic.verbs.verification import trial_run
 from tfmagic.writers.graph_def import wrapped
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def check(source: NamedFunction, **inputs: Any) -> FrozenGraph:
     graph_def = protos.parse("GraphDef", data)
     assert graph_def == result.filled()
     assert not ops(result) & {"ReadVariableOp", "VarHandleOp", "ResourceGather", "ResourceGatherNd"}
-    found = verification.verify(source, wrapped(result, graph_def, source.key), inputs or None)
+    found = trial_run.verify(source, wrapped(result, graph_def, source.key), inputs or None)
     assert not found.unchecked
     assert not found.differs, found.frame
     return result

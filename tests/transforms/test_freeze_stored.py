@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from tests.samples import network
-from tfmagic import errors, functions, readers, straight
-from tfmagic.conversions import freeze
+from tfmagic import errors, functions, readers
 from tfmagic.models.model import Part
-from tfmagic.requests import Wish
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import freeze_stored
 from tfmagic.transforms.freeze import freeze as freeze_loaded
+from tfmagic.verbs.conversion import freeze_untraced
+from tfmagic.verbs.conversion.options import Wish
+from tfmagic.verbs.export import freeze
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -430,7 +431,7 @@ def test_a_damaged_value_stops_it(samples: Built, tmp_path: Path) -> None:
 
 def test_straight_and_loaded_give_the_same_graph(samples: Built) -> None:
     model = readers.read(samples["saved_model_tf2"])
-    direct = straight.freeze(model, Wish()).frozen
+    direct = freeze_untraced.freeze(model, Wish()).frozen
     assert direct is not None
     loaded = freeze_loaded(functions.load_saved_model(samples["saved_model_tf2"]))
     passing = {"Identity", "NoOp"}

@@ -13,9 +13,9 @@ from google.protobuf import text_format
 import tfmagic
 from tfmagic import errors, tf1_cells
 from tfmagic.files import protos
-from tfmagic.merges import merge
 from tfmagic.models.model import Model, Part
 from tfmagic.runtime import tensorflow as runtime
+from tfmagic.verbs.merge import merge
 
 if TYPE_CHECKING:
     from pathlib import Path

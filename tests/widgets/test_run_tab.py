@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from tests.samples import network
-from tfmagic import image_files, loaded, readers
+from tfmagic import image_files, readers
+from tfmagic.verbs import model_cache
 from tfmagic.widgets import run_tab
 from tfmagic.widgets.input_fields import EXPRESSION, FILE
 from tfmagic.widgets.places import Destination
@@ -35,7 +36,7 @@ X = np.arange(8, dtype=np.float32).reshape(2, 4)
 
 @pytest.fixture(autouse=True)
 def nothing_loaded() -> None:
-    loaded.forget()
+    model_cache.forget()
 
 
 def tab_of(source: Any, **namespace: Any) -> RunTab:

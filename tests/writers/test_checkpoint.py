@@ -12,9 +12,9 @@ import pytest
 
 import tfmagic
 from tfmagic import errors
-from tfmagic.conversions import export
 from tfmagic.files.checkpoints import writing as checkpoint_writing
 from tfmagic.runtime import tensorflow as runtime
+from tfmagic.verbs.export import export
 from tfmagic.writers import writer_for
 
 if TYPE_CHECKING:

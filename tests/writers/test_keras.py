@@ -9,8 +9,8 @@ import pytest
 from tests.functions.keras import keras_2_samples
 from tests.keras_samples import MODELS, dictionary
 from tfmagic import errors, readers
-from tfmagic.conversions import export
 from tfmagic.runtime import tensorflow as runtime
+from tfmagic.verbs.export import export
 from tfmagic.writers.keras import KerasDraft
 
 if TYPE_CHECKING:

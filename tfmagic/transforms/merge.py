@@ -2,7 +2,7 @@
 
 Both stay what they are and are called inside a third: what they captured, variables and tables, is captured once
 more, so equal names of functions, variables, tables or assets cannot meet. Not for: obtaining the functions, writing
-the result (:mod:`tfmagic.merges`).
+the result (:mod:`tfmagic.verbs.merge`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Edit the signatures and tags of a serialised SavedModel; whatever else it holds stays as it lies, byte for byte.
 
 Signatures stand in two places that must agree: the SignatureDefs, by which TensorFlow 1 and servers go, and the
-object graph of TensorFlow 2. Not for: files (:mod:`tfmagic.signings`).
+object graph of TensorFlow 2. Not for: files (:mod:`tfmagic.verbs.sign`).
 """
 
 from __future__ import annotations

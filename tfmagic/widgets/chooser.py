@@ -1,6 +1,6 @@
 """What the panel begins with where no model was named: the notebook's models, the files around it, a path.
 
-Not for: finding them (:mod:`tfmagic.nearby`) or the panel itself.
+Not for: finding them (:mod:`tfmagic.verbs.nearby`) or the panel itself.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import ipywidgets
 import pandas as pd
 
-from tfmagic import nearby, readers
+from tfmagic import readers
 from tfmagic.display import render
 from tfmagic.display.render import Section
 from tfmagic.runtime import tensorflow as runtime
+from tfmagic.verbs import nearby
 from tfmagic.widgets import background
 from tfmagic.widgets.heading import Heading
 from tfmagic.widgets.panel import Panel, problem_line, said

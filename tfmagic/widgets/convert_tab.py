@@ -1,6 +1,6 @@
 """The tab Convert: a form, the plan of what it says, the conversion, its result.
 
-Not for: what a conversion would do (:mod:`tfmagic.plans`) or doing it (:mod:`tfmagic.conversions`).
+Not for: what a conversion would do (:mod:`tfmagic.verbs.conversion.plan`) or doing it (:mod:`tfmagic.verbs.export`).
 """
 
 from __future__ import annotations
@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from tfmagic import api, destinations, errors, magic_lines, plan_names, plans
+from tfmagic import errors, magic_lines
 from tfmagic.graphs.signatures import METHODS
 from tfmagic.models.model import Part
-from tfmagic.plans import Plan, Problem, Request
+from tfmagic.verbs import api
+from tfmagic.verbs.conversion import destinations, plan_names
+from tfmagic.verbs.conversion import plan as conversion_plan
+from tfmagic.verbs.conversion.plan import Plan, Problem, Request
 from tfmagic.widgets import background, forms
 from tfmagic.widgets.panel import problem_line
 from tfmagic.widgets.work import Work
@@ -61,7 +64,7 @@ class ConvertTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no typ
         self._model = model
         self._panel = panel
         self._lock = threading.RLock()
-        self._reasons = plans.formats(model)
+        self._reasons = conversion_plan.formats(model)
         self._names = _names(model)
         self._asked_for_nodes = False
         #: The path that was proposed last: one that a person typed is left alone.
@@ -144,7 +147,7 @@ class ConvertTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no typ
         ConversionError
             If a number is none.
         """
-        meant = plans.options_of(self.format.value, self._model)
+        meant = conversion_plan.options_of(self.format.value, self._model)
         given: dict[str, Any] = {name: self.fields[name].value.strip() for name in _FIELDS if name in meant}
         for name in _NUMBERS:
             if name in given:
@@ -162,7 +165,7 @@ class ConvertTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no typ
     def _refresh(self) -> None:
         """Show what the form would do now."""
         with self._lock:
-            meant = plans.options_of(self.format.value, self._model)
+            meant = conversion_plan.options_of(self.format.value, self._model)
             for name in _FIELDS:
                 forms.show(self.fields[name], shown=name in meant)
             forms.show(self.ticks["text"], shown="text" in meant)
@@ -173,7 +176,7 @@ class ConvertTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no typ
 
     def _plan(self) -> Plan:
         try:
-            return plans.plan(self._model, self.request, self._names)
+            return conversion_plan.plan(self._model, self.request, self._names)
         except errors.ConversionError as error:
             return Plan((Problem("", str(error)),))
         except Exception as error:  # noqa: BLE001 - a damaged model; what cannot be planned can still be tried

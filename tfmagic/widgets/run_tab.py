@@ -1,6 +1,6 @@
 """The tab Run: values for the inputs of a signature, the model run on them, what it gives.
 
-Not for: running (:mod:`tfmagic.runs`) or what a value is made of (:mod:`tfmagic.given_values`).
+Not for: running (:mod:`tfmagic.verbs.run`) or what a value is made of (:mod:`tfmagic.given_values`).
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 import numpy as np
 
-from tfmagic import api, errors, image_files, plan_names
+from tfmagic import errors, image_files
 from tfmagic.graphs import signatures
+from tfmagic.verbs import api
+from tfmagic.verbs.conversion import plan_names
 from tfmagic.widgets import background, forms
 from tfmagic.widgets.input_fields import InputFields
 from tfmagic.widgets.panel import problem_line, said

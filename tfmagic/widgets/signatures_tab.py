@@ -1,17 +1,18 @@
 """The tab Signatures: what each takes and gives, and the texts that call it here or on a server.
 
-Not for: making those texts (:mod:`tfmagic.snippets.calls`, :mod:`tfmagic.serving_requests`).
+Not for: making those texts (:mod:`tfmagic.verbs.snippets.calls`, :mod:`tfmagic.verbs.snippets.serving_requests`).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tfmagic import errors, serving_requests, snippets
+from tfmagic import errors
 from tfmagic.display.render import cell_text
 from tfmagic.graphs import signatures
-from tfmagic.serving_requests import Served
-from tfmagic.snippets import calls
+from tfmagic.verbs import snippets
+from tfmagic.verbs.snippets import calls, serving_requests
+from tfmagic.verbs.snippets.serving_requests import Served
 from tfmagic.widgets.sections import Cell, Copy, Link, SectionData, Sections
 
 if TYPE_CHECKING:

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tfmagic.verbs.verification import comparison
+
+
+def equal(expected: object, found: object) -> bool:
+    return comparison.compare({"y": np.asarray(expected)}, {"y": np.asarray(found)}).equals_all
+
+
+def test_the_columns_are_the_contracts() -> None:
+    frame = comparison.compare({"b": np.zeros(2), "a": np.zeros(2)}, {"a": np.zeros(2), "b": np.ones(2) / 4}).frame
+    assert list(frame.columns) == ["output", "max_abs", "max_rel", "equal"]
+    assert frame.drop(columns="max_rel").to_numpy().tolist() == [["b", 0.25, False], ["a", 0.0, True]]
+    assert frame["max_rel"].tolist() == pytest.approx([2.5e8, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("expected", "found", "same"),
+    [
+        ([1.0, 2.0], [1.0, 2.0 + 1e-9], True),
+        ([1.0, 2.0], [1.0, 2.0 + 1e-6], False),
+        (np.array([1, 2], np.float32), np.array([1, 2.00001], np.float32), True),
+        (np.array([1, 1000], np.float32), np.array([1.05, 1000], np.float32), True),  # within the output's own scale
+        (np.array([1, 1000], np.float32), np.array([1.5, 1000], np.float32), False),
+        ([np.nan, 1.0], [np.nan, 1.0], True),
+        ([np.nan, 1.0], [0.0, 1.0], False),
+        ([np.inf, 1.0], [np.inf, 1.0], True),
+        ([np.inf, 1.0], [-np.inf, 1.0], False),
+        ([np.nan], [np.inf], False),
+        ([1, 2], [1, 2], True),
+        ([1, 2], [1, 3], False),
+        ([2**62 + 1], [2**62], False),
+        ([True], [False], False),
+        (np.array([b"a", b"\xff"], object), np.array([b"a", b"\xff"], object), True),
+        (np.array([b"a"], object), np.array([b"b"], object), False),
+        (np.zeros((0, 3)), np.zeros((0, 3)), True),
+        (np.zeros((2, 1)), np.zeros(2), False),
+        (np.zeros(2, np.float32), np.zeros(2, np.float64), False),
+        (np.array([1, 2], np.float16), np.array([1.01, 2], np.float16), True),
+        (np.array([1 + 1j]), np.array([1 + 1j]), True),
+        (np.array([1 + 1j]), np.array([1 - 1j]), False),
+    ],
+)
+def test_what_counts_as_equal(expected: object, found: object, same: bool) -> None:  # noqa: FBT001 - a case
+    assert equal(expected, found) is same
+
+
+def test_an_output_that_is_missing_or_new_is_not_equal() -> None:
+    frame = comparison.compare({"a": np.zeros(1)}, {"b": np.zeros(1)}).frame
+    assert frame[["output", "equal"]].to_numpy().tolist() == [["a", False], ["b", False]]

@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from tfmagic import errors, functions, progress
+from tfmagic.runtime import tensorflow as runtime
+from tfmagic.verbs.conversion import checks as conversion_checks
+from tfmagic.verbs.verification import trial_run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tfmagic.functions import NamedFunction
+
+
+def traced(function: Callable[..., Any], *specs: Any) -> NamedFunction:
+    tf = runtime.tensorflow()
+    concrete = tf.function(function, autograph=False).get_concrete_function(*specs)
+    return functions.of_concrete(concrete, "serving_default")
+
+
+def spec(*shape: int | None, dtype: str = "float32", name: str = "x") -> Any:
+    return runtime.tensorflow().TensorSpec(shape, dtype, name=name)
+
+
+@pytest.mark.tensorflow
+def test_the_first_size_that_the_source_accepts_counts() -> None:
+    tf = runtime.tensorflow()
+    source = traced(lambda x: {"y": tf.reshape(x, [-1, 5, 3])}, spec(None, None))
+    seen = []
+
+    def result(inputs: Any) -> Any:
+        seen.append(inputs["x"].shape)
+        return source(inputs)
+
+    assert not trial_run.verify(source, result).differs
+    assert seen == [(1, 300)]
+
+
+@pytest.mark.tensorflow
+def test_an_unknown_rank_is_tried() -> None:
+    tf = runtime.tensorflow()
+    source = traced(lambda x: {"y": tf.nn.conv2d(x, tf.ones([1, 1, 8, 1]), 1, "SAME")}, tf.TensorSpec(None, name="x"))
+    found = trial_run.verify(source, source)
+    assert not found.unchecked
+    assert found.frame["equal"].tolist() == [True]
+
+
+@pytest.mark.tensorflow
+def test_texts_that_are_numbers_are_tried() -> None:
+    tf = runtime.tensorflow()
+    source = traced(lambda x: {"y": tf.strings.to_number(x)}, spec(None, dtype="string"))
+    assert not trial_run.verify(source, source).unchecked
+
+
+@pytest.mark.tensorflow
+def test_parsed_examples_are_tried() -> None:
+    tf = runtime.tensorflow()
+    features = {"a": tf.io.FixedLenFeature([], tf.float32, 0.5)}
+    source = traced(lambda x: tf.io.parse_example(x, features), spec(None, dtype="string"))
+    assert not trial_run.verify(source, source).unchecked
+
+
+@pytest.mark.tensorflow
+def test_what_could_not_be_checked_says_why() -> None:
+    tf = runtime.tensorflow()
+    source = traced(lambda wav: {"y": tf.audio.decode_wav(wav)[0]}, spec(dtype="string", name="wav"))
+    found = trial_run.verify(source, source)
+    assert "refused all generated inputs" in found.unchecked
+    assert "wav=EXPR" in found.unchecked
+    assert not found.differs
+    assert found.frame["output"].tolist() == ["y"]
+    assert found.frame["equal"].tolist() == [None]
+
+
+@pytest.mark.tensorflow
+def test_inputs_of_the_users_own() -> None:
+    tf = runtime.tensorflow()
+    source = traced(lambda png: {"y": tf.io.decode_png(png)}, spec(dtype="string", name="png"))
+    image = tf.io.encode_png(tf.zeros([2, 2, 3], tf.uint8)).numpy()
+    assert trial_run.verify(source, source, {"png": image}).frame["equal"].tolist() == [True]
+    with pytest.raises(errors.ConversionError, match="does not run on the inputs given"):
+        trial_run.verify(source, source, {"png": b"no image"})
+    with pytest.raises(errors.UnknownNameError, match="did you mean 'png'"):
+        trial_run.verify(source, source, {"pgn": image})
+
+
+@pytest.mark.tensorflow
+def test_random_numbers_are_told_from_a_wrong_result() -> None:
+    tf = runtime.tensorflow()
+    source = traced(lambda x: {"y": x + tf.random.uniform([])}, spec(2))
+    assert "draws at random" in trial_run.verify(source, source).unchecked
+
+
+@pytest.mark.tensorflow
+def test_random_numbers_that_agree_by_chance_are_told_too() -> None:
+    source = traced(lambda x: {"y": x * 2}, spec(2))
+    drawn = iter([0.0, 0.0, 0.0, 0.0, 1.0])
+
+    class Drawing(functions.NamedFunction):
+        def __call__(self, inputs: Any) -> dict[str, np.ndarray]:
+            del inputs
+            return {"y": np.full(2, next(drawn))}
+
+    chance = Drawing(**{name: getattr(source, name) for name in source.__dataclass_fields__})
+    assert "draws at random" in trial_run.verify(chance, lambda _: {"y": np.ones(2)}).unchecked
+
+
+@pytest.mark.tensorflow
+def test_variables_are_as_before() -> None:
+    tf = runtime.tensorflow()
+    count = tf.Variable(0.0)
+    source = traced(lambda x: {"y": x * 0 + count.assign_add(1.0)}, spec(2))
+    trial_run.verify(source, source)
+    assert float(count.numpy()) == 0.0
+
+
+@pytest.mark.tensorflow
+def test_a_model_with_state_is_checked_from_where_it_stands() -> None:
+    """A stateful layer gives other numbers at each call: that is no chance, and does not leave it unchecked."""
+    tf = runtime.tensorflow()
+
+    def counting(start: float, by: float) -> NamedFunction:
+        count = tf.Variable(start)
+        return traced(lambda x: {"y": x + count.assign_add(by)}, spec(2))
+
+    source = counting(5.0, 1.0)
+    for same in (source, counting(5.0, 1.0)):
+        found = trial_run.verify(source, same)
+        assert not found.unchecked
+        assert not found.differs
+    assert trial_run.verify(source, counting(0.0, 1.0)).differs
+    assert trial_run.verify(source, counting(5.0, 2.0)).differs
+
+
+@pytest.mark.tensorflow
+def test_a_wrong_result_differs() -> None:
+    source = traced(lambda x: {"y": x * 2, "z": x + 1}, spec(None, 2))
+    wrong = traced(lambda x: {"y": x * 2, "z": x + 1.01}, spec(None, 2))
+    found = trial_run.verify(source, wrong)
+    assert found.differs
+    assert found.frame["equal"].tolist() == [True, False]
+
+
+@pytest.mark.tensorflow
+def test_a_result_that_does_not_run_is_an_error() -> None:
+    tf = runtime.tensorflow()
+    source = traced(lambda x: {"y": x * 2}, spec(None, 2))
+    broken = traced(lambda x: {"y": tf.reshape(x, [7, 7])}, spec(None, None))
+    with pytest.raises(errors.ConversionError, match=r"does not run on inputs of shapes \{'x': \(2, 2\)\}") as caught:
+        trial_run.verify(source, broken)
+    assert caught.value.__cause__ is not None
+
+
+@pytest.mark.tensorflow
+def test_a_loop_that_never_ends_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    tf = runtime.tensorflow()
+    monkeypatch.setattr(trial_run, "_LIMIT", 0.5)
+    source = traced(lambda x: {"y": tf.while_loop(lambda y: y[0] < 2.0, lambda y: (y * 1.0,), (x,))[0]}, spec(2))
+    found = trial_run.verify(source, source)
+    assert "took longer than" in found.unchecked
+
+
+def endless(tf: Any, x: Any) -> Any:
+    return tf.while_loop(lambda y: y[0] < 2.0, lambda y: (y * 1.0,), (x,))[0]
+
+
+@pytest.mark.tensorflow
+def test_a_result_that_takes_too_long_is_not_called_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    tf = runtime.tensorflow()
+    monkeypatch.setattr(trial_run, "_LIMIT", 0.5)
+    monkeypatch.setattr(trial_run, "_PATIENCE", 2)
+    source = traced(lambda x: {"y": x * 1.0}, spec(2))
+    result = traced(lambda x: {"y": endless(tf, x)}, spec(2))
+    found = trial_run.verify(source, result)
+    assert "the result was not compared: a run took longer than 1 s" in found.unchecked
+    assert not found.differs
+
+
+@pytest.mark.tensorflow
+def test_who_watches_may_stop_a_run_in_its_middle() -> None:
+    tf = runtime.tensorflow()
+    source = traced(lambda x: {"y": endless(tf, x)}, spec(2))
+    watch = progress.Watch(lambda _: None)
+    timer = threading.Timer(0.5, watch.cancel)
+    timer.start()
+    with pytest.raises(progress.CancelledError), progress.watched(watch):
+        trial_run.verify(source, source)
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("shape", [(), (None,), None])
+@pytest.mark.parametrize("encoded", [False, True])
+def test_models_that_read_pictures_get_one(shape: Any, *, encoded: bool) -> None:
+    tf = runtime.tensorflow()
+
+    def decoded(image: Any) -> Any:
+        image = tf.io.decode_base64(image) if encoded else image
+        return tf.reshape(tf.io.decode_png(tf.reshape(image, [-1])[0]), [28, 28])
+
+    source = traced(lambda image: {"pixels": decoded(image)}, tf.TensorSpec(shape, tf.string, name="image"))
+    found = trial_run.verify(source, source)
+    assert not found.unchecked
+    assert found.frame["equal"].tolist() == [True]
+
+
+@pytest.mark.parametrize(
+    ("found", "words"), [([np.inf, 0], "by infinities or NaN"), ([2.5, 0], "by up to 1.5"), ([[1.0]], "by its shape")]
+)
+def test_what_differs_is_worded(found: list[Any], words: str) -> None:
+    compared = trial_run.of_values([("y", np.array([1, 0], np.float32), np.array(found, np.float32))])
+    with pytest.raises(errors.VerificationError, match=words):
+        conversion_checks.require_equal({"k": compared}, "nothing was written")

@@ -1,0 +1,67 @@
+"""The verbs: what ``import tfmagic`` offers, and what each magic is.
+
+Not for: how a verb does its work.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tfmagic import readers
+from tfmagic.models import reader as reader_base
+from tfmagic.verbs.conversion.job import Export
+from tfmagic.verbs.export import export, freeze
+from tfmagic.verbs.inspect import inspect
+from tfmagic.verbs.merge import merge
+from tfmagic.verbs.restore import restore
+from tfmagic.verbs.run import Run, run
+from tfmagic.verbs.run import compare as verify
+from tfmagic.verbs.sign import sign
+from tfmagic.verbs.snippets import Code, code
+from tfmagic.writers import WRITERS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "Code",
+    "Export",
+    "Run",
+    "code",
+    "export",
+    "format_names",
+    "forms",
+    "freeze",
+    "inspect",
+    "merge",
+    "restore",
+    "run",
+    "sign",
+    "verify",
+]
+
+
+def forms() -> pd.DataFrame:
+    """Return which forms can be read, how they look, and in which formats each can be written.
+
+    The table is computed from what readers have and writers need. A single source may have less than its form: a
+    Keras file with weights alone has no function.
+
+    Returns
+    -------
+    DataFrame
+        A row a form, by name: ``looks_like``, ``parts``, and a column a format that says whether it is possible.
+    """
+    import pandas as pd  # noqa: PLC0415 - loaded with the first table
+
+    table = reader_base.conversion_table(readers.READERS, WRITERS)
+    rows = [
+        {"looks_like": reader.looks_like, "parts": " ".join(sorted(reader.parts)), **row.formats}
+        for reader, row in zip(readers.READERS, table, strict=True)
+    ]
+    return pd.DataFrame(rows, index=pd.Index([row.form for row in table], name="form"))
+
+
+def format_names() -> list[str]:
+    """Return the formats that can be written."""
+    return [writer.format for writer in WRITERS]

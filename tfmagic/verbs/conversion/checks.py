@@ -1,0 +1,134 @@
+"""A result held against its source: read back, run on the same inputs, and what follows from the numbers.
+
+Not for: the inputs and the comparison of arrays (:mod:`tfmagic.verbs.verification.trial_run`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+from tfmagic import errors
+from tfmagic.models.reader import Compared, Runnable
+from tfmagic.runtime import tensorflow as runtime
+from tfmagic.verbs.conversion import options as conversion_options
+from tfmagic.verbs.verification import trial_run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    import pandas as pd
+
+    from tfmagic.functions import NamedFunction
+    from tfmagic.models.model import Model
+    from tfmagic.models.reader import Draft
+    from tfmagic.transforms.frozen_graph import FrozenGraph
+    from tfmagic.verbs.conversion.options import Wish
+    from tfmagic.verbs.verification.trial_run import Runner, Verification
+
+#: A draft of ours is always one of both; one of a user's own may be neither.
+_NO_WAY_BACK = "its writer does not say how to run the result, nor how to read its values back"
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a result is compared with: functions, loaded for that if the conversion needed none."""
+
+    model: Model
+    wish: Wish
+    functions: Mapping[str, NamedFunction]
+    frozen: FrozenGraph | None
+
+    def unchecked(self, reason: str) -> dict[str, Verification]:
+        """Return the answer for a result that nobody ran."""
+        ends = self.functions if self.frozen is None else {self.frozen.key: cast("NamedFunction", self.frozen)}
+        return {key: trial_run.unchecked(each, reason) for key, each in ends.items()}
+
+    def compared(self, load: Callable[[str], Runner]) -> dict[str, Verification]:
+        """Run source and result on the same inputs."""
+        functions = self.functions
+        if self.frozen is not None:
+            try:
+                (loaded,) = conversion_options.functions(self.model, self.wish, every=False).values()
+                functions = {self.frozen.key: _under_keys_of(self.frozen, loaded)}
+            except errors.TfMagicError as error:
+                return self.unchecked(f"the source cannot be loaded to be run: {str(error).splitlines()[0]}")
+        # What TensorFlow lets go of after a comparison is entered into the default graph, which may be the user's.
+        with runtime.eager():
+            return {key: trial_run.verify(each, load(key)) for key, each in functions.items()}
+
+
+def unverified(draft: Draft, source: Source, reason: str) -> dict[str, Verification]:
+    """Return the answer for a result that was not read back."""
+    by_output = {} if isinstance(draft, Compared) else source.unchecked(reason)
+    return by_output or {"": trial_run.of_values((), reason)}
+
+
+def verified(draft: Draft, staged: Path, source: Source) -> dict[str, Verification]:
+    """Read back what was written, and compare it with the source."""
+    if isinstance(draft, Compared):
+        return {"": trial_run.of_values(draft.read_back(staged))}
+    if not isinstance(draft, Runnable):
+        return unverified(draft, source, _NO_WAY_BACK)
+    try:
+        return source.compared(partial(draft.load, staged))
+    except errors.MissingDependencyError as error:
+        return source.unchecked(str(error))
+
+
+def _under_keys_of(frozen: FrozenGraph, loaded: NamedFunction) -> NamedFunction:
+    """Give a loaded function the keys of the file: TensorFlow's loader makes arguments' names of those."""
+    known = [{_sanitised(end.key): end.key for end in side} for side in (frozen.inputs, frozen.outputs)]
+    sides = [
+        tuple(end._replace(key=keys.get(_sanitised(end.key), end.key)) for end in side)
+        for keys, side in zip(known, (loaded.inputs, loaded.outputs), strict=True)
+    ]
+    return replace(loaded, inputs=sides[0], outputs=sides[1])
+
+
+def _sanitised(key: str) -> str:
+    """Do as the loader: lower case, all that is no letter or digit ``_``, and ``arg_`` where no letter comes first."""
+    name = "".join(char if char.isalnum() and char.isascii() else "_" for char in key.casefold())
+    return name if name[:1].isalpha() else f"arg_{name}"
+
+
+def require_equal(found: Mapping[str, Verification], consequence: str) -> None:
+    """Raise VerificationError where outputs differ; says by how much, and what follows."""
+    if any(each.differs for each in found.values()):
+        compared = frame(found)
+        wrong = compared[[equal is False for equal in compared["equal"].astype(object)]]
+        worst = ", ".join(f"{row.output!r} ({_by(cast('float', row.max_abs))})" for row in wrong.itertuples())
+        raise errors.VerificationError(
+            f"the result differs from the source on the same inputs in {worst}; {consequence}. "
+            "error.verification has the numbers; verify=False (--no-verify) converts all the same",
+            compared,
+        )
+
+
+def frame(found: Mapping[str, Verification]) -> pd.DataFrame:
+    """Join the comparisons of several signatures; of one, outputs go by their own keys."""
+    if len(found) == 1:
+        return next(iter(found.values())).frame
+    import pandas as pd  # noqa: PLC0415 - loaded with the first table
+
+    named = [
+        each.frame.assign(output=[f"{key}/{name}" for name in each.frame["output"]]) for key, each in found.items()
+    ]
+    return pd.concat(named, ignore_index=True)
+
+
+def unchecked_notes(found: Mapping[str, Verification]) -> tuple[str, ...]:
+    """Say what was not verified, and why."""
+    return tuple(
+        f"not verified: {f'signature {key!r}: ' if key else ''}{each.unchecked}"
+        for key, each in found.items()
+        if each.unchecked
+    )
+
+
+def _by(max_abs: float) -> str:
+    """Word how far apart outputs are; only numbers that are finite in both are measured."""
+    measured = max_abs > 0  # not NaN either
+    return f"by up to {max_abs:.3g}" if measured else "by infinities or NaN, by its shape, dtype or text"

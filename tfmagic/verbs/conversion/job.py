@@ -1,0 +1,229 @@
+"""One conversion into a file or a directory, from the source to what is left at the destination.
+
+Everything is written aside, and the destination changes only when all is well. Not for: the verbs
+(:mod:`tfmagic.verbs.export`).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tfmagic import errors, progress
+from tfmagic.display import render
+from tfmagic.files import writing
+from tfmagic.files.checkpoints import state_file
+from tfmagic.files.checkpoints import writing as checkpoint_writing
+from tfmagic.graphs.signatures import DEFAULT_TAGS
+from tfmagic.models.model import Part
+from tfmagic.models.reader import Grouped, WriteOptions
+from tfmagic.transforms import batch as batches
+from tfmagic.verbs.conversion import checks as conversion_checks
+from tfmagic.verbs.conversion import freeze_untraced, wrap_frozen_graph
+from tfmagic.verbs.conversion import options as conversion_options
+from tfmagic.verbs.conversion.checks import Source
+from tfmagic.verbs.conversion.freeze_untraced import Straight
+from tfmagic.writers import WRITERS
+from tfmagic.writers.graph_def import GraphDefWriter, GraphTextWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    import pandas as pd
+
+    from tfmagic.functions import NamedFunction
+    from tfmagic.models.model import Model
+    from tfmagic.models.reader import Draft, Writer
+    from tfmagic.transforms.frozen_graph import FrozenGraph
+    from tfmagic.verbs.conversion.options import Wish
+    from tfmagic.verbs.verification.trial_run import Verification
+
+_GRAPH_WRITERS = (GraphDefWriter, GraphTextWriter)
+#: What is said of a result that nobody wanted checked.
+NOT_ASKED = "verify=False"
+STAGES = ("tracing", "converting", "writing", "verifying")
+
+
+@dataclass(frozen=True, repr=False)
+class Export:
+    """What an export wrote.
+
+    Attributes
+    ----------
+    path : Path
+        The file or directory.
+    format : str
+        Its format.
+    bytes : int
+        Its size.
+    seconds : float
+        How long it took, verification included.
+    verification : DataFrame
+        A row an output: output, max_abs, max_rel, equal. ``equal`` is None where nothing was compared.
+    notes : tuple of str
+        What a person should know: what was not verified and why, training mode, unusual tags.
+    """
+
+    path: Path
+    format: str
+    bytes: int
+    seconds: float
+    verification: pd.DataFrame
+    notes: tuple[str, ...] = ()
+
+    def _sections(self) -> list[render.Section]:
+        facts = [
+            ("path", self.path),
+            ("format", self.format),
+            ("size", render.size_text(self.bytes)),
+            ("time", f"{self.seconds:.2f} s"),
+            *(("note", note) for note in self.notes),
+        ]
+        return [render.Section("Export", facts), render.Section("Verification", table=self.verification)]
+
+    def __repr__(self) -> str:
+        return render.text(f"{self.format}: {self.path}", self._sections())
+
+    def _repr_html_(self) -> str:
+        return render.wanted_markup(f"{self.format}: {self.path}", self._sections())
+
+
+@dataclass(frozen=True)
+class Job:
+    """One conversion into a file or a directory."""
+
+    source: object
+    destination: Path
+    writer: Writer
+    wish: Wish
+    overwrite: bool
+    check: bool
+    trust: bool
+    keep: int | None = None
+    text: bool = False
+
+    def run(
+        self, *, source_tags: str | Collection[str] | None = None, result_tags: Collection[str] | None = None
+    ) -> tuple[Draft, Export]:
+        """Do it all, or leave everything as it was."""
+        begun = time.perf_counter()
+        self._check()
+        wanted = source_tags or result_tags
+        model = conversion_options.read_source(
+            self.source, wanted, must_exist=source_tags is not None, trust=self.trust
+        )
+        conversion_options.require_parts(model, self.writer, WRITERS)
+        with model.well_formed(), progress.stages(self.destination.name, len(STAGES)) as begin:
+            begin("tracing")
+            frozen, reasons = self._straight(model)
+            wrapped = self._wrapped(model, result_tags)
+            functions = {} if frozen or wrapped else self._functions(model)
+            begin("converting")
+            draft = wrapped or self._draft(model, frozen, functions, result_tags, has_tags=wanted is not None)
+            source = Source(model, self.wish, functions, frozen)
+            found = self._write(draft, source, begin)
+        last = self.writer.finish(self.destination, self.keep) if isinstance(self.writer, Grouped) else ()
+        notes = (*model.notes, *reasons, *draft.notes, *conversion_checks.unchecked_notes(found), *last)
+        seconds = time.perf_counter() - begun
+        size = (checkpoint_writing if isinstance(self.writer, Grouped) else writing).size_of(self.destination)
+        return draft, Export(self.destination, self.writer.format, size, seconds, conversion_checks.frame(found), notes)
+
+    def _check(self) -> None:
+        """Refuse a destination before any work is done."""
+        if isinstance(self.writer, Grouped):
+            checkpoint_writing.check(self.destination, overwrite=self.overwrite)
+        else:
+            writing.check(self.destination, overwrite=self.overwrite, directory=self.writer.directory)
+
+    def _staging(self, size: int) -> AbstractContextManager[Path]:
+        """Give a place to write to, which becomes the destination."""
+        if isinstance(self.writer, Grouped):
+            return checkpoint_writing.staging(self.destination, overwrite=self.overwrite, size=size)
+        directory = self.writer.directory
+        return writing.staging(self.destination, overwrite=self.overwrite, directory=directory, size=size)
+
+    def _straight(self, model: Model) -> Straight:
+        """Freeze the model as it lies on disk, if a frozen graph is wanted."""
+        return freeze_untraced.freeze(model, self.wish) if isinstance(self.writer, _GRAPH_WRITERS) else Straight(None)
+
+    def _wrapped(self, model: Model, tags: Collection[str] | None) -> Draft | None:
+        """Wrap the graph as it lies on disk, if a SavedModel is wanted and that can be done."""
+        if self.writer.format != "saved_model" or self.text:
+            return None
+        return wrap_frozen_graph.draft(model, self.wish, DEFAULT_TAGS if tags is None else tuple(tags))
+
+    def _functions(self, model: Model) -> dict[str, NamedFunction]:
+        """Return the functions to write, none for a format that holds none."""
+        if Part.FUNCTION not in self.writer.needs or isinstance(self.writer, Grouped):
+            return {}
+        return conversion_options.functions(model, self.wish, every=self.writer.directory)
+
+    def _draft(
+        self,
+        model: Model,
+        frozen: FrozenGraph | None,
+        functions: Mapping[str, NamedFunction],
+        tags: Collection[str] | None,
+        *,
+        has_tags: bool,
+    ) -> Draft:
+        if frozen is not None and isinstance(self.writer, _GRAPH_WRITERS):
+            return self.writer.draft(frozen)
+        chosen = tuple(tags or ()) if tags is not None or not functions else next(iter(functions.values())).tags
+        if self.wish.batch is not None:
+            functions = {key: batches.fixed(each, self.wish.batch) for key, each in functions.items()}
+        given = (*self.wish.given, *(("tags",) if has_tags else ()))
+        options = WriteOptions(tuple(functions), chosen, given, self.text)
+        return self.writer.prepare(_narrowed(model, functions) if functions else model, options)
+
+    def _write(self, draft: Draft, source: Source, begin: Callable[[str], None]) -> dict[str, Verification]:
+        """Write aside, read back, compare; the destination changes only if all is well."""
+        with self._staging(draft.size) as staged:
+            begin("writing")
+            # A checkpoint's files have a directory of their own.
+            written = staged.parent if isinstance(self.writer, Grouped) else staged
+            with progress.writing(partial(_size_so_far, written), draft.size):
+                draft.write(staged)
+            if isinstance(self.writer, Grouped):
+                self.writer.settle(staged, self.destination)
+            found = self._checked(draft, staged, source, begin)
+            # The last moment: what is left takes no time.
+            progress.check()
+        return found
+
+    def _checked(
+        self, draft: Draft, staged: Path, source: Source, begin: Callable[[str], None]
+    ) -> dict[str, Verification]:
+        if not self.check:
+            return conversion_checks.unverified(draft, source, NOT_ASKED)
+        begin("verifying")
+        found = conversion_checks.verified(draft, staged, source)
+        conversion_checks.require_equal(found, f"{str(self.destination)!r} was not written")
+        return found
+
+
+def _size_so_far(path: Path) -> int:
+    """Return what is written by now; files come and go meanwhile."""
+    try:
+        return writing.size_of(path)
+    except OSError:
+        return 0
+
+
+def _narrowed(model: Model, functions: Mapping[str, NamedFunction]) -> Model:
+    """Return the model with these functions as its only ones."""
+    return replace(model, loaders={**model.loaders, Part.FUNCTION: lambda: functions.__getitem__})
+
+
+def numbered(place: Path, writer: Writer, keep: int) -> Path:
+    """Return the place of the next checkpoint of a directory."""
+    if not isinstance(writer, Grouped) or keep < 1:
+        raise errors.ConversionError(
+            f"keep={keep} says how many checkpoints stay, at least 1, and {str(place)!r} asks for {writer.format!r}; "
+            "leave it out, or name a place that ends in '.ckpt'"
+        )
+    return state_file.numbered(place)

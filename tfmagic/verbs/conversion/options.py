@@ -1,0 +1,256 @@
+"""What a user asks to be converted, resolved: which functions of which model, under which keys.
+
+Not for: converting them (:mod:`tfmagic.verbs.export`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from tfmagic import errors, readers
+from tfmagic.functions import graph_defs
+from tfmagic.graphs import signatures
+from tfmagic.models.model import Model, Part
+from tfmagic.transforms import batch
+from tfmagic.transforms.subgraph import by_key, select
+
+if TYPE_CHECKING:
+    from tfmagic.functions import NamedFunction
+    from tfmagic.models.reader import Writer
+
+#: Names or tensors; a mapping gives them keys of their own.
+Ends: TypeAlias = Sequence[object] | Mapping[str, object] | str | None
+#: Signatures by key, each with any of ``inputs``, ``outputs``, ``method``.
+SignatureMap: TypeAlias = Mapping[str, Mapping[str, Any]]
+
+#: Forms whose signature got its key from us, so that the user may name it.
+_UNSIGNED_FORMS = frozenset({"keras_model", "keras_file", "function", "session", "graph_def"})
+#: Forms whose function is made between any two tensors of the graph that are asked for.
+OPEN_FORMS = frozenset({"session", "graph_def", "meta_graph"})
+_UNSIGNED = (
+    "Nobody signed this SavedModel: freeze it between tensors of its graph, inputs=[…] and outputs=[…] (--inputs, "
+    "--outputs), or load it with tf.saved_model.load and give the function that is meant"
+)
+_SIGNATURE_FIELDS = ("inputs", "outputs", "method")
+_OPTIONS = ("signature", "method", "inputs", "outputs", "signatures", "batch")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user said of signatures, as :func:`tfmagic.export` takes it."""
+
+    signature: str | None = None
+    method: str | None = None
+    inputs: Ends = None
+    outputs: Ends = None
+    signatures: SignatureMap | None = None
+    batch: int | None = None
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The options that the user named."""
+        return tuple(name for name in _OPTIONS if getattr(self, name) is not None)
+
+
+def read_source(source: object, tags: Collection[str] | None, *, must_exist: bool, trust: bool = False) -> Model:
+    """Read the source, restricted to the MetaGraphDef that is meant.
+
+    Parameters
+    ----------
+    source : object
+        What the user gave.
+    tags : collection of str, optional
+        The tag-set that the user named.
+    must_exist : bool
+        Whether that is a tag-set of the source; else it may be one that the result is to have.
+    trust : bool
+        Whether code in the source may run.
+    """
+    model = readers.read(source, tags=tags if must_exist else None, trust=trust)
+    if model.form != "saved_model" or must_exist:
+        return model
+    tag_sets = [found for found, _ in model.part(Part.SIGNATURES)]
+    wanted = next((each for each in tag_sets if tags is not None and set(each) == set(tags)), None)
+    if wanted is None and len(tag_sets) > 1:
+        wanted = next((each for each in tag_sets if each == signatures.DEFAULT_TAGS), None)
+        if wanted is None:
+            shown = [",".join(each) for each in tag_sets]
+            raise errors.UnknownNameError(",".join(tags or signatures.DEFAULT_TAGS), "tag-set", shown, model.form)
+    return model if wanted is None else readers.read(source, tags=wanted)
+
+
+def require_parts(model: Model, writer: Writer, writers: Collection[Writer]) -> None:
+    """Refuse a source that lacks what a format is made from.
+
+    Raises
+    ------
+    UnsupportedConversionError
+        Naming the formats that are possible.
+    """
+    missing = writer.needs - set(model.loaders)
+    if missing:
+        possible = [each.format for each in writers if each.needs <= set(model.loaders)]
+        reason = f"it has no {errors.listed(sorted(part.value for part in missing))}"
+        raise errors.UnsupportedConversionError(model.form, writer.format, possible, reason)
+
+
+def functions(model: Model, wish: Wish, *, every: bool) -> dict[str, NamedFunction]:
+    """Return the functions that are to be converted, by the keys of their signatures.
+
+    Parameters
+    ----------
+    model : Model
+        It must have the FUNCTION part.
+    wish : Wish
+        What the user said.
+    every : bool
+        Whether all signatures are meant where none is named, else the default or only one.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such signature or tensor.
+    """
+    found = _chosen(model, wish, every=every)
+    return found if wish.batch is None else {key: batch.described(each, wish.batch) for key, each in found.items()}
+
+
+def _chosen(model: Model, wish: Wish, *, every: bool) -> dict[str, NamedFunction]:
+    if model.form == "saved_model" and not _known_keys(model):
+        there = [part for part in model.parts if part not in (Part.SIGNATURES, Part.FUNCTION)]
+        raise errors.MissingPartError("signatures", model.form, there, _UNSIGNED)
+    shared = graph_defs.Shared()
+    if wish.signatures is not None:
+        return {key: _of_map(model, wish, key, fields, shared) for key, fields in checked(wish).items()}
+    keys = keys_of(model, wish.signature, every=every)
+    if wish.signature is not None:
+        signatures.require_own_key(wish.signature)
+    changed = [_obtain(model, key, wish.inputs, wish.outputs, wish.method, shared=shared) for key in keys]
+    if wish.signature is not None:
+        changed = [replace(each, key=wish.signature) for each in changed]
+    return {each.key: each for each in changed}
+
+
+def checked(wish: Wish) -> SignatureMap:
+    """Return the signature map.
+
+    Raises
+    ------
+    ConversionError
+        If something in it has no meaning, or a key is TensorFlow's own.
+    """
+    given = checked_mapping(wish.signatures, "signatures")
+    if not given or wish.inputs is not None or wish.outputs is not None or wish.signature is not None:
+        raise errors.ConversionError(
+            "signatures={…} names each signature's inputs and outputs itself: give at least one signature, and leave "
+            "signature=, inputs= and outputs= out"
+        )
+    for key, fields in given.items():
+        signatures.require_own_key(key)
+        check_fields(key, fields, _SIGNATURE_FIELDS)
+    return given
+
+
+def checked_mapping(given: Any, option: str) -> Mapping[str, Any]:  # noqa: ANN401 - checked here
+    """Return what an option maps signature keys to, nothing if it was not given.
+
+    Raises
+    ------
+    ConversionError
+        If it is no such mapping.
+    """
+    if given is not None and (not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given)):
+        raise errors.ConversionError(f"{option} wants a mapping by signature keys, not {given!r}")
+    return given or {}
+
+
+def check_fields(key: str, fields: object, known: Sequence[str]) -> None:
+    """Refuse an entry of a signature map that has no meaning.
+
+    Raises
+    ------
+    ConversionError
+        If it is no mapping, or holds something else than text where text is due.
+    UnknownNameError
+        If it has a field that there is not.
+    """
+    if not isinstance(fields, Mapping):
+        example = "{'inputs': {'key': 'tensor'}, 'outputs': {…}, 'method': 'predict'}"
+        raise errors.ConversionError(
+            f"signature {key!r} is described by a mapping such as {example}, not by {fields!r}"
+        )
+    for name in fields:
+        if name not in known:
+            raise errors.UnknownNameError(str(name), "field of a signature", known)
+    for name in {"signature", "method"}.intersection(fields):
+        if not isinstance(fields[name], str | None):
+            raise errors.ConversionError(f"signature {key!r}: its {name} is text, not {fields[name]!r}")
+
+
+def _of_map(model: Model, wish: Wish, key: str, fields: Mapping[str, Any], shared: graph_defs.Shared) -> NamedFunction:
+    """Return the function of one entry of a signature map: another cut of the source's function."""
+    base = key if key in _known_keys(model) else None
+    method = fields.get("method", wish.method)
+    return replace(_obtain(model, base, fields.get("inputs"), fields.get("outputs"), method, shared=shared), key=key)
+
+
+def _obtain(  # noqa: PLR0913 - the options of a signature
+    model: Model, key: str | None, inputs: Ends, outputs: Ends, method: str | None, *, shared: graph_defs.Shared
+) -> NamedFunction:
+    """Return a function with the ends and the method that are asked for."""
+    load = model.part(Part.FUNCTION)
+    # A graph that was frozen here has a signature, and nothing in it but what lies between its ends.
+    is_open = model.form in OPEN_FORMS and not (model.form == "graph_def" and Part.SIGNATURES in model.loaders)
+    with model.well_formed():
+        if is_open:
+            found: NamedFunction = load(key, inputs=named(inputs), outputs=named(outputs), shared=shared)
+        else:
+            found = select(load(key), inputs, outputs)
+    if method is None:
+        return found
+    uri = signatures.method_uri(method)
+    sides = ({end.key for end in ends} for ends in (found.inputs, found.outputs))
+    return replace(found, method=uri, notes=(*found.notes, *signatures.method_notes(uri, *sides)))
+
+
+def named(ends: Ends) -> dict[str, str] | None:
+    """Return the names of the tensors that are meant, by the keys they are to have.
+
+    Raises
+    ------
+    ConversionError
+        If none is named.
+    """
+    if ends is None:
+        return None
+    return {key: str(getattr(tensor, "name", tensor)) for key, tensor in by_key(ends).items()}
+
+
+def keys_of(model: Model, signature: str | None, *, every: bool) -> list[str | None]:
+    """Return the keys to ask the model for; None is its default.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such signature.
+    """
+    known = _known_keys(model)
+    if signature is not None and known and signature not in known:
+        if model.form in _UNSIGNED_FORMS and len(known) == 1:
+            return [None]
+        raise errors.UnknownNameError(signature, "signature", known, model.form)
+    if signature is not None:
+        return [signature if known else None]
+    if every and known:
+        return list(known)
+    return [signatures.choose(dict.fromkeys(known))] if known else [None]
+
+
+def _known_keys(model: Model) -> tuple[str, ...]:
+    """Return the keys of the model's signatures, none if they need not be known."""
+    if Part.SIGNATURES not in model.loaders or model.form == "keras_model":
+        return ()
+    found = {key for _, each in model.part(Part.SIGNATURES) for key in each if not signatures.is_hidden(key)}
+    return tuple(sorted(found))

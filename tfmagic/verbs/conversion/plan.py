@@ -1,0 +1,321 @@
+"""What a conversion would do, told before anything is written: what stands in its way, what it keeps and loses.
+
+A plan reads what the model has at hand, looks at the destination, and runs nothing. What it does not say may still keep
+the conversion from its end: that TFLite lacks an op, say, only its converter knows. Not for: widgets, nor converting.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tfmagic import errors
+from tfmagic.files import writing
+from tfmagic.files.checkpoints import writing as checkpoint_writing
+from tfmagic.graphs import signatures
+from tfmagic.graphs import variables as graph_variables
+from tfmagic.graphs.signatures import tag_set
+from tfmagic.models.model import Part
+from tfmagic.models.reader import Grouped
+from tfmagic.verbs.conversion import destinations, plan_effects, plan_names
+from tfmagic.verbs.conversion import options as conversion_options
+from tfmagic.writers import WRITERS, writer_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from tfmagic.models.model import Model
+    from tfmagic.models.reader import Writer
+    from tfmagic.verbs.conversion.plan_effects import Facts, Size
+    from tfmagic.verbs.conversion.plan_names import Names
+
+_GRAPH_FILES = frozenset({"graph_def", "graph_text"})
+#: Formats whose file holds one signature.
+_ONE_SIGNATURE = _GRAPH_FILES | {"tflite", "onnx"}
+#: Formats for which tags say which part of the source is meant.
+_OF_ONE_GRAPH = _ONE_SIGNATURE | {"tensorboard"}
+_ENDS = ("signature", "inputs", "outputs", "batch")
+#: The options that mean something in a format; in one that a user registered, any may.
+_OPTIONS: Mapping[str, frozenset[str]] = {
+    "saved_model": frozenset({*_ENDS, "tags", "method", "text"}),
+    **dict.fromkeys(sorted(_ONE_SIGNATURE), frozenset(_ENDS)),
+    "checkpoint": frozenset({"keep"}),
+    **dict.fromkeys(("keras", "h5", "weights", "tensorboard"), frozenset()),
+}
+_ALL = frozenset({*_ENDS, "tags", "method", "text", "keep"})
+#: What a format is made with, by the module that must be there.
+_LIBRARIES: Mapping[str, tuple[str, str]] = {
+    "onnx": ("tf2onnx", 'pip install "tfmagic[onnx]"'),
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """A conversion as a form has it: empty where a person says nothing.
+
+    Attributes
+    ----------
+    format, destination, tags, signature, method : str
+        As :func:`tfmagic.export` takes them.
+    inputs, outputs : str
+        ``KEY=TENSOR`` or names, joined by commas.
+    batch, keep : int or None
+        As :func:`tfmagic.export` takes them.
+    text, overwrite, verify, trust : bool
+        As :func:`tfmagic.export` takes them.
+    """
+
+    format: str
+    destination: str = ""
+    tags: str = ""
+    signature: str = ""
+    method: str = ""
+    inputs: str = ""
+    outputs: str = ""
+    batch: int | None = None
+    keep: int | None = None
+    text: bool = False
+    overwrite: bool = False
+    verify: bool = True
+    trust: bool = False
+
+    def options(self) -> dict[str, Any]:
+        """Return the keyword arguments of :func:`tfmagic.export` that say something; raises ConversionError."""
+        given: dict[str, Any] = {
+            "format": None if destinations.asks_for(self.destination, self.format) else self.format,
+            "tags": self.tags,
+            "signature": self.signature,
+            "method": self.method,
+            "inputs": plan_names.parsed(self.inputs),
+            "outputs": plan_names.parsed(self.outputs),
+            "batch": self.batch,
+            "keep": self.keep,
+            "text": self.text,
+            "overwrite": self.overwrite,
+            "trust": self.trust,
+        }
+        said = {name: value for name, value in given.items() if value not in ("", None, False)}
+        return said if self.verify else {**said, "verify": False}
+
+
+class Problem(NamedTuple):
+    """What keeps a conversion from being done: the field of the request that it is about, and one line."""
+
+    field: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a conversion would do.
+
+    Attributes
+    ----------
+    problems : tuple of Problem
+        None: it can be tried.
+    kept, lost, cautions : tuple of str
+        One line each.
+    size : Size or None
+        The predicted size, where it can be told.
+    place : Path or None
+        Where it would be written.
+    """
+
+    problems: tuple[Problem, ...] = ()
+    kept: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+    cautions: tuple[str, ...] = ()
+    size: Size | None = None
+    place: Path | None = None
+
+
+def formats(model: Model) -> dict[str, str]:
+    """Return all formats, and for each why this model cannot be written in it: empty where it can be tried."""
+    return {writer.format: _why_not(model, writer) for writer in WRITERS}
+
+
+def options_of(format: str, model: Model) -> frozenset[str]:
+    """Return the options that mean something in a format, for a model."""
+    found = _OPTIONS.get(format, _ALL)
+    return found | {"tags"} if format in _OF_ONE_GRAPH and len(_tag_sets(model)) > 1 else found
+
+
+def _tag_sets(model: Model) -> list[tuple[str, ...]]:
+    """Return the tag-sets of a SavedModel."""
+    return [tags for tags, _ in model.part(Part.SIGNATURES)] if model.form == "saved_model" else []
+
+
+def _why_not(model: Model, writer: Writer) -> str:
+    missing = sorted(part.value for part in writer.needs - set(model.loaders))
+    if Part.KERAS.value in missing:
+        return f"this {model.form} has no layers of Keras"
+    if missing:
+        return f"this {model.form} has no {errors.listed(missing)}"
+    if _is_unsigned(model) and Part.FUNCTION in writer.needs and writer.format not in _GRAPH_FILES | {"checkpoint"}:
+        return "nobody signed this SavedModel: freeze it between tensors of its graph"
+    if writer.format == "checkpoint" and not _has_values(model):
+        return "no checkpoint of today's format lies in or beside it"
+    module, line = _LIBRARIES.get(writer.format, ("", ""))
+    if module and importlib.util.find_spec(module) is None:
+        return f"{module!r} is not installed; run: {line}"
+    return ""
+
+
+def _is_unsigned(model: Model) -> bool:
+    """Say whether a SavedModel has no signature but TensorFlow's own."""
+    return model.form == "saved_model" and not any(
+        not signatures.is_hidden(key) for _, found in model.part(Part.SIGNATURES) for key in found
+    )
+
+
+def _has_values(model: Model) -> bool:
+    """Say whether there is a checkpoint to copy, for forms of which nothing else can be made."""
+    finders: dict[str, Callable[[Path], Any]] = {
+        "saved_model": graph_variables.find_checkpoint,
+        "meta_graph": graph_variables.checkpoint_beside,
+    }
+    if model.form not in finders:
+        return True
+    found = finders[model.form](model.path) if model.path is not None else None
+    return found is not None and [each.suffix for each in found.tables] == [checkpoint_writing.INDEX]
+
+
+# The plan
+
+
+def plan(model: Model, request: Request, names: Names) -> Plan:
+    """Tell what a conversion would do.
+
+    Parameters
+    ----------
+    model : Model
+        The source.
+    request : Request
+        What is asked for. Options that mean nothing in the format are a problem only once it is converted.
+    names : Names
+        What may be named.
+    """
+    writer = writer_for(writing.resolved("."), request.format)
+    reason = _why_not(model, writer)
+    if reason:
+        return Plan(
+            (Problem("format", f"{writer.format!r} is not possible: {reason}"),),
+            place=destinations.place(request.destination, writer),
+        )
+    names = _names_of(model, request, names)
+    chosen = _chosen(model, request, names, writer)
+    facts = plan_effects.Facts(model, request.format, names.signed, chosen, request.batch)
+    size = plan_effects.size(facts)
+    checks: tuple[Callable[[], Iterator[Problem]], ...] = (
+        lambda: _place_problems(request, writer, size),
+        lambda: _tag_problems(model, request),
+        lambda: _signature_problems(model, request, writer, names),
+        lambda: _name_problems(request, names, chosen),
+        lambda: _number_problems(request, facts),
+    )
+    return Plan(
+        tuple(problem for check in checks for problem in check()),
+        tuple(plan_effects.kept(facts)),
+        tuple(plan_effects.lost(facts)),
+        tuple(_cautions(request, facts)),
+        size,
+        destinations.place(request.destination, writer),
+    )
+
+
+def _names_of(model: Model, request: Request, names: Names) -> Names:
+    """Return the names of the tag-set that is meant, where there are several."""
+    if not request.tags.strip() or len(_tag_sets(model)) < 2:  # noqa: PLR2004 - several
+        return names
+    return replace(names, signed=plan_names.signed(model, tag_set(request.tags)))
+
+
+def _tag_problems(model: Model, request: Request) -> Iterator[Problem]:
+    known = _tag_sets(model)
+    if request.format in _OF_ONE_GRAPH and request.tags.strip():
+        tags = set(tag_set(request.tags) or ())
+        if tags not in [set(each) for each in known]:
+            shown = [",".join(each) for each in known]
+            yield Problem("tags", str(errors.UnknownNameError(request.tags, "tag-set", shown, model.form)))
+
+
+def _chosen(model: Model, request: Request, names: Names, writer: Writer) -> tuple[str, ...]:
+    """Return the keys under which the source has what is written."""
+    if request.signature in names.signed:
+        return (request.signature,)
+    # A model that nobody signed gets whatever key is asked for.
+    if writer.format == "saved_model" and not request.signature and model.form != "graph_def":
+        return tuple(names.signed)
+    default = plan_names.default_key(names.signed)
+    return (default,) if default else ()
+
+
+def _place_problems(request: Request, writer: Writer, size: Size | None) -> Iterator[Problem]:
+    known = 0 if size is None or size.at_most else size.bytes
+    told = destinations.problem(
+        request.destination, writer, known, overwrite=request.overwrite, numbered=request.keep is not None
+    )
+    if told:
+        yield Problem("destination", told)
+
+
+def _signature_problems(model: Model, request: Request, writer: Writer, names: Names) -> Iterator[Problem]:
+    if Part.FUNCTION not in writer.needs or isinstance(writer, Grouped):
+        return
+    if _is_unsigned(model):
+        if not (request.inputs and request.outputs):
+            yield Problem("outputs", "nobody signed this SavedModel: name inputs and outputs, tensors of its graph")
+        return
+    if model.form in conversion_options.OPEN_FORMS and not names.signed and not request.outputs:
+        yield Problem("outputs", "no output is to be seen in the graph: name one, a tensor of it")
+    try:
+        conversion_options.keys_of(model, request.signature or None, every=writer.directory)
+    except errors.UnknownNameError as error:
+        several = not request.signature and writer.format in _ONE_SIGNATURE
+        told = f"a {writer.format} file holds one signature: name one of {errors.listed(error.available)}"
+        yield Problem("signature", told if several else str(error))
+    except errors.TfMagicError as error:
+        yield Problem("signature", str(error))
+
+
+def _name_problems(request: Request, names: Names, chosen: tuple[str, ...]) -> Iterator[Problem]:
+    for side in ("inputs", "outputs"):
+        try:
+            found = plan_names.parsed(getattr(request, side)) or {}
+        except errors.ConversionError as error:
+            yield Problem(side, str(error))
+            continue
+        if found and len(chosen) > 1:
+            yield Problem("signature", f"{side} are those of one signature: name one of {errors.listed(chosen)}")
+        told = (names.problem(side, next(iter(chosen), ""), name) for name in found.values())
+        yield from (Problem(side, problem) for problem in told if problem)
+
+
+def _number_problems(request: Request, facts: Facts) -> Iterator[Problem]:
+    if request.keep is not None and request.keep < 1:
+        yield Problem("keep", f"at least 1 checkpoint is kept, not {request.keep}")
+    if request.batch is None:
+        return
+    if request.batch < 1:
+        yield Problem("batch", f"a batch has at least one element, not {request.batch}")
+    closed = [ends for ends in facts.ends if not any(map(plan_effects.has_open_batch, ends.inputs))]
+    if closed and not request.inputs:
+        yield Problem("batch", "no input leaves its batch open, so that fixing it changes nothing; leave it out")
+
+
+def _cautions(request: Request, facts: Facts) -> Iterator[str]:
+    """Say what is possible, and perhaps not what is meant."""
+    if request.method and not (request.inputs or request.outputs):
+        for ends in facts.ends:
+            sides = ([end.key for end in side] for side in ends)
+            yield from signatures.method_notes(signatures.method_uri(request.method), *sides)
+    if request.format == "saved_model" and request.tags.strip():
+        yield from signatures.tag_notes(tag_set(request.tags) or ())
+    if signatures.PROPOSED in facts.chosen:
+        ends = facts.signed[signatures.PROPOSED]
+        proposed = " to ".join(errors.listed(end.key for end in side) for side in ends)
+        yield f"nothing in the graph says where it begins and ends: {proposed} is proposed, unless you name others"
+    if not request.verify:
+        yield "the result is not compared with the source"

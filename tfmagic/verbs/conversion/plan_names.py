@@ -1,0 +1,159 @@
+"""The names that a form may speak of: signatures, their keys, tensors of the graph; and what is typed of them.
+
+Not for: obtaining functions by them (:mod:`tfmagic.verbs.conversion.options`).
+"""
+
+from __future__ import annotations
+
+import bisect
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tfmagic import errors
+from tfmagic.graphs import signatures
+from tfmagic.models.model import Part
+from tfmagic.transforms.subgraph import own_key
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from tfmagic.graphs.signatures import Endpoint
+    from tfmagic.models.model import Model
+
+#: Names among which the nearest are looked for: of a million, that would take seconds for each key that is typed.
+_COMPARED = 2_000
+
+
+class Ends(NamedTuple):
+    """Inputs and outputs of a signature."""
+
+    inputs: tuple[Endpoint, ...]
+    outputs: tuple[Endpoint, ...]
+
+    def side(self, name: str) -> tuple[Endpoint, ...]:
+        """Return one of both by its name: ``"inputs"`` or ``"outputs"``."""
+        return self.inputs if name == "inputs" else self.outputs
+
+
+def signed(model: Model, tags: Collection[str] | None = None) -> dict[str, Ends]:
+    """Return the ends of each signature by its key, those of one tag-set.
+
+    Parameters
+    ----------
+    model : Model
+        Of a graph without signatures the ends are proposed, under the key ``"proposed"``. Reading them may take
+        tracing.
+    tags : collection of str, optional
+        The tag-set that is meant; where there is none such, that of servers, else the first.
+    """
+    if model.has_no_signature:
+        return _proposed(model)
+    if Part.SIGNATURES not in model.loaders:
+        return {}
+    by_tags = {frozenset(found): by_key for found, by_key in model.part(Part.SIGNATURES)}
+    wanted = (frozenset(tags or ()), frozenset(signatures.DEFAULT_TAGS), *by_tags)
+    chosen: Mapping[str, Any] = next((by_tags[each] for each in wanted if each in by_tags), {})
+    return {
+        key: Ends(signatures.endpoints(each.inputs), signatures.endpoints(each.outputs))
+        for key, each in chosen.items()
+        if not signatures.is_hidden(key)
+    }
+
+
+def _proposed(model: Model) -> dict[str, Ends]:
+    frame = model.proposals
+    rows = zip(frame["side"], frame["key"], frame["tensor"], frame["dtype"], frame["shape"], strict=True)
+    ends = [(side, signatures.Endpoint(*end)) for side, *end in rows]
+    found = Ends(*(tuple(end for own, end in ends if own == side) for side in ("input", "output")))
+    return {signatures.PROPOSED: found} if found.outputs else {}
+
+
+def default_key(known: Mapping[str, object]) -> str:
+    """Return the key of the signature that is meant where none is named, empty if that cannot be told."""
+    try:
+        return signatures.choose(known)
+    except errors.UnknownNameError:
+        return ""
+
+
+@dataclass(frozen=True)
+class Names:
+    """What may be named.
+
+    Attributes
+    ----------
+    signed : mapping of str to Ends
+        The signatures.
+    nodes : frozenset of str
+        The nodes of the graph and of its functions; empty if they are not known.
+    """
+
+    signed: Mapping[str, Ends]
+    nodes: frozenset[str] = frozenset()
+
+    def problem(self, side: str, signature: str, name: str) -> str:
+        """Say why there is no such tensor, nothing if there is one or it is not known.
+
+        Parameters
+        ----------
+        side : str
+            ``"inputs"`` or ``"outputs"``.
+        signature : str
+            The key of the signature that is meant.
+        name : str
+            A key of the signature, or a tensor's name with or without the number behind a colon.
+        """
+        ends = self.signed[signature].side(side) if signature in self.signed else ()
+        keys = [end.key for end in ends]
+        node, colon, number = name.partition(":")
+        if name in keys or name in (end.tensor for end in ends):
+            return ""
+        if not self.nodes or (node in self.nodes and (not colon or number.isdecimal())):
+            return ""
+        return str(errors.UnknownNameError(name, "tensor", dict.fromkeys([*keys, *self._near(name)])))
+
+    @cached_property
+    def _sorted(self) -> list[str]:
+        return sorted(self.nodes)
+
+    def _near(self, name: str) -> list[str]:
+        """Return the nodes that are worth being compared: in a large graph, those that begin most alike."""
+        place = bisect.bisect(self._sorted, name)
+        return self._sorted[max(0, place - _COMPARED // 2) : place + _COMPARED]
+
+
+def nodes(model: Model) -> frozenset[str]:
+    """Return the names of all nodes, none if the model has no graph; of a large graph that takes a second."""
+    if Part.GRAPH not in model.loaders:
+        return frozenset()
+    return frozenset(model.table("ops", all=True)["name"])
+
+
+def parsed(text: str) -> dict[str, str] | None:
+    """Read tensors as they are typed, ``KEY=TENSOR`` or names, joined by commas; None if nothing is.
+
+    Raises
+    ------
+    ConversionError
+        If a key has no tensor or comes twice.
+    """
+    found: dict[str, str] = {}
+    for part in _parts(text):
+        before, equals, after = (each.strip() for each in part.rpartition("="))
+        key, tensor = (before, after) if equals else (own_key(part), part)
+        if not (key and tensor):
+            raise errors.ConversionError(f"{part!r} names no tensor; write KEY=TENSOR, or a name alone")
+        if key in found:
+            raise errors.ConversionError(f"the key {key!r} is given twice; give one of both another: KEY=TENSOR")
+        found[key] = tensor
+    return found or None
+
+
+def _parts(text: str) -> Iterable[str]:
+    return (part.strip() for part in text.split(",") if part.strip())
+
+
+def renames(ends: Mapping[str, str] | None) -> bool:
+    """Say whether keys are other than what the tensors' names make them."""
+    return ends is not None and any(own_key(tensor) != key for key, tensor in ends.items())

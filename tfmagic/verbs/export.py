@@ -1,0 +1,175 @@
+"""The verbs freeze and export: from any model that can run to any format that has a writer.
+
+The order is always the same: refuse what can be refused, obtain the functions, prepare, write aside, read back and
+compare, and only then rename. Not for: how each of these is done (:mod:`tfmagic.verbs.conversion.job`).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, cast
+
+from tfmagic import errors
+from tfmagic.files import writing
+from tfmagic.graphs.signatures import tag_set
+from tfmagic.models.reader import Placing
+from tfmagic.verbs import freeze as freeze_verb
+from tfmagic.verbs.conversion import job as conversion_job
+from tfmagic.verbs.conversion.job import Export, Job
+from tfmagic.verbs.conversion.options import Wish
+from tfmagic.writers import writer_for
+from tfmagic.writers.graph_def import GraphDefWriter, GraphTextWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from tfmagic.models.model import Model
+    from tfmagic.verbs.conversion.options import Ends, SignatureMap
+    from tfmagic.writers.graph_def import GraphDefDraft, GraphTextDraft
+
+
+def freeze(  # noqa: PLR0913 - the contract's options
+    source: object,
+    *,
+    signature: str | None = None,
+    inputs: Ends = None,
+    outputs: Ends = None,
+    tags: str | Collection[str] | None = None,
+    output: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    verify: bool = True,
+    trust: bool = False,
+) -> Model:
+    """Turn a model's variables and tables into constants of one graph.
+
+    Parameters
+    ----------
+    source : object
+        Whatever :func:`tfmagic.inspect` takes and can run.
+    signature : str, optional
+        The signature to freeze; may be left out where there is a default one or only one. A live model's gets this
+        key.
+    inputs, outputs : sequence or mapping of str to tensor, optional
+        Other ends than the signature's: keys of it, or names of tensors in the graph.
+    tags : str or collection of str, optional
+        The tag-set of the source that is meant.
+    output : path-like, optional
+        A ``.pb`` or ``.pbtxt`` file to write. Without, the graph stays in memory.
+    overwrite : bool
+        Whether an existing file is replaced, once the new one is complete.
+    verify : bool
+        Whether source and result are run on the same inputs; the answer is in the model's notes.
+    trust : bool
+        Whether Python code that a Keras file carries (a Lambda layer's) may run.
+
+    Returns
+    -------
+    Model
+        Of the form ``graph_def``, with the signature that the source had.
+
+    Raises
+    ------
+    UnsupportedConversionError
+        If the model writes to its variables, calls back into Python, or cannot run.
+    VerificationError
+        If the result gives other numbers; nothing was written then.
+    WriteError
+        If the file exists, or cannot be written.
+    """
+    wish = Wish(signature=signature, inputs=inputs, outputs=outputs)
+    if output is None:
+        return freeze_verb.in_memory(source, wish, tag_set(tags), check=verify, trust=trust)
+    writer = writer_for(writing.resolved(output))
+    if not isinstance(writer, GraphDefWriter | GraphTextWriter):
+        raise errors.ConversionError(
+            f"a frozen graph is one file, and {os.fspath(output)!r} asks for {writer.format!r}: give a path that ends "
+            "in '.pb' or '.pbtxt', or write the other format with tfmagic.export (%tf_export)"
+        )
+    job = Job(source, writing.resolved(output), writer, wish, overwrite=overwrite, check=verify, trust=trust)
+    draft, done = job.run(source_tags=tag_set(tags))
+    return freeze_verb.of_graph(cast("GraphDefDraft | GraphTextDraft", draft).frozen, done.notes, done.path)
+
+
+def export(  # noqa: PLR0913 - the contract's options
+    source: object,
+    destination: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    tags: str | Collection[str] | None = None,
+    signatures: SignatureMap | None = None,
+    signature: str | None = None,
+    method: str | None = None,
+    inputs: Ends = None,
+    outputs: Ends = None,
+    batch: int | None = None,
+    keep: int | None = None,
+    text: bool = False,
+    overwrite: bool = False,
+    verify: bool = True,
+    trust: bool = False,
+) -> Export:
+    """Write a model in another format, or with other names.
+
+    Parameters
+    ----------
+    source : object
+        Whatever :func:`tfmagic.inspect` takes.
+    destination : path-like
+        Its suffix says the format, a path without one a SavedModel.
+    format : str, optional
+        The format, whatever the suffix (``tfmagic.forms()`` lists them).
+    tags : str or collection of str, optional
+        The tag-set of a SavedModel; that of the source if left out. If the source has several, and for every other
+        format, the one meant.
+    signatures : mapping, optional
+        Signatures by key, each a mapping with any of ``inputs``, ``outputs`` (as below) and ``method``.
+    signature : str, optional
+        The one signature to write; all if left out. A live model's gets this key.
+    method : str, optional
+        ``"predict"``, ``"classify"``, ``"regress"`` or a URI.
+    inputs, outputs : sequence or mapping of str to tensor, optional
+        Other ends than the signature's: keys of it, or names of tensors in the graph. A mapping renames.
+    batch : int, optional
+        A size for the first dimension of every input that leaves it open, which stays open otherwise. For formats
+        that cannot do without: recurrent layers in TFLite.
+    keep : int, optional
+        Of a checkpoint: number it after the newest of its directory, and keep so many of those listed there.
+    text : bool
+        Of a SavedModel: whether its message is text, ``saved_model.pbtxt``, instead of binary.
+    overwrite : bool
+        Whether an existing destination is replaced, once the new one is complete.
+    verify : bool
+        Whether the result is read back and run on the same inputs as the source.
+    trust : bool
+        Whether Python code that a Keras file carries (a Lambda layer's) may run.
+
+    Returns
+    -------
+    Export
+        Path, format, size, time and the comparison with the source.
+
+    Raises
+    ------
+    UnsupportedConversionError
+        If a source of this form cannot be written in that format.
+    VerificationError
+        If the result gives other numbers; it was not left at the destination.
+    WriteError
+        If the destination exists, or cannot be written.
+    """
+    place = writing.resolved(destination)
+    writer = writer_for(place, format)
+    if isinstance(writer, Placing):
+        place = writer.place(place)
+    if keep is not None:
+        place = conversion_job.numbered(place, writer, keep)
+    if text and writer.format != "saved_model":
+        raise errors.ConversionError(
+            f"text=True is for SavedModels, and {str(place)!r} asks for {writer.format!r}: a graph is text in a file "
+            "that ends in '.pbtxt'"
+        )
+    wish = Wish(signature, method, inputs, outputs, signatures, batch)
+    job = Job(source, place, writer, wish, overwrite=overwrite, check=verify, trust=trust, keep=keep, text=text)
+    # Only a SavedModel gets tags; for any other format they say which part of the source is meant.
+    own = writer.format == "saved_model"
+    return job.run(**{"result_tags" if own else "source_tags": tag_set(tags)})[1]

@@ -1,0 +1,72 @@
+"""A frozen graph as a model: in memory, or read from the file that it was written to.
+
+Not for: freezing (:mod:`tfmagic.transforms.freeze`, :mod:`tfmagic.verbs.conversion.freeze_untraced`).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from tfmagic import progress, readers
+from tfmagic.files import protos
+from tfmagic.graphs import signatures
+from tfmagic.graphs.metagraphs import MetaGraph
+from tfmagic.models.model import Model, Part
+from tfmagic.transforms.freeze import freeze
+from tfmagic.verbs.conversion import checks as conversion_checks
+from tfmagic.verbs.conversion import freeze_untraced
+from tfmagic.verbs.conversion import options as conversion_options
+from tfmagic.verbs.conversion.checks import Source
+from tfmagic.verbs.conversion.job import NOT_ASKED, STAGES
+from tfmagic.writers import WRITERS
+from tfmagic.writers.graph_def import wrapped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from pathlib import Path
+
+    from tfmagic.functions import NamedFunction
+    from tfmagic.transforms.frozen_graph import FrozenGraph
+    from tfmagic.verbs.conversion.options import Wish
+
+
+def in_memory(source: object, wish: Wish, tags: Collection[str] | None, *, check: bool, trust: bool) -> Model:
+    """Freeze without writing; the graph is assembled when it is asked for, or to be verified."""
+    model = conversion_options.read_source(source, tags, must_exist=tags is not None, trust=trust)
+    conversion_options.require_parts(model, WRITERS[1], WRITERS)
+    with model.well_formed(), progress.stages("freeze", len(STAGES) - 1) as begin:
+        begin("tracing")
+        frozen, reasons = freeze_untraced.freeze(model, wish)
+        functions = {} if frozen else conversion_options.functions(model, wish, every=False)
+        begin("converting")
+        graph = frozen or freeze(next(iter(functions.values())))
+        begin("verifying")
+        result = of_graph(graph, (), None)
+        source = Source(model, wish, functions, frozen)
+        found = source.compared(result.part(Part.FUNCTION)) if check else source.unchecked(NOT_ASKED)
+    conversion_checks.require_equal(found, "the graph is not returned")
+    return result.with_notes(*model.notes, *reasons, *graph.notes, *conversion_checks.unchecked_notes(found))
+
+
+def of_graph(frozen: FrozenGraph, notes: tuple[str, ...], path: Path | None) -> Model:
+    """Return a frozen graph as a model; one that was written is read from its file."""
+
+    def meta_graphs() -> tuple[MetaGraph, ...]:
+        if path is not None:
+            found: tuple[MetaGraph, ...] = readers.read(path).part(Part.GRAPH)
+            return found
+        return (MetaGraph.of_message(protos.message("MetaGraphDef")(graph_def=frozen.filled(), signature_def=signed)),)
+
+    @cache
+    def function(key: str | None = None) -> NamedFunction:
+        return wrapped(frozen, load()[0].graph_def(), signatures.choose(signed, key))
+
+    load = cache(meta_graphs)
+    signed = {frozen.key: signatures.signature_def(frozen.inputs, frozen.outputs, frozen.method)}
+    loaders: dict[Part, Callable[[], Any]] = {
+        Part.GRAPH: load,
+        Part.SIGNATURES: lambda: (((), signed),),
+        Part.FUNCTION: lambda: function,
+    }
+    return Model("graph_def", str(path) if path else "a frozen graph", loaders, notes, path)

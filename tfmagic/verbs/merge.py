@@ -1,0 +1,231 @@
+"""The verb that makes two models into one. Not for: how two functions are joined (:mod:`tfmagic.transforms.merge`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING
+
+from tfmagic import errors, progress, readers
+from tfmagic.files import writing
+from tfmagic.functions.meta_graphs import meta_graph_def
+from tfmagic.graphs import signatures
+from tfmagic.graphs.metagraphs import MetaGraph
+from tfmagic.models.model import Model, Part
+from tfmagic.readers.keras_model import variable_row
+from tfmagic.transforms.merge import merge as merge_functions
+from tfmagic.transforms.subgraph import own_key
+from tfmagic.verbs import export as export_verb
+from tfmagic.verbs.conversion import options as conversion_options
+from tfmagic.verbs.conversion.options import Wish
+from tfmagic.verbs.verification import trial_run
+from tfmagic.writers import writer_for
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from tfmagic.functions import NamedFunction
+    from tfmagic.transforms.merge import Connections, Merged
+
+#: Written by freezing; the model that is returned keeps its signature.
+_GRAPH_FORMATS = ("graph_def", "graph_text")
+_STAGES = ("loading", "joining", "verifying")
+
+
+def merge(  # noqa: PLR0913 - the contract's options
+    first: object,
+    second: object,
+    *,
+    connect: Connections | None = None,
+    signature: str | None = None,
+    output: str | os.PathLike[str] | None = None,
+    freeze: bool = False,
+    map: bool = False,
+    overwrite: bool = False,
+    verify: bool = True,
+    trust: bool = False,
+) -> Model:
+    """Make one model of two: outputs of the first feed inputs of the second.
+
+    Both keep their variables, which stay trainable and restorable, and their tables.
+
+    Parameters
+    ----------
+    first, second : object
+        Whatever :func:`tfmagic.inspect` takes and can run.
+    connect : mapping of str to str or sequence of str, optional
+        For outputs of the first, the input or inputs of the second that each feeds. Without, those of equal names are
+        connected, else the only output with the only input.
+    signature : str, optional
+        The signature of the second, and of the first if it has one of this key. It is the result's.
+    output : path-like, optional
+        Where to write the result; its suffix says the format, a path without one a SavedModel.
+    freeze : bool
+        Whether variables and tables become constants.
+    map : bool
+        Whether the first runs for each element of a batch by itself, because it takes one at a time: its inputs get
+        a batch dimension. Where each result is a batch of one that the second takes batches of, they are joined.
+    overwrite : bool
+        Whether an existing destination is replaced, once the new one is complete.
+    verify : bool
+        Whether the result is compared with running one model after the other, and what is written with the result.
+    trust : bool
+        Whether code in the sources, such as a Lambda layer's in a Keras file, may run.
+
+    Returns
+    -------
+    Model
+        Its inputs are those of the first, then those of the second that nothing feeds. Its outputs are those of the
+        second, then those of the first that feed nothing. Where both have one of the same name, the second's input is
+        ``second_NAME`` and the first's output ``first_NAME``.
+
+    Raises
+    ------
+    UnknownNameError
+        If a signature, or a name in ``connect``, is not there.
+    ConversionError
+        If nothing connects the two, or dtypes, ranks or shapes do not fit; both sides are shown.
+    VerificationError
+        If the result gives other numbers; nothing was written then.
+    WriteError
+        If the destination exists, or cannot be written.
+    """
+    if connect is not None and not isinstance(connect, Mapping):
+        raise errors.ConversionError(f"connect maps outputs to inputs, as in {{'out': 'in'}}, and is no {connect!r}")
+    if output is not None:
+        place = writing.resolved(output)
+        writing.check(place, overwrite=overwrite, directory=writer_for(place).directory)
+    joined, trained, notes = _joined(first, second, connect, signature, each=map, check=verify, trust=trust)
+    result = _model(joined, trained).with_notes(*notes)
+    if freeze:
+        result = export_verb.freeze(result, verify=verify)
+    return result if output is None else _written(result, output, overwrite=overwrite, check=verify)
+
+
+def _joined(  # noqa: PLR0913 - the verb's options
+    first: object,
+    second: object,
+    connect: Connections | None,
+    signature: str | None,
+    *,
+    each: bool,
+    check: bool,
+    trust: bool,
+) -> tuple[NamedFunction, dict[int, bool], tuple[str, ...]]:
+    """Load the two, join them, compare; return the whole, which variables are trained, and what is to be noted."""
+    with progress.stages("merge", len(_STAGES)) as begin:
+        begin("loading")
+        models = [conversion_options.read_source(each, None, must_exist=False, trust=trust) for each in (first, second)]
+        known = {key for _, each in _signed(models[0]) for key in each}
+        begun = _function(
+            models[0], Wish(signature if signature in known else None), outputs=_named(connect, "outputs")
+        )
+        ended = _function(models[1], Wish(signature), inputs=_named(connect, "inputs"))
+        begin("joining")
+        merged = merge_functions(begun, ended, _by_key(connect), each=each)
+        function = merged.function()
+        begin("verifying")
+        unchecked = _compared(function, merged) if check else ""
+    notes = [*models[0].notes, *models[1].notes, *merged.notes]
+    trained = {**_trained(models[0], begun), **_trained(models[1], ended)}
+    return function, trained, (*notes, *([f"not verified: {unchecked}"] if unchecked else []))
+
+
+def _trained(model: Model, function: NamedFunction) -> dict[int, bool]:
+    """Return whether variables are trained, by their identity, where the source's table says so."""
+    if model.form == "saved_model" and any(each.object_graph_def is not None for each in model.meta_graphs):
+        return {}  # the loaded variables have their flags, and the table's names may be those of others
+    rows = model.part(Part.VARIABLES) if Part.VARIABLES in model.loaders else ()
+    known = function.variables
+    return {id(known[row.name]): row.trainable for row in rows if row.name in known and row.trainable is not None}
+
+
+def _named(connect: Connections | None, side: str) -> list[str]:
+    """Return the names that the user gave for outputs of the first, or for inputs of the second."""
+    if not connect:
+        return []
+    if side == "outputs":
+        return list(connect)
+    return [name for targets in connect.values() for name in ([targets] if isinstance(targets, str) else targets)]
+
+
+def _by_key(connect: Connections | None) -> Connections | None:
+    """Return the connections by the keys that tensors have which are named in the graph, not in the signature."""
+    if not connect:
+        return None
+    return {
+        own_key(source): [own_key(each) for each in ([targets] if isinstance(targets, str) else targets)]
+        for source, targets in connect.items()
+    }
+
+
+def _function(model: Model, wish: Wish, *, inputs: Sequence[str] = (), outputs: Sequence[str] = ()) -> NamedFunction:
+    """Return the function that is meant, with ends inside the graph if such are named."""
+    if Part.FUNCTION not in model.loaders:
+        advice = "Only what can run can be merged: give the model that it came from"
+        raise errors.MissingPartError("function", model.form, model.parts, advice)
+    (function,) = conversion_options.functions(model, wish, every=False).values()
+    ends = [end.key for end in (function.inputs if inputs else function.outputs)]
+    if all(own_key(name) in ends for name in (*inputs, *outputs)):
+        return function
+    inner = replace(wish, inputs=list(inputs) or None, outputs=list(outputs) or None)
+    (cut,) = conversion_options.functions(model, inner, every=False).values()
+    return cut
+
+
+def _signed(model: Model) -> signatures.TaggedSignatures:
+    found: signatures.TaggedSignatures = model.part(Part.SIGNATURES) if Part.SIGNATURES in model.loaders else ()
+    return found
+
+
+def _compared(function: NamedFunction, merged: Merged) -> str:
+    """Run the whole and the parts on the same inputs; return why that could not be, empty if it could."""
+    found = trial_run.verify(function, merged.one_after_the_other)
+    if found.differs:
+        raise errors.VerificationError(
+            "the merged model gives other numbers than one model after the other; error.verification has them, "
+            "verify=False (--no-verify) merges all the same",
+            found.frame,
+        )
+    return found.unchecked
+
+
+def _model(function: NamedFunction, trained: dict[int, bool]) -> Model:
+    """Return a function as a model."""
+
+    @cache
+    def graphs() -> tuple[MetaGraph, ...]:
+        return (MetaGraph.of_message(meta_graph_def((function,))),)
+
+    def chosen(key: str | None = None) -> NamedFunction:
+        signatures.choose({function.key: None}, key)
+        return function
+
+    return Model(
+        "function",
+        "a merge of two models",
+        {
+            Part.GRAPH: graphs,
+            Part.SIGNATURES: lambda: tuple((each.tags, each.signature_def) for each in graphs()),
+            Part.VARIABLES: lambda: tuple(
+                variable_row(name, each)._replace(trainable=trained.get(id(each), bool(each.trainable)))
+                for name, each in function.variables.items()
+            ),
+            Part.FUNCTION: lambda: chosen,
+        },
+    )
+
+
+def _written(model: Model, output: str | os.PathLike[str], *, overwrite: bool, check: bool) -> Model:
+    """Write the result, and return what was written; of a frozen graph's file nobody could tell the signature."""
+    if writer_for(writing.resolved(output)).format in _GRAPH_FORMATS:
+        return export_verb.freeze(model, output=output, overwrite=overwrite, verify=check)
+    done = export_verb.export(model, output, overwrite=overwrite, verify=check)
+    try:
+        written = readers.read(done.path)
+    except errors.UnrecognizedSourceError:
+        note = f"{str(done.path)!r} was written as {done.format!r}, which is no form to read: the merge itself is shown"
+        return model.with_notes(*done.notes, note)
+    return replace(written, notes=tuple(dict.fromkeys((*written.notes, *done.notes))))

@@ -1,0 +1,344 @@
+"""The verbs that run models: one, to see what it gives and how long it takes, or two, to compare them.
+
+Not for: making inputs (:mod:`tfmagic.verbs.verification.trial_inputs`), comparing numbers
+(:mod:`tfmagic.verbs.verification.comparison`), nor keeping models (:mod:`tfmagic.verbs.model_cache`).
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfmagic import errors, progress
+from tfmagic.display import render
+from tfmagic.graphs import signatures
+from tfmagic.models.model import Part
+from tfmagic.runtime import tensorflow as runtime
+from tfmagic.verbs import model_cache, run_inputs
+from tfmagic.verbs.conversion import options as conversion_options
+from tfmagic.verbs.conversion.options import Wish
+from tfmagic.verbs.verification import trial_inputs, trial_run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import numpy.typing as npt
+    import pandas as pd
+
+    from tfmagic.functions import NamedFunction
+    from tfmagic.verbs.conversion.options import Ends
+    from tfmagic.verbs.model_cache import Loaded
+
+_ARRAY_COLUMNS = ("key", "dtype", "shape", "values")
+#: Values of an array that a display shows.
+_SHOWN = 6
+
+
+@dataclass(frozen=True, repr=False)
+class Run:
+    """What a model made of some inputs.
+
+    Attributes
+    ----------
+    outputs : dict of str to ndarray
+        By key, in the signature's order; strings are arrays of bytes objects.
+    load_seconds : float
+        What it took to have the function: next to nothing where the model was loaded already.
+    first_seconds : float
+        The first call of this run; after loading, it optimises the graph, which makes it the slowest by far.
+    warm_seconds : float
+        The median of the calls after that, NaN if there was none.
+    inputs : dict of str to ndarray
+        What it was called with, given or generated.
+    notes : tuple of str
+        Which inputs were generated, and what a person should know of the model.
+    """
+
+    outputs: dict[str, npt.NDArray[Any]]
+    load_seconds: float
+    first_seconds: float
+    warm_seconds: float
+    inputs: dict[str, npt.NDArray[Any]]
+    notes: tuple[str, ...] = ()
+
+    def _sections(self) -> list[render.Section]:
+        warm = "not measured" if np.isnan(self.warm_seconds) else _seconds(self.warm_seconds)
+        facts: list[tuple[str, object]] = [
+            ("loading", _seconds(self.load_seconds)),
+            ("first call", _seconds(self.first_seconds)),
+            ("warm call", warm),
+            *(("note", note) for note in self.notes),
+        ]
+        return [
+            render.Section("Outputs", table=_table(self.outputs)),
+            render.Section("Time", facts),
+            render.Section("Inputs", table=_table(self.inputs)),
+        ]
+
+    def __repr__(self) -> str:
+        return render.text(self._heading, self._sections())
+
+    def _repr_html_(self) -> str:
+        return render.wanted_markup(self._heading, self._sections())
+
+    @property
+    def _heading(self) -> str:
+        return f"run: {', '.join(self.outputs)}"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1000:.2f} ms"
+
+
+def _table(arrays: Mapping[str, npt.NDArray[Any]]) -> pd.DataFrame:
+    import pandas as pd  # noqa: PLC0415 - loaded with the first table
+
+    rows = [(key, _dtype(each), each.shape, _values(each)) for key, each in arrays.items()]
+    return pd.DataFrame(rows, columns=list(_ARRAY_COLUMNS))
+
+
+def _dtype(array: npt.NDArray[Any]) -> str:
+    return "string" if array.dtype.kind in "SUO" else array.dtype.name
+
+
+def _values(array: npt.NDArray[Any]) -> str:
+    """Word the first values."""
+    flat = array.reshape(-1)[:_SHOWN]
+    if _dtype(array) == "string":
+        words = [repr(each.decode(errors="replace") if isinstance(each, bytes) else each) for each in flat]
+    else:
+        words = [f"{each:.4g}" if array.dtype.kind in "fc" else str(each) for each in flat]
+    return " ".join(words) + (" …" if array.size > _SHOWN else "")
+
+
+def run(  # noqa: PLR0913 - the contract's options
+    source: object,
+    inputs: Mapping[str, object] | None = None,
+    *,
+    signature: str | None = None,
+    outputs: Ends = None,
+    repeat: int = 1,
+    trust: bool = False,
+) -> Run:
+    """Run a model, and say how long loading, the first call and a warm one take.
+
+    A model from a path, or a Keras model, stays loaded for the next run until it changes; the four used last do.
+    Variables that a call assigns are as before afterwards.
+
+    Parameters
+    ----------
+    source : object
+        Whatever :func:`tfmagic.inspect` takes and can run.
+    inputs : mapping of str to array-like, optional
+        Values by the signature's keys or by tensor names (``"x"``, ``"x:0"``). Those left out are generated from the
+        signature, which the notes say. In a graph without a signature any tensor may be given; it then takes the
+        place of what would compute it.
+    signature : str, optional
+        May be left out where there is a default one or only one.
+    outputs : sequence or mapping of str to tensor, optional
+        Other outputs than the signature's: some of its keys, or any tensors of the graph by name.
+    repeat : int
+        How many warm calls are timed after the first.
+    trust : bool
+        Whether code in the source, such as a Lambda layer's in a Keras file, may run.
+
+    Returns
+    -------
+    Run
+        Outputs by key, of the first call; times; the inputs.
+
+    Raises
+    ------
+    MissingPartError
+        If the source cannot run.
+    UnknownNameError
+        If there is no such signature, input or tensor; names the nearest.
+    ConversionError
+        If a value's dtype or shape does not fit, or the model does not run on the values.
+    """
+    if repeat < 0:
+        raise errors.ConversionError(f"repeat is the number of warm calls, 0 or more, not {repeat!r}")
+    found, given = _fed(source, Wish(signature, outputs=outputs), inputs, trust=trust)
+    function = found.function
+    with trial_run.preserved(function):
+        used, results, first = _first_call(function, given)
+        times = [_timed(function, used)[1] for _ in range(repeat)]
+    warm = statistics.median(times) if times else float("nan")
+    notes = (*_load_notes(found), *_generated_notes(function, given), *function.notes)
+    return Run({key: _array(each) for key, each in results.items()}, found.seconds, first, warm, used, notes)
+
+
+def _fed(
+    source: object, wish: Wish, inputs: Mapping[str, object] | None, *, trust: bool
+) -> tuple[Loaded, dict[str, npt.NDArray[Any]]]:
+    """Load the function that takes these inputs, and return them by its keys."""
+    found = model_cache.load(source, wish, trust=trust)
+    try:
+        return found, run_inputs.matched(found.function, inputs, _signed(found))
+    except errors.UnknownNameError:
+        if found.model.form not in conversion_options.OPEN_FORMS or not inputs or wish.signature is not None:
+            raise
+    inner = model_cache.load(source, replace(wish, inputs=list(inputs)), trust=trust)
+    return inner, run_inputs.matched(inner.function, inputs, _signed(inner))
+
+
+def _array(value: Any) -> npt.NDArray[Any]:  # noqa: ANN401 - numpy's scalars are of many types
+    """Return a result as an array; of text, numpy would cut zeros at its end."""
+    return np.array(value, dtype=object) if isinstance(value, bytes) else np.asarray(value)
+
+
+def _signed(found: Loaded) -> Any:  # noqa: ANN401 - tagged signatures
+    return found.model.part(Part.SIGNATURES) if Part.SIGNATURES in found.model.loaders else ()
+
+
+def _load_notes(found: Loaded) -> tuple[str, ...]:
+    return ("the model was loaded already",) if found.again else ()
+
+
+def _generated_notes(function: NamedFunction, given: Mapping[str, object]) -> tuple[str, ...]:
+    made = [end.key for end in function.inputs if end.key not in given]
+    return (f"generated from the signature, because no value was given: {errors.listed(made)}",) if made else ()
+
+
+def _candidates(function: NamedFunction, given: dict[str, npt.NDArray[Any]]) -> Iterator[dict[str, npt.NDArray[Any]]]:
+    """Yield what the function may be called with: the values given, completed if need be."""
+    missing = [end for end in function.inputs if end.key not in given]
+    if not missing:
+        yield given
+        return
+    batch = run_inputs.batch_of(function.inputs, given)
+    if batch is not None:
+        missing = [_with_batch(end, batch) for end in missing]
+    for made in trial_inputs.candidates(missing):
+        values = {**made, **given}
+        yield {end.key: values[end.key] for end in function.inputs}
+
+
+def _with_batch(end: Any, batch: int) -> Any:  # noqa: ANN401 - an Endpoint
+    return end._replace(shape=(batch, *end.shape[1:])) if end.shape and end.shape[0] is None else end
+
+
+def _first_call(
+    function: NamedFunction, given: dict[str, npt.NDArray[Any]]
+) -> tuple[dict[str, npt.NDArray[Any]], Mapping[str, npt.NDArray[Any]], float]:
+    """Call the function on the first inputs that it accepts; return them, the results and the time."""
+    first: Exception | None = None
+    for values in _candidates(function, given):
+        try:
+            trial_run.require_shapes(function, values)
+            results, seconds = _timed(function, values)
+        except errors.TfMagicError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a model's code may raise anything
+            first = first or error
+        else:
+            return values, results, seconds
+    generated = len(given) < len(function.inputs)
+    advice = f"; give inputs of your own: {', '.join(end.key for end in function.inputs)}" if generated else ""
+    what = "any inputs generated for it" if generated else "these inputs"
+    raise errors.ConversionError(
+        f"the model does not run on {what}: {trial_run.first_line(first)}; "
+        f"it takes {signatures.described(function.inputs)}{advice}"
+    ) from first
+
+
+def _timed(
+    function: NamedFunction, values: dict[str, npt.NDArray[Any]]
+) -> tuple[Mapping[str, npt.NDArray[Any]], float]:
+    with runtime.cancellable() as cancel, progress.stopping(cancel):
+        begun = time.perf_counter()
+        results = function(values)
+        return results, time.perf_counter() - begun
+
+
+def compare(
+    a: object,
+    b: object,
+    inputs: Mapping[str, object] | None = None,
+    *,
+    signature: str | None = None,
+    trust: bool = False,
+) -> pd.DataFrame:
+    """Run two models on the same inputs and compare what they give.
+
+    Parameters
+    ----------
+    a, b : object
+        Whatever :func:`tfmagic.inspect` takes and can run. Inputs and outputs are matched by key; where each has only
+        one, those go together whatever they are called.
+    inputs : mapping of str to array-like, optional
+        Values by the keys of ``a``, or by its tensors' names. Without, they are generated from its signature.
+    signature : str, optional
+        The signature of both; of one that has it not, the default or only one.
+    trust : bool
+        Whether code in the sources may run.
+
+    Returns
+    -------
+    DataFrame
+        A row an output: ``output``, ``max_abs``, ``max_rel``, ``equal``; floats count as equal within the precision
+        of their dtype (:mod:`tfmagic.verbs.verification.comparison`).
+
+    Raises
+    ------
+    UnknownNameError
+        If neither has such a signature, or a name is no input's.
+    ConversionError
+        If the two do not take the same inputs, do not run on them, or cannot be compared: says why.
+    """
+    one, other = (_side(source, signature, trust=trust) for source in (a, b))
+    if signature is not None and signature not in (one.function.key, other.function.key):
+        raise errors.UnknownNameError(signature, "signature", (one.function.key, other.function.key))
+    matching = _matching(one.function, other.function)
+    given = run_inputs.matched(one.function, inputs, _signed(one)) if inputs is not None else None
+    candidates = None if given is None else next(_candidates(one.function, given))
+    found = trial_run.verify(one.function, matching, candidates)
+    if found.unchecked:
+        raise errors.ConversionError(f"the two cannot be compared: {found.unchecked}")
+    return found.frame
+
+
+def _side(source: object, signature: str | None, *, trust: bool) -> Loaded:
+    """Load the signature that is meant, the default one of what has no such signature."""
+    try:
+        return model_cache.load(source, Wish(signature), trust=trust)
+    except errors.UnknownNameError as error:
+        if signature is None or error.kind != "signature":
+            raise
+        return model_cache.load(source, Wish(), trust=trust)
+
+
+def _matching(one: NamedFunction, other: NamedFunction) -> trial_run.Runner:
+    """Return the other function under the keys of the one.
+
+    Raises
+    ------
+    ConversionError
+        If inputs do not go together; shows both sides.
+    """
+    inputs = _paired(one.inputs, other.inputs)
+    outputs = _paired(one.outputs, other.outputs) or {end.key: end.key for end in other.outputs}
+    if inputs is None:
+        raise errors.ConversionError(
+            f"the two take different inputs: the first {signatures.described(one.inputs)}, the second "
+            f"{signatures.described(other.inputs)}; export one of them with the other's names first"
+        )
+    back = {theirs: ours for ours, theirs in outputs.items()}
+
+    def call(values: Mapping[str, npt.ArrayLike]) -> dict[str, npt.NDArray[Any]]:
+        results = other({theirs: values[ours] for ours, theirs in inputs.items()})
+        return {back.get(key, key): value for key, value in results.items()}
+
+    return call
+
+
+def _paired(ours: Sequence[Any], theirs: Sequence[Any]) -> dict[str, str] | None:
+    """Return which end of the other each one goes with, None if they do not."""
+    keys, others = [end.key for end in ours], [end.key for end in theirs]
+    if set(keys) == set(others):
+        return dict(zip(keys, keys, strict=True))
+    return {keys[0]: others[0]} if len(keys) == len(others) == 1 else None

@@ -1,0 +1,163 @@
+"""The values that a user gives for inputs: whose they are, and whether they fit.
+
+Not for: making values (:mod:`tfmagic.verbs.verification.trial_inputs`) or running anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from tfmagic import errors
+from tfmagic.functions.named_function import as_array
+from tfmagic.graphs import signatures
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import numpy.typing as npt
+
+    from tfmagic.functions import NamedFunction
+    from tfmagic.graphs.signatures import Endpoint, TaggedSignatures
+    from tfmagic.runtime import tensorflow as runtime
+
+Arrays: TypeAlias = "dict[str, npt.NDArray[Any]]"
+
+#: Kinds of dtypes, each of which takes those before it.
+_KINDS = ("bool", "integer", "float", "complex")
+_NUMPY_KINDS = {"b": "bool", "i": "integer", "u": "integer", "f": "float", "c": "complex"}
+_TEXT_KINDS = "SUO"
+
+
+def matched(
+    function: NamedFunction, given: Mapping[str, object] | None, signed: TaggedSignatures = ()
+) -> dict[str, npt.NDArray[Any]]:
+    """Return the values as arrays by the keys of the inputs that they are for.
+
+    Parameters
+    ----------
+    function : NamedFunction
+        What takes them.
+    given : mapping of str to array-like, or None
+        By key, by a tensor's name, with or without ``:0``, or by the tensor itself.
+    signed : tagged signatures
+        For the names that the source's own SignatureDefs give the tensors.
+
+    Raises
+    ------
+    UnknownNameError
+        If a name is no input's; names the nearest.
+    ConversionError
+        If a value's dtype or shape does not fit; shows both sides.
+    """
+    if given is not None and not isinstance(given, Mapping):
+        raise errors.ConversionError(
+            f"values are given by the names of inputs, as in {{'x': value}}, not as {type(given).__name__!r}; "
+            f"the model takes {signatures.described(function.inputs)}"
+        )
+    names = _names(function, signed)
+    found: Arrays = {}
+    for key, value in (given or {}).items():
+        name = str(getattr(key, "name", key))
+        if name not in names:
+            raise errors.UnknownNameError(name, "input", dict.fromkeys(names.values()))
+        end = next(end for end in function.inputs if end.key == names[name])
+        if end.key in found:
+            raise errors.ConversionError(f"the input {end.key!r} is given twice, the second time as {name!r}")
+        found[end.key] = fitting(end, value)
+    return found
+
+
+def _names(function: NamedFunction, signed: TaggedSignatures) -> dict[str, str]:
+    """Return what each input may be called; a key of its own comes before anything else."""
+    tensors = [(end.tensor, end.key) for end in function.inputs]
+    for _, found in signed:
+        if function.key in found:
+            sides = found[function.key].inputs
+            tensors += [(str(sides[end.key].name), end.key) for end in function.inputs if end.key in sides]
+    names = {name: key for tensor, key in tensors for name in (tensor, tensor.removesuffix(":0"))}
+    keyed = {f"{end.key}{suffix}": end.key for suffix in (":0", "") for end in function.inputs}
+    return {**names, **keyed}
+
+
+def fitting(end: Endpoint, value: runtime.Live) -> npt.NDArray[Any]:
+    """Return a value as an array.
+
+    Raises
+    ------
+    ConversionError
+        If its dtype or shape cannot be the input's; shows both sides.
+    """
+    try:
+        array = as_array(value)
+    except ValueError as error:
+        raise errors.ConversionError(f"the value for {_wanted(end)} is no array: {error}") from error
+    problem = _dtype_problem(end.dtype.removesuffix("_ref"), array) or _shape_problem(end, array)
+    if problem:
+        raise errors.ConversionError(f"the input {_wanted(end)}, and the value given is {_text(array)}: {problem}")
+    return array
+
+
+def _wanted(end: Endpoint) -> str:
+    return f"{end.key!r} takes {end.dtype} {signatures.shape_text(end.shape)}"
+
+
+def _text(array: npt.NDArray[Any]) -> str:
+    dtype = "string" if array.dtype.kind in _TEXT_KINDS else array.dtype.name
+    return f"{dtype} {array.shape}"
+
+
+def _dtype_problem(dtype: str, array: npt.NDArray[Any]) -> str:
+    """Say what keeps an array from becoming a tensor of this dtype, nothing if it can."""
+    if (dtype == "string") != (array.dtype.kind in _TEXT_KINDS):
+        return "text is no number" if dtype != "string" else "give text, as str or bytes"
+    kind, wanted = _NUMPY_KINDS.get(array.dtype.kind), _kind_of(dtype)
+    if dtype == "string" or kind is None or wanted is None:
+        return ""
+    if _KINDS.index(kind) > _KINDS.index(wanted) and array.size:
+        return f"convert it yourself, astype({dtype!r}), if that is meant"
+    if wanted == "integer" and kind == "integer" and array.size:
+        return _range_problem(dtype, array)
+    return ""
+
+
+def _kind_of(dtype: str) -> str | None:
+    if dtype in ("bool", "bfloat16"):
+        return {"bool": "bool", "bfloat16": "float"}[dtype]
+    kinds = (("int", "integer"), ("uint", "integer"), ("float", "float"), ("complex", "complex"))
+    return next((kind for prefix, kind in kinds if dtype.startswith(prefix)), None)
+
+
+def _range_problem(dtype: str, array: npt.NDArray[Any]) -> str:
+    """Say which integers the dtype cannot hold."""
+    try:
+        limits = np.iinfo(dtype)
+    except (TypeError, ValueError):
+        return ""
+    lowest, highest = array.min(), array.max()
+    if lowest >= limits.min and highest <= limits.max:
+        return ""
+    return f"its values go from {lowest} to {highest}, and {dtype} from {limits.min} to {limits.max}"
+
+
+def _shape_problem(end: Endpoint, array: npt.NDArray[Any]) -> str:
+    if end.shape is None:
+        return ""
+    if len(end.shape) != array.ndim:
+        advice = "; give it a batch dimension: value[None]" if _lacks_batch(end, array) else ""
+        return f"its rank is {array.ndim}, not {len(end.shape)}{advice}"
+    wrong = [place for place, size in enumerate(end.shape) if size is not None and size != array.shape[place]]
+    return f"dimension {wrong[0]} is {array.shape[wrong[0]]}, not {end.shape[wrong[0]]}" if wrong else ""
+
+
+def _lacks_batch(end: Endpoint, array: npt.NDArray[Any]) -> bool:
+    sizes: Iterable[tuple[int | None, int]] = zip((end.shape or ())[1:], array.shape, strict=False)
+    return len(end.shape or ()) == array.ndim + 1 and all(size in (None, found) for size, found in sizes)
+
+
+def batch_of(ends: Sequence[Endpoint], given: Mapping[str, npt.NDArray[Any]]) -> int | None:
+    """Return the size of the batch that is given, where a dimension that comes first is open."""
+    sizes = (given[end.key].shape[0] for end in ends if end.key in given and end.shape and end.shape[0] is None)
+    return next(sizes, None)

@@ -1,0 +1,260 @@
+"""A SavedModel's message after an edit, on its way to the disk: written beside the old one, verified, renamed.
+
+The graph's message alone is read and written: variables and assets stay untouched, or are copied as files. In place,
+the fingerprint, which tells of the old message, is gone before the new one comes and made anew after it. A copy shares
+no file with the original: whoever writes into the one must not change the other. Not for: the edit
+(:mod:`tfmagic.transforms.signature_edit`), what the user asked for (:mod:`tfmagic.verbs.sign`).
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tfmagic import errors
+from tfmagic.files import contents, message_files, protos, reading, wire, writing
+from tfmagic.graphs import metagraphs
+from tfmagic.models.model import Part
+from tfmagic.runtime import tensorflow as runtime
+from tfmagic.transforms.signature_edit import SignedModel, signed
+from tfmagic.verbs import signed_results
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tfmagic.models.model import Model
+    from tfmagic.transforms.signature_plans import Changes
+
+_BINARY, _TEXT, _FINGERPRINT = "saved_model.pb", "saved_model.pbtxt", "fingerprint.pb"
+#: Files of the SavedModel's message: one of them is written, the others would tell of the old one.
+_MESSAGES = (_BINARY, _TEXT, "saved_model.cpb", _FINGERPRINT)
+#: What else belongs to a SavedModel, and is copied with it.
+_PARTS = ("variables", "saved_model_variables", "assets", "assets.extra", "debug", "keras_metadata.pb")
+#: A larger model is not loaded only to compare what the edit left alone.
+_VERIFIED_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class SignedFile:
+    """A SavedModel that was edited, not yet written."""
+
+    file: Path
+    mark: tuple[int, ...]
+    result: SignedModel
+    is_text: bool
+
+    @classmethod
+    def of(cls, model: Model, file: Path, changes: Changes) -> SignedFile:
+        """Read the message once more, so that what is written is made of what is there now; edit it."""
+        named = {frozenset(tags) for tags, _ in model.part(Part.SIGNATURES)}
+        mark = _mark(file)
+        buffer, is_text = _message(file)
+        try:
+            return cls(file, mark, signed(buffer, changes, named), is_text)
+        except wire.WireError as error:
+            raise errors.CorruptSourceError(f"{str(file)!r} is damaged: {error}; fetch or save it again") from error
+
+    @property
+    def directory(self) -> Path:
+        """Where the SavedModel is."""
+        return self.file.parent
+
+    def in_place(self, *, check: bool) -> tuple[str, ...]:
+        """Replace the message; return what is to be noted."""
+        fingerprint, fresh = self.directory / _FINGERPRINT, None
+        staging = writing.staging(self.file, overwrite=True, size=self.result.size)
+        with _fingerprint_unless_done(fingerprint, self.file), staging as staged:
+            self._write(staged)
+            with _assembled(self.directory, self.file.name, staged) as whole:
+                found = self._verified(whole, check=check)
+                if fingerprint.exists() and whole is not None:
+                    fresh = self._fingerprint(whole)
+            self._require_unchanged()
+            notes = self._stale_notes(fingerprint, fresh)
+            # Gone before the message changes: a kill in between leaves none, and not a wrong one.
+            fingerprint.unlink(missing_ok=True)
+        if fresh is not None:
+            with writing.staging(fingerprint) as staged:
+                staged.write_bytes(fresh)
+        return (*self.result.notes, *found, *notes)
+
+    def to(self, place: Path, *, overwrite: bool, check: bool) -> tuple[str, ...]:
+        """Write a copy with the changes; return what is to be noted."""
+        parts = [self.directory / name for name in _PARTS if (self.directory / name).exists()]
+        if any(place.is_relative_to(part.resolve()) for part in parts):
+            raise errors.WriteError(f"{str(place)!r} is inside of what would be copied to it; name another place")
+        size = self.result.size + sum(map(writing.size_of, parts))
+        had, fresh = (self.directory / _FINGERPRINT).exists(), None
+        with writing.staging(place, overwrite=overwrite, directory=True, size=size) as staged:
+            staged.mkdir()
+            for part in parts:
+                _copy(part, staged / part.name)
+            self._write(staged / self.file.name)
+            found = self._verified(staged if runtime.is_loaded() else None, check=check)
+            if had and runtime.is_loaded():
+                fresh = self._fingerprint(staged)
+            if fresh is not None:
+                (staged / _FINGERPRINT).write_bytes(fresh)
+        return (*self.result.notes, *found, *_left_out(self.directory), *_fingerprint_notes(fresh, had=had))
+
+    def _fingerprint(self, directory: Path) -> bytes | None:
+        """Let TensorFlow make the fingerprint; only there it may show that it cannot parse the message."""
+        try:
+            return runtime.fingerprint(directory)
+        except errors.CorruptSourceError as error:
+            message = f"{str(self.file)!r} is damaged: {error}; fetch or save it again. Nothing was changed"
+            raise errors.CorruptSourceError(message) from error
+
+    def _write(self, path: Path) -> None:
+        """Write the message, and see that it reads back."""
+        with path.open("wb") as file:
+            if self.is_text:
+                message = protos.parse("SavedModel", b"".join(self.result.pieces))
+                file.write(protos.to_text(message).encode())
+            else:
+                file.writelines(self.result.pieces)
+        found = metagraphs.of_saved_model(_message(path)[0])
+        expected = [(set(each.tags), each.signature_keys) for each in self.result.meta_graphs]
+        if [(set(each.tags), set(each.signature_def)) for each in found] != expected:
+            raise errors.ConversionError("what was written does not read back as it was meant; nothing was changed")
+
+    def _verified(self, whole: Path | None, *, check: bool) -> tuple[str, ...]:
+        """Run what was changed, before and after; return what was not checked, and why.
+
+        Raises
+        ------
+        VerificationError
+            If a signature gives other numbers than before.
+        """
+        if not any(each.changed for each in self.result.meta_graphs):
+            return ()
+        reason = self._why_unverified(check=check)
+        if reason or whole is None:
+            return (f"not verified by running: {reason}",)
+        notes = []
+        for each in self.result.meta_graphs:
+            for key, found in signed_results.compared(self.directory, whole, each):
+                if found.differs:
+                    raise errors.VerificationError(
+                        f"the signature {key!r} would give other numbers than before, so nothing was changed; "
+                        "error.verification has them",
+                        found.frame,
+                    )
+                if found.unchecked:
+                    notes.append(f"not verified by running: signature {key!r}: {found.unchecked}")
+        return tuple(dict.fromkeys(notes))
+
+    def _why_unverified(self, *, check: bool) -> str:
+        if not check:
+            return "verify=False"
+        if not runtime.is_loaded():
+            return "TensorFlow is not loaded; %tf_verify compares two models"
+        size = self.result.size + sum(
+            writing.size_of(each) for each in (self.directory / name for name in _PARTS) if each.exists()
+        )
+        if size > _VERIFIED_BYTES:
+            return f"{size / 2**20:,.0f} MiB would have to be loaded; %tf_verify compares two models"
+        return ""
+
+    def _require_unchanged(self) -> None:
+        """Refuse to write over what somebody else wrote meanwhile."""
+        if _mark(self.file) != self.mark:
+            raise errors.CorruptSourceError(
+                f"{str(self.file)!r} changed while it was signed; sign it again once its writer is done"
+            )
+
+    def _stale_notes(self, fingerprint: Path, fresh: bytes | None) -> tuple[str, ...]:
+        other = self.directory / (_BINARY if self.file.name == _TEXT else _TEXT)
+        notes = (
+            (f"{other.name!r} beside it stays as it was; TensorFlow reads the binary one",) if other.exists() else ()
+        )
+        return (*notes, *_fingerprint_notes(fresh, had=fingerprint.exists()))
+
+
+def _mark(file: Path) -> tuple[int, ...]:
+    """Return what changes when a file is written."""
+    found = file.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _message(file: Path) -> tuple[wire.Buffer, bool]:
+    """Read a SavedModel's message, and say whether it is text.
+
+    Raises
+    ------
+    ConversionError
+        If it is text with fields that would be lost.
+    """
+    buffer = message_files.read_message(file, contents.SAVED_MODEL)
+    with reading.opened(file) as opened:
+        head = opened.read(contents.HEAD_BYTES)
+    if contents.message_in_text(head) is None:
+        return buffer, False
+    try:
+        message = protos.parse_text("SavedModel", reading.read_bytes(file).decode(), lossless=True)
+    except protos.TextParseError as error:
+        raise errors.ConversionError(
+            f"{str(file)!r} has fields that tfmagic does not know and would lose ({error}); load and save it with "
+            "TensorFlow as a binary 'saved_model.pb' first"
+        ) from error
+    return wire.Buffer(message.SerializeToString()), True
+
+
+@contextmanager
+def _fingerprint_unless_done(fingerprint: Path, file: Path) -> Iterator[None]:
+    """Put the fingerprint back if the message was not replaced."""
+    old = fingerprint.read_bytes() if fingerprint.exists() else None
+    mark = _mark(file)
+    try:
+        yield
+    except BaseException:
+        if old is not None and not fingerprint.exists() and _mark(file) == mark:
+            fingerprint.write_bytes(old)
+        raise
+
+
+@contextmanager
+def _assembled(directory: Path, name: str, message: Path) -> Iterator[Path | None]:
+    """Give a directory that is the SavedModel with another message, for TensorFlow to look at; None without it."""
+    if not runtime.is_loaded():
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="tfmagic-", ignore_cleanup_errors=True) as made:
+        for target, link in ((message, name), *((directory / part, part) for part in _PARTS)):
+            if target.exists():
+                _link(target.absolute(), Path(made) / link)
+        yield Path(made)
+
+
+def _link(target: Path, link: Path) -> None:
+    try:
+        link.symlink_to(target, target_is_directory=target.is_dir())
+    except OSError:  # Windows permits links to few.
+        _copy(target, link)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file or a directory; what is behind links comes along."""
+    if source.is_dir():
+        shutil.copytree(source, target)
+    else:
+        shutil.copy2(source, target)
+
+
+def _left_out(directory: Path) -> tuple[str, ...]:
+    """Say what lies in the directory and is no part of a SavedModel."""
+    names = {each.name for each in directory.iterdir() if not each.name.startswith(".")} - {*_PARTS, *_MESSAGES}
+    return (f"not copied, as it is no part of a SavedModel: {errors.listed(sorted(names))}",) if names else ()
+
+
+def _fingerprint_notes(fresh: bytes | None, *, had: bool) -> tuple[str, ...]:
+    if fresh is not None or not had:
+        return ()
+    why = (
+        "TensorFlow, which makes a new one, is not loaded" if not runtime.is_loaded() else "TensorFlow made no new one"
+    )
+    return (f"{_FINGERPRINT!r} told of the old signatures and is left out: {why}; nothing needs it to load",)

@@ -1,0 +1,8 @@
+"""Plain TensorFlow code, without tfmagic, that does what a verb does, as far as stock TensorFlow can.
+
+Nothing here converts or runs anything. Not for: the verbs (:mod:`tfmagic.verbs.api`).
+"""
+
+from tfmagic.verbs.snippets.code import Code, code
+
+__all__ = ["Code", "code"]

@@ -1,0 +1,69 @@
+"""Example values of an input, as code that a person can read and replace.
+
+Not for: values that a conversion is checked with (:mod:`tfmagic.verbs.verification.trial_inputs`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tfmagic.frames import Shape
+    from tfmagic.graphs.signatures import Endpoint
+
+#: What numpy calls the dtypes that it has no name for, or another one.
+_AS_NUMPY = {"bfloat16": "float32", "half": "float16", "resource": "", "variant": ""}
+TEXT = "text"
+
+
+def shape(end: Endpoint) -> tuple[int, ...]:
+    """Return the shape of one example: what is open is 1."""
+    known: Shape = end.shape
+    return () if known is None else tuple(1 if size is None else size for size in known)
+
+
+def is_text(end: Endpoint) -> bool:
+    """Say whether an input takes strings."""
+    return end.dtype.removesuffix("_ref") == "string"
+
+
+def array(end: Endpoint) -> str:
+    """Return the code of a NumPy array that an input takes."""
+    if is_text(end):
+        return f"np.full({shape(end)!r}, {TEXT!r})"
+    dtype = end.dtype.removesuffix("_ref")
+    return f"np.zeros({shape(end)!r}, {_AS_NUMPY.get(dtype, dtype)!r})"
+
+
+def values(end: Endpoint, skipped: int = 0) -> object:
+    """Return nested lists of plain values, the first dimensions left out that are skipped."""
+    found: object = _value(end)
+    for size in reversed(shape(end)[skipped:]):
+        found = [found] * size
+    return found
+
+
+def nested(end: Endpoint, skipped: int = 0) -> Bare:
+    """Return the code of those lists, with repetition: ``[[0.0] * 3] * 224``."""
+    found = repr(_value(end))
+    for size in reversed(shape(end)[skipped:]):
+        found = f"[{found}]" if size == 1 else f"[{found}] * {size}"
+    return Bare(found)
+
+
+def _value(end: Endpoint) -> object:
+    dtype = end.dtype.removesuffix("_ref")
+    if is_text(end):
+        return TEXT
+    if dtype == "bool":
+        return False
+    return 0.0 if "float" in dtype or dtype in ("half", "double") else 0
+
+
+class Bare(str):
+    """Text that stands in code as it is."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)

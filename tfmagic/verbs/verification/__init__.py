@@ -1,0 +1,1 @@
+"""The check of a result: inputs are made, both models run on them, the outputs are compared."""
