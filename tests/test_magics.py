@@ -11,7 +11,7 @@ from IPython.utils.capture import capture_output
 import tfmagic
 from tests.conftest import ROOT
 from tests.wire_samples import field, node
-from tfmagic import commands
+from tfmagic.commands import declarations
 from tfmagic.display import render
 from tfmagic.models.model import Model
 
@@ -160,7 +160,7 @@ def test_a_fault_of_ours_keeps_its_traceback(notebook: InteractiveShell, monkeyp
     assert "Traceback" in refused(notebook, "%tf_inspect graph.pb")
 
 
-@pytest.mark.parametrize("name", commands.COMMANDS)
+@pytest.mark.parametrize("name", declarations.COMMANDS)
 def test_help_is_printed_and_is_no_value(name: str, notebook: InteractiveShell) -> None:
     with capture_output() as captured:
         done = notebook.run_cell(f"%tf_{name} --help")  # type: ignore[no-untyped-call]
@@ -169,13 +169,13 @@ def test_help_is_printed_and_is_no_value(name: str, notebook: InteractiveShell) 
     assert captured.stdout.startswith(f"usage: %tf_{name}")
 
 
-@pytest.mark.parametrize("name", commands.COMMANDS)
+@pytest.mark.parametrize("name", declarations.COMMANDS)
 def test_the_docstring_shows_the_python_that_it_stands_for(name: str, notebook: InteractiveShell) -> None:
     found = notebook.object_inspect(f"%tf_{name}")  # type: ignore[no-untyped-call]
     assert found["found"]
     assert f"%tf_{name}" in found["docstring"]
     assert f"tfmagic.{name}(" in found["docstring"]
-    assert commands.COMMANDS[name].summary.startswith(found["docstring"].splitlines()[0].rstrip("."))
+    assert declarations.COMMANDS[name].summary.startswith(found["docstring"].splitlines()[0].rstrip("."))
     with capture_output():
         assert notebook.run_cell(f"%tf_{name}?").success  # type: ignore[no-untyped-call]
 
@@ -201,7 +201,7 @@ def test_unloading_leaves_nothing(shell: InteractiveShell) -> None:
 def test_every_command_has_its_magic_and_every_magic_its_command(shell: InteractiveShell) -> None:
     magics = {name.removeprefix("tf_") for name in shell.magics_manager.magics["line"] if name.startswith("tf_")}
     # %%tf_graph is a cell, and as a line it helps.
-    assert magics == {*commands.COMMANDS, "graph"}
+    assert magics == {*declarations.COMMANDS, "graph"}
 
 
 def test_the_cell_of_version_1_has_help_too(shell: InteractiveShell) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tfmagic import arguments, commands, lines
+from tfmagic.commands import arguments, declarations
+from tfmagic.commands import words as command_words
 from tfmagic.notebook_words import NotebookWords
 
 
@@ -38,7 +39,7 @@ def test_a_path_that_is_there_counts_more_than_an_expression_that_raises(
     Path("model").mkdir()
     Path("model/1").touch()
     assert words(model="text").source("model/1") == Path("model/1")
-    with pytest.raises(lines.CommandError, match="no path, and as an expression it raises TypeError"):
+    with pytest.raises(command_words.CommandError, match="no path, and as an expression it raises TypeError"):
         words(model="text").source("model/2")
 
 
@@ -48,19 +49,19 @@ def test_a_value_that_raises_names_its_input_in_one_line() -> None:
     def burst() -> None:
         raise ValueError("first\nsecond")
 
-    with pytest.raises(lines.CommandError) as raised:
+    with pytest.raises(command_words.CommandError) as raised:
         words(burst=burst).feeds(["a=burst()"])
     assert str(raised.value) == "the value 'burst()' for 'a' raises ValueError: first"
 
 
 def test_a_body_that_raises_says_what_a_body_is() -> None:
     assert words(x=2).body("\n{'a': x}\n") == {"a": 2}
-    with pytest.raises(lines.CommandError, match="one Python dict, and it raises SyntaxError"):
+    with pytest.raises(command_words.CommandError, match="one Python dict, and it raises SyntaxError"):
         words().body("a = 1")
 
 
 def test_the_words_of_a_line_are_replaced_and_kept() -> None:
-    command = commands.COMMANDS["verify"]
+    command = declarations.COMMANDS["verify"]
     values: Any = command.parse("model other.pb x=model")
     words(model=1).evaluate(command, values, None)
     given = [getattr(values, each.flags[0]) for each in command.arguments if each.kind == arguments.SOURCE]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import tfmagic
-from tfmagic.commands import COMMANDS
+from tfmagic.commands.declarations import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -1,7 +1,7 @@
 """The front in IPython: line magics, their completion, and the one place where errors become usage errors.
 
 A magic declares itself and delegates. Not for: what a verb does (:mod:`tfmagic.verbs.api`), how its line is parsed
-(:mod:`tfmagic.commands`), or what the words of a line stand for (:mod:`tfmagic.notebook_words`).
+(:mod:`tfmagic.commands.declarations`), or what the words of a line stand for (:mod:`tfmagic.notebook_words`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from traitlets import Enum
 
-from tfmagic import arguments, commands, errors, lines, live_display, notebook_words
+from tfmagic import errors, live_display, notebook_words
+from tfmagic.commands import arguments, declarations
+from tfmagic.commands import words as command_words
 from tfmagic.display import render
 
 if TYPE_CHECKING:
@@ -304,7 +306,7 @@ class TfMagic(Magics):
 
     def _run(self, name: str, line: str, cell: str | None = None) -> object:
         """Run a command: the one boundary at which our errors lose their traceback."""
-        command = commands.COMMANDS[name]
+        command = declarations.COMMANDS[name]
         try:
             values = command.parse(line)
             words = notebook_words.NotebookWords(self.shell.user_ns, self.shell.ev)
@@ -314,7 +316,7 @@ class TfMagic(Magics):
             # Help is for reading, not a value.
             print(request)  # noqa: T201
             return None
-        except (errors.TfMagicError, lines.CommandError, FileNotFoundError) as error:
+        except (errors.TfMagicError, command_words.CommandError, FileNotFoundError) as error:
             # IPython hides the traceback of this very type only, not of its subclasses.
             raise UsageError(str(error)) from error
         except KeyboardInterrupt as error:

@@ -1,6 +1,6 @@
 """The words of a magic's line that stand for objects of the notebook: sources, values of inputs, the body of a cell.
 
-Not for: parsing a line into words (:mod:`tfmagic.commands`), or IPython (:mod:`tfmagic.magics`).
+Not for: parsing a line into words (:mod:`tfmagic.commands.declarations`), or IPython (:mod:`tfmagic.magics`).
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfmagic import arguments, errors, lines
+from tfmagic import errors
+from tfmagic.commands import arguments
+from tfmagic.commands import words as command_words
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable, Mapping
 
-    from tfmagic.arguments import Command
+    from tfmagic.commands.arguments import Command
 
 _ABSENT = object()
 
@@ -59,12 +61,12 @@ class NotebookWords:
     def feeds(self, words: list[str]) -> dict[str, object]:
         """Evaluate the values of inputs."""
         found = {}
-        for name, expression in lines.feeds(words).items():
+        for name, expression in command_words.feeds(words).items():
             try:
                 found[name] = self._value_of(expression)
             except Exception as error:
                 message = f"the value {expression!r} for {name!r} raises {_said(error)}"
-                raise lines.CommandError(message) from error
+                raise command_words.CommandError(message) from error
         return found
 
     def body(self, cell: str) -> object:
@@ -73,21 +75,21 @@ class NotebookWords:
             return self._value_of(cell.strip())
         except Exception as error:
             message = f"the cell's body is to be one Python dict, and it raises {_said(error)}"
-            raise lines.CommandError(message) from error
+            raise command_words.CommandError(message) from error
 
     def source(self, token: str) -> object:
         """Take a token for an expression over the notebook's variables if it evaluates, else for a path."""
         value = self._evaluated(token)
         if value is not _ABSENT:
             return value
-        path = lines.unquote(token)
+        path = command_words.unquote(token)
         if token.isidentifier() and not os.path.lexists(path):
             self._require_variable(token)
         return Path(path)
 
     def _evaluated(self, token: str) -> object:
         """Evaluate an expression in which the notebook has at least one name, or a quoted text."""
-        names = lines.names_in(token)
+        names = command_words.names_in(token)
         literal = names is not None and not names
         if names is None or literal or not names.intersection(self._variables):
             return _ABSENT
@@ -97,10 +99,10 @@ class NotebookWords:
             return _ABSENT
         except Exception as error:
             # `./model/1` as an expression divides: if there is such a file, it was meant as a path.
-            if os.path.lexists(lines.unquote(token)):
+            if os.path.lexists(command_words.unquote(token)):
                 return _ABSENT
             message = f"{token!r} is no path, and as an expression it raises {_said(error)}"
-            raise lines.CommandError(message) from error
+            raise command_words.CommandError(message) from error
 
     def _require_variable(self, name: str) -> None:
         """Raise for a name that is neither a variable nor a path, if a variable is near."""
@@ -109,7 +111,7 @@ class NotebookWords:
         near = difflib.get_close_matches(name, nearby.model_names(self._variables), n=3)
         if near:
             message = f"there is neither a variable nor a path {name!r}; did you mean {errors.listed(near)}?"
-            raise lines.CommandError(message)
+            raise command_words.CommandError(message)
 
 
 def _said(error: Exception) -> str:

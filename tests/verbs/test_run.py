@@ -12,7 +12,8 @@ from IPython.core.interactiveshell import InteractiveShell
 
 import tfmagic
 from tests.samples import WEIGHTS, network
-from tfmagic import completion, errors, tf1_cells
+from tfmagic import errors, tf1_cells
+from tfmagic.commands import completion
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.verbs import model_cache
 from tfmagic.verbs.conversion.options import Wish

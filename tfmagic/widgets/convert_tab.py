@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from tfmagic import errors, magic_lines
+from tfmagic import errors
+from tfmagic.commands import magic_lines
 from tfmagic.graphs.signatures import METHODS
 from tfmagic.models.model import Part
 from tfmagic.verbs import api

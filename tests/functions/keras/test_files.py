@@ -14,7 +14,8 @@ import pytest
 import tfmagic
 from tests import keras_samples
 from tests.functions.keras import keras_2_samples
-from tfmagic import commands, errors
+from tfmagic import errors
+from tfmagic.commands import declarations
 from tfmagic.files.keras import archive as keras_archive
 from tfmagic.functions.keras import files as keras_files
 from tfmagic.functions.keras import models as keras_models
@@ -281,7 +282,7 @@ def test_the_magics_take_the_word_of_trust(tmp_path: Path) -> None:
     model.save(tmp_path / "model.keras")
     for line in ("export {path} {served}", "freeze {path} -o {served}.pb", "inspect {path} --ops"):
         name, _, rest = line.format(path=tmp_path / "model.keras", served=tmp_path / "served").partition(" ")
-        command = commands.COMMANDS[name]
+        command = declarations.COMMANDS[name]
         with pytest.raises(errors.UntrustedCodeError):
             command.run(command.parse(rest))
         command.run(command.parse(f"{rest} --trust"))

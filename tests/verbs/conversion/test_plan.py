@@ -10,7 +10,8 @@ import pytest
 
 import tfmagic
 from tests.samples import SAMPLES
-from tfmagic import errors, magic_lines, readers
+from tfmagic import errors, readers
+from tfmagic.commands import magic_lines
 from tfmagic.graphs import signatures
 from tfmagic.verbs.conversion import destinations, plan_names
 from tfmagic.verbs.conversion import plan as conversion_plan

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tfmagic import errors, frames, lines
-from tfmagic.arguments import (
+from tfmagic import errors, frames
+from tfmagic.commands import words as command_words
+from tfmagic.commands.arguments import (  # fmt: skip
     BODY,
     COUNT,
     FEED,
@@ -26,7 +27,7 @@ from tfmagic.arguments import (
     TENSOR,
     Argument,
     Command,
-)  # fmt: skip
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -43,12 +44,18 @@ def _inspect(values: argparse.Namespace) -> Model | pd.DataFrame:
     from tfmagic.models import selection  # noqa: PLC0415 - with the first command: loading the extension must stay light
     from tfmagic.verbs import api  # noqa: PLC0415 - with the first command: loading the extension must stay light
 
-    model = api.inspect(values.SOURCE, form=lines.text(values.form), tags=lines.text(values.tags), trust=values.trust)
+    model = api.inspect(
+        values.SOURCE, form=command_words.text(values.form), tags=command_words.text(values.tags), trust=values.trust
+    )
     wanted = [table for table in frames.ROW_TYPES if getattr(values, table)]
     if len(wanted) > 1:
         problem = f"one table at a time, not {errors.listed(f'--{table}' for table in wanted)}"
-        raise lines.CommandError(problem)
-    filters = {"op": lines.text(values.op), "name": lines.text(values.name), "signature": lines.text(values.signature)}
+        raise command_words.CommandError(problem)
+    filters = {
+        "op": command_words.text(values.op),
+        "name": command_words.text(values.name),
+        "signature": command_words.text(values.signature),
+    }
     if not wanted and not any(filters.values()):
         return model
     table = wanted[0] if wanted else ("signatures" if values.signature and not (values.op or values.name) else "ops")
@@ -71,11 +78,11 @@ def _freeze(values: argparse.Namespace) -> object:
         values,
         "freeze",
         values.SOURCE,
-        signature=lines.text(values.signature),
-        inputs=lines.many(values.inputs),
-        outputs=lines.many(values.outputs),
-        tags=lines.text(values.tags),
-        output=lines.text(values.output),
+        signature=command_words.text(values.signature),
+        inputs=command_words.many(values.inputs),
+        outputs=command_words.many(values.outputs),
+        tags=command_words.text(values.tags),
+        output=command_words.text(values.output),
         overwrite=values.overwrite,
         verify=not values.no_verify,
         trust=values.trust,
@@ -87,17 +94,17 @@ def _export(values: argparse.Namespace) -> object:
         values,
         "export",
         values.SOURCE,
-        lines.unquote(values.DEST),
-        format=lines.text(values.format),
-        tags=lines.text(values.tags),
+        command_words.unquote(values.DEST),
+        format=command_words.text(values.format),
+        tags=command_words.text(values.tags),
         signatures=getattr(values, BODY, None),
-        signature=lines.text(values.signature),
-        method=lines.text(values.method),
-        inputs=lines.pairs(values.input, "--input"),
-        outputs=lines.pairs(values.output, "--output"),
+        signature=command_words.text(values.signature),
+        method=command_words.text(values.method),
+        inputs=command_words.pairs(values.input, "--input"),
+        outputs=command_words.pairs(values.output, "--output"),
         text=values.text,
-        keep=None if values.keep is None else lines.count(values.keep, "--keep"),
-        batch=None if values.batch is None else lines.count(values.batch, "--batch"),
+        keep=None if values.keep is None else command_words.count(values.keep, "--keep"),
+        batch=None if values.batch is None else command_words.count(values.batch, "--batch"),
         overwrite=values.overwrite,
         verify=not values.no_verify,
         trust=values.trust,
@@ -109,10 +116,10 @@ def _run(values: argparse.Namespace) -> api.Run:
 
     return api.run(
         values.SOURCE,
-        vars(values)[lines.FEEDS] or None,
-        signature=lines.text(values.signature),
-        outputs=lines.many(values.outputs),
-        repeat=lines.count(values.repeat, "--repeat"),
+        vars(values)[command_words.FEEDS] or None,
+        signature=command_words.text(values.signature),
+        outputs=command_words.many(values.outputs),
+        repeat=command_words.count(values.repeat, "--repeat"),
         trust=values.trust,
     )
 
@@ -120,8 +127,10 @@ def _run(values: argparse.Namespace) -> api.Run:
 def _verify(values: argparse.Namespace) -> pd.DataFrame:
     from tfmagic.verbs import api  # noqa: PLC0415 - as above
 
-    signature = lines.text(values.signature)
-    return api.verify(values.A, values.B, vars(values)[lines.FEEDS] or None, signature=signature, trust=values.trust)
+    signature = command_words.text(values.signature)
+    return api.verify(
+        values.A, values.B, vars(values)[command_words.FEEDS] or None, signature=signature, trust=values.trust
+    )
 
 
 def _merge(values: argparse.Namespace) -> object:
@@ -130,9 +139,9 @@ def _merge(values: argparse.Namespace) -> object:
         "merge",
         values.FIRST,
         values.SECOND,
-        connect=lines.connections(values.connect),
-        signature=lines.text(values.signature),
-        output=lines.text(values.output),
+        connect=command_words.connections(values.connect),
+        signature=command_words.text(values.signature),
+        output=command_words.text(values.output),
         freeze=values.freeze,
         map=values.map,
         overwrite=values.overwrite,
@@ -152,18 +161,18 @@ def _sign(values: argparse.Namespace) -> object:
         values,
         "sign",
         values.DIR,
-        lines.text(values.DEST),
+        command_words.text(values.DEST),
         signatures=getattr(values, BODY, None),
-        rename=lines.pairs(values.rename, "--rename", "OLD=NEW"),
-        remove=lines.many(values.remove),
-        rename_tags=lines.pairs(values.rename_tags, "--rename-tags", "OLD=NEW"),
+        rename=command_words.pairs(values.rename, "--rename", "OLD=NEW"),
+        remove=command_words.many(values.remove),
+        rename_tags=command_words.pairs(values.rename_tags, "--rename-tags", "OLD=NEW"),
         overwrite=values.overwrite,
         verify=not values.no_verify,
     )
 
 
 def _restore(values: argparse.Namespace) -> object:
-    return _call(values, "restore", values.SOURCE, lines.unquote(values.CHECKPOINT))
+    return _call(values, "restore", values.SOURCE, command_words.unquote(values.CHECKPOINT))
 
 
 def _panel(values: argparse.Namespace) -> object:
@@ -179,7 +188,7 @@ _CODE = Argument(("--code",), "show the plain TensorFlow code that does the same
 _OVERWRITE = Argument(("--overwrite",), "replace what is there, once the new one is complete", None)
 _NO_VERIFY = Argument(("--no-verify",), "do not run source and result on the same inputs", None)
 _FEEDS = Argument(
-    (lines.FEEDS,), "values for inputs: keys or tensors, and Python expressions; others are generated", FEED
+    (command_words.FEEDS,), "values for inputs: keys or tensors, and Python expressions; others are generated", FEED
 )
 _TRUST = Argument(("--trust",), "let Python code in a Keras file run, such as a Lambda layer's", None)
 

@@ -1,6 +1,7 @@
 """The line of a command as it is typed: words, quotes, pairs, numbers.
 
-Not for: which words a command takes (:mod:`tfmagic.arguments`), or what they mean (:mod:`tfmagic.commands`).
+Not for: which words a command takes (:mod:`tfmagic.commands.arguments`), or what they mean
+(:mod:`tfmagic.commands.declarations`).
 """
 
 from __future__ import annotations

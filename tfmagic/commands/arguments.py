@@ -1,6 +1,6 @@
 """What a command takes: its arguments and options, and the parser that is made from them.
 
-Not for: the commands (:mod:`tfmagic.commands`), or words and quotes (:mod:`tfmagic.lines`).
+Not for: the commands (:mod:`tfmagic.commands.declarations`), or words and quotes (:mod:`tfmagic.commands.words`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from tfmagic import errors, lines
+from tfmagic import errors
+from tfmagic.commands import words as command_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,7 +93,7 @@ class Command:
         HelpRequest
             If it asks for help.
         """
-        tokens = lines.split(line)
+        tokens = command_words.split(line)
         if {"-h", "--help"}.intersection(tokens):
             raise HelpRequest(self.parser().format_help())
         # Values for inputs may stand before, between and after options.
@@ -112,9 +113,9 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         # Intermixed with options, argparse takes words that may be left out for required where another one is missing.
-        said = message.removesuffix(f", {lines.FEEDS}")
+        said = message.removesuffix(f", {command_words.FEEDS}")
         problem = f"{said}{self._advice(message)}; {self.prog} --help lists what there is"
-        raise lines.CommandError(problem)
+        raise command_words.CommandError(problem)
 
     def _advice(self, message: str) -> str:
         """Say which option is near one that there is not."""

@@ -9,7 +9,7 @@ from IPython.core.completer import provisionalcompleter
 
 import tfmagic
 from tests.wire_samples import attr, field, node
-from tfmagic import commands, completion
+from tfmagic.commands import completion, declarations
 from tfmagic.files import protos
 from tfmagic.models import reader as reader_base
 
@@ -67,9 +67,9 @@ def test_a_magic_is_ours_wherever_it_stands(line: str, files: Path) -> None:
     assert files.is_dir()
 
 
-@pytest.mark.parametrize("name", commands.COMMANDS)
+@pytest.mark.parametrize("name", declarations.COMMANDS)
 def test_options_are_those_of_the_command(name: str) -> None:
-    flags = sorted(flag for each in commands.COMMANDS[name].arguments for flag in each.flags if each.is_option)
+    flags = sorted(flag for each in declarations.COMMANDS[name].arguments for flag in each.flags if each.is_option)
     assert texts(f"%tf_{name} -") == [flag for flag in flags if flag.startswith("-")]
     assert texts(f"%tf_{name} x --ov") == ([flag for flag in flags if flag.startswith("--ov")])
 
@@ -238,7 +238,7 @@ def test_a_completion_never_raises(files: Path) -> None:
         "x" * 300,
         "-",
     ]
-    for name in commands.COMMANDS:
+    for name in declarations.COMMANDS:
         for _ in range(150):
             line = f"%tf_{name} " + rng.choice(("", " ")).join(rng.choices(words, k=rng.randrange(6)))
             word, found = completion.complete(line, {"x": Touchy()})

@@ -12,7 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfmagic import arguments, commands, lines, readers
+from tfmagic import readers
+from tfmagic.commands import arguments, declarations
+from tfmagic.commands import words as command_words
 from tfmagic.graphs import signatures
 from tfmagic.models.model import TABLE_PARTS, Model, Part
 from tfmagic.verbs import api, nearby
@@ -69,10 +71,10 @@ def complete(line: str, variables: Mapping[str, object]) -> tuple[str, list[Comp
         The word that is being typed, and what it can become; nothing if the line is not one of ours.
     """
     found = _MAGIC.search(line)
-    command = commands.COMMANDS.get(found["name"]) if found else None
+    command = declarations.COMMANDS.get(found["name"]) if found else None
     if found is None or command is None:
         return "", []
-    before, word, _ = lines.cut(found["rest"])
+    before, word, _ = command_words.cut(found["rest"])
     try:
         proposals = [
             each for each in _proposals(command, before, word, variables) if _bare(each.text).startswith(_bare(word))
@@ -163,7 +165,7 @@ def _quoted(path: str, quote: str, *, closed: bool) -> str:
 def _source(command: arguments.Command, words: list[str], variables: Mapping[str, object]) -> Model:
     """Return the model that the line speaks of; nothing of it is read yet, no expression evaluated."""
     word = _positional(command, words)[0]
-    return readers.read(variables.get(word, Path(lines.unquote(word))))
+    return readers.read(variables.get(word, Path(command_words.unquote(word))))
 
 
 def _names(kind: str, model: Model, word: str) -> Iterator[Completion]:

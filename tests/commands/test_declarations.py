@@ -11,9 +11,11 @@ import pytest
 
 import tfmagic
 from tests.conftest import ROOT
-from tfmagic import arguments, frames, lines
-from tfmagic.commands import COMMANDS
-from tfmagic.lines import CommandError
+from tfmagic import frames
+from tfmagic.commands import arguments
+from tfmagic.commands import words as command_words
+from tfmagic.commands.declarations import COMMANDS
+from tfmagic.commands.words import CommandError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     ],
 )
 def test_words_end_at_blanks_outside_quotes_and_brackets(line: str, words: list[str]) -> None:
-    assert lines.split(line) == words
+    assert command_words.split(line) == words
 
 
 @pytest.mark.parametrize(
@@ -45,14 +47,14 @@ def test_words_end_at_blanks_outside_quotes_and_brackets(line: str, words: list[
 )
 def test_what_does_not_close_is_an_error(line: str, what: str) -> None:
     with pytest.raises(CommandError, match=re.escape(what) + " does not close"):
-        lines.split(line)
+        command_words.split(line)
 
 
 def test_words_and_blanks_are_all_there_is() -> None:
     rng = random.Random(0)
     for _ in range(500):
         line = "".join(rng.choices("ab \t'\"()[]{}", k=rng.randrange(20)))
-        words, last, _ = lines.cut(line)
+        words, last, _ = command_words.cut(line)
         assert "".join([*words, last]).replace(" ", "").replace("\t", "") == line.replace(" ", "").replace("\t", "")
         assert all(words)
 
@@ -62,7 +64,7 @@ def test_words_and_blanks_are_all_there_is() -> None:
     [("'a b'", "a b"), ('"a"', "a"), ("a", "a"), ("'a\"", "'a\""), ('"it\'s"', "it's"), ("''", ""), ("'", "'")],
 )
 def test_quotes_that_enclose_are_stripped(token: str, text: str) -> None:
-    assert lines.unquote(token) == text
+    assert command_words.unquote(token) == text
 
 
 @pytest.mark.parametrize(
@@ -88,7 +90,7 @@ def test_quotes_that_enclose_are_stripped(token: str, text: str) -> None:
 def test_the_names_in_an_expression(expression: str, names: set[str] | None) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert lines.names_in(expression) == names
+        assert command_words.names_in(expression) == names
 
 
 def test_a_line_of_every_option() -> None:
