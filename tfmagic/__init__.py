@@ -99,7 +99,7 @@ def __getattr__(name: str) -> object:
     if name not in _HOMES:
         message = f"module 'tfmagic' has no attribute {name!r}"
         raise AttributeError(message)
-    importlib.import_module("tfmagic.live_display").install()
+    importlib.import_module("tfmagic.notebook.live_display").install()
     value = getattr(importlib.import_module(f"tfmagic.{_HOMES[name]}"), name)
     globals()[name] = value
     return value
@@ -112,13 +112,13 @@ def __dir__() -> list[str]:
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Register the magics: what ``%load_ext tfmagic`` calls."""
-    from tfmagic import magics  # noqa: PLC0415 - importing tfmagic must not need IPython
+    from tfmagic.notebook import magics  # noqa: PLC0415 - importing tfmagic must not need IPython
 
     magics.load(shell)
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
     """Take the magics away: what ``%unload_ext tfmagic`` calls."""
-    from tfmagic import magics  # noqa: PLC0415 - as above
+    from tfmagic.notebook import magics  # noqa: PLC0415 - as above
 
     magics.unload(shell)

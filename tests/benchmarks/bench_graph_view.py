@@ -59,7 +59,7 @@ UNFOLD = """(number) => new Promise((done) => {
 })"""
 READ = """import time
 import tfmagic
-from tfmagic.widgets.graph_view import GraphView
+from tfmagic.notebook.panel.widgets.graph_view import GraphView
 model = tfmagic.inspect({name!r})
 begin = time.perf_counter()
 model.table("ops", all=True)

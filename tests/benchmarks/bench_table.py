@@ -17,8 +17,8 @@ from playwright.sync_api import sync_playwright
 from tests.browser import chromium
 from tests.browser.table_page import TablePage
 from tfmagic import frames
-from tfmagic.widgets.ops_tab import COLUMNS, FACETS
-from tfmagic.widgets.table import Table
+from tfmagic.notebook.panel.widgets.ops_tab import COLUMNS, FACETS
+from tfmagic.notebook.panel.widgets.table import Table
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

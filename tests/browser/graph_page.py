@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
-    from tfmagic.widgets.graph_view import GraphView
+    from tfmagic.notebook.panel.widgets.graph_view import GraphView
 
 ADDRESS = "http://127.0.0.1/graph"
 #: What anywidget gives a widget's script, as far as the graph uses it.

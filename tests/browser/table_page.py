@@ -14,7 +14,7 @@ from tests.browser.graph_page import MODEL
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
-    from tfmagic.widgets.table import Table
+    from tfmagic.notebook.panel.widgets.table import Table
 
 ADDRESS = "http://127.0.0.1/table"
 #: As for the graph; and what the kernel does by itself is taken over when a test says so.

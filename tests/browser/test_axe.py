@@ -9,7 +9,7 @@ from tests import drawn_graphs
 from tests.browser import axe
 from tests.browser.graph_page import GraphPage
 from tests.drawn_graphs import HOSTILE, LOOP, LOOPING, chain
-from tfmagic.widgets.graph_view import GraphView
+from tfmagic.notebook.panel.widgets.graph_view import GraphView
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

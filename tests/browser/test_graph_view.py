@@ -8,7 +8,7 @@ import pytest
 from tests import drawn_graphs
 from tests.browser.graph_page import GraphPage
 from tests.drawn_graphs import HOSTILE, LOOP, LOOPING, chain
-from tfmagic.widgets.graph_view import GraphView
+from tfmagic.notebook.panel.widgets.graph_view import GraphView
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -319,7 +319,7 @@ def test_a_view_that_is_taken_away_listens_no_more(show: Show) -> None:
 
 LIVE = """
 from tests import drawn_graphs
-from tfmagic.widgets.graph_view import GraphView
+from tfmagic.notebook.panel.widgets.graph_view import GraphView
 view = GraphView(drawn_graphs.model(drawn_graphs.chain(["x", *(f"net/block_{n // 5}/unit_{n}" for n in range(60))])))
 view
 """

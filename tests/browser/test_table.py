@@ -13,8 +13,8 @@ from tests.benchmarks.bench_table import ROW_WATCH, million
 from tests.browser import axe
 from tests.browser.table_page import TablePage
 from tests.drawn_graphs import HOSTILE
-from tfmagic import cells
-from tfmagic.widgets.table import Table
+from tfmagic.notebook.panel import cell_text
+from tfmagic.notebook.panel.widgets.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +65,7 @@ def details(table: Table) -> Callable[[int], None]:
         if row >= 0:
             links: Any = [{"text": f"row {row - 1}", "row": row - 1}, {"text": "nowhere"}]
             table.tell({
-                "row": row, "title": cells.long_text(table.frame["name"].iloc[row]), "facts": [("op", "Relu")],
+                "row": row, "title": cell_text.long_text(table.frame["name"].iloc[row]), "facts": [("op", "Relu")],
                 "groups": [{"title": "inputs", "links": links, "more": 3}],
                 "acts": [{"name": "go", "text": "Show in graph"}],
                 "chart": {"bars": [0.5, 1], "low": "0", "high": "9", "text": "Histogram of 2 values"},
@@ -461,7 +461,7 @@ def test_it_fits_a_narrow_and_a_wide_page(show: Show, width: int) -> None:
 
 
 LIVE = """import numpy as np, pandas as pd
-from tfmagic.widgets.table import Table
+from tfmagic.notebook.panel.widgets.table import Table
 names = [f"net/block_{row // 10}/unit_{row}" for row in range(500)]
 frame = pd.DataFrame({"name": pd.Series(names, dtype=object), "bytes": range(500)})
 opened = []

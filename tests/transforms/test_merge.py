@@ -11,9 +11,10 @@ import pytest
 from google.protobuf import text_format
 
 import tfmagic
-from tfmagic import errors, tf1_cells
+from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.models.model import Model, Part
+from tfmagic.notebook import tf1_cells
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.verbs.merge import merge
 

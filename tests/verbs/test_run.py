@@ -12,8 +12,9 @@ from IPython.core.interactiveshell import InteractiveShell
 
 import tfmagic
 from tests.samples import WEIGHTS, network
-from tfmagic import errors, tf1_cells
+from tfmagic import errors
 from tfmagic.commands import completion
+from tfmagic.notebook import tf1_cells
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.verbs import model_cache
 from tfmagic.verbs.conversion.options import Wish

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from tests.test_magics import refused, run
+from tests.notebook.test_magics import refused, run
 from tests.wire_samples import field
 from tests.writers.saved_model.test_writer import run_v1
 from tfmagic import errors, readers

@@ -1,7 +1,7 @@
 """What can follow on the line of a magic: options, variables that hold models, paths, signature keys, names of ops.
 
 A completion must answer at once and may not disturb: models are read only if that is cheap, and nothing raises.
-Not for: asking IPython or answering it (:mod:`tfmagic.magics`).
+Not for: asking IPython or answering it (:mod:`tfmagic.notebook.magics`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The verbs as commands: name, summary, arguments, options, and the call that each stands for.
 
 A front (a magic today) parses a line by this table, evaluates what stands for an object, and calls ``run``. Not for:
-IPython (:mod:`tfmagic.magics`) or the work itself (:mod:`tfmagic.verbs.api`).
+IPython (:mod:`tfmagic.notebook.magics`) or the work itself (:mod:`tfmagic.verbs.api`).
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ def _restore(values: argparse.Namespace) -> object:
 
 
 def _panel(values: argparse.Namespace) -> object:
-    from tfmagic.widgets.opening import panel  # noqa: PLC0415 - as above; widgets are imported when they are shown
+    from tfmagic.notebook.panel.widgets.verb import panel  # noqa: PLC0415 - as above; widgets are imported when they are shown
 
     return panel(values.SOURCE, trust=values.trust)
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import tfmagic
+from tests.notebook.test_magics import run
 from tests.samples import SAMPLES
-from tests.test_magics import run
 from tfmagic import errors
 from tfmagic.runtime import tensorflow as runtime
 

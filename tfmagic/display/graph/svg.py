@@ -1,7 +1,7 @@
 """The picture of a graph as static SVG: no script, no style sheet, nothing to load, every string escaped.
 
-The colours are legible on white and on black. Not for: the live view (``widgets/graph_view.py``), which draws the same
-scenes.
+The colours are legible on white and on black. Not for: the live view (``notebook/panel/widgets/graph_view.py``), which
+draws the same scenes.
 """
 
 from __future__ import annotations

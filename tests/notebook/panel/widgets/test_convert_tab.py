@@ -1,0 +1,305 @@
+from __future__ import annotations
+
+import html
+import importlib.util
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import tfmagic
+from tests.samples import network
+from tfmagic import errors, progress, readers
+from tfmagic.display import render
+from tfmagic.notebook.panel.widgets import convert_tab
+from tfmagic.notebook.panel.widgets.protocols import Destination
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from tests.samples import Built
+    from tfmagic.notebook.panel.widgets.convert_tab import ConvertTab
+
+pytestmark = pytest.mark.tensorflow
+
+_LONG = 60.0
+
+
+def tab_of(source: Any, name: str = "model", **namespace: Any) -> ConvertTab:
+    return convert_tab.build(readers.read(source), SimpleNamespace(namespace=namespace, source=name))
+
+
+def until(condition: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + _LONG
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def converted(tab: ConvertTab) -> str:
+    """Press the button, wait, and return what is said in the end."""
+    assert not tab.work.start.disabled
+    tab.work.start.click()
+    tab.work.wait(_LONG)
+    return text(tab.work.status)
+
+
+def text(widget: Any) -> str:
+    return html.unescape(widget.value)
+
+
+def shown(tab: ConvertTab) -> set[str]:
+    return {name for name, field in tab.fields.items() if field.layout.display != "none"}
+
+
+def hidden_files(directory: Path) -> list[str]:
+    return [each.name for each in directory.rglob(".*")]
+
+
+def test_the_formats_of_this_model_and_why_not_the_others(samples: Built, in_tmp_path: Path) -> None:
+    tab = tab_of(samples["module"])
+    found = [value for _, value in tab.format.options]
+    # ONNX is written where its library is installed.
+    assert [each for each in found if each != "onnx"] == [
+        *("saved_model", "graph_def", "graph_text", "checkpoint", "tflite", "tensorboard")
+    ]
+    assert ("onnx" in found) == (importlib.util.find_spec("tf2onnx") is not None)
+    assert "Keras (.keras): this function has no layers of Keras" in text(tab.impossible)
+    del in_tmp_path
+
+
+def test_a_model_that_becomes_nothing_has_no_form(samples: Built) -> None:
+    tab = tab_of(samples["checkpoint_v2"])
+    assert tab.work.start not in tab.children
+    assert "ONNX (.onnx): this checkpoint has no 'function', 'graph'" in text(tab.impossible)
+
+
+def test_the_form_follows_the_format(samples: Built, in_tmp_path: Path) -> None:
+    tab = tab_of(samples["keras_model"])
+    assert tab.destination.value == "network"
+    assert shown(tab) == {"signature", "inputs", "outputs", "method", "tags", "batch"}
+    tab.format.value = "checkpoint"
+    assert tab.destination.value == "network.ckpt"
+    assert shown(tab) == {"keep"}
+    tab.destination.value = "mine.keras"
+    assert "In the way" in text(tab.plan)
+    assert tab.work.start.disabled
+    tab.format.value = "keras"
+    assert tab.destination.value == "mine.keras"
+    assert shown(tab) == set()
+    assert not tab.work.start.disabled
+    del in_tmp_path
+
+
+def test_what_was_typed_for_another_format_is_not_asked_for(samples: Built, in_tmp_path: Path) -> None:
+    tab = tab_of(samples["keras_model"])
+    tab.fields["method"].value = "classify"
+    tab.fields["batch"].value = "4"
+    tab.format.value = "weights"
+    assert "Written" in converted(tab)
+    assert [each.name for each in in_tmp_path.iterdir()] == ["network.weights.h5"]
+
+
+@pytest.mark.parametrize(
+    ("field", "typed", "told"),
+    [
+        ("signature", "serving", "'serving_default'"),
+        ("inputs", "x_1", "did you mean"),
+        ("outputs", "scores=", "KEY=TENSOR"),
+        ("batch", "many", "whole number"),
+    ],
+)
+def test_a_wrong_name_is_told_while_it_is_typed(
+    samples: Built, in_tmp_path: Path, field: str, typed: str, told: str
+) -> None:
+    tab = tab_of(samples["saved_model_tf2"])
+    tab.fields[field].value = typed
+    until(lambda: told in text(tab.plan))
+    assert tab.work.start.disabled
+    tab.fields[field].value = ""
+    assert not tab.work.start.disabled
+    del in_tmp_path
+
+
+def test_a_tensor_that_is_no_key_is_looked_up_in_the_graph(samples: Built, in_tmp_path: Path) -> None:
+    tab = tab_of(samples["session"])
+    tab.fields["outputs"].value = "hiden/kernel"
+    until(lambda: "did you mean 'hidden/kernel'" in text(tab.plan))
+    tab.fields["outputs"].value = "features=hidden"
+    assert not tab.work.start.disabled
+    assert "Written" in converted(tab)
+    saved = readers.read(in_tmp_path / "model")
+    assert set(saved.signatures["key"]) == {"x", "features"}
+
+
+def test_the_result_is_written_checked_and_shown(samples: Built, in_tmp_path: Path) -> None:
+    tab = tab_of(samples["keras_model"])
+    tab.fields["signature"].value = "classify"
+    tab.fields["inputs"].value = "images=x"
+    tab.fields["outputs"].value = "scores=out"
+    tab.fields["method"].value = "classify"
+    tab.ticks["verify"].value = True
+    said = converted(tab)
+    assert f"Written: {in_tmp_path / 'network'}" in said
+    assert tab.work.bar.bar_style == "success"
+    # The verification's row, and what servers want otherwise.
+    assert "<td>True</td>" in tab.result.value
+    assert "look for the input 'inputs'" in text(tab.result)
+    x = np.ones((2, 4), np.float32)
+    done = tfmagic.run(in_tmp_path / "network", {"images": x}, signature="classify")
+    np.testing.assert_allclose(done.outputs["scores"], network(x), rtol=1e-5)
+    # It is there now: once more needs another place, or leave to replace it.
+    assert "exists" in text(tab.plan)
+    assert tab.work.start.disabled
+    tab.ticks["overwrite"].value = True
+    assert "Written" in converted(tab)
+
+
+def test_an_error_is_one_line_and_the_form_stays(samples: Built, in_tmp_path: Path) -> None:
+    tab = tab_of(samples["keras_model"])
+    tab.format.value = "graph_def"
+    (in_tmp_path / "network.pb").mkdir()
+    # Nobody has looked since.
+    said = converted(tab)
+    assert "exists" in said
+    assert "Traceback" not in said
+    assert tab.work.bar.bar_style == "danger"
+
+
+@pytest.mark.parametrize("stage", ["tracing", "converting", "writing", "verifying"])
+def test_cancelling_leaves_what_was_there(
+    samples: Built, in_tmp_path: Path, stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (in_tmp_path / "network.keras").write_bytes(b"old")
+    tab = tab_of(samples["keras_model"])
+    tab.format.value = "keras"
+    tab.destination.value = "network.keras"
+    tab.ticks["overwrite"].value = True
+    reached, go_on = threading.Event(), threading.Event()
+    begin = progress.Watch.begin
+
+    def slow(watch: progress.Watch, found: progress.Stage) -> None:
+        begin(watch, found)
+        if found.name == stage:
+            reached.set()
+            assert go_on.wait(_LONG)
+
+    monkeypatch.setattr(progress.Watch, "begin", slow)
+    tab.work.start.click()
+    assert reached.wait(_LONG)
+    assert stage in text(tab.work.status).lower()
+    tab.work.stop.click()
+    go_on.set()
+    tab.work.wait(_LONG)
+    assert "Cancelled: nothing was written." in text(tab.work.status)
+    assert (in_tmp_path / "network.keras").read_bytes() == b"old"
+    assert not hidden_files(in_tmp_path)
+    assert "Written" in converted(tab)
+
+
+def test_the_code_does_what_the_form_says(samples: Built, shell: InteractiveShell) -> None:
+    shell.user_ns["net"] = samples["keras_model"]
+    tab = tab_of(samples["keras_model"], "net")
+    tab.destination.value = "my net"
+    tab.fields["signature"].value = "serving_default"
+    tab.show_code.click()
+    until(lambda: "With TensorFlow alone" in text(tab.code))
+    line = '%tf_export net "my net" --signature serving_default'
+    assert line in text(tab.code)
+    assert "tf.saved_model.save(module, 'my net'" in text(tab.code)
+    assert not list(Path().iterdir())
+    shell.run_cell(line).raise_error()  # type: ignore[no-untyped-call]
+    assert Path("my net/saved_model.pb").exists()
+
+
+def test_code_that_there_is_none_of_is_said(samples: Built, in_tmp_path: Path) -> None:
+    pytest.importorskip("tf2onnx")
+    tab = tab_of(samples["keras_model"])
+    tab.format.value = "onnx"
+    tab.show_code.click()
+    until(lambda: "stock TensorFlow writes none of it" in text(tab.code))
+    tab.fields["outputs"].value = "a=out, a=out"
+    tab.show_code.click()
+    assert "given twice" in text(tab.code)
+    del in_tmp_path
+
+
+def test_another_tab_may_choose_the_signature(samples: Built, in_tmp_path: Path) -> None:
+    tab = tab_of(samples["saved_model_of_keras"])
+    assert isinstance(tab, Destination)
+    tab.arrive(signature="serve")
+    assert tab.request.signature == "serve"
+    assert "'serving_default'" in text(tab.plan).split("Lost")[1]
+    tab.arrive(node="x")
+    del in_tmp_path
+
+
+def test_code_in_a_file_runs_on_a_word_only(tmp_path: Path, in_tmp_path: Path) -> None:
+    keras = pytest.importorskip("keras")
+    inputs = keras.layers.Input((4,), name="x")
+    keras.Model(inputs, keras.layers.Lambda(lambda x: x * 2)(inputs)).save(tmp_path / "code.keras")
+    tab = tab_of(tmp_path / "code.keras", "code.keras")
+    assert tab.ticks["trust"].layout.display != "none"
+    said = converted(tab)
+    assert "trust" in said
+    assert [each.name for each in in_tmp_path.iterdir()] == ["code.keras"]
+    tab.ticks["trust"].value = True
+    assert "Written" in converted(tab)
+
+
+def test_a_name_of_a_model_is_text(tmp_path: Path, in_tmp_path: Path) -> None:
+    hostile = "<img src=x onerror=alert(1)>"
+    tf = pytest.importorskip("tensorflow")
+    module = tf.Module()
+    module.call = tf.function(lambda x: {hostile: x}, input_signature=[tf.TensorSpec([None, 2], name="x")])
+    tfmagic.export(module, tmp_path / "hostile", signature=hostile)
+    tab = tab_of(tmp_path / "hostile", hostile)
+    tab.destination.value = f"{hostile}/out"
+    tab.fields["outputs"].value = hostile
+    tab.fields["inputs"].value = "y"
+    tab.show_code.click()
+    until(lambda: "With TensorFlow alone" in text(tab.code) or "no code" in text(tab.code))
+    for widget in (tab.plan, tab.code, tab.result, tab.impossible, tab.work.status):
+        assert "<img" not in widget.value
+    assert "&lt;img" in tab.plan.value
+    del in_tmp_path
+
+
+def test_a_damaged_model_says_what_it_is(samples: Built, tmp_path: Path) -> None:
+    path = samples.copy("saved_model_tf2", tmp_path)
+    file = path / "saved_model.pb"
+    file.write_bytes(file.read_bytes()[:-40])
+    # The panel shows this line in the place of the tab.
+    with pytest.raises(errors.CorruptSourceError, match="truncated or damaged"):
+        tab_of(path)
+
+
+def test_a_model_that_cannot_be_traced_has_a_form_without_names(in_tmp_path: Path) -> None:
+    tf = pytest.importorskip("tensorflow")
+    tab = tab_of(tf.function(lambda x: x))
+    assert not tab.fields["signature"].options
+    assert "not known" in text(tab.plan)
+    assert "Written" not in converted(tab)
+    assert not list(in_tmp_path.iterdir())
+
+
+def test_a_person_who_wants_text_gets_text(samples: Built, in_tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(render.display, "mode", "text")
+    tab = tab_of(samples["keras_model"])
+    tab.format.value = "weights"
+    converted(tab)
+    assert tab.result.value.startswith("<pre>")
+    del in_tmp_path
+
+
+def test_every_control_has_a_name(samples: Built, in_tmp_path: Path) -> None:
+    tab = tab_of(samples["keras_model"])
+    controls = [tab.format, tab.destination, *tab.fields.values(), *tab.ticks.values(), tab.show_code, tab.work.start]
+    assert all(each.description for each in controls)
+    del in_tmp_path

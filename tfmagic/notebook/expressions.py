@@ -1,0 +1,119 @@
+"""The words of a magic's line that stand for objects of the notebook: sources, values of inputs, the body of a cell.
+
+Not for: parsing a line into words (:mod:`tfmagic.commands.declarations`), or IPython (:mod:`tfmagic.notebook.magics`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tfmagic import errors
+from tfmagic.commands import arguments
+from tfmagic.commands import words as command_words
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable, Mapping
+
+    from tfmagic.commands.arguments import Command
+
+_ABSENT = object()
+
+
+class NotebookWords:
+    """What words mean in one notebook.
+
+    Parameters
+    ----------
+    variables : mapping of str to object
+        The notebook's.
+    value_of : callable
+        Evaluates an expression over them.
+    """
+
+    def __init__(self, variables: Mapping[str, object], value_of: Callable[[str], object]) -> None:
+        self._variables = variables
+        self._value_of = value_of
+
+    def evaluate(self, command: Command, values: Namespace, cell: str | None) -> None:
+        """Put objects in the place of the words of a line that stand for some; its words are kept beside them.
+
+        Raises
+        ------
+        CommandError
+            If an expression raises, or a name is that of no variable and no path but near to one.
+        """
+        sources = [each.flags[0] for each in command.arguments if each.kind == arguments.SOURCE]
+        setattr(values, arguments.NAMES, [str(getattr(values, each)) for each in sources])
+        for argument in command.arguments:
+            (name, *_) = argument.flags
+            if argument.kind == arguments.SOURCE and getattr(values, name) is not None:
+                setattr(values, name, self.source(getattr(values, name)))
+            elif argument.kind == arguments.FEED:
+                setattr(values, name, self.feeds(getattr(values, name)))
+        if cell is not None:
+            setattr(values, arguments.BODY, self.body(cell))
+
+    def feeds(self, words: list[str]) -> dict[str, object]:
+        """Evaluate the values of inputs."""
+        found = {}
+        for name, expression in command_words.feeds(words).items():
+            try:
+                found[name] = self._value_of(expression)
+            except Exception as error:
+                message = f"the value {expression!r} for {name!r} raises {_said(error)}"
+                raise command_words.CommandError(message) from error
+        return found
+
+    def body(self, cell: str) -> object:
+        """Evaluate the body of a cell, which is one expression."""
+        try:
+            return self._value_of(cell.strip())
+        except Exception as error:
+            message = f"the cell's body is to be one Python dict, and it raises {_said(error)}"
+            raise command_words.CommandError(message) from error
+
+    def source(self, token: str) -> object:
+        """Take a token for an expression over the notebook's variables if it evaluates, else for a path."""
+        value = self._evaluated(token)
+        if value is not _ABSENT:
+            return value
+        path = command_words.unquote(token)
+        if token.isidentifier() and not os.path.lexists(path):
+            self._require_variable(token)
+        return Path(path)
+
+    def _evaluated(self, token: str) -> object:
+        """Evaluate an expression in which the notebook has at least one name, or a quoted text."""
+        names = command_words.names_in(token)
+        literal = names is not None and not names
+        if names is None or literal or not names.intersection(self._variables):
+            return _ABSENT
+        try:
+            return self._value_of(token)
+        except (NameError, AttributeError):
+            return _ABSENT
+        except Exception as error:
+            # `./model/1` as an expression divides: if there is such a file, it was meant as a path.
+            if os.path.lexists(command_words.unquote(token)):
+                return _ABSENT
+            message = f"{token!r} is no path, and as an expression it raises {_said(error)}"
+            raise command_words.CommandError(message) from error
+
+    def _require_variable(self, name: str) -> None:
+        """Raise for a name that is neither a variable nor a path, if a variable is near."""
+        # Imported with the first such name: it brings the readers.
+        nearby = importlib.import_module("tfmagic.verbs.nearby")
+        near = difflib.get_close_matches(name, nearby.model_names(self._variables), n=3)
+        if near:
+            message = f"there is neither a variable nor a path {name!r}; did you mean {errors.listed(near)}?"
+            raise command_words.CommandError(message)
+
+
+def _said(error: Exception) -> str:
+    """Return the first line of what an exception of the notebook's own says."""
+    return f"{type(error).__name__}: {error}".splitlines()[0]

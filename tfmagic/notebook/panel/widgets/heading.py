@@ -1,0 +1,29 @@
+"""The line above the tabs: what is shown, and the word that the kernel is gone.
+
+A live panel comes with its model's static form below it, an output of its own. The script here takes that form off the
+page while the panel lives, and puts it back when the kernel ends. Where a notebook is opened again there is no script,
+and the static form stands. Not for: the static form (:mod:`tfmagic.display.render`).
+"""
+
+from __future__ import annotations
+
+import anywidget
+import traitlets
+
+from tfmagic.notebook.panel.widgets import assets
+
+
+class Heading(anywidget.AnyWidget):
+    """A heading.
+
+    Parameters
+    ----------
+    text : str
+        What is shown; drawn as text.
+    """
+
+    _esm = assets.text("heading.js")
+    _css = assets.style("heading.css")
+    text = traitlets.Unicode().tag(sync=True)
+    #: The id of the element that holds the static form, empty where there is none.
+    stand_in = traitlets.Unicode().tag(sync=True)

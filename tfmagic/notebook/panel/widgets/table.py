@@ -1,0 +1,337 @@
+"""A table of up to a million rows: the kernel filters, sorts and counts, the browser draws the rows that are in view.
+
+Handlers may run in another thread while a cell runs (ipykernel's subshells): what they share is locked. Not for: what
+the rows mean, which the tabs around it know.
+"""
+
+from __future__ import annotations
+
+import threading
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
+
+import anywidget
+import numpy as np
+import pandas as pd
+import traitlets
+
+from tfmagic.display import render
+from tfmagic.notebook.panel import cell_text, table_pages
+from tfmagic.notebook.panel.widgets import assets, naming
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, MutableMapping, Sequence
+    from typing import NotRequired
+
+    from tfmagic.notebook.panel.table_columns import Mask
+    from tfmagic.notebook.panel.table_pages import Query
+
+Data: TypeAlias = "dict[str, Any]"
+
+#: Widths in pixels: of a cell's margins, a character, and the bounds of a column of text that repeats.
+_PADDING, _CHARACTER, _NARROWEST, _WIDEST = 18, 7.5, 64, 170
+
+
+class Link(TypedDict):
+    """A name that leads to a row; without one it is only said."""
+
+    text: str
+    row: NotRequired[int]
+
+
+class Act(TypedDict):
+    """A button: the name that is told to the kernel, and what stands on it."""
+
+    name: str
+    text: str
+
+
+class Group(TypedDict):
+    """Names under a title; ``more`` are not listed."""
+
+    title: str
+    links: Sequence[Link]
+    more: NotRequired[int]
+
+
+class Chart(TypedDict):
+    """A histogram: a height between 0 and 1 for each bar, what stands at both ends, and all of it in words."""
+
+    bars: Sequence[float]
+    low: str
+    high: str
+    text: str
+
+
+class Details(TypedDict):
+    """What is shown of one row below the table."""
+
+    row: int
+    title: str
+    facts: Sequence[tuple[str, str]]
+    note: NotRequired[str]
+    groups: NotRequired[Sequence[Group]]
+    acts: NotRequired[Sequence[Act]]
+    chart: NotRequired[Chart]
+
+
+class Table(anywidget.AnyWidget):
+    """A table to filter, sort and page through.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The table; it must not be changed while it is shown.
+    label : str
+        What it is called.
+    columns : sequence of str, optional
+        The columns shown, in this order; those without any content are left out. All of them if not given.
+    search : sequence of str
+        The columns that text is sought in.
+    facets : mapping of str to str
+        The columns whose values can be chosen, and what no value is called there; those with one value are left out.
+    bars : sequence of str
+        Columns of sizes, which are drawn as bars behind the number.
+    aside : (str, array of bool), optional
+        What a switch is called that shows more rows, and which rows those are.
+    on_row : callable, optional
+        Called with the number of the row that a person opens, to tell its details; with -1 when they are closed.
+    on_act : callable, optional
+        Called with the name of a button of the details, and the row.
+    namespace : mutable mapping, optional
+        Where the filtered rows can be put as a DataFrame.
+    variable : str
+        The name that is proposed for it.
+    height : int
+        Of the rows that are in view, in pixels, at most.
+    """
+
+    _esm = assets.text("table.js")
+    _css = assets.style("table.css")
+    label = traitlets.Unicode("").tag(sync=True)
+    columns: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    sought = traitlets.Unicode("").tag(sync=True)
+    total = traitlets.Int(0).tag(sync=True)
+    height = traitlets.Int(420).tag(sync=True)
+    facets: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    switch = traitlets.Unicode("").tag(sync=True)
+    variable = traitlets.Unicode("").tag(sync=True)
+    details = traitlets.Dict().tag(sync=True)
+    wanted = traitlets.Dict().tag(sync=True)
+
+    def __init__(  # noqa: PLR0913 - what a table can do
+        self,
+        frame: pd.DataFrame,
+        *,
+        label: str = "Table",
+        columns: Sequence[str] | None = None,
+        search: Sequence[str] = ("name", "op"),
+        facets: Mapping[str, str] | None = None,
+        bars: Sequence[str] = (),
+        aside: tuple[str, Mask] | None = None,
+        on_row: Callable[[int], None] | None = None,
+        on_act: Callable[[str, int], None] | None = None,
+        namespace: MutableMapping[str, object] | None = None,
+        variable: str = "",
+        height: int = 420,
+    ) -> None:
+        self._lock = threading.RLock()
+        facets = {name: none for name, none in (facets or {}).items() if _varies(frame[name])}
+        self._pages = table_pages.Pages(frame, search, tuple(facets), aside[1] if aside else None)
+        self._shown = [name for name in (columns or map(str, frame.columns)) if _has_content(frame[name])]
+        self._bars = tuple(name for name in bars if name in self._shown)
+        self._on_row, self._on_act, self._namespace = on_row, on_act, namespace
+        self._asked = 0
+        super().__init__(
+            label=label,
+            columns=[self._column(name) for name in self._shown],
+            sought=" or ".join(self._pages.search),
+            total=len(frame) - (int(aside[1].sum()) if aside else 0),
+            facets=[list(each) for each in facets.items()],
+            switch=aside[0] if aside and aside[1].any() else "",
+            variable=variable if namespace is not None else "",
+            height=height,
+        )
+        self.on_msg(self._handle)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The whole table."""
+        return self._pages.frame
+
+    def _column(self, name: str) -> Data:
+        """Say how a column is drawn; of one whose values repeat, how many pixels most of them need."""
+        column: Data = {"name": name, "kind": self._kind(name)}
+        values = self.frame[name]
+        if column["kind"] == "text" and isinstance(values.dtype, pd.CategoricalDtype):
+            used = values.cat.categories[values.cat.codes.unique()] if len(values) else values.cat.categories
+            longest = max((len(str(each)) for each in used), default=0)
+            column["least"] = min(max(_PADDING + _CHARACTER * max(longest, len(name)), _NARROWEST), _WIDEST)
+        return column
+
+    def _kind(self, name: str) -> str:
+        if name in self._bars:
+            return "bar"
+        if name == self._shown[0]:
+            return "name"
+        return "number" if pd.api.types.is_numeric_dtype(self.frame[name].dtype) else "text"
+
+    # For Python
+
+    def show(self, row: int) -> None:
+        """Bring a row into view and open it; filters that hide it are taken away.
+
+        Raises
+        ------
+        IndexError
+            If there is no such row.
+        """
+        if not 0 <= row < len(self.frame):
+            message = f"there is no row {row} in a table of {len(self.frame):,}"
+            raise IndexError(message)
+        self._want(row=row)
+
+    def filter(self, text: str = "", **values: object) -> bool:
+        """Show the rows with a text and with values of facets, and no others; say whether all values exist."""
+        codes = {name: self._pages.code(name, value) for name, value in values.items()}
+        chosen = {name: [code] for name, code in codes.items() if code is not None}
+        self._want(query={"text": text, "chosen": chosen, "regex": False})
+        return len(chosen) == len(values)
+
+    def _want(self, **what: object) -> None:
+        """Ask the browser for something; the number tells it from what was asked before."""
+        self._asked += 1
+        self.wanted = {"n": self._asked, **what}
+
+    def tell(self, details: Details | None) -> None:
+        """Show details of a row, or none."""
+        self.details = dict(details) if details else {}
+
+    # For the browser
+
+    def _handle(self, _widget: object, content: Data, _buffers: object) -> None:
+        """Answer one message; what it asks for is checked, whoever sent it."""
+        act = self._actions.get(str(content.get("do")))
+        if act is None:
+            return
+        try:
+            act(content)
+        except Exception as error:  # noqa: BLE001 - a model raises whatever its code does; a person gets one line
+            told: Data = {"error": cell_text.cell_text(str(error).partition("\n")[0] or type(error).__name__)}
+            # Then the browser waits no longer for the rows that it asked for.
+            self.send(told | ({"id": content["id"]} if "id" in content else {}))
+
+    @cached_property
+    def _actions(self) -> dict[str, Callable[[Data], None]]:
+        return {
+            "window": self._send_window,
+            "place": self._send_place,
+            "open": lambda asked: self._open(int(asked["row"])),
+            "close": lambda _: self._open(-1),
+            "act": lambda asked: self._act(str(asked["name"])),
+            "name": lambda asked: self.send({"naming": self._naming(str(asked["text"]))}),
+            "keep": self._keep,
+            "ping": self._ping,
+        }
+
+    def _send_window(self, asked: Data) -> None:
+        query = _query(asked.get("query", {}))
+        with self._lock:
+            found = self._pages.find(query)
+            start, rows = table_pages.window(found.rows, int(asked["start"]), int(asked["count"]))
+            answer: Data = {
+                "window": int(asked["id"]),
+                "start": start,
+                "total": len(found.rows),
+                "of": len(self.frame) if query.is_whole else self.total,
+                "numbers": rows,
+                "rows": self._pages.cells(rows, self._shown),
+                "shares": {name: self._pages.shares(rows, name) for name in self._bars},
+                "problem": found.problem,
+            }
+            if asked.get("facets"):
+                answer["facets"] = [_facet_data(each) for each in self._pages.facets(query)]
+        self.send(answer)
+
+    def _send_place(self, asked: Data) -> None:
+        with self._lock:
+            place = self._pages.place(_query(asked.get("query", {})), int(asked["row"]))
+        self.send({"place": place, "row": int(asked["row"])})
+
+    def _open(self, row: int) -> None:
+        is_row = 0 <= row < len(self.frame)
+        if not is_row:
+            self.tell(None)
+        if self._on_row is not None:
+            self._on_row(row if is_row else -1)
+
+    def _act(self, name: str) -> None:
+        known = {act["name"] for act in self.details.get("acts", ())}
+        if self._on_act is not None and name in known:
+            self._on_act(name, int(self.details["row"]))
+
+    def _naming(self, text: str) -> Data:
+        if self._namespace is None:
+            return {"text": text, "problem": "there is nowhere to put it", "note": ""}
+        return {"text": text, **naming.checked(text, self._namespace)._asdict()}
+
+    def _keep(self, asked: Data) -> None:
+        """Put the rows of a query into a variable."""
+        name = str(asked["text"]).strip()
+        told = self._naming(name)
+        if not told["problem"] and self._namespace is not None:
+            with self._lock:
+                rows = self._pages.find(_query(asked.get("query", {}))).rows
+                kept = self.frame.iloc[rows].reset_index(drop=True)
+            self._namespace[name] = kept
+            told["kept"] = f"{name} is now a DataFrame of {len(kept):,} rows"
+        self.send({"naming": told})
+
+    def _ping(self, _asked: Data) -> None:
+        """Answer from a subshell, to which ipykernel then sends all that follows; find out what typing will need."""
+        self.send({"pong": True})
+        with self._lock:
+            self._pages.warm()
+
+    # Display
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:  # noqa: ANN401 - as anywidget's
+        """Show the table live, its first rows for where no kernel lives."""
+        section = render.Section(self.label, table=self.frame[self._shown].head(render.MAX_ROWS), total=len(self.frame))
+        static = {"text/plain": render.text(self.label, [section]), "text/html": render.markup(self.label, [section])}
+        found = super()._repr_mimebundle_(**options)
+        live, metadata = found if isinstance(found, tuple) else (found, {})
+        return {**(live or {}), **static}, metadata
+
+
+def _query(asked: Mapping[str, Any]) -> Query:
+    """Read a query as a browser sends it."""
+    chosen = {str(name): tuple(sorted(map(int, codes))) for name, codes in dict(asked.get("chosen") or {}).items()}
+    return table_pages.Query(
+        str(asked.get("text", "")),
+        bool(asked.get("regex")),
+        tuple(sorted((name, codes) for name, codes in chosen.items() if codes)),
+        str(asked.get("sort", "")),
+        bool(asked.get("descending")),
+        bool(asked.get("all")),
+    )
+
+
+def _facet_data(facet: table_pages.Facet) -> Data:
+    return {"column": facet.column, "values": [list(value) for value in facet.listed], "more": facet.more}
+
+
+def _varies(values: pd.Series[Any]) -> bool:
+    """Say whether a column has more than one value."""
+    codes = values.cat.codes if isinstance(values.dtype, pd.CategoricalDtype) else values.map(cell_text.cell_text)
+    return len(codes) > 0 and bool((codes != codes.iloc[0]).any())
+
+
+def _has_content(values: pd.Series[Any]) -> bool:
+    """Say whether a column shows anything in any row; where there is no row, the columns say what there could be."""
+    if not len(values):
+        return True
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        used = np.unique(values.cat.codes)
+        return any(code >= 0 and str(values.cat.categories[code]) for code in used.tolist())
+    return values.dtype != object or any(value is not None and value not in ("", ()) for value in values.tolist())

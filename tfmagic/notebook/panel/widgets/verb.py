@@ -1,0 +1,35 @@
+"""The verb ``panel``. Not for: the panel itself (:mod:`tfmagic.notebook.panel.widgets.panel`)."""
+
+from __future__ import annotations
+
+from tfmagic import readers
+from tfmagic.notebook.panel.widgets.chooser import Chooser
+from tfmagic.notebook.panel.widgets.panel import Panel, notebook_variables
+
+
+def panel(source: object = None, *, trust: bool = False) -> Panel | Chooser:
+    """Show a model in a live panel: its summary, signatures, ops, graph, variables; run it, convert it.
+
+    Parameters
+    ----------
+    source : object, optional
+        Whatever :func:`tfmagic.inspect` takes. Without, the panel begins with a choice among the notebook's variables
+        that hold models and the files below the working directory.
+    trust : bool
+        Whether Python code that a Keras file carries (a Lambda layer's) may run, once its graph is asked for.
+
+    Returns
+    -------
+    Panel or Chooser
+        A widget; where no kernel lives, its text and HTML are those of the model.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the path leads nowhere.
+    ReadError
+        If nothing recognises the source, or it is damaged.
+    """
+    if source is None:
+        return Chooser(notebook_variables(), trust=trust)
+    return Panel(readers.read(source, trust=trust))
