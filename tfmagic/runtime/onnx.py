@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from tfmagic.dependencies import library
+from tfmagic.optional import library
 from tfmagic.runtime import tensorflow as _tf
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tfmagic import errors
-from tfmagic.dependencies import library
+from tfmagic.optional import library
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tfmagic import errors
-from tfmagic.dependencies import library
+from tfmagic.optional import library
 
 if TYPE_CHECKING:
     from pathlib import Path
