@@ -1,7 +1,7 @@
 """The shape of the package: what may import what, and how large a function is.
 
-The order is CONTRIBUTING's layer map. A module imports only what stands above it, so that a reader can start at
-the top and never meet a name that comes later. Imports for annotations alone (``if TYPE_CHECKING``) do not count.
+The order is that of DESIGN section 3 and of CONTRIBUTING's rooms. A module imports only what stands above it, so that a
+reader can start at the top and never meet a name that comes later.
 """
 
 from __future__ import annotations
@@ -21,159 +21,39 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(__file__).resolve().parent.parent / "tfmagic"
 
-#: Every module in the order of dependency. A name that stands for a package covers all modules in it; those may
-#: import one another as long as there is no cycle. Names may stand here before their module exists.
-ORDER = (
+#: The rooms in the order of dependency, as DESIGN section 3 prints them: a module imports only what stands above its
+#: room. Modules of one room may import one another as long as there is no cycle.
+ROOMS = (
     "errors",
     "frames",
-    # What lies in the files, below any form: bytes, messages, tables.
-    "wire",
-    "span_contents",
-    "files",
-    "contents",
-    "blocks",
-    "flatbuffer",
-    "tflite_names",
-    "tflite_files",
-    "schema",
-    "opdefs",
-    "protos",
-    "reachability",
-    "tensor_names",
-    "state_ops",
-    "node_attributes",
-    "graph",
-    "node_columns",
-    "function_uses",
-    "plumbing",
-    "op_kinds",
-    "restores",
-    "metagraphs",
-    "signatures",
-    "crc32c",
-    "snappy",
-    "leveldb",
-    "checkpoint_files",
-    "object_graph",
-    "saved_objects",
-    "tensor_slices",
-    "tensor_values",
-    "checkpoint_entries",
-    "bundle",
-    "graph_variables",
-    "hdf5_messages",
-    "hdf5",
-    "keras_archive",
-    "keras_shapes",
-    "keras_specs",
-    "keras_config",
-    "keras_weight_names",
-    "keras_numbered_weights",
-    "keras_weights",
-    "keras_datasets",
-    "variable_statistics",
-    # How it is shown: text and HTML, its graph drawn.
-    "render",
-    "graph_bodies",
-    "layer_bodies",
-    "scopes",
-    "boxes",
-    "unfolding",
-    "visible_edges",
-    "routes",
-    "graph_choices",
-    "ranking",
-    "rows",
-    "bundling",
-    "staggering",
-    "columns",
-    "layout",
-    "graph_scenes",
-    "graph_pictures",
-    # A model, recognised, run.
-    "cautions",
-    "summary",
-    "model_tables",
-    "model",
-    "registry",
-    "message_files",
-    "recognition",
-    "selection",
-    "interrupts",
     "progress",
-    "log_records",
-    "storage",
-    "file_groups",
-    "checkpoint_states",
-    "dependencies",
-    "_tf",
-    "_onnx",
-    "tf1_cells",
+    "optional",
+    "files",
+    "graphs",
+    "findings",
+    "display",
+    "runtime",
     "functions",
+    "models",
     "readers",
     "transforms",
     "writers",
-    "png",
-    "pictures",
-    "trial_inputs",
-    "comparisons",
-    "verification",
-    "requests",
-    "straight",
-    "skeletons",
-    "wraps",
-    "checked_results",
-    "exports",
-    "frozen_models",
-    "conversions",
-    "live_variables",
-    "restoration",
-    "merges",
-    "agreement",
-    "signed_files",
-    "signings",
-    "feeds",
-    "image_files",
-    "given_values",
-    "loaded",
-    "runs",
-    "example_values",
-    "serving_requests",
-    "snippets",
-    "inspection",
-    "api",
-    "destinations",
-    "plan_names",
-    "plan_effects",
-    "plans",
-    "magic_lines",
-    # The fronts.
-    "node_details",
-    "neighbours",
-    "variable_values",
-    "cells",
-    "column_index",
-    "paging",
-    "nearby",
-    "widgets",
-    "live_display",
-    "lines",
-    "arguments",
+    "verbs",
     "commands",
-    "completion",
-    "notebook_words",
-    "magics",
+    "shell",
+    "notebook",
     "__init__",
+    "__main__",
 )
 
 #: Which modules may import a library; a package covers all modules in it.
 ONLY_IN = {
-    "tensorflow": ("_tf",),
-    "keras": ("_tf",),
-    "tf_keras": ("_tf",),
-    "IPython": ("magics",),
-    "ipywidgets": ("widgets",),
-    "anywidget": ("widgets",),
+    "tensorflow": ("runtime",),
+    "keras": ("runtime",),
+    "tf_keras": ("runtime",),
+    "IPython": ("notebook.magics",),
+    "ipywidgets": ("notebook.panel.widgets",),
+    "anywidget": ("notebook.panel.widgets",),
 }
 
 #: What `import tfmagic` and `%load_ext tfmagic` must not bring in: seconds of start for who only reads a file.
@@ -236,21 +116,17 @@ def nearest_module(dotted: str) -> str:
     return next((candidate for candidate in candidates if candidate in MODULES), "__init__")
 
 
-def layer(name: str) -> int:
-    """Return a module's place in the order."""
+def room(name: str) -> str:
+    """Return the room in which a module stands."""
     top = name.partition(".")[0]
-    assert top in ORDER, f"module {name!r} is not in ORDER: put it where its imports allow"
-    return ORDER.index(top)
-
-
-def test_the_order_names_each_module_once() -> None:
-    assert len(set(ORDER)) == len(ORDER)
+    assert top in ROOMS, f"module {name!r} stands in no room of DESIGN section 3"
+    return top
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_a_module_imports_only_what_stands_above_it(name: str) -> None:
-    below = {other for other in own_imports(name) if layer(other) > layer(name)}
-    assert not below, f"{name} imports {sorted(below)}, which come later in ORDER"
+    below = {other for other in own_imports(name) if ROOMS.index(room(other)) > ROOMS.index(room(name))}
+    assert not below, f"{name} imports {sorted(below)}, which stand in lower rooms"
 
 
 def test_there_are_no_import_cycles() -> None:
@@ -271,7 +147,7 @@ def test_there_are_no_import_cycles() -> None:
 @pytest.mark.parametrize("library", ONLY_IN)
 def test_a_library_is_imported_only_where_it_belongs(library: str) -> None:
     places = {name for name, tree in TREES.items() if any(full.partition(".")[0] == library for full in imported(tree))}
-    strangers = {name for name in places if name.partition(".")[0] not in ONLY_IN[library]}
+    strangers = {name for name in places if not f"{name}.".startswith(tuple(f"{home}." for home in ONLY_IN[library]))}
     assert not strangers, f"{library} is imported in {sorted(strangers)}, not only in {ONLY_IN[library]}"
 
 
