@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from tests.conftest import ROOT
-from tfmagic import interrupts
+from tfmagic import progress
 
 #: An endless loop in a graph, in a process that interrupts itself as the notebook's stop button does.
 ENDLESS = """
@@ -57,7 +57,7 @@ def test_who_listened_before_still_hears_and_listens_again() -> None:
         heard.settimeout(10)
         first = signal.set_wakeup_fd(told.fileno())
         try:
-            with pytest.raises(KeyboardInterrupt), interrupts.ending(stopped.set):
+            with pytest.raises(KeyboardInterrupt), progress.ending(stopped.set):
                 signal.raise_signal(signal.SIGINT)
             assert stopped.is_set()
             assert heard.recv(8) == bytes([signal.SIGINT])
@@ -70,7 +70,7 @@ def test_what_fails_by_itself_is_told_as_it_is() -> None:
         message = "mine"
         raise ValueError(message)
 
-    with pytest.raises(ValueError, match="mine"), interrupts.ending(lambda: None):
+    with pytest.raises(ValueError, match="mine"), progress.ending(lambda: None):
         fail()
 
 
@@ -79,7 +79,7 @@ def test_another_handler_and_another_thread_keep_what_they_have() -> None:
     stopped = threading.Event()
     before = signal.signal(signal.SIGINT, lambda number, _frame: seen.append(number))
     try:
-        with interrupts.ending(stopped.set):
+        with progress.ending(stopped.set):
             signal.raise_signal(signal.SIGINT)
     finally:
         signal.signal(signal.SIGINT, before)
@@ -87,7 +87,7 @@ def test_another_handler_and_another_thread_keep_what_they_have() -> None:
     assert not stopped.is_set()
 
     def inside() -> None:
-        with interrupts.ending(stopped.set):
+        with progress.ending(stopped.set):
             seen.append(0)
 
     thread = threading.Thread(target=inside)

@@ -1,22 +1,26 @@
 """The stages of a long call: a bar on a terminal or in a notebook, nothing where nobody looks, or a watch.
 
 Who watches gets the stages instead of the bar, and may ask the call to stop. A watch belongs to the context in which
-the call runs: two panels, or a panel and a cell, do not mix. Not for: deciding what the stages are.
+the call runs: two panels, or a panel and a cell, do not mix. The notebook's stop button and Ctrl-C end a call of
+TensorFlow's too: Python raises KeyboardInterrupt only once such a call is over, and a loop in a graph may never be, but
+it tells a file descriptor at once (``signal.set_wakeup_fd``), at which a thread listens. Not for: deciding what the
+stages are.
 """
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NoReturn
 
 from tqdm import tqdm
-
-from tfmagic import interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -147,7 +151,7 @@ def stopping(stop: Callable[[], None]) -> Iterator[None]:
     """
     watch = _watch.get()
     if watch is None:
-        with interrupts.ending(stop):
+        with ending(stop):
             yield
         return
     try:
@@ -155,6 +159,57 @@ def stopping(stop: Callable[[], None]) -> Iterator[None]:
             yield
     finally:
         watch.check()
+
+
+@contextmanager
+def ending(stop: Callable[[], None]) -> Iterator[None]:
+    """Call a function when an interrupt comes while the code inside runs, and raise KeyboardInterrupt if that ends it.
+
+    Signals reach the main thread alone, and who has a handler of his own wants something else: elsewhere, and then,
+    nothing is done. Who listened before, such as an event loop, is still told, and listens again afterwards.
+
+    Parameters
+    ----------
+    stop : callable
+        Called by another thread, while this one is inside.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        In place of what the code inside raises after an interrupt: C++ makes of Python's own a RuntimeError.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    heard, told = socket.socketpair()
+    with heard, told:
+        told.settimeout(0)
+        before = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+        interrupted = threading.Event()
+        listener = threading.Thread(target=_listen, args=(heard, before, interrupted, stop), daemon=True)
+        listener.start()
+        try:
+            yield
+        except Exception:
+            if interrupted.is_set():
+                raise KeyboardInterrupt from None
+            raise
+        finally:
+            signal.set_wakeup_fd(before)
+            told.shutdown(socket.SHUT_WR)
+            listener.join()
+
+
+def _listen(heard: socket.socket, before: int, interrupted: threading.Event, stop: Callable[[], None]) -> None:
+    """Pass on which signals came, and end the call at an interrupt, until the other end is shut."""
+    while numbers := heard.recv(64):
+        if before >= 0:
+            with suppress(OSError):
+                os.write(before, numbers)
+        if signal.SIGINT in numbers:
+            interrupted.set()
+            stop()
 
 
 @contextmanager

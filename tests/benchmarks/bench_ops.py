@@ -58,7 +58,7 @@ print(json.dumps({"seconds": seconds, "added": peak() - before, "rows": len(fram
 _OURS = (
     """
 import pandas, tfmagic
-from tfmagic import api
+from tfmagic.verbs import api
 def table(path):
     return api.inspect(path).ops
 """

@@ -277,7 +277,7 @@ def sample_graph() -> Any:
 def test_without_tensorflow_a_message_stays_ours() -> None:
     program = """
 import sys
-from tfmagic import protos
+from tfmagic.files import protos
 ours = protos.message("GraphDef")()
 assert protos.native(ours) is ours
 assert "tensorflow" not in sys.modules

@@ -288,11 +288,12 @@ def run(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
 AS_NOBODY = """
 import os, sys
 from pathlib import Path
-from tfmagic import errors, storage
+from tfmagic import errors
+from tfmagic.files import writing
 if os.getuid() == 0:
     os.setgid(65534); os.setuid(65534)
 try:
-    with storage.staging(Path(sys.argv[1])) as staged:
+    with writing.staging(Path(sys.argv[1])) as staged:
         staged.write_text("new")
 except errors.WriteError as error:
     print(error)
@@ -319,7 +320,7 @@ def test_a_directory_that_is_not_permitted(tmp_path: Path) -> None:
 WRITES = """
 import sys, time
 from pathlib import Path
-from tfmagic import storage
+from tfmagic.files import writing
 destination, directory, where = Path(sys.argv[1]), sys.argv[2] == "directory", sys.argv[3]
 
 def stop():
@@ -335,10 +336,10 @@ def staged_renamed(self, target):
 rename = Path.rename
 Path.rename = staged_renamed
 if where == "between":
-    storage._exchange = lambda one, other: False
+    writing._exchange = lambda one, other: False
 if where == "flush":
-    storage.flush = lambda path: stop()
-with storage.staging(destination, overwrite=True, directory=directory) as staged:
+    writing.flush = lambda path: stop()
+with writing.staging(destination, overwrite=True, directory=directory) as staged:
     if where == "before":
         stop()
     if directory:

@@ -349,8 +349,9 @@ def test_tracing_works_where_eager_execution_is_off(tf: Any) -> None:
     program = """
         import numpy as np, tensorflow as tf, keras
         tf.compat.v1.disable_v2_behavior()
-        from tfmagic import _tf, functions
-        with _tf.eager():
+        from tfmagic import functions
+        from tfmagic.runtime import tensorflow as runtime
+        with runtime.eager():
             model = keras.Sequential([keras.layers.Input((4,), name="x"), keras.layers.Dense(3, name="o")])
             want = model(np.ones((2, 4), "float32")).numpy()
         function = functions.trace_keras_model(model)

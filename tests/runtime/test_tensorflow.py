@@ -19,7 +19,10 @@ from tfmagic.runtime import tensorflow as runtime
 
 
 def test_what_is_not_loaded_is_not_loaded_by_asking() -> None:
-    program = "import sys; from tfmagic import _tf; assert not _tf.is_loaded(); assert 'tensorflow' not in sys.modules"
+    program = (
+        "import sys; from tfmagic.runtime import tensorflow as live; "
+        "assert not live.is_loaded(); assert 'tensorflow' not in sys.modules"
+    )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 

@@ -293,7 +293,7 @@ _KILLED = """
 import os, sys
 from pathlib import Path
 import tfmagic
-from tfmagic import storage
+from tfmagic.files import writing
 calls = 0
 def counted(name, real):
     def call(*args, **options):
@@ -304,7 +304,7 @@ def counted(name, real):
         return real(*args, **options)
     return call
 for owner, name in ((os, "replace"), (os, "rename"), (os, "fsync"), (Path, "unlink"), (Path, "rename"),
-                    (Path, "replace"), (storage, "flush"), (storage, "_commit")):
+                    (Path, "replace"), (writing, "flush"), (writing, "_commit")):
     setattr(owner, name, counted(name, getattr(owner, name)))
 tfmagic.sign(sys.argv[1], rename={"serving_default": "predict"})
 print("done", calls)

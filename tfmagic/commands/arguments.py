@@ -26,6 +26,8 @@ FEED, COUNT = "feed", "count"
 BODY = "BODY"
 #: Under this name, what the sources of a line are called in the notebook.
 NAMES = "NAMES"
+#: Where a front that has widgets puts the function that shows a panel.
+PANEL = "PANEL"
 
 
 class HelpRequest(Exception):  # noqa: N818 - not an error

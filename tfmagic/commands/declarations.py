@@ -20,6 +20,7 @@ from tfmagic.commands.arguments import (  # fmt: skip
     NAME,
     NAMES,
     OP,
+    PANEL,
     PATH,
     SIGNATURE,
     SOURCE,
@@ -176,9 +177,8 @@ def _restore(values: argparse.Namespace) -> object:
 
 
 def _panel(values: argparse.Namespace) -> object:
-    from tfmagic.notebook.panel.widgets.verb import panel  # noqa: PLC0415 - as above; widgets are imported when they are shown
-
-    return panel(values.SOURCE, trust=values.trust)
+    """Run %tf_panel: widgets are the notebook's, which puts in what is called."""
+    return getattr(values, PANEL)(values.SOURCE, trust=values.trust)
 
 
 _SOURCE = Argument(("SOURCE",), "a Python expression over the notebook's variables, else a path", SOURCE)

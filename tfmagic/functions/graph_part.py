@@ -6,6 +6,7 @@ import the rest. Not for: importing it (:mod:`tfmagic.functions.graph_defs`).
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors
@@ -25,6 +26,9 @@ _ARGUMENTS = frozenset({"_Arg", "_Retval", "_DeviceArg", "_DeviceRetval"})
 PLAIN_OPS = {f"Ref{op}": op for op in ("Switch", "Merge", "Enter", "Exit", "NextIteration", "Identity", "Select")}
 #: From this GraphDef version on a Placeholder of shape [] is a scalar; before, its shape was not known.
 _SCALAR_PLACEHOLDERS = 24
+#: TensorFlow keeps the functions of all graphs of a process under one name each, and generates names such as
+#: ``while_body_12``: two files easily hold different functions of the same name.
+_numbers = itertools.count(1)
 
 
 class GraphPart(NamedTuple):
@@ -70,7 +74,7 @@ def part_between(graph_def: protos.Message, inputs: Mapping[str, str], outputs: 
     for node in source.node:
         if node.name in kept:
             _add(result, node, kept)
-    function_library.settle(result)
+    settle(result)
     return GraphPart(result, _specs(source, nodes, feeds), feeds, fetches, states)
 
 
@@ -159,3 +163,30 @@ def _imported(source: runtime.Live) -> runtime.Live:
     with tf.Graph().as_default() as graph:
         tf.graph_util.import_graph_def(source, name="")
     return graph
+
+
+def settle(graph_def: runtime.Live) -> None:
+    """Reduce the library of a GraphDef, in place, to what its nodes call, and rename what would clash."""
+    functions = {function.signature.name: function for function in graph_def.library.function}
+    needed = function_library.called(graph_def.node, functions)
+    kept = [
+        type(functions[name]).FromString(functions[name].SerializeToString()) for name in functions if name in needed
+    ]
+    graph_def.ClearField("library")
+    graph_def.library.function.extend(kept)
+    _rename(graph_def, {name: _free(name, functions) for name in needed if runtime.has_function(name)})
+
+
+def _free(name: str, functions: dict[str, runtime.Live]) -> str:
+    """Return a name that nothing in the process or the library has."""
+    candidates = (f"{name}_{number}" for number in _numbers)
+    return next(each for each in candidates if each not in functions and not runtime.has_function(each))
+
+
+def _rename(graph_def: runtime.Live, names: dict[str, str]) -> None:
+    for function in graph_def.library.function if names else ():
+        function.signature.name = names.get(function.signature.name, function.signature.name)
+    for node in function_library.all_nodes(graph_def) if names else ():
+        node.op = names.get(node.op, node.op)
+        for reference in function_library.references(node):
+            reference.name = names.get(reference.name, reference.name)

@@ -312,6 +312,7 @@ class TfMagic(Magics):
             values = command.parse(line)
             words = expressions.NotebookWords(self.shell.user_ns, self.shell.ev)
             words.evaluate(command, values, cell)
+            setattr(values, arguments.PANEL, _show_panel)
             return command.run(values)
         except arguments.HelpRequest as request:
             # Help is for reading, not a value.
@@ -329,6 +330,11 @@ class TfMagic(Magics):
 def _late(name: str) -> ModuleType:
     """Import what brings the readers with its first use: loading the extension must stay light."""
     return importlib.import_module(f"tfmagic.{name}")
+
+
+def _show_panel(source: object, *, trust: bool) -> object:
+    """Show the panel; widgets are imported when they are shown."""
+    return _late("notebook.panel.widgets.verb").panel(source, trust=trust)
 
 
 class Matcher:

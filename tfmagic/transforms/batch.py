@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.functions import nested_structures
+from tfmagic.functions.graph_part import settle
 from tfmagic.functions.named_function import endpoint
-from tfmagic.graphs import function_library
 from tfmagic.graphs.tensor_names import node_of
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import inlining
@@ -82,7 +82,7 @@ def _imported(function: NamedFunction, given: Mapping[str, runtime.Live], size: 
     graph_def = protos.native(inlining.inlined(concrete.graph.as_graph_def(), keep))
     for nodes in (graph_def.node, *(function.node_def for function in graph_def.library.function)):
         _close_lists(tf, nodes, size)
-    function_library.settle(graph_def)
+    settle(graph_def)
     fed = {end.tensor: given[end.key] for end in function.inputs}
     outside = concrete.captured_inputs
     captured = list(inside)[len(inside) - len(outside) :]
