@@ -1,0 +1,256 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.findings.graph_defs import function, graph, node, text, writing
+from tfmagic import errors
+from tfmagic.files import protos
+from tfmagic.findings import hazards
+from tfmagic.graphs.ops import Effect
+
+X = node("x", "Placeholder")
+WRITER = function("writer", (), *writing())
+
+
+def effects(*arguments: Any, **options: Any) -> set[Effect]:
+    return {hazard.effect for hazard in hazards.of_graph(*arguments, **options)}
+
+
+def test_computing_is_free() -> None:
+    assert hazards.of_graph(graph(X, node("y", "Relu", "x"), node("p", "PrintV2", "y"))) == ()
+
+
+def test_a_file_that_is_written_is_told_with_its_node() -> None:
+    (hazard,) = hazards.of_graph(graph(*writing()))
+    assert hazard.effect is Effect.WRITES_FILES
+    assert hazards.describe([hazard]) == "write files (node 'write': WriteFile '/tmp/mark')"
+
+
+def test_only_what_the_ends_need_counts() -> None:
+    graph_def = graph(X, node("y", "Relu", "x"), *writing(), node("z", "Relu", "y", "^write"))
+    assert effects(graph_def, ["y:0"]) == set()
+    assert effects(graph_def, ["z"]) == {Effect.WRITES_FILES}
+
+
+def test_what_is_fed_does_not_run() -> None:
+    graph_def = graph(text("name", b"/x"), node("read", "ReadFile", "name"), node("y", "DecodeRaw", "read:0"))
+    assert effects(graph_def, ["y"]) == {Effect.READS_FILES}
+    assert effects(graph_def, ["y"], fed=["read"]) == set()
+
+
+@pytest.mark.parametrize(
+    "caller",
+    [
+        node("call", "writer", "x"),
+        node("call", "StatefulPartitionedCall", "x", f="writer"),
+        node("call", "If", "x", "x", then_branch="writer", else_branch="harmless"),
+        node("call", "While", "x", cond="harmless", body="writer"),
+        node("call", "Case", "x", branches=["harmless", "writer"]),
+        node("call", "MapDataset", "x", f="writer"),
+        node("call", "OneShotIterator", dataset_factory="writer"),
+        node("call", "BatchFunction", "x", f="writer"),
+    ],
+    ids=lambda caller: caller.op,
+)
+def test_it_looks_into_functions(caller: Any) -> None:
+    harmless = function("harmless", ["x"])
+    (hazard,) = hazards.of_graph(graph(X, caller, functions=[harmless, WRITER]))
+    assert hazard.where == "node 'write' in function 'writer'"
+
+
+def test_it_looks_into_functions_of_functions_however_deep() -> None:
+    chain = [function(f"f{i}", (), node("n", "PartitionedCall", f=f"f{i + 1}")) for i in range(5000)]
+    graph_def = graph(node("n", "PartitionedCall", f="f0"), functions=[*chain, function("f5000", (), *writing())])
+    assert effects(graph_def) == {Effect.WRITES_FILES}
+
+
+def test_functions_that_call_one_another_come_to_an_end() -> None:
+    both = [function("a", ["x"], node("n", "b", "x")), function("b", ["x"], node("n", "a", "x"))]
+    assert effects(graph(X, node("n", "a", "x"), functions=both)) == set()
+
+
+def test_a_function_that_is_an_argument_of_a_function_attribute_counts() -> None:
+    call = node("n", "PartitionedCall", f="outer")
+    call.attr["f"].func.attr["inner"].func.name = "writer"
+    assert effects(graph(call, functions=[function("outer", ()), WRITER])) == {Effect.WRITES_FILES}
+
+
+def test_what_the_optimiser_may_put_in_its_place_counts() -> None:
+    shown = function("shown", (), api_implements=b"lstm")
+    hidden = function("hidden", (), *writing(), api_implements=b"lstm")
+    assert effects(graph(node("n", "PartitionedCall", f="shown"), functions=[shown, hidden])) == {Effect.WRITES_FILES}
+
+
+def test_a_graph_in_a_string_is_looked_into() -> None:
+    inner = graph(*writing()).SerializeToString()
+    assert effects(graph(text("g", inner), node("d", "DatasetFromGraph", "g"))) == {Effect.WRITES_FILES}
+    assert effects(graph(text("g", b"\xff\xff"), node("d", "DatasetFromGraph", "g"))) == {Effect.UNKNOWN}
+    assert effects(graph(node("g", "Placeholder"), node("d", "DatasetFromGraph", "g"))) == {Effect.UNKNOWN}
+
+
+def test_a_constant_is_followed_into_a_function() -> None:
+    cache = function("f", ["name"], node("c", "CacheDataset", "d:0", "name"))
+    call = node("n", "PartitionedCall", "name", f="f")
+    assert effects(graph(text("name", b""), call, functions=[cache])) == set()
+    assert effects(graph(text("name", b"/x"), call, functions=[cache])) == {Effect.WRITES_FILES}
+    assert effects(graph(node("name", "Placeholder"), call, functions=[cache])) == {Effect.WRITES_FILES}
+
+
+def test_one_harmless_call_does_not_speak_for_another() -> None:
+    cache = function("f", ["name"], node("c", "CacheDataset", "d:0", "name"))
+    calls = [node("n", "PartitionedCall", "empty", f="f"), node("m", "PartitionedCall", "name", f="f")]
+    graph_def = graph(text("empty", b""), text("name", b"/x"), *calls, functions=[cache])
+    assert effects(graph_def) == {Effect.WRITES_FILES}
+
+
+def test_strings_that_are_packed_are_not_taken_for_empty() -> None:
+    packed = text("name", b"")
+    packed.attr["value"].tensor.tensor_content = b"\x02/x"
+    graph_def = graph(packed, node("c", "CacheDataset", "d", "name"))
+    assert effects(graph_def) == {Effect.WRITES_FILES}
+
+
+def test_an_op_of_an_extension_is_unknown_and_a_function_is_none() -> None:
+    assert effects(graph(node("n", "SomebodysOp"))) == {Effect.UNKNOWN}
+    assert effects(graph(node("n", "SomebodysOp"), functions=[function("SomebodysOp", ())])) == set()
+
+
+def meta_graph(graph_def: Any, *assets: tuple[str, str]) -> Any:
+    message = protos.message("MetaGraphDef")(graph_def=graph_def)
+    message.signature_def["s"].inputs["x"].name = "x:0"
+    message.signature_def["s"].outputs["y"].name = "y:0"
+    for tensor, filename in assets:
+        message.asset_file_def.add(filename=filename).tensor_info.name = tensor
+    return message
+
+
+TABLE = (node("table", "HashTableV2"), text("file", b"vocabulary.txt"))
+FILLED = graph(X, node("y", "Relu", "x"), *TABLE, node("fill", "InitializeTableFromTextFileV2", "table", "file"))
+
+
+def initialised(message: Any, name: str = "fill") -> Any:
+    message.collection_def["saved_model_main_op"].node_list.value.append(name)
+    return message
+
+
+def test_a_table_filled_from_an_own_asset_is_free() -> None:
+    assert hazards.of_saved_model(initialised(meta_graph(FILLED, ("file:0", "vocabulary.txt"))), ["s"]) == ()
+
+
+@pytest.mark.parametrize("filename", ["../secret.txt", "a/../../secret.txt", "/etc/passwd", "C:\\secret", "..\\x", ""])
+def test_an_asset_that_lies_elsewhere_is_not_the_models_own(filename: str) -> None:
+    (hazard,) = hazards.of_saved_model(initialised(meta_graph(FILLED, ("file:0", filename))), ["s"])
+    assert (hazard.effect, hazard.loading) == (Effect.READS_FILES, True)
+
+
+def test_a_file_that_is_no_asset_is_not_the_models_own() -> None:
+    assert hazards.of_saved_model(initialised(meta_graph(FILLED)), ["s"])
+
+
+def test_an_assets_name_that_goes_by_a_variable_is_followed_if_nobody_else_assigns_it() -> None:
+    variable = (
+        node("v", "VarHandleOp"), text("asset", b"a"), node("assign", "AssignVariableOp", "v", "asset"),
+        node("name", "ReadVariableOp", "v"), node("table", "HashTableV2"),
+        node("fill", "InitializeTableFromTextFileV2", "table", "name"),
+    )  # fmt: skip
+    own = initialised(meta_graph(graph(X, node("y", "Relu", "x"), *variable), ("asset:0", "a")))
+    assert hazards.of_saved_model(own, ["s"]) == ()
+    own.graph_def.node.append(node("again", "AssignVariableOp", "v", "x"))
+    assert hazards.of_saved_model(own, ["s"])
+
+
+@pytest.mark.parametrize("key", ["saved_model_main_op", "legacy_init_op"])
+def test_what_a_loader_runs_counts_though_no_signature_needs_it(key: str) -> None:
+    message = meta_graph(graph(X, node("y", "Relu", "x"), *writing()))
+    assert hazards.of_saved_model(message, ["s"]) == ()
+    message.collection_def[key].node_list.value.append("write")
+    (hazard,) = hazards.of_saved_model(message, ["s"])
+    assert hazard.loading
+    assert "at load time" in hazards.describe([hazard])
+
+
+def test_the_init_op_of_the_signatures_counts() -> None:
+    message = meta_graph(graph(X, node("y", "Relu", "x"), *writing()))
+    message.signature_def["__saved_model_init_op"].outputs["__saved_model_init_op"].name = "write"
+    assert hazards.of_saved_model(message, ["s"])
+
+
+def test_restoring_the_models_own_checkpoint_is_free_and_another_is_not() -> None:
+    nodes = (node("prefix", "Placeholder"), text("names", b"v"), node("restore", "RestoreV2", "prefix", "names", "names"))
+    message = meta_graph(graph(X, node("y", "Relu", "x"), *nodes, text("elsewhere", b"/x"), *writing()))
+    message.saver_def.filename_tensor_name = "prefix:0"
+    message.saver_def.restore_op_name = "restore"
+    assert hazards.of_saved_model(message, ["s"]) == ()
+    message.graph_def.node[4].input[0] = "elsewhere"
+    assert {hazard.effect for hazard in hazards.of_saved_model(message, ["s"])} == {Effect.READS_FILES}
+    message.saver_def.restore_op_name = "write"
+    assert {hazard.effect for hazard in hazards.of_saved_model(message, ["s"])} == {Effect.WRITES_FILES}
+
+
+def test_restoring_is_the_loaders_alone() -> None:
+    """A signature that restores a checkpoint reads a file, whatever the saver calls its file name."""
+    nodes = (node("prefix", "Placeholder"), text("names", b"v"), node("y", "RestoreV2", "prefix", "names", "names"))
+    message = meta_graph(graph(X, *nodes))
+    message.saver_def.filename_tensor_name = "prefix:0"
+    assert {hazard.effect for hazard in hazards.of_saved_model(message, ["s"])} == {Effect.READS_FILES}
+
+
+def with_objects(*functions: Any) -> Any:
+    """Return a SavedModel of TensorFlow 2 whose root has a signature ``s`` and a resource, all harmless."""
+    message = meta_graph(graph(X, node("y", "Relu", "x"), functions=functions))
+    nodes = message.object_graph_def.nodes
+    root, signed, signature, resource, created = (nodes.add() for _ in range(5))
+    root.children.add(node_id=1, local_name="signatures")
+    root.children.add(node_id=3, local_name="table")
+    signed.children.add(node_id=2, local_name="s")
+    signature.bare_concrete_function.concrete_function_name = "serve"
+    resource.children.add(node_id=4, local_name="_initialize")
+    created.function.concrete_functions.append("initialize")
+    for name in ("serve", "initialize"):
+        message.object_graph_def.concrete_functions[name].SetInParent()
+    return message
+
+
+def test_a_signature_is_what_the_object_graph_calls_so() -> None:
+    """TensorFlow 2's loader does not look at the SignatureDef."""
+    harmless = function("initialize", ())
+    assert hazards.of_saved_model(with_objects(function("serve", ["x"]), harmless), ["s"]) == ()
+    (hazard,) = hazards.of_saved_model(with_objects(function("serve", ["x"], *writing()), harmless), ["s"])
+    assert not hazard.loading
+
+
+def test_functions_that_make_a_resource_run_at_load_time() -> None:
+    (hazard,) = hazards.of_saved_model(with_objects(function("serve", ["x"]), function("initialize", (), *writing())), ["s"])
+    assert hazard.loading
+
+
+def test_functions_that_restore_an_object_run_at_load_time() -> None:
+    message = with_objects(function("serve", ["x"]), function("initialize", ()), WRITER)
+    message.object_graph_def.nodes.add().function.concrete_functions.append("writer")
+    message.object_graph_def.nodes[3].saveable_objects["t"].restore_function = 5
+    assert hazards.of_saved_model(message, ["s"])
+
+
+def test_an_asset_that_a_function_captured_is_the_models_own() -> None:
+    fill = function("initialize", ["table", "file"], node("fill", "InitializeTableFromTextFileV2", "table", "file"))
+    message = with_objects(function("serve", ["x"]), fill)
+    message.asset_file_def.add(filename="vocabulary.txt").tensor_info.name = "asset:0"
+    message.object_graph_def.nodes.add().asset.asset_file_def_index = 0
+    message.object_graph_def.concrete_functions["initialize"].bound_inputs.extend([3, 5])
+    assert hazards.of_saved_model(message, ["s"]) == ()
+    message.asset_file_def[0].filename = "../secret.txt"
+    assert hazards.of_saved_model(message, ["s"])
+
+
+def test_a_message_says_what_where_and_the_way_out() -> None:
+    error = hazards.refusal(hazards.of_graph(graph(*writing())), "/models/m")
+    assert isinstance(error, errors.UntrustedCodeError)
+    for words in ("'/models/m'", "write files", "node 'write'", "trust=True", "--trust"):
+        assert words in str(error)
+
+
+def test_a_message_counts_what_it_does_not_name() -> None:
+    many = [part for number in range(9) for part in writing(f"w{number}", f"p{number}")]
+    assert "and 6 more" in hazards.describe(hazards.of_graph(graph(*many)))

@@ -1,0 +1,230 @@
+"""What a model could do beyond computing, of all that would execute: the verdict that every verb asks for.
+
+Free are computing, random numbers, state of the model's own, printing, and the model's own assets; everything else needs the
+user's word. Not for: whether somebody gave that word, which the caller knows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from tfmagic import errors
+from tfmagic.files import protos
+from tfmagic.findings.execution import OWN_FILE, Executed, Value, Walk
+from tfmagic.graphs import ops, signatures
+from tfmagic.graphs.ops import Effect
+from tfmagic.graphs.tensor_names import full
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Sequence
+
+#: What a hazard would do, as a sentence says it.
+_DOINGS = {
+    Effect.READS_FILES: "read files",
+    Effect.WRITES_FILES: "write files",
+    Effect.NETWORK: "use the network",
+    Effect.HOST_CODE: "call code of this process",
+    Effect.STOPS_THE_PROCESS: "stop the process",
+    Effect.UNKNOWN: "do what nobody can tell from outside",
+}
+#: Hazards that a message names; the rest is counted.
+_NAMED = 3
+_INIT_OP = "__saved_model_init_op"
+#: Collections whose ops TensorFlow's loaders run (tensorflow/python/saved_model/constants.py).
+_INIT_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
+#: Functions of the object graph that TensorFlow's loader calls, or that are called when the model goes.
+_CALLED_BY_LOADER = frozenset({"_create_resource", "_initialize", "_destroy_resource"})
+_SIGNATURES = "signatures"
+_ASSET_COLLECTION = "saved_model_assets"
+
+
+class Hazard(NamedTuple):
+    """Something that would act outside the model.
+
+    Attributes
+    ----------
+    effect : Effect
+        What it does.
+    where : str
+        ``node 'a' in function 'f'``, ``layer 'b'``.
+    what : str
+        The op or the class that does it.
+    subject : str
+        The file, if it is known.
+    loading : bool
+        Whether it happens when the model is loaded, not only when it is run.
+    """
+
+    effect: Effect
+    where: str
+    what: str
+    subject: str = ""
+    loading: bool = False
+
+    def __str__(self) -> str:
+        """Say it in a few words."""
+        subject = f" {self.subject!r}" if self.subject else ""
+        return f"{self.where}: {self.what}{subject}{', at load time' if self.loading else ''}"
+
+
+def of_graph(
+    graph_def: protos.Message, ends: Iterable[str] | None = None, *, fed: Iterable[str] = (), own: Collection[str] = ()
+) -> tuple[Hazard, ...]:
+    """Return what a graph could do beyond computing when some of its tensors are asked for.
+
+    Parameters
+    ----------
+    graph_def : GraphDef
+        With its library; of any descriptor pool.
+    ends : iterable of str, optional
+        The tensors or nodes that are asked for; all nodes if left out.
+    fed : iterable of str
+        Tensors that are given, so that nothing behind them runs.
+    own : collection of str
+        Tensors that name files of the model's own.
+    """
+    walk = Walk(graph_def, own)
+    if ends is None:
+        walk.whole_graph()
+    else:
+        walk.ends(ends, fed)
+    return tuple(_hazards(walk.seen))
+
+
+def of_signature(meta_graph_def: protos.Message, key: str) -> tuple[Hazard, ...]:
+    """Return what a signature of a MetaGraphDef could do when it is run, its variables and tables made without a loader."""
+    signature = meta_graph_def.signature_def[key] if key in meta_graph_def.signature_def else None
+    if signature is None:
+        return ()
+    fed, ends = (
+        [endpoint.tensor for endpoint in signatures.endpoints(side)] for side in (signature.inputs, signature.outputs)
+    )
+    return of_graph(meta_graph_def.graph_def, ends, fed=fed, own=own_assets(meta_graph_def))
+
+
+def of_saved_model(meta_graph_def: protos.Message, keys: Iterable[str]) -> tuple[Hazard, ...]:
+    """Return what TensorFlow's loaders and some signatures of a SavedModel could do.
+
+    A loader runs the initialiser, restores through the nodes of the saver that the file names, and makes tables by functions
+    of the object graph; a signature is run by the function that the object graph names, whatever the SignatureDef says.
+    """
+    own = own_assets(meta_graph_def)
+    walk = Walk(meta_graph_def.graph_def, (*own, meta_graph_def.saver_def.filename_tensor_name or ":"))
+    walk.ends(_run_by_loader(meta_graph_def))
+    objects = meta_graph_def.object_graph_def
+    for name in _functions_run_by_loader(objects):
+        walk.function(name, _arguments(meta_graph_def, name))
+    loading = list(walk.seen)
+    running = Walk(meta_graph_def.graph_def, own)
+    for key in keys:
+        for name in _signature_functions(objects, key):
+            running.function(name, _arguments(meta_graph_def, name))
+    hazards = (*_hazards(loading, loading=True), *_hazards(running.seen))
+    signed = (hazard for key in keys for hazard in of_signature(meta_graph_def, key))
+    return tuple(dict.fromkeys((*hazards, *signed)))
+
+
+def own_assets(meta_graph_def: protos.Message) -> tuple[str, ...]:
+    """Return the tensors that name assets which lie in the model's own directory."""
+    return tuple(
+        full(asset.tensor_info.name)
+        for asset in asset_files(meta_graph_def)
+        if is_inside(asset.filename) and asset.tensor_info.name
+    )
+
+
+def asset_files(meta_graph_def: protos.Message) -> list[protos.Message]:
+    """Return the AssetFileDefs, which TensorFlow 1 enters in a collection only."""
+    assets = list(meta_graph_def.asset_file_def)
+    if not assets and _ASSET_COLLECTION in meta_graph_def.collection_def:
+        for value in meta_graph_def.collection_def[_ASSET_COLLECTION].any_list.value:
+            assets.append(protos.parse("AssetFileDef", value.value))
+    return assets
+
+
+def is_inside(filename: str) -> bool:
+    """Say whether a file's name stays in the directory that it is put behind."""
+    parts = filename.replace("\\", "/").split("/")
+    return bool(filename) and not filename.startswith(("/", "\\")) and ".." not in parts and ":" not in parts[0]
+
+
+def describe(hazards: Sequence[Hazard]) -> str:
+    """Say what hazards would do and where: ``write files (node 'a' in function 'f': WriteFile '/tmp/x')``."""
+    doings = [_DOINGS[effect] for effect in Effect if any(hazard.effect is effect for hazard in hazards)]
+    *first, last = doings
+    named = "; ".join(str(hazard) for hazard in hazards[:_NAMED])
+    rest = len(hazards) - _NAMED
+    return f"{', '.join(first)}{' and ' if first else ''}{last} ({named}{f' and {rest} more' if rest > 0 else ''})"
+
+
+def refusal(hazards: Sequence[Hazard], origin: str) -> errors.UntrustedCodeError:
+    """Return the error for a model that would act outside itself and that nobody vouched for."""
+    doing = "loading" if any(hazard.loading for hazard in hazards) else "running"
+    return errors.UntrustedCodeError(
+        f"{doing} {origin!r} would {describe(hazards)}; if you trust who made it, allow it with trust=True (--trust on a "
+        "magic's line). Nothing of it was run"
+    )
+
+
+def _hazards(seen: Iterable[Executed], *, loading: bool = False) -> Iterator[Hazard]:
+    for node in seen:
+        inside = f" in function {node.function!r}" if node.function else ""
+        yield Hazard(node.effect, f"node {node.node!r}{inside}", node.op, node.subject, loading)
+
+
+def _run_by_loader(meta_graph_def: protos.Message) -> list[str]:
+    """Return the nodes of the main graph that a loader runs, beside the ends."""
+    nodes = [meta_graph_def.saver_def.restore_op_name] if meta_graph_def.saver_def.restore_op_name else []
+    for name in _INIT_COLLECTIONS:
+        if name in meta_graph_def.collection_def:
+            nodes += meta_graph_def.collection_def[name].node_list.value
+    if _INIT_OP in meta_graph_def.signature_def:
+        nodes += [info.name for info in meta_graph_def.signature_def[_INIT_OP].outputs.values()]
+    return nodes
+
+
+def _functions_run_by_loader(objects: protos.Message) -> Iterator[str]:
+    """Yield the functions that TensorFlow 2's loader calls: they make and fill tables, and restore by a way of their own."""
+    for node in objects.nodes:
+        for child in node.children:
+            if child.local_name in _CALLED_BY_LOADER:
+                yield from _functions_of(objects, child.node_id)
+        for saveable in node.saveable_objects.values():
+            yield from _functions_of(objects, saveable.restore_function)
+
+
+def _signature_functions(objects: protos.Message, key: str) -> Iterator[str]:
+    """Yield the functions that TensorFlow 2's loader calls a signature."""
+    for child in objects.nodes[0].children if objects.nodes else ():
+        if child.local_name == _SIGNATURES and 0 <= child.node_id < len(objects.nodes):
+            for signature in objects.nodes[child.node_id].children:
+                if signature.local_name == key:
+                    yield from _functions_of(objects, signature.node_id)
+
+
+def _functions_of(objects: protos.Message, number: int) -> Iterator[str]:
+    if 0 <= number < len(objects.nodes):
+        node = objects.nodes[number]
+        yield from node.function.concrete_functions
+        if node.bare_concrete_function.concrete_function_name:
+            yield node.bare_concrete_function.concrete_function_name
+
+
+def _arguments(meta_graph_def: protos.Message, name: str) -> list[Value]:
+    """Return what is known of the arguments of a function of the object graph: the last ones are what it captured."""
+    objects = meta_graph_def.object_graph_def
+    library = {function.signature.name: function for function in meta_graph_def.graph_def.library.function}
+    if name not in library or name not in objects.concrete_functions:
+        return []
+    bound = objects.concrete_functions[name].bound_inputs
+    arguments: list[Value] = [None] * (len(library[name].signature.input_arg) - len(bound))
+    return arguments + [_captured(meta_graph_def, number) for number in bound]
+
+
+def _captured(meta_graph_def: protos.Message, number: int) -> Value:
+    """Return what is known of a captured object: that it is an asset of the model's own."""
+    nodes = meta_graph_def.object_graph_def.nodes
+    if not 0 <= number < len(nodes) or nodes[number].WhichOneof("kind") != "asset":
+        return None
+    files, index = asset_files(meta_graph_def), nodes[number].asset.asset_file_def_index
+    return OWN_FILE if 0 <= index < len(files) and is_inside(files[index].filename) else None
