@@ -54,4 +54,4 @@ def graph(*nodes: Any, functions: Iterable[Any] = ()) -> Any:
 
 def writing(name: str = "write", path: str = "path") -> tuple[Any, Any]:
     """Return what writes a file."""
-    return text(path, b"/tmp/mark"), node(name, "WriteFile", path, path)  # noqa: S108 - nothing is written
+    return text(path, b"/tmp/mark"), node(name, "WriteFile", path, path)

@@ -178,7 +178,11 @@ def test_the_init_op_of_the_signatures_counts() -> None:
 
 
 def test_restoring_the_models_own_checkpoint_is_free_and_another_is_not() -> None:
-    nodes = (node("prefix", "Placeholder"), text("names", b"v"), node("restore", "RestoreV2", "prefix", "names", "names"))
+    nodes = (
+        node("prefix", "Placeholder"),
+        text("names", b"v"),
+        node("restore", "RestoreV2", "prefix", "names", "names"),
+    )
     message = meta_graph(graph(X, node("y", "Relu", "x"), *nodes, text("elsewhere", b"/x"), *writing()))
     message.saver_def.filename_tensor_name = "prefix:0"
     message.saver_def.restore_op_name = "restore"
@@ -222,7 +226,9 @@ def test_a_signature_is_what_the_object_graph_calls_so() -> None:
 
 
 def test_functions_that_make_a_resource_run_at_load_time() -> None:
-    (hazard,) = hazards.of_saved_model(with_objects(function("serve", ["x"]), function("initialize", (), *writing())), ["s"])
+    (hazard,) = hazards.of_saved_model(
+        with_objects(function("serve", ["x"]), function("initialize", (), *writing())), ["s"]
+    )
     assert hazard.loading
 
 

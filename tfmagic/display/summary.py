@@ -12,7 +12,7 @@ from tfmagic import errors
 from tfmagic.display.render import MAX_ROWS, RowsAt, Section, size_text
 from tfmagic.files import wire
 from tfmagic.findings import cautions
-from tfmagic.graphs import opdefs
+from tfmagic.graphs import resources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -103,7 +103,7 @@ def _frozen(model: Model) -> str:
     if model.form != "graph_def":
         return ""
     ops = model.table("ops", all=True)["op"]
-    count = int(ops.isin(opdefs.VARIABLE_OPS).sum())
+    count = int(ops.isin(resources.VARIABLES).sum())
     return f"no: the values of {count:,} variables are not in it" if count else "yes: it has no variables"
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors
-from tfmagic.graphs import function_uses, opdefs, plumbing, signatures
+from tfmagic.graphs import function_uses, plumbing, signatures
+from tfmagic.graphs.ops import of_kind, registered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     import pandas as pd
 
@@ -21,13 +22,10 @@ if TYPE_CHECKING:
 _MOST_READ = 2_000
 #: Nodes of a graph in which the way to each signature is followed.
 _MOST_FOLLOWED = 300_000
-_PYTHON_OPS = ("PyFunc", "PyFuncStateless", "EagerPyFunc")
-_MUTABLE_TABLES = (
-    "MutableHashTable", "MutableHashTableV2", "MutableHashTableOfTensors", "MutableHashTableOfTensorsV2",
-    "MutableDenseHashTable", "MutableDenseHashTableV2", "AnonymousMutableHashTable", "AnonymousMutableDenseHashTable",
-)  # fmt: skip
+_PYTHON_OPS = of_kind("python")
+_MUTABLE_TABLES = of_kind("mutable table")
 _NORMS = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
-_QUEUES = ("QueueDequeueV2", "QueueDequeueManyV2", "QueueDequeueUpToV2", "QueueDequeue", "QueueDequeueMany")
+_QUEUES = frozenset(op for op in of_kind("queue use") if op.startswith("QueueDequeue"))
 
 
 class Caution(NamedTuple):
@@ -59,7 +57,7 @@ def cautions(model: Model) -> list[Caution]:
 def _foreign(model: Model, present: set[str]) -> Iterator[Caution]:
     """Find types of ops that are neither TensorFlow's nor functions of the graph."""
     functions = {signature.name for signature in model.meta_graph.graph.function_signatures}
-    found = sorted(present - opdefs.registered() - functions)
+    found = sorted(present - registered() - functions)
     if found:
         kinds = f"op types that TensorFlow itself does not have: {errors.listed(found)}"
         yield Caution(f"{kinds}; running needs the library that registers them", tuple(found))
@@ -113,8 +111,8 @@ def _queues(_model: Model, present: set[str]) -> Iterator[Caution]:
         )
 
 
-def _those(wanted: Sequence[str], present: set[str]) -> tuple[str, ...]:
-    return tuple(op for op in wanted if op in present)
+def _those(wanted: Iterable[str], present: set[str]) -> tuple[str, ...]:
+    return tuple(sorted(present.intersection(wanted)))
 
 
 _FINDERS: tuple[Callable[[Model, set[str]], Iterator[Caution]], ...] = (

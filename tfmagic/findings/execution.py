@@ -1,14 +1,13 @@
 """Walk through what would execute of a graph: the nodes that some ends need, and every function that they run.
 
-It goes through calls, branches, loops, functions of datasets, graphs in strings, and functions that TensorFlow's optimiser may
-put in the place of another. Nothing is executed; a value is known where it is constant. Not for: words about what was seen
-(:mod:`tfmagic.findings.hazards`).
+It goes through calls, branches, loops, functions of datasets, graphs in strings, and functions that TensorFlow's
+optimiser may put in the place of another. Nothing is executed; a value is known where it is constant. Not for: words
+about what was seen (:mod:`tfmagic.findings.hazards`).
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
@@ -23,7 +22,7 @@ from tfmagic.graphs.tensor_names import full, node_of
 from tfmagic.graphs.walks import reached
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 
 class _Own(Enum):
@@ -41,8 +40,15 @@ _Context: TypeAlias = tuple[tuple[str, Value], ...]
 #: Ops that give on the value of their first input.
 _HANDING_ON = frozenset({"Identity", "StopGradient", "Snapshot", "GuaranteeConst", "EnsureShape"})
 #: Ops whose inputs, from this one on, are the arguments of the function that they run.
-_ARGUMENTS_FROM = {"PartitionedCall": 0, "StatefulPartitionedCall": 0, "If": 1, "StatelessIf": 1, "Case": 1, "StatelessCase": 1}
-#: Functions with the same value of this attribute stand for one another: grappler's implementation selector takes its choice.
+_ARGUMENTS_FROM = {
+    "PartitionedCall": 0,
+    "StatefulPartitionedCall": 0,
+    "If": 1,
+    "StatelessIf": 1,
+    "Case": 1,
+    "StatelessCase": 1,
+}
+#: Functions with the same value of this attribute stand for one another (grappler's implementation selector).
 _INTERCHANGEABLE = "api_implements"
 #: A value is followed so far, and a function is walked through with so many different arguments.
 _DEEPEST, _MOST_CONTEXTS, _MOST_NAMES = 50, 20, 16
@@ -104,7 +110,7 @@ class _Body:
         return consumers
 
     def _assigned(self, handle: str, depth: int) -> Value:
-        """Return the value of a variable that one node assigns and nobody else can: a SavedModel keeps assets' names so."""
+        """Return what one node assigns to a variable and nobody else can: so a SavedModel keeps the names of assets."""
         users = self._consumers.get(handle, [])
         writers = [node for node in users if node.op == "AssignVariableOp"]
         reading = ops.of_kind("variable read", "variable query")
@@ -233,10 +239,13 @@ class Walk:
 
 def _names_files(value: Value) -> bool:
     """Say whether a value may be a file's name: others are not worth another walk through the function."""
-    return value is OWN_FILE or (value is not None and len(value) <= _MOST_NAMES and all(isinstance(v, bytes) for v in value))
+    return value is OWN_FILE or (
+        value is not None and len(value) <= _MOST_NAMES and all(isinstance(v, bytes) for v in value)
+    )
 
 
-class _Values(NamedTuple):
+@dataclass(frozen=True)
+class _Values:
     """What is known of the inputs of a node."""
 
     body: _Body
@@ -249,7 +258,7 @@ class _Values(NamedTuple):
     def __call__(self, number: int) -> Sequence[bytes | float] | None:
         """Return the elements of an input that is constant."""
         value = self.known(number)
-        return None if value is OWN_FILE else value
+        return value if isinstance(value, tuple) else None
 
 
 def functions_of(node: protos.Message) -> Iterator[str]:

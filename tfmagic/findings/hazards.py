@@ -1,7 +1,7 @@
 """What a model could do beyond computing, of all that would execute: the verdict that every verb asks for.
 
-Free are computing, random numbers, state of the model's own, printing, and the model's own assets; everything else needs the
-user's word. Not for: whether somebody gave that word, which the caller knows.
+Free are computing, random numbers, state of the model's own, printing, and the model's own assets; everything else
+needs the user's word. Not for: whether somebody gave that word, which the caller knows.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.findings.execution import OWN_FILE, Executed, Value, Walk
-from tfmagic.graphs import ops, signatures
+from tfmagic.graphs import signatures
 from tfmagic.graphs.ops import Effect
 from tfmagic.graphs.tensor_names import full
 
@@ -92,10 +92,10 @@ def of_graph(
 
 
 def of_signature(meta_graph_def: protos.Message, key: str) -> tuple[Hazard, ...]:
-    """Return what a signature of a MetaGraphDef could do when it is run, its variables and tables made without a loader."""
-    signature = meta_graph_def.signature_def[key] if key in meta_graph_def.signature_def else None
-    if signature is None:
+    """Return what a signature of a MetaGraphDef could do when it is run, whoever makes its variables and tables."""
+    if key not in meta_graph_def.signature_def:
         return ()
+    signature = meta_graph_def.signature_def[key]
     fed, ends = (
         [endpoint.tensor for endpoint in signatures.endpoints(side)] for side in (signature.inputs, signature.outputs)
     )
@@ -105,8 +105,9 @@ def of_signature(meta_graph_def: protos.Message, key: str) -> tuple[Hazard, ...]
 def of_saved_model(meta_graph_def: protos.Message, keys: Iterable[str]) -> tuple[Hazard, ...]:
     """Return what TensorFlow's loaders and some signatures of a SavedModel could do.
 
-    A loader runs the initialiser, restores through the nodes of the saver that the file names, and makes tables by functions
-    of the object graph; a signature is run by the function that the object graph names, whatever the SignatureDef says.
+    A loader runs the initialiser, restores through the nodes of the saver that the file names, and makes tables by
+    functions of the object graph; a signature is the function that the object graph names, whatever the SignatureDef
+    says.
     """
     own = own_assets(meta_graph_def)
     walk = Walk(meta_graph_def.graph_def, (*own, meta_graph_def.saver_def.filename_tensor_name or ":"))
@@ -137,8 +138,8 @@ def asset_files(meta_graph_def: protos.Message) -> list[protos.Message]:
     """Return the AssetFileDefs, which TensorFlow 1 enters in a collection only."""
     assets = list(meta_graph_def.asset_file_def)
     if not assets and _ASSET_COLLECTION in meta_graph_def.collection_def:
-        for value in meta_graph_def.collection_def[_ASSET_COLLECTION].any_list.value:
-            assets.append(protos.parse("AssetFileDef", value.value))
+        packed = meta_graph_def.collection_def[_ASSET_COLLECTION].any_list.value
+        assets += [protos.parse("AssetFileDef", value.value) for value in packed]
     return assets
 
 
@@ -161,8 +162,8 @@ def refusal(hazards: Sequence[Hazard], origin: str) -> errors.UntrustedCodeError
     """Return the error for a model that would act outside itself and that nobody vouched for."""
     doing = "loading" if any(hazard.loading for hazard in hazards) else "running"
     return errors.UntrustedCodeError(
-        f"{doing} {origin!r} would {describe(hazards)}; if you trust who made it, allow it with trust=True (--trust on a "
-        "magic's line). Nothing of it was run"
+        f"{doing} {origin!r} would {describe(hazards)}; if you trust who made it, allow it with trust=True (--trust on "
+        "a magic's line). Nothing of it was run"
     )
 
 
@@ -184,7 +185,7 @@ def _run_by_loader(meta_graph_def: protos.Message) -> list[str]:
 
 
 def _functions_run_by_loader(objects: protos.Message) -> Iterator[str]:
-    """Yield the functions that TensorFlow 2's loader calls: they make and fill tables, and restore by a way of their own."""
+    """Yield the functions that TensorFlow 2's loader calls: they make and fill tables, and restore in their own way."""
     for node in objects.nodes:
         for child in node.children:
             if child.local_name in _CALLED_BY_LOADER:

@@ -17,7 +17,7 @@ from tfmagic.files import protos
 from tfmagic.functions import nested_structures
 from tfmagic.functions.graph_part import dtype_of, part_between
 from tfmagic.functions.named_function import NamedFunction, endpoint
-from tfmagic.graphs.state_ops import RESOURCE_VARIABLES, TABLES, VARIABLES, resource
+from tfmagic.graphs.resources import RESOURCE_VARIABLES, TABLES, VARIABLES, resource
 from tfmagic.graphs.tensor_names import node_of
 from tfmagic.runtime import tensorflow as runtime
 

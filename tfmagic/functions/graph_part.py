@@ -13,7 +13,7 @@ from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.functions import nested_structures
 from tfmagic.graphs import function_library
-from tfmagic.graphs.state_ops import TABLES, VARIABLES, filled_tables
+from tfmagic.graphs.resources import TABLES, VARIABLES, filled_tables
 from tfmagic.graphs.tensor_names import full, node_of
 from tfmagic.runtime import tensorflow as runtime
 

@@ -20,7 +20,7 @@ from tfmagic.functions.named_function import NamedFunction, of_concrete
 from tfmagic.functions.state.saved_models import Store
 from tfmagic.graphs import metagraphs, signatures
 from tfmagic.graphs import variables as graph_variables
-from tfmagic.graphs.function_state import own_state
+from tfmagic.graphs.resources import own_state
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tfmagic import errors
 from tfmagic.functions.graph_defs import wrap_graph_def
 from tfmagic.functions.tf_functions import is_a
-from tfmagic.graphs.state_ops import REF_VARIABLES
+from tfmagic.graphs.resources import REF_VARIABLES
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:

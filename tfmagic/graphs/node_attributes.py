@@ -1,7 +1,7 @@
 """What the attributes of nodes say of a node's first output: dtype and shape; and of a Const, how much it holds.
 
 Many nodes are read at once, and what is the same is decoded once. Not for: finding the nodes
-(:mod:`tfmagic.graphs.serialized`) or what each op's attributes mean (:mod:`tfmagic.graphs.opdefs`).
+(:mod:`tfmagic.graphs.serialized`) or what each op's attributes mean (:mod:`tfmagic.graphs.ops`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import numpy as np
 
 from tfmagic.files import protos, wire, wire_spans
-from tfmagic.graphs import opdefs
+from tfmagic.graphs import ops as op_list
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -71,9 +71,9 @@ def first_outputs(
     dtypes, dtype = _dtypes(attributes, op_names, ops)
     shape = np.full(len(ops), None, dtype=object)
     sizes = np.zeros(len(ops), np.int64)
-    shaped = attributes.named("shape", _is_any(op_names, ops, opdefs.SHAPED_OPS))
+    shaped = attributes.named("shape", _is_any(op_names, ops, op_list.SHAPED_OPS))
     _fill(shape, "AttrValue", attributes.take(shaped), lambda value: protos.shape_of(value.shape))
-    _forget_scalars(shape, _is_any(op_names, ops, opdefs.scalar_is_unknown(producer)))
+    _forget_scalars(shape, _is_any(op_names, ops, op_list.scalar_is_unknown(producer)))
     _read_tensors(attributes.take(attributes.named("value", _is_any(op_names, ops, {"Const"}))), shape, sizes)
     _fill(shape, "AttrValue", attributes.take(attributes.named("_output_shapes")), _first_shape)
     return Outputs(dtypes, dtype, shape, sizes)
@@ -123,7 +123,7 @@ class _Attributes:
 
 def _dtypes(attributes: _Attributes, op_names: Sequence[str], ops: Integers) -> tuple[list[str], Integers]:
     """Find the dtype of each node's first output, in the attribute that its op's definition names."""
-    rules = [opdefs.output_dtype(op) for op in op_names]
+    rules = [op_list.output_dtype(op) for op in op_names]
     chosen = np.full(len(ops), -1, np.int64)
     if len(attributes.owner):
         ranks = np.array([[_rank(rule.attrs, key) for key in attributes.labels] for rule in rules], np.int64)

@@ -1,7 +1,7 @@
 """What running one node does, where an attribute or an input of it decides: printing to a file is writing a file.
 
-``ops.txt`` has the worst that an op is able to do; a node says less only where what decides is constant. Not for: what the
-functions do that a node runs, and which nodes run (:mod:`tfmagic.findings.hazards`).
+``ops.txt`` has the worst that an op is able to do; a node says less only where what decides is constant. Not for: what
+the functions do that a node runs, and which nodes run (:mod:`tfmagic.findings.hazards`).
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def text(node: protos.Message, attribute: str, default: bytes = b"") -> bytes | 
 
 
 def texts(node: protos.Message, attribute: str) -> Sequence[bytes] | None:
-    """Return an attribute that is a list of strings, empty where the node leaves it out, None where it is no such list."""
+    """Return an attribute that is a list of strings: empty where the node leaves it out, None where it is another."""
     if attribute not in node.attr:
         return ()
     value = node.attr[attribute]
@@ -75,7 +75,7 @@ def _print(node: protos.Message, _constants: Constants) -> Effect:
 
 
 def _cache(_node: protos.Message, constants: Constants) -> Effect:
-    """A cache without a file lies in memory."""
+    """Judge a cache: without a file it lies in memory."""
     name = constants(1)
     return Effect.PURE if name is not None and list(name) == [b""] else Effect.WRITES_FILES
 
@@ -108,14 +108,16 @@ def _sleep(unit: float, number: int) -> _Decision:
 
     def decide(_node: protos.Message, constants: Constants) -> Effect:
         values = constants(number)
-        short = values is not None and all(not isinstance(value, bytes) and value * unit <= _LONG_SLEEP for value in values)
+        short = values is not None and all(
+            not isinstance(value, bytes) and value * unit <= _LONG_SLEEP for value in values
+        )
         return Effect.PURE if short else Effect.STOPS_THE_PROCESS
 
     return decide
 
 
 def _graph_in_a_string(_node: protos.Message, constants: Constants) -> Effect:
-    """A constant graph does what its nodes do."""
+    """Judge a graph in a string: a constant one does what its nodes do."""
     return Effect.UNKNOWN if constants(0) is None else Effect.CALL
 
 

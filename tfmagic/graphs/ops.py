@@ -83,7 +83,9 @@ class OutputDtype(NamedTuple):
     default: str
 
 
-_UNREGISTERED = Op("unknown", Effect.UNKNOWN, "TensorFlow does not have this op: it comes from an extension or another release")
+_UNREGISTERED = Op(
+    "unknown", Effect.UNKNOWN, "TensorFlow does not have this op: it comes from an extension or another release"
+)
 
 
 def named(op: str) -> Op:
@@ -135,6 +137,7 @@ def scalar_is_unknown(producer: int) -> frozenset[str]:
 def _ops() -> dict[str, Op]:
     """Read ops.txt."""
     ops: dict[str, Op] = {}
+    family = _UNREGISTERED
     text = resources.files("tfmagic.graphs").joinpath("ops.txt").read_text("utf-8")
     for line in text.splitlines():
         if line.startswith(" "):

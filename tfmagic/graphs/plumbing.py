@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfmagic.graphs import opdefs
+from tfmagic.graphs.ops import of_kind, output_dtype
+from tfmagic.graphs.resources import VARIABLES
 from tfmagic.graphs.tensor_names import node_of
 from tfmagic.graphs.walks import reached
 
@@ -22,22 +23,22 @@ if TYPE_CHECKING:
     from tfmagic.frames import Shape
     from tfmagic.graphs.function_uses import FunctionUse
 
+#: Ops of saving and restoring, hidden in a listing of ops unless all are asked for.
+SAVE_RESTORE_OPS = of_kind("save", "restore")
+#: Ops that write a variable of TensorFlow 1 and give on what they wrote: a result where there is no other.
+_WRITES = of_kind("reference write")
+#: Ops that look at a value without using it.
+_LOOKING = of_kind("print", "summary", "summary writer") | {"Assert"}
 #: Ops that end a graph without being a result.
-_NO_RESULT = frozenset({
-    "Const", "NoOp", "Assert", "Print", "PrintV2", "CheckNumerics", "Placeholder", "PlaceholderV2", "VarHandleOp",
-    "VariableV2", "Variable", "Assign", "AssignAdd", "AssignSub", "AssignVariableOp", "AssignAddVariableOp",
-    "AssignSubVariableOp", "Save", "SaveV2", "SaveSlices", "ShardedFilename", "MergeV2Checkpoints", "HashTable",
-    "HashTableV2", "MutableHashTable", "MutableHashTableV2", "InitializeTable", "InitializeTableV2",
-    "InitializeTableFromTextFile", "InitializeTableFromTextFileV2", "LookupTableImport", "LookupTableImportV2",
-    "VarIsInitializedOp", "IsVariableInitialized", "DestroyResourceOp", "QueueCloseV2", "QueueClose",
-    "QueueEnqueueV2", "QueueEnqueueManyV2", "RestoreV2", "Restore", "ControlTrigger", "ScatterAdd", "ScatterSub",
-    "ScatterMul", "ScatterDiv", "ScatterUpdate", "MakeIterator", "IteratorToStringHandle",
-})  # fmt: skip
-_NO_RESULT_PARTS = ("Summary", "Apply")
-#: Of these, what writes a variable of TensorFlow 1 and gives on what it wrote: a result where there is no other.
-_WRITES = frozenset({
-    "Assign", "AssignAdd", "AssignSub", "ScatterAdd", "ScatterSub", "ScatterMul", "ScatterDiv", "ScatterUpdate",
-})  # fmt: skip
+_NO_RESULT = (
+    of_kind("constant", "placeholder", "variable", "reference variable", "variable write", "variable query", "assert")
+    | of_kind("table", "mutable table", "table fill")
+    | {"NoOp", "ControlTrigger", "QueueClose", "QueueCloseV2", "QueueEnqueue", "QueueEnqueueV2", "QueueEnqueueMany"}
+    | {"QueueEnqueueManyV2", "MakeIterator", "IteratorToStringHandle"}
+    | SAVE_RESTORE_OPS
+    | _WRITES
+    | _LOOKING
+)
 #: Ops that seldom are a result: what a gradient or a loop leaves behind. They count where nothing else ends.
 _SELDOM_RESULT = frozenset({
     "Shape", "ShapeN", "Rank", "Size", "ZerosLike", "OnesLike", "BroadcastGradientArgs", "ReadVariableOp",
@@ -98,7 +99,7 @@ def propose_ends(nodes: Mapping[str, Node]) -> Ends:
     saving = _plumbing_nodes(nodes, set())
     nodes = {name: node for name, node in nodes.items() if name not in saving}
     used = consumers(nodes)
-    placeholders = [name for name, node in nodes.items() if node.op in opdefs.PLACEHOLDER_OPS]
+    placeholders = [name for name, node in nodes.items() if node.op in of_kind("placeholder")]
     inputs = [name for name in placeholders if used.get(name)]
     loose = [name for name in nodes if not _data_consumers(name, used, nodes)]
     ends = [name for name in loose if _is_result(nodes[name].op)]
@@ -134,13 +135,13 @@ def _data_consumers(name: str, used: Mapping[str, list[str]], nodes: Mapping[str
 
 
 def _is_result_or_passes(op: str) -> bool:
-    return op not in {"Assert", "Print", "PrintV2"} and "Summary" not in op
+    return op not in _LOOKING
 
 
 def _is_result(op: str) -> bool:
-    fixed = opdefs.output_dtype(op)
+    fixed = output_dtype(op)
     has_value = bool(fixed.attrs) or fixed.default not in {"", *_HANDLES}
-    return has_value and op not in _NO_RESULT and not any(part in op for part in _NO_RESULT_PARTS)
+    return has_value and op not in _NO_RESULT
 
 
 def is_plumbing(ops: pd.DataFrame, functions: Iterable[FunctionUse]) -> list[bool]:
@@ -149,7 +150,7 @@ def is_plumbing(ops: pd.DataFrame, functions: Iterable[FunctionUse]) -> list[boo
     Plumbing are the ops of saving and restoring, what depends on them, what only serves them, and functions that
     hold such ops. Variables never are.
     """
-    if not opdefs.SAVE_RESTORE_OPS.intersection(ops["op"].cat.categories):
+    if not SAVE_RESTORE_OPS.intersection(ops["op"].cat.categories):
         return [False] * len(ops)
     hidden = _plumbing_functions(ops, functions)
     nodes = main_graph(ops)
@@ -163,7 +164,7 @@ def is_plumbing(ops: pd.DataFrame, functions: Iterable[FunctionUse]) -> list[boo
 
 def _plumbing_functions(ops: pd.DataFrame, functions: Iterable[FunctionUse]) -> set[str]:
     """Return the functions that save or restore, and those that only they call."""
-    hidden = set(ops.loc[ops["op"].isin(opdefs.SAVE_RESTORE_OPS) & (ops["function"] != ""), "function"])
+    hidden = set(ops.loc[ops["op"].isin(SAVE_RESTORE_OPS) & (ops["function"] != ""), "function"])
     uses = list(functions)
     grown = True
     while grown:
@@ -176,14 +177,14 @@ def _plumbing_functions(ops: pd.DataFrame, functions: Iterable[FunctionUse]) -> 
 def _plumbing_nodes(nodes: Mapping[str, Node], callers: set[str]) -> set[str]:
     """Return the nodes of the main graph that save and restore."""
     used = consumers(nodes)
-    roots = [name for name, node in nodes.items() if node.op in opdefs.SAVE_RESTORE_OPS or name in callers]
+    roots = [name for name, node in nodes.items() if node.op in SAVE_RESTORE_OPS or name in callers]
     after = reached(roots, lambda name: used.get(name, ()))
-    found = {name for name in after if nodes[name].op not in opdefs.VARIABLE_OPS}
+    found = {name for name in after if nodes[name].op not in VARIABLES}
     waiting = list(found)
     while waiting:
         for edge in nodes[waiting.pop()].inputs:
             name = node_of(edge)
-            serves = name in nodes and name not in found and nodes[name].op not in opdefs.VARIABLE_OPS
+            serves = name in nodes and name not in found and nodes[name].op not in VARIABLES
             if serves and found.issuperset(used[name]):
                 found.add(name)
                 waiting.append(name)

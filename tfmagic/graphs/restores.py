@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from tfmagic.graphs.state_ops import fills_table
+from tfmagic.graphs.ops import of_kind
+from tfmagic.graphs.resources import fills_table
 from tfmagic.graphs.tensor_names import node_of
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 #: Ops that hand their first input on unchanged; a saver reshapes what it restores to the variable's own shape.
 _PASSING = frozenset({"Identity", "RefIdentity", "Reshape", "DisableCopyOnRead"})
 _ASSIGNMENTS = frozenset({"Assign", "AssignVariableOp"})
-_RESTORES = ("RestoreV2", "Restore", "RestoreSlice")
+_RESTORES = of_kind("restore")
 _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 _INIT_COLLECTIONS = ("saved_model_main_op", "legacy_init_op", "table_initializer")
 _INIT_SIGNATURE = "__saved_model_init_op"

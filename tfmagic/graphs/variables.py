@@ -12,7 +12,7 @@ from tfmagic.files import protos
 from tfmagic.files.checkpoints import location as checkpoint_location
 from tfmagic.files.checkpoints import tensor_bundle
 from tfmagic.frames import Shape, VariableRow
-from tfmagic.graphs import opdefs, saved_object_graph
+from tfmagic.graphs import resources, saved_object_graph
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -92,7 +92,7 @@ def _declared(graphs: Sequence[MetaGraph]) -> Iterator[VariableRow]:
         trained = _trained([graph])
         for node in graph.graph_def().node if _has_variables(graph) else ():
             name = node.attr["shared_name"].s.decode(errors="replace") or node.name if _is_handle(node) else node.name
-            if node.op in opdefs.VARIABLE_OPS and name not in seen:
+            if node.op in resources.VARIABLES and name not in seen:
                 seen.add(name)
                 yield declared_row(node, name, trained.get(name))
 

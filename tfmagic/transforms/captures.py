@@ -12,7 +12,7 @@ import numpy as np
 
 from tfmagic import errors
 from tfmagic.files import protos
-from tfmagic.graphs.function_state import own_state, python_calls
+from tfmagic.graphs.resources import own_state, python_calls
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.frozen_graph import Value
 

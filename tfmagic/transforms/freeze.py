@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from tfmagic import errors
 from tfmagic.functions.named_function import graph_notes
 from tfmagic.graphs import function_library
-from tfmagic.graphs.function_state import PYTHON_OPS
+from tfmagic.graphs.ops import of_kind
+from tfmagic.graphs.resources import PYTHON_OPS
 from tfmagic.graphs.tensor_names import node_of
 from tfmagic.graphs.walks import reached
 from tfmagic.transforms import inlining, tables
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from tfmagic.runtime import tensorflow as runtime
     from tfmagic.transforms.frozen_graph import Value
 
-_PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2"})
+_PLACEHOLDERS = of_kind("placeholder")
 #: Ops whose state lies elsewhere than in variables and tables.
 _OTHER_STATE = re.compile(
     r"\w*Queue(V2)?|(?!Anonymous)\w*Iterator(V2)?|\w+Reader(V2)?|Stack(V2)?|Barrier|TemporaryVariable|AutoReloadVariable"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +18,8 @@ from tfmagic.files import protos
 from tfmagic.files.reading import read_bytes
 from tfmagic.functions.graph_part import PLAIN_OPS
 from tfmagic.graphs import function_library
-from tfmagic.graphs.state_ops import REF_VARIABLES, RESOURCE_VARIABLES, TABLES, VARIABLES, filled_tables
+from tfmagic.graphs.ops import of_kind
+from tfmagic.graphs.resources import REF_VARIABLES, RESOURCE_VARIABLES, TABLES, VARIABLES, filled_tables
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import captures, inlining
 from tfmagic.transforms.end_names import name_ends
@@ -36,10 +36,7 @@ if TYPE_CHECKING:
     from tfmagic.transforms.frozen_graph import Chunk, FrozenGraph
 
 #: Ops that write to a variable by reference, or need it as one.
-_REF_WRITES = re.compile(
-    r"Assign(Add|Sub)?|Scatter(Update|Add|Sub|Mul|Div|Min|Max|NdUpdate|NdAdd|NdSub)|(Sparse)?Apply[A-Z]\w*|CountUpTo"
-    r"|IsVariableInitialized"
-)
+_REF_WRITES = of_kind("reference write") | {"IsVariableInitialized"}
 #: Ops through which the path of an asset comes to what reads the file.
 _HANDING_ON = frozenset({"Identity", "ReadVariableOp"})
 
@@ -118,7 +115,7 @@ def _inlined(graph_def: protos.Message, keep: Sequence[str]) -> protos.Message:
 def _refuse_writes(graph_def: protos.Message) -> None:
     """Refuse what writes to a variable by reference."""
     for node in function_library.all_nodes(graph_def):
-        if _REF_WRITES.fullmatch(node.op):
+        if node.op in _REF_WRITES:
             raise refusal(f"op {node.name!r} ({node.op}) writes to a variable, and a constant cannot be written to")
 
 

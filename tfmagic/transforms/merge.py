@@ -17,7 +17,7 @@ from tfmagic import errors
 from tfmagic.functions import nested_structures
 from tfmagic.functions.named_function import NamedFunction, endpoint
 from tfmagic.graphs import signatures
-from tfmagic.graphs.function_state import own_state
+from tfmagic.graphs.resources import own_state
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:

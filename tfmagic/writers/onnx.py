@@ -14,6 +14,7 @@ import numpy as np
 from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.graphs import function_library
+from tfmagic.graphs.ops import of_kind
 from tfmagic.models.model import Part
 from tfmagic.runtime import onnx
 from tfmagic.runtime import tensorflow as runtime
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from tfmagic.transforms.frozen_graph import FrozenGraph
 
 _OTHERS = ("saved_model", "graph_def", "graph_text")
-_TABLES = ("HashTable", "MutableHashTable", "MutableDenseHashTable")
+_TABLES = of_kind("table", "mutable table")
 #: Where ONNX's own ops are, and those that onnxruntime brings.
 _DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
 
@@ -117,7 +118,7 @@ class OnnxWriter:
             frozen = freeze(function)
         except errors.UnsupportedConversionError as error:
             raise errors.UnsupportedConversionError(source.form, self.format, error.possible, error.reason) from error
-        tables = [node.name for node in function_library.all_nodes(frozen.graph_def) if node.op.startswith(_TABLES)]
+        tables = [node.name for node in function_library.all_nodes(frozen.graph_def) if node.op in _TABLES]
         if tables:
             raise _refusal(
                 source,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfmagic.display.graph.bodies import ARGUMENT, RESULT
+from tfmagic.graphs.ops import of_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -36,17 +37,12 @@ _SORTED_SHARE = 0.9
 _MOST_SORTED = 5000
 
 #: Ops that give a consumer what it is made with rather than what flows through it.
-_CONSTANT_OPS = frozenset({
-    "Const", "HostConst", "VarHandleOp", "ReadVariableOp", "VariableV2", "Variable", "ImmutableConst",
-})  # fmt: skip
+_CONSTANT_OPS = of_kind("constant", "variable", "reference variable") | {"ReadVariableOp"}
 #: Ops that pass such a value on: hidden with it.
 _PASSING_OPS = frozenset({"Identity", "Enter", "RefEnter", "StopGradient", "Cast", "GuaranteeConst", "Snapshot"})
 #: Ops that give variables their first value, and what orders them.
-_INITIALISING_OPS = frozenset({
-    "Assign", "AssignVariableOp", "VarIsInitializedOp", "IsVariableInitialized", "NoOp", "InitializeTable",
-    "InitializeTableV2", "InitializeTableFromTextFile", "InitializeTableFromTextFileV2",
-})  # fmt: skip
-_ENDS = frozenset({ARGUMENT, RESULT, "Placeholder", "PlaceholderV2", "InputLayer"})
+_INITIALISING_OPS = of_kind("variable query", "table fill") | {"Assign", "AssignVariableOp", "NoOp"}
+_ENDS = frozenset({ARGUMENT, RESULT, "InputLayer"}) | of_kind("placeholder")
 
 
 @dataclass(eq=False)

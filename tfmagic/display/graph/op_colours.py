@@ -1,6 +1,6 @@
 """What kind of work an op does: few enough kinds to give each a colour.
 
-Not for: dtypes and shapes (:mod:`tfmagic.graphs.opdefs`), colours themselves.
+Not for: dtypes and shapes (:mod:`tfmagic.graphs.ops`), colours themselves.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from tfmagic.display.graph import op_colours, visible_edges
 from tfmagic.display.graph.bodies import ARGUMENT, RESULT
 from tfmagic.display.graph.layout import nesting
 from tfmagic.display.render import cell_text
+from tfmagic.graphs.ops import of_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -35,7 +36,7 @@ _EPSILON = 0.5
 _TIMES = "\N{MULTIPLICATION SIGN}"
 #: Scenes are made of this.
 Data = dict[str, Any]
-_ENDS = frozenset({ARGUMENT, RESULT, "Placeholder", "PlaceholderV2", "InputLayer"})
+_ENDS = frozenset({ARGUMENT, RESULT, "InputLayer"}) | of_kind("placeholder")
 
 
 class Words(NamedTuple):

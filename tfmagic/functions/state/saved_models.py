@@ -17,7 +17,7 @@ from tfmagic.files import protos
 from tfmagic.files.checkpoints import slices as tensor_slices
 from tfmagic.files.checkpoints import tensor_bundle
 from tfmagic.graphs import restores
-from tfmagic.graphs.state_ops import VARIABLES, resource
+from tfmagic.graphs.resources import VARIABLES, resource
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:

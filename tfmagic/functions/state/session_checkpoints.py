@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tfmagic import errors
 from tfmagic.functions import sessions
-from tfmagic.graphs.state_ops import VARIABLES
+from tfmagic.graphs.resources import VARIABLES
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from tfmagic.functions.state.saved_models import Store
 from tfmagic.functions.state.sessions import SessionStore
 from tfmagic.graphs import plumbing, signatures
 from tfmagic.graphs import variables as graph_variables
+from tfmagic.graphs.ops import of_kind
 from tfmagic.graphs.signatures import Endpoint
 from tfmagic.transforms import freeze_stored
 from tfmagic.transforms.subgraph import own_key
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 _FORMS = frozenset({"saved_model", "meta_graph"})
 _SESSION = "session"
-_PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2"})
+_PLACEHOLDERS = of_kind("placeholder")
 
 
 class Straight(NamedTuple):

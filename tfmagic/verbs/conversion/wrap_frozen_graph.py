@@ -15,7 +15,7 @@ from tfmagic.files import contents, protos, reading, wire
 from tfmagic.files.reading import PROTOBUF_LIMIT
 from tfmagic.functions import unsigned_graphs
 from tfmagic.graphs import metagraphs, signatures, tensor_names
-from tfmagic.graphs.function_state import own_state, python_calls
+from tfmagic.graphs.resources import own_state, python_calls
 from tfmagic.graphs.signatures import Endpoint
 from tfmagic.models.model import Part
 from tfmagic.runtime import tensorflow as runtime

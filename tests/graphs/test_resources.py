@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from tests.wire_samples import node
 from tfmagic.files import protos
-from tfmagic.graphs.function_state import own_state
+from tfmagic.graphs.resources import filled_tables, own_state
 
 
 def graph(
@@ -17,8 +18,8 @@ def graph(
     for name, inner in (library or {}).items():
         function = made.library.function.add()
         function.signature.name = name
-        for node, op, inputs in inner:
-            function.node_def.add(name=node, op=op, input=inputs)
+        for inner_name, op, inputs in inner:
+            function.node_def.add(name=inner_name, op=op, input=inputs)
     return made
 
 
@@ -46,3 +47,22 @@ def test_a_function_named_in_an_attribute_counts() -> None:
     made = graph(("call", "StatefulPartitionedCall", []), library={"inner": [VARIABLE]})
     made.node[0].attr["f"].func.name = "inner"
     assert own_state(made) == ["w"]
+
+
+@pytest.mark.parametrize("op", ["MutableDenseHashTable", "MutableHashTableOfTensors", "AnonymousMutableDenseHashTable"])
+def test_every_kind_of_table_is_state(op: str) -> None:
+    assert own_state(graph(("t", op, []))) == ["t"]
+
+
+def test_tables_are_filled_by_any_op_that_does() -> None:
+    nodes = [
+        protos.parse("NodeDef", node(name, op, *inputs))
+        for name, op, *inputs in (
+            ("one", "InitializeTableV2", "table", "keys", "values"),
+            ("two", "InitializeTableFromTextFile", "other:0", "file"),
+            ("three", "LookupTableImportV2", "scope/third", "keys", "values"),
+            ("four", "LookupTableFindV2", "fourth", "keys"),
+            ("damaged", "InitializeTableV2"),
+        )
+    ]
+    assert filled_tables(nodes) == {"table", "other", "scope/third"}
