@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tfmagic
+from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ TEXTS = np.array(["  The CAT sat ", "a dog", "nothing known"], dtype=object)
 
 def models() -> tuple[Any, Any]:
     """One that reads words with a table, and one that judges what it gives."""
-    keras = runtime.keras()
+    keras = keras_runtime.keras()
     words = keras.layers.TextVectorization(output_sequence_length=4, name="words")
     words.adapt(["the cat sat", "a dog"])
     encoder = keras.Sequential(

@@ -9,6 +9,7 @@ import tfmagic
 from tests.samples import network
 from tfmagic import errors
 from tfmagic.models.model import Part
+from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def test_a_file_without_signatures_is_run_by_its_tensors(tmp_path: Path) -> None
 
 
 def test_text(tmp_path: Path) -> None:
-    keras = runtime.keras()
+    keras = keras_runtime.keras()
     words = keras.layers.StringLookup(vocabulary=["cat", "dog"], name="number")
     tfmagic.export(keras.Sequential([keras.Input((1,), dtype="string", name="word"), words]), tmp_path / "m.tflite")
     found = tfmagic.run(tmp_path / "m.tflite", {"word": [["dog"], ["cat"], ["?"]]}).outputs["number"]

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from tfmagic import errors
+from tfmagic.runtime import cancellation, concrete_functions, error_texts, gradients
+from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
 
 
@@ -60,7 +62,7 @@ def test_keras_on_another_library_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     module = SimpleNamespace(__version__="2.21.0", config=SimpleNamespace(backend=lambda: "jax"))
     monkeypatch.setattr(importlib, "import_module", lambda _: module)
     with pytest.raises(errors.MissingDependencyError, match=r"'jax'.*KERAS_BACKEND"):
-        runtime.keras()
+        keras_runtime.keras()
 
 
 @pytest.mark.tensorflow
@@ -81,10 +83,10 @@ def test_eager_mode_inside_a_graph(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_functions_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     tf = runtime.tensorflow()
     concrete = tf.function(lambda x: x).get_concrete_function(tf.TensorSpec([]))
-    assert runtime.has_function(concrete.name.decode())
-    assert not runtime.has_function("no such function")
+    assert concrete_functions.has_function(concrete.name.decode())
+    assert not concrete_functions.has_function("no such function")
     monkeypatch.delattr(importlib.import_module("tensorflow.python.eager.context"), "context")
-    assert runtime.has_function("who knows")
+    assert concrete_functions.has_function("who knows")
 
 
 @pytest.mark.tensorflow
@@ -95,7 +97,7 @@ def test_a_flat_call_and_the_structured_one() -> None:
     )
     assert callable(concrete._call_flat)
     tensors = [tf.constant(one) for one in (1.0, 2.0, 10.0)]
-    assert runtime.call_flat(concrete, tensors)["s"].numpy() == 21
+    assert concrete_functions.call_flat(concrete, tensors)["s"].numpy() == 21
 
     class Public:
         """A ConcreteFunction without its private method."""
@@ -105,7 +107,7 @@ def test_a_flat_call_and_the_structured_one() -> None:
         def __call__(self, *args: Any, **kwargs: Any) -> Any:
             return concrete(*args, **kwargs)
 
-    assert runtime.call_flat(Public(), tensors)["s"].numpy() == 21
+    assert concrete_functions.call_flat(Public(), tensors)["s"].numpy() == 21
 
 
 @pytest.mark.tensorflow
@@ -113,12 +115,12 @@ def test_the_traces_of_a_function() -> None:
     tf = runtime.tensorflow()
     function = tf.function(lambda x: x + 1)
     assert callable(function._list_all_concrete_functions)
-    assert runtime.concrete_functions(function) == []
+    assert concrete_functions.of_function(function) == []
     function(tf.constant(1))
     function(tf.constant(1.0))
-    assert [one.outputs[0].dtype for one in runtime.concrete_functions(function)] == [tf.int32, tf.float32]
+    assert [one.outputs[0].dtype for one in concrete_functions.of_function(function)] == [tf.int32, tf.float32]
     public = SimpleNamespace(input_signature=None)
-    assert runtime.concrete_functions(public) == []
+    assert concrete_functions.of_function(public) == []
 
 
 @pytest.mark.tensorflow
@@ -127,11 +129,13 @@ def test_what_is_captured_and_named() -> None:
     variable = tf.Variable(3.0)
 
     def read(x: Any) -> Any:
-        return {"y": x * tf.raw_ops.ReadVariableOp(resource=runtime.capture(variable.handle), dtype=tf.float32)}
+        return {
+            "y": x * tf.raw_ops.ReadVariableOp(resource=concrete_functions.capture(variable.handle), dtype=tf.float32)
+        }
 
     wrapped = tf.compat.v1.wrap_function(read, [tf.TensorSpec([], name="x")])
     assert [outer is variable.handle for outer, _ in wrapped.graph.captures] == [True]
-    runtime.name_arguments(wrapped, ["x"])
+    concrete_functions.name_arguments(wrapped, ["x"])
     assert wrapped._arg_keywords == ["x"]
     assert wrapped(tf.constant(2.0))["y"].numpy() == 6
 
@@ -152,14 +156,14 @@ def test_what_the_table_of_layers_rests_on(library: str) -> None:
 @pytest.mark.tensorflow
 def test_the_layers_of_tensorflow_1_are_where_keras_2_keeps_them() -> None:
     pytest.importorskip("tf_keras")
-    assert callable(runtime.legacy_layers().dense)
-    assert callable(runtime.legacy_layers().conv2d)
+    assert callable(keras_runtime.legacy_layers().dense)
+    assert callable(keras_runtime.legacy_layers().conv2d)
 
 
 def test_a_long_message_is_quoted_by_its_beginning() -> None:
-    assert runtime.gist(ValueError("no")) == "no"
-    assert runtime.gist(ValueError()) == "ValueError"
-    assert len(runtime.gist(ValueError("x" * 10_000))) < 1000
+    assert error_texts.gist(ValueError("no")) == "no"
+    assert error_texts.gist(ValueError()) == "ValueError"
+    assert len(error_texts.gist(ValueError("x" * 10_000))) < 1000
 
 
 @pytest.mark.tensorflow
@@ -171,7 +175,7 @@ def test_what_failed_in_a_graph_is_told_without_the_stack_of_who_made_it() -> No
 
     with pytest.raises(tf.errors.InvalidArgumentError, match="File ") as caught:
         tf.function(refuse)(tf.constant(1.0))
-    told = runtime.gist(caught.value)
+    told = error_texts.gist(caught.value)
     assert told.startswith("too bold : Tensor had Inf values")
     assert "File" not in told
 
@@ -189,14 +193,14 @@ def test_whose_gradient_it_is() -> None:
         (name,) = {node.attr["_gradient_op_type"].s for node in graph.node if "_gradient_op_type" in node.attr}
         return str(name, "ascii")
 
-    assert runtime.is_own_gradient(registered(tf.nn.silu))
-    assert not runtime.is_own_gradient(registered(own))
-    assert not runtime.is_own_gradient("CustomGradient-none")
+    assert gradients.is_own(registered(tf.nn.silu))
+    assert not gradients.is_own(registered(own))
+    assert not gradients.is_own("CustomGradient-none")
 
 
 @pytest.mark.tensorflow
 def test_settings_of_one_thread_are_given_to_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    keras = runtime.keras()
+    keras = keras_runtime.keras()
     before, found = keras.config.dtype_policy(), []
 
     def look(enter: Any) -> None:
@@ -210,10 +214,10 @@ def test_settings_of_one_thread_are_given_to_another(monkeypatch: pytest.MonkeyP
 
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        settings = runtime.thread_settings()
+        settings = keras_runtime.thread_settings()
         with monkeypatch.context() as patch:
             patch.delattr(importlib.import_module("keras.src.backend.common.global_state"), "get_global_attribute")
-            fallback = runtime.thread_settings()
+            fallback = keras_runtime.thread_settings()
     finally:
         keras.config.set_dtype_policy(before)
     in_a_thread(settings)
@@ -224,12 +228,12 @@ def test_settings_of_one_thread_are_given_to_another(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.tensorflow
 def test_asking_for_settings_makes_none() -> None:
-    keras = runtime.keras()
+    keras = keras_runtime.keras()
     state = importlib.import_module("keras.src.backend.common.global_state")
     found: list[Any] = []
 
     def look() -> None:
-        runtime.thread_settings()()
+        keras_runtime.thread_settings()()
         found.append(state.get_global_attribute("dtype_policy"))
 
     thread = threading.Thread(target=look)
@@ -243,14 +247,14 @@ def test_asking_for_settings_makes_none() -> None:
 def test_what_is_executed_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     tf = runtime.tensorflow()
     endless = tf.function(lambda: tf.while_loop(lambda n: n >= 0, lambda n: (n * 0,), (tf.constant(1),)))
-    with runtime.cancellable() as cancel:
+    with cancellation.cancellable() as cancel:
         threading.Timer(0.3, cancel).start()
         with pytest.raises(tf.errors.CancelledError):
             endless()
-    with pytest.raises(tf.errors.CancelledError), runtime.time_limit(0.3):
+    with pytest.raises(tf.errors.CancelledError), cancellation.time_limit(0.3):
         endless()
     module = importlib.import_module("tensorflow.python.eager.cancellation")
     monkeypatch.delattr(module, "CancellationManager")
-    with runtime.cancellable() as cancel:
+    with cancellation.cancellable() as cancel:
         cancel()
         assert tf.function(lambda: tf.constant(2))().numpy() == 2

@@ -8,6 +8,7 @@ import pytest
 import tfmagic
 from tests.keras_samples import MODELS
 from tfmagic import errors
+from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.tensorflow
 
 
 def recurrent() -> Any:
-    keras = runtime.keras()
+    keras = keras_runtime.keras()
     return keras.Sequential([keras.Input((5, 3), name="steps"), keras.layers.LSTM(4, name="last")])
 
 
@@ -38,7 +39,7 @@ def test_it_stays_open_otherwise(tmp_path: Path) -> None:
 
 
 def test_variables_stay_variables(tmp_path: Path) -> None:
-    model = MODELS["branching"](runtime.keras())
+    model = MODELS["branching"](keras_runtime.keras())
     tfmagic.export(model, tmp_path / "served", batch=2)
     frame = tfmagic.inspect(tmp_path / "served").variables
     assert frame["size"].sum() == model.count_params()

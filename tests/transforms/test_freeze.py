@@ -12,6 +12,8 @@ from tfmagic import errors, functions
 from tfmagic.files import protos
 from tfmagic.graphs import function_library
 from tfmagic.graphs.signatures import Endpoint
+from tfmagic.runtime import grappler
+from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import frozen_graph, variable_reads
 from tfmagic.transforms.freeze import freeze
@@ -142,7 +144,7 @@ def test_calls_are_inlined_under_their_names() -> None:
 
 def test_without_the_optimizer_calls_stay_and_are_right(monkeypatch: pytest.MonkeyPatch) -> None:
     tf = tensorflow()
-    monkeypatch.setattr(runtime, "inline_calls", lambda graph_def, _keep: graph_def)
+    monkeypatch.setattr(grappler, "inline_calls", lambda graph_def, _keep: graph_def)
     weight = variable(WEIGHT)
     inner = tf.function(lambda x: tf.matmul(x, weight))
     outer = tf.function(lambda x: inner(x) + inner(x * 2))
@@ -156,7 +158,7 @@ def test_the_private_path_to_the_optimizer_is_there() -> None:
     inner = tf.function(lambda x: x + 1)
     graph_def = traced(lambda x: {"y": inner(x)}, spec(2)).concrete.graph.as_graph_def()
     assert {node.op for node in graph_def.node} & {"PartitionedCall", "StatefulPartitionedCall"}
-    inlined = runtime.inline_calls(graph_def, ["x", "Identity"])
+    inlined = grappler.inline_calls(graph_def, ["x", "Identity"])
     assert not {node.op for node in inlined.node} & {"PartitionedCall", "StatefulPartitionedCall"}
 
 
@@ -168,7 +170,7 @@ def test_a_claimed_size_is_not_made_by_the_optimizer() -> None:
 def test_a_placeholder_without_a_dtype_does_not_end_the_process() -> None:
     graph_def = traced(lambda x: {"y": x * 2}, spec(2)).concrete.graph.as_graph_def()
     graph_def.node[0].attr["dtype"].type = 0
-    assert runtime.inline_calls(graph_def, ["x"]) is graph_def
+    assert grappler.inline_calls(graph_def, ["x"]) is graph_def
 
 
 def test_devices_are_cleared() -> None:
@@ -369,7 +371,7 @@ def test_too_large_is_said_before_anything_is_read() -> None:
 
 
 def keras_models() -> dict[str, Callable[[], Any]]:
-    keras = runtime.keras()
+    keras = keras_runtime.keras()
     layers = keras.layers
 
     def sequential(*parts: Any) -> Any:
@@ -426,7 +428,7 @@ def test_keras_models(name: str) -> None:
 
 
 def test_text_vectorization_fills_its_own_table() -> None:
-    keras = runtime.keras()
+    keras = keras_runtime.keras()
     vectorize = keras.layers.TextVectorization(output_sequence_length=4)
     vectorize.adapt(["the cat sat", "the dog"])
     model = keras.Sequential([keras.Input((1,), dtype="string"), vectorize, keras.layers.Embedding(20, 3)])

@@ -15,6 +15,7 @@ from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.models.model import Model, Part
 from tfmagic.notebook import tf1_cells
+from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.verbs.merge import merge
 
@@ -334,7 +335,7 @@ def test_ref_variables_of_a_loaded_object_are_refused(tmp_path: Path) -> None:
 
 
 def test_equal_shared_names_do_not_meet(tmp_path: Path) -> None:
-    keras = runtime.keras()
+    keras = keras_runtime.keras()
     for value in (1.0, 5.0):
         model = keras.Sequential(
             [
@@ -502,7 +503,7 @@ def test_a_result_that_differs_is_not_returned(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_functions_and_models_are_packed_into_one(classifier: Path, tmp_path: Path) -> None:
-    tf, keras = runtime.tensorflow(), runtime.keras()
+    tf, keras = runtime.tensorflow(), keras_runtime.keras()
     dense = keras.layers.Dense(2, name="head")
     model = keras.Sequential([keras.layers.Input((10,)), dense], name="small")
     loaded = tf.saved_model.load(str(classifier))

@@ -15,6 +15,7 @@ from tfmagic.models import reader as reader_base
 from tfmagic.models.model import Model, Part
 from tfmagic.models.reader import WriteOptions
 from tfmagic.readers import READERS
+from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.verbs import export as export_verb
 from tfmagic.verbs.conversion.job import Export
@@ -29,7 +30,7 @@ X = np.random.default_rng(0).random((3, 8), dtype=np.float32)
 
 
 def network() -> Any:
-    keras = runtime.keras()
+    keras = keras_runtime.keras()
     x = keras.Input((8,), name="features")
     hidden = keras.layers.Dense(4, activation="relu", name="hidden")(x)
     return keras.Model(x, {"scores": keras.layers.Dense(3, name="out")(hidden), "hidden": hidden})

@@ -15,6 +15,7 @@ from tests.samples import WEIGHTS, network
 from tfmagic import errors
 from tfmagic.commands import completion
 from tfmagic.notebook import tf1_cells
+from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.verbs import model_cache
 from tfmagic.verbs.conversion.options import Wish
@@ -254,7 +255,7 @@ def test_few_models_are_kept(tmp_path: Path) -> None:
 
 
 def keras_model() -> Any:
-    keras = runtime.keras()
+    keras = keras_runtime.keras()
     return keras.Sequential([keras.layers.Input((2,), name="x"), keras.layers.Dense(1, name="d")])
 
 
@@ -274,7 +275,7 @@ def test_a_live_model_is_kept_by_identity_and_not_kept_alive() -> None:
 def test_a_live_model_with_other_layers_is_traced_again() -> None:
     model = keras_model()
     tfmagic.run(model)
-    model.add(runtime.keras().layers.Dense(5, name="e"))
+    model.add(keras_runtime.keras().layers.Dense(5, name="e"))
     assert tfmagic.run(model).outputs["e"].shape[1] == 5
 
 

@@ -17,6 +17,7 @@ from tests.wire_samples import field
 from tests.writers.saved_model.test_writer import run_v1
 from tfmagic import errors, readers
 from tfmagic.files import protos
+from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import signature_functions
 from tfmagic.verbs.export import export
@@ -185,7 +186,7 @@ def test_any_tensor_of_a_graph_of_tensorflow_1(made: Path, tmp_path: Path) -> No
 
 
 def test_a_keras_model(tmp_path: Path) -> None:
-    keras = runtime.keras()
+    keras = keras_runtime.keras()
     inputs = [keras.Input((2,), name=name) for name in ("b", "a")]
     model = keras.Model(inputs, keras.layers.Dense(1, name="d")(keras.layers.Subtract(name="s")(inputs)))
     model.export(str(tmp_path / "m"), verbose=False)

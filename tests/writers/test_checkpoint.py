@@ -13,6 +13,7 @@ import pytest
 import tfmagic
 from tfmagic import errors
 from tfmagic.files.checkpoints import writing as checkpoint_writing
+from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.verbs.export import export
 from tfmagic.writers import writer_for
@@ -97,7 +98,7 @@ def test_a_table_that_grows_is_not_lost(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("compiled", [False, True])
 def test_a_keras_model(tmp_path: Path, *, compiled: bool) -> None:
-    tf, keras = runtime.tensorflow(), runtime.keras()
+    tf, keras = runtime.tensorflow(), keras_runtime.keras()
 
     def build(value: float) -> Any:
         model = keras.Sequential(

@@ -9,6 +9,7 @@ import pytest
 from tests.functions.keras import keras_2_samples
 from tests.keras_samples import MODELS, dictionary
 from tfmagic import errors, readers
+from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.verbs.export import export
 from tfmagic.writers.keras import KerasDraft
@@ -35,7 +36,7 @@ def own_numbers(model: Any) -> list[np.ndarray]:
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
 def test_a_live_model_is_saved_and_loaded_by_keras(tmp_path: Path, name: str, suffix: str) -> None:
-    keras = runtime.keras()
+    keras = keras_runtime.keras()
     model = MODELS[name](keras)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -49,14 +50,14 @@ def test_a_live_model_is_saved_and_loaded_by_keras(tmp_path: Path, name: str, su
 
 
 def test_keys_come_back(tmp_path: Path) -> None:
-    done = export(dictionary(runtime.keras()), tmp_path / "m.keras")
+    done = export(dictionary(keras_runtime.keras()), tmp_path / "m.keras")
     assert sorted(done.verification["output"]) == ["o", "p"]
     frame = readers.read(tmp_path / "m.keras").signatures
     assert set(frame["key"]) == {"x", "y", "o", "p"}
 
 
 def test_formats_of_one_model_follow_one_another(tmp_path: Path) -> None:
-    keras = runtime.keras()
+    keras = keras_runtime.keras()
     model = MODELS["convolutional"](keras)
     export(model, tmp_path / "a.h5")
     export(tmp_path / "a.h5", tmp_path / "b.keras")
@@ -74,7 +75,7 @@ def test_a_file_of_keras_2_becomes_one_of_keras_3(tmp_path: Path, name: str) -> 
     old.save(tmp_path / "old.h5")
     done = export(tmp_path / "old.h5", tmp_path / "new.keras")
     assert done.verification["equal"].tolist() == [True]
-    loaded = runtime.keras().models.load_model(tmp_path / "new.keras")
+    loaded = keras_runtime.keras().models.load_model(tmp_path / "new.keras")
     np.testing.assert_allclose(own_numbers(loaded)[0], own_numbers(old)[0], rtol=1e-5, atol=1e-6)
 
 
@@ -99,7 +100,7 @@ def test_a_model_of_keras_2_stays_one(tmp_path: Path, suffix: str) -> None:
 
 
 def test_the_optimizer_of_a_live_model_comes_along(tmp_path: Path) -> None:
-    keras = runtime.keras()
+    keras = keras_runtime.keras()
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
     model.compile("adam", "mse")
     model.fit(np.ones((4, 3)), np.ones((4, 1)), epochs=3, verbose=0)
@@ -115,7 +116,7 @@ def test_the_optimizer_of_a_live_model_comes_along(tmp_path: Path) -> None:
 
 
 def test_layers_of_ones_own_need_no_registration_to_be_checked(tmp_path: Path) -> None:
-    keras = runtime.keras()
+    keras = keras_runtime.keras()
 
     class Tripled(keras.layers.Layer):  # type: ignore[misc, name-defined]
         def call(self, x: Any) -> Any:
@@ -126,7 +127,7 @@ def test_layers_of_ones_own_need_no_registration_to_be_checked(tmp_path: Path) -
 
 
 def test_a_lambda_of_a_file_needs_trust(tmp_path: Path) -> None:
-    keras = runtime.keras()
+    keras = keras_runtime.keras()
     model = keras.Sequential([keras.Input((3,)), keras.layers.Lambda(lambda x: x * 2)])
     # The code of a live model runs here already.
     export(model, tmp_path / "m.keras")
@@ -146,12 +147,12 @@ def test_a_lambda_of_a_file_needs_trust(tmp_path: Path) -> None:
 )
 def test_options_without_a_meaning_are_refused(tmp_path: Path, option: str, value: Any) -> None:
     with pytest.raises(errors.ConversionError, match=rf"'{option}' cannot be written as 'keras'"):
-        export(dictionary(runtime.keras()), tmp_path / "m.keras", **{option: value})
+        export(dictionary(keras_runtime.keras()), tmp_path / "m.keras", **{option: value})
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_hdf5_does_not_hold_is_refused(tmp_path: Path) -> None:
-    keras = runtime.keras()
+    keras = keras_runtime.keras()
 
     class Mine(keras.Model):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
@@ -174,7 +175,7 @@ def test_what_hdf5_does_not_hold_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_keras_cannot_save_leaves_nothing(tmp_path: Path) -> None:
-    keras = runtime.keras()
+    keras = keras_runtime.keras()
 
     class Unsaved(keras.layers.Layer):  # type: ignore[misc, name-defined]
         def call(self, x: Any) -> Any:
@@ -190,7 +191,7 @@ def test_what_keras_cannot_save_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_an_interrupt_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    keras = runtime.keras()
+    keras = keras_runtime.keras()
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
     (tmp_path / "m.bin").write_text("old")
     monkeypatch.setattr(KerasDraft, "load", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -200,14 +201,14 @@ def test_an_interrupt_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_keras_advice_about_hdf5_is_not_repeated(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    keras = runtime.keras()
+    keras = keras_runtime.keras()
     with caplog.at_level(logging.WARNING):
         export(keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)]), tmp_path / "m.h5")
     assert caplog.records == []
 
 
 def test_a_model_is_compiled_as_before_after_hdf5(tmp_path: Path) -> None:
-    keras = runtime.keras()
+    keras = keras_runtime.keras()
     inputs = keras.layers.Input((2,))
     model = keras.Model(inputs, keras.layers.Dense(1)(inputs))
     model.compile("adam", "mse")

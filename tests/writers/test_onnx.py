@@ -10,6 +10,7 @@ import pytest
 import tfmagic
 from tests.keras_samples import MODELS, dictionary
 from tfmagic import errors
+from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import onnx
 from tfmagic.runtime import tensorflow as runtime
 
@@ -36,7 +37,7 @@ def function(body: Any, shape: Any, dtype: str = "float32") -> Any:
 @pytest.mark.usefixtures("converter")
 @pytest.mark.parametrize("name", MODELS)
 def test_a_keras_model_is_converted_and_run(tmp_path: Path, name: str) -> None:
-    model = MODELS[name](runtime.keras())
+    model = MODELS[name](keras_runtime.keras())
     before = os.environ.get("TF_CPP_MIN_LOG_LEVEL")
     done = tfmagic.export(model, tmp_path / "m.onnx")
     # A switch of TensorFlow's that tf2onnx's front end sets for the whole process.
@@ -55,7 +56,10 @@ def test_a_keras_model_is_converted_and_run(tmp_path: Path, name: str) -> None:
 @pytest.mark.usefixtures("converter")
 def test_names_order_and_the_open_batch_stay(tmp_path: Path) -> None:
     done = tfmagic.export(
-        dictionary(runtime.keras()), tmp_path / "m.onnx", inputs={"b b": "y", "a": "x"}, outputs={"zeta": "p", "x": "o"}
+        dictionary(keras_runtime.keras()),
+        tmp_path / "m.onnx",
+        inputs={"b b": "y", "a": "x"},
+        outputs={"zeta": "p", "x": "o"},
     )
     loaded = session(tmp_path / "m.onnx")
     assert [each.name for each in loaded.get_inputs()] == ["b b", "a"]
@@ -83,7 +87,7 @@ def test_text_goes_through(tmp_path: Path) -> None:
 
 
 def test_tables_are_refused_before_anything_is_written(tmp_path: Path) -> None:
-    keras = runtime.keras()
+    keras = keras_runtime.keras()
     words = keras.layers.StringLookup(vocabulary=["a", "b"], name="number")
     model = keras.Sequential([keras.Input((1,), dtype="string", name="word"), words])
     with pytest.raises(errors.UnsupportedConversionError, match=r"no lookup tables.*possible: 'saved_model'"):

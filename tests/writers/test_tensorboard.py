@@ -10,6 +10,7 @@ import tfmagic
 from tests.conftest import ROOT
 from tests.keras_samples import dictionary
 from tfmagic import errors
+from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.writers.tensorboard import EventDraft
 
@@ -32,7 +33,7 @@ def graph_of(event: Any) -> Any:
 
 
 def test_a_log_directory_gets_the_graph(tmp_path: Path) -> None:
-    model = dictionary(runtime.keras())
+    model = dictionary(keras_runtime.keras())
     done = tfmagic.export(model, tmp_path / "logs", format="tensorboard")
     assert done.format == "tensorboard"
     assert done.path.parent == tmp_path / "logs"

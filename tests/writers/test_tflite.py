@@ -10,6 +10,8 @@ from tests.keras_samples import MODELS, dictionary
 from tfmagic import errors
 from tfmagic.files.tflite import renaming as tflite_renaming
 from tfmagic.files.tflite.structure import describe
+from tfmagic.runtime import keras as keras_runtime
+from tfmagic.runtime import litert
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ pytestmark = pytest.mark.tensorflow
 
 def ends(path: Path) -> tuple[list[str], list[str]]:
     """The names that TensorFlow's own interpreter lists, in its order."""
-    interpreter = runtime.tflite_interpreter(path)
+    interpreter = litert.interpreter(path)
     return (
         [each["name"] for each in interpreter.get_input_details()],
         [each["name"] for each in interpreter.get_output_details()],
@@ -37,7 +39,7 @@ def spec(shape: Any, dtype: str = "float32", name: str = "x") -> Any:
 
 @pytest.mark.parametrize("name", ["branching", "convolutional"])
 def test_a_keras_model_is_converted_and_run(tmp_path: Path, name: str) -> None:
-    model = MODELS[name](runtime.keras())
+    model = MODELS[name](keras_runtime.keras())
     done = tfmagic.export(model, tmp_path / "m.tflite")
     assert done.format == "tflite"
     assert done.verification["equal"].tolist() == [True] * len(model.outputs)
@@ -63,12 +65,12 @@ def test_names_order_and_signature_are_the_users(tmp_path: Path) -> None:
         ["zeta", "mid", "a lpha"],
     )
     one = {"a": np.full((1, 2), 7.0, np.float32), "b": np.full((1, 2), 2.0, np.float32)}
-    found = runtime.tflite_interpreter(path).get_signature_runner("mine")(**one)
+    found = litert.interpreter(path).get_signature_runner("mine")(**one)
     assert [float(found[key][0, 0]) for key in ("zeta", "mid", "a lpha")] == [5.0, 14.0, 7.0]
 
 
 def test_other_forms_become_tflite(tmp_path: Path) -> None:
-    model = dictionary(runtime.keras())
+    model = dictionary(keras_runtime.keras())
     tfmagic.export(model, tmp_path / "served")
     tfmagic.freeze(model, output=tmp_path / "m.pb")
     for source in ("served", "m.pb"):
@@ -80,7 +82,7 @@ def test_other_forms_become_tflite(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("layer", ["LSTM", "GRU"])
 def test_loops_over_steps_need_a_fixed_batch(tmp_path: Path, layer: str) -> None:
-    keras = runtime.keras()
+    keras = keras_runtime.keras()
     model = keras.Sequential([keras.Input((None, 3), name="steps"), getattr(keras.layers, layer)(4, name="last")])
     with pytest.raises(errors.UnsupportedConversionError, match=r"batch=1 .*possible: 'saved_model'"):
         tfmagic.export(model, tmp_path / "m.tflite")
@@ -101,7 +103,7 @@ def test_other_loops_leave_the_batch_open(tmp_path: Path) -> None:
 
 
 def test_a_stored_loop_gets_a_batch_too(tmp_path: Path) -> None:
-    keras = runtime.keras()
+    keras = keras_runtime.keras()
     model = keras.Sequential([keras.Input((5, 3), name="steps"), keras.layers.LSTM(4, name="last")])
     tfmagic.export(model, tmp_path / "served")
     done = tfmagic.export(tmp_path / "served", tmp_path / "m.tflite", batch=3)
@@ -122,7 +124,7 @@ def test_ops_of_tensorflow_alone_are_named(tmp_path: Path) -> None:
 
 def test_one_signature_is_asked_for(tmp_path: Path) -> None:
     tf = runtime.tensorflow()
-    model = dictionary(runtime.keras())
+    model = dictionary(keras_runtime.keras())
     tfmagic.export(model, tmp_path / "served", signatures={"one": {"outputs": ["o"]}, "two": {"outputs": ["p"]}})
     with pytest.raises(errors.TfMagicError, match="'one', 'two'"):
         tfmagic.export(tmp_path / "served", tmp_path / "m.tflite")

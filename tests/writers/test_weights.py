@@ -8,7 +8,7 @@ import pytest
 import tfmagic
 from tests.keras_samples import MODELS
 from tfmagic import errors
-from tfmagic.runtime import tensorflow as runtime
+from tfmagic.runtime import keras as keras_runtime
 from tfmagic.writers.weights import WeightsDraft
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.tensorflow
 
 @pytest.mark.parametrize("name", MODELS)
 def test_weights_go_out_and_come_back(tmp_path: Path, name: str) -> None:
-    keras = runtime.keras()
+    keras = keras_runtime.keras()
     model = MODELS[name](keras)
     done = tfmagic.export(model, tmp_path / "m.weights.h5")
     assert done.format == "weights"
@@ -33,7 +33,7 @@ def test_weights_go_out_and_come_back(tmp_path: Path, name: str) -> None:
 
 
 def test_they_come_out_of_a_whole_file(tmp_path: Path) -> None:
-    model = MODELS["branching"](runtime.keras())
+    model = MODELS["branching"](keras_runtime.keras())
     model.save(tmp_path / "m.keras")
     done = tfmagic.export(tmp_path / "m.keras", tmp_path / "weights.bin", format="weights")
     assert done.verification["equal"].all()
@@ -41,7 +41,7 @@ def test_they_come_out_of_a_whole_file(tmp_path: Path) -> None:
 
 
 def test_a_value_that_got_lost_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = MODELS["branching"](runtime.keras())
+    model = MODELS["branching"](keras_runtime.keras())
     write = WeightsDraft.write
 
     def spoiled(self: WeightsDraft, path: Path) -> None:
@@ -58,11 +58,11 @@ def test_a_value_that_got_lost_is_found_out(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_unverified_is_said(tmp_path: Path) -> None:
-    done = tfmagic.export(MODELS["branching"](runtime.keras()), tmp_path / "m.weights.h5", verify=False)
+    done = tfmagic.export(MODELS["branching"](keras_runtime.keras()), tmp_path / "m.weights.h5", verify=False)
     assert "not verified: verify=False" in done.notes
     assert not len(done.verification)
 
 
 def test_signatures_mean_nothing(tmp_path: Path) -> None:
     with pytest.raises(errors.ConversionError, match="'signature' cannot be written as 'weights'"):
-        tfmagic.export(MODELS["branching"](runtime.keras()), tmp_path / "m.weights.h5", signature="mine")
+        tfmagic.export(MODELS["branching"](keras_runtime.keras()), tmp_path / "m.weights.h5", signature="mine")

@@ -19,6 +19,7 @@ from tfmagic.functions.graph_part import dtype_of, part_between
 from tfmagic.functions.named_function import NamedFunction, endpoint
 from tfmagic.graphs.resources import RESOURCE_VARIABLES, TABLES, VARIABLES, resource
 from tfmagic.graphs.tensor_names import node_of
+from tfmagic.runtime import concrete_functions, error_texts
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
@@ -146,9 +147,9 @@ def _wrapped(
     try:
         concrete = tf.compat.v1.wrap_function(call, list(part.specs.values()))
     except (ValueError, TypeError, tf.errors.OpError) as error:
-        said = runtime.gist(error).rstrip(".") + (_WRITES if "_ref" in str(error) else "")
+        said = error_texts.gist(error).rstrip(".") + (_WRITES if "_ref" in str(error) else "")
         raise errors.ConversionError(f"TensorFlow cannot import the graph: {said}") from error
-    runtime.name_arguments(concrete, [spec.name for spec in part.specs.values()])
+    concrete_functions.name_arguments(concrete, [spec.name for spec in part.specs.values()])
     order = sorted(marked)
     inputs = zip(part.inputs, concrete.inputs, strict=False)
     return NamedFunction(
@@ -168,7 +169,7 @@ def _states(
     """Return what stands for the outputs of variable and table nodes inside the function being made."""
     handles = {name: one.handle for name, one in variables.items() if part.states[name].op in RESOURCE_VARIABLES}
     handles.update((name, table.resource_handle) for name, table in tables.items())
-    found = {f"{name}:0": runtime.capture(handle) for name, handle in handles.items()}
+    found = {f"{name}:0": concrete_functions.capture(handle) for name, handle in handles.items()}
     for name, one in variables.items():
         # A node that is a reference gives the value itself to whoever does not assign it.
         if name not in handles:

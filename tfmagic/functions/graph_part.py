@@ -15,6 +15,7 @@ from tfmagic.functions import nested_structures
 from tfmagic.graphs import function_library
 from tfmagic.graphs.resources import TABLES, VARIABLES, filled_tables
 from tfmagic.graphs.tensor_names import full, node_of
+from tfmagic.runtime import concrete_functions
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
@@ -174,13 +175,13 @@ def settle(graph_def: runtime.Live) -> None:
     ]
     graph_def.ClearField("library")
     graph_def.library.function.extend(kept)
-    _rename(graph_def, {name: _free(name, functions) for name in needed if runtime.has_function(name)})
+    _rename(graph_def, {name: _free(name, functions) for name in needed if concrete_functions.has_function(name)})
 
 
 def _free(name: str, functions: dict[str, runtime.Live]) -> str:
     """Return a name that nothing in the process or the library has."""
     candidates = (f"{name}_{number}" for number in _numbers)
-    return next(each for each in candidates if each not in functions and not runtime.has_function(each))
+    return next(each for each in candidates if each not in functions and not concrete_functions.has_function(each))
 
 
 def _rename(graph_def: runtime.Live, names: dict[str, str]) -> None:

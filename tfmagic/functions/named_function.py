@@ -15,6 +15,7 @@ from tfmagic import errors
 from tfmagic.functions import nested_structures
 from tfmagic.graphs import function_library
 from tfmagic.graphs.signatures import DEFAULT_KEY, DEFAULT_TAGS, PREDICT, Endpoint
+from tfmagic.runtime import concrete_functions
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
@@ -111,7 +112,9 @@ class NamedFunction:
         """Call on tensors by key, eagerly or inside another function; returns the outputs by key, in order."""
         given = {one.tensor: inputs[one.key] for one in self.inputs}
         tensors = [given[one.name] for one in self.concrete.inputs if one.name in given]
-        results = runtime.tensorflow().nest.flatten(runtime.call_flat(self.concrete, tensors), expand_composites=True)
+        results = runtime.tensorflow().nest.flatten(
+            concrete_functions.call_flat(self.concrete, tensors), expand_composites=True
+        )
         flat = [result for result in results if result is not None]
         return {one.key: flat[place] for one, place in zip(self.outputs, self.places, strict=True)}
 

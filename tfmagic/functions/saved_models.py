@@ -21,6 +21,7 @@ from tfmagic.functions.state.saved_models import Store
 from tfmagic.graphs import metagraphs, signatures
 from tfmagic.graphs import variables as graph_variables
 from tfmagic.graphs.resources import own_state
+from tfmagic.runtime import error_texts
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class SavedModelFunctions:
         if first is None and loaded is not None:
             return loaded
         raise errors.ConversionError(
-            f"TensorFlow cannot load the SavedModel {os.fspath(self.path)!r}: {runtime.gist(first or ValueError())}"
+            f"TensorFlow cannot load the SavedModel {os.fspath(self.path)!r}: {error_texts.gist(first or ValueError())}"
         ) from first
 
     def _once(self, reduce: Callable[[protos.Message], bool] | None) -> runtime.Live | None:

@@ -15,6 +15,7 @@ from tfmagic import errors
 from tfmagic.functions import nested_structures
 from tfmagic.functions.named_function import NamedFunction, of_concrete
 from tfmagic.graphs.signatures import DEFAULT_KEY
+from tfmagic.runtime import concrete_functions, error_texts
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def function_name(function: runtime.Live) -> str:
 
 def _traced(function: runtime.Live) -> list[runtime.Live]:
     """Return what was traced of a ``tf.function``; one that takes nothing, or says what it takes, is traced."""
-    found = runtime.concrete_functions(function)
+    found = concrete_functions.of_function(function)
     if found:
         return found
     try:
@@ -126,7 +127,7 @@ def _traced(function: runtime.Live) -> list[runtime.Live]:
         # Whatever its own code raises is its author's to see.
         if function.input_signature is not None or not _takes_arguments(function):
             raise errors.ConversionError(
-                f"the tf.function {function_name(function)!r} does not trace: {runtime.gist(error)}"
+                f"the tf.function {function_name(function)!r} does not trace: {error_texts.gist(error)}"
             ) from error
         return []
 

@@ -14,6 +14,7 @@ import numpy as np
 from tfmagic import errors
 from tfmagic.functions import nested_structures
 from tfmagic.functions.named_function import NamedFunction, endpoint
+from tfmagic.runtime import litert
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class _Runner:
         self._call = call
         self._lock = threading.Lock()
         try:
-            self._interpreter = runtime.tflite_interpreter(path)
+            self._interpreter = litert.interpreter(path)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             said = " ".join(str(error).split())

@@ -19,6 +19,7 @@ from tfmagic.files.checkpoints import values as tensor_values
 from tfmagic.graphs import saved_object_graph
 from tfmagic.graphs import variables as graph_variables
 from tfmagic.models.model import Part
+from tfmagic.runtime import error_texts
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class VariableValues:
             try:
                 return np.asarray(variables[name].numpy())
             except (RuntimeError, NotImplementedError, AttributeError) as error:
-                raise errors.ReadError(f"the value of {name!r} cannot be read: {runtime.gist(error)}") from error
+                raise errors.ReadError(f"the value of {name!r} cannot be read: {error_texts.gist(error)}") from error
 
     def _live_variables(self) -> Mapping[str, runtime.Live]:
         """List the variables as the table does."""

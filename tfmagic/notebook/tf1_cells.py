@@ -16,6 +16,8 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from tfmagic import errors
+from tfmagic.runtime import error_texts
+from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
@@ -286,7 +288,7 @@ class _Layers(_StandIn):
         self.real = real
 
     def __getattr__(self, name: str) -> object:
-        return getattr(runtime.legacy_layers(), name)
+        return getattr(keras_runtime.legacy_layers(), name)
 
 
 def _needless(*_: object, **__: object) -> None:
@@ -315,7 +317,7 @@ def _initialise(session: runtime.Live) -> None:
     except runtime.tensorflow().errors.OpError as error:
         warnings.warn(
             "the cell's variables or tables are without values, because their initializer fails: "
-            f"{runtime.gist(error)}; run it in the cell, with what it needs",
+            f"{error_texts.gist(error)}; run it in the cell, with what it needs",
             stacklevel=4,
         )
 

@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from tfmagic.optional import library
-from tfmagic.runtime import tensorflow as _tf
+from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _EXTRA = '"tfmagic[onnx]"'
 
 
-def converted(graph_def: _tf.Live, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> _tf.Live:
+def converted(graph_def: runtime.Live, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> runtime.Live:
     """Convert a frozen graph with ``tf2onnx``.
 
     Its own front end, ``tf2onnx.convert``, goes on after errors and sets an environment variable of TensorFlow's, so
@@ -41,7 +41,7 @@ def converted(graph_def: _tf.Live, inputs: Mapping[str, str], outputs: Mapping[s
     MissingDependencyError
         If ``tf2onnx`` is not installed.
     """
-    tf = _tf.tensorflow()
+    tf = runtime.tensorflow()
     library("tf2onnx", "writing ONNX", _EXTRA)
     loader, converter, optimizer = (
         importlib.import_module(f"tf2onnx.{name}") for name in ("tf_loader", "tfonnx", "optimizer")
@@ -63,7 +63,7 @@ def knows(op: str, domain: str) -> bool:
     return bool(importlib.import_module("onnx").defs.has(op, domain))
 
 
-def session(path: Path) -> _tf.Live:
+def session(path: Path) -> runtime.Live:
     """Load an ONNX file in ``onnxruntime``; raises MissingDependencyError if that is not installed."""
     runtime = library("onnxruntime", "running an ONNX file", "onnxruntime")
     return runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])

@@ -14,6 +14,7 @@ from tfmagic.functions import nested_structures
 from tfmagic.functions.graph_part import settle
 from tfmagic.functions.named_function import endpoint
 from tfmagic.graphs.tensor_names import node_of
+from tfmagic.runtime import concrete_functions
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import inlining
 
@@ -62,7 +63,7 @@ def fixed(function: NamedFunction, size: int) -> NamedFunction:
     # A plain tf.function forgets the functions of a graph that is imported into it.
     with runtime.eager():
         concrete = tf.compat.v1.wrap_function(call, specs)
-    runtime.name_arguments(concrete, [spec.name for spec in specs])
+    concrete_functions.name_arguments(concrete, [spec.name for spec in specs])
     ends = zip(keys, concrete.inputs, strict=False)
     return replace(
         function,
@@ -86,7 +87,7 @@ def _imported(function: NamedFunction, given: Mapping[str, runtime.Live], size: 
     fed = {end.tensor: given[end.key] for end in function.inputs}
     outside = concrete.captured_inputs
     captured = list(inside)[len(inside) - len(outside) :]
-    fed.update((name, runtime.capture(tensor)) for name, tensor in zip(captured, outside, strict=True))
+    fed.update((name, concrete_functions.capture(tensor)) for name, tensor in zip(captured, outside, strict=True))
     wanted = [end.tensor for end in function.outputs]
     found = tf.graph_util.import_graph_def(graph_def, input_map=fed, return_elements=wanted, name="")
     named = zip(

@@ -20,6 +20,7 @@ from tfmagic.functions.graph_part import PLAIN_OPS
 from tfmagic.graphs import function_library
 from tfmagic.graphs.ops import of_kind
 from tfmagic.graphs.resources import REF_VARIABLES, RESOURCE_VARIABLES, TABLES, VARIABLES, filled_tables
+from tfmagic.runtime import error_texts
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import captures, inlining
 from tfmagic.transforms.end_names import name_ends
@@ -109,7 +110,7 @@ def _inlined(graph_def: protos.Message, keep: Sequence[str]) -> protos.Message:
     try:
         return inlining.inlined(protos.native(graph_def), keep)
     except (ValueError, TypeError, RuntimeError, tf.errors.OpError) as error:
-        raise errors.ConversionError(f"TensorFlow cannot take the graph: {runtime.gist(error)}") from error
+        raise errors.ConversionError(f"TensorFlow cannot take the graph: {error_texts.gist(error)}") from error
 
 
 def _refuse_writes(graph_def: protos.Message) -> None:

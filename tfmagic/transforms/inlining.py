@@ -12,7 +12,7 @@ from tfmagic.files import protos
 from tfmagic.graphs import function_library
 from tfmagic.graphs.tensor_names import node_of
 from tfmagic.graphs.walks import reached
-from tfmagic.runtime import tensorflow as runtime
+from tfmagic.runtime import grappler
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -40,7 +40,7 @@ def inlined(graph_def: protos.Message, keep: Sequence[str]) -> protos.Message:
     for node in function_library.all_nodes(graph_def):
         if _LOWERING in node.attr:
             node.attr[_LOWERING].b = False
-    result = protos.adopt(runtime.inline_calls(graph_def, keep))
+    result = protos.adopt(grappler.inline_calls(graph_def, keep))
     for node in function_library.all_nodes(result):
         node.device = ""
         _drop(node, _LOCAL_ATTRS)

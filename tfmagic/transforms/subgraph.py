@@ -13,6 +13,7 @@ from tfmagic import errors
 from tfmagic.functions.graph_part import needed_nodes
 from tfmagic.functions.named_function import NamedFunction, endpoint
 from tfmagic.graphs import tensor_names
+from tfmagic.runtime import concrete_functions
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.end_names import node_names
 
@@ -126,7 +127,7 @@ def _cut(function: NamedFunction, inputs: tuple[Endpoint, ...], outputs: tuple[E
         given = {end.tensor: tensor for end, tensor in zip(inputs, tensors, strict=True)}
         for name, outer in captured.items():
             if name.partition(":")[0] in needed:
-                given[name] = runtime.capture(outer)
+                given[name] = concrete_functions.capture(outer)
         found = tf.graph_util.import_graph_def(
             graph_def, input_map=given, return_elements=[end.tensor for end in outputs], name=""
         )

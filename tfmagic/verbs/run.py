@@ -17,7 +17,7 @@ from tfmagic import errors, progress
 from tfmagic.display import render
 from tfmagic.graphs import signatures
 from tfmagic.models.model import Part
-from tfmagic.runtime import tensorflow as runtime
+from tfmagic.runtime import cancellation
 from tfmagic.verbs import model_cache, run_inputs
 from tfmagic.verbs.conversion import options as conversion_options
 from tfmagic.verbs.conversion.options import Wish
@@ -249,7 +249,7 @@ def _first_call(
 def _timed(
     function: NamedFunction, values: dict[str, npt.NDArray[Any]]
 ) -> tuple[Mapping[str, npt.NDArray[Any]], float]:
-    with runtime.cancellable() as cancel, progress.stopping(cancel):
+    with cancellation.cancellable() as cancel, progress.stopping(cancel):
         begun = time.perf_counter()
         results = function(values)
         return results, time.perf_counter() - begun

@@ -23,6 +23,7 @@ from tfmagic.functions import tf_functions
 from tfmagic.functions.state import session_checkpoints
 from tfmagic.graphs import variables as graph_variables
 from tfmagic.models.model import Part
+from tfmagic.runtime import error_texts
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
@@ -128,7 +129,9 @@ class ObjectDraft:
             with runtime.eager():
                 self._checkpoint.write(str(path))
         except (ValueError, TypeError, tf.errors.OpError) as error:
-            raise errors.ConversionError(f"TensorFlow cannot save a checkpoint of it: {runtime.gist(error)}") from error
+            raise errors.ConversionError(
+                f"TensorFlow cannot save a checkpoint of it: {error_texts.gist(error)}"
+            ) from error
 
     def read_back(self, path: Path) -> Iterator[tuple[str, npt.ArrayLike, npt.ArrayLike]]:
         """Yield each variable's value and what was stored of it."""

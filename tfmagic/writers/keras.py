@@ -18,6 +18,8 @@ from tfmagic.functions.keras import files as keras_files
 from tfmagic.functions.keras import keras_2_layers
 from tfmagic.functions.keras import models as keras_models
 from tfmagic.models.model import Part
+from tfmagic.runtime import error_texts
+from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.runtime.log_filters import held_back
 
@@ -56,7 +58,7 @@ class KerasDraft:
             If it cannot; its own error is the cause.
         """
         model = self.function.model
-        with runtime.compiled_as_before(model):
+        with keras_runtime.compiled_as_before(model):
             saved_under(path, self.suffix, model.save, f"the model {model.name!r}")
 
     def load(self, path: Path, key: str) -> NamedFunction:
@@ -151,7 +153,7 @@ def saved_under(path: Path, suffix: str, save: Callable[[str], object], what: st
     except OSError:
         raise
     except Exception as error:
-        raise errors.ConversionError(f"Keras cannot save {what}: {runtime.gist(error)}") from error
+        raise errors.ConversionError(f"Keras cannot save {what}: {error_texts.gist(error)}") from error
     finally:
         if own != path:
             own.unlink(missing_ok=True)
@@ -194,7 +196,7 @@ def _refuse_stand_ins(source: Model, model: runtime.Live, format: str) -> None:
     own_lambda = stand_ins.pop("Lambda")
     for layer in _layers(model):
         if type(layer) is own_lambda:
-            layer.__class__ = runtime.keras().layers.Lambda
+            layer.__class__ = keras_runtime.keras().layers.Lambda
     text = model.to_json()
     used = [name for name in stand_ins if f'"{name}"' in text]
     if used:
@@ -233,7 +235,7 @@ def _custom_objects(model: runtime.Live) -> Iterator[None]:
     """Let Keras find the classes of the live model's own layers, registered or not."""
     classes = {type(layer).__name__: type(layer) for layer in [model, *_layers(model)]}
     own = {name: each for name, each in classes.items() if not _is_of_keras(each)}
-    keras = runtime.tf_keras() if keras_models.is_keras_2(model) else runtime.keras()
+    keras = keras_runtime.tf_keras() if keras_models.is_keras_2(model) else keras_runtime.keras()
     with keras.saving.custom_object_scope(own):
         yield
 

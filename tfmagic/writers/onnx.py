@@ -16,7 +16,7 @@ from tfmagic.files import protos
 from tfmagic.graphs import function_library
 from tfmagic.graphs.ops import of_kind
 from tfmagic.models.model import Part
-from tfmagic.runtime import onnx
+from tfmagic.runtime import error_texts, onnx
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.freeze import freeze
 
@@ -74,7 +74,7 @@ class OnnxDraft:
         except errors.MissingDependencyError:
             raise
         except Exception as error:
-            raise errors.ConversionError(f"onnxruntime does not take the result: {runtime.gist(error)}") from error
+            raise errors.ConversionError(f"onnxruntime does not take the result: {error_texts.gist(error)}") from error
         outputs = [end.key for end in self.frozen.outputs]
 
         def run(inputs: Mapping[str, npt.ArrayLike]) -> dict[str, npt.NDArray[Any]]:
@@ -139,7 +139,7 @@ def _converted(source: Model, frozen: FrozenGraph) -> runtime.Live:
     except errors.MissingDependencyError:
         raise
     except Exception as error:
-        raise errors.ConversionError(f"tf2onnx gave up: {runtime.gist(error)}") from error
+        raise errors.ConversionError(f"tf2onnx gave up: {error_texts.gist(error)}") from error
     unknown = sorted({node.op_type for node in _nodes(model.graph) if not _is_known(node)})
     if unknown:
         raise _refusal(

@@ -16,6 +16,7 @@ from tfmagic.files.tflite import renaming as tflite_renaming
 from tfmagic.graphs import signatures
 from tfmagic.models.model import Part
 from tfmagic.models.reader import WriteOptions
+from tfmagic.runtime import error_texts
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import batch
 from tfmagic.writers.saved_model.writer import SavedModelWriter
@@ -132,7 +133,7 @@ def _refusal(source: Model, error: Exception) -> errors.ConversionError:
         )
     if _LISTS.search(text):
         return _of_known_batch(source)
-    return errors.ConversionError(f"TensorFlow's converter to TFLite gave up: {runtime.gist(error)}")
+    return errors.ConversionError(f"TensorFlow's converter to TFLite gave up: {error_texts.gist(error)}")
 
 
 def _of_known_batch(source: Model) -> errors.UnsupportedConversionError:

@@ -16,6 +16,7 @@ from tfmagic import errors
 from tfmagic.files.keras import bytecode, python_code
 from tfmagic.functions.keras import files as keras_files
 from tfmagic.models.model import Part
+from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
@@ -222,7 +223,7 @@ def test_a_trusted_lambda_knows_the_usual_names(package: str, tmp_path: Path) ->
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("suffix", [".h5", ".keras"])
 def test_a_function_that_is_not_in_the_file_is_named(suffix: str, tmp_path: Path) -> None:
-    keras, path = runtime.keras(), tmp_path / f"model{suffix}"
+    keras, path = keras_runtime.keras(), tmp_path / f"model{suffix}"
     keras.Sequential([keras.layers.Input((2,)), keras.layers.Lambda(outside, name="apart")]).save(path)
     with pytest.raises(errors.ReadError, match="Could not locate function 'outside'"):
         keras_files.load(path, trust=True)

@@ -19,6 +19,7 @@ from tfmagic.commands import declarations
 from tfmagic.files.keras import archive as keras_archive
 from tfmagic.functions.keras import files as keras_files
 from tfmagic.functions.keras import models as keras_models
+from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def test_without_tf_keras_the_pip_line_is_said(tmp_path: Path, monkeypatch: pyte
     def missing() -> Any:
         raise errors.MissingDependencyError("a model of Keras 2", '"tfmagic[keras2]"')
 
-    monkeypatch.setattr(runtime, "tf_keras", missing)
+    monkeypatch.setattr(keras_runtime, "tf_keras", missing)
     with pytest.raises(errors.MissingDependencyError, match="ThresholdedReLU") as caught:
         keras_files.load(tmp_path / "model.h5")
     assert 'pip install "tfmagic[keras2]"' in str(caught.value)
@@ -156,7 +157,7 @@ def test_weights_go_by_name_where_the_order_is_another(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".h5", ".keras"])
 @pytest.mark.parametrize("make", [*keras_samples.MODELS.values(), keras_samples.dictionary])
 def test_what_keras_3_wrote_is_loaded_by_it(make: Any, suffix: str, tmp_path: Path) -> None:
-    keras = runtime.keras()
+    keras = keras_runtime.keras()
     original = with_random_weights(make(keras))
     original.save(tmp_path / f"model{suffix}")
     model, notes = keras_files.load(tmp_path / f"model{suffix}")
@@ -165,7 +166,7 @@ def test_what_keras_3_wrote_is_loaded_by_it(make: Any, suffix: str, tmp_path: Pa
 
 
 def test_what_keras_3_cannot_read_of_its_own(tmp_path: Path) -> None:
-    keras = runtime.keras()
+    keras = keras_runtime.keras()
     x = keras.Input((3, 4), name="x")
     original = keras.Model(x, keras.layers.Attention(name="attend")([x, x]))
     original.save(tmp_path / "model.h5")
@@ -176,7 +177,7 @@ def test_what_keras_3_cannot_read_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_suffix_may_lie(tmp_path: Path) -> None:
-    original = with_random_weights(keras_samples.branching(runtime.keras()))
+    original = with_random_weights(keras_samples.branching(keras_runtime.keras()))
     for suffix, name in (
         (".h5", "model.bin"),
         (".keras", "model"),
@@ -189,7 +190,7 @@ def test_a_suffix_may_lie(tmp_path: Path) -> None:
 
 
 def test_words_that_are_not_in_the_file(tmp_path: Path) -> None:
-    keras = runtime.keras()
+    keras = keras_runtime.keras()
     vectors = keras.layers.TextVectorization(name="words")
     vectors.adapt(["a b c", "b c"])
     original = keras.Sequential([keras.Input((1,), dtype="string", name="text"), vectors])
@@ -203,7 +204,7 @@ def test_words_that_are_not_in_the_file(tmp_path: Path) -> None:
 
 
 def test_a_subclassed_model_needs_its_class(tmp_path: Path) -> None:
-    keras = runtime.keras()
+    keras = keras_runtime.keras()
 
     class Owned(keras.Model):  # type: ignore[misc, name-defined] # keras ships no types
         def __init__(self, **options: Any) -> None:
@@ -224,7 +225,7 @@ def test_a_subclassed_model_needs_its_class(tmp_path: Path) -> None:
 
 
 def test_weights_alone_need_their_model(tmp_path: Path) -> None:
-    keras_samples.branching(runtime.keras()).save_weights(tmp_path / "model.weights.h5")
+    keras_samples.branching(keras_runtime.keras()).save_weights(tmp_path / "model.weights.h5")
     with pytest.raises(errors.ReadError, match="weights only: give the model"):
         keras_files.load(tmp_path / "model.weights.h5")
 
@@ -233,7 +234,7 @@ def test_the_process_stays_as_it_was(tmp_path: Path) -> None:
     keras = pytest.importorskip("tf_keras")
     path = tmp_path / "model.keras"
     keras_2_samples.recurrent(keras, None).save(path)
-    current = runtime.keras()
+    current = keras_runtime.keras()
     before = (random.getstate(), dict(current.saving.get_custom_objects()), sorted(tmp_path.iterdir()))
     keras_files.load(path)
     with zipfile.ZipFile(path) as archive:
@@ -276,7 +277,7 @@ def test_a_file_becomes_a_served_model_in_one_line(tmp_path: Path) -> None:
 
 
 def test_the_magics_take_the_word_of_trust(tmp_path: Path) -> None:
-    keras = runtime.keras()
+    keras = keras_runtime.keras()
     function = eval("lambda x: x * 2", {})  # noqa: S307 - the test's own text
     model = keras.Sequential([keras.Input((2,), name="x"), keras.layers.Lambda(function, name="y")])
     model.save(tmp_path / "model.keras")
@@ -306,7 +307,7 @@ def test_the_users_graph_is_not_built_in(tmp_path: Path) -> None:
 
 
 def test_a_bomb_is_not_unpacked_by_keras(tmp_path: Path) -> None:
-    keras_samples.branching(runtime.keras()).save(tmp_path / "good.keras")
+    keras_samples.branching(keras_runtime.keras()).save(tmp_path / "good.keras")
     path = tmp_path / "bomb.keras"
     with (
         zipfile.ZipFile(tmp_path / "good.keras") as good,

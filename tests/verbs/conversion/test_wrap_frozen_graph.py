@@ -11,6 +11,7 @@ import pytest
 from tests.writers.saved_model.test_writer import run_v1
 from tfmagic import errors, readers
 from tfmagic.files import protos
+from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.verbs.conversion import skeletons, wrap_frozen_graph
 from tfmagic.verbs.conversion.wrap_frozen_graph import WrappedDraft
@@ -26,7 +27,7 @@ X = np.random.default_rng(0).random((2, 300), dtype=np.float32)
 @pytest.fixture(scope="module", name="frozen")
 def _frozen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Freeze a network with a function in it."""
-    keras = runtime.keras()
+    keras = keras_runtime.keras()
     inputs = keras.Input((300,), name="pixels")
     hidden = keras.layers.Dense(300, activation="relu", name="hidden")(inputs)
     model = keras.Model(inputs, {"scores": keras.layers.Dense(4, name="scores")(hidden)})

@@ -12,6 +12,7 @@ import tfmagic
 from tests.notebook.test_magics import run
 from tests.samples import SAMPLES
 from tfmagic import errors
+from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ def test_what_a_model_of_ones_own_class_returns_is_found_in_the_code(library: An
 @pytest.fixture(scope="module")
 def two_ends() -> Any:
     """A model with two inputs and two outputs that differ in all: their order, their names."""
-    keras = runtime.keras()
+    keras = keras_runtime.keras()
     one, other = (keras.layers.Input((4,), name=name) for name in ("b", "a"))
     return keras.Model({"b": one, "a": other}, {"z": one * 2 - other, "y": one + other * 3})
 

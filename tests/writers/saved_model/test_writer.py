@@ -10,6 +10,7 @@ from tfmagic import errors, functions, readers
 from tfmagic.files import protos, writing
 from tfmagic.models.model import Model, Part
 from tfmagic.models.reader import WriteOptions
+from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.subgraph import select
 from tfmagic.writers.saved_model.writer import SavedModelDraft, SavedModelWriter
@@ -33,7 +34,7 @@ def draft_of(*named: NamedFunction, tags: tuple[str, ...] = ("serve",)) -> Saved
 
 
 def network(width: int = 4) -> Any:
-    keras = runtime.keras()
+    keras = keras_runtime.keras()
     x = keras.Input((8,), name="features")
     hidden = keras.layers.Dense(width, activation="relu", name="hidden")(x)
     hidden = keras.layers.BatchNormalization(name="norm")(hidden)
@@ -175,7 +176,7 @@ def test_several_signatures_share_their_variables(tmp_path: Path) -> None:
 
 
 def test_tables_come_along(tmp_path: Path) -> None:
-    keras = runtime.keras()
+    keras = keras_runtime.keras()
     vectorize = keras.layers.TextVectorization(output_sequence_length=4)
     vectorize.adapt(["the cat sat", "the dog"])
     model = keras.Sequential([keras.Input((1,), dtype="string"), vectorize, keras.layers.Embedding(20, 3)])
@@ -207,7 +208,7 @@ def test_growing_tables_and_assets_come_along(tmp_path: Path) -> None:
 
 def test_a_loaded_saved_model_is_written_again(tmp_path: Path) -> None:
     tf = runtime.tensorflow()
-    keras = runtime.keras()
+    keras = keras_runtime.keras()
     lookup = keras.layers.StringLookup(vocabulary=["a", "b"])
     model = keras.Sequential([keras.Input((1,), dtype="string"), lookup, keras.layers.Embedding(20, 3)])
     draft_of(functions.trace_keras_model(model)).write(tmp_path / "one")
@@ -385,7 +386,7 @@ def test_it_can_be_saved_again_by_tensorflow(tmp_path: Path) -> None:
 def test_keras_takes_it_for_a_layer(tmp_path: Path) -> None:
     source = functions.trace_keras_model(network())
     draft_of(source).write(tmp_path / "m")
-    layer = runtime.keras().layers.TFSMLayer(str(tmp_path / "m"), call_endpoint="serving_default")
+    layer = keras_runtime.keras().layers.TFSMLayer(str(tmp_path / "m"), call_endpoint="serving_default")
     np.testing.assert_allclose(layer(X)["scores"], source({"features": X})["scores"], rtol=1e-5)
 
 

@@ -25,6 +25,7 @@ from tfmagic.files.keras import config as keras_config
 from tfmagic.files.keras import python_code
 from tfmagic.files.keras import specs as keras_specs
 from tfmagic.functions.keras import keras_2_config, keras_2_layers, weight_order
+from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def load(path: Path, *, trust: bool = False) -> LoadedModel:
 
 def _is_registered(name: str) -> bool:
     """Whether the user has told Keras of a class or function of this name."""
-    return runtime.keras().saving.get_registered_object(name) is not None
+    return keras_runtime.keras().saving.get_registered_object(name) is not None
 
 
 def _check_class(source: _Source) -> None:
@@ -155,7 +156,7 @@ def _first_of(source: _Source, ways: dict[str, Callable[[_Source], LoadedModel]]
 
 def _unloadable(source: _Source, failed: dict[str, Exception]) -> errors.TfMagicError:
     """Say that no way led to a model, why each did not, and what would."""
-    keras = runtime.keras()
+    keras = keras_runtime.keras()
     missing = next((each for each in failed.values() if isinstance(each, errors.MissingDependencyError)), None)
     causes = "; ".join(f"{name}: {_cause(each)}" for name, each in failed.items() if each is not missing)
     said = f"{str(source.path)!r} of {source.writer} does not load in Keras {keras.__version__} ({causes})"
@@ -206,13 +207,13 @@ def _vocabulary(spec: Spec) -> object:
 
 def _by_keras(source: _Source) -> LoadedModel:
     with _named(source.path, ".keras" if source.is_archive else ".h5") as path:
-        model = runtime.keras().models.load_model(path, compile=False, safe_mode=not source.trust)
+        model = keras_runtime.keras().models.load_model(path, compile=False, safe_mode=not source.trust)
         notes = () if source.is_archive else weight_order.settled(model, source.path, path)
     return LoadedModel(model, notes)
 
 
 def _by_keras_2(source: _Source) -> LoadedModel:
-    keras = runtime.tf_keras()
+    keras = keras_runtime.tf_keras()
     with _named(source.path, ".keras" if source.is_archive else ".h5") as path:
         model = keras.models.load_model(str(path), compile=False, safe_mode=not source.trust)
     return LoadedModel(model, (f"saved by {source.writer}, loaded by tf_keras {keras.__version__}",))
@@ -239,13 +240,15 @@ def _rewritten(source: _Source) -> LoadedModel:
     dialect = keras_2_config.Dialect(_arguments, source.is_old)
     config = keras_2_config.modern(source.config, dialect)
     build = _archive if source.is_archive else _hdf5
-    with runtime.keras().saving.custom_object_scope(dict(keras_2_layers.objects())):
+    with keras_runtime.keras().saving.custom_object_scope(dict(keras_2_layers.objects())):
         model, notes = build(source, config)
-    return LoadedModel(model, (f"saved by {source.writer}, loaded by Keras {runtime.keras().__version__}", *notes))
+    return LoadedModel(
+        model, (f"saved by {source.writer}, loaded by Keras {keras_runtime.keras().__version__}", *notes)
+    )
 
 
 def _hdf5(source: _Source, config: Spec) -> tuple[runtime.Live, tuple[str, ...]]:
-    saving = runtime.keras().saving
+    saving = keras_runtime.keras().saving
     model = saving.deserialize_keras_object(config, safe_mode=not source.trust)
     with _named(source.path, ".h5") as path:
         model.load_weights(path)
@@ -265,7 +268,7 @@ def _archive(source: _Source, config: Spec) -> tuple[runtime.Live, tuple[str, ..
                 else:
                     with given.open(info) as reading, written.open(info.filename, "w", force_zip64=True) as writing:
                         shutil.copyfileobj(reading, writing)
-        return runtime.keras().models.load_model(path, compile=False, safe_mode=not source.trust), ()
+        return keras_runtime.keras().models.load_model(path, compile=False, safe_mode=not source.trust), ()
 
 
 def _regrouped(archive: zipfile.ZipFile, source: _Source, directory: Path) -> Path:
@@ -296,7 +299,7 @@ def _renamed_classes(config: Spec) -> Iterator[tuple[str, str]]:
 @cache
 def _arguments(kind: str) -> frozenset[str] | None:
     """Return the arguments that a layer's constructor takes, None if Keras 3 has no such layer."""
-    keras = runtime.keras()
+    keras = keras_runtime.keras()
     found = getattr(keras.layers, kind, None) if kind else None
     if not inspect.isclass(found) or not issubclass(found, keras.layers.Layer):
         return None

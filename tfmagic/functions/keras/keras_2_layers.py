@@ -15,6 +15,7 @@ import numpy as np
 
 from tfmagic.files.keras import bytecode
 from tfmagic.functions.keras.keras_2_config import HARD_SIGMOID
+from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 @cache
 def objects() -> Mapping[str, Any]:
     """Return the stand-ins by the names that configs call them by."""
-    keras = runtime.keras()
+    keras = keras_runtime.keras()
 
     class TFOpLambda(keras.Operation):  # type: ignore[misc, name-defined] # keras ships no types
         """Calls a function of TensorFlow's."""
@@ -80,11 +81,11 @@ def _slices(value: Any) -> Any:  # noqa: ANN401 - anything that JSON holds, and 
 def _function(value: Any) -> Any:  # noqa: ANN401 - anything that JSON holds
     """Make a function of dumped code, or find a registered one; anything else stays as it is."""
     if isinstance(value, str):
-        return runtime.keras().saving.get_registered_object(value) or value
+        return keras_runtime.keras().saving.get_registered_object(value) or value
     if not isinstance(value, dict) or not isinstance(value.get("config"), dict | str):
         return value
     if value.get("class_name") != "__lambda__":
-        return runtime.keras().saving.deserialize_keras_object(value)
+        return keras_runtime.keras().saving.deserialize_keras_object(value)
     given = value["config"]
     code = bytecode.unmarshalled(given["code"])
     cells = tuple(map(_cell, given.get("closure") or ()))
@@ -98,7 +99,7 @@ def _cell(value: object) -> Any:  # noqa: ANN401 - types.CellType would not say 
 
 def _names() -> dict[str, object]:
     """Return what a lambda may call by name: the notebook that it was written in is gone."""
-    tf, keras = runtime.tensorflow(), runtime.keras()
+    tf, keras = runtime.tensorflow(), keras_runtime.keras()
     return {
         "__builtins__": __builtins__, "K": tf.keras.backend, "backend": tf.keras.backend, "keras": keras,
         "layers": keras.layers, "math": math, "np": np, "numpy": np, "ops": keras.ops, "tensorflow": tf, "tf": tf,

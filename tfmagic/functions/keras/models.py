@@ -14,6 +14,8 @@ from tfmagic import errors
 from tfmagic.functions import nested_structures
 from tfmagic.functions.named_function import NamedFunction, endpoint, graph_notes
 from tfmagic.graphs.signatures import DEFAULT_KEY
+from tfmagic.runtime import error_texts
+from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
@@ -75,7 +77,8 @@ def trace(model: runtime.Live, key: str = DEFAULT_KEY) -> NamedFunction:
             except Exception as error:  # noqa: BLE001 - a model's code may raise anything
                 first = first or error
     raise errors.ConversionError(
-        f"the Keras model {model.name!r} cannot be traced with training=False on {call.specs}: {runtime.gist(first)}"
+        f"the Keras model {model.name!r} cannot be traced with training=False on {call.specs}: "
+        f"{error_texts.gist(first)}"
     ) from first
 
 
@@ -192,7 +195,7 @@ def variables(model: runtime.Live) -> Iterator[tuple[str, runtime.Live]]:
 
 def _functional_call(model: runtime.Live) -> Call:
     """Read the ends of a Functional or Sequential model from its symbolic tensors."""
-    sequential = isinstance(model, runtime.keras().Sequential)
+    sequential = isinstance(model, keras_runtime.keras().Sequential)
     given = model.inputs[0] if sequential else model.input
     made = model.outputs[0] if sequential else model.output
     flat = list(nested_structures.leaves(given))

@@ -18,6 +18,7 @@ from tfmagic.files.checkpoints import slices as tensor_slices
 from tfmagic.files.checkpoints import tensor_bundle
 from tfmagic.graphs import restores
 from tfmagic.graphs.resources import VARIABLES, resource
+from tfmagic.runtime import error_texts
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
@@ -185,7 +186,9 @@ class Store:
             return np.asarray(self._reader.get_tensor(key))
         # Its errors come from C++: OpError, RuntimeError, ValueError, IndexError where a shard is too short.
         except Exception as error:
-            message = f"the value of {key!r} in {str(self._checkpoint.prefix)!r} cannot be read: {runtime.gist(error)}"
+            message = (
+                f"the value of {key!r} in {str(self._checkpoint.prefix)!r} cannot be read: {error_texts.gist(error)}"
+            )
             raise errors.CorruptSourceError(message) from error
 
     def tables(self, names: Sequence[str]) -> dict[str, runtime.Live]:
@@ -213,7 +216,7 @@ class Store:
         try:
             return _made(self._nodes[name], contents[0], [self._content(each) for each in contents[0].sources])
         except (ValueError, TypeError, tf.errors.OpError) as error:
-            raise errors.ConversionError(f"the table {name!r} cannot be filled: {runtime.gist(error)}") from error
+            raise errors.ConversionError(f"the table {name!r} cannot be filled: {error_texts.gist(error)}") from error
 
     def _content(self, source: Source) -> np.ndarray:
         """Return the keys or values of a table, or the name of the file that holds them."""

@@ -18,6 +18,7 @@ from tfmagic.graphs import metagraphs, signatures, tensor_names
 from tfmagic.graphs.resources import own_state, python_calls
 from tfmagic.graphs.signatures import Endpoint
 from tfmagic.models.model import Part
+from tfmagic.runtime import error_texts
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.frozen_graph import serialised, varint
 from tfmagic.verbs.conversion import options as conversion_options
@@ -172,7 +173,7 @@ def _imported(skeleton: protos.Message) -> runtime.Live:
         try:
             tf.graph_util.import_graph_def(protos.native(skeleton), name="")
         except (ValueError, TypeError, tf.errors.OpError) as error:
-            raise errors.ConversionError(f"TensorFlow cannot import the graph: {runtime.gist(error)}") from error
+            raise errors.ConversionError(f"TensorFlow cannot import the graph: {error_texts.gist(error)}") from error
     return graph
 
 

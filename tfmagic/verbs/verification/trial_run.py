@@ -16,6 +16,7 @@ import numpy as np
 from tfmagic import errors, progress
 from tfmagic.files import protos
 from tfmagic.graphs import function_library
+from tfmagic.runtime import cancellation
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import inlining
 from tfmagic.verbs.verification import comparison as comparisons
@@ -167,7 +168,7 @@ def _limited(
     cancelled = runtime.tensorflow().errors.CancelledError
     begun = time.monotonic()
     try:
-        with runtime.time_limit(limit) as cancel, progress.stopping(cancel):
+        with cancellation.time_limit(limit) as cancel, progress.stopping(cancel):
             return run(given)
     except cancelled as error:
         if time.monotonic() - begun < limit:

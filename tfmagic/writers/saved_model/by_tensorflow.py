@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tfmagic import errors
 from tfmagic.files import protos, writing
+from tfmagic.runtime import concrete_functions
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.runtime.log_filters import held_back
 from tfmagic.transforms.captures import captures
@@ -100,7 +101,7 @@ def _signature(tf: runtime.Live, function: NamedFunction) -> runtime.Live:
     sequence = sorted(range(len(specs)), key=lambda place: order[function.inputs[place].tensor])
 
     def call(*tensors: runtime.Live) -> dict[str, runtime.Live]:
-        results = runtime.call_flat(function.concrete, [tensors[place] for place in sequence])
+        results = concrete_functions.call_flat(function.concrete, [tensors[place] for place in sequence])
         flat = [each for each in tf.nest.flatten(results, expand_composites=True) if each is not None]
         pairs = zip(function.outputs, function.places, strict=True)
         return {outputs[end.key]: tf.identity(flat[place]) for end, place in pairs}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors
 from tfmagic.files import protos
+from tfmagic.runtime import gradients
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.captures import captures
 from tfmagic.transforms.signature_functions import Layout, reordered
@@ -71,7 +72,7 @@ def _is_plain(function: NamedFunction) -> bool:
     # A variable of tf.distribute is several, and each of them is saved.
     if any(hasattr(each, "values") or not hasattr(each, "handle") for each in found.unique_variables()):
         return False
-    return all(runtime.is_own_gradient(each) for each in _custom_gradients(function.concrete.graph.as_graph_def()))
+    return all(gradients.is_own(each) for each in _custom_gradients(function.concrete.graph.as_graph_def()))
 
 
 def _custom_gradients(graph_def: protos.Message) -> set[str]:

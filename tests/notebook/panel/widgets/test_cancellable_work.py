@@ -8,7 +8,7 @@ import pytest
 
 from tfmagic import errors, progress
 from tfmagic.notebook.panel.widgets.cancellable_work import Work
-from tfmagic.runtime import tensorflow as runtime
+from tfmagic.runtime import keras as keras_runtime
 
 _LONG = 10.0
 
@@ -183,7 +183,7 @@ def test_in_a_thread_of_the_front_end_those_count_that_the_panel_was_made_with()
     before, found = keras.config.dtype_policy(), []
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        settings = runtime.thread_settings()
+        settings = keras_runtime.thread_settings()
     finally:
         keras.config.set_dtype_policy(before)
     made = Work("Run", SimpleNamespace(namespace={}, source="model", settings=settings))

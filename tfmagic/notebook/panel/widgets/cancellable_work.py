@@ -14,7 +14,7 @@ import ipywidgets
 from tfmagic import progress
 from tfmagic.notebook.panel.widgets import forms, threads
 from tfmagic.notebook.panel.widgets.panel import problem_line, said
-from tfmagic.runtime import tensorflow as runtime
+from tfmagic.runtime import keras as keras_runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -174,6 +174,6 @@ def _settings(panel: Place) -> Callable[[], None]:
     with.
     """
     if threading.current_thread() is threading.main_thread():
-        return runtime.thread_settings()
+        return keras_runtime.thread_settings()
     made_with: Callable[[], None] | None = getattr(panel, "settings", None)
-    return made_with or runtime.thread_settings()
+    return made_with or keras_runtime.thread_settings()

@@ -18,7 +18,7 @@ from tfmagic.display.render import Section
 from tfmagic.notebook.panel.widgets import threads
 from tfmagic.notebook.panel.widgets.heading import Heading
 from tfmagic.notebook.panel.widgets.panel import Panel, problem_line, said
-from tfmagic.runtime import tensorflow as runtime
+from tfmagic.runtime import keras as keras_runtime
 from tfmagic.verbs import nearby
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Chooser(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self.panel: Panel | None = None
         self._variables = variables
         self._trust = trust
-        self._settings = runtime.thread_settings()
+        self._settings = keras_runtime.thread_settings()
         self._directory = directory or Path.cwd()
         self.models = ipywidgets.Select(description="Variables", rows=_LINES, layout=_WIDTH)
         self.files = ipywidgets.Select(description="Files", rows=_LINES, layout=_WIDTH)

@@ -18,7 +18,7 @@ from tfmagic.display import render, summary
 from tfmagic.notebook.panel.widgets import threads
 from tfmagic.notebook.panel.widgets.heading import Heading
 from tfmagic.notebook.panel.widgets.protocols import Destination
-from tfmagic.runtime import tensorflow as runtime
+from tfmagic.runtime import keras as keras_runtime
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
@@ -97,7 +97,7 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self.namespace = notebook_variables() if variables is None else variables
         self.source = source_name(model, self.namespace)
         #: Gives a thread what Keras keeps for each thread: this runs where the user's cell runs.
-        self.settings = runtime.thread_settings()
+        self.settings = keras_runtime.thread_settings()
         self._lock = threading.RLock()
         self._titles = tabs_of(model)
         self._built: dict[str, ipywidgets.Widget] = {}

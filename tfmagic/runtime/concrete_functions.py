@@ -1,0 +1,69 @@
+"""What a ConcreteFunction, a ``tf.function`` and TensorFlow's registry of functions keep at private places.
+
+Not for: the names that their user knows (``functions/``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from typing import TYPE_CHECKING
+
+from tfmagic.runtime import tensorflow as runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def call_flat(concrete: runtime.Live, tensors: Sequence[runtime.Live]) -> runtime.Live:
+    """Call a ConcreteFunction with tensors in the order of its ``inputs``, whatever structure it was traced with.
+
+    Returns its structured outputs. The fallback, the public call, asks for the structure of the arguments.
+    """
+    flat = getattr(concrete, "_call_flat", None)
+    if flat is not None:
+        return flat(list(tensors), concrete.captured_inputs)
+    args, kwargs = runtime.tensorflow().nest.pack_sequence_as(concrete.structured_input_signature, list(tensors))
+    return concrete(*args, **kwargs)
+
+
+def capture(handle: runtime.Live) -> runtime.Live:
+    """Bring an eager tensor, such as a variable's handle, into the function being traced.
+
+    ``FuncGraph.capture`` returns the placeholder itself. The fallback, an Identity behind it, serves as well in all
+    but the search for a variable's readers.
+    """
+    tf = runtime.tensorflow()
+    graph = tf.compat.v1.get_default_graph()
+    return graph.capture(handle) if hasattr(graph, "capture") else tf.identity(handle)
+
+
+def name_arguments(concrete: runtime.Live, names: Sequence[str]) -> None:
+    """Give a wrapped function the names of its arguments, without which ``tf.saved_model.save`` does not take it.
+
+    TensorFlow's own loader of TF1 SavedModels does the same. There is no public way; without it the function still
+    runs.
+    """
+    for attribute, value in (("_arg_keywords", list(names)), ("_num_positional_args", len(names))):
+        with contextlib.suppress(AttributeError):
+            setattr(concrete, attribute, value)
+
+
+def of_function(function: runtime.Live) -> list[runtime.Live]:
+    """Return what a ``tf.function`` was traced to so far, in order; one with an input signature is traced for it.
+
+    The fallback knows only the latter.
+    """
+    listing = getattr(function, "_list_all_concrete_functions", None)
+    if listing is not None:
+        return list(listing())
+    return [function.get_concrete_function()] if function.input_signature is not None else []
+
+
+def has_function(name: str) -> bool:
+    """Say whether the process has a function of this name already; the fallback fears so."""
+    try:
+        context = importlib.import_module("tensorflow.python.eager.context").context()
+        return bool(context.has_function(name))
+    except (ImportError, AttributeError):
+        return True

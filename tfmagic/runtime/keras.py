@@ -1,0 +1,90 @@
+"""Keras 3 and 2, and what of them rests on private paths.
+
+Not for: loading a model (``functions/keras/``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from tfmagic import errors
+from tfmagic.optional import library
+from tfmagic.runtime import tensorflow as runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_CPU = '"tfmagic[cpu]"'
+_KERAS_2 = '"tfmagic[keras2]"'
+
+
+def keras() -> runtime.Live:
+    """Import Keras 3.
+
+    Raises
+    ------
+    MissingDependencyError
+        If it is not installed, or computes with another library than TensorFlow.
+    """
+    runtime.tensorflow()
+    module = library("keras", "a Keras model", _CPU)
+    if module.config.backend() != "tensorflow":
+        raise errors.MissingDependencyError(
+            f"Keras computes with {module.config.backend()!r} here; a Keras model of tfmagic's (set "
+            "KERAS_BACKEND=tensorflow before Keras is imported)",
+            _CPU,
+        )
+    return module
+
+
+def tf_keras() -> runtime.Live:
+    """Import Keras 2, which lives on as ``tf_keras``; raises MissingDependencyError."""
+    runtime.tensorflow()
+    return library("tf_keras", "a model of Keras 2", _KERAS_2)
+
+
+def legacy_layers() -> runtime.Live:
+    """Return the module that was ``tf.layers`` in TensorFlow 1.
+
+    Only Keras 2 has it still, at a private place. There is no public one while Keras 3 is TensorFlow's Keras.
+
+    Raises
+    ------
+    MissingDependencyError
+        If ``tf_keras`` is not installed.
+    """
+    tf_keras()
+    return library("tf_keras.api._v1.keras.__internal__.legacy.layers", "tf.layers of TensorFlow 1", _KERAS_2)
+
+
+def thread_settings() -> Callable[[], None]:
+    """Return what gives another thread the settings that Keras keeps for each thread, as they are in this one.
+
+    That is the default dtype policy. Keras's public question for it would set one where none is set; the fallback is
+    to leave the other thread alone.
+    """
+    state = runtime.loaded("keras.src.backend.common.global_state")
+    policy = getattr(state, "get_global_attribute", lambda _name: None)("dtype_policy")
+
+    def enter() -> None:
+        if policy is not None:
+            keras().config.set_dtype_policy(policy)
+
+    return enter
+
+
+@contextlib.contextmanager
+def compiled_as_before(model: runtime.Live) -> Iterator[None]:
+    """Give a Keras model back how it was compiled: writing HDF5, Keras takes the optimizer out of the model's own.
+
+    ``Model.save("m.h5")`` pops it from the dict that ``get_compile_config`` returns, so that a later ``.keras`` file
+    knows none. The fallback, where the dict is elsewhere, is what Keras does.
+    """
+    config = getattr(getattr(model, "_compile_config", None), "config", None)
+    before = dict(config) if isinstance(config, dict) else {}
+    try:
+        yield
+    finally:
+        if isinstance(config, dict):
+            config.update(before)
