@@ -73,8 +73,8 @@ def test_a_training_becomes_a_saved_model(training: dict[str, Any], tmp_path: Pa
     done = export(training["meta"], tmp_path / "m", inputs={"x": "x:0", "word": "words"}, outputs=["y", "inner"])
     assert done.verification["equal"].tolist() == [True, True]
     found = readers.read(tmp_path / "m")
-    # Each partition is a variable; the optimizer's are left behind.
-    assert sorted(found.variables["shape"]) == [(1, 3), (1, 3), (3,)]
+    # The partitions are slices of one tensor, as a Saver has them; the optimizer's are left behind.
+    assert sorted(found.variables["shape"]) == [(2, 3), (3,)]
     result = run(found, x=X, word=WORDS)
     np.testing.assert_allclose(result["y"], training["y"], rtol=1e-6)
     np.testing.assert_allclose(result["inner"], training["inner"], rtol=1e-6)

@@ -127,6 +127,11 @@ def dtype_number(name: str) -> int:
     return {name: number for number, name in _dtype_names().items()}[name]
 
 
+def value_dtype(number: int) -> int:
+    """Return the DataType of a value, where a reference to one may be meant."""
+    return number - _REF if number > _REF else number
+
+
 def item_size(dtype: str) -> int | None:
     """Return the bytes an element of this dtype takes, None where they vary (string, resource, variant)."""
     return _ITEM_SIZES.get(dtype)

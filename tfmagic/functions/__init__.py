@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tfmagic.functions.named_function import NamedFunction, of_concrete, with_values
     from tfmagic.functions.saved_models import SavedModelFunctions, load_saved_model
     from tfmagic.functions.state import saved_models as saved_model_state
+    from tfmagic.functions.state import sessions as session_state
 
 #: Where a function or a module is found, and under which name.
 _HOMES = {
@@ -27,6 +28,7 @@ _HOMES = {
     "load_saved_model": ("saved_models", "load_saved_model"),
     "of_concrete": ("named_function", "of_concrete"),
     "saved_model_state": ("state.saved_models", None),
+    "session_state": ("state.sessions", None),
     "trace_keras_model": ("keras.models", "trace"),
     "with_values": ("named_function", "with_values"),
     "wrap_graph_def": ("graph_defs", "wrap_graph_def"),
@@ -41,6 +43,7 @@ __all__ = [
     "meta_graphs",
     "of_concrete",
     "saved_model_state",
+    "session_state",
     "sessions",
     "tf_functions",
     "tflite",

@@ -36,6 +36,34 @@ def _calls(nodes: Iterable[protos.Message], functions: dict[str, protos.Message]
         yield from (reference.name for reference in references(node) if reference.name in functions)
 
 
+def needed_library(nodes: Iterable[protos.Message], library: protos.Message) -> protos.Message:
+    """Return a library with what nodes call, themselves or through others, and with the gradients of that."""
+    functions = {function.signature.name: function for function in library.function}
+    gradients = {each.function_name: each.gradient_func for each in library.gradient}
+
+    def following(name: str) -> Iterator[str]:
+        yield from _calls(functions[name].node_def, functions)
+        yield from _named(functions[name].attr.values(), functions)
+        if gradients.get(name) in functions:
+            yield gradients[name]
+
+    listed = list(nodes)
+    stated = (value for node in listed for value in node.attr.values())
+    needed = reached([*_calls(listed, functions), *_named(stated, functions)], following)
+    result = type(library)()
+    result.function.extend(function for name, function in functions.items() if name in needed)
+    result.gradient.extend(each for each in library.gradient if {each.function_name, each.gradient_func} <= needed)
+    return result
+
+
+def _named(values: Iterable[protos.Message], functions: dict[str, protos.Message]) -> Iterator[str]:
+    """Yield the functions that attributes name as plain text, as those that know the other half of a gradient do."""
+    for value in values:
+        name = value.s.decode("utf-8", "replace") if value.HasField("s") else ""
+        if name in functions:
+            yield name
+
+
 def references(node: protos.Message) -> Iterator[protos.Message]:
     """Yield the functions that a node names in its attributes, each a NameAttrList that can be changed."""
     for value in node.attr.values():

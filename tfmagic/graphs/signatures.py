@@ -116,6 +116,17 @@ def _shape(info: protos.Message) -> Shape:
     return protos.shape_of(info.tensor_shape) if info.HasField("tensor_shape") else None
 
 
+def tensors_of(info: protos.Message) -> tuple[str, ...]:
+    """Return the tensors that a TensorInfo names, those of a composite one in the order of its parts."""
+    encoding = info.WhichOneof("encoding")
+    if encoding == "coo_sparse":
+        sparse = info.coo_sparse
+        return sparse.indices_tensor_name, sparse.values_tensor_name, sparse.dense_shape_tensor_name
+    if encoding == "composite_tensor":
+        return tuple(name for part in info.composite_tensor.components for name in tensors_of(part))
+    return (str(info.name),)
+
+
 def tensor_name(info: protos.Message) -> str:
     """Return the tensor that a TensorInfo names; of a sparse or composite one, its parts joined by commas."""
     encoding = info.WhichOneof("encoding")

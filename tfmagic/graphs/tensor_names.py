@@ -5,6 +5,12 @@ Not for: the keys of a signature (:mod:`tfmagic.graphs.signatures`).
 
 from __future__ import annotations
 
+import itertools
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
 
 def node_of(text: str) -> str:
     """Return the node that an input names: ``^a``, ``a:1`` and ``a:out:0`` all name ``a``."""
@@ -14,3 +20,33 @@ def node_of(text: str) -> str:
 def full(text: str) -> str:
     """Write a tensor's name in full: a node's first output may go without its number."""
     return text if ":" in text else f"{text}:0"
+
+
+def plain(text: str) -> str:
+    """Write a tensor as inputs do: a node's first output goes without its number."""
+    return text.removesuffix(":0")
+
+
+class FreeNames:
+    """Names that no node and no scope of a graph has, given out as ``tf.Graph.unique_name`` does.
+
+    Parameters
+    ----------
+    names : iterable of str
+        The nodes' names. A scope is taken when anything lies in it.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._taken = {prefix for name in names for prefix in _prefixes(name)}
+
+    def __call__(self, wanted: str) -> str:
+        """Return the name itself if it is free, else the first with a number that is; it is taken from then on."""
+        numbered = (f"{wanted}_{number}" for number in itertools.count(1))
+        name = next(each for each in itertools.chain((wanted,), numbered) if each not in self._taken)
+        self._taken.update(_prefixes(name))
+        return name
+
+
+def _prefixes(name: str) -> Iterator[str]:
+    yield name
+    yield from (name[:place] for place, character in enumerate(name) if character == "/")

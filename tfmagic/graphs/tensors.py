@@ -15,7 +15,7 @@ from tfmagic.graphs import node_columns
 from tfmagic.graphs.node_attributes import wire_message
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tfmagic.frames import Shape
     from tfmagic.graphs.metagraphs import MetaGraph
@@ -30,9 +30,12 @@ class GraphTensors:
     ----------
     meta_graph : MetaGraph
         Where they are. It is scanned when the first tensor is asked for.
+    definition : callable, optional
+        Gives the OpDef of an op that the file's own list does not have, None if nobody knows it.
     """
 
     meta_graph: MetaGraph
+    definition: Callable[[str], protos.Message | None] | None = None
 
     @cached_property
     def _columns(self) -> NodeColumns:
@@ -80,18 +83,19 @@ class GraphTensors:
     def _outputs(self, place: int) -> list[tuple[str, Shape]]:
         """Return dtype and shape of each output of a node; without the file's own list of ops, the first is known."""
         first = str(self._columns.dtype[place]), self._columns.shape[place]
-        op = self._ops.get(str(self._columns.op[place]))
+        name = str(self._columns.op[place])
+        op = self._ops.get(name) or (self.definition(name) if self.definition else None)
         if op is None:
             return [first] if first[0] else []
         starts, ends = self.meta_graph.graph.nodes
         node = wire_message(self.meta_graph.buffer, "NodeDef", int(starts[place]), int(ends[place]))
-        dtypes = [protos.dtype_name(number) for number in _dtypes(op, node)]
+        dtypes = [protos.dtype_name(number) for number in output_dtypes(op, node)]
         shapes = [protos.shape_of(each) for each in node.attr["_output_shapes"].list.shape]
         known = shapes if len(shapes) == len(dtypes) else [first[1], *([None] * len(dtypes))]
         return list(zip(dtypes, known, strict=False))
 
 
-def _dtypes(op: protos.Message, node: protos.Message) -> Iterator[int]:
+def output_dtypes(op: protos.Message, node: protos.Message) -> Iterator[int]:
     """Yield the DataType of each output: an argument may stand for several."""
     defaults = {attr.name: attr.default_value for attr in op.attr}
 

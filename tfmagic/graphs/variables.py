@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 #: Where a SavedModel keeps its checkpoint: today's place first, then those of the releases before 1.0.
 _PREFIXES = ("variables/variables", "variables/saved_model_variables", "saved_model_variables")
 _META_SUFFIX = ".meta"
-_COLLECTIONS = ("variables", "trainable_variables", "local_variables", "model_variables")
+#: The collections of TensorFlow 1 that hold VariableDefs.
+COLLECTIONS = (
+    "variables", "trainable_variables", "local_variables", "model_variables", "global_step",
+    "moving_average_variables", "metric_variables",
+)  # fmt: skip
 
 
 def find_checkpoint(directory: Path, prefixes: Iterable[str] = _PREFIXES) -> checkpoint_location.CheckpointFiles | None:
@@ -67,18 +71,18 @@ def _trained(graphs: Sequence[MetaGraph]) -> dict[str, bool]:
     """Return the variables that TensorFlow 1's collections name, and whether they are trained."""
     found: dict[str, bool] = {}
     for graph in graphs:
-        for collection in _COLLECTIONS:
-            for variable in _definitions(graph, collection):
+        for collection in COLLECTIONS:
+            for variable in definitions(graph.header, collection):
                 name = variable.variable_name.partition(":")[0]
                 found[name] = found.get(name, False) or collection == "trainable_variables"
     return found
 
 
-def _definitions(graph: MetaGraph, collection: str) -> Iterator[protos.Message]:
+def definitions(header: protos.Message, collection: str) -> Iterator[protos.Message]:
     """Yield the VariableDefs of a collection; what does not parse as one is some other object's."""
-    if collection not in graph.header.collection_def:
+    if collection not in header.collection_def:
         return
-    for data in graph.header.collection_def[collection].bytes_list.value:
+    for data in header.collection_def[collection].bytes_list.value:
         try:
             yield protos.parse("VariableDef", data)
         except protos.ParseError:

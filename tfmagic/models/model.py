@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tfmagic.display.graph.svg import Picture
+    from tfmagic.functions.state.saved_models import Store
     from tfmagic.graphs.function_uses import FunctionUse
     from tfmagic.graphs.metagraphs import MetaGraph
 
@@ -82,6 +83,9 @@ class Model:
         Returns the model of one MetaGraphDef, by its tag-set; None if there is but one.
     live : object
         What the user gave, if that is a live object; else None.
+    state : callable or None
+        Returns the :class:`Store` of what is a graph: its messages, and a way to the values of its variables. None, or
+        returns None, for what can only be called.
     """
 
     form: str
@@ -94,6 +98,7 @@ class Model:
     trusting: Callable[[], Model] | None = None
     narrowed: Callable[[Collection[str]], Model] | None = None
     live: Any = None
+    state: Callable[[], Store | None] | None = None
     _read: dict[str, Any] = field(default_factory=dict, init=False, compare=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False, compare=False)
 

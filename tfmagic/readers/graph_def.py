@@ -40,7 +40,8 @@ class GraphDefReader:
         origin = str(candidate.path) if candidate.path else "a GraphDef message"
         load = cache(_loader(candidate))
         loaders: dict[Part, Callable[[], Any]] = {Part.GRAPH: load, Part.FUNCTION: lambda: partial(_function, load)}
-        return Model(self.form, origin, loaders, path=candidate.path)
+        state = cache(lambda: functions.saved_model_state.Store(load()[0]))
+        return Model(self.form, origin, loaders, path=candidate.path, state=state)
 
 
 def _loader(candidate: Candidate) -> Callable[[], tuple[MetaGraph, ...]]:

@@ -87,6 +87,7 @@ def _model(
         },
         notes if path else (),
         path,
+        state=stores,
     )
 
 

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, ClassVar
 from tfmagic import errors, functions
 from tfmagic.files import contents, message_files
 from tfmagic.files.checkpoints import location as checkpoint_location
-from tfmagic.graphs import metagraphs
+from tfmagic.graphs import metagraphs, signatures
 from tfmagic.graphs import variables as graph_variables
 from tfmagic.models.model import Model, Part
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from tfmagic.files.checkpoints.location import CheckpointFiles
+    from tfmagic.functions.state.saved_models import Store
     from tfmagic.graphs.metagraphs import MetaGraph
     from tfmagic.models.reader import Candidate
 
@@ -76,7 +78,17 @@ def _model(file: Path, notes: tuple[str, ...], tags: Collection[str] | None) -> 
         directory,
         file,
         narrowed=partial(_narrowed, file, notes, tags),
+        state=cache(lambda: _state(load(), checkpoint, directory)),
     )
+
+
+def _state(graphs: tuple[MetaGraph, ...], checkpoint: CheckpointFiles | None, directory: Path) -> Store | None:
+    """Return the graph and its values as TensorFlow 1 sees them, None where TensorFlow 2 keeps objects."""
+    serving = [each for each in graphs if each.tags == signatures.DEFAULT_TAGS]
+    chosen = (serving or list(graphs))[0]
+    if chosen.object_graph_def is not None:
+        return None
+    return functions.saved_model_state.Store(chosen, checkpoint, directory / "assets")
 
 
 def _narrowed(file: Path, notes: tuple[str, ...], known: Collection[str] | None, tags: Collection[str]) -> Model:

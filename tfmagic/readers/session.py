@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from tfmagic.functions import NamedFunction
     from tfmagic.functions.graph_defs import Shared
+    from tfmagic.functions.state.saved_models import Store
     from tfmagic.functions.unsigned_graphs import Ends
     from tfmagic.models.reader import Candidate
     from tfmagic.runtime import tensorflow as runtime
@@ -53,12 +54,17 @@ class SessionReader:
                 Part.FUNCTION: lambda: partial(_function, value, graphs),
             },
             live=value,
+            state=cache(lambda: _state(value, graphs())),
         )
 
 
 def _graphs(value: runtime.Live) -> tuple[MetaGraph, ...]:
     """Describe a graph with its collections, shapes included."""
     return (MetaGraph.of_message(functions.sessions.meta_graph_def(value)),)
+
+
+def _state(session: runtime.Live, graphs: tuple[MetaGraph, ...]) -> Store:
+    return functions.session_state.SessionStore(graphs[0], session=functions.sessions.raw(session))
 
 
 def _function(  # noqa: PLR0913 - what was given, and the options of a signature

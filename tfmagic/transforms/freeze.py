@@ -119,14 +119,14 @@ def assembled(
     UnsupportedConversionError, TooLargeError
         As :func:`freeze`.
     """
-    assigned, checked = _assigned(graph_def), _checks(graph_def, [node_of(each.tensor) for each in ends[1]])
+    assigned, checked = assignments(graph_def), _checks(graph_def, [node_of(each.tensor) for each in ends[1]])
     renamed: dict[str, str] = {}
     inputs, outputs = name_ends(graph_def, *ends, renamed)
     state = state.renamed(renamed)
     names = [_node(each.tensor) for each in outputs], [_node(each.tensor) for each in inputs]
     inlining.prune(graph_def, *names)
-    _refuse_python(graph_def)
-    _refuse_other_state(graph_def)
+    refuse_python(graph_def)
+    refuse_other_state(graph_def)
     values = tables.fill(graph_def, state.tables)
     values.update(_constants(graph_def, state))
     # Handles that only waited for their placeholders are gone with the reads.
@@ -137,7 +137,7 @@ def assembled(
         {node.name: values[node.name] for node in graph_def.node if node.name in values},
         inputs,
         outputs,
-        notes=tuple(_notes(graph_def, assigned, checked - _checks(graph_def, names[0]))),
+        notes=tuple(notes(graph_def, assigned, checked - _checks(graph_def, names[0]))),
         **others,
     )
     frozen.require_small_enough()
@@ -175,7 +175,7 @@ def _variable_names(
     return {node: name for node, name in wanted.items() if name not in taken}
 
 
-def _assigned(graph_def: protos.Message) -> list[str]:
+def assignments(graph_def: protos.Message) -> list[str]:
     """Return the ops that write to variables, reached or not."""
     return [node.name for node in function_library.all_nodes(graph_def) if _ASSIGNMENTS.match(node.op)]
 
@@ -192,7 +192,7 @@ def _checks(graph_def: protos.Message, outputs: Sequence[str]) -> set[str]:
     return {node.name for node in chain(own, *called) if node.op == "Assert"}
 
 
-def _refuse_python(graph_def: protos.Message) -> None:
+def refuse_python(graph_def: protos.Message) -> None:
     """Refuse what a graph in a file cannot do."""
     for node in function_library.all_nodes(graph_def):
         if node.op in PYTHON_OPS:
@@ -202,7 +202,7 @@ def _refuse_python(graph_def: protos.Message) -> None:
             )
 
 
-def _refuse_other_state(graph_def: protos.Message) -> None:
+def refuse_other_state(graph_def: protos.Message) -> None:
     """Refuse what hands out something else at each run: no file holds what it had to hand out."""
     for node in function_library.all_nodes(graph_def):
         if _OTHER_STATE.fullmatch(node.op):
@@ -236,7 +236,7 @@ def _constants(graph_def: protos.Message, state: State) -> dict[str, Value]:
     return {name: value for name, value in values.items() if value.texts is None}
 
 
-def _notes(graph_def: protos.Message, assigned: list[str], unchecked: set[str]) -> Iterator[str]:
+def notes(graph_def: protos.Message, assigned: list[str], unchecked: set[str]) -> Iterator[str]:
     """Say what makes a frozen graph differ from what its user may expect."""
     if unchecked:
         yield (

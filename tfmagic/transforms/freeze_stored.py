@@ -29,7 +29,7 @@ from tfmagic.transforms.frozen_graph import Value
 from tfmagic.transforms.variable_reads import refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from tfmagic.functions.state.saved_models import Store, Stored
@@ -70,18 +70,18 @@ def freeze(store: Store, ends: tuple[Sequence[Endpoint], Sequence[Endpoint]], *,
     except KeyError as error:
         raise errors.ConversionError(f"the graph is incomplete: it takes {error}, and there is no such node") from error
     _refuse_writes(graph_def)
-    state = _state(graph_def, store)
+    held = state(graph_def, store)
     _wait_for_calls(graph_def, keep[len(inputs) :])
     flat = _inlined(graph_def, keep)
     _refuse_writes(flat)
-    _require_known(flat, state)
-    assets = _assets(flat, {**store.asset_paths, **store.asset_variables})
-    state = state._replace(tensors={**state.tensors, **assets})
+    _require_known(flat, held)
+    assets = asset_contents(flat, {**store.asset_paths, **store.asset_variables})
+    held = held._replace(tensors={**held.tensors, **assets})
     named = [
         [end._replace(key=own.key) for end, own in zip(side, owns, strict=True)]
         for side, owns in zip((inputs, outputs), ends, strict=True)
     ]
-    return assembled(flat, (named[0], named[1]), state, key=key, method=method)
+    return assembled(flat, (named[0], named[1]), held, key=key, method=method)
 
 
 def _hidden(ends: tuple[Sequence[Endpoint], Sequence[Endpoint]]) -> tuple[list[Endpoint], list[Endpoint]]:
@@ -134,11 +134,11 @@ def _require_known(graph_def: protos.Message, state: State) -> None:
         raise errors.ConversionError(f"the functions of the graph make {errors.listed(unknown)} themselves")
 
 
-def _state(graph_def: protos.Message, store: Store) -> State:
-    """Say what the variables and tables of a graph hold."""
+def state(graph_def: protos.Message, store: Store, keep: Collection[str] = ()) -> State:
+    """Say what the variables and tables of a graph hold, less those that are kept."""
     filled = filled_tables(graph_def.node)
     paths = store.asset_variables
-    variables = [node.name for node in graph_def.node if node.op in VARIABLES and node.name not in paths]
+    variables = [node.name for node in graph_def.node if node.op in VARIABLES and node.name not in {*paths, *keep}]
     tables = [node.name for node in graph_def.node if node.op in TABLES and node.name not in filled]
     slots = store.require(variables)
     values = {name: _value(store.tensor(name, slot)) for name, slot in slots.items()}
@@ -162,7 +162,7 @@ def _bytes(values: np.ndarray) -> Chunk:
     return np.ascontiguousarray(little).reshape(-1).view(np.uint8).data if math.prod(values.shape) else b""
 
 
-def _assets(graph_def: protos.Message, paths: Mapping[str, Path]) -> dict[str, Value]:
+def asset_contents(graph_def: protos.Message, paths: Mapping[str, Path]) -> dict[str, Value]:
     """Put the content of asset files where the graph reads them; return it, by the node's name."""
     named = {node.name: paths[node.name] for node in graph_def.node if node.name in paths}
     found: dict[str, Value] = {}

@@ -20,6 +20,8 @@ from tfmagic.transforms.end_names import node_names
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
+
     from tfmagic.graphs.signatures import Endpoint
 
 #: Tensors by the keys that they are to have; of a plain sequence, each is its own key.
@@ -53,7 +55,7 @@ def select(function: NamedFunction, inputs: runtime.Live = None, outputs: runtim
             return replace(
                 function, inputs=chosen, outputs=results, places=tuple(places[end.tensor] for end in results)
             )
-    return _cut(function, chosen, results)
+    return cut(function, chosen, results)
 
 
 def _chosen(function: NamedFunction, wanted: runtime.Live, ends: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
@@ -111,20 +113,42 @@ def _resolved(function: NamedFunction, tensor: object, ends: tuple[Endpoint, ...
         raise errors.UnknownNameError(name, "tensor", dict.fromkeys(known)) from None
 
 
-def _cut(function: NamedFunction, inputs: tuple[Endpoint, ...], outputs: tuple[Endpoint, ...]) -> NamedFunction:
-    """Import the graph once more, between other ends; what it captured is captured again."""
+def cut(
+    function: NamedFunction,
+    inputs: tuple[Endpoint, ...],
+    outputs: tuple[Endpoint, ...],
+    constants: Mapping[str, np.ndarray] | None = None,
+) -> NamedFunction:
+    """Import the graph once more, between other ends; what it captured is captured again.
+
+    Parameters
+    ----------
+    function : NamedFunction
+        It stays as it is.
+    inputs, outputs : tuple of Endpoint
+        Tensors of its graph under the keys that they are to have.
+    constants : mapping of str to array, optional
+        Values for other tensors of the graph, by their names.
+
+    Raises
+    ------
+    ConversionError
+        If the outputs need an input that is not given.
+    """
     tf = runtime.tensorflow()
     graph_def = function.concrete.graph.as_graph_def()
     outside = function.concrete.captured_inputs
     inside = function.concrete.inputs[len(function.concrete.inputs) - len(outside) :]
     captured = {placeholder.name: tensor for placeholder, tensor in zip(inside, outside, strict=True)}
-    needed = _needed(graph_def, inputs, outputs)
+    bound = constants or {}
+    needed = _needed(graph_def, [*(end.tensor for end in inputs), *bound], outputs)
     _check_given(function, inputs, needed)
     names = node_names(end.key for end in inputs)
     specs = [tf.TensorSpec(end.shape, end.dtype, name=name) for end, name in zip(inputs, names, strict=True)]
 
     def call(*tensors: runtime.Live) -> dict[str, runtime.Live]:
         given = {end.tensor: tensor for end, tensor in zip(inputs, tensors, strict=True)}
+        given.update((name, tf.constant(value)) for name, value in bound.items())
         for name, outer in captured.items():
             if name.partition(":")[0] in needed:
                 given[name] = concrete_functions.capture(outer)
@@ -142,10 +166,10 @@ def _cut(function: NamedFunction, inputs: tuple[Endpoint, ...], outputs: tuple[E
     )
 
 
-def _needed(graph_def: runtime.Live, inputs: Sequence[Endpoint], outputs: Sequence[Endpoint]) -> set[str]:
-    """Return the nodes that the outputs need, without those above the inputs."""
+def _needed(graph_def: runtime.Live, stops: Sequence[str], outputs: Sequence[Endpoint]) -> set[str]:
+    """Return the nodes that the outputs need, without those above some tensors."""
     nodes = {node.name: node for node in graph_def.node}
-    return needed_nodes(nodes, {end.tensor for end in inputs}, [end.tensor for end in outputs])
+    return needed_nodes(nodes, set(stops), [end.tensor for end in outputs])
 
 
 def _check_given(function: NamedFunction, inputs: Sequence[Endpoint], needed: set[str]) -> None:

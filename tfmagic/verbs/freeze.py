@@ -43,7 +43,7 @@ def in_memory(source: object, wish: Wish, tags: Collection[str] | None, *, check
         graph = frozen or freeze(next(iter(functions.values())))
         begin("verifying")
         result = of_graph(graph, (), None)
-        source = Source(model, wish, functions, frozen)
+        source = Source(model, wish, {graph.key: graph}, dict(zip([graph.key], functions.values(), strict=False)))
         found = source.compared(result.part(Part.FUNCTION)) if check else source.unchecked(NOT_ASKED)
     conversion_checks.require_equal(found, "the graph is not returned")
     return result.with_notes(*model.notes, *reasons, *graph.notes, *conversion_checks.unchecked_notes(found))

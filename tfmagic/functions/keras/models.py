@@ -7,6 +7,7 @@ what made its outputs. The first dimension of every input is left open. Not for:
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,7 +15,7 @@ from tfmagic import errors
 from tfmagic.functions import nested_structures
 from tfmagic.functions.named_function import NamedFunction, endpoint, graph_notes
 from tfmagic.graphs.signatures import DEFAULT_KEY
-from tfmagic.runtime import error_texts
+from tfmagic.runtime import error_texts, name_scopes
 from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
 
@@ -82,6 +83,126 @@ def trace(model: runtime.Live, key: str = DEFAULT_KEY) -> NamedFunction:
     ) from first
 
 
+def trace_between(
+    model: runtime.Live,
+    inputs: Mapping[str, object] | None,
+    outputs: Mapping[str, object] | None,
+    key: str = DEFAULT_KEY,
+) -> NamedFunction:
+    """Trace the part of a Functional model between some of its own symbolic tensors, with ``training=False``.
+
+    Parameters
+    ----------
+    model : keras.Model or tf_keras.Model
+        Its layers and their calls stay as they are.
+    inputs, outputs : mapping of str to KerasTensor or str, or None
+        By the keys that they are to have: ``model.input``, ``layer.output``, or the key of an input or output of the
+        model or the name of a layer. Those of the model where none are given.
+    key : str
+        The key of the signature.
+
+    Raises
+    ------
+    MissingPartError
+        If the model is not built.
+    UnknownNameError
+        If there is no layer, input or output of a name.
+    ConversionError
+        If the outputs need more than the inputs; Keras's own error is the cause.
+    """
+    known = _symbolic(model)
+    given = {one: _symbol(tensor, known) for one, tensor in (inputs or dict(known.inputs)).items()}
+    wanted = {one: _symbol(tensor, known) for one, tensor in (outputs or dict(known.outputs)).items()}
+    tf = runtime.tensorflow()
+    names = nested_structures.identifiers(given)
+    specs = [
+        tf.TensorSpec(_open(tf.TensorShape(tensor.shape)), tensor.dtype, name=name)
+        for tensor, name in zip(given.values(), names, strict=True)
+    ]
+    marked: dict[str, str] = {}
+    with runtime.eager():
+        try:
+            part = _function_between(model, list(given.values()), list(wanted.values()))
+
+            def serve(*tensors: runtime.Live) -> dict[str, runtime.Live]:
+                name_scopes.forget_empty_scopes()
+                with tf.name_scope(model.name):
+                    results = part(list(tensors))
+                named = zip(wanted, nested_structures.identifiers(wanted), results, strict=True)
+                found = {one: tf.identity(result, name=name) for one, name, result in named}
+                marked.update((one, tensor.name) for one, tensor in found.items())
+                return found
+
+            concrete = tf.function(serve, input_signature=specs, autograph=False).get_concrete_function()
+        except Exception as error:  # Keras raises anything
+            raise errors.ConversionError(
+                f"the Keras model {model.name!r} cannot be traced from {errors.listed(given)} to "
+                f"{errors.listed(wanted)}: {error_texts.gist(error)}"
+            ) from error
+    ends = {tensor.name: tensor for tensor in concrete.inputs}
+    order = sorted(marked)
+    return NamedFunction(
+        concrete,
+        tuple(endpoint(one, ends[f"{name}:0"]) for one, name in zip(given, names, strict=True)),
+        tuple(endpoint(one, concrete.graph.get_tensor_by_name(name)) for one, name in marked.items()),
+        tuple(order.index(one) for one in marked),
+        key,
+        owner=_owner(model, concrete),
+        variables=dict(variables(model)),
+        notes=graph_notes(concrete.graph),
+    )
+
+
+def is_symbolic(tensor: object) -> bool:
+    """Say whether an object is a symbolic tensor of Keras's: what a layer gives before it is run."""
+    return type(tensor).__name__ == "KerasTensor"
+
+
+class _Symbolic(NamedTuple):
+    """The symbolic tensors of a model: its inputs and outputs by key, each layer's output by its name."""
+
+    inputs: dict[str, runtime.Live]
+    outputs: dict[str, runtime.Live]
+    layers: dict[str, runtime.Live]
+
+
+def _symbolic(model: runtime.Live) -> _Symbolic:
+    if not getattr(model, "inputs", None):
+        raise unbuilt(model)
+    call = call_of(model)
+    outputs = [tensor for _, tensor in nested_structures.leaves(model.outputs)]
+    keys = nested_structures.unique(_producer(tensor) for tensor in outputs)
+    layers = {}
+    for layer in model.layers:
+        with contextlib.suppress(AttributeError, ValueError):  # one that is called twice has no single output
+            if is_symbolic(layer.output):
+                layers[layer.name] = layer.output
+    given = [tensor for _, tensor in nested_structures.leaves(model.inputs)]
+    return _Symbolic(dict(zip(call.input_keys, given, strict=True)), dict(zip(keys, outputs, strict=True)), layers)
+
+
+def _symbol(tensor: object, known: _Symbolic) -> runtime.Live:
+    """Return the tensor that is meant: itself, an end by its key, a layer's output by the layer's name."""
+    if is_symbolic(tensor):
+        return tensor
+    found = {**known.layers, **known.outputs, **known.inputs}
+    name = str(tensor).removesuffix(":0")
+    if name not in found:
+        raise errors.UnknownNameError(name, "layer", found)
+    return found[name]
+
+
+def _function_between(
+    model: runtime.Live, inputs: list[runtime.Live], outputs: list[runtime.Live]
+) -> Callable[[Any], Any]:
+    """Return a call of the layers between symbolic tensors; it adds nothing to what the layers know of their calls."""
+    if is_keras_2(model):
+        part = keras_runtime.tf_keras().Model(inputs, outputs, name=model.name)
+        return lambda tensors: part(tensors, training=False) if len(outputs) > 1 else [part(tensors, training=False)]
+    found: Callable[[Any], Any] = keras_runtime.keras().Function(inputs, outputs)
+    return found
+
+
 def call_of(model: runtime.Live) -> Call:
     """Find out how a model is called, its inputs as shaped as they were when it was built."""
     if is_keras_2(model):
@@ -127,12 +248,14 @@ def _traced(model: runtime.Live, call: Call, key: str, notes: tuple[str, ...]) -
     names = nested_structures.identifiers(call.input_keys)
     specs = [tf.TensorSpec(spec.shape, spec.dtype, name=name) for spec, name in zip(call.specs, names, strict=True)]
     marked: dict[str, tuple[str, nested_structures.Path]] = {}
+    forget = tf.autograph.experimental.do_not_convert(name_scopes.forget_empty_scopes)
     pack = tf.autograph.experimental.do_not_convert(
         lambda tensors: nested_structures.rebuild((call.args, call.kwargs), tensors)
     )
     label = tf.autograph.experimental.do_not_convert(lambda result: _label(model, call, result, marked))
 
     def serve(*tensors: runtime.Live) -> runtime.Live:
+        forget()
         args, kwargs = pack(iter(tensors))
         return label(model(*args, training=False, **kwargs))
 

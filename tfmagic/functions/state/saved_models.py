@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -18,12 +19,12 @@ from tfmagic.files.checkpoints import slices as tensor_slices
 from tfmagic.files.checkpoints import tensor_bundle
 from tfmagic.graphs import restores
 from tfmagic.graphs.resources import VARIABLES, resource
+from tfmagic.graphs.tensor_names import node_of
 from tfmagic.runtime import error_texts
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from tfmagic.files.checkpoints.entries import Entry
     from tfmagic.files.checkpoints.location import CheckpointFiles
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 _ASSETS = "saved_model_assets"
 _TEXT_FILE = "InitializeTableFromTextFile"
 _WHOLE = "-"
+#: Where a SavedModel names the op that initialises it.
+_INIT_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
+_INIT_SIGNATURE = "__saved_model_init_op"
 
 
 class Stored(NamedTuple):
@@ -109,6 +113,68 @@ class Store:
         """The asset files whose names are kept in variables, by the variable's node."""
         initial = self._restores.initial
         return {name: self.asset_paths[node] for name, node in initial.items() if node in self.asset_paths}
+
+    def asset_file(self, node: str, name: str) -> Path:
+        """Return a file that a node of the graph names, which has to lie beside it: what comes from afar names any.
+
+        Raises
+        ------
+        ConversionError
+            If it lies elsewhere, or is not there.
+        """
+        del node
+        folders = [each.resolve() for each in (self.assets, Path.cwd()) if each is not None]
+        places = ((folder / name).resolve() for folder in folders)
+        here = (place for place in places if place.is_file() and any(map(place.is_relative_to, folders)))
+        found = next(here, None)
+        if found is None:
+            raise errors.ConversionError(
+                f"a table is filled from the file {name!r}, which does not lie beside the graph: copy it there, or "
+                "give the session in which the table is filled"
+            )
+        return found
+
+    @property
+    def init_op(self) -> str:
+        """The op that initialises what is loaded, empty where none is named."""
+        header = self.meta_graph.header
+        for name in _INIT_COLLECTIONS:
+            if name in header.collection_def and header.collection_def[name].node_list.value:
+                return node_of(header.collection_def[name].node_list.value[0])
+        if _INIT_SIGNATURE in header.signature_def:
+            return next((node_of(each.name) for each in header.signature_def[_INIT_SIGNATURE].outputs.values()), "")
+        return ""
+
+    def clean(self, graph_def: protos.Message) -> None:
+        """Take out of a graph, in place, what did not come with it from the user: nothing of what lies in a file."""
+
+    def has_value(self, name: str) -> bool:
+        """Say whether the checkpoint has a value for a variable, by the name of its node."""
+        return self._slot(name) is not None
+
+    def table_content(self, table: str, export: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return the keys and values of a table that can have changed.
+
+        Parameters
+        ----------
+        table : str
+            Its node.
+        export : str
+            The node that reads it in a session.
+
+        Raises
+        ------
+        ConversionError
+            If nothing says what it holds.
+        """
+        del export
+        fills = [each for each in self._restores.fills.get(table, ()) if None not in each.sources]
+        if len(fills) != 1:
+            raise errors.ConversionError(
+                f"what the table {table!r} holds is not to be read from the files: {_why(fills)}; give the live session"
+            )
+        keys, values = (self._content(each) for each in fills[0].sources)
+        return keys, values
 
     def values(self, names: Sequence[str]) -> dict[str, np.ndarray]:
         """Read the values of variables, by the names of their nodes.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from tfmagic.files import protos
     from tfmagic.graphs.restores import Slot
 
 
@@ -34,6 +36,39 @@ class SessionStore(Store):
     """
 
     session: runtime.Live = None
+
+    @property
+    def init_op(self) -> str:
+        """None: what the session's variables and tables hold is what counts, not what they began with."""
+        return ""
+
+    def asset_file(self, node: str, name: str) -> Path:
+        """Return a file that a node of the user's graph names; raises ConversionError if it is not there."""
+        del node
+        if not Path(name).is_file():
+            raise errors.ConversionError(f"a table is filled from the file {name!r}, which is not there any more")
+        return Path(name)
+
+    def clean(self, graph_def: protos.Message) -> None:
+        """Take the shapes out that describing the graph wrote at its nodes, in place."""
+        for node in graph_def.node:
+            if "_output_shapes" in node.attr:
+                del node.attr["_output_shapes"]
+
+    def has_value(self, name: str) -> bool:
+        """Say that each variable has a value; reading it raises where it has none."""
+        del name
+        return True
+
+    def table_content(self, table: str, export: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return the keys and values of a table, by the node that reads it."""
+        del table
+        keys, content = self.session.run([f"{export}:0", f"{export}:1"])
+        return keys, content
+
+    def values(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Read the values of variables in one run, by the names of their nodes."""
+        return dict(sessions.values(self.session, names))
 
     def require(self, names: Sequence[str]) -> dict[str, Slot]:
         """Return the variables' own names; raises ConversionError if nothing in the graph reads one."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from tfmagic import errors
 from tfmagic.models.reader import Compared, Runnable
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tfmagic.functions import NamedFunction
+    from tfmagic.graphs.signatures import Endpoint
     from tfmagic.models.model import Model
     from tfmagic.models.reader import Draft
-    from tfmagic.transforms.frozen_graph import FrozenGraph
     from tfmagic.verbs.conversion.options import Wish
     from tfmagic.verbs.verification.trial_run import Runner, Verification
 
@@ -32,27 +32,53 @@ if TYPE_CHECKING:
 _NO_WAY_BACK = "its writer does not say how to run the result, nor how to read its values back"
 
 
+class Ends(Protocol):
+    """Inputs and outputs: of a function, a frozen graph, a signature of a graph."""
+
+    @property
+    def inputs(self) -> tuple[Endpoint, ...]:
+        """The inputs by key."""
+
+    @property
+    def outputs(self) -> tuple[Endpoint, ...]:
+        """The outputs by key."""
+
+
 @dataclass(frozen=True)
 class Source:
-    """What a result is compared with: functions, loaded for that if the conversion needed none."""
+    """What a result is compared with.
+
+    Attributes
+    ----------
+    model : Model
+        The source.
+    wish : Wish
+        What the user said.
+    signatures : mapping of str to Ends
+        What was converted, by the signatures' keys.
+    functions : mapping of str to NamedFunction
+        What was traced for it; what was edited is loaded to be compared.
+    """
 
     model: Model
     wish: Wish
+    signatures: Mapping[str, Ends]
     functions: Mapping[str, NamedFunction]
-    frozen: FrozenGraph | None
 
     def unchecked(self, reason: str) -> dict[str, Verification]:
         """Return the answer for a result that nobody ran."""
-        ends = self.functions if self.frozen is None else {self.frozen.key: cast("NamedFunction", self.frozen)}
-        return {key: trial_run.unchecked(each, reason) for key, each in ends.items()}
+        return {key: trial_run.unchecked(cast("NamedFunction", each), reason) for key, each in self.signatures.items()}
 
     def compared(self, load: Callable[[str], Runner]) -> dict[str, Verification]:
-        """Run source and result on the same inputs."""
+        """Run source and result on the same inputs; each result is loaded, whether or not its source can be."""
         functions = self.functions
-        if self.frozen is not None:
+        if not functions:
+            results = {key: load(key) for key in self.signatures}
+            load = results.__getitem__
             try:
-                (loaded,) = conversion_options.functions(self.model, self.wish, every=False).values()
-                functions = {self.frozen.key: _under_keys_of(self.frozen, loaded)}
+                loaded = conversion_options.functions(self.model, self.wish, every=len(self.signatures) > 1)
+                pairs = zip(self.signatures.items(), loaded.values(), strict=True)
+                functions = {key: _under_keys_of(each, function) for (key, each), function in pairs}
             except errors.TfMagicError as error:
                 return self.unchecked(f"the source cannot be loaded to be run: {str(error).splitlines()[0]}")
         # What TensorFlow lets go of after a comparison is entered into the default graph, which may be the user's.
@@ -78,9 +104,9 @@ def verified(draft: Draft, staged: Path, source: Source) -> dict[str, Verificati
         return source.unchecked(str(error))
 
 
-def _under_keys_of(frozen: FrozenGraph, loaded: NamedFunction) -> NamedFunction:
+def _under_keys_of(signature: Ends, loaded: NamedFunction) -> NamedFunction:
     """Give a loaded function the keys of the file: TensorFlow's loader makes arguments' names of those."""
-    known = [{_sanitised(end.key): end.key for end in side} for side in (frozen.inputs, frozen.outputs)]
+    known = [{_sanitised(end.key): end.key for end in side} for side in (signature.inputs, signature.outputs)]
     sides = [
         tuple(end._replace(key=keys.get(_sanitised(end.key), end.key)) for end in side)
         for keys, side in zip(known, (loaded.inputs, loaded.outputs), strict=True)

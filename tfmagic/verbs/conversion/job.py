@@ -25,8 +25,10 @@ from tfmagic.verbs.conversion import freeze_untraced, wrap_frozen_graph
 from tfmagic.verbs.conversion import options as conversion_options
 from tfmagic.verbs.conversion.checks import Source
 from tfmagic.verbs.conversion.freeze_untraced import Straight
+from tfmagic.verbs.conversion.graph_signatures import graph_source
 from tfmagic.writers import WRITERS
 from tfmagic.writers.graph_def import GraphDefWriter, GraphTextWriter
+from tfmagic.writers.saved_model.graph_draft import graph_draft
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -39,8 +41,10 @@ if TYPE_CHECKING:
     from tfmagic.models.model import Model
     from tfmagic.models.reader import Draft, Writer
     from tfmagic.transforms.frozen_graph import FrozenGraph
+    from tfmagic.verbs.conversion.graph_signatures import GraphSource
     from tfmagic.verbs.conversion.options import Wish
     from tfmagic.verbs.verification.trial_run import Verification
+    from tfmagic.writers.saved_model.graph_draft import GraphDraft
 
 _GRAPH_WRITERS = (GraphDefWriter, GraphTextWriter)
 #: What is said of a result that nobody wanted checked.
@@ -121,10 +125,15 @@ class Job:
             begin("tracing")
             frozen, reasons = self._straight(model)
             wrapped = self._wrapped(model, result_tags)
-            functions = {} if frozen or wrapped else self._functions(model)
+            graph = None if wrapped else self._graph(model)
+            functions = {} if frozen or wrapped or graph else self._functions(model)
             begin("converting")
-            draft = wrapped or self._draft(model, frozen, functions, result_tags, has_tags=wanted is not None)
-            source = Source(model, self.wish, functions, frozen)
+            if graph is not None:
+                draft: Draft = self._edited(model, graph, result_tags)
+            else:
+                draft = wrapped or self._draft(model, frozen, functions, result_tags, has_tags=wanted is not None)
+            signed = {frozen.key: frozen} if frozen else (graph.signatures if graph else functions)
+            source = Source(model, self.wish, signed, functions)
             found = self._write(draft, source, begin)
         last = self.writer.finish(self.destination, self.keep) if isinstance(self.writer, Grouped) else ()
         notes = (*model.notes, *reasons, *draft.notes, *conversion_checks.unchecked_notes(found), *last)
@@ -155,6 +164,18 @@ class Job:
         if self.writer.format != "saved_model" or self.text:
             return None
         return wrap_frozen_graph.draft(model, self.wish, DEFAULT_TAGS if tags is None else tuple(tags))
+
+    def _graph(self, model: Model) -> GraphSource | None:
+        """Return what is to be edited, if a SavedModel is wanted of what is a graph."""
+        if self.writer.format != "saved_model" or self.wish.batch is not None:
+            return None
+        return graph_source(model, self.wish, every=True)
+
+    def _edited(self, model: Model, source: GraphSource, tags: Collection[str] | None) -> GraphDraft:
+        """Make a SavedModel of a graph by an edit of its messages."""
+        known = model.meta_graph.tags if model.form == "saved_model" else ()
+        chosen = tuple(tags) if tags is not None else known or DEFAULT_TAGS
+        return graph_draft(source.store, source.definitions, chosen, text=self.text)
 
     def _functions(self, model: Model) -> dict[str, NamedFunction]:
         """Return the functions to write, none for a format that holds none."""

@@ -29,12 +29,12 @@ SignatureMap: TypeAlias = Mapping[str, Mapping[str, Any]]
 _UNSIGNED_FORMS = frozenset({"keras_model", "keras_file", "function", "session", "graph_def"})
 #: Forms whose function is made between any two tensors of the graph that are asked for.
 OPEN_FORMS = frozenset({"session", "graph_def", "meta_graph"})
-_UNSIGNED = (
+UNSIGNED = (
     "Nobody signed this SavedModel: freeze it between tensors of its graph, inputs=[…] and outputs=[…] (--inputs, "
     "--outputs), or load it with tf.saved_model.load and give the function that is meant"
 )
 _SIGNATURE_FIELDS = ("inputs", "outputs", "method")
-_OPTIONS = ("signature", "method", "inputs", "outputs", "signatures", "batch")
+_OPTIONS = ("signature", "method", "inputs", "outputs", "signatures", "batch", "bind")
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ class Wish:
     outputs: Ends = None
     signatures: SignatureMap | None = None
     batch: int | None = None
+    bind: Mapping[str, Any] | None = None
+    keep_variables: Sequence[str] | None = None
 
     @property
     def given(self) -> tuple[str, ...]:
@@ -120,7 +122,7 @@ def functions(model: Model, wish: Wish, *, every: bool) -> dict[str, NamedFuncti
 def _chosen(model: Model, wish: Wish, *, every: bool) -> dict[str, NamedFunction]:
     if model.form == "saved_model" and not _known_keys(model):
         there = [part for part in model.parts if part not in (Part.SIGNATURES, Part.FUNCTION)]
-        raise errors.MissingPartError("signatures", model.form, there, _UNSIGNED)
+        raise errors.MissingPartError("signatures", model.form, there, UNSIGNED)
     shared = graph_defs.Shared()
     if wish.signatures is not None:
         return {key: _of_map(model, wish, key, fields, shared) for key, fields in checked(wish).items()}

@@ -19,7 +19,7 @@ from tfmagic.models.model import Part
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.captures import require_outside_state, value_of
 from tfmagic.transforms.frozen_graph import serialised
-from tfmagic.writers.saved_model import by_tensorflow, main_graph, object_graph
+from tfmagic.writers.saved_model import by_tensorflow, directory, main_graph, object_graph
 from tfmagic.writers.saved_model import functions as saved_functions
 
 if TYPE_CHECKING:
@@ -31,11 +31,8 @@ if TYPE_CHECKING:
     from tfmagic.models.reader import WriteOptions
     from tfmagic.writers.saved_model.main_graph import Stored
 
-_FILE = by_tensorflow.FILE
-_TEXT = "saved_model.pbtxt"
-_FINGERPRINT = "fingerprint.pb"
 #: Where a SavedModel keeps its checkpoint, and the key of the objects in it.
-_VARIABLES, _OBJECTS = "variables", "_CHECKPOINTABLE_OBJECT_GRAPH"
+_OBJECTS = "_CHECKPOINTABLE_OBJECT_GRAPH"
 #: Room for the graph and the index beside the weights, where TensorFlow writes them: an upper bound for most.
 _GRAPH_BYTES = 4 << 20
 #: Room in the checkpoint's index for a variable.
@@ -78,21 +75,21 @@ class Messages:
     def write(self, path: Path) -> None:
         """Write the directory; a variable's value goes to the disk from where it is."""
         tf = runtime.tensorflow()
-        folder = path / _VARIABLES
+        folder = path / directory.VARIABLES
         folder.mkdir(parents=True)
         names = [*(each.key for each in self.variables), _OBJECTS]
         try:
             with runtime.eager(), tf.device("CPU"):
                 values = [value_of(each.live) for each in self.variables]
                 tf.raw_ops.SaveV2(
-                    prefix=str(folder / _VARIABLES),
+                    prefix=str(folder / directory.VARIABLES),
                     tensor_names=names,
                     shape_and_slices=[""] * len(names),
                     tensors=[*values, tf.constant(self.objects)],
                 )
         except tf.errors.ResourceExhaustedError as error:
             raise writing.no_space(path) from error
-        (path / _FILE).write_bytes(self.saved_model)
+        (path / directory.FILE).write_bytes(self.saved_model)
 
 
 def _bytes_of(variable: runtime.Live) -> int:
@@ -144,10 +141,7 @@ class SavedModelDraft:
             self.messages.write(path)
         else:
             by_tensorflow.save(self.functions, self.tags, self.trainable, path)
-        if self.text:
-            _become_text(path)
-        else:
-            _refresh_fingerprint(path)
+        directory.settle(path, text=self.text)
 
     def load(self, path: Path, key: str) -> NamedFunction:
         """Read the directory back as TensorFlow 2 does.
@@ -160,7 +154,7 @@ class SavedModelDraft:
         if path not in self.loaded:
             self.loaded[path] = SavedModelFunctions(path, self.tags)
         found = self.loaded[path].function(key)
-        _require_agreement(path, found)
+        directory.require_agreement(path, found)
         return found
 
 
@@ -200,42 +194,3 @@ def _trainable(source: Model, chosen: tuple[NamedFunction, ...]) -> dict[int, bo
 def _keeps_flags(source: Model) -> bool:
     """Say whether the loaded variables have their flags: with objects, whose names may be those of other variables."""
     return source.form == "saved_model" and any(each.object_graph_def is not None for each in source.meta_graphs)
-
-
-def _require_agreement(path: Path, loaded: NamedFunction) -> None:
-    """Compare a signature as TensorFlow 2 loads it with what the SignatureDef says."""
-    place = path / _FILE
-    is_binary = place.exists()
-    saved = protos.parse("SavedModel", place.read_bytes()) if is_binary else _text_of(path / _TEXT)
-    meta_graph = saved.meta_graphs[0]
-    signature = meta_graph.signature_def[loaded.key]
-    for side, ends in ((signature.inputs, loaded.inputs), (signature.outputs, loaded.outputs)):
-        stated = {end.key: end.dtype for end in signatures.endpoints(side)}
-        found = {end.key: end.dtype for end in ends}
-        if stated != found:
-            raise errors.ConversionError(
-                f"the signature {loaded.key!r} came out as {found} for TensorFlow 2 and as {stated} for TensorFlow 1 "
-                "and servers; choose other keys with inputs={…} and outputs={…}"
-            )
-
-
-def _text_of(place: Path) -> protos.Message:
-    return protos.parse_text("SavedModel", place.read_text("utf-8"))
-
-
-def _become_text(path: Path) -> None:
-    """Replace the message by its text form; the fingerprint is that of a binary one."""
-    binary = path / _FILE
-    (path / _TEXT).write_text(protos.to_text(protos.parse("SavedModel", binary.read_bytes())), "utf-8")
-    binary.unlink()
-    (path / _FINGERPRINT).unlink(missing_ok=True)
-
-
-def _refresh_fingerprint(path: Path) -> None:
-    """Let the fingerprint be that of the message as it is; a loader does not ask for one."""
-    data = runtime.fingerprint(path)
-    file = path / _FINGERPRINT
-    if data is not None:
-        file.write_bytes(data)
-    else:
-        file.unlink(missing_ok=True)

@@ -1,0 +1,270 @@
+"""The signatures of what is a graph: SignatureDefs of its own tensors, those that it has, or those that are asked for.
+
+What is a graph is edited, so that nothing of it is loaded here. Not for: what can only be traced
+(:mod:`tfmagic.verbs.conversion.options`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from tfmagic import errors
+from tfmagic.files import protos
+from tfmagic.functions import unsigned_graphs
+from tfmagic.graphs import signatures as signature_defs
+from tfmagic.graphs.tensor_names import node_of, plain
+from tfmagic.graphs.tensors import GraphTensors
+from tfmagic.models.model import Part
+from tfmagic.runtime import tensorflow as runtime
+from tfmagic.runtime.ops_and_devices import Definitions
+from tfmagic.transforms import cut
+from tfmagic.transforms.bind import bind_graph
+from tfmagic.transforms.subgraph import by_key, own_key
+from tfmagic.verbs.conversion import options
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tfmagic.functions.state.saved_models import Store
+    from tfmagic.graphs.signatures import Endpoint
+    from tfmagic.models.model import Model
+    from tfmagic.verbs.conversion.options import Ends, Wish
+
+#: What of a constant's content is enough to infer shapes.
+_SMALL = 16 << 10
+
+
+class GraphSignature(NamedTuple):
+    """A SignatureDef, and the order that the user gave its inputs and outputs, which its maps do not keep."""
+
+    definition: protos.Message
+    inputs: tuple[Endpoint, ...]
+    outputs: tuple[Endpoint, ...]
+
+
+class GraphSource(NamedTuple):
+    """What is a graph: where its nodes and values are, and the signatures to convert, by their keys."""
+
+    store: Store
+    signatures: Mapping[str, GraphSignature]
+
+    @property
+    def definitions(self) -> dict[str, protos.Message]:
+        """The SignatureDefs by their keys."""
+        return {key: each.definition for key, each in self.signatures.items()}
+
+
+def graph_source(model: Model, wish: Wish, *, every: bool) -> GraphSource | None:
+    """Return what is to be converted of a graph, None for what can only be called.
+
+    Parameters
+    ----------
+    model : Model
+        The source.
+    wish : Wish
+        What the user said.
+    every : bool
+        Whether all signatures are meant where none is named, else the default or only one.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such signature or tensor.
+    MissingPartError
+        If nothing says where the graph ends.
+    """
+    store = None if model.state is None else model.state()
+    if store is None:
+        return None
+    known = {key: info.name for each in store.meta_graph.signature_def.values() for key, info in each.inputs.items()}
+    constants = {known.get(name, name): value for name, value in (wish.bind or {}).items()}
+    source = _Signatures(model, bind_graph(store, constants), frozenset(map(node_of, constants)))
+    if wish.signatures is not None:
+        definitions = {
+            key: source.of(key, fields.get("inputs"), fields.get("outputs"), fields.get("method", wish.method))
+            for key, fields in options.checked(wish).items()
+        }
+    else:
+        if wish.signature is not None:
+            signature_defs.require_own_key(wish.signature)
+        keys = options.keys_of(model, wish.signature, every=every) if source.signed else [None]
+        definitions = {
+            wish.signature or key or source.default_key: source.of(key, wish.inputs, wish.outputs, wish.method)
+            for key in keys
+        }
+    source.infer_shapes([each for each, _ in definitions.values()])
+    return GraphSource(source.store, {key: _ordered(*each) for key, each in definitions.items()})
+
+
+def _ordered(definition: protos.Message, orders: tuple[list[str], list[str]]) -> GraphSignature:
+    sides = []
+    for side, order in zip((definition.inputs, definition.outputs), orders, strict=True):
+        ends = {end.key: end for end in signature_defs.endpoints(side)}
+        sides.append(tuple(ends[key]._replace(dtype=ends[key].dtype.removesuffix("_ref")) for key in order))
+    return GraphSignature(definition, *sides)
+
+
+@dataclass(frozen=True)
+class _Signatures:
+    """The signatures of a graph."""
+
+    model: Model
+    store: Store
+    #: The nodes that the user made constants.
+    bound: frozenset[str] = frozenset()
+
+    @cached_property
+    def signed(self) -> Mapping[str, protos.Message]:
+        """Those that it has, less TensorFlow's own."""
+        if Part.SIGNATURES not in self.model.loaders:
+            return {}
+        tagged = dict(self.model.part(Part.SIGNATURES))
+        known = next(iter(tagged.values()), {}) if len(tagged) == 1 else self.model.meta_graph.signature_def
+        return {key: each for key, each in known.items() if not signature_defs.is_hidden(key)}
+
+    @property
+    def default_key(self) -> str:
+        """The key of a signature that nobody named."""
+        return next(iter(self.signed)) if len(self.signed) == 1 else signature_defs.DEFAULT_KEY
+
+    @cached_property
+    def _definitions(self) -> Definitions:
+        return Definitions(self.store.graph_def, self.store.meta_graph.header)
+
+    @cached_property
+    def _tensors(self) -> GraphTensors:
+        return GraphTensors(self.store.meta_graph, self._definitions.of)
+
+    def of(
+        self, key: str | None, inputs: Ends, outputs: Ends, method: str | None
+    ) -> tuple[protos.Message, tuple[list[str], list[str]]]:
+        """Return the signature of a key with other ends or another method, and the order of its inputs and outputs.
+
+        Where the graph has no signature, it lies between proposed ends.
+        """
+        own = self._own(key)
+        result = protos.message("SignatureDef")(method_name=signature_defs.PREDICT)
+        if own is not None:
+            result.CopyFrom(own)
+        orders: list[list[str]] = []
+        for side, wanted in (("inputs", inputs), ("outputs", outputs)):
+            if wanted is None and own is not None:
+                orders.append(self._without_bound(result, side))
+                continue
+            named = by_key(wanted) if wanted is not None else self._proposed(side, outputs)
+            known = {} if own is None else getattr(own, side)
+            infos = {each: self._info(tensor, known) for each, tensor in named.items()}
+            getattr(result, side).clear()
+            for each, info in infos.items():
+                getattr(result, side)[each].CopyFrom(info)
+            orders.append(list(infos))
+        for name in [name for name in result.defaults if name not in result.inputs]:
+            del result.defaults[name]
+        if method is not None:
+            result.method_name = signature_defs.method_uri(method)
+        result.method_name = result.method_name or signature_defs.PREDICT
+        return result, (orders[0], orders[1])
+
+    def _without_bound(self, signature: protos.Message, side: str) -> list[str]:
+        """Take the inputs out of a signature that are constants now; return the keys of those that stay."""
+        infos = getattr(signature, side)
+        if side == "inputs":
+            bound = [key for key, info in infos.items() if self._is_bound(info)]
+            for key in bound:
+                del infos[key]
+        return sorted(infos)
+
+    def _is_bound(self, info: protos.Message) -> bool:
+        return bool(self.bound.intersection(map(node_of, signature_defs.tensors_of(info))))
+
+    def _own(self, key: str | None) -> protos.Message | None:
+        if not self.signed:
+            return None
+        return self.signed.get(signature_defs.choose(self.signed, key if key in self.signed else None))
+
+    def _proposed(self, side: str, outputs: Ends) -> dict[str, object]:
+        """Return the ends proposed for a graph that nobody signed."""
+        if self.model.form == "saved_model":
+            there = [part for part in self.model.parts if part not in (Part.SIGNATURES, Part.FUNCTION)]
+            raise errors.MissingPartError("signatures", self.model.form, there, options.UNSIGNED)
+        ends = unsigned_graphs.propose(self.store.meta_graph, options.named(outputs))
+        names: tuple[str, ...] = getattr(ends, side)
+        if side == "outputs" and not names:
+            advice = "No output is to be seen in the graph: name one, outputs=['node:0'] (--outputs node:0)"
+            raise errors.MissingPartError("function", "graph", ("graph",), advice)
+        return {own_key(name): name for name in names}
+
+    def _info(self, tensor: object, known: Mapping[str, protos.Message]) -> protos.Message:
+        """Describe a tensor that was given as itself, by a key of the signature, or by its name."""
+        if hasattr(tensor, "_type_spec") and not hasattr(tensor, "op"):
+            return self._composite(tensor)
+        name = str(getattr(tensor, "name", tensor))
+        if name in known:
+            return known[name]
+        for info in known.values():
+            if plain(info.name) == plain(name):
+                return info
+        return self._tensors.info(self._value_of(name), *known)
+
+    def _composite(self, tensor: runtime.Live) -> protos.Message:
+        """Describe a sparse or ragged tensor of the user's graph as TensorFlow does."""
+        graph = runtime.tensorflow().nest.flatten(tensor, expand_composites=True)[0].graph
+        with graph.as_default():
+            return protos.adopt(runtime.tensorflow().compat.v1.saved_model.build_tensor_info(tensor))
+
+    def _value_of(self, name: str) -> str:
+        """Return the read of a variable that is named itself: what it is in a graph is a handle."""
+        node = self._nodes.get(node_of(name))
+        if node is None or node.op != "VarHandleOp":
+            return name
+        reads = (
+            each.name
+            for each in self._nodes.values()
+            if each.op == "ReadVariableOp" and list(each.input) == [node.name]
+        )
+        return next(reads, name)
+
+    @cached_property
+    def _nodes(self) -> dict[str, protos.Message]:
+        return {node.name: node for node in self.store.graph_def.node}
+
+    def infer_shapes(self, definitions: Sequence[protos.Message]) -> None:
+        """Fill in the shapes that the graph does not write down, as far as TensorFlow infers them."""
+        infos = [
+            info
+            for signature in definitions
+            for info in (*signature.inputs.values(), *signature.outputs.values())
+            if info.WhichOneof("encoding") == "name" and info.tensor_shape.unknown_rank
+        ]
+        graph = self._imported(definitions) if infos else None
+        if graph is None:
+            return
+        for info in infos:
+            shape = graph.get_tensor_by_name(info.name).shape
+            info.tensor_shape.CopyFrom(protos.adopt(shape.as_proto()))
+
+    def _imported(self, definitions: Sequence[protos.Message]) -> runtime.Live | None:
+        """Import what the signatures need, without the content of large constants; None where TensorFlow refuses it."""
+        tf = runtime.tensorflow()
+        graph_def = protos.message("GraphDef")(versions=self.store.graph_def.versions)
+        wanted = [
+            tensor for each in definitions for tensor in (*(name for name, _ in cut.fed(each)), *cut.fetched(each))
+        ]
+        needed, _ = cut.ancestors(self._nodes, wanted)
+        for name, node in self._nodes.items():
+            if name in needed:
+                copy = graph_def.node.add()
+                copy.CopyFrom(node)
+                if "value" in copy.attr and len(copy.attr["value"].tensor.tensor_content) > _SMALL:
+                    copy.attr["value"].tensor.ClearField("tensor_content")
+                if "_class" in copy.attr:
+                    del copy.attr["_class"]
+        graph_def.library.CopyFrom(self.store.graph_def.library)
+        with tf.Graph().as_default() as graph:
+            try:
+                tf.graph_util.import_graph_def(protos.native(graph_def), name="")
+            except (ValueError, TypeError, tf.errors.OpError):
+                return None
+        return graph

@@ -1,0 +1,239 @@
+"""The message of a SavedModel that is made of a graph by an edit: its nodes, variables and tables keep their names.
+
+Both of TensorFlow's loaders take it: variables are resources, each is in a collection, a saver restores them by their
+names. Not for: what can only be traced (:mod:`tfmagic.writers.saved_model.functions`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from tfmagic import errors
+from tfmagic.files import protos
+from tfmagic.graphs.function_library import needed_library
+from tfmagic.graphs.signatures import tensors_of
+from tfmagic.graphs.tensor_names import full, node_of, plain
+from tfmagic.graphs.tensors import output_dtypes
+from tfmagic.graphs.variables import COLLECTIONS, definitions
+from tfmagic.runtime import tensorflow as runtime
+from tfmagic.transforms import control_flow_contexts, reference_variables
+from tfmagic.transforms.cut import fed, fetched
+from tfmagic.transforms.placement import drop_absent_colocations, leave_absent_devices
+from tfmagic.writers.saved_model.needed_part import NeededPart
+from tfmagic.writers.saved_model.saver import SavedTable, SavedTensor, SavedVariable, add_saver
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from tfmagic.functions.state.saved_models import Store
+
+_MAIN_OP = "saved_model_main_op"
+#: Collections that name ops by which the source was initialised or trained.
+_OWN_OPS = frozenset({_MAIN_OP, "legacy_init_op", "train_op"})
+_READ = "ReadVariableOp"
+
+
+class GraphMessages(NamedTuple):
+    """A MetaGraphDef of our pool, and what belongs into the checkpoint beside it.
+
+    ``moved`` has, for tensors that were a variable's value and are its handle now, the tensor with the value; ``notes``
+    what a person should know.
+    """
+
+    meta_graph_def: protos.Message
+    variables: tuple[SavedVariable, ...]
+    tables: tuple[SavedTable, ...]
+    moved: Mapping[str, str]
+    notes: tuple[str, ...]
+
+
+def graph_messages(store: Store, signatures: Mapping[str, protos.Message], tags: Sequence[str]) -> GraphMessages:
+    """Make a MetaGraphDef of the part of a graph that some signatures need.
+
+    Parameters
+    ----------
+    store : Store
+        The graph, and where the values of its variables lie. It stays as it is.
+    signatures : mapping of str to SignatureDef
+        Their tensors are those of the graph.
+    tags : sequence of str
+        The tag-set.
+
+    Raises
+    ------
+    ConversionError
+        If ends do not suffice, a variable has no value, or an op on references has no counterpart.
+    """
+    return _Result(NeededPart(store, signatures), signatures).messages(tags)
+
+
+class _Result:
+    """A MetaGraphDef on its way."""
+
+    def __init__(self, needed: NeededPart, signatures: Mapping[str, protos.Message]) -> None:
+        self.needed = needed
+        self.store = needed.store
+        self.header = needed.header
+        self.signatures = signatures
+        self.message = protos.message("MetaGraphDef")()
+        self.graph_def = self.message.graph_def
+        self.moved = self._add_nodes()
+        self.nodes: dict[str, protos.Message] = {node.name: node for node in self.graph_def.node}
+        self.reads = self._add_reads()
+
+    def messages(self, tags: Sequence[str]) -> GraphMessages:
+        """Put it all together."""
+        notes = (*leave_absent_devices(self.graph_def), *self._moved_notes())
+        drop_absent_colocations(self.graph_def.node)
+        variables, tables = tuple(self._variables()), tuple(self._tables())
+        restores = add_saver(self.message, self.needed.names, variables, tables) if variables or tables else {}
+        self._add_collections(restores)
+        self._add_init_op(restores)
+        self._add_signatures()
+        info = self.message.meta_info_def
+        info.CopyFrom(self.header.meta_info_def)
+        info.ClearField("tags")
+        info.ClearField("stripped_op_list")
+        info.tags.extend(tags)
+        # What very old releases wrote, "0.12.head", TensorFlow itself does not take.
+        info.tensorflow_version = runtime.tensorflow().__version__
+        return GraphMessages(self.message, variables, tables, self.moved, notes)
+
+    def _add_nodes(self) -> Mapping[str, str]:
+        ends = {end for each in self.signatures.values() for end in (*(name for name, _ in fed(each)), *fetched(each))}
+        nodes = list(self.needed.part.node_defs(self.needed.definitions, self.needed.names))
+        found = reference_variables.upgraded(nodes, ends, self.needed.definitions, self.needed.names)
+        self.graph_def.node.extend(found.nodes)
+        self.graph_def.versions.CopyFrom(self.store.graph_def.versions)
+        self.graph_def.library.CopyFrom(needed_library(self.graph_def.node, self.store.graph_def.library))
+        return found.moved
+
+    def _add_reads(self) -> dict[str, str]:
+        """Return a node that reads each variable and waits for nothing, a new one where there is none."""
+        reads: dict[str, str] = {}
+        for name, node in self.nodes.items():
+            if node.op == _READ and len(node.input) == 1:
+                reads.setdefault(plain(node.input[0]), name)
+        for name in [name for name, node in self.nodes.items() if node.op == "VarHandleOp" and name not in reads]:
+            read = self.graph_def.node.add(name=self.needed.names(f"{name}/Read/{_READ}"), op=_READ)
+            read.input.append(name)
+            read.device = self.nodes[name].device
+            read.attr["dtype"].type = self.nodes[name].attr["dtype"].type
+            reads[name] = read.name
+        return reads
+
+    def _moved_notes(self) -> Iterator[str]:
+        if self.moved:
+            pairs = ", ".join(f"{full(old)!r} is {new!r} now" for old, new in sorted(self.moved.items()))
+            yield f"variables by reference became resources, which TensorFlow 2 loads: the value {pairs}"
+
+    def _variables(self) -> Iterator[SavedVariable]:
+        for name, node in self.nodes.items():
+            if node.op == "VarHandleOp" and self.store.has_value(name):
+                definition = self.needed.variable_defs.get(name)
+                key, piece = (name, "") if definition is None else _place(name, definition)
+                tensor = SavedTensor(key, piece, self.reads[name], node.attr["dtype"].type)
+                yield SavedVariable(name, tensor, node.device)
+
+    def _tables(self) -> Iterator[SavedTable]:
+        for table, export in self.needed.exports.items():
+            definition = self.needed.definitions.of(self.nodes[export].op)
+            keys, values = list(output_dtypes(definition, self.nodes[export]))
+            yield SavedTable(
+                table,
+                SavedTensor(f"{table}-keys", "", export, keys),
+                SavedTensor(f"{table}-values", "", f"{export}:1", values),
+            )
+
+    def _add_collections(self, restores: Mapping[str, str]) -> None:
+        for name, collection in self.header.collection_def.items():
+            kind = collection.WhichOneof("kind")
+            if name in control_flow_contexts.COLLECTIONS:
+                self._add_bytes(name, control_flow_contexts.reduced(self.header, name, self.nodes))
+            elif name not in COLLECTIONS and kind == "node_list" and name not in _OWN_OPS:
+                there = [
+                    self.moved.get(plain(each), each)
+                    for each in collection.node_list.value
+                    if node_of(each) in self.nodes
+                ]
+                if there:
+                    self.message.collection_def[name].node_list.value.extend(there)
+            elif kind in ("int64_list", "float_list"):
+                self.message.collection_def[name].CopyFrom(collection)
+        for name in COLLECTIONS:
+            self._add_bytes(name, [each.SerializeToString() for each in self._definitions(name, restores)])
+        # A variable in no collection would be none for TensorFlow 2.
+        lone = [name for name in restores if name not in self.needed.variable_defs]
+        self._add_bytes("variables", [self._definition(name, restores).SerializeToString() for name in lone])
+
+    def _add_bytes(self, name: str, values: Sequence[bytes]) -> None:
+        if values:
+            self.message.collection_def[name].bytes_list.value.extend(values)
+
+    def _definitions(self, collection: str, restores: Mapping[str, str]) -> Iterator[protos.Message]:
+        """Yield the VariableDefs of a collection, with ops that are there and flags that both loaders see."""
+        trained = {each.variable_name for each in definitions(self.header, "trainable_variables")}
+        for each in definitions(self.header, collection):
+            name = node_of(each.variable_name)
+            if name not in self.needed.variable_defs or name not in self.nodes:
+                continue
+            each.is_resource = True
+            read = self.nodes.get(node_of(each.snapshot_name))
+            # Gone, cut to a Placeholder, or the variable itself.
+            if read is None or read.op == "Placeholder" or read.name == name:
+                each.snapshot_name = f"{self.reads[name]}:0"
+            if "trainable_variables" in self.header.collection_def:
+                each.trainable = each.variable_name in trained
+            if not self.needed.own_initialiser[name]:
+                each.initializer_name = restores[name]
+                each.initial_value_name = ""
+            yield each
+
+    def _definition(self, name: str, restores: Mapping[str, str]) -> protos.Message:
+        return protos.message("VariableDef")(
+            variable_name=f"{name}:0",
+            initializer_name=restores[name],
+            snapshot_name=f"{self.reads[name]}:0",
+            is_resource=True,
+        )
+
+    def _add_init_op(self, restores: Mapping[str, str]) -> None:
+        """Name the op that initialises; where none is, TensorFlow 2 gives local variables their initial values."""
+        needed = self.needed
+        local = any(node_of(each.variable_name) in restores for each in definitions(self.header, "local_variables"))
+        done = needed.part.ancestors_of(needed.main_op) if needed.main_op else set()
+        rest = [name for name in (*needed.fills, *needed.initialised) if node_of(name) not in done]
+        name = needed.main_op
+        if rest or (local and not name):
+            node = self.graph_def.node.add(name=needed.names("init_all_tables" if needed.fills else "init"), op="NoOp")
+            node.input.extend(f"^{node_of(each)}" for each in ([name] if name else []) + rest)
+            name = node.name
+        if name:
+            self.message.collection_def[_MAIN_OP].node_list.value.append(name)
+
+    def _add_signatures(self) -> None:
+        for key, signature in self.signatures.items():
+            own = self.message.signature_def[key]
+            own.CopyFrom(signature)
+            for info in (*own.inputs.values(), *own.outputs.values()):
+                self._correct(info)
+
+    def _correct(self, info: protos.Message) -> None:
+        """Let a TensorInfo name values; where it states no shape, one would take it for a scalar's."""
+        info.dtype = protos.value_dtype(info.dtype)
+        if not info.HasField("tensor_shape"):
+            info.tensor_shape.unknown_rank = True
+        if info.WhichOneof("encoding") == "name":
+            info.name = self.moved.get(plain(info.name), full(info.name))
+        elif any(plain(each) in self.moved for each in tensors_of(info)):
+            raise errors.ConversionError(f"{tensors_of(info)} has a variable for a part of it; give its value instead")
+
+
+def _place(name: str, definition: protos.Message) -> tuple[str, str]:
+    """Return the key under which a variable is saved, and the slice that it is of the whole."""
+    if not definition.HasField("save_slice_info_def"):
+        return name, ""
+    info = definition.save_slice_info_def
+    whole = " ".join(str(size) for size in info.full_shape)
+    extents = ":".join(f"{start},{size}" for start, size in zip(info.var_offset, info.var_shape, strict=True))
+    return str(info.full_name), f"{whole} {extents}"
