@@ -9,6 +9,7 @@
 # PYTHON      the interpreter to build the environment from          make test PYTHON=python3.13
 # VENV        where the environment lies                             make test VENV=.venv-old TENSORFLOW=2.18
 # TENSORFLOW  the minor version of TensorFlow, else the newest one   (as above)
+# JOBS        the processes that the tests run in; 0 is this one       make test JOBS=0 ARGS=--pdb
 # ARGS        passed on to pytest                                    make test ARGS=-x
 
 # The first on the path that TensorFlow has wheels for.
@@ -17,6 +18,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c '$(FITS)' 2>/dev/null && { echo $$python; break; }; done)
 VENV ?= .venv
 TENSORFLOW ?=
+JOBS ?= auto --maxprocesses 4
 ARGS ?=
 
 # Windows keeps programs elsewhere; WSL is what it has for make.
@@ -34,7 +36,7 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.test
 	$(BIN)/python -m tests.browser.chromium
-	TFMAGIC_REQUIRE_BROWSER=1 $(BIN)/python -m pytest $(ARGS)
+	TFMAGIC_REQUIRE_BROWSER=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .

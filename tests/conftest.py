@@ -12,7 +12,7 @@ import pytest
 from tests.samples import Built
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Iterator
 
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -26,8 +26,6 @@ CORPUS = Path(os.environ.get("TFMAGIC_CORPUS") or ROOT.parent / "shared" / "corp
 #: Set by ``make test`` and by CI: a browser test that cannot run is then a failure.
 BROWSER_REQUIRED = bool(os.environ.get("TFMAGIC_REQUIRE_BROWSER") or os.environ.get("CI"))
 NO_CORPUS = f"no corpus at {CORPUS}; TFMAGIC_CORPUS names one"
-
-_browser_reports = pytest.StashKey[list[pytest.TestReport]]()
 
 
 @pytest.fixture(scope="session")
@@ -86,6 +84,7 @@ def pytest_report_header() -> list[str]:
     ]
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what needs TensorFlow where there is none: the rest of the suite passes without it."""
     if importlib.util.find_spec("tensorflow"):
@@ -95,41 +94,54 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="TensorFlow is not installed"))
 
 
+class BrowserRun:
+    """What became of the browser tests of a run, and whether that is what the run promised.
+
+    Reports reach the process that people started, wherever a test ran: with workers of pytest-xdist that is another one.
+
+    Parameters
+    ----------
+    required : bool
+        Whether a run without browser tests is a failure.
+    """
+
+    def __init__(self, *, required: bool) -> None:
+        self.required = required
+        self.passed = 0
+        self.skipped: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep what a browser test came to."""
+        if "browser" not in report.keywords:
+            return
+        self.passed += report.when == "call" and report.passed
+        if report.skipped:
+            self.skipped.append(report.nodeid)
+
+    def shortfall(self) -> str:
+        """Say why a run that must have driven a browser has not, or nothing."""
+        if not self.required:
+            return ""
+        if not self.passed:
+            return "no browser test passed, and this run requires them"
+        skipped = ", ".join(self.skipped)
+        return f"browser tests were skipped, and this run requires them: {skipped}" if skipped else ""
+
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Fail a run that was to drive a browser and did not."""
+        if exitstatus == pytest.ExitCode.OK and self.shortfall():
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Say how many browser tests passed, and what is missing."""
+        if self.passed or self.skipped:
+            terminalreporter.write_line(f"browser tests: {self.passed} passed")
+        if shortfall := self.shortfall():
+            terminalreporter.write_line(f"FAILED: {shortfall}", red=True)
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Make room for the reports of the browser tests."""
-    config.stash[_browser_reports] = []
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Keep the reports of the browser tests."""
-    report = yield
-    if item.get_closest_marker("browser") and (report.when == "call" or not report.passed):
-        item.config.stash[_browser_reports].append(report)
-    return report
-
-
-def browser_shortfall(config: pytest.Config) -> str:
-    """Say why a run that must have driven a browser has not, or nothing."""
-    reports = config.stash[_browser_reports]
-    if not BROWSER_REQUIRED or config.option.collectonly:
-        return ""
-    if not any(report.passed for report in reports):
-        return "no browser test passed, and this run requires them"
-    skipped = [report.nodeid for report in reports if report.skipped]
-    return f"browser tests were skipped, and this run requires them: {', '.join(skipped)}" if skipped else ""
-
-
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Fail a run that was to drive a browser and did not."""
-    if exitstatus == pytest.ExitCode.OK and browser_shortfall(session.config):
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say how many browser tests passed, and what is missing."""
-    reports = config.stash[_browser_reports]
-    if reports:
-        terminalreporter.write_line(f"browser tests: {sum(report.passed for report in reports)} passed")
-    if shortfall := browser_shortfall(config):
-        terminalreporter.write_line(f"FAILED: {shortfall}", red=True)
+    """Keep count of the browser tests, in the process that hears of all tests."""
+    if not hasattr(config, "workerinput"):
+        required = BROWSER_REQUIRED and not config.option.collectonly
+        config.pluginmanager.register(BrowserRun(required=required))

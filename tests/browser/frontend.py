@@ -29,6 +29,19 @@ READY = """() => {
     && panel.content?.widgets?.length > 0;
 }"""
 
+#: Counts the answers to what a widget's script asks the kernel once, by itself, to be answered while a cell runs too.
+COUNT_PINGS = """() => {
+  const { kernel } = (window.jupyterapp ?? window.jupyterlab).shell.currentWidget.sessionContext.session;
+  const pings = new Set();
+  window.answeredPings = 0;
+  kernel.anyMessage.connect((_, { msg, direction }) => {
+    const asked = msg.content.data?.content;
+    if (direction === "send" && (asked?.ping || asked?.do === "ping")) pings.add(msg.header.msg_id);
+    const isIdle = msg.header.msg_type === "status" && msg.content.execution_state === "idle";
+    if (isIdle && pings.delete(msg.parent_header.msg_id)) window.answeredPings += 1;
+  });
+}"""
+
 #: Resolves when the kernel has answered, to the outputs as the notebook file would hold them.
 RUN = """async ([index, timeout]) => {
   const app = window.jupyterapp ?? window.jupyterlab;
@@ -58,6 +71,7 @@ class Frontend:
         """Open a notebook and wait until its kernel is idle."""
         self.page.goto(address)
         self.page.wait_for_function(READY, timeout=KERNEL_TIMEOUT)
+        self.page.evaluate(COUNT_PINGS)
 
     def run(self, index: int) -> list[dict[str, Any]]:
         """Run a cell and return its outputs in the notebook format."""

@@ -15,8 +15,17 @@ if TYPE_CHECKING:
     from tfmagic.notebook.panel.widgets.graph_view import GraphView
 
 ADDRESS = "http://127.0.0.1/graph"
-#: What anywidget gives a widget's script, as far as the graph uses it.
+#: What anywidget gives a widget's script, as far as the graph uses it; and whether something is still to come: an
+#: answer, or what a script does after the short while that it gives a person to go on typing.
 MODEL = """
+const due = new Set(), { setTimeout: begin, clearTimeout: end } = window;
+window.setTimeout = (call, delay = 0, ...rest) => {
+  const id = begin.call(window, () => { due.delete(id); call(...rest); }, delay);
+  if (delay < 1000) due.add(id);
+  return id;
+};
+window.clearTimeout = (id) => { due.delete(id); end.call(window, id); };
+window.isQuiet = () => due.size === 0 && (window.sent ?? 0) === (window.answered ?? 0);
 window.mount = async ([state, esm, css]) => {
   const listeners = {}, dirty = {};
   const emit = (name, ...values) => (listeners[name] ?? []).slice().forEach((each) => each(...values));
@@ -40,6 +49,17 @@ window.mount = async ([state, esm, css]) => {
 };
 """
 KEYS = ("scene", "entries", "entry", "constants", "can_show_rows")
+
+
+#: Scrolling and changes of size are told with the next frame.
+DRAWN = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+
+
+def settle(page: Page) -> None:
+    """Wait until the page asks no more, is told no more, and has drawn what it was told."""
+    page.evaluate(DRAWN)
+    page.wait_for_function("() => window.isQuiet()")
+    page.evaluate(DRAWN)
 
 
 @dataclass(frozen=True)
@@ -85,9 +105,7 @@ class GraphPage:
 
     def settle(self) -> None:
         """Wait until the kernel has answered all that was asked, and the page has drawn it."""
-        self.page.wait_for_timeout(20)
-        self.page.wait_for_function("() => (window.sent ?? 0) === (window.answered ?? 0)")
-        self.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+        settle(self.page)
 
     @property
     def boxes(self) -> Locator:

@@ -19,7 +19,8 @@ RESTART = """() => (window.jupyterapp ?? window.jupyterlab)
 SET_THEME = """(theme) => (window.jupyterapp ?? window.jupyterlab)
   .commands.execute("apputils:change-theme", { theme })"""
 #: JupyterLab takes its splash away twice, and fails, when another theme is asked for before it is gone.
-SETTLED = "() => !document.getElementById('jupyterlab-splash')"
+THEMED = """(theme) => document.body.dataset.jpThemeName === theme
+  && !document.getElementById('jupyterlab-splash')"""
 LIGHT, DARK = "JupyterLab Light", "JupyterLab Dark"
 #: A tab that is built says so by this.
 CONTENTS = ".widget-tab > .widget-tab-contents"
@@ -89,8 +90,14 @@ class PanelPage:
     def set_theme(self, theme: str) -> None:
         """Let the front end look otherwise."""
         self.frontend.page.evaluate(SET_THEME, theme)
-        self.frontend.page.wait_for_timeout(300)
-        self.frontend.page.wait_for_function(SETTLED)
+        self.frontend.page.wait_for_function(THEMED, arg=theme)
+
+    def wait_for_ping(self) -> None:
+        """Wait until the kernel has answered what the panel's script asks once by itself.
+
+        From then on it answers the panel in a subshell, if it has any: also while a cell runs.
+        """
+        self.frontend.page.wait_for_function("() => window.answeredPings > 0", timeout=BUILT)
 
     def text(self) -> str:
         """Return what a person reads."""

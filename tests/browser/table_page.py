@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tests.browser.graph_page import MODEL
+from tests.browser.graph_page import MODEL, settle
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
@@ -74,9 +74,7 @@ class TablePage:
 
     def settle(self) -> None:
         """Wait until the kernel has answered all that was asked, and the page has drawn it."""
-        self.page.wait_for_timeout(70)
-        self.page.wait_for_function("() => (window.sent ?? 0) === (window.answered ?? 0)")
-        self.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+        settle(self.page)
 
     def update(self) -> None:
         """Let the page take over what Python changed by itself."""

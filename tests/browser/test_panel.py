@@ -298,15 +298,18 @@ RUN_AND_LEAVE = """async (index) => {
   app.shell.currentWidget.content.activeCellIndex = index;
   app.commands.execute("notebook:run-cell");
 }"""
+IS_BUSY = """() => {
+  const app = window.jupyterapp ?? window.jupyterlab;
+  return app.shell.currentWidget.sessionContext.session.kernel.status === "busy";
+}"""
 
 
 def test_a_tab_opens_while_a_cell_runs(show: Show) -> None:
     """Where the front end has subshells at once, elsewhere when the cell has ended."""
     panel = show("%tf_inspect served_model", BUSY)
     page = panel.frontend.page
-    # The script asks once by itself, so that the kernel knows where to answer.
-    page.wait_for_timeout(2000)
+    panel.wait_for_ping()
     page.evaluate(RUN_AND_LEAVE, 2)
-    page.wait_for_timeout(300)
+    page.wait_for_function(IS_BUSY)
     panel.open("Signatures").get_by_role("heading", name="classify_pictures (serve)").wait_for(timeout=20_000)
     panel.frontend.cell(2).get_by_text("slept", exact=True).wait_for(timeout=20_000)

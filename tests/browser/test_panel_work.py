@@ -116,8 +116,7 @@ def test_a_conversion_is_cancelled_and_leaves_nothing(show: Show, server: Server
     panel = show(
         SLOW, "%tf_inspect slow", "import os\nsorted(each for each in os.listdir() if 'halfway' in each)", panel=2
     )
-    # The script asks once by itself, so that the kernel knows where to answer.
-    panel.frontend.page.wait_for_timeout(2000)
+    panel.wait_for_ping()
     shown = panel.open("Convert")
     shown.get_by_label("Destination").fill("halfway")
     shown.get_by_text("Size:").wait_for()

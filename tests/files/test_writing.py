@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -420,7 +419,6 @@ def test_the_stop_button(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        time.sleep(0.05)
         process.send_signal(signal.SIGINT)
     assert content(tmp_path / "model.pb") == {"model.pb": "old"}
     assert names(tmp_path) == ["model.pb"]

@@ -108,22 +108,15 @@ def test_neighbours_in_a_large_graph_come_later_with_a_word_meanwhile(monkeypatc
 def test_neighbours_of_a_row_that_was_left_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     tab, _ = opened(drawn_graphs.graph(LOOP, LOOPING))
     monkeypatch.setattr(ops_tab, "_AT_ONCE", 3)
-    may_go_on, gone = threading.Event(), threading.Event()
+    may_go_on = threading.Event()
     details = tab.details
-
-    def slow(row: int) -> Any:
-        may_go_on.wait(20)
-        try:
-            return details(row)
-        finally:
-            gone.set()
-
-    monkeypatch.setattr(tab, "details", slow)
+    monkeypatch.setattr(tab, "details", lambda row: may_go_on.wait(20) and details(row))
     ask(tab, "open", row=row_of(tab, "inner"))
+    (looking,) = (thread for thread in threading.enumerate() if thread.name == "tfmagic neighbours")
     ask(tab, "close")
     may_go_on.set()
-    assert gone.wait(20)
-    time.sleep(0.05)
+    looking.join(20)
+    assert not looking.is_alive()
     assert tab.table.details == {}
 
 

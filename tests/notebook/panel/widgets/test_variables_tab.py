@@ -98,20 +98,18 @@ def test_a_large_variable_is_read_in_a_thread_with_a_word_meanwhile(
 def test_what_is_not_wanted_any_more_is_not_read_on(
     way: str, tab: variables_tab.VariablesTab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stopped, going = threading.Event(), threading.Event()
+    going = threading.Event()
 
     def endless(_blocks: Any, check: Callable[[int], None]) -> Statistics:
         going.set()
-        try:
-            while True:
-                check(1)
-                time.sleep(0.002)
-        finally:
-            stopped.set()
+        while True:
+            check(1)
+            time.sleep(0.002)
 
     monkeypatch.setattr(variable_statistics, "of", endless)
     ask(tab, "open", row=row_of(tab, "large"))
     assert going.wait(20)
+    (reading,) = (thread for thread in threading.enumerate() if thread.name == "tfmagic statistics")
     monkeypatch.undo()
     if way == "cancel":
         ask(tab, "act", name="cancel")
@@ -119,8 +117,8 @@ def test_what_is_not_wanted_any_more_is_not_read_on(
         ask(tab, "close")
     else:
         ask(tab, "open", row=row_of(tab, "small"))
-    assert stopped.wait(20)
-    time.sleep(0.05)
+    reading.join(20)
+    assert not reading.is_alive()
     title = tab.table.details.get("title")
     assert title == {"cancel": "large", "another row": "small", "close": None}[way]
     assert tab.table.details.get("note") in {"Reading was cancelled.", "", None}
