@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
 import os
 from pathlib import Path
@@ -62,6 +63,8 @@ def shell(in_tmp_path: Path) -> Iterator[InteractiveShell]:
     yield made
     made.run_line_magic("unload_ext", "tfmagic")
     InteractiveShell.clear_instance()
+    # At its end the process would tidy up every shell there was, with all that it held until then.
+    atexit.unregister(made.atexit_operations)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -97,7 +100,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 class BrowserRun:
     """What became of the browser tests of a run, and whether that is what the run promised.
 
-    Reports reach the process that people started, wherever a test ran: with workers of pytest-xdist that is another one.
+    Reports reach the process that was started, wherever a test ran: with workers of pytest-xdist that is another one.
 
     Parameters
     ----------

@@ -191,7 +191,8 @@ def test_loading_again_is_loading_once(notebook: InteractiveShell) -> None:
 def test_unloading_leaves_nothing(shell: InteractiveShell) -> None:
     run(shell, "%unload_ext tfmagic")
     assert "not found" in refused(shell, "%tf_inspect graph.pb")
-    assert not [name for name in shell.magics_manager.magics["line"] if name.startswith("tf_")]
+    magics = shell.magics_manager.magics
+    assert not [name for kind in ("line", "cell") for name in magics[kind] if name.startswith("tf_")]
     assert not [each for each in shell.configurables if type(each).__module__.startswith("tfmagic")]
     assert not [each for each in shell.Completer.custom_matchers if type(each).__module__.startswith("tfmagic")]
     run(shell, "%load_ext tfmagic")

@@ -2,19 +2,15 @@ from __future__ import annotations
 
 import sys
 import textwrap
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
 from IPython.core.error import UsageError
-from IPython.core.interactiveshell import InteractiveShell
 
 from tfmagic import errors
 from tfmagic.notebook import tf1_cells
 from tfmagic.runtime import tensorflow as runtime
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = pytest.mark.tensorflow
 
@@ -232,16 +228,6 @@ def test_an_initializer_that_fails_is_warned_of() -> None:
 # The magic
 
 
-@pytest.fixture
-def shell() -> Iterator[Any]:
-    made: Any = InteractiveShell.instance()
-    made.run_line_magic("load_ext", "tfmagic")
-    yield made
-    made.run_line_magic("unload_ext", "tfmagic")
-    made.user_ns.clear()
-    InteractiveShell.clear_instance()
-
-
 def test_the_magic_binds_its_name(shell: Any) -> None:
     ran = shell.run_cell(f"%%tf_graph net\nimport tensorflow as tf\n{NETWORK}\ny.shape.as_list()")
     ran.raise_error()
@@ -269,12 +255,3 @@ def test_what_is_not_installed_is_told_in_one_line(shell: Any, monkeypatch: pyte
     monkeypatch.setitem(sys.modules, "tf_keras", None)
     with pytest.raises(UsageError, match="keras2"):
         shell.run_cell_magic("tf_graph", "net", "tf.layers.dense")
-
-
-def test_unloading_takes_the_cell_magic_away() -> None:
-    made: Any = InteractiveShell.instance()
-    made.run_line_magic("load_ext", "tfmagic")
-    assert "tf_graph" in made.magics_manager.magics["cell"]
-    made.run_line_magic("unload_ext", "tfmagic")
-    assert not [name for names in made.magics_manager.magics.values() for name in names if name.startswith("tf_")]
-    InteractiveShell.clear_instance()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.tensorflow
 X = np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)
+_RANDOM = np.random.default_rng(0)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def tf() -> Any:
 
 
 def model(units: int = 3) -> Any:
-    """A compiled model; Keras numbers its name anew each time."""
+    """A model as training leaves it, with values of its own and an optimizer's; Keras numbers its name anew."""
     keras = pytest.importorskip("keras")
     made = keras.Sequential(
         [
@@ -36,7 +37,9 @@ def model(units: int = 3) -> Any:
         ]
     )
     made.compile("adam", "mse")
-    made.fit(X, X[:, :2], verbose=0)
+    made.optimizer.build(made.trainable_variables)
+    for number, variable in enumerate([*made.variables, *made.optimizer.variables[2:]]):
+        variable.assign(_RANDOM.uniform(number, number + 1, variable.shape).astype(variable.dtype))
     return made
 
 

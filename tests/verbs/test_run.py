@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from IPython.core.error import UsageError
-from IPython.core.interactiveshell import InteractiveShell
 
 import tfmagic
 from tests.samples import WEIGHTS, network
@@ -328,14 +327,10 @@ def test_what_cannot_be_compared_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def shell(in_tmp_path: Path) -> Iterator[Any]:
+def shell(in_tmp_path: Path, shell: Any) -> Any:
     save(in_tmp_path / "served")
-    made: Any = InteractiveShell.instance()
-    made.run_line_magic("load_ext", "tfmagic")
-    made.user_ns.update(np=np, x=np.ones((1, 2)), made=module(3.0))
-    yield made
-    made.run_line_magic("unload_ext", "tfmagic")
-    InteractiveShell.clear_instance()
+    shell.user_ns.update(np=np, x=np.ones((1, 2)), made=module(3.0))
+    return shell
 
 
 def test_run_takes_expressions(shell: Any) -> None:

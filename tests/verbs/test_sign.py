@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from tests.killed import killed_at_each_moment
 from tests.notebook.test_magics import refused, run
 from tests.wire_samples import field
 from tests.writers.saved_model.test_writer import run_v1
@@ -290,45 +290,24 @@ def test_a_live_model_is_no_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-_KILLED = """
-import os, sys
-from pathlib import Path
-import tfmagic
-from tfmagic.files import writing
-calls = 0
-def counted(name, real):
-    def call(*args, **options):
-        global calls
-        calls += 1
-        if calls == int(sys.argv[2]):
-            os.kill(os.getpid(), 9)
-        return real(*args, **options)
-    return call
-for owner, name in ((os, "replace"), (os, "rename"), (os, "fsync"), (Path, "unlink"), (Path, "rename"),
-                    (Path, "replace"), (writing, "flush"), (writing, "_commit")):
-    setattr(owner, name, counted(name, getattr(owner, name)))
-tfmagic.sign(sys.argv[1], rename={"serving_default": "predict"})
-print("done", calls)
-"""
-
-
 def test_killed_at_any_moment_one_whole_model_is_left(made: Path, tmp_path: Path) -> None:
-    moment, ended = 0, False
-    while not ended:
-        moment += 1
-        place = tmp_path / str(moment)
+    places = [tmp_path / str(moment) for moment in range(40)]
+    for place in places:
         shutil.copytree(made / "tensorflow 2", place)
-        done = subprocess.run(
-            [sys.executable, "-c", _KILLED, str(place), str(moment)],
-            check=False, capture_output=True, text=True, cwd=Path(__file__).parents[2],
-        )  # fmt: skip
-        ended = done.returncode == 0
-        assert ended or done.returncode == -signal.SIGKILL, done.stderr
+    old = (made / "tensorflow 2" / "fingerprint.pb").read_bytes()
+    imports = "from pathlib import Path\nimport tfmagic\nfrom tfmagic.files import writing"
+    write = "tfmagic.sign(place, rename={'serving_default': 'predict'})"
+    calls = (
+        "(os, 'replace'), (os, 'rename'), (os, 'fsync'), (Path, 'unlink'), (Path, 'rename'), (Path, 'replace'), "
+        "(writing, 'flush'), (writing, '_commit')"
+    )
+    written = killed_at_each_moment(imports, write, calls, places)
+    for place in written:
         assert keys(place) in ({"serving_default"}, {"predict"})
-        old = (made / "tensorflow 2" / "fingerprint.pb").read_bytes()
         if keys(place) == {"predict"} and (place / "fingerprint.pb").exists():
             assert (place / "fingerprint.pb").read_bytes() != old
-    assert moment > 3
+    assert keys(written[-1]) == {"predict"}
+    assert len(written) > 3
 
 
 def test_no_tensorflow_is_loaded_for_it(made: Path, tmp_path: Path) -> None:

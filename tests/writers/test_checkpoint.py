@@ -1,9 +1,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +8,7 @@ import numpy as np
 import pytest
 
 import tfmagic
+from tests.killed import killed_at_each_moment
 from tfmagic import errors
 from tfmagic.files.checkpoints import writing as checkpoint_writing
 from tfmagic.runtime import keras as keras_runtime
@@ -230,25 +228,11 @@ def test_an_interrupt_leaves_the_old_one(
     assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == before
 
 
-_KILLED = """
-import os, sys
-import pathlib
-import tensorflow as tf, tfmagic
+_WRITE = """
 module = tf.Module()
 module.one, module.two = tf.Variable(tf.fill([50], 2.0)), tf.Variable(tf.fill([50], 2.0))
 module.call = tf.function(lambda: {"y": module.one + module.two}, input_signature=[])
-calls = 0
-def counted(real):
-    def call(*args, **options):
-        global calls
-        calls += 1
-        if calls == int(sys.argv[2]):
-            os.kill(os.getpid(), 9)
-        return real(*args, **options)
-    return call
-for name in ("replace", "unlink", "rename"):
-    setattr(pathlib.Path, name, counted(getattr(pathlib.Path, name)))
-tfmagic.export(module, sys.argv[1], overwrite=True)
+tfmagic.export(module, place, overwrite=True)
 """
 
 
@@ -258,18 +242,14 @@ def test_killed_at_any_moment_a_whole_checkpoint_is_left(tmp_path: Path) -> None
     module.one, module.two = (tf.Variable(tf.fill([50], 1.0)) for _ in range(2))
     module.call = tf.function(lambda: {"y": module.one + module.two}, input_signature=[])
     export(module, tmp_path / "first" / "model.ckpt")
-    moment, seen, is_done = 0, set(), False
-    while not is_done:
-        moment += 1
-        place = tmp_path / str(moment)
-        shutil.copytree(tmp_path / "first", place)
-        done = subprocess.run(
-            [sys.executable, "-c", _KILLED, str(place / "model.ckpt"), str(moment)],
-            check=False, capture_output=True, text=True, cwd=Path(__file__).parents[2],
-        )  # fmt: skip
-        assert done.returncode in (0, -signal.SIGKILL), done.stderr
-        is_done = not done.returncode
-        tfmagic.restore(module, tf.train.latest_checkpoint(str(place)))
+    places = [tmp_path / str(moment) / "model.ckpt" for moment in range(30)]
+    for place in places:
+        shutil.copytree(tmp_path / "first", place.parent)
+    imports = "from pathlib import Path\nimport tensorflow as tf, tfmagic"
+    calls = "(Path, 'replace'), (Path, 'unlink'), (Path, 'rename')"
+    seen = set()
+    for place in killed_at_each_moment(imports, _WRITE, calls, places):
+        tfmagic.restore(module, tf.train.latest_checkpoint(str(place.parent)))
         value = {*module.one.numpy().tolist(), *module.two.numpy().tolist()}
         assert len(value) == 1
         seen |= value

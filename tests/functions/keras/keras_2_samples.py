@@ -47,7 +47,27 @@ def operations(keras: Any, tf: Any) -> Any:
 
 
 def mobile_net(keras: Any, _tf: Any) -> Any:
-    return keras.applications.MobileNetV2((32, 32, 3), alpha=0.35, weights=None, classes=7)
+    """What MobileNetV2 consists of: its first and last layers, an inverted residual that halves and one that adds.
+
+    Its padding, its ``ReLU`` that ends at six, and the arguments that Keras 2 writes of them.
+    """
+    layers = keras.layers
+    image = layers.Input((16, 16, 3), name="image")
+
+    def normal(x: Any, filters: int, size: int, strides: int = 1) -> Any:
+        x = layers.Conv2D(filters, size, strides, "same" if size > 1 else "valid", use_bias=False)(x)
+        return layers.BatchNormalization(epsilon=1e-3, momentum=0.999)(x)
+
+    def inverted(x: Any, strides: int) -> Any:
+        wide = layers.ReLU(6.0)(normal(x, 12, 1))
+        if strides == 2:
+            wide = layers.ZeroPadding2D(((0, 1), (0, 1)))(wide)
+        wide = layers.DepthwiseConv2D(3, strides, "same" if strides == 1 else "valid", use_bias=False)(wide)
+        narrow = normal(layers.ReLU(6.0)(layers.BatchNormalization(epsilon=1e-3, momentum=0.999)(wide)), 4, 1)
+        return layers.Add()([x, narrow]) if strides == 1 else narrow
+
+    seen = inverted(inverted(layers.ReLU(6.0)(normal(image, 4, 3, 2)), 2), 1)
+    return keras.Model(image, layers.Dense(7, activation="softmax")(layers.GlobalAveragePooling2D()(seen)))
 
 
 def translation(keras: Any, _tf: Any) -> Any:
