@@ -168,14 +168,27 @@ class UntrustedCodeError(TfMagicError, PermissionError):
 
 
 class MissingDependencyError(TfMagicError, ImportError):
-    """A library is not installed.
+    """A library is not installed, or what is installed is another version, or is set up otherwise.
+
+    Parameters
+    ----------
+    purpose : str
+        What needs it.
+    package : str
+        What to give to ``pip install``, ``""`` if nothing has to be installed.
+    state : str, optional
+        What it needs and what is there instead, ``"X, but Y is installed"``; else that nothing is.
+    remedy : str, optional
+        What else helps than to install.
 
     Attributes
     ----------
     package : str
-        The exact pip line that installs it.
+        The exact pip line that installs it, ``""`` where another thing helps.
     """
 
-    def __init__(self, purpose: str, package: str) -> None:
-        self.package = f"pip install {package}"
-        super().__init__(f"{purpose} needs a library that is not installed; run: {self.package}")
+    def __init__(
+        self, purpose: str, package: str, *, state: str = "a library that is not installed", remedy: str = ""
+    ) -> None:
+        self.package = f"pip install {package}" if package else ""
+        super().__init__(f"{purpose} needs {state}; {remedy or f'run: {self.package}'}")

@@ -137,6 +137,10 @@ def test_noise_behind_a_good_beginning_does_no_harm() -> None:
         assert contents.message_in_text(bytes(data)) in (None, *contents.MESSAGES)
 
 
+#: What follows the version in an ONNX file: its producer and, at the end, the version of its operators.
+ONNX = b"\x12\x07pytorch\x1a\x031.2\x3a\x06\x12\x04main\x42\x02\x10\x11"
+
+
 @pytest.mark.parametrize(
     ("head", "says"),
     [
@@ -146,7 +150,15 @@ def test_noise_behind_a_good_beginning_does_no_harm() -> None:
         (b"\n\n<!DOCTYPE html>", "HTML"),
         (b'{"format": "layers-model"}', "JSON"),
         (b"\x80\x04", "pickle"),
-        (b"\x08\x03\x12", "ONNX"),
+        (b"\x08\x03" + ONNX, "ONNX"),
+        (b"\x08\x0a" + ONNX, "ONNX"),
+        (b"\x08\x0a\x12\x07pytorch" + b"\x3a\xff\xff\x03" + bytes(64), "ONNX"),
+        # GraphDefs whose first node has 60 and 123 bytes, cut or damaged.
+        (b"\n<\n\x04node\x12\x05Const", "truncated or of another program"),
+        (b"\n{\n\x04node\x12\x02\xff\xff" + bytes(113), "truncated or of another program"),
+        (b"\x08\x01\x12\x7f" + bytes(20), "truncated or of another program"),
+        ("\ufeff <html>Ä".encode(), "HTML"),
+        ("<html>Ä".encode("latin-1"), "HTML"),
         (b"model" + bytes(252) + b"ustar", "tar"),
         (b"anything else", "truncated or of another program"),
     ],

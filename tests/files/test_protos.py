@@ -84,9 +84,10 @@ def facts(each: FieldDescriptor) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def presence(each: FieldDescriptor) -> tuple[bool, bool]:
+def presence(each: FieldDescriptor) -> tuple[bool, bool | None]:
     """Return what only a writer can tell: whether a zero is written, and how a list is."""
-    return each.has_presence, each.is_packed
+    # The oldest protobuf does not tell which fields are packed.
+    return each.has_presence, getattr(each, "is_packed", None)
 
 
 @needs_tensorflow

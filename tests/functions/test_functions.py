@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 from tfmagic import errors, functions
+from tfmagic.files import message_files
 from tfmagic.functions import nested_structures
 from tfmagic.functions.meta_graphs import meta_graph_def
+from tfmagic.graphs import signatures
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -425,6 +427,17 @@ def test_a_signature_is_loaded_with_its_key_and_method(tf: Any, module: Any, tmp
     with pytest.raises(errors.ConversionError, match="tags") as caught:
         functions.load_saved_model(tmp_path, tags=["nothing"])
     assert caught.value.__cause__ is not None
+
+
+def test_several_signatures_are_declared_by_one_reading(
+    tf: Any, module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tf.saved_model.save(module, str(tmp_path), signatures={"mine": module.scale, "yours": module.scale})
+    read, reads = message_files.read_message, []
+    monkeypatch.setattr(message_files, "read_message", lambda *given: reads.append(given) or read(*given))
+    loaded = functions.SavedModelFunctions(tmp_path, None)
+    assert [loaded.function(key).method for key in ("mine", "yours", "mine")] == [signatures.PREDICT] * 3
+    assert len(reads) == 1
 
 
 @pytest.mark.parametrize("absent", [["tf_keras"], ["tf_keras", "keras"]])

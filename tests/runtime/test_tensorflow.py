@@ -51,8 +51,10 @@ def test_a_broken_library_is_another_story(monkeypatch: pytest.MonkeyPatch) -> N
 def test_versions_outside_the_range(monkeypatch: pytest.MonkeyPatch) -> None:
     module = SimpleNamespace(__version__="2.15.1")
     monkeypatch.setattr(importlib, "import_module", lambda _: module)
-    with pytest.raises(errors.MissingDependencyError, match=r"2\.18 to 2\.21, not with 2\.15\.1"):
+    with pytest.raises(errors.MissingDependencyError, match=r"2\.18 to 2\.21, but TensorFlow 2\.15\.1") as caught:
         runtime.tensorflow()
+    assert "not installed" not in str(caught.value)
+    assert caught.value.package == 'pip install "tfmagic[cpu]"'
     module.__version__ = "2.99.0-rc1"
     with pytest.warns(UserWarning, match=r"2\.99\.0-rc1"):
         assert runtime.tensorflow() is module
@@ -61,8 +63,11 @@ def test_versions_outside_the_range(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_keras_on_another_library_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     module = SimpleNamespace(__version__="2.21.0", config=SimpleNamespace(backend=lambda: "jax"))
     monkeypatch.setattr(importlib, "import_module", lambda _: module)
-    with pytest.raises(errors.MissingDependencyError, match=r"'jax'.*KERAS_BACKEND"):
+    with pytest.raises(errors.MissingDependencyError, match=r"'jax'.*KERAS_BACKEND") as caught:
         keras_runtime.keras()
+    # Nothing that is to be installed helps.
+    assert "install" not in str(caught.value)
+    assert caught.value.package == ""
 
 
 @pytest.mark.tensorflow

@@ -6,6 +6,7 @@ what they hold is plausible. Not for: parsing the whole, or forms that do carry 
 
 from __future__ import annotations
 
+import codecs
 import re
 from typing import TYPE_CHECKING
 
@@ -208,9 +209,6 @@ _GUESSES: tuple[tuple[bytes, str], ...] = (
     (b"\x1f\x8b", "gzip data; unpack it and give what is inside"),
     (b"\x80\x02", "a Python pickle, perhaps of PyTorch; save the model from its own library"),
     (b"\x80\x04", "a Python pickle; it would run code to be read: save the model from its own library"),
-    (b"<", "HTML or XML: a download may have got an error page instead of the file; download it again"),
-    (b"{", "JSON; of TensorFlow.js only the SavedModel that it was made from can be read: give that"),
-    (b"\x08\x03\x12", "perhaps an ONNX model; give the TensorFlow model that it was made from"),
     (b"RIFF", "a media file; give the model's own file"),
     (b"\x89PNG", "a PNG image; give the model's own file"),
     (b"\xff\xd8\xff", "a JPEG image; give the model's own file"),
@@ -220,17 +218,45 @@ _GUESSES: tuple[tuple[bytes, str], ...] = (
     (b"\xfd7zXZ", "xz data; unpack it and give what is inside"),
 )
 
+_TEXT_GUESSES = (
+    (b"<", "HTML or XML: a download may have got an error page instead of the file; download it again"),
+    (b"{", "JSON; of TensorFlow.js only the SavedModel that it was made from can be read: give that"),
+)
+#: Fields of ONNX's ModelProto (onnx.proto): its version, who made it, then the graph and the sets of operators.
+_ONNX_FIELDS = {1: _V, 2: _B, 3: _B, 4: _B, 5: _V, 6: _B, 7: _B, 8: _B, 14: _B, 20: _B, 25: _B, 26: _B}
+_ONNX_VERSION, _ONNX_TEXTS, _ONNX_GRAPH, _ONNX_OPERATORS = 1, frozenset({2, 3, 4}), 7, 8
+_CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+
 
 def guess(head: bytes) -> str:
     """Say what a file may be that no form claims."""
     if not head:
         return "nothing: the file is empty, so its writing or copying did not finish; save or copy it again"
     for beginning, meaning in _GUESSES:
-        if head.lstrip()[: len(beginning)] == beginning or head.startswith(beginning):
+        if head.startswith(beginning):
             return meaning
+    # A binary message may begin with a line feed and a brace: the tag of its first field and the length of that.
+    text = b"" if _CONTROLS.search(head) else head.removeprefix(codecs.BOM_UTF8).lstrip()
+    for beginning, meaning in _TEXT_GUESSES:
+        if text.startswith(beginning):
+            return meaning
+    if _is_onnx(list(_fields(head))):
+        return "an ONNX model; give the TensorFlow model that it was made from"
     if head[257:262] == b"ustar":
         return "a tar archive; unpack it and give what is inside"
     return (
         "no message of TensorFlow's that can be told by its beginning; it may be truncated or of another program: "
         "check where it comes from, or copy it again"
+    )
+
+
+def _is_onnx(fields: list[_Found]) -> bool:
+    """Say whether there are a version and a graph or its sets of operators, as in a ModelProto."""
+    numbers = {number for number, _, _ in fields}
+    texts = [value for number, _, value in fields if number in _ONNX_TEXTS]
+    return (
+        _fits(fields, _ONNX_FIELDS)
+        and _ONNX_VERSION in numbers
+        and bool(numbers & {_ONNX_GRAPH, _ONNX_OPERATORS})
+        and all(map(_is_text, texts))
     )

@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ from tfmagic.runtime import error_texts
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
 #: How a SavedModel calls the class of an optimizer of Keras 2, and of an object that has none.
 _OPTIMIZER, _NO_CLASS = "optimizer", "_generic_user_object"
@@ -77,13 +78,27 @@ class SavedModelFunctions:
         with runtime.eager():
             loaded = self._load(key)
             chosen = signatures.choose(loaded.signatures, key)
-            tagged, method, notes = _declared(self.path, self.tags, chosen)
+            tagged, method, notes = self._declared.get(
+                chosen, (self.tags or signatures.DEFAULT_TAGS, signatures.PREDICT, ())
+            )
             named = of_concrete(loaded.signatures[chosen], chosen, tags=tagged, method=method, owner=loaded)
             if own_state(named.concrete.graph.as_graph_def()):
                 named = self._with_outside_state(named)
             named = replace(named, notes=(*named.notes, *notes))
             # The file keeps no order of its own.
             return named.ordered(sorted(one.key for one in named.inputs), sorted(one.key for one in named.outputs))
+
+    @cached_property
+    def _declared(self) -> Mapping[str, tuple[tuple[str, ...], str, tuple[str, ...]]]:
+        """What TensorFlow's loader does not tell of each signature: its tag-set, its method, notes on its defaults."""
+        declared: dict[str, tuple[tuple[str, ...], str, tuple[str, ...]]] = {}
+        for meta_graph in metagraphs.of_saved_model(message_files.read_message(_file(self.path), contents.SAVED_MODEL)):
+            if self.tags and set(self.tags) != set(meta_graph.tags):
+                continue
+            for key, signature in meta_graph.signature_def.items():
+                method = str(signature.method_name) or signatures.PREDICT
+                declared.setdefault(key, (meta_graph.tags, method, signatures.default_notes(signature)))
+        return declared
 
     def _with_outside_state(self, loaded: NamedFunction) -> NamedFunction:
         """Return a function of TensorFlow 1 with variables and tables that can be saved and trained.
@@ -161,16 +176,6 @@ def _load_reduced(path: Path, tags: list[str] | None, reduce: Callable[[protos.M
     loaded = runtime.tensorflow().saved_model.load(os.fspath(copy), tags=tags)
     vars(loaded)["_tfmagic_copy"] = directory
     return loaded
-
-
-def _declared(path: Path, tags: Collection[str] | None, key: str) -> tuple[tuple[str, ...], str, tuple[str, ...]]:
-    """Return what TensorFlow's loader does not tell: the tag-set, the signature's method, notes on its defaults."""
-    for meta_graph in metagraphs.of_saved_model(message_files.read_message(_file(path), contents.SAVED_MODEL)):
-        if (not tags or set(tags) == set(meta_graph.tags)) and key in meta_graph.signature_def:
-            declared = meta_graph.signature_def[key]
-            method = str(declared.method_name) or signatures.PREDICT
-            return meta_graph.tags, method, signatures.default_notes(declared)
-    return tuple(tags or signatures.DEFAULT_TAGS), signatures.PREDICT, ()
 
 
 def _file(path: Path) -> Path:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfmagic.display import render
 from tfmagic.models.model import Model
@@ -18,8 +18,20 @@ if TYPE_CHECKING:
     from tfmagic.notebook.panel.widgets.panel import Panel
 
 
-#: By cell, the request that it ran for last and the panels that it shows.
-_shown: dict[str, tuple[str, list[Panel]]] = {}
+#: More panels than these are not kept alive: each holds its model, and some thirty widgets in the kernel and the page.
+_ALIVE = 20
+
+
+class Shown(NamedTuple):
+    """A panel that is shown below a cell, which ran for a request; None where the front end has no cells."""
+
+    cell: str | None
+    request: str | None
+    panel: Panel
+
+
+#: Those that are alive, the oldest first.
+_shown: list[Shown] = []
 
 
 def install() -> None:
@@ -44,18 +56,17 @@ def show(shown: Model | Panel | Chooser) -> str | None:
 def _remembered(app: Any, panel: Panel) -> Panel:  # noqa: ANN401 - ipykernel's own
     """Note which cell shows a panel, and let go of those that it showed when it ran before: their outputs are gone.
 
-    ipywidgets keeps every widget that is not closed, and with a panel its model. A panel that the user asked for by
-    name is the user's to keep.
+    ipywidgets keeps every widget that is not closed, and with a panel its model: of many panels the oldest is closed,
+    and its static form takes its place again. A panel that the user asked for by name is the user's to keep.
     """
     parent = app.kernel.get_parent("shell") or {}
     cell, request = parent.get("metadata", {}).get("cellId"), parent.get("header", {}).get("msg_id")
-    if cell and request:
-        before, panels = _shown.get(cell, ("", []))
-        if before != request:
-            for old in panels:
-                old.dispose()
-            panels = []
-        _shown[cell] = (request, [*panels, panel])
+    gone = [old for old in _shown if cell and old.cell == cell and old.request != request]
+    stay = [old for old in _shown if old not in gone]
+    gone += stay[: max(0, len(stay) + 1 - _ALIVE)]
+    _shown[:] = [*(old for old in stay if old not in gone), Shown(cell, request, panel)]
+    for old in gone:
+        old.panel.dispose()
     return panel
 
 

@@ -31,9 +31,10 @@ def keras() -> runtime.Live:
     module = library("keras", "a Keras model", _CPU)
     if module.config.backend() != "tensorflow":
         raise errors.MissingDependencyError(
-            f"Keras computes with {module.config.backend()!r} here; a Keras model of tfmagic's (set "
-            "KERAS_BACKEND=tensorflow before Keras is imported)",
-            _CPU,
+            "a Keras model",
+            "",
+            state=f"the backend 'tensorflow', but Keras {module.__version__} computes with {module.config.backend()!r}",
+            remedy="set KERAS_BACKEND=tensorflow before Keras is imported",
         )
     return module
 

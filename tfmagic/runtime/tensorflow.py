@@ -61,7 +61,11 @@ def _check(version: str) -> None:
     found = (int(numbers[1]), int(numbers[2])) if numbers else NEWEST
     supported = f"{'.'.join(map(str, OLDEST))} to {'.'.join(map(str, NEWEST))}"
     if found < OLDEST:
-        raise errors.MissingDependencyError(f"tfmagic works with TensorFlow {supported}, not with {version}: it", _CPU)
+        raise errors.MissingDependencyError(
+            "tracing, loading or running a model",
+            _CPU,
+            state=f"TensorFlow {supported}, but TensorFlow {version} is installed",
+        )
     if found > NEWEST:
         warnings.warn(f"tfmagic was tested with TensorFlow {supported}; this is {version}", stacklevel=4)
 

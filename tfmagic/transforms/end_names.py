@@ -139,10 +139,11 @@ def _remove(graph_def: protos.Message, names: set[str]) -> None:
 
 def rename_nodes(graph_def: protos.Message, names: dict[str, str]) -> dict[str, str]:
     """Rename nodes; those that have one of the new names already get another. Return all new names."""
-    taken = {node.name for node in graph_def.node} | set(names.values())
+    present = {node.name for node in graph_def.node}
+    taken = present | set(names.values())
     renamed = dict(names)
     for name in names.values():
-        if any(node.name == name for node in graph_def.node):
+        if name in present:
             renamed[name] = next(
                 free for number in range(1, len(taken) + 2) if (free := f"{name}_{number}") not in taken
             )

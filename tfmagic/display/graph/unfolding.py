@@ -161,7 +161,7 @@ class Unfolding:
             if box.is_open:
                 yield from (room for room in box.rooms if room.inside is box)
 
-    def reveal(self, route: Iterable[tuple[int, str]], node: int) -> Box:
+    def reveal(self, route: Iterable[tuple[int, str]], node: int) -> Box | None:
         """Open all that stands around a node.
 
         Parameters
@@ -173,12 +173,14 @@ class Unfolding:
 
         Returns
         -------
-        Box
-            The node's box; that of a consumer, or of a call, if the node itself is not drawn.
+        Box or None
+            The node's box; that of a consumer, or of a call, if the node itself is not drawn. None if nothing is.
         """
         room = self.root
         for caller, function in route:
             box = self._reach(room, caller)
+            if box is None:
+                return room.inside
             self.open(box.number)
             inner = next((inner for inner in box.rooms if inner.body.function == function), None)
             if inner is None:
@@ -186,10 +188,12 @@ class Unfolding:
             if inner.inside and not inner.inside.is_open:
                 self.open(inner.inside.number)
             room = inner
-        return self._reach(room, node)
+        return self._reach(room, node) or room.inside
 
-    def _reach(self, room: Room, node: int) -> Box:
-        """Open the scopes around a node of a room."""
+    def _reach(self, room: Room, node: int) -> Box | None:
+        """Open the scopes around a node of a room, unless nothing of the room is drawn."""
+        if not room.shown.any():
+            return None
         node = self._drawn(room, node)
         box = self.boxes[int(room.holder[node])]
         while box.kind != "op":

@@ -14,7 +14,7 @@ from tfmagic.files.keras import specs as keras_specs
 from tfmagic.files.keras.python_code import OP_LAYERS, is_dump
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
     from tfmagic.files.keras.specs import Spec
 
@@ -28,6 +28,7 @@ _WITHOUT_EFFECT = frozenset({
 })  # fmt: skip
 #: Values that ask for nothing.
 _NEUTRAL: tuple[object, ...] = (None, False, [], {}, "")
+_NEUTRAL_BY_KEY: Mapping[str, object] = {"groups": 1, "dtype": "float32"}
 _TRAINING = re.compile(r"\w+_(initializer|regularizer|constraint)|gamma_init|beta_init")
 #: Names that a class had in Keras 1 and 2.
 _RENAMED_CLASSES = {
@@ -164,7 +165,7 @@ def _reword(kind: str, given: Spec, dialect: Dialect) -> None:
 
 def _policy(dtype: Any) -> Any:  # noqa: ANN401 - anything that JSON holds
     """Return a dtype policy's name, for Keras 2 writes an object where Keras 3 wants its own."""
-    if isinstance(dtype, dict) and dtype.get("class_name") in {"Policy", "PolicyV1"}:
+    if isinstance(dtype, dict) and keras_specs.class_name(dtype) in {"Policy", "PolicyV1"}:
         return keras_specs.arguments(dtype).get("name")
     return dtype
 
@@ -177,7 +178,7 @@ def _is_kept(kind: str, key: str, value: object, names: Collection[str]) -> bool
         return True
     if key in _WITHOUT_EFFECT or any(value is each or value == each for each in _NEUTRAL):
         return False
-    if (key, value) in {("groups", 1), ("dtype", "float32")}:
+    if key in _NEUTRAL_BY_KEY and value == _NEUTRAL_BY_KEY[key]:
         return False
     raise NoCounterpart(f"the argument {key}={value!r} of {kind} has no counterpart in Keras 3")
 

@@ -194,7 +194,7 @@ def published(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     shell = types.SimpleNamespace(display_pub=types.SimpleNamespace(publish=seen.append))
     kernel = types.SimpleNamespace(get_parent=lambda _channel: PARENT)
     monkeypatch.setattr(live_display, "kernel_app", lambda: types.SimpleNamespace(shell=shell, kernel=kernel))
-    monkeypatch.setattr(live_display, "_shown", {})
+    monkeypatch.setattr(live_display, "_shown", [])
     monkeypatch.setattr(render.display, "live", live_display.show)
     return seen
 
@@ -255,6 +255,23 @@ def test_a_cell_that_runs_again_lets_go_of_the_model_that_it_showed(
     del mine, model
     gc.collect()
     assert seen() is None
+
+
+@pytest.mark.parametrize("has_cells", [True, False])
+def test_of_many_panels_the_newest_twenty_live(
+    published: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, *, has_cells: bool
+) -> None:
+    model = graph()
+    mine = opened(model)
+    mine._repr_mimebundle_()
+    for number in range(23):
+        monkeypatch.setitem(PARENT, "metadata", {"cellId": f"cell {number // 2}"} if has_cells else {})
+        monkeypatch.setitem(PARENT["header"], "msg_id", f"request {number // 2}")
+        graph()._repr_mimebundle_()
+    shown = [view[VIEW]["model_id"] for view in published]
+    living = [each in ipywidgets.widgets.widget._instances for each in shown]
+    # The first one was asked for by name.
+    assert living == [True, *[False] * 3, *[True] * 20]
 
 
 def test_a_panel_that_cannot_be_made_leaves_the_static_forms(monkeypatch: pytest.MonkeyPatch) -> None:
