@@ -161,7 +161,7 @@ class Unfolding:
             if box.is_open:
                 yield from (room for room in box.rooms if room.inside is box)
 
-    def reveal(self, route: Iterable[tuple[int, str]], node: int) -> Box | None:
+    def reveal(self, route: Iterable[tuple[int, str]], node: int) -> Box:
         """Open all that stands around a node.
 
         Parameters
@@ -173,27 +173,26 @@ class Unfolding:
 
         Returns
         -------
-        Box or None
-            The node's box; that of a consumer, or of a call, if the node itself is not drawn. None if nothing is.
+        Box
+            The node's box; that of a consumer, or of a call, if the node itself is not drawn.
         """
         room = self.root
         for caller, function in route:
             box = self._reach(room, caller)
-            if box is None:
-                return room.inside
             self.open(box.number)
             inner = next((inner for inner in box.rooms if inner.body.function == function), None)
             if inner is None:
                 return box
             if inner.inside and not inner.inside.is_open:
                 self.open(inner.inside.number)
+            if not inner.shown.any():
+                # Of arguments that nobody uses nothing is drawn: the call stands for them.
+                return inner.inside or box
             room = inner
-        return self._reach(room, node) or room.inside
+        return self._reach(room, node)
 
-    def _reach(self, room: Room, node: int) -> Box | None:
-        """Open the scopes around a node of a room, unless nothing of the room is drawn."""
-        if not room.shown.any():
-            return None
+    def _reach(self, room: Room, node: int) -> Box:
+        """Open the scopes around a node of a room."""
         node = self._drawn(room, node)
         box = self.boxes[int(room.holder[node])]
         while box.kind != "op":

@@ -219,7 +219,7 @@ class GraphView(anywidget.AnyWidget):
             message = f"there is no node {node}"
             raise ValueError(message)
         box = self._unfolding.reveal(route, node)
-        self._draw(focus=box.number if box else -1)
+        self._draw(focus=box.number)
 
     def _show_row(self, box: Box) -> None:
         row = int(box.room.body.rows[box.node])
