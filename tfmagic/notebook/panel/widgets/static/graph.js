@@ -176,7 +176,10 @@ class Graph {
     this.bodies.addEventListener("change", () => { this.fresh = true; this.ask({ do: "choose", entry: this.bodies.selectedIndex }); });
     this.sizes = new ResizeObserver(() => this.resized());
     this.sizes.observe(this.stage);
-    this.pings = setTimeout(() => this.ask({ do: "ping" }), PING_AFTER);
+    this.pings = setTimeout(() => {
+      // The kernel may have ended meanwhile.
+      try { this.ask({ do: "ping" }); } catch { /* nobody is there to answer */ }
+    }, PING_AFTER);
   }
 
   listenToPointer() {

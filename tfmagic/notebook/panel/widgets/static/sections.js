@@ -111,7 +111,10 @@ function render({ model, el }) {
   draw();
   el.append(root);
   // ipykernel answers a widget in the subshell that answered it last: asked once, a link works while a cell runs.
-  ping = setTimeout(() => model.send({ ping: true }), PING_AFTER);
+  ping = setTimeout(() => {
+    // The kernel may have ended meanwhile: then nobody is there to answer.
+    try { model.send({ ping: true }); } catch { /* no more links */ }
+  }, PING_AFTER);
   return () => {
     clearTimeout(ping);
     clearTimeout(silence);

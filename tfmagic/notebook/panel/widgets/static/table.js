@@ -153,7 +153,10 @@ class Table {
     this.naming?.addEventListener("input", () => this.model.send({ do: "name", text: this.naming.value }));
     this.sizes = new ResizeObserver(() => { this.resize(); this.need(); });
     this.sizes.observe(this.view);
-    this.pings = setTimeout(() => this.model.send({ do: "ping" }), PING_AFTER);
+    this.pings = setTimeout(() => {
+      // The kernel may have ended meanwhile.
+      try { this.model.send({ do: "ping" }); } catch { /* nobody is there to answer */ }
+    }, PING_AFTER);
   }
 
   close() {
