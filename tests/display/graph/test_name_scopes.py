@@ -244,7 +244,7 @@ def test_what_is_tucked_is_revealed_as_its_consumer() -> None:
 
 
 def test_where_nothing_of_a_function_is_drawn_its_call_is_revealed() -> None:
-    idle = {"idle": ([("x", drawn_graphs.FLOAT)], [("wait", "NoOp", ())], {})}
+    idle: dict[str, Any] = {"idle": ([("x", drawn_graphs.FLOAT)], [("wait", "NoOp", ())], {})}
     lib = library([("x", "Placeholder", ()), ("call", "StatefulPartitionedCall", ("x",), {"f": "idle"})], idle)
     for node in range(len(lib.body("idle").names)):
         box = Unfolding(lib).reveal(entry_points.Routes(lib, "").by_function["idle"], node)
