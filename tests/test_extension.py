@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tfmagic.models.reader import Candidate, WriteOptions
+    from tfmagic.models.reader import Candidate
+    from tfmagic.models.writer import WriteOptions
 
 
 class ScaleReader:

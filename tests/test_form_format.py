@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.samples import Built, Sample
-    from tfmagic.models.reader import Writer
+    from tfmagic.models.writer import Writer
 
 pytestmark = pytest.mark.tensorflow
 X = np.random.default_rng(5).random((3, 4), dtype=np.float32)

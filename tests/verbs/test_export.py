@@ -11,9 +11,9 @@ import pytest
 from tfmagic import errors, progress, readers
 from tfmagic.files import protos, writing
 from tfmagic.graphs.signatures import PREDICT
-from tfmagic.models import reader as reader_base
+from tfmagic.models import writer as writer_base
 from tfmagic.models.model import Model, Part
-from tfmagic.models.reader import WriteOptions
+from tfmagic.models.writer import WriteOptions
 from tfmagic.readers import READERS
 from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
@@ -364,7 +364,7 @@ def test_a_wrong_graph_is_not_left(model: Any, tmp_path: Path, monkeypatch: pyte
         writer = original(*arguments)
         prepare = writer.prepare
 
-        def prepared(source: Model, options: reader_base.WriteOptions) -> Any:
+        def prepared(source: Model, options: writer_base.WriteOptions) -> Any:
             draft: Any = prepare(source, options)
             for key, value in draft.frozen.values.items():
                 draft.frozen.values[key] = value._replace(read=lambda size=value.size: bytes(size))
@@ -484,7 +484,7 @@ def test_progress_names_the_stages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_table_of_conversions_is_computed() -> None:
-    table = {row.form: row.formats for row in reader_base.conversion_table(READERS, WRITERS)}
+    table = {row.form: row.formats for row in writer_base.conversion_table(READERS, WRITERS)}
     assert list(next(iter(table.values()))) == [writer.format for writer in WRITERS]
     assert table["saved_model"]["graph_def"]
     assert not table["checkpoint"]["saved_model"]

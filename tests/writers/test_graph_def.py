@@ -7,7 +7,7 @@ import pytest
 
 from tfmagic import errors, functions, readers
 from tfmagic.models.model import Model, Part
-from tfmagic.models.reader import WriteOptions
+from tfmagic.models.writer import WriteOptions
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.writers import WRITERS, writer_for
 from tfmagic.writers.graph_def import GraphDefWriter, GraphTextWriter

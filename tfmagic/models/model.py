@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tfmagic import errors, frames
 from tfmagic.display import render, summary
@@ -55,6 +55,24 @@ TABLE_PARTS: Mapping[str, Part] = {
 _MISSING_ADVICE = "Convert the source to a form that has it, or give the model that it came from"
 
 
+class Form:
+    """What sources of one form are able to do: class attributes, of which a reader states what differs."""
+
+    form: ClassVar[str] = ""
+    #: What sources of this form have at most; a single source may have less.
+    parts: ClassVar[frozenset[Part]] = frozenset()
+    #: Parts that cost more than a look: TensorFlow would trace, which runs the user's code.
+    costly: ClassVar[frozenset[Part]] = frozenset()
+    #: Whether its signature got its key from us, so that the user may give it another one.
+    has_free_key: ClassVar[bool] = False
+    #: Whether its function is made between any two tensors of the graph that are asked for.
+    is_open: ClassVar[bool] = False
+    #: Whether it may have several MetaGraphDefs, told apart by tag-sets.
+    has_tag_sets: ClassVar[bool] = False
+    #: Whether it may hold more variables than its outputs need: a training's copies and counts.
+    holds_more: ClassVar[bool] = False
+
+
 @dataclass(frozen=True, repr=False, eq=False)
 class Model:
     """A source that was recognised, its parts read when they are asked for.
@@ -86,6 +104,8 @@ class Model:
     state : callable or None
         Returns the :class:`Store` of what is a graph: its messages, and a way to the values of its variables. None, or
         returns None, for what can only be called.
+    reader : Form
+        What its form is able to do. Recognition puts the reader here that claimed the source.
     """
 
     form: str
@@ -99,6 +119,7 @@ class Model:
     narrowed: Callable[[Collection[str]], Model] | None = None
     live: Any = None
     state: Callable[[], Store | None] | None = None
+    reader: Form = field(default_factory=Form)
     _read: dict[str, Any] = field(default_factory=dict, init=False, compare=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False, compare=False)
 

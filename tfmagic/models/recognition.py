@@ -47,15 +47,15 @@ def recognise(
     candidate = replace(candidate_of(source), trust=trust)
     with reading.refusals(candidate.path):
         if form is not None:
-            return _of_form(form, candidate, readers).read(candidate, tags)
+            return _read(_of_form(form, candidate, readers), candidate, tags)
         reader = _claiming(candidate, readers)
         if reader is not None:
-            return reader.read(candidate, tags)
+            return _read(reader, candidate, tags)
         inner = list(_inside(candidate, readers))
         if len(inner) == 1:
             ((chosen, found),) = inner
             note = f"{Path(str(chosen.path)).name!r} is shown, the only model in {str(candidate.path)!r}"
-            return found.read(replace(chosen, trust=trust), tags).with_notes(note)
+            return _read(found, replace(chosen, trust=trust), tags).with_notes(note)
         _require_existence(candidate)
         raise errors.UnrecognizedSourceError(_unrecognised(candidate, readers, [each for each, _ in inner]))
 
@@ -69,8 +69,13 @@ def _again(
         message = f"{model.origin!r} was read as a {model.form}, and is no {form} now"
         raise errors.UnrecognizedSourceError(f"{message}; leave the form out, or give what it was read from")
     if tags is not None and model.narrowed is not None:
-        return model.narrowed(tags)
-    return model.trusting() if trust and model.trusting is not None else model
+        return replace(model.narrowed(tags), reader=model.reader)
+    return replace(model.trusting(), reader=model.reader) if trust and model.trusting is not None else model
+
+
+def _read(reader: Reader, candidate: Candidate, tags: Collection[str] | None) -> Model:
+    """Read a source; its model knows what its form is able to do."""
+    return replace(reader.read(candidate, tags), reader=reader)
 
 
 def candidate_of(source: object) -> Candidate:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tfmagic.models import reader as reader_base
+from tfmagic.models import registration
+from tfmagic.models.model import Form, Model, Part
+from tfmagic.models.reader import Candidate, Reader
 from tfmagic.models.recognition import recognise
 from tfmagic.readers.checkpoint import CheckpointReader
 from tfmagic.readers.function import FunctionReader
@@ -23,8 +25,18 @@ from tfmagic.readers.tflite import TFLiteReader
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from tfmagic.models.model import Model
-    from tfmagic.models.reader import Reader
+
+__all__ = [
+    "READERS",
+    "Candidate",
+    "Form",
+    "Model",
+    "Part",
+    "Reader",
+    "read",
+    "register",
+    "unregister",
+]
 
 READERS: list[Reader] = [
     KerasModelReader(),
@@ -38,30 +50,32 @@ READERS: list[Reader] = [
     TFLiteReader(),
 ]
 _OWN = frozenset(reader.form for reader in READERS)
-_MEMBERS = ("form", "parts", "looks_like", "is_live", "claims", "read")
+_MEMBERS = ("form", "parts", "looks_like", "claims", "read")
 
 
-def register(reader: Reader) -> None:
+def register(reader: object) -> None:
     """Have sources of one more form recognised, as long as this process lives.
 
     Parameters
     ----------
     reader : Reader
-        It is asked after all others. One of the same form that was registered before gives way to it.
+        It is asked after all others. One of the same form that was registered before gives way to it. Of a class
+        that does not inherit from Reader, what it lacks gets Reader's defaults.
 
     Raises
     ------
     TfMagicError
         If it is no reader, or its form is one of tfmagic's own.
     """
-    reader_base.check(reader, "form", _OWN, _MEMBERS)
-    READERS[:] = [*reader_base.without(READERS, "form", reader.form), reader]
+    registration.check(reader, "form", _OWN, _MEMBERS)
+    whole: Reader = registration.completed(reader, Reader)
+    READERS[:] = [*registration.without(READERS, "form", whole.form), whole]
 
 
 def unregister(form: str) -> None:
     """Forget a form that was registered; tfmagic's own stay."""
     if form not in _OWN:
-        READERS[:] = reader_base.without(READERS, "form", form)
+        READERS[:] = registration.without(READERS, "form", form)
 
 
 def read(source: object, *, form: str | None = None, tags: Collection[str] | None = None, trust: bool = False) -> Model:

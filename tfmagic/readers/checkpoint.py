@@ -13,6 +13,7 @@ from tfmagic import errors
 from tfmagic.files.checkpoints import location as checkpoint_location
 from tfmagic.files.checkpoints import tensor_bundle
 from tfmagic.models.model import Model, Part
+from tfmagic.models.reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -21,13 +22,12 @@ if TYPE_CHECKING:
     from tfmagic.models.reader import Candidate
 
 
-class CheckpointReader:
+class CheckpointReader(Reader):
     """Reads checkpoints of TensorFlow 1 and 2, in the formats V1 and V2."""
 
     form: ClassVar[str] = "checkpoint"
     parts: ClassVar[frozenset[Part]] = frozenset({Part.VARIABLES})
     looks_like: ClassVar[str] = "a prefix, an .index, a directory with a `checkpoint` file"
-    is_live: ClassVar[bool] = False
 
     def claims(self, candidate: Candidate) -> bool:
         """Say whether the path means a checkpoint, be it a damaged one."""

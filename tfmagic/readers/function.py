@@ -12,6 +12,7 @@ from tfmagic import errors, functions
 from tfmagic.graphs import signatures
 from tfmagic.graphs.metagraphs import MetaGraph
 from tfmagic.models.model import Model, Part
+from tfmagic.models.reader import Reader
 from tfmagic.readers import keras_model
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from tfmagic.runtime import tensorflow as runtime
 
 
-class FunctionReader:
+class FunctionReader(Reader):
     """Reads whatever TensorFlow 2 can call."""
 
     form: ClassVar[str] = "function"

@@ -12,6 +12,7 @@ from tfmagic import functions
 from tfmagic.files import contents, message_files, wire
 from tfmagic.graphs import metagraphs
 from tfmagic.models.model import Model, Part
+from tfmagic.models.reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -22,13 +23,12 @@ if TYPE_CHECKING:
     from tfmagic.models.reader import Candidate
 
 
-class GraphDefReader:
+class GraphDefReader(Reader):
     """Reads graphs that have no signature: their ends are proposed."""
 
     form: ClassVar[str] = "graph_def"
     parts: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.FUNCTION})
     looks_like: ClassVar[str] = "a GraphDef message, `.pb`, `.pbtxt`"
-    is_live: ClassVar[bool] = False
 
     def claims(self, candidate: Candidate) -> bool:
         """Say whether this is a GraphDef, by type or by content."""

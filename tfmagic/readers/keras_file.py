@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from tfmagic.models.model import Model, Part
+from tfmagic.models.reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 _MAGICS = (b"PK\x03\x04", b"\x89HDF\r\n\x1a\n")
 
 
-class KerasFileReader:
+class KerasFileReader(Reader):
     """Reads what ``model.save`` and ``model.save_weights`` write."""
 
     form: ClassVar[str] = "keras_file"
@@ -27,7 +28,6 @@ class KerasFileReader:
         {Part.GRAPH, Part.SIGNATURES, Part.VARIABLES, Part.FUNCTION, Part.KERAS}
     )
     looks_like: ClassVar[str] = "a `.keras` archive, an `.h5` model, a `.weights.h5` (variables only)"
-    is_live: ClassVar[bool] = False
 
     def claims(self, candidate: Candidate) -> bool:
         """Say whether the candidate is a Keras archive, or HDF5 with Keras's marks."""

@@ -15,6 +15,7 @@ from tfmagic.frames import LayerRow, Shape, VariableRow
 from tfmagic.graphs import signatures
 from tfmagic.graphs.metagraphs import MetaGraph
 from tfmagic.models.model import Model, Part
+from tfmagic.models.reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _PACKAGES = frozenset({"keras", "tf_keras"})
 
 
-class KerasModelReader:
+class KerasModelReader(Reader):
     """Reads live Keras models: nothing is called on data, no weight moves."""
 
     form: ClassVar[str] = "keras_model"

@@ -22,6 +22,7 @@ from tfmagic.graphs import (
 from tfmagic.graphs import variables as graph_variables  # fmt: skip
 from tfmagic.graphs.metagraphs import MetaGraph
 from tfmagic.models.model import Model, Part
+from tfmagic.models.reader import Reader
 from tfmagic.readers.graph_def import is_message, serialized
 
 if TYPE_CHECKING:
@@ -39,13 +40,12 @@ _STATE_FILE = "checkpoint"
 _SESSION_BUNDLE = "export.meta"
 
 
-class MetaGraphReader:
+class MetaGraphReader(Reader):
     """Reads graphs of TensorFlow 1 with their collections and, if it is there, their checkpoint."""
 
     form: ClassVar[str] = "meta_graph"
     parts: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.SIGNATURES, Part.VARIABLES, Part.FUNCTION})
     looks_like: ClassVar[str] = "`.meta` with its `.index` and `.data` beside it"
-    is_live: ClassVar[bool] = False
 
     def claims(self, candidate: Candidate) -> bool:
         """Say whether this is a MetaGraphDef, or a directory with one and no state file of a checkpoint."""

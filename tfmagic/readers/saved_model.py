@@ -16,6 +16,7 @@ from tfmagic.files.checkpoints import location as checkpoint_location
 from tfmagic.graphs import metagraphs, signatures
 from tfmagic.graphs import variables as graph_variables
 from tfmagic.models.model import Model, Part
+from tfmagic.models.reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -31,13 +32,12 @@ _TRITON_FOLDER = "model.savedmodel"
 _NO_CHECKPOINT = "there is no checkpoint in it: variables, if there are any, are shown as the graph declares them"
 
 
-class SavedModelReader:
+class SavedModelReader(Reader):
     """Reads SavedModels, without loading them."""
 
     form: ClassVar[str] = "saved_model"
     parts: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.SIGNATURES, Part.VARIABLES, Part.FUNCTION})
     looks_like: ClassVar[str] = "a directory with `saved_model.pb` or `.pbtxt`, or of numbered versions of one"
-    is_live: ClassVar[bool] = False
 
     def claims(self, candidate: Candidate) -> bool:
         """Say whether the path is a SavedModel's directory, its file, or a directory of versions."""

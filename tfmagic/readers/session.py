@@ -12,6 +12,7 @@ from tfmagic import functions
 from tfmagic.graphs import variables as graph_variables
 from tfmagic.graphs.metagraphs import MetaGraph
 from tfmagic.models.model import Model, Part
+from tfmagic.models.reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _CLASSES = ("Graph", "BaseSession", "_MonitoredSession")
 
 
-class SessionReader:
+class SessionReader(Reader):
     """Reads sessions and graphs of TensorFlow 1."""
 
     form: ClassVar[str] = "session"

@@ -14,6 +14,7 @@ from tfmagic.files import protos
 from tfmagic.files.tflite import structure as tflite_structure
 from tfmagic.graphs.signatures import Endpoint, choose
 from tfmagic.models.model import Model, Part
+from tfmagic.models.reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -31,13 +32,12 @@ _LISTED_OPS = 12
 Signatures: TypeAlias = "tuple[tuple[tuple[str, ...], Mapping[str, protos.Message]], ...]"
 
 
-class TFLiteReader:
+class TFLiteReader(Reader):
     """Reads TensorFlow Lite flatbuffers, whatever their suffix."""
 
     form: ClassVar[str] = "tflite"
     parts: ClassVar[frozenset[Part]] = frozenset({Part.SIGNATURES, Part.FUNCTION})
     looks_like: ClassVar[str] = "a `.tflite` flatbuffer"
-    is_live: ClassVar[bool] = False
 
     def claims(self, candidate: Candidate) -> bool:
         """Say whether the file has TFLite's identifier where a flatbuffer has it."""

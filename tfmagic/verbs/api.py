@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tfmagic import readers
-from tfmagic.models import reader as reader_base
+from tfmagic.models import writer as writer_base
 from tfmagic.verbs.conversion.job import Export
 from tfmagic.verbs.export import export, freeze
 from tfmagic.verbs.inspect import inspect
@@ -54,7 +54,7 @@ def forms() -> pd.DataFrame:
     """
     import pandas as pd  # noqa: PLC0415 - loaded with the first table
 
-    table = reader_base.conversion_table(readers.READERS, WRITERS)
+    table = writer_base.conversion_table(readers.READERS, WRITERS)
     rows = [
         {"looks_like": reader.looks_like, "parts": " ".join(sorted(reader.parts)), **row.formats}
         for reader, row in zip(readers.READERS, table, strict=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 from tfmagic import errors
 from tfmagic.files import writing
 from tfmagic.graphs.signatures import tag_set
-from tfmagic.models.reader import Placing
+from tfmagic.models.writer import Placing
 from tfmagic.verbs import freeze as freeze_verb
 from tfmagic.verbs.conversion import job as conversion_job
 from tfmagic.verbs.conversion.job import Export, Job

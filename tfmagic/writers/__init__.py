@@ -11,7 +11,16 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
-from tfmagic.models import reader as reader_base
+from tfmagic.models import registration
+from tfmagic.models.writer import (
+    Compared,
+    Draft,
+    Grouped,
+    Placing,
+    Runnable,
+    WriteOptions,
+    Writer,
+)
 from tfmagic.writers.checkpoint import CheckpointWriter
 from tfmagic.writers.graph_def import GraphDefWriter, GraphTextWriter
 from tfmagic.writers.keras import H5Writer, KerasWriter
@@ -24,7 +33,19 @@ from tfmagic.writers.weights import WeightsWriter
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tfmagic.models.reader import Writer
+__all__ = [
+    "WRITERS",
+    "Compared",
+    "Draft",
+    "Grouped",
+    "Placing",
+    "Runnable",
+    "WriteOptions",
+    "Writer",
+    "register",
+    "unregister",
+    "writer_for",
+]
 
 _STEP = re.compile(r"(?<=\.ckpt)-\d+\Z")
 
@@ -41,34 +62,36 @@ WRITERS: list[Writer] = [
     TensorBoardWriter(),
 ]
 _OWN = frozenset(writer.format for writer in WRITERS)
-_MEMBERS = ("format", "suffixes", "needs", "directory", "prepare")
+_MEMBERS = ("format", "suffixes", "needs", "prepare")
 
 
-def register(writer: Writer) -> None:
+def register(writer: object) -> None:
     """Have one more format written, as long as this process lives.
 
     Parameters
     ----------
     writer : Writer
-        One of the same format that was registered before gives way to it.
+        One of the same format that was registered before gives way to it. Of a class that does not inherit from
+        Writer, what it lacks gets Writer's defaults.
 
     Raises
     ------
     TfMagicError
         If it is no writer, its format is one of tfmagic's own, or another one goes by one of its suffixes.
     """
-    reader_base.check(writer, "format", _OWN, _MEMBERS)
-    others = {suffix: each.format for each in WRITERS for suffix in each.suffixes if each.format != writer.format}
-    for suffix in writer.suffixes:
+    registration.check(writer, "format", _OWN, _MEMBERS)
+    whole: Writer = registration.completed(writer, Writer)
+    others = {suffix: other.format for other in WRITERS for suffix in other.suffixes if other.format != whole.format}
+    for suffix in whole.suffixes:
         if suffix in others:
             raise errors.TfMagicError(f"{suffix!r} is a suffix of {others[suffix]!r} already; choose another one")
-    WRITERS[:] = [*reader_base.without(WRITERS, "format", writer.format), writer]
+    WRITERS[:] = [*registration.without(WRITERS, "format", whole.format), whole]
 
 
 def unregister(format: str) -> None:
     """Forget a format that was registered; tfmagic's own stay."""
     if format not in _OWN:
-        WRITERS[:] = reader_base.without(WRITERS, "format", format)
+        WRITERS[:] = registration.without(WRITERS, "format", format)
 
 
 def writer_for(destination: Path, format: str | None = None) -> Writer:

@@ -23,6 +23,7 @@ from tfmagic.functions import tf_functions
 from tfmagic.functions.state import session_checkpoints
 from tfmagic.graphs import variables as graph_variables
 from tfmagic.models.model import Part
+from tfmagic.models.writer import Writer
 from tfmagic.runtime import error_texts
 from tfmagic.runtime import tensorflow as runtime
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from tfmagic.files.checkpoints.location import CheckpointFiles
     from tfmagic.functions.state.session_checkpoints import SavedSession
     from tfmagic.models.model import Model
-    from tfmagic.models.reader import WriteOptions
+    from tfmagic.models.writer import WriteOptions
 
 #: Room for the index, and what a checkpoint says of its objects.
 _INDEX_BYTES = 1 << 20
@@ -188,13 +189,12 @@ class CopyDraft:
             yield key, one.read(key), other.read(key)
 
 
-class CheckpointWriter:
+class CheckpointWriter(Writer):
     """Writes checkpoints."""
 
     format: ClassVar[str] = "checkpoint"
     suffixes: ClassVar[tuple[str, ...]] = (".ckpt",)
     needs: ClassVar[frozenset[Part]] = frozenset({Part.VARIABLES, Part.FUNCTION})
-    directory: ClassVar[bool] = False
 
     def prepare(self, source: Model, options: WriteOptions) -> SessionDraft | ObjectDraft | CopyDraft:
         """Collect the values.

@@ -12,6 +12,7 @@ from tfmagic import errors, functions, progress
 from tfmagic.files import protos
 from tfmagic.files.reading import PROTOBUF_LIMIT, read_bytes
 from tfmagic.models.model import Part
+from tfmagic.models.writer import Writer
 from tfmagic.transforms.freeze import freeze
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from tfmagic.functions import NamedFunction
     from tfmagic.models.model import Model
-    from tfmagic.models.reader import WriteOptions
+    from tfmagic.models.writer import WriteOptions
     from tfmagic.transforms.frozen_graph import FrozenGraph
 
 #: Text is that much larger than the binary form: one byte of content takes up to four, as ``\\377``.
@@ -86,13 +87,12 @@ def wrapped(frozen: FrozenGraph, graph_def: protos.Message, key: str) -> NamedFu
     return functions.wrap_graph_def(graph_def, inputs, outputs, key=key, method=frozen.method)
 
 
-class GraphDefWriter:
+class GraphDefWriter(Writer):
     """Writes a frozen graph in binary form."""
 
     format: ClassVar[str] = "graph_def"
     suffixes: ClassVar[tuple[str, ...]] = (".pb",)
     needs: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.FUNCTION})
-    directory: ClassVar[bool] = False
 
     def prepare(self, source: Model, options: WriteOptions) -> GraphDefDraft:
         """Freeze the function.
@@ -109,13 +109,12 @@ class GraphDefWriter:
         return GraphDefDraft(frozen)
 
 
-class GraphTextWriter:
+class GraphTextWriter(Writer):
     """Writes a frozen graph in text form."""
 
     format: ClassVar[str] = "graph_text"
     suffixes: ClassVar[tuple[str, ...]] = (".pbtxt",)
     needs: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.FUNCTION})
-    directory: ClassVar[bool] = False
 
     def prepare(self, source: Model, options: WriteOptions) -> GraphTextDraft:
         """Freeze the function.

@@ -18,6 +18,7 @@ from tfmagic.functions.keras import files as keras_files
 from tfmagic.functions.keras import keras_2_layers
 from tfmagic.functions.keras import models as keras_models
 from tfmagic.models.model import Part
+from tfmagic.models.writer import Writer
 from tfmagic.runtime import error_texts
 from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from tfmagic.functions import NamedFunction
     from tfmagic.graphs.signatures import Endpoint
     from tfmagic.models.model import Model
-    from tfmagic.models.reader import WriteOptions
+    from tfmagic.models.writer import WriteOptions
 
 #: Room for the config beside the weights.
 CONFIG_BYTES = 1 << 20
@@ -88,13 +89,12 @@ class KerasDraft:
         )
 
 
-class KerasWriter:
+class KerasWriter(Writer):
     """Writes ``.keras`` archives."""
 
     format: ClassVar[str] = "keras"
     suffixes: ClassVar[tuple[str, ...]] = (".keras",)
     needs: ClassVar[frozenset[Part]] = frozenset({Part.FUNCTION, Part.KERAS})
-    directory: ClassVar[bool] = False
 
     def prepare(self, source: Model, options: WriteOptions) -> KerasDraft:
         """Obtain the live model.
@@ -107,13 +107,12 @@ class KerasWriter:
         return _draft(source, options, self.format, ".keras")
 
 
-class H5Writer:
+class H5Writer(Writer):
     """Writes whole models in HDF5."""
 
     format: ClassVar[str] = "h5"
     suffixes: ClassVar[tuple[str, ...]] = (".h5", ".hdf5")
     needs: ClassVar[frozenset[Part]] = frozenset({Part.FUNCTION, Part.KERAS})
-    directory: ClassVar[bool] = False
 
     def prepare(self, source: Model, options: WriteOptions) -> KerasDraft:
         """Obtain the live model.

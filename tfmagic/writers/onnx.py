@@ -16,6 +16,7 @@ from tfmagic.files import protos
 from tfmagic.graphs import function_library
 from tfmagic.graphs.ops import of_kind
 from tfmagic.models.model import Part
+from tfmagic.models.writer import Writer
 from tfmagic.runtime import error_texts, onnx
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.freeze import freeze
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from tfmagic.functions import NamedFunction
     from tfmagic.models.model import Model
-    from tfmagic.models.reader import WriteOptions
+    from tfmagic.models.writer import WriteOptions
     from tfmagic.transforms.frozen_graph import FrozenGraph
 
 _OTHERS = ("saved_model", "graph_def", "graph_text")
@@ -84,13 +85,12 @@ class OnnxDraft:
         return run
 
 
-class OnnxWriter:
+class OnnxWriter(Writer):
     """Writes ONNX files."""
 
     format: ClassVar[str] = "onnx"
     suffixes: ClassVar[tuple[str, ...]] = (".onnx",)
     needs: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.FUNCTION})
-    directory: ClassVar[bool] = False
 
     def prepare(self, source: Model, options: WriteOptions) -> OnnxDraft:
         """Freeze and convert the function.

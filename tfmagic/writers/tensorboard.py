@@ -19,6 +19,7 @@ from tfmagic import errors, progress
 from tfmagic.files import crc32c
 from tfmagic.files.reading import PROTOBUF_LIMIT
 from tfmagic.models.model import Part
+from tfmagic.models.writer import Writer
 from tfmagic.transforms.frozen_graph import varint
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from tfmagic.models.model import Model
-    from tfmagic.models.reader import WriteOptions
+    from tfmagic.models.writer import WriteOptions
 
 #: By this part of their names TensorBoard knows its files.
 _MARK = "tfevents"
@@ -75,13 +76,12 @@ class EventDraft:
         return head + self.graph_def
 
 
-class TensorBoardWriter:
+class TensorBoardWriter(Writer):
     """Writes event files."""
 
     format: ClassVar[str] = "tensorboard"
     suffixes: ClassVar[tuple[str, ...]] = ()
     needs: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH})
-    directory: ClassVar[bool] = False
 
     def place(self, destination: Path) -> Path:
         """Return the file: a new one in the log directory, unless a file is named."""

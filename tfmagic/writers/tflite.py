@@ -15,7 +15,7 @@ from tfmagic import errors, readers
 from tfmagic.files.tflite import renaming as tflite_renaming
 from tfmagic.graphs import signatures
 from tfmagic.models.model import Part
-from tfmagic.models.reader import WriteOptions
+from tfmagic.models.writer import WriteOptions, Writer
 from tfmagic.runtime import error_texts
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import batch
@@ -64,13 +64,12 @@ class TFLiteDraft:
         return loaded
 
 
-class TFLiteWriter:
+class TFLiteWriter(Writer):
     """Writes TensorFlow Lite files."""
 
     format: ClassVar[str] = "tflite"
     suffixes: ClassVar[tuple[str, ...]] = (".tflite",)
     needs: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.FUNCTION})
-    directory: ClassVar[bool] = False
 
     def prepare(self, source: Model, options: WriteOptions) -> TFLiteDraft:
         """Convert the function.

@@ -14,6 +14,7 @@ import numpy as np
 
 from tfmagic import errors
 from tfmagic.models.model import Part
+from tfmagic.models.writer import Writer
 from tfmagic.writers.keras import CONFIG_BYTES, live_model, saved_under, weight_bytes
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from tfmagic.models.model import Model
-    from tfmagic.models.reader import WriteOptions
+    from tfmagic.models.writer import WriteOptions
     from tfmagic.runtime import tensorflow as runtime
 
 _SUFFIX = ".weights.h5"
@@ -62,13 +63,12 @@ class WeightsDraft:
             yield name, value, found
 
 
-class WeightsWriter:
+class WeightsWriter(Writer):
     """Writes weights without a model."""
 
     format: ClassVar[str] = "weights"
     suffixes: ClassVar[tuple[str, ...]] = (_SUFFIX,)
     needs: ClassVar[frozenset[Part]] = frozenset({Part.FUNCTION, Part.KERAS})
-    directory: ClassVar[bool] = False
 
     def prepare(self, source: Model, options: WriteOptions) -> WeightsDraft:
         """Obtain the live model.

@@ -9,7 +9,7 @@ import pytest
 from tfmagic import errors, functions, readers
 from tfmagic.files import protos, writing
 from tfmagic.models.model import Model, Part
-from tfmagic.models.reader import WriteOptions
+from tfmagic.models.writer import WriteOptions
 from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.subgraph import select

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol, cast
 
 from tfmagic import errors
-from tfmagic.models.reader import Compared, Runnable
+from tfmagic.models.writer import Compared, Runnable
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.verbs.conversion import options as conversion_options
 from tfmagic.verbs.verification import trial_run
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tfmagic.functions import NamedFunction
     from tfmagic.graphs.signatures import Endpoint
     from tfmagic.models.model import Model
-    from tfmagic.models.reader import Draft
+    from tfmagic.models.writer import Draft
     from tfmagic.verbs.conversion.options import Wish
     from tfmagic.verbs.verification.trial_run import Runner, Verification
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from tfmagic import errors
 from tfmagic.files import writing
 from tfmagic.files.checkpoints import writing as checkpoint_writing
-from tfmagic.models.reader import Grouped, Placing
+from tfmagic.models.writer import Grouped, Placing
 from tfmagic.writers import WRITERS, writer_for
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tfmagic.models.model import Model
-    from tfmagic.models.reader import Writer
+    from tfmagic.models.writer import Writer
 
 
 def place(destination: str, writer: Writer) -> Path | None:

@@ -18,7 +18,7 @@ from tfmagic.files.checkpoints import state_file
 from tfmagic.files.checkpoints import writing as checkpoint_writing
 from tfmagic.graphs.signatures import DEFAULT_TAGS
 from tfmagic.models.model import Part
-from tfmagic.models.reader import Grouped, WriteOptions
+from tfmagic.models.writer import Grouped, WriteOptions
 from tfmagic.transforms import batch as batches
 from tfmagic.verbs.conversion import checks as conversion_checks
 from tfmagic.verbs.conversion import freeze_untraced, wrap_frozen_graph
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from tfmagic.functions import NamedFunction
     from tfmagic.models.model import Model
-    from tfmagic.models.reader import Draft, Writer
+    from tfmagic.models.writer import Draft, Writer
     from tfmagic.transforms.frozen_graph import FrozenGraph
     from tfmagic.verbs.conversion.graph_signatures import GraphSource
     from tfmagic.verbs.conversion.options import Wish

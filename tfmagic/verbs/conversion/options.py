@@ -18,7 +18,7 @@ from tfmagic.transforms.subgraph import by_key, select
 
 if TYPE_CHECKING:
     from tfmagic.functions import NamedFunction
-    from tfmagic.models.reader import Writer
+    from tfmagic.models.writer import Writer
 
 #: Names or tensors; a mapping gives them keys of their own.
 Ends: TypeAlias = Sequence[object] | Mapping[str, object] | str | None

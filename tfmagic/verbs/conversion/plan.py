@@ -17,7 +17,7 @@ from tfmagic.graphs import signatures
 from tfmagic.graphs import variables as graph_variables
 from tfmagic.graphs.signatures import tag_set
 from tfmagic.models.model import Part
-from tfmagic.models.reader import Grouped
+from tfmagic.models.writer import Grouped
 from tfmagic.verbs.conversion import destinations, plan_effects, plan_names
 from tfmagic.verbs.conversion import options as conversion_options
 from tfmagic.writers import WRITERS, writer_for
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tfmagic.models.model import Model
-    from tfmagic.models.reader import Writer
+    from tfmagic.models.writer import Writer
     from tfmagic.verbs.conversion.plan_effects import Facts, Size
     from tfmagic.verbs.conversion.plan_names import Names
 

@@ -16,6 +16,7 @@ from tfmagic.files.reading import PROTOBUF_LIMIT
 from tfmagic.functions.saved_models import SavedModelFunctions
 from tfmagic.graphs import signatures
 from tfmagic.models.model import Part
+from tfmagic.models.writer import Writer
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.captures import require_outside_state, value_of
 from tfmagic.transforms.frozen_graph import serialised
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from tfmagic.functions import NamedFunction
     from tfmagic.models.model import Model
-    from tfmagic.models.reader import WriteOptions
+    from tfmagic.models.writer import WriteOptions
     from tfmagic.writers.saved_model.main_graph import Stored
 
 #: Where a SavedModel keeps its checkpoint, and the key of the objects in it.
@@ -158,7 +159,7 @@ class SavedModelDraft:
         return found
 
 
-class SavedModelWriter:
+class SavedModelWriter(Writer):
     """Writes SavedModels."""
 
     format: ClassVar[str] = "saved_model"
