@@ -1,4 +1,4 @@
-"""What each part of the panel styles: itself, and nothing of the others or of the page around them."""
+"""What each part of the panel styles: itself, and nothing of the others or of the page; and what its scripts share."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tfmagic.notebook.panel import widgets
+from tfmagic.notebook.panel.widgets import assets
 
 STATIC = Path(widgets.__file__).parent / "static"
 #: The heading also takes the panel away once its kernel is gone, and makes its tabs readable; the theme is all parts'.
@@ -33,3 +34,18 @@ def test_a_part_styles_itself_alone(path: Path) -> None:
     found = selectors(path.read_text(encoding="utf-8"))
     assert found
     assert [each for each in found if not re.match(root, each)] == []
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in STATIC.glob("*.js")))
+def test_a_script_that_is_sent_imports_nothing(name: str) -> None:
+    sent = assets.script(name)
+    assert not re.search(r"^\s*import\b", sent, re.MULTILINE), "anywidget's text has no files beside it"
+    imported = re.findall(r'^import \{([^}]*)\} from "\./dom\.js"', assets.text(name), re.MULTILINE)
+    for helper in re.findall(r"\w+", " ".join(imported)):
+        assert re.search(rf"^(function|class|const) {helper}\b", sent, re.MULTILINE), helper
+
+
+def test_timers_and_keys_of_the_front_end_are_kept_in_one_script() -> None:
+    others = {path.name: path.read_text("utf-8") for path in STATIC.glob("*.js") if path.name != "dom.js"}
+    for word in ("lm-suppress-shortcuts", "createElement(", "PING_AFTER ="):
+        assert [name for name, text in others.items() if word in text] == []

@@ -6,12 +6,22 @@ Not for: what the scripts do.
 
 from __future__ import annotations
 
+import re
 from importlib import resources
+
+#: How a script takes names of another one beside it.
+_IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w.]+)";\n', re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=function|class|const)", re.MULTILINE)
 
 
 def text(name: str) -> str:
     """Return the content of a file in ``static/``."""
     return resources.files("tfmagic.notebook.panel.widgets").joinpath("static", name).read_text("utf-8")
+
+
+def script(name: str) -> str:
+    """Return a script with what it imports from ``static/`` in its place: anywidget takes one text, no files."""
+    return _IMPORT.sub(lambda match: _EXPORT.sub("", text(match[1])), text(name))
 
 
 def style(name: str) -> str:

@@ -51,7 +51,7 @@ class GraphView(anywidget.AnyWidget):
         Called with the row of the table of ops that a person wants to see there.
     """
 
-    _esm = assets.text("graph.js")
+    _esm = assets.script("graph.js")
     _css = assets.style("graph.css")
     scene = traitlets.Dict().tag(sync=True)
     entries: traitlets.List[str] = traitlets.List().tag(sync=True)

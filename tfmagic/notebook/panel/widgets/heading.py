@@ -22,7 +22,7 @@ class Heading(anywidget.AnyWidget):
         What is shown; drawn as text.
     """
 
-    _esm = assets.text("heading.js")
+    _esm = assets.script("heading.js")
     _css = assets.style("heading.css")
     text = traitlets.Unicode().tag(sync=True)
     #: The id of the element that holds the static form, empty where there is none.

@@ -71,7 +71,7 @@ class Sections(anywidget.AnyWidget):
         Called with a tab's title and keywords when a link is clicked that the sections hold.
     """
 
-    _esm = assets.text("sections.js")
+    _esm = assets.script("sections.js")
     _css = assets.style("sections.css")
     sections: traitlets.List[Any] = traitlets.List().tag(sync=True)
 

@@ -106,7 +106,7 @@ class Table(anywidget.AnyWidget):
         Of the rows that are in view, in pixels, at most.
     """
 
-    _esm = assets.text("table.js")
+    _esm = assets.script("table.js")
     _css = assets.style("table.css")
     label = traitlets.Unicode("").tag(sync=True)
     columns: traitlets.List[Any] = traitlets.List().tag(sync=True)

@@ -1,25 +1,12 @@
 // The live graph: draws the scene that the kernel laid out, and asks it for one unfolding at a time.
 // Every string of a model is set as text, never as markup. Not for: layout, or what is in a graph (the kernel's).
 
+import { Timers, button, keepEvents, make, ownKeys } from "./dom.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 const LEAST_ZOOM = 0.08, READABLE = 0.72, MOST_ZOOM = 3, STEP = 1.25, FAR = 0.5;
 const LEAST_HEIGHT = 300, MOST_HEIGHT = 640, MARGIN = 14;
-// Notebook 7 takes its shortcuts before any element hears of a key, unless the one that has the focus says this itself
-// (Lumino's name; the front end's selectors match that element before they come to one around it).
-const NO_SHORTCUTS = { "data-lm-suppress-shortcuts": "true" };
-const FOCUSABLE = new Set(["button", "input", "select"]);
-const PING_AFTER = 1500, TYPING = 180, DRAG = 4;
-
-function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  if (FOCUSABLE.has(tag)) Object.entries(NO_SHORTCUTS).forEach((each) => element.setAttribute(...each));
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name === "text") element.textContent = value;
-    else element.setAttribute(name, value);
-  }
-  element.append(...children);
-  return element;
-}
+const TYPING = 180, DRAG = 4, DOWNLOAD = 10000;
 
 function draw(tag, attributes = {}, text = null) {
   const element = document.createElementNS(SVG, tag);
@@ -32,11 +19,12 @@ function draw(tag, attributes = {}, text = null) {
 function drawBox(box) {
   const open = box.state === "open";
   const group = draw("g", {
-    class: `tfm-box tfm-${box.state}`, "data-n": box.n, "data-kind": box.kind, role: "treeitem", tabindex: -1, ...NO_SHORTCUTS,
+    class: `tfm-box tfm-${box.state}`, "data-n": box.n, "data-kind": box.kind, role: "treeitem", tabindex: -1,
     "aria-level": box.depth + 1, "aria-selected": "false",
     // What is seen comes first: who speaks to the browser says that.
     "aria-label": [box.label, box.detail, box.title].filter(Boolean).join(" "),
   });
+  ownKeys(group);
   if (box.state !== "op") group.setAttribute("aria-expanded", open);
   const round = open ? 9 : box.shape === "end" ? box.h / 2 : 6;
   const size = { width: box.w, height: box.h, rx: round };
@@ -95,6 +83,7 @@ class Graph {
   constructor(model, element) {
     this.model = model;
     this.camera = { x: 0, y: 0, k: 1 };
+    this.timers = new Timers();
     this.boxes = new Map();
     this.chosen = null;
     this.focused = null;
@@ -132,20 +121,16 @@ class Graph {
       "aria-expanded": "false", "aria-autocomplete": "list", autocomplete: "off", spellcheck: "false",
     });
     this.bodies = make("select", { "aria-label": "Graph or function to show" });
-    const button = (text, title, act, more = {}) => {
-      const made = make("button", { type: "button", text, title, ...more });
-      made.addEventListener("click", act);
-      return made;
-    };
-    this.constants = button("Constants", "Show constants and variables as boxes",
+    const titled = (text, title, act, more = {}) => button(text, act, { title, ...more });
+    this.constants = titled("Constants", "Show constants and variables as boxes",
       () => this.ask({ do: "constants", on: !this.model.get("constants") }), { "aria-pressed": "false" });
     bar.append(
       this.search, this.bodies, this.constants, make("span", { class: "tfm-gap" }),
-      button("Fit", "Fit the picture into the view (0)", () => this.fit(true)),
-      button("−", "Zoom out (-)", () => this.zoom(1 / STEP), { "aria-label": "Zoom out" }),
-      button("+", "Zoom in (+)", () => this.zoom(STEP), { "aria-label": "Zoom in" }),
-      button("Fold all", "Fold as at first", () => { this.fresh = true; this.ask({ do: "start" }); }),
-      button("Save SVG", "Save the picture as SVG", () => this.ask({ do: "save" })),
+      titled("Fit", "Fit the picture into the view (0)", () => this.fit(true)),
+      titled("−", "Zoom out (-)", () => this.zoom(1 / STEP), { "aria-label": "Zoom out" }),
+      titled("+", "Zoom in (+)", () => this.zoom(STEP), { "aria-label": "Zoom in" }),
+      titled("Fold all", "Fold as at first", () => { this.fresh = true; this.ask({ do: "start" }); }),
+      titled("Save SVG", "Save the picture as SVG", () => this.ask({ do: "save" })),
     );
     return bar;
   }
@@ -163,9 +148,8 @@ class Graph {
     this.onMessage = (message) => this.receive(message);
     this.model.on("change:scene", this.onScene);
     this.model.on("msg:custom", this.onMessage);
-    // The front end's own shortcuts stay out: Lab would take a letter for a command.
-    this.root.addEventListener("keydown", (event) => { this.key(event); event.stopPropagation(); });
-    for (const kind of ["keyup", "keypress", "contextmenu"]) this.root.addEventListener(kind, (event) => event.stopPropagation());
+    this.root.addEventListener("keydown", (event) => this.key(event));
+    keepEvents(this.root, "keydown", "keyup", "keypress", "contextmenu");
     this.world.addEventListener("click", (event) => this.click(event));
     // Not on the drawing itself: Chromium gives an SVG element with such a listener a place in the order of Tab.
     this.stage.addEventListener("focusin", (event) => this.focusOn(event.target.closest(".tfm-box")));
@@ -176,10 +160,7 @@ class Graph {
     this.bodies.addEventListener("change", () => { this.fresh = true; this.ask({ do: "choose", entry: this.bodies.selectedIndex }); });
     this.sizes = new ResizeObserver(() => this.resized());
     this.sizes.observe(this.stage);
-    this.pings = setTimeout(() => {
-      // The kernel may have ended meanwhile.
-      try { this.ask({ do: "ping" }); } catch { /* nobody is there to answer */ }
-    }, PING_AFTER);
+    this.timers.ping(() => this.ask({ do: "ping" }));
   }
 
   listenToPointer() {
@@ -202,22 +183,20 @@ class Graph {
   }
 
   listenToSearch() {
-    let typing = 0;
-    this.search.addEventListener("input", () => {
-      clearTimeout(typing);
-      typing = setTimeout(() => this.ask({ do: "find", text: this.search.value }), TYPING);
-    });
+    this.search.addEventListener("input",
+      () => this.timers.set("typing", TYPING, () => this.ask({ do: "find", text: this.search.value })));
     this.hits.addEventListener("click", (event) => this.reveal(event.target.closest("li")));
   }
 
   close() {
-    clearTimeout(this.pings);
+    this.timers.endAll();
+    this.release?.();
     this.sizes.disconnect();
     this.model.off("change:scene", this.onScene);
     this.model.off("msg:custom", this.onMessage);
   }
 
-  ask(message) { this.asked = performance.now(); this.model.send(message); }
+  ask(message) { this.model.send(message); }
 
   say(text) { this.said.textContent = text; }
 
@@ -426,9 +405,7 @@ class Graph {
     }
     if (detail.more) lines.push(make("p", { text: `… and ${detail.more} more` }));
     if (detail.row >= 0 && this.model.get("can_show_rows")) {
-      const link = make("button", { type: "button", text: "Show in the table of ops" });
-      link.addEventListener("click", () => this.ask({ do: "row", n: detail.n }));
-      lines.push(link);
+      lines.push(button("Show in the table of ops", () => this.ask({ do: "row", n: detail.n })));
     }
     this.about.replaceChildren(...lines);
     this.about.dataset.n = detail.n;
@@ -438,9 +415,8 @@ class Graph {
   neighbours(title, nodes, around) {
     const line = make("p", { text: `${title} ` });
     for (const node of nodes) {
-      const link = make("button", { type: "button", text: node.name, title: [node.op, node.shape].filter(Boolean).join(" ") });
-      link.addEventListener("click", () => this.ask({ do: "reveal", function: around, node: node.node }));
-      line.append(link);
+      line.append(button(node.name, () => this.ask({ do: "reveal", function: around, node: node.node }),
+        { title: [node.op, node.shape].filter(Boolean).join(" ") }));
     }
     return line;
   }
@@ -460,7 +436,9 @@ class Graph {
     this.root.append(link);
     link.click();
     link.remove();
-    setTimeout(() => URL.revokeObjectURL(address), 10000);
+    this.release?.();
+    this.release = () => { URL.revokeObjectURL(address); this.release = null; };
+    this.timers.set("download", DOWNLOAD, () => this.release?.());
     this.say("saved graph.svg");
   }
 

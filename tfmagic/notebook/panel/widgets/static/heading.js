@@ -1,10 +1,11 @@
 // The line above the tabs. Takes the static form off the page while the panel lives, and puts it back when the kernel ends.
 
+import { Timers, make, ownKeys } from "./dom.js";
+
 const GONE = "The kernel that answered here has ended: run the cell again for the live panel.";
 const PATIENCE = 15000, FRAMES = 600;
-// Notebook 7 takes its shortcuts before any element hears of a key, unless the one that has the focus says this itself;
-// ipywidgets' own do not.
-const suppress = (event) => event.target.setAttribute("data-lm-suppress-shortcuts", "true");
+// ipywidgets' own elements do not keep the front end's shortcuts out.
+const suppress = (event) => ownKeys(event.target);
 
 // Calls back with an element as soon as the page has it; returns what ends the waiting.
 function whenThere(id, then) {
@@ -26,11 +27,10 @@ function whenThere(id, then) {
 }
 
 function render({ model, el }) {
-  const title = document.createElement("strong");
-  const notice = document.createElement("span");
-  notice.setAttribute("role", "status");
+  const title = make("strong", { text: model.get("text") });
+  const notice = make("span", { role: "status" });
   notice.hidden = true;
-  title.textContent = model.get("text");
+  const timers = new Timers();
   el.classList.add("tfm-heading");
   el.append(title, notice);
 
@@ -52,7 +52,7 @@ function render({ model, el }) {
     if (mark && !isOver) stop = whenThere(mark, takeOff);
   };
   // The front end marks what lost its kernel as soon as it has told everybody.
-  const changed = () => setTimeout(() => {
+  const changed = () => timers.set("changed", 0, () => {
     isOver = el.closest(".jupyter-widgets-disconnected") !== null;
     notice.hidden = !isOver;
     notice.textContent = isOver ? GONE : "";
@@ -75,6 +75,7 @@ function render({ model, el }) {
   model.on("change:stand_in", watch);
   watch();
   return () => {
+    timers.endAll();
     cancelAnimationFrame(frame);
     panel?.removeEventListener("focusin", suppress);
     model.off("change:text", retitle);

@@ -1,28 +1,17 @@
 // Sections of facts, tables, texts to copy and links. Every string is set as text, never as markup.
 // Not for: deciding what is shown (the kernel's).
 
-// Notebook 7 takes its shortcuts before any element hears of a key, unless the one that has the focus says this itself.
-const NO_SHORTCUTS = { "data-lm-suppress-shortcuts": "true" };
-const SAID = 4000, PING_AFTER = 1500;
+import { Timers, button, keepEvents, make } from "./dom.js";
+
+const SAID = 4000;
 // The longest word, in letters, that a table breaks nowhere.
 const WORD = 16;
-
-function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name === "text") element.textContent = value;
-    else element.setAttribute(name, value);
-  }
-  element.append(...children);
-  return element;
-}
 
 // A value: a link where it leads somewhere, with a bar behind it where it is a share of the largest.
 function drawCell(cell, follow) {
   let shown = document.createTextNode(cell.text);
   if (cell.link) {
-    shown = make("button", { type: "button", class: "tfm-link", text: cell.text, ...NO_SHORTCUTS });
-    shown.addEventListener("click", () => follow(cell.link));
+    shown = button(cell.text, () => follow(cell.link), { class: "tfm-link" });
   }
   if (cell.share === undefined) return [shown];
   const bar = make("span", { class: "tfm-share", "aria-hidden": "true" });
@@ -47,7 +36,7 @@ function drawTable(section, follow) {
   const rows = section.rows.map((row) => make("tr", {}, ...row.map((cell) => make("td", isWhole(cell.text) ? { class: "tfm-whole" } : {}, ...drawCell(cell, follow)))));
   const table = make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows));
   // A wide table scrolls by itself, also by keyboard.
-  return make("div", { class: "tfm-scroll", tabindex: 0, role: "region", "aria-label": section.title, ...NO_SHORTCUTS }, table);
+  return make("div", { class: "tfm-scroll", tabindex: 0, role: "region", "aria-label": section.title }, table);
 }
 
 // Takes a text to the clipboard; where the page may not write there, it is selected for the person to take.
@@ -67,15 +56,14 @@ async function copy(text, shown) {
 
 function drawCopies(copies, say) {
   return make("div", { class: "tfm-copies" }, ...copies.map(({ label, text }) => {
-    const shown = make("pre", { text, tabindex: 0, role: "region", "aria-label": label, ...NO_SHORTCUTS });
-    const button = make("button", { type: "button", text: "Copy", "aria-label": `Copy: ${label}`, ...NO_SHORTCUTS });
-    button.addEventListener("click", async () => {
+    const shown = make("pre", { text, tabindex: 0, role: "region", "aria-label": label });
+    const take = async () => {
       // What is folded cannot be selected.
       details.open = true;
       say(await copy(text, shown));
-    });
-    const details = make("details", {}, make("summary", { text: label, ...NO_SHORTCUTS }), shown);
-    return make("div", { class: "tfm-copy" }, button, details);
+    };
+    const details = make("details", {}, make("summary", { text: label }), shown);
+    return make("div", { class: "tfm-copy" }, button("Copy", take, { "aria-label": `Copy: ${label}` }), details);
   }));
 }
 
@@ -98,26 +86,20 @@ function render({ model, el }) {
   const status = make("span", { role: "status", "aria-live": "polite", class: "tfm-said" });
   const body = make("div");
   const root = make("div", { class: "tfm-sections" }, body, status);
-  let silence, ping;
+  const timers = new Timers();
   const say = (text) => {
-    clearTimeout(silence);
     status.textContent = text;
-    silence = setTimeout(() => { status.textContent = ""; }, SAID);
+    timers.set("silence", SAID, () => { status.textContent = ""; });
   };
   const follow = (link) => model.send({ follow: link });
   const draw = () => body.replaceChildren(...model.get("sections").map((each) => drawSection(each, follow, say)));
-  for (const name of ["keydown", "keyup", "keypress"]) root.addEventListener(name, (event) => event.stopPropagation());
+  keepEvents(root, "keydown", "keyup", "keypress");
   model.on("change:sections", draw);
   draw();
   el.append(root);
-  // ipykernel answers a widget in the subshell that answered it last: asked once, a link works while a cell runs.
-  ping = setTimeout(() => {
-    // The kernel may have ended meanwhile: then nobody is there to answer.
-    try { model.send({ ping: true }); } catch { /* no more links */ }
-  }, PING_AFTER);
+  timers.ping(() => model.send({ ping: true }));
   return () => {
-    clearTimeout(ping);
-    clearTimeout(silence);
+    timers.endAll();
     model.off("change:sections", draw);
   };
 }

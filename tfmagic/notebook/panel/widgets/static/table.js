@@ -1,34 +1,16 @@
 // The table: draws the rows that are in view, and asks the kernel for them, one request at a time.
 // Every string of a model is set as text, never as markup. Not for: filtering, sorting or counting (the kernel's).
 
+import { Timers, button, keepEvents, make } from "./dom.js";
+
 const ROW = 26, HEAD = 30, BAR = 16;
 // Rows fetched beyond the view on each side, and how near to their end more are fetched.
 const BEYOND = 50, NEAR = 18;
 // Browsers limit an element's height (Firefox to 17.9 million px): beyond this, the scroll position is scaled.
 const MOST_HEIGHT = 8e6;
-const TYPING = 40, PING_AFTER = 1500;
-// Notebook 7 takes its shortcuts before any element hears of a key, unless the one that has the focus says this itself.
-const NO_SHORTCUTS = { "data-lm-suppress-shortcuts": "true" };
-const FOCUSABLE = new Set(["button", "input"]);
+const TYPING = 40;
 // Of a column's kind: the least pixels, and its part of what is left.
 const WIDTHS = { name: [200, 5], text: [104, 2], number: [76, 1], bar: [120, 1.5] };
-
-function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  if (FOCUSABLE.has(tag) || "tabindex" in attributes) Object.entries(NO_SHORTCUTS).forEach((each) => element.setAttribute(...each));
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name === "text") element.textContent = value;
-    else element.setAttribute(name, value);
-  }
-  element.append(...children);
-  return element;
-}
-
-function button(text, act, more = {}) {
-  const made = make("button", { type: "button", text, ...more });
-  made.addEventListener("click", act);
-  return made;
-}
 
 const within = (value, low, high) => Math.min(Math.max(value, low), Math.max(low, high));
 
@@ -39,6 +21,7 @@ class Table {
     this.query = { text: "", regex: false, chosen: {}, sort: "", descending: false, all: false };
     this.total = model.get("total");
     this.facets = [];
+    this.timers = new Timers();
     this.top = 0;
     this.active = -1;
     this.opened = -1;
@@ -135,13 +118,9 @@ class Table {
     this.model.on("msg:custom", this.onMessage);
     this.model.on("change:details", this.onDetails);
     this.model.on("change:wanted", this.onWanted);
-    // The front end's own shortcuts stay out: Lab would take a letter for a command.
-    for (const kind of ["keydown", "keyup", "keypress", "contextmenu"]) this.root.addEventListener(kind, (event) => event.stopPropagation());
-    let typing = 0;
-    this.search.addEventListener("input", () => {
-      clearTimeout(typing);
-      typing = setTimeout(() => this.ask({ text: this.search.value }), TYPING);
-    });
+    keepEvents(this.root, "keydown", "keyup", "keypress", "contextmenu");
+    this.search.addEventListener("input",
+      () => this.timers.set("typing", TYPING, () => this.ask({ text: this.search.value })));
     this.search.addEventListener("keydown", (event) => this.searchKey(event));
     this.view.addEventListener("keydown", (event) => this.viewKey(event));
     this.view.addEventListener("scroll", () => this.scrolled());
@@ -153,14 +132,11 @@ class Table {
     this.naming?.addEventListener("input", () => this.model.send({ do: "name", text: this.naming.value }));
     this.sizes = new ResizeObserver(() => { this.resize(); this.need(); });
     this.sizes.observe(this.view);
-    this.pings = setTimeout(() => {
-      // The kernel may have ended meanwhile.
-      try { this.model.send({ do: "ping" }); } catch { /* nobody is there to answer */ }
-    }, PING_AFTER);
+    this.timers.ping(() => this.model.send({ do: "ping" }));
   }
 
   close() {
-    clearTimeout(this.pings);
+    this.timers.endAll();
     this.sizes.disconnect();
     this.model.off("msg:custom", this.onMessage);
     this.model.off("change:details", this.onDetails);
