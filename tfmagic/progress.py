@@ -182,10 +182,10 @@ def ending(stop: Callable[[], None]) -> Iterator[None]:
     if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
         return
-    heard, told = socket.socketpair()
-    with heard, told:
-        told.settimeout(0)
-        before = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+    heard, sender = socket.socketpair()
+    with heard, sender:
+        sender.settimeout(0)
+        before = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
         interrupted = threading.Event()
         listener = threading.Thread(target=_listen, args=(heard, before, interrupted, stop), daemon=True)
         listener.start()
@@ -197,7 +197,7 @@ def ending(stop: Callable[[], None]) -> Iterator[None]:
             raise
         finally:
             signal.set_wakeup_fd(before)
-            told.shutdown(socket.SHUT_WR)
+            sender.shutdown(socket.SHUT_WR)
             listener.join()
 
 

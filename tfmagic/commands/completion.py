@@ -70,11 +70,11 @@ def complete(line: str, variables: Mapping[str, object]) -> tuple[str, list[Comp
     (str, list of Completion)
         The word that is being typed, and what it can become; nothing if the line is not one of ours.
     """
-    found = _MAGIC.search(line)
-    command = declarations.COMMANDS.get(found["name"]) if found else None
-    if found is None or command is None:
+    match = _MAGIC.search(line)
+    command = declarations.COMMANDS.get(match["name"]) if match else None
+    if match is None or command is None:
         return "", []
-    before, word, _ = command_words.cut(found["rest"])
+    before, word, _ = command_words.cut(match["rest"])
     try:
         proposals = [
             each for each in _proposals(command, before, word, variables) if _bare(each.text).startswith(_bare(word))
@@ -102,11 +102,11 @@ def _proposals(
         yield from (Completion(flag, "option") for each in command.arguments for flag in each.flags if each.is_option)
         return
     positional = [each for each in command.arguments if not each.is_option]
-    given = len(_positional(command, before))
+    place = len(_positional(command, before))
     if positional and positional[-1].kind == arguments.FEED:
-        given = min(given, len(positional) - 1)
-    if given < len(positional):
-        yield from _values(positional[given].kind or "", word, variables, partial(_source, command, before, variables))
+        place = min(place, len(positional) - 1)
+    if place < len(positional):
+        yield from _values(positional[place].kind or "", word, variables, partial(_source, command, before, variables))
 
 
 def _option(command: arguments.Command, token: str) -> arguments.Argument | None:
@@ -115,13 +115,13 @@ def _option(command: arguments.Command, token: str) -> arguments.Argument | None
 
 def _positional(command: arguments.Command, words: list[str]) -> list[str]:
     """Return the words that are neither options nor their values."""
-    found, previous = [], None
+    positional, previous = [], None
     for word in words:
         takes_value = previous is not None and previous.kind is not None
         previous = None if takes_value else _option(command, word)
         if not takes_value and previous is None:
-            found.append(word)
-    return found
+            positional.append(word)
+    return positional
 
 
 def _values(kind: str, word: str, variables: Mapping[str, object], source: Callable[[], Model]) -> Iterator[Completion]:

@@ -69,8 +69,8 @@ def cut(line: str) -> tuple[list[str], str, str]:
 
 def unquote(token: str) -> str:
     """Strip the quotes that enclose a token."""
-    found = _QUOTED.match(token)
-    return found[2] if found else token
+    match = _QUOTED.match(token)
+    return match[2] if match else token
 
 
 def names_in(expression: str) -> set[str] | None:
@@ -115,29 +115,29 @@ def feeds(words: Sequence[str]) -> dict[str, str]:
     CommandError
         If one is no such word, or a name comes twice.
     """
-    found: dict[str, str] = {}
+    pairs: dict[str, str] = {}
     for word in words:
         name, equals, expression = (part.strip() for part in unquote(word).partition("="))
         if not (name and equals and expression):
             problem = f"an input's value is given as {FEEDS}, not {word!r}"
             raise CommandError(problem)
-        if name in found:
+        if name in pairs:
             problem = f"the input {name!r} is given twice"
             raise CommandError(problem)
-        found[name] = expression
-    return found
+        pairs[name] = expression
+    return pairs
 
 
 def connections(values: Sequence[str] | None) -> dict[str, list[str]] | None:
     """Read OUT=IN pairs; an output may feed several inputs."""
-    found: dict[str, list[str]] = {}
+    by_name: dict[str, list[str]] = {}
     for value in values or ():
         output, equals, target = (part.strip() for part in unquote(value).partition("="))
         if not (output and equals and target):
             problem = f"--connect wants OUT=IN, not {value!r}"
             raise CommandError(problem)
-        found.setdefault(output, []).append(target)
-    return found or None
+        by_name.setdefault(output, []).append(target)
+    return by_name or None
 
 
 def count(value: str | None, option: str) -> int:

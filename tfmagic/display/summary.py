@@ -32,8 +32,8 @@ def heading(model: Model) -> str:
 
 def sections(model: Model) -> list[Section]:
     """Return the sections of a model's display."""
-    made = [section for make in _SECTIONS for section in _attempt(make, model)]
-    return [Section("Summary", tuple(_facts(model))), *made]
+    sections = [section for make in _SECTIONS for section in _attempt(make, model)]
+    return [Section("Summary", tuple(_facts(model))), *sections]
 
 
 def _attempt(make: Callable[[Model], Iterator[Section]], model: Model) -> list[Section]:
@@ -139,9 +139,9 @@ _GRAPH_FACTS = frozenset({"TensorFlow", "tags", "ops", "graph", "constants", "fr
 
 
 def _caution_section(model: Model) -> Iterator[Section]:
-    found = cautions.cautions(model)
-    if found:
-        yield Section("Warnings", tuple(("warning", caution.text) for caution in found))
+    warnings = cautions.cautions(model)
+    if warnings:
+        yield Section("Warnings", tuple(("warning", caution.text) for caution in warnings))
 
 
 def _signature_sections(model: Model) -> Iterator[Section]:

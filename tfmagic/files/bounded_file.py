@@ -63,10 +63,10 @@ class Blocks:
             self.corrupt("its parts refer to one another over and over")
         first, last = offset // _BLOCK, max(offset, offset + count - 1) // _BLOCK
         data = b"".join(self._block(number) for number in range(first, last + 1))
-        found = data[offset - first * _BLOCK :][:count]
-        if len(found) != count:
+        piece = data[offset - first * _BLOCK :][:count]
+        if len(piece) != count:
             self.corrupt("it became shorter while it was read")
-        return found
+        return piece
 
     def unpack(self, layout: struct.Struct, offset: int) -> tuple[Any, ...]:
         """Return the values of a structure at an offset."""

@@ -61,8 +61,8 @@ def message_in_text(head: bytes) -> str | None:
     if text.strip() and not code:
         # Comments and nothing else are a graph without nodes, such as TensorFlow's own tests have.
         return GRAPH
-    found = _FIRST_FIELD.match(code.lstrip())
-    return _TEXT_FIELDS.get(found[1]) if found else None
+    field = _FIRST_FIELD.match(code.lstrip())
+    return _TEXT_FIELDS.get(field[1]) if field else None
 
 
 def message_in_binary(head: bytes) -> str | None:
@@ -142,16 +142,18 @@ def _is_graph(fields: list[_Found]) -> bool:
 
 def _is_node(payload: bytes) -> bool:
     """Say whether there are a name and an op, and both are names, as in a NodeDef."""
-    found = list(_fields(payload))
-    ops = [value for number, _, value in found if number == _OP]
+    fields = list(_fields(payload))
+    ops = [value for number, _, value in fields if number == _OP]
     if isinstance(payload, _Cut) and not any(ops):
-        return _fits(found, _NODE_FIELDS) and all(_PRINTABLE.match(value) for number, _, value in found if number == 1)
-    return _fits(found, _NODE_FIELDS) and len(ops) == 1 and _OP_NAME.match(ops[0]) is not None
+        return _fits(fields, _NODE_FIELDS) and all(
+            _PRINTABLE.match(value) for number, _, value in fields if number == 1
+        )
+    return _fits(fields, _NODE_FIELDS) and len(ops) == 1 and _OP_NAME.match(ops[0]) is not None
 
 
 def _is_versions(payload: bytes) -> bool:
-    found = list(_fields(payload))
-    return _fits(found, {1: _V, 2: _V, 3: _B}) and bool(found or not payload)
+    fields = list(_fields(payload))
+    return _fits(fields, {1: _V, 2: _V, 3: _B}) and bool(fields or not payload)
 
 
 def _is_library(payload: bytes) -> bool:
@@ -176,11 +178,11 @@ def _is_meta_graph(fields: list[_Found]) -> bool:
 
 def _is_meta_info(payload: bytes) -> bool:
     """Say whether there are tags, versions or a list of ops, as in a MetaInfoDef; nothing at all is one too."""
-    found = list(_fields(payload))
-    texts = [value for number, _, value in found if number in _META_INFO_TEXTS]
-    lists = [value for number, _, value in found if number == _OP_LIST]
-    says = not payload or any(number != _META_GRAPH_VERSION for number, _, _ in found)
-    return says and _fits(found, _META_INFO_FIELDS) and all(map(_is_text, texts)) and all(map(_is_op_list, lists))
+    fields = list(_fields(payload))
+    texts = [value for number, _, value in fields if number in _META_INFO_TEXTS]
+    lists = [value for number, _, value in fields if number == _OP_LIST]
+    says = not payload or any(number != _META_GRAPH_VERSION for number, _, _ in fields)
+    return says and _fits(fields, _META_INFO_FIELDS) and all(map(_is_text, texts)) and all(map(_is_op_list, lists))
 
 
 def _is_text(value: bytes) -> bool:

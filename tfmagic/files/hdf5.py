@@ -178,8 +178,8 @@ class Node:
 
     def group(self, path: str) -> Node | None:
         """Return the group at a path, None if there is no group."""
-        found = self.member(path)
-        return found if found is not None and found.is_group else None
+        member = self.member(path)
+        return member if member is not None and member.is_group else None
 
     def datasets(self) -> Iterator[tuple[str, Node]]:
         """Yield path and object of each dataset below, depth first, each group once."""
@@ -215,8 +215,8 @@ class Node:
         """The attributes' messages by name."""
         if any(message.kind == ATTRIBUTE_INFO and self._is_dense(message.data, 2) for message in self._messages):
             self._refuse_dense()
-        found = (message.data for message in self._messages if message.kind == ATTRIBUTE)
-        return {hdf5_headers.AttributeParts.of(data, self.file).name: data for data in found}
+        attributes = (message.data for message in self._messages if message.kind == ATTRIBUTE)
+        return {hdf5_headers.AttributeParts.of(data, self.file).name: data for data in attributes}
 
     def text(self, name: str) -> str | None:
         """Return an attribute that holds one string, None if there is none or it holds something else."""
@@ -261,10 +261,10 @@ class Node:
 
     def _data(self, kind: int) -> bytes:
         """Return the content of the first message of a type."""
-        found = next((message for message in self._messages if message.kind == kind), None)
-        if found is None or found.flags & SHARED:
+        data = next((message for message in self._messages if message.kind == kind), None)
+        if data is None or data.flags & SHARED:
             self.file.corrupt(f"the header at {self.address:,} lacks a message {kind} of its own")
-        return found.data
+        return data.data
 
     @cached_property
     def _links(self) -> dict[str, int]:

@@ -234,19 +234,19 @@ class _Declarations:
                 enum.value.add(name=f"{value.name}_REF", number=value.number + _REF)
 
     def _field(self, owner: descriptor_pb2.DescriptorProto, owner_name: str, line: str) -> None:
-        found = _DECLARATION.match(line)
-        if found is None:
+        match = _DECLARATION.match(line)
+        if match is None:
             problem = f"schema.txt does not parse at {line!r}"
             raise ValueError(problem)
-        field = owner.field.add(name=found["name"], number=int(found["number"]), label=_Field.LABEL_OPTIONAL)
-        if found["key"]:
-            self._map_entry(owner, owner_name, field, found)
+        field = owner.field.add(name=match["name"], number=int(match["number"]), label=_Field.LABEL_OPTIONAL)
+        if match["key"]:
+            self._map_entry(owner, owner_name, field, match)
         else:
-            self._type(field, found["type"])
-        if found["repeated"]:
+            self._type(field, match["type"])
+        if match["repeated"]:
             field.label = _Field.LABEL_REPEATED
-        if found["oneof"]:
-            field.oneof_index = _oneof(owner, found["oneof"])
+        if match["oneof"]:
+            field.oneof_index = _oneof(owner, match["oneof"])
 
     def _type(self, field: descriptor_pb2.FieldDescriptorProto, name: str) -> None:
         if name in _SCALARS:
@@ -260,14 +260,14 @@ class _Declarations:
         owner: descriptor_pb2.DescriptorProto,
         owner_name: str,
         field: descriptor_pb2.FieldDescriptorProto,
-        found: re.Match[str],
+        match: re.Match[str],
     ) -> None:
         """Declare a map the way protoc does: a repeated nested message with key and value."""
-        name = "".join(part.capitalize() for part in found["name"].split("_")) + "Entry"
+        name = "".join(part.capitalize() for part in match["name"].split("_")) + "Entry"
         entry = owner.nested_type.add(name=name)
         entry.options.map_entry = True
-        self._type(entry.field.add(name="key", number=1, label=_Field.LABEL_OPTIONAL), found["key"])
-        self._type(entry.field.add(name="value", number=2, label=_Field.LABEL_OPTIONAL), found["value"])
+        self._type(entry.field.add(name="key", number=1, label=_Field.LABEL_OPTIONAL), match["key"])
+        self._type(entry.field.add(name="value", number=2, label=_Field.LABEL_OPTIONAL), match["value"])
         field.label = _Field.LABEL_REPEATED
         field.type = _Field.TYPE_MESSAGE
         field.type_name = f".{_PACKAGE}.{owner_name}.{name}"

@@ -141,8 +141,8 @@ def head_of(data: bytes, limit: int) -> bytes:
     """Return the first bytes of a file's head, unpacked as far as it unpacks if it is gzipped."""
     if data[:2] != GZIP_MAGIC:
         return data
-    found = bytearray()
+    content = bytearray()
     with suppress(OSError, EOFError, zlib.error), gzip.open(io.BytesIO(data)) as file:
-        while len(found) < limit and (piece := file.read1(limit - len(found))):
-            found += piece
-    return bytes(found)
+        while len(content) < limit and (piece := file.read1(limit - len(content))):
+            content += piece
+    return bytes(content)

@@ -148,9 +148,9 @@ def spans(buffer: Buffer, start: int, end: int, *numbers: int) -> list[tuple[Int
     list of (starts, ends)
         For each of ``numbers``, where the payloads lie, in the order of the message.
     """
-    found: dict[int, list[int]] = {number << 3 | BYTES: [] for number in numbers}
+    spans_by_tag: dict[int, list[int]] = {number << 3 | BYTES: [] for number in numbers}
     # By the tags of one byte, which are those of most fields.
-    note = {tag: places.append for tag, places in found.items() if tag < _CONTINUED}
+    note = {tag: places.append for tag, places in spans_by_tag.items() if tag < _CONTINUED}
     raw, position, last, known = buffer.raw, start, -1, None
     while position < end:
         # Nearly all fields have the tag of the one before, and a length of one or two bytes: no call for those.
@@ -158,7 +158,7 @@ def spans(buffer: Buffer, start: int, end: int, *numbers: int) -> list[tuple[Int
         if tag != last:
             last, known = tag, note.get(tag)
         if known is None:
-            position = _one(buffer.data, position, end, found)
+            position = _one(buffer.data, position, end, spans_by_tag)
             continue
         known(position)
         size = raw[position + 1]
@@ -172,14 +172,14 @@ def spans(buffer: Buffer, start: int, end: int, *numbers: int) -> list[tuple[Int
             _, position = payload(buffer.data, position + 1, end, BYTES)
     if position > end:
         raise WireError(end, "a field reaches past its message")
-    return [_payloads(buffer, np.array(places, np.int64)) for places in found.values()]
+    return [_payloads(buffer, np.array(places, np.int64)) for places in spans_by_tag.values()]
 
 
-def _one(data: memoryview, position: int, end: int, found: Mapping[int, list[int]]) -> int:
+def _one(data: memoryview, position: int, end: int, spans_by_tag: Mapping[int, list[int]]) -> int:
     """Return where the field at this position ends, after noting its place if its tag is wanted."""
     tag, after = _tag(data, position, end)
-    if tag in found:
-        found[tag].append(position)
+    if tag in spans_by_tag:
+        spans_by_tag[tag].append(position)
     return payload(data, after, end, tag & 7)[1]
 
 
@@ -258,11 +258,11 @@ def scan_until(buffer: Buffer, starts: Integers, ends: Integers, number: int | N
         position, owner = position[alive], owner[alive]
         if len(owner) <= _FEW:
             break
-        found, kind, begin, after = _field_round(buffer, position, ends[owner])
-        if number is not None and (last := found == number).any():
+        numbers, kind, begin, after = _field_round(buffer, position, ends[owner])
+        if number is not None and (last := numbers == number).any():
             stopped[owner[last]] = position[last]
-            owner, found, kind, begin, after = (array[~last] for array in (owner, found, kind, begin, after))
-        rounds.append((owner, found, kind, begin, after))
+            owner, numbers, kind, begin, after = (array[~last] for array in (owner, numbers, kind, begin, after))
+        rounds.append((owner, numbers, kind, begin, after))
         position = after
     for index, place in zip(owner.tolist(), position.tolist(), strict=True):
         rest, stopped[index] = _rest(buffer, index, place, int(ends[index]), number)
@@ -274,15 +274,15 @@ def scan_until(buffer: Buffer, starts: Integers, ends: Integers, number: int | N
 
 def _rest(buffer: Buffer, owner: int, position: int, end: int, number: int | None) -> tuple[tuple[Integers, ...], int]:
     """Scan what is left of one message: the fields, and where the scan stopped."""
-    found = []
+    spans = []
     for field in fields(buffer, position, end):
         if field[0] == number:
             end = position
             break
-        found.append(field)
+        spans.append(field)
         position = field[3]
-    numbers, kind, begin, stop = np.array(found, np.int64).reshape(-1, 4).T
-    return (np.full(len(found), owner, np.int64), numbers, kind, begin, stop), end
+    numbers, kind, begin, stop = np.array(spans, np.int64).reshape(-1, 4).T
+    return (np.full(len(spans), owner, np.int64), numbers, kind, begin, stop), end
 
 
 def _field_round(buffer: Buffer, position: Integers, ends: Integers) -> tuple[Integers, Integers, Integers, Integers]:

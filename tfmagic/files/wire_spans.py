@@ -41,11 +41,11 @@ def strings(buffer: Buffer, starts: Integers, ends: Integers) -> list[str]:
     if last - first > _SPARSE * (int((ends - starts).sum()) + _DENSE):
         return [buffer.text(start, end) for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
     region = str(buffer.data[first:last], "latin-1")
-    found = [region[a:b] for a, b in zip((starts - first).tolist(), (ends - first).tolist(), strict=True)]
-    if not all(map(str.isascii, found)):
-        for index in [place for place, text in enumerate(found) if not text.isascii()]:
-            found[index] = buffer.text(int(starts[index]), int(ends[index]))
-    return found
+    pieces = [region[a:b] for a, b in zip((starts - first).tolist(), (ends - first).tolist(), strict=True)]
+    if not all(map(str.isascii, pieces)):
+        for index in [place for place, text in enumerate(pieces) if not text.isascii()]:
+            pieces[index] = buffer.text(int(starts[index]), int(ends[index]))
+    return pieces
 
 
 def distinct(buffer: Buffer, starts: Integers, ends: Integers) -> tuple[Integers, Integers]:

@@ -57,17 +57,17 @@ def cautions(model: Model) -> list[Caution]:
 def _foreign(model: Model, present: set[str]) -> Iterator[Caution]:
     """Find types of ops that are neither TensorFlow's nor functions of the graph."""
     functions = {signature.name for signature in model.meta_graph.graph.function_signatures}
-    found = sorted(present - registered() - functions)
-    if found:
-        kinds = f"op types that TensorFlow itself does not have: {errors.listed(found)}"
-        yield Caution(f"{kinds}; running needs the library that registers them", tuple(found))
+    unknown = sorted(present - registered() - functions)
+    if unknown:
+        kinds = f"op types that TensorFlow itself does not have: {errors.listed(unknown)}"
+        yield Caution(f"{kinds}; running needs the library that registers them", tuple(unknown))
 
 
 def _python(_model: Model, present: set[str]) -> Iterator[Caution]:
-    found = _those(_PYTHON_OPS, present)
-    if found:
+    calls = _those(_PYTHON_OPS, present)
+    if calls:
         yield Caution(
-            "calls Python functions that the model does not hold: it runs only in the process that made it", found
+            "calls Python functions that the model does not hold: it runs only in the process that made it", calls
         )
 
 
@@ -88,8 +88,8 @@ def _training(model: Model, present: set[str]) -> Iterator[Caution]:
 def _served(model: Model) -> pd.DataFrame:
     """Return the rows that the signatures need: a Keras model is saved with its training step beside them."""
     frame = model.table("ops", all=True)
-    found = [each for key, each in model.meta_graph.signature_def.items() if not signatures.is_hidden(key)]
-    tensors = [end.tensor for each in found for end in signatures.endpoints(each.outputs)]
+    definitions = [each for key, each in model.meta_graph.signature_def.items() if not signatures.is_hidden(key)]
+    tensors = [end.tensor for each in definitions for end in signatures.endpoints(each.outputs)]
     if not tensors or len(frame) > _MOST_FOLLOWED:
         return frame
     nodes, called = plumbing.needed(frame, function_uses.read(model.meta_graph.graph), tensors)
@@ -98,16 +98,16 @@ def _served(model: Model) -> pd.DataFrame:
 
 
 def _tables(_model: Model, present: set[str]) -> Iterator[Caution]:
-    found = _those(_MUTABLE_TABLES, present)
-    if found:
-        yield Caution("has mutable lookup tables: a frozen graph cannot hold what is in them", found)
+    tables = _those(_MUTABLE_TABLES, present)
+    if tables:
+        yield Caution("has mutable lookup tables: a frozen graph cannot hold what is in them", tables)
 
 
 def _queues(_model: Model, present: set[str]) -> Iterator[Caution]:
-    found = _those(_QUEUES, present)
-    if found:
+    queues = _those(_QUEUES, present)
+    if queues:
         yield Caution(
-            "reads its input from queues: name other inputs, or it waits for runners that nobody starts", found
+            "reads its input from queues: name other inputs, or it waits for runners that nobody starts", queues
         )
 
 

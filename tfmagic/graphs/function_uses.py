@@ -58,17 +58,17 @@ def read(graph: SerializedGraph) -> list[FunctionUse]:
 
 def _callers(graph: SerializedGraph, names: list[str]) -> dict[str, list[str]]:
     """Return, for each function, the functions and the nodes of the main graph that call it."""
-    found: dict[str, list[str]] = {}
+    callers: dict[str, list[str]] = {}
     if not names:
-        return found
+        return callers
     where = ["", *names]
     functions_of = graph.functions_of_nodes
     for first, starts, ends in graph.node_blocks():
         for index, callee in sorted(_calls(graph.buffer, starts, ends, frozenset(names))):
             function = where[functions_of[first + index]]
             caller = function or _node_name(graph.buffer, int(starts[index]), int(ends[index]))
-            found.setdefault(callee, []).append(caller)
-    return found
+            callers.setdefault(callee, []).append(caller)
+    return callers
 
 
 def _node_name(buffer: Buffer, start: int, end: int) -> str:
@@ -82,14 +82,14 @@ def _calls(buffer: Buffer, starts: Integers, ends: Integers, names: frozenset[st
 
     A function is called by an attribute that names it, or by being the op itself.
     """
-    found = wire.scan(buffer, starts, ends)
+    fields = wire.scan(buffer, starts, ends)
     count = len(starts)
-    op_starts, op_ends = found.select(_NODE_OP).last(count)
+    op_starts, op_ends = fields.select(_NODE_OP).last(count)
     codes, examples = wire_spans.distinct(buffer, op_starts, op_ends)
     ops = wire_spans.strings(buffer, op_starts[examples], op_ends[examples])
     for code in [place for place, op in enumerate(ops) if op in names]:
         yield from ((index, ops[code]) for index in np.flatnonzero(codes == code).tolist())
-    entries = found.select(_NODE_ATTR)
+    entries = fields.select(_NODE_ATTR)
     inner = wire.scan(buffer, entries.start, entries.end).select(_ENTRY_VALUE)
     values = wire.scan(buffer, inner.start, inner.end)
     nested = values.select(_VALUE_LIST)

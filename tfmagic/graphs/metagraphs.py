@@ -55,11 +55,11 @@ class MetaGraph:
     @cached_property
     def _fields(self) -> list[tuple[int, Span, Span]]:
         """Each field's number, its place with the tag and its payload's."""
-        found, position = [], self.start
+        pieces, position = [], self.start
         for number, _, begin, stop in wire.fields(self.buffer, self.start, self.end):
-            found.append((number, (position, stop), (begin, stop)))
+            pieces.append((number, (position, stop), (begin, stop)))
             position = stop
-        return found
+        return pieces
 
     @cached_property
     def graph(self) -> SerializedGraph:

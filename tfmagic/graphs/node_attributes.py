@@ -165,8 +165,8 @@ def _is_any(op_names: Sequence[str], ops: Integers, wanted: Iterable[str]) -> wi
 def _decoded(name: str, places: _Places, decode: Callable[[protos.Message], object]) -> tuple[list[object], Integers]:
     """Decode messages, each different content once: the values, and which of them each message has."""
     codes, examples = wire_spans.distinct(places.buffer, places.start, places.end)
-    found = zip(places.start[examples].tolist(), places.end[examples].tolist(), strict=True)
-    return [decode(wire_message(places.buffer, name, start, end)) for start, end in found], codes
+    entries = zip(places.start[examples].tolist(), places.end[examples].tolist(), strict=True)
+    return [decode(wire_message(places.buffer, name, start, end)) for start, end in entries], codes
 
 
 def wire_message(buffer: Buffer, name: str, start: int, end: int) -> protos.Message:

@@ -129,22 +129,22 @@ class _NodeScanner:
 
         Attributes come last in a node and are mostly those of others before it: such a tail is decoded once.
         """
-        found, rests = wire.scan_until(self.buffer, starts, ends, _NODE_ATTR)
+        fields, rests = wire.scan_until(self.buffer, starts, ends, _NODE_ATTR)
         tails, examples = wire_spans.kinds(self.buffer, rests, ends)
         inner = wire.scan(self.buffer, rests[examples], ends[examples])
         if (inner.number < _NODE_ATTR).any():
             # Something comes after an attribute that nobody writes there: read everything.
-            found = wire.scan(self.buffer, starts, ends)
+            fields = wire.scan(self.buffer, starts, ends)
             tails = examples = np.arange(len(starts))
-            inner = found
-        ops = self._add_head(found, len(starts))
+            inner = fields
+        ops = self._add_head(fields, len(starts))
         self._add_outputs(inner.select(_NODE_ATTR), ops, tails)
 
-    def _add_head(self, found: Fields, count: int) -> Integers:
+    def _add_head(self, fields: Fields, count: int) -> Integers:
         """Add the columns before the attributes; return the ops."""
-        self._add_names(found.select(_NODE_NAME).last(count), found.select(_NODE_INPUT), count)
-        self._add_labels(self.devices, found.select(_NODE_DEVICE), count)
-        return self._add_labels(self.ops, found.select(_NODE_OP), count)
+        self._add_names(fields.select(_NODE_NAME).last(count), fields.select(_NODE_INPUT), count)
+        self._add_labels(self.devices, fields.select(_NODE_DEVICE), count)
+        return self._add_labels(self.ops, fields.select(_NODE_OP), count)
 
     def _add_outputs(self, entries: Fields, ops: Integers, tails: Integers) -> None:
         """Add dtype, shape and size; what a tail means depends on the op before it."""
@@ -173,9 +173,9 @@ class _NodeScanner:
             np.concatenate(self.sizes) if self.sizes else np.zeros(0, np.int64),
         )
 
-    def _add_labels(self, labels: _Labels, found: Fields, count: int) -> Integers:
+    def _add_labels(self, labels: _Labels, fields: Fields, count: int) -> Integers:
         """Add a column of text that repeats."""
-        starts, ends = found.last(count)
+        starts, ends = fields.last(count)
         codes, examples = wire_spans.distinct(self.buffer, starts, ends)
         return labels.add(wire_spans.strings(self.buffer, starts[examples], ends[examples]), codes)
 

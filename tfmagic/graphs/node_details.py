@@ -60,8 +60,8 @@ def _quoted(data: bytes) -> str:
 def _tensor_text(tensor: protos.Message) -> str:
     """Word a TensorProto: its dtype and shape; of a single value, that."""
     shape = protos.shape_of(tensor.tensor_shape)
-    told = f"{protos.dtype_name(tensor.dtype)} {shape}"
-    return f"{told}: {values_text(tensor)}" if shape == () else told
+    text = f"{protos.dtype_name(tensor.dtype)} {shape}"
+    return f"{text}: {values_text(tensor)}" if shape == () else text
 
 
 _WORDS: Mapping[str, Callable[[Any], str]] = {
@@ -84,8 +84,8 @@ def values_text(tensor: protos.Message) -> str:
     except ValueError as error:
         return f"not shown: {error}"
     count = _count(tensor)
-    told = ", ".join(_number_text(value) for value in values)
-    return told if len(values) >= count else f"{told}, … ({count:,} values)"
+    text = ", ".join(_number_text(value) for value in values)
+    return text if len(values) >= count else f"{text}, … ({count:,} values)"
 
 
 def first_values(tensor: protos.Message, most: int = MOST_VALUES) -> list[Any]:
@@ -103,10 +103,10 @@ def first_values(tensor: protos.Message, most: int = MOST_VALUES) -> list[Any]:
     count = min(_count(tensor), most)
     if not count:
         return []
-    found = _stored(tensor, dtype, count)
-    if not found:
-        found = [b"" if dtype == "string" else tensor_values.numpy_dtype(dtype).type(0)]
-    return (found + found[-1:] * count)[:count]
+    values = _stored(tensor, dtype, count)
+    if not values:
+        values = [b"" if dtype == "string" else tensor_values.numpy_dtype(dtype).type(0)]
+    return (values + values[-1:] * count)[:count]
 
 
 def _stored(tensor: protos.Message, dtype: str, count: int) -> list[Any]:

@@ -115,5 +115,5 @@ def _built(frame: pd.DataFrame, rows: Integers) -> _Body:
 
 def _place(places: dict[str, int], text: str) -> int:
     """Return the place of the node that a text mentions, -1 if it is none."""
-    found = places.get(text)
-    return places.get(node_of(text), -1) if found is None else found
+    place = places.get(text)
+    return places.get(node_of(text), -1) if place is None else place

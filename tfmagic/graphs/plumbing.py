@@ -82,11 +82,11 @@ def main_graph(ops: pd.DataFrame) -> dict[str, Node]:
 
 def consumers(nodes: Mapping[str, Node]) -> dict[str, list[str]]:
     """Return who consumes each node, by data or by control."""
-    found: dict[str, list[str]] = defaultdict(list)
+    by_input: dict[str, list[str]] = defaultdict(list)
     for name, node in nodes.items():
         for edge in node.inputs:
-            found[node_of(edge)].append(name)
-    return found
+            by_input[node_of(edge)].append(name)
+    return by_input
 
 
 def propose_ends(nodes: Mapping[str, Node]) -> Ends:
@@ -179,16 +179,16 @@ def _plumbing_nodes(nodes: Mapping[str, Node], callers: set[str]) -> set[str]:
     used = consumers(nodes)
     roots = [name for name, node in nodes.items() if node.op in SAVE_RESTORE_OPS or name in callers]
     after = reached(roots, lambda name: used.get(name, ()))
-    found = {name for name in after if nodes[name].op not in VARIABLES}
-    waiting = list(found)
+    names = {name for name in after if nodes[name].op not in VARIABLES}
+    waiting = list(names)
     while waiting:
         for edge in nodes[waiting.pop()].inputs:
             name = node_of(edge)
-            serves = name in nodes and name not in found and nodes[name].op not in VARIABLES
-            if serves and found.issuperset(used[name]):
-                found.add(name)
+            serves = name in nodes and name not in names and nodes[name].op not in VARIABLES
+            if serves and names.issuperset(used[name]):
+                names.add(name)
                 waiting.append(name)
-    return found
+    return names
 
 
 def endpoint_shapes(ops: pd.DataFrame) -> dict[str, tuple[str, Shape]]:

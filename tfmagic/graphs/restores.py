@@ -89,15 +89,15 @@ def read(graph_def: protos.Message, header: protos.Message) -> Restores:
         Its saver, its collections and its signatures.
     """
     main = Scope(graph_def.node, {function.signature.name: function for function in graph_def.library.function})
-    found = _Found(main, _checkpoint_node(header, main))
+    sought = _Found(main, _checkpoint_node(header, main))
     reached = list(_reached(main, _roots(header, main)))
     for scope, node in reached:
         if node.op in _ASSIGNMENTS:
-            found.assign(scope, node)
+            sought.assign(scope, node)
     for scope, node in reached:
         if fills_table(node):
-            found.fill(scope, node)
-    return Restores(found.variables, found.initial, {name: tuple(each) for name, each in found.fills.items()})
+            sought.fill(scope, node)
+    return Restores(sought.variables, sought.initial, {name: tuple(each) for name, each in sought.fills.items()})
 
 
 @dataclass
@@ -197,11 +197,11 @@ class Scope:
             return None
         if node.name not in self._inner:
             function = self.functions[name]
-            given = zip(function.signature.input_arg, node.input, strict=False)
+            arguments = zip(function.signature.input_arg, node.input, strict=False)
             self._inner[node.name] = Scope(
                 function.node_def,
                 self.functions,
-                {argument.name: (self, text) for argument, text in given},
+                {argument.name: (self, text) for argument, text in arguments},
                 [function.ret[result.name] for result in function.signature.output_arg],
                 self.depth + 1,
             )
@@ -218,13 +218,13 @@ class Origin(NamedTuple):
 
 def _roots(header: protos.Message, main: Scope) -> list[str]:
     """Return the ops that restore and initialise; all there are where nobody says which."""
-    found = [header.saver_def.restore_op_name]
+    nodes = [header.saver_def.restore_op_name]
     for name in _INIT_COLLECTIONS:
         if name in header.collection_def:
-            found += header.collection_def[name].node_list.value
+            nodes += header.collection_def[name].node_list.value
     if _INIT_SIGNATURE in header.signature_def:
-        found += [info.name for info in header.signature_def[_INIT_SIGNATURE].outputs.values()]
-    known = [name for name in map(node_of, found) if name in main.nodes]
+        nodes += [info.name for info in header.signature_def[_INIT_SIGNATURE].outputs.values()]
+    known = [name for name in map(node_of, nodes) if name in main.nodes]
     return known if node_of(header.saver_def.restore_op_name) in main.nodes else list(main.nodes)
 
 
@@ -257,5 +257,5 @@ def _text(scope: Scope, text: str, place: int) -> str | None:
     if origin is None or origin.node.op != "Const" or "value" not in origin.node.attr:
         return None
     values = origin.node.attr["value"].tensor.string_val
-    found: bytes = values[min(place, len(values) - 1)] if values else b""
-    return found.decode(errors="backslashreplace")
+    value: bytes = values[min(place, len(values) - 1)] if values else b""
+    return value.decode(errors="backslashreplace")

@@ -36,25 +36,25 @@ def by_key(object_graph: Message | None) -> dict[str, SavedVariable]:
     used = {index for function in object_graph.concrete_functions.values() for index in function.bound_inputs}
     paths = _paths(object_graph)
     nodes = object_graph.nodes
-    found = {path: index for index, path in paths.items()} | dict(_slots(object_graph, paths))
+    index_of = {path: index for index, path in paths.items()} | dict(_slots(object_graph, paths))
     return {
         path: SavedVariable(nodes[index].variable.name, nodes[index].variable.trainable, index in used)
-        for path, index in found.items()
+        for path, index in index_of.items()
         if nodes[index].WhichOneof("kind") == "variable"
     }
 
 
 def _paths(object_graph: Message) -> dict[int, str]:
     """Walk the object graph breadth first; ids that lead nowhere are passed over."""
-    found, waiting = {0: ""}, deque([0])
+    paths, waiting = {0: ""}, deque([0])
     while waiting:
         index = waiting.popleft()
         for child in object_graph.nodes[index].children:
-            if child.node_id not in found and 0 <= child.node_id < len(object_graph.nodes):
+            if child.node_id not in paths and 0 <= child.node_id < len(object_graph.nodes):
                 name = _escaped(child.local_name)
-                found[child.node_id] = f"{found[index]}/{name}" if found[index] else name
+                paths[child.node_id] = f"{paths[index]}/{name}" if paths[index] else name
                 waiting.append(child.node_id)
-    return found
+    return paths
 
 
 def _slots(object_graph: Message, paths: Mapping[int, str]) -> Iterator[tuple[str, int]]:

@@ -76,11 +76,11 @@ class SerializedGraph:
     def _spans(self, pieces: Iterable[Span], *numbers: int) -> list[tuple[Integers, Integers]]:
         """Join the places of some fields over all pieces."""
         empty = np.zeros(0, np.int64)
-        found = [[(empty, empty)] * len(numbers)]
-        found += [wire.spans(self.buffer, start, end, *numbers) for start, end in pieces]
+        spans = [[(empty, empty)] * len(numbers)]
+        spans += [wire.spans(self.buffer, start, end, *numbers) for start, end in pieces]
         return [
             (np.concatenate([starts for starts, _ in places]), np.concatenate([ends for _, ends in places]))
-            for places in zip(*found, strict=True)
+            for places in zip(*spans, strict=True)
         ]
 
     @cached_property
@@ -117,12 +117,12 @@ class SerializedGraph:
         """Return the tensor behind each result of a FunctionDef, by the result's name."""
         entries = self._function_fields.select(_FUNCTION_RET)
         entries = entries.take(entries.owner == index)
-        found = {}
+        bodies = {}
         for start, end in _pairs(entries.start, entries.end):
             inner = {number: (begin, stop) for number, _, begin, stop in wire.fields(self.buffer, start, end)}
             key, value = (inner.get(number, (start, start)) for number in (_ENTRY_KEY, _ENTRY_VALUE))
-            found[self.buffer.text(*key)] = self.buffer.text(*value)
-        return found
+            bodies[self.buffer.text(*key)] = self.buffer.text(*value)
+        return bodies
 
     def node_def(self, row: int) -> protos.Message:
         """Parse one node, counted as the rows of the table of ops."""

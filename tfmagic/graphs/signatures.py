@@ -72,11 +72,11 @@ def method_uri(method: str) -> str:
 
 def method_notes(method: str, inputs: Collection[str], outputs: Collection[str]) -> tuple[str, ...]:
     """Say which keys a server asks for, where a signature of this method has others."""
-    given, wanted = _PRESCRIBED.get(method, (set(inputs), set(outputs)))
-    if set(inputs) == given and wanted >= set(outputs):
+    keys, wanted = _PRESCRIBED.get(method, (set(inputs), set(outputs)))
+    if set(inputs) == keys and wanted >= set(outputs):
         return ()
     said = (
-        f"servers that are asked to {method.rpartition('/')[2]} look for the input {errors.listed(sorted(given))} and "
+        f"servers that are asked to {method.rpartition('/')[2]} look for the input {errors.listed(sorted(keys))} and "
         f"the outputs {errors.listed(sorted(wanted))}, and the signature has {errors.listed(sorted(inputs))} and "
         f"{errors.listed(sorted(outputs))}"
     )
@@ -186,10 +186,10 @@ def choose(signatures: Mapping[str, object], key: str | None = None) -> str:
 
 def shapes_by_node(signatures: Mapping[str, protos.Message]) -> dict[str, Shape]:
     """Return the shapes that signatures state for first outputs of nodes, by the node's name."""
-    found: dict[str, Shape] = {}
+    shapes: dict[str, Shape] = {}
     for signature in signatures.values():
         for endpoint in (*endpoints(signature.inputs), *endpoints(signature.outputs)):
             node, _, index = endpoint.tensor.partition(":")
             if endpoint.shape is not None and index in ("", "0"):
-                found.setdefault(node, endpoint.shape)
-    return found
+                shapes.setdefault(node, endpoint.shape)
+    return shapes

@@ -32,8 +32,8 @@ COLLECTIONS = (
 
 def find_checkpoint(directory: Path, prefixes: Iterable[str] = _PREFIXES) -> checkpoint_location.CheckpointFiles | None:
     """Return the checkpoint of a SavedModel, None if there is none."""
-    found = (checkpoint_location.find(directory / prefix) for prefix in prefixes)
-    return next((each for each in found if each is not None and each.tables), None)
+    checkpoints = (checkpoint_location.find(directory / prefix) for prefix in prefixes)
+    return next((each for each in checkpoints if each is not None and each.tables), None)
 
 
 def checkpoint_beside(path: Path) -> checkpoint_location.CheckpointFiles | None:
@@ -69,13 +69,13 @@ def _is_trained(
 
 def _trained(graphs: Sequence[MetaGraph]) -> dict[str, bool]:
     """Return the variables that TensorFlow 1's collections name, and whether they are trained."""
-    found: dict[str, bool] = {}
+    flags: dict[str, bool] = {}
     for graph in graphs:
         for collection in COLLECTIONS:
             for variable in definitions(graph.header, collection):
                 name = variable.variable_name.partition(":")[0]
-                found[name] = found.get(name, False) or collection == "trainable_variables"
-    return found
+                flags[name] = flags.get(name, False) or collection == "trainable_variables"
+    return flags
 
 
 def definitions(header: protos.Message, collection: str) -> Iterator[protos.Message]:

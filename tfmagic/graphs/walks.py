@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 def reached(roots: Iterable[str], following: Callable[[str], Iterable[str]]) -> set[str]:
     """Return the roots and all names that follow them, directly or through others."""
-    found: set[str] = set()
+    names: set[str] = set()
     waiting = list(roots)
     while waiting:
         name = waiting.pop()
-        if name not in found:
-            found.add(name)
+        if name not in names:
+            names.add(name)
             waiting.extend(following(name))
-    return found
+    return names

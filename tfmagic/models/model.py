@@ -156,10 +156,10 @@ class Model:
         with self._lock:
             if name not in self._read:
                 self._load(name, load)
-            found = self._read[name]
-        if isinstance(found, errors.CorruptSourceError):
-            raise found
-        return found
+            value = self._read[name]
+        if isinstance(value, errors.CorruptSourceError):
+            raise value
+        return value
 
     def _load(self, name: str, load: Callable[[], Any]) -> None:
         try:
@@ -213,8 +213,8 @@ class Model:
     @property
     def meta_graphs(self) -> tuple[MetaGraph, ...]:
         """All MetaGraphDefs, in place."""
-        found: tuple[MetaGraph, ...] = self.part(Part.GRAPH)
-        return found
+        meta_graphs: tuple[MetaGraph, ...] = self.part(Part.GRAPH)
+        return meta_graphs
 
     @cached_property
     def meta_graph(self) -> MetaGraph:
@@ -349,14 +349,14 @@ class Model:
         if name == "signatures":
             return [signatures.is_hidden(key) for key in frame["signature"]]
         if name == "ops":
-            found: list[bool] = self._once("hidden ops", lambda: plumbing.is_plumbing(frame, self._function_uses))
-            return found
+            hidden: list[bool] = self._once("hidden ops", lambda: plumbing.is_plumbing(frame, self._function_uses))
+            return hidden
         return [False] * len(frame)
 
     @property
     def _function_uses(self) -> list[FunctionUse]:
-        found: list[FunctionUse] = self._once("function uses", lambda: function_uses.read(self.meta_graph.graph))
-        return found
+        uses: list[FunctionUse] = self._once("function uses", lambda: function_uses.read(self.meta_graph.graph))
+        return uses
 
 
 def _variable_count(model: Model) -> int:

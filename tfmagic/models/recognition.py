@@ -53,9 +53,9 @@ def recognise(
             return _read(reader, candidate, tags)
         inner = list(_inside(candidate, readers))
         if len(inner) == 1:
-            ((chosen, found),) = inner
+            ((chosen, contents),) = inner
             note = f"{Path(str(chosen.path)).name!r} is shown, the only model in {str(candidate.path)!r}"
-            return _read(found, replace(chosen, trust=trust), tags).with_notes(note)
+            return _read(contents, replace(chosen, trust=trust), tags).with_notes(note)
         _require_existence(candidate)
         raise errors.UnrecognizedSourceError(_unrecognised(candidate, readers, [each for each, _ in inner]))
 
@@ -135,13 +135,13 @@ def _inside(candidate: Candidate, readers: Sequence[Reader]) -> Iterator[tuple[C
     """Yield the files of a directory that are models, and who reads them; those that cannot be read are none."""
     for name in sorted(candidate.entries)[:_LOOKED_AT]:
         path = Path(str(candidate.path)) / name
-        each = Candidate(path, path)
+        nested = Candidate(path, path)
         try:
-            reader = _claiming(each, readers) if path.is_file() and name not in _SIDE_FILES else None
+            reader = _claiming(nested, readers) if path.is_file() and name not in _SIDE_FILES else None
         except (OSError, errors.ReadError):
             continue
         if reader:
-            yield each, reader
+            yield nested, reader
 
 
 def _require_existence(candidate: Candidate) -> None:

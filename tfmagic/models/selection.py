@@ -102,5 +102,5 @@ def _outputs(model: Model, key: str) -> list[str]:
     """Return the tensors that are a signature's outputs, be it a proposed one."""
     if model.has_no_signature and key == signatures.PROPOSED:
         return list(model.ends.outputs)
-    found = model.meta_graph.signature_def if Part.SIGNATURES in model.loaders else {}
-    return [end.tensor for end in signatures.endpoints(found[signatures.choose(found, key)].outputs)]
+    definitions = model.meta_graph.signature_def if Part.SIGNATURES in model.loaders else {}
+    return [end.tensor for end in signatures.endpoints(definitions[signatures.choose(definitions, key)].outputs)]

@@ -41,9 +41,9 @@ def proposals(meta_graph: MetaGraph, whole: pd.DataFrame, ends: plumbing.Ends) -
     )
 
 
-def metagraphs(found: Sequence[MetaGraph], variables: int) -> pd.DataFrame:
+def metagraphs(meta_graphs: Sequence[MetaGraph], variables: int) -> pd.DataFrame:
     """Return a row for each MetaGraphDef; the variables are those of all of them."""
-    return frames.from_rows("metagraphs", (_metagraph_row(each, variables) for each in found))
+    return frames.from_rows("metagraphs", (_metagraph_row(each, variables) for each in meta_graphs))
 
 
 def _metagraph_row(meta_graph: MetaGraph, variables: int) -> frames.MetaGraphRow:
@@ -61,13 +61,13 @@ def _metagraph_row(meta_graph: MetaGraph, variables: int) -> frames.MetaGraphRow
     )
 
 
-def assets(found: Sequence[MetaGraph], directory: Path | None) -> pd.DataFrame:
+def assets(meta_graphs: Sequence[MetaGraph], directory: Path | None) -> pd.DataFrame:
     """Return the asset files that each MetaGraphDef names, with their sizes if they lie in the model's directory."""
-    return frames.from_rows("assets", _asset_rows(found, directory))
+    return frames.from_rows("assets", _asset_rows(meta_graphs, directory))
 
 
-def _asset_rows(found: Sequence[MetaGraph], directory: Path | None) -> Iterable[frames.AssetRow]:
-    for meta_graph in found:
+def _asset_rows(meta_graphs: Sequence[MetaGraph], directory: Path | None) -> Iterable[frames.AssetRow]:
+    for meta_graph in meta_graphs:
         for asset in meta_graph.header.asset_file_def:
             size = _asset_bytes(directory, asset.filename)
             yield frames.AssetRow(",".join(meta_graph.tags), asset.filename, asset.tensor_info.name, size)

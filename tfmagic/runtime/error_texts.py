@@ -18,6 +18,6 @@ def gist(error: BaseException | None) -> str:
     """
     text = str(error).strip() or type(error).__name__
     if text.startswith(_IN_A_GRAPH):
-        told = (line.strip() for line in text.splitlines() if not _STACK.match(line))
-        text = " ".join(line for line in told if line) or text
+        lines = (line.strip() for line in text.splitlines() if not _STACK.match(line))
+        text = " ".join(line for line in lines if line) or text
     return text if len(text) <= _GIST else f"{text[:_GIST]} ..."

@@ -22,19 +22,19 @@ def is_own(op_type: str) -> bool:
     """
     try:
         registry = importlib.import_module("tensorflow.python.framework.ops").gradient_registry
-        found = registry.lookup(op_type)
+        gradient = registry.lookup(op_type)
     except (ImportError, AttributeError, LookupError):
         return False
-    return all(str(each).partition(".")[0] in ("tensorflow", "keras", "tf_keras") for each in _modules_in(found))
+    return all(str(each).partition(".")[0] in ("tensorflow", "keras", "tf_keras") for each in _modules_in(gradient))
 
 
 def _modules_in(function: runtime.Live, depth: int = 4) -> set[str]:
     """Return the modules of a function and of those in its closure; empty names for what may hold any function."""
-    found = {str(getattr(function, "__module__", ""))}
+    modules = {str(getattr(function, "__module__", ""))}
     for cell in getattr(function, "__closure__", None) or ():
         value = cell.cell_contents
         if hasattr(value, "function_def"):
-            found.add("")
+            modules.add("")
         elif depth and hasattr(value, "__closure__"):
-            found |= _modules_in(value, depth - 1)
-    return found
+            modules |= _modules_in(value, depth - 1)
+    return modules

@@ -36,9 +36,9 @@ def forget_empty_scopes() -> None:
         with opened(name) as scope:
             yield scope
         if name and not name.endswith("/") and graph.version == version:
-            made = str(scope).rstrip("/").lower()
-            if made != key:
-                used.pop(made, None)
+            scope_name = str(scope).rstrip("/").lower()
+            if scope_name != key:
+                used.pop(scope_name, None)
             if before is None:
                 used.pop(key, None)
             else:

@@ -46,16 +46,16 @@ def converted(graph_def: runtime.Live, inputs: Mapping[str, str], outputs: Mappi
     loader, converter, optimizer = (
         importlib.import_module(f"tf2onnx.{name}") for name in ("tf_loader", "tfonnx", "optimizer")
     )
-    given, wanted = list(inputs.values()), list(outputs.values())
+    input_names, wanted = list(inputs.values()), list(outputs.values())
     with tf.Graph().as_default():
-        optimized = loader.tf_optimize(given, wanted, graph_def)
+        optimized = loader.tf_optimize(input_names, wanted, graph_def)
     names = {tensor: key for side in (outputs, inputs) for key, tensor in side.items()}
     with tf.Graph().as_default() as graph:
         tf.import_graph_def(optimized, name="")
-        made = converter.process_tf_graph(
-            graph, input_names=given, output_names=wanted, tensors_to_rename=names, continue_on_error=False
+        onnx_graph = converter.process_tf_graph(
+            graph, input_names=input_names, output_names=wanted, tensors_to_rename=names, continue_on_error=False
         )
-        return optimizer.optimize_graph(made).make_model("tfmagic")
+        return optimizer.optimize_graph(onnx_graph).make_model("tfmagic")
 
 
 def knows(op: str, domain: str) -> bool:

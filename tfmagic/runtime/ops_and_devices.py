@@ -48,10 +48,10 @@ def op_definition(op: str) -> protos.Message | None:
     """
     try:
         registry = importlib.import_module("tensorflow.python.framework.op_def_registry")
-        found = registry.get(op)
+        definition = registry.get(op)
     except (ImportError, AttributeError):
         return exported_definition(op)
-    return None if found is None else protos.adopt(found)
+    return None if definition is None else protos.adopt(definition)
 
 
 def exported_definition(op: str) -> protos.Message | None:

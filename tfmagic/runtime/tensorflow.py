@@ -58,15 +58,15 @@ def tensorflow() -> Live:
 def _check(version: str) -> None:
     """Refuse a TensorFlow that is too old, and warn once of one that is newer than any that was tried."""
     numbers = re.match(r"(\d+)\.(\d+)", version)
-    found = (int(numbers[1]), int(numbers[2])) if numbers else NEWEST
+    release = (int(numbers[1]), int(numbers[2])) if numbers else NEWEST
     supported = f"{'.'.join(map(str, OLDEST))} to {'.'.join(map(str, NEWEST))}"
-    if found < OLDEST:
+    if release < OLDEST:
         raise errors.MissingDependencyError(
             "tracing, loading or running a model",
             _CPU,
             state=f"TensorFlow {supported}, but TensorFlow {version} is installed",
         )
-    if found > NEWEST:
+    if release > NEWEST:
         warnings.warn(f"tfmagic was tested with TensorFlow {supported}; this is {version}", stacklevel=4)
 
 

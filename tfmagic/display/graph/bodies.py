@@ -118,8 +118,8 @@ class Body:
     def inputs_of(self, node: int) -> list[int]:
         """Return the edges that enter a node, in the order of its inputs."""
         edges, starts = self._entering
-        found: list[int] = edges[starts[node] : starts[node + 1]].tolist()
-        return found
+        targets: list[int] = edges[starts[node] : starts[node + 1]].tolist()
+        return targets
 
     @cached_property
     def _entering(self) -> tuple[Integers, Integers]:
@@ -129,8 +129,8 @@ class Body:
 
     def outputs_of(self, node: int) -> list[int]:
         """Return the edges that leave a node."""
-        found: list[int] = np.flatnonzero(self.source == node).tolist()
-        return found
+        indices: list[int] = np.flatnonzero(self.source == node).tolist()
+        return indices
 
 
 class Library:
@@ -189,9 +189,9 @@ class Library:
         for key in [key for key in keys if key in attributes]:
             value = attributes[key]
             several = value.list.func
-            for index, each in enumerate(several or (value.func,)):
-                if each.name in self.functions:
-                    yield Call(f"{key} {index}" if several else key, each.name, first)
+            for index, reference in enumerate(several or (value.func,)):
+                if reference.name in self.functions:
+                    yield Call(f"{key} {index}" if several else key, reference.name, first)
 
     def _build(self, function: str) -> Body:
         """Build a body from its rows of the table of ops."""

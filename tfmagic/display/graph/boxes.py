@@ -52,8 +52,8 @@ class Room:
     @cached_property
     def edges(self) -> Integers:
         """The edges between drawn nodes."""
-        found: Integers = np.flatnonzero(self.shown[self.body.source] & self.shown[self.body.target])
-        return found
+        indices: Integers = np.flatnonzero(self.shown[self.body.source] & self.shown[self.body.target])
+        return indices
 
 
 @dataclass(eq=False)

@@ -39,10 +39,10 @@ class Choice(NamedTuple):
 
 def choices(model: Model) -> list[Choice]:
     """List what there is to draw, the most telling first; nothing is traced for it."""
-    found = _of_layers(model)
+    choices = _of_layers(model)
     if model.is_at_hand("graph"):
-        return found + of_graph(model)
-    return found + ([Choice(TO_TRACE, None, "")] if "graph" in model.parts else [])
+        return choices + of_graph(model)
+    return choices + ([Choice(TO_TRACE, None, "")] if "graph" in model.parts else [])
 
 
 def of_graph(model: Model) -> list[Choice]:

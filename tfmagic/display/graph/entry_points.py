@@ -56,17 +56,17 @@ class Hit(NamedTuple):
 
 def entries(library: Library, meta_graph: MetaGraph | None) -> list[Entry]:
     """List the bodies to start from, the most telling first, the main graph and all functions included."""
-    found = list(_of_signatures(library, meta_graph)) if meta_graph else []
+    entries = list(_of_signatures(library, meta_graph)) if meta_graph else []
     main = library.body()
     inner = _descended(library, "")
     telling = [Entry("main graph", "")] if main.names else []
-    if inner and not found:
-        found = [Entry(inner, inner)]
+    if inner and not entries:
+        entries = [Entry(inner, inner)]
     if not inner and _does_work(main):
-        found = telling + found
-    named = {entry.function for entry in found}
+        entries = telling + entries
+    named = {entry.function for entry in entries}
     rest = [Entry(name, name) for name in library.functions if name not in named]
-    listed = found + [entry for entry in telling if entry not in found] + rest
+    listed = entries + [entry for entry in telling if entry not in entries] + rest
     return listed or [Entry("main graph", "")]
 
 
@@ -110,21 +110,21 @@ def _within(body: Body, call: int, ends: _Ends) -> _Ends:
     slots = {int(body.slot[edge]): int(body.source[edge]) for edge in body.inputs_of(call)}
     fed = {slot: ends.inputs[node] for slot, node in slots.items() if node in ends.inputs}
     results = {node: index for index, node in enumerate(body.results)}
-    given = {port: end for (node, port), end in ends.outputs.items() if node == call}
+    end_of_port = {port: end for (node, port), end in ends.outputs.items() if node == call}
     for edge in body.outputs_of(call):
         key = (results.get(int(body.target[edge]), -1), 0)
         if key[0] >= 0 and (body.results[key[0]], 0) in ends.outputs:
-            given[int(body.port[edge])] = ends.outputs[body.results[key[0]], 0]
-    return _Ends(fed, {(-1, port): end for port, end in given.items()})
+            end_of_port[int(body.port[edge])] = ends.outputs[body.results[key[0]], 0]
+    return _Ends(fed, {(-1, port): end for port, end in end_of_port.items()})
 
 
 def _named(body: Body, ends: _Ends) -> _Ends:
     """Give a function's arguments and results the names, dtypes and shapes that are known of them by place."""
     inputs = {body.arguments[slot]: end for slot, end in ends.inputs.items() if slot < len(body.arguments)}
     outputs = {(body.results[port], 0): end for (_, port), end in ends.outputs.items() if port < len(body.results)}
-    found = _Ends(inputs, outputs)
-    _name(body, found)
-    return found
+    side_ends = _Ends(inputs, outputs)
+    _name(body, side_ends)
+    return side_ends
 
 
 def _name(body: Body, ends: _Ends) -> None:
@@ -189,15 +189,15 @@ class Routes:
     @cached_property
     def by_function(self) -> dict[str, Route]:
         """The shortest way to each body that is reached: the nodes that call, and what they call."""
-        found: dict[str, Route] = {self.function: ()}
+        routes: dict[str, Route] = {self.function: ()}
         waiting = [self.function]
         while waiting:
             caller = waiting.pop(0)
             for node, function in self._calls_of(self.library.body(caller)):
-                if function not in found:
-                    found[function] = (*found[caller], (node, function))
+                if function not in routes:
+                    routes[function] = (*routes[caller], (node, function))
                     waiting.append(function)
-        return found
+        return routes
 
     def _calls_of(self, body: Body) -> Iterator[tuple[int, str]]:
         callers = body.is_op(frozenset(CALLS) | frozenset(self.library.functions)) & ~body.hidden

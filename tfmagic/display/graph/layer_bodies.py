@@ -93,12 +93,12 @@ class _Layers:
     def sources(self, name: str) -> Iterator[str]:
         """Yield the layers that feed one, none of them a model."""
         model = name.rpartition("/")[0]
-        given = self.inputs[name]
-        if not given and model in self.models:
+        feeds = self.inputs[name]
+        if not feeds and model in self.models:
             starts, fed = self.starts[model], self.inputs[model]
             # Input by input where there are as many; a model that is called twice has more than it has inputs.
-            given = (fed[starts.index(name)],) if len(starts) == len(fed) else fed
-        for source in given:
+            feeds = (fed[starts.index(name)],) if len(starts) == len(fed) else fed
+        for source in feeds:
             yield from self._last(source)
 
     def _last(self, name: str) -> Iterator[str]:

@@ -137,11 +137,11 @@ def _counted_groups(parts: list[Scope], counters: int) -> list[list[Scope]]:
     groups: dict[str, list[int]] = {}
     for index, part in enumerate(parts):
         groups.setdefault(_counted(part.label, counters) or f"{part.label}\0{index}", []).append(index)
-    found: list[list[int]] = []
+    runs: list[list[int]] = []
     for places in groups.values():
         strangers = places[-1] - places[0] + 1 - len(places)
-        found += [places] if strangers < len(places) / 2 else [[place] for place in places]
-    return [[parts[place] for place in places] for places in sorted(found)]
+        runs += [places] if strangers < len(places) / 2 else [[place] for place in places]
+    return [[parts[place] for place in places] for places in sorted(runs)]
 
 
 def _counted(label: str, counters: int) -> str:
@@ -240,33 +240,33 @@ class Shown:
         """Say of each node whether it is a constant or variable, or hands one on unchanged."""
         body = self.body
         dtypes = np.array([dtype == "resource" for dtype in body.dtypes], bool)
-        found = body.is_op(_CONSTANT_OPS) | (dtypes & body.is_op(frozenset({ARGUMENT, RESULT})))
+        mask = body.is_op(_CONSTANT_OPS) | (dtypes & body.is_op(frozenset({ARGUMENT, RESULT})))
         passing = body.is_op(_PASSING_OPS)
         data = body.slot >= 0
         total = np.bincount(body.target[data], minlength=len(body.names))
         passing &= total > 0
         while passing.any():
-            hidden = np.bincount(body.target[data & found[body.source]], minlength=len(body.names))
-            more = passing & ~found & (hidden == total)
+            hidden = np.bincount(body.target[data & mask[body.source]], minlength=len(body.names))
+            more = passing & ~mask & (hidden == total)
             if not more.any():
                 break
-            found = found | more
-        return found
+            mask = mask | more
+        return mask
 
     def _initialisers(self, tucked: Mask) -> Mask:
         """Say of each node whether it only gives variables their first values."""
         body = self.body
-        found = body.is_op(_INITIALISING_OPS)
-        if not found.any():
-            return found
+        hidden = body.is_op(_INITIALISING_OPS)
+        if not hidden.any():
+            return hidden
         count = len(body.names)
         fixed = body.is_op(_ENDS) | tucked
         # By data only: a training step is a NoOp that waits for all the work.
         data = body.slot >= 0
         while True:
-            feeds = np.bincount(body.source[data & found[body.target]], minlength=count) > 0
-            feeds_others = np.bincount(body.source[data & ~(found | tucked)[body.target]], minlength=count) > 0
-            more = feeds & ~feeds_others & ~found & ~fixed
+            feeds = np.bincount(body.source[data & hidden[body.target]], minlength=count) > 0
+            feeds_others = np.bincount(body.source[data & ~(hidden | tucked)[body.target]], minlength=count) > 0
+            more = feeds & ~feeds_others & ~hidden & ~fixed
             if not more.any():
-                return found
-            found = found | more
+                return hidden
+            hidden = hidden | more

@@ -169,14 +169,14 @@ def _edge_data(edges: Sequence[Edge], placed: Layout) -> Iterable[Data]:
     shapes: dict[int, set[str]] = {}
     for edge in edges:
         shapes.setdefault(edge.source, set()).add(_edge_shape(edge))
-    told: set[int] = set()
+    labelled: set[int] = set()
     for edge in edges:
         points = placed.edges.get((edge.source, edge.target))
         if points is None:
             continue
         shape = _edge_shape(edge)
-        first = edge.source not in told and len(shapes[edge.source]) == 1
-        told.add(edge.source)
+        first = edge.source not in labelled and len(shapes[edge.source]) == 1
+        labelled.add(edge.source)
         yield {
             "a": edge.source,
             "b": edge.target,

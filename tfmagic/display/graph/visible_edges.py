@@ -107,26 +107,26 @@ class _Edges:
     def _results(self, room: Room, node: int, port: int) -> Iterator[tuple[Room, int, int]]:
         """Yield the nodes that an output comes from: those of the bodies if its box is an open call."""
         box = self.boxes[int(room.holder[node])]
-        found = False
+        is_visible = False
         # A loop's condition answers to the loop alone.
         for inner in self._open_rooms(box)[1 if box.op.endswith("While") else 0 :]:
             results = inner.body.results
             if 0 <= port < len(results) and inner.shown[results[port]]:
-                found = True
+                is_visible = True
                 yield from self._results(inner, results[port], 0)
-        if not found:
+        if not is_visible:
             yield room, node, max(port, 0)
 
     def _arguments(self, room: Room, node: int, slot: int) -> Iterator[int]:
         """Yield the boxes that an input reaches: those of the bodies' arguments if its box is an open call."""
         box = self.boxes[int(room.holder[node])]
-        found = False
+        is_visible = False
         for inner in self._open_rooms(box):
             place, arguments = slot - inner.first_input, inner.body.arguments
             if slot != CONTROL and 0 <= place < len(arguments) and inner.shown[arguments[place]]:
-                found = True
+                is_visible = True
                 yield from self._arguments(inner, arguments[place], 0)
-        if not found:
+        if not is_visible:
             yield box.number
 
     @staticmethod

@@ -118,8 +118,8 @@ def of_files(tables: Iterable[Table]) -> dict[str, Entry]:
 def _v1_entry(tensor: protos.Message) -> Entry:
     shape = _checked_shape(tensor.shape.SerializeToString())
     dtype = protos.dtype_name(tensor.type)
-    each = protos.item_size(dtype)
-    size = None if shape is None or each is None else math.prod(known(shape)) * each
+    item_size = protos.item_size(dtype)
+    size = None if shape is None or item_size is None else math.prod(known(shape)) * item_size
     return Entry(tensor.name.encode(), dtype, shape, size, slices=tuple(map(tensor_slices.extents, tensor.slice)))
 
 

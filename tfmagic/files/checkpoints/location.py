@@ -100,9 +100,9 @@ class _Directory:
     def v1_shards(self) -> Mapping[str, list[str]]:
         """The files of V1 checkpoints of several, by prefix, in order."""
         result: dict[str, list[str]] = {}
-        for found in filter(None, map(_V1_SHARD.fullmatch, sorted(self.names))):
-            if found["number"].isdecimal():
-                result.setdefault(found["prefix"], []).append(found[0])
+        for shard in filter(None, map(_V1_SHARD.fullmatch, sorted(self.names))):
+            if shard["number"].isdecimal():
+                result.setdefault(shard["prefix"], []).append(shard[0])
         return result
 
 
@@ -156,8 +156,8 @@ def _from_file(path: Path) -> CheckpointFiles | None:
     shard = _SHARD.fullmatch(path.name)
     if shard:
         note = f"{path.name!r} is a data shard of {shard['prefix']!r}, which is shown as a whole"
-        found = _from_prefix(path.with_name(shard["prefix"]))
-        return _noted(found, note) if found else None
+        files = _from_prefix(path.with_name(shard["prefix"]))
+        return _noted(files, note) if files else None
     # Not a table, but called an index and with data beside it: an empty or damaged index, or a Git LFS pointer.
     if path.suffix == ".index" and _Directory(path.parent).has_data(path.stem):
         return CheckpointFiles(path.with_suffix(""), (path,))
@@ -237,13 +237,13 @@ def _in_directory(path: Path) -> CheckpointFiles | None:
 def _newest(directory: _Directory, why: str) -> CheckpointFiles | None:
     """Choose among the checkpoints in a directory by the number at their end, then by time."""
     candidates = (_from_prefix_or_file(prefix, directory) for prefix in _prefixes(directory))
-    found = [files for files in candidates if files and _is_likely(files, directory)]
-    if not found:
+    likely = [files for files in candidates if files and _is_likely(files, directory)]
+    if not likely:
         return None
-    chosen = max(found, key=_age)
-    if len(found) == 1:
+    chosen = max(likely, key=_age)
+    if len(likely) == 1:
         return chosen
-    listed = errors.listed(sorted(files.prefix.name for files in found))
+    listed = errors.listed(sorted(files.prefix.name for files in likely))
     where = f"{str(directory.path)!r} holds {listed} and {why}"
     return _noted(chosen, f"{where}: {chosen.prefix.name!r} is shown as the newest")
 
@@ -256,9 +256,9 @@ def _is_likely(files: CheckpointFiles, directory: _Directory) -> bool:
 def _prefixes(directory: _Directory) -> list[Path]:
     """Return the prefixes that the names in a directory speak of."""
     names = directory.names - {STATE_FILE}
-    found = {name.removesuffix(".index") for name in names if name.endswith(".index")} | directory.with_data
-    found |= {_V1_SHARD.sub(r"\g<prefix>-?????-of-\g<count>", name) for name in names if _is_v1_name(name)}
-    return [directory.path / name for name in sorted(found) if name]
+    prefixes = {name.removesuffix(".index") for name in names if name.endswith(".index")} | directory.with_data
+    prefixes |= {_V1_SHARD.sub(r"\g<prefix>-?????-of-\g<count>", name) for name in names if _is_v1_name(name)}
+    return [directory.path / name for name in sorted(prefixes) if name]
 
 
 def _is_v1_name(name: str) -> bool:

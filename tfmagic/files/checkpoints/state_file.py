@@ -29,10 +29,10 @@ def numbered(prefix: Path) -> Path:
     ``model.ckpt`` becomes ``model.ckpt-3`` where ``model.ckpt-2`` is the newest.
     """
     names = (each.name for each in prefix.parent.iterdir()) if prefix.parent.is_dir() else ()
-    found = (
+    states = (
         _NUMBERED.fullmatch(name.removesuffix(checkpoint_writing.INDEX)) for name in names if name.endswith(".index")
     )
-    numbers = [int(each["number"]) for each in found if each and each["stem"] == prefix.name]
+    numbers = [int(each["number"]) for each in states if each and each["stem"] == prefix.name]
     return prefix.with_name(f"{prefix.name}-{max(numbers, default=0) + 1}")
 
 

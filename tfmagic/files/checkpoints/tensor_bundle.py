@@ -153,12 +153,12 @@ class Checkpoint:
         """
         entry = self._entry(name)
         pieces = list(self._pieces(entry)) if entry.slices else [entry]
-        found = [self._place(piece) for piece in pieces if piece is not None]
+        places = [self._place(piece) for piece in pieces if piece is not None]
         whole = math.prod(checkpoint_entries.known(entry.shape)) * tensor_values.numpy_dtype(entry.dtype).itemsize
-        if sum(place.bytes for place in found) != whole:
+        if sum(place.bytes for place in places) != whole:
             message = f"the value of {name!r} in {str(self.prefix)!r} is incomplete: it should take {whole:,} bytes"
             raise errors.CorruptSourceError(message)
-        return found
+        return places
 
     def _entry(self, name: str) -> Entry:
         if name in self.entries:

@@ -152,9 +152,9 @@ def assembled(shape: Shape, pieces: Sequence[tuple[Extents, np.ndarray]]) -> np.
     ValueError
         If they do not cover the shape, element by element.
     """
-    found = sum(value.size for _, value in pieces)
-    if found != math.prod(shape) or not pieces:
-        message = f"its {len(pieces)} pieces have {found:,} elements; shape {shape} calls for {math.prod(shape):,}"
+    elements = sum(value.size for _, value in pieces)
+    if elements != math.prod(shape) or not pieces:
+        message = f"its {len(pieces)} pieces have {elements:,} elements; shape {shape} calls for {math.prod(shape):,}"
         raise ValueError(message)
     result = np.empty(shape, dtype=pieces[0][1].dtype)
     for piece, value in pieces:

@@ -36,10 +36,10 @@ def check(prefix: Path, *, overwrite: bool) -> None:
         raise errors.WriteError(
             f"{str(prefix)!r} is a directory, and a checkpoint's files would begin with that name; add a name for them"
         )
-    found = files(prefix)
-    if found and not overwrite:
+    files_now = files(prefix)
+    if files_now and not overwrite:
         raise errors.WriteError(
-            f"{str(prefix)!r} exists: {errors.listed(each.name for each in found)}; replace it with overwrite=True "
+            f"{str(prefix)!r} exists: {errors.listed(each.name for each in files_now)}; replace it with overwrite=True "
             "(--overwrite on a magic's line), or name another place"
         )
 
@@ -58,8 +58,8 @@ def _is_part(suffix: str) -> bool:
 
 def shard_counts(prefix: Path) -> set[int]:
     """Return the numbers of shards that the names of data files speak of."""
-    found = (_DATA.search(each.name) for each in files(prefix))
-    return {int(each["count"]) for each in found if each}
+    shards = (_DATA.search(each.name) for each in files(prefix))
+    return {int(each["count"]) for each in shards if each}
 
 
 def size_of(prefix: Path) -> int:
@@ -69,8 +69,8 @@ def size_of(prefix: Path) -> int:
 
 def remove(prefix: Path) -> None:
     """Remove a checkpoint, its index first: what is left of a removal that is interrupted is no checkpoint."""
-    for each in sorted(files(prefix), key=lambda file: file.suffix != INDEX):
-        each.unlink(missing_ok=True)
+    for leftover in sorted(files(prefix), key=lambda file: file.suffix != INDEX):
+        leftover.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -95,20 +95,20 @@ def layers(model: Spec) -> tuple[Layer, ...]:
     return tuple(_walk(_Scope(model), "", frozen=False))
 
 
-def rows(found: Sequence[Layer], counts: Mapping[str, int | None]) -> tuple[LayerRow, ...]:
+def rows(layers: Sequence[Layer], counts: Mapping[str, int | None]) -> tuple[LayerRow, ...]:
     """Return the rows of the public table, given the number of elements in each layer's weights."""
     return tuple(
         LayerRow(
             layer.path, layer.class_name, layer.inputs, layer.outputs, layer.shape, counts.get(layer.path),
             layer.trainable,
         )
-        for layer in found
+        for layer in layers
     )  # fmt: skip
 
 
-def carrying_code(found: Sequence[Layer]) -> tuple[str, ...]:
+def carrying_code(layers: Sequence[Layer]) -> tuple[str, ...]:
     """Return the paths of the layers whose config holds Python code, in Lambda layers or functions."""
-    return tuple(layer.path for layer in found if not layer.is_model and keras_specs.has_code(layer.spec))
+    return tuple(layer.path for layer in layers if not layer.is_model and keras_specs.has_code(layer.spec))
 
 
 def signature(model: Spec) -> Ends | None:
@@ -259,8 +259,8 @@ class _Scope:
             return self.results[key].shape
         if key in self.nested:
             return self.end(Reference(key, 0, 0)).shape
-        kind, given = keras_specs.class_name(spec), keras_specs.arguments(spec)
-        return keras_shapes.output(kind, given, self._input_shapes(key, spec))
+        kind, arguments = keras_specs.class_name(spec), keras_specs.arguments(spec)
+        return keras_shapes.output(kind, arguments, self._input_shapes(key, spec))
 
     def _input_shapes(self, key: str, spec: Spec) -> list[Shape]:
         """Return the shapes that a layer's first call consumes."""

@@ -149,12 +149,12 @@ class Numbered:
     def _variables(self, group: Node | None, place: _Place) -> Iterator[Weight]:
         if group is None:
             return
-        found = [(name, node) for name, node in group.children() if node.is_dataset]
+        datasets = [(name, node) for name, node in group.children() if node.is_dataset]
         path = f"{place.path}/vars" if place.path else "vars"
-        arrays = [node.array(f"{path}/{name}") for name, node in found]
+        arrays = [node.array(f"{path}/{name}") for name, node in datasets]
         certain = self._names(place, arrays)
         for index, array in enumerate(arrays):
-            own = certain[index] if certain else f"vars/{found[index][0]}"
+            own = certain[index] if certain else f"vars/{datasets[index][0]}"
             yield Weight(
                 place.layer, "/".join((*place.names, own)), array,
                 is_trainable(own, self.layers.get(place.layer)),
@@ -188,32 +188,32 @@ def _by_class(model: Spec | None) -> dict[str, Spec]:
     Keras does not use the layers' names, as generated ones differ from run to run
     (``keras.src.saving.saving_lib._save_container_state``). An operation that is no layer has no group.
     """
-    found: dict[str, Spec] = {}
+    specs: dict[str, Spec] = {}
     for snake_case in (keras_specs.snake_case, keras_specs.keras_2_snake_case):
         count: Counter[str] = Counter()
         for spec in keras_specs.members(model) if model else []:
             if not str(spec.get("module", "")).startswith("keras.src.ops"):
                 kind = snake_case(keras_specs.class_name(spec))
-                found.setdefault(f"{kind}_{count[kind]}" if count[kind] else kind, spec)
+                specs.setdefault(f"{kind}_{count[kind]}" if count[kind] else kind, spec)
                 count[kind] += 1
-    return found
+    return specs
 
 
 def _part_spec(attribute: str, place: _Place) -> Spec | None:
     """Return the JSON object of a layer's part, made up where the layer's own arguments describe it."""
-    given = keras_specs.arguments(place.spec) if place.spec else {}
+    options = keras_specs.arguments(place.spec) if place.spec else {}
     attribute = attribute.lstrip("_")
     if attribute in _ATTENTION and place.kind in _ATTENTION_LAYERS:
-        arguments = {"bias_axes": given["use_bias"]} if "use_bias" in given else {}
+        arguments = {"bias_axes": options["use_bias"]} if "use_bias" in options else {}
         return {"class_name": "EinsumDense", "config": {"name": _ATTENTION[attribute], **arguments}}
     if attribute == "cell" and place.kind in _CELLS:
         cell = _CELLS[place.kind]
-        arguments = {"use_bias": given["use_bias"]} if "use_bias" in given else {}
+        arguments = {"use_bias": options["use_bias"]} if "use_bias" in options else {}
         return {"class_name": cell, "config": {"name": cell, **arguments}}
-    wrapped = given.get(attribute) or (given.get("layer") if attribute in _DIRECTIONS else None)
+    wrapped = options.get(attribute) or (options.get("layer") if attribute in _DIRECTIONS else None)
     if not isinstance(wrapped, dict) or "class_name" not in wrapped:
         return None
-    if attribute in _DIRECTIONS and attribute not in given:
+    if attribute in _DIRECTIONS and attribute not in options:
         # A Bidirectional makes two layers of one and names them after the direction.
         arguments = {**keras_specs.arguments(wrapped), "name": _DIRECTIONS[attribute] + keras_specs.name(wrapped)}
         return {**wrapped, "config": arguments}

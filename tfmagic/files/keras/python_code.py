@@ -95,16 +95,16 @@ def check(config: Spec, path: Path, *, trust: bool, is_registered: Callable[[str
             )
     carried = found(config)
     if carried and not trust:
-        shown = "; ".join(f"{each.layer!r}: {each.what}" for each in carried[: errors.LISTED_NAMES])
+        shown = "; ".join(f"{code.layer!r}: {code.what}" for code in carried[: errors.LISTED_NAMES])
         raise errors.UntrustedCodeError(
             f"{str(path)!r} carries Python code, which would run with your rights ({shown}); if you trust who made "
             "the file, allow it with trust=True (--trust on a magic's line). Nothing of it was run"
         )
-    for each in carried:
-        _check_bytecode(each, path)
-        if each.function is not None and not is_registered(each.function):
+    for code in carried:
+        _check_bytecode(code, path)
+        if code.function is not None and not is_registered(code.function):
             raise errors.ReadError(
-                f"the layer {each.layer!r} in {str(path)!r} calls the function {each.function!r}, which is not in the "
+                f"the layer {code.layer!r} in {str(path)!r} calls the function {code.function!r}, which is not in the "
                 "file: register it with keras.saving.register_keras_serializable, or give the live model"
             )
 
@@ -131,27 +131,27 @@ def is_computing(function: str) -> bool:
 
 def _in(layer: str, spec: object) -> Iterator[Code]:
     """Yield the code in a layer's config, at any depth."""
-    for each in keras_specs.objects(spec):
-        yield from _of_object(layer, each)
+    for member in keras_specs.objects(spec):
+        yield from _of_object(layer, member)
 
 
 def _of_object(layer: str, spec: Spec) -> Iterator[Code]:
-    given, kind = keras_specs.arguments(spec), keras_specs.class_name(spec)
+    arguments, kind = keras_specs.arguments(spec), keras_specs.class_name(spec)
     if kind == "Lambda":
         yield Code(layer, "a Lambda layer")
         for field in _LAMBDA_FIELDS:
-            value = given.get(field)
-            if is_dump(value) and given.get(f"{field}_type", "lambda") == "lambda":
+            value = arguments.get(field)
+            if is_dump(value) and arguments.get(f"{field}_type", "lambda") == "lambda":
                 yield Code(layer, "a lambda", value[0])
-            elif isinstance(value, str) and given.get(f"{field}_type") == "function":
+            elif isinstance(value, str) and arguments.get(f"{field}_type") == "function":
                 yield Code(layer, f"the function {value!r}", function=value)
     elif kind == "__lambda__":
-        code = given.get("code", given.get("value"))
+        code = arguments.get("code", arguments.get("value"))
         yield Code(layer, "a lambda", str(code[0] if isinstance(code, list) and code else code))
-    elif kind in OP_LAYERS and not is_computing(str(given.get("function"))):
-        yield Code(layer, f"calls tf.{given.get('function')}")
+    elif kind in OP_LAYERS and not is_computing(str(arguments.get("function"))):
+        yield Code(layer, f"calls tf.{arguments.get('function')}")
     elif kind in _METHOD_LAYERS:
-        yield Code(layer, f"calls the method {given.get('method_name', given.get('attr_name'))!r}")
+        yield Code(layer, f"calls the method {arguments.get('method_name', arguments.get('attr_name'))!r}")
 
 
 def is_dump(value: object) -> TypeGuard[list[Any]]:
@@ -167,12 +167,12 @@ def _foreign(config: Spec) -> Iterator[tuple[str, str]]:
     # What a model was trained with is not loaded.
     inner = [value for key, value in config.items() if key != "compile_config"]
     itself = {key: config[key] for key in ("module", "class_name", "registered_name") if key in config}
-    for each in keras_specs.objects([itself, *inner]):
-        module, kind = each.get("module"), each.get("class_name")
+    for member in keras_specs.objects([itself, *inner]):
+        module, kind = member.get("module"), member.get("class_name")
         if isinstance(module, str) and isinstance(kind, str):
-            own = each["config"] if kind == "function" and isinstance(each.get("config"), str) else kind
+            own = member["config"] if kind == "function" and isinstance(member.get("config"), str) else kind
             if not is_modelling(module, own):
-                yield f"{module}.{own}", str(each.get("registered_name") or own)
+                yield f"{module}.{own}", str(member.get("registered_name") or own)
 
 
 def is_modelling(module: str, name: str) -> bool:

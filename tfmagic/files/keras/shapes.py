@@ -34,14 +34,14 @@ _SPATIAL = re.compile(
 )
 
 
-def output(kind: str, given: Arguments, inputs: Sequence[Shape]) -> Shape:
+def output(kind: str, arguments: Arguments, inputs: Sequence[Shape]) -> Shape:
     """Return the shape of a layer's output, None where it is not certain.
 
     Parameters
     ----------
     kind : str
         The layer's class.
-    given : dict
+    arguments : dict
         The arguments of its constructor, as the config has them; nothing about their types is trusted.
     inputs : sequence of shapes
         Of each tensor that it consumes.
@@ -50,7 +50,7 @@ def output(kind: str, given: Arguments, inputs: Sequence[Shape]) -> Shape:
         shapes = [tuple(shape) for shape in inputs if shape is not None]
         if not shapes or len(shapes) < len(inputs):
             return None
-        result = _merged(kind, given, shapes) if len(shapes) > 1 else _mapped(kind, given, shapes[0])
+        result = _merged(kind, arguments, shapes) if len(shapes) > 1 else _mapped(kind, arguments, shapes[0])
     except (LookupError, TypeError, ValueError, ZeroDivisionError):
         return None
     return result if result is not None and all(is_dimension(size) for size in result) else None
@@ -61,14 +61,14 @@ def is_dimension(size: object) -> bool:
     return size is None or (isinstance(size, int) and not isinstance(size, bool) and 0 <= size <= _MAX_DIMENSION)
 
 
-def _merged(kind: str, given: Arguments, shapes: list[_Sizes]) -> Shape:
+def _merged(kind: str, arguments: Arguments, shapes: list[_Sizes]) -> Shape:
     if len({len(shape) for shape in shapes}) > 1:
         return None
     if kind in _MERGING:
         return tuple(_broadcast(sizes) for sizes in zip(*shapes, strict=True))
     if kind != "Concatenate":
         return None
-    axis = given["axis"] % len(shapes[0])
+    axis = arguments["axis"] % len(shapes[0])
     if len({shape[:axis] + shape[axis + 1 :] for shape in shapes}) > 1:
         return None
     return (*shapes[0][:axis], _sum([shape[axis] for shape in shapes]), *shapes[0][axis + 1 :])
@@ -82,48 +82,48 @@ def _broadcast(sizes: Sequence[int | None]) -> int | None:
     return larger.pop() if larger else None if None in sizes else 1
 
 
-def _mapped(kind: str, given: Arguments, shape: _Sizes) -> Shape:
+def _mapped(kind: str, arguments: Arguments, shape: _Sizes) -> Shape:
     if kind in _SAME:
         return shape
     rule = _RULES.get(kind)
-    return rule(given, shape) if rule else _spatial(kind, given, shape)
+    return rule(arguments, shape) if rule else _spatial(kind, arguments, shape)
 
 
-def _recurrent(given: Arguments, shape: _Sizes) -> Shape:
-    return (*shape[: 2 if given["return_sequences"] else 1], given["units"])
+def _recurrent(arguments: Arguments, shape: _Sizes) -> Shape:
+    return (*shape[: 2 if arguments["return_sequences"] else 1], arguments["units"])
 
 
-def _spatial(kind: str, given: Arguments, shape: _Sizes) -> Shape:
+def _spatial(kind: str, arguments: Arguments, shape: _Sizes) -> Shape:
     """Handle the layers that work on each place of an image, a line or a volume."""
-    found = _SPATIAL.match(kind)
-    if found is None or len(shape) != int(found["rank"]) + 2:
+    match = _SPATIAL.match(kind)
+    if match is None or len(shape) != int(match["rank"]) + 2:
         return None
-    first = given.get("data_format") == "channels_first"
+    first = arguments.get("data_format") == "channels_first"
     places = shape[2:] if first else shape[1:-1]
     channels = shape[1] if first else shape[-1]
-    if found["kind"].startswith("Global"):
-        kept: _Sizes = (1,) * len(places) if given.get("keepdims") else ()
+    if match["kind"].startswith("Global"):
+        kept: _Sizes = (1,) * len(places) if arguments.get("keepdims") else ()
     else:
-        kept = tuple(_place(found["kind"], given, size, index, len(places)) for index, size in enumerate(places))
-        channels = _channels(found["kind"], given, channels)
+        kept = tuple(_place(match["kind"], arguments, size, index, len(places)) for index, size in enumerate(places))
+        channels = _channels(match["kind"], arguments, channels)
     return (shape[0], channels, *kept) if first else (shape[0], *kept, channels)
 
 
-def _place(kind: str, given: Arguments, size: int | None, index: int, rank: int) -> int | None:
+def _place(kind: str, arguments: Arguments, size: int | None, index: int, rank: int) -> int | None:
     """Return the extent along one axis."""
     if size is None:
         return None
     if kind == "UpSampling":
-        return size * _of(given["size"], index)
+        return size * _of(arguments["size"], index)
     if kind in ("ZeroPadding", "Cropping"):
-        around = given["padding" if kind == "ZeroPadding" else "cropping"]
+        around = arguments["padding" if kind == "ZeroPadding" else "cropping"]
         # A line's padding is one pair, an image's a pair for each axis; any may be one number instead.
         pair = around[index] if rank > 1 and isinstance(around, list) else around
         amount = _of(pair, 0) + _of(pair, 1)
         return size + amount if kind == "ZeroPadding" else size - amount
-    window = _of(given["pool_size" if kind.endswith("Pooling") else "kernel_size"], index)
-    step = _of(given["strides"], index)
-    return _slid(size, (window - 1) * _of(given.get("dilation_rate", 1), index) + 1, step, given["padding"])
+    window = _of(arguments["pool_size" if kind.endswith("Pooling") else "kernel_size"], index)
+    step = _of(arguments["strides"], index)
+    return _slid(size, (window - 1) * _of(arguments.get("dilation_rate", 1), index) + 1, step, arguments["padding"])
 
 
 def _slid(size: int, window: int, step: int, padding: str) -> int | None:
@@ -133,17 +133,17 @@ def _slid(size: int, window: int, step: int, padding: str) -> int | None:
     return -(-(size if padding != "valid" else size - window + 1) // step)
 
 
-def _channels(kind: str, given: Arguments, channels: int | None) -> int | None:
+def _channels(kind: str, arguments: Arguments, channels: int | None) -> int | None:
     if kind in ("Conv", "SeparableConv"):
-        return _of(given["filters"], 0)
+        return _of(arguments["filters"], 0)
     if kind == "DepthwiseConv":
-        return None if channels is None else channels * _of(given["depth_multiplier"], 0)
+        return None if channels is None else channels * _of(arguments["depth_multiplier"], 0)
     return channels
 
 
-def _reshaped(given: Arguments, shape: _Sizes) -> Shape:
+def _reshaped(arguments: Arguments, shape: _Sizes) -> Shape:
     """Return a Reshape's output, its -1 replaced if that is known."""
-    target, elements = [_of(size, 0) for size in given["target_shape"]], _product(shape[1:])
+    target, elements = [_of(size, 0) for size in arguments["target_shape"]], _product(shape[1:])
     known = math.prod(size for size in target if size != -1)
     rest = elements // known if elements is not None and known else None
     return (shape[0], *(rest if size == -1 else size for size in target))

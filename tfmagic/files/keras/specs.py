@@ -92,8 +92,8 @@ def trainable(spec: Spec, *, frozen: bool) -> bool | None:
 
 def batch_shape(spec: Spec) -> Shape:
     """Return the input's shape that a layer's arguments state: Keras 3's name, then Keras 1's and 2's."""
-    given = arguments(spec)
-    return shape_of(given.get("batch_shape", given.get("batch_input_shape")))
+    values = arguments(spec)
+    return shape_of(values.get("batch_shape", values.get("batch_input_shape")))
 
 
 def built_with(spec: Spec) -> list[Shape]:
@@ -121,8 +121,8 @@ def policy_dtype(spec: Spec, older: str = "dtype") -> str | None:
     """
     if class_name(spec) in _OWN_DTYPE or str(spec.get("module", "")).startswith("keras.src.ops"):
         return None
-    given = arguments(spec).get("dtype", arguments(spec).get(older))
-    policy = arguments(given).get("name") if isinstance(given, dict) else given
+    dtype = arguments(spec).get("dtype", arguments(spec).get(older))
+    policy = arguments(dtype).get("name") if isinstance(dtype, dict) else dtype
     if not isinstance(policy, str):
         return _DEFAULT_DTYPE
     return printable(policy).removeprefix("mixed_").rpartition("_from_")[2]

@@ -78,7 +78,9 @@ def is_trainable(name: str, layer: Layer | None) -> bool | None:
 def possible_names(kind: str, spec: Spec | None) -> Iterator[tuple[str, ...]]:
     """Yield the names that a layer of this class may have weights of, as its arguments allow."""
     entries = [entry.partition("?")[::2] for entry in _WEIGHTS.get(kind, "").split()]
-    given = keras_specs.arguments(spec) if spec else {}
-    choices = [(bool(given[flag]),) if flag in given else (True, False) if flag else (True,) for _, flag in entries]
+    arguments = keras_specs.arguments(spec) if spec else {}
+    choices = [
+        (bool(arguments[flag]),) if flag in arguments else (True, False) if flag else (True,) for _, flag in entries
+    ]
     for present in product(*choices):
         yield tuple(name for (name, _), there in zip(entries, present, strict=True) if there)

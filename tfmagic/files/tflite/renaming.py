@@ -69,9 +69,9 @@ def _order_references(edited: bytearray, table: Table, field: int, order: Sequen
 def _order_numbers(edited: bytearray, table: Table, field: int, wanted: Sequence[int]) -> None:
     """Put the numbers of a vector into another order, those that are not wanted last."""
     begin, _ = table.vector(field)
-    found = table.scalars(field, "int")
+    indices = table.scalars(field, "int")
     rank = {number: place for place, number in reversed(list(enumerate(wanted)))}
-    for place, number in enumerate(sorted(found, key=lambda each: rank.get(each, len(wanted)))):
+    for place, number in enumerate(sorted(indices, key=lambda each: rank.get(each, len(wanted)))):
         _NUMBER.pack_into(edited, begin + _NUMBER.size * place, number)
 
 

@@ -156,12 +156,12 @@ class _Parser:
 
     def description(self) -> Description:
         subgraphs = tuple(self._subgraph(table) for table in self.model.tables(_Model.SUBGRAPHS))
-        found = (self._signature(table, subgraphs) for table in self.model.tables(_Model.SIGNATURES))
+        signatures = (self._signature(table, subgraphs) for table in self.model.tables(_Model.SIGNATURES))
         return Description(
             self.model.scalar(_Model.VERSION, "uint"),
             self.model.text(_Model.DESCRIPTION),
             subgraphs,
-            tuple(found),
+            tuple(signatures),
             sum(_buffer_size(table) for table in self.model.tables(_Model.BUFFERS)),
             tuple(table.text(0) for table in self.model.tables(_Model.METADATA)),
         )

@@ -137,15 +137,15 @@ def _shelved(blocks: Sequence[Placed], wrap: float | None) -> Placed:
         return blocks[0]
     area = sum((each.width + _PART_GAP) * (each.height + _PART_GAP) for each in blocks)
     limit = max([_LEAST_SHELF, math.sqrt(area * (wrap or 1.6)), *(each.width for each in blocks)])
-    found = Placed({}, {}, {}, {}, 0, 0)
+    placed = Placed({}, {}, {}, {}, 0, 0)
     x = y = shelf = 0.0
     for block in blocks:
         if x and x + block.width > limit:
             x, y, shelf = 0.0, y + shelf + _PART_GAP, 0.0
-        found.take(block.moved(x, y, block.width, block.height))
+        placed.take(block.moved(x, y, block.width, block.height))
         x, shelf = x + block.width + _PART_GAP, max(shelf, block.height)
-        found.width, found.height = max(found.width, x - _PART_GAP), max(found.height, y + block.height)
-    return found
+        placed.width, placed.height = max(placed.width, x - _PART_GAP), max(placed.height, y + block.height)
+    return placed
 
 
 def _with_returns(placed: Placed, backward: Sequence[tuple[int, int]], sizes: Mapping[int, Size]) -> Placed:
@@ -194,19 +194,19 @@ class _Drawing:
         ends = [*(start - 1 for start in starts[1:]), len(self.rows) - 1]
         self.columns = [_Column(first, last) for first, last in zip(starts, ends, strict=True)]
         self._arrange()
-        found = Placed({}, {}, {}, {}, self.columns[-1].x + self.columns[-1].width, self._height())
+        placed = Placed({}, {}, {}, {}, self.columns[-1].x + self.columns[-1].width, self._height())
         for key in [key for key in self.row_of if key in self.sizes]:
-            found.corners[key] = (self._x(key) - self.sizes[key][0] / 2, self._top(key))
+            placed.corners[key] = (self._x(key) - self.sizes[key][0] / 2, self._top(key))
         turned: dict[tuple[int, int], int] = {}
         for edge, chain in self.chains.items():
             points = self._points(edge, chain, turned)
             if edge[0] == TOP:
-                found.entering[edge[1]] = points
+                placed.entering[edge[1]] = points
             elif edge[1] == BOTTOM:
-                found.leaving[edge[0]] = points
+                placed.leaving[edge[0]] = points
             else:
-                found.edges[edge] = points
-        return found
+                placed.edges[edge] = points
+        return placed
 
     # Columns
 

@@ -34,13 +34,13 @@ def bundled(component: Component) -> Component:
 
 def _hubs(chains: Mapping[_Edge, Sequence[int]], side: int, taken: set[_Edge]) -> list[list[_Edge]]:
     """Return the long edges of each box that has many; the ends of an open box are many boxes outside."""
-    found: dict[int, list[_Edge]] = defaultdict(list)
+    edges_by_end: dict[int, list[_Edge]] = defaultdict(list)
     for edge, chain in chains.items():
         if len(chain) >= _LEAST_RANKS and edge not in taken:
-            found[edge[side]].append(edge)
+            edges_by_end[edge[side]].append(edge)
     # What enters an open box is drawn as coming from one place, but need not.
-    return [edges for end, edges in found.items() if len(edges) >= _LEAST_EDGES and end not in {TOP, BOTTOM}] + [
-        edges for end, edges in found.items() if len(edges) >= 2 * _LEAST_EDGES and end in {TOP, BOTTOM}
+    return [edges for end, edges in edges_by_end.items() if len(edges) >= _LEAST_EDGES and end not in {TOP, BOTTOM}] + [
+        edges for end, edges in edges_by_end.items() if len(edges) >= 2 * _LEAST_EDGES and end in {TOP, BOTTOM}
     ]
 
 

@@ -128,10 +128,10 @@ class _Nest:
 
     def path(self, key: int) -> list[int]:
         """Return a box and all boxes around it, the box first, the outside last."""
-        found = [key]
-        while found[-1] != _OUTSIDE:
-            found.append(self.parent[found[-1]])
-        return found
+        keys = [key]
+        while keys[-1] != _OUTSIDE:
+            keys.append(self.parent[keys[-1]])
+        return keys
 
     def contains(self, first: int, second: int) -> bool:
         """Say whether one of two boxes is around the other."""
@@ -179,11 +179,11 @@ def _place_level(
     # A box among others is better one column than a picture of its own; one with little beside it is the picture.
     is_all = all(len(nest.inner[around]) <= _FEW_BESIDE for around in nest.path(key)[1:])
     high = layout_columns.HIGH if is_all else _HIGH_INSIDE
-    found = layout_columns.place(sizes, links, ports, wrap, high)
+    columns = layout_columns.place(sizes, links, ports, wrap, high)
     if key == _OUTSIDE:
-        return found
+        return columns
     least = nest.items[key].width - 2 * PADDING
-    return found.widened(least) if least > found.width else found
+    return columns.widened(least) if least > columns.width else columns
 
 
 def _size(nest: _Nest, part: int, placed: Mapping[int, layout_columns.Placed]) -> tuple[float, float]:
@@ -195,17 +195,17 @@ def _size(nest: _Nest, part: int, placed: Mapping[int, layout_columns.Placed]) -
 
 def _ports(nest: _Nest, placed: Mapping[int, layout_columns.Placed]) -> dict[int, tuple[float, float]]:
     """Return where edges leave and enter each open box on average, from its left side."""
-    found = {}
+    ports = {}
     for key in nest.inner:
         if key != _OUTSIDE:
             leave = [points[-1][0] for points in placed[key].leaving.values()]
             enter = [points[0][0] for points in placed[key].entering.values()]
             middle = placed[key].width / 2
-            found[key] = (
+            ports[key] = (
                 PADDING + (sum(leave) / len(leave) if leave else middle),
                 PADDING + (sum(enter) / len(enter) if enter else middle),
             )
-    return found
+    return ports
 
 
 def _absolute(nest: _Nest, edges: Sequence[tuple[int, int]], placed: Mapping[int, layout_columns.Placed]) -> Layout:

@@ -78,15 +78,15 @@ def solved(keys: Sequence[int], links: Links) -> list[Component]:
     ends = _end_edges(keys, links)
     edges = [*links.between, *ends]
     wanted = {*links.between, *((TOP, key) for key in links.entering), *((key, BOTTOM) for key in links.leaving)}
-    found = []
+    parts = []
     # One call for each: of several components at once, the solver gives points the numbers of other components' boxes.
     for part in _connected(edges):
         keyed = list(dict.fromkeys(end for edge in part for end in edge))
         names = {key: index for index, key in enumerate(keyed)}
         numbered = [(names[source], names[target]) for source, target in part]
         ((positions, _, _, pairs),) = from_edges(numbered, vertex_spacing=1, dummy_vertices=True)
-        found.append(_component(positions, pairs, keyed, wanted))
-    return found
+        parts.append(_component(positions, pairs, keyed, wanted))
+    return parts
 
 
 def _connected(edges: Sequence[tuple[int, int]]) -> list[list[tuple[int, int]]]:
@@ -101,10 +101,10 @@ def _connected(edges: Sequence[tuple[int, int]]) -> list[list[tuple[int, int]]]:
 
     for source, target in edges:
         leader[find(source)] = find(target)
-    found: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    by_part: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for edge in edges:
-        found[find(edge[0])].append(edge)
-    return list(found.values())
+        by_part[find(edge[0])].append(edge)
+    return list(by_part.values())
 
 
 def _end_edges(keys: Sequence[int], links: Links) -> list[tuple[int, int]]:

@@ -41,13 +41,13 @@ def stacked(component: Component, sizes: Mapping[int, Size]) -> list[Row]:
     ranks: dict[int, list[int]] = defaultdict(list)
     for key, rank in component.ranks.items():
         ranks[rank].append(key)
-    found, top = [], 0.0
+    tops, top = [], 0.0
     for rank in sorted(ranks):
         keys = sorted(ranks[rank], key=lambda key: (component.order[key], key))
         bottom = top + max(sizes[key][1] if key in sizes else 0 for key in keys)
-        found.append(Row(keys, top, bottom))
+        tops.append(Row(keys, top, bottom))
         top = bottom + ROW_GAP
-    return found
+    return tops
 
 
 @dataclass

@@ -75,26 +75,26 @@ class _Split:
         """Fill the ranks between what an edge passes."""
         source, target = edge
         way = [*([] if source == TOP else [source]), *chain, *([] if target == BOTTOM else [target])]
-        found: list[int] = []
+        points: list[int] = []
         # The upper end is above the rank of what comes first, the lower end below that of what comes last.
         before = self.first[self.component.ranks[way[0]]] - 1 if source == TOP else self.ranks[way[0]]
         near = way[0]
         for key in way if source == TOP else way[1:]:
-            found += self._points(before + 1, self.ranks[key], near, key)
-            found += [key] if key != target else []
+            points += self._points(before + 1, self.ranks[key], near, key)
+            points += [key] if key != target else []
             before, near = self.ranks[key], key
         if target == BOTTOM:
             rank = self.component.ranks[way[-1]]
-            found += self._points(before + 1, self.first[rank] + self.counts.get(rank, 1), near, near)
-        return found
+            points += self._points(before + 1, self.first[rank] + self.counts.get(rank, 1), near, near)
+        return points
 
     def _points(self, begin: int, end: int, above: int, below: int) -> list[int]:
         """Make points in the ranks from one up to another, beside what is above or below in the same rank before."""
-        made = []
+        points = []
         for rank in range(begin, end):
             point = min(BOTTOM, *self.ranks) - 1
             within_above = rank < self.first.get(self.component.ranks.get(above, -1) + 1, math.inf)
             self.ranks[point] = rank
             self.order[point] = self.order[above if within_above else below]
-            made.append(point)
-        return made
+            points.append(point)
+        return points
