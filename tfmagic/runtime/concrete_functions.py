@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 
 def call_flat(concrete: runtime.Live, tensors: Sequence[runtime.Live]) -> runtime.Live:
@@ -67,3 +67,21 @@ def has_function(name: str) -> bool:
         return bool(context.has_function(name))
     except (ImportError, AttributeError):
         return True
+
+
+def function_names() -> set[str]:
+    """Return the names of the functions that the process keeps; none where it cannot be asked."""
+    try:
+        context = importlib.import_module("tensorflow.python.eager.context").context()
+        return set(context.list_function_names())
+    except (ImportError, AttributeError):
+        return set()
+
+
+def forget_functions(names: Iterable[str]) -> None:
+    """Let go of functions that nothing calls any more; the fallback keeps them, as TensorFlow does."""
+    with contextlib.suppress(ImportError, AttributeError):
+        context = importlib.import_module("tensorflow.python.eager.context").context()
+        for name in names:
+            if context.has_function(name):
+                context.remove_function(name)

@@ -18,16 +18,17 @@ from tfmagic.functions.named_function import graph_notes
 from tfmagic.graphs import function_library
 from tfmagic.graphs.ops import of_kind
 from tfmagic.graphs.resources import PYTHON_OPS
+from tfmagic.graphs.seed_states import DRAWN_STATE
 from tfmagic.graphs.tensor_names import node_of
 from tfmagic.graphs.walks import reached
-from tfmagic.transforms import inlining, tables
+from tfmagic.transforms import frozen_state, inlining, tables
 from tfmagic.transforms.captures import captures, of_tensor, of_variable, require_outside_state
 from tfmagic.transforms.end_names import name_ends, node_names, rename_nodes
 from tfmagic.transforms.frozen_graph import FrozenGraph, constant
 from tfmagic.transforms.variable_reads import Body, Library, Spec, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterator, Mapping, Sequence
 
     from tfmagic.files import protos
     from tfmagic.functions import NamedFunction
@@ -42,7 +43,8 @@ _OTHER_STATE = re.compile(
     r"|BoostedTrees\w*Handle\w*|SimpleML\w*Resource|Anonymous(Iterator|MultiDevice|RandomSeed|SeedGen)\w*"
 )
 _ASSIGNMENTS = re.compile(r"Assign(?:Add|Sub)?VariableOp|Resource(?:Scatter|Apply|SparseApply)\w*")
-_RANDOM = re.compile(r"(?:Stateless)?(?:Random(?!Shuffle)|TruncatedNormal|ParameterizedTruncatedNormal|Multinomial)")
+_RANDOM = re.compile(r"Random(?!ShuffleQueue)|TruncatedNormal|ParameterizedTruncatedNormal|Multinomial")
+_STATELESS = re.compile(r"Stateless(?:Random(?!Get)|TruncatedNormal|ParameterizedTruncatedNormal|Multinomial|Shuffle)")
 _BATCH_NORM = re.compile(r"FusedBatchNorm(?:V\d)?")
 
 
@@ -120,24 +122,27 @@ def assembled(
         As :func:`freeze`.
     """
     assigned, checked = assignments(graph_def), _checks(graph_def, [node_of(each.tensor) for each in ends[1]])
+    drawn, changed = frozen_state.changed(graph_def, state.variables)
     renamed: dict[str, str] = {}
     inputs, outputs = name_ends(graph_def, *ends, renamed)
     state = state.renamed(renamed)
+    drawn, changed = ({renamed.get(name, name) for name in names} for names in (drawn, changed))
     names = [_node(each.tensor) for each in outputs], [_node(each.tensor) for each in inputs]
     inlining.prune(graph_def, *names)
     refuse_python(graph_def)
     refuse_other_state(graph_def)
     values = tables.fill(graph_def, state.tables)
-    values.update(_constants(graph_def, state))
+    values.update(_constants(graph_def, state, drawn))
     # Handles that only waited for their placeholders are gone with the reads.
     inlining.prune(graph_def, *names)
     _require_inputs(graph_def, names[1])
+    told = list(frozen_state.notes(graph_def, drawn, {name: state.variables[name] for name in changed}))
     frozen = FrozenGraph(
         graph_def,
         {node.name: values[node.name] for node in graph_def.node if node.name in values},
         inputs,
         outputs,
-        notes=tuple(notes(graph_def, assigned, checked - _checks(graph_def, names[0]))),
+        notes=(*notes(graph_def, () if told else assigned, checked - _checks(graph_def, names[0])), *told),
         **others,
     )
     frozen.require_small_enough()
@@ -222,13 +227,15 @@ def _require_inputs(graph_def: protos.Message, inputs: Sequence[str]) -> None:
         )
 
 
-def _constants(graph_def: protos.Message, state: State) -> dict[str, Value]:
-    """Replace what is left of the state by constants; return their content by the node's name."""
+def _constants(graph_def: protos.Message, state: State, drawn: Container[str]) -> dict[str, Value]:
+    """Replace what is left of the state by constants, or by what draws it; return the content by the node's name."""
     nodes = {node.name: node for node in graph_def.node}
     variables = {name: value for name, value in state.variables.items() if name in nodes}
     starts = {name: Spec(value.dtype, value.shape) for name, value in variables.items()}
     Body(graph_def.node, Library(graph_def), starts).rewrite()
     values = variables | {name: value for name, value in state.tensors.items() if name in nodes}
+    for name in [name for name in values if name in drawn]:
+        frozen_state.draw(graph_def, nodes[name], values.pop(name))
     for name, value in values.items():
         constant(nodes[name], value)
         if value.texts is not None:
@@ -236,7 +243,7 @@ def _constants(graph_def: protos.Message, state: State) -> dict[str, Value]:
     return {name: value for name, value in values.items() if value.texts is None}
 
 
-def notes(graph_def: protos.Message, assigned: list[str], unchecked: set[str]) -> Iterator[str]:
+def notes(graph_def: protos.Message, assigned: Sequence[str], unchecked: set[str]) -> Iterator[str]:
     """Say what makes a frozen graph differ from what its user may expect."""
     if unchecked:
         yield (
@@ -248,19 +255,33 @@ def notes(graph_def: protos.Message, assigned: list[str], unchecked: set[str]) -
             f"the function also updates variables ({errors.listed(assigned[:3])}), which the frozen graph does not; "
             "was it traced in training mode?"
         )
-    for nodes, meaning in (
-        (_matching(graph_def, _RANDOM), "draws random numbers, so that two runs differ: dropout in training mode?"),
-        (
-            _training_norms(graph_def),
-            "normalises by each batch (is_training=true): traced in training mode?",
-        ),
-    ):
-        if nodes:
-            yield f"the graph {meaning} ({errors.listed(nodes[:3])})"
+    yield from _random_notes(graph_def)
+    norms = _training_norms(graph_def)
+    if norms:
+        yield (
+            "the graph normalises by each batch (is_training=true): traced in training mode? "
+            f"({errors.listed(norms[:3])})"
+        )
 
 
-def _matching(graph_def: protos.Message, op: re.Pattern[str]) -> list[str]:
-    return [node.name for node in function_library.all_nodes(graph_def) if op.match(node.op)]
+def _random_notes(graph_def: protos.Message) -> Iterator[str]:
+    """Say whether two runs of the graph differ: what is stateless draws what its seed says."""
+    moving = [node.name for node in _nodes_of(graph_def, _RANDOM) if DRAWN_STATE not in node.attr]
+    seeded = [node.name for node in _nodes_of(graph_def, _STATELESS)]
+    if moving:
+        yield (
+            "the graph draws random numbers, so that two runs differ: dropout in training mode? "
+            f"({errors.listed(moving[:3])})"
+        )
+    elif seeded and not any(DRAWN_STATE in node.attr for node in function_library.all_nodes(graph_def)):
+        yield (
+            "the graph draws random numbers from a seed, so that equal seeds give equal runs "
+            f"({errors.listed(seeded[:3])})"
+        )
+
+
+def _nodes_of(graph_def: protos.Message, op: re.Pattern[str]) -> list[protos.Message]:
+    return [node for node in function_library.all_nodes(graph_def) if op.match(node.op)]
 
 
 def _training_norms(graph_def: protos.Message) -> list[str]:

@@ -8,32 +8,27 @@ tables in a SavedModel, which has initialisers.
 from __future__ import annotations
 
 import hashlib
-import itertools
 from typing import TYPE_CHECKING
 
 from tfmagic.files import protos
+from tfmagic.functions.state import live_tables
 from tfmagic.graphs.function_library import all_nodes
 from tfmagic.graphs.tensor_names import node_of
-from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import captures
 from tfmagic.transforms.frozen_graph import become, constant
 from tfmagic.transforms.variable_reads import refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping
+    from collections.abc import Container, Mapping
 
+    from tfmagic.functions.state.live_tables import TableContent
+    from tfmagic.runtime import tensorflow as runtime
     from tfmagic.transforms.frozen_graph import Value
 
 #: Ops that change a table while the graph runs.
 _WRITES = frozenset({"LookupTableInsertV2", "LookupTableRemoveV2", "LookupTableImportV2", "InitializeTableV2"})
 _FILLS = frozenset({"LookupTableImportV2", "InitializeTableV2"})
 _TABLES = ("HashTableV2", "HashTableOfTensorsV2")
-#: Attributes by which ops name the dtypes of a table.
-_DTYPE_ATTRS = {
-    "LookupTableFindV2": ("Tin", "Tout"),
-    "LookupTableExportV2": ("Tkeys", "Tvalues"),
-}
-_KEYS, _VALUES = ("string", "int64", "int32"), ("int64", "string", "float32", "int32", "float64", "bool")
 
 
 def fill(graph_def: protos.Message, handles: Mapping[str, runtime.Live]) -> dict[str, Value]:
@@ -83,41 +78,15 @@ def _fills_its_own(node: protos.Message, nodes: Mapping[str, protos.Message], ha
     return table in nodes and table not in handles and nodes[table].op.endswith(_TABLES)
 
 
-def _exported(graph_def: protos.Message, name: str, handle: runtime.Live) -> tuple[runtime.Live, runtime.Live]:
+def _exported(graph_def: protos.Message, name: str, handle: runtime.Live) -> TableContent:
     """Return the keys and values that a table holds now."""
-    tf = runtime.tensorflow()
-    with runtime.eager():
-        for keys, values in dict.fromkeys(_candidate_dtypes(graph_def)):
-            if _holds(handle, keys, values):
-                found = tf.raw_ops.LookupTableExportV2(table_handle=handle, Tkeys=keys, Tvalues=values)
-                return found.keys, found.values
+    content = live_tables.content(handle, all_nodes(graph_def))
+    if content is not None:
+        return content
     raise refusal(
         f"it captures {name!r}, a resource that is neither a variable nor a lookup table, such as an iterator, "
         "a queue or a generator; a graph cannot hold it"
     )
-
-
-def _holds(handle: runtime.Live, keys: str, values: str) -> bool:
-    """Say whether a handle is that of a table of these dtypes, which the handle itself does not tell.
-
-    A lookup of nothing checks them; an export of the wrong ones ends the whole process.
-    """
-    tf = runtime.tensorflow()
-    try:
-        tf.raw_ops.LookupTableFindV2(table_handle=handle, keys=tf.zeros([0], keys), default_value=tf.zeros([], values))
-    except (tf.errors.OpError, TypeError, ValueError) as error:
-        # Shapes are checked after the dtypes: a default of a table of vectors is one, the key of a dense table may be.
-        return any(words in str(error) for words in ("for default value", "key shape"))
-    return True
-
-
-def _candidate_dtypes(graph_def: protos.Message) -> Iterator[tuple[str, str]]:
-    """Yield the dtypes of keys and values that the graph's ops name, then all others that tables have."""
-    for node in all_nodes(graph_def):
-        if node.op in _DTYPE_ATTRS:
-            keys, values = (protos.dtype_name(node.attr[attr].type) for attr in _DTYPE_ATTRS[node.op])
-            yield keys, values
-    yield from itertools.product(_KEYS, _VALUES)
 
 
 def _fill_one(

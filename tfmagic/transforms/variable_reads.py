@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.graphs.function_library import references
+from tfmagic.graphs.seed_states import GENERATOR_SHAPE
+from tfmagic.transforms import frozen_state
 from tfmagic.transforms.frozen_graph import become
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ _LOOPS = frozenset({"While", "StatelessWhile"})
 _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 CALLERS = _BRANCHES | _LOOPS | _CALLS
 _RESOURCE = "resource"
+#: Ops whose output is called ``value``, where that of what they become is called ``output``.
+_VALUED = ("ReadVariableOp", "RngReadAndSkip")
 
 
 class Spec(NamedTuple):
@@ -141,7 +145,9 @@ class Body:
             added = self.nodes.add()
             added.CopyFrom(constant)
             self._by_name[added.name] = added
-            node.input.insert(2, self._reference(added.name, 0))
+            # Behind the other tensors, before what it waits for.
+            place = sum(not text.startswith("^") for text in node.input)
+            node.input.insert(place, self._reference(added.name, 0))
 
     def _rewrite_call(self, node: protos.Message, specs: Specs, outputs: Specs) -> None:
         """Give a call, branch or loop the values, and functions that take them."""
@@ -225,12 +231,19 @@ def _to_gather(node: protos.Message, dtype: str) -> Iterable[protos.Message]:
     return (axis,)
 
 
-#: What each op that reads a variable becomes, and the constants it then needs as its third input.
+def _to_draw(node: protos.Message, _: str) -> Iterable[protos.Message]:
+    """Draw a state in the place of what reads a generator's and moves it on."""
+    node.input[:] = [text for text in node.input if text.startswith("^")]
+    return frozen_state.become_drawn(node, GENERATOR_SHAPE)
+
+
+#: What each op that reads a variable becomes, and the constants it then needs as its last inputs.
 _READS: Mapping[str, Callable[[protos.Message, str], Iterable[protos.Message]]] = {
     "ReadVariableOp": _to_identity,
     "VariableShape": _to_shape,
     "ResourceGather": _to_gather,
     "ResourceGatherNd": _to_gather_nd,
+    "RngReadAndSkip": _to_draw,
 }
 
 
@@ -282,10 +295,10 @@ class Library:
             _retype_argument(function, index, spec)
         body = Body(function.node_def, self, starts, name)
         returned = {argument.name: body.spec(function.ret[argument.name]) for argument in function.signature.output_arg}
-        reads = [node.name for node in function.node_def if node.op == "ReadVariableOp"]
+        reads = [node.name for node in function.node_def if node.op in _VALUED]
         body.rewrite()
         _rename_outputs(
-            function, {node.name for node in function.node_def if node.name in reads and node.op == "Identity"}
+            function, {node.name for node in function.node_def if node.name in reads and node.op not in _VALUED}
         )
         for argument in function.signature.output_arg:
             _retype_result(argument, returned[argument.name])
@@ -314,7 +327,7 @@ def _retype_result(argument: protos.Message, spec: Spec | None) -> None:
 
 
 def _rename_outputs(function: protos.Message, names: set[str]) -> None:
-    """Follow reads that became Identity: the output that ReadVariableOp calls ``value`` is ``output`` there."""
+    """Follow reads that became other ops: the output that they called ``value`` is ``output`` there."""
 
     def renamed(reference: str) -> str:
         name, _, place = reference.partition(":")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors, progress, readers
 from tfmagic.files import writing
 from tfmagic.functions.meta_graphs import meta_graph_def
+from tfmagic.functions.state.trial_copies import TrialCopies
 from tfmagic.graphs import signatures
 from tfmagic.graphs.metagraphs import MetaGraph
 from tfmagic.models.model import Model, Part
@@ -25,6 +26,8 @@ from tfmagic.writers import writer_for
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
+
+    import numpy.typing as npt
 
     from tfmagic.functions import NamedFunction
     from tfmagic.transforms.merge import Connections, Merged
@@ -182,14 +185,20 @@ def _signed(model: Model) -> signatures.TaggedSignatures:
 
 def _compared(function: NamedFunction, merged: Merged) -> str:
     """Run the whole and the parts on the same inputs; return why that could not be, empty if it could."""
-    found = trial_run.verify(function, merged.one_after_the_other)
-    if found.differs:
+    parts = [TrialCopies(part, repeatable=True) for part in (merged.first, merged.second)]
+
+    def one_after_the_other(values: Mapping[str, npt.ArrayLike]) -> Mapping[str, npt.NDArray[Any]]:
+        first, second = (part.fresh() for part in parts)
+        return replace(merged, first=first, second=second).one_after_the_other(values)
+
+    verification = trial_run.verify(function, one_after_the_other)
+    if verification.differs:
         raise errors.VerificationError(
             "the merged model gives other numbers than one model after the other; error.verification has them, "
             "verify=False (--no-verify) merges all the same",
-            found.frame,
+            verification.frame,
         )
-    return found.unchecked
+    return verification.reservation
 
 
 def _model(function: NamedFunction, trained: dict[int, bool]) -> Model:

@@ -15,6 +15,9 @@ import numpy as np
 
 from tfmagic import errors, progress
 from tfmagic.display import render
+from tfmagic.functions.named_function import as_array
+from tfmagic.functions.state.resource_copies import UncopyableError
+from tfmagic.functions.state.trial_copies import TrialCopies
 from tfmagic.graphs import signatures
 from tfmagic.models.model import Part
 from tfmagic.runtime import cancellation
@@ -127,7 +130,7 @@ def run(  # noqa: PLR0913 - the contract's options
     """Run a model, and say how long loading, the first call and a warm one take.
 
     A model from a path, or a Keras model, stays loaded for the next run until it changes; the four used last do.
-    Variables that a call assigns are as before afterwards.
+    What a run changes, such as a count or a table, is copied first, and the run changes the copy.
 
     Parameters
     ----------
@@ -162,14 +165,36 @@ def run(  # noqa: PLR0913 - the contract's options
     """
     if repeat < 0:
         raise errors.ConversionError(f"repeat is the number of warm calls, 0 or more, not {repeat!r}")
-    found, given = _fed(source, Wish(signature, outputs=outputs), inputs, trust=trust)
-    function = found.function
-    with trial_run.preserved(function):
-        used, results, first = _first_call(function, given)
-        times = [_timed(function, used)[1] for _ in range(repeat)]
+    loaded, values = _fed(source, Wish(signature, outputs=outputs), inputs, trust=trust)
+    function = loaded.function
+    is_complete = len(values) == len(function.inputs)
+    if not is_complete:
+        _require_trial(function)
+    # A person who gives all values wants to see what the model prints.
+    copies = TrialCopies(function, silent=not is_complete, sharing=is_complete)
+    runnable, used, results, first = _first_call(copies, values)
+    times = [_timed(runnable, used)[1] for _ in range(repeat)]
     warm = statistics.median(times) if times else float("nan")
-    notes = (*_load_notes(found), *_generated_notes(function, given), *function.notes)
-    return Run({key: _array(each) for key, each in results.items()}, found.seconds, first, warm, used, notes)
+    notes = (*_load_notes(loaded), *_generated_notes(function, values), *_copy_notes(copies), *function.notes)
+    arrays = {key: _array(value) for key, value in results.items()}
+    return Run(arrays, loaded.seconds, first, warm, used, notes)
+
+
+def _require_trial(function: NamedFunction) -> None:
+    """Refuse to make up inputs of what acts outside the model."""
+    reason = trial_run.outside(function)
+    if reason:
+        values = " ".join(f"{end.key}=EXPR" for end in function.inputs)
+        raise errors.ConversionError(
+            f"no inputs are made up for {function.key!r}: {reason}; give all of them: {values}"
+        )
+
+
+def _copy_notes(copies: TrialCopies) -> Iterator[str]:
+    """Say what the run changed, and did not."""
+    if copies.changed:
+        yield f"ran on copies of what a run changes ({errors.listed(copies.changed)}): the model itself is as it was"
+    yield from (f"the run changed {what}" for what in copies.shared)
 
 
 def _fed(
@@ -204,39 +229,26 @@ def _generated_notes(function: NamedFunction, given: Mapping[str, object]) -> tu
     return (f"generated from the signature, because no value was given: {errors.listed(made)}",) if made else ()
 
 
-def _candidates(function: NamedFunction, given: dict[str, npt.NDArray[Any]]) -> Iterator[dict[str, npt.NDArray[Any]]]:
-    """Yield what the function may be called with: the values given, completed if need be."""
-    missing = [end for end in function.inputs if end.key not in given]
-    if not missing:
-        yield given
-        return
-    batch = run_inputs.batch_of(function.inputs, given)
-    if batch is not None:
-        missing = [_with_batch(end, batch) for end in missing]
-    for made in trial_inputs.candidates(missing):
-        values = {**made, **given}
-        yield {end.key: values[end.key] for end in function.inputs}
-
-
-def _with_batch(end: Any, batch: int) -> Any:  # noqa: ANN401 - an Endpoint
-    return end._replace(shape=(batch, *end.shape[1:])) if end.shape and end.shape[0] is None else end
-
-
 def _first_call(
-    function: NamedFunction, given: dict[str, npt.NDArray[Any]]
-) -> tuple[dict[str, npt.NDArray[Any]], Mapping[str, npt.NDArray[Any]], float]:
-    """Call the function on the first inputs that it accepts; return them, the results and the time."""
+    copies: TrialCopies, given: dict[str, npt.NDArray[Any]]
+) -> tuple[NamedFunction, dict[str, npt.NDArray[Any]], Mapping[str, npt.NDArray[Any]], float]:
+    """Call a copy of the function on the first inputs that it accepts; return it, them, the results and the time."""
+    function = copies.function
     first: Exception | None = None
-    for values in _candidates(function, given):
+    for tried in trial_inputs.completed(function.inputs, given, trial_run.examples(function)):
+        values = {key: as_array(value) for key, value in tried.arrays.items()}
         try:
             trial_run.require_shapes(function, values)
-            results, seconds = _timed(function, values)
+            runnable = copies.fresh()
+            results, seconds = _timed(runnable, values)
         except errors.TfMagicError:
             raise
+        except UncopyableError as error:
+            raise errors.ConversionError(f"{function.key!r} cannot be run without a trace: {error}") from error
         except Exception as error:  # noqa: BLE001 - a model's code may raise anything
             first = first or error
         else:
-            return values, results, seconds
+            return runnable, values, results, seconds
     generated = len(given) < len(function.inputs)
     advice = f"; give inputs of your own: {', '.join(end.key for end in function.inputs)}" if generated else ""
     what = "any inputs generated for it" if generated else "these inputs"
@@ -293,13 +305,11 @@ def compare(
     one, other = (_side(source, signature, trust=trust) for source in (a, b))
     if signature is not None and signature not in (one.function.key, other.function.key):
         raise errors.UnknownNameError(signature, "signature", (one.function.key, other.function.key))
-    matching = _matching(one.function, other.function)
-    given = run_inputs.matched(one.function, inputs, _signed(one)) if inputs is not None else None
-    candidates = None if given is None else next(_candidates(one.function, given))
-    found = trial_run.verify(one.function, matching, candidates)
-    if found.unchecked:
-        raise errors.ConversionError(f"the two cannot be compared: {found.unchecked}")
-    return found.frame
+    values = run_inputs.matched(one.function, inputs, _signed(one))
+    verification = trial_run.verify(one.function, _under_keys_of(one.function, other.function), values)
+    if verification.unchecked:
+        raise errors.ConversionError(f"the two cannot be compared: {verification.unchecked}")
+    return verification.frame
 
 
 def _side(source: object, signature: str | None, *, trust: bool) -> Loaded:
@@ -312,7 +322,7 @@ def _side(source: object, signature: str | None, *, trust: bool) -> Loaded:
         return model_cache.load(source, Wish(), trust=trust)
 
 
-def _matching(one: NamedFunction, other: NamedFunction) -> trial_run.Runner:
+def _under_keys_of(one: NamedFunction, other: NamedFunction) -> NamedFunction:
     """Return the other function under the keys of the one.
 
     Raises
@@ -327,13 +337,12 @@ def _matching(one: NamedFunction, other: NamedFunction) -> trial_run.Runner:
             f"the two take different inputs: the first {signatures.described(one.inputs)}, the second "
             f"{signatures.described(other.inputs)}; export one of them with the other's names first"
         )
-    back = {theirs: ours for ours, theirs in outputs.items()}
-
-    def call(values: Mapping[str, npt.ArrayLike]) -> dict[str, npt.NDArray[Any]]:
-        results = other({theirs: values[ours] for ours, theirs in inputs.items()})
-        return {back.get(key, key): value for key, value in results.items()}
-
-    return call
+    back = [{theirs: ours for ours, theirs in pairs.items()} for pairs in (inputs, outputs)]
+    return replace(
+        other,
+        inputs=tuple(end._replace(key=back[0][end.key]) for end in other.inputs),
+        outputs=tuple(end._replace(key=back[1][end.key]) for end in other.outputs),
+    )
 
 
 def _paired(ours: Sequence[Any], theirs: Sequence[Any]) -> dict[str, str] | None:

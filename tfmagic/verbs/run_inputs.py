@@ -15,7 +15,7 @@ from tfmagic.functions.named_function import as_array
 from tfmagic.graphs import signatures
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     import numpy.typing as npt
 
@@ -155,9 +155,3 @@ def _shape_problem(end: Endpoint, array: npt.NDArray[Any]) -> str:
 def _lacks_batch(end: Endpoint, array: npt.NDArray[Any]) -> bool:
     sizes: Iterable[tuple[int | None, int]] = zip((end.shape or ())[1:], array.shape, strict=False)
     return len(end.shape or ()) == array.ndim + 1 and all(size in (None, found) for size, found in sizes)
-
-
-def batch_of(ends: Sequence[Endpoint], given: Mapping[str, npt.NDArray[Any]]) -> int | None:
-    """Return the size of the batch that is given, where a dimension that comes first is open."""
-    sizes = (given[end.key].shape[0] for end in ends if end.key in given and end.shape and end.shape[0] is None)
-    return next(sizes, None)

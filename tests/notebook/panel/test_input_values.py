@@ -13,7 +13,7 @@ from tfmagic.graphs.signatures import Endpoint
 from tfmagic.notebook.panel import input_values
 from tfmagic.notebook.panel import pictures as picture_files
 from tfmagic.notebook.panel.input_values import File
-from tfmagic.verbs.verification import pictures
+from tfmagic.verbs.verification import trial_inputs
 
 IMAGES = Endpoint("images", "images:0", "float32", (None, 4, 4, 3))
 VECTORS = Endpoint("x", "x:0", "float32", (None, 2))
@@ -132,7 +132,7 @@ def test_json_that_is_no_value_is_one_line(content: bytes) -> None:
 
 
 def test_a_picture_may_be_the_text_that_a_model_takes() -> None:
-    picture = pictures.png(8)
+    picture = trial_inputs.png(8)
     assert input_values.of_file(File("a.png", picture), TEXTS).tolist() == [picture]
     assert input_values.of_file(File("a.png", picture), TEXTS._replace(shape=())).item() == picture
 
@@ -162,7 +162,7 @@ def test_a_picture_gets_the_size_and_the_range_of_the_input(pixels: str, expecte
     ],
 )
 def test_a_picture_takes_the_form_of_the_input(dtype: str, shape: Any, found: Any) -> None:
-    value = input_values.of_file(File("a.png", pictures.png(8)), Endpoint("i", "i:0", dtype, shape))
+    value = input_values.of_file(File("a.png", trial_inputs.png(8)), Endpoint("i", "i:0", dtype, shape))
     assert (value.shape, value.dtype.type) == found
 
 
@@ -171,7 +171,7 @@ def test_what_is_no_picture_is_said() -> None:
     with pytest.raises(errors.ConversionError, match=r"'a.txt': this is no PNG.*\.npy and \.json"):
         input_values.of_file(File("a.txt", b"hello"), IMAGES)
     with pytest.raises(errors.ConversionError, match=r"which is none; give \.npy or \.json"):
-        input_values.of_file(File("a.png", pictures.png(8)), VECTORS)
+        input_values.of_file(File("a.png", trial_inputs.png(8)), VECTORS)
 
 
 # Pictures

@@ -90,24 +90,126 @@ def test_inputs_of_the_users_own() -> None:
 
 
 @pytest.mark.tensorflow
-def test_random_numbers_are_told_from_a_wrong_result() -> None:
+def test_random_graphs_are_checked_on_equal_seeds() -> None:
     tf = runtime.tensorflow()
-    source = traced(lambda x: {"y": x + tf.random.uniform([])}, spec(2))
-    assert "draws at random" in trial_run.verify(source, source).unchecked
+
+    def noisy(factor: float) -> NamedFunction:
+        return traced(lambda x: {"y": x + factor * tf.random.uniform([2])}, spec(2))
+
+    verification = trial_run.verify(noisy(1.0), noisy(1.0))
+    assert not verification.unchecked
+    assert verification.frame["equal"].tolist() == [True]
+    assert trial_run.verify(noisy(1.0), noisy(2.0)).differs
 
 
 @pytest.mark.tensorflow
-def test_random_numbers_that_agree_by_chance_are_told_too() -> None:
-    source = traced(lambda x: {"y": x * 2}, spec(2))
-    drawn = iter([0.0, 0.0, 0.0, 0.0, 1.0])
+def test_what_no_seed_makes_the_same_is_not_called_wrong() -> None:
+    tf = runtime.tensorflow()
+    uniform = traced(lambda x: {"y": x + tf.random.uniform([2])}, spec(2))
+    normal = traced(lambda x: {"y": x + tf.random.normal([2])}, spec(2))
+    plain = traced(lambda x: {"y": x * 1.0}, spec(2))
+    runners: list[tuple[NamedFunction, Any]] = [(uniform, normal), (uniform, plain), (uniform, uniform.__call__)]
+    for source, result in runners:
+        verification = trial_run.verify(source, result)
+        assert "draws at random" in verification.unchecked
+        assert not verification.differs
+    drawn = iter(range(10))
+    assert "draws at random" in trial_run.verify(plain, lambda _: {"y": np.full(2, next(drawn), np.float32)}).unchecked
 
-    class Drawing(functions.NamedFunction):
-        def __call__(self, inputs: Any) -> dict[str, np.ndarray]:
-            del inputs
-            return {"y": np.full(2, next(drawn))}
 
-    chance = Drawing(**{name: getattr(source, name) for name in source.__dataclass_fields__})
-    assert "draws at random" in trial_run.verify(chance, lambda _: {"y": np.ones(2)}).unchecked
+@pytest.mark.tensorflow
+def test_an_output_that_tells_nothing_is_not_verified() -> None:
+    tf = runtime.tensorflow()
+    source = traced(lambda x: {"nan": tf.math.log(-1.0 - tf.abs(x)), "y": x, "empty": x[:0]}, spec(None))
+    verification = trial_run.verify(source, source)
+    assert not verification.differs
+    assert verification.frame["equal"].tolist() == [None, True, None]
+    assert "'nan', 'empty'" in verification.reservation
+    wrong = traced(lambda x: {"nan": x, "y": x, "empty": x[:0]}, spec(None))
+    assert trial_run.verify(source, wrong).differs
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (lambda tf, x: tf.identity(x), "drawn from [0, 1)"),
+        (lambda tf, x: tf.where(x == 0.0, x, tf.math.log(-tf.ones_like(x))), "zeros"),
+        (lambda tf, x: tf.where(tf.reduce_all(x == 1.0), x, tf.math.log(-tf.ones_like(x))), "ones"),
+        (lambda tf, x: tf.boolean_mask(x, x < -1.0), "the dtype's usual range"),
+        (lambda tf, x: tf.identity(x[16:]), "larger sizes"),
+    ],
+)
+def test_inputs_on_which_outputs_tell_are_looked_for(body: Any, kind: str) -> None:
+    tf = runtime.tensorflow()
+    source = traced(lambda x: {"y": body(tf, x)}, spec(None))
+    verification = trial_run.verify(source, source)
+    assert verification.frame["equal"].tolist() == [True]
+    assert verification.frame.attrs["inputs"] == kind
+
+
+@pytest.mark.tensorflow
+def test_models_that_parse_get_an_example() -> None:
+    tf = runtime.tensorflow()
+    features = {
+        "dense": tf.io.FixedLenFeature([3], tf.float32),
+        "word": tf.io.FixedLenFeature([], tf.string),
+        "ids": tf.io.VarLenFeature(tf.int64),
+        "rows": tf.io.RaggedFeature(tf.float32),
+    }
+
+    def parsed(values: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "dense": values["dense"],
+            "word": values["word"],
+            "ids": values["ids"].values,
+            "rows": values["rows"].values,
+        }
+
+    many = traced(lambda x: parsed(tf.io.parse_example(x, features)), spec(None, dtype="string"))
+    single = {key: features[key] for key in ("dense", "word")}
+    one = traced(lambda x: tf.io.parse_single_example(x, single), spec(dtype="string"))
+    old = traced(
+        lambda x: {"dense": tf.raw_ops.ParseExample(
+            serialized=x, names=[], sparse_keys=[], dense_keys=["dense"], dense_defaults=[tf.constant([], tf.float32)],
+            sparse_types=[], dense_shapes=[[3]],
+        ).dense_values[0]},
+        spec(None, dtype="string"),
+    )  # fmt: skip
+    for source in (many, one, old):
+        verification = trial_run.verify(source, source)
+        assert not verification.reservation
+        assert verification.frame.attrs["inputs"] == "a serialised Example"
+
+
+@pytest.mark.tensorflow
+def test_what_is_given_is_completed_and_said() -> None:
+    source = traced(lambda x, z: {"y": x + z}, spec(2), spec(2, name="z"))
+    frame = trial_run.verify(source, source, {"x": [1.0, 2.0]}).frame
+    assert frame.attrs["inputs"] == "given, and drawn from [0, 1)"
+    assert trial_run.verify(source, source, {"x": [1, 2], "z": [3, 4]}).frame.attrs["inputs"] == "given"
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("dtype", ["complex64", "float16", "bfloat16", "float64", "int8", "uint16", "bool", "string"])
+def test_every_dtype_is_made_and_compared(dtype: str) -> None:
+    tf = runtime.tensorflow()
+    source = traced(lambda x: {"y": tf.identity(x), "empty": x[:0]}, tf.TensorSpec([None, 0, 2], dtype, "x"))
+    assert trial_run.verify(source, source).frame["equal"].tolist() == [None, None]
+    source = traced(lambda x: {"y": tf.identity(x)}, tf.TensorSpec(None, dtype, "x"))
+    assert trial_run.verify(source, source).frame["equal"].tolist() == [True]
+
+
+@pytest.mark.tensorflow
+def test_mixed_precision_has_the_tolerance_of_what_comes_out() -> None:
+    tf = runtime.tensorflow()
+    weight = tf.Variable(tf.random.stateless_normal([8, 8], [1, 2]))
+    half = traced(
+        lambda x: {"y": tf.cast(tf.cast(x, tf.float16) @ tf.cast(weight, tf.float16), tf.float32)}, spec(None, 8)
+    )
+    assert not trial_run.verify(half, half).differs
+    full = traced(lambda x: {"y": x @ weight}, spec(None, 8))
+    assert trial_run.verify(full, half).differs
 
 
 @pytest.mark.tensorflow

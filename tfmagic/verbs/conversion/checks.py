@@ -142,15 +142,18 @@ def frame(found: Mapping[str, Verification]) -> pd.DataFrame:
     named = [
         each.frame.assign(output=[f"{key}/{name}" for name in each.frame["output"]]) for key, each in found.items()
     ]
-    return pd.concat(named, ignore_index=True)
+    joined = pd.concat(named, ignore_index=True)
+    kinds = dict.fromkeys(str(each.frame.attrs["inputs"]) for each in found.values() if "inputs" in each.frame.attrs)
+    joined.attrs["inputs"] = "; ".join(kinds)
+    return joined
 
 
 def unchecked_notes(found: Mapping[str, Verification]) -> tuple[str, ...]:
     """Say what was not verified, and why."""
     return tuple(
-        f"not verified: {f'signature {key!r}: ' if key else ''}{each.unchecked}"
+        f"not verified: {f'signature {key!r}: ' if key else ''}{each.reservation}"
         for key, each in found.items()
-        if each.unchecked
+        if each.reservation
     )
 
 

@@ -1,8 +1,7 @@
 """Arrays held against those that are expected: how far apart they are, and whether that counts as equal.
 
-What counts as equal: integers, booleans and strings exactly; floats when ``|a - b| <= tolerance * (|a| + scale)``
-with the largest finite ``|a|`` of that output as ``scale`` and the dtype's tolerance of :data:`TOLERANCES`; NaN equals
-NaN, an infinity itself. Not for: running anything to get the arrays (:mod:`tfmagic.verbs.verification.trial_run`).
+This is the one place that says what counts as equal; :data:`MEANING` says it to people. Not for: running anything to
+get the arrays (:mod:`tfmagic.verbs.verification.trial_run`).
 """
 
 from __future__ import annotations
@@ -22,29 +21,54 @@ COLUMNS = ("output", "max_abs", "max_rel", "equal")
 TOLERANCES: Mapping[str, float] = {
     "float64": 1e-8, "complex128": 1e-8, "float32": 1e-4, "complex64": 1e-4, "float16": 1e-2, "bfloat16": 5e-2,
 }  # fmt: skip
+#: Of dtypes with fewer bits.
 _COARSE = 0.25
+MEANING = (
+    "integers, booleans and text exactly; floats a, b where |a - b| <= tolerance * (|a| + max |a|), the tolerance "
+    f"{TOLERANCES['float64']:g} for float64, {TOLERANCES['float32']:g} for float32, {TOLERANCES['float16']:g} for "
+    f"float16, {TOLERANCES['bfloat16']:g} for bfloat16; NaN equals NaN; an output that is empty or without one finite "
+    "value tells nothing"
+)
 #: A relative difference is taken to at least this.
 _SMALLEST = 1e-9
 
 
+class Difference(NamedTuple):
+    """How far two arrays are apart, and whether they count as equal: None where they tell nothing."""
+
+    max_abs: float
+    max_rel: float
+    equal: bool | None
+
+
 class Comparison(NamedTuple):
-    """The table, and whether every row of it is equal."""
+    """The table of a comparison, a row an output."""
 
     frame: pd.DataFrame
 
     @property
-    def equals_all(self) -> bool:
-        """Whether all outputs are equal."""
-        return bool(all(self.frame["equal"]))
+    def differs(self) -> bool:
+        """Whether an output is not equal."""
+        return any(equal is False for equal in self.frame["equal"])
+
+    @property
+    def telling(self) -> int:
+        """How many outputs tell something."""
+        return sum(equal is not None for equal in self.frame["equal"])
+
+    @property
+    def untelling(self) -> tuple[str, ...]:
+        """The outputs that tell nothing."""
+        return tuple(self.frame["output"][[equal is None for equal in self.frame["equal"]]])
 
 
-def compare(expected: Mapping[str, npt.ArrayLike], found: Mapping[str, npt.ArrayLike]) -> Comparison:
+def compare(expected: Mapping[str, npt.ArrayLike], results: Mapping[str, npt.ArrayLike]) -> Comparison:
     """Compare outputs by key, in the order of those expected; an output that is missing is not equal."""
     rows = [
-        (key, *(difference(np.asarray(value), np.asarray(found[key])) if key in found else _UNLIKE))
+        (key, *(difference(np.asarray(value), np.asarray(results[key])) if key in results else _UNLIKE))
         for key, value in expected.items()
     ]
-    rows += [(key, *_UNLIKE) for key in found if key not in expected]
+    rows += [(key, *_UNLIKE) for key in results if key not in expected]
     return Comparison(frame(rows))
 
 
@@ -52,37 +76,54 @@ def frame(rows: Sequence[tuple[object, ...]]) -> pd.DataFrame:
     """Return the public table of the rows."""
     import pandas as pd  # noqa: PLC0415 - loaded with the first table
 
-    return pd.DataFrame(list(rows), columns=list(COLUMNS)).astype({"max_abs": float, "max_rel": float})
+    table = pd.DataFrame(list(rows), columns=list(COLUMNS))
+    return table.astype({"max_abs": float, "max_rel": float, "equal": object})
 
 
 #: Nothing to measure: other shapes, other dtypes, or text that is not the same.
-_UNLIKE = (np.nan, np.nan, False)
+_UNLIKE = Difference(np.nan, np.nan, equal=False)
+_UNTELLING = Difference(np.nan, np.nan, equal=None)
 
 
-def difference(expected: npt.NDArray[Any], found: npt.NDArray[Any]) -> tuple[float, float, bool]:
+def tells(values: npt.NDArray[Any]) -> bool:
+    """Say whether an array can tell a right result from a wrong one: it has a value that is finite."""
+    if not values.size:
+        return False
+    return not _is_float(values.dtype) or bool(np.isfinite(_wide(values)).any())
+
+
+def difference(expected: npt.NDArray[Any], value: npt.NDArray[Any]) -> Difference:
     """Return the largest absolute and relative difference of two arrays, and whether they count as equal."""
-    if expected.shape != found.shape or expected.dtype != found.dtype:
+    if expected.shape != value.shape or expected.dtype != value.dtype:
         return _UNLIKE
     if expected.dtype.kind in "OSU":
-        same = bool((expected == found).all())
-        return (0.0, 0.0, True) if same else _UNLIKE
-    if expected.size == 0:
-        return 0.0, 0.0, True
-    wide = np.complex128 if expected.dtype.kind == "c" else np.float64
-    if expected.dtype.kind in "biu":
-        return _measured(expected.astype(np.float64), found.astype(np.float64), equal=bool((expected == found).all()))
-    one, other = expected.astype(wide), found.astype(wide)
-    return _measured(one, other, equal=_close(one, other, TOLERANCES.get(expected.dtype.name, _COARSE)))
+        same = bool((expected == value).all())
+        return Difference(0.0, 0.0, same if expected.size else None) if same else _UNLIKE
+    one, other = _wide(expected), _wide(value)
+    if _is_float(expected.dtype):
+        measured = _measured(one, other, equal=_close(one, other, TOLERANCES.get(expected.dtype.name, _COARSE)))
+    else:
+        measured = _measured(one, other, equal=bool((expected == value).all()))
+    return measured if tells(expected) or measured.equal is False else _UNTELLING
 
 
-def _measured(one: npt.NDArray[Any], other: npt.NDArray[Any], *, equal: bool) -> tuple[float, float, bool]:
+def _is_float(dtype: np.dtype[Any]) -> bool:
+    """Say whether a dtype is of floats: numpy knows no kind for some of TensorFlow's."""
+    return dtype.kind in "fc" or dtype.name.startswith(("bfloat", "float"))
+
+
+def _wide(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return values.astype(np.complex128 if values.dtype.kind == "c" else np.float64)
+
+
+def _measured(one: npt.NDArray[Any], other: npt.NDArray[Any], *, equal: bool) -> Difference:
     """Return the largest differences of the elements that are finite in both."""
     finite = np.isfinite(one) & np.isfinite(other)
     if not finite.any():
-        return (0.0, 0.0, True) if equal else _UNLIKE
+        return Difference(0.0, 0.0, equal=True) if equal else _UNLIKE
     size = np.abs(one[finite])
     distance = np.abs(one[finite] - other[finite])
-    return float(distance.max()), float((distance / np.maximum(size, _SMALLEST)).max()), equal
+    return Difference(float(distance.max()), float((distance / np.maximum(size, _SMALLEST)).max()), equal)
 
 
 def _close(one: npt.NDArray[Any], other: npt.NDArray[Any], tolerance: float) -> bool:

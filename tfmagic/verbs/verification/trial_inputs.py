@@ -1,37 +1,55 @@
-"""Inputs to try a function with, made from its signature alone.
+"""Inputs to try a function with, made from its signature and, of serialised examples, from what its graph parses.
 
-They come in several sizes, because a signature does not say what its function really takes. Not for: values that a user
-gives (:mod:`tfmagic.verbs.run_inputs`), or examples for a person to read
+They come in several kinds and sizes, because a signature does not say what its function really takes. Not for: values
+that a user gives (:mod:`tfmagic.verbs.run_inputs`), or examples for a person to read
 (:mod:`tfmagic.verbs.snippets.example_values`).
 """
 
 from __future__ import annotations
 
+import base64
+from functools import cache
+from itertools import chain, product
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from tfmagic.verbs.verification import pictures
+from tfmagic.files.png import encoded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
+    from tfmagic.frames import Shape
     from tfmagic.graphs.signatures import Endpoint
 
     Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
+    Values: TypeAlias = dict[str, npt.ArrayLike]
 
 _SEED = 20240229
+#: What inputs are called in ``attrs["inputs"]`` of a comparison.
+GIVEN, DRAWN, ZEROS, ONES, RANGE = "given", "drawn from [0, 1)", "zeros", "ones", "the dtype's usual range"
+LARGER, IMAGE, SENTENCE, EXAMPLE = "larger sizes", "an image", "a sentence", "a serialised Example"
 #: What signatures that look alike may stand for: images in bytes, then indices into a table of at least two rows.
 _BYTE_LIMITS = (256, 2)
 _INDEX_LIMIT = 2
+#: The ordinary range of floats that are no shares, and of integers that are no indices.
+_FLOAT_RANGE, _INTEGER_RANGE = (-3.0, 3.0), (-100, 100)
 #: Words, numbers as text, and the empty message, which any protobuf parser takes.
 _TEXTS = ("w{}", "{}", "")
+_SENTENCE = "The quick brown fox jumps over the lazy dog, {} times."
 _RANKS = (2, 4, 1, 3, 0)
-#: A picture of MNIST's size, as a file and as text.
-_PICTURE = pictures.png(28)
-_PICTURES = (_PICTURE, pictures.text(_PICTURE))
+_MNIST = 28
+#: A batch of pictures: rows, columns, and colours.
+_IMAGE_RANK, _CHANNELS = 4, 3
+
+
+class TrialInputs(NamedTuple):
+    """Values by key, and of which kind they are."""
+
+    kind: str
+    arrays: Values
 
 
 class Attempt(NamedTuple):
@@ -45,6 +63,7 @@ class Attempt(NamedTuple):
     rank: int = 2
     byte_limit: int = _BYTE_LIMITS[0]
     text: str | bytes = _TEXTS[0]
+    kind: str = DRAWN
 
     def words(self, count: int) -> list[bytes]:
         """Return so many texts: numbered words, or the same file each time."""
@@ -52,32 +71,100 @@ class Attempt(NamedTuple):
         return [text if isinstance(text, bytes) else text.format(number).encode() for number in range(count)]
 
 
-#: In the order in which they are tried.
-ATTEMPTS = (
-    Attempt(2, 8),
-    Attempt(2, 8, byte_limit=_BYTE_LIMITS[1], text=_TEXTS[1]),
-    Attempt(2, 8, text=_TEXTS[2]),
-    *(Attempt(2, 8, rank) for rank in _RANKS[1:]),
-    *(Attempt(first, other) for first, other in ((1, 8), (2, 32), (4, 4), (3, 3), (2, 2), (1, 1), (2, 128), (1, 300))),
-    *(Attempt(2, 8, rank, text=picture) for picture in _PICTURES for rank in (1, 0)),
-)
+@cache
+def png(side: int) -> bytes:
+    """Return a square grey PNG, no two rows of it alike."""
+    rows = (bytes((row * 37 + column * 11) % 256 for column in range(side)) for row in range(side))
+    return encoded(rows, side, side, channels=1)
 
 
-def candidates(ends: Sequence[Endpoint]) -> Iterator[Arrays]:
-    """Yield inputs of different sizes, none twice."""
+#: Sizes: those that most models take, then those that some do.
+_USUAL = Attempt(2, 8)
+_OTHER_SIZES = ((1, 8), (4, 4), (3, 3), (2, 2), (1, 1))
+_LARGER_SIZES = ((2, 32), (2, 128), (1, 300), (32, 8))
+
+
+def attempts() -> Iterator[Attempt]:
+    """Yield the ways in the order in which they are tried."""
+    yield _USUAL
+    yield _USUAL._replace(byte_limit=_BYTE_LIMITS[1], text=_TEXTS[1])
+    yield _USUAL._replace(text=_TEXTS[2])
+    yield from (_USUAL._replace(rank=rank) for rank in _RANKS[1:])
+    yield from (Attempt(first, other) for first, other in _OTHER_SIZES)
+    yield from (Attempt(first, other, kind=LARGER) for first, other in _LARGER_SIZES)
+    picture = png(_MNIST)
+    # As a file, and as text in the alphabet that TensorFlow reads, which is that of URLs.
+    pictures = (picture, base64.urlsafe_b64encode(picture))
+    yield from (_USUAL._replace(rank=rank, text=text, kind=IMAGE) for text, rank in product(pictures, (1, 0)))
+    yield Attempt(1, 32, rank=4, kind=IMAGE)
+    yield from (_USUAL._replace(rank=rank, text=_SENTENCE, kind=SENTENCE) for rank in (1, 0, 2))
+    for kind, rank in product((ZEROS, ONES, RANGE), _RANKS[:2]):
+        yield _USUAL._replace(rank=rank, kind=kind)
+    yield Attempt(1, 224, rank=4, kind=LARGER)
+
+
+def candidates(ends: Sequence[Endpoint], examples: Iterable[bytes] = ()) -> Iterator[TrialInputs]:
+    """Yield inputs of different kinds and sizes, none twice.
+
+    Parameters
+    ----------
+    ends : sequence of Endpoint
+        The inputs of a signature.
+    examples : iterable of bytes
+        Serialised messages that its graph parses, which come first.
+    """
     seen = set()
-    for attempt in ATTEMPTS:
-        given = make(ends, attempt)
-        mark = tuple((key, value.tobytes(), value.shape) for key, value in given.items())
+    parsed = (_USUAL._replace(rank=rank, text=message, kind=EXAMPLE) for message, rank in product(examples, (1, 0)))
+    for attempt in chain(parsed, attempts()):
+        values = make(ends, attempt)
+        mark = tuple((key, value.shape, _content(value)) for key, value in values.items())
         if mark not in seen:
             seen.add(mark)
-            yield given
+            yield TrialInputs(attempt.kind, dict(values))
 
 
-def make(ends: Sequence[Endpoint], attempt: Attempt = ATTEMPTS[0]) -> Arrays:
+def _content(value: npt.NDArray[Any]) -> object:
+    return tuple(value.reshape(-1)) if value.dtype == object else value.tobytes()
+
+
+def completed(
+    ends: Sequence[Endpoint], values: Mapping[str, npt.ArrayLike], examples: Iterable[bytes] = ()
+) -> Iterator[TrialInputs]:
+    """Yield the values that a user gives, with others beside them where some are missing.
+
+    Parameters
+    ----------
+    ends : sequence of Endpoint
+        All inputs of a signature.
+    values : mapping of str to array-like
+        Those that are given, by key.
+    examples : iterable of bytes
+        As for :func:`candidates`.
+    """
+    batch = next(_batches(ends, values), None)
+    missing = [end if batch is None else _with_batch(end, batch) for end in ends if end.key not in values]
+    if not missing:
+        yield TrialInputs(GIVEN, dict(values))
+        return
+    for tried in candidates(missing, examples):
+        kind = f"{GIVEN}, and {tried.kind}" if values else tried.kind
+        both = {**tried.arrays, **values}
+        yield TrialInputs(kind, {**{end.key: both[end.key] for end in ends}, **both})
+
+
+def _batches(ends: Sequence[Endpoint], values: Mapping[str, npt.ArrayLike]) -> Iterator[int]:
+    """Yield the sizes of the batches that are given, where a dimension that comes first is open."""
+    return (np.shape(values[end.key])[0] for end in ends if end.key in values and end.shape and end.shape[0] is None)
+
+
+def _with_batch(end: Endpoint, batch: int) -> Endpoint:
+    return end._replace(shape=(batch, *end.shape[1:])) if end.shape and end.shape[0] is None else end
+
+
+def make(ends: Sequence[Endpoint], attempt: Attempt = _USUAL) -> Arrays:
     """Make values for the inputs of a signature, the same at every call.
 
-    Floats lie in [0, 1), integers are 0 or 1 so that they are valid indices, bytes are those of an image.
+    By themselves floats lie in [0, 1), integers are 0 or 1 so that they are valid indices, bytes are those of an image.
     """
     generator = np.random.default_rng(_SEED)
     return {end.key: _value(end, attempt, generator) for end in ends}
@@ -85,21 +172,38 @@ def make(ends: Sequence[Endpoint], attempt: Attempt = ATTEMPTS[0]) -> Arrays:
 
 def _value(end: Endpoint, attempt: Attempt, generator: np.random.Generator) -> npt.NDArray[Any]:
     shape = _shape(end, attempt)
-    kind = end.dtype.removesuffix("_ref")
-    if kind == "string":
+    dtype = end.dtype.removesuffix("_ref")
+    if dtype == "string":
         return np.array(attempt.words(int(np.prod(shape))), dtype=object).reshape(shape)
-    if kind == "bool":
+    if attempt.kind in (ZEROS, ONES):
+        return np.full(shape, attempt.kind == ONES, dtype=bool if dtype == "bool" else np.float32)
+    if dtype == "bool":
         return generator.integers(0, 2, shape).astype(bool)
-    if kind == "uint8":
-        return generator.integers(0, attempt.byte_limit, shape).astype(np.uint8)
-    if kind.startswith(("int", "uint", "qint", "quint")):
-        return generator.integers(0, _INDEX_LIMIT, shape)
-    if kind.startswith("complex"):
-        return np.asarray(generator.random(shape) + 1j * generator.random(shape))
-    return np.asarray(generator.random(shape), dtype=np.float64 if kind == "float64" else np.float32)
+    if dtype.startswith(("int", "uint", "qint", "quint")):
+        return generator.integers(*_integer_limits(dtype, attempt), shape)
+    low, high = _FLOAT_RANGE if attempt.kind == RANGE else (0.0, 255.0 if _is_image(attempt, shape) else 1.0)
+    values = low + (high - low) * generator.random(shape)
+    if dtype.startswith("complex"):
+        return np.asarray(values + 1j * generator.random(shape))
+    return np.asarray(values, dtype=np.float64 if dtype == "float64" else np.float32)
+
+
+def _integer_limits(dtype: str, attempt: Attempt) -> tuple[int, int]:
+    if dtype == "uint8":
+        return 0, attempt.byte_limit
+    if attempt.kind == RANGE:
+        low, high = _INTEGER_RANGE
+        return (0 if dtype.startswith(("u", "qu")) else low), high
+    return 0, _INDEX_LIMIT
+
+
+def _is_image(attempt: Attempt, shape: Shape) -> bool:
+    return attempt.kind == IMAGE and shape is not None and len(shape) == _IMAGE_RANK
 
 
 def _shape(end: Endpoint, attempt: Attempt) -> tuple[int, ...]:
     shape = (None,) * attempt.rank if end.shape is None else end.shape
-    defaults = (attempt.first, *[attempt.other] * len(shape))
+    defaults = [attempt.first, *[attempt.other] * len(shape)]
+    if _is_image(attempt, shape):
+        defaults[-2] = _CHANNELS
     return tuple(default if size is None else size for size, default in zip(shape, defaults, strict=False))

@@ -1,26 +1,30 @@
 """Run the source of a conversion and its result on the same inputs.
 
 A conversion is finished when its result was read back and run (DESIGN section 2). The first inputs that the *source*
-accepts count. Not for: making inputs (:mod:`tfmagic.verbs.verification.trial_inputs`), saying what is equal
-(:mod:`tfmagic.verbs.verification.comparison`), or reading the result back, which each writer knows how to do.
+accepts, and on which every output tells something, count. Both are run as copies
+(:mod:`tfmagic.functions.state.trial_copies`): a trial leaves no trace. Not for: making inputs
+(:mod:`tfmagic.verbs.verification.trial_inputs`), saying what is equal (:mod:`tfmagic.verbs.verification.comparison`),
+or reading the result back, which each writer knows how to do.
 """
 
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from tfmagic import errors, progress
 from tfmagic.files import protos
-from tfmagic.graphs import function_library
+from tfmagic.findings import hazards
+from tfmagic.functions import NamedFunction, tflite
+from tfmagic.functions.state.resource_copies import UncopyableError
+from tfmagic.functions.state.trial_copies import TrialCopies
 from tfmagic.runtime import cancellation
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import inlining
-from tfmagic.verbs.verification import comparison as comparisons
-from tfmagic.verbs.verification import trial_inputs
+from tfmagic.verbs.verification import comparison, example_messages, trial_inputs
+from tfmagic.verbs.verification.comparison import Comparison
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -28,18 +32,20 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
-    from tfmagic.functions import NamedFunction
+    from tfmagic.verbs.verification.trial_inputs import TrialInputs
 
     #: A signature that can be run: arrays by key to arrays by key.
     Runner: TypeAlias = Callable[[Mapping[str, npt.ArrayLike]], Mapping[str, npt.NDArray[Any]]]
+    _Outputs: TypeAlias = Mapping[str, npt.NDArray[Any]]
 
-_RANDOM = "two runs of the source on the same inputs differ: it draws at random, or keeps state inside its graph"
-_MORE_RUNS = 8
+_RANDOM = "it draws at random, and no seed makes source and result draw the same"
 #: Seconds after which a run is stopped.
 _LIMIT = 30.0
 #: A result gets so many times as long as the source: the first call of a frozen graph of half a gigabyte, of which
 #: TensorFlow makes copies to optimise it, took 35 s on two busy cores.
 _PATIENCE = 10
+#: Seconds after which no other inputs are tried than the best so far.
+_SEARCH = 20.0
 
 
 class Verification(NamedTuple):
@@ -48,8 +54,8 @@ class Verification(NamedTuple):
     Attributes
     ----------
     frame : DataFrame
-        A row an output: :data:`tfmagic.verbs.verification.comparison.COLUMNS`. ``equal`` is None where nothing could be
-        compared.
+        A row an output: :data:`tfmagic.verbs.verification.comparison.COLUMNS`. ``equal`` is None where an output tells
+        nothing, or nothing was compared; ``attrs["inputs"]`` says which kind of inputs it was compared on.
     unchecked : str
         Why it could not be checked, empty if it was.
     """
@@ -60,7 +66,18 @@ class Verification(NamedTuple):
     @property
     def differs(self) -> bool:
         """Whether an output that was compared is not equal."""
-        return not self.unchecked and not all(self.frame["equal"])
+        return not self.unchecked and Comparison(self.frame).differs
+
+    @property
+    def reservation(self) -> str:
+        """What is not verified and why, empty if all is."""
+        untelling = () if self.unchecked else Comparison(self.frame).untelling
+        if not untelling:
+            return self.unchecked
+        return (
+            f"the output {errors.listed(untelling)} is empty or has no finite value, whatever inputs are tried, and so "
+            "tells nothing; give inputs of your own to verify"
+        )
 
 
 def verify(source: NamedFunction, result: Runner, inputs: Mapping[str, npt.ArrayLike] | None = None) -> Verification:
@@ -69,85 +86,151 @@ def verify(source: NamedFunction, result: Runner, inputs: Mapping[str, npt.Array
     Parameters
     ----------
     source : NamedFunction
-        Its variables are as before afterwards, even if a call assigns them.
+        It is not run itself, but copies of it.
     result : callable
-        Takes and returns arrays by the same keys.
+        Takes and returns arrays by the same keys. Of a NamedFunction copies are run.
     inputs : mapping of str to array-like, optional
-        Values of the user's own instead of generated ones.
+        Values of the user's own instead of generated ones; those that are missing are generated.
 
     Raises
     ------
     ConversionError
         If the result does not run on what the source accepts; its own error is the cause.
     """
-    with preserved(source) as restore:
-
-        def run(given: Mapping[str, npt.ArrayLike]) -> Mapping[str, npt.NDArray[Any]]:
-            restore()
-            return _limited(source, given)
-
-        try:
-            tried = trial_inputs.candidates(source.inputs) if inputs is None else [inputs]
-            given, expected = _accepted(source, run, tried)
-        except _EndlessError as error:
-            return Verification(_uncompared(source), str(error))
-        except _RefusedError as error:
-            if inputs is not None:
-                raise errors.ConversionError(f"the source does not run on the inputs given: {error}") from error
-            return Verification(_uncompared(source), _refused(source, error))
-        if _draws_at_random(run, given, expected, runs=1):
-            return Verification(_uncompared(source), _RANDOM)
-        restore()
-        try:
-            comparison = comparisons.compare(expected, _result_of(result, given))
-        except _EndlessError as error:
-            return Verification(_uncompared(source), f"the result was not compared: {error}")
-        # Two runs of a small dropout may agree by chance; before the result is called wrong, more are asked.
-        if not comparison.equals_all and _draws_at_random(run, given, expected, runs=_MORE_RUNS):
-            return Verification(_uncompared(source), _RANDOM)
-    return Verification(comparison.frame)
-
-
-def _draws_at_random(
-    run: Runner,
-    given: Mapping[str, npt.ArrayLike],
-    expected: Mapping[str, npt.NDArray[Any]],
-    *,
-    runs: int,
-) -> bool:
-    """Say whether some of several more runs of the source on the same inputs give something else."""
-    return any(not comparisons.compare(expected, run(given)).equals_all for _ in range(runs))
-
-
-def _result_of(result: Runner, given: Mapping[str, npt.ArrayLike]) -> Mapping[str, npt.NDArray[Any]]:
-    """Run the result on inputs that the source takes."""
+    values = dict(inputs or {})
     try:
-        return _limited(result, given, _LIMIT * _PATIENCE)
-    except _EndlessError:
-        raise
-    except Exception as error:
-        shapes = {key: np.shape(value) for key, value in given.items()}
-        raise errors.ConversionError(
-            f"the result does not run on inputs of shapes {shapes}, which the source takes: {first_line(error)}"
-        ) from error
+        reason = "" if _is_complete(source, values) else _outside(source, result)
+        return unchecked(source, reason) if reason else _Trial(source, result).verified(values)
+    except (_EndlessError, UncopyableError) as error:
+        return unchecked(source, str(error))
+    except _RefusedError as error:
+        if source.inputs and _is_complete(source, values):
+            raise errors.ConversionError(f"the source does not run on the inputs given: {error}") from error
+        return unchecked(source, _refused(source, error))
+
+
+def _is_complete(source: NamedFunction, values: Mapping[str, npt.ArrayLike]) -> bool:
+    """Say whether nothing has to be made up."""
+    return bool(source.inputs) and all(end.key in values for end in source.inputs)
+
+
+def _outside(*runners: Runner) -> str:
+    """Say why one of some is not run on made-up inputs."""
+    return next(filter(None, (outside(each) for each in runners if isinstance(each, NamedFunction))), "")
+
+
+class _Trial:
+    """A source and a result on their way through the same inputs."""
+
+    def __init__(self, source: NamedFunction, result: Runner) -> None:
+        self._source = source
+        self._copies = TrialCopies(source, repeatable=True)
+        self._result_copies = TrialCopies(result, repeatable=True) if isinstance(result, NamedFunction) else None
+        self._result = result
+
+    def verified(self, values: Mapping[str, npt.ArrayLike]) -> Verification:
+        """Run both; raises the reasons for which that cannot be."""
+        tried, expected = self._accepted(values)
+        try:
+            compared = comparison.compare(expected, self._result_of(tried.arrays))
+        except _EndlessError as error:
+            return unchecked(self._source, f"the result was not compared: {error}")
+        if compared.differs and self._is_random(tried.arrays, expected):
+            return unchecked(self._source, _RANDOM)
+        compared.frame.attrs["inputs"] = tried.kind
+        return Verification(compared.frame)
+
+    def _accepted(self, values: Mapping[str, npt.ArrayLike]) -> tuple[TrialInputs, _Outputs]:
+        """Return inputs that the source takes, and what it makes of them: the first on which all outputs tell."""
+        wanted = sum(0 not in (end.shape or ()) for end in self._source.outputs)
+        first: Exception | None = None
+        best: tuple[int, TrialInputs, _Outputs] | None = None
+        begun = time.monotonic()
+        for tried in trial_inputs.completed(self._source.inputs, values, examples(self._source)):
+            try:
+                require_shapes(self._source, tried.arrays)
+                outputs = self._run(tried.arrays)
+            except (errors.TfMagicError, UncopyableError):
+                raise
+            except _EndlessError:
+                if best is None:
+                    raise
+                break
+            except Exception as error:  # noqa: BLE001 - a model's code may raise anything
+                first = first or error
+                continue
+            telling = sum(comparison.tells(np.asarray(values)) for values in outputs.values())
+            if best is None or telling > best[0]:
+                best = telling, tried, outputs
+            if telling >= wanted or time.monotonic() - begun > _SEARCH:
+                break
+        if best is None:
+            raise _RefusedError(first_line(first)) from first
+        return best[1:]
+
+    def _run(self, values: Mapping[str, npt.ArrayLike]) -> _Outputs:
+        """Run a copy of the source that begins where the user's model stands."""
+        return _limited(self._copies.fresh(), values)
+
+    def _result_of(self, values: Mapping[str, npt.ArrayLike]) -> _Outputs:
+        """Run the result on inputs that the source takes."""
+        try:
+            run = self._result if self._result_copies is None else self._result_copies.fresh()
+            return _limited(run, values, _LIMIT * _PATIENCE)
+        except (_EndlessError, UncopyableError):
+            raise
+        except Exception as error:
+            shapes = {key: np.shape(value) for key, value in values.items()}
+            raise errors.ConversionError(
+                f"the result does not run on inputs of shapes {shapes}, which the source takes: {first_line(error)}"
+            ) from error
+
+    def _is_random(self, values: Mapping[str, npt.ArrayLike], expected: _Outputs) -> bool:
+        """Say whether outputs differ because of what one of both draws, which no seed makes the same."""
+        drawn = self._copies.draws
+        if drawn and (self._result_copies is None or drawn != self._result_copies.draws):
+            return True
+        again = self._result_of(values)
+        return any(
+            comparison.compare(one, other).differs
+            for one, other in ((expected, self._run(values)), (again, self._result_of(values)))
+        )
+
+
+def outside(function: NamedFunction) -> str:
+    """Say why a function is not run on made-up inputs: what that would do outside the model; empty if nothing."""
+    concrete = function.concrete
+    graph_def = tflite.without_interpreters(concrete.graph.as_graph_def())
+    ends = [tensor.name for tensor in concrete.outputs] + [op.name for op in concrete.graph.control_outputs]
+    # Texts that it holds are its own, such as the places of its assets.
+    captured = concrete.inputs[len(concrete.inputs) - len(concrete.captured_inputs) :]
+    own = [tensor.name for tensor in captured if tensor.dtype.name == "string"]
+    acts = hazards.of_graph(graph_def, ends, own=own)
+    return f"running it would {hazards.describe(acts)}" if acts else ""
+
+
+def examples(function: NamedFunction) -> Iterator[bytes]:
+    """Yield the serialised messages that a function parses."""
+    if any(end.dtype == "string" for end in function.inputs):
+        yield from example_messages.messages(function.concrete.graph.as_graph_def())
 
 
 def unchecked(source: NamedFunction, reason: str) -> Verification:
     """Return the answer for a result that nobody ran."""
-    return Verification(_uncompared(source), reason)
+    return Verification(comparison.frame([(end.key, np.nan, np.nan, None) for end in source.outputs]), reason)
 
 
 def of_values(values: Iterable[tuple[str, npt.ArrayLike, npt.ArrayLike]], unchecked: str = "") -> Verification:
-    """Compare values that nothing has to run for: each has a name, what it should be, and what it is."""
+    """Compare values that nothing has to run for: each has a name, what it should be, and what it is.
+
+    They are not made by a trial: a value that is empty, or NaN, was kept if it is so in the result too.
+    """
     rows = []
-    for name, one, other in values:
+    for name, expected, value in values:
         progress.check()
-        rows.append((name, *comparisons.difference(np.asarray(one), np.asarray(other))))
-    return Verification(comparisons.frame(rows), unchecked)
-
-
-def _uncompared(source: NamedFunction) -> pd.DataFrame:
-    return comparisons.frame([(end.key, np.nan, np.nan, None) for end in source.outputs])
+        measured = comparison.difference(np.asarray(expected), np.asarray(value))
+        rows.append((name, *(measured if measured.equal is not None else (0.0, 0.0, True))))
+    return Verification(comparison.frame(rows), unchecked)
 
 
 class _EndlessError(Exception):
@@ -160,16 +243,14 @@ class _EndlessError(Exception):
         )
 
 
-def _limited(
-    run: Runner, given: Mapping[str, npt.ArrayLike], limit: float | None = None
-) -> Mapping[str, npt.NDArray[Any]]:
+def _limited(run: Runner, values: Mapping[str, npt.ArrayLike], limit: float | None = None) -> _Outputs:
     """Run a function, but not for ever, nor longer than who watches wants."""
     limit = _LIMIT if limit is None else limit
     cancelled = runtime.tensorflow().errors.CancelledError
     begun = time.monotonic()
     try:
         with cancellation.time_limit(limit) as cancel, progress.stopping(cancel):
-            return run(given)
+            return run(values)
     except cancelled as error:
         if time.monotonic() - begun < limit:
             raise
@@ -178,22 +259,6 @@ def _limited(
 
 class _RefusedError(Exception):
     """The source does not run on any of the inputs."""
-
-
-def _accepted(
-    source: NamedFunction, run: Runner, candidates: Iterable[Mapping[str, npt.ArrayLike]]
-) -> tuple[Mapping[str, npt.ArrayLike], Mapping[str, npt.NDArray[Any]]]:
-    """Return the first inputs that the source takes, and what it makes of them."""
-    first: Exception | None = None
-    for given in candidates:
-        try:
-            require_shapes(source, given)
-            return given, run(given)
-        except (errors.TfMagicError, _EndlessError):
-            raise
-        except Exception as error:  # noqa: BLE001 - a model's code may raise anything
-            first = first or error
-    raise _RefusedError(first_line(first)) from first
 
 
 def require_shapes(source: NamedFunction, given: Mapping[str, npt.ArrayLike]) -> None:
@@ -226,31 +291,3 @@ def first_line(error: Exception | None) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     telling = [line for line in lines if not line.startswith(_TELLS_NOTHING)]
     return f"{type(error).__name__}: {(telling or lines or [''])[0][:300]}"
-
-
-@contextmanager
-def preserved(source: NamedFunction) -> Iterator[Callable[[], None]]:
-    """Put variables back that a call of the source assigns: a running count, moving statistics, a seed.
-
-    What it yields does so in between: each run of a model with state begins where the user's model stands.
-    """
-    before = [(variable, variable.numpy()) for variable in _assigned(source)]
-
-    def restore() -> None:
-        with runtime.eager():
-            for variable, value in before:
-                variable.assign(value)
-
-    try:
-        yield restore
-    finally:
-        restore()
-
-
-def _assigned(source: NamedFunction) -> list[Any]:
-    """Return all variables of the source if one of its ops assigns any."""
-    graph = source.concrete.graph
-    ops = {node.op for node in function_library.all_nodes(graph.as_graph_def())}
-    if not any(op.startswith(("Assign", "ResourceApply", "ResourceScatter")) for op in ops):
-        return []
-    return list({id(each): each for each in (*source.variables.values(), *graph.variables)}.values())
