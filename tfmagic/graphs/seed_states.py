@@ -12,6 +12,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from tfmagic.graphs import ops
+from tfmagic.graphs.ops import Effect
 from tfmagic.graphs.resource_uses import ResourceUses
 from tfmagic.graphs.tensor_names import node_of
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 
     from tfmagic.files import protos
 
+#: Ops that draw from a kernel of their own, which two attributes seed.
+KERNEL_RANDOM = (
+    (ops.of_kind("random", "recurrent") & ops.of_effect(Effect.RANDOM))
+    | {"FractionalAvgPool", "FractionalMaxPool", "FixedUnigramCandidateSampler"}
+) - {"Empty", "NonDeterministicInts", "RiscRandomUniform"}
 #: Ops on the state of a ``tf.random.Generator``.
 GENERATOR_OPS = ops.of_kind("generator")
 #: The state of one as ops give it, whatever its algorithm.

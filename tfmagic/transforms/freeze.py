@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from tfmagic import errors
 from tfmagic.functions.named_function import graph_notes
 from tfmagic.graphs import function_library
-from tfmagic.graphs.ops import of_kind
+from tfmagic.graphs.ops import Effect, of_effect, of_kind
 from tfmagic.graphs.resources import PYTHON_OPS
-from tfmagic.graphs.seed_states import DRAWN_STATE
+from tfmagic.graphs.seed_states import DRAWN_STATE, KERNEL_RANDOM
 from tfmagic.graphs.tensor_names import node_of
 from tfmagic.graphs.walks import reached
 from tfmagic.transforms import frozen_state, inlining, tables
@@ -43,8 +43,7 @@ _OTHER_STATE = re.compile(
     r"|BoostedTrees\w*Handle\w*|SimpleML\w*Resource|Anonymous(Iterator|MultiDevice|RandomSeed|SeedGen)\w*"
 )
 _ASSIGNMENTS = re.compile(r"Assign(?:Add|Sub)?VariableOp|Resource(?:Scatter|Apply|SparseApply)\w*")
-_RANDOM = re.compile(r"Random(?!ShuffleQueue)|TruncatedNormal|ParameterizedTruncatedNormal|Multinomial")
-_STATELESS = re.compile(r"Stateless(?:Random(?!Get)|TruncatedNormal|ParameterizedTruncatedNormal|Multinomial|Shuffle)")
+_STATELESS = of_kind("random") & of_effect(Effect.PURE)
 _BATCH_NORM = re.compile(r"FusedBatchNorm(?:V\d)?")
 
 
@@ -266,22 +265,20 @@ def notes(graph_def: protos.Message, assigned: Sequence[str], unchecked: set[str
 
 def _random_notes(graph_def: protos.Message) -> Iterator[str]:
     """Say whether two runs of the graph differ: what is stateless draws what its seed says."""
-    moving = [node.name for node in _nodes_of(graph_def, _RANDOM) if DRAWN_STATE not in node.attr]
-    seeded = [node.name for node in _nodes_of(graph_def, _STATELESS)]
+    nodes = list(function_library.all_nodes(graph_def))
+    drawn = any(DRAWN_STATE in node.attr for node in nodes)
+    moving = [node.name for node in nodes if node.op in KERNEL_RANDOM and DRAWN_STATE not in node.attr]
+    seeded = [node.name for node in nodes if node.op in _STATELESS]
     if moving:
         yield (
             "the graph draws random numbers, so that two runs differ: dropout in training mode? "
             f"({errors.listed(moving[:3])})"
         )
-    elif seeded and not any(DRAWN_STATE in node.attr for node in function_library.all_nodes(graph_def)):
+    elif seeded and not drawn:
         yield (
             "the graph draws random numbers from a seed, so that equal seeds give equal runs "
             f"({errors.listed(seeded[:3])})"
         )
-
-
-def _nodes_of(graph_def: protos.Message, op: re.Pattern[str]) -> list[protos.Message]:
-    return [node for node in function_library.all_nodes(graph_def) if op.match(node.op)]
 
 
 def _training_norms(graph_def: protos.Message) -> list[str]:

@@ -9,10 +9,8 @@ import itertools
 from typing import TYPE_CHECKING
 
 from tfmagic.files import protos
-from tfmagic.graphs import ops
 from tfmagic.graphs.function_library import all_nodes, references
-from tfmagic.graphs.ops import Effect
-from tfmagic.graphs.seed_states import DRAWN_STATE, GENERATOR_OPS, GENERATOR_SHAPE
+from tfmagic.graphs.seed_states import DRAWN_STATE, GENERATOR_OPS, GENERATOR_SHAPE, KERNEL_RANDOM
 from tfmagic.graphs.tensor_names import node_of
 
 if TYPE_CHECKING:
@@ -22,11 +20,6 @@ if TYPE_CHECKING:
 SEED = 20240229
 #: Ops that print, and how they are cut out: the first has no outputs, the second hands on its first input.
 _PRINTS, _PRINTS_AND_PASSES = "PrintV2", "Print"
-#: Ops that draw from a kernel of their own, which two attributes seed.
-_RANDOM = (
-    ops.of_kind("random", "recurrent") & ops.of_effect(Effect.RANDOM)
-    | {"FractionalAvgPool", "FractionalMaxPool", "FixedUnigramCandidateSampler"}
-) - {"Empty", "NonDeterministicInts", "RiscRandomUniform"}
 _SEEDS = ("seed", "seed2")
 #: Attributes that bind a node or a function to the graph that it came from.
 _LOCAL_ATTRS = ("_gradient_op_type", "api_implements", "api_preferred_device", "forward_function_name",
@@ -44,7 +37,7 @@ def drawing(graph_def: protos.Message, has_seed_states: bool) -> frozenset[str]:
     """Return the ops by which a run draws what the next one does not, those on seed states under one name."""
     nodes = list(all_nodes(graph_def))
     has_seed_states = has_seed_states or any(node.op in GENERATOR_OPS or DRAWN_STATE in node.attr for node in nodes)
-    drawn = {node.op for node in nodes if node.op in _RANDOM and DRAWN_STATE not in node.attr}
+    drawn = {node.op for node in nodes if node.op in KERNEL_RANDOM and DRAWN_STATE not in node.attr}
     return frozenset(drawn | ({"seed states"} if has_seed_states else set()))
 
 
@@ -71,7 +64,7 @@ def _become(node: protos.Message, op: str, inputs: Iterable[str]) -> None:
 def seed(graph_def: protos.Message) -> None:
     """Give what draws without a seed the same one: two graphs that draw alike then draw the same."""
     for node in all_nodes(graph_def):
-        if node.op in _RANDOM and not any(name in node.attr and node.attr[name].i for name in _SEEDS):
+        if node.op in KERNEL_RANDOM and not any(name in node.attr and node.attr[name].i for name in _SEEDS):
             for name in _SEEDS:
                 node.attr[name].i = SEED
     for node in graph_def.node:
