@@ -371,12 +371,12 @@ def test_variables_of_any_dtype(tmp_path: Path, dtype: str) -> None:
     module.weight, module.nothing = tf.Variable(constant), tf.Variable(tf.zeros([0, 3]))
     spec = tf.TensorSpec([None], tf.int32, name="i")
     module.call = tf.function(
-        lambda i: {"y": tf.gather(module.weight, i), "none": module.nothing + 1.0}, input_signature=[spec]
+        lambda i: {"y": tf.gather(module.weight, i), "none": tf.shape(module.nothing + 1.0)}, input_signature=[spec]
     )
     saved(tmp_path / "m", module, serving_default=module.call)
     found = run(checked(tmp_path / "m"), i=[1, 0])
     np.testing.assert_array_equal(found["y"], constant.numpy()[::-1])
-    assert found["none"].shape == (0, 3)
+    assert found["none"].tolist() == [0, 3]
 
 
 def test_keras_2_with_an_optimizers_slots(tmp_path: Path) -> None:
