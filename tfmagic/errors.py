@@ -110,7 +110,15 @@ class UnknownNameError(MissingPartError):
 
 
 class ConversionError(TfMagicError):
-    """A conversion did not come to its end."""
+    """A conversion did not come to its end.
+
+    Attributes
+    ----------
+    table : pandas.DataFrame or None
+        Of values that do not fit a model: both sides, as ``restore`` returns them.
+    """
+
+    table: pd.DataFrame | None = None
 
 
 class UnsupportedConversionError(ConversionError, ValueError):

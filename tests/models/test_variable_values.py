@@ -163,7 +163,7 @@ def test_a_keras_file_is_read_in_parts_whatever_its_layout(tmp_path: Path) -> No
         file.create_dataset("layers/dense/vars/1", data=np.float32(4))
         file.create_dataset("layers/dense/vars/2", data=np.zeros((0, 3), np.float32))
     names = [row.name for row in rows(path)[1]]
-    parts = [list(keras_values.blocks(path, name, "float32", 40)) for name in names]
+    parts = [list(keras_values.blocks(path, name, 40)) for name in names]
     assert np.concatenate(parts[0]).tolist() == list(range(60))
     assert max(len(part) for part in parts[0]) <= 10
     assert [part.tolist() for part in parts[1]] == [[4]]

@@ -60,6 +60,11 @@ def rows(
     )
 
 
+def in_order(graphs: Sequence[MetaGraph]) -> list[str]:
+    """Return the names of variables in the order in which a graph of TensorFlow 1 made them."""
+    return list(_trained(graphs)) or [row.name for row in _declared(graphs)]
+
+
 def _is_trained(
     key: str, saved: Mapping[str, saved_object_graph.SavedVariable], trained: Mapping[str, bool]
 ) -> bool | None:

@@ -116,7 +116,7 @@ class VariableValues:
 
         path = self._model.path
         assert path is not None  # noqa: S101 - for mypy: a file has one
-        return Values(row.size or 0, partial(keras_values.blocks, path, row.name, row.dtype, BLOCK))
+        return Values(row.size or 0, partial(keras_values.blocks, path, row.name, BLOCK))
 
     # Live objects
 

@@ -1,307 +1,260 @@
-"""Put the values of a file into a live model, module or session: by path and name, checked first, all or nothing.
+"""Put the values of a file into a live model, module or session: each where it belongs, all of them or none.
 
-An object-based checkpoint is matched along the attributes of its objects, as TensorFlow does; then, as with every other
-file, variables are matched by name. Not for: reading the files (:mod:`tfmagic.files.checkpoints.tensor_bundle`,
-:mod:`tfmagic.files.hdf5`).
+What identifies a value is in :mod:`tfmagic.verbs.restoration.identity`; here is what is refused, and what is told.
+Not for: reading files.
 """
 
 from __future__ import annotations
 
-import io
-import zipfile
-from collections import Counter
-from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+import contextlib
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tfmagic import errors, readers
-from tfmagic.files import protos
-from tfmagic.files.checkpoints import location as checkpoint_location
-from tfmagic.files.checkpoints import tensor_bundle, trackable_object_graph
-from tfmagic.files.checkpoints import values as tensor_values
-from tfmagic.files.keras import archive as keras_archive
-from tfmagic.files.keras import weights as keras_weights
-from tfmagic.graphs import saved_object_graph
-from tfmagic.graphs import variables as graph_variables
 from tfmagic.runtime import tensorflow as runtime
-from tfmagic.verbs import live_variables
+from tfmagic.verbs.restoration import given_names
+from tfmagic.verbs.restoration.assignment import Content, Load, assign
+from tfmagic.verbs.restoration.identity import by_given_name, paired
+from tfmagic.verbs.restoration.live_variables import KERAS, live_variables
+from tfmagic.verbs.restoration.stored_values import OBJECTS, stored_values
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping, Sequence
 
     import pandas as pd
 
-    from tfmagic.files.keras.weight_names import Weight
-    from tfmagic.frames import Shape
     from tfmagic.models.model import Model
-    from tfmagic.verbs.live_variables import Target
+    from tfmagic.verbs.restoration.live_variables import LiveVariables, Target
+    from tfmagic.verbs.restoration.pairing import Loading, Pairing
 
 COLUMNS = ("variable", "checkpoint_key", "status", "dtype", "shape")
-MATCHED, MISSING, LEFT_OVER = "matched", "missing", "left over"
-_MEMBER = "model.weights.h5"
-#: What a checkpoint counts for itself.
-_OWN = frozenset({"save_counter"})
+MATCHED, BY_STRUCTURE, MISSING, LEFT_OVER = "matched", "by structure", "missing", "left over"
+
+_ADVICE = (
+    "Give the model that it was saved from, say by rename={'name in the file': 'name in the model'} (--rename) what is "
+    "what, or take what fits by name and shape with partial=True (--partial)"
+)
 
 
-class Saved(NamedTuple):
-    """A stored variable under the name that a table of variables gives it."""
-
-    key: str
-    name: str
-    dtype: str
-    shape: Shape
-    read: Callable[[], np.ndarray]
-
-
-def restore(source: object, checkpoint: str | os.PathLike[str] | Model) -> pd.DataFrame:
+def restore(
+    source: object,
+    checkpoint: str | os.PathLike[str] | Model,
+    *,
+    partial: bool = False,
+    rename: Mapping[str, str] | None = None,
+    trust: bool = False,
+) -> pd.DataFrame:
     """Put the values of a checkpoint or a file of weights into a live model, module or session.
+
+    A value is identified as TensorFlow and Keras identify it: in a session and in a checkpoint of TensorFlow 1 by its
+    name, in a checkpoint of objects by the attributes that lead to it, in ``.weights.h5`` and ``.keras`` by the path
+    of classes and counters, in ``.h5`` by the order of layers, in a SavedModel by attributes or else by the order of
+    its variables. Names that a library made up (``dense_3``) decide nothing. A name that somebody gave and that
+    stands elsewhere in the file than in the model is refused.
 
     Parameters
     ----------
     source : object
-        A Keras model, a ``tf.Module``, a loaded SavedModel or a session, or the Model of one. A session's graph gains
-        no op.
+        A Keras model, a ``tf.Module``, a loaded SavedModel, a ``tf.train.Checkpoint`` or a session, or the Model of
+        one. A session's graph gains no op.
     checkpoint : path-like or Model
         A checkpoint of TensorFlow 1 or 2, a ``.weights.h5``, ``.h5`` or ``.keras`` file, or a SavedModel.
+    partial : bool
+        Whether to take what fits by name and shape and to list the rest, instead of refusing.
+    rename : mapping of str to str, optional
+        Names in the file and the names that they have in the model, of variables or of layers; one ``*`` on each side
+        stands for the same.
+    trust : bool
+        Nothing of the file is run, with or without it.
 
     Returns
     -------
     DataFrame
-        A row a variable: variable, checkpoint_key, status (``matched``; ``missing`` from the checkpoint; ``left
-        over`` in it), dtype, shape.
+        A row a variable: variable, checkpoint_key, status (``matched``; ``by structure`` where the file has another
+        name; ``missing`` from the file; ``left over`` in it), dtype, shape.
 
     Raises
     ------
     ConversionError
-        If nothing matches, or a variable has another shape or dtype than its value; nothing is assigned then.
+        If nothing matches, a weight lacks a value, has another shape or dtype than its value, or a given name stands
+        at another place; ``table`` has both sides. Nothing is assigned then.
+    UnknownNameError
+        If ``rename`` speaks of a name that there is not.
     """
-    source = live_variables.live(source)
-    targets = live_variables.targets(source)
-    found = readers.read(checkpoint)
-    checkpoint = found.path or found.origin
-    stored, graph = _stored(found)
-    pairs = _pairs(source, targets, stored, graph)
-    if not pairs:
+    live = live_variables(source)
+    file = readers.read(checkpoint, trust=trust)
+    where = str(file.path or file.origin)
+    stored = stored_values(file)
+    pairing = _checked(paired(live, stored, rename or {}), where, partial=partial)
+    if _builds_optimizer(pairing):
+        pairing = _checked(paired(live_variables(live.source), stored, rename or {}), where, partial=partial)
+    _put(pairing)
+    return _table(pairing)
+
+
+# What is refused
+
+
+def _checked(pairing: Pairing, where: str, *, partial: bool) -> Pairing:
+    """Return what can be assigned.
+
+    Raises
+    ------
+    ConversionError
+        Naming all that does not fit.
+    """
+    if partial:
+        _take_what_fits(pairing)
+    _leave_out_states(pairing)
+    weights = [target for target in pairing.live.targets if not target.is_state]
+    if not pairing.problem and not pairing.tables and len(pairing.required()) == len(weights):
         raise errors.ConversionError(
-            f"nothing in {str(checkpoint)!r} matches: the model has {errors.listed(each.name for each in targets)}, "
-            f"the file {errors.listed(each.name for each in stored)}; give the model that it was saved from"
+            f"nothing in {where!r} matches: the model has {errors.listed(target.name for target in weights)}, "
+            f"the file {errors.listed(value.name for value in pairing.stored.saved)}. {_ADVICE}"
         )
-    _require_equal(targets, stored, pairs, checkpoint)
-    # All is read before the first is assigned: a damaged file changes nothing.
-    values = {place: _value(targets[place], stored[other]) for place, other in pairs.items()}
-    live_variables.assign(source, [(targets[place], value) for place, value in values.items()])
-    return _table(targets, stored, pairs)
+    problems = [] if partial else list(_problems(pairing))
+    if problems:
+        raise _refusal(pairing, where, problems)
+    return pairing
 
 
-# The stored side
+def _take_what_fits(pairing: Pairing) -> None:
+    """Keep what fits by name and shape, and look among the rest for names that somebody gave."""
+    if not list(_problems(pairing)):
+        return
+    targets = pairing.live.targets
+    pairing.without({
+        target
+        for target, other in pairing.pairs.items()
+        if not pairing.fits(target, other)
+        or (target not in pairing.told and not targets[target].is_state and pairing.place(target).is_renamed)
+    })  # fmt: skip
+    by_given_name(pairing, fitting=True)
+    pairing.problem = ""
 
 
-def _stored(model: Model) -> tuple[list[Saved], protos.Message | None]:
-    """List what a file stores, and the object graph of a checkpoint that has one."""
-    if model.form == "keras_file" and model.path is not None:
-        return list(_keras_file(model.path)), None
-    files = _checkpoint(model)
-    if files is None:
-        raise errors.ConversionError(f"{model.origin!r} is a {model.form} and holds no variables; give a checkpoint")
-    opened = tensor_bundle.open_checkpoint(files.prefix, files.tables)
-    names = dict(opened.names)
-    if model.form == "saved_model":
-        with model.well_formed():
-            saved = saved_object_graph.by_key(model.meta_graph.object_graph_def)
-        short = saved_object_graph.names(saved, [trackable_object_graph.short_key(key) for key in names])
-        names = {key: short[trackable_object_graph.short_key(key)] for key in names}
-    found = [_entry(opened, key, name) for key, name in names.items() if name not in _OWN]
-    return found, _object_graph(opened) if model.form == "checkpoint" else None
+def _leave_out_states(pairing: Pairing) -> None:
+    """Take back the values of an optimizer that does not fit, as a whole, and other states that do not."""
+    targets = pairing.live.targets
+    optimizer = {id(variable) for variable in _optimizer_variables(pairing.live)}
+    misfits = {
+        target for target, other in pairing.pairs.items() if targets[target].is_state and not pairing.fits(target, other)
+    }
+    if any(id(targets[target].variable) in optimizer for target in misfits):
+        misfits |= {target for target in pairing.pairs if id(targets[target].variable) in optimizer}
+    pairing.without(misfits)
 
 
-def _checkpoint(model: Model) -> checkpoint_location.CheckpointFiles | None:
-    if model.path is None:
-        return None
-    if model.form == "saved_model":
-        return graph_variables.find_checkpoint(model.path)
-    if model.form == "meta_graph":
-        return graph_variables.checkpoint_beside(model.path)
-    return checkpoint_location.find(model.path) if model.form == "checkpoint" else None
+def _optimizer_variables(live: LiveVariables) -> list[runtime.Live]:
+    listed = getattr(getattr(live.source, "optimizer", None), "variables", ())
+    return list(listed() if callable(listed) else listed)
 
 
-def _entry(opened: tensor_bundle.Checkpoint, key: str, name: str) -> Saved:
-    entry = opened.entries[key]
-    return Saved(key, name, entry.dtype, entry.shape, lambda: opened.read(key))
-
-
-def _object_graph(opened: tensor_bundle.Checkpoint) -> protos.Message | None:
-    if trackable_object_graph.KEY not in opened.entries:
-        return None
-    return protos.parse("TrackableObjectGraph", opened.read(trackable_object_graph.KEY).item())
-
-
-def _keras_file(path: Path) -> Iterator[Saved]:
-    """List the weights of a Keras file; values are read by h5py."""
-    config = keras_archive.contents(path).config
-    with keras_archive.weights(path) as root:
-        found = keras_weights.read(root, config)
-    for weight in found:
-        array = weight.array
-        read = partial(_dataset, path, weight)
-        yield Saved(array.path, weight.name, array.dtype, array.shape, read)
-
-
-def _dataset(path: Path, weight: Weight) -> np.ndarray:
-    """Read a value.
-
-    Raises
-    ------
-    CorruptSourceError
-        If it is not there, or two are.
-    """
-    import h5py  # noqa: PLC0415 - for values only
-
-    file = io.BytesIO(zipfile.ZipFile(path).read(_MEMBER)) if zipfile.is_zipfile(path) else path
-    with h5py.File(file, "r") as opened:
-        names: list[str] = []
-        opened.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
-        ending = f"/{weight.array.path}"
-        found = [name for name in names if f"/{name}".endswith(ending)]
-        if len(found) != 1:
-            message = f"{str(path)!r} has {len(found)} datasets {weight.array.path!r}; save the model again"
-            raise errors.CorruptSourceError(message)
-        value = np.asarray(opened[found[0]][()])
-    # Keras writes a bfloat16 as opaque bytes.
-    return value.view(tensor_values.numpy_dtype(weight.array.dtype)) if value.dtype.kind == "V" else value
-
-
-# Matching
-
-
-def _pairs(
-    source: object, targets: Sequence[Target], stored: Sequence[Saved], graph: protos.Message | None
-) -> dict[int, int]:
-    """Match variables to stored ones, by their places in the lists: by object, by name, by name within the model."""
-    found = _by_object(source, targets, stored, graph) if graph is not None else {}
-    # A file of weights names layers, and a Sequential model's variables begin with the model.
-    for live_name, stored_name in ((str, str), (_within, str), (str, _within), (_within, _within)):
-        _match(
-            found,
-            [live_name(each.stored_name) for each in targets],
-            [stored_name(each.name) for each in stored],
-            shared=any(each.piece for each in targets),
-        )
-    return dict(sorted(found.items()))
-
-
-def _within(name: str) -> str:
-    """Return a variable's name without that of its model, which Keras numbers anew in each session.
-
-    What would be left without its layer's name stays whole: ``kernel`` may be anybody's.
-    """
-    inner = name.partition("/")[2]
-    return inner if "/" in inner else name
-
-
-def _match(found: dict[int, int], live: Sequence[str], stored: Sequence[str], *, shared: bool) -> None:
-    """Match equal names that are unambiguous; the partitions of one variable share one."""
-    taken = set(found.values())
-    free = [place for place in range(len(stored)) if place not in taken]
-    count = Counter(stored[place] for place in free)
-    places = {stored[place]: place for place in free if count[stored[place]] == 1}
-    open_names = Counter(name for place, name in enumerate(live) if place not in found)
-    for place, name in enumerate(live):
-        if place not in found and name in places and (shared or open_names[name] == 1):
-            found[place] = places[name]
-
-
-def _by_object(
-    source: object, targets: Sequence[Target], stored: Sequence[Saved], graph: protos.Message
-) -> dict[int, int]:
-    """Match along the attributes of objects; the model may be the checkpoint's root or hang on it."""
-    places = {id(each.live): place for place, each in enumerate(targets)}
-    keys = {each.key: place for place, each in enumerate(stored)}
-    roots = [0, *(child.node_id for child in graph.nodes[0].children)] if len(graph.nodes) else []
-    walks = [dict(_walk(source, graph, root, places, keys)) for root in roots]
-    return max(walks, key=len, default={})
-
-
-def _walk(
-    source: object, graph: protos.Message, root: int, places: Mapping[int, int], keys: Mapping[str, int]
-) -> Iterator[tuple[int, int]]:
-    """Walk the live and the saved objects side by side."""
-    view = runtime.tensorflow().train.TrackableView(source)
-    waiting: list[tuple[object, int]] = [(source, root)]
-    seen: set[int] = set()
-    while waiting:
-        live, number = waiting.pop(0)
-        if number in seen or not 0 <= number < len(graph.nodes):
-            continue
-        seen.add(number)
-        node = graph.nodes[number]
-        if id(live) in places:
-            yield from ((places[id(live)], keys[each.checkpoint_key]) for each in _values(node, keys))
-            continue
-        children = view.children(live)
-        waiting.extend(
-            (children[child.local_name], child.node_id) for child in node.children if child.local_name in children
-        )
-
-
-def _values(node: protos.Message, keys: Mapping[str, int]) -> Iterable[protos.Message]:
-    return (each for each in node.attributes if each.checkpoint_key in keys)
-
-
-def _require_equal(
-    targets: Sequence[Target], stored: Sequence[Saved], pairs: Mapping[int, int], checkpoint: str | os.PathLike[str]
-) -> None:
-    """Refuse values that do not fit.
-
-    Raises
-    ------
-    ConversionError
-        Naming all that do not.
-    """
+def _problems(pairing: Pairing) -> Iterator[str]:
+    """Say why a pairing is refused."""
+    targets, saved = pairing.live.targets, pairing.stored.saved
+    if pairing.problem:
+        yield pairing.problem
+        return
     wrong = [
         f"{targets[place].name!r} is {targets[place].dtype} {targets[place].shape}, its value "
-        f"{stored[other].dtype} {stored[other].shape}"
-        for place, other in pairs.items()
-        if not _fits(targets[place], stored[other])
+        f"{saved[other].dtype} {saved[other].shape}"
+        for place, other in pairing.pairs.items()
+        if not pairing.fits(place, other)
     ]
     if wrong:
-        shown = "; ".join(wrong[: errors.LISTED_NAMES])
         rest = f" and {len(wrong) - errors.LISTED_NAMES} more" if len(wrong) > errors.LISTED_NAMES else ""
-        raise errors.ConversionError(
-            f"{str(checkpoint)!r} does not fit, and nothing was restored: {shown}{rest}. "
-            "Give the model that it was saved from, or one of the same shapes"
-        )
+        yield f"{'; '.join(wrong[: errors.LISTED_NAMES])}{rest}"
+    required = pairing.required()
+    if required:
+        yield f"the file has no value for {errors.listed(targets[place].name for place in required)}"
+    elsewhere = given_names.contradictions(pairing.places())
+    if elsewhere:
+        names = errors.listed(name for name, _, _ in elsewhere)
+        yield f"{names} stands at one place in the file and at another in the model:\n{_elsewhere(elsewhere)}\n"
 
 
-def _fits(target: Target, saved: Saved) -> bool:
-    if target.dtype != saved.dtype:
+def _elsewhere(elsewhere: Sequence[given_names.Contradiction]) -> str:
+    import pandas as pd  # noqa: PLC0415 - loaded with the first table
+
+    return str(pd.DataFrame(elsewhere, columns=["name", "in the file", "in the model"]).to_string(index=False))
+
+
+def _refusal(pairing: Pairing, where: str, problems: Sequence[str]) -> errors.ConversionError:
+    error = errors.ConversionError(
+        f"{where!r} does not fit, and nothing was restored: {'; '.join(problems)}. {_ADVICE}"
+    )
+    error.table = _table(pairing)
+    return error
+
+
+# What is done
+
+
+def _builds_optimizer(pairing: Pairing) -> bool:
+    """Let an optimizer that was not used yet make its variables, if a checkpoint of objects has their values.
+
+    TensorFlow keeps such values until the first training step makes the variables.
+    """
+    optimizer = getattr(pairing.live.source, "optimizer", None)
+    if pairing.live.form != KERAS or getattr(optimizer, "built", True) or pairing.stored.layout != OBJECTS:
         return False
-    if target.piece is None:
-        return target.shape == saved.shape
-    whole = saved.shape or ()
-    ends = [each.stop <= (size or 0) for each, size in zip(target.piece, whole, strict=False)]
-    return len(target.piece) == len(whole) and all(ends)
+    own = {id(variable) for variable in _optimizer_variables(pairing.live)}
+    if not any(id(pairing.live.targets[target].variable) in own for target in pairing.pairs):
+        return False
+    strategy = getattr(pairing.live.source, "distribute_strategy", None)
+    with runtime.eager(), contextlib.nullcontext() if strategy is None else strategy.scope():
+        optimizer.build(pairing.live.source.trainable_variables)
+    return True
 
 
-def _value(target: Target, saved: Saved) -> np.ndarray:
-    value = saved.read()
+def _put(pairing: Pairing) -> None:
+    """Read all values, then assign them: a damaged file changes nothing."""
+    targets = pairing.live.targets
+    keys = {value.key: place for place, value in enumerate(pairing.stored.saved)}
+    loaded = {target for loading in pairing.loading for target in _targets_of(pairing, loading)}
+    with pairing.stored.opened() as read:
+        values = [(targets[target], _piece(targets[target], read(other))) for target, other in pairing.pairs.items() if target not in loaded]
+        loads = [
+            Load(loading.owner.saved, {name: read(place) for name, place in loading.places.items()}, loading.owner.own)
+            for loading in pairing.loading
+        ]
+        contents = [
+            Content(edge.table, read(keys[f"{edge.key}-keys"]), read(keys[f"{edge.key}-values"]))
+            for edge in pairing.tables
+        ]
+    assign(pairing.live, values, loads, contents)
+
+
+def _targets_of(pairing: Pairing, loading: Loading) -> list[int]:
+    places = pairing.live.places
+    return [places[id(variable)] for variable in loading.owner.variables.values() if id(variable) in places]
+
+
+def _piece(target: Target, value: np.ndarray) -> np.ndarray:
     return value if target.piece is None else np.ascontiguousarray(value[target.piece])
 
 
-def _table(targets: Sequence[Target], stored: Sequence[Saved], pairs: Mapping[int, int]) -> pd.DataFrame:
+def _table(pairing: Pairing) -> pd.DataFrame:
     """Return what was matched and what was not."""
     import pandas as pd  # noqa: PLC0415 - loaded with the first table
 
-    rows: list[tuple[object, ...]] = [
-        (each.name, stored[pairs[place]].key, MATCHED, each.dtype, each.shape)
-        if place in pairs
-        else (each.name, None, MISSING, each.dtype, each.shape)
-        for place, each in enumerate(targets)
-    ]
-    used = set(pairs.values())
-    rows += [
-        (None, each.key, LEFT_OVER, each.dtype, each.shape) for place, each in enumerate(stored) if place not in used
-    ]
+    targets, saved, covered = pairing.live.targets, pairing.stored.saved, pairing.covered
+    rows: list[tuple[object, ...]] = []
+    for place, target in enumerate(targets):
+        key: str | None = covered.get(place)
+        status = MISSING if key is None else MATCHED
+        if place in pairing.pairs:
+            key = saved[pairing.pairs[place]].key
+            is_renamed = place not in pairing.told and not target.is_state and pairing.place(place).is_renamed
+            status = BY_STRUCTURE if is_renamed else MATCHED
+        rows.append((target.name, key, status, target.dtype, target.shape))
+    contents = {value.key: value for value in saved}
+    for edge in pairing.tables:
+        content = contents[f"{edge.key}-values"]
+        rows.append((edge.name, edge.key, MATCHED, content.dtype, content.shape))
+    left_over = (saved[place] for place in pairing.left_over)
+    rows += [(None, value.key, LEFT_OVER, value.dtype, value.shape) for value in left_over]
     return pd.DataFrame(rows, columns=list(COLUMNS))

@@ -66,6 +66,22 @@ def _lists(node: Message) -> dict[str, int]:
     return {child.local_name: child.node_id for child in node.children if child.local_name in (_TRAINED, _STATE)}
 
 
+def full_names(graph: Message) -> dict[str, str]:
+    """Return what each variable was called when it was saved, by key."""
+    return dict(_full_names(graph))
+
+
+def listed_keys(graph: Message, name: str) -> list[str]:
+    """Return the keys of the variables in a list that the root has under a name, in its order."""
+    there = range(len(graph.nodes))
+    root = graph.nodes[0].children if len(graph.nodes) else ()
+    lists = [graph.nodes[child.node_id] for child in root if child.local_name == name and child.node_id in there]
+    members = [child for node in lists for child in node.children if child.local_name.isdecimal()]
+    members.sort(key=lambda child: int(child.local_name))
+    nodes = [graph.nodes[child.node_id] for child in members if child.node_id in there]
+    return [attribute.checkpoint_key for node in nodes for attribute in node.attributes]
+
+
 def _full_names(graph: Message) -> Iterator[tuple[str, str]]:
     for node in graph.nodes:
         for attribute in node.attributes:

@@ -47,7 +47,8 @@ class _Place(NamedTuple):
     """Where a group of Keras 3's layout belongs.
 
     ``path`` is the group's own, ``names`` the Keras names on the way, ``layer`` the path of the config's layer that
-    it is or is a part of, ``spec`` its JSON object if it has one, ``kind`` its class in snake case if that is known.
+    it is or is a part of, ``spec`` its JSON object if it has one, ``kind`` its class in snake case if that is known,
+    ``owners`` the names on the way that the file states.
     """
 
     path: str
@@ -55,6 +56,7 @@ class _Place(NamedTuple):
     layer: str
     spec: Spec | None
     kind: str
+    owners: tuple[str, ...] = ()
 
 
 class Numbered:
@@ -122,7 +124,9 @@ class Numbered:
         if spec:
             layer = f"{layer}/{keras_specs.name(spec)}" if layer else keras_specs.name(spec)
         is_model = bool(keras_specs.members(spec)) if spec else kind in _MODELS
-        return _Place(place.path, self._scope(place.names, own, kind if is_model else ""), layer, spec, kind)
+        stated = _stated_name(group) or (keras_specs.name(spec) if spec else "")
+        owners = (*place.owners, stated) if stated else place.owners
+        return _Place(place.path, self._scope(place.names, own, kind if is_model else ""), layer, spec, kind, owners)
 
     def _scope(self, names: tuple[str, ...], own: str, model: str) -> tuple[str, ...]:
         """Return the names that variables' paths begin with, in a layer or a nested model of this class.
@@ -144,7 +148,10 @@ class Numbered:
             kind = name
         # Keras 2 builds what a TimeDistributed wraps under the wrapper's name alone.
         is_unnamed = place.kind == "time_distributed" and not self.is_keras_3
-        return place._replace(names=place.names if is_unnamed else (*place.names, name), spec=spec, kind=kind)
+        stated = _stated_name(group)
+        owners = (*place.owners, stated) if stated else place.owners
+        names = place.names if is_unnamed else (*place.names, name)
+        return place._replace(names=names, spec=spec, kind=kind, owners=owners)
 
     def _variables(self, group: Node | None, place: _Place) -> Iterator[Weight]:
         if group is None:
@@ -157,7 +164,7 @@ class Numbered:
             own = certain[index] if certain else f"vars/{datasets[index][0]}"
             yield Weight(
                 place.layer, "/".join((*place.names, own)), array,
-                is_trainable(own, self.layers.get(place.layer)),
+                is_trainable(own, self.layers.get(place.layer)), array.path, place.owners,
             )  # fmt: skip
 
     def _names(self, place: _Place, arrays: Sequence[Array]) -> tuple[str, ...] | None:
@@ -226,4 +233,4 @@ def state(root: Node) -> Iterator[Weight]:
         group = root.group(name)
         for path, dataset in group.datasets() if group else ():
             array = dataset.array(f"{name}/{path}")
-            yield Weight("", array.path, array, trainable=False)
+            yield Weight("", array.path, array, trainable=False, dataset=array.path)

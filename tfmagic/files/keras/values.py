@@ -1,12 +1,15 @@
-"""The values of a Keras file's weights, read by h5py a block at a time.
+"""The values of a Keras file's weights, read by h5py: the file, or the archive's member, is opened once for all.
 
-Not for: names, dtypes and shapes, which the headers tell without h5py (:mod:`tfmagic.files.keras.weights`).
+A weight's dataset is found by its full path. Not for: names, dtypes and shapes, which the headers tell without h5py
+(:mod:`tfmagic.files.keras.weights`).
 """
 
 from __future__ import annotations
 
 import io
 import math
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -27,53 +30,109 @@ if TYPE_CHECKING:
     from tfmagic.files.keras.weight_names import Weight
 
 
-def blocks(path: Path, name: str, dtype: str, size: int) -> Iterator[npt.NDArray[Any]]:
-    """Read the values of one weight in one dimension, ``size`` bytes at a time.
+@dataclass(frozen=True)
+class StoredWeights:
+    """The weights of an open Keras file.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    weights : tuple of Weight
+        What it stores, in its order.
+    lists_layers : bool
+        Whether the file lists layers and their weights in order, as Keras 1 and 2 do and Keras 3 does for ``.h5``.
+    file : h5py.File
+        The open HDF5 file, or that in the archive.
+    """
+
+    path: Path
+    weights: tuple[Weight, ...]
+    lists_layers: bool
+    file: h5py.File
+
+    def named(self, name: str) -> Weight:
+        """Return the weight that the table of variables lists under a name.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is none.
+        """
+        weight = next((weight for weight in self.weights if weight.name == name), None)
+        if weight is None:
+            raise errors.UnknownNameError(name, "variable", [weight.name for weight in self.weights], "keras_file")
+        return weight
+
+    def value(self, weight: Weight) -> npt.NDArray[Any]:
+        """Read a whole weight.
+
+        Raises
+        ------
+        CorruptSourceError
+            If its values are not in the file, or do not parse.
+        """
+        with _reading(self.path):
+            return _typed(np.asarray(self._dataset(weight)[()]), weight.array.dtype)
+
+    def blocks(self, weight: Weight, size: int) -> Iterator[npt.NDArray[Any]]:
+        """Read a weight in one dimension, ``size`` bytes at a time; raises as :meth:`value` does."""
+        with _reading(self.path):
+            dataset = self._dataset(weight)
+            for part in slabs(dataset.shape, max(1, size // dataset.dtype.itemsize)):
+                yield _typed(np.asarray(dataset[part]).reshape(-1), weight.array.dtype)
+
+    def _dataset(self, weight: Weight) -> h5py.Dataset:
+        """Return a weight's dataset; one whose values would come from another file is refused."""
+        dataset = self.file.get(weight.dataset)
+        if not isinstance(dataset, h5py.Dataset):
+            message = f"{str(self.path)!r} has no dataset {weight.dataset!r} for {weight.name!r}; save the model again"
+            raise errors.CorruptSourceError(message)
+        if dataset.external or dataset.is_virtual:
+            problem = f"the values of {weight.name!r} are not in {str(self.path)!r}, but in another file"
+            raise errors.CorruptSourceError(problem)
+        return dataset
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[StoredWeights]:
+    """Open a Keras file for its values.
 
     Raises
     ------
-    UnknownNameError
-        If there is no such weight.
     CorruptSourceError
-        If its values are not in the file, or do not parse.
+        If the container, its config or the headers are damaged.
     """
     config = keras_archive.contents(path).config
     with keras_archive.weights(path) as root:
-        weight = _named(keras_weights.read(root, config), name)
-        try:
-            with h5py.File(_Stream(root.file), "r") as opened:
-                dataset = _dataset(opened, weight, path)
-                for part in slabs(dataset.shape, max(1, size // dataset.dtype.itemsize)):
-                    values = np.asarray(dataset[part]).reshape(-1)
-                    # Keras writes a bfloat16 as opaque bytes.
-                    is_opaque = values.dtype.kind == "V"
-                    yield values.view(tensor_values.numpy_dtype(dtype)) if is_opaque else values
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            problem = str(error).partition("\n")[0]
-            raise errors.CorruptSourceError(
-                f"the values of {name!r} in {str(path)!r} cannot be read: {problem}"
-            ) from error
+        weights = keras_weights.read(root, config)
+        with _reading(path):
+            file = h5py.File(_Stream(root.file), "r")
+        with file:
+            yield StoredWeights(path, weights, keras_weights.lists_layers(root), file)
 
 
-def _named(weights: tuple[Weight, ...], name: str) -> Weight:
-    found = next((weight for weight in weights if weight.name == name), None)
-    if found is None:
-        raise errors.UnknownNameError(name, "variable", [weight.name for weight in weights], "keras_file")
-    return found
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Say of which file it is that h5py cannot read something."""
+    try:
+        yield
+    except errors.TfMagicError:
+        raise
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        problem = str(error).partition("\n")[0]
+        raise errors.CorruptSourceError(f"the values in {str(path)!r} cannot be read: {problem}") from error
 
 
-def _dataset(opened: h5py.File, weight: Weight, path: Path) -> h5py.Dataset:
-    """Find a weight's dataset; one whose values would come from another file is refused."""
-    names: list[str] = []
-    opened.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
-    found = [name for name in names if f"/{name}".endswith(f"/{weight.array.path}")]
-    if len(found) != 1:
-        message = f"{str(path)!r} has {len(found)} datasets {weight.array.path!r}; save the model again"
-        raise errors.CorruptSourceError(message)
-    dataset = opened[found[0]]
-    if dataset.external or dataset.is_virtual:
-        raise errors.CorruptSourceError(f"the values of {weight.name!r} are not in {str(path)!r}, but in another file")
-    return dataset
+def blocks(path: Path, name: str, size: int) -> Iterator[npt.NDArray[Any]]:
+    """Read the values of one weight in one dimension, ``size`` bytes at a time; raises as :class:`StoredWeights`."""
+    with opened(path) as stored:
+        yield from stored.blocks(stored.named(name), size)
+
+
+def _typed(values: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
+    # Keras writes a bfloat16 as opaque bytes.
+    return values.view(tensor_values.numpy_dtype(dtype)) if values.dtype.kind == "V" else values
 
 
 def slabs(shape: tuple[int, ...], most: int) -> Iterator[tuple[Any, ...]]:

@@ -49,20 +49,28 @@ _WEIGHTS: Mapping[str, str] = {
 }
 #: Statistics, which no optimizer touches.
 _NOT_TRAINED = frozenset({"moving_mean", "moving_variance", "mean", "variance", "count", "seed_generator_state"})
-_ALL_NAMES = frozenset(name.partition("?")[0] for names in _WEIGHTS.values() for name in names.split())
-_TRAINED = (_ALL_NAMES | {"depthwise_kernel"}) - _NOT_TRAINED
+#: Every name of a weight.
+ALL_NAMES = frozenset(name.partition("?")[0] for names in _WEIGHTS.values() for name in names.split())
+_TRAINED = (ALL_NAMES | {"depthwise_kernel"}) - _NOT_TRAINED
 #: Keras 1 named a weight after its letter in the paper: ``dense_1_W``, ``lstm_1_U_i``, ``dense_1_b``.
 _KERAS_1_TRAINED = re.compile(r"_[WUb](_\w+)?$")
 _KERAS_1_STATISTICS = ("running_mean", "running_std")
 
 
 class Weight(NamedTuple):
-    """A stored weight: ``layer`` is the path of its layer in the config, empty where it belongs to none."""
+    """A stored weight.
+
+    ``layer`` is the path of its layer in the config, empty where it belongs to none; ``dataset`` where its values lie,
+    from the root of the HDF5 file, and ``owners`` the names that the file gives to the layers on the way, outermost
+    first: those that it states, not those that follow from a class.
+    """
 
     layer: str
     name: str
     array: Array
     trainable: bool | None
+    dataset: str
+    owners: tuple[str, ...] = ()
 
 
 def is_trainable(name: str, layer: Layer | None) -> bool | None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tfmagic.files.keras.config import Layer
     from tfmagic.files.keras.specs import Spec
 
+#: The group of a whole model's weights; a file of weights only has them at its root.
+_WHOLE = "model_weights"
 _TOP_LEVEL = "top_level_model_weights"
 
 
@@ -36,12 +38,18 @@ def read(root: Node, model: Spec | None) -> tuple[Weight, ...]:
     model : dict or None
         The config, None in a file of weights only.
     """
-    whole = root.group("model_weights")
-    if whole is not None or root.texts("layer_names") is not None:
-        found = [*_Named(model).weights(whole or root), *_optimizer(root)]
+    whole = root.group(_WHOLE)
+    if lists_layers(root):
+        inside = f"{_WHOLE}/" if whole is not None else ""
+        found = [*_Named(model, inside).weights(whole or root), *_optimizer(root)]
     else:
         found = [*numbered_weights.Numbered(model).weights(root), *numbered_weights.state(root)]
     return tuple(_distinct(found))
+
+
+def lists_layers(root: Node) -> bool:
+    """Say whether a file has the layout of Keras 1 and 2, which lists layers and their weights in order."""
+    return root.group(_WHOLE) is not None or root.texts("layer_names") is not None
 
 
 def variables(weights: Sequence[Weight]) -> tuple[VariableRow, ...]:
@@ -104,7 +112,8 @@ def _distinct(weights: Sequence[Weight]) -> Iterator[Weight]:
 class _Named:
     """The layout of Keras 1 and 2: attributes list the layers, and the weights of each, in order."""
 
-    def __init__(self, model: Spec | None) -> None:
+    def __init__(self, model: Spec | None, inside: str) -> None:
+        self.inside = inside
         self.layers = {layer.path: layer for layer in keras_config.layers(model)} if model else {}
         #: For each nested model its layers by their own names.
         self.inner: dict[str, dict[str, str]] = {}
@@ -132,12 +141,23 @@ class _Named:
             owner = "" if name == _TOP_LEVEL else self._owner(name, path)
             own = hdf5.without_output(path)
             array = dataset.array(f"{name}/{path}")
-            yield Weight(owner, own, array, is_trainable(own, self.layers.get(owner)))
+            owners = () if name == _TOP_LEVEL else way(name, own)
+            trainable = is_trainable(own, self.layers.get(owner))
+            yield Weight(owner, own, array, trainable, f"{self.inside}{array.path}", owners)
 
     def _owner(self, name: str, weight: str) -> str:
         """Return the layer's path: of a nested model's layers the one that the weight's name begins with."""
         inner = self.inner.get(name, {})
         return next((inner[part] for part in weight.split("/")[:-1] if part in inner), name)
+
+
+def way(layer: str, weight: str) -> tuple[str, ...]:
+    """Return the names on the way to a weight: its layer in the model's list, then those inside it.
+
+    The path of a weight begins with the layer, with the models around it, or with neither.
+    """
+    names = weight.split("/")[:-1]
+    return (layer, *(names[names.index(layer) + 1 :] if layer in names else names))
 
 
 def _listed(group: Node | None) -> Iterator[tuple[str, Node]]:
@@ -157,4 +177,4 @@ def _listed(group: Node | None) -> Iterator[tuple[str, Node]]:
 def _optimizer(root: Node) -> Iterator[Weight]:
     for path, dataset in _listed(root.group("optimizer_weights")):
         array = dataset.array(f"optimizer_weights/{path}")
-        yield Weight("", f"optimizer/{hdf5.without_output(path)}", array, trainable=False)
+        yield Weight("", f"optimizer/{hdf5.without_output(path)}", array, trainable=False, dataset=array.path)
