@@ -173,7 +173,15 @@ def _sign(values: argparse.Namespace) -> object:
 
 
 def _restore(values: argparse.Namespace) -> object:
-    return _call(values, "restore", values.SOURCE, command_words.unquote(values.CHECKPOINT))
+    return _call(
+        values,
+        "restore",
+        values.SOURCE,
+        command_words.unquote(values.CHECKPOINT),
+        partial=values.partial,
+        rename=command_words.pairs(values.rename, "--rename", "OLD=NEW"),
+        trust=values.trust,
+    )
 
 
 def _panel(values: argparse.Namespace) -> object:
@@ -324,7 +332,15 @@ COMMANDS: Mapping[str, Command] = {
             (
                 _SOURCE,
                 Argument(("CHECKPOINT",), "a checkpoint, a .weights.h5, .h5 or .keras file, or a SavedModel", PATH),
+                Argument(("--partial",), "take what fits by name and shape, and list the rest", None),
+                Argument(
+                    ("--rename",),
+                    "OLD=NEW: a variable or a layer in the file, and what it is called in the model; one * on each side",
+                    NAME,
+                    repeats=True,
+                ),
                 _CODE,
+                _TRUST,
             ),
             _restore,
         ),

@@ -7,6 +7,7 @@ holds under a path, nor which value belongs to which variable.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -60,11 +61,10 @@ def saving(model: Live) -> Saving:
         walk = module._walk_trackable if is_keras_2 else module._walk_saveable  # noqa: SLF001 - as said above
     except (ImportError, AttributeError):
         walk = _public_walk(library)
-    kinds = (library.layers.Layer, library.optimizers.Optimizer, library.metrics.Metric, library.losses.Loss)
-    try:
+    layers, optimizers, metrics, losses = library.layers, library.optimizers, library.metrics, library.losses
+    kinds: tuple[Live, ...] = (layers.Layer, optimizers.Optimizer, metrics.Metric, losses.Loss)
+    with contextlib.suppress(ImportError, AttributeError):
         kinds = (importlib.import_module(f"{library.__name__}.src.saving.keras_saveable").KerasSaveable,)
-    except (ImportError, AttributeError):
-        pass
     return Saving(walk, lambda value: isinstance(value, kinds), counts_again=not is_keras_2)
 
 

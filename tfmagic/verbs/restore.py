@@ -139,9 +139,8 @@ def _leave_out_states(pairing: Pairing) -> None:
     """Take back the values of an optimizer that does not fit, as a whole, and other states that do not."""
     targets = pairing.live.targets
     optimizer = {id(variable) for variable in _optimizer_variables(pairing.live)}
-    misfits = {
-        target for target, other in pairing.pairs.items() if targets[target].is_state and not pairing.fits(target, other)
-    }
+    states = {target: other for target, other in pairing.pairs.items() if targets[target].is_state}
+    misfits = {target for target, other in states.items() if not pairing.fits(target, other)}
     if any(id(targets[target].variable) in optimizer for target in misfits):
         misfits |= {target for target in pairing.pairs if id(targets[target].variable) in optimizer}
     pairing.without(misfits)
@@ -198,8 +197,9 @@ def _builds_optimizer(pairing: Pairing) -> bool:
 
     TensorFlow keeps such values until the first training step makes the variables.
     """
-    optimizer = getattr(pairing.live.source, "optimizer", None)
-    if pairing.live.form != KERAS or getattr(optimizer, "built", True) or pairing.stored.layout != OBJECTS:
+    optimizer: runtime.Live = getattr(pairing.live.source, "optimizer", None)
+    is_used = optimizer is None or getattr(optimizer, "built", True)
+    if pairing.live.form != KERAS or is_used or pairing.stored.layout != OBJECTS:
         return False
     own = {id(variable) for variable in _optimizer_variables(pairing.live)}
     if not any(id(pairing.live.targets[target].variable) in own for target in pairing.pairs):
@@ -216,7 +216,11 @@ def _put(pairing: Pairing) -> None:
     keys = {value.key: place for place, value in enumerate(pairing.stored.saved)}
     loaded = {target for loading in pairing.loading for target in _targets_of(pairing, loading)}
     with pairing.stored.opened() as read:
-        values = [(targets[target], _piece(targets[target], read(other))) for target, other in pairing.pairs.items() if target not in loaded]
+        values = [
+            (targets[target], _piece(targets[target], read(other)))
+            for target, other in pairing.pairs.items()
+            if target not in loaded
+        ]
         loads = [
             Load(loading.owner.saved, {name: read(place) for name, place in loading.places.items()}, loading.owner.own)
             for loading in pairing.loading

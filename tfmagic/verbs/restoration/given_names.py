@@ -98,9 +98,9 @@ def contradictions(places: Sequence[Place]) -> list[Contradiction]:
     stored: dict[str, dict[int, None]] = defaultdict(dict)
     live: dict[str, dict[int, None]] = defaultdict(dict)
     for number, place in enumerate(places):
-        for name in place.given_stored:
+        for name in sorted(place.given_stored):
             stored[name][number] = None
-        for name in place.given_live:
+        for name in sorted(place.given_live):
             live[name][number] = None
     return list(_differing(places, stored, live))
 
@@ -108,7 +108,7 @@ def contradictions(places: Sequence[Place]) -> list[Contradiction]:
 def _differing(
     places: Sequence[Place], stored: dict[str, dict[int, None]], live: dict[str, dict[int, None]]
 ) -> Iterator[Contradiction]:
-    for name in stored.keys() & live.keys():
+    for name in (name for name in stored if name in live):
         only_stored = [number for number in stored[name] if number not in live[name]]
         only_live = [number for number in live[name] if number not in stored[name]]
         if only_stored and only_live:
@@ -116,7 +116,7 @@ def _differing(
 
 
 def ranked(names: Sequence[tuple[str, ...]], kinds: frozenset[str]) -> list[tuple[str, ...]]:
-    """Number made-up names by their order instead of by the process's count: ``dense_4`` and ``dense_7`` are 0 and 1.
+    """Count made-up names anew, in the order of their numbers: ``dense_4`` and ``dense_7`` become 0 and 1.
 
     A cell that is run again makes its layers in the same order, so that these names are the same each time.
     """

@@ -57,8 +57,8 @@ def _by_name(pairing: Pairing) -> None:
     _match(pairing, names, full)
     if live.form == SESSION:
         return
-    inner = [_within(name) for name in names]
-    for targets, values in ((names, [_within(name) for name in full]), (inner, full), (inner, list(map(_within, full)))):
+    inner, full_inner = [_within(name) for name in names], [_within(name) for name in full]
+    for targets, values in ((names, full_inner), (inner, full), (inner, full_inner)):
         _match(pairing, targets, values)
     if pairing.required():
         _by_rank(pairing, range(len(saved)))
@@ -98,7 +98,7 @@ def by_given_name(pairing: Pairing, *, fitting: bool) -> None:
     kinds = pairing.live.kinds
     listed = set(pairing.stored.listed) if pairing.stored.is_keras_list else None
     free = [place for place in pairing.left_over if listed is None or place in listed]
-    keys = {place: _key(_bare(pairing.scope(place), pairing.live), kinds) for place in free}
+    keys = {place: _key(_bare(pairing.scope(place), pairing.live.name), kinds) for place in free}
     count = Counter(keys.values())
     places = {key: place for place, key in keys.items() if key and count[key] == 1}
     for target in pairing.missing:
@@ -116,22 +116,28 @@ def _key(scope: tuple[str, ...], kinds: frozenset[str]) -> tuple[str, ...]:
 
 
 def _by_rank(pairing: Pairing, among: Iterable[int]) -> None:
-    """Pair names of which only the made-up numbers differ: all weights or none, then what there is of states."""
+    """Pair names of which only the made-up numbers differ: all weights or none, then what there is of states.
+
+    Some names begin with that of the model, and which part of them that is the file does not say.
+    """
     live, saved = pairing.live, pairing.stored.saved
     places = [place for place in among if place not in pairing.pairs.values()]
     ours = given_names.ranked([target.scope for target in live.targets], live.kinds)
-    theirs = given_names.ranked([_bare(saved[place].scope, live) for place in places], live.kinds)
-    single = {name: place for name, place in zip(theirs, places, strict=True) if theirs.count(name) == 1}
-    pairs = {target: single[name] for target, name in enumerate(ours) if name in single and ours.count(name) == 1}
-    pairs = {target: other for target, other in pairs.items() if target not in pairing.pairs}
-    if pairs.keys() >= set(pairing.required()) and all(pairing.fits(*pair) for pair in pairs.items()):
-        pairing.pairs |= pairs
+    firsts = dict.fromkeys(saved[place].scope[0] for place in places if len(saved[place].scope) > 1)
+    models = [name for name in firsts if name == live.name or given_names.is_made_up(name, live.model_kinds)]
+    for model in ("", *models):
+        theirs = given_names.ranked([_bare(saved[place].scope, model) for place in places], live.kinds)
+        single = {name: place for name, place in zip(theirs, places, strict=True) if theirs.count(name) == 1}
+        pairs = {target: single[name] for target, name in enumerate(ours) if name in single and ours.count(name) == 1}
+        pairs = {target: other for target, other in pairs.items() if target not in pairing.pairs}
+        if pairs.keys() >= set(pairing.required()) and all(pairing.fits(*pair) for pair in pairs.items()):
+            pairing.pairs |= pairs
+            return
 
 
-def _bare(scope: tuple[str, ...], live: LiveVariables) -> tuple[str, ...]:
-    """Leave out the name of the model that a variable's may begin with."""
-    is_model = len(scope) > 1 and (scope[0] == live.name or given_names.is_made_up(scope[0], live.model_kinds))
-    return scope[1:] if is_model else scope
+def _bare(scope: tuple[str, ...], model: str) -> tuple[str, ...]:
+    """Leave out the name of a model that a variable's may begin with."""
+    return scope[1:] if len(scope) > 1 and scope[0] == model else scope
 
 
 # Checkpoints of objects
@@ -178,8 +184,8 @@ def _chosen(pairing: Pairing, walks: Sequence[Edges]) -> Edges | None:
     if len({tuple(edges.variables.values()) for edges in best}) > 1:
         names = [edges.root or "(the root)" for edges in best]
         raise errors.ConversionError(
-            f"the checkpoint holds {len(best)} objects that fit, {errors.listed(names)}, and nothing says which of them "
-            f"is meant; give tf.train.Checkpoint({names[-1]}=model) instead of the model"
+            f"the checkpoint holds {len(best)} objects that fit, {errors.listed(names)}, and nothing says which of "
+            f"them is meant; give tf.train.Checkpoint({names[-1]}=model) instead of the model"
         )
     return best[0] if best else None
 
@@ -193,7 +199,8 @@ def _best(walks: Sequence[Edges], score: Callable[[Edges], float]) -> list[Edges
 def _agreement(pairing: Pairing, edges: Edges) -> int:
     """Count the variables that have the names that somebody gave them in the checkpoint."""
     live, saved = pairing.live, {value.key: value for value in pairing.stored.saved}
-    keys = {_key(live.targets[live.places[number]].scope, live.kinds) for number in edges.variables if number in live.places}
+    ours = [live.targets[live.places[number]].scope for number in edges.variables if number in live.places]
+    keys = {_key(scope, live.kinds) for scope in ours}
     theirs = {_key(saved[key].scope, live.kinds) for key in edges.variables.values() if key in saved}
     return len({key for key in keys & theirs if key})
 
@@ -228,7 +235,7 @@ def _in_order(pairing: Pairing, listed: Sequence[int]) -> None:
 
 
 def _of_model(live: LiveVariables) -> list[int]:
-    """Return the places of a Keras model's variables, the states of its generators among them, without an optimizer's."""
+    """Return the places of a Keras model's own variables, the states of its generators among them."""
     own = {id(variable) for variable in getattr(live.source, "variables", ())} if live.form == KERAS else set()
     return [place for place, target in enumerate(live.targets) if id(target.variable) in own]
 

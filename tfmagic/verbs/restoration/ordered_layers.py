@@ -20,7 +20,7 @@ _TOP_LEVEL, _OPTIMIZER = "top_level_model_weights", "optimizer_weights"
 
 
 class Ordered(NamedTuple):
-    """Variables with the places of their values and the names on the way, and what keeps the two orders from being one."""
+    """Variables, the places of their values and the names on the way, and what keeps two orders from being one."""
 
     pairs: list[tuple[keras_saving.Live, int, tuple[str, ...]]]
     problem: str

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tfmagic.verbs.restoration.keras_places import Owner
     from tfmagic.verbs.restoration.live_variables import LiveVariables, Target
     from tfmagic.verbs.restoration.object_edges import TableEdge
-    from tfmagic.verbs.restoration.stored_values import Saved, StoredValues
+    from tfmagic.verbs.restoration.stored_values import StoredValues
 
 
 class Loading(NamedTuple):

@@ -92,4 +92,3 @@ def _within(name: str, model: str | None = None) -> tuple[str, ...]:
     first, _, inner = name.partition("/")
     is_model = first == model if model is not None else "/" in inner
     return (inner,) if inner and is_model else ()
-

@@ -195,8 +195,18 @@ def sign(source: Source, destination: str | os.PathLike[str] | None = None) -> l
 
 
 def restore(source: Source, checkpoint: str | os.PathLike[str]) -> list[str]:
-    """Return the code that puts a checkpoint's values into a live source."""
+    """Return the code that puts a checkpoint's values into a live source.
+
+    Raises
+    ------
+    UnsupportedConversionError
+        If names are to be changed on the way.
+    """
     place = os.fspath(checkpoint)
+    partial = bool(source.options.get("partial"))
+    if source.options.get("rename"):
+        reason = "TensorFlow and Keras take values under the names that they have in the file"
+        raise errors.UnsupportedConversionError(source.model.form, "code with rename=", (), reason)
     if source.is_session:
         return [
             "",
@@ -205,8 +215,10 @@ def restore(source: Source, checkpoint: str | os.PathLike[str]) -> list[str]:
             f"    tf.compat.v1.train.Saver().restore({source.name}, {place!r})",
         ]
     if place.endswith((".h5", ".keras")):
-        return ["", f"{source.name}.load_weights({place!r})"]
-    return ["", f"tf.train.Checkpoint(model={source.name}).restore({place!r}).assert_existing_objects_matched()"]
+        mismatch = ", skip_mismatch=True" if partial else ""
+        return ["", f"{source.name}.load_weights({place!r}{mismatch})"]
+    status = "expect_partial" if partial else "assert_existing_objects_matched"
+    return ["", f"tf.train.Checkpoint(model={source.name}).restore({place!r}).{status}()"]
 
 
 def merge(source: Source, second: object) -> list[str]:
