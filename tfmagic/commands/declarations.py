@@ -335,7 +335,7 @@ COMMANDS: Mapping[str, Command] = {
                 Argument(("--partial",), "take what fits by name and shape, and list the rest", None),
                 Argument(
                     ("--rename",),
-                    "OLD=NEW: a variable or a layer in the file, and what it is called in the model; one * on each side",
+                    "OLD=NEW: a variable or layer in the file, and what the model calls it; one * on each side",
                     NAME,
                     repeats=True,
                 ),

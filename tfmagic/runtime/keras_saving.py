@@ -12,7 +12,7 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from tfmagic.runtime.tensorflow import keras, tf_keras
+from tfmagic.runtime.keras import keras, tf_keras
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

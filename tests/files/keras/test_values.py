@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import zipfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -42,13 +42,15 @@ def test_an_archive_is_unpacked_once_for_all_weights(tmp_path: Path, monkeypatch
         archive.writestr("config.json", "{}")
         archive.writestr("metadata.json", "{}")
         archive.write(tmp_path / "model.weights.h5", "model.weights.h5")
-    opened, open_member = [], zipfile.ZipFile.open
-    monkeypatch.setattr(
-        zipfile.ZipFile, "open", lambda self, *given: opened.append(given) or open_member(self, *given)
-    )
+    members, open_member = [], zipfile.ZipFile.open
+
+    def noting(self: zipfile.ZipFile, name: Any, *given: Any, **options: Any) -> Any:
+        members.append(str(getattr(name, "filename", name)))
+        return open_member(self, name, *given, **options)
+
+    monkeypatch.setattr(zipfile.ZipFile, "open", noting)
     with keras_values.opened(path) as stored:
         assert {stored.value(weight)[0] for weight in stored.weights} == set(DATASETS.values())
-    members = [str(getattr(given[0], "filename", given[0])) for given in opened]
     assert members.count("model.weights.h5") == 1
 
 

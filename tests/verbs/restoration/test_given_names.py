@@ -28,8 +28,8 @@ def test_a_name_is_made_up_of_the_class_that_bears_it(name: str, kinds: set[str]
 
 
 def place(stored: str, live: str, *kinds: str) -> Place:
-    both = (tuple(filter(None, side.split("/"))) for side in (stored, live))
-    return Place(*both, frozenset(kinds), stored, live)
+    names, own = (tuple(filter(None, side.split("/"))) for side in (stored, live))
+    return Place(names, own, frozenset(kinds), stored, live)
 
 
 @pytest.mark.parametrize(

@@ -105,9 +105,7 @@ def saved(model: Any, kind: str, directory: Path) -> str:
 
 @pytest.mark.parametrize("kind", WITH_STOCK)
 @pytest.mark.parametrize("build", [automatic, nested, recurrent, trained], ids=lambda build: build.__name__)
-def test_a_cell_that_is_run_twice_takes_what_stock_takes(
-    build: Callable[[], Any], kind: str, tmp_path: Path
-) -> None:
+def test_a_cell_that_is_run_twice_takes_what_stock_takes(build: Callable[[], Any], kind: str, tmp_path: Path) -> None:
     """The names of the file overlap with those of the model, one place further on."""
     source = filled(build(), 1)
     path = saved(source, kind, tmp_path)
@@ -368,7 +366,9 @@ def test_tables_generators_and_slots_of_a_checkpoint_come_back(tmp_path: Path) -
         np.testing.assert_array_equal(module.optimizer.get_slot(module.weight, "m"), [5, 6])
 
 
-def test_a_table_gets_back_what_it_had_where_a_variable_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_gets_back_what_it_had_where_a_variable_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     module = tf.Module()
     module.table = tf.lookup.experimental.MutableHashTable(tf.string, tf.int64, -1)
     module.weight = tf.Variable([1.0])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tfmagic import errors
-from tfmagic.runtime import keras_saving
+from tfmagic.runtime import error_texts, keras_saving
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.verbs.restoration import keras_places
 from tfmagic.verbs.restoration.live_variables import KERAS, SESSION
@@ -62,7 +62,7 @@ def assign(
             with runtime.eager():
                 _assign(live, values, loads, contents)
     except (ValueError, TypeError, KeyError, AttributeError, tf.errors.OpError) as error:
-        problem = f"a value cannot be assigned, and nothing was restored: {runtime.gist(error)}"
+        problem = f"a value cannot be assigned, and nothing was restored: {error_texts.gist(error)}"
         raise errors.ConversionError(problem) from error
 
 
