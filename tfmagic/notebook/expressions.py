@@ -60,14 +60,14 @@ class NotebookWords:
 
     def feeds(self, words: list[str]) -> dict[str, object]:
         """Evaluate the values of inputs."""
-        found = {}
+        values = {}
         for name, expression in command_words.feeds(words).items():
             try:
-                found[name] = self._value_of(expression)
+                values[name] = self._value_of(expression)
             except Exception as error:
                 message = f"the value {expression!r} for {name!r} raises {_said(error)}"
                 raise command_words.CommandError(message) from error
-        return found
+        return values
 
     def body(self, cell: str) -> object:
         """Evaluate the body of a cell, which is one expression."""

@@ -354,9 +354,9 @@ class Matcher:
         from IPython.core.completer import SimpleCompletion  # noqa: PLC0415 - loaded with the first completion
 
         line = context.text_until_cursor.rpartition("\n")[2]
-        word, found = _late("commands.completion").complete(line, self.shell.user_ns)
-        made = [SimpleCompletion(text=each.text, type=each.kind) for each in found]
-        return {"completions": made, "matched_fragment": word, "suppress": bool(made)}
+        word, proposals = _late("commands.completion").complete(line, self.shell.user_ns)
+        completions = [SimpleCompletion(text=each.text, type=each.kind) for each in proposals]
+        return {"completions": completions, "matched_fragment": word, "suppress": bool(completions)}
 
 
 def load(shell: InteractiveShell) -> None:

@@ -212,8 +212,8 @@ class _Cell:
             raise ModuleNotFoundError(_advice(gone, ()), name=name)
         if name in (_TENSORFLOW, _V1):
             return self.module
-        found = builtins.__import__(name, *others, **options)
-        return found if fromlist else self.module
+        module = builtins.__import__(name, *others, **options)
+        return module if fromlist else self.module
 
     def _module(self) -> _StandIn:
         """Return what the code sees as ``tf``."""

@@ -77,8 +77,8 @@ def _sketch(value: Any) -> npt.NDArray[Any] | None:  # noqa: ANN401 - whatever a
     try:
         shape, dtype = tuple(value.shape), value.dtype
         # TensorFlow's dtypes say what they are in numpy.
-        one = np.zeros((), getattr(dtype, "as_numpy_dtype", dtype))
-        return np.broadcast_to(one, shape) if math.prod(shape) <= _QUICK * 100 else None
+        scalar = np.zeros((), getattr(dtype, "as_numpy_dtype", dtype))
+        return np.broadcast_to(scalar, shape) if math.prod(shape) <= _QUICK * 100 else None
     except Exception:  # noqa: BLE001 - an object of any kind; what is not understood is looked at when it is used
         return None
 
@@ -99,10 +99,10 @@ def _names(text: str) -> list[str] | None:
             tree = ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-    found = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
-    made = {node.id for node in found if not isinstance(node.ctx, ast.Load)}
-    made |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
-    return [node.id for node in found if node.id not in made]
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    bound = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
+    bound |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+    return [node.id for node in names if node.id not in bound]
 
 
 def evaluated(text: str, key: str, variables: MutableMapping[str, object]) -> object:
@@ -164,28 +164,28 @@ def of_file(file: File, end: Endpoint, pixels: str = "0 to 1") -> npt.NDArray[An
 
 
 def _array(file: File) -> npt.NDArray[Any]:
-    found: npt.NDArray[Any] = np.load(io.BytesIO(file.content), allow_pickle=False)
-    return found
+    array: npt.NDArray[Any] = np.load(io.BytesIO(file.content), allow_pickle=False)
+    return array
 
 
 def _of_json(file: File, end: Endpoint) -> npt.NDArray[Any]:
     """Read nested lists, or a request to TensorFlow Serving."""
-    found = json.loads(file.content, object_hook=_binary)
+    values = json.loads(file.content, object_hook=_binary)
     for key in (end.key, "inputs", "instances", end.key):
-        if isinstance(found, dict) and key in found:
-            found = found[key]
-    if isinstance(found, list) and found and all(isinstance(each, dict) and end.key in each for each in found):
-        found = [each[end.key] for each in found]
-    if isinstance(found, dict):
+        if isinstance(values, dict) and key in values:
+            values = values[key]
+    if isinstance(values, list) and values and all(isinstance(each, dict) and end.key in each for each in values):
+        values = [each[end.key] for each in values]
+    if isinstance(values, dict):
         raise errors.ConversionError(f"{file.name!r} holds an object without {end.key!r}; give nested lists")
-    array = np.asarray(found)
+    array = np.asarray(values)
     # Of bytes, numpy's own strings lose zeros at their end.
-    return np.array(found, dtype=object) if array.dtype.kind in "SU" else array
+    return np.array(values, dtype=object) if array.dtype.kind in "SU" else array
 
 
-def _binary(found: dict[str, Any]) -> Any:  # noqa: ANN401 - whatever JSON holds
+def _binary(mapping: dict[str, Any]) -> Any:  # noqa: ANN401 - whatever JSON holds
     """Read bytes as requests to TensorFlow Serving have them."""
-    return base64.b64decode(found["b64"]) if set(found) == {"b64"} else found
+    return base64.b64decode(mapping["b64"]) if set(mapping) == {"b64"} else mapping
 
 
 def _picture(file: File, end: Endpoint, pixels: str) -> npt.NDArray[Any]:
@@ -200,10 +200,10 @@ def _picture(file: File, end: Endpoint, pixels: str) -> npt.NDArray[Any]:
     is_first = sizes[-1] not in (*_CHANNELS, None) and sizes[0] in _CHANNELS
     channels, height, width = (sizes[0], *sizes[1:]) if is_first else (sizes[2], *sizes[:2])
     try:
-        found = picture_files.decoded(file.content, channels if channels in _CHANNELS else 0)
+        picture = picture_files.decoded(file.content, channels if channels in _CHANNELS else 0)
     except errors.ConversionError as error:
         raise errors.ConversionError(f"{file.name!r}: {error}; .npy and .json are taken as well") from error
-    values = _scaled(_sized(found, height, width), end, pixels)
+    values = _scaled(_sized(picture, height, width), end, pixels)
     values = np.moveaxis(values, -1, 0) if is_first else values
     return values if shape is not None and len(shape) == _PICTURE_RANKS[0] else values[None]
 

@@ -56,8 +56,8 @@ def _bytes(picture: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     if low >= -1 and high <= 1:
         low, high = (0.0, 1.0) if low >= 0 else (-1.0, 1.0)
     scaled = (values - low) / ((high - low) or 1.0)
-    found: npt.NDArray[np.uint8] = np.rint(scaled * 255).astype(np.uint8)
-    return found
+    pixels: npt.NDArray[np.uint8] = np.rint(scaled * 255).astype(np.uint8)
+    return pixels
 
 
 def decoded(content: bytes, channels: int) -> npt.NDArray[np.uint8]:
@@ -78,15 +78,15 @@ def decoded(content: bytes, channels: int) -> npt.NDArray[np.uint8]:
     tf = runtime.tensorflow()
     with runtime.eager():
         try:
-            found: npt.NDArray[np.uint8] = tf.io.decode_image(content, channels, expand_animations=False).numpy()
+            pixels: npt.NDArray[np.uint8] = tf.io.decode_image(content, channels, expand_animations=False).numpy()
         except (ValueError, tf.errors.OpError) as error:
             raise errors.ConversionError("this is no PNG, JPEG, BMP or GIF that TensorFlow can read") from error
-    return found
+    return pixels
 
 
 def resized(picture: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.float32]:
     """Return a picture in another size, from 0 to 255 as it was."""
     tf = runtime.tensorflow()
     with runtime.eager():
-        found: npt.NDArray[np.float32] = tf.image.resize(picture, (height, width), antialias=True).numpy()
-    return found
+        resized: npt.NDArray[np.float32] = tf.image.resize(picture, (height, width), antialias=True).numpy()
+    return resized

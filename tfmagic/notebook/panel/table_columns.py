@@ -51,10 +51,10 @@ class Column:
     @cached_property
     def numbers(self) -> npt.NDArray[np.float64]:
         """The values as numbers, NaN where they are none."""
-        found: npt.NDArray[np.float64] = pd.to_numeric(self.values, errors="coerce").to_numpy(
+        numbers: npt.NDArray[np.float64] = pd.to_numeric(self.values, errors="coerce").to_numpy(
             np.float64, na_value=np.nan
         )
-        return found
+        return numbers
 
     def worded(self, rows: Sequence[int]) -> list[str]:
         """Word the values of some rows; where values are names, none of them is nothing."""
@@ -86,22 +86,24 @@ class Column:
             return self._of_codes([text in each for each in folded])
         if among is None:
             return np.array([text in each for each in folded], bool)
-        found = among.copy()
+        kept = among.copy()
         rows = np.flatnonzero(among)
-        found[rows] = [text in folded[row] for row in rows.tolist()]
-        return found
+        kept[rows] = [text in folded[row] for row in rows.tolist()]
+        return kept
 
     def matching(self, pattern: re.Pattern[str], needed: Sequence[str]) -> Mask:
         """Return which rows a pattern is found in; in an ASCII text it is sought only if that holds what it needs."""
         if self._is_repeating:
             return self._of_codes([pattern.search(text) is not None for text in map(_text, self.coded[1])])
-        found = np.ones(len(self.folded), bool)
+        candidates = np.ones(len(self.folded), bool)
         for text in needed:
-            found &= self.holding(text, found if found.sum() * 2 < len(found) else None) | self._beyond_ascii
+            candidates &= (
+                self.holding(text, candidates if candidates.sum() * 2 < len(candidates) else None) | self._beyond_ascii
+            )
         values = self.values.tolist()
-        rows = np.flatnonzero(found)
-        found[rows] = [pattern.search(_text(values[row])) is not None for row in rows.tolist()]
-        return found
+        rows = np.flatnonzero(candidates)
+        candidates[rows] = [pattern.search(_text(values[row])) is not None for row in rows.tolist()]
+        return candidates
 
     @cached_property
     def _beyond_ascii(self) -> Mask:
@@ -113,8 +115,8 @@ class Column:
         return self._of_codes([code in wanted for code in range(len(self.coded[1]))])
 
     def _of_codes(self, hits: Sequence[bool]) -> Mask:
-        found: Mask = np.array([*hits, False], bool)[self.coded[0]]
-        return found
+        mask: Mask = np.array([*hits, False], bool)[self.coded[0]]
+        return mask
 
     # Order
 

@@ -103,15 +103,15 @@ class Pages:
         self._aside = aside if aside is not None and aside.any() else None
         self._columns = {name: Column(frame[name]) for name in frame.columns}
         self._matching: tuple[str, bool, Mask | None, str] = ("", False, None, "")
-        self._found: tuple[Query, Found] | None = None
+        self._latest: tuple[Query, Found] | None = None
 
     # What is there
 
     def find(self, query: Query) -> Found:
         """Return the rows that a query asks for, in its order."""
-        if self._found is None or self._found[0] != query:
-            self._found = (query, self._find(query))
-        return self._found[1]
+        if self._latest is None or self._latest[0] != query:
+            self._latest = (query, self._find(query))
+        return self._latest[1]
 
     def _find(self, query: Query) -> Found:
         matching, problem = self._match(query.text.strip(), is_regex=query.is_regex)
@@ -126,12 +126,12 @@ class Pages:
         """Count the values of each facet, of the rows that all other filters leave."""
         matching, _ = self._match(query.text.strip(), is_regex=query.is_regex)
         choices = self._choices(query)
-        found = []
+        facets = []
         for name in self.facet_names:
             others = [mask for other, mask in choices.items() if other != name]
             mask = _all_of([matching, self._shown(query), *others])
-            found.append(self._count(name, mask, dict(query.chosen).get(name, ())))
-        return found
+            facets.append(self._count(name, mask, dict(query.chosen).get(name, ())))
+        return facets
 
     def _count(self, name: str, mask: Mask | None, chosen: Sequence[int]) -> Facet:
         """Count the values of one column; what is chosen is listed, be it nowhere."""
@@ -235,15 +235,15 @@ def literals(pattern: str) -> list[str]:
 
 
 def _all_of(masks: Sequence[Mask | None]) -> Mask | None:
-    found: Mask | None = None
+    every: Mask | None = None
     for mask in masks:
         if mask is not None:
-            found = mask if found is None else found & mask
-    return found
+            every = mask if every is None else every & mask
+    return every
 
 
 def _any_of(masks: Sequence[Mask]) -> Mask | None:
-    found: Mask | None = None
+    either: Mask | None = None
     for mask in masks:
-        found = mask if found is None else found | mask
-    return found
+        either = mask if either is None else either | mask
+    return either

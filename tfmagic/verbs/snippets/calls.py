@@ -63,8 +63,8 @@ def default_key(frame: pd.DataFrame) -> str:
 
 def _tag_set(frame: pd.DataFrame) -> str:
     """Return the tag-set of the rows of a signature, the one that servers ask for if there are several."""
-    found = list(dict.fromkeys(frame["tags"]))
-    return ",".join(DEFAULT_TAGS) if ",".join(DEFAULT_TAGS) in found or not found else found[0]
+    tag_sets = list(dict.fromkeys(frame["tags"]))
+    return ",".join(DEFAULT_TAGS) if ",".join(DEFAULT_TAGS) in tag_sets or not tag_sets else tag_sets[0]
 
 
 def _given(source: Source, side: str) -> list[Endpoint]:
@@ -75,12 +75,12 @@ def _saved_model(source: Source) -> list[str]:
     frame = source.model.signatures
     key = source.options.get("signature") or default_key(frame)
     tags = list(tag_set(source.options.get("tags") or _tag_set(frame[frame["signature"] == key])) or ())
-    given = _given(source, "input")
+    feeds = _given(source, "input")
     return [
         "",
         f"model = tf.saved_model.load({source.place}, tags={tags!r})",
         f"outputs = model.signatures[{key!r}](",
-        *_keywords(given),
+        *_keywords(feeds),
         ")",
     ]
 
@@ -93,10 +93,10 @@ def _function(source: Source) -> list[str]:
 
 def _keywords(inputs: Iterable[Endpoint]) -> list[str]:
     """Return a line an argument; a key that is no identifier goes through a dict."""
-    made = [(end.key, f"tf.constant({example_values.array(end)})") for end in inputs]
-    if all(key.isidentifier() for key, _ in made):
-        return [f"    {key}={value}," for key, value in made]
-    return ["    **{", *(f"        {key!r}: {value}," for key, value in made), "    }"]
+    values = [(end.key, f"tf.constant({example_values.array(end)})") for end in inputs]
+    if all(key.isidentifier() for key, _ in values):
+        return [f"    {key}={value}," for key, value in values]
+    return ["    **{", *(f"        {key!r}: {value}," for key, value in values), "    }"]
 
 
 def _graph_def(source: Source) -> list[str]:
@@ -138,15 +138,15 @@ def _session(source: Source) -> list[str]:
 
 def _session_run(source: Source) -> list[str]:
     fetched = {end.key: tensor_names.full(end.tensor) for end in _given(source, "output")}
-    given = _given(source, "input")
-    fed = ", ".join(f"{tensor_names.full(end.tensor)!r}: {example_values.array(end)}" for end in given)
+    feeds = _given(source, "input")
+    fed = ", ".join(f"{tensor_names.full(end.tensor)!r}: {example_values.array(end)}" for end in feeds)
     return [f"outputs = session.run({fetched!r}, {{{fed}}})"]
 
 
 def _tflite(source: Source) -> list[str]:
     key = source.options.get("signature")
-    given = _given(source, "input")
-    values = [f"    {end.key}={example_values.array(end)}," for end in given]
+    feeds = _given(source, "input")
+    values = [f"    {end.key}={example_values.array(end)}," for end in feeds]
     return [
         "",
         f"interpreter = tf.lite.Interpreter({source.place})",

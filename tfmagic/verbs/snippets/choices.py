@@ -114,8 +114,8 @@ def calling(form: str, choice: Choice) -> tuple[str, dict[str, nested_structures
     if form == "saved_model" or set(by_name) == {end.key for end in function.inputs}:
         if not all(end.key.isidentifier() for end in function.inputs):
             raise errors.UnsupportedConversionError(form, "code", (), "the loaded function has other names for inputs")
-        given = ", ".join(f"{end.key}={names[end.key]}" for end in function.inputs)
-        return f"whole({given})", {end.key: (end.key,) for end in function.outputs}
+        arguments = ", ".join(f"{end.key}={names[end.key]}" for end in function.inputs)
+        return f"whole({arguments})", {end.key: (end.key,) for end in function.outputs}
     if (
         by_name
         or len(positional) != len(function.inputs)
@@ -123,10 +123,10 @@ def calling(form: str, choice: Choice) -> tuple[str, dict[str, nested_structures
     ):
         raise errors.UnsupportedConversionError(form, "code", (), "its arguments are no plain tensors")
     own = {end.tensor: names[end.key] for end in function.inputs}
-    given = ", ".join(own[tensor.name] for tensor in concrete.inputs if tensor.name in own)
+    arguments = ", ".join(own[tensor.name] for tensor in concrete.inputs if tensor.name in own)
     places = list(_flat(concrete.structured_outputs))
     paths = zip(function.outputs, function.places, strict=True)
-    return f"whole({given})", {end.key: places[place] for end, place in paths}
+    return f"whole({arguments})", {end.key: places[place] for end, place in paths}
 
 
 def _flat(structure: object, path: nested_structures.Path = ()) -> Iterator[nested_structures.Path]:
@@ -135,7 +135,7 @@ def _flat(structure: object, path: nested_structures.Path = ()) -> Iterator[nest
         for key in sorted(structure):
             yield from _flat(structure[key], (*path, key))
     elif isinstance(structure, list | tuple):
-        for place, each in enumerate(structure):
-            yield from _flat(each, (*path, place))
+        for place, part in enumerate(structure):
+            yield from _flat(part, (*path, place))
     elif structure is not None:
         yield path

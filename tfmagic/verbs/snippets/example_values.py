@@ -37,18 +37,18 @@ def array(end: Endpoint) -> str:
 
 def values(end: Endpoint, skipped: int = 0) -> object:
     """Return nested lists of plain values, the first dimensions left out that are skipped."""
-    found: object = _value(end)
+    value: object = _value(end)
     for size in reversed(shape(end)[skipped:]):
-        found = [found] * size
-    return found
+        value = [value] * size
+    return value
 
 
 def nested(end: Endpoint, skipped: int = 0) -> Bare:
     """Return the code of those lists, with repetition: ``[[0.0] * 3] * 224``."""
-    found = repr(_value(end))
+    text = repr(_value(end))
     for size in reversed(shape(end)[skipped:]):
-        found = f"[{found}]" if size == 1 else f"[{found}] * {size}"
-    return Bare(found)
+        text = f"[{text}]" if size == 1 else f"[{text}] * {size}"
+    return Bare(text)
 
 
 def _value(end: Endpoint) -> object:

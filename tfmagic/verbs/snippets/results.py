@@ -53,22 +53,22 @@ def _without_counterpart(options: Mapping[str, object]) -> list[str]:
 def _frozen(source: Source, place: str | None) -> list[str]:
     if source.is_session:
         nodes = [name.partition(":")[0] for name in source.tensors("outputs").values()]
-        made = [
+        lines = [
             "frozen = tf.compat.v1.graph_util.convert_variables_to_constants(",
             f"    session, session.graph.as_graph_def(), {nodes!r}",
             ")",
         ]
-        return [*made, *(_written("frozen", place) if place else [])]
+        return [*lines, *(_written("frozen", place) if place else [])]
     keys = sorted(end.key for end in source.function.outputs)
     names = ", ".join(f"{key!r} is Identity{f'_{place}' if place else ''}" for place, key in enumerate(keys))
-    made = [
+    lines = [
         _CONVERT,
         "",
         "# Lookup tables are not in the result, and the keys of the signature are lost:",
         f"# {names}.",
         "frozen = convert_variables_to_constants_v2(function, lower_control_flow=False)",
     ]
-    return [*made, *(_written("frozen.graph", place) if place else [])]
+    return [*lines, *(_written("frozen.graph", place) if place else [])]
 
 
 def _written(graph: str, place: str) -> list[str]:
@@ -130,15 +130,15 @@ def _tflite(source: Source, place: str) -> list[str]:
         raise errors.UnsupportedConversionError(source.model.form, "code for tflite", ("saved_model",), reason)
     if source.is_keras:
         # Of a function with a Keras model behind it, the converter writes other values, without a word.
-        made = [f"converter = tf.lite.TFLiteConverter.from_keras_model({source.holder})"]
+        lines = [f"converter = tf.lite.TFLiteConverter.from_keras_model({source.holder})"]
     else:
-        made = [
+        lines = [
             "module = tf.Module()",
             f"module.held = {source.holder}",
             "converter = tf.lite.TFLiteConverter.from_concrete_functions([function], module)",
         ]
     return [
-        *made,
+        *lines,
         f'with open({place!r}, "wb") as file:',
         "    file.write(converter.convert())",
     ]

@@ -61,8 +61,8 @@ class Served:
 def served_name(path: Path | None) -> str:
     """Return the name that a server would have a model under: its folder's, of a numbered version the one around it."""
     names = [part for part in (path.absolute().parts if path else ()) if not part.isdigit()]
-    found = re.sub(r"[^\w.-]+", "_", names[-1]) if names else ""
-    return found or "model"
+    name = re.sub(r"[^\w.-]+", "_", names[-1]) if names else ""
+    return name or "model"
 
 
 def rest(served: Served) -> str:

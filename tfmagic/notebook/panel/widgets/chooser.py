@@ -76,12 +76,12 @@ class Chooser(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
     def _look(self) -> None:
         """List what is at hand."""
         names = nearby.model_names(self._variables)
-        found = nearby.files(self._directory)
+        nearby_files = nearby.files(self._directory)
         self.models.options = [(f"{name}  ({type(self._variables[name]).__name__})", name) for name in names]
-        self.files.options = [(f"{each.path}  ({each.form})", each.path) for each in found]
+        self.files.options = [(f"{each.path}  ({each.form})", each.path) for each in nearby_files]
         self.models.value = names[0] if names else None
-        self.files.value = found[0].path if found and not names else None
-        self.status.value = said("" if names or found else "No model is at hand: give a path.").value
+        self.files.value = nearby_files[0].path if nearby_files and not names else None
+        self.status.value = said("" if names or nearby_files else "No model is at hand: give a path.").value
 
     def _touched(self, change: dict[str, object]) -> None:
         if not change["new"]:

@@ -36,8 +36,8 @@ _NARROWEST, _WIDEST = 0.4, 6.0
 
 def _choices(model: Model) -> list[Choice]:
     """List what there is to draw; where nothing is at hand, the graph is traced now."""
-    found = graph_choices.choices(model)
-    return (found if found and found[0].library is not None else graph_choices.of_graph(model))[:_MOST_ENTRIES]
+    choices = graph_choices.choices(model)
+    return (choices if choices and choices[0].library is not None else graph_choices.of_graph(model))[:_MOST_ENTRIES]
 
 
 class GraphView(anywidget.AnyWidget):
@@ -230,22 +230,22 @@ class GraphView(anywidget.AnyWidget):
     def _tell(self, box: Box) -> None:
         """Send what is known of a box."""
         body, node = box.room.body, box.node
-        told: Data = {"n": box.number, "name": box.name, "op": box.op, "function": body.function, "row": -1}
+        details: Data = {"n": box.number, "name": box.name, "op": box.op, "function": body.function, "row": -1}
         if box.kind == "op":
             shape = body.shapes[node]
-            told |= {
+            details |= {
                 "row": -1 if self._choices[self.entry].title == graph_choices.LAYERS else int(body.rows[node]),
                 "dtype": body.dtypes[node],
                 "shape": "" if shape is None else str(shape),
                 "inputs": [self._neighbour(box, int(body.source[edge])) for edge in body.inputs_of(node)],
                 "outputs": [self._neighbour(box, int(body.target[edge])) for edge in body.outputs_of(node)],
             }
-            told["more"] = sum(max(len(told[side]) - _MOST_NEIGHBOURS, 0) for side in ("inputs", "outputs"))
-            told |= {side: told[side][:_MOST_NEIGHBOURS] for side in ("inputs", "outputs")}
+            details["more"] = sum(max(len(details[side]) - _MOST_NEIGHBOURS, 0) for side in ("inputs", "outputs"))
+            details |= {side: details[side][:_MOST_NEIGHBOURS] for side in ("inputs", "outputs")}
         else:
-            told["ops"] = sorted(box.op_counts.items(), key=lambda item: (-item[1], item[0]))[:8]
-            told |= {"count": len(box.scope.members), "noun": body.noun}
-        self.send({"detail": told})
+            details["ops"] = sorted(box.op_counts.items(), key=lambda item: (-item[1], item[0]))[:8]
+            details |= {"count": len(box.scope.members), "noun": body.noun}
+        self.send({"detail": details})
 
     @staticmethod
     def _neighbour(box: Box, node: int) -> dict[str, Any]:

@@ -58,8 +58,8 @@ class InputFields(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no ty
     @property
     def upload(self) -> input_values.File | None:
         """The file that was uploaded."""
-        found = self.file.value
-        return input_values.File(str(found[0]["name"]), bytes(found[0]["content"])) if found else None
+        upload = self.file.value
+        return input_values.File(str(upload[0]["name"]), bytes(upload[0]["content"])) if upload else None
 
     @property
     def is_given(self) -> bool:
@@ -85,12 +85,12 @@ class InputFields(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no ty
         forms.show(self.expression, shown=self.how.value == EXPRESSION)
         forms.show(self.file, shown=self.how.value == FILE)
         forms.show(self.pixels, shown=self.how.value == FILE and _takes_pixels(self.end))
-        told = ""
+        text = ""
         if self.how.value == EXPRESSION:
-            told = input_values.problem(self.expression.value, self.end, self._variables)
+            text = input_values.problem(self.expression.value, self.end, self._variables)
         elif self.how.value == FILE and self.upload is not None:
-            told = input_values.file_problem(self.upload, self.end) or f"{self.upload.name} is chosen"
-        self.said.value = f'<span role="status">{forms.text(told)}</span>'
+            text = input_values.file_problem(self.upload, self.end) or f"{self.upload.name} is chosen"
+        self.said.value = f'<span role="status">{forms.text(text)}</span>'
 
 
 def _wanted(end: Endpoint) -> str:

@@ -192,8 +192,8 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
 
 def view(widget: ipywidgets.DOMWidget) -> dict[str, object]:
     """Return the live form of a widget alone, by its MIME type: what shows no widgets shows the static form only."""
-    found = ipywidgets.DOMWidget._repr_mimebundle_(widget) or {}
-    return {VIEW: (found[0] if isinstance(found, tuple) else found)[VIEW]}
+    bundle = ipywidgets.DOMWidget._repr_mimebundle_(widget) or {}
+    return {VIEW: (bundle[0] if isinstance(bundle, tuple) else bundle)[VIEW]}
 
 
 def said(text: str) -> ipywidgets.HTML:

@@ -63,7 +63,7 @@ class RunTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self._panel = panel
         self._lock = threading.RLock()
         self._signed: dict[str, plan_names.Ends] = {}
-        self._made: api.Run | None = None
+        self._last_run: api.Run | None = None
         #: A variable that would be replaced, until the person says so once more.
         self._in_the_way = ""
         self.signature = forms.field(ipywidgets.Dropdown, "Signature")
@@ -144,15 +144,15 @@ class RunTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         }
 
         def call() -> api.Run:
-            given = {each.end.key: each.value() for each in fields if each.is_given}
-            return api.run(_source(self._model), given, **options)
+            values = {each.end.key: each.value() for each in fields if each.is_given}
+            return api.run(_source(self._model), values, **options)
 
         self.work.begin(call, self._done)
 
-    def _done(self, made: api.Run) -> str:
+    def _done(self, run: api.Run) -> str:
         with self._lock:
-            self._made, self._in_the_way = made, ""
-            self.result.value = forms.result(made) + "".join(_shown(key, each) for key, each in made.outputs.items())
+            self._last_run, self._in_the_way = run, ""
+            self.result.value = forms.result(run) + "".join(_shown(key, each) for key, each in run.outputs.items())
             forms.show(self.keeping, shown=True)
         return "Done."
 
@@ -160,19 +160,19 @@ class RunTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         """Put the outputs into a variable of the notebook; another one is replaced at a second word only."""
         name = self.variable.value.strip()
         with self._lock:
-            if self._made is None:
+            if self._last_run is None:
                 return
             if not name.isidentifier() or keyword.iskeyword(name):
                 self.kept.value = said(f"{name!r} is no name for a variable").value
                 return
-            found = self._panel.namespace.get(name)
-            if found is not None and not isinstance(found, Outputs) and self._in_the_way != name:
+            present = self._panel.namespace.get(name)
+            if present is not None and not isinstance(present, Outputs) and self._in_the_way != name:
                 self._in_the_way = name
-                told = f"there is a variable {name!r} already: press again to replace it, or choose another name"
-                self.kept.value = said(told).value
+                warning = f"there is a variable {name!r} already: press again to replace it, or choose another name"
+                self.kept.value = said(warning).value
                 return
-            self._panel.namespace[name] = Outputs(self._made.outputs)
-            self.kept.value = said(f"{name} holds {errors.listed(self._made.outputs)}").value
+            self._panel.namespace[name] = Outputs(self._last_run.outputs)
+            self.kept.value = said(f"{name} holds {errors.listed(self._last_run.outputs)}").value
 
 
 class Outputs(dict[str, Any]):
@@ -205,8 +205,8 @@ def _largest(key: str, rank: int, vector: npt.NDArray[Any]) -> str:
 
 
 def _pictures(key: str, array: npt.NDArray[Any]) -> str:
-    found = picture_files.pictures(array, _PICTURES)
-    images = "".join(_image(f"{key}, picture {number}", each) for number, each in enumerate(found, 1))
+    shown_pictures = picture_files.pictures(array, _PICTURES)
+    images = "".join(_image(f"{key}, picture {number}", each) for number, each in enumerate(shown_pictures, 1))
     return f"<figure style='margin:8px 0'><figcaption>{forms.text(key)}</figcaption>{images}</figure>"
 
 

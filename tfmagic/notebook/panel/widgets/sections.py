@@ -87,10 +87,10 @@ class Sections(anywidget.AnyWidget):
             self._follow(link["tab"], **link.get("what", {}))
 
     def _links(self) -> list[Link]:
-        found = []
+        links = []
         for section in self.sections:
             cells = [cell for _, cell in section.get("facts", ())] + [
                 cell for row in section.get("rows", ()) for cell in row
             ]
-            found += [each["link"] for each in (section, *cells) if "link" in each]
-        return found
+            links += [each["link"] for each in (section, *cells) if "link" in each]
+        return links

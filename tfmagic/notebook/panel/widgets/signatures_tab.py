@@ -45,25 +45,25 @@ def sections(model: Model, source: str) -> list[SectionData]:
     """
     frame = model.signatures
     keys = frame[["tags", "signature"]].drop_duplicates().itertuples(index=False, name=None)
-    found = [_section(model, source, frame, tags, key) for tags, key in keys]
-    return found or [SectionData(title="Signatures", note="There are none, and nothing is proposed.")]
+    sections = [_section(model, source, frame, tags, key) for tags, key in keys]
+    return sections or [SectionData(title="Signatures", note="There are none, and nothing is proposed.")]
 
 
 def _section(model: Model, source: str, frame: pd.DataFrame, tags: str, key: str) -> SectionData:
     rows = frame[(frame["tags"] == tags) & (frame["signature"] == key)]
     method = str(rows["method"].iloc[0])
-    made = SectionData(title=f"{key} ({tags})" if tags else key, columns=list(_COLUMNS))
-    made["rows"] = [[Cell(text=cell_text(value)) for value in row] for row in _values(rows)]
+    section = SectionData(title=f"{key} ({tags})" if tags else key, columns=list(_COLUMNS))
+    section["rows"] = [[Cell(text=cell_text(value)) for value in row] for row in _values(rows)]
     if method == signatures.PROPOSED:
-        made["note"] = _PROPOSED_NOTE
+        section["note"] = _PROPOSED_NOTE
     else:
-        made["facts"] = [("method", Cell(text=method or "(none)"))]
+        section["facts"] = [("method", Cell(text=method or "(none)"))]
         if _is_foreign(method):
-            made["note"] = _METHOD_NOTE.format(method or "empty")
-    made["copies"] = list(_copies(model, source, rows, tags, key))
+            section["note"] = _METHOD_NOTE.format(method or "empty")
+    section["copies"] = list(_copies(model, source, rows, tags, key))
     if "function" in model.parts:
-        made["link"] = Link(tab="Run", what={"signature": key})
-    return made
+        section["link"] = Link(tab="Run", what={"signature": key})
+    return section
 
 
 def _values(rows: pd.DataFrame) -> Iterator[Sequence[object]]:

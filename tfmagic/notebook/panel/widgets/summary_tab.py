@@ -38,36 +38,36 @@ def build(model: Model, panel: Place) -> Sections:
 
 def sections(model: Model) -> list[SectionData]:
     """Return the sections of a model's display, with links."""
-    found = [each for each in summary.sections(model) if each.title not in _ELSEWHERE]
-    found.sort(key=lambda each: (each.title in _LAST, each.title not in _FIRST))
-    return [_warnings(model, each) if each.title == _WARNINGS else _section(each) for each in found]
+    shown = [each for each in summary.sections(model) if each.title not in _ELSEWHERE]
+    shown.sort(key=lambda each: (each.title in _LAST, each.title not in _FIRST))
+    return [_warnings(model, each) if each.title == _WARNINGS else _section(each) for each in shown]
 
 
 def _warnings(model: Model, section: Section) -> SectionData:
     try:
-        found = cautions.cautions(model)
+        warnings = cautions.cautions(model)
     except Exception:  # noqa: BLE001 - then the section says why, as the static form does
         return _section(section)
     # One type is what the table can be filtered by; of several, the first shows the way.
-    facts = [("warning", Cell(text=each.text, link=Link(tab="Ops", what={"op": each.ops[0]}))) for each in found]
+    facts = [("warning", Cell(text=each.text, link=Link(tab="Ops", what={"op": each.ops[0]}))) for each in warnings]
     return SectionData(title=section.title, kind="warnings", facts=facts)
 
 
 def _section(section: Section) -> SectionData:
-    made = SectionData(title=section.title)
+    data = SectionData(title=section.title)
     if section.facts:
-        made["facts"] = [(name, _fact(name, value)) for name, value in section.facts]
+        data["facts"] = [(name, _fact(name, value)) for name, value in section.facts]
     if section.table is not None:
         frame = section.table.head(_MOST_ROWS)
         total = section.total if section.total is not None else len(section.table)
-        made["columns"] = [str(name) for name in frame.columns]
-        made["rows"] = list(_rows(section))
+        data["columns"] = [str(name) for name in frame.columns]
+        data["rows"] = list(_rows(section))
         if total > len(frame):
-            made["more"] = f"… and {total - len(frame):,} more."
+            data["more"] = f"… and {total - len(frame):,} more."
         tab = section.rows_at.tab if section.rows_at else _own_tab(section.title)
         if tab:
-            made["link"] = Link(tab=tab)
-    return made
+            data["link"] = Link(tab=tab)
+    return data
 
 
 def _own_tab(title: str) -> str:

@@ -217,9 +217,9 @@ class Table(anywidget.AnyWidget):
         try:
             act(content)
         except Exception as error:  # noqa: BLE001 - a model raises whatever its code does; a person gets one line
-            told: Data = {"error": cell_text.cell_text(str(error).partition("\n")[0] or type(error).__name__)}
+            message: Data = {"error": cell_text.cell_text(str(error).partition("\n")[0] or type(error).__name__)}
             # Then the browser waits no longer for the rows that it asked for.
-            self.send(told | ({"id": content["id"]} if "id" in content else {}))
+            self.send(message | ({"id": content["id"]} if "id" in content else {}))
 
     @cached_property
     def _actions(self) -> dict[str, Callable[[Data], None]]:
@@ -237,17 +237,17 @@ class Table(anywidget.AnyWidget):
     def _send_window(self, asked: Data) -> None:
         query = _query(asked.get("query", {}))
         with self._lock:
-            found = self._pages.find(query)
-            start, rows = table_pages.window(found.rows, int(asked["start"]), int(asked["count"]))
+            matches = self._pages.find(query)
+            start, rows = table_pages.window(matches.rows, int(asked["start"]), int(asked["count"]))
             answer: Data = {
                 "window": int(asked["id"]),
                 "start": start,
-                "total": len(found.rows),
+                "total": len(matches.rows),
                 "of": len(self.frame) if query.is_whole else self.total,
                 "numbers": rows,
                 "rows": self._pages.cells(rows, self._shown),
                 "shares": {name: self._pages.shares(rows, name) for name in self._bars},
-                "problem": found.problem,
+                "problem": matches.problem,
             }
             if asked.get("facets"):
                 answer["facets"] = [_facet_data(each) for each in self._pages.facets(query)]
@@ -278,14 +278,14 @@ class Table(anywidget.AnyWidget):
     def _keep(self, asked: Data) -> None:
         """Put the rows of a query into a variable."""
         name = str(asked["text"]).strip()
-        told = self._naming(name)
-        if not told["problem"] and self._namespace is not None:
+        naming = self._naming(name)
+        if not naming["problem"] and self._namespace is not None:
             with self._lock:
                 rows = self._pages.find(_query(asked.get("query", {}))).rows
                 kept = self.frame.iloc[rows].reset_index(drop=True)
             self._namespace[name] = kept
-            told["kept"] = f"{name} is now a DataFrame of {len(kept):,} rows"
-        self.send({"naming": told})
+            naming["kept"] = f"{name} is now a DataFrame of {len(kept):,} rows"
+        self.send({"naming": naming})
 
     def _ping(self, _asked: Data) -> None:
         """Answer from a subshell, to which ipykernel then sends all that follows; find out what typing will need."""
@@ -299,8 +299,8 @@ class Table(anywidget.AnyWidget):
         """Show the table live, its first rows for where no kernel lives."""
         section = render.Section(self.label, table=self.frame[self._shown].head(render.MAX_ROWS), total=len(self.frame))
         static = {"text/plain": render.text(self.label, [section]), "text/html": render.markup(self.label, [section])}
-        found = super()._repr_mimebundle_(**options)
-        live, metadata = found if isinstance(found, tuple) else (found, {})
+        bundle = super()._repr_mimebundle_(**options)
+        live, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
         return {**(live or {}), **static}, metadata
 
 

@@ -143,7 +143,7 @@ class Reading:
     def finished(self) -> Details:
         """Read all values; what cannot be read says why."""
         try:
-            found = variable_statistics.of(self._values.of(self.variable).blocks, self._check)
+            statistics = variable_statistics.of(self._values.of(self.variable).blocks, self._check)
         except CancelledError:
             return self.told("Reading was cancelled.")
         except (errors.TfMagicError, OSError) as error:
@@ -151,10 +151,10 @@ class Reading:
         except Exception as error:  # noqa: BLE001 - a live model's session or device raises whatever it likes
             problem = cell_text.long_text(str(error).partition("\n")[0])
             return self.told(f"No statistics: {type(error).__name__}: {problem}")
-        told = self.told("", list(facts(found)))
-        if found.bars:
-            told["chart"] = chart(found)
-        return told
+        data = self.told("", list(facts(statistics)))
+        if statistics.bars:
+            data["chart"] = chart(statistics)
+        return data
 
     def _check(self, seen: int) -> None:
         """Stop if nobody wants it any more; say how far it is."""
@@ -168,9 +168,9 @@ class Reading:
 
     def waiting(self, note: str) -> Details:
         """Return what is known while values are read, with a button that stops it."""
-        told = self.told(note)
-        told["acts"] = [Act(name=_CANCEL, text="Cancel")]
-        return told
+        data = self.told(note)
+        data["acts"] = [Act(name=_CANCEL, text="Cancel")]
+        return data
 
     def told(self, note: str, more: list[tuple[str, str]] | None = None) -> Details:
         """Return what the table says of the variable, and more."""
@@ -180,29 +180,36 @@ class Reading:
         return Details(row=self._row, title=title, note=note, facts=shown)
 
 
-def facts(found: Statistics) -> Iterator[tuple[str, str]]:
+def facts(statistics: Statistics) -> Iterator[tuple[str, str]]:
     """Word statistics."""
-    for name, value in (("mean", found.mean), ("std", found.std), ("min", found.low), ("max", found.high)):
+    for name, value in (
+        ("mean", statistics.mean),
+        ("std", statistics.std),
+        ("min", statistics.low),
+        ("max", statistics.high),
+    ):
         if value is not None:
             yield name, number(value)
-    if not found.count:
+    if not statistics.count:
         yield "values", "none"
         return
-    share = found.zeros / found.count
-    yield "zeros", f"{found.zeros:,} ({share:.1%})" if found.zeros else "0"
-    yield "NaN", f"{found.nans:,}"
-    yield "Inf", f"{found.infinities:,}"
+    share = statistics.zeros / statistics.count
+    yield "zeros", f"{statistics.zeros:,} ({share:.1%})" if statistics.zeros else "0"
+    yield "NaN", f"{statistics.nans:,}"
+    yield "Inf", f"{statistics.infinities:,}"
 
 
-def chart(found: Statistics) -> Chart:
+def chart(statistics: Statistics) -> Chart:
     """Draw a histogram, and say it in words."""
-    highest, total = max(found.bars), sum(found.bars)
-    low, high = found.low or 0.0, found.high or 0.0
-    width = (high - low) / len(found.bars)
-    begin = low + found.bars.index(highest) * width
+    highest, total = max(statistics.bars), sum(statistics.bars)
+    low, high = statistics.low or 0.0, statistics.high or 0.0
+    width = (high - low) / len(statistics.bars)
+    begin = low + statistics.bars.index(highest) * width
     text = f"Histogram of {total:,} values from {number(low)} to {number(high)}"
     text += f"; the highest bar, {highest:,} values, lies between {number(begin)} and {number(begin + width)}"
-    return Chart(bars=[round(each / highest, 4) for each in found.bars], low=number(low), high=number(high), text=text)
+    return Chart(
+        bars=[round(each / highest, 4) for each in statistics.bars], low=number(low), high=number(high), text=text
+    )
 
 
 def number(value: float) -> str:
