@@ -146,7 +146,8 @@ class UnsupportedConversionError(ConversionError, ValueError):
         self.possible = tuple(possible)
         self.reason = reason
         why = f": {reason}" if reason else ""
-        super().__init__(f"a {form} source cannot become {format!r}{why}; possible: {listed(self.possible)}")
+        others = f"; possible: {listed(self.possible)}" if self.possible else ""
+        super().__init__(f"a {form} source cannot become {format!r}{why}{others}")
 
 
 class TooLargeError(ConversionError, ValueError):

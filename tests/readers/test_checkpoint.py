@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests import checkpoint_samples as samples
-from tfmagic import errors
+from tfmagic import errors, readers
 from tfmagic.files.checkpoints import tensor_bundle
 from tfmagic.models.model import Model, Part
 from tfmagic.models.reader import Candidate
@@ -62,14 +62,11 @@ def copied(written: Path, tmp_path: Path) -> Path:
     [
         "v1",
         "v1/checkpoint",
-        "v1/model.ckpt",
         "v1s",
-        "v1s/model.ckpt",
         "v1s/model.ckpt-?????-of-00001",
         "v1s/model.ckpt-00000-of-00001",
         "v2",
         "v2/checkpoint",
-        "v2/model.ckpt",
         "v2/model.ckpt.index",
         "v2/model.ckpt.data-00000-of-00001",
     ],
@@ -101,7 +98,9 @@ def test_a_meta_without_state_file_is_a_meta_graph(written: Path, tmp_path: Path
         if path.name != "checkpoint":
             shutil.copy(path, tmp_path)
     assert not claims(tmp_path)
-    assert claims(tmp_path / "model.ckpt")
+    assert not claims(tmp_path / "model.ckpt")
+    assert readers.read(tmp_path / "model.ckpt").form == "meta_graph"
+    assert readers.read(tmp_path / "model.ckpt", form="checkpoint").form == "checkpoint"
     (tmp_path / "model.ckpt.meta").unlink()
     assert leaf(read(tmp_path)) == "model.ckpt"
 
@@ -244,7 +243,7 @@ def test_no_shard_is_opened_for_names(written: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Path, "open", spying)
     monkeypatch.setattr(os, "open", spying_below)
     monkeypatch.setattr(np, "fromfile", lambda *_, **__: pytest.fail("a value was read"))
-    for prefix in (written / "names", written / "v2" / "model.ckpt"):
+    for prefix in (written / "names", written / "v2" / "model.ckpt.index"):
         assert names(read(prefix))
     assert opened
     assert not [name for name in opened if ".data-" in name]

@@ -22,6 +22,8 @@ SOURCE, PATH, SIGNATURE, TENSOR, TAGS, FORM, FORMAT, METHOD, OP, NAME = (
 )  # fmt: skip
 #: NAME=EXPR: a value for an input, an expression over the notebook's variables.
 FEED, COUNT = "feed", "count"
+#: The same as a value of an option, which may be given several times.
+BOUND = "bound"
 #: Under this name, the value of a cell's body comes with the values of its line.
 BODY = "BODY"
 #: Under this name, what the sources of a line are called in the notebook.
@@ -57,6 +59,11 @@ class Argument:
     kind: str | None
     repeats: bool = False
     optional: bool = False
+
+    @property
+    def attribute(self) -> str:
+        """Under which name its value lies in what a line was parsed to."""
+        return self.flags[-1].lstrip("-").replace("-", "_") if self.is_option else self.flags[0]
 
     @property
     def is_option(self) -> bool:

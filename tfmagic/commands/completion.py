@@ -137,7 +137,7 @@ def _values(kind: str, word: str, variables: Mapping[str, object], source: Calla
         yield from (Completion(name, "format") for name in api.format_names())
     elif kind == arguments.METHOD:
         yield from (Completion(name, "method") for name in signatures.METHODS)
-    elif kind == arguments.FEED:
+    elif kind in (arguments.FEED, arguments.BOUND):
         yield from (Completion(f"{key}=", kind) for key in _inputs(source()))
     else:
         yield from _names(kind, source(), word)

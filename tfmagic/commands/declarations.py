@@ -12,6 +12,7 @@ from tfmagic import errors, frames
 from tfmagic.commands import words as command_words
 from tfmagic.commands.arguments import (  # fmt: skip
     BODY,
+    BOUND,
     COUNT,
     FEED,
     FORM,
@@ -84,6 +85,8 @@ def _freeze(values: argparse.Namespace) -> object:
         outputs=command_words.many(values.outputs),
         tags=command_words.text(values.tags),
         output=command_words.text(values.output),
+        bind=values.bind or None,
+        keep_variables=command_words.many(values.keep_variables),
         overwrite=values.overwrite,
         verify=not values.no_verify,
         trust=values.trust,
@@ -103,6 +106,7 @@ def _export(values: argparse.Namespace) -> object:
         method=command_words.text(values.method),
         inputs=command_words.pairs(values.input, "--input"),
         outputs=command_words.pairs(values.output, "--output"),
+        bind=values.bind or None,
         text=values.text,
         keep=None if values.keep is None else command_words.count(values.keep, "--keep"),
         batch=None if values.batch is None else command_words.count(values.batch, "--batch"),
@@ -143,6 +147,7 @@ def _merge(values: argparse.Namespace) -> object:
         connect=command_words.connections(values.connect),
         signature=command_words.text(values.signature),
         output=command_words.text(values.output),
+        bind=values.bind or None,
         freeze=values.freeze,
         map=values.map,
         overwrite=values.overwrite,
@@ -198,6 +203,7 @@ _NO_VERIFY = Argument(("--no-verify",), "do not run source and result on the sam
 _FEEDS = Argument(
     (command_words.FEEDS,), "values for inputs: keys or tensors, and Python expressions; others are generated", FEED
 )
+_BIND = Argument(("--bind",), "INPUT=VALUE: make an input a constant, such as keep_prob=1.0", BOUND, repeats=True)
 _TRUST = Argument(("--trust",), "let Python code in a Keras file run, such as a Lambda layer's", None)
 
 COMMANDS: Mapping[str, Command] = {
@@ -235,6 +241,8 @@ COMMANDS: Mapping[str, Command] = {
                 Argument(("--inputs",), "names of the inputs, joined by commas", TENSOR, repeats=True),
                 Argument(("--outputs",), "names of the outputs, joined by commas", TENSOR, repeats=True),
                 _TAGS,
+                _BIND,
+                Argument(("--keep-variables",), "variables that stay variables, joined by commas", NAME, repeats=True),
                 _OVERWRITE,
                 _CODE,
                 _NO_VERIFY,
@@ -254,6 +262,7 @@ COMMANDS: Mapping[str, Command] = {
                 Argument(("--method",), "predict, classify, regress or a method name's URI", METHOD),
                 Argument(("--input",), "KEY=TENSOR: an input of the signature", TENSOR, repeats=True),
                 Argument(("--output",), "KEY=TENSOR: an output of the signature", TENSOR, repeats=True),
+                _BIND,
                 Argument(("--text",), "write a SavedModel's message as text, saved_model.pbtxt", None),
                 Argument(("--keep",), "of a checkpoint: number it, and keep so many in its directory", COUNT),
                 Argument(("--batch",), "size of the batch, fixed in the result; else it stays open", COUNT),
@@ -300,6 +309,7 @@ COMMANDS: Mapping[str, Command] = {
                 ),
                 _SIGNATURE,
                 Argument(("-o", "--output"), "where to write; the suffix chooses the format", PATH),
+                _BIND,
                 Argument(("--freeze",), "make variables and tables constants", None),
                 Argument(("--map",), "run the first for each element of a batch by itself", None),
                 _OVERWRITE,

@@ -7,6 +7,7 @@ A lone function has the default key, as TensorFlow gives it on saving; of severa
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -19,9 +20,11 @@ from tfmagic.runtime import concrete_functions, error_texts
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 _FORM = "function"
+#: What TensorFlow calls a variable that nobody named.
+_NAMELESS = re.compile(r"Variable(_\d+)?")
 
 
 def is_a(value: object, name: str) -> bool:
@@ -181,5 +184,32 @@ def variables(value: runtime.Live, functions: tuple[NamedFunction, ...]) -> dict
     own = getattr(value, "variables", ()) if is_a(value, "AutoTrackable") else ()
     captured = [one for function in functions for one in function.concrete.graph.variables]
     distinct = {id(one): one for one in (*own, *captured)}
-    names = nested_structures.unique(one.name.partition(":")[0] for one in distinct.values())
+    names = nested_structures.unique(_names(value, distinct.values()))
     return dict(zip(names, distinct.values(), strict=True))
+
+
+def _names(value: runtime.Live, listed: Collection[runtime.Live]) -> list[str]:
+    """Return the names of variables; one that nobody named goes by the attributes that lead to it."""
+    names = [str(one.name).partition(":")[0] for one in listed]
+    if not any(map(_NAMELESS.fullmatch, names)):
+        return names
+    paths = _attribute_paths(value)
+    return [
+        paths.get(id(one), name) if _NAMELESS.fullmatch(name) else name for one, name in zip(listed, names, strict=True)
+    ]
+
+
+def _attribute_paths(value: runtime.Live) -> dict[int, str]:
+    """Return the shortest way from an object to all that it tracks, by identity: attributes, joined by slashes."""
+    if not is_a(value, "Trackable"):
+        return {}
+    view = runtime.tensorflow().train.TrackableView(value)
+    found = {id(value): ""}
+    waiting = [value]
+    while waiting:
+        parent = waiting.pop(0)
+        for edge, child in view.children(parent).items():
+            if id(child) not in found:
+                found[id(child)] = f"{found[id(parent)]}/{edge}".removeprefix("/")
+                waiting.append(child)
+    return found

@@ -106,9 +106,11 @@ def _of_form(form: str, candidate: Candidate, readers: Sequence[Reader]) -> Read
     A path may be taken for what its content does not tell. What a live object is, is certain.
     """
     reader = _require_form(form, readers)
-    if reader.claims(candidate) or (candidate.path is not None and not reader.is_live and candidate.path.exists()):
+    if reader.claims(candidate):
         return reader
     other = _claiming(candidate, readers)
+    if candidate.path is not None and not reader.is_live and (candidate.path.exists() or other is not None):
+        return reader
     if other is None:
         _require_existence(candidate)
     seems = f"it is a {other.form}" if other else _guess(candidate)

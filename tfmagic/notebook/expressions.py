@@ -53,8 +53,8 @@ class NotebookWords:
             (name, *_) = argument.flags
             if argument.kind == arguments.SOURCE and getattr(values, name) is not None:
                 setattr(values, name, self.source(getattr(values, name)))
-            elif argument.kind == arguments.FEED:
-                setattr(values, name, self.feeds(getattr(values, name)))
+            elif argument.kind in (arguments.FEED, arguments.BOUND):
+                setattr(values, argument.attribute, self.feeds(getattr(values, argument.attribute) or []))
         if cell is not None:
             setattr(values, arguments.BODY, self.body(cell))
 

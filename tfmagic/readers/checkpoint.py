@@ -14,6 +14,7 @@ from tfmagic.files.checkpoints import location as checkpoint_location
 from tfmagic.files.checkpoints import tensor_bundle
 from tfmagic.models.model import Model, Part
 from tfmagic.models.reader import Reader
+from tfmagic.readers.meta_graph import beside_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -27,11 +28,12 @@ class CheckpointReader(Reader):
 
     form: ClassVar[str] = "checkpoint"
     parts: ClassVar[frozenset[Part]] = frozenset({Part.VARIABLES})
-    looks_like: ClassVar[str] = "a prefix, an .index, a directory with a `checkpoint` file"
+    looks_like: ClassVar[str] = "a prefix without `.meta`, an `.index`, a directory with a `checkpoint` file"
 
     def claims(self, candidate: Candidate) -> bool:
-        """Say whether the path means a checkpoint, be it a damaged one."""
-        return candidate.path is not None and checkpoint_location.is_checkpoint(candidate.path)
+        """Say whether the path means a checkpoint, be it a damaged one, and no graph lies beside a prefix."""
+        is_checkpoint = candidate.path is not None and checkpoint_location.is_checkpoint(candidate.path)
+        return is_checkpoint and beside_prefix(candidate) is None
 
     def read(self, candidate: Candidate, tags: Collection[str] | None) -> Model:
         """Read the index, whose header says which shards there should be; values stay unread.
@@ -59,4 +61,6 @@ def _found(candidate: Candidate) -> CheckpointFiles:
 def _graph_note(files: CheckpointFiles) -> tuple[str, ...]:
     """Say where the graph is: a checkpoint has variables only."""
     meta = files.meta_graph
-    return (f"its graph is in {meta.name!r} beside it: give that to see it",) if meta else ()
+    if meta is None:
+        return ()
+    return (f"its graph is in {meta.name!r} beside it: give that, or the prefix {str(files.prefix)!r}, to see it",)

@@ -22,7 +22,7 @@ from tfmagic.graphs import (
 from tfmagic.graphs import variables as graph_variables  # fmt: skip
 from tfmagic.graphs.metagraphs import MetaGraph
 from tfmagic.models.model import Model, Part
-from tfmagic.models.reader import Reader
+from tfmagic.models.reader import Candidate, Reader
 from tfmagic.readers.graph_def import is_message, serialized
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from tfmagic.functions.graph_defs import Shared
     from tfmagic.functions.state.saved_models import Store
     from tfmagic.functions.unsigned_graphs import Ends
-    from tfmagic.models.reader import Candidate
 
 _SUFFIX = ".meta"
+_INDEX = ".index"
 _STATE_FILE = "checkpoint"
 _SESSION_BUNDLE = "export.meta"
 
@@ -45,11 +45,14 @@ class MetaGraphReader(Reader):
 
     form: ClassVar[str] = "meta_graph"
     parts: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.SIGNATURES, Part.VARIABLES, Part.FUNCTION})
-    looks_like: ClassVar[str] = "`.meta` with its `.index` and `.data` beside it"
+    looks_like: ClassVar[str] = "`.meta`, or the prefix, with `.meta`, `.index` and `.data` together"
 
     def claims(self, candidate: Candidate) -> bool:
-        """Say whether this is a MetaGraphDef, or a directory with one and no state file of a checkpoint."""
-        if is_message(candidate.value, "MetaGraphDef"):
+        """Say whether this is a MetaGraphDef, a checkpoint's prefix with one beside it, or a directory with one.
+
+        A directory with the state file of a checkpoint is that.
+        """
+        if is_message(candidate.value, "MetaGraphDef") or beside_prefix(candidate) is not None:
             return True
         return _file_in(candidate) is not None or message_files.kind(candidate) == contents.META_GRAPH
 
@@ -62,6 +65,17 @@ class MetaGraphReader(Reader):
         path = _file_in(candidate) or _beside_checkpoint(candidate.path) or candidate.path
         checkpoint = graph_variables.checkpoint_beside(path)
         return _model(str(path), cache(lambda: (metagraphs.of_meta_graph(_read(path)),)), path, checkpoint)
+
+
+def beside_prefix(candidate: Candidate) -> Path | None:
+    """Return the MetaGraphDef beside a checkpoint whose prefix is given: with it, it is more than variables."""
+    path = candidate.path
+    if path is None or candidate.is_directory or path.name.endswith((_INDEX, _SUFFIX)):
+        return None
+    beside = path.with_name(path.name + _SUFFIX)
+    if not beside.is_file() or not checkpoint_location.is_checkpoint(path):
+        return None
+    return beside if message_files.kind(Candidate(beside, beside)) == contents.META_GRAPH else None
 
 
 def _read(path: Path) -> wire.Buffer:

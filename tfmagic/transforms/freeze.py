@@ -8,9 +8,9 @@ uses of constants whose content stays in the variables until it is written. Tens
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import replace
-from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors
@@ -25,6 +25,7 @@ from tfmagic.transforms import frozen_state, inlining, tables
 from tfmagic.transforms.captures import captures, of_tensor, of_variable, require_outside_state
 from tfmagic.transforms.end_names import name_ends, node_names, rename_nodes
 from tfmagic.transforms.frozen_graph import FrozenGraph, constant
+from tfmagic.transforms.function_names import name_by_content
 from tfmagic.transforms.variable_reads import Body, Library, Spec, refusal
 
 if TYPE_CHECKING:
@@ -136,13 +137,15 @@ def assembled(
     inlining.prune(graph_def, *names)
     _require_inputs(graph_def, names[1])
     told = list(frozen_state.notes(graph_def, drawn, {name: state.variables[name] for name in changed}))
+    name_by_content(graph_def)
     frozen = FrozenGraph(
         graph_def,
         {node.name: values[node.name] for node in graph_def.node if node.name in values},
         inputs,
         outputs,
-        notes=(*notes(graph_def, () if told else assigned, checked - _checks(graph_def, names[0])), *told),
-        **others,
+        others["key"],
+        others["method"],
+        (*notes(graph_def, () if told else assigned, checked - _checks(graph_def, names[0])), *told),
     )
     frozen.require_small_enough()
     return frozen
@@ -171,12 +174,19 @@ def _flat_graph(function: NamedFunction) -> protos.Message:
 def _variable_names(
     graph_def: protos.Message, function: NamedFunction, variables: Mapping[str, runtime.Live]
 ) -> dict[str, str]:
-    """Return the variables' own names for the nodes that stand for them, where TensorFlow called those by a number."""
+    """Return the variables' own names for the nodes that stand for them, as far as no other node has such a name.
+
+    TensorFlow calls them by a number, or by the op that reads them first. Names differ in more than their case.
+    """
     known = {id(each): name for name, each in function.variables.items()}
-    numbered = {node: known[id(each)] for node, each in variables.items() if node.isdecimal() and id(each) in known}
-    taken = {node.name for node in graph_def.node}
-    wanted = dict(zip(numbered, node_names(numbered.values()), strict=True))
-    return {node: name for node, name in wanted.items() if name not in taken}
+    named = {node: known[id(each)] for node, each in variables.items() if id(each) in known}
+    taken = {node.name.lower() for node in graph_def.node if node.name not in named}
+    result = {}
+    for node, wanted in zip(named, node_names(named.values()), strict=True):
+        numbered = (f"{wanted}_{number}" for number in itertools.count(1))
+        result[node] = next(each for each in itertools.chain((wanted,), numbered) if each.lower() not in taken)
+        taken.add(result[node].lower())
+    return {node: name for node, name in result.items() if node != name}
 
 
 def assignments(graph_def: protos.Message) -> list[str]:
@@ -193,7 +203,7 @@ def _checks(graph_def: protos.Message, outputs: Sequence[str]) -> set[str]:
     functions = {function.signature.name: function for function in graph_def.library.function}
     own = [nodes[name] for name in needed if name in nodes]
     called = (functions[name].node_def for name in function_library.called(own, functions))
-    return {node.name for node in chain(own, *called) if node.op == "Assert"}
+    return {node.name for node in itertools.chain(own, *called) if node.op == "Assert"}
 
 
 def refuse_python(graph_def: protos.Message) -> None:

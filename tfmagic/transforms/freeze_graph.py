@@ -137,10 +137,18 @@ class _Freezing:
             tuple(self._named(outputs)),
             self.key,
             str(self.signature.method_name),
-            (*notes, *freeze.notes(self.graph_def, assigned, set())),
+            (*notes, *freeze.notes(self.graph_def, assigned, set()), *self._kept_notes()),
+            self.store.values if self.keep else None,
         )
         result.require_small_enough()
         return result
+
+    def _kept_notes(self) -> Iterator[str]:
+        if self.keep:
+            yield (
+                f"what stays a variable ({errors.listed(sorted(self.keep))}) has the ops with it that initialise and "
+                "restore it; a graph tells no Saver of its variables, so to train on, take a .meta or a SavedModel"
+            )
 
     def _tables(self) -> dict[str, Value]:
         """Let tables fill themselves."""

@@ -16,7 +16,9 @@ from tfmagic.files import protos
 from tfmagic.files.reading import PROTOBUF_LIMIT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    import numpy as np
 
     from tfmagic.graphs.signatures import Endpoint
 
@@ -64,6 +66,8 @@ class FrozenGraph:
         The signature's key and method name.
     notes : tuple of str
         What a person should know of the result.
+    kept : callable or None
+        Gives the values of the variables that stay variables, by the names of their nodes; None where none does.
     """
 
     graph_def: protos.Message
@@ -73,6 +77,7 @@ class FrozenGraph:
     key: str
     method: str
     notes: tuple[str, ...] = ()
+    kept: Callable[[Sequence[str]], Mapping[str, np.ndarray]] | None = None
 
     @property
     def size(self) -> int:

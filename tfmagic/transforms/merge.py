@@ -151,6 +151,13 @@ def merge(
     """
     for name, part in (("first", first), ("second", second)):
         _require_outside_state(name, part)
+    return planned(first, second, connect, each=each)
+
+
+def planned(
+    first: NamedFunction, second: NamedFunction, connect: Connections | None = None, *, each: bool = False
+) -> Merged:
+    """Plan the same by the ends of both alone: graphs that keep their state inside are joined by an edit."""
     if each and not first.inputs:
         raise errors.ConversionError("the first model takes nothing, so there is no batch to run it for (map)")
     begun = first if not each else replace(first, inputs=_batched(first.inputs), outputs=_batched(first.outputs))

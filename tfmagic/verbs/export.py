@@ -7,7 +7,7 @@ compare, and only then rename. Not for: how each of these is done (:mod:`tfmagic
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from tfmagic import errors
 from tfmagic.files import writing
@@ -21,7 +21,7 @@ from tfmagic.writers import writer_for
 from tfmagic.writers.graph_def import GraphDefWriter, GraphTextWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from tfmagic.models.model import Model
     from tfmagic.verbs.conversion.options import Ends, SignatureMap
@@ -36,6 +36,8 @@ def freeze(  # noqa: PLR0913 - the contract's options
     outputs: Ends = None,
     tags: str | Collection[str] | None = None,
     output: str | os.PathLike[str] | None = None,
+    bind: Mapping[str, Any] | None = None,
+    keep_variables: Collection[str] | None = None,
     overwrite: bool = False,
     verify: bool = True,
     trust: bool = False,
@@ -55,6 +57,10 @@ def freeze(  # noqa: PLR0913 - the contract's options
         The tag-set of the source that is meant.
     output : path-like, optional
         A ``.pb`` or ``.pbtxt`` file to write. Without, the graph stays in memory.
+    bind : mapping of str to array-like, optional
+        Values for inputs, which become constants: ``{"keep_prob": 1.0}``.
+    keep_variables : collection of str, optional
+        Variables of a graph that stay variables, with what initialises and restores them.
     overwrite : bool
         Whether an existing file is replaced, once the new one is complete.
     verify : bool
@@ -76,7 +82,8 @@ def freeze(  # noqa: PLR0913 - the contract's options
     WriteError
         If the file exists, or cannot be written.
     """
-    wish = Wish(signature=signature, inputs=inputs, outputs=outputs)
+    kept = None if keep_variables is None else tuple(keep_variables)
+    wish = Wish(signature=signature, inputs=inputs, outputs=outputs, bind=bind, keep_variables=kept)
     if output is None:
         return freeze_verb.in_memory(source, wish, tag_set(tags), check=verify, trust=trust)
     writer = writer_for(writing.resolved(output))
@@ -101,6 +108,7 @@ def export(  # noqa: PLR0913 - the contract's options
     method: str | None = None,
     inputs: Ends = None,
     outputs: Ends = None,
+    bind: Mapping[str, Any] | None = None,
     batch: int | None = None,
     keep: int | None = None,
     text: bool = False,
@@ -129,6 +137,8 @@ def export(  # noqa: PLR0913 - the contract's options
         ``"predict"``, ``"classify"``, ``"regress"`` or a URI.
     inputs, outputs : sequence or mapping of str to tensor, optional
         Other ends than the signature's: keys of it, or names of tensors in the graph. A mapping renames.
+    bind : mapping of str to array-like, optional
+        Values for inputs, which become constants: ``{"keep_prob": 1.0}``.
     batch : int, optional
         A size for the first dimension of every input that leaves it open, which stays open otherwise. For formats
         that cannot do without: recurrent layers in TFLite.
@@ -168,7 +178,7 @@ def export(  # noqa: PLR0913 - the contract's options
             f"text=True is for SavedModels, and {str(place)!r} asks for {writer.format!r}: a graph is text in a file "
             "that ends in '.pbtxt'"
         )
-    wish = Wish(signature, method, inputs, outputs, signatures, batch)
+    wish = Wish(signature, method, inputs, outputs, signatures, batch, bind)
     job = Job(source, place, writer, wish, overwrite=overwrite, check=verify, trust=trust, keep=keep, text=text)
     # Only a SavedModel gets tags; for any other format they say which part of the source is meant.
     own = writer.format == "saved_model"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfmagic import progress, readers
 from tfmagic.files import protos
+from tfmagic.functions.state.saved_models import Store
 from tfmagic.graphs import signatures
 from tfmagic.graphs.metagraphs import MetaGraph
 from tfmagic.models.model import Model, Part
@@ -69,4 +70,5 @@ def of_graph(frozen: FrozenGraph, notes: tuple[str, ...], path: Path | None) -> 
         Part.SIGNATURES: lambda: (((), signed),),
         Part.FUNCTION: lambda: function,
     }
-    return Model("graph_def", str(path) if path else "a frozen graph", loaders, notes, path)
+    state = cache(lambda: Store(load()[0]))
+    return Model("graph_def", str(path) if path else "a frozen graph", loaders, notes, path, state=state)

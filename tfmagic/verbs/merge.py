@@ -15,9 +15,12 @@ from tfmagic.graphs import signatures
 from tfmagic.graphs.metagraphs import MetaGraph
 from tfmagic.models.model import Model, Part
 from tfmagic.readers.keras_model import variable_row
+from tfmagic.transforms.bind import bind_function
 from tfmagic.transforms.merge import merge as merge_functions
+from tfmagic.transforms.merge import planned
 from tfmagic.transforms.subgraph import own_key
 from tfmagic.verbs import export as export_verb
+from tfmagic.verbs import merged_graphs
 from tfmagic.verbs.conversion import options as conversion_options
 from tfmagic.verbs.conversion.options import Wish
 from tfmagic.verbs.verification import trial_run
@@ -44,6 +47,7 @@ def merge(  # noqa: PLR0913 - the contract's options
     connect: Connections | None = None,
     signature: str | None = None,
     output: str | os.PathLike[str] | None = None,
+    bind: Mapping[str, Any] | None = None,
     freeze: bool = False,
     map: bool = False,
     overwrite: bool = False,
@@ -52,7 +56,8 @@ def merge(  # noqa: PLR0913 - the contract's options
 ) -> Model:
     """Make one model of two: outputs of the first feed inputs of the second.
 
-    Both keep their variables, which stay trainable and restorable, and their tables.
+    Both keep their variables, which stay trainable and restorable, and their tables. Two graphs (sessions, ``.meta``,
+    graphs in files, SavedModels of TensorFlow 1) stay graphs, under the scopes ``first`` and ``second``.
 
     Parameters
     ----------
@@ -65,6 +70,8 @@ def merge(  # noqa: PLR0913 - the contract's options
         The signature of the second, and of the first if it has one of this key. It is the result's.
     output : path-like, optional
         Where to write the result; its suffix says the format, a path without one a SavedModel.
+    bind : mapping of str to array-like, optional
+        Values for inputs of the whole, which become constants: ``{"keep_prob": 1.0}``.
     freeze : bool
         Whether variables and tables become constants.
     map : bool
@@ -100,8 +107,7 @@ def merge(  # noqa: PLR0913 - the contract's options
     if output is not None:
         place = writing.resolved(output)
         writing.check(place, overwrite=overwrite, directory=writer_for(place).directory)
-    joined, trained, notes = _joined(first, second, connect, signature, each=map, check=verify, trust=trust)
-    result = _model(joined, trained).with_notes(*notes)
+    result = _joined(first, second, connect, signature, bind, each=map, check=verify, trust=trust)
     if freeze:
         result = export_verb.freeze(result, verify=verify)
     return result if output is None else _written(result, output, overwrite=overwrite, check=verify)
@@ -112,28 +118,50 @@ def _joined(  # noqa: PLR0913 - the verb's options
     second: object,
     connect: Connections | None,
     signature: str | None,
+    bind: Mapping[str, Any] | None,
     *,
     each: bool,
     check: bool,
     trust: bool,
-) -> tuple[NamedFunction, dict[int, bool], tuple[str, ...]]:
-    """Load the two, join them, compare; return the whole, which variables are trained, and what is to be noted."""
+) -> Model:
+    """Load the two, join them, compare."""
     with progress.stages("merge", len(_STAGES)) as begin:
         begin("loading")
         models = [conversion_options.read_source(each, None, must_exist=False, trust=trust) for each in (first, second)]
         known = {key for _, each in _signed(models[0]) for key in each}
-        begun = _function(
-            models[0], Wish(signature if signature in known else None), outputs=_named(connect, "outputs")
-        )
-        ended = _function(models[1], Wish(signature), inputs=_named(connect, "inputs"))
+        wishes = Wish(signature if signature in known else None), Wish(signature)
+        named = {"outputs": _named(connect, "outputs")}, {"inputs": _named(connect, "inputs")}
+        edited = None if each else _edited(models, wishes, named, connect, bind)
+        if edited is not None and not check:
+            return edited.with_notes(*models[0].notes, *models[1].notes, "not verified: verify=False")
+        begun, ended = (_function(model, wish, **ends) for model, wish, ends in zip(models, wishes, named, strict=True))
         begin("joining")
-        merged = merge_functions(begun, ended, _by_key(connect), each=each)
-        function = merged.function()
+        if edited is not None:
+            plan = planned(begun, ended, _by_key(connect))
+            function: NamedFunction = edited.part(Part.FUNCTION)()
+        else:
+            plan = merge_functions(begun, ended, _by_key(connect), each=each)
+            function = bind_function(plan.function(), bind or {})
         begin("verifying")
-        unchecked = _compared(function, merged) if check else ""
-    notes = [*models[0].notes, *models[1].notes, *merged.notes]
+        unchecked = _compared(function, plan, bind or {}) if check else ""
     trained = {**_trained(models[0], begun), **_trained(models[1], ended)}
-    return function, trained, (*notes, *([f"not verified: {unchecked}"] if unchecked else []))
+    result = edited or _model(function, trained).with_notes(*plan.notes)
+    notes = (*models[0].notes, *models[1].notes, *([f"not verified: {unchecked}"] if unchecked else []))
+    return result.with_notes(*notes)
+
+
+def _edited(
+    models: Sequence[Model],
+    wishes: Sequence[Wish],
+    named: Sequence[Mapping[str, Sequence[str]]],
+    connect: Connections | None,
+    bind: Mapping[str, Any] | None,
+) -> Model | None:
+    """Join two graphs by an edit, None where one of the models can only be called."""
+    halves = [merged_graphs.half(model, wish, **ends) for model, wish, ends in zip(models, wishes, named, strict=True)]
+    if halves[0] is None or halves[1] is None:
+        return None
+    return merged_graphs.merged(halves[0], halves[1], _by_key(connect), bind)
 
 
 def _trained(model: Model, function: NamedFunction) -> dict[int, bool]:
@@ -183,13 +211,13 @@ def _signed(model: Model) -> signatures.TaggedSignatures:
     return found
 
 
-def _compared(function: NamedFunction, merged: Merged) -> str:
+def _compared(function: NamedFunction, merged: Merged, bound: Mapping[str, Any]) -> str:
     """Run the whole and the parts on the same inputs; return why that could not be, empty if it could."""
     parts = [TrialCopies(part, repeatable=True) for part in (merged.first, merged.second)]
 
     def one_after_the_other(values: Mapping[str, npt.ArrayLike]) -> Mapping[str, npt.NDArray[Any]]:
         first, second = (part.fresh() for part in parts)
-        return replace(merged, first=first, second=second).one_after_the_other(values)
+        return replace(merged, first=first, second=second).one_after_the_other({**values, **bound})
 
     verification = trial_run.verify(function, one_after_the_other)
     if verification.differs:

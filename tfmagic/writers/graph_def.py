@@ -84,7 +84,7 @@ class GraphTextDraft:
 def wrapped(frozen: FrozenGraph, graph_def: protos.Message, key: str) -> NamedFunction:
     """Make a frozen graph that was read back a function under the keys of its signature."""
     inputs, outputs = ({end.key: end.tensor for end in ends} for ends in (frozen.inputs, frozen.outputs))
-    return functions.wrap_graph_def(graph_def, inputs, outputs, key=key, method=frozen.method)
+    return functions.wrap_graph_def(graph_def, inputs, outputs, values=frozen.kept, key=key, method=frozen.method)
 
 
 class GraphDefWriter(Writer):

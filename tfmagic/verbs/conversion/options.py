@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tfmagic import errors, readers
 from tfmagic.functions import graph_defs
+from tfmagic.functions.keras import models as keras_models
 from tfmagic.graphs import signatures
 from tfmagic.models.model import Model, Part
 from tfmagic.transforms import batch
-from tfmagic.transforms.subgraph import by_key, select
+from tfmagic.transforms.bind import bind_function
+from tfmagic.transforms.subgraph import by_key, own_key, select
 
 if TYPE_CHECKING:
     from tfmagic.functions import NamedFunction
@@ -32,6 +34,10 @@ OPEN_FORMS = frozenset({"session", "graph_def", "meta_graph"})
 UNSIGNED = (
     "Nobody signed this SavedModel: freeze it between tensors of its graph, inputs=[…] and outputs=[…] (--inputs, "
     "--outputs), or load it with tf.saved_model.load and give the function that is meant"
+)
+_NO_GRAPH = (
+    "no '.meta' with a graph lies beside it: put it there, or restore the values into the live model that they are of "
+    "(tfmagic.restore, %tf_restore) and give that"
 )
 _SIGNATURE_FIELDS = ("inputs", "outputs", "method")
 _OPTIONS = ("signature", "method", "inputs", "outputs", "signatures", "batch", "bind")
@@ -94,8 +100,18 @@ def require_parts(model: Model, writer: Writer, writers: Collection[Writer]) -> 
     missing = writer.needs - set(model.loaders)
     if missing:
         possible = [each.format for each in writers if each.needs <= set(model.loaders)]
-        reason = f"it has no {errors.listed(sorted(part.value for part in missing))}"
+        reason = f"it has no {errors.listed(sorted(part.value for part in missing))}{_way_round(model)}"
         raise errors.UnsupportedConversionError(model.form, writer.format, possible, reason)
+
+
+def _way_round(model: Model) -> str:
+    """Say what to do instead with a source of which nothing can be made by itself."""
+    if model.form == "checkpoint":
+        known = next((note for note in model.notes if note.startswith("its graph is in")), "")
+        return f"; {known or _NO_GRAPH}"
+    if model.form == "session":
+        return "; a tf.Graph has no values: give the tf.compat.v1.Session that has run its initialisers"
+    return ""
 
 
 def functions(model: Model, wish: Wish, *, every: bool) -> dict[str, NamedFunction]:
@@ -129,7 +145,7 @@ def _chosen(model: Model, wish: Wish, *, every: bool) -> dict[str, NamedFunction
     keys = keys_of(model, wish.signature, every=every)
     if wish.signature is not None:
         signatures.require_own_key(wish.signature)
-    changed = [_obtain(model, key, wish.inputs, wish.outputs, wish.method, shared=shared) for key in keys]
+    changed = [_obtain(model, key, wish, shared) for key in keys]
     if wish.signature is not None:
         changed = [replace(each, key=wish.signature) for each in changed]
     return {each.key: each for each in changed}
@@ -194,27 +210,50 @@ def check_fields(key: str, fields: object, known: Sequence[str]) -> None:
 def _of_map(model: Model, wish: Wish, key: str, fields: Mapping[str, Any], shared: graph_defs.Shared) -> NamedFunction:
     """Return the function of one entry of a signature map: another cut of the source's function."""
     base = key if key in _known_keys(model) else None
-    method = fields.get("method", wish.method)
-    return replace(_obtain(model, base, fields.get("inputs"), fields.get("outputs"), method, shared=shared), key=key)
+    own = replace(
+        wish, inputs=fields.get("inputs"), outputs=fields.get("outputs"), method=fields.get("method", wish.method)
+    )
+    return replace(_obtain(model, base, own, shared), key=key)
 
 
-def _obtain(  # noqa: PLR0913 - the options of a signature
-    model: Model, key: str | None, inputs: Ends, outputs: Ends, method: str | None, *, shared: graph_defs.Shared
-) -> NamedFunction:
+def _obtain(model: Model, key: str | None, wish: Wish, shared: graph_defs.Shared) -> NamedFunction:
     """Return a function with the ends and the method that are asked for."""
+    constants = wish.bind or {}
+    if names_layers(model, wish.inputs, wish.outputs):
+        given, wanted = (None if each is None else by_key(each) for each in (wish.inputs, wish.outputs))
+        traced = keras_models.trace_between(model.live, given, wanted, key or signatures.DEFAULT_KEY)
+        return with_method(bind_function(traced, constants), wish.method)
     load = model.part(Part.FUNCTION)
     # A graph that was frozen here has a signature, and nothing in it but what lies between its ends.
     is_open = model.form in OPEN_FORMS and not (model.form == "graph_def" and Part.SIGNATURES in model.loaders)
     with model.well_formed():
         if is_open:
-            found: NamedFunction = load(key, inputs=named(inputs), outputs=named(outputs), shared=shared)
+            # What is bound is an input of the graph first.
+            inputs = named(wish.inputs)
+            if inputs is not None:
+                inputs |= {own_key(name): name for name in constants if name not in inputs.values()}
+            whole: NamedFunction = load(key, inputs=inputs, outputs=named(wish.outputs), shared=shared)
+            found = bind_function(whole, constants)
         else:
-            found = select(load(key), inputs, outputs)
+            found = select(bind_function(load(key), constants), wish.inputs, wish.outputs)
+    return with_method(found, wish.method)
+
+
+def names_layers(model: Model, inputs: Ends, outputs: Ends) -> bool:
+    """Say whether some of the ends of a live Keras model are symbolic tensors of its layers."""
+    if model.form != "keras_model":
+        return False
+    given = [each for each in (inputs, outputs) if each is not None]
+    return any(keras_models.is_symbolic(tensor) for each in given for tensor in by_key(each).values())
+
+
+def with_method(function: NamedFunction, method: str | None) -> NamedFunction:
+    """Return a function under another method, if one is asked for."""
     if method is None:
-        return found
+        return function
     uri = signatures.method_uri(method)
-    sides = ({end.key for end in ends} for ends in (found.inputs, found.outputs))
-    return replace(found, method=uri, notes=(*found.notes, *signatures.method_notes(uri, *sides)))
+    sides = ({end.key for end in ends} for ends in (function.inputs, function.outputs))
+    return replace(function, method=uri, notes=(*function.notes, *signatures.method_notes(uri, *sides)))
 
 
 def named(ends: Ends) -> dict[str, str] | None:

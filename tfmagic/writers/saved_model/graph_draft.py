@@ -131,7 +131,12 @@ def graph_draft(
     for asset in assets:
         definition = messages.meta_graph_def.asset_file_def.add(filename=asset.name)
         definition.tensor_info.name = asset.tensor
-    notes = (*messages.notes, *signature_defs.tag_notes(tags))
+    methods = (
+        note
+        for each in signatures.values()
+        for note in signature_defs.method_notes(each.method_name, each.inputs, each.outputs)
+    )
+    notes = (*messages.notes, *methods, *signature_defs.tag_notes(tags))
     return GraphDraft(store, messages, assets, notes, text)
 
 

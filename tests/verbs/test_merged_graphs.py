@@ -1,0 +1,76 @@
+"""Two sessions merged: both halves as they were, under scopes of their own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import tfmagic
+from tests.graph_samples import control_flow
+from tests.session_samples import X
+from tfmagic.runtime import tensorflow as runtime
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.tensorflow
+
+
+def half(factor: float, *, version: int, resource: bool) -> Any:
+    """Build a session whose variable, loop, function and table are called as those of the other half."""
+    tf = runtime.tensorflow()
+    v1 = tf.compat.v1
+    with control_flow(version), tf.Graph().as_default():
+        session = v1.Session()
+        x = v1.placeholder(tf.float32, [None, 2], "x")
+        weights = v1.get_variable("w", initializer=np.eye(2, dtype=np.float32) * factor, use_resource=resource)
+        looped = v1.while_loop(lambda i, _: i < 2, lambda i, z: (i + 1, tf.matmul(z, weights)), [0, x], name="loop")[1]
+        content = tf.lookup.KeyValueTensorInitializer(["a"], np.array([factor], np.float32))
+        table = v1.lookup.StaticHashTable(content, -1.0, name="table")
+        shifted = tf.function(lambda a: a + factor * 100)(looped)
+        tf.identity(shifted + table.lookup(tf.constant("a")), "y")
+        session.run([v1.global_variables_initializer(), v1.tables_initializer()])
+    return session
+
+
+@pytest.mark.parametrize(("version", "resources"), [(1, (False, False)), (2, (False, True)), (1, (True, True))])
+def test_nothing_of_the_halves_meets(tmp_path: Path, version: int, resources: tuple[bool, bool]) -> None:
+    tf = runtime.tensorflow()
+    v1 = tf.compat.v1
+    first, second = (
+        half(factor, version=version, resource=resource) for factor, resource in zip((2.0, 3.0), resources, strict=True)
+    )
+    between = first.run("y:0", {"x:0": X})
+    expected = second.run("y:0", {"x:0": between})
+    done = tfmagic.merge(first, second, connect={"y": "x"}, output=tmp_path / "merged")
+    assert not [note for note in done.notes if "not verified" in note], done.notes
+    names = {f"{scope}/{op.name}" for scope, each in (("first", first), ("second", second))
+             for op in each.graph.get_operations()}  # fmt: skip
+    with tf.Graph().as_default() as graph, v1.Session() as session:
+        v1.saved_model.load(session, ["serve"], str(tmp_path / "merged"))
+        np.testing.assert_allclose(
+            session.run(["first/y:0", "second/y:0"], {"first/x:0": X}), [between, expected], rtol=1e-5
+        )
+        more = {op.name for op in graph.get_operations()} - names
+        assert {each for each in more if not each.startswith("save")} <= {
+            "init_all_tables", "first/w/Read/ReadVariableOp", "second/w/Read/ReadVariableOp"
+        }  # fmt: skip
+        if version == 1:
+            gradients = tf.gradients(graph.get_tensor_by_name("second/y:0"), v1.trainable_variables())
+            assert len(session.run(gradients, {"first/x:0": X})) == 2
+    assert {each.name for each in tf.saved_model.load(str(tmp_path / "merged")).variables} == {
+        "first/w:0",
+        "second/w:0",
+    }
+    stored = [name for name, _ in tf.train.list_variables(str(tmp_path / "merged" / "variables" / "variables"))]
+    assert stored == ["first/w", "second/w"]
+
+
+def test_a_merge_of_graphs_freezes_under_its_scopes(tmp_path: Path) -> None:
+    first, second = half(2.0, version=1, resource=False), half(3.0, version=1, resource=True)
+    expected = second.run("y:0", {"x:0": first.run("y:0", {"x:0": X})})
+    frozen = tfmagic.merge(first, second, connect={"y": "x"}, freeze=True, output=tmp_path / "m.pb")
+    assert {"first/w", "second/w", "first/x", "second/y"} <= {node.name for node in frozen.graph_def.node}
+    np.testing.assert_allclose(tfmagic.run(frozen, {"x": X}).outputs["y"], expected, rtol=1e-5)
