@@ -40,12 +40,6 @@ _COLUMNS = {
     arguments.OP: (("ops", "op"),),
     arguments.NAME: (("ops", "name"), ("variables", "name"), ("layers", "name")),
 }
-#: The parts of each form that cost more than a look: TensorFlow would trace, which runs the user's code.
-_COSTLY = {
-    "keras_model": (Part.GRAPH, Part.SIGNATURES),
-    "function": (Part.GRAPH, Part.SIGNATURES, Part.VARIABLES),
-    "keras_file": (Part.GRAPH,),
-}
 
 
 class Completion(NamedTuple):
@@ -197,4 +191,4 @@ def _is_at_hand(model: Model, part: Part) -> bool:
         return part in model.loaders
     file = model.file or model.path
     is_small = file is None or not file.is_file() or file.stat().st_size <= _LARGEST
-    return is_small and part not in _COSTLY.get(model.form, ())
+    return is_small and part not in model.reader.costly

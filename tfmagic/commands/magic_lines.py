@@ -9,7 +9,9 @@ import keyword
 import re
 from typing import TYPE_CHECKING, Any
 
+from tfmagic.models.writer import Freezing
 from tfmagic.verbs.conversion import plan_names
+from tfmagic.writers import writer_named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 
 #: What needs no quotes on a line: no blank, bracket, quote, nothing that IPython or Python take for their own.
 _PLAIN = re.compile(r"[\w./:=,+@~%^-]+\Z")
-_GRAPH_FILES = frozenset({"graph_def", "graph_text"})
 #: IPython puts variables in the place of these.
 _EXPANDED = str.maketrans({"{": "{{", "}": "}}"})
 _DOLLAR = re.compile(r"\$(?=\$?[\w.])")
@@ -55,7 +56,8 @@ def _is_frozen(request: Request, options: Mapping[str, Any]) -> bool:
     """Say whether ``%tf_freeze`` can do it: it renames nothing and knows no batch."""
     sides = (options.get("inputs"), options.get("outputs"))
     more = set(options) - {"signature", "inputs", "outputs", "tags", "overwrite", "verify", "trust"}
-    return request.format in _GRAPH_FILES and not more and not any(map(plan_names.renames, sides))
+    freezes = isinstance(writer_named(request.format), Freezing)
+    return freezes and not more and not any(map(plan_names.renames, sides))
 
 
 def _frozen(request: Request, options: Mapping[str, Any]) -> list[str]:

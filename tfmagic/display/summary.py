@@ -100,7 +100,7 @@ def _variables_fact(model: Model) -> str:
 
 def _frozen(model: Model) -> str:
     """Say of a graph alone whether it holds all that it needs."""
-    if model.form != "graph_def":
+    if model.reader.message != "GraphDef":
         return ""
     ops = model.table("ops", all=True)["op"]
     count = int(ops.isin(resources.VARIABLES).sum())

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tfmagic.display.graph.svg import Picture
+    from tfmagic.files.checkpoints.location import CheckpointFiles
     from tfmagic.functions.state.saved_models import Store
     from tfmagic.graphs.function_uses import FunctionUse
     from tfmagic.graphs.metagraphs import MetaGraph
@@ -65,6 +66,10 @@ class Form:
     costly: ClassVar[frozenset[Part]] = frozenset()
     #: Whether its signature got its key from us, so that the user may give it another one.
     has_free_key: ClassVar[bool] = False
+    #: Whether it is one call, whose key need not be asked for: it would have to be traced for it.
+    is_one_call: ClassVar[bool] = False
+    #: TensorFlow's message that its file holds, none where it is none.
+    message: ClassVar[str] = ""
     #: Whether its function is made between any two tensors of the graph that are asked for.
     is_open: ClassVar[bool] = False
     #: Whether it may have several MetaGraphDefs, told apart by tag-sets.
@@ -104,6 +109,8 @@ class Model:
     state : callable or None
         Returns the :class:`Store` of what is a graph: its messages, and a way to the values of its variables. None, or
         returns None, for what can only be called.
+    checkpoint : callable or None
+        Finds the checkpoint with the values of its variables, as it lies on disk; None if the form has none there.
     reader : Form
         What its form is able to do. Recognition puts the reader here that claimed the source.
     """
@@ -119,6 +126,7 @@ class Model:
     narrowed: Callable[[Collection[str]], Model] | None = None
     live: Any = None
     state: Callable[[], Store | None] | None = None
+    checkpoint: Callable[[], CheckpointFiles | None] | None = None
     reader: Form = field(default_factory=Form)
     _read: dict[str, Any] = field(default_factory=dict, init=False, compare=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False, compare=False)
@@ -203,6 +211,11 @@ class Model:
 
         drawn: Picture | None = self._once("picture", lambda: svg.picture(self))
         return drawn
+
+    @property
+    def has_objects(self) -> bool:
+        """Whether TensorFlow loads objects from it, whose variables have names and flags of their own."""
+        return self.state is not None and self.state() is None
 
     def with_notes(self, *notes: str) -> Model:
         """Return the model with more notes, its parts unread."""

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, runtime_checkable
+from enum import Enum
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, runtime_checkable
+
+from tfmagic.display import render
+from tfmagic.models.model import Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,8 +20,12 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from tfmagic.models.model import Model, Part
+    from tfmagic.functions import NamedFunction
+    from tfmagic.models.model import Model
     from tfmagic.models.reader import Reader
+
+#: Of small results most is what the format itself takes.
+_SMALL, _LARGEST_SMALL = 30_000, 100_000
 
 
 @dataclass(frozen=True)
@@ -69,10 +77,104 @@ class Runnable(Protocol):
         """Read back what was written, and return its signature of this key as a function of arrays by key."""
 
 
+class CodeSource(Protocol):
+    """A source in plain code, brought to a ConcreteFunction ``function`` or to a TensorFlow 1 ``session``."""
+
+    @property
+    def model(self) -> Model:
+        """What was read."""
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The verb's options."""
+
+    @property
+    def is_session(self) -> bool:
+        """Whether the code works with a session of TensorFlow 1."""
+
+    @property
+    def is_keras(self) -> bool:
+        """Whether it is a Keras model, live or in a file."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its own inputs and outputs are meant."""
+
+    @property
+    def holder(self) -> str:
+        """What holds the variables and tables of the function, in code."""
+
+    @property
+    def function(self) -> NamedFunction:
+        """The function that is meant."""
+
+    def tensors(self, side: str) -> dict[str, str]:
+        """Return the names of the graph's own tensors, for sessions, by key; side is ``inputs`` or ``outputs``."""
+
+
+class Signatures(Enum):
+    """How many of a source's signatures a result holds."""
+
+    NONE = "none"
+    ONE = "one"
+    MANY = "many"
+
+
+class Variables(Enum):
+    """What becomes of a source's variables in a result."""
+
+    NONE = "left out"
+    VALUES = "values"
+    CONSTANTS = "constants"
+    VARIABLES = "variables"
+
+
+class Library(NamedTuple):
+    """What a format is made with: the module that must be there, and the line that installs it."""
+
+    module: str
+    line: str
+
+
+class Size(NamedTuple):
+    """A predicted size in bytes; ``at_most`` says that it may be less, ``rest`` what is not counted."""
+
+    bytes: int
+    at_most: bool = False
+    rest: str = ""
+
+    def __str__(self) -> str:
+        if self.bytes < _SMALL and not self.rest:
+            return f"less than {render.size_text(_LARGEST_SMALL)}"
+        return f"{'up to about' if self.at_most else 'about'} {render.size_text(self.bytes)}{self.rest}"
+
+
+class Measures(NamedTuple):
+    """What a source's parts take in bytes, None where that is not known, and how many signatures are written."""
+
+    weights: int | None
+    graph: int | None
+    optimizer: int = 0
+    signatures: int = 1
+    #: Whether not all of it may be needed.
+    holds_more: bool = False
+
+    @property
+    def rest(self) -> str:
+        """What is not counted, in words."""
+        return " and the graph" if self.graph is None else ""
+
+
+#: The options that say where a function begins and ends.
+ENDS = frozenset({"signature", "inputs", "outputs", "batch"})
+#: The options of an export that mean something in one format and nothing in another.
+OPTIONS = ENDS | {"tags", "method", "text", "keep"}
+
+
 class Writer(ABC):
     """One format of result.
 
-    What it is able to do stands here as class attributes; a writer states what differs from the defaults.
+    What it is able to do stands here with its default; a writer states what differs.
     """
 
     format: ClassVar[str]
@@ -82,6 +184,20 @@ class Writer(ABC):
     needs: ClassVar[frozenset[Part]]
     #: Whether the result is a directory, else a file.
     directory: ClassVar[bool] = False
+    #: What a person calls it; empty: by its name.
+    label: ClassVar[str] = ""
+    #: Those of :data:`OPTIONS` that mean something in it.
+    options: ClassVar[frozenset[str]] = OPTIONS
+    #: What becomes of the source's variables.
+    variables: ClassVar[Variables] = Variables.VALUES
+    #: Whether the result has tag-sets of its own; else tags say which part of the source is meant.
+    has_tag_sets: ClassVar[bool] = False
+    #: Whether a graph that nobody signed can be written between tensors that are named.
+    takes_unsigned: ClassVar[bool] = False
+    #: What of a signature it has no place for, in words.
+    loses_of_signature: ClassVar[str] = ""
+    #: What must be installed for it.
+    library: ClassVar[Library | None] = None
 
     @abstractmethod
     def prepare(self, source: Model, options: WriteOptions) -> Draft:
@@ -93,6 +209,50 @@ class Writer(ABC):
             If this source cannot be written in this format.
         """
 
+    @property
+    def signatures(self) -> Signatures:
+        """How many signatures a result holds."""
+        if Part.FUNCTION not in self.needs or isinstance(self, Grouped):
+            return Signatures.NONE
+        return Signatures.MANY if self.directory else Signatures.ONE
+
+    @property
+    def runs(self) -> bool:
+        """Whether a result is a graph that runs by itself, not a model for a library."""
+        return self.variables in (Variables.CONSTANTS, Variables.VARIABLES)
+
+    def why_not(self, source: Model) -> str:
+        """Say why this source, which has all parts that are needed, cannot be written; nothing if that may be tried."""
+        del source
+        return ""
+
+    def is_copy(self, source: Model) -> bool:
+        """Say whether the result is what the source has on disk, byte for byte."""
+        del source
+        return False
+
+    def size(self, source: Model, measures: Measures) -> Size | None:
+        """Predict the size of the result, None where nothing sure can be said."""
+        del source
+        if measures.weights is None:
+            return None
+        return Size(measures.weights + (measures.graph or 0), at_most=measures.holds_more, rest=measures.rest)
+
+    def kept(self, source: Model) -> Iterator[str]:
+        """Yield what the result has of the source beyond what the abilities say, a line each."""
+        del source
+        yield from ()
+
+    def lost(self, source: Model) -> Iterator[str]:
+        """Yield what the source has and the result has not, beyond what the abilities say."""
+        del source
+        yield from ()
+
+    def code(self, source: CodeSource, place: str) -> list[str] | None:
+        """Return the lines of stock TensorFlow that write what ``source`` was brought to; None if it has no way."""
+        del source, place
+        return None
+
 
 @runtime_checkable
 class Placing(Protocol):
@@ -100,6 +260,14 @@ class Placing(Protocol):
 
     def place(self, destination: Path) -> Path:
         """Return the file or directory that is made, for a destination with all links resolved."""
+
+
+@runtime_checkable
+class Freezing(Protocol):
+    """A writer of a frozen graph, which may be frozen already, with no function of it made."""
+
+    def draft(self, frozen: Any) -> Draft:  # noqa: ANN401 - a FrozenGraph, of a later room
+        """Take a graph that is frozen already."""
 
 
 @runtime_checkable

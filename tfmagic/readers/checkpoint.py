@@ -7,6 +7,7 @@ state file is a ``meta_graph``, one with a ``saved_model.pb`` a ``saved_model``.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from tfmagic import errors
@@ -47,7 +48,9 @@ class CheckpointReader(Reader):
         files = _found(candidate)
         checkpoint = tensor_bundle.open_checkpoint(files.prefix, files.tables)
         notes = (*files.notes, *checkpoint.notes, *_graph_note(files))
-        return Model(self.form, str(files.prefix), {Part.VARIABLES: checkpoint.rows}, notes, files.prefix)
+        loaders = {Part.VARIABLES: checkpoint.rows}
+        find = partial(checkpoint_location.find, files.prefix)
+        return Model(self.form, str(files.prefix), loaders, notes, files.prefix, checkpoint=find)
 
 
 def _found(candidate: Candidate) -> CheckpointFiles:

@@ -29,6 +29,8 @@ class FunctionReader(Reader):
 
     form: ClassVar[str] = "function"
     parts: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.SIGNATURES, Part.VARIABLES, Part.FUNCTION})
+    costly: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.SIGNATURES, Part.VARIABLES})
+    has_free_key: ClassVar[bool] = True
     looks_like: ClassVar[str] = "a `tf.function`, ConcreteFunction, `tf.Module` or loaded SavedModel"
     is_live: ClassVar[bool] = True
 

@@ -28,6 +28,9 @@ class GraphDefReader(Reader):
 
     form: ClassVar[str] = "graph_def"
     parts: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.FUNCTION})
+    has_free_key: ClassVar[bool] = True
+    is_open: ClassVar[bool] = True
+    message: ClassVar[str] = "GraphDef"
     looks_like: ClassVar[str] = "a GraphDef message, `.pb`, `.pbtxt`"
 
     def claims(self, candidate: Candidate) -> bool:

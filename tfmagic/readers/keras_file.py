@@ -27,6 +27,9 @@ class KerasFileReader(Reader):
     parts: ClassVar[frozenset[Part]] = frozenset(
         {Part.GRAPH, Part.SIGNATURES, Part.VARIABLES, Part.FUNCTION, Part.KERAS}
     )
+    costly: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH})
+    has_free_key: ClassVar[bool] = True
+    holds_more: ClassVar[bool] = True
     looks_like: ClassVar[str] = "a `.keras` archive, an `.h5` model, a `.weights.h5` (variables only)"
 
     def claims(self, candidate: Candidate) -> bool:

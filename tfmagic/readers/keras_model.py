@@ -34,6 +34,9 @@ class KerasModelReader(Reader):
     parts: ClassVar[frozenset[Part]] = frozenset(
         {Part.GRAPH, Part.SIGNATURES, Part.VARIABLES, Part.FUNCTION, Part.KERAS}
     )
+    costly: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.SIGNATURES})
+    has_free_key: ClassVar[bool] = True
+    is_one_call: ClassVar[bool] = True
     looks_like: ClassVar[str] = "a live `keras.Model`, or a `tf_keras` one"
     is_live: ClassVar[bool] = True
 

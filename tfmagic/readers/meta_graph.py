@@ -45,6 +45,9 @@ class MetaGraphReader(Reader):
 
     form: ClassVar[str] = "meta_graph"
     parts: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.SIGNATURES, Part.VARIABLES, Part.FUNCTION})
+    is_open: ClassVar[bool] = True
+    holds_more: ClassVar[bool] = True
+    message: ClassVar[str] = "MetaGraphDef"
     looks_like: ClassVar[str] = "`.meta`, or the prefix, with `.meta`, `.index` and `.data` together"
 
     def claims(self, candidate: Candidate) -> bool:
@@ -102,6 +105,7 @@ def _model(
         notes if path else (),
         path,
         state=stores,
+        checkpoint=lambda: graph_variables.checkpoint_beside(path) if path else None,
     )
 
 

@@ -37,6 +37,9 @@ class SavedModelReader(Reader):
 
     form: ClassVar[str] = "saved_model"
     parts: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.SIGNATURES, Part.VARIABLES, Part.FUNCTION})
+    has_tag_sets: ClassVar[bool] = True
+    holds_more: ClassVar[bool] = True
+    message: ClassVar[str] = "SavedModel"
     looks_like: ClassVar[str] = "a directory with `saved_model.pb` or `.pbtxt`, or of numbered versions of one"
 
     def claims(self, candidate: Candidate) -> bool:
@@ -78,6 +81,7 @@ def _model(file: Path, notes: tuple[str, ...], tags: Collection[str] | None) -> 
         directory,
         file,
         narrowed=partial(_narrowed, file, notes, tags),
+        checkpoint=partial(graph_variables.find_checkpoint, directory),
         state=cache(lambda: _state(load(), checkpoint, directory)),
     )
 

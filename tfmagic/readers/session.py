@@ -32,6 +32,9 @@ class SessionReader(Reader):
 
     form: ClassVar[str] = "session"
     parts: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.VARIABLES, Part.FUNCTION})
+    has_free_key: ClassVar[bool] = True
+    is_open: ClassVar[bool] = True
+    holds_more: ClassVar[bool] = True
     looks_like: ClassVar[str] = "a `tf.compat.v1.Session`, a `tf.Graph`"
     is_live: ClassVar[bool] = True
 

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any, cast
 from tfmagic import errors
 from tfmagic.files import writing
 from tfmagic.graphs.signatures import tag_set
-from tfmagic.models.writer import Placing
+from tfmagic.models.writer import Freezing, Placing
 from tfmagic.verbs import freeze as freeze_verb
 from tfmagic.verbs.conversion import job as conversion_job
 from tfmagic.verbs.conversion.job import Export, Job
 from tfmagic.verbs.conversion.options import Wish
 from tfmagic.writers import writer_for
-from tfmagic.writers.graph_def import GraphDefWriter, GraphTextWriter
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -87,7 +86,7 @@ def freeze(  # noqa: PLR0913 - the contract's options
     if output is None:
         return freeze_verb.in_memory(source, wish, tag_set(tags), check=verify, trust=trust)
     writer = writer_for(writing.resolved(output))
-    if not isinstance(writer, GraphDefWriter | GraphTextWriter):
+    if not isinstance(writer, Freezing):
         raise errors.ConversionError(
             f"a frozen graph is one file, and {os.fspath(output)!r} asks for {writer.format!r}: give a path that ends "
             "in '.pb' or '.pbtxt', or write the other format with tfmagic.export (%tf_export)"
@@ -173,13 +172,13 @@ def export(  # noqa: PLR0913 - the contract's options
         place = writer.place(place)
     if keep is not None:
         place = conversion_job.numbered(place, writer, keep)
-    if text and writer.format != "saved_model":
+    if text and "text" not in writer.options:
         raise errors.ConversionError(
             f"text=True is for SavedModels, and {str(place)!r} asks for {writer.format!r}: a graph is text in a file "
             "that ends in '.pbtxt'"
         )
     wish = Wish(signature, method, inputs, outputs, signatures, batch, bind)
     job = Job(source, place, writer, wish, overwrite=overwrite, check=verify, trust=trust, keep=keep, text=text)
-    # Only a SavedModel gets tags; for any other format they say which part of the source is meant.
-    own = writer.format == "saved_model"
+    # What has tag-sets gets these; for any other format they say which part of the source is meant.
+    own = writer.has_tag_sets
     return job.run(**{"result_tags" if own else "source_tags": tag_set(tags)})[1]

@@ -6,14 +6,15 @@ Not for: freezing (:mod:`tfmagic.transforms.freeze`, :mod:`tfmagic.verbs.convers
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tfmagic import progress, readers
 from tfmagic.files import protos
 from tfmagic.functions.state.saved_models import Store
 from tfmagic.graphs import signatures
 from tfmagic.graphs.metagraphs import MetaGraph
-from tfmagic.models.model import Model, Part
+from tfmagic.models.model import Form, Model, Part
+from tfmagic.readers.graph_def import GraphDefReader
 from tfmagic.transforms.freeze import freeze
 from tfmagic.verbs.conversion import checks as conversion_checks
 from tfmagic.verbs.conversion import freeze_untraced
@@ -21,7 +22,7 @@ from tfmagic.verbs.conversion import options as conversion_options
 from tfmagic.verbs.conversion.checks import Source
 from tfmagic.verbs.conversion.job import NOT_ASKED, STAGES
 from tfmagic.writers import WRITERS
-from tfmagic.writers.graph_def import wrapped
+from tfmagic.writers.graph_def import GraphDefWriter, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -32,10 +33,18 @@ if TYPE_CHECKING:
     from tfmagic.verbs.conversion.options import Wish
 
 
+class _Frozen(Form):
+    """A graph that was frozen here: its signature got its key from us, and only what lies between its ends is in it."""
+
+    form: ClassVar[str] = GraphDefReader.form
+    message: ClassVar[str] = GraphDefReader.message
+    has_free_key: ClassVar[bool] = True
+
+
 def in_memory(source: object, wish: Wish, tags: Collection[str] | None, *, check: bool, trust: bool) -> Model:
     """Freeze without writing; the graph is assembled when it is asked for, or to be verified."""
     model = conversion_options.read_source(source, tags, must_exist=tags is not None, trust=trust)
-    conversion_options.require_parts(model, WRITERS[1], WRITERS)
+    conversion_options.require_parts(model, GraphDefWriter(), WRITERS)
     with model.well_formed(), progress.stages("freeze", len(STAGES) - 1) as begin:
         begin("tracing")
         frozen, reasons = freeze_untraced.freeze(model, wish)
@@ -70,5 +79,6 @@ def of_graph(frozen: FrozenGraph, notes: tuple[str, ...], path: Path | None) -> 
         Part.SIGNATURES: lambda: (((), signed),),
         Part.FUNCTION: lambda: function,
     }
+    origin = str(path) if path else "a frozen graph"
     state = cache(lambda: Store(load()[0]))
-    return Model("graph_def", str(path) if path else "a frozen graph", loaders, notes, path, state=state)
+    return Model(_Frozen.form, origin, loaders, notes, path, state=state, reader=_Frozen())

@@ -14,6 +14,8 @@ from tfmagic.functions.state.trial_copies import TrialCopies
 from tfmagic.graphs import signatures
 from tfmagic.graphs.metagraphs import MetaGraph
 from tfmagic.models.model import Model, Part
+from tfmagic.models.writer import Freezing
+from tfmagic.readers.function import FunctionReader
 from tfmagic.readers.keras_model import variable_row
 from tfmagic.transforms.bind import bind_function
 from tfmagic.transforms.merge import merge as merge_functions
@@ -35,8 +37,6 @@ if TYPE_CHECKING:
     from tfmagic.functions import NamedFunction
     from tfmagic.transforms.merge import Connections, Merged
 
-#: Written by freezing; the model that is returned keeps its signature.
-_GRAPH_FORMATS = ("graph_def", "graph_text")
 _STAGES = ("loading", "joining", "verifying")
 
 
@@ -166,7 +166,7 @@ def _edited(
 
 def _trained(model: Model, function: NamedFunction) -> dict[int, bool]:
     """Return whether variables are trained, by their identity, where the source's table says so."""
-    if model.form == "saved_model" and any(each.object_graph_def is not None for each in model.meta_graphs):
+    if model.has_objects:
         return {}  # the loaded variables have their flags, and the table's names may be those of others
     rows = model.part(Part.VARIABLES) if Part.VARIABLES in model.loaders else ()
     known = function.variables
@@ -241,7 +241,7 @@ def _model(function: NamedFunction, trained: dict[int, bool]) -> Model:
         return function
 
     return Model(
-        "function",
+        FunctionReader.form,
         "a merge of two models",
         {
             Part.GRAPH: graphs,
@@ -252,12 +252,13 @@ def _model(function: NamedFunction, trained: dict[int, bool]) -> Model:
             ),
             Part.FUNCTION: lambda: chosen,
         },
+        reader=FunctionReader(),
     )
 
 
 def _written(model: Model, output: str | os.PathLike[str], *, overwrite: bool, check: bool) -> Model:
     """Write the result, and return what was written; of a frozen graph's file nobody could tell the signature."""
-    if writer_for(writing.resolved(output)).format in _GRAPH_FORMATS:
+    if isinstance(writer_for(writing.resolved(output)), Freezing):
         return export_verb.freeze(model, output=output, overwrite=overwrite, verify=check)
     done = export_verb.export(model, output, overwrite=overwrite, verify=check)
     try:

@@ -22,7 +22,6 @@ from tfmagic.graphs import signatures
 from tfmagic.models.model import Part
 from tfmagic.runtime import cancellation
 from tfmagic.verbs import model_cache, run_inputs
-from tfmagic.verbs.conversion import options as conversion_options
 from tfmagic.verbs.conversion.options import Wish
 from tfmagic.verbs.verification import trial_inputs, trial_run
 
@@ -205,7 +204,7 @@ def _fed(
     try:
         return found, run_inputs.matched(found.function, inputs, _signed(found))
     except errors.UnknownNameError:
-        if found.model.form not in conversion_options.OPEN_FORMS or not inputs or wish.signature is not None:
+        if not found.model.reader.is_open or not inputs or wish.signature is not None:
             raise
     inner = model_cache.load(source, replace(wish, inputs=list(inputs)), trust=trust)
     return inner, run_inputs.matched(inner.function, inputs, _signed(inner))

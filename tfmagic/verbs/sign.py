@@ -80,7 +80,7 @@ def sign(  # noqa: PLR0913 - the contract's options
     """
     changes = _changes(signatures, rename, remove, rename_tags)
     model = readers.read(source)
-    if model.form != "saved_model" or model.file is None:
+    if model.reader.message != "SavedModel" or model.file is None:
         raise errors.ConversionError(
             f"only a SavedModel on disk can be signed again, and this is a {model.form}: "
             "tfmagic.export(source, destination, signatures={…}) writes one with the signatures that you name"

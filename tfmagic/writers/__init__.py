@@ -15,6 +15,7 @@ from tfmagic.models import registration
 from tfmagic.models.writer import (
     Compared,
     Draft,
+    Freezing,
     Grouped,
     Placing,
     Runnable,
@@ -37,6 +38,7 @@ __all__ = [
     "WRITERS",
     "Compared",
     "Draft",
+    "Freezing",
     "Grouped",
     "Placing",
     "Runnable",
@@ -45,6 +47,7 @@ __all__ = [
     "register",
     "unregister",
     "writer_for",
+    "writer_named",
 ]
 
 _STEP = re.compile(r"(?<=\.ckpt)-\d+\Z")
@@ -105,7 +108,7 @@ def writer_for(destination: Path, format: str | None = None) -> Writer:
         If the suffix belongs to none.
     """
     if format is not None:
-        return _named(format)
+        return writer_named(format)
     # "served/1.5" has no suffix: it is a version. "model.ckpt-100" is step 100 of a training.
     name = _STEP.sub("", destination.name.lower())
     suffix = "" if destination.suffix[1:].isdecimal() else PurePath(name).suffix
@@ -121,7 +124,8 @@ def writer_for(destination: Path, format: str | None = None) -> Writer:
     )
 
 
-def _named(name: str) -> Writer:
+def writer_named(name: str) -> Writer:
+    """Return the writer of a format; raises UnknownNameError if there is none."""
     for writer in WRITERS:
         if writer.format == name:
             return writer

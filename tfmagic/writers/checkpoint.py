@@ -21,9 +21,8 @@ from tfmagic.files.checkpoints import state_file, tensor_bundle, trackable_objec
 from tfmagic.files.checkpoints import writing as checkpoint_writing
 from tfmagic.functions import tf_functions
 from tfmagic.functions.state import session_checkpoints
-from tfmagic.graphs import variables as graph_variables
 from tfmagic.models.model import Part
-from tfmagic.models.writer import Writer
+from tfmagic.models.writer import Size, Writer
 from tfmagic.runtime import error_texts
 from tfmagic.runtime import tensorflow as runtime
 
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from tfmagic.files.checkpoints.location import CheckpointFiles
     from tfmagic.functions.state.session_checkpoints import SavedSession
     from tfmagic.models.model import Model
-    from tfmagic.models.writer import WriteOptions
+    from tfmagic.models.writer import CodeSource, Measures, WriteOptions
 
 #: Room for the index, and what a checkpoint says of its objects.
 _INDEX_BYTES = 1 << 20
@@ -195,6 +194,9 @@ class CheckpointWriter(Writer):
     format: ClassVar[str] = "checkpoint"
     suffixes: ClassVar[tuple[str, ...]] = (".ckpt",)
     needs: ClassVar[frozenset[Part]] = frozenset({Part.VARIABLES, Part.FUNCTION})
+    label: ClassVar[str] = "checkpoint (.ckpt)"
+    options: ClassVar[frozenset[str]] = frozenset({"keep"})
+    takes_unsigned: ClassVar[bool] = True
 
     def prepare(self, source: Model, options: WriteOptions) -> SessionDraft | ObjectDraft | CopyDraft:
         """Collect the values.
@@ -211,12 +213,49 @@ class CheckpointWriter(Writer):
             )
         if source.form == "session":
             return SessionDraft(session_checkpoints.of_session(source.live))
-        if source.form in ("meta_graph", "saved_model"):
+        if source.checkpoint is not None:
             return _copied(source)
         draft = ObjectDraft(_root(source))
         if not draft.has_values:
             raise errors.ConversionError(f"{source.origin} has no variable, so there is nothing to save")
         return draft
+
+    def why_not(self, source: Model) -> str:
+        """Say whether values are missing: of files, their checkpoint is what is copied."""
+        if source.checkpoint is None:
+            return ""
+        files = source.checkpoint()
+        return "" if files and _is_bundle(files) else "no checkpoint of today's format lies in or beside it"
+
+    def is_copy(self, source: Model) -> bool:
+        """Say whether the source's own checkpoint is copied."""
+        return source.checkpoint is not None
+
+    def size(self, source: Model, measures: Measures) -> Size | None:
+        """Predict the size: values, and the ``.meta`` file if there is one."""
+        if measures.weights is None:
+            return None
+        return Size(measures.weights + ((measures.graph or 0) if _has_meta_graph(source) else 0))
+
+    def kept(self, source: Model) -> Iterator[str]:
+        """Say where the graph is."""
+        if _has_meta_graph(source):
+            yield "the graph, in the .meta file"
+
+    def lost(self, source: Model) -> Iterator[str]:
+        """Say what values alone cannot do."""
+        has_graph = _has_meta_graph(source)
+        yield "signatures" if has_graph else "the graph: the result holds values and cannot run"
+
+    def code(self, source: CodeSource, place: str) -> list[str] | None:
+        """Return the code that saves the values."""
+        if not source.is_session:
+            return [f"tf.train.Checkpoint(model={source.holder}).write({place!r})"]
+        return [
+            "# This adds ops to the graph of the session.",
+            "with session.graph.as_default():",
+            f"    tf.compat.v1.train.Saver().save(session, {place!r})",
+        ]
 
     def settle(self, staged: Path, place: Path) -> None:
         """Give the shards other names than those of the checkpoint that they replace, which stays whole until then."""
@@ -229,10 +268,15 @@ class CheckpointWriter(Writer):
         return (f"removed, as {keep} are kept: {errors.listed(gone)}",) if gone else ()
 
 
+def _has_meta_graph(source: Model) -> bool:
+    """Say whether a checkpoint of the source comes with its graph: what is a graph of TensorFlow 1."""
+    if source.form == "session":
+        return True
+    return source.checkpoint is not None and source.meta_graph.object_graph_def is None
+
+
 def _copied(source: Model) -> CopyDraft:
-    is_meta_graph = source.form == "meta_graph"
-    find = graph_variables.checkpoint_beside if is_meta_graph else graph_variables.find_checkpoint
-    files = find(source.path) if source.path is not None else None
+    files = source.checkpoint() if source.checkpoint else None
     if files is None or not _is_bundle(files):
         raise errors.ConversionError(
             f"no checkpoint of today's format lies in or beside {source.origin!r}, so there are no values to write; "

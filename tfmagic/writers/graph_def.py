@@ -6,26 +6,27 @@ Not for: freezing (:mod:`tfmagic.transforms.freeze`).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from tfmagic import errors, functions, progress
 from tfmagic.files import protos
 from tfmagic.files.reading import PROTOBUF_LIMIT, read_bytes
 from tfmagic.models.model import Part
-from tfmagic.models.writer import Writer
+from tfmagic.models.writer import ENDS, Size, Variables, Writer
 from tfmagic.transforms.freeze import freeze
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tfmagic.functions import NamedFunction
     from tfmagic.models.model import Model
-    from tfmagic.models.writer import WriteOptions
+    from tfmagic.models.writer import CodeSource, Measures, WriteOptions
     from tfmagic.transforms.frozen_graph import FrozenGraph
 
 #: Text is that much larger than the binary form: one byte of content takes up to four, as ``\\377``.
 _TEXT_GROWTH = 4
 _BUFFER_BYTES = 1 << 20
+_LOST = "the signature's key and method: a graph file has no place for them"
+_CONVERT = "from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2"
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,11 @@ class GraphDefWriter(Writer):
     format: ClassVar[str] = "graph_def"
     suffixes: ClassVar[tuple[str, ...]] = (".pb",)
     needs: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.FUNCTION})
+    label: ClassVar[str] = "frozen graph (.pb)"
+    options: ClassVar[frozenset[str]] = ENDS
+    variables: ClassVar[Variables] = Variables.CONSTANTS
+    takes_unsigned: ClassVar[bool] = True
+    loses_of_signature: ClassVar[str] = _LOST
 
     def prepare(self, source: Model, options: WriteOptions) -> GraphDefDraft:
         """Freeze the function.
@@ -108,6 +114,10 @@ class GraphDefWriter(Writer):
         """Take a graph that is frozen already."""
         return GraphDefDraft(frozen)
 
+    def code(self, source: CodeSource, place: str) -> list[str] | None:
+        """Return the code that freezes and writes."""
+        return frozen_code(source, place)
+
 
 class GraphTextWriter(Writer):
     """Writes a frozen graph in text form."""
@@ -115,6 +125,11 @@ class GraphTextWriter(Writer):
     format: ClassVar[str] = "graph_text"
     suffixes: ClassVar[tuple[str, ...]] = (".pbtxt",)
     needs: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.FUNCTION})
+    label: ClassVar[str] = "frozen graph as text (.pbtxt)"
+    options: ClassVar[frozenset[str]] = ENDS
+    variables: ClassVar[Variables] = Variables.CONSTANTS
+    takes_unsigned: ClassVar[bool] = True
+    loses_of_signature: ClassVar[str] = _LOST
 
     def prepare(self, source: Model, options: WriteOptions) -> GraphTextDraft:
         """Freeze the function.
@@ -136,6 +151,15 @@ class GraphTextWriter(Writer):
             raise errors.TooLargeError(message)
         return draft
 
+    def size(self, source: Model, measures: Measures) -> Size | None:
+        """Predict the size: at most four characters a byte."""
+        binary = super().size(source, measures)
+        return None if binary is None else Size(binary.bytes * _TEXT_GROWTH, at_most=True, rest=binary.rest)
+
+    def code(self, source: CodeSource, place: str) -> list[str] | None:
+        """Return the code that freezes and writes."""
+        return frozen_code(source, place)
+
 
 def _frozen(source: Model, options: WriteOptions) -> FrozenGraph:
     """Freeze the one signature that a graph can hold."""
@@ -145,3 +169,32 @@ def _frozen(source: Model, options: WriteOptions) -> FrozenGraph:
             "name one with signature='…' (--signature on a magic's line)"
         )
     return freeze(source.part(Part.FUNCTION)(options.signatures[0]))
+
+
+def frozen_code(source: CodeSource, place: str | None) -> list[str]:
+    """Return the code that freezes a function or a session, and writes the graph if there is a place for it."""
+    if source.is_session:
+        nodes = [name.partition(":")[0] for name in source.tensors("outputs").values()]
+        lines = [
+            "frozen = tf.compat.v1.graph_util.convert_variables_to_constants(",
+            f"    session, session.graph.as_graph_def(), {nodes!r}",
+            ")",
+        ]
+        return [*lines, *(_written("frozen", place) if place else [])]
+    keys = sorted(end.key for end in source.function.outputs)
+    names = ", ".join(f"{key!r} is Identity{f'_{number}' if number else ''}" for number, key in enumerate(keys))
+    lines = [
+        _CONVERT,
+        "",
+        "# Lookup tables are not in the result, and the keys of the signature are lost:",
+        f"# {names}.",
+        "frozen = convert_variables_to_constants_v2(function, lower_control_flow=False)",
+    ]
+    return [*lines, *(_written("frozen.graph", place) if place else [])]
+
+
+def _written(graph: str, place: str) -> list[str]:
+    path = Path(place)
+    return [
+        f"tf.io.write_graph({graph}, {str(path.parent)!r}, {path.name!r}, as_text={path.suffix == '.pbtxt'})",
+    ]

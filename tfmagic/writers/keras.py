@@ -18,7 +18,7 @@ from tfmagic.functions.keras import files as keras_files
 from tfmagic.functions.keras import keras_2_layers
 from tfmagic.functions.keras import models as keras_models
 from tfmagic.models.model import Part
-from tfmagic.models.writer import Writer
+from tfmagic.models.writer import Size, Writer
 from tfmagic.runtime import error_texts
 from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tfmagic.functions import NamedFunction
     from tfmagic.graphs.signatures import Endpoint
     from tfmagic.models.model import Model
-    from tfmagic.models.writer import WriteOptions
+    from tfmagic.models.writer import CodeSource, Measures, WriteOptions
 
 #: Room for the config beside the weights.
 CONFIG_BYTES = 1 << 20
@@ -95,6 +95,8 @@ class KerasWriter(Writer):
     format: ClassVar[str] = "keras"
     suffixes: ClassVar[tuple[str, ...]] = (".keras",)
     needs: ClassVar[frozenset[Part]] = frozenset({Part.FUNCTION, Part.KERAS})
+    label: ClassVar[str] = "Keras (.keras)"
+    options: ClassVar[frozenset[str]] = frozenset()
 
     def prepare(self, source: Model, options: WriteOptions) -> KerasDraft:
         """Obtain the live model.
@@ -106,6 +108,20 @@ class KerasWriter(Writer):
         """
         return _draft(source, options, self.format, ".keras")
 
+    def size(self, source: Model, measures: Measures) -> Size | None:
+        """Predict the size."""
+        return size_with_optimizer(source, measures)
+
+    def kept(self, source: Model) -> Iterator[str]:
+        """Say that it stays a model."""
+        yield "layers and their settings"
+        if getattr(source.live, "optimizer", None) is not None:
+            yield "how the model is trained: optimizer, loss, metrics"
+
+    def code(self, source: CodeSource, place: str) -> list[str] | None:
+        """Return the code that saves the model."""
+        return None if source.is_session else [f"{source.holder}.save({place!r})"]
+
 
 class H5Writer(Writer):
     """Writes whole models in HDF5."""
@@ -113,6 +129,8 @@ class H5Writer(Writer):
     format: ClassVar[str] = "h5"
     suffixes: ClassVar[tuple[str, ...]] = (".h5", ".hdf5")
     needs: ClassVar[frozenset[Part]] = frozenset({Part.FUNCTION, Part.KERAS})
+    label: ClassVar[str] = "Keras in HDF5 (.h5)"
+    options: ClassVar[frozenset[str]] = frozenset()
 
     def prepare(self, source: Model, options: WriteOptions) -> KerasDraft:
         """Obtain the live model.
@@ -130,6 +148,19 @@ class H5Writer(Writer):
             reason = f"Keras leaves the vocabulary of {errors.listed(lookups)} out of HDF5: what is loaded knows none"
             raise self._refusal(source, reason)
         return draft
+
+    def size(self, source: Model, measures: Measures) -> Size | None:
+        """Predict the size."""
+        return size_with_optimizer(source, measures)
+
+    def kept(self, source: Model) -> Iterator[str]:
+        """Say that it stays a model."""
+        yield "layers and their settings"
+        del source
+
+    def code(self, source: CodeSource, place: str) -> list[str] | None:
+        """Return the code that saves the model."""
+        return None if source.is_session else [f"{source.holder}.save({place!r})"]
 
     def _refusal(self, source: Model, reason: str) -> errors.UnsupportedConversionError:
         return errors.UnsupportedConversionError(source.form, self.format, ("keras", "saved_model"), reason)
@@ -182,6 +213,12 @@ def live_model(source: Model, options: WriteOptions, format: str) -> NamedFuncti
         )
     function: NamedFunction = source.part(Part.FUNCTION)(options.signatures[0])
     return function
+
+
+def size_with_optimizer(source: Model, measures: Measures) -> Size | None:
+    """Predict the size of a file of weights: Keras saves an optimizer's state with them."""
+    del source
+    return None if measures.weights is None else Size(measures.weights + measures.optimizer)
 
 
 def weight_bytes(variables: Mapping[str, runtime.Live]) -> int:

@@ -16,7 +16,7 @@ from tfmagic.files import protos
 from tfmagic.graphs import function_library
 from tfmagic.graphs.ops import of_kind
 from tfmagic.models.model import Part
-from tfmagic.models.writer import Writer
+from tfmagic.models.writer import ENDS, Library, Variables, Writer
 from tfmagic.runtime import error_texts, onnx
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.freeze import freeze
@@ -91,6 +91,11 @@ class OnnxWriter(Writer):
     format: ClassVar[str] = "onnx"
     suffixes: ClassVar[tuple[str, ...]] = (".onnx",)
     needs: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.FUNCTION})
+    label: ClassVar[str] = "ONNX (.onnx)"
+    options: ClassVar[frozenset[str]] = ENDS
+    variables: ClassVar[Variables] = Variables.CONSTANTS
+    loses_of_signature: ClassVar[str] = "tags and the method name"
+    library: ClassVar[Library | None] = Library("tf2onnx", 'pip install "tfmagic[onnx]"')
 
     def prepare(self, source: Model, options: WriteOptions) -> OnnxDraft:
         """Freeze and convert the function.

@@ -19,7 +19,7 @@ from tfmagic import errors, progress
 from tfmagic.files import crc32c
 from tfmagic.files.reading import PROTOBUF_LIMIT
 from tfmagic.models.model import Part
-from tfmagic.models.writer import Writer
+from tfmagic.models.writer import Size, Variables, Writer
 from tfmagic.transforms.frozen_graph import varint
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from tfmagic.models.model import Model
-    from tfmagic.models.writer import WriteOptions
+    from tfmagic.models.writer import CodeSource, Measures, WriteOptions
 
 #: By this part of their names TensorBoard knows its files.
 _MARK = "tfevents"
@@ -82,6 +82,9 @@ class TensorBoardWriter(Writer):
     format: ClassVar[str] = "tensorboard"
     suffixes: ClassVar[tuple[str, ...]] = ()
     needs: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH})
+    label: ClassVar[str] = "graph for TensorBoard (a log directory)"
+    options: ClassVar[frozenset[str]] = frozenset()
+    variables: ClassVar[Variables] = Variables.NONE
 
     def place(self, destination: Path) -> Path:
         """Return the file: a new one in the log directory, unless a file is named."""
@@ -90,6 +93,24 @@ class TensorBoardWriter(Writer):
         stem = f"events.out.{_MARK}.{int(time.time())}.{platform.node() or 'localhost'}.{os.getpid()}"
         names = (f"{stem}.{number}" for number in itertools.count())
         return next(place for place in map(destination.joinpath, names) if not place.exists())
+
+    def size(self, source: Model, measures: Measures) -> Size | None:
+        """Predict the size: that of the graph."""
+        del source
+        return None if measures.graph is None else Size(measures.graph, at_most=True)
+
+    def kept(self, source: Model) -> Iterator[str]:
+        """Say that nothing is changed."""
+        del source
+        yield "the graph as it is: nodes, attributes, functions"
+
+    def code(self, source: CodeSource, place: str) -> list[str] | None:
+        """Return the code that writes the graph."""
+        graph = "session.graph.as_graph_def()" if source.is_session else "function.graph.as_graph_def()"
+        return [
+            f"with tf.summary.create_file_writer({place!r}).as_default():",
+            f"    tf.summary.graph({graph})",
+        ]
 
     def prepare(self, source: Model, options: WriteOptions) -> EventDraft:
         """Take the graph.

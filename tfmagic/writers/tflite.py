@@ -15,7 +15,7 @@ from tfmagic import errors, readers
 from tfmagic.files.tflite import renaming as tflite_renaming
 from tfmagic.graphs import signatures
 from tfmagic.models.model import Part
-from tfmagic.models.writer import WriteOptions, Writer
+from tfmagic.models.writer import ENDS, Variables, WriteOptions, Writer
 from tfmagic.runtime import error_texts
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import batch
@@ -24,6 +24,7 @@ from tfmagic.writers.saved_model.writer import SavedModelWriter
 if TYPE_CHECKING:
     from tfmagic.functions import NamedFunction
     from tfmagic.models.model import Model
+    from tfmagic.models.writer import CodeSource
 
 #: Every model that TFLite takes can be written in these.
 _OTHERS = ("saved_model", "graph_def", "graph_text")
@@ -70,6 +71,10 @@ class TFLiteWriter(Writer):
     format: ClassVar[str] = "tflite"
     suffixes: ClassVar[tuple[str, ...]] = (".tflite",)
     needs: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.FUNCTION})
+    label: ClassVar[str] = "TFLite (.tflite)"
+    options: ClassVar[frozenset[str]] = ENDS
+    variables: ClassVar[Variables] = Variables.CONSTANTS
+    loses_of_signature: ClassVar[str] = "tags and the method name"
 
     def prepare(self, source: Model, options: WriteOptions) -> TFLiteDraft:
         """Convert the function.
@@ -105,6 +110,30 @@ class TFLiteWriter(Writer):
             content = _converted(source, saved, key)
         ends = ([end.key for end in side] for side in (function.inputs, function.outputs))
         return TFLiteDraft(tflite_renaming.named(content, *ends), draft.notes)
+
+    def code(self, source: CodeSource, place: str) -> list[str] | None:
+        """Return the code that converts.
+
+        Raises
+        ------
+        UnsupportedConversionError
+            If other inputs and outputs of a Keras model are meant than its own.
+        """
+        if source.is_session:
+            return None
+        if source.is_keras and not source.is_whole:
+            reason = "its converter takes a Keras model with its own inputs and outputs only"
+            raise errors.UnsupportedConversionError(source.model.form, "code for tflite", ("saved_model",), reason)
+        if source.is_keras:
+            # Of a function with a Keras model behind it, the converter writes other values, without a word.
+            lines = [f"converter = tf.lite.TFLiteConverter.from_keras_model({source.holder})"]
+        else:
+            lines = [
+                "module = tf.Module()",
+                f"module.held = {source.holder}",
+                "converter = tf.lite.TFLiteConverter.from_concrete_functions([function], module)",
+            ]
+        return [*lines, f'with open({place!r}, "wb") as file:', "    file.write(converter.convert())"]
 
 
 def _converted(source: Model, saved: Path, key: str) -> bytes:

@@ -15,7 +15,7 @@ import numpy as np
 from tfmagic import errors
 from tfmagic.models.model import Part
 from tfmagic.models.writer import Writer
-from tfmagic.writers.keras import CONFIG_BYTES, live_model, saved_under, weight_bytes
+from tfmagic.writers.keras import CONFIG_BYTES, live_model, saved_under, size_with_optimizer, weight_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from tfmagic.models.model import Model
-    from tfmagic.models.writer import WriteOptions
+    from tfmagic.models.writer import CodeSource, Measures, Size, WriteOptions
     from tfmagic.runtime import tensorflow as runtime
 
 _SUFFIX = ".weights.h5"
@@ -69,6 +69,8 @@ class WeightsWriter(Writer):
     format: ClassVar[str] = "weights"
     suffixes: ClassVar[tuple[str, ...]] = (_SUFFIX,)
     needs: ClassVar[frozenset[Part]] = frozenset({Part.FUNCTION, Part.KERAS})
+    label: ClassVar[str] = "weights of Keras (.weights.h5)"
+    options: ClassVar[frozenset[str]] = frozenset()
 
     def prepare(self, source: Model, options: WriteOptions) -> WeightsDraft:
         """Obtain the live model.
@@ -85,6 +87,19 @@ class WeightsWriter(Writer):
         if not weights:
             raise errors.ConversionError(f"the model {model.name!r} has no weights to write")
         return WeightsDraft(model, {name: each for name, each in function.variables.items() if id(each) in weights})
+
+    def size(self, source: Model, measures: Measures) -> Size | None:
+        """Predict the size."""
+        return size_with_optimizer(source, measures)
+
+    def lost(self, source: Model) -> Iterator[str]:
+        """Say what values alone cannot do."""
+        del source
+        yield "the graph: the result holds values and cannot run"
+
+    def code(self, source: CodeSource, place: str) -> list[str] | None:
+        """Return the code that saves the weights."""
+        return None if source.is_session else [f"{source.holder}.save_weights({place!r})"]
 
 
 def _datasets(path: Path) -> Iterator[npt.NDArray[np.generic]]:

@@ -12,7 +12,7 @@ from tfmagic import errors
 from tfmagic.files import writing
 from tfmagic.files.checkpoints import writing as checkpoint_writing
 from tfmagic.models.writer import Grouped, Placing
-from tfmagic.writers import WRITERS, writer_for
+from tfmagic.writers import WRITERS, writer_for, writer_named
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,7 +112,7 @@ def _check(where: Path, writer: Writer, *, overwrite: bool, numbered: bool) -> N
 
 def suggested(model: Model, format: str) -> str:
     """Return a path for the result that asks for the format by its suffix: beside nothing, in the working directory."""
-    writer = writer_for(writing.resolved("."), format)
+    writer = writer_named(format)
     stem = _stem(model)
     suffix = next(iter(writer.suffixes), "")
     names = (f"{stem}{f'_{number}' if number else ''}{suffix}" for number in range(1000))

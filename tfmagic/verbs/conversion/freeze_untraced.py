@@ -57,7 +57,7 @@ def freeze(model: Model, wish: Wish) -> Straight:
     source = graph_source(model, wish, every=False)
     if source is not None:
         return Straight(_edited(source, wish))
-    if model.form != "saved_model" or model.path is None or wish.signatures is not None or wish.bind is not None:
+    if not model.has_objects or model.path is None or wish.signatures is not None or wish.bind is not None:
         return Straight(None)
     (key,) = conversion_options.keys_of(model, wish.signature, every=False)
     try:

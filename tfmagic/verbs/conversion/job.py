@@ -18,7 +18,7 @@ from tfmagic.files.checkpoints import state_file
 from tfmagic.files.checkpoints import writing as checkpoint_writing
 from tfmagic.graphs.signatures import DEFAULT_TAGS
 from tfmagic.models.model import Part
-from tfmagic.models.writer import Grouped, WriteOptions
+from tfmagic.models.writer import Freezing, Grouped, Signatures, WriteOptions
 from tfmagic.transforms import batch as batches
 from tfmagic.verbs.conversion import checks as conversion_checks
 from tfmagic.verbs.conversion import freeze_untraced, wrap_frozen_graph
@@ -27,8 +27,8 @@ from tfmagic.verbs.conversion.checks import Source
 from tfmagic.verbs.conversion.freeze_untraced import Straight
 from tfmagic.verbs.conversion.graph_signatures import graph_source
 from tfmagic.writers import WRITERS
-from tfmagic.writers.graph_def import GraphDefWriter, GraphTextWriter
 from tfmagic.writers.saved_model.graph_draft import graph_draft
+from tfmagic.writers.saved_model.writer import SavedModelWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from tfmagic.verbs.verification.trial_run import Verification
     from tfmagic.writers.saved_model.graph_draft import GraphDraft
 
-_GRAPH_WRITERS = (GraphDefWriter, GraphTextWriter)
 #: What is said of a result that nobody wanted checked.
 NOT_ASKED = "verify=False"
 STAGES = ("tracing", "converting", "writing", "verifying")
@@ -157,31 +156,31 @@ class Job:
 
     def _straight(self, model: Model) -> Straight:
         """Freeze the model as it lies on disk, if a frozen graph is wanted."""
-        return freeze_untraced.freeze(model, self.wish) if isinstance(self.writer, _GRAPH_WRITERS) else Straight(None)
+        return freeze_untraced.freeze(model, self.wish) if isinstance(self.writer, Freezing) else Straight(None)
 
     def _wrapped(self, model: Model, tags: Collection[str] | None) -> Draft | None:
         """Wrap the graph as it lies on disk, if a SavedModel is wanted and that can be done."""
-        if self.writer.format != "saved_model" or self.text:
+        if not isinstance(self.writer, SavedModelWriter) or self.text:
             return None
         return wrap_frozen_graph.draft(model, self.wish, DEFAULT_TAGS if tags is None else tuple(tags))
 
     def _graph(self, model: Model) -> GraphSource | None:
         """Return what is to be edited, if a SavedModel is wanted of what is a graph."""
-        if self.writer.format != "saved_model" or self.wish.batch is not None:
+        if not isinstance(self.writer, SavedModelWriter) or self.wish.batch is not None:
             return None
         return graph_source(model, self.wish, every=True)
 
     def _edited(self, model: Model, source: GraphSource, tags: Collection[str] | None) -> GraphDraft:
         """Make a SavedModel of a graph by an edit of its messages."""
-        known = model.meta_graph.tags if model.form == "saved_model" else ()
+        known = model.meta_graph.tags if model.reader.has_tag_sets else ()
         chosen = tuple(tags) if tags is not None else known or DEFAULT_TAGS
         return graph_draft(source.store, source.definitions, chosen, text=self.text)
 
     def _functions(self, model: Model) -> dict[str, NamedFunction]:
         """Return the functions to write, none for a format that holds none."""
-        if Part.FUNCTION not in self.writer.needs or isinstance(self.writer, Grouped):
+        if self.writer.signatures is Signatures.NONE:
             return {}
-        return conversion_options.functions(model, self.wish, every=self.writer.directory)
+        return conversion_options.functions(model, self.wish, every=self.writer.signatures is Signatures.MANY)
 
     def _draft(
         self,
@@ -192,7 +191,7 @@ class Job:
         *,
         has_tags: bool,
     ) -> Draft:
-        if frozen is not None and isinstance(self.writer, _GRAPH_WRITERS):
+        if frozen is not None and isinstance(self.writer, Freezing):
             return self.writer.draft(frozen)
         chosen = tuple(tags or ()) if tags is not None or not functions else next(iter(functions.values())).tags
         if self.wish.batch is not None:

@@ -27,10 +27,6 @@ Ends: TypeAlias = Sequence[object] | Mapping[str, object] | str | None
 #: Signatures by key, each with any of ``inputs``, ``outputs``, ``method``.
 SignatureMap: TypeAlias = Mapping[str, Mapping[str, Any]]
 
-#: Forms whose signature got its key from us, so that the user may name it.
-_UNSIGNED_FORMS = frozenset({"keras_model", "keras_file", "function", "session", "graph_def"})
-#: Forms whose function is made between any two tensors of the graph that are asked for.
-OPEN_FORMS = frozenset({"session", "graph_def", "meta_graph"})
 UNSIGNED = (
     "Nobody signed this SavedModel: freeze it between tensors of its graph, inputs=[…] and outputs=[…] (--inputs, "
     "--outputs), or load it with tf.saved_model.load and give the function that is meant"
@@ -77,7 +73,7 @@ def read_source(source: object, tags: Collection[str] | None, *, must_exist: boo
         Whether code in the source may run.
     """
     model = readers.read(source, tags=tags if must_exist else None, trust=trust)
-    if model.form != "saved_model" or must_exist:
+    if not model.reader.has_tag_sets or must_exist:
         return model
     tag_sets = [found for found, _ in model.part(Part.SIGNATURES)]
     wanted = next((each for each in tag_sets if tags is not None and set(each) == set(tags)), None)
@@ -136,7 +132,7 @@ def functions(model: Model, wish: Wish, *, every: bool) -> dict[str, NamedFuncti
 
 
 def _chosen(model: Model, wish: Wish, *, every: bool) -> dict[str, NamedFunction]:
-    if model.form == "saved_model" and not _known_keys(model):
+    if is_unsigned(model):
         there = [part for part in model.parts if part not in (Part.SIGNATURES, Part.FUNCTION)]
         raise errors.MissingPartError("signatures", model.form, there, UNSIGNED)
     shared = graph_defs.Shared()
@@ -224,10 +220,8 @@ def _obtain(model: Model, key: str | None, wish: Wish, shared: graph_defs.Shared
         traced = keras_models.trace_between(model.live, given, wanted, key or signatures.DEFAULT_KEY)
         return with_method(bind_function(traced, constants), wish.method)
     load = model.part(Part.FUNCTION)
-    # A graph that was frozen here has a signature, and nothing in it but what lies between its ends.
-    is_open = model.form in OPEN_FORMS and not (model.form == "graph_def" and Part.SIGNATURES in model.loaders)
     with model.well_formed():
-        if is_open:
+        if model.reader.is_open:
             # What is bound is an input of the graph first.
             inputs = named(wish.inputs)
             if inputs is not None:
@@ -241,7 +235,7 @@ def _obtain(model: Model, key: str | None, wish: Wish, shared: graph_defs.Shared
 
 def names_layers(model: Model, inputs: Ends, outputs: Ends) -> bool:
     """Say whether some of the ends of a live Keras model are symbolic tensors of its layers."""
-    if model.form != "keras_model":
+    if model.live is None or Part.KERAS not in model.loaders:
         return False
     given = [each for each in (inputs, outputs) if each is not None]
     return any(keras_models.is_symbolic(tensor) for each in given for tensor in by_key(each).values())
@@ -279,7 +273,7 @@ def keys_of(model: Model, signature: str | None, *, every: bool) -> list[str | N
     """
     known = _known_keys(model)
     if signature is not None and known and signature not in known:
-        if model.form in _UNSIGNED_FORMS and len(known) == 1:
+        if model.reader.has_free_key and len(known) == 1:
             return [None]
         raise errors.UnknownNameError(signature, "signature", known, model.form)
     if signature is not None:
@@ -289,9 +283,15 @@ def keys_of(model: Model, signature: str | None, *, every: bool) -> list[str | N
     return [signatures.choose(dict.fromkeys(known))] if known else [None]
 
 
+def is_unsigned(model: Model) -> bool:
+    """Say whether a source that is called by its signatures has none but TensorFlow's own."""
+    needs_signature = Part.SIGNATURES in model.loaders and not (model.reader.is_open or model.reader.has_free_key)
+    return needs_signature and not _known_keys(model)
+
+
 def _known_keys(model: Model) -> tuple[str, ...]:
     """Return the keys of the model's signatures, none if they need not be known."""
-    if Part.SIGNATURES not in model.loaders or model.form == "keras_model":
+    if Part.SIGNATURES not in model.loaders or model.reader.is_one_call:
         return ()
     found = {key for _, each in model.part(Part.SIGNATURES) for key in each if not signatures.is_hidden(key)}
     return tuple(sorted(found))

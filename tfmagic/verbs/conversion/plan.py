@@ -11,44 +11,22 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfmagic import errors
-from tfmagic.files import writing
-from tfmagic.files.checkpoints import writing as checkpoint_writing
 from tfmagic.graphs import signatures
-from tfmagic.graphs import variables as graph_variables
 from tfmagic.graphs.signatures import tag_set
 from tfmagic.models.model import Part
-from tfmagic.models.writer import Grouped
+from tfmagic.models.writer import Signatures
 from tfmagic.verbs.conversion import destinations, plan_effects, plan_names
 from tfmagic.verbs.conversion import options as conversion_options
-from tfmagic.writers import WRITERS, writer_for
+from tfmagic.writers import WRITERS, writer_named
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tfmagic.models.model import Model
-    from tfmagic.models.writer import Writer
-    from tfmagic.verbs.conversion.plan_effects import Facts, Size
+    from tfmagic.models.writer import Size, Writer
+    from tfmagic.verbs.conversion.plan_effects import Facts
     from tfmagic.verbs.conversion.plan_names import Names
-
-_GRAPH_FILES = frozenset({"graph_def", "graph_text"})
-#: Formats whose file holds one signature.
-_ONE_SIGNATURE = _GRAPH_FILES | {"tflite", "onnx"}
-#: Formats for which tags say which part of the source is meant.
-_OF_ONE_GRAPH = _ONE_SIGNATURE | {"tensorboard"}
-_ENDS = ("signature", "inputs", "outputs", "batch")
-#: The options that mean something in a format; in one that a user registered, any may.
-_OPTIONS: Mapping[str, frozenset[str]] = {
-    "saved_model": frozenset({*_ENDS, "tags", "method", "text"}),
-    **dict.fromkeys(sorted(_ONE_SIGNATURE), frozenset(_ENDS)),
-    "checkpoint": frozenset({"keep"}),
-    **dict.fromkeys(("keras", "h5", "weights", "tensorboard"), frozenset()),
-}
-_ALL = frozenset({*_ENDS, "tags", "method", "text", "keep"})
-#: What a format is made with, by the module that must be there.
-_LIBRARIES: Mapping[str, tuple[str, str]] = {
-    "onnx": ("tf2onnx", 'pip install "tfmagic[onnx]"'),
-}
 
 
 @dataclass(frozen=True)
@@ -136,15 +114,25 @@ def formats(model: Model) -> dict[str, str]:
     return {writer.format: _why_not(model, writer) for writer in WRITERS}
 
 
+def labels() -> dict[str, str]:
+    """Return what a person calls each format."""
+    return {writer.format: writer.label or writer.format for writer in WRITERS}
+
+
 def options_of(format: str, model: Model) -> frozenset[str]:
     """Return the options that mean something in a format, for a model."""
-    found = _OPTIONS.get(format, _ALL)
-    return found | {"tags"} if format in _OF_ONE_GRAPH and len(_tag_sets(model)) > 1 else found
+    writer = writer_named(format)
+    return writer.options | {"tags"} if _chooses_part(writer) and len(_tag_sets(model)) > 1 else writer.options
+
+
+def _chooses_part(writer: Writer) -> bool:
+    """Say whether tags choose the part of the source that is written."""
+    return Part.GRAPH in writer.needs and not writer.has_tag_sets
 
 
 def _tag_sets(model: Model) -> list[tuple[str, ...]]:
-    """Return the tag-sets of a SavedModel."""
-    return [tags for tags, _ in model.part(Part.SIGNATURES)] if model.form == "saved_model" else []
+    """Return the tag-sets of a source that may have several."""
+    return [tags for tags, _ in model.part(Part.SIGNATURES)] if model.reader.has_tag_sets else []
 
 
 def _why_not(model: Model, writer: Writer) -> str:
@@ -153,33 +141,12 @@ def _why_not(model: Model, writer: Writer) -> str:
         return f"this {model.form} has no layers of Keras"
     if missing:
         return f"this {model.form} has no {errors.listed(missing)}"
-    if _is_unsigned(model) and Part.FUNCTION in writer.needs and writer.format not in _GRAPH_FILES | {"checkpoint"}:
+    if conversion_options.is_unsigned(model) and writer.signatures is not Signatures.NONE and not writer.takes_unsigned:
         return "nobody signed this SavedModel: freeze it between tensors of its graph"
-    if writer.format == "checkpoint" and not _has_values(model):
-        return "no checkpoint of today's format lies in or beside it"
-    module, line = _LIBRARIES.get(writer.format, ("", ""))
-    if module and importlib.util.find_spec(module) is None:
-        return f"{module!r} is not installed; run: {line}"
-    return ""
-
-
-def _is_unsigned(model: Model) -> bool:
-    """Say whether a SavedModel has no signature but TensorFlow's own."""
-    return model.form == "saved_model" and not any(
-        not signatures.is_hidden(key) for _, found in model.part(Part.SIGNATURES) for key in found
-    )
-
-
-def _has_values(model: Model) -> bool:
-    """Say whether there is a checkpoint to copy, for forms of which nothing else can be made."""
-    finders: dict[str, Callable[[Path], Any]] = {
-        "saved_model": graph_variables.find_checkpoint,
-        "meta_graph": graph_variables.checkpoint_beside,
-    }
-    if model.form not in finders:
-        return True
-    found = finders[model.form](model.path) if model.path is not None else None
-    return found is not None and [each.suffix for each in found.tables] == [checkpoint_writing.INDEX]
+    reason = writer.why_not(model)
+    if reason or writer.library is None or importlib.util.find_spec(writer.library.module) is not None:
+        return reason
+    return f"{writer.library.module!r} is not installed; run: {writer.library.line}"
 
 
 # The plan
@@ -197,7 +164,7 @@ def plan(model: Model, request: Request, names: Names) -> Plan:
     names : Names
         What may be named.
     """
-    writer = writer_for(writing.resolved("."), request.format)
+    writer = writer_named(request.format)
     reason = _why_not(model, writer)
     if reason:
         return Plan(
@@ -205,12 +172,12 @@ def plan(model: Model, request: Request, names: Names) -> Plan:
             place=destinations.place(request.destination, writer),
         )
     names = _names_of(model, request, names)
-    chosen = _chosen(model, request, names, writer)
-    facts = plan_effects.Facts(model, request.format, names.signed, chosen, request.batch)
+    chosen = _chosen(request, names, writer)
+    facts = plan_effects.Facts(model, writer, names.signed, chosen, request.batch)
     size = plan_effects.size(facts)
     checks: tuple[Callable[[], Iterator[Problem]], ...] = (
         lambda: _place_problems(request, writer, size),
-        lambda: _tag_problems(model, request),
+        lambda: _tag_problems(model, request, writer),
         lambda: _signature_problems(model, request, writer, names),
         lambda: _name_problems(request, names, chosen),
         lambda: _number_problems(request, facts),
@@ -232,21 +199,21 @@ def _names_of(model: Model, request: Request, names: Names) -> Names:
     return replace(names, signed=plan_names.signed(model, tag_set(request.tags)))
 
 
-def _tag_problems(model: Model, request: Request) -> Iterator[Problem]:
+def _tag_problems(model: Model, request: Request, writer: Writer) -> Iterator[Problem]:
     known = _tag_sets(model)
-    if request.format in _OF_ONE_GRAPH and request.tags.strip():
+    if _chooses_part(writer) and request.tags.strip():
         tags = set(tag_set(request.tags) or ())
         if tags not in [set(each) for each in known]:
             shown = [",".join(each) for each in known]
             yield Problem("tags", str(errors.UnknownNameError(request.tags, "tag-set", shown, model.form)))
 
 
-def _chosen(model: Model, request: Request, names: Names, writer: Writer) -> tuple[str, ...]:
+def _chosen(request: Request, names: Names, writer: Writer) -> tuple[str, ...]:
     """Return the keys under which the source has what is written."""
     if request.signature in names.signed:
         return (request.signature,)
     # A model that nobody signed gets whatever key is asked for.
-    if writer.format == "saved_model" and not request.signature and model.form != "graph_def":
+    if writer.signatures is Signatures.MANY and not request.signature:
         return tuple(names.signed)
     default = plan_names.default_key(names.signed)
     return (default,) if default else ()
@@ -262,18 +229,18 @@ def _place_problems(request: Request, writer: Writer, size: Size | None) -> Iter
 
 
 def _signature_problems(model: Model, request: Request, writer: Writer, names: Names) -> Iterator[Problem]:
-    if Part.FUNCTION not in writer.needs or isinstance(writer, Grouped):
+    if writer.signatures is Signatures.NONE:
         return
-    if _is_unsigned(model):
+    if conversion_options.is_unsigned(model):
         if not (request.inputs and request.outputs):
             yield Problem("outputs", "nobody signed this SavedModel: name inputs and outputs, tensors of its graph")
         return
-    if model.form in conversion_options.OPEN_FORMS and not names.signed and not request.outputs:
+    if model.reader.is_open and not names.signed and not request.outputs:
         yield Problem("outputs", "no output is to be seen in the graph: name one, a tensor of it")
     try:
-        conversion_options.keys_of(model, request.signature or None, every=writer.directory)
+        conversion_options.keys_of(model, request.signature or None, every=writer.signatures is Signatures.MANY)
     except errors.UnknownNameError as error:
-        several = not request.signature and writer.format in _ONE_SIGNATURE
+        several = not request.signature and writer.signatures is Signatures.ONE
         told = f"a {writer.format} file holds one signature: name one of {errors.listed(error.available)}"
         yield Problem("signature", told if several else str(error))
     except errors.TfMagicError as error:
@@ -311,7 +278,7 @@ def _cautions(request: Request, facts: Facts) -> Iterator[str]:
         for ends in facts.ends:
             sides = ([end.key for end in side] for side in ends)
             yield from signatures.method_notes(signatures.method_uri(request.method), *sides)
-    if request.format == "saved_model" and request.tags.strip():
+    if facts.writer.has_tag_sets and request.tags.strip():
         yield from signatures.tag_notes(tag_set(request.tags) or ())
     if signatures.PROPOSED in facts.chosen:
         ends = facts.signed[signatures.PROPOSED]

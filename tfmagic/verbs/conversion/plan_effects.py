@@ -8,43 +8,24 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors
-from tfmagic.display import render
 from tfmagic.files import protos
 from tfmagic.graphs import signatures
 from tfmagic.models.model import Part
+from tfmagic.models.writer import Measures, Variables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from tfmagic.frames import VariableRow
     from tfmagic.models.model import Model
+    from tfmagic.models.writer import Size, Writer
     from tfmagic.verbs.conversion.plan_names import Ends
 
-_FROZEN = frozenset({"graph_def", "graph_text", "tflite", "onnx"})
-_KERAS = frozenset({"keras", "h5"})
-_SAVED = frozenset({"saved_model", "meta_graph", "session", "keras_file"})
-#: At most so much larger than the binary form is text: a byte takes up to four characters.
-_TEXT_GROWTH = 4
-#: Of small results most is what the format itself takes.
-_SMALL, _LARGEST_SMALL = 30_000, 100_000
 #: What a training keeps beside the weights lies below such names.
 _TRAINING = ("optimizer/", "_optimizer/", "optimizer.", ".OPTIMIZER_SLOT")
-
-
-class Size(NamedTuple):
-    """A predicted size in bytes; ``at_most`` says that it may be less, ``rest`` what is not counted."""
-
-    bytes: int
-    at_most: bool = False
-    rest: str = ""
-
-    def __str__(self) -> str:
-        if self.bytes < _SMALL and not self.rest:
-            return f"less than {render.size_text(_LARGEST_SMALL)}"
-        return f"{'up to about' if self.at_most else 'about'} {render.size_text(self.bytes)}{self.rest}"
 
 
 @dataclass(frozen=True)
@@ -55,8 +36,8 @@ class Facts:
     ----------
     model : Model
         The source.
-    format : str
-        The format of the result.
+    writer : Writer
+        The writer of the format.
     signed : mapping of str to Ends
         The source's signatures.
     chosen : tuple of str
@@ -66,7 +47,7 @@ class Facts:
     """
 
     model: Model
-    format: str
+    writer: Writer
     signed: Mapping[str, Ends]
     chosen: tuple[str, ...]
     batch: int | None = None
@@ -85,8 +66,8 @@ class Facts:
 
     @property
     def is_copy(self) -> bool:
-        """Whether the result is the source's checkpoint, byte for byte."""
-        return self.format == "checkpoint" and self.model.form in ("meta_graph", "saved_model")
+        """Whether the result is what the source has on disk, byte for byte."""
+        return self.writer.is_copy(self.model)
 
     @property
     def weight_bytes(self) -> int | None:
@@ -108,15 +89,20 @@ class Facts:
         return [self.signed[key] for key in self.chosen if key in self.signed]
 
     @property
+    def is_keras(self) -> bool:
+        """Whether the source is a model of Keras."""
+        return Part.KERAS in self.model.loaders
+
+    @property
     def optimizer(self) -> Any:  # noqa: ANN401 - Keras' own
         """The optimizer of a live Keras model, None if there is none."""
-        return getattr(self.model.live, "optimizer", None) if self.model.form == "keras_model" else None
+        return getattr(self.model.live, "optimizer", None) if self.is_keras else None
 
     @property
     def was_trained(self) -> bool:
         """Whether a Keras file has the state of an optimizer."""
         rows = self.model.part(Part.VARIABLES) if self.model.is_at_hand("variables") else ()
-        return self.model.form == "keras_file" and any(row.name.startswith("optimizer") for row in rows)
+        return self.is_keras and self.model.live is None and any(row.name.startswith("optimizer") for row in rows)
 
 
 # Size
@@ -125,25 +111,14 @@ class Facts:
 def size(facts: Facts) -> Size | None:
     """Predict the size of the result, None where nothing sure can be said."""
     weights, graph = facts.weight_bytes, facts.graph_bytes
-    if facts.format == "tensorboard":
-        return None if graph is None else Size(graph, at_most=True)
-    if weights is None:
+    if weights is None and graph is not None and Part.VARIABLES not in facts.model.loaders:
         # A graph without variables holds all that there is.
-        if graph is None or Part.VARIABLES in facts.model.loaders:
-            return None
         weights = 0
-    rest = " and the graph" if graph is None else ""
-    if facts.format == "graph_text":
-        return Size((weights + (graph or 0)) * _TEXT_GROWTH, at_most=True, rest=rest)
-    if facts.format in _KERAS | {"weights"}:
-        # Keras saves an optimizer's state with the weights.
-        return Size(weights + _bytes_of(facts.optimizer))
-    if facts.format == "checkpoint":
-        return Size(weights + ((graph or 0) if _has_meta_graph(facts.model) else 0))
-    # What was saved may hold more than the outputs need: copies, counts of steps. Each signature is a function with
-    # the part of the graph that it needs.
-    times = max(1, len(facts.chosen)) if facts.format == "saved_model" else 1
-    return Size(weights + (graph or 0) * times, at_most=facts.model.form in _SAVED or times > 1, rest=rest)
+    # What was saved may hold more than the outputs need: copies, counts of steps.
+    measures = Measures(
+        weights, graph, _bytes_of(facts.optimizer), len(facts.chosen), holds_more=facts.model.reader.holds_more
+    )
+    return facts.writer.size(facts.model, measures)
 
 
 def _bytes_of(optimizer: Any) -> int:  # noqa: ANN401 - Keras' own
@@ -162,31 +137,26 @@ def _dtype(variable: Any) -> str:  # noqa: ANN401 - Keras' own
 
 def kept(facts: Facts) -> list[str]:
     """Say what the result has of the source."""
-    return [line for say in (_kept_signatures, _kept_values, _kept_batch, _kept_keras) for line in say(facts)]
+    lines = [line for say in (_kept_signatures, _kept_values, _kept_batch) for line in say(facts)]
+    return [*lines, *facts.writer.kept(facts.model)]
 
 
 def _kept_signatures(facts: Facts) -> Iterator[str]:
-    if facts.format == "saved_model" and facts.chosen and signatures.PROPOSED not in facts.chosen:
-        yield f"the signature{_s(facts.chosen)} {errors.listed(facts.chosen)}: names, order, dtypes and shapes"
-    elif facts.format in _FROZEN:
+    if facts.writer.variables is Variables.CONSTANTS:
         yield "the names of inputs and outputs"
-    elif facts.format == "tensorboard":
-        yield "the graph as it is: nodes, attributes, functions"
-    elif facts.format == "checkpoint" and _has_meta_graph(facts.model):
-        yield "the graph, in the .meta file"
+    elif facts.writer.runs and facts.chosen and signatures.PROPOSED not in facts.chosen:
+        yield f"the signature{_s(facts.chosen)} {errors.listed(facts.chosen)}: names, order, dtypes and shapes"
 
 
 def _kept_values(facts: Facts) -> Iterator[str]:
     found = facts.variables
-    if not found or facts.format == "tensorboard":
+    if not found or facts.writer.variables is Variables.NONE:
         return
     if facts.is_copy:
         yield "the checkpoint as it is, all its values"
-    elif facts.format == "weights":
-        yield "the values of the weights"
-    elif facts.format in _FROZEN:
+    elif facts.writer.variables is Variables.CONSTANTS:
         yield "the values of the variables that the outputs need, as constants"
-    elif facts.format == "saved_model":
+    elif facts.writer.variables is Variables.VARIABLES:
         are_known = all(row.trainable is not None for row in found)
         trained = ", each trainable or not as before" if are_known else ""
         yield f"the variables that the outputs need, as variables{trained}"
@@ -195,15 +165,8 @@ def _kept_values(facts: Facts) -> Iterator[str]:
 
 
 def _kept_batch(facts: Facts) -> Iterator[str]:
-    if facts.batch is None and facts.format in _FROZEN | {"saved_model"} and _has_open_batch(facts.ends):
+    if facts.batch is None and facts.writer.runs and _has_open_batch(facts.ends):
         yield "a batch of any size"
-
-
-def _kept_keras(facts: Facts) -> Iterator[str]:
-    if facts.format in _KERAS:
-        yield "layers and their settings"
-    if facts.format == "keras" and facts.optimizer is not None:
-        yield "how the model is trained: optimizer, loss, metrics"
 
 
 # What is lost
@@ -211,54 +174,37 @@ def _kept_keras(facts: Facts) -> Iterator[str]:
 
 def lost(facts: Facts) -> list[str]:
     """Say what the source has and the result has not."""
-    return [line for say in (_lost_training, _lost_signatures, _lost_graph, _lost_batch) for line in say(facts)]
+    lines = [line for say in (_lost_training, _lost_signatures) for line in say(facts)]
+    return [*lines, *facts.writer.lost(facts.model), *_lost_batch(facts)]
 
 
 def _lost_training(facts: Facts) -> Iterator[str]:
     has_variables = bool(facts.variables)
-    if facts.format in _FROZEN and has_variables:
+    if facts.writer.variables is Variables.CONSTANTS and has_variables:
         yield "training: variables become constants"
-    if facts.format == "tensorboard" and has_variables:
+    if facts.writer.variables is Variables.NONE and has_variables:
         yield "the values of variables"
-    if facts.model.form in ("keras_model", "keras_file") and facts.format in _FROZEN | {"saved_model"}:
+    if facts.is_keras and facts.writer.runs:
         yield "layers: Keras does not load the result as a model"
-    if facts.was_trained or (facts.optimizer is not None and facts.format in _FROZEN | {"saved_model"}):
+    if facts.was_trained or (facts.optimizer is not None and facts.writer.runs):
         yield "the optimizer and its state"
 
 
 def _lost_signatures(facts: Facts) -> Iterator[str]:
     signed = [key for key in facts.signed if key != signatures.PROPOSED]
     others = [key for key in signed if key not in facts.chosen]
-    if others and facts.format in _FROZEN | {"saved_model"}:
+    if others and facts.writer.runs:
         yield f"the other signature{_s(others)}: {errors.listed(others)}"
-    if signed and facts.format in ("graph_def", "graph_text"):
-        yield "the signature's key and method: a graph file has no place for them"
-    if signed and facts.format in ("tflite", "onnx"):
-        yield "tags and the method name"
-    if (
-        facts.model.form == "saved_model"
-        and len(facts.model.part(Part.SIGNATURES)) > 1
-        and facts.format != "checkpoint"
-    ):
+    if signed and facts.writer.loses_of_signature:
+        yield facts.writer.loses_of_signature
+    model = facts.model
+    if model.reader.has_tag_sets and len(model.part(Part.SIGNATURES)) > 1 and not facts.is_copy:
         yield "the other tag-sets"
-
-
-def _lost_graph(facts: Facts) -> Iterator[str]:
-    if facts.format in ("checkpoint", "weights"):
-        with_graph = facts.format == "checkpoint" and _has_meta_graph(facts.model)
-        yield "signatures" if with_graph else "the graph: the result holds values and cannot run"
 
 
 def _lost_batch(facts: Facts) -> Iterator[str]:
     if facts.batch is not None:
         yield f"batches of other sizes than {facts.batch}"
-
-
-def _has_meta_graph(model: Model) -> bool:
-    """Say whether a checkpoint of the model comes with its graph."""
-    if model.form == "session":
-        return True
-    return model.form in ("meta_graph", "saved_model") and model.meta_graph.object_graph_def is None
 
 
 def has_open_batch(end: signatures.Endpoint) -> bool:

@@ -105,7 +105,7 @@ def draft(model: Model, wish: Wish, tags: tuple[str, ...]) -> WrappedDraft | Non
 
 def _is_large_file(model: Model) -> bool:
     path = model.path
-    if model.form != "graph_def" or path is None or not path.is_file() or path.stat().st_size < LARGE:
+    if model.reader.message != "GraphDef" or path is None or not path.is_file() or path.stat().st_size < LARGE:
         return False
     with reading.opened(path) as file:
         head = file.read(contents.HEAD_BYTES)

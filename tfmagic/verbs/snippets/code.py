@@ -73,14 +73,13 @@ def code(verb: str, source: object, *arguments: object, name: str = "model", **o
     for option in _WITHOUT_CODE.intersection(name for name, value in options.items() if value):
         raise errors.UnsupportedConversionError(model.form, f"code with {option}=", (), "the code shows one signature")
     lines = _VERBS[verb](Source(name, model, options), *arguments)
-    return Code("\n".join([_IMPORT, *lines]).rstrip() + "\n")
+    first = [_IMPORT] if any("tf." in line for line in lines) else []
+    return Code("\n".join([*first, *lines]).rstrip() + "\n")
 
 
 def _tells_the_part(verb: str, arguments: Sequence[object], format: str | None) -> bool:
     """Say whether tags are those of the source; a SavedModel that is written gets them."""
-    return verb == "freeze" or (
-        verb == "export" and writer_for(Path(str(arguments[0])), format).format != "saved_model"
-    )
+    return verb == "freeze" or (verb == "export" and not writer_for(Path(str(arguments[0])), format).has_tag_sets)
 
 
 #: Options that stock TensorFlow could follow by a program only, not by a few lines.

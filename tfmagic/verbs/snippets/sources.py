@@ -75,6 +75,11 @@ class Source:
         return self.model.form in ("keras_model", "keras_file")
 
     @property
+    def is_whole(self) -> bool:
+        """Whether its own inputs and outputs are meant."""
+        return not self.choice.is_other
+
+    @property
     def place(self) -> str:
         """The path, in quotes."""
         path: Path | None = self.model.path

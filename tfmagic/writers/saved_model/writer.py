@@ -16,7 +16,7 @@ from tfmagic.files.reading import PROTOBUF_LIMIT
 from tfmagic.functions.saved_models import SavedModelFunctions
 from tfmagic.graphs import signatures
 from tfmagic.models.model import Part
-from tfmagic.models.writer import Writer
+from tfmagic.models.writer import ENDS, Size, Variables, Writer
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.captures import require_outside_state, value_of
 from tfmagic.transforms.frozen_graph import serialised
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from tfmagic.functions import NamedFunction
     from tfmagic.models.model import Model
-    from tfmagic.models.writer import WriteOptions
+    from tfmagic.models.writer import CodeSource, Measures, WriteOptions
     from tfmagic.writers.saved_model.main_graph import Stored
 
 #: Where a SavedModel keeps its checkpoint, and the key of the objects in it.
@@ -166,6 +166,10 @@ class SavedModelWriter(Writer):
     suffixes: ClassVar[tuple[str, ...]] = ("",)
     needs: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.FUNCTION})
     directory: ClassVar[bool] = True
+    label: ClassVar[str] = "SavedModel (a directory)"
+    options: ClassVar[frozenset[str]] = ENDS | {"tags", "method", "text"}
+    variables: ClassVar[Variables] = Variables.VARIABLES
+    has_tag_sets: ClassVar[bool] = True
 
     def prepare(self, source: Model, options: WriteOptions) -> SavedModelDraft:
         """Collect the functions and what they need."""
@@ -179,10 +183,31 @@ class SavedModelWriter(Writer):
         notes += signatures.tag_notes(options.tags)
         return SavedModelDraft(chosen, options.tags, notes, trainable, messages, options.text)
 
+    def size(self, source: Model, measures: Measures) -> Size | None:
+        """Predict the size: each signature is a function with the part of the graph that it needs."""
+        del source
+        if measures.weights is None:
+            return None
+        times = max(1, measures.signatures)
+        at_most = measures.holds_more or times > 1
+        return Size(measures.weights + (measures.graph or 0) * times, at_most=at_most, rest=measures.rest)
+
+    def code(self, source: CodeSource, place: str) -> list[str] | None:
+        """Return the code that saves."""
+        if source.is_session:
+            return _session_code(source, place)
+        note = ["# The tag-set is always 'serve': others take an edit of the message."]
+        return [
+            "module = tf.Module()",
+            f"module.held = {source.holder}",
+            *(note if source.options.get("tags") else []),
+            f"tf.saved_model.save(module, {place!r}, signatures={{{source.function.key!r}: function}})",
+        ]
+
 
 def _trainable(source: Model, chosen: tuple[NamedFunction, ...]) -> dict[int, bool]:
     """Return the flags of the source's table of variables, which goes by the same names as the functions'."""
-    if Part.VARIABLES not in source.loaders or _keeps_flags(source):
+    if Part.VARIABLES not in source.loaders or source.has_objects:
         return {}
     known = {name: variable for function in chosen for name, variable in function.variables.items()}
     return {
@@ -192,6 +217,16 @@ def _trainable(source: Model, chosen: tuple[NamedFunction, ...]) -> dict[int, bo
     }
 
 
-def _keeps_flags(source: Model) -> bool:
-    """Say whether the loaded variables have their flags: with objects, whose names may be those of other variables."""
-    return source.form == "saved_model" and any(each.object_graph_def is not None for each in source.meta_graphs)
+def _session_code(source: CodeSource, place: str) -> list[str]:
+    ends = []
+    for side in ("inputs", "outputs"):
+        pairs = ", ".join(f"{key!r}: graph.get_tensor_by_name({name!r})" for key, name in source.tensors(side).items())
+        ends.append(f"    {side}={{{pairs}}},")
+    return [
+        "# This adds ops to the graph of the session.",
+        "graph = session.graph",
+        "with graph.as_default():",
+        f"    tf.compat.v1.saved_model.simple_save(session, {place!r},",
+        *(f"    {line}" for line in ends),
+        "    )",
+    ]

@@ -26,19 +26,6 @@ if TYPE_CHECKING:
     from tfmagic.models.model import Model
     from tfmagic.notebook.panel.widgets.protocols import Place
 
-#: What a person calls a format.
-_NAMES = {
-    "saved_model": "SavedModel (a directory)",
-    "graph_def": "frozen graph (.pb)",
-    "graph_text": "frozen graph as text (.pbtxt)",
-    "checkpoint": "checkpoint (.ckpt)",
-    "keras": "Keras (.keras)",
-    "h5": "Keras in HDF5 (.h5)",
-    "weights": "weights of Keras (.weights.h5)",
-    "tflite": "TFLite (.tflite)",
-    "onnx": "ONNX (.onnx)",
-    "tensorboard": "graph for TensorBoard (a log directory)",
-}
 _CANCELLED = "Cancelled: nothing was written."
 #: The options that have a field each, in their order.
 _FIELDS = ("signature", "inputs", "outputs", "method", "tags", "batch", "keep")
@@ -70,9 +57,10 @@ class ConvertTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no typ
         self._asked_for_nodes = False
         #: The path that was proposed last: one that a person typed is left alone.
         self._suggested = ""
+        labels = conversion_plan.labels()
         possible = [format for format, reason in self._reasons.items() if not reason]
         self.format = forms.field(
-            ipywidgets.Dropdown, "Format", options=[(_NAMES.get(each, each), each) for each in possible]
+            ipywidgets.Dropdown, "Format", options=[(labels[format], format) for format in possible]
         )
         self.destination = forms.field(ipywidgets.Text, "Destination")
         self.fields = {
@@ -256,10 +244,9 @@ def _number(description: str, text: str) -> int | None:
 
 def _greyed(reasons: dict[str, str]) -> str:
     """Return the formats that are not possible, in grey, and why."""
+    labels = conversion_plan.labels()
     rows = "".join(
-        f"<li>{forms.text(_NAMES.get(format, format))}: {forms.text(reason)}</li>"
-        for format, reason in reasons.items()
-        if reason
+        f"<li>{forms.text(labels[format])}: {forms.text(reason)}</li>" for format, reason in reasons.items() if reason
     )
     if not rows:
         return ""

@@ -112,8 +112,8 @@ class RunTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
             self.signature.value = plan_names.default_key(signed) or next(iter(signed), None)
             self._show_inputs()
         if not signed:
-            self.work.tell(_UNSIGNED if model.form == "saved_model" else _ENDLESS)
-            self.work.allow(allowed=model.form != "saved_model")
+            self.work.tell(_ENDLESS if model.reader.is_open else _UNSIGNED)
+            self.work.allow(allowed=model.reader.is_open)
 
     def _trusted(self) -> None:
         """Learn what could not be learned without leave."""
@@ -180,8 +180,8 @@ class Outputs(dict[str, Any]):
 
 
 def _source(model: Model) -> object:
-    """Return what is run: a Keras model stays loaded by itself, a file by what was read of it."""
-    return model.live if model.form == "keras_model" else model
+    """Return what is run: a live model that is one call stays loaded by itself, a file by what was read of it."""
+    return model.live if model.reader.is_one_call and model.live is not None else model
 
 
 def _shown(key: str, array: npt.NDArray[Any]) -> str:

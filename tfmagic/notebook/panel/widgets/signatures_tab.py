@@ -88,6 +88,6 @@ def _copies(model: Model, source: str, rows: pd.DataFrame, tags: str, key: str) 
         calls.ends(rows, key, "input"),
     )
     # What is no SavedModel is served once it is exported as one.
-    suffix = "" if model.form == "saved_model" else ", once exported as a SavedModel"
+    suffix = "" if model.reader.message == "SavedModel" else ", once exported as a SavedModel"
     yield Copy(label=f"REST request{suffix}", text=serving_requests.rest(served))
     yield Copy(label=f"gRPC request{suffix}", text=serving_requests.grpc(served))
