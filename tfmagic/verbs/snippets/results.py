@@ -38,10 +38,10 @@ def export(source: Source, destination: str | os.PathLike[str]) -> list[str]:
     """Return the code that writes a source in another format."""
     place = os.fspath(destination)
     writer = writer_for(Path(place), source.options.get("format"))
-    lines = writer.code(source, place)
+    begun, lines = source.lines(), writer.code(source, place)
     if lines is None:
         return _by_tfmagic(source, place, writer.format)
-    return [*source.lines(), "", *_without_counterpart(source.options), *lines]
+    return [*begun, "", *_without_counterpart(source.options), *lines]
 
 
 def _by_tfmagic(source: Source, place: str, format: str) -> list[str]:
