@@ -85,9 +85,12 @@ def running_nodes(node: ast.AST) -> Iterator[ast.AST]:
         yield from running_nodes(child)
 
 
-def imported(tree: ast.AST) -> Iterator[str]:
-    """Yield the full names that a module imports, by statement or by ``import_module``, in functions too."""
-    for node in running_nodes(tree):
+def imported(tree: ast.AST, *, annotations: bool = False) -> Iterator[str]:
+    """Yield the full names that a module imports, by statement or by ``import_module``, in functions too.
+
+    With ``annotations`` those are among them that only a type checker imports.
+    """
+    for node in ast.walk(tree) if annotations else running_nodes(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -100,9 +103,9 @@ def imported(tree: ast.AST) -> Iterator[str]:
 
 
 def own_imports(name: str) -> set[str]:
-    """Return the package's own modules that a module imports."""
+    """Return the package's own modules that a module imports, for annotations too."""
     found = set()
-    for full in imported(TREES[name]):
+    for full in imported(TREES[name], annotations=True):
         package, _, rest = full.partition(".")
         if package == "tfmagic":
             found.add(nearest_module(rest))

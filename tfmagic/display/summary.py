@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
+from tfmagic.display import render
 from tfmagic.display.render import MAX_ROWS, RowsAt, Section, size_text
 from tfmagic.files import wire
 from tfmagic.findings import cautions
@@ -19,24 +20,55 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from tfmagic.models.model import Model
+    from tfmagic.display.graph.svg import Picture
+    from tfmagic.display.shown_model import ShownModel
 
 #: Ends are proposed, and the ops that only save are told apart, for graphs up to this size: both follow every edge.
 _FOLLOWED_NODES = 300_000
 
 
-def heading(model: Model) -> str:
+def heading(model: ShownModel) -> str:
     """Name the form and where the model came from."""
     return f"{model.form}: {model.origin}"
 
 
-def sections(model: Model) -> list[Section]:
+def sections(model: ShownModel) -> list[Section]:
     """Return the sections of a model's display."""
     sections = [section for make in _SECTIONS for section in _attempt(make, model)]
     return [Section("Summary", tuple(_facts(model))), *sections]
 
 
-def _attempt(make: Callable[[Model], Iterator[Section]], model: Model) -> list[Section]:
+def picture_of(model: ShownModel) -> Picture | None:
+    """Return the layers, or the graph, folded to what a person can take in; None if none is at hand."""
+    # Imported with the first picture, as what lays graphs out is.
+    from tfmagic.display.graph import svg  # noqa: PLC0415
+
+    drawn: Picture | None = model.once("picture", lambda: svg.picture(model))
+    return drawn
+
+
+class Displayed:
+    """What is shown of a model where a notebook, a terminal or a page asks: the one hook, which a Model inherits."""
+
+    def __repr__(self: ShownModel) -> str:
+        """Show the model as text."""
+        return render.text(heading(self), sections(self))
+
+    def _repr_html_(self: ShownModel) -> str:
+        """Show the model as static HTML, which survives nbconvert and GitHub."""
+        return render.wanted_markup(heading(self), sections(self))
+
+    def _repr_mimebundle_(self, **_options: object) -> dict[str, object]:
+        """Show the model as the front end and the user's choice want it."""
+        return render.bundle(self)
+
+    @property
+    def picture(self: ShownModel) -> Picture | None:
+        """The layers, or the graph, folded to what a person can take in: a static drawing; None if none is at hand."""
+        return picture_of(self)
+
+
+def _attempt(make: Callable[[ShownModel], Iterator[Section]], model: ShownModel) -> list[Section]:
     """Make a section, or one that says why it is not there."""
     try:
         return list(make(model))
@@ -49,7 +81,7 @@ def _one_line(error: BaseException) -> str:
     return f"{kind}: {error}".splitlines()[0]
 
 
-def _facts(model: Model) -> Iterator[tuple[str, object]]:
+def _facts(model: ShownModel) -> Iterator[tuple[str, object]]:
     """Yield the facts of the first section."""
     for name, fact in _FACTS.items():
         if name in _GRAPH_FACTS and not model.is_at_hand("graph"):
@@ -66,55 +98,55 @@ def _facts(model: Model) -> Iterator[tuple[str, object]]:
         yield "note", note
 
 
-def _version(model: Model) -> str:
+def _version(model: ShownModel) -> str:
     return model.meta_graph.tensorflow_version
 
 
-def _tags(model: Model) -> str:
+def _tags(model: ShownModel) -> str:
     tag_sets = [each.tags for each in model.meta_graphs]
     if tag_sets == [()]:
         return ""
     return "; ".join(", ".join(tags) or "(none)" for tags in tag_sets)
 
 
-def _ops_fact(model: Model) -> str:
+def _ops_fact(model: ShownModel) -> str:
     graph = model.meta_graph.graph
     inner = len(graph.function_nodes.owner)
     return f"{len(graph.nodes[0]) + inner:,} ({inner:,} of them in {len(graph.functions[0]):,} functions)"
 
 
-def _graph_bytes(model: Model) -> str:
+def _graph_bytes(model: ShownModel) -> str:
     return size_text(sum(end - start for start, end in model.meta_graph.graph.pieces))
 
 
-def _constants(model: Model) -> str:
+def _constants(model: ShownModel) -> str:
     return size_text(int(model.table("ops", all=True)["bytes"].sum()))
 
 
-def _variables_fact(model: Model) -> str:
+def _variables_fact(model: ShownModel) -> str:
     frame = model.variables
     stored = frame["bytes"].dropna()
     size = f", {size_text(sum(map(int, stored)))}" if len(stored) else ""
     return f"{len(frame):,}{size}"
 
 
-def _frozen(model: Model) -> str:
+def _frozen(model: ShownModel) -> str:
     """Say of a graph alone whether it holds all that it needs."""
-    if model.reader.message != "GraphDef":
+    if "variables" in model.parts:
         return ""
     ops = model.table("ops", all=True)["op"]
     count = int(ops.isin(resources.VARIABLES).sum())
     return f"no: the values of {count:,} variables are not in it" if count else "yes: it has no variables"
 
 
-def _hidden(model: Model) -> str:
+def _hidden(model: ShownModel) -> str:
     """Word what the tables leave out."""
     counts = {name: model.hidden_count(name) for name in ("signatures", "ops") if _has(model, name)}
     parts = [f"{count:,} {_HIDDEN_KINDS[name]}" for name, count in counts.items() if count]
     return f"{' and '.join(parts)}; all=True (--all) shows them" if parts else ""
 
 
-def _has(model: Model, table: str) -> bool:
+def _has(model: ShownModel, table: str) -> bool:
     """Say whether a table can be had without following every edge of a huge graph."""
     if table == "signatures":
         return model.is_at_hand("signatures") and not model.has_no_signature
@@ -138,13 +170,13 @@ _FACTS = {
 _GRAPH_FACTS = frozenset({"TensorFlow", "tags", "ops", "graph", "constants", "frozen"})
 
 
-def _caution_section(model: Model) -> Iterator[Section]:
+def _caution_section(model: ShownModel) -> Iterator[Section]:
     warnings = cautions.cautions(model)
     if warnings:
         yield Section("Warnings", tuple(("warning", caution.text) for caution in warnings))
 
 
-def _signature_sections(model: Model) -> Iterator[Section]:
+def _signature_sections(model: ShownModel) -> Iterator[Section]:
     if "signatures" in model.parts and not model.is_at_hand("signatures"):
         return
     if not model.has_no_signature:
@@ -156,33 +188,33 @@ def _signature_sections(model: Model) -> Iterator[Section]:
             yield Section("Placeholders that nothing uses", (("names", model.ends.unused),))
 
 
-def _layer_section(model: Model) -> Iterator[Section]:
+def _layer_section(model: ShownModel) -> Iterator[Section]:
     if model.is_at_hand("keras"):
         yield Section("Layers", table=model.layers)
 
 
-def _op_section(model: Model) -> Iterator[Section]:
+def _op_section(model: ShownModel) -> Iterator[Section]:
     if model.is_at_hand("graph"):
         counts = model.table("ops", all=not _has(model, "ops"))["op"].value_counts()
         counts = counts[counts > 0]
         yield Section("Op counts", table=counts.head(MAX_ROWS).reset_index(), total=len(counts), rows_at=_OP_ROWS)
 
 
-def _variable_section(model: Model) -> Iterator[Section]:
+def _variable_section(model: ShownModel) -> Iterator[Section]:
     if "variables" in model.parts and len(model.variables):
         frame: pd.DataFrame = model.variables.sort_values("bytes", ascending=False, kind="stable")
         yield Section("Biggest variables", table=frame.head(MAX_ROWS), total=len(frame), rows_at=_VARIABLE_ROWS)
 
 
-def _graph_section(model: Model) -> Iterator[Section]:
+def _graph_section(model: ShownModel) -> Iterator[Section]:
     """Draw the layers, or the graph if it is at hand and not so large that a display would wait for it."""
     if model.is_at_hand("graph") and not 0 < len(model.table("ops", all=True)) <= _FOLLOWED_NODES:
         return
-    if picture := model.picture:
+    if picture := picture_of(model):
         yield Section("Graph", (("drawn", picture.words),), picture=picture)
 
 
-_TITLES: Mapping[Callable[[Model], Iterator[Section]], str] = {
+_TITLES: Mapping[Callable[[ShownModel], Iterator[Section]], str] = {
     _signature_sections: "Signatures",
     _caution_section: "Warnings",
     _graph_section: "Graph",

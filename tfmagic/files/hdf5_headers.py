@@ -9,12 +9,10 @@ Not for: objects and their attributes (:mod:`tfmagic.files.hdf5`).
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from tfmagic.files.hdf5 import File
 
 _MAX_RANK = 32
 # Types of header messages.
@@ -35,6 +33,25 @@ _ENTRY_TAIL = struct.Struct("<I4x16x")
 _SOFT_LINK = 2
 
 
+class HDF5Bytes(Protocol):
+    """The bytes of an HDF5 file, with the sizes of its offsets and lengths."""
+
+    offset_size: int
+    length_size: int
+
+    def read(self, offset: int, count: int) -> bytes:
+        """Return so many bytes."""
+
+    def unpack(self, layout: struct.Struct, offset: int) -> tuple[Any, ...]:
+        """Return the fields of a structure."""
+
+    def number(self, offset: int, size: int | None = None) -> int:
+        """Return an unsigned number; of an offset's size if none is given."""
+
+    def corrupt(self, problem: str) -> NoReturn:
+        """Refuse the file."""
+
+
 class Message(NamedTuple):
     """A header message: its type, its flags and its content."""
 
@@ -48,7 +65,7 @@ def padded(length: int) -> int:
     return (length + 7) & ~7
 
 
-def messages(file: File, address: int) -> Iterator[Message]:
+def messages(file: HDF5Bytes, address: int) -> Iterator[Message]:
     """Yield the messages of an object's header and of the blocks that continue it ("Data Object Headers")."""
     if file.read(address, 4) == b"OHDR":
         yield from _messages_2(file, address)
@@ -59,7 +76,7 @@ def messages(file: File, address: int) -> Iterator[Message]:
     yield from _in_blocks(file, address, (address + _HEADER_1.size, size), _MESSAGE_1)
 
 
-def _messages_2(file: File, address: int) -> Iterator[Message]:
+def _messages_2(file: HDF5Bytes, address: int) -> Iterator[Message]:
     """Yield the messages of a header of version 2, which checksums its blocks."""
     flags = file.read(address + 5, 1)[0]
     place = address + 6 + (16 if flags & 0x20 else 0) + (4 if flags & 0x10 else 0)
@@ -70,7 +87,7 @@ def _messages_2(file: File, address: int) -> Iterator[Message]:
 
 
 def _in_blocks(  # noqa: PLR0913 - what tells the two versions apart
-    file: File, address: int, first: tuple[int, int], header: struct.Struct, *, order_size: int = 0, edge: int = 0
+    file: HDF5Bytes, address: int, first: tuple[int, int], header: struct.Struct, *, order_size: int = 0, edge: int = 0
 ) -> Iterator[Message]:
     """Yield the messages of a block and of those that continue it; an edge on each side of these is passed over."""
     blocks, seen = [first], set()
@@ -96,7 +113,7 @@ def _two_numbers(data: bytes, first: int, second: int) -> tuple[int, int]:
     return int.from_bytes(data[:first], "little"), int.from_bytes(data[first : first + second], "little")
 
 
-def link(file: File, data: bytes) -> Iterator[tuple[str, int]]:
+def link(file: HDF5Bytes, data: bytes) -> Iterator[tuple[str, int]]:
     """Yield the link of a message if it is a hard one ("Link Message")."""
     flags = data[1] if len(data) > 1 else 0
     place = 2
@@ -110,7 +127,7 @@ def link(file: File, data: bytes) -> Iterator[tuple[str, int]]:
         yield name.decode("utf-8", "replace"), int.from_bytes(address, "little")
 
 
-def symbols(file: File, data: bytes) -> Iterator[tuple[str, int]]:
+def symbols(file: HDF5Bytes, data: bytes) -> Iterator[tuple[str, int]]:
     """Yield the hard links of a group of the older layout: a B-tree of nodes, their names in a heap."""
     tree, heap = _two_numbers(data, file.offset_size, file.offset_size)
     if file.read(heap, 4) != b"HEAP":
@@ -126,7 +143,7 @@ def symbols(file: File, data: bytes) -> Iterator[tuple[str, int]]:
                 yield names[name : names.find(b"\0", name)].decode("utf-8", "replace"), address
 
 
-def _leaves(file: File, tree: int) -> Iterator[int]:
+def _leaves(file: HDF5Bytes, tree: int) -> Iterator[int]:
     """Yield the addresses of the symbol nodes below a B-tree, in order ("Version 1 B-trees")."""
     pending, seen = [tree], set()
     while pending:
@@ -155,7 +172,7 @@ class AttributeParts(NamedTuple):
     data: bytes
 
     @classmethod
-    def of(cls, data: bytes, file: File) -> AttributeParts:
+    def of(cls, data: bytes, file: HDF5Bytes) -> AttributeParts:
         """Cut a message up; version 1 pads each part to a multiple of 8."""
         if len(data) < 9 or not 1 <= data[0] <= 3:
             file.corrupt(f"it has an attribute {data[:16]!r}")
@@ -171,7 +188,7 @@ class AttributeParts(NamedTuple):
         return cls(name.rstrip(b"\0").decode("utf-8", "replace"), dtype, space, data[place:])
 
 
-def shape(data: bytes, file: File) -> tuple[int, ...] | None:
+def shape(data: bytes, file: HDF5Bytes) -> tuple[int, ...] | None:
     """Read a shape, None for the space that holds nothing ("Dataspace Message")."""
     version, rank = (data[0], data[1]) if len(data) > 3 else (0, 0)
     begin, width = {1: 8, 2: 4}.get(version, 0), file.length_size

@@ -5,7 +5,7 @@ Not for: directories, and what the message means.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from tfmagic import errors
 from tfmagic.files import contents, protos, reading, wire
@@ -13,10 +13,20 @@ from tfmagic.files import contents, protos, reading, wire
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tfmagic.models.reader import Candidate
+
+class Begun(Protocol):
+    """A source whose first bytes were read, if it is a file."""
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a regular file."""
+
+    @property
+    def head(self) -> bytes:
+        """The first bytes of the file."""
 
 
-def kind(candidate: Candidate) -> str | None:
+def kind(candidate: Begun) -> str | None:
     """Return the name of the message that a candidate's file holds, None if it is no file or holds none."""
     return _kind(reading.head_of(candidate.head, contents.HEAD_BYTES)) if candidate.is_file else None
 

@@ -5,7 +5,7 @@ Each caution is a fact that was read, none a guess. Not for: how a model was rea
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from tfmagic import errors
 from tfmagic.graphs import function_uses, plumbing, signatures
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from tfmagic.models.model import Model
+    from tfmagic.graphs.metagraphs import MetaGraph
 
 #: Nodes of one kind whose attributes are read: a display does not wait for more.
 _MOST_READ = 2_000
@@ -46,7 +46,21 @@ class Caution(NamedTuple):
     names: tuple[str, ...] = ()
 
 
-def cautions(model: Model) -> list[Caution]:
+class GraphModel(Protocol):
+    """What cautions need of a model: its graph and the table of its ops."""
+
+    @property
+    def meta_graph(self) -> MetaGraph:
+        """The MetaGraphDef whose ops are shown."""
+
+    def is_at_hand(self, part: str) -> bool:
+        """Whether there is such a part, and a display may ask for it."""
+
+    def table(self, name: str, *, all: bool = False) -> pd.DataFrame:  # noqa: A002 - the contract's name
+        """Return one of the public tables."""
+
+
+def cautions(model: GraphModel) -> list[Caution]:
     """Return what there is to know of a graph that is at hand."""
     if not model.is_at_hand("graph"):
         return []
@@ -54,7 +68,7 @@ def cautions(model: Model) -> list[Caution]:
     return [caution for find in _FINDERS for caution in find(model, present)]
 
 
-def _foreign(model: Model, present: set[str]) -> Iterator[Caution]:
+def _foreign(model: GraphModel, present: set[str]) -> Iterator[Caution]:
     """Find types of ops that are neither TensorFlow's nor functions of the graph."""
     functions = {signature.name for signature in model.meta_graph.graph.function_signatures}
     unknown = sorted(present - registered() - functions)
@@ -63,7 +77,7 @@ def _foreign(model: Model, present: set[str]) -> Iterator[Caution]:
         yield Caution(f"{kinds}; running needs the library that registers them", tuple(unknown))
 
 
-def _python(_model: Model, present: set[str]) -> Iterator[Caution]:
+def _python(_model: GraphModel, present: set[str]) -> Iterator[Caution]:
     calls = _those(_PYTHON_OPS, present)
     if calls:
         yield Caution(
@@ -71,7 +85,7 @@ def _python(_model: Model, present: set[str]) -> Iterator[Caution]:
         )
 
 
-def _training(model: Model, present: set[str]) -> Iterator[Caution]:
+def _training(model: GraphModel, present: set[str]) -> Iterator[Caution]:
     """Find batch normalisation that takes the statistics of the batch instead of those it learned."""
     if not _those(_NORMS, present):
         return
@@ -85,7 +99,7 @@ def _training(model: Model, present: set[str]) -> Iterator[Caution]:
         yield Caution(said, _those(_NORMS, present), tuple(names))
 
 
-def _served(model: Model) -> pd.DataFrame:
+def _served(model: GraphModel) -> pd.DataFrame:
     """Return the rows that the signatures need: a Keras model is saved with its training step beside them."""
     frame = model.table("ops", all=True)
     definitions = [each for key, each in model.meta_graph.signature_def.items() if not signatures.is_hidden(key)]
@@ -97,13 +111,13 @@ def _served(model: Model) -> pd.DataFrame:
     return frame[in_main | frame["function"].isin(called)]
 
 
-def _tables(_model: Model, present: set[str]) -> Iterator[Caution]:
+def _tables(_model: GraphModel, present: set[str]) -> Iterator[Caution]:
     tables = _those(_MUTABLE_TABLES, present)
     if tables:
         yield Caution("has mutable lookup tables: a frozen graph cannot hold what is in them", tables)
 
 
-def _queues(_model: Model, present: set[str]) -> Iterator[Caution]:
+def _queues(_model: GraphModel, present: set[str]) -> Iterator[Caution]:
     queues = _those(_QUEUES, present)
     if queues:
         yield Caution(
@@ -115,7 +129,7 @@ def _those(wanted: Iterable[str], present: set[str]) -> tuple[str, ...]:
     return tuple(sorted(present.intersection(wanted)))
 
 
-_FINDERS: tuple[Callable[[Model, set[str]], Iterator[Caution]], ...] = (
+_FINDERS: tuple[Callable[[GraphModel, set[str]], Iterator[Caution]], ...] = (
     _foreign,
     _python,
     _training,

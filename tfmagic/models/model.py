@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tfmagic import errors, frames
-from tfmagic.display import render, summary
+from tfmagic.display.summary import Displayed
 from tfmagic.files import protos, wire
 from tfmagic.graphs import function_uses, plumbing, signatures
 from tfmagic.models import tables as model_tables
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from tfmagic.display.graph.svg import Picture
     from tfmagic.files.checkpoints.location import CheckpointFiles
     from tfmagic.functions.state.saved_models import Store
     from tfmagic.graphs.function_uses import FunctionUse
@@ -79,7 +78,7 @@ class Form:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Model:
+class Model(Displayed):
     """A source that was recognised, its parts read when they are asked for.
 
     Attributes
@@ -148,7 +147,7 @@ class Model:
         """
         if part not in self.loaders:
             raise errors.MissingPartError(part.value, self.form, self.parts, _MISSING_ADVICE)
-        return self._once(part.value, self.loaders[part])
+        return self.once(part.value, self.loaders[part])
 
     def is_read(self, part: Part) -> bool:
         """Whether a part has been read already."""
@@ -158,8 +157,8 @@ class Model:
         """Whether there is such a part, and a display may ask for it."""
         return part in self.parts and (part not in self.made or part in self._read)
 
-    def _once(self, name: str, load: Callable[[], Any]) -> Any:  # noqa: ANN401 - as part()
-        """Return what was loaded under this name, loading it at the first call."""
+    def once(self, name: str, load: Callable[[], Any]) -> Any:  # noqa: ANN401 - as part()
+        """Return what was worked out under this name, working it out at the first call."""
         # Two tabs of a panel may ask at the same time: the second waits for what the first reads.
         with self._lock:
             if name not in self._read:
@@ -188,29 +187,6 @@ class Model:
                 f"{where} is not a well-formed {self.form}: {error}; it is truncated or damaged, fetch or save it again"
             )
             raise errors.CorruptSourceError(message) from error
-
-    # Display
-
-    def __repr__(self) -> str:
-        """Show the model as text."""
-        return render.text(summary.heading(self), summary.sections(self))
-
-    def _repr_html_(self) -> str:
-        """Show the model as static HTML, which survives nbconvert and GitHub."""
-        return render.wanted_markup(summary.heading(self), summary.sections(self))
-
-    def _repr_mimebundle_(self, **_options: object) -> dict[str, object]:
-        """Show the model as the front end and the user's choice want it."""
-        return render.bundle(self)
-
-    @property
-    def picture(self) -> Picture | None:
-        """The layers, or the graph, folded to what a person can take in: a static drawing; None if none is at hand."""
-        # Imported with the first picture, as what lays graphs out is.
-        from tfmagic.display.graph import svg  # noqa: PLC0415
-
-        drawn: Picture | None = self._once("picture", lambda: svg.picture(self))
-        return drawn
 
     @property
     def has_objects(self) -> bool:
@@ -319,7 +295,7 @@ class Model:
         if TABLE_PARTS[name] not in self.loaders:
             advice = f"The table {name!r} needs it. {_MISSING_ADVICE}"
             raise errors.MissingPartError(TABLE_PARTS[name].value, self.form, self.parts, advice)
-        frame: pd.DataFrame = self._once(f"table {name}", lambda: _TABLES[name](self))
+        frame: pd.DataFrame = self.once(f"table {name}", lambda: _TABLES[name](self))
         hidden = [False] * len(frame) if all else self._hidden(name, frame)
         kept = frame[[not hide for hide in hidden]] if any(hidden) else frame
         return kept.reset_index(drop=True)
@@ -338,7 +314,7 @@ class Model:
 
         The signature's key and its method are ``"proposed"``.
         """
-        frame: pd.DataFrame = self._once(
+        frame: pd.DataFrame = self.once(
             "proposals", lambda: model_tables.proposals(self.meta_graph, self.table("ops", all=True), self.ends)
         )
         return frame.copy()
@@ -362,13 +338,13 @@ class Model:
         if name == "signatures":
             return [signatures.is_hidden(key) for key in frame["signature"]]
         if name == "ops":
-            hidden: list[bool] = self._once("hidden ops", lambda: plumbing.is_plumbing(frame, self._function_uses))
+            hidden: list[bool] = self.once("hidden ops", lambda: plumbing.is_plumbing(frame, self._function_uses))
             return hidden
         return [False] * len(frame)
 
     @property
     def _function_uses(self) -> list[FunctionUse]:
-        uses: list[FunctionUse] = self._once("function uses", lambda: function_uses.read(self.meta_graph.graph))
+        uses: list[FunctionUse] = self.once("function uses", lambda: function_uses.read(self.meta_graph.graph))
         return uses
 
 

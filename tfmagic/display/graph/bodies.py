@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from tfmagic.display.shown_model import ShownModel
     from tfmagic.files.wire import Integers, Mask
     from tfmagic.frames import Shape
     from tfmagic.graphs.serialized import SerializedGraph
-    from tfmagic.models.model import Model
 
 #: The ops given to a function's arguments and results, which are no nodes of the file.
 ARGUMENT, RESULT = "Argument", "Result"
@@ -138,14 +138,14 @@ class Library:
 
     Parameters
     ----------
-    model : Model
+    model : ShownModel
         A model whose graph is at hand; of several MetaGraphDefs the one that is shown.
     """
 
     #: Plumbing is told apart up to this many nodes: it follows every edge in Python.
     FOLLOWED_NODES = 300_000
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: ShownModel) -> None:
         self.graph: SerializedGraph = model.meta_graph.graph
         self.frame: pd.DataFrame = model.table("ops", all=True)
         small = len(self.frame) <= self.FOLLOWED_NODES

@@ -12,7 +12,7 @@ from tfmagic.display.graph import entry_points, layer_bodies
 
 if TYPE_CHECKING:
     from tfmagic.display.graph.bodies import Library
-    from tfmagic.models.model import Model
+    from tfmagic.display.shown_model import ShownModel
 
 LAYERS = "layers"
 #: The title of a graph that a library makes, in seconds, when somebody asks for it.
@@ -37,7 +37,7 @@ class Choice(NamedTuple):
     function: str
 
 
-def choices(model: Model) -> list[Choice]:
+def choices(model: ShownModel) -> list[Choice]:
     """List what there is to draw, the most telling first; nothing is traced for it."""
     choices = _of_layers(model)
     if model.is_at_hand("graph"):
@@ -45,13 +45,13 @@ def choices(model: Model) -> list[Choice]:
     return choices + ([Choice(TO_TRACE, None, "")] if "graph" in model.parts else [])
 
 
-def of_graph(model: Model) -> list[Choice]:
+def of_graph(model: ShownModel) -> list[Choice]:
     """List the bodies of a model's graph, which is traced if it has to be."""
     library = graph_bodies.Library(model)
     return [Choice(entry.title, library, entry.function) for entry in entry_points.entries(library, model.meta_graph)]
 
 
-def _of_layers(model: Model) -> list[Choice]:
+def _of_layers(model: ShownModel) -> list[Choice]:
     """Return the layers of a Keras model, if it says what feeds what."""
     if not model.is_at_hand("keras"):
         return []

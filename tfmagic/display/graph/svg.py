@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from tfmagic.display.graph.scenes import Data
-    from tfmagic.models.model import Model
+    from tfmagic.display.shown_model import ShownModel
 
 #: By kind of op. Middle lightness: legible on white and on black, and told apart with most kinds of colour blindness.
 COLOURS = {
@@ -78,12 +78,12 @@ class Picture:
         return f"data:image/svg+xml,{urllib.parse.quote(svg, safe=_PLAIN)}"
 
 
-def picture(model: Model, *, constants: bool = False) -> Picture | None:
+def picture(model: ShownModel, *, constants: bool = False) -> Picture | None:
     """Draw the graph of a model, folded to what a person can take in.
 
     Parameters
     ----------
-    model : Model
+    model : ShownModel
         Its layers are drawn if it has them, else its graph if that is at hand.
     constants : bool
         Whether constants and variables are drawn too.
