@@ -72,9 +72,16 @@ class ResourceUses:
         return calls
 
     def of(self, node: str, function: str = "") -> list[Use]:
-        """Return what takes the first output of a node, or an argument of a function."""
+        """Return what takes the first output of a node of the main graph, or an argument of a function."""
+        return self._from([(function, node if function else f"{node}:0")])
+
+    def of_node(self, node: str, function: str = "") -> list[Use]:
+        """Return what takes an output of a node, of a function's too."""
+        starts = [tensor for tensor in self._consumers_of(function) if tensor.startswith(f"{node}:")]
+        return self._from([(function, tensor) for tensor in starts])
+
+    def _from(self, waiting: list[tuple[str, str]]) -> list[Use]:
         uses: list[Use] = []
-        waiting = [(function, node if function else f"{node}:0")]
         seen = set()
         while waiting:
             place = waiting.pop()

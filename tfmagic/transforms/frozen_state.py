@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfmagic.files import protos
+from tfmagic.graphs.function_library import all_nodes
 from tfmagic.graphs.resource_uses import ResourceUses
 from tfmagic.graphs.seed_states import DRAWN_STATE, seed_states
 from tfmagic.runtime import tensorflow as runtime
@@ -90,9 +91,11 @@ def _free_name(graph_def: protos.Message, name: str) -> str:
 def notes(graph_def: protos.Message, drawn: Iterable[str], kept: Mapping[str, Value]) -> Iterator[str]:
     """Say what became of the states that are in the frozen graph."""
     names = {node.name for node in graph_def.node}
-    found = sorted(names & set(drawn))
-    if found:
-        yield f"the state of its generators ({', '.join(found)}) is drawn anew at each run, so that two runs differ"
+    if any(DRAWN_STATE in node.attr for node in all_nodes(graph_def)):
+        yield (
+            f"the state that random numbers are drawn from ({', '.join(sorted(drawn))}) is drawn anew at each run, so "
+            "that two runs differ"
+        )
     for name in sorted(names & set(kept)):
         yield (
             f"the source changes {name!r} at each run; each run of the frozen graph begins at the value that it has "

@@ -216,3 +216,64 @@ def test_large_values_stay_where_they_are() -> None:
     assert any(handle is weight.handle for handle in fresh.concrete.captured_inputs)
     assert not any(handle is count.handle for handle in fresh.concrete.captured_inputs)
     assert np.all(fresh({"x": np.zeros(1000)})["y"] == 1)
+
+
+def wrapped(body: Callable[[], Any]) -> NamedFunction:
+    """Wrap code of TensorFlow 1, whose variables and tables stay inside the graph."""
+    tf = runtime.tensorflow()
+    graph = tf.Graph()
+    with graph.as_default():
+        body()
+    graph_def = graph.as_graph_def()
+
+    def call(x: Any) -> dict[str, Any]:
+        (y,) = tf.graph_util.import_graph_def(graph_def, {"x": x}, ["y:0"], name="")
+        return {"y": y}
+
+    return functions.of_concrete(tf.compat.v1.wrap_function(call, [spec(dtype="string")]), "serving_default")
+
+
+def test_a_queue_inside_a_graph_is_the_copys_own() -> None:
+    tf = runtime.tensorflow()
+
+    def body() -> None:
+        x = tf.compat.v1.placeholder(tf.string, [], "x")
+        queue = tf.queue.FIFOQueue(2, [tf.string], [[]], shared_name="live")
+        with tf.control_dependencies([queue.enqueue(x)]):
+            tf.identity(queue.size(), "y")
+
+    source = wrapped(body)
+    assert [TrialCopies(source).fresh()({"x": b"a"})["y"] for _ in range(3)] == [1, 1, 1]
+    assert source({"x": b"a"})["y"] == 1
+
+
+def test_a_table_inside_a_graph_is_not_written_into() -> None:
+    tf = runtime.tensorflow()
+
+    def body() -> None:
+        x = tf.compat.v1.placeholder(tf.string, [], "x")
+        table = tf.raw_ops.MutableHashTableV2(key_dtype=tf.string, value_dtype=tf.int64, shared_name="live words")
+        insert = tf.raw_ops.LookupTableInsertV2(table_handle=table, keys=x, values=tf.constant(1, tf.int64))
+        with tf.control_dependencies([insert]):
+            tf.raw_ops.LookupTableSizeV2(table_handle=table, name="y")
+
+    source = wrapped(body)
+    assert source({"x": b"first"})["y"] == 1
+    with pytest.raises(UncopyableError, match="inside the graph"):
+        TrialCopies(source).fresh()
+    assert TrialCopies(source, sharing=True).fresh()({"x": b"second"})["y"] == 2
+
+
+def test_a_table_that_the_graph_fills_is_the_copys_own() -> None:
+    tf = runtime.tensorflow()
+
+    def body() -> None:
+        x = tf.compat.v1.placeholder(tf.string, [], "x")
+        table = tf.raw_ops.HashTableV2(key_dtype=tf.string, value_dtype=tf.int64, shared_name="filled")
+        fill = tf.raw_ops.InitializeTableV2(table_handle=table, keys=["a"], values=tf.constant([5], tf.int64))
+        with tf.control_dependencies([fill]):
+            tf.raw_ops.LookupTableFindV2(table_handle=table, keys=x, default_value=tf.constant(0, tf.int64), name="y")
+
+    assert TrialCopies(wrapped(body)).fresh()({"x": b"a"})["y"] == 5
+    other = tf.raw_ops.HashTableV2(key_dtype=tf.string, value_dtype=tf.int64, shared_name="filled")
+    assert tf.raw_ops.LookupTableSizeV2(table_handle=other).numpy() == 0

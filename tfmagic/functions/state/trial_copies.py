@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic.functions.state import resource_copies, trial_graph
 from tfmagic.functions.state.resource_copies import ResourceCopy, UncopyableError
+from tfmagic.graphs.named_resources import named_resources
 from tfmagic.graphs.resource_uses import READS, ResourceUses
 from tfmagic.graphs.seed_states import seed_states
 from tfmagic.graphs.tensor_names import full
@@ -21,10 +22,11 @@ from tfmagic.runtime import concrete_functions
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tfmagic.files import protos
     from tfmagic.functions.named_function import NamedFunction
+    from tfmagic.graphs.named_resources import NamedResource
 
 _SCOPE = "trial"
 
@@ -71,6 +73,10 @@ class TrialCopies:
         """
         if not self.leaves_traces:
             return self.function
+        for node in self._foreign:
+            if not self.sharing:
+                raise UncopyableError(f"{node.name!r} ({node.op}), which lies inside the graph")
+            self._shared[node.name] = f"{node.name!r} ({node.op}), which lies inside the graph"
         with runtime.eager():
             return self._imported({each: self._copied(entry) for each, entry in self._changed.items()})
 
@@ -88,7 +94,17 @@ class TrialCopies:
     def leaves_traces(self) -> bool:
         """Whether a run of the original would change something, print, or could not be repeated."""
         graph_def = self._graph_def
-        return bool(self._changed or self.draws) or (self.silent and trial_graph.prints(graph_def))
+        changes = self._changed or any(each.changes for each in self._named)
+        return bool(changes or self.draws) or (self.silent and trial_graph.prints(graph_def))
+
+    @cached_property
+    def _named(self) -> Sequence[NamedResource]:
+        return named_resources(self._graph_def)
+
+    @property
+    def _foreign(self) -> Iterator[protos.Message]:
+        """Yield the nodes of what a run changes, and a graph of its own would not have with its content."""
+        return (each.node for each in self._named if each.changes and not each.is_own)
 
     @cached_property
     def draws(self) -> frozenset[str]:
@@ -196,6 +212,7 @@ class TrialCopies:
         kept = [node for node in self._graph_def.node if node.name not in gone]
         del graph_def.node[:]
         graph_def.node.extend(kept)
+        trial_graph.isolate(graph_def, {each.node.name for each in self._named if each.changes and each.is_own})
         trial_graph.under_own_names(graph_def)
         if self.silent:
             trial_graph.cut_prints(graph_def)

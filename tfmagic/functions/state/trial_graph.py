@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from tfmagic.files import protos
 from tfmagic.graphs.function_library import all_nodes, references
+from tfmagic.graphs.resources import VARIABLES
 from tfmagic.graphs.seed_states import DRAWN_STATE, GENERATOR_OPS, GENERATOR_SHAPE, KERNEL_RANDOM
 from tfmagic.graphs.tensor_names import node_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 #: What a graph that is to be repeated draws from, where its author chose no seed.
 SEED = 20240229
@@ -95,6 +96,19 @@ def _hold(node: protos.Message) -> bool:
 def _held_output(text: str, held: set[str]) -> str:
     """Name the output of a Const where it was that of the op that reads a generator."""
     return f"{node_of(text)}:output:0" if ":value:" in text and node_of(text) in held else text
+
+
+def isolate(graph_def: protos.Message, own: Collection[str]) -> None:
+    """Let some nodes name resources that nobody else has, and the others name what they did.
+
+    A node that names none goes by its own name, which an import changes.
+    """
+    container = f"tfmagic-trial-{next(_numbers)}".encode()
+    for node in all_nodes(graph_def):
+        if node.name in own:
+            node.attr["container"].s = container
+        elif node.op in VARIABLES and not ("shared_name" in node.attr and node.attr["shared_name"].s):
+            node.attr["shared_name"].s = node.name.encode()
 
 
 def under_own_names(graph_def: protos.Message) -> None:
