@@ -85,12 +85,15 @@ class Command:
         Positional arguments first.
     run : callable
         Takes the parsed values by name, sources evaluated, and returns the verb's result.
+    details : str
+        What its help says below the arguments.
     """
 
     name: str
     summary: str
     arguments: tuple[Argument, ...]
     run: Callable[[argparse.Namespace], object]
+    details: str = ""
 
     def parse(self, line: str) -> argparse.Namespace:
         """Parse a line into values by name; text stays as it was typed, quotes and all.
@@ -110,7 +113,13 @@ class Command:
 
     def parser(self) -> argparse.ArgumentParser:
         """Build the parser of the command's line."""
-        parser = _Parser(f"%tf_{self.name}", description=self.summary, add_help=False, allow_abbrev=False)
+        parser = _Parser(
+            f"%tf_{self.name}",
+            description=self.summary,
+            epilog=self.details.replace("%", "%%") or None,
+            add_help=False,
+            allow_abbrev=False,
+        )
         for argument in self.arguments:
             parser.add_argument(*argument.flags, **_parser_options(argument))
         parser.add_argument("-h", "--help", action="store_true", help="show this help")

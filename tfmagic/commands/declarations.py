@@ -30,6 +30,7 @@ from tfmagic.commands.arguments import (  # fmt: skip
     Argument,
     Command,
 )
+from tfmagic.verbs.verification import tolerances
 
 if TYPE_CHECKING:
     import argparse
@@ -206,6 +207,9 @@ _FEEDS = Argument(
 _BIND = Argument(("--bind",), "INPUT=VALUE: make an input a constant, such as keep_prob=1.0", BOUND, repeats=True)
 _TRUST = Argument(("--trust",), "let Python code in a Keras file run, such as a Lambda layer's", None)
 
+#: What the verbs mean that compare.
+_EQUAL = f"Outputs count as equal so: {tolerances.MEANING}. Trials run on copies: what a run changes stays as it was."
+
 COMMANDS: Mapping[str, Command] = {
     command.name: command
     for command in (
@@ -249,6 +253,7 @@ COMMANDS: Mapping[str, Command] = {
                 _TRUST,
             ),
             _freeze,
+            _EQUAL,
         ),
         Command(
             "export",
@@ -272,6 +277,7 @@ COMMANDS: Mapping[str, Command] = {
                 _TRUST,
             ),
             _export,
+            _EQUAL,
         ),
         Command(
             "run",
@@ -297,6 +303,7 @@ COMMANDS: Mapping[str, Command] = {
                 _TRUST,
             ),
             _verify,
+            _EQUAL,
         ),
         Command(
             "merge",
@@ -318,6 +325,7 @@ COMMANDS: Mapping[str, Command] = {
                 _TRUST,
             ),
             _merge,
+            _EQUAL,
         ),
         Command(
             "sign",
@@ -335,6 +343,7 @@ COMMANDS: Mapping[str, Command] = {
                 Argument(("--no-verify",), "do not run the changed signatures before and after", None),
             ),
             _sign,
+            _EQUAL,
         ),
         Command(
             "restore",

@@ -15,9 +15,9 @@ from tfmagic.verbs.inspect import inspect
 from tfmagic.verbs.merge import merge
 from tfmagic.verbs.restore import restore
 from tfmagic.verbs.run import Run, run
-from tfmagic.verbs.run import compare as verify
 from tfmagic.verbs.sign import sign
 from tfmagic.verbs.snippets import Code, code
+from tfmagic.verbs.verify import verify
 from tfmagic.writers import WRITERS
 
 if TYPE_CHECKING:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from tfmagic.functions import NamedFunction
+    from tfmagic.graphs.signatures import TaggedSignatures
     from tfmagic.verbs.conversion.options import Wish
 
 #: Models that are kept.
@@ -56,6 +57,12 @@ class Loaded(NamedTuple):
     model: Model
     seconds: float
     again: bool
+
+    @property
+    def signed(self) -> TaggedSignatures:
+        """What the model's own SignatureDefs call the tensors; nothing where it has none."""
+        signed: TaggedSignatures = self.model.part(Part.SIGNATURES) if Part.SIGNATURES in self.model.loaders else ()
+        return signed
 
 
 @dataclass

@@ -1,7 +1,7 @@
-"""The verbs that run models: one, to see what it gives and how long it takes, or two, to compare them.
+"""The verb that runs a model, to see what it gives and how long it takes.
 
-Not for: making inputs (:mod:`tfmagic.verbs.verification.trial_inputs`), comparing numbers
-(:mod:`tfmagic.verbs.verification.comparison`), nor keeping models (:mod:`tfmagic.verbs.model_cache`).
+Not for: making inputs (:mod:`tfmagic.verbs.verification.trial_inputs`), comparing two models
+(:mod:`tfmagic.verbs.verify`), nor keeping models (:mod:`tfmagic.verbs.model_cache`).
 """
 
 from __future__ import annotations
@@ -19,14 +19,13 @@ from tfmagic.functions.named_function import as_array
 from tfmagic.functions.state.resource_copies import UncopyableError
 from tfmagic.functions.state.trial_copies import TrialCopies
 from tfmagic.graphs import signatures
-from tfmagic.models.model import Part
 from tfmagic.runtime import cancellation
 from tfmagic.verbs import model_cache, run_inputs
 from tfmagic.verbs.conversion.options import Wish
 from tfmagic.verbs.verification import trial_inputs, trial_run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     import numpy.typing as npt
     import pandas as pd
@@ -202,21 +201,17 @@ def _fed(
     """Load the function that takes these inputs, and return them by its keys."""
     found = model_cache.load(source, wish, trust=trust)
     try:
-        return found, run_inputs.matched(found.function, inputs, _signed(found))
+        return found, run_inputs.matched(found.function, inputs, found.signed)
     except errors.UnknownNameError:
         if not found.model.reader.is_open or not inputs or wish.signature is not None:
             raise
     inner = model_cache.load(source, replace(wish, inputs=list(inputs)), trust=trust)
-    return inner, run_inputs.matched(inner.function, inputs, _signed(inner))
+    return inner, run_inputs.matched(inner.function, inputs, inner.signed)
 
 
 def _array(value: Any) -> npt.NDArray[Any]:  # noqa: ANN401 - numpy's scalars are of many types
     """Return a result as an array; of text, numpy would cut zeros at its end."""
     return np.array(value, dtype=object) if isinstance(value, bytes) else np.asarray(value)
-
-
-def _signed(found: Loaded) -> Any:  # noqa: ANN401 - tagged signatures
-    return found.model.part(Part.SIGNATURES) if Part.SIGNATURES in found.model.loaders else ()
 
 
 def _load_notes(found: Loaded) -> tuple[str, ...]:
@@ -264,89 +259,3 @@ def _timed(
         begun = time.perf_counter()
         results = function(values)
         return results, time.perf_counter() - begun
-
-
-def compare(
-    a: object,
-    b: object,
-    inputs: Mapping[str, object] | None = None,
-    *,
-    signature: str | None = None,
-    trust: bool = False,
-) -> pd.DataFrame:
-    """Run two models on the same inputs and compare what they give.
-
-    Parameters
-    ----------
-    a, b : object
-        Whatever :func:`tfmagic.inspect` takes and can run. Inputs and outputs are matched by key; where each has only
-        one, those go together whatever they are called.
-    inputs : mapping of str to array-like, optional
-        Values by the keys of ``a``, or by its tensors' names. Without, they are generated from its signature.
-    signature : str, optional
-        The signature of both; of one that has it not, the default or only one.
-    trust : bool
-        Whether code in the sources may run.
-
-    Returns
-    -------
-    DataFrame
-        A row an output: ``output``, ``max_abs``, ``max_rel``, ``equal``; floats count as equal within the precision
-        of their dtype (:mod:`tfmagic.verbs.verification.comparison`).
-
-    Raises
-    ------
-    UnknownNameError
-        If neither has such a signature, or a name is no input's.
-    ConversionError
-        If the two do not take the same inputs, do not run on them, or cannot be compared: says why.
-    """
-    one, other = (_side(source, signature, trust=trust) for source in (a, b))
-    if signature is not None and signature not in (one.function.key, other.function.key):
-        raise errors.UnknownNameError(signature, "signature", (one.function.key, other.function.key))
-    values = run_inputs.matched(one.function, inputs, _signed(one))
-    verification = trial_run.verify(one.function, _under_keys_of(one.function, other.function), values)
-    if verification.unchecked:
-        raise errors.ConversionError(f"the two cannot be compared: {verification.unchecked}")
-    return verification.frame
-
-
-def _side(source: object, signature: str | None, *, trust: bool) -> Loaded:
-    """Load the signature that is meant, the default one of what has no such signature."""
-    try:
-        return model_cache.load(source, Wish(signature), trust=trust)
-    except errors.UnknownNameError as error:
-        if signature is None or error.kind != "signature":
-            raise
-        return model_cache.load(source, Wish(), trust=trust)
-
-
-def _under_keys_of(one: NamedFunction, other: NamedFunction) -> NamedFunction:
-    """Return the other function under the keys of the one.
-
-    Raises
-    ------
-    ConversionError
-        If inputs do not go together; shows both sides.
-    """
-    inputs = _paired(one.inputs, other.inputs)
-    outputs = _paired(one.outputs, other.outputs) or {end.key: end.key for end in other.outputs}
-    if inputs is None:
-        raise errors.ConversionError(
-            f"the two take different inputs: the first {signatures.described(one.inputs)}, the second "
-            f"{signatures.described(other.inputs)}; export one of them with the other's names first"
-        )
-    back = [{theirs: ours for ours, theirs in pairs.items()} for pairs in (inputs, outputs)]
-    return replace(
-        other,
-        inputs=tuple(end._replace(key=back[0][end.key]) for end in other.inputs),
-        outputs=tuple(end._replace(key=back[1][end.key]) for end in other.outputs),
-    )
-
-
-def _paired(ours: Sequence[Any], theirs: Sequence[Any]) -> dict[str, str] | None:
-    """Return which end of the other each one goes with, None if they do not."""
-    keys, others = [end.key for end in ours], [end.key for end in theirs]
-    if set(keys) == set(others):
-        return dict(zip(keys, keys, strict=True))
-    return {keys[0]: others[0]} if len(keys) == len(others) == 1 else None

@@ -10,10 +10,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol, cast
 
 from tfmagic import errors
+from tfmagic.display import render
 from tfmagic.models.writer import Compared, Runnable
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.verbs.conversion import options as conversion_options
-from tfmagic.verbs.verification import trial_run
+from tfmagic.verbs.verification import tolerances, trial_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -144,7 +145,7 @@ def frame(found: Mapping[str, Verification]) -> pd.DataFrame:
     ]
     joined = pd.concat(named, ignore_index=True)
     kinds = dict.fromkeys(str(each.frame.attrs["inputs"]) for each in found.values() if "inputs" in each.frame.attrs)
-    joined.attrs["inputs"] = "; ".join(kinds)
+    joined.attrs.update({"equal": tolerances.MEANING, "inputs": "; ".join(kinds)})
     return joined
 
 
@@ -161,3 +162,10 @@ def _by(max_abs: float) -> str:
     """Word how far apart outputs are; only numbers that are finite in both are measured."""
     measured = max_abs > 0  # not NaN either
     return f"by up to {max_abs:.3g}" if measured else "by infinities or NaN, by its shape, dtype or text"
+
+
+def verification_section(table: pd.DataFrame) -> render.Section:
+    """Show a comparison, with what it was made on and what its words mean."""
+    kinds = str(table.attrs.get("inputs", ""))
+    facts = [("inputs", kinds), ("equal means", tolerances.MEANING)] if kinds else []
+    return render.Section("Verification", facts, table)

@@ -86,7 +86,7 @@ class Export:
             ("time", f"{self.seconds:.2f} s"),
             *(("note", note) for note in self.notes),
         ]
-        return [render.Section("Export", facts), render.Section("Verification", table=self.verification)]
+        return [render.Section("Export", facts), conversion_checks.verification_section(self.verification)]
 
     def __repr__(self) -> str:
         return render.text(f"{self.format}: {self.path}", self._sections())

@@ -1,7 +1,7 @@
 """Arrays held against those that are expected: how far apart they are, and whether that counts as equal.
 
-This is the one place that says what counts as equal; :data:`MEANING` says it to people. Not for: running anything to
-get the arrays (:mod:`tfmagic.verbs.verification.trial_run`).
+With :mod:`tfmagic.verbs.verification.tolerances` this is the one place that says what counts as equal. Not for:
+running anything to get the arrays (:mod:`tfmagic.verbs.verification.trial_run`).
 """
 
 from __future__ import annotations
@@ -10,25 +10,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from tfmagic.verbs.verification.tolerances import MEANING, TOLERANCES
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
     import pandas as pd
 
-COLUMNS = ("output", "max_abs", "max_rel", "equal")
-#: Relative tolerance by dtype: some hundred times its precision, as a thousand additions in another order need.
-TOLERANCES: Mapping[str, float] = {
-    "float64": 1e-8, "complex128": 1e-8, "float32": 1e-4, "complex64": 1e-4, "float16": 1e-2, "bfloat16": 5e-2,
-}  # fmt: skip
-#: Of dtypes with fewer bits.
+#: Of dtypes that have no tolerance of their own: those with fewer bits.
 _COARSE = 0.25
-MEANING = (
-    "integers, booleans and text exactly; floats a, b where |a - b| <= tolerance * (|a| + max |a|), the tolerance "
-    f"{TOLERANCES['float64']:g} for float64, {TOLERANCES['float32']:g} for float32, {TOLERANCES['float16']:g} for "
-    f"float16, {TOLERANCES['bfloat16']:g} for bfloat16; NaN equals NaN; an output that is empty or without one finite "
-    "value tells nothing"
-)
+COLUMNS = ("output", "max_abs", "max_rel", "equal")
 #: A relative difference is taken to at least this.
 _SMALLEST = 1e-9
 
@@ -77,6 +69,7 @@ def frame(rows: Sequence[tuple[object, ...]]) -> pd.DataFrame:
     import pandas as pd  # noqa: PLC0415 - loaded with the first table
 
     table = pd.DataFrame(list(rows), columns=list(COLUMNS))
+    table.attrs["equal"] = MEANING
     return table.astype({"max_abs": float, "max_rel": float, "equal": object})
 
 
