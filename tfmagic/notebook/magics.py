@@ -216,14 +216,14 @@ class TfMagic(Magics):
 
         ::
 
-            %tf_restore model ./training/ckpt-3
+            %tf_restore model ./old.weights.h5 --partial --rename encoder=body
 
         is
 
         ::
 
             import tfmagic
-            tfmagic.restore(model, "./training/ckpt-3")
+            tfmagic.restore(model, "./old.weights.h5", partial=True, rename={"encoder": "body"})
 
         ``%tf_restore --help`` lists the options.
         """

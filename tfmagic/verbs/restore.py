@@ -169,6 +169,7 @@ def _problems(pairing: Pairing) -> Iterator[str]:
     required = pairing.required()
     if required:
         yield f"the file has no value for {errors.listed(targets[place].name for place in required)}"
+        return
     elsewhere = given_names.contradictions(pairing.places())
     if elsewhere:
         names = errors.listed(name for name, _, _ in elsewhere)

@@ -32,7 +32,7 @@ class Load(NamedTuple):
 
 
 class Content(NamedTuple):
-    """What a table is to hold: keys and values."""
+    """What a table is to hold, keys and values; a session's table is a SessionTable."""
 
     table: runtime.Live
     keys: Array
@@ -57,7 +57,7 @@ def assign(
     tf = runtime.tensorflow()
     try:
         if live.form == SESSION:
-            _assign_in_session(live.source, values)
+            _assign_in_session(live.source, values, contents)
         else:
             with runtime.eager():
                 _assign(live, values, loads, contents)
@@ -128,13 +128,22 @@ def _fill(content: Content) -> None:
     tf.raw_ops.LookupTableImportV2(table_handle=table.resource_handle, keys=keys, values=values)
 
 
-def _assign_in_session(session: runtime.Live, values: Sequence[tuple[Target, Array]]) -> None:
+def _assign_in_session(
+    session: runtime.Live, values: Sequence[tuple[Target, Array]], contents: Sequence[Content]
+) -> None:
     before: list[tuple[Target, Array]] = []
+    held: list[Content] = []
     try:
         for target, value in values:
             before.append((target, _read_in_session(session, target)))
             put_in_session(session, target, value)
+        for content in contents:
+            reading = content.table.content
+            held += [] if reading is None else [Content(content.table, *session.run(list(reading.outputs)))]
+            fill_in_session(session, content)
     except BaseException:
+        for content in reversed(held):
+            fill_in_session(session, content)
         for target, value in reversed(before):
             put_in_session(session, target, value)
         raise
@@ -144,6 +153,12 @@ def put_in_session(session: runtime.Live, target: Target, value: Array) -> None:
     """Assign one value by the op that initialises the variable."""
     initializer = target.variable.initializer
     session.run(initializer, {initializer.inputs[1]: value})
+
+
+def fill_in_session(session: runtime.Live, content: Content) -> None:
+    """Fill a table by the op that one of the session's Savers has for it."""
+    fill = content.table.fill
+    session.run(fill, {fill.inputs[1]: content.keys, fill.inputs[2]: content.values})
 
 
 def _read_in_session(session: runtime.Live, target: Target) -> Array:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from tfmagic import errors
 from tfmagic.verbs.restoration import given_names, keras_places, object_edges, ordered_layers, renaming
 from tfmagic.verbs.restoration.live_variables import KERAS, SESSION, LiveVariables, extended
+from tfmagic.verbs.restoration.object_edges import TableEdge
 from tfmagic.verbs.restoration.pairing import Loading, Pairing
+from tfmagic.verbs.restoration.session_restores import session_restores
 from tfmagic.verbs.restoration.stored_values import NAMES, OBJECTS, PATHS
 
 if TYPE_CHECKING:
@@ -56,12 +58,27 @@ def _by_name(pairing: Pairing) -> None:
     full = ["/".join(value.scope) if pairing.stored.objects is not None else value.name for value in saved]
     _match(pairing, names, full)
     if live.form == SESSION:
+        _by_savers(pairing)
         return
     inner, full_inner = [_within(name) for name in names], [_within(name) for name in full]
     for targets, values in ((names, full_inner), (inner, full), (inner, full_inner)):
         _match(pairing, targets, values)
     if pairing.required():
         _by_rank(pairing, range(len(saved)))
+
+
+def _by_savers(pairing: Pairing) -> None:
+    """Pair what is left as the session's own Savers would, and find the tables that they fill."""
+    known = session_restores(pairing.live.source.graph)
+    places = {value.key: place for place, value in enumerate(pairing.stored.saved)}
+    for target in pairing.missing:
+        variable = pairing.live.targets[target].variable
+        node = getattr(variable, "handle", variable).op.name
+        if known.keys.get(node) in places:
+            pairing.pairs[target] = places[known.keys[node]]
+            pairing.told.add(target)
+    tables = {table.name: table for table in known.tables if f"{table.key}-keys" in places}
+    pairing.tables = [TableEdge(table, table.name, table.key) for table in tables.values()]
 
 
 def _within(name: str) -> str:

@@ -41,7 +41,7 @@ class Pairing:
     pairs : dict
         The place of a value in ``stored.saved`` for the place of a variable in ``live.targets``.
     told : set of int
-        The variables that ``rename`` speaks of.
+        The variables that ``rename`` speaks of, or a Saver of the session.
     ways : dict
         The names on the way to a variable and their classes, where the file's are those of Keras' walk.
     loading : list of Loading
