@@ -14,7 +14,7 @@ from tfmagic.verbs.restoration import given_names, keras_places, object_edges, o
 from tfmagic.verbs.restoration.live_variables import KERAS, SESSION, LiveVariables, extended
 from tfmagic.verbs.restoration.object_edges import TableEdge
 from tfmagic.verbs.restoration.pairing import Loading, Pairing
-from tfmagic.verbs.restoration.session_restores import session_restores
+from tfmagic.verbs.restoration.session_restores import node_of, session_restores
 from tfmagic.verbs.restoration.stored_values import NAMES, OBJECTS, PATHS
 
 if TYPE_CHECKING:
@@ -72,8 +72,7 @@ def _by_savers(pairing: Pairing) -> None:
     known = session_restores(pairing.live.source.graph)
     places = {value.key: place for place, value in enumerate(pairing.stored.saved)}
     for target in pairing.missing:
-        variable = pairing.live.targets[target].variable
-        node = getattr(variable, "handle", variable).op.name
+        node = node_of(pairing.live.targets[target].variable)
         if known.keys.get(node) in places:
             pairing.pairs[target] = places[known.keys[node]]
             pairing.told.add(target)

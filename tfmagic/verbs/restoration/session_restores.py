@@ -44,6 +44,12 @@ def session_restores(graph: runtime.Live) -> SessionRestores:
     return SessionRestores(keys, tuple(_tables(graph, known)))
 
 
+def node_of(variable: runtime.Live) -> str:
+    """Return the node of a variable: that of its handle, or itself where it is a reference."""
+    tensor: runtime.Live = getattr(variable, "handle", variable)
+    return str(tensor.op.name)
+
+
 def _tables(graph: runtime.Live, known: restores.Restores) -> Iterator[SessionTable]:
     for name, fills in known.fills.items():
         for fill in fills:
