@@ -4,6 +4,9 @@
 #   make test     run the whole suite, browser tests included
 #   make lint     ruff and mypy
 #   make bench    speed and memory, as ratios
+#   make faults   calls that fail, kills and interrupts, at every point of every writer; hours
+#   make fuzz     damaged input for every parser and reader, guided by coverage; hours
+#   make soak     a thousand verbs in one process, which must level off
 #   make clean    remove what the other commands made
 #
 # PYTHON      the interpreter to build the environment from          make test PYTHON=python3.13
@@ -25,7 +28,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --constraint $(VENV)/constraints.txt
 
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo test lint format bench faults fuzz soak clean
 .DEFAULT_GOAL := help
 
 help:
@@ -49,6 +52,15 @@ format: $(VENV)/.lint
 
 bench: $(VENV)/.test
 	$(BIN)/python -m tests.benchmarks
+
+faults: $(VENV)/.test
+	$(BIN)/python -m tests.faults $(ARGS)
+
+fuzz: $(VENV)/.fuzz
+	$(BIN)/python -m tests.fuzz $(ARGS)
+
+soak: $(VENV)/.test
+	$(BIN)/python -m tests.soak $(ARGS)
 
 clean:
 	if [ -e $(VENV)/pyvenv.cfg ]; then rm -rf $(VENV); fi
@@ -83,6 +95,10 @@ $(VENV)/.test: $(VENV)/.made pyproject.toml
 	$(PIP) --quiet --editable '.[cpu]' --group test
 	minor=$$($(BIN)/python -c '$(MINOR)') && \
 		$(PIP) --quiet --no-deps "tf_keras==$$minor.*" "tensorflow-serving-api==$$minor.*"
+	@touch $@
+
+$(VENV)/.fuzz: $(VENV)/.test
+	$(PIP) --quiet --group fuzz
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.made pyproject.toml

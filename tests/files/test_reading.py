@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import random
@@ -131,3 +132,18 @@ def test_an_error_inside_is_not_reworded(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(errors.WriteError, match="mine"), reading.opened(tmp_path / "file"):
         raise errors.WriteError("mine")
+    # A full disk elsewhere is nothing that was read.
+    with pytest.raises(OSError, match="full") as caught, reading.opened(tmp_path / "file"):
+        raise OSError(errno.ENOSPC, "full", "/elsewhere")
+    assert not isinstance(caught.value, errors.TfMagicError)
+
+
+def test_a_file_that_cannot_be_read_on_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    with reading.opened(tmp_path / "file") as file:
+        # Its descriptor is that of a directory now, which no system reads.
+        directory = os.open(tmp_path, os.O_RDONLY)
+        os.dup2(directory, file.fileno())
+        os.close(directory)
+        with pytest.raises(errors.ReadError, match=r"file' cannot be read"):
+            file.read(3)

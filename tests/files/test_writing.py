@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tfmagic import errors
-from tfmagic.files import writing
+from tfmagic.files import protos, renames, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,8 +54,8 @@ Case = tuple[Path, "Callable[[Path, str], None]", bool]
 
 def test_what_was_staged_becomes_the_destination(case: Case) -> None:
     destination, write, directory = case
-    with writing.staging(destination, directory=directory) as staged:
-        assert staged.parent == destination.parent
+    with writing.Staging(destination, directory=directory) as staged:
+        assert staged.parent.parent == destination.parent
         assert staged.suffix == destination.suffix
         write(staged, "new")
         assert not destination.exists()
@@ -68,7 +68,7 @@ def test_an_existing_destination_is_refused_before_the_work(case: Case) -> None:
     write(destination, "old")
     with pytest.raises(errors.WriteError, match=r"exists.*overwrite=True.*--overwrite"):
         writing.check(destination, overwrite=False, directory=directory)
-    with pytest.raises(errors.WriteError), writing.staging(destination, directory=directory):
+    with pytest.raises(errors.WriteError), writing.Staging(destination, directory=directory):
         pytest.fail("the block must not begin")
     assert "old" in content(destination).values()
 
@@ -76,7 +76,7 @@ def test_an_existing_destination_is_refused_before_the_work(case: Case) -> None:
 def test_an_existing_destination_is_replaced_when_the_new_one_is_complete(case: Case) -> None:
     destination, write, directory = case
     write(destination, "old")
-    with writing.staging(destination, overwrite=True, directory=directory) as staged:
+    with writing.Staging(destination, overwrite=True, directory=directory) as staged:
         write(staged, "new")
         assert "old" in content(destination).values()
     assert "old" not in content(destination).values()
@@ -86,28 +86,28 @@ def test_an_existing_destination_is_replaced_when_the_new_one_is_complete(case: 
 def test_a_directory_is_replaced_where_entries_cannot_be_exchanged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writing, "_exchange", lambda _one, _other: False)
+    monkeypatch.setattr(renames, "exchange", lambda _one, _other: False)
     make_saved_model(tmp_path / "served")
-    with writing.staging(tmp_path / "served", overwrite=True, directory=True) as staged:
+    with writing.Staging(tmp_path / "served", overwrite=True, directory=True) as staged:
         make_saved_model(staged, "new")
     assert set(content(tmp_path / "served").values()) == {"new", "newnew"}
     assert names(tmp_path) == ["served"]
 
 
 def test_a_failure_between_two_renames_rolls_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writing, "_exchange", lambda _one, _other: False)
+    monkeypatch.setattr(renames, "exchange", lambda _one, _other: False)
     make_saved_model(tmp_path / "served")
-    rename = Path.rename
+    replace = Path.replace
 
     def failing(self: Path, target: Path) -> Path:
-        if "-new~" in self.name:
+        if target == tmp_path / "served":
             raise OSError(errno.EIO, "gone")
-        return rename(self, target)
+        return replace(self, target)
 
-    monkeypatch.setattr(Path, "rename", failing)
+    monkeypatch.setattr(Path, "replace", failing)
     with (
         pytest.raises(errors.WriteError),
-        writing.staging(tmp_path / "served", overwrite=True, directory=True) as staged,
+        writing.Staging(tmp_path / "served", overwrite=True, directory=True) as staged,
     ):
         make_saved_model(staged, "new")
     assert set(content(tmp_path / "served").values()) == {"old", "oldold"}
@@ -120,7 +120,7 @@ def test_a_failure_leaves_the_old_one_and_no_debris(case: Case, error: type[Base
     write(destination, "old")
     before = content(destination)
     with pytest.raises(error):  # noqa: PT012, SIM117 - the exception comes from the block itself
-        with writing.staging(destination, overwrite=True, directory=directory) as staged:
+        with writing.Staging(destination, overwrite=True, directory=directory) as staged:
             write(staged, "new")
             raise error
     assert content(destination) == before
@@ -129,17 +129,17 @@ def test_a_failure_leaves_the_old_one_and_no_debris(case: Case, error: type[Base
 
 def test_parents_are_made_and_removed_again(tmp_path: Path) -> None:
     destination = tmp_path / "a" / "b" / "model.pb"
-    with pytest.raises(ValueError, match="no"), writing.staging(destination):
+    with pytest.raises(ValueError, match="no"), writing.Staging(destination):
         raise ValueError("no")
     assert names(tmp_path) == []
-    with writing.staging(destination) as staged:
+    with writing.Staging(destination) as staged:
         staged.write_text("new")
     assert destination.read_text() == "new"
 
 
 def test_parents_that_were_there_stay(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
-    with pytest.raises(ValueError, match="no"), writing.staging(tmp_path / "a" / "b" / "model.pb"):
+    with pytest.raises(ValueError, match="no"), writing.Staging(tmp_path / "a" / "b" / "model.pb"):
         raise ValueError("no")
     assert names(tmp_path) == ["a"]
 
@@ -153,11 +153,106 @@ def test_a_directory_that_is_more_than_a_model_is_never_replaced(tmp_path: Path,
         writing.check(tmp_path / "home", overwrite=True, directory=True)
 
 
+def test_files_of_others_inside_a_saved_model_are_never_removed(tmp_path: Path) -> None:
+    served = tmp_path / "served"
+    make_saved_model(served)
+    for path in ("variables/notes.txt", "variables/deep/variables.index", "assets/mine.csv", "assets.extra/warm_up"):
+        (served / path).parent.mkdir(exist_ok=True)
+        (served / path).write_text("dear")
+        with pytest.raises(errors.WriteError, match=f"more than a SavedModel: it holds '{path}'"):
+            writing.check(served, overwrite=True, directory=True)
+        (served / path).unlink()
+    (served / "variables" / "variables.data-00000-of-00001").touch()
+    (served / ".DS_Store").touch()
+    writing.check(served, overwrite=True, directory=True)
+
+
+def test_assets_that_the_message_names_go_with_it(tmp_path: Path) -> None:
+    served = tmp_path / "served"
+    make_saved_model(served)
+    saved = protos.message("SavedModel")(saved_model_schema_version=1)
+    saved.meta_graphs.add().asset_file_def.add(filename="words.txt")
+    (served / "saved_model.pb").write_bytes(saved.SerializeToString())
+    (served / "assets").mkdir()
+    (served / "assets" / "words.txt").touch()
+    writing.check(served, overwrite=True, directory=True)
+
+
+def test_what_users_laid_beside_a_saved_model_is_replaced_by_its_like_alone(tmp_path: Path) -> None:
+    served = tmp_path / "served"
+    make_saved_model(served)
+    (served / "assets.extra").mkdir()
+    (served / "assets.extra" / "warm_up").touch()
+    options = {"overwrite": True, "directory": True, "extra": True}
+    with pytest.raises(errors.WriteError, match="'warm_up'"), writing.Staging(served, **options) as staged:
+        make_saved_model(staged, "new")
+    assert "old" in content(served).values()
+    with writing.Staging(served, **options) as staged:
+        make_saved_model(staged, "new")
+        (staged / "assets.extra").mkdir()
+        (staged / "assets.extra" / "warm_up").touch()
+    assert "old" not in content(served).values()
+
+
+@UNIX
+@pytest.mark.parametrize("directory", [False, True])
+def test_a_name_as_long_as_the_file_system_takes(tmp_path: Path, *, directory: bool) -> None:
+    longest = os.pathconf(tmp_path, "PC_NAME_MAX")
+    destination = tmp_path / ("m" * (longest - 3) + ".pb")
+    for _ in range(2):
+        with writing.Staging(destination, overwrite=True, directory=directory) as staged:
+            (make_saved_model if directory else write_file)(staged, "new")
+    assert names(tmp_path) == [destination.name]
+    for place in (tmp_path / ("m" * (longest + 1)), tmp_path / "way" / ("m" * (longest + 1)) / "m"):
+        with pytest.raises(errors.WriteError, match="longer than"), writing.Staging(place):
+            pytest.fail("the block must not begin")
+    assert names(tmp_path) == [destination.name]
+
+
+def test_of_two_writes_to_one_new_place_one_is_done(case: Case) -> None:
+    destination, write, directory = case
+    first = writing.Staging(destination, directory=directory)
+    with pytest.raises(errors.WriteError, match="exists"), first as staged:  # noqa: PT012 - the error comes at its end
+        write(staged, "first")
+        with writing.Staging(destination, directory=directory) as other:
+            write(other, "second")
+    assert "second" in content(destination).values()
+    assert names(destination.parent) == [destination.name]
+
+
+def test_a_rename_never_takes_a_name_that_is_taken(case: Case) -> None:
+    destination, write, _ = case
+    write(destination, "old")
+    other = destination.with_name("other")
+    write(other, "new")
+    with pytest.raises(FileExistsError):
+        renames.rename_new(other, destination)
+    assert "old" in content(destination).values()
+    assert other.exists()
+
+
+def test_an_error_of_a_library_is_told_in_ours_and_says_what_stands(tmp_path: Path) -> None:
+    (tmp_path / "model.pb").write_text("old")
+    with (  # noqa: PT012 - the error comes from the block itself
+        pytest.raises(errors.WriteError, match=r"no room left.*What was there before is unchanged") as caught,
+        writing.Staging(tmp_path / "model.pb", overwrite=True) as staged,
+    ):
+        message = f"{staged}.tempstate1; No space left on device"
+        raise errors.ConversionError("TensorFlow cannot save") from RuntimeError(message)
+    assert caught.value.errno == errno.ENOSPC
+    with (
+        pytest.raises(errors.WriteError, match="Nothing of it is left"),
+        writing.Staging(tmp_path / "new.pb") as staged,
+    ):
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(staged))
+    assert names(tmp_path) == ["model.pb"]
+
+
 def test_an_empty_directory_is_replaced_only_on_word(tmp_path: Path) -> None:
     (tmp_path / "served").mkdir()
     with pytest.raises(errors.WriteError, match="exists"):
         writing.check(tmp_path / "served", overwrite=False, directory=True)
-    with writing.staging(tmp_path / "served", overwrite=True, directory=True) as staged:
+    with writing.Staging(tmp_path / "served", overwrite=True, directory=True) as staged:
         make_saved_model(staged)
     assert (tmp_path / "served" / "saved_model.pb").is_file()
 
@@ -182,7 +277,7 @@ def test_a_file_on_the_way_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("old")
     with (
         pytest.raises(errors.WriteError, match="on the way to it is a file"),
-        writing.staging(tmp_path / "file" / "m.pb"),
+        writing.Staging(tmp_path / "file" / "m.pb"),
     ):
         pytest.fail("the block must not begin")
 
@@ -191,7 +286,7 @@ def test_links_are_followed(tmp_path: Path) -> None:
     make_saved_model(tmp_path / "v1")
     (tmp_path / "latest").symlink_to("v1")
     destination = writing.resolved(tmp_path / "latest")
-    with writing.staging(destination, overwrite=True, directory=True) as staged:
+    with writing.Staging(destination, overwrite=True, directory=True) as staged:
         make_saved_model(staged, "new")
     assert (tmp_path / "latest").is_symlink()
     assert "new" in content(tmp_path / "v1").values()
@@ -215,17 +310,18 @@ def test_the_users_home_is_understood(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_the_mode_of_a_file_stays(tmp_path: Path) -> None:
     (tmp_path / "model.pb").write_text("old")
     (tmp_path / "model.pb").chmod(0o640)
-    with writing.staging(tmp_path / "model.pb", overwrite=True) as staged:
+    with writing.Staging(tmp_path / "model.pb", overwrite=True) as staged:
         staged.write_text("new")
     assert (tmp_path / "model.pb").stat().st_mode & 0o777 == 0o640
 
 
 def test_a_destination_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
-    place = writing.staging(tmp_path / "model.pb")
-    place.__enter__().write_text("new")
-    (tmp_path / "model.pb").write_text("somebody else's")
-    with pytest.raises(errors.WriteError, match="exists"):
-        place.__exit__(None, None, None)
+    with (  # noqa: PT012 - the error comes at the end of the block
+        pytest.raises(errors.WriteError, match="exists"),
+        writing.Staging(tmp_path / "model.pb") as staged,
+    ):
+        staged.write_text("new")
+        (tmp_path / "model.pb").write_text("somebody else's")
     assert (tmp_path / "model.pb").read_text() == "somebody else's"
 
 
@@ -248,7 +344,7 @@ def test_a_disk_that_fills_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(os, "fsync", full)
     with (
         pytest.raises(errors.WriteError, match="no room left") as caught,
-        writing.staging(tmp_path / "model.pb", overwrite=True) as staged,
+        writing.Staging(tmp_path / "model.pb", overwrite=True) as staged,
     ):
         staged.write_text("new")
     assert caught.value.errno == errno.ENOSPC
@@ -263,7 +359,7 @@ def test_a_file_larger_than_allowed(tmp_path: Path) -> None:
     try:
         with (
             pytest.raises(errors.WriteError, match="larger than this user or file system may write"),
-            writing.staging(tmp_path / "model.pb") as staged,
+            writing.Staging(tmp_path / "model.pb") as staged,
         ):
             staged.write_bytes(bytes(1 << 17))
     finally:
@@ -272,9 +368,9 @@ def test_a_file_larger_than_allowed(tmp_path: Path) -> None:
 
 
 def test_an_error_of_something_that_was_read_is_not_reworded(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError), writing.staging(tmp_path / "model.pb"):
+    with pytest.raises(FileNotFoundError), writing.Staging(tmp_path / "model.pb"):
         (tmp_path / "absent").read_text()
-    with pytest.raises(PermissionError) as caught, writing.staging(tmp_path / "model.pb"):
+    with pytest.raises(PermissionError) as caught, writing.Staging(tmp_path / "model.pb"):
         raise PermissionError(errno.EACCES, "no", "/etc/shadow")
     assert not isinstance(caught.value, errors.WriteError)
 
@@ -292,7 +388,7 @@ from tfmagic.files import writing
 if os.getuid() == 0:
     os.setgid(65534); os.setuid(65534)
 try:
-    with writing.staging(Path(sys.argv[1])) as staged:
+    with writing.Staging(Path(sys.argv[1])) as staged:
         staged.write_text("new")
 except errors.WriteError as error:
     print(error)
@@ -319,26 +415,25 @@ def test_a_directory_that_is_not_permitted(tmp_path: Path) -> None:
 WRITES = """
 import sys, time
 from pathlib import Path
-from tfmagic.files import writing
+from tfmagic.files import renames, writing
 destination, directory, where = Path(sys.argv[1]), sys.argv[2] == "directory", sys.argv[3]
 
-def stop():
+def stop(*_arguments):
     print("now", flush=True)
     time.sleep(60)
 
-def staged_renamed(self, target):
-    result = rename(self, target)
-    if where == "between" and "-old~" in str(target):
+def replaced(self, target):
+    if where == "between" and target == destination:
         stop()
-    return result
+    return replace(self, target)
 
-rename = Path.rename
-Path.rename = staged_renamed
+replace = Path.replace
+Path.replace = replaced
 if where == "between":
-    writing._exchange = lambda one, other: False
+    renames.exchange = lambda one, other: False
 if where == "flush":
-    writing.flush = lambda path: stop()
-with writing.staging(destination, overwrite=True, directory=directory) as staged:
+    renames.flush = stop
+with writing.Staging(destination, overwrite=True, directory=directory) as staged:
     if where == "before":
         stop()
     if directory:
@@ -375,7 +470,7 @@ def test_a_kill_leaves_the_old_one_and_is_cleared_up(case: Case, where: str) -> 
     assert content(destination) == before
     hidden = [name for name in names(destination.parent) if name != destination.name]
     assert all(name.startswith(".tfmagic-") for name in hidden)
-    with writing.staging(destination, overwrite=True, directory=directory) as staged:
+    with writing.Staging(destination, overwrite=True, directory=directory) as staged:
         write(staged, "new")
     assert names(destination.parent) == [destination.name]
     assert "new" in content(destination).values()
@@ -386,7 +481,7 @@ def test_a_kill_between_two_renames_is_mended(tmp_path: Path) -> None:
     make_saved_model(tmp_path / "served")
     killed(tmp_path / "served", "directory", "between")
     assert not (tmp_path / "served").exists()
-    with writing.staging(tmp_path / "other.pb") as staged:
+    with writing.Staging(tmp_path / "other.pb") as staged:
         staged.write_text("new")
     assert set(content(tmp_path / "served").values()) == {"old", "oldold"}
     assert names(tmp_path) == ["other.pb", "served"]
@@ -398,16 +493,16 @@ def test_what_another_process_is_writing_is_left_alone(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        with writing.staging(tmp_path / "two.pb") as staged:
+        with writing.Staging(tmp_path / "two.pb") as staged:
             staged.write_text("new")
         assert len(names(tmp_path)) == 2
         process.kill()
 
 
 def test_two_writes_in_one_process_do_not_disturb_each_other(tmp_path: Path) -> None:
-    with writing.staging(tmp_path / "one.pb") as one:
+    with writing.Staging(tmp_path / "one.pb") as one:
         one.write_text("1")
-        with writing.staging(tmp_path / "two.pb") as two:
+        with writing.Staging(tmp_path / "two.pb") as two:
             two.write_text("2")
     assert content(tmp_path) == {f"{tmp_path.name}/one.pb": "1", f"{tmp_path.name}/two.pb": "2"}
 

@@ -10,7 +10,7 @@ import pytest
 import tfmagic
 from tests.killed import killed_at_each_moment
 from tfmagic import errors
-from tfmagic.files.checkpoints import writing as checkpoint_writing
+from tfmagic.files import renames
 from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.verbs.export import export
@@ -222,7 +222,7 @@ def test_an_interrupt_leaves_the_old_one(
     def interrupted(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(checkpoint_writing, "_move", interrupted)
+    monkeypatch.setattr(renames.Moves, "carry_out", interrupted)
     with pytest.raises(errors.WriteError if isinstance(error, OSError) else error):
         export(session, tmp_path / "model.ckpt", overwrite=True)
     assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == before
@@ -245,8 +245,8 @@ def test_killed_at_any_moment_a_whole_checkpoint_is_left(tmp_path: Path) -> None
     places = [tmp_path / str(moment) / "model.ckpt" for moment in range(30)]
     for place in places:
         shutil.copytree(tmp_path / "first", place.parent)
-    imports = "from pathlib import Path\nimport tensorflow as tf, tfmagic"
-    calls = "(Path, 'replace'), (Path, 'unlink'), (Path, 'rename')"
+    imports = "from pathlib import Path\nimport tensorflow as tf, tfmagic\nfrom tfmagic.files import renames"
+    calls = "(Path, 'replace'), (Path, 'unlink'), (Path, 'rename'), (renames, 'rename_new')"
     seen = set()
     for place in killed_at_each_moment(imports, _WRITE, calls, places):
         tfmagic.restore(module, tf.train.latest_checkpoint(str(place.parent)))
@@ -254,6 +254,24 @@ def test_killed_at_any_moment_a_whole_checkpoint_is_left(tmp_path: Path) -> None
         assert len(value) == 1
         seen |= value
     assert seen == {1.0, 2.0}
+
+
+def test_one_tensor_and_partitions_are_replaced_by_shards_of_other_names(tmp_path: Path) -> None:
+    tf = runtime.tensorflow()
+    for number in (1.0, 2.0, 3.0):
+        with tf.Graph().as_default(), tf.compat.v1.Session() as writing:
+            kernel = tf.compat.v1.get_variable(
+                "kernel", [4, 3], initializer=tf.compat.v1.constant_initializer(number),
+                partitioner=tf.compat.v1.fixed_size_partitioner(2),
+            )  # fmt: skip
+            writing.run(tf.compat.v1.global_variables_initializer())
+            tfmagic.export(writing, tmp_path / "model.ckpt", overwrite=True)
+            del kernel
+        names = {each.name for each in tmp_path.iterdir()}
+        assert len([name for name in names if ".data-" in name]) == (2 if number == 2.0 else 1)
+        np.testing.assert_array_equal(
+            tf.train.load_checkpoint(str(tmp_path / "model.ckpt")).get_tensor("kernel"), np.full((4, 3), number)
+        )
 
 
 def test_what_has_no_meaning_is_refused(session: Any, tmp_path: Path) -> None:

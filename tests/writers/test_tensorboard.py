@@ -115,3 +115,19 @@ def test_a_damaged_file_is_not_left(tmp_path: Path, samples: Built, monkeypatch:
     with pytest.raises(errors.ConversionError, match="does not read back"):
         tfmagic.export(samples["graph_def"], tmp_path / "logs", format="tensorboard")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("left", [1, 5, 11, 14, 40])
+def test_a_file_that_is_cut_short_is_not_left(
+    tmp_path: Path, samples: Built, monkeypatch: pytest.MonkeyPatch, left: int
+) -> None:
+    write = EventDraft.write
+
+    def cut(self: EventDraft, path: Path) -> None:
+        write(self, path)
+        path.write_bytes(path.read_bytes()[:left])
+
+    monkeypatch.setattr(EventDraft, "write", cut)
+    with pytest.raises(errors.ConversionError, match="does not read back"):
+        tfmagic.export(samples["graph_def"], tmp_path / "logs", format="tensorboard")
+    assert list(tmp_path.iterdir()) == []

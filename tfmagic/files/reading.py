@@ -12,6 +12,7 @@ import os
 import stat
 import zlib
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
@@ -19,8 +20,9 @@ from tfmagic.files import wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from io import BufferedReader
     from pathlib import Path
+
+    from _typeshed import WriteableBuffer
 
 #: Protobuf readers, TensorFlow's among them, take no message beyond this (protobuf's own limit).
 PROTOBUF_LIMIT = 2**31 - 1
@@ -66,15 +68,35 @@ def opened(path: Path) -> Iterator[BufferedReader]:
         If it changed while it was open: what was read may be half of the one and half of the other.
     """
     with refusals(path):
+        source = _Source(path)
+    file: BufferedReader = BufferedReader(source)
+    with file:
+        before = os.fstat(source.fileno())
+        if not stat.S_ISREG(before.st_mode):
+            raise errors.ReadError(f"{str(path)!r} is no regular file; copy what it holds into one and give that")
+        yield file
+    if not _is_same(before, path):
+        message = f"{str(path)!r} changed while it was read; read it again once its writer is done"
+        raise errors.CorruptSourceError(message)
+
+
+class _Source(io.FileIO):
+    """A file whose own refusals are translated, and nothing else that goes wrong while it is open."""
+
+    def __init__(self, path: Path) -> None:
         # A pipe is opened without waiting for who writes into it, and then refused.
-        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _NONBLOCK)) as file:
-            before = os.fstat(file.fileno())
-            if not stat.S_ISREG(before.st_mode):
-                raise errors.ReadError(f"{str(path)!r} is no regular file; copy what it holds into one and give that")
-            yield file
-        if not _is_same(before, path):
-            message = f"{str(path)!r} changed while it was read; read it again once its writer is done"
-            raise errors.CorruptSourceError(message)
+        super().__init__(path, "rb", opener=lambda name, flags: os.open(name, flags | _NONBLOCK))
+        self._path = path
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int | None:
+        """Read bytes into a buffer."""
+        with refusals(self._path):
+            return super().readinto(buffer)
+
+    def readall(self) -> bytes:
+        """Read all that is left."""
+        with refusals(self._path):
+            return super().readall() or b""
 
 
 def _is_same(before: os.stat_result, path: Path) -> bool:

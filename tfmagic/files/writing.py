@@ -1,49 +1,44 @@
-"""Write beside the destination, flush, rename: an interrupted or failed write leaves the old thing whole.
+"""Write aside, flush, rename: an interrupted or failed write leaves the old thing whole.
 
-What is written goes to a hidden name in the destination's own directory, so that the last step is a rename within
-one file system. The hidden name says which process wrote it: the next write into that directory clears up after one
-that was killed. Not for: reading (:mod:`tfmagic.files.reading`), nor what the bytes mean.
+What is written goes into a hidden directory beside the destination, so that the last step is a rename within one file
+system. Directories that are missing on the way are made in there, too, and come with it. Not for: reading
+(:mod:`tfmagic.files.reading`), several files that are one thing (:mod:`tfmagic.files.checkpoints.writing`), nor what
+the bytes mean.
 """
 
 from __future__ import annotations
 
-import ctypes
 import errno
-import hashlib
 import os
-import platform
-import re
-import secrets
 import shutil
 import stat
-import sys
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
+from tfmagic.files import hidden_places, renames, saved_model_files
+from tfmagic.files.hidden_places import HiddenPlace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from types import TracebackType
 
-#: What a SavedModel's directory may hold; one with anything else in it is not ours to replace.
-_SAVED_MODEL_ENTRIES = frozenset({
-    "saved_model.pb", "saved_model.pbtxt", "variables", "assets", "assets.extra", "fingerprint.pb",
-    "keras_metadata.pb", ".DS_Store",
-})  # fmt: skip
-_SAVED_MODEL_MARKS = ("saved_model.pb", "saved_model.pbtxt")
-_STAGED = re.compile(r"\.tfmagic-(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}-(?P<role>new|old)~(?P<name>.+)\Z")
 #: Room asked for beyond the predicted size: file system metadata, and whatever else writes meanwhile.
 _SPARE_BYTES = 1 << 20
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
-_REFUSED = frozenset(
-    {errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EIO}
-)
-# From linux/fs.h and fcntl.h: swap two directory entries in one step.
-_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
-
-#: Staged paths that this process is writing now.
-_in_use: set[str] = set()
+_ADVICE = {
+    errno.ENOTDIR: "one of the directories on the way to it is a file; name another place",
+    errno.EFBIG: "the file is larger than this user or file system may write; name a place elsewhere",
+    errno.EIO: "the disk, or the network to it, failed to write ('{said}'); name a place elsewhere",
+    errno.EROFS: "the file system is read-only; name a place elsewhere",
+    errno.EBUSY: "it is in use, as a place where something is mounted is ('{said}'); name a place inside of it",
+    errno.EXDEV: "something is mounted on the way to it ('{said}'); name a place inside of that",
+    errno.ENAMETOOLONG: "its name is longer than the file system takes; give a shorter one",
+    errno.ENOTEMPTY: "somebody else wrote there meanwhile; look what it is, and try again",
+    errno.EMFILE: "this process has too many files open; close some, or restart the kernel",
+}
+#: A suffix by which libraries go; a name may have a longer one, up to the limit.
+_SUFFIX = 16
 
 
 def resolved(destination: str | os.PathLike[str]) -> Path:
@@ -52,17 +47,22 @@ def resolved(destination: str | os.PathLike[str]) -> Path:
     Raises
     ------
     WriteError
-        If the path is empty or a loop of links.
+        If the path is empty, holds a NUL, or is a loop of links.
     """
     given = os.fspath(destination)
-    # Unlike Path.expanduser, this leaves a name that begins with ~ alone where there is no such user.
-    path = Path(os.path.realpath(os.path.expanduser(given)))  # noqa: PTH111
+    try:
+        # Unlike Path.expanduser, this leaves a name that begins with ~ alone where there is no such user.
+        path = Path(os.path.realpath(os.path.expanduser(given)))  # noqa: PTH111
+    except ValueError:
+        given = ""
     if not given or path.is_symlink():
-        raise errors.WriteError(f"{given!r} is no path that can be written to; give a file or a directory")
+        raise errors.WriteError(
+            f"{os.fspath(destination)!r} is no path that can be written to; give a file or a directory"
+        )
     return path
 
 
-def check(destination: Path, *, overwrite: bool, directory: bool) -> None:
+def check(destination: Path, *, overwrite: bool, directory: bool, extra: bool = False) -> None:
     """Refuse a destination that may not be replaced, before any work is done.
 
     Parameters
@@ -73,6 +73,8 @@ def check(destination: Path, *, overwrite: bool, directory: bool) -> None:
         Whether the user allowed to replace it.
     directory : bool
         Whether a directory will be written there, else a file.
+    extra : bool
+        Whether what users laid beside a SavedModel, in ``assets.extra``, is written anew.
 
     Raises
     ------
@@ -84,32 +86,40 @@ def check(destination: Path, *, overwrite: bool, directory: bool) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise _translated(error, destination) from error
+        raise refusal(error, destination) from error
     shown = repr(str(destination))
     if not overwrite:
         raise errors.WriteError(
-            f"{shown} exists; replace it with overwrite=True (--overwrite on a magic's line), or name another place"
+            errno.EEXIST,
+            f"{shown} exists; replace it with overwrite=True (--overwrite on a magic's line), or name another place",
         )
     if directory:
-        _check_directory(destination, stat.S_ISDIR(mode))
+        _check_directory(destination, stat.S_ISDIR(mode), extra=extra)
     elif not stat.S_ISREG(mode):
         kind = "a directory" if stat.S_ISDIR(mode) else "no regular file"
         raise errors.WriteError(f"{shown} is {kind} and a file would replace it; name another place")
 
 
-def _check_directory(destination: Path, is_directory: bool) -> None:  # noqa: FBT001 - internal
-    """Refuse to replace anything but an empty directory or a SavedModel with nothing else beside it."""
+def _check_directory(destination: Path, is_directory: bool, *, extra: bool) -> None:  # noqa: FBT001 - internal
+    """Refuse to replace anything but an empty directory or a SavedModel with nothing of others in it."""
     shown = repr(str(destination))
     if not is_directory:
         raise errors.WriteError(f"{shown} is a file and a directory would replace it; name another place")
-    # What a killed process left of a file in it goes with the rest.
-    entries = {entry.name for entry in destination.iterdir() if not _STAGED.match(entry.name)}
-    strangers = sorted(entries - _SAVED_MODEL_ENTRIES)
-    if strangers or (entries and not entries.intersection(_SAVED_MODEL_MARKS)):
-        holds = errors.listed(strangers or sorted(entries))
+    if os.path.ismount(destination):
         raise errors.WriteError(
-            f"{shown} is not replaced, because it is more than a SavedModel: it holds {holds}. "
-            "Name another place, or remove it yourself"
+            errno.EBUSY, f"{shown} is where a file system is mounted, which cannot be replaced; name a place inside"
+        )
+    try:
+        # What a killed process left in it goes with the rest.
+        entries = sorted(entry.name for entry in destination.iterdir() if not hidden_places.is_hidden(entry.name))
+        strangers = saved_model_files.strangers(destination, extra=extra)
+    except OSError as error:
+        raise refusal(error, destination) from error
+    strangers = [path for path in strangers if not hidden_places.is_hidden(path.partition("/")[0])]
+    if strangers or (entries and not saved_model_files.is_saved_model(destination)):
+        raise errors.WriteError(
+            f"{shown} is not replaced, because it is more than a SavedModel: it holds "
+            f"{errors.listed(strangers or entries)}. Name another place, or remove it yourself"
         )
 
 
@@ -128,8 +138,10 @@ def require_space(destination: Path, size: int) -> None:
     WriteError
         If there is less room.
     """
-    existing = next(parent for parent in destination.parents if parent.exists())
-    free = shutil.disk_usage(existing).free
+    try:
+        free = shutil.disk_usage(nearest(destination)).free
+    except OSError:
+        return  # who writes there will hear why
     if free < size + _SPARE_BYTES:
         raise errors.WriteError(
             errno.ENOSPC,
@@ -142,6 +154,11 @@ def _mebibytes(size: int) -> str:
     return f"{size / 2**20:,.1f} MiB"
 
 
+def nearest(destination: Path) -> Path:
+    """Return the first directory above a destination that is there."""
+    return next((parent for parent in destination.parents if os.path.lexists(parent)), destination.parent)
+
+
 def size_of(path: Path) -> int:
     """Return the bytes that a file, or all files of a directory, hold."""
     if not path.is_dir():
@@ -149,235 +166,225 @@ def size_of(path: Path) -> int:
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
-@contextmanager
-def staging(destination: Path, *, overwrite: bool = False, directory: bool = False, size: int = 0) -> Iterator[Path]:
-    """Give a path to write to; when the block ends without an exception, what is there becomes the destination.
+class Aside:
+    """A place aside to write to, as a context manager; what is there when the block ends is removed.
 
     Parameters
     ----------
     destination : Path
-        As :func:`resolved` returns it. Its parent directories are made, and removed again if the block fails.
+        As :func:`resolved` returns it. Nothing is made on the way to it.
+    size : int
+        The predicted size in bytes, 0 if unknown.
+
+    Attributes
+    ----------
+    notes : list of str
+        What a person should know of the write, whether it went well or not.
+
+    Raises
+    ------
+    WriteError
+        If the place is not permitted, or has no room; also for what a library makes of that in the block. It says what
+        stands at the destination now.
+    """
+
+    def __init__(self, destination: Path, *, size: int = 0) -> None:
+        self.destination = destination
+        self.size = size
+        self.notes: list[str] = []
+        self.base = nearest(destination)
+        self.place = HiddenPlace(self.base)
+        self._existed = False
+
+    @property
+    def staged(self) -> Path:
+        """Where to write: a short name, as the destination's may be as long as the file system takes."""
+        suffix = self.destination.suffix
+        return self.place.path / f"new{suffix if len(suffix) <= _SUFFIX else ''}"
+
+    def __enter__(self) -> Path:
+        """Make the hidden directory, after clearing up what killed processes left beside it."""
+        try:
+            self._existed = self.exists()
+            require_space(self.destination, self.size)
+            self._require_name()
+            self._tell_back(hidden_places.sweep(self.base))
+            self.place.make()
+        except BaseException as error:
+            self.place.close()
+            if isinstance(error, OSError) and not isinstance(error, errors.TfMagicError):
+                raise refusal(error, self.destination, self._stands()) from error
+            raise
+        return self.staged
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        """Put what was written in its place, if all went well, and remove the hidden directory."""
+        if error is not None:
+            self.place.close()
+            if (code := hidden_places.refused(error, self.place.path)) is not None:
+                raise refusal(OSError(code, os.strerror(code)), self.destination, self._stands()) from error
+            return
+        try:
+            try:
+                self.commit()
+            finally:
+                self.place.close()
+        except errors.TfMagicError:
+            raise
+        except OSError as problem:
+            raise refusal(problem, self.destination, self._stands()) from problem
+        if not renames.is_flushed(self.base):
+            self.notes.append("it is written, but the disk did not confirm its name: look at it after a power failure")
+
+    def commit(self) -> None:
+        """Put what was written in its place; nothing here."""
+
+    def exists(self) -> bool:
+        """Say whether there is something at the destination."""
+        return os.path.lexists(self.destination)
+
+    def _require_name(self) -> None:
+        """Have the system say now whether it takes the names on the way."""
+        for name in self.destination.relative_to(self.base).parts:
+            with suppress(FileNotFoundError):
+                (self.base / name).lstat()
+
+    def _tell_back(self, names: list[str]) -> None:
+        if names:
+            self.notes.append(
+                f"an earlier write there was killed; what it had set aside is back in its place: {errors.listed(names)}"
+            )
+
+    def _stands(self) -> str:
+        """Say what is at the destination after a failure."""
+        if self.place.keeps:
+            old = renames.where_aside(self.place.path) / self.destination.name
+            return (
+                f"What was there could not be put back: it lies whole as {str(old)!r}, and the next write into that "
+                "directory puts it back"
+            )
+        return "What was there before is unchanged" if self._existed else "Nothing of it is left there"
+
+
+class Staging(Aside):
+    """A place aside to write to, as a context manager; without an exception, what is there becomes the destination.
+
+    Parameters
+    ----------
+    destination : Path
+        As :func:`resolved` returns it. Its parent directories come with it, or not at all.
     overwrite : bool
         Whether an existing destination is replaced.
     directory : bool
         Whether the block makes a directory; it is not made beforehand.
     size : int
         The predicted size in bytes, 0 if unknown.
-
-    Yields
-    ------
-    Path
-        A name beside the destination, with its suffix, at which nothing exists yet.
+    extra : bool
+        As :func:`check` takes it.
 
     Raises
     ------
     WriteError
         If the destination is refused, not permitted, or has no room; the old destination is then untouched.
     """
-    check(destination, overwrite=overwrite, directory=directory)
-    with aside(destination, size=size) as staged:
-        yield staged
-        flush(staged)
+
+    def __init__(
+        self, destination: Path, *, overwrite: bool = False, directory: bool = False, size: int = 0, extra: bool = False
+    ) -> None:
+        check(destination, overwrite=overwrite, directory=directory, extra=extra)
+        super().__init__(destination, size=size)
+        self._overwrite = overwrite
+        self._directory = directory
+        self._extra = extra
+
+    def commit(self) -> None:
+        """Put what was written in its place."""
+        renames.flush(self.staged)
+        self.place.hold_parent()
         # Somebody may have written there meanwhile.
-        check(destination, overwrite=overwrite, directory=directory)
-        _commit(staged, destination)
+        check(self.destination, overwrite=self._overwrite, directory=self._directory, extra=self._extra)
+        if not os.path.lexists(self.destination):
+            if arrive(self.place, {self.staged: self.destination}):
+                return
+            self._make_parents()
+        if not self._overwrite:
+            renames.rename_new(self.staged, self.destination)
+        elif self._directory and self.destination.is_dir():
+            self._swap()
+        else:
+            _like(self.staged, self.destination)
+            self.staged.replace(self.destination)
+
+    def _make_parents(self) -> None:
+        """Make what is missing on the way, where some of it came meanwhile."""
+        self.destination.parent.mkdir(parents=True, exist_ok=True)
+
+    def _swap(self) -> None:
+        """Put a directory in another's place: in one step where the system can, else with the old one set aside."""
+        lost = saved_model_files.extras(self.destination) - saved_model_files.extras(self.staged)
+        if lost:
+            raise errors.WriteError(
+                f"{str(self.destination)!r} is not replaced, because the new one would not have what lies in its "
+                f"{saved_model_files.EXTRA!r}: {errors.listed(sorted(lost))}. Name another place, or move that away"
+            )
+        _like(self.staged, self.destination)
+        if not renames.exchange(self.staged, self.destination):
+            name = self.destination.name
+            renames.Moves(self.place.path, (), (name,), ((self.staged.name, name),)).carry_out()
 
 
-@contextmanager
-def aside(destination: Path, *, size: int = 0) -> Iterator[Path]:
-    """Give a hidden name beside a destination; whatever is there when the block ends is removed.
+def arrive(place: HiddenPlace, files: dict[Path, Path]) -> bool:
+    """Move files out of a hidden place into a directory that is missing, with the directories on the way: in one step.
 
     Parameters
     ----------
-    destination : Path
-        As :func:`resolved` returns it. Its parent directories are made, and removed again if the block fails.
-    size : int
-        The predicted size in bytes, 0 if unknown.
+    place : HiddenPlace
+        Where the files are now.
+    files : dict of Path to Path
+        For each file its destination; all are in one directory.
 
-    Raises
-    ------
-    WriteError
-        If the place is not permitted, or has no room.
+    Returns
+    -------
+    bool
+        False, and nothing was moved, if the directory is there by now, or a part of the way.
     """
-    require_space(destination, size)
-    try:
-        with _parents(destination), _staged_name(destination) as staged:
-            yield staged
-    except OSError as error:
-        if isinstance(error, errors.TfMagicError) or not _is_ours(error, destination):
-            raise
-        raise _translated(error, destination) from error
-
-
-def _is_ours(error: OSError, destination: Path) -> bool:
-    """Say whether an error is about the write, not about something that the block read."""
-    if error.errno not in _NO_SPACE | _REFUSED:
+    parent = next(iter(files.values())).parent
+    if os.path.lexists(parent):
         return False
-    return error.filename is None or _is_near(os.fsdecode(error.filename), destination)
-
-
-def _is_near(name: str, destination: Path) -> bool:
-    """Say whether a path is the destination, its staged form, something inside that, or a directory above."""
-    path = Path(name)
-    return destination.is_relative_to(path) or any(_STAGED.match(part) for part in path.parts)
-
-
-def _translated(error: OSError, destination: Path) -> errors.WriteError:
-    """Word what the system says when it refuses a write."""
-    shown = repr(str(destination))
-    if error.errno in _NO_SPACE:
-        advice = "there is no room left; nothing was kept of it. Make room or name a place elsewhere"
-    elif error.errno == errno.ENOTDIR:
-        advice = "one of the directories on the way to it is a file; name another place"
-    elif error.errno == errno.EFBIG:
-        advice = "the file is larger than this user or file system may write; name a place elsewhere"
-    else:
-        advice = f"the system says {error.strerror!r}; change the permissions or name a place elsewhere"
-    return errors.WriteError(error.errno, f"{shown} cannot be written: {advice}")
-
-
-def no_space(destination: Path) -> errors.WriteError:
-    """Return the error for a library that ran out of room in words of its own."""
-    return _translated(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), destination)
-
-
-@contextmanager
-def _parents(destination: Path) -> Iterator[None]:
-    """Make the directories above the destination, and remove those made if the block fails."""
-    missing = [parent for parent in destination.parents if not parent.exists()]
+    way = parent.relative_to(place.parent)
+    tree = place.path / "way"
+    (tree / way).mkdir(parents=True)
+    moved = {tree / way / target.name: source for source, target in files.items()}
+    for now, before in moved.items():
+        before.rename(now)
+    renames.flush_directory(tree / way)
     try:
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        _require_access(destination.parent)
-        yield
-    except BaseException:
-        for parent in missing:
-            with suppress(OSError):
-                parent.rmdir()
-        raise
-
-
-def _require_access(directory: Path) -> None:
-    if not os.access(directory, os.W_OK | os.X_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(directory))
-
-
-@contextmanager
-def _staged_name(destination: Path) -> Iterator[Path]:
-    """Give the staged path, and remove whatever is there in the end."""
-    _sweep(destination.parent)
-    staged = destination.with_name(_name(destination.name, "new"))
-    _in_use.add(staged.name)
-    try:
-        yield staged
-    finally:
-        _remove(staged)
-        _in_use.discard(staged.name)
-
-
-def _name(name: str, role: str) -> str:
-    return f".tfmagic-{_host()}-{os.getpid()}-{secrets.token_hex(4)}-{role}~{name}"
-
-
-def _host() -> str:
-    """Tell this machine from others that share the directory: a process is looked up on its own machine only."""
-    return hashlib.blake2s(platform.node().encode(), digest_size=4).hexdigest()
-
-
-def _remove(path: Path) -> None:
-    """Remove a file or a directory, if it is there; what cannot be removed stays hidden."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-        return
-    with suppress(OSError):
-        path.unlink()
-
-
-def _sweep(directory: Path) -> None:
-    """Clear up what killed processes left in a directory."""
-    for entry in list(directory.iterdir()):
-        found = _STAGED.match(entry.name)
-        if found is None or entry.name in _in_use or found["host"] != _host() or _is_alive(int(found["pid"])):
-            continue
-        # Killed between two renames: the old destination goes back to its place.
-        place = directory / found["name"]
-        if found["role"] == "old" and not place.exists():
-            with suppress(OSError):
-                entry.rename(place)
-        else:
-            _remove(entry)
-
-
-def _is_alive(pid: int) -> bool:
-    """Say whether another process of this number runs; our own leftovers are those of a namesake before us."""
-    if pid == os.getpid():
-        return False
-    if sys.platform == "win32":
-        return True  # os.kill would end it there
-    try:
-        os.kill(pid, 0)
-    except PermissionError:
-        return True
-    except (OSError, OverflowError):
+        renames.rename_new(tree / way.parts[0], place.parent / way.parts[0])
+    except FileExistsError:
+        for now, before in moved.items():
+            now.rename(before)
         return False
     return True
 
 
-def flush(staged: Path) -> None:
-    """Bring all bytes to the disk, so that a rename never outruns what it names."""
-    files = [staged] if staged.is_file() else [path for path in staged.rglob("*") if path.is_file()]
-    for file in files:
-        # Windows flushes only what is open for writing.
-        with file.open("r+b") as opened:
-            os.fsync(opened.fileno())
-    if staged.is_dir():
-        for directory in [staged, *(path for path in staged.rglob("*") if path.is_dir())]:
-            _flush_directory(directory)
+def _like(staged: Path, destination: Path) -> None:
+    """Give what replaces a file or a directory the same permissions."""
+    if not os.path.lexists(destination):
+        return
+    mode = stat.S_IMODE(destination.stat().st_mode)
+    if stat.S_IMODE(staged.stat().st_mode) != mode:
+        staged.chmod(mode)
 
 
-def _flush_directory(directory: Path) -> None:
-    """Bring a directory's entries to the disk, where the system lets one."""
-    with suppress(OSError):
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _commit(staged: Path, destination: Path) -> None:
-    """Put what was staged in the destination's place."""
-    if destination.is_dir():
-        _swap(staged, destination)
-    else:
-        if destination.exists():
-            shutil.copymode(destination, staged)
-        staged.replace(destination)
-    _flush_directory(destination.parent)
-
-
-def _swap(staged: Path, destination: Path) -> None:
-    """Put a directory in another's place: in one step where the system can, else with the old one set aside."""
-    if _exchange(staged, destination):
-        return  # the old one now has the staged name, and goes with it
-    aside = destination.with_name(_name(destination.name, "old"))
-    _in_use.add(aside.name)
-    try:
-        destination.rename(aside)
-        staged.rename(destination)
-    finally:
-        if not destination.exists() and aside.exists():
-            aside.rename(destination)
-        _remove(aside)
-        _in_use.discard(aside.name)
-
-
-def _exchange(one: Path, other: Path) -> bool:
-    """Swap two directory entries in one step; False where the system or the file system cannot."""
-    if sys.platform != "linux":
-        return False
-    try:
-        rename = ctypes.CDLL(None, use_errno=True).renameat2
-    except (OSError, AttributeError):
-        return False
-    names = os.fsencode(one), os.fsencode(other)
-    return bool(rename(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0)
+def refusal(error: OSError, destination: Path, stands: str = "") -> errors.WriteError:
+    """Word what the system says when it refuses a write, and what stands now."""
+    said = error.strerror or str(error)
+    default = "the system says '{said}'; change the permissions or name a place elsewhere"
+    if error.errno in _NO_SPACE:
+        default = "there is no room left; make room or name a place elsewhere"
+    advice = _ADVICE.get(error.errno or 0, default).format(said=said)
+    return errors.WriteError(
+        error.errno, f"{str(destination)!r} cannot be written: {advice}{'. ' if stands else ''}{stands}"
+    )

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import tempfile
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from tfmagic import errors
 from tfmagic.files import contents, message_files, protos
+from tfmagic.files.hidden_places import Scratch
 from tfmagic.functions.graph_defs import Shared, wrap_graph_def
 from tfmagic.functions.named_function import NamedFunction, of_concrete
 from tfmagic.functions.state.saved_models import Store
@@ -167,14 +167,14 @@ def _load_reduced(path: Path, tags: list[str] | None, reduce: Callable[[protos.M
     if not any(reduced):
         return None
     # Assets are read again when the object is saved, so the copy lives as long as the object.
-    directory = tempfile.TemporaryDirectory(prefix="tfmagic-", ignore_cleanup_errors=True)
-    copy = Path(directory.name)
-    (copy / "saved_model.pb").write_bytes(saved_model.SerializeToString())
-    for name in ("variables", "assets"):
-        if (path / name).is_dir():
-            _link(path / name, copy / name)
-    loaded = runtime.tensorflow().saved_model.load(os.fspath(copy), tags=tags)
-    vars(loaded)["_tfmagic_copy"] = directory
+    scratch = Scratch()
+    with scratch as copy:
+        (copy / "saved_model.pb").write_bytes(saved_model.SerializeToString())
+        for name in ("variables", "assets"):
+            if (path / name).is_dir():
+                _link(path / name, copy / name)
+        loaded = runtime.tensorflow().saved_model.load(os.fspath(copy), tags=tags)
+        scratch.belongs_to(loaded)
     return loaded
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from tfmagic import errors, frames
 from tfmagic.display.summary import Displayed
-from tfmagic.files import protos, wire
+from tfmagic.files import file_marks, protos, wire
 from tfmagic.graphs import function_uses, plumbing, signatures
 from tfmagic.models import tables as model_tables
 
@@ -112,6 +112,8 @@ class Model(Displayed):
         Finds the checkpoint with the values of its variables, as it lies on disk; None if the form has none there.
     reader : Form
         What its form is able to do. Recognition puts the reader here that claimed the source.
+    marks : mapping of Path to Mark
+        How the files looked when the model was recognised.
     """
 
     form: str
@@ -127,6 +129,7 @@ class Model(Displayed):
     state: Callable[[], Store | None] | None = None
     checkpoint: Callable[[], CheckpointFiles | None] | None = None
     reader: Form = field(default_factory=Form)
+    marks: Mapping[Path, file_marks.Mark] = field(default_factory=dict)
     _read: dict[str, Any] = field(default_factory=dict, init=False, compare=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False, compare=False)
 
@@ -187,6 +190,20 @@ class Model(Displayed):
                 f"{where} is not a well-formed {self.form}: {error}; it is truncated or damaged, fetch or save it again"
             )
             raise errors.CorruptSourceError(message) from error
+
+    def require_unchanged(self) -> None:
+        """Refuse to go on with a model whose files are others by now: what was shown of it is not what they hold.
+
+        Raises
+        ------
+        ReadError
+            Naming a file that was replaced, or written, since the model was recognised.
+        """
+        for path in file_marks.changed(self.marks):
+            raise errors.ReadError(
+                f"{str(path)!r} was written again after this model was read from it; inspect {self.origin!r} once "
+                "more, or give its path"
+            )
 
     @property
     def has_objects(self) -> bool:

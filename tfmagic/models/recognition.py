@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
-from tfmagic.files import contents, reading
+from tfmagic.files import contents, file_marks, reading
 from tfmagic.models.model import Model
 from tfmagic.models.reader import Candidate
 
@@ -68,14 +68,18 @@ def _again(
         _require_form(form, readers)
         message = f"{model.origin!r} was read as a {model.form}, and is no {form} now"
         raise errors.UnrecognizedSourceError(f"{message}; leave the form out, or give what it was read from")
+    model.require_unchanged()
     if tags is not None and model.narrowed is not None:
-        return replace(model.narrowed(tags), reader=model.reader)
-    return replace(model.trusting(), reader=model.reader) if trust and model.trusting is not None else model
+        return replace(model.narrowed(tags), reader=model.reader, marks=model.marks)
+    if not trust or model.trusting is None:
+        return model
+    return replace(model.trusting(), reader=model.reader, marks=model.marks)
 
 
 def _read(reader: Reader, candidate: Candidate, tags: Collection[str] | None) -> Model:
-    """Read a source; its model knows what its form is able to do."""
-    return replace(reader.read(candidate, tags), reader=reader)
+    """Read a source; its model knows what its form is able to do, and how its files look now."""
+    model = replace(reader.read(candidate, tags), reader=reader)
+    return model if model.path is None else replace(model, marks=file_marks.of_model(model.path, model.file))
 
 
 def candidate_of(source: object) -> Candidate:

@@ -6,6 +6,9 @@ Not for: loading a model (``functions/keras/``).
 from __future__ import annotations
 
 import contextlib
+import tempfile
+import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 
 _CPU = '"tfmagic[cpu]"'
 _KERAS_2 = '"tfmagic[keras2]"'
+_temporary = threading.local()
+_lock = threading.Lock()
 
 
 def keras() -> runtime.Live:
@@ -89,3 +94,36 @@ def compiled_as_before(model: runtime.Live) -> Iterator[None]:
     finally:
         if isinstance(config, dict):
             config.update(before)
+
+
+@contextlib.contextmanager
+def temporary_files_in(directory: Path) -> Iterator[None]:
+    """Have Keras lay its temporary files, of this thread, into a directory that is removed whatever happens.
+
+    Keras makes directories of its own in the system's temporary one, and whoever is killed leaves them there. There is
+    no public way to say where; the fallback is that one.
+    """
+    modules = [runtime.loaded(f"{name}.src.saving.saving_lib") for name in ("keras", "tf_keras")]
+    before = getattr(_temporary, "directory", None)
+    with _lock:
+        for module in modules:
+            make = getattr(module, "get_temp_dir", None)
+            if make is not None and not isinstance(make, _TemporaryDirectory):
+                vars(module)["get_temp_dir"] = _TemporaryDirectory(make)
+    _temporary.directory = directory
+    try:
+        yield
+    finally:
+        _temporary.directory = before
+
+
+class _TemporaryDirectory:
+    """Keras's own function that makes a temporary directory, but for who said where."""
+
+    def __init__(self, make: Callable[[], str]) -> None:
+        self._make = make
+
+    def __call__(self) -> str:
+        directory = getattr(_temporary, "directory", None)
+        is_said = isinstance(directory, Path) and directory.is_dir()
+        return tempfile.mkdtemp(dir=directory) if is_said else self._make()

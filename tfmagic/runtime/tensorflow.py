@@ -78,16 +78,21 @@ def eager() -> Iterator[None]:
     fallback, ``tf.init_scope``, leaves functions that are being traced, but neither of these.
     """
     tf = tensorflow()
-    with contextlib.ExitStack() as stack:
-        try:
-            context = importlib.import_module("tensorflow.python.eager.context").eager_mode()
-        except (ImportError, AttributeError):
-            context = tf.init_scope()
-        else:
-            # Eager code, too, enters what it makes into collections of the default graph, which may be the user's.
-            stack.enter_context(tf.Graph().as_default())
-        stack.enter_context(context)
-        yield
+    stack = contextlib.ExitStack()
+    try:
+        with stack:
+            try:
+                context = importlib.import_module("tensorflow.python.eager.context").eager_mode()
+            except (ImportError, AttributeError):
+                context = tf.init_scope()
+            else:
+                # Eager code, too, enters what it makes into collections of the default graph, which may be the user's.
+                stack.enter_context(tf.Graph().as_default())
+            stack.enter_context(context)
+            yield
+    finally:
+        # Once more: an interrupt that comes as the block is left keeps it from being left.
+        stack.close()
 
 
 def fingerprint(saved_model: Path) -> bytes | None:

@@ -17,6 +17,7 @@ from tfmagic.verbs import freeze as freeze_verb
 from tfmagic.verbs.conversion import job as conversion_job
 from tfmagic.verbs.conversion.job import Export, Job
 from tfmagic.verbs.conversion.options import Wish
+from tfmagic.verbs.undisturbed import undisturbed
 from tfmagic.writers import writer_for
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from tfmagic.writers.graph_def import GraphDefDraft, GraphTextDraft
 
 
+@undisturbed
 def freeze(  # noqa: PLR0913 - the contract's options
     source: object,
     *,
@@ -96,6 +98,7 @@ def freeze(  # noqa: PLR0913 - the contract's options
     return freeze_verb.of_graph(cast("GraphDefDraft | GraphTextDraft", draft).frozen, done.notes, done.path)
 
 
+@undisturbed
 def export(  # noqa: PLR0913 - the contract's options
     source: object,
     destination: str | os.PathLike[str],

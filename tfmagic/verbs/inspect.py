@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tfmagic import readers
 from tfmagic.graphs.signatures import tag_set
+from tfmagic.verbs.undisturbed import undisturbed
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from tfmagic.models.model import Model
 
 
+@undisturbed
 def inspect(
     source: object, *, form: str | None = None, tags: str | Collection[str] | None = None, trust: bool = False
 ) -> Model:

@@ -25,6 +25,7 @@ from tfmagic.verbs import export as export_verb
 from tfmagic.verbs import merged_graphs
 from tfmagic.verbs.conversion import options as conversion_options
 from tfmagic.verbs.conversion.options import Wish
+from tfmagic.verbs.undisturbed import undisturbed
 from tfmagic.verbs.verification import trial_run
 from tfmagic.writers import writer_for
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 _STAGES = ("loading", "joining", "verifying")
 
 
+@undisturbed
 def merge(  # noqa: PLR0913 - the contract's options
     first: object,
     second: object,

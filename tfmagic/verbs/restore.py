@@ -18,6 +18,7 @@ from tfmagic.verbs.restoration.assignment import Content, Load, assign
 from tfmagic.verbs.restoration.identity import by_given_name, paired
 from tfmagic.verbs.restoration.live_variables import KERAS, live_variables
 from tfmagic.verbs.restoration.stored_values import OBJECTS, stored_values
+from tfmagic.verbs.undisturbed import undisturbed
 
 if TYPE_CHECKING:
     import os
@@ -38,6 +39,7 @@ _ADVICE = (
 )
 
 
+@undisturbed
 def restore(
     source: object,
     checkpoint: str | os.PathLike[str] | Model,

@@ -22,6 +22,7 @@ from tfmagic.graphs import signatures
 from tfmagic.runtime import cancellation
 from tfmagic.verbs import model_cache, run_inputs
 from tfmagic.verbs.conversion.options import Wish
+from tfmagic.verbs.undisturbed import undisturbed
 from tfmagic.verbs.verification import trial_inputs, trial_run
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ def _values(array: npt.NDArray[Any]) -> str:
     return " ".join(words) + (" …" if array.size > _SHOWN else "")
 
 
+@undisturbed
 def run(  # noqa: PLR0913 - the contract's options
     source: object,
     inputs: Mapping[str, object] | None = None,

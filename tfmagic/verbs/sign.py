@@ -14,6 +14,7 @@ from tfmagic.graphs.signatures import tag_set
 from tfmagic.transforms.signature_plans import Changes, Wanted
 from tfmagic.verbs.conversion import options as conversion_options
 from tfmagic.verbs.signed_files import SignedFile
+from tfmagic.verbs.undisturbed import undisturbed
 
 if TYPE_CHECKING:
     import os
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _FIELDS = ("signature", "inputs", "outputs", "method")
 
 
+@undisturbed
 def sign(  # noqa: PLR0913 - the contract's options
     source: object,
     destination: str | os.PathLike[str] | None = None,

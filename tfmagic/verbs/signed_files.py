@@ -1,7 +1,7 @@
 """A SavedModel's message after an edit, on its way to the disk: written beside the old one, verified, renamed.
 
 The graph's message alone is read and written: variables and assets stay untouched, or are copied as files. In place,
-the fingerprint, which tells of the old message, is gone before the new one comes and made anew after it. A copy shares
+the new message comes in one step, and the fingerprint, which only tells which message it was, after it. A copy shares
 no file with the original: whoever writes into the one must not change the other. Not for: the edit
 (:mod:`tfmagic.transforms.signature_edit`), what the user asked for (:mod:`tfmagic.verbs.sign`).
 """
@@ -9,14 +9,13 @@ no file with the original: whoever writes into the one must not change the other
 from __future__ import annotations
 
 import shutil
-import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
-from tfmagic.files import contents, message_files, protos, reading, wire, writing
+from tfmagic.files import contents, message_files, protos, reading, saved_model_files, wire, writing
+from tfmagic.files.hidden_places import Scratch
 from tfmagic.graphs import metagraphs
 from tfmagic.models.model import Part
 from tfmagic.runtime import tensorflow as runtime
@@ -25,11 +24,12 @@ from tfmagic.verbs import signed_results
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tfmagic.models.model import Model
     from tfmagic.transforms.signature_plans import Changes
 
-_BINARY, _TEXT, _FINGERPRINT = "saved_model.pb", "saved_model.pbtxt", "fingerprint.pb"
+_BINARY, _TEXT, _FINGERPRINT = saved_model_files.BINARY, saved_model_files.TEXT, saved_model_files.FINGERPRINT
 #: Files of the SavedModel's message: one of them is written, the others would tell of the old one.
 _MESSAGES = (_BINARY, _TEXT, "saved_model.cpb", _FINGERPRINT)
 #: What else belongs to a SavedModel, and is copied with it.
@@ -66,8 +66,8 @@ class SignedFile:
     def in_place(self, *, check: bool) -> tuple[str, ...]:
         """Replace the message; return what is to be noted."""
         fingerprint, fresh = self.directory / _FINGERPRINT, None
-        staging = writing.staging(self.file, overwrite=True, size=self.result.size)
-        with _fingerprint_unless_done(fingerprint, self.file), staging as staged:
+        staging = writing.Staging(writing.resolved(self.file), overwrite=True, size=self.result.size)
+        with staging as staged:
             self._write(staged)
             with _assembled(self.directory, self.file.name, staged) as whole:
                 found = self._verified(whole, check=check)
@@ -75,12 +75,8 @@ class SignedFile:
                     fresh = self._fingerprint(whole)
             self._require_unchanged()
             notes = self._stale_notes(fingerprint, fresh)
-            # Gone before the message changes: a kill in between leaves none, and not a wrong one.
-            fingerprint.unlink(missing_ok=True)
-        if fresh is not None:
-            with writing.staging(fingerprint) as staged:
-                staged.write_bytes(fresh)
-        return (*self.result.notes, *found, *notes)
+        # The message makes the SavedModel: it comes first, and is there from now on whatever happens.
+        return (*self.result.notes, *found, *notes, *staging.notes, *_renewed(fingerprint, fresh))
 
     def to(self, place: Path, *, overwrite: bool, check: bool) -> tuple[str, ...]:
         """Write a copy with the changes; return what is to be noted."""
@@ -89,7 +85,9 @@ class SignedFile:
             raise errors.WriteError(f"{str(place)!r} is inside of what would be copied to it; name another place")
         size = self.result.size + sum(map(writing.size_of, parts))
         had, fresh = (self.directory / _FINGERPRINT).exists(), None
-        with writing.staging(place, overwrite=overwrite, directory=True, size=size) as staged:
+        extra = (self.directory / saved_model_files.EXTRA).is_dir()
+        staging = writing.Staging(place, overwrite=overwrite, directory=True, size=size, extra=extra)
+        with staging as staged:
             staged.mkdir()
             for part in parts:
                 _copy(part, staged / part.name)
@@ -99,7 +97,8 @@ class SignedFile:
                 fresh = self._fingerprint(staged)
             if fresh is not None:
                 (staged / _FINGERPRINT).write_bytes(fresh)
-        return (*self.result.notes, *found, *_left_out(self.directory), *_fingerprint_notes(fresh, had=had))
+        told = (*staging.notes, *_fingerprint_notes(fresh, had=had))
+        return (*self.result.notes, *found, *_left_out(self.directory), *told)
 
     def _fingerprint(self, directory: Path) -> bytes | None:
         """Let TensorFlow make the fingerprint; only there it may show that it cannot parse the message."""
@@ -204,17 +203,19 @@ def _message(file: Path) -> tuple[wire.Buffer, bool]:
     return wire.Buffer(message.SerializeToString()), True
 
 
-@contextmanager
-def _fingerprint_unless_done(fingerprint: Path, file: Path) -> Iterator[None]:
-    """Put the fingerprint back if the message was not replaced."""
-    old = fingerprint.read_bytes() if fingerprint.exists() else None
-    mark = _mark(file)
+def _renewed(fingerprint: Path, fresh: bytes | None) -> tuple[str, ...]:
+    """Replace the fingerprint, which tells of the old message, or remove it; return what is to be noted."""
     try:
-        yield
-    except BaseException:
-        if old is not None and not fingerprint.exists() and _mark(file) == mark:
-            fingerprint.write_bytes(old)
-        raise
+        if fresh is None:
+            fingerprint.unlink(missing_ok=True)
+        else:
+            with writing.Staging(fingerprint, overwrite=True) as staged:
+                staged.write_bytes(fresh)
+    except OSError as error:
+        with suppress(OSError):
+            fingerprint.unlink(missing_ok=True)
+        return (f"{_FINGERPRINT!r} could not be renewed: {error}; nothing needs it to load",)
+    return ()
 
 
 @contextmanager
@@ -223,11 +224,11 @@ def _assembled(directory: Path, name: str, message: Path) -> Iterator[Path | Non
     if not runtime.is_loaded():
         yield None
         return
-    with tempfile.TemporaryDirectory(prefix="tfmagic-", ignore_cleanup_errors=True) as made:
+    with Scratch() as place:
         for target, link in ((message, name), *((directory / part, part) for part in _PARTS)):
             if target.exists():
-                _link(target.absolute(), Path(made) / link)
-        yield Path(made)
+                _link(target.absolute(), place / link)
+        yield place
 
 
 def _link(target: Path, link: Path) -> None:

@@ -259,8 +259,7 @@ class CheckpointWriter(Writer):
 
     def settle(self, staged: Path, place: Path) -> None:
         """Give the shards other names than those of the checkpoint that they replace, which stays whole until then."""
-        if checkpoint_writing.shard_counts(staged) & checkpoint_writing.shard_counts(place):
-            _split(staged, max(checkpoint_writing.shard_counts(place)) + 1)
+        checkpoint_writing.distinguish(staged, place)
 
     def finish(self, place: Path, keep: int | None) -> tuple[str, ...]:
         """Enter the checkpoint in its directory's state file; return what is to be noted."""
@@ -302,29 +301,3 @@ def _root(source: Model) -> Any:  # noqa: ANN401 - an object of TensorFlow's
     holder = runtime.tensorflow().__internal__.tracking.AutoTrackable()
     holder.variables = list(source.part(Part.FUNCTION)(None).variables.values())
     return holder
-
-
-def _split(prefix: Path, count: int) -> None:
-    """Spread a checkpoint over another number of shards, as many tensors at a time as go into one.
-
-    One that cannot be spread, with fewer tensors than shards or with partitions, stays as it is.
-    """
-    stored = tensor_bundle.open_checkpoint(prefix)
-    keys = list(stored.entries)
-    if len(keys) < count or stored.pieces:
-        return
-    tf = runtime.tensorflow()
-    parts = [prefix.with_name(f"{prefix.name}-part-{number}") for number in range(count)]
-    with runtime.eager(), tf.device("CPU"):
-        for number, part in enumerate(parts):
-            names = keys[number::count]
-            whole = [""] * len(names)
-            dtypes = [tf.as_dtype(stored.entries[name].dtype) for name in names]
-            values = tf.raw_ops.RestoreV2(prefix=str(prefix), tensor_names=names, shape_and_slices=whole, dtypes=dtypes)
-            tf.raw_ops.SaveV2(prefix=str(part), tensor_names=names, shape_and_slices=whole, tensors=values)
-        for each in checkpoint_writing.files(prefix):
-            if each.suffix != checkpoint_writing.META:
-                each.unlink()
-        tf.raw_ops.MergeV2Checkpoints(
-            checkpoint_prefixes=[str(part) for part in parts], destination_prefix=str(prefix), delete_old_dirs=False
-        )

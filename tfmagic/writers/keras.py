@@ -10,10 +10,10 @@ import contextlib
 import logging
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tfmagic import errors, functions
-from tfmagic.files import protos
+from tfmagic.files import hdf5_writing, protos
 from tfmagic.functions.keras import files as keras_files
 from tfmagic.functions.keras import keras_2_layers
 from tfmagic.functions.keras import models as keras_models
@@ -26,6 +26,7 @@ from tfmagic.runtime.log_filters import held_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from tfmagic.functions import NamedFunction
@@ -60,7 +61,8 @@ class KerasDraft:
         """
         model = self.function.model
         with keras_runtime.compiled_as_before(model):
-            saved_under(path, self.suffix, model.save, f"the model {model.name!r}")
+            place = _archive(path) if self.suffix == ".keras" else hdf5_writing.hdf5_file(path, "model.h5")
+            saved(place, model.save, f"the model {model.name!r}", path.parent)
 
     def load(self, path: Path, key: str) -> NamedFunction:
         """Load the file as anybody would, and trace it under the source's keys.
@@ -166,27 +168,35 @@ class H5Writer(Writer):
         return errors.UnsupportedConversionError(source.form, self.format, ("keras", "saved_model"), reason)
 
 
-def saved_under(path: Path, suffix: str, save: Callable[[str], object], what: str) -> None:
-    """Have Keras save under its own suffix, by which it goes, and give the file its name.
+def saved(place: AbstractContextManager[object], save: Callable[[Any], object], what: str, directory: Path) -> None:
+    """Have Keras save to a place that goes by Keras's own suffix, its temporary files in a directory of ours.
 
     Raises
     ------
     ConversionError
         If Keras cannot; its own error is the cause.
     """
-    own = path if path.name.endswith(suffix) else path.with_name(path.name + suffix)
     try:
         # Keras advises against every HDF5 file: who asks for one knows that there is `.keras`.
-        with runtime.eager(), held_back(logging.getLogger("absl"), "HDF5 file"):
-            save(str(own))
-        own.replace(path)
+        with (
+            runtime.eager(),
+            held_back(logging.getLogger("absl"), "HDF5 file"),
+            keras_runtime.temporary_files_in(directory),
+            place as target,
+        ):
+            save(target)
     except OSError:
         raise
     except Exception as error:
         raise errors.ConversionError(f"Keras cannot save {what}: {error_texts.gist(error)}") from error
-    finally:
-        if own != path:
-            own.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _archive(path: Path) -> Iterator[str]:
+    """Give a file the suffix by which Keras writes archives."""
+    own = path.with_name("model.keras")
+    yield str(own)
+    own.replace(path)
 
 
 def _draft(source: Model, options: WriteOptions, format: str, suffix: str) -> KerasDraft:

@@ -155,10 +155,10 @@ def _events(content: bytes) -> Iterator[bytes]:
     """
     place = 0
     while place < len(content):
-        length = content[place : place + _LENGTH.size]
+        length = int.from_bytes(content[place : place + _LENGTH.size], "little")
         begin = place + _LENGTH.size + _CRC.size
-        data = content[begin : begin + _LENGTH.unpack(length)[0]]
-        if content[place : begin + len(data) + _CRC.size] != _record(data):
+        data = content[begin : begin + length]
+        if content[place : begin + length + _CRC.size] != _record(data):
             raise errors.ConversionError("the event file that was written does not read back; is the disk sound?")
         yield data
         place = begin + len(data) + _CRC.size

@@ -6,12 +6,11 @@ TensorFlow's converter makes it of a SavedModel; the file then gets the user's n
 from __future__ import annotations
 
 import re
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from tfmagic import errors, readers
+from tfmagic.files.hidden_places import Scratch
 from tfmagic.files.tflite import renaming as tflite_renaming
 from tfmagic.graphs import signatures
 from tfmagic.models.model import Part
@@ -22,6 +21,8 @@ from tfmagic.transforms import batch
 from tfmagic.writers.saved_model.writer import SavedModelWriter
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tfmagic.functions import NamedFunction
     from tfmagic.models.model import Model
     from tfmagic.models.writer import CodeSource
@@ -104,8 +105,8 @@ class TFLiteWriter(Writer):
             draft = SavedModelWriter().prepare(source, WriteOptions((key,), signatures.DEFAULT_TAGS))
         except errors.UnsupportedConversionError as error:
             raise errors.UnsupportedConversionError(source.form, self.format, error.possible, error.reason) from error
-        with tempfile.TemporaryDirectory(prefix="tfmagic") as directory:
-            saved = Path(directory) / "model"
+        with Scratch() as directory:
+            saved = directory / "model"
             draft.write(saved)
             content = _converted(source, saved, key)
         ends = ([end.key for end in side] for side in (function.inputs, function.outputs))

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from tfmagic import errors
+from tfmagic.files import hdf5_writing
+from tfmagic.functions.keras import models as keras_models
 from tfmagic.models.model import Part
 from tfmagic.models.writer import Writer
-from tfmagic.writers.keras import CONFIG_BYTES, live_model, saved_under, size_with_optimizer, weight_bytes
+from tfmagic.writers.keras import CONFIG_BYTES, live_model, saved, size_with_optimizer, weight_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -51,7 +53,11 @@ class WeightsDraft:
         ConversionError
             If it cannot; its own error is the cause.
         """
-        saved_under(path, _SUFFIX, self.model.save_weights, f"the weights of {self.model.name!r}")
+        place = hdf5_writing.file_object(path, f"model{_SUFFIX}")
+        saved(place, self._save, f"the weights of {self.model.name!r}", path.parent)
+
+    def _save(self, file: hdf5_writing.UnfailingFile) -> None:
+        self.model.save_weights(hdf5_writing.PathWithFile(file) if keras_models.is_keras_2(self.model) else file)
 
     def read_back(self, path: Path) -> Iterator[tuple[str, npt.ArrayLike, npt.ArrayLike]]:
         """Yield each variable with the same value in the file, or with nothing if that is not there."""

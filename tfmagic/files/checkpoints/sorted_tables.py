@@ -1,8 +1,8 @@
-"""Read sorted string tables: the ``.index`` of a checkpoint, and the files of checkpoints in the V1 format.
+"""Read and write sorted string tables: the ``.index`` of a checkpoint, and the files of checkpoints in the V1 format.
 
 LevelDB's table format (google/leveldb, doc/table_format.md) as TensorFlow writes it: data blocks, an index block, a
 footer. Keys and values are bytes here. Not for: what they mean (:mod:`tfmagic.files.checkpoints.tensor_bundle`),
-LevelDB's logs, writing.
+LevelDB's logs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tfmagic import errors
 from tfmagic.files import crc32c, reading, snappy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 #: The table's last bytes, little endian 0xdb4775248b80fb57.
@@ -33,6 +33,8 @@ _LFS = b"version https://git-lfs"
 _FIRST_BYTES = 1 << 16
 _VARINT_END = 0x80
 _VARINT_BITS = 63
+#: As many entries go into one block of a table that is written.
+_ENTRIES = 64
 
 
 class _Handle(NamedTuple):
@@ -270,3 +272,40 @@ def varint(data: bytes, position: int) -> tuple[int, int]:
             problem = "a number has too many bytes"
             raise ValueError(problem)
     return result, position + 1
+
+
+def table(entries: Mapping[bytes, bytes]) -> bytes:
+    """Return a table of these entries, which ascend by key, as bytes."""
+    items = list(entries.items())
+    content, handles = b"", {}
+    for start in range(0, len(items), _ENTRIES):
+        block = _unshared(dict(items[start : start + _ENTRIES]))
+        handles[items[min(start + _ENTRIES, len(items)) - 1][0]] = _varints(len(content), len(block))
+        content += _sealed(block)
+    footer = b""
+    for block in (_unshared({}), _unshared(handles)):
+        footer += _varints(len(content), len(block))
+        content += _sealed(block)
+    return content + footer.ljust(FOOTER_BYTES - len(MAGIC), b"\0") + MAGIC
+
+
+def _unshared(entries: Mapping[bytes, bytes]) -> bytes:
+    """Return a block whose keys share nothing, with one restart point."""
+    parts = (_varints(0, len(key), len(value)) + key + value for key, value in entries.items())
+    return b"".join(parts) + (0).to_bytes(4, "little") + (1).to_bytes(4, "little")
+
+
+def _sealed(block: bytes) -> bytes:
+    stored = block + bytes([_STORED])
+    return stored + crc32c.masked(crc32c.checksum(stored)).to_bytes(4, "little")
+
+
+def _varints(*numbers: int) -> bytes:
+    result = bytearray()
+    for number in numbers:
+        rest = number
+        while rest >= _VARINT_END:
+            result.append(rest % _VARINT_END | _VARINT_END)
+            rest //= _VARINT_END
+        result.append(rest)
+    return bytes(result)

@@ -66,7 +66,7 @@ def add(prefix: Path, keep: int | None) -> tuple[str, ...]:
     if state.last_preserved_timestamp:
         result.last_preserved_timestamp = state.last_preserved_timestamp
     # The list first: what it names is there at every moment.
-    with writing.staging(place, overwrite=True) as staged:
+    with writing.Staging(place, overwrite=True) as staged:
         staged.write_text(protos.to_text(result), "utf-8")
     for name in gone:
         checkpoint_writing.remove(prefix.with_name(name))

@@ -13,13 +13,13 @@ import json
 import random
 import re
 import shutil
-import tempfile
 import zipfile
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors
+from tfmagic.files.hidden_places import Scratch
 from tfmagic.files.keras import archive as keras_archive
 from tfmagic.files.keras import config as keras_config
 from tfmagic.files.keras import python_code
@@ -222,8 +222,8 @@ def _by_keras_2(source: _Source) -> LoadedModel:
 @contextlib.contextmanager
 def _named(path: Path, suffix: str) -> Iterator[Path]:
     """Give a file the one name that Keras takes for its kind; it goes by suffixes alone."""
-    with tempfile.TemporaryDirectory(prefix="tfmagic") as directory:
-        link = Path(directory) / f"model{suffix}"
+    with Scratch() as directory, keras_runtime.temporary_files_in(directory):
+        link = directory / f"model{suffix}"
         try:
             link.symlink_to(path.resolve())
         except OSError:
@@ -257,14 +257,14 @@ def _hdf5(source: _Source, config: Spec) -> tuple[runtime.Live, tuple[str, ...]]
 
 def _archive(source: _Source, config: Spec) -> tuple[runtime.Live, tuple[str, ...]]:
     """Load a copy of the archive with another config, its weights where Keras 3 looks for them."""
-    with tempfile.TemporaryDirectory(prefix="tfmagic") as directory:
-        path = Path(directory) / "model.keras"
+    with Scratch() as directory, keras_runtime.temporary_files_in(directory):
+        path = directory / "model.keras"
         with zipfile.ZipFile(source.path) as given, zipfile.ZipFile(path, "w") as written:
             for info in given.infolist():
                 if info.filename == keras_archive.CONFIG:
                     written.writestr(keras_archive.CONFIG, json.dumps(config))
                 elif info.filename == keras_archive.WEIGHTS and source.is_old:
-                    written.write(_regrouped(given, source, Path(directory)), keras_archive.WEIGHTS)
+                    written.write(_regrouped(given, source, directory), keras_archive.WEIGHTS)
                 else:
                     with given.open(info) as reading, written.open(info.filename, "w", force_zip64=True) as writing:
                         shutil.copyfileobj(reading, writing)

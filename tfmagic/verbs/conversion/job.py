@@ -32,7 +32,6 @@ from tfmagic.writers.saved_model.writer import SavedModelWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     import pandas as pd
@@ -120,6 +119,7 @@ class Job:
             self.source, wanted, must_exist=source_tags is not None, trust=self.trust
         )
         conversion_options.require_parts(model, self.writer, WRITERS)
+        self._require_apart(model)
         with model.well_formed(), progress.stages(self.destination.name, len(STAGES)) as begin:
             begin("tracing")
             frozen, reasons = self._straight(model)
@@ -133,8 +133,8 @@ class Job:
                 draft = wrapped or self._draft(model, frozen, functions, result_tags, has_tags=wanted is not None)
             signed = {frozen.key: frozen} if frozen else (graph.signatures if graph else functions)
             source = Source(model, self.wish, signed, functions)
-            found = self._write(draft, source, begin)
-        last = self.writer.finish(self.destination, self.keep) if isinstance(self.writer, Grouped) else ()
+            found, told = self._write(draft, source, begin)
+        last = (*told, *self._finish())
         notes = (*model.notes, *reasons, *draft.notes, *conversion_checks.unchecked_notes(found), *last)
         seconds = time.perf_counter() - begun
         size = (checkpoint_writing if isinstance(self.writer, Grouped) else writing).size_of(self.destination)
@@ -147,12 +147,36 @@ class Job:
         else:
             writing.check(self.destination, overwrite=self.overwrite, directory=self.writer.directory)
 
-    def _staging(self, size: int) -> AbstractContextManager[Path]:
+    def _require_apart(self, model: Model) -> None:
+        """Refuse to write over what is read, or into it."""
+        grouped = isinstance(self.writer, Grouped)
+        replaced = checkpoint_writing.files(self.destination) if grouped else [self.destination]
+        shown = repr(str(self.destination))
+        for path in map(writing.resolved, model.marks):
+            if any(path.is_relative_to(place) for place in replaced):
+                raise errors.WriteError(
+                    f"{shown} is, or holds, what is read ({str(path)!r}); write to another place, and move the result "
+                    "there once you have looked at it"
+                )
+        home = writing.resolved(model.file).parent if model.form == "saved_model" and model.file else None
+        if home is not None and self.destination.is_relative_to(home):
+            raise errors.WriteError(f"{shown} lies inside of what is read, {str(home)!r}; name a place outside of it")
+
+    def _staging(self, size: int) -> writing.Aside:
         """Give a place to write to, which becomes the destination."""
         if isinstance(self.writer, Grouped):
-            return checkpoint_writing.staging(self.destination, overwrite=self.overwrite, size=size)
+            return checkpoint_writing.Staging(self.destination, overwrite=self.overwrite, size=size)
         directory = self.writer.directory
-        return writing.staging(self.destination, overwrite=self.overwrite, directory=directory, size=size)
+        return writing.Staging(self.destination, overwrite=self.overwrite, directory=directory, size=size)
+
+    def _finish(self) -> tuple[str, ...]:
+        """Do what is left once the result is there: what fails of it is noted, as the result stands."""
+        if not isinstance(self.writer, Grouped):
+            return ()
+        try:
+            return self.writer.finish(self.destination, self.keep)
+        except OSError as error:
+            return (f"it is written, but the list of its directory's checkpoints is not up to date: {error}",)
 
     def _straight(self, model: Model) -> Straight:
         """Freeze the model as it lies on disk, if a frozen graph is wanted."""
@@ -200,9 +224,12 @@ class Job:
         options = WriteOptions(tuple(functions), chosen, given, self.text)
         return self.writer.prepare(_narrowed(model, functions) if functions else model, options)
 
-    def _write(self, draft: Draft, source: Source, begin: Callable[[str], None]) -> dict[str, Verification]:
+    def _write(
+        self, draft: Draft, source: Source, begin: Callable[[str], None]
+    ) -> tuple[dict[str, Verification], list[str]]:
         """Write aside, read back, compare; the destination changes only if all is well."""
-        with self._staging(draft.size) as staged:
+        staging = self._staging(draft.size)
+        with staging as staged:
             begin("writing")
             # A checkpoint's files have a directory of their own.
             written = staged.parent if isinstance(self.writer, Grouped) else staged
@@ -211,9 +238,10 @@ class Job:
             if isinstance(self.writer, Grouped):
                 self.writer.settle(staged, self.destination)
             found = self._checked(draft, staged, source, begin)
+            source.model.require_unchanged()
             # The last moment: what is left takes no time.
             progress.check()
-        return found
+        return found, staging.notes
 
     def _checked(
         self, draft: Draft, staged: Path, source: Source, begin: Callable[[str], None]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
-from tfmagic.files import protos, writing
+from tfmagic.files import protos
 from tfmagic.runtime import concrete_functions
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.runtime.log_filters import held_back
@@ -45,8 +45,6 @@ def save(chosen: tuple[NamedFunction, ...], tags: tuple[str, ...], trainable: Ma
     ------
     ConversionError
         If TensorFlow cannot save a function; its error is the cause.
-    WriteError
-        If there is no room.
     """
     tf = runtime.tensorflow()
     with runtime.eager():
@@ -55,8 +53,6 @@ def save(chosen: tuple[NamedFunction, ...], tags: tuple[str, ...], trainable: Ma
             # This path is where the result is prepared, not where it will be.
             with held_back(tf.get_logger(), str(path)):
                 tf.saved_model.save(root, str(path), signatures=wrapped)
-        except tf.errors.ResourceExhaustedError as error:
-            raise writing.no_space(path) from error
         except (ValueError, TypeError, AssertionError, tf.errors.OpError) as error:
             names = errors.listed(function.key for function in chosen)
             raise errors.ConversionError(f"TensorFlow cannot save {names}: {error}") from error

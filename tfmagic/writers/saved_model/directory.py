@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tfmagic import errors
 from tfmagic.files import protos
+from tfmagic.files.saved_model_files import BINARY, FINGERPRINT, TEXT
 from tfmagic.graphs import signatures
 from tfmagic.runtime import tensorflow as runtime
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
     from tfmagic.functions import NamedFunction
 
-FILE, TEXT_FILE = "saved_model.pb", "saved_model.pbtxt"
-_FINGERPRINT = "fingerprint.pb"
 #: The folder of the checkpoint, and how its files begin.
 VARIABLES = "variables"
 
@@ -33,16 +32,16 @@ def settle(path: Path, *, text: bool) -> None:
 
 def _become_text(path: Path) -> None:
     """Replace the message by its text form; the fingerprint is that of a binary one."""
-    binary = path / FILE
-    (path / TEXT_FILE).write_text(protos.to_text(protos.parse("SavedModel", binary.read_bytes())), "utf-8")
+    binary = path / BINARY
+    (path / TEXT).write_text(protos.to_text(protos.parse("SavedModel", binary.read_bytes())), "utf-8")
     binary.unlink()
-    (path / _FINGERPRINT).unlink(missing_ok=True)
+    (path / FINGERPRINT).unlink(missing_ok=True)
 
 
 def _refresh_fingerprint(path: Path) -> None:
     """Let the fingerprint be that of the message as it is; a loader does not ask for one."""
     data = runtime.fingerprint(path)
-    file = path / _FINGERPRINT
+    file = path / FINGERPRINT
     if data is not None:
         file.write_bytes(data)
     else:
@@ -57,9 +56,9 @@ def require_agreement(path: Path, loaded: NamedFunction) -> None:
     ConversionError
         If they differ in a key or a dtype.
     """
-    place = path / FILE
+    place = path / BINARY
     is_binary = place.exists()
-    saved = protos.parse("SavedModel", place.read_bytes()) if is_binary else _text_of(path / TEXT_FILE)
+    saved = protos.parse("SavedModel", place.read_bytes()) if is_binary else _text_of(path / TEXT)
     signature = saved.meta_graphs[0].signature_def[loaded.key]
     for side, ends in ((signature.inputs, loaded.inputs), (signature.outputs, loaded.outputs)):
         stated = {end.key: end.dtype for end in signatures.endpoints(side)}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tfmagic import errors, progress
-from tfmagic.files import protos, writing
+from tfmagic.files import protos, saved_model_files
 from tfmagic.functions.saved_models import SavedModelFunctions
 from tfmagic.graphs import signatures as signature_defs
 from tfmagic.graphs.tensor_names import node_of
@@ -70,7 +70,7 @@ class GraphDraft:
         copy_assets(self.assets, path)
         saved = protos.message("SavedModel")(saved_model_schema_version=1)
         saved.meta_graphs.add().CopyFrom(self.messages.meta_graph_def)
-        (path / directory.FILE).write_bytes(serialised(saved))
+        (path / saved_model_files.BINARY).write_bytes(serialised(saved))
         directory.settle(path, text=self.text)
 
     def _write_checkpoint(self, path: Path) -> None:
@@ -78,15 +78,12 @@ class GraphDraft:
         prefix = path / directory.VARIABLES / directory.VARIABLES
         prefix.parent.mkdir()
         parts: list[str] = []
-        try:
-            for batch in self._batches():
-                progress.check()
-                parts.append(f"{prefix}-part-{len(parts)}")
-                _write_part(parts[-1], batch)
-            with runtime.eager(), tf.device("CPU"):
-                tf.raw_ops.MergeV2Checkpoints(checkpoint_prefixes=parts, destination_prefix=str(prefix))
-        except tf.errors.ResourceExhaustedError as error:
-            raise writing.no_space(path) from error
+        for batch in self._batches():
+            progress.check()
+            parts.append(f"{prefix}-part-{len(parts)}")
+            _write_part(parts[-1], batch)
+        with runtime.eager(), tf.device("CPU"):
+            tf.raw_ops.MergeV2Checkpoints(checkpoint_prefixes=parts, destination_prefix=str(prefix))
 
     def _batches(self) -> Iterator[list[tuple[SavedTensor, np.ndarray]]]:
         """Yield what goes into each part of the checkpoint."""

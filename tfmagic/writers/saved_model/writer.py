@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 from tfmagic import errors
-from tfmagic.files import protos, writing
+from tfmagic.files import protos, saved_model_files
 from tfmagic.files.reading import PROTOBUF_LIMIT
 from tfmagic.functions.saved_models import SavedModelFunctions
 from tfmagic.graphs import signatures
@@ -79,18 +79,15 @@ class Messages:
         folder = path / directory.VARIABLES
         folder.mkdir(parents=True)
         names = [*(each.key for each in self.variables), _OBJECTS]
-        try:
-            with runtime.eager(), tf.device("CPU"):
-                values = [value_of(each.live) for each in self.variables]
-                tf.raw_ops.SaveV2(
-                    prefix=str(folder / directory.VARIABLES),
-                    tensor_names=names,
-                    shape_and_slices=[""] * len(names),
-                    tensors=[*values, tf.constant(self.objects)],
-                )
-        except tf.errors.ResourceExhaustedError as error:
-            raise writing.no_space(path) from error
-        (path / directory.FILE).write_bytes(self.saved_model)
+        with runtime.eager(), tf.device("CPU"):
+            values = [value_of(each.live) for each in self.variables]
+            tf.raw_ops.SaveV2(
+                prefix=str(folder / directory.VARIABLES),
+                tensor_names=names,
+                shape_and_slices=[""] * len(names),
+                tensors=[*values, tf.constant(self.objects)],
+            )
+        (path / saved_model_files.BINARY).write_bytes(self.saved_model)
 
 
 def _bytes_of(variable: runtime.Live) -> int:

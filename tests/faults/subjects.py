@@ -1,0 +1,310 @@
+"""What writes: staging by itself, with bytes for models, and every writer of tfmagic's with a small model.
+
+A subject writes version 1 or 2 of a thing, and tells which of them lies at a place, by a library that is not ours.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+import tfmagic
+from tfmagic.files import protos, writing
+from tfmagic.files.checkpoints import sorted_tables
+from tfmagic.files.checkpoints import writing as checkpoint_writing
+from tfmagic.verbs.undisturbed import undisturbed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: The input of all models: what they make of it is their version, or minus that.
+X = np.full((1, 4), 0.25, np.float32)
+
+
+class Subject(ABC):
+    """Something that is written.
+
+    Attributes
+    ----------
+    destination : str
+        Its name, or how its files begin.
+    in_place : bool
+        Whether it changes what is there, and does nothing at a new place.
+    is_group : bool
+        Whether it is several files, which cannot change in one step.
+    """
+
+    destination: str = "model"
+    in_place: ClassVar[bool] = False
+    is_group: ClassVar[bool] = False
+
+    @abstractmethod
+    def write(self, place: Path, version: int, *, overwrite: bool) -> object:
+        """Write a version."""
+
+    @abstractmethod
+    def version(self, place: Path) -> float | None:
+        """Return which version is there, complete; None for anything else."""
+
+
+class PlainFile(Subject):
+    """Bytes in a file, staged."""
+
+    @undisturbed
+    def write(self, place: Path, version: int, *, overwrite: bool) -> object:
+        with writing.Staging(place, overwrite=overwrite) as staged:
+            staged.write_bytes(bytes([version]) * 10)
+        return None
+
+    def version(self, place: Path) -> float | None:
+        content = place.read_bytes()
+        return content[0] if content == content[:1] * 10 else None
+
+
+class DeepFile(PlainFile):
+    """The same, in directories that are missing."""
+
+    destination = "some/way/model"
+
+
+class PlainDirectory(Subject):
+    """A directory that looks like a SavedModel's, staged."""
+
+    @undisturbed
+    def write(self, place: Path, version: int, *, overwrite: bool) -> object:
+        with writing.Staging(place, overwrite=overwrite, directory=True) as staged:
+            (staged / "variables").mkdir(parents=True)
+            (staged / "saved_model.pb").write_bytes(bytes([version]))
+            (staged / "variables" / "variables.index").write_bytes(bytes([version]))
+        return None
+
+    def version(self, place: Path) -> float | None:
+        one, other = ((place / name).read_bytes() for name in ("saved_model.pb", "variables/variables.index"))
+        return one[0] if one == other else None
+
+
+class PlainCheckpoint(Subject):
+    """A checkpoint of one value with a graph of one byte, staged."""
+
+    destination = "model.ckpt"
+    is_group = True
+    has_graph: ClassVar[bool] = True
+
+    @undisturbed
+    def write(self, place: Path, version: int, *, overwrite: bool) -> object:
+        with checkpoint_writing.Staging(place, overwrite=overwrite, size=0) as staged:
+            header = protos.message("BundleHeaderProto")(num_shards=1)
+            entry = protos.message("BundleEntryProto")(size=version)
+            table = sorted_tables.table({b"": header.SerializeToString(), b"x": entry.SerializeToString()})
+            staged.with_name(staged.name + ".index").write_bytes(table)
+            staged.with_name(staged.name + ".data-00000-of-00001").write_bytes(bytes([version]) * version)
+            if self.has_graph:
+                staged.with_name(staged.name + ".meta").write_bytes(bytes([version]))
+        return None
+
+    def version(self, place: Path) -> float | None:
+        entries = dict(sorted_tables.Table.open(place.with_name(place.name + ".index")))
+        count = protos.parse("BundleHeaderProto", entries[b""]).num_shards
+        version = int(protos.parse("BundleEntryProto", entries[b"x"]).size)
+        data = place.with_name(f"{place.name}.data-00000-of-{count:05}").read_bytes()
+        graph = place.with_name(place.name + ".meta")
+        is_whole = data == bytes([version]) * version and graph.exists() == self.has_graph
+        return version if is_whole and (not self.has_graph or graph.read_bytes() == bytes([version])) else None
+
+
+class CheckpointWithoutGraph(PlainCheckpoint):
+    """The same without a graph, which changes in one step."""
+
+    has_graph = False
+
+
+@cache
+def network(version: int) -> Any:
+    """Return a Keras model that makes its version of X."""
+    import keras  # noqa: PLC0415 - TensorFlow comes with it
+
+    layers = [keras.layers.Input((4,), name="x"), keras.layers.Dense(1, use_bias=False, name="y")]
+    model = keras.Sequential(layers, name=f"network_{version}")
+    model.set_weights([np.full((4, 1), version, np.float32)])
+    return model
+
+
+@cache
+def session(version: int) -> Any:
+    """Return a session of TensorFlow 1 whose graph and value are both the version's."""
+    import tensorflow as tf  # noqa: PLC0415 - costs seconds
+
+    v1 = tf.compat.v1
+    with tf.Graph().as_default() as graph:
+        x = v1.placeholder(tf.float32, [None, 4], "x")
+        kernel = v1.get_variable("kernel", initializer=np.full((4, 1), version, np.float32))
+        y = tf.matmul(x, kernel)
+        (tf.identity if version == 1 else tf.negative)(y, name="y")
+        result = v1.Session(graph=graph)
+        result.run(v1.global_variables_initializer())
+    return result
+
+
+class Export(Subject):
+    """A format that :func:`tfmagic.export` writes of a Keras model."""
+
+    def __init__(self, destination: str, **options: Any) -> None:
+        self.destination = destination
+        self._options = options
+
+    def write(self, place: Path, version: int, *, overwrite: bool) -> object:
+        return tfmagic.export(network(version), place, overwrite=overwrite, **self._options)
+
+
+class SavedModel(Export):
+    """A SavedModel."""
+
+    def version(self, place: Path) -> float | None:
+        import tensorflow as tf  # noqa: PLC0415 - costs seconds
+
+        (result,) = tf.saved_model.load(str(place)).signatures["serving_default"](x=tf.constant(X)).values()
+        return float(result)
+
+
+class SignedInPlace(SavedModel):
+    """A SavedModel whose signature is renamed where it is: version 2 has another key."""
+
+    in_place = True
+
+    def write(self, place: Path, version: int, *, overwrite: bool) -> object:
+        if version == 1:
+            return super().write(place, version, overwrite=overwrite)
+        return tfmagic.sign(place, rename={"serving_default": "again"})
+
+    def version(self, place: Path) -> float | None:
+        import tensorflow as tf  # noqa: PLC0415 - costs seconds
+
+        (key,) = tf.saved_model.load(str(place)).signatures
+        return 1 if key == "serving_default" else 2
+
+
+class Graph(Export):
+    """A frozen graph."""
+
+    def version(self, place: Path) -> float | None:
+        import tensorflow as tf  # noqa: PLC0415 - costs seconds
+        from google.protobuf import text_format  # noqa: PLC0415 - beside it
+
+        v1 = tf.compat.v1
+        text = place.suffix == ".pbtxt"
+        graph_def = (
+            text_format.Parse(place.read_text(), v1.GraphDef()) if text else v1.GraphDef.FromString(place.read_bytes())
+        )
+        values = [tf.make_ndarray(node.attr["value"].tensor) for node in graph_def.node if node.op == "Const"]
+        return next(float(value[0, 0]) for value in values if value.shape == (4, 1))
+
+
+class KerasFile(Export):
+    """A file of Keras's."""
+
+    def version(self, place: Path) -> float | None:
+        import keras  # noqa: PLC0415 - costs seconds
+
+        return float(keras.saving.load_model(place, compile=False)(X)[0, 0])
+
+
+class Weights(Export):
+    """Weights in HDF5."""
+
+    def version(self, place: Path) -> float | None:
+        import h5py  # noqa: PLC0415 - for this one
+
+        values: list[Any] = []
+        with h5py.File(place) as file:
+            file.visititems(lambda _, item: values.append(item[()]) if isinstance(item, h5py.Dataset) else None)
+        return float(values[0][0, 0])
+
+
+class TFLite(Export):
+    """A TFLite file."""
+
+    def version(self, place: Path) -> float | None:
+        import tensorflow as tf  # noqa: PLC0415 - costs seconds
+
+        (result,) = tf.lite.Interpreter(str(place)).get_signature_runner()(x=X).values()
+        return float(result[0, 0])
+
+
+class Onnx(Export):
+    """An ONNX file."""
+
+    def version(self, place: Path) -> float | None:
+        import onnxruntime  # noqa: PLC0415 - for this one
+
+        return float(onnxruntime.InferenceSession(str(place)).run(None, {"x": X})[0][0, 0])
+
+
+class Events(Export):
+    """An event file."""
+
+    def version(self, place: Path) -> float | None:
+        import tensorflow as tf  # noqa: PLC0415 - costs seconds
+
+        graphs = [event.graph_def for event in tf.compat.v1.train.summary_iterator(str(place)) if event.graph_def]
+        return next((number for number in (1, 2) if f"network_{number}".encode() in graphs[0]), None)
+
+
+class ObjectCheckpoint(Export):
+    """A checkpoint of objects."""
+
+    is_group = True
+
+    def version(self, place: Path) -> float | None:
+        import tensorflow as tf  # noqa: PLC0415 - costs seconds
+
+        reader = tf.train.load_checkpoint(str(place))
+        keys = [key for key, shape in reader.get_variable_to_shape_map().items() if shape == [4, 1]]
+        return float(reader.get_tensor(keys[0])[0, 0])
+
+
+class SessionCheckpoint(Subject):
+    """A checkpoint of TensorFlow 1: graph and value."""
+
+    destination = "model.ckpt"
+    is_group = True
+
+    def write(self, place: Path, version: int, *, overwrite: bool) -> object:
+        return tfmagic.export(session(version), place, overwrite=overwrite)
+
+    def version(self, place: Path) -> float | None:
+        import tensorflow as tf  # noqa: PLC0415 - costs seconds
+
+        v1 = tf.compat.v1
+        with tf.Graph().as_default(), v1.Session() as restored:
+            v1.train.import_meta_graph(f"{place}.meta").restore(restored, str(place))
+            result = float(restored.run("y:0", {"x:0": X})[0, 0])
+        return {1.0: 1, -2.0: 2}.get(result)
+
+
+#: What needs no TensorFlow.
+PLAIN: dict[str, Subject] = {
+    "file": PlainFile(),
+    "deep-file": DeepFile(),
+    "directory": PlainDirectory(),
+    "checkpoint-files": PlainCheckpoint(),
+    "checkpoint-files-without-graph": CheckpointWithoutGraph(),
+}
+SUBJECTS: dict[str, Subject] = {
+    **PLAIN,
+    "graph": Graph("model.pb"),
+    "graph-text": Graph("model.pbtxt"),
+    "saved-model": SavedModel("model"),
+    "saved-model-text": SavedModel("model", text=True),
+    "sign-in-place": SignedInPlace("model"),
+    "checkpoint": SessionCheckpoint(),
+    "object-checkpoint": ObjectCheckpoint("model.ckpt"),
+    "keras": KerasFile("model.keras"),
+    "h5": KerasFile("model.h5"),
+    "weights": Weights("model.weights.h5"),
+    "tflite": TFLite("model.tflite"),
+    "onnx": Onnx("model.onnx"),
+    "events": Events("model.tfevents.1", format="tensorboard"),
+}

@@ -1,0 +1,62 @@
+"""The short form of ``make faults``: what puts files in their place, at every call, and a few calls of some writers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.faults import interposer
+from tests.faults.__main__ import tried
+from tests.faults.subjects import PLAIN
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(bool(interposer.why_not()), reason=interposer.why_not() or "it can be had")
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return interposer.compiled(tmp_path_factory.mktemp("interposer"))
+
+
+def wrong(name: str, mode: str, kind: str, library: Path, points: int = 1_000_000) -> tuple[int, list[str]]:
+    """Return how many points were tried, and what was wrong; what is in parentheses is as it must be."""
+    codes = ("ENOSPC", "EIO", "EACCES")
+    answers = list(tried(name, mode, kind, library, codes=codes, points=points))
+    found = [f"{words}: {text}" for words, texts in answers for text in texts if not text.startswith("(")]
+    return len(answers), found
+
+
+@pytest.mark.parametrize("mode", ["new", "overwrite"])
+@pytest.mark.parametrize("name", PLAIN)
+def test_what_puts_files_in_their_place_loses_nothing(name: str, mode: str, library: Path) -> None:
+    for kind in ("calls", "kills"):
+        count, found = wrong(name, mode, kind, library)
+        assert count > 5
+        assert found == []
+
+
+@pytest.mark.parametrize("name", ["file", "checkpoint-files"])
+def test_an_interrupt_at_any_line_leaves_nothing_behind(name: str, library: Path) -> None:
+    count, found = wrong(name, "overwrite", "interrupts", library, points=80)
+    assert count > 30
+    assert found == []
+
+
+@pytest.mark.tensorflow
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["saved-model", "checkpoint", "h5"])
+def test_a_writer_at_some_of_its_calls(name: str, library: Path) -> None:
+    count, found = wrong(name, "overwrite", "calls", library, points=12)
+    assert count > 5
+    assert found == []
+
+
+@pytest.mark.tensorflow
+@pytest.mark.slow
+def test_a_disk_that_is_full_does_not_end_the_process(library: Path) -> None:
+    count, found = wrong("weights", "new", "full", library, points=12)
+    assert count > 5
+    assert found == []

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+import tempfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.conftest import ROOT
+from tfmagic import errors
+from tfmagic.files import hidden_places
+from tfmagic.files.hidden_places import HiddenPlace, Scratch
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="users and locks are those of Unix")
+
+#: Makes a place, and goes on until its input ends, or leaves it there at once.
+OWNER = """
+import os, sys
+from pathlib import Path
+from tfmagic.files.hidden_places import HiddenPlace
+place = HiddenPlace(Path(sys.argv[1]))
+place.make()
+(place.path / "content").write_text("unfinished")
+print(place.path.name, flush=True)
+if sys.argv[2] == "dies":
+    os._exit(0)
+sys.stdin.read()
+"""
+
+
+def left_by_the_dead(directory: Path) -> Path:
+    done = subprocess.run(
+        [sys.executable, "-c", OWNER, str(directory), "dies"], check=True, capture_output=True, text=True, cwd=ROOT
+    )
+    return directory / done.stdout.strip()
+
+
+def test_a_place_is_there_while_it_is_open(tmp_path: Path) -> None:
+    place = HiddenPlace(tmp_path)
+    place.make()
+    (place.path / "content").write_text("new")
+    assert hidden_places.is_hidden(place.path.name)
+    assert place.path.stat().st_mode & 0o777 == 0o700
+    assert hidden_places.sweep(tmp_path) == []
+    assert (place.path / "content").exists()
+    place.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_dead_process_left_is_swept(tmp_path: Path) -> None:
+    place = left_by_the_dead(tmp_path)
+    assert place.exists()
+    hidden_places.sweep(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_another_process_writes_is_not_swept_whatever_its_number_or_host(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", OWNER, str(tmp_path), "lives"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as owner:
+        assert owner.stdout is not None
+        place = tmp_path / owner.stdout.readline().strip()
+        hidden_places.sweep(tmp_path)
+        assert (place / "content").exists()
+        owner.communicate("")
+    hidden_places.sweep(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_left_before_it_was_locked_is_swept(tmp_path: Path) -> None:
+    (tmp_path / ".tfmagic-00000000-000000000000").mkdir()
+    hidden_places.sweep(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_places_of_another_kernel_are_left_alone_for_a_day(tmp_path: Path) -> None:
+    place = left_by_the_dead(tmp_path)
+    other = place.rename(tmp_path / f".tfmagic-{'0' * 8}-{place.name[-12:]}")
+    hidden_places.sweep(tmp_path)
+    assert other.exists()
+    os.utime(other / "lock", (0, 0))
+    hidden_places.sweep(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_only_looks_like_a_place_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "dear").mkdir()
+    (tmp_path / "dear" / "lock").touch()
+    (tmp_path / "dear" / "thesis.txt").write_text("dear")
+    (tmp_path / ".tfmagic-00000000-000000000000").symlink_to("dear")
+    (tmp_path / ".tfmagic-00000000-000000000001").write_text("a file")
+    (tmp_path / ".tfmagic-other").mkdir()
+    before = sorted(path.name for path in tmp_path.iterdir())
+    hidden_places.sweep(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    assert (tmp_path / "dear" / "thesis.txt").exists()
+
+
+def test_what_a_call_left_open_is_closed_after_it(tmp_path: Path) -> None:
+    count = hidden_places.opened_here()
+    places = [HiddenPlace(tmp_path) for _ in range(3)]
+    for place in places:
+        place.make()
+    hidden_places.close_since(count)
+    assert list(tmp_path.iterdir()) == []
+    assert hidden_places.opened_here() == count
+
+
+def test_a_scratch_directory_goes_with_its_block_or_with_its_owner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with Scratch() as place:
+        (place / "file").touch()
+        assert place.parent == tmp_path
+    assert list(tmp_path.iterdir()) == []
+
+    class Owner:
+        pass
+
+    owner, scratch = Owner(), Scratch()
+    with scratch as place:
+        scratch.belongs_to(owner)
+    hidden_places.close_since(0)
+    assert place.exists()
+    del owner
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_temporary_directory_that_is_full_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(errors.WriteError, match="TMPDIR") as caught, Scratch() as place:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(place / "file"))
+    assert caught.value.errno == errno.ENOSPC
+    with pytest.raises(FileNotFoundError), Scratch():
+        raise FileNotFoundError(errno.ENOENT, "no", "elsewhere")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import pytest
+
+from tfmagic.files import hidden_places
+from tfmagic.runtime import tensorflow as runtime
+from tfmagic.runtime import thread_state
+from tfmagic.verbs.undisturbed import undisturbed
+
+pytestmark = pytest.mark.tensorflow
+
+
+def enter(context: Any) -> None:
+    """Enter what is never left, not even when nobody holds it any more: that would be later, and in any order."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(context))
+    context.__enter__()
+
+
+def state(tf: Any) -> tuple[object, ...]:
+    return tf.executing_eagerly(), tf.compat.v1.get_default_graph(), tf.constant(1).device
+
+
+def test_tensorflow_still_keeps_its_state_where_it_is_looked_for() -> None:
+    runtime.tensorflow().constant(1)
+    assert thread_state._settings() is not None
+    assert len(thread_state._stacks()) == 2
+
+
+def test_what_was_entered_and_not_left_is_left() -> None:
+    tf = runtime.tensorflow()
+    before = state(tf)
+    put_back = thread_state.remembered()
+    for context in (tf.device("CPU:0"), tf.Graph().as_default(), tf.init_scope(), tf.Graph().as_default()):
+        enter(context)
+    assert not tf.executing_eagerly()
+    put_back()
+    assert state(tf) == before
+
+
+def test_a_graph_of_the_users_stays_entered() -> None:
+    tf = runtime.tensorflow()
+    with tf.Graph().as_default() as graph:
+        put_back = thread_state.remembered()
+        enter(tf.Graph().as_default())
+        put_back()
+        assert tf.compat.v1.get_default_graph() is graph
+        assert not tf.executing_eagerly()
+    assert tf.executing_eagerly()
+
+
+def test_a_verb_that_is_interrupted_leaves_nothing(tmp_path: Any) -> None:
+    tf = runtime.tensorflow()
+    before = state(tf)
+
+    @undisturbed
+    def verb() -> None:
+        enter(tf.Graph().as_default())
+        hidden_places.HiddenPlace(tmp_path).make()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        verb()
+    assert state(tf) == before
+    assert list(tmp_path.iterdir()) == []

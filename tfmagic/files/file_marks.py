@@ -1,0 +1,62 @@
+"""Has this file changed: what differs once somebody has written it again.
+
+Not for: noticing a change while a file is read (:mod:`tfmagic.files.reading`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from tfmagic.files.checkpoints import writing as checkpoint_writing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+#: The file's number, its size in bytes, and the nanoseconds of its last change.
+Mark: TypeAlias = tuple[int, int, int]
+#: As many files of a model are looked at: more are assets.
+_MOST = 1000
+
+
+def of(path: Path) -> Mark | None:
+    """Return the mark of a file, None if it cannot be looked at."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def of_model(path: Path, file: Path | None = None) -> dict[Path, Mark]:
+    """Return the marks of the files that a model is read from.
+
+    Parameters
+    ----------
+    path : Path
+        A file, a directory, or the prefix of a checkpoint.
+    file : Path, optional
+        The file with the graph, in a directory: all that lies beside it is of the model.
+    """
+    marks = ((found, of(found)) for found in _files(path, file))
+    return {found: mark for found, mark in marks if mark is not None}
+
+
+def _files(path: Path, file: Path | None) -> Iterator[Path]:
+    try:
+        if file is not None and path.is_dir():
+            inside = (found for found in file.parent.rglob("*") if found.is_file())
+            yield from (found for found, _ in zip(inside, range(_MOST), strict=False))
+        elif path.is_file():
+            yield path
+            # A graph beside its values.
+            yield from checkpoint_writing.files(path.with_suffix("")) if path.suffix in (".meta", ".index") else ()
+        elif not path.is_dir():
+            yield from checkpoint_writing.files(path)
+    except OSError:
+        return
+
+
+def changed(marks: Mapping[Path, Mark]) -> list[Path]:
+    """Return the files that are others than they were; those that are gone do not count."""
+    return [path for path, mark in marks.items() if of(path) not in (None, mark)]

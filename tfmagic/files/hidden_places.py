@@ -1,0 +1,363 @@
+"""Hidden directories of ours, beside what is written or in the temporary directory, locked while their owner lives.
+
+Whatever is unfinished lies in one. The lock is the system's (``flock``), not a name or a number of a process: it dies
+with its owner, so that the next write into the directory clears up after one that was killed, and never takes what
+another process or container is writing. What a hidden place has set aside is put back before it goes
+(:mod:`tfmagic.files.renames`). Not for: what is written there (:mod:`tfmagic.files.writing`).
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import platform
+import re
+import secrets
+import shutil
+import stat
+import sys
+import tempfile
+import threading
+import time
+import weakref
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from tfmagic import errors
+from tfmagic.files import renames
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+_NAME = re.compile(r"\.tfmagic-(?P<kernel>[0-9a-f]{8})-[0-9a-f]{12}")
+_LOCK = "lock"
+#: Seconds after which a place is taken for left behind whose kernel is another's: after a restart, or of another
+#: machine that shares the directory, whose locks may not reach here.
+_AGE = 24 * 3600
+#: A sweep may take a place in the moment before it is locked; a new one is made then.
+_ATTEMPTS = 20
+#: Seconds that a write waits for another one that is putting its result into the same directory.
+_PATIENCE = 10.0
+_PAUSE = 0.02
+
+#: What a write that the system refuses ends in; anything else is of what was read, or our own mistake.
+_REFUSED = frozenset({
+    errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG, errno.ENAMETOOLONG, errno.EIO,
+    errno.ENOTDIR, errno.EBUSY, errno.EXDEV, errno.ENOTEMPTY, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ESTALE,
+})  # fmt: skip
+_WORDS = {os.strerror(code): code for code in sorted(_REFUSED)}
+
+_opened = threading.local()
+
+
+class HiddenPlace:
+    """One hidden directory, from its making to its removal.
+
+    Attributes
+    ----------
+    path : Path
+        Where it is.
+    keeps : bool
+        Whether it still holds what it has set aside, because that could not be put back; it is not removed then.
+    """
+
+    def __init__(self, parent: Path) -> None:
+        self.parent = parent
+        self.path = parent
+        self.keeps = False
+        self._lock: BinaryIO | None = None
+        self._held: int | None = None
+
+    def make(self) -> None:
+        """Make the directory, and lock it."""
+        _places().append(self)
+        for _ in range(_ATTEMPTS):
+            self.path = self.parent / f".tfmagic-{_kernel()}-{secrets.token_hex(6)}"
+            # What is written may replace something that others must not read.
+            self.path.mkdir(mode=0o700)
+            try:
+                self._lock = (self.path / _LOCK).open("xb")
+            except FileNotFoundError:
+                continue
+            if _locked(self._lock.fileno()) is not False and self._is_ours():
+                return
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN), str(self.path))
+
+    def _is_ours(self) -> bool:
+        """Say whether the lock is still the one at its place: it may have been swept before it was locked."""
+        try:
+            return self._lock is not None and os.path.samestat(
+                (self.path / _LOCK).stat(), os.fstat(self._lock.fileno())
+            )
+        except FileNotFoundError:
+            return False
+
+    def hold_parent(self) -> None:
+        """Keep other writes of ours from putting their results into the directory, until this place is closed.
+
+        Where the system locks no directories (Windows, NFS), nothing is held.
+        """
+        if sys.platform == "win32":
+            return
+        with suppress(OSError):
+            self._held = os.open(self.parent, os.O_RDONLY | os.O_DIRECTORY)
+        end = time.monotonic() + _PATIENCE
+        while self._held is not None and _locked(self._held) is False:
+            if time.monotonic() > end:
+                raise errors.WriteError(
+                    errno.EAGAIN,
+                    f"another write into {str(self.parent)!r} is at its last step and does not end; try again later",
+                )
+            time.sleep(_PAUSE)
+
+    def belongs_to(self, owner: object) -> None:
+        """Let the place live as long as an object, instead of the call that made it."""
+        weakref.finalize(owner, self.close)
+        _places().remove(self)
+
+    def close(self) -> None:
+        """Put back what was set aside by a write that was not finished, and remove the directory."""
+        try:
+            if self.path != self.parent and self.path.exists():
+                self.keeps = not renames.settled(self.path)
+                if not self.keeps:
+                    _clear(self.path, self._lock)
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        """Give up what is locked."""
+        try:
+            if self._held is not None and sys.platform != "win32":
+                # Twice does no harm, where closing twice could close another's file.
+                fcntl.flock(self._held, fcntl.LOCK_UN)
+                held, self._held = self._held, None
+                os.close(held)
+        finally:
+            if self._lock is not None:
+                self._lock.close()
+        if self in _places():
+            _places().remove(self)
+
+
+class Scratch:
+    """A directory for what nobody keeps, in the system's temporary directory; a context manager.
+
+    Raises
+    ------
+    WriteError
+        If there is no room, or no permission.
+    """
+
+    def __init__(self) -> None:
+        self._place: HiddenPlace | None = None
+
+    def __enter__(self) -> Path:
+        """Make the directory."""
+        try:
+            parent = Path(tempfile.gettempdir())
+            sweep(parent)
+            self._place = HiddenPlace(parent)
+            self._place.make()
+        except OSError as error:
+            self.close()
+            raise _refusal(error) from error
+        except BaseException:
+            self.close()
+            raise
+        return self._place.path
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        """Remove it."""
+        self.close()
+        code = refused(error, self._place.path) if error is not None and self._place is not None else None
+        if code is not None:
+            raise _refusal(OSError(code, os.strerror(code))) from error
+
+    def belongs_to(self, owner: object) -> None:
+        """Keep the directory for as long as an object lives, instead of a block."""
+        if self._place is not None:
+            place, self._place = self._place, None
+            place.belongs_to(owner)
+
+    def close(self) -> None:
+        """Remove the directory now."""
+        if self._place is not None:
+            self._place.close()
+
+
+def refused(error: BaseException, place: Path) -> int | None:
+    """Return the number of what the system refused to a write in a hidden place, None if an error is of something else.
+
+    Libraries put the system's words into exceptions of their own, and ours have theirs as their cause.
+    """
+    if not isinstance(error, Exception) or isinstance(error, errors.WriteError | errors.VerificationError):
+        return None
+    cause: BaseException | None = error
+    while cause is not None:
+        text = f"{cause} {getattr(cause, 'filename', '')}"
+        is_of_system = isinstance(cause, OSError) and not isinstance(cause, errors.TfMagicError)
+        is_near = place.name in text or (is_of_system and getattr(cause, "filename", None) is None)
+        if is_near and is_of_system and getattr(cause, "errno", None) in _REFUSED:
+            return int(getattr(cause, "errno", 0))
+        if is_near and (words := [code for said, code in _WORDS.items() if said in text]):
+            return words[0]
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+    return None
+
+
+def _refusal(error: OSError) -> errors.WriteError:
+    return errors.WriteError(
+        error.errno,
+        f"the temporary directory {tempfile.gettempdir()!r} cannot be written: the system says "
+        f"{error.strerror or str(error)!r}; make room there, or name another one in the environment variable TMPDIR. "
+        "Nothing else was changed",
+    )
+
+
+def opened_here() -> int:
+    """Return how many places this thread has open."""
+    return len(_places())
+
+
+def close_since(count: int) -> None:
+    """Close the places that this thread has opened since there were so many: their own ends were interrupted."""
+    for place in reversed(_places()[count:]):
+        place.close()
+
+
+def _places() -> list[HiddenPlace]:
+    """Return the places that this thread has open, the newest last."""
+    if not hasattr(_opened, "places"):
+        _opened.places = []
+    places: list[HiddenPlace] = _opened.places
+    return places
+
+
+def is_hidden(name: str) -> bool:
+    """Say whether a name in a directory is that of a hidden place."""
+    return _NAME.fullmatch(name) is not None
+
+
+def sweep(directory: Path) -> list[str]:
+    """Clear up what killed processes left in a directory; return the names of what was put back.
+
+    The directories above it are looked at, too, as far as they are this user's: what is now below them may have been
+    missing when something was written.
+    """
+    places = [directory, *directory.parents]
+    first_of_others = next((place for place in places[1:] if not _is_own(place)), None)
+    own = places[: places.index(first_of_others)] if first_of_others is not None else places
+    return [name for place in own for name in _swept_in(place)]
+
+
+def _is_own(place: Path) -> bool:
+    try:
+        return place.lstat().st_uid == _user()
+    except OSError:
+        return False
+
+
+def _swept_in(directory: Path) -> list[str]:
+    try:
+        names = [name for name in os.listdir(directory) if is_hidden(name)]  # noqa: PTH208 - names are enough
+    except OSError:
+        return []
+    return [name for place in names for name in _swept(directory / place)]
+
+
+def _swept(place: Path) -> Iterator[str]:
+    """Remove one place, if its owner is dead; yield the names of what it had set aside and is put back."""
+    try:
+        info = place.lstat()
+        # In a directory that many share, such as /tmp, a place of somebody else's may be a trap.
+        if not stat.S_ISDIR(info.st_mode) or info.st_uid != _user():
+            return
+        lock = open(place / _LOCK, "r+b", opener=_not_linked)  # noqa: SIM115 - closed below
+    except FileNotFoundError:
+        # Left before it was locked, or after it was emptied.
+        with suppress(OSError):
+            place.rmdir()
+        return
+    except OSError:
+        return
+    with lock:
+        if _locked(lock.fileno()) is not True or not _is_of_this_kernel(place, lock):
+            return
+        names = renames.aside(place)
+        if renames.settled(place):
+            _clear(place, lock)
+            yield from names
+
+
+def _user() -> int:
+    return os.geteuid() if sys.platform != "win32" else 0
+
+
+def _not_linked(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0))
+
+
+def _is_of_this_kernel(place: Path, lock: BinaryIO) -> bool:
+    """Say whether the place's owner would be seen here by its lock, or can no longer be there."""
+    found = _NAME.fullmatch(place.name)
+    is_old = time.time() - os.fstat(lock.fileno()).st_mtime > _AGE
+    return is_old or (found is not None and found["kernel"] == _kernel())
+
+
+@cache
+def _kernel() -> str:
+    """Tell the running system from others that share a directory: containers on it see each other's locks."""
+    try:
+        text = Path("/proc/sys/kernel/random/boot_id").read_text("utf-8")
+    except (OSError, ValueError):
+        text = platform.node()
+    return hashlib.blake2s(text.encode(), digest_size=4).hexdigest()
+
+
+def _locked(descriptor: int) -> bool | None:
+    """Lock an open file, unless another has; None where the file system knows no locks."""
+    try:
+        if sys.platform == "win32":
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _clear(place: Path, lock: BinaryIO | None) -> None:
+    """Remove a place, its lock last; what cannot be removed stays hidden."""
+    with suppress(OSError):
+        for entry in list(place.iterdir()):
+            if entry.name != _LOCK:
+                remove(entry)
+    if sys.platform == "win32" and lock is not None:
+        lock.close()
+    with suppress(OSError):
+        if [entry.name for entry in place.iterdir()] == [_LOCK]:
+            (place / _LOCK).unlink()
+        place.rmdir()
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a directory, if it is there; what cannot be removed stays."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+        return
+    with suppress(OSError):
+        path.unlink()
