@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import numpy as np
@@ -86,3 +87,30 @@ def test_whole_columns_are_taken_as_they_are() -> None:
 def test_a_categorical_may_hold_labels_that_no_row_has() -> None:
     assert list(frames.categorical(np.zeros(0, np.int64), [])) == []
     assert frames.categorical(np.array([0]), ["a", "b"]).tolist() == ["a"]
+
+
+HOSTILE = "a\x1b[31mb\x07c\x9bd\u202ee$x^2$"
+
+
+def test_a_table_shows_control_characters_and_keeps_its_values() -> None:
+    frame = frames.from_rows("assets", [("serve", HOSTILE, "x:0", 3)])
+    for shown in (repr(frame), str(frame["filename"]), str(frame.head(1)), repr(frame[frame["bytes"] > 0])):
+        assert not any(char in shown for char in "\x1b\x07\x9b\u202e")
+        assert "\\x1b" in shown
+    assert frame["filename"].iloc[0] == HOSTILE
+    assert frame.to_dict("list")["filename"] == [HOSTILE]
+
+
+def test_a_table_on_a_page_is_typeset_by_nobody() -> None:
+    frame: Any = frames.from_rows("assets", [("serve", HOSTILE, "x:0", 3)])
+    page = frame._repr_html_()
+    assert page.startswith('<div class="tex2jax_ignore mathjax_ignore">')
+    assert "\x1b" not in page
+
+
+def test_a_table_goes_through_pickle_and_copies() -> None:
+    frame = frames.from_rows("assets", [("serve", HOSTILE, "x:0", 3)])
+    copies = [pickle.loads(pickle.dumps(frame)), frame.copy(), frame.sort_values("bytes")]  # noqa: S301 - our own
+    for copy in copies:
+        pd.testing.assert_frame_equal(copy, frame)
+        assert "\x1b" not in repr(copy)

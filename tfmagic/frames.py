@@ -6,7 +6,9 @@ columns. Not for: finding the rows, which readers and :mod:`tfmagic.graphs.node_
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+import unicodedata
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -116,6 +118,8 @@ ROW_TYPES: Mapping[str, type[NamedTuple]] = {
 #: Columns whose text repeats from row to row.
 CATEGORICAL = frozenset({"function", "op", "device", "dtype", "tags"})
 _MAX_INTEGER = (1 << 63) - 1
+#: Classes that keep MathJax, in JupyterLab and on nbconvert's pages, from taking ``$…$`` in a name for a formula.
+UNTYPESET = "tex2jax_ignore mathjax_ignore"
 _INTEGERS = frozenset({"size", "bytes", "parameters", "ops", "functions", "signatures", "variables"})
 
 
@@ -146,7 +150,8 @@ def from_columns(table: str, values: Mapping[str, object]) -> pd.DataFrame:
 
     # The function of a FunctionRow names its row; it does not repeat.
     repeating = CATEGORICAL if table != "functions" else frozenset()
-    return pd.DataFrame({name: _series(name, values[name], name in repeating) for name in columns(table)})
+    frame = pd.DataFrame({name: _series(name, values[name], name in repeating) for name in columns(table)})
+    return shown_safely(frame)
 
 
 def categorical(codes: npt.NDArray[np.integer], labels: Sequence[str]) -> pd.Categorical[str]:
@@ -175,3 +180,84 @@ def _series(name: str, values: object, repeating: bool) -> pd.Series:  # noqa: F
         return pd.Series(items, dtype="Int64" if missing else "int64")
     # An assignment would take tuples of equal length for a second axis; fromiter takes each as one object.
     return pd.Series(np.fromiter(items, dtype=object, count=len(items)), dtype=object)
+
+
+# How a table is shown where names are a stranger's
+
+
+def visible(text: str) -> str:
+    """Return a text with its control characters written out, as Python writes them in the ``repr`` of a text."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(char if _is_shown(char) else _written(char) for char in text)
+
+
+def _is_shown(char: str) -> bool:
+    """Say whether a character may reach a terminal: no control codes, and none that turn the text around."""
+    return char.isprintable() and unicodedata.category(char) not in {"Cc", "Cf"}
+
+
+def _written(char: str) -> str:
+    number = ord(char)
+    return f"\\x{number:02x}" if number <= 0xFF else f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}"  # noqa: PLR2004 - bytes
+
+
+def shown_safely(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose text and HTML show control characters written out; its values stay as they are."""
+    table: pd.DataFrame = _classes()["ModelTable"](frame)
+    return table
+
+
+def __getattr__(name: str) -> object:
+    """Make the classes of tables when they are first asked for (PEP 562): they need pandas, reading a file does not."""
+    if name not in ("ModelTable", "ModelColumn"):
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    return _classes()[name]
+
+
+@cache
+def _classes() -> dict[str, Any]:
+    """Make the classes of a table and of its column, under names of this module, by which pickle finds them again."""
+    import pandas as pd  # noqa: PLC0415 - as above
+
+    def lines(text: str) -> str:
+        return "\n".join(map(visible, text.split("\n")))
+
+    class ModelColumn(pd.Series):
+        """A column of a table of tfmagic's."""
+
+        @property
+        def _constructor(self) -> Any:  # noqa: ANN401 - as pandas declares it
+            return ModelColumn
+
+        @property
+        def _constructor_expanddim(self) -> Any:  # noqa: ANN401 - as above
+            return ModelTable
+
+        def __repr__(self) -> str:
+            return lines(super().__repr__())
+
+    class ModelTable(pd.DataFrame):
+        """A table of tfmagic's: a DataFrame in all but what reaches a terminal or a page."""
+
+        @property
+        def _constructor(self) -> Any:  # noqa: ANN401 - as above
+            return ModelTable
+
+        @property
+        def _constructor_sliced(self) -> Any:  # noqa: ANN401 - as above
+            return ModelColumn
+
+        def __repr__(self) -> str:
+            return lines(super().__repr__())
+
+        def _repr_html_(self) -> str | None:
+            page = super()._repr_html_()  # type: ignore[misc] # pandas-stubs leaves it out
+            # JupyterLab typesets what stands between two dollar signs.
+            return page and f'<div class="{UNTYPESET}">{lines(page)}</div>'
+
+    classes = {"ModelColumn": ModelColumn, "ModelTable": ModelTable}
+    for name, made_class in classes.items():
+        made_class.__module__, made_class.__qualname__ = __name__, name
+    return classes

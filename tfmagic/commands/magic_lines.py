@@ -104,7 +104,8 @@ def _word(text: str) -> str:
 def _quoted(text: str) -> str:
     """Put quotes around a word, and keep IPython from expanding what is in it."""
     quote = next((each for each in "\"'" if each not in text), None)
-    if quote is None or "\n" in text or "$$" in text:
+    # What is not printable may end the line for IPython (U+2028, \x0b, \x85), or not come through a clipboard.
+    if quote is None or not text.isprintable() or "$$" in text:
         raise _CannotBeSaidError
     return quote + _DOLLAR.sub("$$", text.translate(_EXPANDED)) + quote
 

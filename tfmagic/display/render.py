@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import html
 import os
-import unicodedata
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from tfmagic.frames import UNTYPESET, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -165,18 +166,6 @@ def cell_text(value: object) -> str:
     return shown if len(shown) <= MAX_CELL else shown[: MAX_CELL - 1] + "…"
 
 
-def visible(text: str) -> str:
-    """Return a text with its control characters written out."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(char if _is_shown(char) else f"\\x{ord(char):02x}" for char in text)
-
-
-def _is_shown(char: str) -> bool:
-    """Say whether a character may reach a terminal: no control codes, and none that turn the text around."""
-    return char.isprintable() and unicodedata.category(char) not in {"Cc", "Cf"}
-
-
 def text(heading: str, sections: Iterable[Section]) -> str:
     """Write the sections as plain text."""
     blocks = [cell_text(heading)]
@@ -207,7 +196,7 @@ def _rest(section: Section) -> list[str]:
 
 def markup(heading: str, sections: Iterable[Section]) -> str:
     """Write the sections as static HTML."""
-    parts = [f"<div><p><strong>{escaped(heading)}</strong></p>"]
+    parts = [f'<div class="{UNTYPESET}"><p><strong>{escaped(heading)}</strong></p>']
     for index, section in enumerate(sections):
         # Facts, signatures and pictures are open: <details> needs no script and survives where it is stripped.
         is_open = " open" if index < 2 or section.picture or section.table is None else ""  # noqa: PLR2004 - as said

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from tfmagic.display import render
+from tfmagic import frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -45,7 +45,7 @@ def show(widget: ipywidgets.Widget, *, shown: bool) -> None:
 
 def text(value: object) -> str:
     """Word a text for HTML, however long; nothing in it is markup."""
-    return html.escape(render.visible(str(value)), quote=True)
+    return html.escape(frames.visible(str(value)), quote=True)
 
 
 def listed(title: str, lines: Iterable[object]) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from tfmagic import errors
+from tfmagic import errors, frames
 from tfmagic.display import render, summary
 from tfmagic.notebook.panel.widgets import threads
 from tfmagic.notebook.panel.widgets.heading import Heading
@@ -105,7 +105,7 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self._building: set[str] = set()
         self._holders = {title: ipywidgets.VBox() for title in self._titles}
         self.tabs = ipywidgets.Tab(children=tuple(self._holders.values()), titles=tuple(self._titles))
-        self.heading = Heading(text=render.visible(summary.heading(model)))
+        self.heading = Heading(text=frames.visible(summary.heading(model)))
         super().__init__(children=(self.heading, self.tabs))
         self.add_class("tfm-panel")
         self._build(_FIRST)
@@ -198,4 +198,4 @@ def view(widget: ipywidgets.DOMWidget) -> dict[str, object]:
 
 def said(text: str) -> ipywidgets.HTML:
     """Return a line that a screen reader says when it changes."""
-    return ipywidgets.HTML(f'<span role="status">{html.escape(render.visible(text))}</span>')
+    return ipywidgets.HTML(f'<span role="status">{html.escape(frames.visible(text))}</span>')
