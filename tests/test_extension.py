@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cache
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -14,13 +15,15 @@ import tfmagic
 from tfmagic import errors, readers, writers
 from tfmagic.frames import VariableRow
 from tfmagic.models.model import Model, Part
+from tfmagic.models.writer import Signatures, Size, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tfmagic.models.plain_code import CodeSource
     from tfmagic.models.reader import Candidate
-    from tfmagic.models.writer import WriteOptions
+    from tfmagic.models.writer import Measures, WriteOptions
 
 
 class ScaleReader:
@@ -89,6 +92,39 @@ class ListWriter:
         return self.draft({name: each.numpy() for name, each in function.variables.items()})
 
 
+class NumberWriter(Writer):
+    """Writes one number, and says all that it is able to do."""
+
+    format: ClassVar[str] = "number"
+    suffixes: ClassVar[tuple[str, ...]] = (".number",)
+    needs: ClassVar[frozenset[Part]] = frozenset({Part.VARIABLES, Part.FUNCTION})
+    label: ClassVar[str] = "a number (.number)"
+    options: ClassVar[frozenset[str]] = frozenset({"signature"})
+    loses_of_signature: ClassVar[str] = "all but the number"
+
+    def prepare(self, source: Model, options: WriteOptions) -> ListDraft:
+        function = source.part(Part.FUNCTION)(options.signatures[0])
+        return ListDraft({name: variable.numpy() for name, variable in function.variables.items()})
+
+    def why_not(self, source: Model) -> str:
+        return "" if len(source.part(Part.VARIABLES)) == 1 else "it holds more than a number"
+
+    def size(self, source: Model, measures: Measures) -> Size | None:
+        del source
+        return None if measures.weights is None else Size(measures.weights, rest=" and a bracket")
+
+    def kept(self, source: Model) -> Iterator[str]:
+        del source
+        yield "the number"
+
+    def lost(self, source: Model) -> Iterator[str]:
+        del source
+        yield "all that is done with it"
+
+    def code(self, source: CodeSource, place: str) -> list[str] | None:
+        return [f"open({place!r}, 'w').write(str({source.holder}))"]
+
+
 class BlindDraft:
     """What can be written, and nobody knows how to read."""
 
@@ -119,7 +155,7 @@ class CountWriter:
 def forgotten() -> Iterator[None]:
     yield
     readers.unregister("scale")
-    for name in ("list", "count"):
+    for name in ("list", "count", "number"):
         writers.unregister(name)
 
 
@@ -213,6 +249,66 @@ def test_a_format_that_needs_no_function_needs_none_to_be_verified_either(source
         assert done.verification.empty
         assert any(f"not verified: {reason}" in note for note in done.notes)
     assert (tmp_path / "scale.count").read_text() == "{'count': 1}"
+
+
+@pytest.mark.tensorflow
+def test_what_a_format_says_of_itself_is_all_that_anybody_asks(source: Path, tmp_path: Path) -> None:
+    """Verbs, plan, Convert tab, code and completion follow a form and a format whose names none of them knows."""
+    from tfmagic.commands import completion, magic_lines  # noqa: PLC0415 - this test alone walks through all rooms
+    from tfmagic.notebook.panel.widgets import convert_tab  # noqa: PLC0415
+    from tfmagic.verbs.conversion import plan, plan_names  # noqa: PLC0415
+
+    readers.register(ScaleReader())
+    writers.register(NumberWriter())
+    model = readers.read(source)
+    # The table of forms and the plan.
+    assert tfmagic.forms().loc["scale", "number"]
+    assert plan.formats(model)["number"] == ""
+    request = plan.Request("number", str(tmp_path / "m.number"))
+    told = plan.plan(model, request, plan_names.Names(plan_names.signed(model)))
+    assert not told.problems
+    assert "the number" in told.kept
+    assert "all that is done with it" in told.lost
+    assert str(told.size).endswith(" and a bracket")
+    # The Convert tab.
+    tab = convert_tab.build(model, SimpleNamespace(namespace={}, source=str(source)))
+    assert ("a number (.number)", "number") in tab.format.options
+    tab.format.value = "number"
+    assert tab.destination.value == "scale.number"
+    assert [name for name, field in tab.fields.items() if field.layout.display != "none"] == ["signature"]
+    # Code: the writer's own, or the call itself of what nobody knows in stock TensorFlow.
+    assert magic_lines.line(request, "m") == f"%tf_export m {request.destination}"
+    shown = str(tfmagic.code("export", tf_module(), request.destination, name="m"))
+    assert shown.endswith(f"open({request.destination!r}, 'w').write(str(list(function.graph.variables)))\n")
+    assert f"tfmagic.export({str(source)!r}, 'm.pb')" in str(tfmagic.code("export", source, "m.pb"))
+    # Completion.
+    assert completion.Completion("number", "format") in completion.complete("%tf_export m d --format nu", {})[1]
+    assert completion.Completion("scale", "form") in completion.complete("%tf_inspect m --form sc", {})[1]
+    # The verb, and a source of which it says why not.
+    assert tfmagic.export(source, request.destination).verification["equal"].tolist() == [True]
+    two = readers.read(tf_module(2))
+    assert plan.formats(two)["number"] == "it holds more than a number"
+
+
+def tf_module(count: int = 1) -> Any:
+    import tensorflow as tf  # noqa: PLC0415 - as above
+
+    module = tf.Module()
+    module.scales = [tf.Variable(2.0, name=f"scale_{number}") for number in range(count)]
+    specs = [tf.TensorSpec([None], name="x")]
+    module.__call__ = tf.function(lambda x: {"y": x * tf.add_n(module.scales)}, input_signature=specs)
+    return module
+
+
+def test_a_class_that_does_not_inherit_gets_the_defaults() -> None:
+    readers.register(ScaleReader())
+    writers.register(CountWriter())
+    reader, writer = readers.READERS[-1], writers.WRITERS[-1]
+    assert isinstance(reader, readers.Reader)
+    assert (reader.form, reader.is_open, reader.costly) == ("scale", False, frozenset())
+    assert isinstance(writer, writers.Writer)
+    assert (writer.format, writer.label, writer.library) == ("count", "", None)
+    assert writer.signatures is Signatures.NONE
 
 
 def refused(register: Any, entry: object, what: str) -> None:

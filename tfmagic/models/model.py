@@ -10,15 +10,15 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors, frames
 from tfmagic.display.summary import Displayed
 from tfmagic.files import file_marks, protos, wire
 from tfmagic.graphs import function_uses, plumbing, signatures
 from tfmagic.models import tables as model_tables
+from tfmagic.models.form import Form, Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -32,15 +32,7 @@ if TYPE_CHECKING:
     from tfmagic.graphs.metagraphs import MetaGraph
 
 
-class Part(StrEnum):
-    """What a source may have; a form declares which (DESIGN section 4)."""
-
-    GRAPH = "graph"
-    SIGNATURES = "signatures"
-    VARIABLES = "variables"
-    FUNCTION = "function"
-    KERAS = "keras"
-
+__all__ = ["TABLE_PARTS", "Form", "Model", "Part"]
 
 #: The part that each table shows.
 TABLE_PARTS: Mapping[str, Part] = {
@@ -53,28 +45,6 @@ TABLE_PARTS: Mapping[str, Part] = {
     "layers": Part.KERAS,
 }
 _MISSING_ADVICE = "Convert the source to a form that has it, or give the model that it came from"
-
-
-class Form:
-    """What sources of one form are able to do: class attributes, of which a reader states what differs."""
-
-    form: ClassVar[str] = ""
-    #: What sources of this form have at most; a single source may have less.
-    parts: ClassVar[frozenset[Part]] = frozenset()
-    #: Parts that cost more than a look: TensorFlow would trace, which runs the user's code.
-    costly: ClassVar[frozenset[Part]] = frozenset()
-    #: Whether its signature got its key from us, so that the user may give it another one.
-    has_free_key: ClassVar[bool] = False
-    #: Whether it is one call, whose key need not be asked for: it would have to be traced for it.
-    is_one_call: ClassVar[bool] = False
-    #: TensorFlow's message that its file holds, none where it is none.
-    message: ClassVar[str] = ""
-    #: Whether its function is made between any two tensors of the graph that are asked for.
-    is_open: ClassVar[bool] = False
-    #: Whether it may have several MetaGraphDefs, told apart by tag-sets.
-    has_tag_sets: ClassVar[bool] = False
-    #: Whether it may hold more variables than its outputs need: a training's copies and counts.
-    holds_more: ClassVar[bool] = False
 
 
 @dataclass(frozen=True, repr=False, eq=False)

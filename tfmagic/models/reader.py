@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
-from tfmagic.models.model import Form
+from tfmagic.models.form import Form
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from tfmagic.display import render
-from tfmagic.models.model import Part
+from tfmagic.models.form import Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from tfmagic.functions import NamedFunction
     from tfmagic.models.model import Model
+    from tfmagic.models.plain_code import CodeSource
     from tfmagic.models.reader import Reader
 
 #: Of small results most is what the format itself takes.
@@ -75,41 +75,6 @@ class Runnable(Protocol):
 
     def load(self, path: Path, key: str) -> Callable[[Mapping[str, npt.ArrayLike]], Mapping[str, np.ndarray]]:
         """Read back what was written, and return its signature of this key as a function of arrays by key."""
-
-
-class CodeSource(Protocol):
-    """A source in plain code, brought to a ConcreteFunction ``function`` or to a TensorFlow 1 ``session``."""
-
-    @property
-    def model(self) -> Model:
-        """What was read."""
-
-    @property
-    def options(self) -> Mapping[str, Any]:
-        """The verb's options."""
-
-    @property
-    def is_session(self) -> bool:
-        """Whether the code works with a session of TensorFlow 1."""
-
-    @property
-    def is_keras(self) -> bool:
-        """Whether it is a Keras model, live or in a file."""
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether its own inputs and outputs are meant."""
-
-    @property
-    def holder(self) -> str:
-        """What holds the variables and tables of the function, in code."""
-
-    @property
-    def function(self) -> NamedFunction:
-        """The function that is meant."""
-
-    def tensors(self, side: str) -> dict[str, str]:
-        """Return the names of the graph's own tensors, for sessions, by key; side is ``inputs`` or ``outputs``."""
 
 
 class Signatures(Enum):

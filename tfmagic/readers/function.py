@@ -5,6 +5,7 @@ Not for: Keras models (``keras_model``), which are objects of the same kind to T
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache, partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from tfmagic.frames import VariableRow
     from tfmagic.functions import NamedFunction
+    from tfmagic.models.plain_code import CodeSource
     from tfmagic.models.reader import Candidate
     from tfmagic.runtime import tensorflow as runtime
 
@@ -66,6 +68,22 @@ class FunctionReader(Reader):
             },
             live=value,
         )
+
+    def code(self, source: CodeSource) -> list[str] | None:
+        """Return the code that obtains the ConcreteFunction."""
+        live, chosen, kinds = source.live, source.whole, functions.tf_functions
+        specs = source.specs(chosen.inputs)
+        if kinds.is_concrete(live):
+            concrete = source.name
+        elif kinds.is_polymorphic(live):
+            concrete = f"{source.name}.get_concrete_function({specs})"
+        elif kinds.is_loaded(live) or isinstance(live, Mapping):
+            signed = f"{source.name}.signatures" if kinds.is_loaded(live) else source.name
+            concrete = f"{signed}[{chosen.key!r}]"
+        else:
+            method = "__call__" if chosen.key == signatures.DEFAULT_KEY else chosen.key
+            concrete = f"{source.name}.{method}.get_concrete_function({specs})"
+        return [f"function = {concrete}", *source.chosen_ends()]
 
 
 def origin(value: runtime.Live) -> str:

@@ -9,7 +9,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tfmagic import functions
-from tfmagic.files import contents, message_files, wire
+from tfmagic.files import contents, message_files, reading, wire
 from tfmagic.graphs import metagraphs
 from tfmagic.models.model import Model, Part
 from tfmagic.models.reader import Reader
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tfmagic.functions.graph_defs import Shared
     from tfmagic.functions.unsigned_graphs import Ends
     from tfmagic.graphs.metagraphs import MetaGraph
+    from tfmagic.models.plain_code import CodeSource
     from tfmagic.models.reader import Candidate
 
 
@@ -45,6 +46,49 @@ class GraphDefReader(Reader):
         loaders: dict[Part, Callable[[], Any]] = {Part.GRAPH: load, Part.FUNCTION: lambda: partial(_function, load)}
         state = cache(lambda: functions.saved_model_state.Store(load()[0]))
         return Model(self.form, origin, loaders, path=candidate.path, state=state)
+
+    def code(self, source: CodeSource) -> list[str] | None:
+        """Return the code that imports the graph and prunes it to its ends."""
+        inputs = source.function.inputs
+        feeds, fetches = list(source.tensors("inputs").values()), source.tensors("outputs")
+        return [
+            "graph_def = tf.compat.v1.GraphDef()",
+            f'with open({source.place}, "rb") as file:',
+            "    graph_def.ParseFromString(file.read())",
+            "wrapped = tf.compat.v1.wrap_function(",
+            '    lambda: tf.graph_util.import_graph_def(graph_def, name=""), []',
+            f").prune({feeds!r}, {fetches!r})",
+            "",
+            *source.traced(inputs, "wrapped"),
+        ]
+
+    def call(self, source: CodeSource) -> list[str] | None:
+        """Return the code that runs the graph in a session."""
+        return [
+            *_parsing_code(source),
+            "with tf.Graph().as_default(), tf.compat.v1.Session() as session:",
+            '    tf.graph_util.import_graph_def(graph_def, name="")',
+            *(f"    {line}" for line in source.session_run()),
+        ]
+
+
+def _parsing_code(source: CodeSource) -> list[str]:
+    """Return the code that reads a GraphDef: a message at hand, text, binary, either of them compressed."""
+    if source.path is None:
+        return ["", f"graph_def = {source.name}"]
+    with reading.opened(source.path) as file:
+        head = file.read(contents.HEAD_BYTES)
+    is_packed = head.startswith(reading.GZIP_MAGIC)
+    is_text = contents.message_in_text(reading.head_of(head, contents.HEAD_BYTES)) is not None
+    opened = "gzip.open" if is_packed else "open"
+    parse = "text_format.Parse(file.read(), tf.compat.v1.GraphDef())"
+    return [
+        *(["import gzip"] if is_packed else []),
+        *(["from google.protobuf import text_format"] if is_text else []),
+        "",
+        f'with {opened}({source.place}, "rb") as file:',
+        f"    graph_def = {parse if is_text else 'tf.compat.v1.GraphDef.FromString(file.read())'}",
+    ]
 
 
 def _loader(candidate: Candidate) -> Callable[[], tuple[MetaGraph, ...]]:

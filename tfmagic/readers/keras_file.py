@@ -14,6 +14,7 @@ from tfmagic.models.reader import Reader
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from tfmagic.models.plain_code import CodeSource
     from tfmagic.models.reader import Candidate
 
 #: How a zip archive and an HDF5 file begin.
@@ -54,3 +55,13 @@ class KerasFileReader(Reader):
         from tfmagic.readers import keras_file_parts  # noqa: PLC0415 - see above
 
         return keras_file_parts.read(candidate, tags)
+
+    def code(self, source: CodeSource) -> list[str] | None:
+        """Return the code that loads the model and traces it."""
+        load = f"model = keras.saving.load_model({source.place}, compile=False)"
+        return ["import keras", "", load, *source.serving("model")]
+
+    def holder(self, source: CodeSource) -> str:
+        """Return the model."""
+        del source
+        return "model"

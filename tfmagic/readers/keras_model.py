@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
     from tfmagic.functions import NamedFunction
+    from tfmagic.models.plain_code import CodeSource
     from tfmagic.models.reader import Candidate
     from tfmagic.runtime import tensorflow as runtime
 
@@ -69,6 +70,14 @@ class KerasModelReader(Reader):
             () if model.built else ("the model is not built yet: call it once on data to see its graph and weights",),
             live=model,
         )
+
+    def code(self, source: CodeSource) -> list[str] | None:
+        """Return the code that traces the model."""
+        return source.serving(source.name)
+
+    def holder(self, source: CodeSource) -> str:
+        """Return the model."""
+        return source.name
 
 
 def is_keras(value: object) -> bool:

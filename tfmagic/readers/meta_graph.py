@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tfmagic.functions.graph_defs import Shared
     from tfmagic.functions.state.saved_models import Store
     from tfmagic.functions.unsigned_graphs import Ends
+    from tfmagic.models.plain_code import CodeSource
 
 _SUFFIX = ".meta"
 _INDEX = ".index"
@@ -45,6 +46,7 @@ class MetaGraphReader(Reader):
 
     form: ClassVar[str] = "meta_graph"
     parts: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.SIGNATURES, Part.VARIABLES, Part.FUNCTION})
+    is_session: ClassVar[bool] = True
     is_open: ClassVar[bool] = True
     holds_more: ClassVar[bool] = True
     message: ClassVar[str] = "MetaGraphDef"
@@ -68,6 +70,16 @@ class MetaGraphReader(Reader):
         path = _file_in(candidate) or _beside_checkpoint(candidate.path) or candidate.path
         checkpoint = graph_variables.checkpoint_beside(path)
         return _model(str(path), cache(lambda: (metagraphs.of_meta_graph(_read(path)),)), path, checkpoint)
+
+    def code(self, source: CodeSource) -> list[str] | None:
+        """Return the code that imports the graph and restores its values."""
+        prefix = str(source.path).removesuffix(_SUFFIX)
+        return [
+            "session = tf.compat.v1.Session(graph=tf.Graph())",
+            "with session.graph.as_default():",
+            f"    saver = tf.compat.v1.train.import_meta_graph({source.place}, clear_devices=True)",
+            f"    saver.restore(session, {prefix!r})",
+        ]
 
 
 def beside_prefix(candidate: Candidate) -> Path | None:

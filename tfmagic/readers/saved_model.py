@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tfmagic.files.checkpoints.location import CheckpointFiles
     from tfmagic.functions.state.saved_models import Store
     from tfmagic.graphs.metagraphs import MetaGraph
+    from tfmagic.models.plain_code import CodeSource
     from tfmagic.models.reader import Candidate
 
 BINARY, TEXT, CHUNKED = "saved_model.pb", "saved_model.pbtxt", "saved_model.cpb"
@@ -59,6 +60,30 @@ class SavedModelReader(Reader):
         path = Path(str(candidate.path))
         file, notes = (path, ()) if candidate.is_file else _newest(path)
         return _model(file, notes, tags)
+
+    def code(self, source: CodeSource) -> list[str] | None:
+        """Return the code that loads it, and takes a signature."""
+        tags = list(source.whole.tags)
+        return [
+            f"loaded = tf.saved_model.load({source.place}, tags={tags!r})",
+            f"function = loaded.signatures[{source.whole.key!r}]",
+            *source.chosen_ends(),
+        ]
+
+    def holder(self, source: CodeSource) -> str:
+        """Return what was loaded."""
+        del source
+        return "loaded"
+
+    def call(self, source: CodeSource) -> list[str] | None:
+        """Return the code that loads it and calls a signature."""
+        return [
+            "",
+            f"model = tf.saved_model.load({source.place}, tags={source.tags!r})",
+            f"outputs = model.signatures[{source.key!r}](",
+            *source.keywords(),
+            ")",
+        ]
 
 
 def _model(file: Path, notes: tuple[str, ...], tags: Collection[str] | None) -> Model:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tfmagic.functions.graph_defs import Shared
     from tfmagic.functions.state.saved_models import Store
     from tfmagic.functions.unsigned_graphs import Ends
+    from tfmagic.models.plain_code import CodeSource
     from tfmagic.models.reader import Candidate
     from tfmagic.runtime import tensorflow as runtime
 
@@ -33,6 +34,8 @@ class SessionReader(Reader):
     form: ClassVar[str] = "session"
     parts: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.VARIABLES, Part.FUNCTION})
     has_free_key: ClassVar[bool] = True
+    is_session: ClassVar[bool] = True
+    instead: ClassVar[str] = "a tf.Graph has no values: give the tf.compat.v1.Session that has run its initialisers"
     is_open: ClassVar[bool] = True
     holds_more: ClassVar[bool] = True
     looks_like: ClassVar[str] = "a `tf.compat.v1.Session`, a `tf.Graph`"
@@ -60,6 +63,10 @@ class SessionReader(Reader):
             live=value,
             state=cache(lambda: _state(value, graphs())),
         )
+
+    def code(self, source: CodeSource) -> list[str] | None:
+        """Return the session as it is."""
+        return [f"session = {source.name}"]
 
 
 def _graphs(value: runtime.Live) -> tuple[MetaGraph, ...]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tfmagic.files.tflite.structure import Description, Subgraph, Tensor
+    from tfmagic.models.plain_code import CodeSource
     from tfmagic.models.reader import Candidate
 
 SIGNATURE = "serving_default"
@@ -63,6 +64,17 @@ class TFLiteReader(Reader):
         if description.subgraphs:
             loaders[Part.FUNCTION] = lambda: partial(_function, path, description)
         return Model(self.form, str(path), loaders, tuple(notes(description)), path)
+
+    def call(self, source: CodeSource) -> list[str] | None:
+        """Return the code that calls a signature in TFLite's interpreter."""
+        key = source.options.get("signature")
+        return [
+            "",
+            f"interpreter = tf.lite.Interpreter({source.place})",
+            f"outputs = interpreter.get_signature_runner({repr(key) if key else ''})(",
+            *(f"    {name}={value}," for name, value in source.fed()),
+            ")",
+        ]
 
 
 def _function(path: Path, description: Description, key: str | None = None) -> functions.NamedFunction:

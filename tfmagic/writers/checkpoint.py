@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from tfmagic.files.checkpoints.location import CheckpointFiles
     from tfmagic.functions.state.session_checkpoints import SavedSession
     from tfmagic.models.model import Model
-    from tfmagic.models.writer import CodeSource, Measures, WriteOptions
+    from tfmagic.models.plain_code import CodeSource
+    from tfmagic.models.writer import Measures, WriteOptions
 
 #: Room for the index, and what a checkpoint says of its objects.
 _INDEX_BYTES = 1 << 20

@@ -19,7 +19,8 @@ from tfmagic.transforms.freeze import freeze
 if TYPE_CHECKING:
     from tfmagic.functions import NamedFunction
     from tfmagic.models.model import Model
-    from tfmagic.models.writer import CodeSource, Measures, WriteOptions
+    from tfmagic.models.plain_code import CodeSource
+    from tfmagic.models.writer import Measures, WriteOptions
     from tfmagic.transforms.frozen_graph import FrozenGraph
 
 #: Text is that much larger than the binary form: one byte of content takes up to four, as ``\\377``.

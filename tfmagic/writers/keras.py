@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from tfmagic.functions import NamedFunction
     from tfmagic.graphs.signatures import Endpoint
     from tfmagic.models.model import Model
-    from tfmagic.models.writer import CodeSource, Measures, WriteOptions
+    from tfmagic.models.plain_code import CodeSource
+    from tfmagic.models.writer import Measures, WriteOptions
 
 #: Room for the config beside the weights.
 CONFIG_BYTES = 1 << 20

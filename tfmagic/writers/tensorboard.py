@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from tfmagic.models.model import Model
-    from tfmagic.models.writer import CodeSource, Measures, WriteOptions
+    from tfmagic.models.plain_code import CodeSource
+    from tfmagic.models.writer import Measures, WriteOptions
 
 #: By this part of their names TensorBoard knows its files.
 _MARK = "tfevents"

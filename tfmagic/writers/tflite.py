@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from tfmagic.functions import NamedFunction
     from tfmagic.models.model import Model
-    from tfmagic.models.writer import CodeSource
+    from tfmagic.models.plain_code import CodeSource
 
 #: Every model that TFLite takes can be written in these.
 _OTHERS = ("saved_model", "graph_def", "graph_text")
@@ -124,7 +124,7 @@ class TFLiteWriter(Writer):
             return None
         if source.is_keras and not source.is_whole:
             reason = "its converter takes a Keras model with its own inputs and outputs only"
-            raise errors.UnsupportedConversionError(source.model.form, "code for tflite", ("saved_model",), reason)
+            raise errors.UnsupportedConversionError(source.form, "code for tflite", ("saved_model",), reason)
         if source.is_keras:
             # Of a function with a Keras model behind it, the converter writes other values, without a word.
             lines = [f"converter = tf.lite.TFLiteConverter.from_keras_model({source.holder})"]

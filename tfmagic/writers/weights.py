@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from tfmagic.models.model import Model
-    from tfmagic.models.writer import CodeSource, Measures, Size, WriteOptions
+    from tfmagic.models.plain_code import CodeSource
+    from tfmagic.models.writer import Measures, Size, WriteOptions
     from tfmagic.runtime import tensorflow as runtime
 
 _SUFFIX = ".weights.h5"

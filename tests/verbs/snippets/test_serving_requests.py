@@ -16,7 +16,7 @@ import pytest
 import tfmagic
 from tests.samples import SAMPLES
 from tfmagic.graphs.signatures import Endpoint
-from tfmagic.verbs.snippets import calls, example_values, serving_requests
+from tfmagic.verbs.snippets import example_values, serving_requests
 from tfmagic.verbs.snippets.serving_requests import Served
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def test_the_grpc_request_is_what_a_prediction_service_takes(samples: Built) -> 
     apis.add_PredictionServiceServicer_to_server(Service(), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    inputs = calls.ends(tfmagic.inspect(path).signatures, "serving_default", "input")
+    inputs = example_values.ends(tfmagic.inspect(path).signatures, "serving_default", "input")
     text = serving_requests.grpc(served(*inputs)).replace("localhost:8500", f"127.0.0.1:{port}")
     space: dict[str, Any] = {}
     exec(compile(text, "<request>", "exec"), space)  # noqa: S102 - that is what it is for

@@ -100,7 +100,7 @@ def _indices(path: nested_structures.Path) -> str:
     return "".join(f"[{step!r}]" for step in path)
 
 
-def calling(form: str, choice: Choice) -> tuple[str, dict[str, nested_structures.Path]]:
+def calling(choice: Choice, *, form: str, is_loaded: bool) -> tuple[str, dict[str, nested_structures.Path]]:
     """Return the code of a call of the whole function, and where its results lie.
 
     Raises
@@ -111,7 +111,7 @@ def calling(form: str, choice: Choice) -> tuple[str, dict[str, nested_structures
     function, names = choice.function, choice.arguments
     concrete = function.concrete
     positional, by_name = concrete.structured_input_signature
-    if form == "saved_model" or set(by_name) == {end.key for end in function.inputs}:
+    if is_loaded or set(by_name) == {end.key for end in function.inputs}:
         if not all(end.key.isidentifier() for end in function.inputs):
             raise errors.UnsupportedConversionError(form, "code", (), "the loaded function has other names for inputs")
         arguments = ", ".join(f"{end.key}={names[end.key]}" for end in function.inputs)

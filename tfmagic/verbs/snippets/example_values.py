@@ -7,9 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tfmagic.graphs.signatures import DEFAULT_KEY, DEFAULT_TAGS, Endpoint
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pandas as pd
+
     from tfmagic.frames import Shape
-    from tfmagic.graphs.signatures import Endpoint
 
 #: What numpy calls the dtypes that it has no name for, or another one.
 _AS_NUMPY = {"bfloat16": "float32", "half": "float16", "resource": "", "variant": ""}
@@ -67,3 +72,32 @@ class Bare(str):
 
     def __repr__(self) -> str:
         return str(self)
+
+
+def ends(frame: pd.DataFrame, key: str | None, side: str) -> list[Endpoint]:
+    """Return the ends of a signature from the table of signatures; without a key, those of the default one."""
+    of_key = frame[frame["signature"] == (key or default_key(frame))]
+    # Where several tag-sets have it, what servers ask for is meant.
+    tags = tags_of(of_key)
+    chosen = of_key[(of_key["tags"] == tags) & (of_key["side"] == side)]
+    return [Endpoint(*row) for row in chosen[["key", "tensor", "dtype", "shape"]].itertuples(index=False, name=None)]
+
+
+def default_key(frame: pd.DataFrame) -> str:
+    """Return the key of the signature that is meant where none is named."""
+    keys = list(dict.fromkeys(frame["signature"]))
+    return DEFAULT_KEY if DEFAULT_KEY in keys or not keys else keys[0]
+
+
+def tags_of(frame: pd.DataFrame) -> str:
+    """Return the tag-set of the rows of a signature, the one that servers ask for if there are several."""
+    tag_sets = list(dict.fromkeys(frame["tags"]))
+    return ",".join(DEFAULT_TAGS) if ",".join(DEFAULT_TAGS) in tag_sets or not tag_sets else tag_sets[0]
+
+
+def keywords(inputs: Iterable[Endpoint]) -> list[str]:
+    """Return a line an argument; a key that is no identifier goes through a dict."""
+    values = [(end.key, f"tf.constant({array(end)})") for end in inputs]
+    if all(key.isidentifier() for key, _ in values):
+        return [f"    {key}={value}," for key, value in values]
+    return ["    **{", *(f"        {key!r}: {value}," for key, value in values), "    }"]

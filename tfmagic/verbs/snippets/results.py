@@ -38,8 +38,9 @@ def export(source: Source, destination: str | os.PathLike[str]) -> list[str]:
     """Return the code that writes a source in another format."""
     place = os.fspath(destination)
     writer = writer_for(Path(place), source.options.get("format"))
-    begun, lines = source.lines(), writer.code(source, place)
-    if lines is None:
+    begun = source.begun
+    lines = None if begun is None else writer.code(source, place)
+    if begun is None or lines is None:
         return _by_tfmagic(source, place, writer.format)
     return [*begun, "", *_without_counterpart(source.options), *lines]
 

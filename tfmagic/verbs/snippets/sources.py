@@ -5,31 +5,29 @@ Not for: what is made of those (:mod:`tfmagic.verbs.snippets.results`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors
-from tfmagic.functions import nested_structures, tf_functions
+from tfmagic.functions import nested_structures
 from tfmagic.functions.keras import models as keras_models
-from tfmagic.graphs import signatures, tensor_names
+from tfmagic.graphs import tensor_names
+from tfmagic.graphs.signatures import tag_set
 from tfmagic.models.model import Part
 from tfmagic.verbs.conversion import options as conversion_options
 from tfmagic.verbs.conversion.options import Wish
-from tfmagic.verbs.snippets import choices
+from tfmagic.verbs.snippets import choices, example_values
 from tfmagic.verbs.snippets.choices import Choice
 from tfmagic.verbs.snippets.example_values import Bare
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from tfmagic.functions import NamedFunction
     from tfmagic.graphs.signatures import Endpoint
     from tfmagic.models.model import Model
-
-SESSIONS = frozenset({"session", "meta_graph"})
 
 
 @dataclass(frozen=True)
@@ -67,12 +65,12 @@ class Source:
     @property
     def is_session(self) -> bool:
         """Whether the code works with a session of TensorFlow 1."""
-        return self.model.form in SESSIONS
+        return self.model.reader.is_session
 
     @property
     def is_keras(self) -> bool:
         """Whether it is a Keras model, live or in a file."""
-        return self.model.form in ("keras_model", "keras_file")
+        return Part.KERAS in self.model.loaders
 
     @property
     def is_whole(self) -> bool:
@@ -82,102 +80,112 @@ class Source:
     @property
     def place(self) -> str:
         """The path, in quotes."""
-        path: Path | None = self.model.path
-        return repr(str(path))
+        return repr(str(self.path))
+
+    @property
+    def path(self) -> Path | None:
+        """The path."""
+        return self.model.path
+
+    @property
+    def live(self) -> Any:  # noqa: ANN401 - any live object
+        """What the user gave, if that is a live object."""
+        return self.model.live
+
+    @property
+    def form(self) -> str:
+        """The source's form."""
+        return self.model.form
+
+    @property
+    def whole(self) -> NamedFunction:
+        """The function as it is, whichever of its ends are meant."""
+        return self.choice.function
 
     def named(self, name: str) -> Source:
         """Return the same under another name."""
         return replace(self, name=name)
 
     def lines(self) -> list[str]:
-        """Return the code that makes ``function``, or ``session``."""
-        makers = {
-            "keras_model": self._of_keras,
-            "keras_file": self._of_keras_file,
-            "function": self._of_function,
-            "saved_model": self._of_saved_model,
-            "graph_def": self._of_graph_def,
-            "meta_graph": self._of_meta_graph,
-            "session": self._of_session,
-        }
-        if self.model.form not in makers:
-            reason = "stock TensorFlow has no way back from it"
-            raise errors.UnsupportedConversionError(self.model.form, "code", sorted(makers), reason)
-        return ["", *makers[self.model.form]()]
+        """Return the code that makes ``function``, or ``session``.
+
+        Raises
+        ------
+        UnsupportedConversionError
+            If stock TensorFlow has no way.
+        """
+        begun = self.begun
+        if begun is None:
+            raise errors.UnsupportedConversionError(self.form, "code", (), "stock TensorFlow has no way back from it")
+        return begun
+
+    @cached_property
+    def begun(self) -> list[str] | None:
+        """The code that makes ``function``, or ``session``; None if stock TensorFlow has no way."""
+        lines = self.model.reader.code(self)
+        return None if lines is None else ["", *lines]
 
     @property
     def holder(self) -> str:
         """What has to be saved with the function: an object that holds its variables and tables."""
-        form = self.model.form
-        if self.is_keras:
-            return self.name if form == "keras_model" else "model"
-        return "loaded" if form == "saved_model" else "list(function.graph.variables)"
+        return self.model.reader.holder(self)
 
-    def _of_keras(self) -> list[str]:
-        return _serving(self.name, self.choice)
+    def specs(self, ends: Iterable[Endpoint]) -> str:
+        """Return the code of TensorSpecs, joined by commas."""
+        return ", ".join(spec(end) for end in ends)
 
-    def _of_keras_file(self) -> list[str]:
-        return ["import keras", "", f"model = keras.saving.load_model({self.place}, compile=False)",
-                *_serving("model", self.choice)]  # fmt: skip
-
-    def _of_function(self) -> list[str]:
-        live, chosen = self.model.live, self.choice.function
-        specs = ", ".join(spec(end) for end in chosen.inputs)
-        if tf_functions.is_concrete(live):
-            made = self.name
-        elif tf_functions.is_polymorphic(live):
-            made = f"{self.name}.get_concrete_function({specs})"
-        elif tf_functions.is_loaded(live) or isinstance(live, Mapping):
-            holder = f"{self.name}.signatures" if tf_functions.is_loaded(live) else self.name
-            made = f"{holder}[{chosen.key!r}]"
-        else:
-            method = "__call__" if chosen.key == signatures.DEFAULT_KEY else chosen.key
-            made = f"{self.name}.{method}.get_concrete_function({specs})"
-        return [f"function = {made}", *self._chosen_ends()]
-
-    def _of_saved_model(self) -> list[str]:
-        tags = list(self.choice.function.tags)
+    def traced(self, ends: Iterable[Endpoint], call: str) -> list[str]:
+        """Return the code that traces a call on these ends."""
+        inputs = list(ends)
         return [
-            f"loaded = tf.saved_model.load({self.place}, tags={tags!r})",
-            f"function = loaded.signatures[{self.choice.function.key!r}]",
-            *self._chosen_ends(),
-        ]
-
-    def _chosen_ends(self) -> list[str]:
-        """Return the code that gives the function the ends that are meant, none if they are its own."""
-        if not self.choice.is_other:
-            return []
-        call, paths = choices.calling(self.model.form, self.choice)
-        return ["whole = function", "", *_decorated(self.choice.specs), *_ended(call, self.choice.results(paths))]
-
-    def _of_graph_def(self) -> list[str]:
-        feeds = [_tensor(self, end) for end in self.function.inputs]
-        fetches = {end.key: _tensor(self, end, of="outputs") for end in self.function.outputs}
-        return [
-            "graph_def = tf.compat.v1.GraphDef()",
-            f'with open({self.place}, "rb") as file:',
-            "    graph_def.ParseFromString(file.read())",
-            "wrapped = tf.compat.v1.wrap_function(",
-            '    lambda: tf.graph_util.import_graph_def(graph_def, name=""), []',
-            f").prune({feeds!r}, {fetches!r})",
-            "",
-            *_decorated(self.function.inputs),
-            "    return wrapped(" + ", ".join(_arguments(self.function.inputs)) + ")",
+            *_decorated(inputs),
+            f"    return {call}(" + ", ".join(_arguments(inputs)) + ")",
             "",
             "function = serve.get_concrete_function()",
         ]
 
-    def _of_session(self) -> list[str]:
-        return [f"session = {self.name}"]
+    def chosen_ends(self) -> list[str]:
+        """Return the code that gives the function the ends that are meant, none if they are its own."""
+        if not self.choice.is_other:
+            return []
+        call, paths = choices.calling(self.choice, form=self.form, is_loaded=self.model.reader.has_tag_sets)
+        return ["whole = function", "", *_decorated(self.choice.specs), *_ended(call, self.choice.results(paths))]
 
-    def _of_meta_graph(self) -> list[str]:
-        prefix = str(self.model.path).removesuffix(".meta")
-        return [
-            "session = tf.compat.v1.Session(graph=tf.Graph())",
-            "with session.graph.as_default():",
-            f"    saver = tf.compat.v1.train.import_meta_graph({self.place}, clear_devices=True)",
-            f"    saver.restore(session, {prefix!r})",
-        ]
+    def serving(self, name: str) -> list[str]:
+        """Return the code that traces a Keras model under the user's keys, in inference mode."""
+        return _serving(name, self.choice)
+
+    # A call on example values
+
+    @property
+    def key(self) -> str:
+        """The key of the signature that is called."""
+        return str(self.options.get("signature") or example_values.default_key(self.model.signatures))
+
+    @property
+    def tags(self) -> list[str]:
+        """The tag-set of that signature."""
+        frame = self.model.signatures
+        known = example_values.tags_of(frame[frame["signature"] == self.key])
+        return list(tag_set(self.options.get("tags") or known) or ())
+
+    def ends(self, side: str) -> list[Endpoint]:
+        """Return the inputs or outputs of that signature; side is ``input`` or ``output``."""
+        return example_values.ends(self.model.signatures, self.options.get("signature"), side)
+
+    def fed(self) -> list[tuple[str, str]]:
+        """Return the inputs of that signature by key, each with an example value."""
+        return [(end.key, example_values.array(end)) for end in self.ends("input")]
+
+    def keywords(self) -> list[str]:
+        """Return a line an argument of a call on example values, as constants."""
+        return example_values.keywords(self.ends("input"))
+
+    def session_run(self) -> list[str]:
+        """Return the code that runs ``session`` on example values."""
+        fetches = {end.key: tensor_names.full(end.tensor) for end in self.ends("output")}
+        feeds = (f"{tensor_names.full(end.tensor)!r}: {example_values.array(end)}" for end in self.ends("input"))
+        return [f"outputs = session.run({fetches!r}, {{{', '.join(feeds)}}})"]
 
     def tensors(self, side: str) -> dict[str, str]:
         """Return the names of the graph's own tensors, for sessions, by key."""

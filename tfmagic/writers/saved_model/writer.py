@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
     from tfmagic.functions import NamedFunction
     from tfmagic.models.model import Model
-    from tfmagic.models.writer import CodeSource, Measures, WriteOptions
+    from tfmagic.models.plain_code import CodeSource
+    from tfmagic.models.writer import Measures, WriteOptions
     from tfmagic.writers.saved_model.main_graph import Stored
 
 #: Where a SavedModel keeps its checkpoint, and the key of the objects in it.

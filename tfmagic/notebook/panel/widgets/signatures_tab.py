@@ -12,7 +12,7 @@ from tfmagic.display.render import cell_text
 from tfmagic.graphs import signatures
 from tfmagic.notebook.panel.widgets.sections import Cell, Copy, Link, SectionData, Sections
 from tfmagic.verbs import snippets
-from tfmagic.verbs.snippets import calls, serving_requests
+from tfmagic.verbs.snippets import example_values, serving_requests
 from tfmagic.verbs.snippets.serving_requests import Served
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _copies(model: Model, source: str, rows: pd.DataFrame, tags: str, key: str) 
         serving_requests.served_name(model.path),
         signatures.DEFAULT_KEY if is_proposed else key,
         str(rows["method"].iloc[0]),
-        calls.ends(rows, key, "input"),
+        example_values.ends(rows, key, "input"),
     )
     # What is no SavedModel is served once it is exported as one.
     suffix = "" if model.reader.message == "SavedModel" else ", once exported as a SavedModel"

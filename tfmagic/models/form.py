@@ -1,0 +1,63 @@
+"""What sources of a form may have, and what they are able to do.
+
+Not for: recognising and reading them (:mod:`tfmagic.models.reader`).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from tfmagic.models.plain_code import CodeSource
+
+
+class Part(StrEnum):
+    """What a source may have; a form declares which (DESIGN section 4)."""
+
+    GRAPH = "graph"
+    SIGNATURES = "signatures"
+    VARIABLES = "variables"
+    FUNCTION = "function"
+    KERAS = "keras"
+
+
+class Form:
+    """What sources of one form are able to do: class attributes, of which a reader states what differs."""
+
+    form: ClassVar[str] = ""
+    #: What sources of this form have at most; a single source may have less.
+    parts: ClassVar[frozenset[Part]] = frozenset()
+    #: Parts that cost more than a look: TensorFlow would trace, which runs the user's code.
+    costly: ClassVar[frozenset[Part]] = frozenset()
+    #: Whether its signature got its key from us, so that the user may give it another one.
+    has_free_key: ClassVar[bool] = False
+    #: Whether it is one call, whose key need not be asked for: it would have to be traced for it.
+    is_one_call: ClassVar[bool] = False
+    #: TensorFlow's message that its file holds, none where it is none.
+    message: ClassVar[str] = ""
+    #: Whether its function is made between any two tensors of the graph that are asked for.
+    is_open: ClassVar[bool] = False
+    #: Whether it may have several MetaGraphDefs, told apart by tag-sets.
+    has_tag_sets: ClassVar[bool] = False
+    #: Whether plain code works with it as with a session of TensorFlow 1.
+    is_session: ClassVar[bool] = False
+    #: What would work instead of a source that lacks a part.
+    instead: ClassVar[str] = ""
+    #: Whether it may hold more variables than its outputs need: a training's copies and counts.
+    holds_more: ClassVar[bool] = False
+
+    def code(self, source: CodeSource) -> list[str] | None:
+        """Return stock TensorFlow that makes ``function``, or ``session``, of a source; None if it has no way."""
+        del source
+        return None
+
+    def holder(self, source: CodeSource) -> str:
+        """Return the code of what holds the function's variables and tables, to be saved with it."""
+        del source
+        return "list(function.graph.variables)"
+
+    def call(self, source: CodeSource) -> list[str] | None:
+        """Return stock TensorFlow that calls a source on example values; None: as what ``code`` makes is called."""
+        del source
+        return None
