@@ -29,6 +29,10 @@ class CheckpointReader(Reader):
 
     form: ClassVar[str] = "checkpoint"
     parts: ClassVar[frozenset[Part]] = frozenset({Part.VARIABLES})
+    instead: ClassVar[str] = (
+        "no '.meta' with a graph lies beside it: put it there, or restore the values into the live model that they are "
+        "of (tfmagic.restore, %tf_restore) and give that"
+    )
     looks_like: ClassVar[str] = "a prefix without `.meta`, an `.index`, a directory with a `checkpoint` file"
 
     def claims(self, candidate: Candidate) -> bool:

@@ -31,10 +31,6 @@ UNSIGNED = (
     "Nobody signed this SavedModel: freeze it between tensors of its graph, inputs=[…] and outputs=[…] (--inputs, "
     "--outputs), or load it with tf.saved_model.load and give the function that is meant"
 )
-_NO_GRAPH = (
-    "no '.meta' with a graph lies beside it: put it there, or restore the values into the live model that they are of "
-    "(tfmagic.restore, %tf_restore) and give that"
-)
 _SIGNATURE_FIELDS = ("inputs", "outputs", "method")
 _OPTIONS = ("signature", "method", "inputs", "outputs", "signatures", "batch", "bind")
 
@@ -102,12 +98,8 @@ def require_parts(model: Model, writer: Writer, writers: Collection[Writer]) -> 
 
 def _way_round(model: Model) -> str:
     """Say what to do instead with a source of which nothing can be made by itself."""
-    if model.form == "checkpoint":
-        known = next((note for note in model.notes if note.startswith("its graph is in")), "")
-        return f"; {known or _NO_GRAPH}"
-    if model.form == "session":
-        return "; a tf.Graph has no values: give the tf.compat.v1.Session that has run its initialisers"
-    return ""
+    known = next((note for note in model.notes if note.startswith("its graph is in")), model.reader.instead)
+    return f"; {known}" if known else ""
 
 
 def functions(model: Model, wish: Wish, *, every: bool) -> dict[str, NamedFunction]:

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from tfmagic import errors, readers
 from tfmagic.functions import sessions, tf_functions
 from tfmagic.models.model import Model
+from tfmagic.readers.function import FunctionReader
+from tfmagic.readers.keras_model import KerasModelReader
+from tfmagic.readers.session import SessionReader
 from tfmagic.runtime import keras_saving
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.verbs.restoration import given_names, keras_places
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 
     from tfmagic.frames import Shape
 
-KERAS, SESSION, OBJECT = "keras_model", "session", "function"
+KERAS, SESSION, OBJECT = KerasModelReader.form, SessionReader.form, FunctionReader.form
 #: What a live module keeps for itself beside weights: its class, or a class that it descends from.
 _STATEFUL = frozenset({"Generator", "SeedGenerator", "Metric"})
 

@@ -14,7 +14,7 @@ from tfmagic.models.model import Part
 from tfmagic.transforms.merge import merge as planned
 from tfmagic.verbs.conversion import options as conversion_options
 from tfmagic.verbs.snippets.sources import Source, spec
-from tfmagic.writers import writer_for
+from tfmagic.writers import WRITERS, writer_for
 from tfmagic.writers.graph_def import frozen_code
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def export(source: Source, destination: str | os.PathLike[str]) -> list[str]:
     """Return the code that writes a source in another format."""
     place = os.fspath(destination)
     writer = writer_for(Path(place), source.options.get("format"))
+    conversion_options.require_parts(source.model, writer, WRITERS)
     begun = source.begun
     lines = None if begun is None else writer.code(source, place)
     if begun is None or lines is None:
