@@ -191,7 +191,7 @@ def test_the_python_that_calls_a_model_gives_its_numbers(samples: Built, name: s
 
 
 @pytest.mark.tensorflow
-@pytest.mark.parametrize("name", ["bare_graph", "meta_graph_message", "checkpoint_v2"])
+@pytest.mark.parametrize("name", ["bare_graph", "meta_graph_message", "checkpoint_of_objects"])
 def test_what_cannot_be_called_says_why(samples: Built, name: str) -> None:
     with pytest.raises(tfmagic.UnsupportedConversionError, match=r"no values|nothing that can be called"):
         tfmagic.code("run", samples[name])
