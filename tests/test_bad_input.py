@@ -347,13 +347,13 @@ warm()
 if user and os.geteuid() == 0:
     os.setuid(user)
 for path in paths:
-    before, start, error = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter(), None
+    before, start, error = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time(), None
     try:
         error = next(iter(use(path, trace=False)), None)
     except Exception as caught:
         error = caught
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    print(json.dumps([type(error).__name__, str(error), time.perf_counter() - start, memory / 1024]), flush=True)
+    print(json.dumps([type(error).__name__, str(error), time.process_time() - start, memory / 1024]), flush=True)
 """
 
 

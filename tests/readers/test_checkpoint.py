@@ -287,7 +287,7 @@ def test_flipped_bits_give_our_errors_and_soon(copied: Path, seed: int) -> None:
     rng = random.Random(seed)
     path = copied / "ckpt-2.index"
     whole = path.read_bytes()
-    start = time.perf_counter()
+    start = time.process_time()
     failed = 0
     for _ in range(100):
         damaged = bytearray(whole)
@@ -298,7 +298,7 @@ def test_flipped_bits_give_our_errors_and_soon(copied: Path, seed: int) -> None:
         except errors.CorruptSourceError:
             failed += 1
     assert failed > 70  # Some bytes mean nothing: padding of the footer, an unread metaindex block.
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 20
 
 
 @pytest.mark.corpus

@@ -116,10 +116,10 @@ def test_keys_cannot_grow_without_end(tmp_path: Path, monkeypatch: pytest.Monkey
     path = written(tmp_path / "t", table({b"": b""}))
     opened = sorted_tables.Table.open(path)
     monkeypatch.setattr(sorted_tables, "_block", lambda *_: body + block({})[-8:])
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(errors.CorruptSourceError, match=r"does not fit|do not ascend"):
         list(opened)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_blocks_must_not_overlap(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_damage_gives_our_errors_only_and_soon(
         monkeypatch.setattr(sorted_tables, "_block", unchecked_block)
     rng = random.Random(seed)
     whole = plain.read_bytes()
-    start = time.perf_counter()
+    start = time.process_time()
     for _ in range(150):
         data = bytearray(whole)
         data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
@@ -157,7 +157,7 @@ def test_damage_gives_our_errors_only_and_soon(
             del data[rng.randrange(len(data)) :]
         with contextlib.suppress(errors.CorruptSourceError):
             list(sorted_tables.Table.open(written(plain, bytes(data))))
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 20
 
 
 def unchecked_block(path: Path, size: int, handle: sorted_tables._Handle) -> bytes:
