@@ -91,7 +91,11 @@ class Built:
         if name not in self.sources:
             own = self.directory / name
             own.mkdir()
-            self.sources[name] = SAMPLES[name].build(own)
+            try:
+                self.sources[name] = SAMPLES[name].build(own)
+            except BaseException:
+                shutil.rmtree(own)
+                raise
         return self.sources[name]
 
     def path(self, name: str) -> Path:
@@ -218,7 +222,7 @@ def saved_model_text(directory: Path) -> Path:
 
 @sample("saved_model")
 def saved_model_of_keras(directory: Path) -> Path:
-    keras_model(directory).export(str(directory / "model"), verbose=False)
+    keras_model(directory).export(str(directory / "model"))
     return directory / "model"
 
 

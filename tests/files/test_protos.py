@@ -26,6 +26,7 @@ MODULES = (
     "tensorflow.core.protobuf.saved_object_graph_pb2",
     "tensorflow.core.protobuf.trackable_object_graph_pb2",
     "tensorflow.core.protobuf.tensor_bundle_pb2",
+    "tensorflow.core.protobuf.control_flow_pb2",
     "tensorflow.core.framework.graph_debug_info_pb2",
     "tensorflow.core.framework.variable_pb2",
     "tensorflow.core.util.saved_tensor_slice_pb2",

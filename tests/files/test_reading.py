@@ -33,7 +33,7 @@ def test_a_file_is_read_whole_with_room_to_scan(written: tuple[Path, bytes]) -> 
     buffer = reading.read_buffer(path)
     assert (buffer.size, bytes(buffer.data[: buffer.size])) == (len(data), data)
     assert len(buffer.octets) >= buffer.size + 8
-    assert buffer.words[buffer.size - 1] & 255 == data[-1]
+    assert int(buffer.words[buffer.size - 1]) & 255 == data[-1]
 
 
 def test_a_packed_file_is_unpacked(written: tuple[Path, bytes]) -> None:

@@ -129,7 +129,7 @@ def listed(directory: Path) -> dict[str, tuple[Any, Any]]:
 
 def test_what_keras_exports_is_listed_under_its_layers(tf: Any, trained: tuple[Any, Path]) -> None:
     model, directory = trained
-    model.export(str(directory / "exported"), verbose=False)
+    model.export(str(directory / "exported"))
     found = listed(directory / "exported")
     # Keras stores each variable twice; the copy that no function reads goes by its checkpoint key.
     assert expected(model).items() <= found.items()

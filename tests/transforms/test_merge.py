@@ -344,7 +344,7 @@ def test_equal_shared_names_do_not_meet(tmp_path: Path) -> None:
             ],
             name="s",
         )
-        model.export(str(tmp_path / f"lin{value:.0f}"), verbose=False)
+        model.export(str(tmp_path / f"lin{value:.0f}"))
     merged = merge(tmp_path / "lin1", tmp_path / "lin5", connect={"output_0": "i"}, output=tmp_path / "m")
     assert run(merged, i=np.ones((1, 3)))["output_0"].tolist() == [[45, 45, 45]]
 

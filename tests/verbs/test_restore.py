@@ -49,7 +49,7 @@ def saved(tf: Any, kind: str, source: Any, directory: Path) -> Path:
     if kind == "root":
         return type(path)(tf.train.Checkpoint(source).write(str(path)))
     if kind == "export":
-        source.export(str(path), verbose=False)
+        source.export(str(path))
         return path
     (source.save_weights if kind == "weights.h5" else source.save)(path)
     return path

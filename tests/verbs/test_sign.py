@@ -189,7 +189,7 @@ def test_a_keras_model(tmp_path: Path) -> None:
     keras = keras_runtime.keras()
     inputs = [keras.Input((2,), name=name) for name in ("b", "a")]
     model = keras.Model(inputs, keras.layers.Dense(1, name="d")(keras.layers.Subtract(name="s")(inputs)))
-    model.export(str(tmp_path / "m"), verbose=False)
+    model.export(str(tmp_path / "m"))
     ends = readers.read(tmp_path / "m").signatures
     given = list(ends[(ends["signature"] == "serving_default") & (ends["side"] == "input")]["key"])
     sign(tmp_path / "m", signatures={"p": {"signature": "serving_default", "inputs": {"z": given[0], "k": given[1]}}})
