@@ -16,6 +16,7 @@ from tfmagic.graphs import signatures
 from tfmagic.graphs.metagraphs import MetaGraph
 from tfmagic.models.model import Model, Part
 from tfmagic.models.reader import Reader
+from tfmagic.runtime import keras as keras_runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -144,8 +145,9 @@ def _layers(model: runtime.Live) -> list[runtime.Live]:
     if getattr(model, "operations", None):
         return list(model.operations)
     listed = list(model.layers)
-    if _is_sequential(model) and getattr(model, "inputs", None):
-        first = _made_by(model.inputs[0])
+    inputs = keras_runtime.inputs_of(model) if _is_sequential(model) else None
+    if inputs is not None:
+        first = _made_by(inputs[0])
         return listed if first is None or first in listed else [first, *listed]
     return listed
 

@@ -64,6 +64,14 @@ def legacy_layers() -> runtime.Live:
     return library("tf_keras.api._v1.keras.__internal__.legacy.layers", "tf.layers of TensorFlow 1", _KERAS_2)
 
 
+def inputs_of(model: runtime.Live) -> runtime.Live:
+    """Return the symbolic inputs of a model, None without any: a Sequential of Keras 3.5 then raises."""
+    try:
+        return getattr(model, "inputs", None) or None
+    except ValueError:
+        return None
+
+
 def thread_settings() -> Callable[[], None]:
     """Return what gives another thread the settings that Keras keeps for each thread, as they are in this one.
 

@@ -167,7 +167,7 @@ class _Symbolic(NamedTuple):
 
 
 def _symbolic(model: runtime.Live) -> _Symbolic:
-    if not getattr(model, "inputs", None):
+    if keras_runtime.inputs_of(model) is None:
         raise unbuilt(model)
     call = call_of(model)
     outputs = [tensor for _, tensor in nested_structures.leaves(model.outputs)]
@@ -207,7 +207,7 @@ def call_of(model: runtime.Live) -> Call:
     """Find out how a model is called, its inputs as shaped as they were when it was built."""
     if is_keras_2(model):
         return _keras_2_call(model)
-    if getattr(model, "inputs", None):
+    if keras_runtime.inputs_of(model) is not None:
         return _functional_call(model)
     return _subclassed_call(model)
 

@@ -35,6 +35,16 @@ def settled(model: runtime.Live, source: Path, loaded: Path) -> tuple[str, ...]:
     ValueError
         If the order of the weights in a nested model is another than in the file.
     """
+    notes = _matched(model, source, loaded)
+    for layer in model._flatten_layers() if hasattr(model, "_flatten_layers") else model.layers:  # noqa: SLF001
+        # It computes with what it made of its weights; Keras 3.5 does not make that anew where it loads HDF5.
+        if type(layer).__name__ == "Normalization" and hasattr(layer, "finalize_state"):
+            layer.finalize_state()
+    return notes
+
+
+def _matched(model: runtime.Live, source: Path, loaded: Path) -> tuple[str, ...]:
+    """Compare the order of the weights, and load by name where it is another."""
     with keras_archive.weights(source) as root:
         group = root.group("model_weights")
         stored = dict(_stored(group)) if group is not None else {}
