@@ -216,7 +216,8 @@ def _by_keras_2(source: _Source) -> LoadedModel:
     keras = keras_runtime.tf_keras()
     with _named(source.path, ".keras" if source.is_archive else ".h5") as path:
         model = keras.models.load_model(str(path), compile=False, safe_mode=not source.trust)
-    return LoadedModel(model, (f"saved by {source.writer}, loaded by tf_keras {keras.__version__}",))
+        notes = () if source.is_archive else weight_order.settled(model, source.path, path)
+    return LoadedModel(model, (f"saved by {source.writer}, loaded by tf_keras {keras.__version__}", *notes))
 
 
 @contextlib.contextmanager
