@@ -37,6 +37,8 @@ _CELLS = {
     "conv_lstm2d": "conv_lstm_cell", "conv_lstm3d": "conv_lstm_cell",
 }  # fmt: skip
 _DIRECTIONS = {"forward_layer": "forward_", "backward_layer": "backward_"}
+#: The cells of a wrapped layer whose class a file without a config does not tell.
+_DIRECTED_CELLS = [[direction, "cell"] for direction in _DIRECTIONS]
 _MODELS = frozenset({"functional", "model", "sequential"})
 #: What lies beside the model's own weights.
 _STATE = ("optimizer", "metrics", "_metrics")
@@ -132,9 +134,10 @@ class Numbered:
         """Return the names that variables' paths begin with, in a layer or a nested model of this class.
 
         Keras 3 builds a Sequential's layers under its name and a functional model's before there is one; Keras 2
-        leaves out the names of models.
+        leaves out the names of models. A file without names and without a config tells neither: there the place of a
+        nested model tells its layers from those around it.
         """
-        if model and (model != "sequential" or not self.is_keras_3):
+        if model and (self.model is not None or self.states_names) and (model != "sequential" or not self.is_keras_3):
             return ()
         return *names, own
 
@@ -171,6 +174,8 @@ class Numbered:
         """Return the names of a layer's weights if only one set of names fits."""
         if any(array.dtype in _QUANTIZED for array in arrays):
             return None
+        if not place.kind and place.path.split("/")[-2:] in _DIRECTED_CELLS:
+            return _cell_names(arrays)
         fitting = [names for names in possible_names(place.kind, place.spec) if len(names) == len(arrays)]
         if len(fitting) != 1 or place.kind not in _RENAMED:
             return fitting[0] if len(fitting) == 1 else None
@@ -182,6 +187,18 @@ class Numbered:
         if place.spec and "groups" in keras_specs.arguments(place.spec):
             return "depthwise_kernel", *names[1:]
         return names if place.spec or self.states_names else None
+
+
+def _cell_names(arrays: Sequence[Array]) -> tuple[str, ...] | None:
+    """Return the names of a recurrent cell's weights, which all cells of Keras' share, if the shapes are a cell's."""
+    names = ("kernel", "recurrent_kernel", "bias")[: len(arrays)]
+    try:
+        (_, gates), (units, width) = (array.shape or () for array in arrays[:2])
+    except ValueError:
+        return None
+    biases = [(array.shape or ())[-1:] for array in arrays[2:]]
+    is_cell = len(names) == len(arrays) and gates == width and bool(units) and not (width or 0) % (units or 1)
+    return names if is_cell and all(bias == (width,) for bias in biases) else None
 
 
 def _stated_name(group: Node) -> str | None:
@@ -221,9 +238,10 @@ def _part_spec(attribute: str, place: _Place) -> Spec | None:
     if not isinstance(wrapped, dict) or "class_name" not in wrapped:
         return None
     if attribute in _DIRECTIONS and attribute not in options:
-        # A Bidirectional makes two layers of one and names them after the direction.
-        arguments = {**keras_specs.arguments(wrapped), "name": _DIRECTIONS[attribute] + keras_specs.name(wrapped)}
-        return {**wrapped, "config": arguments}
+        # A Bidirectional makes two layers of one and names them after the direction; until Keras 3.5 it wrote the
+        # name of the first for that of the one that it was given.
+        own = keras_specs.name(wrapped).removeprefix(_DIRECTIONS["forward_layer"])
+        return {**wrapped, "config": {**keras_specs.arguments(wrapped), "name": _DIRECTIONS[attribute] + own}}
     return wrapped
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tfmagic.files import hdf5
 from tfmagic.files.keras import config as keras_config
 from tfmagic.files.keras import numbered_weights
-from tfmagic.files.keras.weight_names import Weight, is_trainable
+from tfmagic.files.keras.weight_names import ALL_NAMES, Weight, is_trainable
 from tfmagic.frames import VariableRow
 
 if TYPE_CHECKING:
@@ -140,6 +140,8 @@ class _Named:
         for path, dataset in _listed(group):
             owner = "" if name == _TOP_LEVEL else self._owner(name, path)
             own = hdf5.without_output(path)
+            # Keras 3.0 wrote what the layer calls its weight, and no path.
+            own = f"{name}/{own}" if own in ALL_NAMES and name != _TOP_LEVEL else own
             array = dataset.array(f"{name}/{path}")
             owners = () if name == _TOP_LEVEL else way(name, own)
             trainable = is_trainable(own, self.layers.get(owner))
