@@ -187,6 +187,26 @@ def test_export_is_called_with_what_the_line_says(seen: dict[str, Any]) -> None:
     }.items() <= seen.items()  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        ("'a feature=t'", "a feature"),
+        ("'a feature'=t", "a feature"),
+        ('"it\'s"=t', "it's"),
+        ("'key=value'=t", "key=value"),
+        ("x:0=t", "x:0"),
+    ],
+)
+def test_any_key_can_be_said_in_quotes(words: str, key: str, seen: dict[str, Any]) -> None:
+    run("export", f"model out --input {words}")
+    assert seen["inputs"] == {key: "t"}
+
+
+def test_names_in_quotes_keep_their_commas(seen: dict[str, Any]) -> None:
+    run("freeze", "model --outputs \"'a,b',c\"")
+    assert seen["outputs"] == ["a,b", "c"]
+
+
 @pytest.mark.parametrize("pair", ["x", "x=", "=a", "''"])
 def test_a_pair_that_is_none_is_an_error(pair: str) -> None:
     with pytest.raises(CommandError, match="--input wants KEY=TENSOR"):

@@ -61,12 +61,12 @@ def test_a_module_has_a_signature_a_method(tf: Any, module: Any) -> None:
     model = readers.read(module)
     assert (model.form, model.origin) == ("function", "tf.Module 'codec' (Codec)")
     assert model.parts == ("graph", "signatures", "variables", "function")
-    assert sorted(set(model.signatures["signature"])) == ["decode", "decode_1", "encode", "look"]
+    assert sorted(set(model.signatures["signature"])) == ["decode(times=1)", "decode(times=3)", "encode", "look"]
     assert ("encode", "input", "value") in ends(model)
     assert ("look", "output", "found") in ends(model)
     assert run(model, "encode", value=[1, 2]) == {"code": [2, 4]}
-    assert run(model, "decode", code=[4, 2]) == {"output_0": [2, 1]}
-    assert run(model, "decode_1", code=[4, 2]) == {"output_0": [6, 3]}
+    assert run(model, "decode(times=1)", code=[4, 2]) == {"output_0": [2, 1]}
+    assert run(model, "decode(times=3)", code=[4, 2]) == {"output_0": [6, 3]}
     assert run(model, "look", words=["a", "b"]) == {"found": [5, -1]}
     assert model.variables[["name", "dtype", "shape", "trainable"]].to_numpy().tolist() == [
         ["scale", "float32", (), True]

@@ -107,7 +107,7 @@ def test_a_flat_call_and_the_structured_one() -> None:
     class Public:
         """A ConcreteFunction without its private method."""
 
-        structured_input_signature = concrete.structured_input_signature
+        inputs, captured_inputs = concrete.inputs, concrete.captured_inputs
 
         def __call__(self, *args: Any, **kwargs: Any) -> Any:
             return concrete(*args, **kwargs)

@@ -30,6 +30,8 @@ _LARGEST = 64 << 20
 _PATH = "path"
 _QUOTES = ("'", '"')
 _NEEDS_QUOTES = re.compile(r"""[\s'"()\[\]{}$]""")
+#: What takes a name apart that stands in a list or before an equals sign.
+_PARTED = re.compile(r"""[\s'"()\[\]{}$,=]""")
 #: The part of a word that is complete, of words joined by commas or of KEY=TENSOR.
 _LISTED = re.compile(r".*[,=]")
 #: The columns whose values an option can take.
@@ -132,7 +134,7 @@ def _values(kind: str, word: str, variables: Mapping[str, object], source: Calla
     elif kind == arguments.METHOD:
         yield from (Completion(name, "method") for name in signatures.METHODS)
     elif kind in (arguments.FEED, arguments.BOUND):
-        yield from (Completion(f"{key}=", kind) for key in _inputs(source()))
+        yield from (Completion(f"{_quoted_name(key)}=", kind) for key in _inputs(source()))
     else:
         yield from _names(kind, source(), word)
 
@@ -156,6 +158,14 @@ def _quoted(path: str, quote: str, *, closed: bool) -> str:
     return quote + path + (quote if closed else "")
 
 
+def _quoted_name(name: str) -> str:
+    """Put a name into quotes where the line would take it apart, and keep IPython from expanding what is in it."""
+    if not _PARTED.search(name):
+        return name
+    kept = name.replace("{", "{{").replace("}", "}}").replace("$", "$$")
+    return _quoted(kept, "'" if '"' in name else '"', closed=True)
+
+
 def _source(command: arguments.Command, words: list[str], variables: Mapping[str, object]) -> Model:
     """Return the model that the line speaks of; nothing of it is read yet, no expression evaluated."""
     word = _positional(command, words)[0]
@@ -166,7 +176,9 @@ def _names(kind: str, model: Model, word: str) -> Iterator[Completion]:
     """Yield names within a model; those of a list joined by commas, or behind KEY=, continue it."""
     prefix = _LISTED.match(word)
     names = (name for table, column in _COLUMNS[kind] for name in _column(model, table, column))
-    yield from (Completion((prefix[0] if prefix else "") + name, kind) for name in names if name)
+    # Tags are joined by commas themselves.
+    written = (name if kind == arguments.TAGS else _quoted_name(name) for name in names if name)
+    yield from (Completion((prefix[0] if prefix else "") + text, kind) for text in written)
 
 
 def _inputs(model: Model) -> list[str]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 #: How a value for an input is given, an expression over the notebook's variables.
 FEEDS = "NAME=EXPR"
-_QUOTED = re.compile(r"""(['"])(.*)\1\Z""", re.DOTALL)
+_QUOTED = re.compile(r"""(['"])((?:(?!\1).)*)\1\Z""", re.DOTALL)
 _OPENING, _CLOSING, _QUOTES = "([{", ")]}", "'\""
 
 
@@ -89,22 +89,42 @@ def many(values: Sequence[str] | None) -> list[str] | None:
     """Flatten an option that repeats or holds commas; None if it was not given."""
     if values is None:
         return None
-    return [part.strip() for value in values for part in unquote(value).split(",") if part.strip()]
+    parts = (part for value in values for part in parted(unquote(value), ","))
+    return [unquote(part) for part in parts if part]
+
+
+def parted(text: str, mark: str, most: int = -1) -> list[str]:
+    """Part a text at a mark outside of quotes, at most so many times; blanks around the parts go."""
+    parts, quote = [""], ""
+    for char in text:
+        if char == mark and not quote and len(parts) - 1 != most:
+            parts.append("")
+            continue
+        parts[-1] += char
+        if char in _QUOTES and quote in ("", char):
+            quote = "" if quote else char
+    return [part.strip() for part in parts] if not quote else [part.strip() for part in text.split(mark, most)]
+
+
+def halves(word: str) -> tuple[str, str]:
+    """Part ``NAME=REST`` at its first equals sign outside of quotes; the rest is empty where there is none."""
+    name, *rest = parted(unquote(word), "=", 1)
+    return (unquote(name), rest[0]) if rest else (name, "")
 
 
 def pairs(values: Sequence[str] | None, option: str, shape: str = "KEY=TENSOR") -> dict[str, str] | None:
     """Read pairs such as KEY=TENSOR."""
     if values is None:
         return None
-    pairs = [unquote(value).partition("=") for value in values]
-    for key, equals, value in pairs:
-        if not (key and equals and value):
-            problem = f"{option} wants {shape}, not {key + equals + value!r}"
+    pairs = [halves(value) for value in values]
+    for word, (key, value) in zip(values, pairs, strict=True):
+        if not (key and value):
+            problem = f"{option} wants {shape}, not {unquote(word)!r}"
             raise CommandError(problem)
-        if [other for other, _, _ in pairs].count(key) > 1:
+        if [other for other, _ in pairs].count(key) > 1:
             problem = f"{option} names {key!r} twice; in {shape}, each {shape.partition('=')[0]} stands for one thing"
             raise CommandError(problem)
-    return {key.strip(): value.strip() for key, _, value in pairs}
+    return {key: unquote(value) for key, value in pairs}
 
 
 def feeds(words: Sequence[str]) -> dict[str, str]:
@@ -117,8 +137,8 @@ def feeds(words: Sequence[str]) -> dict[str, str]:
     """
     pairs: dict[str, str] = {}
     for word in words:
-        name, equals, expression = (part.strip() for part in unquote(word).partition("="))
-        if not (name and equals and expression):
+        name, expression = halves(word)
+        if not (name and expression):
             problem = f"an input's value is given as {FEEDS}, not {word!r}"
             raise CommandError(problem)
         if name in pairs:
@@ -132,11 +152,11 @@ def connections(values: Sequence[str] | None) -> dict[str, list[str]] | None:
     """Read OUT=IN pairs; an output may feed several inputs."""
     by_name: dict[str, list[str]] = {}
     for value in values or ():
-        output, equals, target = (part.strip() for part in unquote(value).partition("="))
-        if not (output and equals and target):
+        output, target = halves(value)
+        if not (output and target):
             problem = f"--connect wants OUT=IN, not {value!r}"
             raise CommandError(problem)
-        by_name.setdefault(output, []).append(target)
+        by_name.setdefault(output, []).append(unquote(target))
     return by_name or None
 
 

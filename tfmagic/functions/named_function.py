@@ -13,7 +13,7 @@ import numpy as np
 
 from tfmagic import errors
 from tfmagic.functions import nested_structures
-from tfmagic.graphs import function_library
+from tfmagic.graphs import function_library, tensor_names
 from tfmagic.graphs.signatures import DEFAULT_KEY, DEFAULT_TAGS, PREDICT, Endpoint
 from tfmagic.runtime import concrete_functions
 from tfmagic.runtime import tensorflow as runtime
@@ -157,15 +157,17 @@ def endpoint(key: str, tensor: runtime.Live) -> Endpoint:
 def of_concrete(concrete: runtime.Live, key: str, **others: runtime.Live) -> NamedFunction:
     """Name the ends of a ConcreteFunction after its arguments and the keys of its results.
 
-    A result without a key is ``output_0``, ``output_1`` and so on, as TensorFlow calls it when it saves the function.
+    An input that was loaded from a SavedModel has the key of the SignatureDef. A result without a key is ``output_0``,
+    ``output_1`` and so on, as TensorFlow calls it when it saves the function; where the function was cut out of a graph
+    (``prune``), it is called after its node.
 
     Raises
     ------
     ConversionError
         If an argument or a result is no plain tensor (sparse, ragged, a variable).
     """
-    given = _ends(concrete.structured_input_signature, concrete.inputs, _argument_key, f"argument of {key!r}")
-    results = _ends(concrete.structured_outputs, concrete.outputs, _result_key, f"result of {key!r}")
+    given = _inputs(concrete, f"argument of {key!r}")
+    results = _outputs(concrete, f"result of {key!r}")
     inputs = tuple(endpoint(name, concrete.inputs[place]) for name, place in given)
     outputs = tuple(endpoint(name, concrete.outputs[place]) for name, place in results)
     others.setdefault("owner", concrete)
@@ -207,20 +209,57 @@ def variables_by_name(variables: runtime.Live) -> dict[str, runtime.Live]:
     return dict(zip(nested_structures.unique(one.name.partition(":")[0] for one in listed), listed, strict=True))
 
 
-def _ends(structure: object, tensors: Sequence[runtime.Live], name: runtime.Live, what: str) -> list[tuple[str, int]]:
-    """Return the key of each leaf that is a tensor, in the user's order, and its place among the flat tensors."""
+def _inputs(concrete: runtime.Live, what: str) -> list[tuple[str, int]]:
+    """Return the key of each input, in the user's order, and its place among the flat ones.
+
+    A key and a place always come from the same flat list: the structure of the arguments, which TensorFlow sorts by
+    other names, only says in which order the user has them, and what dicts among them call their parts.
+    """
+    flat = concrete_functions.argument_keywords(concrete)
+    if concrete.structured_input_signature is None:  # cut out of a graph, by prune or by freezing
+        return list(zip(nested_structures.unique(flat), range(len(flat)), strict=True))
+    leaves = _leaves(concrete.structured_input_signature, len(flat), what)
+    names = [_argument_key(path, spec, concrete.inputs[place], flat[place]) for path, spec, place in leaves]
+    if len(set(names)) < len(names):
+        names = [flat[place] for _, _, place in leaves]
+    return list(zip(nested_structures.unique(names), (place for _, _, place in leaves), strict=True))
+
+
+def _argument_key(path: nested_structures.Path, spec: runtime.Live, placeholder: runtime.Live, flat: str) -> str:
+    """Name an argument: by its key in the dict that is the argument, else as TensorFlow calls it."""
+    _, _, *inner = path
+    own = nested_structures.key(tuple(inner))
+    argument = concrete_functions.user_name(placeholder)
+    if own or not inner or not argument or spec.name == argument:
+        return own or flat
+    return "_".join([argument, *map(str, inner)])
+
+
+def _outputs(concrete: runtime.Live, what: str) -> list[tuple[str, int]]:
+    """Return the key of each output, in the user's order, and its place among the flat ones."""
+    leaves = _leaves(concrete.structured_outputs, len(concrete.outputs), what)
+    was_cut = concrete.structured_input_signature is None
+    names = [
+        nested_structures.key(path) or (_node_key(concrete.outputs[place]) if was_cut else "") or f"output_{number}"
+        for number, (path, _, place) in enumerate(leaves)
+    ]
+    return list(zip(nested_structures.unique(names), (place for _, _, place in leaves), strict=True))
+
+
+def _node_key(tensor: runtime.Live) -> str:
+    """Return a node's name as a key, empty if nobody gave it one."""
+    return "" if tensor_names.is_nameless(tensor.op.name) else str(tensor.name).removesuffix(":0")
+
+
+def _leaves(structure: object, count: int, what: str) -> list[tuple[nested_structures.Path, runtime.Live, int]]:
+    """Return each leaf that is a tensor, in the user's order, with its path and its place among the flat tensors."""
     tf = runtime.tensorflow()
     flat = tf.nest.flatten(structure)
     places = {index: place for place, index in enumerate(_tensor_leaves(flat, what))}
-    if len(places) > len(tensors):
-        raise errors.ConversionError(f"the {what} do not agree with its graph: {len(places)} and {len(tensors)}")
+    if len(places) != count:
+        raise errors.ConversionError(f"the {what} do not agree with its graph: {len(places)} and {count}")
     indexed = tf.nest.pack_sequence_as(structure, list(range(len(flat))))
-    found = [(path, index) for path, index in nested_structures.leaves(indexed) if index in places]
-    names = [name(path, flat[index], number) for number, (path, index) in enumerate(found)]
-    if name is _argument_key and len(set(names)) < len(names):
-        # An argument's spec has a name of the user's; what TensorFlow calls a result, 'Identity_1:0', is nobody's.
-        names = [getattr(flat[index], "name", None) or names[number] for number, (_, index) in enumerate(found)]
-    return [(key, places[index]) for key, (_, index) in zip(nested_structures.unique(names), found, strict=True)]
+    return [(path, flat[index], places[index]) for path, index in nested_structures.leaves(indexed) if index in places]
 
 
 def _tensor_leaves(flat: Sequence[runtime.Live], what: str) -> Iterator[int]:
@@ -232,14 +271,3 @@ def _tensor_leaves(flat: Sequence[runtime.Live], what: str) -> Iterator[int]:
             yield index
         elif isinstance(leaf, tf.TypeSpec):
             raise errors.ConversionError(f"one {what} is no plain tensor but {leaf!r}; give its parts as tensors")
-
-
-def _argument_key(path: nested_structures.Path, spec: runtime.Live, number: int) -> str:
-    """Name an argument: by the name of its spec, or its key in the dict that is the argument."""
-    _, place, *inner = path
-    own = nested_structures.key(tuple(inner))
-    return own or spec.name or (place if isinstance(place, str) else f"input_{number}")
-
-
-def _result_key(path: nested_structures.Path, _: object, number: int) -> str:
-    return nested_structures.key(path) or f"output_{number}"

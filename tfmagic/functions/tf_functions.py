@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _FORM = "function"
 #: What TensorFlow calls a variable that nobody named.
 _NAMELESS = re.compile(r"Variable(_\d+)?")
+#: Values that can be told in a word.
+_SHORT = (bool, int, float, str, bytes, type(None))
 
 
 def is_a(value: object, name: str) -> bool:
@@ -91,8 +93,8 @@ def _concrete_functions(value: runtime.Live) -> Iterator[tuple[str, runtime.Live
     if is_concrete(value):
         yield DEFAULT_KEY, value
     elif is_polymorphic(value):
-        traced = list(_traced(value))
-        yield from ((DEFAULT_KEY if len(traced) == 1 else function_name(value), one) for one in traced)
+        traced = _traced(value)
+        yield from [(DEFAULT_KEY, traced[0])] if len(traced) == 1 else _keyed(function_name(value), traced)
     elif isinstance(value, Mapping):
         yield from sorted(value.items())
     elif is_loaded(value) and value.signatures:
@@ -101,7 +103,7 @@ def _concrete_functions(value: runtime.Live) -> Iterator[tuple[str, runtime.Live
         for name, method in methods(value):
             # Calling the object is its default, and a key that begins with "__" is bookkeeping, which is hidden.
             key = DEFAULT_KEY if name == "__call__" else name
-            yield from ((key, one) for one in ([method] if is_concrete(method) else _traced(method)))
+            yield from _keyed(key, [method] if is_concrete(method) else _traced(method))
 
 
 def methods(value: runtime.Live) -> Iterator[tuple[str, runtime.Live]]:
@@ -121,7 +123,7 @@ def function_name(function: runtime.Live) -> str:
 
 def _traced(function: runtime.Live) -> list[runtime.Live]:
     """Return what was traced of a ``tf.function``; one that takes nothing, or says what it takes, is traced."""
-    found = concrete_functions.of_function(function)
+    found = _distinct(concrete_functions.of_function(function))
     if found:
         return found
     try:
@@ -133,6 +135,53 @@ def _traced(function: runtime.Live) -> list[runtime.Live]:
                 f"the tf.function {function_name(function)!r} does not trace: {error_texts.gist(error)}"
             ) from error
         return []
+
+
+def _distinct(traces: Sequence[runtime.Live]) -> list[runtime.Live]:
+    """Leave out what equals a trace before it: TensorFlow traces a function again when it saves it."""
+    found: list[runtime.Live] = []
+    for trace in traces:
+        if not any(_are_equal(trace, other) for other in found):
+            found.append(trace)
+    return found
+
+
+def _are_equal(one: runtime.Live, other: runtime.Live) -> bool:
+    """Say whether two traces of a function are the same: they take and give the same, and captured the same tensors.
+
+    Their graphs cannot be compared: names and the order of the library differ.
+    """
+    return bool(one.function_type == other.function_type) and [id(each) for each in one.captured_inputs] == [
+        id(each) for each in other.captured_inputs
+    ]
+
+
+def _keyed(name: str, traces: Sequence[runtime.Live]) -> Iterator[tuple[str, runtime.Live]]:
+    """Yield the traces of one function under its name; those for different Python values say for which."""
+    values = [python_values(trace) for trace in traces]
+    told = [each for each in dict.fromkeys(key for found in values for key in found) if _differs(values, each)]
+    for trace, found in zip(traces, values, strict=True):
+        words = ",".join(f"{each}={found[each]}" for each in told if each in found)
+        yield (f"{name}({words})" if words else name), trace
+
+
+def _differs(values: Sequence[Mapping[str, str]], key: str) -> bool:
+    return len({found.get(key) for found in values}) > 1
+
+
+def python_values(trace: runtime.Live) -> dict[str, str]:
+    """Return the arguments that a function was traced for and that are no tensors, as code, those that are short."""
+    tf = runtime.tensorflow()
+    if trace.structured_input_signature is None or trace.function_type is None:
+        return {}
+    args, kwargs = trace.structured_input_signature
+    named = [each.name for each in trace.function_type.parameters.values() if each.kind is not each.KEYWORD_ONLY]
+    arguments = {**dict(zip(named, args, strict=False)), **kwargs}
+    return {
+        key: repr(value)
+        for key, value in arguments.items()
+        if all(isinstance(each, _SHORT) for each in tf.nest.flatten(value))
+    }
 
 
 def _takes_arguments(function: runtime.Live) -> bool:
@@ -172,7 +221,9 @@ def _closure(value: runtime.Live) -> list[object]:
     if not inspect.isfunction(plain):
         return []
     outside = inspect.getclosurevars(plain)
-    return [getattr(function, "__self__", None), *outside.nonlocals.values(), *outside.globals.values()]
+    holder = getattr(function, "__self__", None)
+    # A method's tf.function holds the object by a weak reference of TensorFlow's (tf_method_target.py).
+    return [getattr(holder, "target", holder), *outside.nonlocals.values(), *outside.globals.values()]
 
 
 def _nothing() -> None:
@@ -181,9 +232,8 @@ def _nothing() -> None:
 
 def variables(value: runtime.Live, functions: tuple[NamedFunction, ...]) -> dict[str, runtime.Live]:
     """Return the variables of an object and of its functions by name."""
-    own = getattr(value, "variables", ()) if is_a(value, "AutoTrackable") else ()
     captured = [one for function in functions for one in function.concrete.graph.variables]
-    distinct = {id(one): one for one in (*own, *captured)}
+    distinct = {id(one): one for one in (*_own_variables(value), *captured)}
     names = nested_structures.unique(_names(value, distinct.values()))
     return dict(zip(names, distinct.values(), strict=True))
 
@@ -213,3 +263,16 @@ def _attribute_paths(value: runtime.Live) -> dict[int, str]:
                 found[id(child)] = f"{found[id(parent)]}/{edge}".removeprefix("/")
                 waiting.append(child)
     return found
+
+
+def _own_variables(value: runtime.Live) -> list[runtime.Live]:
+    """Return the variables that an object holds; an attribute called ``variables`` may be anything of a user's."""
+    if not is_a(value, "AutoTrackable"):
+        return []
+    tf = runtime.tensorflow()
+    listed = inspect.getattr_static(value, "variables", None)
+    if isinstance(listed, property) or (
+        isinstance(listed, Sequence) and all(is_a(each, "Variable") for each in listed)
+    ):
+        return list(value.variables)
+    return [each for each in tf.train.TrackableView(value).descendants() if is_a(each, "Variable")]

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tfmagic import errors
+from tfmagic.files.reading import read_bytes
+from tfmagic.files.tflite import renaming
 from tfmagic.functions import nested_structures
 from tfmagic.functions.named_function import NamedFunction, endpoint
 from tfmagic.graphs.function_library import all_nodes
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from tfmagic.graphs.signatures import Endpoint
+
+
+#: What Python calls the first argument of a method.
+_PYTHONS_OWN = "self"
 
 
 class Call(NamedTuple):
@@ -99,13 +105,25 @@ class _Runner:
 
     def __init__(self, path: Path, call: Call) -> None:
         self._call = call
+        self._keys = [end.key for end in call.inputs]
         self._lock = threading.Lock()
         try:
-            self._interpreter = litert.interpreter(path)
+            self._interpreter = litert.interpreter(path, self._content(path))
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             said = " ".join(str(error).split())
             raise errors.ConversionError(f"{str(path)!r} does not run in TFLite's interpreter: {said}") from error
+
+    def _content(self, path: Path) -> bytes | None:
+        """Return the file with another name for an input called ``self``: the interpreter takes inputs by keyword.
+
+        None where there is none such.
+        """
+        if _PYTHONS_OWN not in self._keys or not self._call.is_declared:
+            return None
+        place = self._keys.index(_PYTHONS_OWN)
+        self._keys[place] = free = nested_structures.unique([*self._keys, _PYTHONS_OWN])[-1]
+        return renaming.with_input_key(read_bytes(path), self._call.key, _PYTHONS_OWN, free)
 
     def __call__(self, *arrays: npt.NDArray[np.generic]) -> list[npt.NDArray[np.generic]]:
         with self._lock:
@@ -113,7 +131,7 @@ class _Runner:
 
     def _declared(self, arrays: Sequence[npt.NDArray[np.generic]]) -> list[npt.NDArray[np.generic]]:
         run = self._interpreter.get_signature_runner(self._call.key)
-        found = run(**{end.key: array for end, array in zip(self._call.inputs, arrays, strict=True)})
+        found = run(**dict(zip(self._keys, arrays, strict=True)))
         return [np.asarray(found[end.key]) for end in self._call.outputs]
 
     def _undeclared(self, arrays: Sequence[npt.NDArray[np.generic]]) -> list[npt.NDArray[np.generic]]:

@@ -92,6 +92,6 @@ def by_key(ends: Ends, signed: Sequence[Endpoint] = ()) -> dict[str, str]:
     known = {end.key: end.tensor for end in signed}
     if ends is None:
         return known
-    # Of a node with several outputs, only the first may go by its name.
-    named = ends if isinstance(ends, Mapping) else {tensor.removesuffix(":0"): tensor for tensor in ends}
-    return {key: known.get(tensor, tensor) for key, tensor in named.items()}
+    named = ends if isinstance(ends, Mapping) else {signatures.own_key(tensor, known): tensor for tensor in ends}
+    found = ((key, tensor, signatures.find(signed, tensor)) for key, tensor in named.items())
+    return {key: end.tensor if end else tensor for key, tensor, end in found}

@@ -41,6 +41,39 @@ class Endpoint(NamedTuple):
     shape: Shape
 
 
+def find(ends: Iterable[Endpoint], wanted: object) -> Endpoint | None:
+    """Return the end that a user means, None if it is none of these.
+
+    Parameters
+    ----------
+    ends : iterable of Endpoint
+        One side of a signature.
+    wanted : object
+        A key, or a tensor's name, each with or without ``:0``; or the tensor itself. A key comes before any name.
+    """
+    listed = list(ends)
+    name = str(getattr(wanted, "name", wanted))
+    by_key = {end.key: end for end in listed} if isinstance(wanted, str) else {}
+    by_name = {each: end for end in reversed(listed) for each in (end.tensor.removesuffix(":0"), end.tensor)}
+    return by_key.get(name) or by_name.get(name) or by_key.get(name.removesuffix(":0"))
+
+
+def own_key(tensor: object, keys: Collection[str] = ()) -> str:
+    """Return the key of an end that was named without one.
+
+    It keeps the key that it has; other tensors go by their names, a node's first output by that of the node.
+
+    Parameters
+    ----------
+    tensor : object
+        A key, a tensor's name or the tensor itself.
+    keys : collection of str
+        The keys of the signature.
+    """
+    name = str(getattr(tensor, "name", tensor))
+    return name if isinstance(tensor, str) and name in keys else name.removesuffix(":0")
+
+
 def shape_text(shape: Shape) -> str:
     """Word a shape."""
     return "of any rank" if shape is None else str(shape)

@@ -6,10 +6,14 @@ Not for: the keys of a signature (:mod:`tfmagic.graphs.signatures`).
 from __future__ import annotations
 
 import itertools
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+#: Names that tracing gives to the identities at the end of each function; nobody chose them.
+_NAMELESS = re.compile(r"(?:.*/)?(?:Identity|ReadVariableOp|PartitionedCall|StatefulPartitionedCall)(?:_\d+)?\Z")
 
 
 def node_of(text: str) -> str:
@@ -20,6 +24,11 @@ def node_of(text: str) -> str:
 def full(text: str) -> str:
     """Write a tensor's name in full: a node's first output may go without its number."""
     return text if ":" in text else f"{text}:0"
+
+
+def is_nameless(node: str) -> bool:
+    """Say whether a node's name is one that TensorFlow gave to what only passes a value on."""
+    return _NAMELESS.match(node) is not None
 
 
 def plain(text: str) -> str:

@@ -92,7 +92,7 @@ class CodeSource(Protocol):
     def fed(self) -> list[tuple[str, str]]:
         """Return the inputs of the signature that is called by key, each with an example value."""
 
-    def keywords(self) -> list[str]:
+    def keywords(self, *, constants: bool = True) -> list[str]:
         """Return a line an argument of a call on example values, as constants."""
 
     def session_run(self) -> list[str]:

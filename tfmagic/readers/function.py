@@ -72,7 +72,7 @@ class FunctionReader(Reader):
     def code(self, source: CodeSource) -> list[str] | None:
         """Return the code that obtains the ConcreteFunction."""
         live, chosen, kinds = source.live, source.whole, functions.tf_functions
-        specs = source.specs(chosen.inputs)
+        specs = _arguments(source, chosen)
         if kinds.is_concrete(live):
             concrete = source.name
         elif kinds.is_polymorphic(live):
@@ -81,9 +81,23 @@ class FunctionReader(Reader):
             signed = f"{source.name}.signatures" if kinds.is_loaded(live) else source.name
             concrete = f"{signed}[{chosen.key!r}]"
         else:
-            method = "__call__" if chosen.key == signatures.DEFAULT_KEY else chosen.key
+            name = chosen.key.partition("(")[0]
+            method = "__call__" if name == signatures.DEFAULT_KEY else name
             concrete = f"{source.name}.{method}.get_concrete_function({specs})"
         return [f"function = {concrete}", *source.chosen_ends()]
+
+
+def _arguments(source: CodeSource, function: NamedFunction) -> str:
+    """Return the code of what a function was traced for: specs, and Python values by their names."""
+    values = functions.tf_functions.python_values(function.concrete)
+    if not values:
+        return source.specs(function.inputs)
+    named = [name for name in function.concrete.function_type.parameters if name not in values]
+    if len(named) != len(function.inputs):
+        reason = f"{function.key!r} takes arguments that are neither single tensors nor plain values"
+        raise errors.UnsupportedConversionError("function", "code", (), reason)
+    specs = (f"{name}={source.specs([end])}" for name, end in zip(named, function.inputs, strict=True))
+    return ", ".join([*specs, *(f"{name}={value}" for name, value in values.items())])
 
 
 def origin(value: runtime.Live) -> str:

@@ -72,7 +72,7 @@ class TFLiteReader(Reader):
             "",
             f"interpreter = tf.lite.Interpreter({source.place})",
             f"outputs = interpreter.get_signature_runner({repr(key) if key else ''})(",
-            *(f"    {name}={value}," for name, value in source.fed()),
+            *source.keywords(constants=False),
             ")",
         ]
 

@@ -18,13 +18,39 @@ if TYPE_CHECKING:
 def call_flat(concrete: runtime.Live, tensors: Sequence[runtime.Live]) -> runtime.Live:
     """Call a ConcreteFunction with tensors in the order of its ``inputs``, whatever structure it was traced with.
 
-    Returns its structured outputs. The fallback, the public call, asks for the structure of the arguments.
+    Returns its structured outputs. The fallback, the public call, goes by the names of the arguments.
     """
     flat = getattr(concrete, "_call_flat", None)
     if flat is not None:
         return flat(list(tensors), concrete.captured_inputs)
-    args, kwargs = runtime.tensorflow().nest.pack_sequence_as(concrete.structured_input_signature, list(tensors))
-    return concrete(*args, **kwargs)
+    return concrete(**dict(zip(argument_keywords(concrete), tensors, strict=True)))
+
+
+def argument_keywords(concrete: runtime.Live) -> list[str]:
+    """Return what TensorFlow calls the inputs of a ConcreteFunction, in the order of its ``inputs``, captures left out.
+
+    These are the keys of the SignatureDef that it was loaded from, or would be saved as, with their case. TensorFlow
+    keeps them with the function (``_arg_keywords``). The fallback is the mark that it leaves at each placeholder, else
+    the placeholder's own name, numbered where it comes twice (``set_arg_keywords`` of tracing_compilation.py).
+    """
+    free = concrete.inputs[: len(concrete.inputs) - len(concrete.captured_inputs)]
+    known = list(getattr(concrete, "_arg_keywords", None) or ())
+    if len(known) == len(free):
+        return known
+    names: dict[str, None] = {}
+    for tensor in free:
+        name = user_name(tensor) or tensor.op.name
+        numbered = (f"{name}_{number}" for number in range(1, len(free) + 1))
+        names[next(each for each in (name, *numbered) if each not in names)] = None
+    return list(names)
+
+
+def user_name(tensor: runtime.Live) -> str:
+    """Return the name that an argument's author gave it, empty if TensorFlow did not keep it at the placeholder."""
+    try:
+        return str(tensor.op.get_attr("_user_specified_name").decode())
+    except ValueError:
+        return ""
 
 
 def capture(handle: runtime.Live) -> runtime.Live:
@@ -50,14 +76,19 @@ def name_arguments(concrete: runtime.Live, names: Sequence[str]) -> None:
 
 
 def of_function(function: runtime.Live) -> list[runtime.Live]:
-    """Return what a ``tf.function`` was traced to so far, in order; one with an input signature is traced for it.
+    """Return what a ``tf.function`` was traced to so far, in order, without tracing it.
 
-    The fallback knows only the latter.
+    What was loaded from a SavedModel has them listed. TensorFlow's own listing of others traces once more where there
+    is an input signature, so it is only the fallback for their cache.
     """
-    listing = getattr(function, "_list_all_concrete_functions", None)
-    if listing is not None:
-        return list(listing())
-    return [function.get_concrete_function()] if function.input_signature is not None else []
+    loaded = getattr(function, "concrete_functions", None)
+    if loaded is not None:
+        return list(loaded)
+    cache = getattr(function, "_function_cache", None)
+    if cache is not None and hasattr(cache, "values"):
+        return list(cache.values())
+    listing = getattr(function, "_list_all_concrete_functions", list)
+    return list(listing())
 
 
 def has_function(name: str) -> bool:

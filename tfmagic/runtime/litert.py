@@ -18,8 +18,15 @@ if TYPE_CHECKING:
 _LITERT = '"tfmagic[litert]"'
 
 
-def interpreter(path: Path) -> runtime.Live:
+def interpreter(path: Path, content: bytes | None = None) -> runtime.Live:
     """Return an interpreter of a TFLite file: that of ``ai_edge_litert``, else the one that TensorFlow still has.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    content : bytes, optional
+        What is to be run instead of what the file has.
 
     Raises
     ------
@@ -36,4 +43,5 @@ def interpreter(path: Path) -> runtime.Live:
     with warnings.catch_warnings():
         # TensorFlow announces that its own will go.
         warnings.simplefilter("ignore", UserWarning)
-        return module.Interpreter(model_path=str(path))
+        source = {"model_path": str(path)} if content is None else {"model_content": content}
+        return module.Interpreter(**source)

@@ -29,7 +29,7 @@ def converted(graph_def: runtime.Live, inputs: Mapping[str, str], outputs: Mappi
     graph_def : GraphDef
         Of TensorFlow's own class.
     inputs, outputs : mapping of str to str
-        The tensors' names by the keys that they get.
+        The tensors' names by the names that they get, no two of which are the same.
 
     Returns
     -------

@@ -14,11 +14,12 @@ from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.functions.named_function import as_array
 from tfmagic.graphs.metagraphs import MetaGraph
+from tfmagic.graphs.signatures import find
 from tfmagic.graphs.tensor_names import FreeNames, full, node_of, plain
 from tfmagic.graphs.tensors import GraphTensors
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.runtime.ops_and_devices import Definitions
-from tfmagic.transforms.subgraph import cut, own_key
+from tfmagic.transforms.subgraph import cut
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -133,7 +134,7 @@ def bind_function(function: NamedFunction, values: Mapping[str, npt.ArrayLike]) 
     tf = runtime.tensorflow()
     found = {}
     for name, value in values.items():
-        end = next((each for each in function.inputs if own_key(name) in (each.key, plain(each.tensor))), None)
+        end = find(function.inputs, name)
         if end is None:
             raise errors.UnknownNameError(name, "input", [each.key for each in function.inputs])
         found[end.tensor] = tf.make_ndarray(protos.native(_constant(name, value, end.dtype, end.shape)))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tfmagic import errors
 from tfmagic.files import protos
-from tfmagic.graphs.tensor_names import node_of
+from tfmagic.graphs.tensor_names import is_nameless, node_of
 from tfmagic.transforms.frozen_graph import become
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from tfmagic.graphs.signatures import Endpoint
 
-#: Names that tracing gives to the identities at the end of each function; nobody chose them.
-_NAMELESS = re.compile(r"(?:.*/)?(?:Identity|ReadVariableOp|PartitionedCall|StatefulPartitionedCall)(?:_\d+)?\Z")
 # From tensorflow/core/graph/tensor_id.cc and python/framework/ops.py: what a node may be called.
 _FIRST, _OTHERS = re.compile(r"[^A-Za-z0-9.]+"), re.compile(r"[^A-Za-z0-9_./>-]")
 
@@ -119,7 +117,7 @@ def _source(nodes: dict[str, protos.Message], tensor: str, names: Sequence[str])
 def _only_ends(node: protos.Message, names: Sequence[str]) -> bool:
     """Say whether a node does no more than the Identity that takes its place: name an end, or wait for something."""
     waits = any(source.startswith("^") for source in node.input)
-    return node.op == "Identity" and (waits or node.name in names or _NAMELESS.match(node.name) is not None)
+    return node.op == "Identity" and (waits or node.name in names or is_nameless(node.name))
 
 
 def _redirect(node: protos.Message, feeds: dict[str, str]) -> None:

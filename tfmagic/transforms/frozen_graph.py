@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.files.reading import PROTOBUF_LIMIT
+from tfmagic.graphs.signature_keys import name_notes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -83,6 +84,12 @@ class FrozenGraph:
     def size(self) -> int:
         """The serialised size in bytes, exactly."""
         return sum(len(head) + (value.size if value else 0) for head, value in self._pieces())
+
+    @property
+    def name_notes(self) -> tuple[str, ...]:
+        """Say which keys no node could be called by, and which nodes stand for them: a file has no other names."""
+        pairs = ((end.key, end.tensor.removesuffix(":0")) for end in (*self.inputs, *self.outputs))
+        return name_notes("a graph", pairs)
 
     def require_small_enough(self) -> None:
         """Refuse a graph that no protobuf reader would take.

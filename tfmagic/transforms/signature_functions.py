@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.graphs.node_attributes import wire_message
-from tfmagic.transforms.signature_plans import argument_name
+from tfmagic.graphs.signature_keys import argument_order
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -140,9 +140,9 @@ class Layout(NamedTuple):
     @classmethod
     def of(cls, planned: Planned, concrete: protos.Message) -> Layout:
         """Find the places that TensorFlow's loader gives to old and new keys."""
-        arguments = sorted(_arguments(concrete), key=argument_name)
+        arguments = argument_order(_arguments(concrete))
         results = sorted(concrete.output_signature.dict_value.fields)
-        inputs, outputs = sorted(planned.inputs, key=argument_name), sorted(planned.outputs)
+        inputs, outputs = argument_order(planned.inputs), sorted(planned.outputs)
         return cls(
             tuple(inputs),
             tuple(arguments.index(str(planned.inputs[key])) for key in inputs),

@@ -5,7 +5,6 @@ Not for: doing it (:mod:`tfmagic.transforms.signature_edit`).
 
 from __future__ import annotations
 
-import keyword
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.graphs import signatures
+from tfmagic.graphs.signature_keys import require_arguments
 from tfmagic.graphs.tensors import GraphTensors
 
 if TYPE_CHECKING:
@@ -162,6 +162,7 @@ class _Planner:
         inputs, outputs = (self._side(key, signature, side, getattr(wanted, side)) for side in (INPUTS, OUTPUTS))
         _move_defaults(signature, inputs)
         found = Planned(key, names, inputs, outputs, signature)
+        require_arguments(inputs, key)
         if is_function_style(self.meta_graph):
             _check_arguments(found, old)
         return found
@@ -209,10 +210,9 @@ class _Planner:
 
     def _origin(self, tensor: str, old: Mapping[str, protos.Message], side: str) -> str | None:
         """Return the key in the base of what is meant, None for another tensor of the graph."""
-        if tensor in old:
-            return tensor
         names = {signatures.tensor_name(info): name for name, info in old.items()}
-        found = names.get(tensor) or names.get(f"{tensor}:0")
+        end = signatures.find(signatures.endpoints(old), tensor)
+        found = None if end is None else end.key
         if found is None and is_function_style(self.meta_graph):
             raise errors.UnknownNameError(
                 tensor, f"{side.removesuffix('s')} of the function behind the signature", [*old, *names]
@@ -242,15 +242,6 @@ def _move_defaults(signature: protos.Message, inputs: Mapping[str, str | None]) 
             signature.defaults[key].ParseFromString(defaults[old])
 
 
-def argument_name(key: str) -> str:
-    """Return the name of an argument that TensorFlow makes of an input's key, and by which it orders arguments.
-
-    Does as ``sanitize_arg_name`` of tensorflow/core/function/polymorphism/function_type.py.
-    """
-    name = "".join(char if char.isalnum() else "_" for char in key)
-    return name if name[:1].isalpha() else f"arg_{name}"
-
-
 def _check_arguments(found: Planned, base: protos.Message) -> None:
     """Refuse inputs that a function cannot have."""
     missing = [key for key in base.inputs if key not in found.inputs.values()]
@@ -261,15 +252,3 @@ def _check_arguments(found: Planned, base: protos.Message) -> None:
             f"signature {found.key!r}: {what}; a function of TensorFlow 2 takes each of its inputs once: "
             f"{errors.listed(sorted(base.inputs))}"
         )
-    names = Counter(map(argument_name, found.inputs))
-    for key in found.inputs:
-        name = argument_name(key)
-        if not name.isidentifier() or keyword.iskeyword(name):
-            raise errors.ConversionError(
-                f"signature {found.key!r}: TensorFlow 2 takes no argument called {key!r}; name the input otherwise"
-            )
-        if names[name] > 1:
-            raise errors.ConversionError(
-                f"signature {found.key!r}: TensorFlow cannot tell {key!r} from another input, because it takes all "
-                "that is no letter or digit for '_'; name one otherwise"
-            )

@@ -5,7 +5,7 @@ Not for: which signature is meant (:mod:`tfmagic.graphs.signatures`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from tfmagic import errors
 from tfmagic.functions.graph_part import needed_nodes
 from tfmagic.functions.named_function import NamedFunction, endpoint
 from tfmagic.graphs import tensor_names
+from tfmagic.graphs.signatures import find, own_key
 from tfmagic.runtime import concrete_functions
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.end_names import node_names
@@ -62,11 +63,19 @@ def _chosen(function: NamedFunction, wanted: runtime.Live, ends: tuple[Endpoint,
     """Return the tensors that are meant, under their keys."""
     if wanted is None:
         return ends
-    return tuple(_resolved(function, each, ends)._replace(key=key) for key, each in by_key(wanted).items())
+    keys = [end.key for end in ends]
+    return tuple(_resolved(function, each, ends)._replace(key=key) for key, each in by_key(wanted, keys).items())
 
 
-def by_key(wanted: object) -> Mapping[str, object]:
+def by_key(wanted: object, keys: Collection[str] = ()) -> Mapping[str, object]:
     """Return tensors, or names of some, by the keys that they are to have.
+
+    Parameters
+    ----------
+    wanted : object
+        What a user gave: a sequence, a mapping, or one of them.
+    keys : collection of str
+        The keys of the signature, which what is named by one keeps.
 
     Raises
     ------
@@ -75,7 +84,7 @@ def by_key(wanted: object) -> Mapping[str, object]:
     """
     # A tensor by itself is not to be iterated: that would add ops to its graph.
     listed = [wanted] if isinstance(wanted, str) or hasattr(wanted, "name") else wanted
-    found = listed if isinstance(listed, Mapping) or not isinstance(listed, Iterable) else _keyed(listed)
+    found = listed if isinstance(listed, Mapping) or not isinstance(listed, Iterable) else _keyed(listed, keys)
     if not isinstance(found, Mapping) or not all(isinstance(key, str) for key in found):
         raise errors.ConversionError(
             "inputs and outputs are tensors or names of some, in a list or under the keys that they are to have, as in "
@@ -88,22 +97,16 @@ def by_key(wanted: object) -> Mapping[str, object]:
     return found
 
 
-def _keyed(tensors: Iterable[object]) -> dict[str, object]:
-    return {own_key(each): each for each in tensors}
-
-
-def own_key(tensor: object) -> str:
-    """Return the key of a tensor that was given without one: its name, of a first output that of the node."""
-    name = str(getattr(tensor, "name", tensor))
-    return name.removesuffix(":0")
+def _keyed(tensors: Iterable[object], keys: Collection[str]) -> dict[str, object]:
+    return {own_key(each, keys): each for each in tensors}
 
 
 def _resolved(function: NamedFunction, tensor: object, ends: tuple[Endpoint, ...]) -> Endpoint:
     """Find a tensor by its key in the signature, or by its name in the graph."""
+    found = find(ends, tensor)
+    if found is not None:
+        return found
     name = str(getattr(tensor, "name", tensor))
-    for end in ends:
-        if name in (end.key, end.tensor, end.tensor.removesuffix(":0")):
-            return end
     graph = function.concrete.graph
     try:
         return endpoint(name, graph.get_tensor_by_name(tensor_names.full(name)))

@@ -56,7 +56,9 @@ def in_memory(source: object, wish: Wish, tags: Collection[str] | None, *, check
         source = Source(model, wish, {graph.key: graph}, dict(zip([graph.key], functions.values(), strict=False)))
         found = source.compared(result.part(Part.FUNCTION)) if check else source.unchecked(NOT_ASKED)
     conversion_checks.require_equal(found, "the graph is not returned")
-    return result.with_notes(*model.notes, *reasons, *graph.notes, *conversion_checks.unchecked_notes(found))
+    return result.with_notes(
+        *model.notes, *reasons, *graph.notes, *graph.name_notes, *conversion_checks.unchecked_notes(found)
+    )
 
 
 def of_graph(frozen: FrozenGraph, notes: tuple[str, ...], path: Path | None) -> Model:

@@ -13,6 +13,7 @@ from tfmagic.functions.meta_graphs import meta_graph_def
 from tfmagic.functions.state.trial_copies import TrialCopies
 from tfmagic.graphs import signatures
 from tfmagic.graphs.metagraphs import MetaGraph
+from tfmagic.graphs.signatures import own_key
 from tfmagic.models.model import Model, Part
 from tfmagic.models.writer import Freezing
 from tfmagic.readers.function import FunctionReader
@@ -20,7 +21,6 @@ from tfmagic.readers.keras_model import variable_row
 from tfmagic.transforms.bind import bind_function
 from tfmagic.transforms.merge import merge as merge_functions
 from tfmagic.transforms.merge import planned
-from tfmagic.transforms.subgraph import own_key
 from tfmagic.verbs import export as export_verb
 from tfmagic.verbs import merged_graphs
 from tfmagic.verbs.conversion import options as conversion_options
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from tfmagic.functions import NamedFunction
+    from tfmagic.graphs.signatures import Endpoint
     from tfmagic.transforms.merge import Connections, Merged
 
 _STAGES = ("loading", "joining", "verifying")
@@ -139,10 +140,10 @@ def _joined(  # noqa: PLR0913 - the verb's options
         begun, ended = (_function(model, wish, **ends) for model, wish, ends in zip(models, wishes, named, strict=True))
         begin("joining")
         if edited is not None:
-            plan = planned(begun, ended, _by_key(connect))
+            plan = planned(begun, ended, _by_key(connect, begun.outputs, ended.inputs))
             function: NamedFunction = edited.part(Part.FUNCTION)()
         else:
-            plan = merge_functions(begun, ended, _by_key(connect), each=each)
+            plan = merge_functions(begun, ended, _by_key(connect, begun.outputs, ended.inputs), each=each)
             function = bind_function(plan.function(), bind or {})
         begin("verifying")
         unchecked = _compared(function, plan, bind or {}) if check else ""
@@ -163,7 +164,8 @@ def _edited(
     halves = [merged_graphs.half(model, wish, **ends) for model, wish, ends in zip(models, wishes, named, strict=True)]
     if halves[0] is None or halves[1] is None:
         return None
-    return merged_graphs.merged(halves[0], halves[1], _by_key(connect), bind)
+    outputs, inputs = halves[0].signature.outputs, halves[1].signature.inputs
+    return merged_graphs.merged(halves[0], halves[1], _by_key(connect, outputs, inputs), bind)
 
 
 def _trained(model: Model, function: NamedFunction) -> dict[int, bool]:
@@ -181,15 +183,20 @@ def _named(connect: Connections | None, side: str) -> list[str]:
         return []
     if side == "outputs":
         return list(connect)
-    return [name for targets in connect.values() for name in ([targets] if isinstance(targets, str) else targets)]
+    return [name for targets in connect.values() for name in _listed(targets)]
 
 
-def _by_key(connect: Connections | None) -> Connections | None:
+def _listed(targets: str | Sequence[str]) -> Sequence[str]:
+    return [targets] if isinstance(targets, str) else targets
+
+
+def _by_key(connect: Connections | None, outputs: Sequence[Endpoint], inputs: Sequence[Endpoint]) -> Connections | None:
     """Return the connections by the keys that tensors have which are named in the graph, not in the signature."""
     if not connect:
         return None
+    given, wanted = ([end.key for end in side] for side in (outputs, inputs))
     return {
-        own_key(source): [own_key(each) for each in ([targets] if isinstance(targets, str) else targets)]
+        own_key(source, given): [own_key(each, wanted) for each in _listed(targets)]
         for source, targets in connect.items()
     }
 
@@ -201,7 +208,7 @@ def _function(model: Model, wish: Wish, *, inputs: Sequence[str] = (), outputs: 
         raise errors.MissingPartError("function", model.form, model.parts, advice)
     (function,) = conversion_options.functions(model, wish, every=False).values()
     ends = [end.key for end in (function.inputs if inputs else function.outputs)]
-    if all(own_key(name) in ends for name in (*inputs, *outputs)):
+    if all(own_key(name, ends) in ends for name in (*inputs, *outputs)):
         return function
     inner = replace(wish, inputs=list(inputs) or None, outputs=list(outputs) or None)
     (cut,) = conversion_options.functions(model, inner, every=False).values()

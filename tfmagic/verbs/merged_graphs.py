@@ -16,12 +16,12 @@ from tfmagic.functions.state.merged import SCOPES
 from tfmagic.graphs import signatures, tensor_names
 from tfmagic.graphs import variables as graph_variables
 from tfmagic.graphs.metagraphs import MetaGraph
+from tfmagic.graphs.signatures import own_key
 from tfmagic.models.model import Model, Part
 from tfmagic.transforms.bind import bind_graph
 from tfmagic.transforms.merge import planned
 from tfmagic.transforms.merge_graphs import join_graphs
 from tfmagic.transforms.scopes import rename_info
-from tfmagic.transforms.subgraph import own_key
 from tfmagic.verbs.conversion.graph_signatures import graph_source
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def half(model: Model, wish: Wish, *, inputs: Sequence[str] = (), outputs: Seque
         return None
     ((key, signature),) = source.signatures.items()
     known = [end.key for end in (signature.inputs if inputs else signature.outputs)]
-    if all(own_key(name) in known for name in (*inputs, *outputs)):
+    if all(own_key(name, known) in known for name in (*inputs, *outputs)):
         return Half(source, key, signature)
     inner = replace(wish, inputs=list(inputs) or None, outputs=list(outputs) or None)
     source = graph_source(model, inner, every=False)

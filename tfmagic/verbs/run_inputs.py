@@ -57,29 +57,29 @@ def matched(
             f"values are given by the names of inputs, as in {{'x': value}}, not as {type(given).__name__!r}; "
             f"the model takes {signatures.described(function.inputs)}"
         )
-    names = _names(function, signed)
     found: Arrays = {}
     for key, value in (given or {}).items():
         name = str(getattr(key, "name", key))
-        if name not in names:
-            raise errors.UnknownNameError(name, "input", dict.fromkeys(names.values()))
-        end = next(end for end in function.inputs if end.key == names[name])
+        end = _meant(key, function, signed)
+        if end is None:
+            raise errors.UnknownNameError(name, "input", [end.key for end in function.inputs])
         if end.key in found:
             raise errors.ConversionError(f"the input {end.key!r} is given twice, the second time as {name!r}")
         found[end.key] = fitting(end, value)
     return found
 
 
-def _names(function: NamedFunction, signed: TaggedSignatures) -> dict[str, str]:
-    """Return what each input may be called; a key of its own comes before anything else."""
-    tensors = [(end.tensor, end.key) for end in function.inputs]
-    for _, found in signed:
-        if function.key in found:
-            sides = found[function.key].inputs
-            tensors += [(str(sides[end.key].name), end.key) for end in function.inputs if end.key in sides]
-    names = {name: key for tensor, key in tensors for name in (tensor, tensor.removesuffix(":0"))}
-    keyed = {f"{end.key}{suffix}": end.key for suffix in (":0", "") for end in function.inputs}
-    return {**names, **keyed}
+def _meant(name: object, function: NamedFunction, signed: TaggedSignatures) -> Endpoint | None:
+    """Return the input that is meant, by its key, its tensor in the function, or that in the source's own graph."""
+    declared = [
+        end._replace(tensor=str(found[function.key].inputs[end.key].name))
+        for _, found in signed
+        if function.key in found
+        for end in function.inputs
+        if end.key in found[function.key].inputs
+    ]
+    end = signatures.find([*declared, *function.inputs], name)
+    return end and next(each for each in function.inputs if each.key == end.key)
 
 
 def fitting(end: Endpoint, value: runtime.Live) -> npt.NDArray[Any]:

@@ -44,7 +44,7 @@ class GraphDefDraft:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know of the graph."""
-        return self.frozen.notes
+        return (*self.frozen.notes, *self.frozen.name_notes)
 
     def write(self, path: Path) -> None:
         """Write the graph, one tensor at a time."""
@@ -72,7 +72,7 @@ class GraphTextDraft:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know of the graph."""
-        return self.frozen.notes
+        return (*self.frozen.notes, *self.frozen.name_notes)
 
     def write(self, path: Path) -> None:
         """Write the graph as text; the whole of it is in memory meanwhile."""

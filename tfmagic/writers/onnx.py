@@ -13,8 +13,10 @@ import numpy as np
 
 from tfmagic import errors
 from tfmagic.files import protos
+from tfmagic.functions import nested_structures
 from tfmagic.graphs import function_library
 from tfmagic.graphs.ops import of_kind
+from tfmagic.graphs.signature_keys import name_notes
 from tfmagic.models.model import Part
 from tfmagic.models.writer import ENDS, Library, Variables, Writer
 from tfmagic.runtime import error_texts, onnx
@@ -22,7 +24,7 @@ from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.freeze import freeze
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -44,6 +46,8 @@ class OnnxDraft:
 
     model: runtime.Live
     frozen: FrozenGraph
+    #: What the file calls the inputs and the outputs, in their order.
+    names: tuple[Sequence[str], Sequence[str]]
 
     @property
     def size(self) -> int:
@@ -53,7 +57,9 @@ class OnnxDraft:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know of the graph."""
-        return self.frozen.notes
+        sides = zip((self.frozen.inputs, self.frozen.outputs), self.names, strict=True)
+        pairs = ((end.key, name) for ends, names in sides for end, name in zip(ends, names, strict=True))
+        return (*self.frozen.notes, *name_notes("an ONNX file", pairs))
 
     def write(self, path: Path) -> None:
         """Write the file."""
@@ -76,11 +82,12 @@ class OnnxDraft:
             raise
         except Exception as error:
             raise errors.ConversionError(f"onnxruntime does not take the result: {error_texts.gist(error)}") from error
-        outputs = [end.key for end in self.frozen.outputs]
+        named = list(zip(self.names[0], self.frozen.inputs, strict=True))
 
         def run(inputs: Mapping[str, npt.ArrayLike]) -> dict[str, npt.NDArray[Any]]:
-            given = {end.key: _given(inputs[end.key], end.dtype) for end in self.frozen.inputs}
-            return {key: _found(value) for key, value in zip(outputs, session.run(outputs, given), strict=True)}
+            given = {name: _given(inputs[end.key], end.dtype) for name, end in named}
+            results = session.run(list(self.names[1]), given)
+            return {end.key: _found(value) for end, value in zip(self.frozen.outputs, results, strict=True)}
 
         return run
 
@@ -130,15 +137,25 @@ class OnnxWriter(Writer):
                 f"ONNX has no lookup tables such as {errors.listed(tables)}; leave them out by choosing inputs behind "
                 "them, with inputs={…} (--input), and look words up before the model is called",
             )
-        return OnnxDraft(_converted(source, frozen), frozen)
+        names = end_names([end.key for end in frozen.inputs], [end.key for end in frozen.outputs])
+        return OnnxDraft(_converted(source, frozen, names), frozen, names)
+
+
+def end_names(inputs: Sequence[str], outputs: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return what a file calls its ends: their keys, but no output like an input, as names of values are unique."""
+    names = nested_structures.unique([*inputs, *outputs])
+    return names[: len(inputs)], names[len(inputs) :]
 
 
 def _refusal(source: Model, reason: str) -> errors.UnsupportedConversionError:
     return errors.UnsupportedConversionError(source.form, "onnx", _OTHERS, reason)
 
 
-def _converted(source: Model, frozen: FrozenGraph) -> runtime.Live:
-    inputs, outputs = ({end.key: end.tensor for end in side} for side in (frozen.inputs, frozen.outputs))
+def _converted(source: Model, frozen: FrozenGraph, names: tuple[Sequence[str], Sequence[str]]) -> runtime.Live:
+    inputs, outputs = (
+        {name: end.tensor for name, end in zip(side, ends, strict=True)}
+        for side, ends in zip(names, (frozen.inputs, frozen.outputs), strict=True)
+    )
     try:
         model = onnx.converted(protos.native(frozen.filled()), inputs, outputs)
     except errors.MissingDependencyError:

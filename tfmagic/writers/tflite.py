@@ -6,7 +6,7 @@ TensorFlow's converter makes it of a SavedModel; the file then gets the user's n
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from tfmagic import errors, readers
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _OTHERS = ("saved_model", "graph_def", "graph_text")
 #: What the converter says of ops that TFLite lacks.
 _LACKING = re.compile(r"(?:TF Select|Custom) ops: ([\w, ]+)")
+#: What an end is called on the way.
+_PLAIN_KEY = "end_{:06}"
 _LISTS = re.compile(r"TensorList\w*")
 
 
@@ -102,15 +104,19 @@ class TFLiteWriter(Writer):
             # TensorFlow's converter finds out as well, and says so in pages that no one can hold back.
             raise _of_known_batch(source)
         try:
-            draft = SavedModelWriter().prepare(source, WriteOptions((key,), signatures.DEFAULT_TAGS))
+            options = WriteOptions((key,), signatures.DEFAULT_TAGS)
+            draft = SavedModelWriter().draft(source, (_with_plain_keys(function),), options)
         except errors.UnsupportedConversionError as error:
             raise errors.UnsupportedConversionError(source.form, self.format, error.possible, error.reason) from error
         with Scratch() as directory:
             saved = directory / "model"
             draft.write(saved)
             content = _converted(source, saved, key)
-        ends = ([end.key for end in side] for side in (function.inputs, function.outputs))
-        return TFLiteDraft(tflite_renaming.named(content, *ends), draft.notes)
+        keys = (
+            {_PLAIN_KEY.format(place): end.key for place, end in enumerate(side)}
+            for side in (function.inputs, function.outputs)
+        )
+        return TFLiteDraft(tflite_renaming.named(content, *keys), draft.notes)
 
     def code(self, source: CodeSource, place: str) -> list[str] | None:
         """Return the code that converts.
@@ -135,6 +141,15 @@ class TFLiteWriter(Writer):
                 "converter = tf.lite.TFLiteConverter.from_concrete_functions([function], module)",
             ]
         return [*lines, f'with open({place!r}, "wb") as file:', "    file.write(converter.convert())"]
+
+
+def _with_plain_keys(function: NamedFunction) -> NamedFunction:
+    """Give the ends keys that every loader takes: TFLite can hold any, the SavedModel on the way there cannot."""
+    inputs, outputs = (
+        tuple(end._replace(key=_PLAIN_KEY.format(place)) for place, end in enumerate(side))
+        for side in (function.inputs, function.outputs)
+    )
+    return replace(function, inputs=inputs, outputs=outputs)
 
 
 def _converted(source: Model, saved: Path, key: str) -> bytes:

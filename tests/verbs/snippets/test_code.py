@@ -248,3 +248,29 @@ def test_tags_are_those_of_the_part_that_is_meant(samples: Built, tmp_path: Path
     assert "The tag-set is always 'serve'" in shown
     with pytest.raises(errors.UnknownNameError):
         tfmagic.code("freeze", samples["saved_model_several"], tags="mine")
+
+
+def test_keys_that_are_no_arguments_of_python_go_through_a_dict(tmp_path: Path) -> None:
+    tf = runtime.tensorflow()
+    source = tf.function(lambda values: {"sum y": values["a feature"] + values["X"]})
+    source({"a feature": tf.constant([1.0]), "X": tf.constant([2.0])})
+    for place in ("saved", "m.tflite"):
+        tfmagic.export(source, tmp_path / place)
+        space = executed(str(tfmagic.code("run", tmp_path / place)), apart=tmp_path)
+        assert list(space["outputs"]) == ["sum y"]
+
+
+def test_the_trace_for_some_python_values_is_the_one_in_the_code(tmp_path: Path) -> None:
+    tf: Any = runtime.tensorflow()
+
+    class Scale(tf.Module):  # type: ignore[misc]
+        @tf.function  # type: ignore[untyped-decorator]
+        def scale(self, twice: bool, x: Any) -> Any:  # noqa: FBT001 - a Python value before a tensor
+            return {"y": x * (2.0 if twice else 1.0)}
+
+    source = Scale()
+    for twice in (False, True):
+        source.scale(twice, tf.constant([3.0]))
+    shown = tfmagic.code("export", source, tmp_path / "theirs", name="source", signature="scale(twice=True)")
+    executed(str(shown), source=source, apart=tmp_path)
+    assert tfmagic.run(tmp_path / "theirs", {"x": [3.0]}).outputs["y"] == [6.0]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from tfmagic.files.flatbuffers import Buffer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from tfmagic.files.flatbuffers import Table
 
@@ -24,19 +24,20 @@ _NUMBER = struct.Struct("<i")
 _SUBGRAPHS, _SIGNATURES = 2, 7
 _TENSORS, _SUBGRAPH_ENDS = 0, (1, 2)
 _NAME = 3
-_SIGNATURE_ENDS, _SUBGRAPH_NUMBER = (0, 1), 4
+_SIGNATURE_ENDS, _SIGNATURE_KEY, _SUBGRAPH_NUMBER = (0, 1), 2, 4
 _KEY, _TENSOR_NUMBER = 0, 1
 
 
-def named(content: bytes, inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
-    """Return a file whose only signature has its inputs and outputs in this order, their tensors named like them.
+def named(content: bytes, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> bytes:
+    """Return a file whose only signature has other keys and another order, its tensors named like them.
 
     Parameters
     ----------
     content : bytes
         The file, with one signature.
-    inputs, outputs : sequence of str
-        The signature's keys in the order wanted. A tensor that has several is called by the first.
+    inputs, outputs : mapping of str to str
+        The keys that the signature is to have, by those that it has, in the order wanted. A tensor that has several is
+        called by the first.
     """
     edited = bytearray(content)
     model = Buffer(io.BytesIO(content), "the converted file").root()
@@ -46,12 +47,25 @@ def named(content: bytes, inputs: Sequence[str], outputs: Sequence[str]) -> byte
     sides = list(zip(_SIGNATURE_ENDS, _SUBGRAPH_ENDS, (inputs, outputs), strict=True))
     # An input that is an output as well is called by its input's key.
     for field, ends, keys in reversed(sides):
-        numbers = {entry.text(_KEY): entry.scalar(_TENSOR_NUMBER, "uint") for entry in signature.tables(field)}
+        entries = {entry.text(_KEY): entry for entry in signature.tables(field)}
+        numbers = {key: entry.scalar(_TENSOR_NUMBER, "uint") for key, entry in entries.items()}
         order = [key for key in keys if key in numbers]
         _order_references(edited, signature, field, [list(numbers).index(key) for key in order])
         _order_numbers(edited, subgraph, ends, [numbers[key] for key in order])
         for key in reversed(order):
-            _rename(edited, tensors[numbers[key]], key)
+            _rename(edited, tensors[numbers[key]], _NAME, keys[key])
+            _rename(edited, entries[key], _KEY, keys[key])
+    return bytes(edited)
+
+
+def with_input_key(content: bytes, signature: str, old: str, new: str) -> bytes:
+    """Return a file in which an input of a signature has another key; its tensor is called as before."""
+    edited = bytearray(content)
+    for table in Buffer(io.BytesIO(content), "the file").root().tables(_SIGNATURES):
+        if table.text(_SIGNATURE_KEY) == signature:
+            for entry in table.tables(_SIGNATURE_ENDS[0]):
+                if entry.text(_KEY) == old:
+                    _rename(edited, entry, _KEY, new)
     return bytes(edited)
 
 
@@ -75,9 +89,9 @@ def _order_numbers(edited: bytearray, table: Table, field: int, wanted: Sequence
         _NUMBER.pack_into(edited, begin + _NUMBER.size * place, number)
 
 
-def _rename(edited: bytearray, tensor: Table, name: str) -> None:
-    """Append a string, and let a tensor's name refer to it."""
-    place = tensor.position(_NAME)
+def _rename(edited: bytearray, table: Table, field: int, name: str) -> None:
+    """Append a string, and let a field of a table refer to it."""
+    place = table.position(field)
     if place is None:
         return
     edited.extend(bytes(-len(edited) % _REFERENCE.size))

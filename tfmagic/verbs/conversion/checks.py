@@ -5,7 +5,7 @@ Not for: the inputs and the comparison of arrays (:mod:`tfmagic.verbs.verificati
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -78,8 +78,8 @@ class Source:
             load = results.__getitem__
             try:
                 loaded = conversion_options.functions(self.model, self.wish, every=len(self.signatures) > 1)
-                pairs = zip(self.signatures.items(), loaded.values(), strict=True)
-                functions = {key: _under_keys_of(each, function) for (key, each), function in pairs}
+                only = next(iter(loaded.values()))
+                functions = {key: loaded.get(key, only) for key in self.signatures}
             except errors.TfMagicError as error:
                 return self.unchecked(f"the source cannot be loaded to be run: {str(error).splitlines()[0]}")
         # What TensorFlow lets go of after a comparison is entered into the default graph, which may be the user's.
@@ -103,22 +103,6 @@ def verified(draft: Draft, staged: Path, source: Source) -> dict[str, Verificati
         return source.compared(partial(draft.load, staged))
     except errors.MissingDependencyError as error:
         return source.unchecked(str(error))
-
-
-def _under_keys_of(signature: Ends, loaded: NamedFunction) -> NamedFunction:
-    """Give a loaded function the keys of the file: TensorFlow's loader makes arguments' names of those."""
-    known = [{_sanitised(end.key): end.key for end in side} for side in (signature.inputs, signature.outputs)]
-    sides = [
-        tuple(end._replace(key=keys.get(_sanitised(end.key), end.key)) for end in side)
-        for keys, side in zip(known, (loaded.inputs, loaded.outputs), strict=True)
-    ]
-    return replace(loaded, inputs=sides[0], outputs=sides[1])
-
-
-def _sanitised(key: str) -> str:
-    """Do as the loader: lower case, all that is no letter or digit ``_``, and ``arg_`` where no letter comes first."""
-    name = "".join(char if char.isalnum() and char.isascii() else "_" for char in key.casefold())
-    return name if name[:1].isalpha() else f"arg_{name}"
 
 
 def require_equal(found: Mapping[str, Verification], consequence: str) -> None:

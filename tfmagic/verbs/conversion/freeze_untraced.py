@@ -109,13 +109,13 @@ def _stored(model: Model, path: Path, wish: Wish, key: str | None) -> FrozenGrap
 
 def _chosen(model: Model, wanted: Ends, ends: Sequence[Endpoint]) -> list[Endpoint]:
     """Return the ends that are meant, under their keys; what is inside a function has no name in the main graph."""
-    names = conversion_options.named(wanted)
+    names = conversion_options.named(wanted, [end.key for end in ends])
     if names is None:
         return list(ends)
-    known = {name: end for end in ends for name in (end.tensor.removesuffix(":0"), end.tensor, end.key)}
-    if any(name not in known for name in names.values()):
+    found = {key: signatures.find(ends, name) for key, name in names.items()}
+    if None in found.values():
         raise errors.MissingPartError("tensor", model.form, model.parts)
-    return [known[name]._replace(key=key) for key, name in names.items()]
+    return [end._replace(key=key) for key, end in found.items() if end is not None]
 
 
 def _declared(store: Store, end: Endpoint) -> Endpoint:

@@ -14,14 +14,14 @@ from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.functions import unsigned_graphs
 from tfmagic.graphs import signatures as signature_defs
-from tfmagic.graphs.tensor_names import node_of, plain
+from tfmagic.graphs.tensor_names import node_of
 from tfmagic.graphs.tensors import GraphTensors
 from tfmagic.models.model import Part
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.runtime.ops_and_devices import Definitions
 from tfmagic.transforms import cut
 from tfmagic.transforms.bind import bind_graph
-from tfmagic.transforms.subgraph import by_key, own_key
+from tfmagic.transforms.subgraph import by_key
 from tfmagic.verbs.conversion import options
 
 if TYPE_CHECKING:
@@ -153,8 +153,8 @@ class _Signatures:
             if wanted is None and own is not None:
                 orders.append(self._without_bound(result, side))
                 continue
-            named = by_key(wanted) if wanted is not None else self._proposed(side, outputs)
             known = {} if own is None else getattr(own, side)
+            named = by_key(wanted, known) if wanted is not None else self._proposed(side, outputs)
             infos = {each: self._info(tensor, known) for each, tensor in named.items()}
             getattr(result, side).clear()
             for each, info in infos.items():
@@ -194,19 +194,16 @@ class _Signatures:
         if side == "outputs" and not names:
             advice = "No output is to be seen in the graph: name one, outputs=['node:0'] (--outputs node:0)"
             raise errors.MissingPartError("function", "graph", ("graph",), advice)
-        return {own_key(name): name for name in names}
+        return {signature_defs.own_key(name): name for name in names}
 
     def _info(self, tensor: object, known: Mapping[str, protos.Message]) -> protos.Message:
         """Describe a tensor that was given as itself, by a key of the signature, or by its name."""
         if hasattr(tensor, "_type_spec") and not hasattr(tensor, "op"):
             return self._composite(tensor)
-        name = str(getattr(tensor, "name", tensor))
-        if name in known:
-            return known[name]
-        for info in known.values():
-            if plain(info.name) == plain(name):
-                return info
-        return self._tensors.info(self._value_of(name), *known)
+        end = signature_defs.find(signature_defs.endpoints(known), tensor)
+        if end is not None:
+            return known[end.key]
+        return self._tensors.info(self._value_of(str(getattr(tensor, "name", tensor))), *known)
 
     def _composite(self, tensor: runtime.Live) -> protos.Message:
         """Describe a sparse or ragged tensor of the user's graph as TensorFlow does."""

@@ -13,10 +13,11 @@ from tfmagic import errors, readers
 from tfmagic.functions import graph_defs
 from tfmagic.functions.keras import models as keras_models
 from tfmagic.graphs import signatures
+from tfmagic.graphs.signatures import own_key
 from tfmagic.models.model import Model, Part
 from tfmagic.transforms import batch
 from tfmagic.transforms.bind import bind_function
-from tfmagic.transforms.subgraph import by_key, own_key, select
+from tfmagic.transforms.subgraph import by_key, select
 
 if TYPE_CHECKING:
     from tfmagic.functions import NamedFunction
@@ -215,10 +216,11 @@ def _obtain(model: Model, key: str | None, wish: Wish, shared: graph_defs.Shared
     with model.well_formed():
         if model.reader.is_open:
             # What is bound is an input of the graph first.
-            inputs = named(wish.inputs)
+            keys = _end_keys(model, key)
+            inputs = named(wish.inputs, keys[0])
             if inputs is not None:
-                inputs |= {own_key(name): name for name in constants if name not in inputs.values()}
-            whole: NamedFunction = load(key, inputs=inputs, outputs=named(wish.outputs), shared=shared)
+                inputs |= {own_key(name, keys[0]): name for name in constants if name not in inputs.values()}
+            whole: NamedFunction = load(key, inputs=inputs, outputs=named(wish.outputs, keys[1]), shared=shared)
             found = bind_function(whole, constants)
         else:
             found = select(bind_function(load(key), constants), wish.inputs, wish.outputs)
@@ -242,8 +244,15 @@ def with_method(function: NamedFunction, method: str | None) -> NamedFunction:
     return replace(function, method=uri, notes=(*function.notes, *signatures.method_notes(uri, *sides)))
 
 
-def named(ends: Ends) -> dict[str, str] | None:
+def named(ends: Ends, keys: Collection[str] = ()) -> dict[str, str] | None:
     """Return the names of the tensors that are meant, by the keys they are to have.
+
+    Parameters
+    ----------
+    ends : sequence or mapping, or None
+        What the user gave.
+    keys : collection of str
+        The keys of that side of the signature, which what is named by one keeps.
 
     Raises
     ------
@@ -252,7 +261,7 @@ def named(ends: Ends) -> dict[str, str] | None:
     """
     if ends is None:
         return None
-    return {key: str(getattr(tensor, "name", tensor)) for key, tensor in by_key(ends).items()}
+    return {key: str(getattr(tensor, "name", tensor)) for key, tensor in by_key(ends, keys).items()}
 
 
 def keys_of(model: Model, signature: str | None, *, every: bool) -> list[str | None]:
@@ -279,6 +288,16 @@ def is_unsigned(model: Model) -> bool:
     """Say whether a source that is called by its signatures has none but TensorFlow's own."""
     needs_signature = Part.SIGNATURES in model.loaders and not (model.reader.is_open or model.reader.has_free_key)
     return needs_signature and not _known_keys(model)
+
+
+def _end_keys(model: Model, key: str | None) -> tuple[list[str], list[str]]:
+    """Return the keys of the inputs and of the outputs of a signature, none where there is none."""
+    tagged = model.part(Part.SIGNATURES) if Part.SIGNATURES in model.loaders else ()
+    for _, known in tagged:
+        if key in known if key is not None else not all(map(signatures.is_hidden, known)):
+            signature = known[signatures.choose(known, key)]
+            return list(signature.inputs), list(signature.outputs)
+    return [], []
 
 
 def _known_keys(model: Model) -> tuple[str, ...]:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfmagic import errors
 from tfmagic.graphs import signatures
+from tfmagic.graphs.signatures import own_key
 from tfmagic.models.model import Part
-from tfmagic.transforms.subgraph import own_key
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -107,7 +107,7 @@ class Names:
         ends = self.signed[signature].side(side) if signature in self.signed else ()
         keys = [end.key for end in ends]
         node, colon, number = name.partition(":")
-        if name in keys or name in (end.tensor for end in ends):
+        if signatures.find(ends, name) is not None:
             return ""
         if not self.nodes or (node in self.nodes and (not colon or number.isdecimal())):
             return ""

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors
 from tfmagic.functions import nested_structures
+from tfmagic.graphs import signatures
 from tfmagic.verbs.conversion import options as conversion_options
+from tfmagic.verbs.snippets import example_values
 
 if TYPE_CHECKING:
     from tfmagic.functions import NamedFunction
@@ -46,10 +48,7 @@ class Choice:
         UnsupportedConversionError
             If a tensor is none of the function's ends, or an input is left out.
         """
-        sides = [
-            _named(form, conversion_options.named(options.get(side)), getattr(function, side))
-            for side in ("inputs", "outputs")
-        ]
+        sides = [_named(form, options.get(side), getattr(function, side)) for side in ("inputs", "outputs")]
         left_out = [end.key for end in function.inputs if end not in sides[0].values()]
         if left_out:
             reason = f"the function as it is asks for {errors.listed(left_out)} too"
@@ -84,16 +83,16 @@ class Choice:
         return f"{{{', '.join(pairs)}}}"
 
 
-def _named(form: str, named: Mapping[str, str] | None, ends: tuple[Endpoint, ...]) -> dict[str, Endpoint]:
+def _named(form: str, wanted: conversion_options.Ends, ends: tuple[Endpoint, ...]) -> dict[str, Endpoint]:
+    named = conversion_options.named(wanted, [end.key for end in ends])
     if named is None:
         return {end.key: end for end in ends}
-    known = {name: end for end in ends for name in (end.tensor, end.tensor.removesuffix(":0"))}
-    known |= {end.key: end for end in ends}
-    inside = [name for name in named.values() if name not in known]
+    found = {key: signatures.find(ends, name) for key, name in named.items()}
+    inside = [named[key] for key, end in found.items() if end is None]
     if inside:
         reason = f"{errors.listed(inside)} lies inside of the function, where no public call of TensorFlow reaches"
         raise errors.UnsupportedConversionError(form, "code", (), reason)
-    return {key: known[name] for key, name in named.items()}
+    return {key: end for key, end in found.items() if end is not None}
 
 
 def _indices(path: nested_structures.Path) -> str:
@@ -112,9 +111,13 @@ def calling(choice: Choice, *, form: str, is_loaded: bool) -> tuple[str, dict[st
     concrete = function.concrete
     positional, by_name = concrete.structured_input_signature
     if is_loaded or set(by_name) == {end.key for end in function.inputs}:
-        if not all(end.key.isidentifier() for end in function.inputs):
-            raise errors.UnsupportedConversionError(form, "code", (), "the loaded function has other names for inputs")
-        arguments = ", ".join(f"{end.key}={names[end.key]}" for end in function.inputs)
+        if any(end.key == "self" for end in function.inputs):
+            reason = "an input called 'self' cannot be given by its name in Python"
+            raise errors.UnsupportedConversionError(form, "code", (), reason)
+        if all(example_values.is_argument(end.key) for end in function.inputs):
+            arguments = ", ".join(f"{end.key}={names[end.key]}" for end in function.inputs)
+        else:
+            arguments = f"**{{{', '.join(f'{end.key!r}: {names[end.key]}' for end in function.inputs)}}}"
         return f"whole({arguments})", {end.key: (end.key,) for end in function.outputs}
     if (
         by_name

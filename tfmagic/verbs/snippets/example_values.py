@@ -5,8 +5,10 @@ Not for: values that a conversion is checked with (:mod:`tfmagic.verbs.verificat
 
 from __future__ import annotations
 
+import keyword
 from typing import TYPE_CHECKING
 
+from tfmagic import errors
 from tfmagic.graphs.signatures import DEFAULT_KEY, DEFAULT_TAGS, Endpoint
 
 if TYPE_CHECKING:
@@ -95,9 +97,23 @@ def tags_of(frame: pd.DataFrame) -> str:
     return ",".join(DEFAULT_TAGS) if ",".join(DEFAULT_TAGS) in tag_sets or not tag_sets else tag_sets[0]
 
 
-def keywords(inputs: Iterable[Endpoint]) -> list[str]:
-    """Return a line an argument; a key that is no identifier goes through a dict."""
-    values = [(end.key, f"tf.constant({array(end)})") for end in inputs]
-    if all(key.isidentifier() for key, _ in values):
-        return [f"    {key}={value}," for key, value in values]
-    return ["    **{", *(f"        {key!r}: {value}," for key, value in values), "    }"]
+def keywords(inputs: Iterable[Endpoint], *, constants: bool = True) -> list[str]:
+    """Return a line an argument, a constant or an array; a key that is no argument's name goes through a dict.
+
+    Raises
+    ------
+    UnsupportedConversionError
+        If one is called as Python calls the object itself.
+    """
+    values = {end.key: f"tf.constant({array(end)})" if constants else array(end) for end in inputs}
+    if "self" in values:
+        reason = "an input called 'self' cannot be given by its name in Python; export the model with another"
+        raise errors.UnsupportedConversionError("signature", "a call", (), reason)
+    if all(map(is_argument, values)):
+        return [f"    {key}={value}," for key, value in values.items()]
+    return ["    **{", *(f"        {key!r}: {value}," for key, value in values.items()), "    }"]
+
+
+def is_argument(key: str) -> bool:
+    """Say whether a key can stand before an equals sign; Python takes other letters than ASCII's for like ones."""
+    return key.isidentifier() and key.isascii() and not keyword.iskeyword(key)

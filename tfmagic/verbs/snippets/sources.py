@@ -177,9 +177,9 @@ class Source:
         """Return the inputs of that signature by key, each with an example value."""
         return [(end.key, example_values.array(end)) for end in self.ends("input")]
 
-    def keywords(self) -> list[str]:
-        """Return a line an argument of a call on example values, as constants."""
-        return example_values.keywords(self.ends("input"))
+    def keywords(self, *, constants: bool = True) -> list[str]:
+        """Return a line an argument of a call on example values, as constants or as arrays."""
+        return example_values.keywords(self.ends("input"), constants=constants)
 
     def session_run(self) -> list[str]:
         """Return the code that runs ``session`` on example values."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tfmagic import errors
 from tfmagic.files import protos
+from tfmagic.graphs.signature_keys import argument_name, argument_order, require_arguments
 from tfmagic.runtime import concrete_functions
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.runtime.log_filters import held_back
@@ -89,6 +90,7 @@ def _holders(tf: runtime.Live, function: NamedFunction) -> list[runtime.Live]:
 
 def _signature(tf: runtime.Live, function: NamedFunction) -> runtime.Live:
     """Trace a function whose arguments and results have the names that come out as the signature's keys."""
+    require_arguments((end.key for end in function.inputs), function.key)
     inputs, outputs = _argument_names(function.inputs), _result_names(function.outputs)
     if _has_names(tf, function, inputs, outputs):
         return function.concrete
@@ -125,15 +127,8 @@ def _argument_names(ends: Sequence[Endpoint]) -> dict[str, str]:
     A key that is no such name gets a stand-in, and comes back when the message is edited. TensorFlow orders arguments
     by what it makes of their names, also when it loads them, so the stand-ins must sort as that does.
     """
-    sortable = {end.key: _argument_name(end.key) for end in ends}
-    if len(set(sortable.values())) < len(sortable):
-        raise errors.ConversionError(
-            f"TensorFlow cannot tell the inputs {errors.listed(sortable)} apart, because it takes all that is no "
-            "letter or digit for '_'; rename one: inputs={'new key': 'old key'}"
-        )
-    return _stand_ins(
-        sorted(sortable, key=sortable.__getitem__), {key for key, name in sortable.items() if key == name}
-    )
+    keys = [end.key for end in ends]
+    return _stand_ins(argument_order(keys), {key for key in keys if _is_argument(key)})
 
 
 def _result_names(ends: Sequence[Endpoint]) -> dict[str, str]:
@@ -145,10 +140,9 @@ def _stand_ins(keys: Sequence[str], valid: set[str]) -> dict[str, str]:
     return {key: key if len(valid) == len(keys) else f"tfmagic_{place:06}" for place, key in enumerate(keys)}
 
 
-def _argument_name(key: str) -> str:
-    """Do as ``sanitize_arg_name`` of tensorflow/core/function/polymorphism/function_type.py."""
-    name = "".join(char if char.isalnum() and char.isascii() else "_" for char in key)
-    return name if name[:1].isalpha() else f"arg_{name}"
+def _is_argument(key: str) -> bool:
+    """Say whether TensorFlow saves a key as it is: it passes keys on by keyword, beside its own ``self``."""
+    return key.isascii() and argument_name(key) == key and key != "self"
 
 
 def _edit(path: Path, chosen: tuple[NamedFunction, ...], tags: tuple[str, ...], trainable: Mapping[int, bool]) -> None:

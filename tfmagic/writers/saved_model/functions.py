@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfmagic import errors
 from tfmagic.files import protos
+from tfmagic.graphs.signature_keys import argument_order, require_arguments
 from tfmagic.runtime import gradients
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.captures import captures
 from tfmagic.transforms.signature_functions import Layout, reordered
-from tfmagic.transforms.signature_plans import argument_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -117,9 +116,9 @@ def _forget_gradients(nodes: Iterable[protos.Message]) -> None:
             del node.attr[_GRADIENT]
 
 
-def _united(libraries: Iterable[Iterable[protos.Message]]) -> dict[str, protos.Message] | None:
+def _united(function_library: Iterable[Iterable[protos.Message]]) -> dict[str, protos.Message] | None:
     found: dict[str, protos.Message] = {}
-    for function in (each for library in libraries for each in library):
+    for function in (each for library in function_library for each in library):
         known = found.setdefault(function.signature.name, function)
         if known is not function and known != function:
             return None
@@ -139,22 +138,14 @@ def _signature(function: NamedFunction, graph_def: protos.Message, name: str) ->
 
 def _layout(function: NamedFunction) -> Layout:
     """Order the ends as TensorFlow's loader does: inputs by what it makes of their keys, outputs by their keys."""
-    _require_distinct([end.key for end in function.inputs])
+    require_arguments((end.key for end in function.inputs), function.key)
     order = {tensor.name: place for place, tensor in enumerate(function.concrete.inputs)}
     given = {end.key: order[end.tensor] for end in function.inputs}
     places = {end.key: place for end, place in zip(function.outputs, function.places, strict=True)}
-    inputs, outputs = sorted(given, key=argument_name), sorted(places)
+    inputs, outputs = argument_order(given), sorted(places)
     return Layout(
         tuple(inputs), tuple(given[key] for key in inputs), tuple(outputs), tuple(places[key] for key in outputs)
     )
-
-
-def _require_distinct(keys: Sequence[str]) -> None:
-    if len({argument_name(key) for key in keys}) < len(keys):
-        raise errors.ConversionError(
-            f"TensorFlow cannot tell the inputs {errors.listed(keys)} apart, because it takes all that is no letter or "
-            "digit for '_'; rename one: inputs={'new key': 'old key'}"
-        )
 
 
 def _add_shapes(definition: protos.Message, shapes: Mapping[str, protos.Message]) -> None:

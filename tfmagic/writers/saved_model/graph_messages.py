@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.graphs.function_library import needed_library
+from tfmagic.graphs.signature_keys import require_arguments
 from tfmagic.graphs.signatures import tensors_of
 from tfmagic.graphs.tensor_names import full, node_of, plain
 from tfmagic.graphs.tensors import output_dtypes
@@ -62,8 +63,11 @@ def graph_messages(store: Store, signatures: Mapping[str, protos.Message], tags:
     Raises
     ------
     ConversionError
-        If ends do not suffice, a variable has no value, or an op on references has no counterpart.
+        If ends do not suffice, a variable has no value, an op on references has no counterpart, or TensorFlow 2 could
+        not load a key.
     """
+    for key, signature in signatures.items():
+        require_arguments(signature.inputs, key)
     return _Result(NeededPart(store, signatures), signatures).messages(tags)
 
 
