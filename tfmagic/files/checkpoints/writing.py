@@ -201,7 +201,8 @@ def distinguish(staged: Path, prefix: Path) -> None:
         if name := _DATA.search(file.name):
             file.rename(_shard(staged, int(name["number"]), count))
     for number in range(count):
-        _shard(staged, number, count).touch()
+        if not _shard(staged, number, count).exists():
+            _shard(staged, number, count).touch()
     renames.flush(staged.parent)
 
 
