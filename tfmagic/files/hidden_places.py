@@ -208,7 +208,8 @@ def refused(error: BaseException, place: Path) -> int | None:
     while cause is not None:
         text = f"{cause} {getattr(cause, 'filename', '')}"
         is_of_system = isinstance(cause, OSError) and not isinstance(cause, errors.TfMagicError)
-        is_near = place.name in text or (is_of_system and getattr(cause, "filename", None) is None)
+        # What removes a directory speaks of names in it.
+        is_near = place.name in text or (is_of_system and not _is_elsewhere(getattr(cause, "filename", None)))
         if is_near and is_of_system and getattr(cause, "errno", None) in _REFUSED:
             return int(getattr(cause, "errno", 0))
         if is_near and (words := [code for said, code in _WORDS.items() if said in text]):
@@ -224,6 +225,10 @@ def _refusal(error: OSError) -> errors.WriteError:
         f"{error.strerror or str(error)!r}; make room there, or name another one in the environment variable TMPDIR. "
         "Nothing else was changed",
     )
+
+
+def _is_elsewhere(name: object) -> bool:
+    return isinstance(name, str | bytes) and os.path.isabs(name)  # noqa: PTH117 - it may be bytes
 
 
 def opened_here() -> int:

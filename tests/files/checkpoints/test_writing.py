@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import tfmagic
 from tests.faults.subjects import CheckpointWithoutGraph, PlainCheckpoint
 from tests.killed import killed_at_each_moment
 from tfmagic import errors
@@ -46,6 +47,8 @@ def test_killed_at_any_moment_one_is_whole_and_the_next_write_says_so(subject: P
         if loads is None:
             assert aside is not None
             assert subject.version(aside) == 1
+            with pytest.raises(errors.CorruptSourceError, match="was killed: the old one lies whole as"):
+                tfmagic.inspect(place, form="checkpoint")
         staging = checkpoint_writing.Staging(place, overwrite=True, size=0)
         with pytest.raises(ValueError, match="mine"), staging:  # noqa: PT012 - the error comes from the block itself
             assert subject.version(place) == (loads or 1)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from tfmagic import errors
 from tfmagic.files import protos
-from tfmagic.files.checkpoints import sorted_tables
+from tfmagic.files.checkpoints import sorted_tables, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -65,6 +65,11 @@ class CheckpointFiles:
         """Return this; raises CorruptSourceError if there is no index to read."""
         if self.tables:
             return self
+        if (aside := writing.set_aside(self.prefix)) is not None:
+            raise errors.CorruptSourceError(
+                f"checkpoint {str(self.prefix)!r} was being replaced by a write that was killed: the old one lies "
+                f"whole as {str(aside)!r}; give that, or write once more into the directory, which puts it back"
+            )
         message = (
             f"checkpoint {str(self.prefix)!r} has data shards but no index {self.prefix.name + '.index'!r}, which "
             "holds the names and shapes: copy that file too from where the checkpoint was written"
