@@ -105,7 +105,7 @@ class TFLiteWriter(Writer):
             raise _of_known_batch(source)
         try:
             options = WriteOptions((key,), signatures.DEFAULT_TAGS)
-            draft = SavedModelWriter().draft(source, (_with_plain_keys(function),), options)
+            draft = SavedModelWriter().of_functions(source, (_with_plain_keys(function),), options)
         except errors.UnsupportedConversionError as error:
             raise errors.UnsupportedConversionError(source.form, self.format, error.possible, error.reason) from error
         with Scratch() as directory:

@@ -171,9 +171,9 @@ class SavedModelWriter(Writer):
 
     def prepare(self, source: Model, options: WriteOptions) -> SavedModelDraft:
         """Collect the functions and what they need."""
-        return self.draft(source, tuple(source.part(Part.FUNCTION)(key) for key in options.signatures), options)
+        return self.of_functions(source, tuple(source.part(Part.FUNCTION)(key) for key in options.signatures), options)
 
-    def draft(self, source: Model, chosen: tuple[NamedFunction, ...], options: WriteOptions) -> SavedModelDraft:
+    def of_functions(self, source: Model, chosen: tuple[NamedFunction, ...], options: WriteOptions) -> SavedModelDraft:
         """Take functions of the source for its signatures, whatever it calls them and their ends itself."""
         for each in chosen:
             require_outside_state(each, self.format)
