@@ -14,7 +14,7 @@ from tests.checkpoint_samples import entry, write_bundle
 from tfmagic import errors
 from tfmagic.files.keras import values as keras_values
 from tfmagic.frames import VariableRow
-from tfmagic.models import variable_values
+from tfmagic.models import value_blocks, variable_values
 from tfmagic.models.variable_values import VariableValues
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def test_no_more_is_held_than_a_block_or_so(large: Path) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert total == FLOATS.astype(np.float64).sum()
-    assert peak < 3 * variable_values.BLOCK < FLOATS.nbytes * 1.1
+    assert peak < 3 * value_blocks.BLOCK < FLOATS.nbytes * 1.1
 
 
 def test_damaged_values_are_told_by_their_checksum_and_others_are_read(large: Path) -> None:

@@ -36,6 +36,8 @@ class Form:
     is_one_call: ClassVar[bool] = False
     #: TensorFlow's message that its file holds, none where it is none.
     message: ClassVar[str] = ""
+    #: Whether its file is one of Keras' weights, with a model or without.
+    holds_keras_weights: ClassVar[bool] = False
     #: Whether its function is made between any two tensors of the graph that are asked for.
     is_open: ClassVar[bool] = False
     #: Whether it may have several MetaGraphDefs, told apart by tag-sets.

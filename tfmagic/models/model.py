@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tfmagic.files.checkpoints.location import CheckpointFiles
+    from tfmagic.frames import VariableRow
     from tfmagic.functions.state.saved_models import Store
     from tfmagic.graphs.function_uses import FunctionUse
     from tfmagic.graphs.metagraphs import MetaGraph
+    from tfmagic.models.value_blocks import Values
 
 
 __all__ = ["TABLE_PARTS", "Form", "Model", "Part"]
@@ -80,6 +82,8 @@ class Model(Displayed):
         returns None, for what can only be called.
     checkpoint : callable or None
         Finds the checkpoint with the values of its variables, as it lies on disk; None if the form has none there.
+    values : callable or None
+        Returns the :class:`Values` of a variable, by its row in the table, where they lie in no checkpoint.
     reader : Form
         What its form is able to do. Recognition puts the reader here that claimed the source.
     marks : mapping of Path to Mark
@@ -98,6 +102,7 @@ class Model(Displayed):
     live: Any = None
     state: Callable[[], Store | None] | None = None
     checkpoint: Callable[[], CheckpointFiles | None] | None = None
+    values: Callable[[VariableRow], Values] | None = None
     reader: Form = field(default_factory=Form)
     marks: Mapping[Path, file_marks.Mark] = field(default_factory=dict)
     _read: dict[str, Any] = field(default_factory=dict, init=False, compare=False)

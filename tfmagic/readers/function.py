@@ -67,6 +67,7 @@ class FunctionReader(Reader):
                 Part.FUNCTION: lambda: partial(_chosen, traced),
             },
             live=value,
+            values=lambda row: keras_model.live_values(row.name, _live_variables(value, traced)),
         )
 
     def code(self, source: CodeSource) -> list[str] | None:
@@ -114,13 +115,17 @@ def origin(value: runtime.Live) -> str:
 
 
 def _variables(value: runtime.Live, load: Callable[[], tuple[NamedFunction, ...]]) -> tuple[VariableRow, ...]:
-    """Return the rows of the variables; a module that cannot be traced yet has some all the same."""
+    """Return the rows of the variables."""
+    return tuple(keras_model.variable_row(*named) for named in _live_variables(value, load).items())
+
+
+def _live_variables(value: runtime.Live, load: Callable[[], tuple[NamedFunction, ...]]) -> Mapping[str, runtime.Live]:
+    """Return the variables by name; a module that cannot be traced yet has some all the same."""
     try:
         traced = load()
     except errors.MissingPartError:
         traced = ()
-    found = functions.tf_functions.variables(value, traced)
-    return tuple(keras_model.variable_row(name, one) for name, one in found.items())
+    return functions.tf_functions.variables(value, traced)
 
 
 def _chosen(load: Callable[[], tuple[NamedFunction, ...]], key: str | None = None) -> NamedFunction:

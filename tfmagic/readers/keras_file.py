@@ -31,6 +31,7 @@ class KerasFileReader(Reader):
     costly: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH})
     has_free_key: ClassVar[bool] = True
     holds_more: ClassVar[bool] = True
+    holds_keras_weights: ClassVar[bool] = True
     looks_like: ClassVar[str] = "a `.keras` archive, an `.h5` model, a `.weights.h5` (variables only)"
 
     def claims(self, candidate: Candidate) -> bool:

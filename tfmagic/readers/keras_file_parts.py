@@ -20,6 +20,7 @@ from tfmagic.files.keras import weights as keras_weights
 from tfmagic.graphs import signatures
 from tfmagic.graphs.metagraphs import MetaGraph
 from tfmagic.models.model import Model, Part
+from tfmagic.models.value_blocks import BLOCK, Values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from tfmagic.files.keras.archive import Contents
     from tfmagic.files.keras.config import End, Layer
     from tfmagic.files.keras.weight_names import Weight
-    from tfmagic.frames import LayerRow
+    from tfmagic.frames import LayerRow, VariableRow
     from tfmagic.functions import NamedFunction
     from tfmagic.graphs.signatures import Endpoint, TaggedSignatures
     from tfmagic.models.reader import Candidate
@@ -64,8 +65,15 @@ def read(candidate: Candidate, tags: Collection[str] | None) -> Model:
         tuple(_notes(contents, layers)),
         path,
         made=frozenset(made.keys() - stored.keys()),
+        values=partial(_values, path),
         trusting=lambda: read(replace(candidate, trust=True), tags),
     )
+
+
+def _values(path: Path, row: VariableRow) -> Values:
+    from tfmagic.files.keras import values as keras_values  # noqa: PLC0415 - with it comes h5py, for values only
+
+    return Values(row.size or 0, partial(keras_values.blocks, path, row.name, BLOCK))
 
 
 def _made_loaders(path: Path, config: dict[str, Any], *, trust: bool) -> Loaders:

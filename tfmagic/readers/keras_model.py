@@ -9,6 +9,8 @@ import math
 from functools import cache, partial
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+
 from tfmagic import errors, functions
 from tfmagic.files import protos
 from tfmagic.frames import LayerRow, Shape, VariableRow
@@ -16,14 +18,18 @@ from tfmagic.graphs import signatures
 from tfmagic.graphs.metagraphs import MetaGraph
 from tfmagic.models.model import Model, Part
 from tfmagic.models.reader import Reader
+from tfmagic.models.value_blocks import cut
+from tfmagic.runtime import error_texts
+from tfmagic.runtime.tensorflow import eager
 from tfmagic.runtime import keras as keras_runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from tfmagic.functions import NamedFunction
     from tfmagic.models.plain_code import CodeSource
     from tfmagic.models.reader import Candidate
+    from tfmagic.models.value_blocks import Values
     from tfmagic.runtime import tensorflow as runtime
 
 _PACKAGES = frozenset({"keras", "tf_keras"})
@@ -70,6 +76,7 @@ class KerasModelReader(Reader):
             },
             () if model.built else ("the model is not built yet: call it once on data to see its graph and weights",),
             live=model,
+            values=lambda row: live_values(row.name, dict(functions.keras_models.variables(model))),
         )
 
     def code(self, source: CodeSource) -> list[str] | None:
@@ -110,6 +117,23 @@ def _variable_rows(model: runtime.Live) -> Iterator[VariableRow]:
     """Yield the rows of a model's variables; freezing a layer changes Keras's flag and not TensorFlow's."""
     for (name, variable), own in zip(functions.keras_models.variables(model), model.variables, strict=True):
         yield variable_row(name, variable)._replace(trainable=bool(own.trainable))
+
+
+def live_values(name: str, variables: Mapping[str, runtime.Live]) -> Values:
+    """Return the values that a live variable has now.
+
+    Raises
+    ------
+    ReadError
+        If it is gone, or does not tell them.
+    """
+    if name not in variables:
+        raise errors.ReadError(f"the live object has no variable {name!r} any more; inspect it again")
+    with eager():
+        try:
+            return cut(np.asarray(variables[name].numpy()))
+        except (RuntimeError, NotImplementedError, AttributeError) as error:
+            raise errors.ReadError(f"the value of {name!r} cannot be read: {error_texts.gist(error)}") from error
 
 
 def variable_row(name: str, variable: runtime.Live) -> VariableRow:

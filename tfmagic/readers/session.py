@@ -8,11 +8,14 @@ from __future__ import annotations
 from functools import cache, partial
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+
 from tfmagic import functions
 from tfmagic.graphs import variables as graph_variables
 from tfmagic.graphs.metagraphs import MetaGraph
 from tfmagic.models.model import Model, Part
 from tfmagic.models.reader import Reader
+from tfmagic.models.value_blocks import cut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from tfmagic.functions.unsigned_graphs import Ends
     from tfmagic.models.plain_code import CodeSource
     from tfmagic.models.reader import Candidate
+    from tfmagic.models.value_blocks import Values
     from tfmagic.runtime import tensorflow as runtime
 
 _CLASSES = ("Graph", "BaseSession", "_MonitoredSession")
@@ -61,12 +65,28 @@ class SessionReader(Reader):
                 Part.FUNCTION: lambda: partial(_function, value, graphs),
             },
             live=value,
+            values=lambda row: _values(value, row.name),
             state=cache(lambda: _state(value, graphs())),
         )
 
     def code(self, source: CodeSource) -> list[str] | None:
         """Return the session as it is."""
         return [f"session = {source.name}"]
+
+
+def _values(session: runtime.Live, name: str) -> Values:
+    """Return the values that a variable has now."""
+    inner = functions.sessions.raw(session)
+    node = next((op.name for op in inner.graph.get_operations() if _shared_name(op) == name), name)
+    return cut(np.asarray(functions.sessions.values(inner, [node])[node]))
+
+
+def _shared_name(op: runtime.Live) -> str:
+    """Return the name that the table of variables gives a resource variable."""
+    if op.type != "VarHandleOp":
+        return ""
+    shared: str = op.get_attr("shared_name").decode(errors="replace")
+    return shared or str(op.name)
 
 
 def _graphs(value: runtime.Live) -> tuple[MetaGraph, ...]:

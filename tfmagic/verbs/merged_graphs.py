@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 from tfmagic import errors
 from tfmagic.files import protos
@@ -17,7 +17,8 @@ from tfmagic.graphs import signatures, tensor_names
 from tfmagic.graphs import variables as graph_variables
 from tfmagic.graphs.metagraphs import MetaGraph
 from tfmagic.graphs.signatures import own_key
-from tfmagic.models.model import Model, Part
+from tfmagic.models.model import Form, Model, Part
+from tfmagic.readers.meta_graph import MetaGraphReader
 from tfmagic.transforms.bind import bind_graph
 from tfmagic.transforms.merge import planned
 from tfmagic.transforms.merge_graphs import join_graphs
@@ -35,8 +36,13 @@ if TYPE_CHECKING:
     from tfmagic.verbs.conversion.graph_signatures import GraphSignature, GraphSource
     from tfmagic.verbs.conversion.options import Wish
 
-#: What the result is: a MetaGraphDef with a way to its values.
-_FORM = "meta_graph"
+
+class _Merge(Form):
+    """What the result is: a MetaGraphDef with a way to its values."""
+
+    form: ClassVar[str] = MetaGraphReader.form
+    is_open: ClassVar[bool] = True
+    holds_more: ClassVar[bool] = True
 
 
 class Half(NamedTuple):
@@ -121,7 +127,7 @@ def _model(store: MergedStore, key: str, definition: protos.Message, notes: tupl
     whole = replace(store, meta_graph=MetaGraph.of_message(message))
     graphs = (whole.meta_graph,)
     return Model(
-        _FORM,
+        _Merge.form,
         "a merge of two graphs",
         {
             Part.GRAPH: lambda: graphs,
@@ -131,6 +137,7 @@ def _model(store: MergedStore, key: str, definition: protos.Message, notes: tupl
         },
         notes,
         state=lambda: whole,
+        reader=_Merge(),
     )
 
 

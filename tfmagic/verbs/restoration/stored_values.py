@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors
 from tfmagic.files import protos
-from tfmagic.files.checkpoints import location as checkpoint_location
 from tfmagic.files.checkpoints import tensor_bundle, trackable_object_graph
 from tfmagic.graphs import saved_object_graph
 from tfmagic.graphs import variables as graph_variables
@@ -98,28 +97,19 @@ def stored_values(model: Model) -> StoredValues:
     ConversionError
         If the model is none that has values in a file.
     """
-    if model.form == "keras_file" and model.path is not None:
+    if model.reader.holds_keras_weights and model.path is not None:
         return _of_keras_file(model.path)
-    files = _checkpoint(model)
+    files = model.checkpoint() if model.checkpoint else None
     if files is None:
         raise errors.ConversionError(f"{model.origin!r} is a {model.form} and holds no variables; give a checkpoint")
     return _of_checkpoint(model, tensor_bundle.open_checkpoint(files.prefix, files.tables))
 
 
-def _checkpoint(model: Model) -> checkpoint_location.CheckpointFiles | None:
-    if model.path is None:
-        return None
-    if model.form == "saved_model":
-        return graph_variables.find_checkpoint(model.path)
-    if model.form == "meta_graph":
-        return graph_variables.checkpoint_beside(model.path)
-    return checkpoint_location.find(model.path) if model.form == "checkpoint" else None
-
-
 def _of_checkpoint(model: Model, checkpoint: tensor_bundle.Checkpoint) -> StoredValues:
     objects = _objects(checkpoint)
     names = dict(checkpoint.names)
-    if model.form == "saved_model":
+    is_saved_model = model.reader.message == "SavedModel"
+    if is_saved_model:
         with model.well_formed():
             known = saved_object_graph.by_key(model.meta_graph.object_graph_def)
         short = saved_object_graph.names(known, [trackable_object_graph.short_key(key) for key in names])
@@ -131,7 +121,7 @@ def _of_checkpoint(model: Model, checkpoint: tensor_bundle.Checkpoint) -> Stored
         if name not in _OWN
         for entry in [checkpoint.entries[key]]
     )
-    listed = _listed(model, saved, objects) if model.form == "saved_model" else ()
+    listed = _listed(model, saved, objects) if is_saved_model else ()
 
     @contextmanager
     def opened() -> Iterator[Callable[[int], np.ndarray]]:
