@@ -56,6 +56,11 @@ ONLY_IN = {
     "anywidget": ("notebook.panel.widgets",),
 }
 
+#: Names of forms and formats that are other words as well: parts of a model, a library.
+OTHER_WORDS = frozenset({"function", "keras"})
+#: Names that are part of what TensorFlow logs.
+LOGGED = {("verbs.signed_results", "saved_model")}
+
 #: What `import tfmagic` and `%load_ext tfmagic` must not bring in: seconds of start for who only reads a file.
 NOT_AT_START = ("tensorflow", "keras", "tf_keras", "ipywidgets", "anywidget", "h5py", "fast_sugiyama")
 
@@ -145,6 +150,20 @@ def test_there_are_no_import_cycles() -> None:
 
     for name in MODULES:
         visit(name, ())
+
+
+def test_only_the_class_of_a_form_or_a_format_knows_its_name() -> None:
+    """What a form or a format is able to do is asked of its class, so that a new one is one new file."""
+    readers, writers = (importlib.import_module(f"tfmagic.{room}") for room in ("readers", "writers"))
+    names = {reader.form for reader in readers.READERS} | {writer.format for writer in writers.WRITERS}
+    told = {
+        f"{name} (line {node.lineno}): {node.value!r}"
+        for name, tree in TREES.items()
+        if room(name) in {"display", "findings", "models", "verbs", "commands", "shell", "notebook"}
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and node.value in names - OTHER_WORDS and (name, node.value) not in LOGGED
+    }
+    assert not told, f"ask the reader or the writer instead of comparing its name: {sorted(told)}"
 
 
 @pytest.mark.parametrize("library", ONLY_IN)
