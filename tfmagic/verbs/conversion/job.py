@@ -158,7 +158,7 @@ class Job:
                     f"{shown} is, or holds, what is read ({str(path)!r}); write to another place, and move the result "
                     "there once you have looked at it"
                 )
-        home = writing.resolved(model.file).parent if model.form == "saved_model" and model.file else None
+        home = writing.resolved(model.file).parent if model.file else None
         if home is not None and self.destination.is_relative_to(home):
             raise errors.WriteError(f"{shown} lies inside of what is read, {str(home)!r}; name a place outside of it")
 
