@@ -56,6 +56,27 @@ ONLY_IN = {
     "anywidget": ("notebook.panel.widgets",),
 }
 
+#: What opens, lists or stats a path: the methods of a Path, and the functions of ``os``.
+OF_PATHS = frozenset(
+    {
+        *(
+            "open",
+            "is_file",
+            "is_dir",
+            "exists",
+            "iterdir",
+            "glob",
+            "rglob",
+            "stat",
+            "lstat",
+            "read_bytes",
+            "read_text",
+        ),
+        *("is_symlink", "readlink", "resolve"),
+    }
+)
+OF_OS = frozenset({"open", "scandir", "listdir", "stat", "lstat", "access", "walk", "readlink"})
+
 #: Names of forms and formats that are other words as well: parts of a model, a library.
 OTHER_WORDS = frozenset({"function", "keras"})
 #: Names that are part of what TensorFlow logs.
@@ -164,6 +185,28 @@ def test_only_the_class_of_a_form_or_a_format_knows_its_name() -> None:
         if isinstance(node, ast.Constant) and node.value in names - OTHER_WORDS and (name, node.value) not in LOGGED
     }
     assert not told, f"ask the reader or the writer instead of comparing its name: {sorted(told)}"
+
+
+def test_models_and_readers_look_at_paths_through_files_alone() -> None:
+    """So that an address can be a path one day."""
+    strangers = [
+        f"{name} (line {node.lineno}): {ast.unparse(node.func)}"
+        for name, tree in TREES.items()
+        if room(name) in {"models", "readers"}
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name) and looks_at_a_path(node.func)
+    ]
+    assert not strangers, f"tfmagic.files.places has a function for it: {strangers}"
+
+
+def looks_at_a_path(function: ast.Attribute | ast.Name) -> bool:
+    """Say whether a call opens, lists or stats a path by itself."""
+    if isinstance(function, ast.Name):
+        return function.id == "open"
+    owner = ast.unparse(function.value)
+    return (owner == "os" and function.attr in OF_OS) or (
+        function.attr in OF_PATHS and owner not in {"places", "reading"}
+    )
 
 
 @pytest.mark.parametrize("library", ONLY_IN)

@@ -1,18 +1,18 @@
 """A source on its way to a reader, and what every reader is: the base class of the forms.
 
-A :class:`Candidate` is what readers look at: a live object, or a path with its first and last bytes, read once
-for all of them. Exactly one reader claims a candidate. Not for: the readers themselves, nor the list of them
+A :class:`Candidate` is what readers look at: a live object, or a path with its first bytes, read once for all of
+them. Exactly one reader claims a candidate. Not for: the readers themselves, nor the list of them
 (``readers/__init__.py``).
 """
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
+from tfmagic.files import places
 from tfmagic.models.form import Form
 
 if TYPE_CHECKING:
@@ -21,10 +21,8 @@ if TYPE_CHECKING:
 
     from tfmagic.models.model import Model
 
-#: Enough for the first messages of any form; recognition never reads more of a file than this and the tail.
+#: Enough for the first messages of any form; recognition never reads more of a file than this.
 HEAD_BYTES = 64 * 1024
-#: LevelDB's table footer, the longest mark that a form has at its end.
-TAIL_BYTES = 48
 
 
 @dataclass(frozen=True)
@@ -48,41 +46,27 @@ class Candidate:
     @cached_property
     def is_file(self) -> bool:
         """Whether the path is a regular file."""
-        return self.path is not None and self.path.is_file()
+        return self.path is not None and places.is_file(self.path)
 
     @cached_property
     def is_directory(self) -> bool:
         """Whether the path is a directory."""
-        return self.path is not None and self.path.is_dir()
+        return self.path is not None and places.is_directory(self.path)
 
     @cached_property
     def head(self) -> bytes:
         """The first bytes of the file, empty for anything else."""
-        if not self.is_file or self.path is None:
-            return b""
-        with self.path.open("rb") as file:
-            return file.read(HEAD_BYTES)
-
-    @cached_property
-    def tail(self) -> bytes:
-        """The last bytes of the file, empty for anything else."""
-        if not self.is_file or self.path is None:
-            return b""
-        with self.path.open("rb") as file:
-            file.seek(max(0, self.size - TAIL_BYTES))
-            return file.read(TAIL_BYTES)
+        return places.head(self.path, HEAD_BYTES) if self.is_file and self.path is not None else b""
 
     @cached_property
     def size(self) -> int:
         """The file's size in bytes."""
-        return self.path.stat().st_size if self.is_file and self.path is not None else 0
+        return places.size(self.path) if self.is_file and self.path is not None else 0
 
     @cached_property
     def entries(self) -> frozenset[str]:
         """The names in the directory, empty for anything else."""
-        if not self.is_directory or self.path is None:
-            return frozenset()
-        return frozenset(entry.name for entry in os.scandir(self.path))
+        return places.names(self.path) if self.is_directory and self.path is not None else frozenset()
 
 
 class Reader(Form, ABC):

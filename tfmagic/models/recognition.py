@@ -5,16 +5,13 @@ Not for: how a form is told, which each reader knows.
 
 from __future__ import annotations
 
-import difflib
 import os
-import stat
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
-from tfmagic.files import contents, file_marks, reading
+from tfmagic.files import contents, file_marks, places, reading
 from tfmagic.models.model import Model
 from tfmagic.models.reader import Candidate
 
@@ -25,17 +22,8 @@ if TYPE_CHECKING:
 
 #: Files looked at in a directory that is none of the known layouts.
 _LOOKED_AT = 100
-#: Names among which one like a missing name is sought.
-_COMPARED = 10_000
 #: Suffixes of what lies beside a model without being one.
 _SIDE_FILES = frozenset({"fingerprint.pb", "keras_metadata.pb", "saved_model_config.pb"})
-#: What a path may lead to that is neither file nor directory; reading some of these would wait for ever.
-_SPECIAL = {
-    stat.S_IFIFO: "a named pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-}
 
 
 def recognise(
@@ -56,7 +44,8 @@ def recognise(
             ((chosen, contents),) = inner
             note = f"{Path(str(chosen.path)).name!r} is shown, the only model in {str(candidate.path)!r}"
             return _read(contents, replace(chosen, trust=trust), tags).with_notes(note)
-        _require_existence(candidate)
+        if candidate.path is not None:
+            places.require_existence(candidate.path)
         raise errors.UnrecognizedSourceError(_unrecognised(candidate, readers, [each for each, _ in inner]))
 
 
@@ -94,13 +83,7 @@ def candidate_of(source: object) -> Candidate:
         return Candidate(source)
     # Unlike Path.expanduser, this leaves a file named "~x" alone where there is no user x.
     path = Path(os.path.expanduser(os.fsdecode(os.fspath(source))))  # noqa: PTH111
-    try:
-        os.stat(path)  # noqa: PTH116 - Path.exists() answers "no" to a loop of links
-    except (FileNotFoundError, NotADirectoryError):
-        pass  # A checkpoint's prefix is no file.
-    except (OSError, ValueError) as error:
-        message = f"{str(path)!r} cannot be looked at: {getattr(error, 'strerror', None) or error}"
-        raise errors.ReadError(f"{message}; check the path, its links and its permissions") from error
+    places.require_visible(path)
     return Candidate(source, path)
 
 
@@ -113,10 +96,10 @@ def _of_form(form: str, candidate: Candidate, readers: Sequence[Reader]) -> Read
     if reader.claims(candidate):
         return reader
     other = _claiming(candidate, readers)
-    if candidate.path is not None and not reader.is_live and (candidate.path.exists() or other is not None):
+    if candidate.path is not None and not reader.is_live and (places.exists(candidate.path) or other is not None):
         return reader
-    if other is None:
-        _require_existence(candidate)
+    if other is None and candidate.path is not None:
+        places.require_existence(candidate.path)
     seems = f"it is a {other.form}" if other else _guess(candidate)
     message = (
         f"{_given(candidate)} is no {form} ({reader.looks_like}): {seems}. Leave the form out, or give such a source"
@@ -143,32 +126,11 @@ def _inside(candidate: Candidate, readers: Sequence[Reader]) -> Iterator[tuple[C
         path = Path(str(candidate.path)) / name
         nested = Candidate(path, path)
         try:
-            reader = _claiming(nested, readers) if path.is_file() and name not in _SIDE_FILES else None
+            reader = _claiming(nested, readers) if places.is_file(path) and name not in _SIDE_FILES else None
         except (OSError, errors.ReadError):
             continue
         if reader:
             yield nested, reader
-
-
-def _require_existence(candidate: Candidate) -> None:
-    """Raise FileNotFoundError for a path that leads nowhere, with the nearest that does lead somewhere."""
-    path = candidate.path
-    if path is None or path.exists():
-        return
-    if path.is_symlink():
-        message = f"{str(path)!r} is a link to {str(path.readlink())!r}, which is not there; give the file itself"
-        raise FileNotFoundError(message)
-    parent = path.parent
-    names = list(islice(os.listdir(parent), _COMPARED)) if _is_listable(parent) else []  # noqa: PTH208 - names are enough
-    near = difflib.get_close_matches(path.name, names, n=3)
-    advice = f"; did you mean {errors.listed(str(parent / name) for name in near)}?" if near else "; check the path"
-    where = "" if parent.is_dir() else f", nor a directory {str(parent)!r}"
-    message = f"there is no file, directory or checkpoint {str(path)!r}{where}{advice}"
-    raise FileNotFoundError(message)
-
-
-def _is_listable(directory: Path) -> bool:
-    return directory.is_dir() and os.access(directory, os.R_OK)
 
 
 def _unrecognised(candidate: Candidate, readers: Sequence[Reader], several: Sequence[Candidate]) -> str:
@@ -194,8 +156,7 @@ def _guess(candidate: Candidate) -> str:
         return f"a directory with {errors.listed(names)}" if names else "an empty directory"
     if candidate.is_file:
         return f"it seems to be {contents.guess(candidate.head)}"
-    kind = _SPECIAL.get(stat.S_IFMT(candidate.path.stat().st_mode), "no regular file")
-    return f"it is {kind}; copy what it holds into a file and give that"
+    return f"it is {places.special(candidate.path)}; copy what it holds into a file and give that"
 
 
 def type_name(value: object) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tfmagic import frames
+from tfmagic.files import places
 from tfmagic.graphs import node_columns, plumbing, signatures, tensor_names
 
 if TYPE_CHECKING:
@@ -69,18 +70,5 @@ def assets(meta_graphs: Sequence[MetaGraph], directory: Path | None) -> pd.DataF
 def _asset_rows(meta_graphs: Sequence[MetaGraph], directory: Path | None) -> Iterable[frames.AssetRow]:
     for meta_graph in meta_graphs:
         for asset in meta_graph.header.asset_file_def:
-            size = _asset_bytes(directory, asset.filename)
+            size = None if directory is None else places.size_within(directory / "assets", asset.filename)
             yield frames.AssetRow(",".join(meta_graph.tags), asset.filename, asset.tensor_info.name, size)
-
-
-def _asset_bytes(directory: Path | None, filename: str) -> int | None:
-    """Return an asset's size; a name that leads out of the assets folder is not followed."""
-    if directory is None:
-        return None
-    try:
-        folder = (directory / "assets").resolve()
-        path = (folder / filename).resolve()
-        return path.stat().st_size if path.is_relative_to(folder) and path.is_file() else None
-    except (OSError, ValueError, RuntimeError):
-        # No name for a file: too long, with a NUL in it, or a loop of links.
-        return None

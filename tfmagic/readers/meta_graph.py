@@ -12,6 +12,7 @@ from tfmagic import functions  # fmt: skip
 from tfmagic.files import (
     contents,  # fmt: skip
     message_files,  # fmt: skip
+    places,  # fmt: skip
     wire,  # fmt: skip
 )
 from tfmagic.files.checkpoints import location as checkpoint_location  # fmt: skip
@@ -88,7 +89,7 @@ def beside_prefix(candidate: Candidate) -> Path | None:
     if path is None or candidate.is_directory or path.name.endswith((_INDEX, _SUFFIX)):
         return None
     beside = path.with_name(path.name + _SUFFIX)
-    if not beside.is_file() or not checkpoint_location.is_checkpoint(path):
+    if not places.is_file(beside) or not checkpoint_location.is_checkpoint(path):
         return None
     return beside if message_files.kind(Candidate(beside, beside)) == contents.META_GRAPH else None
 
@@ -152,7 +153,7 @@ def _file_in(candidate: Candidate) -> Path | None:
     if _STATE_FILE in entries:
         return None
     found = [candidate.path / name for name in entries if name.endswith(_SUFFIX)]
-    return max(found, key=lambda path: (path.stat().st_mtime_ns, path.name)) if found else None
+    return max(found, key=lambda path: (places.modified(path), path.name)) if found else None
 
 
 def _beside_checkpoint(path: Path) -> Path | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from tfmagic import errors, functions
-from tfmagic.files import contents, message_files
+from tfmagic.files import contents, message_files, places
 from tfmagic.files.checkpoints import location as checkpoint_location
 from tfmagic.graphs import metagraphs, signatures
 from tfmagic.graphs import variables as graph_variables
@@ -136,7 +136,9 @@ def _locate(directory: Path) -> Path | None:
 
 def _holds_checkpoint(directory: Path) -> bool:
     """Say whether a directory is a training's, which means its checkpoint, whatever was exported into it."""
-    return checkpoint_location.is_checkpoint(directory) or any(directory.glob("*.meta"))
+    return checkpoint_location.is_checkpoint(directory) or any(
+        name.endswith(".meta") for name in places.names(directory)
+    )
 
 
 def _file_in(directory: Path) -> Path | None:
@@ -146,15 +148,16 @@ def _file_in(directory: Path) -> Path | None:
     """
     for folder in (directory, directory / _TRITON_FOLDER):
         for name in (BINARY, TEXT, CHUNKED):
-            if (folder / name).is_file() or (folder / name).is_symlink():
-                return folder / name
+            file = folder / name
+            if places.is_file(file) or places.is_link(file):
+                return file
     return None
 
 
 def _versions(directory: Path) -> list[Path]:
     """Return the numbered versions in a directory, newest first."""
-    numbered = [each for each in directory.iterdir() if each.name.isdecimal() and each.name.isascii() and each.is_dir()]
-    return sorted(numbered, key=lambda each: int(each.name[:32]), reverse=True)
+    numbered = [path for path in places.directories(directory) if path.name.isdecimal() and path.name.isascii()]
+    return sorted(numbered, key=lambda path: int(path.name[:32]), reverse=True)
 
 
 def _newest(directory: Path) -> tuple[Path, tuple[str, ...]]:
@@ -186,6 +189,6 @@ def _load(path: Path, tags: frozenset[str] | None) -> tuple[MetaGraph, ...]:
 
 def _missing(directory: Path) -> tuple[str, ...]:
     """Say which pieces cannot be read."""
-    if (directory / CHUNKED).exists():
+    if places.exists(directory / CHUNKED):
         return (f"{CHUNKED!r} is a chunked proto that no public TensorFlow reads; the other file is shown",)
     return ()

@@ -1,0 +1,134 @@
+"""What lies at a path: whether it is a file or a directory, its names, its first bytes, and what is near a missing one.
+
+Models and readers look at paths through this module alone. Not for: reading a file whole
+(:mod:`tfmagic.files.reading`) or writing (:mod:`tfmagic.files.writing`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import stat
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from tfmagic import errors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: Names among which one like a missing name is sought.
+_COMPARED = 10_000
+#: What a path may lead to that is neither file nor directory; reading some of these would wait for ever.
+_SPECIAL = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def require_visible(path: Path) -> None:
+    """Refuse a path that cannot be looked at; nothing may be there, as a checkpoint's prefix is no file.
+
+    Raises
+    ------
+    ReadError
+        If it is not permitted, or the links lead in a circle.
+    """
+    try:
+        os.stat(path)  # noqa: PTH116 - Path.exists() answers "no" to a loop of links
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:
+        message = f"{str(path)!r} cannot be looked at: {getattr(error, 'strerror', None) or error}"
+        raise errors.ReadError(f"{message}; check the path, its links and its permissions") from error
+
+
+def require_existence(path: Path) -> None:
+    """Refuse a path that leads nowhere.
+
+    Raises
+    ------
+    FileNotFoundError
+        With the nearest names that do lead somewhere.
+    """
+    if path.exists():
+        return
+    if path.is_symlink():
+        message = f"{str(path)!r} is a link to {str(path.readlink())!r}, which is not there; give the file itself"
+        raise FileNotFoundError(message)
+    parent = path.parent
+    near = difflib.get_close_matches(path.name, _listable_names(parent), n=3)
+    advice = f"; did you mean {errors.listed(str(parent / name) for name in near)}?" if near else "; check the path"
+    where = "" if parent.is_dir() else f", nor a directory {str(parent)!r}"
+    message = f"there is no file, directory or checkpoint {str(path)!r}{where}{advice}"
+    raise FileNotFoundError(message)
+
+
+def _listable_names(directory: Path) -> list[str]:
+    if not directory.is_dir() or not os.access(directory, os.R_OK):
+        return []
+    return list(islice(os.listdir(directory), _COMPARED))  # noqa: PTH208 - names are enough
+
+
+def exists(path: Path) -> bool:
+    """Whether anything is there."""
+    return path.exists()
+
+
+def is_file(path: Path) -> bool:
+    """Whether it is a regular file."""
+    return path.is_file()
+
+
+def is_link(path: Path) -> bool:
+    """Whether it is a link, wherever that leads."""
+    return path.is_symlink()
+
+
+def is_directory(path: Path) -> bool:
+    """Whether it is a directory."""
+    return path.is_dir()
+
+
+def names(directory: Path) -> frozenset[str]:
+    """Return the names in a directory."""
+    return frozenset(entry.name for entry in os.scandir(directory))
+
+
+def directories(directory: Path) -> list[Path]:
+    """Return the directories in a directory."""
+    return [directory / entry.name for entry in os.scandir(directory) if entry.is_dir()]
+
+
+def head(file: Path, count: int) -> bytes:
+    """Return the first bytes of a file."""
+    with file.open("rb") as opened:
+        return opened.read(count)
+
+
+def size(file: Path) -> int:
+    """Return a file's size in bytes."""
+    return file.stat().st_size
+
+
+def modified(file: Path) -> int:
+    """Return when a file was last written, in nanoseconds."""
+    return file.stat().st_mtime_ns
+
+
+def special(path: Path) -> str:
+    """Say what is there that is neither file nor directory."""
+    return _SPECIAL.get(stat.S_IFMT(path.stat().st_mode), "no regular file")
+
+
+def size_within(directory: Path, name: str) -> int | None:
+    """Return the size of a file by its name within a directory; one that leads out of it is not followed."""
+    try:
+        folder = directory.resolve()
+        path = (folder / name).resolve()
+        return path.stat().st_size if path.is_relative_to(folder) and path.is_file() else None
+    except (OSError, ValueError, RuntimeError):
+        # No name for a file: too long, with a NUL in it, or a loop of links.
+        return None
