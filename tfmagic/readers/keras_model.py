@@ -20,8 +20,8 @@ from tfmagic.models.model import Model, Part
 from tfmagic.models.reader import Reader
 from tfmagic.models.value_blocks import cut
 from tfmagic.runtime import error_texts
-from tfmagic.runtime.tensorflow import eager
 from tfmagic.runtime import keras as keras_runtime
+from tfmagic.runtime.tensorflow import eager
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
