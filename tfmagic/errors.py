@@ -11,7 +11,7 @@
     │   ├── TooLargeError           (ValueError)    past protobuf's 2 GiB
     │   └── VerificationError                       the result differs from the source
     ├── WriteError                  (OSError)       exists, no space, not permitted
-    ├── UntrustedCodeError          (PermissionError) the model carries code
+    ├── UntrustedCodeError          (PermissionError) it would act outside the model
     └── MissingDependencyError      (ImportError)   a library is not installed
 
 A message says what was given, what is wrong and what would work. A missing path stays the built-in
@@ -173,7 +173,17 @@ class WriteError(TfMagicError, OSError):
 
 
 class UntrustedCodeError(TfMagicError, PermissionError):
-    """The model carries code that would run; the message says how to allow it."""
+    """The model would act outside itself, and nobody vouched for it; the message says how to allow it.
+
+    Attributes
+    ----------
+    doing : str
+        What it would do and where, as a sentence goes on after "it would".
+    """
+
+    def __init__(self, message: str, doing: str = "do what its code says") -> None:
+        self.doing = doing
+        super().__init__(message)
 
 
 class MissingDependencyError(TfMagicError, ImportError):

@@ -175,6 +175,7 @@ def _sign(values: argparse.Namespace) -> object:
         rename_tags=command_words.pairs(values.rename_tags, "--rename-tags", "OLD=NEW"),
         overwrite=values.overwrite,
         verify=not values.no_verify,
+        trust=values.trust,
     )
 
 
@@ -205,7 +206,7 @@ _FEEDS = Argument(
     (command_words.FEEDS,), "values for inputs: keys or tensors, and Python expressions; others are generated", FEED
 )
 _BIND = Argument(("--bind",), "INPUT=VALUE: make an input a constant, such as keep_prob=1.0", BOUND, repeats=True)
-_TRUST = Argument(("--trust",), "let Python code in a Keras file run, such as a Lambda layer's", None)
+_TRUST = Argument(("--trust",), "let the model run what acts outside it: Python code, files, the network", None)
 
 #: What the verbs mean that compare.
 _EQUAL = f"Outputs count as equal so: {tolerances.MEANING}. Trials run on copies: what a run changes stays as it was."
@@ -341,6 +342,7 @@ COMMANDS: Mapping[str, Command] = {
                 _OVERWRITE,
                 _CODE,
                 Argument(("--no-verify",), "do not run the changed signatures before and after", None),
+                _TRUST,
             ),
             _sign,
             _EQUAL,

@@ -6,12 +6,14 @@ needs the user's word. Not for: whether somebody gave that word, which the calle
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors
 from tfmagic.files import protos
+from tfmagic.files.tflite.structure import OPERATORS
 from tfmagic.findings.execution import OWN_FILE, Executed, Value, Walk
-from tfmagic.graphs import signatures
+from tfmagic.graphs import ops, signatures
 from tfmagic.graphs.ops import Effect
 from tfmagic.graphs.tensor_names import full
 
@@ -35,6 +37,8 @@ _INIT_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
 #: Functions of the object graph that TensorFlow's loader calls, or that are called when the model goes.
 _CALLED_BY_LOADER = frozenset({"_create_resource", "_initialize", "_destroy_resource"})
 _SIGNATURES = "signatures"
+#: How TFLite calls ops of TensorFlow's that it runs through its delegate.
+_FLEX = "Flex"
 _ASSET_COLLECTION = "saved_model_assets"
 
 
@@ -125,6 +129,19 @@ def of_saved_model(meta_graph_def: protos.Message, keys: Iterable[str]) -> tuple
     return tuple(dict.fromkeys((*hazards, *signed)))
 
 
+def of_tflite(op_names: Iterable[str]) -> tuple[Hazard, ...]:
+    """Return what the ops of a TFLite file could do: of its own ops none, of TensorFlow's (``Flex…``) what they do.
+
+    An op that TFLite's list does not have may be anything.
+    """
+    hazards = []
+    for name in op_names:
+        if name not in OPERATORS:
+            effect = ops.named(name.removeprefix(_FLEX)).effect
+            hazards += [Hazard(effect, "a subgraph", name)] * (effect not in ops.FREE_EFFECTS)
+    return tuple(hazards)
+
+
 def own_assets(meta_graph_def: protos.Message) -> tuple[str, ...]:
     """Return the tensors that name assets which lie in the model's own directory."""
     return tuple(
@@ -137,16 +154,18 @@ def own_assets(meta_graph_def: protos.Message) -> tuple[str, ...]:
 def asset_files(meta_graph_def: protos.Message) -> list[protos.Message]:
     """Return the AssetFileDefs, which TensorFlow 1 enters in a collection only."""
     assets = list(meta_graph_def.asset_file_def)
-    if not assets and _ASSET_COLLECTION in meta_graph_def.collection_def:
-        packed = meta_graph_def.collection_def[_ASSET_COLLECTION].any_list.value
-        assets += [protos.parse("AssetFileDef", value.value) for value in packed]
+    if _ASSET_COLLECTION in meta_graph_def.collection_def:
+        for packed in meta_graph_def.collection_def[_ASSET_COLLECTION].any_list.value:
+            with contextlib.suppress(protos.ParseError):
+                assets.append(protos.parse("AssetFileDef", packed.value))
     return assets
 
 
 def is_inside(filename: str) -> bool:
     """Say whether a file's name stays in the directory that it is put behind."""
     parts = filename.replace("\\", "/").split("/")
-    return bool(filename) and not filename.startswith(("/", "\\")) and ".." not in parts and ":" not in parts[0]
+    stays = bool(filename) and not filename.startswith(("/", "\\")) and ".." not in parts and ":" not in parts[0]
+    return stays and "\0" not in filename
 
 
 def describe(hazards: Sequence[Hazard]) -> str:
@@ -163,8 +182,15 @@ def refusal(hazards: Sequence[Hazard], origin: str) -> errors.UntrustedCodeError
     doing = "loading" if any(hazard.loading for hazard in hazards) else "running"
     return errors.UntrustedCodeError(
         f"{doing} {origin!r} would {describe(hazards)}; if you trust who made it, allow it with trust=True (--trust on "
-        "a magic's line). Nothing of it was run"
+        "a magic's line). Nothing of it was run",
+        describe(hazards),
     )
+
+
+def require_none(hazards: Sequence[Hazard], origin: str) -> None:
+    """Refuse a model that would act outside itself; raises UntrustedCodeError."""
+    if hazards:
+        raise refusal(hazards, origin)
 
 
 def _hazards(seen: Iterable[Executed], *, loading: bool = False) -> Iterator[Hazard]:

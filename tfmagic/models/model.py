@@ -72,7 +72,8 @@ class Model(Displayed):
     made : frozenset of Part
         Parts that the source does not hold: a library makes them, in seconds. No display asks for them.
     trusting : callable or None
-        Returns the same model, read with the user's word that code in it may run; None if none runs anyway.
+        Returns the same model, read with the user's word that it may act outside itself; None if that was given, or the
+        model is the user's own.
     narrowed : callable or None
         Returns the model of one MetaGraphDef, by its tag-set; None if there is but one.
     live : object
@@ -126,6 +127,11 @@ class Model(Displayed):
         if part not in self.loaders:
             raise errors.MissingPartError(part.value, self.form, self.parts, _MISSING_ADVICE)
         return self.once(part.value, self.loaders[part])
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether nobody is asked before the model acts outside itself: the user vouched for it, or made it."""
+        return self.trusting is None
 
     def is_read(self, part: Part) -> bool:
         """Whether a part has been read already."""

@@ -58,11 +58,11 @@ def _again(
         message = f"{model.origin!r} was read as a {model.form}, and is no {form} now"
         raise errors.UnrecognizedSourceError(f"{message}; leave the form out, or give what it was read from")
     model.require_unchanged()
+    if trust and model.trusting is not None:
+        model = replace(model.trusting(), reader=model.reader, marks=model.marks)
     if tags is not None and model.narrowed is not None:
         return replace(model.narrowed(tags), reader=model.reader, marks=model.marks)
-    if not trust or model.trusting is None:
-        return model
-    return replace(model.trusting(), reader=model.reader, marks=model.marks)
+    return model
 
 
 def _read(reader: Reader, candidate: Candidate, tags: Collection[str] | None) -> Model:

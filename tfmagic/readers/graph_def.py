@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from tfmagic import functions
 from tfmagic.files import contents, message_files, reading, wire
+from tfmagic.findings import hazards
 from tfmagic.graphs import metagraphs
 from tfmagic.models.model import Model, Part
 from tfmagic.models.reader import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
+    from pathlib import Path
 
+    from tfmagic.files import protos
     from tfmagic.functions.graph_defs import Shared
     from tfmagic.functions.unsigned_graphs import Ends
     from tfmagic.graphs.metagraphs import MetaGraph
@@ -42,10 +45,7 @@ class GraphDefReader(Reader):
         """Return the model; a graph without an envelope has no tags to choose by."""
         del tags
         origin = str(candidate.path) if candidate.path else "a GraphDef message"
-        load = cache(_loader(candidate))
-        loaders: dict[Part, Callable[[], Any]] = {Part.GRAPH: load, Part.FUNCTION: lambda: partial(_function, load)}
-        state = cache(lambda: functions.saved_model_state.Store(load()[0]))
-        return Model(self.form, origin, loaders, path=candidate.path, state=state)
+        return _model(origin, cache(_loader(candidate)), candidate.path, trust=candidate.trust)
 
     def code(self, source: CodeSource) -> list[str] | None:
         """Return the code that imports the graph and prunes it to its ends."""
@@ -70,6 +70,18 @@ class GraphDefReader(Reader):
             '    tf.graph_util.import_graph_def(graph_def, name="")',
             *(f"    {line}" for line in source.session_run()),
         ]
+
+
+def _model(origin: str, load: Callable[[], tuple[MetaGraph, ...]], path: Path | None, *, trust: bool) -> Model:
+    wrap = functions.wrap_graph_def if trust else partial(wrap_if_harmless, origin)
+    return Model(
+        GraphDefReader.form,
+        origin,
+        {Part.GRAPH: load, Part.FUNCTION: lambda: partial(_function, load, wrap)},
+        path=path,
+        trusting=None if trust else partial(_model, origin, load, path, trust=True),
+        state=cache(lambda: functions.saved_model_state.Store(load()[0], trust=trust)),
+    )
 
 
 def _parsing_code(source: CodeSource) -> list[str]:
@@ -100,8 +112,9 @@ def _loader(candidate: Candidate) -> Callable[[], tuple[MetaGraph, ...]]:
     return lambda: (metagraphs.of_graph_def(message_files.read_message(path, contents.GRAPH)),)
 
 
-def _function(
+def _function(  # noqa: PLR0913 - a graph, and the options of its ends
     load: Callable[[], tuple[MetaGraph, ...]],
+    wrap: Callable[..., functions.NamedFunction],
     key: str | None = None,
     *,
     inputs: Ends = None,
@@ -111,8 +124,28 @@ def _function(
     """Wrap the graph between the ends given, those proposed for it where none are."""
     (meta_graph,) = load()
     return functions.unsigned_graphs.between(
-        partial(functions.wrap_graph_def, meta_graph.graph_def()), meta_graph, key, inputs, outputs, shared=shared
+        partial(wrap, meta_graph.graph_def()), meta_graph, key, inputs, outputs, shared=shared
     )
+
+
+def wrap_if_harmless(
+    origin: str,
+    graph_def: protos.Message,
+    inputs: Mapping[str, str],
+    outputs: Mapping[str, str],
+    **options: Any,  # noqa: ANN401 - those of wrap_graph_def
+) -> functions.NamedFunction:
+    """Wrap a graph that nobody vouched for, as :func:`tfmagic.functions.graph_defs.wrap_graph_def` does.
+
+    Raises
+    ------
+    UntrustedCodeError
+        If what the outputs need would act outside the graph.
+    """
+    own = options.pop("own", ())
+    dangers = hazards.of_graph(graph_def, outputs.values(), fed=inputs.values(), own=own)
+    hazards.require_none(dangers, origin)
+    return functions.wrap_graph_def(graph_def, inputs, outputs, **options)
 
 
 def is_message(value: object, name: str) -> bool:

@@ -17,6 +17,7 @@ from tfmagic.files.keras import archive as keras_archive
 from tfmagic.files.keras import config as keras_config
 from tfmagic.files.keras import specs as keras_specs
 from tfmagic.files.keras import weights as keras_weights
+from tfmagic.findings import hazards
 from tfmagic.graphs import signatures
 from tfmagic.graphs.metagraphs import MetaGraph
 from tfmagic.models.model import Model, Part
@@ -66,7 +67,7 @@ def read(candidate: Candidate, tags: Collection[str] | None) -> Model:
         path,
         made=frozenset(made.keys() - stored.keys()),
         values=partial(_values, path),
-        trusting=lambda: read(replace(candidate, trust=True), tags),
+        trusting=None if candidate.trust else lambda: read(replace(candidate, trust=True), tags),
     )
 
 
@@ -96,6 +97,8 @@ def _traced(path: Path, config: dict[str, Any], *, trust: bool) -> NamedFunction
     """Load the model and trace it, its ends under the names that the file's signature gives them."""
     loaded = functions.keras_files.load(path, trust=trust)
     function = functions.trace_keras_model(loaded.model)
+    if not trust:
+        hazards.require_none(hazards.of_graph(function.concrete.graph.as_graph_def()), str(path))
     ends = keras_config.signature(config)
     if ends is not None:
         function = replace(function, inputs=_renamed(function.inputs, list(ends.inputs)))

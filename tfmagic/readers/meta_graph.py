@@ -8,23 +8,16 @@ from __future__ import annotations
 from functools import cache, partial
 from typing import TYPE_CHECKING, ClassVar
 
-from tfmagic import functions  # fmt: skip
-from tfmagic.files import (
-    contents,  # fmt: skip
-    message_files,  # fmt: skip
-    places,  # fmt: skip
-    wire,  # fmt: skip
-)
-from tfmagic.files.checkpoints import location as checkpoint_location  # fmt: skip
-from tfmagic.graphs import (
-    metagraphs,  # fmt: skip
-    signatures,  # fmt: skip
-)
-from tfmagic.graphs import variables as graph_variables  # fmt: skip
+from tfmagic import functions
+from tfmagic.files import contents, message_files, places, wire
+from tfmagic.files.checkpoints import location as checkpoint_location
+from tfmagic.findings import hazards
+from tfmagic.graphs import metagraphs, signatures
+from tfmagic.graphs import variables as graph_variables
 from tfmagic.graphs.metagraphs import MetaGraph
 from tfmagic.models.model import Model, Part
 from tfmagic.models.reader import Candidate, Reader
-from tfmagic.readers.graph_def import is_message, serialized
+from tfmagic.readers.graph_def import is_message, serialized, wrap_if_harmless
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -67,10 +60,12 @@ class MetaGraphReader(Reader):
         del tags
         if candidate.path is None:
             data = serialized(candidate.value)
-            return _model("a MetaGraphDef message", cache(lambda: (MetaGraph.of(data),)), None, None)
+            load = cache(lambda: (MetaGraph.of(data),))
+            return _model("a MetaGraphDef message", load, None, None, trust=candidate.trust)
         path = _file_in(candidate) or _beside_checkpoint(candidate.path) or candidate.path
         checkpoint = graph_variables.checkpoint_beside(path)
-        return _model(str(path), cache(lambda: (metagraphs.of_meta_graph(_read(path)),)), path, checkpoint)
+        load = cache(lambda: (metagraphs.of_meta_graph(_read(path)),))
+        return _model(str(path), load, path, checkpoint, trust=candidate.trust)
 
     def code(self, source: CodeSource) -> list[str] | None:
         """Return the code that imports the graph and restores its values."""
@@ -103,8 +98,11 @@ def _model(
     load: Callable[[], tuple[MetaGraph, ...]],
     path: Path | None,
     checkpoint: checkpoint_location.CheckpointFiles | None,
+    *,
+    trust: bool,
 ) -> Model:
-    stores = cache(lambda: functions.saved_model_state.Store(load()[0], checkpoint, path.parent if path else None))
+    assets = path.parent if path else None
+    stores = cache(lambda: functions.saved_model_state.Store(load()[0], checkpoint, assets, trust=trust))
     notes = () if checkpoint else ("no checkpoint lies beside it: variables are shown as the graph declares them",)
     return Model(
         MetaGraphReader.form,
@@ -113,17 +111,26 @@ def _model(
             Part.GRAPH: load,
             Part.SIGNATURES: lambda: tuple((each.tags, each.signature_def) for each in load()),
             Part.VARIABLES: lambda: graph_variables.rows(checkpoint, load()),
-            Part.FUNCTION: lambda: partial(_function, stores()),
+            Part.FUNCTION: lambda: partial(_function, stores(), _wrap(stores(), origin, trust=trust)),
         },
         notes if path else (),
         path,
+        trusting=None if trust else partial(_model, origin, load, path, checkpoint, trust=True),
         state=stores,
         checkpoint=lambda: graph_variables.checkpoint_beside(path) if path else None,
     )
 
 
-def _function(
+def _wrap(store: Store, origin: str, *, trust: bool) -> Callable[..., NamedFunction]:
+    """Return what makes a function of the graph between some ends."""
+    if trust:
+        return functions.wrap_graph_def
+    return partial(wrap_if_harmless, origin, own=hazards.own_assets(store.meta_graph.header))
+
+
+def _function(  # noqa: PLR0913 - a graph, and the options of its ends
     store: Store,
+    wrap: Callable[..., NamedFunction],
     key: str | None = None,
     *,
     inputs: Ends = None,
@@ -131,7 +138,7 @@ def _function(
     shared: Shared | None = None,
 ) -> NamedFunction:
     """Take out the function of a signature if there is one, else between the ends given or proposed."""
-    wrap = partial(functions.wrap_graph_def, store.graph_def, values=store.values, tables=store.tables, shared=shared)
+    wrap = partial(wrap, store.graph_def, values=store.values, tables=store.tables, shared=shared)
     signed = store.meta_graph.signature_def
     if not any(not signatures.is_hidden(name) for name in signed):
         return functions.unsigned_graphs.between(wrap, store.meta_graph, key, inputs, outputs)

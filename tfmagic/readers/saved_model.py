@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from tfmagic import errors, functions
-from tfmagic.files import contents, message_files, places
+from tfmagic.files import contents, message_files, places, wire
 from tfmagic.files.checkpoints import location as checkpoint_location
+from tfmagic.findings import hazards
 from tfmagic.graphs import metagraphs, signatures
 from tfmagic.graphs import variables as graph_variables
 from tfmagic.models.model import Model, Part
@@ -59,7 +60,7 @@ class SavedModelReader(Reader):
         """
         path = Path(str(candidate.path))
         file, notes = (path, ()) if candidate.is_file else _newest(path)
-        return _model(file, notes, tags)
+        return _model(file, notes, tags, trust=candidate.trust)
 
     def code(self, source: CodeSource) -> list[str] | None:
         """Return the code that loads it, and takes a signature."""
@@ -86,13 +87,20 @@ class SavedModelReader(Reader):
         ]
 
 
-def _model(file: Path, notes: tuple[str, ...], tags: Collection[str] | None) -> Model:
+def _model(file: Path, notes: tuple[str, ...], tags: Collection[str] | None, *, trust: bool) -> Model:
     directory = file.parent
     load = cache(partial(_load, file, None if tags is None else frozenset(tags)))
     if tags is not None:
         load()
     checkpoint = graph_variables.find_checkpoint(directory)
     signed = cache(lambda: functions.SavedModelFunctions(directory, None if tags is None else tuple(tags)))
+
+    def function(key: str | None = None) -> functions.NamedFunction:
+        if not trust:
+            keys = None if key is None else [key]
+            hazards.require_none(loading_hazards(directory, tags, keys), str(directory))
+        return signed().function(key)
+
     return Model(
         SavedModelReader.form,
         str(directory),
@@ -100,31 +108,66 @@ def _model(file: Path, notes: tuple[str, ...], tags: Collection[str] | None) -> 
             Part.GRAPH: load,
             Part.SIGNATURES: lambda: tuple((each.tags, each.signature_def) for each in load()),
             Part.VARIABLES: lambda: graph_variables.rows(checkpoint, load()),
-            Part.FUNCTION: lambda: signed().function,
+            Part.FUNCTION: lambda: function,
         },
         (*notes, *_missing(directory), *(checkpoint.notes if checkpoint else (_NO_CHECKPOINT,))),
         directory,
         file,
-        narrowed=partial(_narrowed, file, notes, tags),
+        trusting=None if trust else lambda: _model(file, notes, tags, trust=True),
+        narrowed=partial(_narrowed, file, notes, tags, trust),
         checkpoint=partial(graph_variables.find_checkpoint, directory),
-        state=cache(lambda: _state(load(), checkpoint, directory)),
+        state=cache(lambda: _state(load(), checkpoint, directory, trust=trust)),
     )
 
 
-def _state(graphs: tuple[MetaGraph, ...], checkpoint: CheckpointFiles | None, directory: Path) -> Store | None:
+def _state(
+    graphs: tuple[MetaGraph, ...], checkpoint: CheckpointFiles | None, directory: Path, *, trust: bool
+) -> Store | None:
     """Return the graph and its values as TensorFlow 1 sees them, None where TensorFlow 2 keeps objects."""
     serving = [each for each in graphs if each.tags == signatures.DEFAULT_TAGS]
     chosen = (serving or list(graphs))[0]
     if chosen.object_graph_def is not None:
         return None
-    return functions.saved_model_state.Store(chosen, checkpoint, directory / "assets")
+    return functions.saved_model_state.Store(chosen, checkpoint, directory / "assets", trust=trust)
 
 
-def _narrowed(file: Path, notes: tuple[str, ...], known: Collection[str] | None, tags: Collection[str]) -> Model:
+def loading_hazards(
+    directory: Path, tags: Collection[str] | None = None, keys: Collection[str] | None = None
+) -> tuple[hazards.Hazard, ...]:
+    """Say what loading a SavedModel and running some of its signatures could do, by the file that TensorFlow loads.
+
+    Parameters
+    ----------
+    directory : Path
+        Where ``saved_model.pb`` or ``.pbtxt`` lies.
+    tags, keys : collection of str, optional
+        The MetaGraphDef and the signatures that are meant; all if left out.
+    """
+    file = directory / BINARY
+    file = file if places.is_file(file) else directory / TEXT
+    dangers: list[hazards.Hazard] = []
+    try:
+        for meta_graph in metagraphs.of_saved_model(message_files.read_message(file, contents.SAVED_MODEL)):
+            if tags is None or set(meta_graph.tags) == set(tags):
+                meant = list(meta_graph.signature_def) if keys is None else keys
+                dangers += hazards.of_saved_model(meta_graph.meta_graph_def(), meant)
+    except wire.WireError as error:
+        message = f"{str(file)!r} is damaged: TensorFlow does not parse it ({error}); fetch or save it again"
+        raise errors.CorruptSourceError(message) from error
+    return tuple(dict.fromkeys(dangers))
+
+
+def _narrowed(
+    file: Path,
+    notes: tuple[str, ...],
+    known: Collection[str] | None,
+    trust: bool,  # noqa: FBT001 - bound by position
+    tags: Collection[str],
+) -> Model:
     """Return the model of the MetaGraphDef with these tags; one that stands for another has it not."""
     if known is not None and set(known) != set(tags):
         raise errors.UnknownNameError(",".join(tags), "tag-set", (",".join(known),), SavedModelReader.form)
-    return _model(file, notes, tags)
+    return _model(file, notes, tags, trust=trust)
 
 
 def _locate(directory: Path) -> Path | None:

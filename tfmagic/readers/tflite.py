@@ -6,12 +6,14 @@ Running a model needs an interpreter (:mod:`tfmagic.functions.tflite`). Not for:
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from tfmagic import errors, functions
 from tfmagic.files import protos
 from tfmagic.files.tflite import structure as tflite_structure
+from tfmagic.findings import hazards
 from tfmagic.graphs.signatures import Endpoint, choose
 from tfmagic.models.model import Model, Part
 from tfmagic.models.reader import Reader
@@ -62,8 +64,10 @@ class TFLiteReader(Reader):
         description = tflite_structure.describe(path)
         loaders: dict[Part, Callable[[], Any]] = {Part.SIGNATURES: partial(signatures, description)}
         if description.subgraphs:
-            loaders[Part.FUNCTION] = lambda: partial(_function, path, description)
-        return Model(self.form, str(path), loaders, tuple(notes(description)), path)
+            trust = candidate.trust
+            loaders[Part.FUNCTION] = lambda: partial(_function, path, description, trust=trust)
+        trusting = None if candidate.trust else lambda: self.read(replace(candidate, trust=True), tags)
+        return Model(self.form, str(path), loaders, tuple(notes(description)), path, trusting=trusting)
 
     def call(self, source: CodeSource) -> list[str] | None:
         """Return the code that calls a signature in TFLite's interpreter."""
@@ -77,8 +81,10 @@ class TFLiteReader(Reader):
         ]
 
 
-def _function(path: Path, description: Description, key: str | None = None) -> functions.NamedFunction:
+def _function(path: Path, description: Description, key: str | None = None, *, trust: bool) -> functions.NamedFunction:
     """Make a function of a signature, its ends in the file's order."""
+    if not trust:
+        hazards.require_none(hazards.of_tflite(description.ops), str(path))
     found = {signature.key: signature for signature in _declared(description)}
     chosen = found[choose(found, key)]
     tensors = description.subgraphs[chosen.subgraph].tensors

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, cast
 
-from tfmagic import errors
+from tfmagic import errors, readers
 from tfmagic.files import writing
 from tfmagic.graphs.signatures import tag_set
 from tfmagic.models.writer import Freezing, Placing
@@ -94,8 +94,10 @@ def freeze(  # noqa: PLR0913 - the contract's options
             "in '.pb' or '.pbtxt', or write the other format with tfmagic.export (%tf_export)"
         )
     job = Job(source, writing.resolved(output), writer, wish, overwrite=overwrite, check=verify, trust=trust)
+    is_trusted = readers.read(source, trust=trust).is_trusted
     draft, done = job.run(source_tags=tag_set(tags))
-    return freeze_verb.of_graph(cast("GraphDefDraft | GraphTextDraft", draft).frozen, done.notes, done.path)
+    frozen = cast("GraphDefDraft | GraphTextDraft", draft).frozen
+    return freeze_verb.of_graph(frozen, done.notes, done.path, trust=is_trusted)
 
 
 @undisturbed

@@ -5,11 +5,12 @@ Not for: freezing (:mod:`tfmagic.transforms.freeze`, :mod:`tfmagic.verbs.convers
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tfmagic import progress, readers
 from tfmagic.files import protos
+from tfmagic.findings import hazards
 from tfmagic.functions.state.saved_models import Store
 from tfmagic.graphs import signatures
 from tfmagic.graphs.metagraphs import MetaGraph
@@ -52,7 +53,7 @@ def in_memory(source: object, wish: Wish, tags: Collection[str] | None, *, check
         begin("converting")
         graph = frozen or freeze(next(iter(functions.values())))
         begin("verifying")
-        result = of_graph(graph, (), None)
+        result = of_graph(graph, (), None, trust=model.is_trusted)
         source = Source(model, wish, {graph.key: graph}, dict(zip([graph.key], functions.values(), strict=False)))
         found = source.compared(result.part(Part.FUNCTION)) if check else source.unchecked(NOT_ASKED)
     conversion_checks.require_equal(found, "the graph is not returned")
@@ -61,8 +62,12 @@ def in_memory(source: object, wish: Wish, tags: Collection[str] | None, *, check
     )
 
 
-def of_graph(frozen: FrozenGraph, notes: tuple[str, ...], path: Path | None) -> Model:
-    """Return a frozen graph as a model; one that was written is read from its file."""
+def of_graph(frozen: FrozenGraph, notes: tuple[str, ...], path: Path | None, *, trust: bool) -> Model:
+    """Return a frozen graph as a model; one that was written is read from its file.
+
+    What nobody vouched for is not vouched for when it is frozen.
+    """
+    origin = str(path) if path else "a frozen graph"
 
     def meta_graphs() -> tuple[MetaGraph, ...]:
         if path is not None:
@@ -72,7 +77,11 @@ def of_graph(frozen: FrozenGraph, notes: tuple[str, ...], path: Path | None) -> 
 
     @cache
     def function(key: str | None = None) -> NamedFunction:
-        return wrapped(frozen, load()[0].graph_def(), signatures.choose(signed, key))
+        graph_def = load()[0].graph_def()
+        if not trust:
+            ends = ([end.tensor for end in side] for side in (frozen.outputs, frozen.inputs))
+            hazards.require_none(hazards.of_graph(graph_def, next(ends), fed=next(ends)), origin)
+        return wrapped(frozen, graph_def, signatures.choose(signed, key))
 
     load = cache(meta_graphs)
     signed = {frozen.key: signatures.signature_def(frozen.inputs, frozen.outputs, frozen.method)}
@@ -81,6 +90,6 @@ def of_graph(frozen: FrozenGraph, notes: tuple[str, ...], path: Path | None) -> 
         Part.SIGNATURES: lambda: (((), signed),),
         Part.FUNCTION: lambda: function,
     }
-    origin = str(path) if path else "a frozen graph"
-    state = cache(lambda: Store(load()[0]))
-    return Model(_Frozen.form, origin, loaders, notes, path, state=state, reader=_Frozen())
+    trusting = None if trust else partial(of_graph, frozen, notes, path, trust=True)
+    state = cache(lambda: Store(load()[0], trust=trust))
+    return Model(_Frozen.form, origin, loaders, notes, path, trusting=trusting, state=state, reader=_Frozen())

@@ -37,6 +37,7 @@ def sign(  # noqa: PLR0913 - the contract's options
     rename_tags: Mapping[str, str] | str | None = None,
     overwrite: bool = False,
     verify: bool = True,
+    trust: bool = False,
 ) -> Model:
     """Give a SavedModel on disk other signatures, keys, method names or tags; no variable is read or written.
 
@@ -63,6 +64,8 @@ def sign(  # noqa: PLR0913 - the contract's options
         Whether an existing destination is replaced, once the new one is complete.
     verify : bool
         Whether the changed signatures are run before and after, if TensorFlow is loaded and the model is small.
+    trust : bool
+        Whether they are run though they would act outside the model.
 
     Returns
     -------
@@ -81,7 +84,7 @@ def sign(  # noqa: PLR0913 - the contract's options
         If the destination exists, or cannot be written.
     """
     changes = _changes(signatures, rename, remove, rename_tags)
-    model = readers.read(source)
+    model = readers.read(source, trust=trust)
     if model.reader.message != "SavedModel" or model.file is None:
         raise errors.ConversionError(
             f"only a SavedModel on disk can be signed again, and this is a {model.form}: "
@@ -92,10 +95,10 @@ def sign(  # noqa: PLR0913 - the contract's options
     if destination is not None:
         writing.check(place, overwrite=overwrite, directory=True)
     if destination is None or place == writing.resolved(job.directory):
-        notes = job.in_place(check=verify)
+        notes = job.in_place(check=verify, trust=model.is_trusted)
     else:
-        notes = job.to(place, overwrite=overwrite, check=verify)
-    result = readers.read(place)
+        notes = job.to(place, overwrite=overwrite, check=verify, trust=model.is_trusted)
+    result = readers.read(place, trust=trust)
     said = [note for note in model.notes if destination is None and note not in result.notes]
     return result.with_notes(*said, *notes)
 

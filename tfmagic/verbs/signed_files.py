@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING
 from tfmagic import errors
 from tfmagic.files import contents, message_files, protos, reading, saved_model_files, wire, writing
 from tfmagic.files.hidden_places import Scratch
+from tfmagic.findings import hazards
 from tfmagic.graphs import metagraphs
 from tfmagic.models.model import Part
+from tfmagic.readers import saved_model
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.signature_edit import SignedModel, signed
 from tfmagic.verbs import signed_results
@@ -63,14 +65,14 @@ class SignedFile:
         """Where the SavedModel is."""
         return self.file.parent
 
-    def in_place(self, *, check: bool) -> tuple[str, ...]:
+    def in_place(self, *, check: bool, trust: bool = False) -> tuple[str, ...]:
         """Replace the message; return what is to be noted."""
         fingerprint, fresh = self.directory / _FINGERPRINT, None
         staging = writing.Staging(writing.resolved(self.file), overwrite=True, size=self.result.size)
         with staging as staged:
             self._write(staged)
             with _assembled(self.directory, self.file.name, staged) as whole:
-                found = self._verified(whole, check=check)
+                found = self._verified(whole, check=check, trust=trust)
                 if fingerprint.exists() and whole is not None:
                     fresh = self._fingerprint(whole)
             self._require_unchanged()
@@ -78,7 +80,7 @@ class SignedFile:
         # The message makes the SavedModel: it comes first, and is there from now on whatever happens.
         return (*self.result.notes, *found, *notes, *staging.notes, *_renewed(fingerprint, fresh))
 
-    def to(self, place: Path, *, overwrite: bool, check: bool) -> tuple[str, ...]:
+    def to(self, place: Path, *, overwrite: bool, check: bool, trust: bool = False) -> tuple[str, ...]:
         """Write a copy with the changes; return what is to be noted."""
         parts = [self.directory / name for name in _PARTS if (self.directory / name).exists()]
         if any(place.is_relative_to(part.resolve()) for part in parts):
@@ -92,7 +94,8 @@ class SignedFile:
             for part in parts:
                 _copy(part, staged / part.name)
             self._write(staged / self.file.name)
-            found = self._verified(staged if runtime.is_loaded() else None, check=check)
+            whole = staged if runtime.is_loaded() else None
+            found = self._verified(whole, check=check, trust=trust)
             if had and runtime.is_loaded():
                 fresh = self._fingerprint(staged)
             if fresh is not None:
@@ -121,7 +124,7 @@ class SignedFile:
         if [(set(each.tags), set(each.signature_def)) for each in found] != expected:
             raise errors.ConversionError("what was written does not read back as it was meant; nothing was changed")
 
-    def _verified(self, whole: Path | None, *, check: bool) -> tuple[str, ...]:
+    def _verified(self, whole: Path | None, *, check: bool, trust: bool) -> tuple[str, ...]:
         """Run what was changed, before and after; return what was not checked, and why.
 
         Raises
@@ -134,6 +137,9 @@ class SignedFile:
         reason = self._why_unverified(check=check)
         if reason or whole is None:
             return (f"not verified by running: {reason}",)
+        dangers = () if trust else self._dangers(whole)
+        if dangers:
+            return (f"not verified by running: it would {hazards.describe(dangers)}",)
         notes = []
         for each in self.result.meta_graphs:
             for key, found in signed_results.compared(self.directory, whole, each):
@@ -146,6 +152,11 @@ class SignedFile:
                 if found.unchecked:
                     notes.append(f"not verified by running: signature {key!r}: {found.unchecked}")
         return tuple(dict.fromkeys(notes))
+
+    def _dangers(self, whole: Path) -> tuple[hazards.Hazard, ...]:
+        """Say what loading and running the SavedModel before and after the edit could do."""
+        before, after = (saved_model.loading_hazards(directory) for directory in (self.directory, whole))
+        return tuple(dict.fromkeys((*before, *after)))
 
     def _why_unverified(self, *, check: bool) -> str:
         if not check:

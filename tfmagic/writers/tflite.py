@@ -61,7 +61,7 @@ class TFLiteDraft:
             If that does not take it.
         """
         try:
-            loaded: NamedFunction = readers.read(path).part(Part.FUNCTION)(key)
+            loaded: NamedFunction = readers.read(path, trust=True).part(Part.FUNCTION)(key)
         except errors.ConversionError as error:
             said = str(error).replace(repr(str(path)), "what the converter made")
             raise errors.ConversionError(f"{said}; TFLite cannot do this model") from error

@@ -5,7 +5,6 @@ Not for: finding out which tensor of the checkpoint is whose (:mod:`tfmagic.grap
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,21 +16,22 @@ from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.files.checkpoints import slices as tensor_slices
 from tfmagic.files.checkpoints import tensor_bundle
+from tfmagic.findings import hazards
 from tfmagic.graphs import restores
+from tfmagic.graphs.ops import Effect
 from tfmagic.graphs.resources import VARIABLES, resource
 from tfmagic.graphs.tensor_names import node_of
 from tfmagic.runtime import error_texts
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from tfmagic.files.checkpoints.entries import Entry
     from tfmagic.files.checkpoints.location import CheckpointFiles
     from tfmagic.graphs.metagraphs import MetaGraph
     from tfmagic.graphs.restores import Fill, Slot, Source
 
-_ASSETS = "saved_model_assets"
 _TEXT_FILE = "InitializeTableFromTextFile"
 _WHOLE = "-"
 #: Where a SavedModel names the op that initialises it.
@@ -59,11 +59,14 @@ class Store:
         The checkpoint beside it.
     assets : Path or None
         The directory of its asset files.
+    trust : bool
+        Whether the user vouched for the model, so that files elsewhere that it names may be read.
     """
 
     meta_graph: MetaGraph
     files: CheckpointFiles | None = None
     assets: Path | None = None
+    trust: bool = False
 
     @cached_property
     def graph_def(self) -> protos.Message:
@@ -100,13 +103,13 @@ class Store:
         """The asset files, by the node that holds each one's name."""
         if self.assets is None:
             return {}
-        folder = self.assets.resolve()
-        found = {
-            asset.tensor_info.name.partition(":")[0]: (folder / asset.filename).resolve()
-            for asset in _asset_files(self.meta_graph.header)
-            if "\0" not in asset.filename
+        paths = {
+            asset.tensor_info.name.partition(":")[0]: self.assets / asset.filename
+            for asset in hazards.asset_files(self.meta_graph.header)
+            if hazards.is_inside(asset.filename)
         }
-        return {name: path for name, path in found.items() if path.is_relative_to(folder) and path.is_file()}
+        # A link of the file system may lead anywhere: caches of model hubs consist of them.
+        return {name: path.resolve() for name, path in paths.items() if path.is_file()}
 
     @cached_property
     def asset_variables(self) -> Mapping[str, Path]:
@@ -279,10 +282,23 @@ class Store:
             )
             raise errors.ConversionError(message)
         tf = runtime.tensorflow()
+        self._require_own_file(contents[0])
         try:
             return _made(self._nodes[name], contents[0], [self._content(each) for each in contents[0].sources])
         except (ValueError, TypeError, tf.errors.OpError) as error:
             raise errors.ConversionError(f"the table {name!r} cannot be filled: {error_texts.gist(error)}") from error
+
+    def _require_own_file(self, fill: Fill) -> None:
+        """Refuse to read a file elsewhere for a model that nobody vouched for."""
+        source = fill.sources[0]
+        is_own = isinstance(source, restores.Constant) and source.node in self.asset_paths
+        if self.trust or is_own or not fill.node.op.startswith(_TEXT_FILE):
+            return
+        tensor = source.tensor if isinstance(source, restores.Constant) else None
+        path = b"".join(tensor.string_val[:1]).decode(errors="replace") if tensor is not None else ""
+        hazard = hazards.Hazard(Effect.READS_FILES, f"node {fill.node.name!r}", fill.node.op, path)
+        directory = self.assets.parent if self.assets and self.assets.name == "assets" else self.assets
+        raise hazards.refusal([hazard], str(directory or "a graph"))
 
     def _content(self, source: Source) -> np.ndarray:
         """Return the keys or values of a table, or the name of the file that holds them."""
@@ -296,15 +312,6 @@ class Store:
         if source.tensor is None:
             raise errors.ConversionError(f"the asset file behind {source.node!r} is missing; copy it to where it was")
         return np.asarray(runtime.tensorflow().make_ndarray(protos.native(source.tensor)))
-
-
-def _asset_files(header: protos.Message) -> Iterator[protos.Message]:
-    """Yield the AssetFileDefs: TensorFlow 1 keeps them in a collection."""
-    yield from header.asset_file_def
-    if _ASSETS in header.collection_def:
-        for packed in header.collection_def[_ASSETS].any_list.value:
-            with contextlib.suppress(protos.ParseError):
-                yield protos.parse("AssetFileDef", packed.value)
 
 
 def _why(fills: Sequence[Fill]) -> str:

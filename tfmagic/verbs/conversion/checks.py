@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from tfmagic import errors
 from tfmagic.display import render
+from tfmagic.findings import hazards
 from tfmagic.models.writer import Compared, Runnable
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.verbs.conversion import options as conversion_options
@@ -71,20 +72,35 @@ class Source:
         return {key: trial_run.unchecked(cast("NamedFunction", each), reason) for key, each in self.signatures.items()}
 
     def compared(self, load: Callable[[str], Runner]) -> dict[str, Verification]:
-        """Run source and result on the same inputs; each result is loaded, whether or not its source can be."""
+        """Run source and result on the same inputs.
+
+        Each result is loaded, whether or not its source can be, unless nobody vouched for what that would do.
+        """
         functions = self.functions
         if not functions:
-            results = {key: load(key) for key in self.signatures}
-            load = results.__getitem__
             try:
                 loaded = conversion_options.functions(self.model, self.wish, every=len(self.signatures) > 1)
                 only = next(iter(loaded.values()))
                 functions = {key: loaded.get(key, only) for key in self.signatures}
+            except errors.UntrustedCodeError as error:
+                return self.unchecked(
+                    f"running it would {error.doing}; if you trust who made it, %tf_verify SOURCE RESULT NAME=EXPR "
+                    "--trust runs both on inputs of yours"
+                )
             except errors.TfMagicError as error:
+                if self._acts_inside():
+                    _ = {key: load(key) for key in self.signatures}
                 return self.unchecked(f"the source cannot be loaded to be run: {str(error).splitlines()[0]}")
         # What TensorFlow lets go of after a comparison is entered into the default graph, which may be the user's.
         with runtime.eager():
             return {key: trial_run.verify(each, load(key)) for key, each in functions.items()}
+
+    def _acts_inside(self) -> bool:
+        """Whether the graph does nothing outside the model, or the user vouched for it."""
+        if self.model.is_trusted:
+            return True
+        messages = [meta_graph.meta_graph_def() for meta_graph in self.model.meta_graphs]
+        return not any(hazards.of_saved_model(each, each.signature_def) for each in messages)
 
 
 def unverified(draft: Draft, source: Source, reason: str) -> dict[str, Verification]:

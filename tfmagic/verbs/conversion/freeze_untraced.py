@@ -84,7 +84,7 @@ def _edited(source: GraphSource, wish: Wish) -> FrozenGraph:
 
 def _stored(model: Model, path: Path, wish: Wish, key: str | None) -> FrozenGraph:
     """Freeze a SavedModel of TensorFlow 2: what it computes lies in functions."""
-    store = Store(model.meta_graph, graph_variables.find_checkpoint(path), path / "assets")
+    store = Store(model.meta_graph, graph_variables.find_checkpoint(path), path / "assets", trust=model.is_trusted)
     signed = model.meta_graph.signature_def
     if all(signatures.is_hidden(name) for name in signed):
         raise errors.MissingPartError("signatures", model.form, model.parts)

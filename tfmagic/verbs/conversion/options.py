@@ -67,7 +67,7 @@ def read_source(source: object, tags: Collection[str] | None, *, must_exist: boo
     must_exist : bool
         Whether that is a tag-set of the source; else it may be one that the result is to have.
     trust : bool
-        Whether code in the source may run.
+        Whether the source may act outside itself.
     """
     model = readers.read(source, tags=tags if must_exist else None, trust=trust)
     if not model.reader.has_tag_sets or must_exist:
@@ -79,7 +79,7 @@ def read_source(source: object, tags: Collection[str] | None, *, must_exist: boo
         if wanted is None:
             shown = [",".join(each) for each in tag_sets]
             raise errors.UnknownNameError(",".join(tags or signatures.DEFAULT_TAGS), "tag-set", shown, model.form)
-    return model if wanted is None else readers.read(source, tags=wanted)
+    return model if wanted is None else readers.read(source, tags=wanted, trust=trust)
 
 
 def require_parts(model: Model, writer: Writer, writers: Collection[Writer]) -> None:
