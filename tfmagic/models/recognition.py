@@ -59,7 +59,7 @@ def _again(
         raise errors.UnrecognizedSourceError(f"{message}; leave the form out, or give what it was read from")
     model.require_unchanged()
     if trust and model.trusting is not None:
-        model = replace(model.trusting(), reader=model.reader, marks=model.marks)
+        model = model.trusting()
     if tags is not None and model.narrowed is not None:
         return replace(model.narrowed(tags), reader=model.reader, marks=model.marks)
     return model
@@ -68,7 +68,11 @@ def _again(
 def _read(reader: Reader, candidate: Candidate, tags: Collection[str] | None) -> Model:
     """Read a source; its model knows what its form is able to do, and how its files look now."""
     model = replace(reader.read(candidate, tags), reader=reader)
-    return model if model.path is None else replace(model, marks=file_marks.of_model(model.path, model.file))
+    marks = () if model.path is None else file_marks.of_model(model.path, model.file)
+    if model.trusting is None:
+        return replace(model, marks=marks)
+    trusting = model.trusting
+    return replace(model, marks=marks, trusting=lambda: replace(trusting(), reader=reader, marks=marks))
 
 
 def candidate_of(source: object) -> Candidate:
