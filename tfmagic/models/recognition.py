@@ -68,7 +68,7 @@ def _again(
 def _read(reader: Reader, candidate: Candidate, tags: Collection[str] | None) -> Model:
     """Read a source; its model knows what its form is able to do, and how its files look now."""
     model = replace(reader.read(candidate, tags), reader=reader)
-    marks = () if model.path is None else file_marks.of_model(model.path, model.file)
+    marks = {} if model.path is None else file_marks.of_model(model.path, model.file)
     if model.trusting is None:
         return replace(model, marks=marks)
     trusting = model.trusting
