@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tfmagic import errors
-from tfmagic.runtime import error_texts, keras_saving
+from tfmagic.runtime import error_texts
 from tfmagic.runtime import tensorflow as runtime
-from tfmagic.verbs.restoration import keras_places
-from tfmagic.verbs.restoration.live_variables import KERAS, SESSION
+from tfmagic.verbs.restoration.live_variables import SESSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,9 +25,9 @@ if TYPE_CHECKING:
 class Load(NamedTuple):
     """What an object of Keras loads by its own method: its values by name, and the variables that this may change."""
 
-    saved: keras_saving.Live
+    saved: runtime.Live
     values: Mapping[str, Array]
-    variables: Sequence[keras_saving.Live]
+    variables: Sequence[runtime.Live]
 
 
 class Content(NamedTuple):
@@ -104,14 +103,10 @@ def read(variable: runtime.Live) -> Array:
 
 def _settle(live: LiveVariables, changed: Sequence[runtime.Live]) -> None:
     """Let layers that compute something from their variables do it again, as Keras does on loading."""
-    if live.form != KERAS:
-        return
     numbers = {id(variable) for variable in changed}
-    saving = keras_saving.saving(live.source)
-    for _, saved in keras_places.walk(live.source):
-        settle = getattr(saved, "finalize_state", None)
-        if settle is not None and any(id(variable) in numbers for variable in saving.own_variables(saved)):
-            settle()
+    for layer in live.settling:
+        if any(id(variable) in numbers for variable in layer.variables):
+            layer.finalize_state()
 
 
 def _held(table: runtime.Live) -> tuple[Array, Array]:

@@ -236,6 +236,7 @@ def _by_list(pairing: Pairing) -> None:
         rule(pairing, listed)
         if not pairing.required():
             return
+    by_given_name(pairing, fitting=True)
 
 
 def _in_order(pairing: Pairing, listed: Sequence[int]) -> None:

@@ -73,11 +73,14 @@ class LiveVariables:
         :data:`KERAS`, :data:`SESSION` or :data:`OBJECT`.
     targets : tuple of Target
         Its variables, each once.
+    settling : tuple of object
+        The layers that compute something of their variables, by ``finalize_state``.
     """
 
     source: runtime.Live
     form: str
     targets: tuple[Target, ...]
+    settling: tuple[runtime.Live, ...] = ()
 
     @property
     def name(self) -> str:
@@ -110,15 +113,15 @@ def live_variables(source: object) -> LiveVariables:
     """
     source = source.live if isinstance(source, Model) and source.live is not None else source
     if tf_functions.is_a(source, "Checkpoint"):
-        return LiveVariables(source, OBJECT, tuple(_of_object(source)))
+        return _of_object(source)
     model = readers.read(source)
     if model.form == SESSION and not tf_functions.is_a(source, "Graph"):
         session = sessions.raw(source)
         return LiveVariables(session, SESSION, tuple(_of_session(session.graph)))
     if model.form == KERAS:
-        return LiveVariables(source, KERAS, tuple(_of_keras_model(source)))
+        return _of_keras_model(source)
     if model.form == OBJECT and model.live is not None:
-        return LiveVariables(source, OBJECT, tuple(_of_object(source)))
+        return _of_object(source)
     raise errors.ConversionError(
         f"values are put into a live Keras model, tf.Module or session, and {model.origin} is of the form "
         f"{model.form!r}; load it first, or convert the checkpoint with its .meta instead"
@@ -131,7 +134,7 @@ def extended(live: LiveVariables, variables: Sequence[runtime.Live]) -> LiveVari
     return replace(live, targets=(*live.targets, *more)) if more else live
 
 
-def _of_keras_model(model: runtime.Live) -> Iterator[Target]:
+def _of_keras_model(model: runtime.Live) -> LiveVariables:
     optimizer = getattr(getattr(model, "optimizer", None), "variables", ())
     variables = [*model.variables, *(optimizer() if callable(optimizer) else optimizer)]
     if not variables:
@@ -140,39 +143,55 @@ def _of_keras_model(model: runtime.Live) -> Iterator[Target]:
         )
     weights = {id(variable) for variable in model.weights}
     kinds: dict[str, set[str]] = {}
+    settling = []
     for names, saved in keras_places.walk(model):
         kinds.setdefault(names[-1] if names else model.name, set()).add(keras_places.kind_of(saved))
+        settling += [saved] if hasattr(saved, "finalize_state") else []
     # The states of recurrent layers are in no list of the model's.
-    within, beyond, _ = _below(model)
-    for variable in {id(variable): variable for variable in (*variables, *within, *beyond)}.values():
+    below = _below(model)
+    targets = []
+    for variable in {id(variable): variable for variable in (*variables, *below.weights, *below.states)}.values():
         target = _target(variable)
         scope = target.scope[1:] if len(target.scope) > 1 and target.scope[0] == model.name else target.scope
         own = frozenset(kind for name in (*scope, model.name) for kind in kinds.get(name, ()))
-        yield target._replace(scope=scope, kinds=own, is_state=id(variable) not in weights)
+        targets.append(target._replace(scope=scope, kinds=own, is_state=id(variable) not in weights))
+    return LiveVariables(model, KERAS, tuple(targets), tuple(settling))
 
 
-def _of_object(source: runtime.Live) -> Iterator[Target]:
+def _of_object(source: runtime.Live) -> LiveVariables:
     """List the variables below an object: those that its class lists, then what else hangs on it."""
-    weights, states, kinds = _below(source)
+    weights, states, kinds, settling = _below(source)
     listed = tf_functions.variables(source, ())
     names = {id(variable): name for name, variable in listed.items()}
     # A partitioned variable counts once, and not with each of its partitions as well.
     parts = {id(part) for variable in (*weights, *states) for part in getattr(variable, "variables", ())}
     distinct = {id(variable): variable for variable in (*listed.values(), *weights, *states)}
     known = {id(variable) for variable in (*listed.values(), *weights)}
+    targets = []
     for number, variable in distinct.items():
         if number in parts:
             continue
         target = _target(variable, names.get(number, ""))
         own = frozenset(kind for name in target.scope for kind in kinds.get(name, ()))
         is_state = number not in known or target.name == "save_counter"
-        yield target._replace(kinds=own, is_state=is_state)
+        targets.append(target._replace(kinds=own, is_state=is_state))
+    return LiveVariables(source, OBJECT, tuple(targets), tuple(settling))
 
 
-def _below(source: runtime.Live) -> tuple[list[runtime.Live], list[runtime.Live], dict[str, set[str]]]:
-    """Return the variables below an object, those of its optimizers and generators, and the classes by name."""
+class _Below(NamedTuple):
+    """What hangs on an object: variables, those of optimizers and generators, classes by name, layers that settle."""
+
+    weights: list[runtime.Live]
+    states: list[runtime.Live]
+    kinds: dict[str, set[str]]
+    settling: list[runtime.Live]
+
+
+def _below(source: runtime.Live) -> _Below:
+    """Go along the attributes that TensorFlow tracks."""
     view = runtime.tensorflow().train.TrackableView(source)
     kinds: dict[str, set[str]] = {}
+    settling: list[runtime.Live] = []
 
     def reached(pending: list[runtime.Live], into: object) -> tuple[list[runtime.Live], list[runtime.Live]]:
         variables, beyond, seen = [], [], set()
@@ -187,6 +206,7 @@ def _below(source: runtime.Live) -> tuple[list[runtime.Live], list[runtime.Live]
             if not into and _is_stateful(value):
                 beyond.append(value)
                 continue
+            settling.extend([value] if hasattr(value, "finalize_state") else [])
             name = getattr(value, "name", None)
             if isinstance(name, str):
                 kinds.setdefault(name, set()).add(keras_places.kind_of(value))
@@ -196,7 +216,7 @@ def _below(source: runtime.Live) -> tuple[list[runtime.Live], list[runtime.Live]
     with runtime.eager():
         weights, beyond = reached([source], into=False)
         states, _ = reached(beyond, into=True)
-    return weights, states, kinds
+    return _Below(weights, states, kinds, settling)
 
 
 def _is_stateful(value: runtime.Live) -> bool:
@@ -225,9 +245,9 @@ def _of_session(graph: runtime.Live) -> Iterator[Target]:
 
 
 def _target(variable: runtime.Live, name: str = "") -> Target:
-    name = name or getattr(variable, "path", "") or str(variable.name).partition(":")[0]
+    own = getattr(variable, "path", "") or str(variable.name).partition(":")[0]
     dtype = getattr(variable.dtype, "name", variable.dtype)
-    return Target(name, str(dtype), _shape(variable.shape), variable, name, given_names.split(name))
+    return Target(name or own, str(dtype), _shape(variable.shape), variable, own, given_names.split(own))
 
 
 def _shape(shape: runtime.Live) -> Shape:

@@ -50,7 +50,7 @@ class _Names:
         self.places: dict[str, int] = {}
         self.members: dict[str, list[int]] = {}
         for place, target in enumerate(targets):
-            for name in (target.name, *_within(target.name, model)):
+            for name in dict.fromkeys((target.name, *_within(target.name, model), target.stored_name)):
                 self.places.setdefault(name, place)
                 self.members.setdefault(name.rpartition("/")[0], []).append(place)
 
