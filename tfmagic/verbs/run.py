@@ -144,7 +144,8 @@ def run(  # noqa: PLR0913 - the contract's options
     signature : str, optional
         May be left out where there is a default one or only one.
     outputs : sequence or mapping of str to tensor, optional
-        Other outputs than the signature's: some of its keys, or any tensors of the graph by name.
+        Other outputs than the signature's: some of its keys, or any tensors of the graph by name. Of a session also
+        ops, such as a training op, which changes copies of the variables.
     repeat : int
         How many warm calls are timed after the first.
     trust : bool
@@ -162,7 +163,8 @@ def run(  # noqa: PLR0913 - the contract's options
     UnknownNameError
         If there is no such signature, input or tensor; names the nearest.
     ConversionError
-        If a value's dtype or shape does not fit, or the model does not run on the values.
+        If a value's dtype or shape does not fit, the model does not run on the values, or inputs would have to be made
+        up for what acts outside the model.
     """
     if repeat < 0:
         raise errors.ConversionError(f"repeat is the number of warm calls, 0 or more, not {repeat!r}")
