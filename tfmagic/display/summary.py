@@ -13,7 +13,7 @@ from tfmagic.display import render
 from tfmagic.display.render import MAX_ROWS, RowsAt, Section, size_text
 from tfmagic.files import wire
 from tfmagic.findings import cautions
-from tfmagic.graphs import resources
+from tfmagic.graphs import resources, saved_callables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -182,10 +182,20 @@ def _signature_sections(model: ShownModel) -> Iterator[Section]:
     if not model.has_no_signature:
         if "signatures" in model.parts:
             yield Section("Signatures", table=model.signatures)
+            yield from _callable_section(model)
     elif _has(model, "ops") and len(model.proposals):
         yield Section("Proposed inputs and outputs (there is no signature)", table=model.proposals)
         if model.ends.unused:
             yield Section("Placeholders that nothing uses", (("names", model.ends.unused),))
+
+
+def _callable_section(model: ShownModel) -> Iterator[Section]:
+    """Show what a saved object can be called by, if nobody signed it."""
+    if len(model.signatures) or not model.is_at_hand("graph"):
+        return
+    known = [pair for each in model.meta_graphs for pair in saved_callables.callables(each.object_graph_def)]
+    if known:
+        yield Section("Functions of the saved object (nobody signed it)", tuple(known[:MAX_ROWS]))
 
 
 def _layer_section(model: ShownModel) -> Iterator[Section]:

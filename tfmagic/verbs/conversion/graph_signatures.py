@@ -187,8 +187,7 @@ class _Signatures:
     def _proposed(self, side: str, outputs: Ends) -> dict[str, object]:
         """Return the ends proposed for a graph that nobody signed."""
         if not self.model.reader.is_open:
-            there = [part for part in self.model.parts if part not in (Part.SIGNATURES, Part.FUNCTION)]
-            raise errors.MissingPartError("signatures", self.model.form, there, options.UNSIGNED)
+            raise options.unsigned(self.model)
         ends = unsigned_graphs.propose(self.store.meta_graph, options.named(outputs))
         names: tuple[str, ...] = getattr(ends, side)
         if side == "outputs" and not names:

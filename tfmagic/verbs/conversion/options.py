@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from tfmagic import errors, readers
 from tfmagic.functions import graph_defs
 from tfmagic.functions.keras import models as keras_models
-from tfmagic.graphs import signatures
+from tfmagic.graphs import saved_callables, signatures
 from tfmagic.graphs.signatures import own_key
 from tfmagic.models.model import Model, Part
 from tfmagic.transforms import batch
@@ -28,10 +28,12 @@ Ends: TypeAlias = Sequence[object] | Mapping[str, object] | str | None
 #: Signatures by key, each with any of ``inputs``, ``outputs``, ``method``.
 SignatureMap: TypeAlias = Mapping[str, Mapping[str, Any]]
 
-UNSIGNED = (
+_UNSIGNED = (
     "Nobody signed this SavedModel: freeze it between tensors of its graph, inputs=[…] and outputs=[…] (--inputs, "
     "--outputs), or load it with tf.saved_model.load and give the function that is meant"
 )
+#: Functions that a message names.
+_TOLD = 10
 _SIGNATURE_FIELDS = ("inputs", "outputs", "method")
 _OPTIONS = ("signature", "method", "inputs", "outputs", "signatures", "batch", "bind")
 
@@ -126,8 +128,7 @@ def functions(model: Model, wish: Wish, *, every: bool) -> dict[str, NamedFuncti
 
 def _chosen(model: Model, wish: Wish, *, every: bool) -> dict[str, NamedFunction]:
     if is_unsigned(model):
-        there = [part for part in model.parts if part not in (Part.SIGNATURES, Part.FUNCTION)]
-        raise errors.MissingPartError("signatures", model.form, there, UNSIGNED)
+        raise unsigned(model)
     shared = graph_defs.Shared()
     if wish.signatures is not None:
         return {key: _of_map(model, wish, key, fields, shared) for key, fields in checked(wish).items()}
@@ -282,6 +283,14 @@ def keys_of(model: Model, signature: str | None, *, every: bool) -> list[str | N
     if every and known:
         return list(known)
     return [signatures.choose(dict.fromkeys(known))] if known else [None]
+
+
+def unsigned(model: Model) -> errors.MissingPartError:
+    """Word that nobody signed a source, and what it can be asked for: its functions, where it has some."""
+    there = [part for part in model.parts if part not in (Part.SIGNATURES, Part.FUNCTION)]
+    known = [text for each in model.meta_graphs for _, text in saved_callables.callables(each.object_graph_def)]
+    advice = f"{_UNSIGNED}: {'; '.join(known[:_TOLD])}" if known else _UNSIGNED
+    return errors.MissingPartError("signatures", model.form, there, advice)
 
 
 def is_unsigned(model: Model) -> bool:

@@ -1,0 +1,186 @@
+"""Functions in every state: saved, traced for Python values, cut out of a graph, with tables, without a signature."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import tfmagic
+from tfmagic import errors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.tensorflow
+
+
+@pytest.fixture(scope="module")
+def tf() -> Any:
+    return pytest.importorskip("tensorflow")
+
+
+@pytest.fixture
+def codec(tf: Any) -> Any:
+    class Codec(tf.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = tf.Variable(2.0, name="weight")
+            self.table = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(["a", "b"], [1, 2]), -1)
+
+        @tf.function  # type: ignore[untyped-decorator]
+        def scale(self, x: Any, twice: bool = False) -> Any:  # noqa: FBT001, FBT002 - a Python value of a trace
+            return {"y": x * self.weight * (2.0 if twice else 1.0)}
+
+        @tf.function(input_signature=[tf.TensorSpec([None], "string", name="words")])  # type: ignore[untyped-decorator]
+        def look(self, words: Any) -> Any:
+            return {"numbers": self.table.lookup(words)}
+
+    return Codec()
+
+
+def _ends(model: Any) -> list[tuple[str, str]]:
+    frame = model.signatures
+    return list(zip(frame["side"], frame["key"], strict=True))
+
+
+def test_a_function_that_was_saved_has_one_signature(tf: Any, tmp_path: Path) -> None:
+    """Saving traces it again; what is equal to a trace before it is that trace."""
+    module = tf.Module()
+    module.weight = tf.Variable(3.0)
+    specs = [tf.TensorSpec([None], name="x")]
+    module.f = tf.function(lambda x: {"y": x * module.weight}, input_signature=specs)
+    tf.saved_model.save(module, str(tmp_path / "m"), signatures=module.f)
+    tfmagic.run(module.f, {"x": [1.0]})
+    tf.saved_model.save(module, str(tmp_path / "n"), signatures=module.f)
+    assert set(tfmagic.inspect(module.f).signatures["signature"]) == {"serving_default"}
+    assert _ends(tfmagic.freeze(module.f)) == [("input", "x"), ("output", "y")]
+    assert set(tfmagic.inspect(module).signatures["signature"]) == {"f"}
+
+
+def test_looking_traces_nothing_again(tf: Any, tmp_path: Path) -> None:
+    module = tf.Module()
+    module.f = tf.function(lambda x: {"y": x * 2.0}, input_signature=[tf.TensorSpec([None], name="x")])
+    tfmagic.inspect(module.f).signatures  # noqa: B018 - a function that was never traced is traced once, to be shown
+    assert module.f.experimental_get_tracing_count() == 1
+    module.f(tf.constant([1.0]))
+    tf.saved_model.save(module, str(tmp_path / "m"), signatures=module.f)
+    count = module.f.experimental_get_tracing_count()
+    for source in (module.f, module):
+        tfmagic.inspect(source).signatures  # noqa: B018 - as above
+        tfmagic.inspect(source).ops  # noqa: B018 - as above
+    assert module.f.experimental_get_tracing_count() == count
+
+
+def test_traces_that_differ_in_python_values_are_told_apart_by_those(tf: Any, codec: Any, tmp_path: Path) -> None:
+    for twice in (True, False):
+        codec.scale(tf.constant([1.0]), twice=twice)
+    keys = set(tfmagic.inspect(codec.scale).signatures["signature"])
+    assert keys == {"scale(twice=True)", "scale(twice=False)"}
+    tfmagic.export(codec.scale, tmp_path / "m")
+    for key, expected in (("scale(twice=True)", 12.0), ("scale(twice=False)", 6.0)):
+        assert tfmagic.run(codec.scale, {"x": [3.0]}, signature=key).outputs["y"] == [expected]
+        assert tfmagic.run(tmp_path / "m", {"x": [3.0]}, signature=key).outputs["y"] == [expected]
+    codec.scale(tf.constant([[1.0]]), twice=True)
+    assert "scale(twice=True)_1" in set(tfmagic.inspect(codec.scale).signatures["signature"])
+
+
+def test_what_only_shapes_tell_apart_is_numbered(tf: Any) -> None:
+    function = tf.function(lambda x: x + 1)
+    for shape in ([2], [3]):
+        function(tf.ones(shape))
+    assert set(tfmagic.inspect(function).signatures["signature"]) == {"function", "function_1"}
+
+
+def test_a_saved_object_without_signatures_shows_its_functions(tf: Any, codec: Any, tmp_path: Path) -> None:
+    """As ``saved_model_cli show --all`` does."""
+    for twice in (False, True):
+        codec.scale(tf.constant([1.0]), twice=twice)
+    codec.look.get_concrete_function()
+    codec.both = tf.function(lambda pair: pair["a"] + pair["b"])
+    codec.both({"a": tf.constant(1), "b": tf.constant(2)})
+    tf.saved_model.save(codec, str(tmp_path / "m"), signatures={})
+    shown = repr(tfmagic.inspect(tmp_path / "m"))
+    for text in (
+        "scale(x: float32 (1,), twice=False)",
+        "scale(x: float32 (1,), twice=True)",
+        "look(words: string (None,))",
+        "both(pair: {'a': int32 (), 'b': int32 ()})",
+    ):
+        assert text in shown
+    with pytest.raises(errors.MissingPartError, match=r"Nobody signed.*look\(words: string"):
+        tfmagic.freeze(tmp_path / "m")
+    loaded = tf.saved_model.load(str(tmp_path / "m"))
+    assert {"look", "scale(twice=False)", "scale(twice=True)"} <= set(tfmagic.inspect(loaded).signatures["signature"])
+
+
+@pytest.mark.parametrize("recipe", ["prune", "convert_variables_to_constants_v2"])
+def test_a_function_without_a_structure_has_inputs(tf: Any, recipe: str, tmp_path: Path) -> None:
+    """What the usual recipes around frozen graphs return."""
+    weight = tf.Variable([[2.0], [3.0]])
+    if recipe == "prune":
+        wrapped = tf.compat.v1.wrap_function(
+            lambda Image: tf.identity(Image @ weight, name="scores"),  # noqa: N803 - a key with a capital
+            [tf.TensorSpec([None, 2], name="Image")],
+        )
+        function, output = wrapped.prune("Image:0", "scores:0"), "scores"
+    else:
+        from tensorflow.python.framework import convert_to_constants  # noqa: PLC0415 - where the articles take it from
+
+        live = tf.function(lambda Image: Image @ weight)  # noqa: N803 - as above
+        concrete = live.get_concrete_function(tf.TensorSpec([None, 2], name="Image"))
+        function, output = convert_to_constants.convert_variables_to_constants_v2(concrete), "output_0"
+    assert _ends(tfmagic.inspect(function)) == [("input", "Image"), ("output", output)]
+    given = {"Image": [[1.0, 10.0]]}
+    assert tfmagic.run(function, given).outputs[output] == [[32.0]]
+    assert tfmagic.run(tfmagic.freeze(function), given).outputs[output] == [[32.0]]
+    tfmagic.export(function, tmp_path / "m")
+    called = tf.saved_model.load(str(tmp_path / "m")).signatures["serving_default"](Image=tf.constant([[1.0, 10.0]]))
+    assert called[output].numpy() == [[32.0]]
+
+
+def test_a_function_that_is_pruned_to_an_op_returns_nothing(tf: Any, tmp_path: Path) -> None:
+    wrapped = tf.compat.v1.wrap_function(lambda x: tf.multiply(x, 2.0, name="y"), [tf.TensorSpec([2], name="x")])
+    alone = wrapped.prune("x:0", wrapped.graph.get_operation_by_name("y"))
+    assert _ends(tfmagic.inspect(alone)) == [("input", "x")]
+    with pytest.raises(errors.ConversionError, match="returns no tensor"):
+        tfmagic.freeze(alone)
+    beside = wrapped.prune("x:0", ["y:0", wrapped.graph.get_operation_by_name("y")])
+    tfmagic.export(beside, tmp_path / "m")
+    assert tfmagic.run(tmp_path / "m", {"x": [1.0, 2.0]}).outputs["y"].tolist() == [2.0, 4.0]
+
+
+def test_a_method_that_uses_a_table_is_exported_by_itself(codec: Any, tmp_path: Path) -> None:
+    tfmagic.export(codec.look, tmp_path / "m")
+    assert tfmagic.run(tmp_path / "m", {"words": ["b", "?"]}).outputs["numbers"].tolist() == [2, -1]
+    assert tfmagic.run(tfmagic.freeze(codec.look), {"words": ["a"]}).outputs["numbers"].tolist() == [1]
+
+
+@pytest.mark.parametrize("kind", ["dict", "function", "list"])
+def test_an_attribute_called_variables_may_be_anything(tf: Any, kind: str, tmp_path: Path) -> None:
+    root = tf.__internal__.tracking.AutoTrackable()
+    root.own = weight = tf.Variable(2.0, name="weight")
+    root.variables = {"dict": {"a": weight}, "function": tf.function(lambda: weight + 0.0), "list": [weight]}[kind]
+    if kind == "function":
+        root.variables()
+    root.f = tf.function(lambda x: {"y": x * weight}, input_signature=[tf.TensorSpec([], name="x")])
+    tf.saved_model.save(root, str(tmp_path / "m"), signatures=root.f)
+    loaded = tf.saved_model.load(str(tmp_path / "m"))
+    assert list(tfmagic.inspect(loaded).variables["name"]) == ["weight"]
+    assert tfmagic.run(loaded, {"x": 3.0}).outputs["y"] == 6.0
+    tfmagic.export(loaded, tmp_path / "n")
+    assert tfmagic.run(tmp_path / "n", {"x": 3.0}).outputs["y"] == 6.0
+
+
+def test_a_module_may_have_a_method_called_variables(tf: Any) -> None:
+    class Odd(tf.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = tf.Variable(2.0, name="weight")
+
+        @tf.function(input_signature=[])  # type: ignore[untyped-decorator]
+        def variables(self) -> Any:
+            return {"all": self.weight + 0.0}
+
+    assert list(tfmagic.inspect(Odd()).variables["name"]) == ["weight"]
+    assert tfmagic.run(Odd()).outputs["all"] == 2.0
