@@ -118,10 +118,10 @@ def test_what_matches_nothing_is_told(tf: Any, tmp_path: Path) -> None:
 
 def test_missing_and_left_over_are_listed(tf: Any, tmp_path: Path) -> None:
     first, second = tf.Module(), tf.Module()
-    first.one, first.two = tf.Variable([1.0, 2.0]), tf.Variable(3)
-    second.one, second.three = tf.Variable([0.0, 0.0]), tf.Variable(4)
+    first.one, first.two = tf.Variable([1.0, 2.0], name="one"), tf.Variable(3, name="two")
+    second.one, second.three = tf.Variable([0.0, 0.0], name="one"), tf.Variable(4, name="three")
     path = tf.train.Checkpoint(first).write(str(tmp_path / "ckpt"))
-    with pytest.raises(errors.ConversionError, match="no value for 'Variable_1'") as refused:
+    with pytest.raises(errors.ConversionError, match="no value for 'three'") as refused:
         restore(second, path)
     assert second.one.numpy().tolist() == [0, 0]
     assert refused.value.table is not None

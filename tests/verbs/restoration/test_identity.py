@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from tests.versions import needs_layer_names
 from tfmagic import errors
 from tfmagic.verbs.export import export
 from tfmagic.verbs.restore import restore
@@ -21,6 +22,7 @@ tf = pytest.importorskip("tensorflow")
 layers = keras.layers
 #: Kinds of files that Keras' own loading or TensorFlow's takes.
 WITH_STOCK = ("weights.h5", "keras", "h5", "ckpt")
+NAMED = (pytest.param("weights.h5", marks=needs_layer_names), *WITH_STOCK[1:], "export")
 
 
 def automatic() -> Any:
@@ -95,7 +97,7 @@ def saved(model: Any, kind: str, directory: Path) -> str:
     if kind == "ckpt":
         return str(tf.train.Checkpoint(net=model).save(path))
     if kind == "export":
-        model.export(path, verbose=False)
+        model.export(path)
     elif kind == "tfmagic":
         export(model, path, format="saved_model", verify=False)
     else:
@@ -149,7 +151,7 @@ def named(*names: str) -> Any:
     return filled(keras.Model(x, h), len(names[0]))
 
 
-@pytest.mark.parametrize("kind", [*WITH_STOCK, "export"])
+@pytest.mark.parametrize("kind", NAMED)
 def test_given_names_that_change_places_are_refused(kind: str, tmp_path: Path) -> None:
     source, target = named("encoder", "head"), named("head", "encoder")
     path = saved(source, kind, tmp_path)
@@ -163,7 +165,7 @@ def test_given_names_that_change_places_are_refused(kind: str, tmp_path: Path) -
         np.testing.assert_array_equal(target.get_layer(name).kernel, source.get_layer(name).kernel)
 
 
-@pytest.mark.parametrize("kind", [*WITH_STOCK, "export"])
+@pytest.mark.parametrize("kind", NAMED)
 def test_a_name_that_the_other_side_lacks_is_a_rename(kind: str, tmp_path: Path) -> None:
     source, target = named("encoder", "head"), named("encoder", "tail")
     table = restore(target, saved(source, kind, tmp_path)).dropna(subset=["variable"]).set_index("variable")["status"]
@@ -172,7 +174,7 @@ def test_a_name_that_the_other_side_lacks_is_a_rename(kind: str, tmp_path: Path)
     np.testing.assert_array_equal(target.get_layer("tail").kernel, source.get_layer("head").kernel)
 
 
-@pytest.mark.parametrize("kind", [*WITH_STOCK, "export"])
+@pytest.mark.parametrize("kind", NAMED)
 @pytest.mark.parametrize("rename", [{"encoder": "two", "head": "one"}, {"encoder/*": "two/*", "head/*": "one/*"}])
 def test_what_was_moved_is_told(kind: str, rename: dict[str, str], tmp_path: Path) -> None:
     source, target = named("encoder", "head"), named("one", "two")
@@ -183,7 +185,7 @@ def test_what_was_moved_is_told(kind: str, rename: dict[str, str], tmp_path: Pat
         np.testing.assert_array_equal(target.get_layer(new).bias, source.get_layer(old).bias)
 
 
-@pytest.mark.parametrize("kind", [*WITH_STOCK, "export"])
+@pytest.mark.parametrize("kind", NAMED)
 def test_a_weight_without_a_value_is_refused_unless_partial(kind: str, tmp_path: Path) -> None:
     source, target = named("encoder", "head"), named("encoder", "middle", "head")
     path = saved(source, kind, tmp_path)
