@@ -29,7 +29,7 @@ PARTS: Mapping[str, str] = {
     "function": "graph signatures variables function",
     "session": "graph variables function",
     "saved_model": "graph signatures variables function",
-    "graph_def": "graph",
+    "graph_def": "graph variables",
     "meta_graph": "graph signatures variables function",
     "checkpoint": "variables",
     "keras_file": "graph signatures variables function keras",
@@ -279,19 +279,25 @@ def meta_graph(directory: Path) -> Path:
     return directory / "model.ckpt.meta"
 
 
+@sample("meta_graph")
+def meta_graph_of_a_prefix(directory: Path) -> Path:
+    _write_saver(directory / "model.ckpt")
+    return directory / "model.ckpt"
+
+
 # Checkpoints
 
 
 @sample("checkpoint")
 def checkpoint_v1(directory: Path) -> Path:
     _write_saver(directory / "model.ckpt", write_version=1)
-    return directory / "model.ckpt"
+    return _without_graph(directory / "model.ckpt")
 
 
 @sample("checkpoint")
 def checkpoint_v2(directory: Path) -> Path:
     _write_saver(directory / "model.ckpt")
-    return directory / "model.ckpt"
+    return _without_graph(directory / "model.ckpt")
 
 
 @sample("checkpoint")
@@ -394,6 +400,12 @@ def _write_saved_model(path: Path, tag_sets: list[list[str]], *, as_text: bool =
         for tags in tag_sets[1:]:
             builder.add_meta_graph(tags, {"serving_default": signature})
     builder.save(as_text=as_text)
+
+
+def _without_graph(prefix: Path) -> Path:
+    """Take the ``.meta`` away: with it, a prefix is a graph with its values."""
+    prefix.with_name(f"{prefix.name}.meta").unlink()
+    return prefix
 
 
 def _write_saver(prefix: Path, **options: Any) -> None:

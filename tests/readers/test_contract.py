@@ -56,7 +56,11 @@ PARTS = {
     "layers": "keras",
 }
 #: What may be taken for another form on explicit word: the `.meta` beside a checkpoint.
-ALSO = {"checkpoint_sharded": {"meta_graph"}, "checkpoint_v1": {"meta_graph"}}
+ALSO = {
+    "checkpoint_sharded": {"meta_graph"},
+    "checkpoint_v1": {"meta_graph"},
+    "meta_graph_of_a_prefix": {"checkpoint"},
+}
 FILES = [sample for sample in SAMPLES.values() if sample.is_file]
 
 

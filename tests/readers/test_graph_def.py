@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import tfmagic
-from tfmagic import errors
+from tests.samples import WEIGHTS
 from tfmagic.files import protos
 
 if TYPE_CHECKING:
@@ -99,9 +99,12 @@ def test_tags_are_none_of_its_business(samples: Built) -> None:
     assert len(tfmagic.inspect(samples["graph_def"], tags="serve").ops)
 
 
-def test_variables_are_not_a_part_of_it(samples: Built) -> None:
-    with pytest.raises(errors.MissingPartError, match="graph_def source has no 'variables'"):
-        _ = tfmagic.inspect(samples["graph_def"]).variables
+def test_variables_are_the_constants_that_are_weights(samples: Built) -> None:
+    variables = tfmagic.inspect(samples["graph_def"]).variables.set_index("name")
+    assert set(variables.index) == set(WEIGHTS)
+    for name, value in WEIGHTS.items():
+        assert (variables["dtype"][name], variables["shape"][name]) == ("float32", value.shape)
+    assert variables["trainable"].isna().all()
 
 
 #: Directories of the corpus whose proposals are not what their author lists: loose ends of a cond without inputs, and a

@@ -101,7 +101,7 @@ def test_the_wrong_checkpoint_is_told(tf: Any, training: dict[str, Any], tmp_pat
 def test_names_that_are_wrong(training: dict[str, Any]) -> None:
     with pytest.raises(errors.UnknownNameError, match="did you mean 'words"):
         freeze(training["meta"], inputs=["x", "word"], outputs=["y"])
-    with pytest.raises(errors.ConversionError, match="no tensor is named"):
+    with pytest.raises(errors.ConversionError, match="no output is named"):
         freeze(training["meta"], inputs=INPUTS, outputs=[])
 
 

@@ -116,6 +116,8 @@ def pairs(values: Sequence[str] | None, option: str, shape: str = "KEY=TENSOR") 
     """Read pairs such as KEY=TENSOR."""
     if values is None:
         return None
+    if not any(map(unquote, values)):
+        return {}
     pairs = [halves(value) for value in values]
     for word, (key, value) in zip(values, pairs, strict=True):
         if not (key and value):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from tfmagic import errors
-from tfmagic.graphs import function_uses, plumbing, signatures
+from tfmagic.graphs import function_uses, pipelines, plumbing, signatures
 from tfmagic.graphs.ops import of_kind, registered
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ _MOST_FOLLOWED = 300_000
 _PYTHON_OPS = of_kind("python")
 _MUTABLE_TABLES = of_kind("mutable table")
 _NORMS = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
-_QUEUES = frozenset(op for op in of_kind("queue use") if op.startswith("QueueDequeue"))
 
 
 class Caution(NamedTuple):
@@ -117,11 +116,21 @@ def _tables(_model: GraphModel, present: set[str]) -> Iterator[Caution]:
         yield Caution("has mutable lookup tables: a frozen graph cannot hold what is in them", tables)
 
 
-def _queues(_model: GraphModel, present: set[str]) -> Iterator[Caution]:
-    queues = _those(_QUEUES, present)
-    if queues:
+def _pipelines(model: GraphModel, present: set[str]) -> Iterator[Caution]:
+    """Find queues and iterators in front of the model, and where to cut them off."""
+    handing_out = _those(pipelines.HANDING_OUT, present)
+    frame = model.table("ops", all=True) if handing_out else None
+    if frame is None or len(frame) > _MOST_FOLLOWED:
+        return
+    nodes = plumbing.main_graph(frame)
+    ops = {name: node.op for name, node in nodes.items()}
+    tensors = pipelines.handed_out(ops, ((name, node.inputs) for name, node in nodes.items()))
+    tensors = tensors or [f"{name}:0" for name, op in ops.items() if op in pipelines.HANDING_OUT]
+    if tensors:
         yield Caution(
-            "reads its input from queues: name other inputs, or it waits for runners that nobody starts", queues
+            "its input comes out of queues or iterators, which wait for what nobody starts: name what they hand out as "
+            f"inputs, {errors.listed(tensors)}",
+            handing_out,
         )
 
 
@@ -134,5 +143,5 @@ _FINDERS: tuple[Callable[[GraphModel, set[str]], Iterator[Caution]], ...] = (
     _python,
     _training,
     _tables,
-    _queues,
+    _pipelines,
 )

@@ -85,6 +85,11 @@ class Reader(Form, ABC):
     def claims(self, candidate: Candidate) -> bool:
         """Say whether the candidate is of this form, by its content."""
 
+    def can_be_named(self, candidate: Candidate) -> bool:
+        """Say whether a user may have the candidate taken for this form, whatever its content tells."""
+        is_there = candidate.path is not None and places.exists(candidate.path)
+        return self.claims(candidate) or (is_there and not self.is_live)
+
     @abstractmethod
     def read(self, candidate: Candidate, tags: Collection[str] | None) -> Model:
         """Return the model, restricted to the MetaGraphDef with these tags if any are given."""

@@ -97,11 +97,9 @@ def _of_form(form: str, candidate: Candidate, readers: Sequence[Reader]) -> Read
     A path may be taken for what its content does not tell. What a live object is, is certain.
     """
     reader = _require_form(form, readers)
-    if reader.claims(candidate):
+    if reader.can_be_named(candidate):
         return reader
     other = _claiming(candidate, readers)
-    if candidate.path is not None and not reader.is_live and (places.exists(candidate.path) or other is not None):
-        return reader
     if other is None and candidate.path is not None:
         places.require_existence(candidate.path)
     seems = f"it is a {other.form}" if other else _guess(candidate)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tfmagic import frames
 from tfmagic.files import places
+from tfmagic.findings import hazards
 from tfmagic.graphs import node_columns, plumbing, signatures, tensor_names
 
 if TYPE_CHECKING:
@@ -69,6 +70,6 @@ def assets(meta_graphs: Sequence[MetaGraph], directory: Path | None) -> pd.DataF
 
 def _asset_rows(meta_graphs: Sequence[MetaGraph], directory: Path | None) -> Iterable[frames.AssetRow]:
     for meta_graph in meta_graphs:
-        for asset in meta_graph.header.asset_file_def:
+        for asset in hazards.asset_files(meta_graph.header):
             size = None if directory is None else places.size_within(directory / "assets", asset.filename)
             yield frames.AssetRow(",".join(meta_graph.tags), asset.filename, asset.tensor_info.name, size)

@@ -40,6 +40,11 @@ class CheckpointReader(Reader):
         is_checkpoint = candidate.path is not None and checkpoint_location.is_checkpoint(candidate.path)
         return is_checkpoint and beside_prefix(candidate) is None
 
+    def can_be_named(self, candidate: Candidate) -> bool:
+        """Say whether the path means a checkpoint: the prefix of one is no file, and may have a graph beside it."""
+        is_checkpoint = candidate.path is not None and checkpoint_location.is_checkpoint(candidate.path)
+        return is_checkpoint or super().can_be_named(candidate)
+
     def read(self, candidate: Candidate, tags: Collection[str] | None) -> Model:
         """Read the index, whose header says which shards there should be; values stay unread.
 

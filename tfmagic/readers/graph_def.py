@@ -8,30 +8,35 @@ from __future__ import annotations
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tfmagic import functions
+from tfmagic import errors, functions
 from tfmagic.files import contents, message_files, reading, wire
 from tfmagic.findings import hazards
-from tfmagic.graphs import metagraphs
+from tfmagic.graphs import constants, metagraphs
+from tfmagic.graphs import variables as graph_variables
+from tfmagic.models import value_blocks
 from tfmagic.models.model import Model, Part
 from tfmagic.models.reader import Reader
+from tfmagic.models.variable_values import comparable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
     from tfmagic.files import protos
+    from tfmagic.frames import VariableRow
     from tfmagic.functions.graph_defs import Shared
     from tfmagic.functions.unsigned_graphs import Ends
     from tfmagic.graphs.metagraphs import MetaGraph
     from tfmagic.models.plain_code import CodeSource
     from tfmagic.models.reader import Candidate
+    from tfmagic.models.value_blocks import Values
 
 
 class GraphDefReader(Reader):
     """Reads graphs that have no signature: their ends are proposed."""
 
     form: ClassVar[str] = "graph_def"
-    parts: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.FUNCTION})
+    parts: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.VARIABLES, Part.FUNCTION})
     has_free_key: ClassVar[bool] = True
     is_open: ClassVar[bool] = True
     message: ClassVar[str] = "GraphDef"
@@ -77,9 +82,14 @@ def _model(origin: str, load: Callable[[], tuple[MetaGraph, ...]], path: Path | 
     return Model(
         GraphDefReader.form,
         origin,
-        {Part.GRAPH: load, Part.FUNCTION: lambda: partial(_function, load, wrap)},
+        {
+            Part.GRAPH: load,
+            Part.VARIABLES: lambda: rows(load()),
+            Part.FUNCTION: lambda: partial(_function, load, wrap),
+        },
         path=path,
         trusting=None if trust else partial(_model, origin, load, path, trust=True),
+        values=lambda row: values_of_constant(load()[0], row),
         state=cache(lambda: functions.saved_model_state.Store(load()[0], trust=trust)),
     )
 
@@ -101,6 +111,25 @@ def _parsing_code(source: CodeSource) -> list[str]:
         f'with {opened}({source.place}, "rb") as file:',
         f"    graph_def = {parse if is_text else 'tf.compat.v1.GraphDef.FromString(file.read())'}",
     ]
+
+
+def values_of_constant(meta_graph: MetaGraph, row: VariableRow) -> Values:
+    """Return the values of a constant that is a weight.
+
+    Raises
+    ------
+    ReadError
+        If the graph has none.
+    """
+    try:
+        return value_blocks.cut(comparable(constants.value(meta_graph, row.name).reshape(-1), row.dtype))
+    except (errors.UnknownNameError, ValueError) as error:
+        raise errors.ReadError(f"the graph has no value for {row.name!r}: {error}") from error
+
+
+def rows(graphs: tuple[MetaGraph, ...]) -> tuple[VariableRow, ...]:
+    """Return the variables of a graph as it declares them, and the constants that are weights."""
+    return (*graph_variables.rows(None, graphs), *(row for graph in graphs for row in constants.weights(graph)))
 
 
 def _loader(candidate: Candidate) -> Callable[[], tuple[MetaGraph, ...]]:

@@ -64,8 +64,9 @@ class MetaGraphReader(Reader):
             return _model("a MetaGraphDef message", load, None, None, trust=candidate.trust)
         path = _file_in(candidate) or _beside_checkpoint(candidate.path) or candidate.path
         checkpoint = graph_variables.checkpoint_beside(path)
+        given = candidate.path if beside_prefix(candidate) is not None else path
         load = cache(lambda: (metagraphs.of_meta_graph(_read(path)),))
-        return _model(str(path), load, path, checkpoint, trust=candidate.trust)
+        return _model(str(given), load, path, checkpoint, trust=candidate.trust)
 
     def code(self, source: CodeSource) -> list[str] | None:
         """Return the code that imports the graph and restores its values."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.graphs.ops import of_kind
+from tfmagic.graphs.pipelines import handed_out
 from tfmagic.graphs.signatures import tensors_of
 from tfmagic.graphs.tensor_names import FreeNames, node_of, plain
 from tfmagic.graphs.tensors import output_dtypes
@@ -192,6 +193,15 @@ def ancestors(
 
 def _require_inputs(nodes: Mapping[str, protos.Message], key: str, needed: set[str], given: set[str]) -> None:
     """Refuse inputs that do not suffice: the outputs of the signature wait for a value that nobody gives."""
+    tensors = handed_out(
+        {name: node.op for name, node in nodes.items()}, ((name, nodes[name].input) for name in nodes if name in needed)
+    )
+    if tensors:
+        raise errors.ConversionError(
+            f"the outputs of {key!r} come out of an input pipeline, a queue or an iterator, which hands out something "
+            f"else at each run and which no signature starts: name what it hands out as inputs, inputs={tensors!r} "
+            f"(--inputs {','.join(tensors)})"
+        )
     names = {node_of(tensor) for tensor in given}
     missing = [name for name in nodes if name in needed and nodes[name].op in _PLACEHOLDERS and name not in names]
     if missing:

@@ -80,7 +80,7 @@ def by_key(wanted: object, keys: Collection[str] = ()) -> Mapping[str, object]:
     Raises
     ------
     ConversionError
-        If none is named, what is given names none, or a key is empty.
+        If what is given names none, or a key is empty. A function may take nothing: no input is none.
     """
     # A tensor by itself is not to be iterated: that would add ops to its graph.
     listed = [wanted] if isinstance(wanted, str) or hasattr(wanted, "name") else wanted
@@ -90,8 +90,6 @@ def by_key(wanted: object, keys: Collection[str] = ()) -> Mapping[str, object]:
             "inputs and outputs are tensors or names of some, in a list or under the keys that they are to have, as in "
             f"{{'key': 'tensor'}}, not {wanted!r}"
         )
-    if not found:
-        raise errors.ConversionError("no tensor is named; leave the option out to keep those of the signature")
     if "" in found:
         raise errors.ConversionError(f"an input or output of {wanted!r} has no key; give it one")
     return found

@@ -15,7 +15,7 @@ from tfmagic.functions.state.saved_models import Store
 from tfmagic.graphs import signatures
 from tfmagic.graphs.metagraphs import MetaGraph
 from tfmagic.models.model import Form, Model, Part
-from tfmagic.readers.graph_def import GraphDefReader
+from tfmagic.readers.graph_def import GraphDefReader, rows, values_of_constant
 from tfmagic.transforms.freeze import freeze
 from tfmagic.verbs.conversion import checks as conversion_checks
 from tfmagic.verbs.conversion import freeze_untraced
@@ -88,8 +88,19 @@ def of_graph(frozen: FrozenGraph, notes: tuple[str, ...], path: Path | None, *, 
     loaders: dict[Part, Callable[[], Any]] = {
         Part.GRAPH: load,
         Part.SIGNATURES: lambda: (((), signed),),
+        Part.VARIABLES: lambda: rows(load()),
         Part.FUNCTION: lambda: function,
     }
     trusting = None if trust else partial(of_graph, frozen, notes, path, trust=True)
     state = cache(lambda: Store(load()[0], trust=trust))
-    return Model(_Frozen.form, origin, loaders, notes, path, trusting=trusting, state=state, reader=_Frozen())
+    return Model(
+        _Frozen.form,
+        origin,
+        loaders,
+        notes,
+        path,
+        trusting=trusting,
+        state=state,
+        reader=_Frozen(),
+        values=lambda row: values_of_constant(load()[0], row),
+    )

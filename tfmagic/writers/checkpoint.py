@@ -21,6 +21,7 @@ from tfmagic.files.checkpoints import state_file, tensor_bundle, trackable_objec
 from tfmagic.files.checkpoints import writing as checkpoint_writing
 from tfmagic.functions import tf_functions
 from tfmagic.functions.state import session_checkpoints
+from tfmagic.graphs import constants
 from tfmagic.models.model import Part
 from tfmagic.models.writer import Size, Writer
 from tfmagic.runtime import error_texts
@@ -189,6 +190,48 @@ class CopyDraft:
             yield key, one.read(key), other.read(key)
 
 
+@dataclass(frozen=True)
+class ConstantsDraft:
+    """The weights of a frozen graph on their way to a checkpoint: values by the names of the constants."""
+
+    values: Mapping[str, np.ndarray]
+    notes: tuple[str, ...] = ("the values lie under the names of the graph's constants, which were variables once",)
+
+    @property
+    def size(self) -> int:
+        """What the files will take in bytes, about."""
+        return sum(each.nbytes for each in self.values.values()) + _INDEX_BYTES
+
+    def write(self, path: Path) -> None:
+        """Write the files."""
+        tf = runtime.tensorflow()
+        with runtime.eager(), tf.device("CPU"):
+            tf.raw_ops.SaveV2(
+                prefix=str(path),
+                tensor_names=list(self.values),
+                shape_and_slices=[""] * len(self.values),
+                tensors=[tf.constant(each) for each in self.values.values()],
+            )
+
+    def read_back(self, path: Path) -> Iterator[tuple[str, npt.ArrayLike, npt.ArrayLike]]:
+        """Yield each value and what was stored of it."""
+        reader = runtime.tensorflow().train.load_checkpoint(str(path))
+        for name, each in self.values.items():
+            yield name, each, reader.get_tensor(name)
+
+
+def _weights(source: Model) -> ConstantsDraft:
+    try:
+        values = {
+            row.name: constants.value(source.meta_graph, row.name) for row in constants.weights(source.meta_graph)
+        }
+    except ValueError as error:
+        raise errors.ConversionError(f"a weight of {source.origin!r} cannot be read: {error}") from error
+    if not values:
+        raise errors.ConversionError(f"{source.origin} has no constant that is a weight, so there is nothing to save")
+    return ConstantsDraft(values)
+
+
 class CheckpointWriter(Writer):
     """Writes checkpoints."""
 
@@ -199,7 +242,7 @@ class CheckpointWriter(Writer):
     options: ClassVar[frozenset[str]] = frozenset({"keep"})
     takes_unsigned: ClassVar[bool] = True
 
-    def prepare(self, source: Model, options: WriteOptions) -> SessionDraft | ObjectDraft | CopyDraft:
+    def prepare(self, source: Model, options: WriteOptions) -> SessionDraft | ObjectDraft | CopyDraft | ConstantsDraft:
         """Collect the values.
 
         Raises
@@ -212,6 +255,8 @@ class CheckpointWriter(Writer):
                 f"a checkpoint holds the values of variables and nothing else, so that {errors.listed(options.given)} "
                 f"cannot be written as {self.format!r}; leave it out, or export to a SavedModel"
             )
+        if source.form == "graph_def":
+            return _weights(source)
         if source.form == "session":
             return SessionDraft(session_checkpoints.of_session(source.live))
         if source.checkpoint is not None:

@@ -85,7 +85,7 @@ def test_tensors_themselves_and_keys_of_ones_own(session: Any, tmp_path: Any) ->
 def test_wrong_names_get_the_nearest(session: Any) -> None:
     with pytest.raises(errors.UnknownNameError, match="did you mean 'aside'"):
         freeze(session, outputs=["asid"])
-    with pytest.raises(errors.ConversionError, match="no tensor is named"):
+    with pytest.raises(errors.ConversionError, match="no output is named"):
         freeze(session, outputs=[])
     with pytest.raises(errors.ConversionError, match="has no key; give it one"):
         freeze(session, outputs={"": "aside"})

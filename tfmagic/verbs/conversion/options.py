@@ -51,6 +51,10 @@ class Wish:
     bind: Mapping[str, Any] | None = None
     keep_variables: Sequence[str] | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse outputs that are none."""
+        _require_some(self.outputs)
+
     @property
     def given(self) -> tuple[str, ...]:
         """The options that the user named."""
@@ -158,7 +162,14 @@ def checked(wish: Wish) -> SignatureMap:
     for key, fields in given.items():
         signatures.require_own_key(key)
         check_fields(key, fields, _SIGNATURE_FIELDS)
+        _require_some(fields.get("outputs"))
     return given
+
+
+def _require_some(outputs: Ends) -> None:
+    """Refuse a signature that gives nothing; one that takes nothing may be."""
+    if isinstance(outputs, str | Sequence | Mapping) and not outputs:
+        raise errors.ConversionError("no output is named; leave the option out to keep those of the signature")
 
 
 def checked_mapping(given: Any, option: str) -> Mapping[str, Any]:  # noqa: ANN401 - checked here

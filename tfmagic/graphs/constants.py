@@ -1,0 +1,64 @@
+"""The weights of a frozen graph: constants that once were variables, by their nodes, and their values.
+
+Not for: variables.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tfmagic import errors
+from tfmagic.files import protos
+from tfmagic.files.checkpoints import values as tensor_values
+from tfmagic.frames import VariableRow
+from tfmagic.graphs import node_columns
+from tfmagic.graphs.node_details import first_values
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tfmagic.graphs.metagraphs import MetaGraph
+
+#: How the names of dtypes begin that weights have.
+_FLOATING = ("float", "bfloat", "complex", "qint", "quint")
+
+
+def weights(meta_graph: MetaGraph) -> Iterator[VariableRow]:
+    """Yield a row for each constant of the main graph with more than one element of a floating or quantised dtype."""
+    columns = node_columns.read(meta_graph.graph, {})
+    count = len(meta_graph.graph.nodes[0])
+    for place in np.flatnonzero(np.asarray(columns.op[:count] == "Const")).tolist():
+        dtype, shape = str(columns.dtype[place]), columns.shape[place]
+        size = None if shape is None or None in shape else math.prod(shape)
+        if dtype.startswith(_FLOATING) and size is not None and size > 1:
+            item = protos.item_size(dtype)
+            yield VariableRow(str(columns.name[place]), dtype, shape, size, None if item is None else size * item, None)
+
+
+def value(meta_graph: MetaGraph, name: str) -> np.ndarray:
+    """Return the value of a constant.
+
+    Raises
+    ------
+    UnknownNameError
+        If the main graph has no such constant.
+    ValueError
+        If its values have a meaning inside TensorFlow only.
+    """
+    columns = node_columns.read(meta_graph.graph, {})
+    names = columns.name[: len(meta_graph.graph.nodes[0])].tolist()
+    place = names.index(name) if name in names else -1
+    node = None if place < 0 else meta_graph.graph.node_def(place)
+    if node is None or node.op != "Const" or "value" not in node.attr:
+        raise errors.UnknownNameError(name, "constant", names)
+    tensor = node.attr["value"].tensor
+    shape = tuple(size or 0 for size in protos.shape_of(tensor.tensor_shape) or ())
+    dtype = protos.dtype_name(tensor.dtype)
+    if tensor.tensor_content:
+        stored = tensor_values.numpy_dtype(dtype).newbyteorder("<")
+        return np.frombuffer(tensor.tensor_content, stored).reshape(shape)
+    listed = first_values(tensor, math.prod(shape))
+    return np.array(listed, tensor_values.numpy_dtype(dtype)).reshape(shape)
