@@ -15,7 +15,7 @@ import tfmagic
 from tfmagic import errors, readers, writers
 from tfmagic.frames import VariableRow
 from tfmagic.models.model import Model, Part
-from tfmagic.models.writer import Signatures, Size, Writer
+from tfmagic.models.writer import OPTIONS, Editing, Freezing, Signatures, Size, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -309,6 +309,17 @@ def test_a_class_that_does_not_inherit_gets_the_defaults() -> None:
     assert isinstance(writer, writers.Writer)
     assert (writer.format, writer.label, writer.library) == ("count", "", None)
     assert writer.signatures is Signatures.NONE
+
+
+def test_every_format_says_what_a_person_calls_it_and_which_options_it_takes() -> None:
+    labels = [writer.label for writer in writers.WRITERS]
+    assert all(labels)
+    assert len(set(labels)) == len(labels)
+    assert all(writer.options <= OPTIONS for writer in writers.WRITERS)
+    # One writer puts an edited graph in its place, others take a frozen one.
+    assert not [
+        writer.format for writer in writers.WRITERS if isinstance(writer, Editing) and isinstance(writer, Freezing)
+    ]
 
 
 def refused(register: Any, entry: object, what: str) -> None:

@@ -14,12 +14,14 @@ from tfmagic.display import render
 from tfmagic.models.form import Part
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
     import numpy.typing as npt
 
+    from tfmagic.files import protos
+    from tfmagic.functions.state.saved_models import Store
     from tfmagic.models.model import Model
     from tfmagic.models.plain_code import CodeSource
     from tfmagic.models.reader import Reader
@@ -231,8 +233,18 @@ class Placing(Protocol):
 class Freezing(Protocol):
     """A writer of a frozen graph, which may be frozen already, with no function of it made."""
 
-    def draft(self, frozen: Any) -> Draft:  # noqa: ANN401 - a FrozenGraph, of a later room
+    def frozen_draft(self, frozen: Any) -> Draft:  # noqa: ANN401 - a FrozenGraph, of a later room
         """Take a graph that is frozen already."""
+
+
+@runtime_checkable
+class Editing(Protocol):
+    """A writer that takes what is a graph by an edit of its messages, with no function of it made."""
+
+    def edited_draft(
+        self, store: Store, signatures: Mapping[str, protos.Message], tags: Sequence[str], *, text: bool
+    ) -> Draft:
+        """Take a graph with its values and the SignatureDefs that it is to have."""
 
 
 @runtime_checkable

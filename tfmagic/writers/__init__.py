@@ -15,6 +15,7 @@ from tfmagic.models import registration
 from tfmagic.models.writer import (
     Compared,
     Draft,
+    Editing,
     Freezing,
     Grouped,
     Placing,
@@ -38,6 +39,7 @@ __all__ = [
     "WRITERS",
     "Compared",
     "Draft",
+    "Editing",
     "Freezing",
     "Grouped",
     "Placing",

@@ -109,9 +109,9 @@ class GraphDefWriter(Writer):
         ConversionError
             If it cannot be frozen, or more than one signature is asked for.
         """
-        return self.draft(_frozen(source, options))
+        return self.frozen_draft(_frozen(source, options))
 
-    def draft(self, frozen: FrozenGraph) -> GraphDefDraft:
+    def frozen_draft(self, frozen: FrozenGraph) -> GraphDefDraft:
         """Take a graph that is frozen already."""
         return GraphDefDraft(frozen)
 
@@ -140,9 +140,9 @@ class GraphTextWriter(Writer):
         ConversionError
             If it cannot be frozen, or more than one signature is asked for.
         """
-        return self.draft(_frozen(source, options))
+        return self.frozen_draft(_frozen(source, options))
 
-    def draft(self, frozen: FrozenGraph) -> GraphTextDraft:
+    def frozen_draft(self, frozen: FrozenGraph) -> GraphTextDraft:
         """Take a graph that is frozen already; raises TooLargeError."""
         draft = GraphTextDraft(frozen)
         if draft.size > PROTOBUF_LIMIT:

@@ -13,7 +13,6 @@ from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.functions.state.saved_models import Store
 from tfmagic.graphs import signatures
-from tfmagic.graphs import variables as graph_variables
 from tfmagic.graphs.ops import of_kind
 from tfmagic.transforms import freeze_stored
 from tfmagic.transforms.freeze_graph import freeze_graph
@@ -84,7 +83,8 @@ def _edited(source: GraphSource, wish: Wish) -> FrozenGraph:
 
 def _stored(model: Model, path: Path, wish: Wish, key: str | None) -> FrozenGraph:
     """Freeze a SavedModel of TensorFlow 2: what it computes lies in functions."""
-    store = Store(model.meta_graph, graph_variables.find_checkpoint(path), path / "assets", trust=model.is_trusted)
+    files = model.checkpoint() if model.checkpoint else None
+    store = Store(model.meta_graph, files, path / "assets", trust=model.is_trusted)
     signed = model.meta_graph.signature_def
     if all(signatures.is_hidden(name) for name in signed):
         raise errors.MissingPartError("signatures", model.form, model.parts)

@@ -18,7 +18,7 @@ from tfmagic.files.checkpoints import state_file
 from tfmagic.files.checkpoints import writing as checkpoint_writing
 from tfmagic.graphs.signatures import DEFAULT_TAGS
 from tfmagic.models.model import Part
-from tfmagic.models.writer import Freezing, Grouped, Signatures, WriteOptions
+from tfmagic.models.writer import Editing, Freezing, Grouped, Signatures, WriteOptions
 from tfmagic.transforms import batch as batches
 from tfmagic.verbs.conversion import checks as conversion_checks
 from tfmagic.verbs.conversion import freeze_untraced, wrap_frozen_graph
@@ -27,8 +27,6 @@ from tfmagic.verbs.conversion.checks import Source
 from tfmagic.verbs.conversion.freeze_untraced import Straight
 from tfmagic.verbs.conversion.graph_signatures import graph_source
 from tfmagic.writers import WRITERS
-from tfmagic.writers.saved_model.graph_draft import graph_draft
-from tfmagic.writers.saved_model.writer import SavedModelWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -43,7 +41,6 @@ if TYPE_CHECKING:
     from tfmagic.verbs.conversion.graph_signatures import GraphSource
     from tfmagic.verbs.conversion.options import Wish
     from tfmagic.verbs.verification.trial_run import Verification
-    from tfmagic.writers.saved_model.graph_draft import GraphDraft
 
 #: What is said of a result that nobody wanted checked.
 NOT_ASKED = "verify=False"
@@ -127,8 +124,10 @@ class Job:
             graph = None if wrapped else self._graph(model)
             functions = {} if frozen or wrapped or graph else self._functions(model)
             begin("converting")
-            if graph is not None:
-                draft: Draft = self._edited(model, graph, result_tags)
+            if graph is not None and isinstance(self.writer, Editing):
+                draft = self.writer.edited_draft(
+                    graph.store, graph.definitions, _tags_of(model, result_tags), text=self.text
+                )
             else:
                 draft = wrapped or self._draft(model, frozen, functions, result_tags, has_tags=wanted is not None)
             signed = {frozen.key: frozen} if frozen else (graph.signatures if graph else functions)
@@ -183,22 +182,16 @@ class Job:
         return freeze_untraced.freeze(model, self.wish) if isinstance(self.writer, Freezing) else Straight(None)
 
     def _wrapped(self, model: Model, tags: Collection[str] | None) -> Draft | None:
-        """Wrap the graph as it lies on disk, if a SavedModel is wanted and that can be done."""
-        if not isinstance(self.writer, SavedModelWriter) or self.text:
+        """Wrap the graph as it lies on disk, if what is wanted is a graph and that can be done."""
+        if not isinstance(self.writer, Editing) or self.text:
             return None
         return wrap_frozen_graph.draft(model, self.wish, DEFAULT_TAGS if tags is None else tuple(tags))
 
     def _graph(self, model: Model) -> GraphSource | None:
-        """Return what is to be edited, if a SavedModel is wanted of what is a graph."""
-        if not isinstance(self.writer, SavedModelWriter) or self.wish.batch is not None:
+        """Return what is to be edited, if the source and what is wanted are graphs."""
+        if not isinstance(self.writer, Editing) or self.wish.batch is not None:
             return None
         return graph_source(model, self.wish, every=True)
-
-    def _edited(self, model: Model, source: GraphSource, tags: Collection[str] | None) -> GraphDraft:
-        """Make a SavedModel of a graph by an edit of its messages."""
-        known = model.meta_graph.tags if model.reader.has_tag_sets else ()
-        chosen = tuple(tags) if tags is not None else known or DEFAULT_TAGS
-        return graph_draft(source.store, source.definitions, chosen, text=self.text)
 
     def _functions(self, model: Model) -> dict[str, NamedFunction]:
         """Return the functions to write, none for a format that holds none."""
@@ -216,7 +209,7 @@ class Job:
         has_tags: bool,
     ) -> Draft:
         if frozen is not None and isinstance(self.writer, Freezing):
-            return self.writer.draft(frozen)
+            return self.writer.frozen_draft(frozen)
         chosen = tuple(tags or ()) if tags is not None or not functions else next(iter(functions.values())).tags
         if self.wish.batch is not None:
             functions = {key: batches.fixed(each, self.wish.batch) for key, each in functions.items()}
@@ -252,6 +245,12 @@ class Job:
         found = conversion_checks.verified(draft, staged, source)
         conversion_checks.require_equal(found, f"{str(self.destination)!r} was not written")
         return found
+
+
+def _tags_of(model: Model, tags: Collection[str] | None) -> tuple[str, ...]:
+    """Return the tag-set of what is made of a graph: the one that is asked for, else the graph's own."""
+    known = model.meta_graph.tags if model.reader.has_tag_sets else ()
+    return tuple(tags) if tags is not None else known or DEFAULT_TAGS
 
 
 def _size_so_far(path: Path) -> int:

@@ -22,15 +22,18 @@ from tfmagic.transforms.captures import require_outside_state, value_of
 from tfmagic.transforms.frozen_graph import serialised
 from tfmagic.writers.saved_model import by_tensorflow, directory, main_graph, object_graph
 from tfmagic.writers.saved_model import functions as saved_functions
+from tfmagic.writers.saved_model.graph_draft import graph_draft
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from tfmagic.functions import NamedFunction
+    from tfmagic.functions.state.saved_models import Store
     from tfmagic.models.model import Model
     from tfmagic.models.plain_code import CodeSource
     from tfmagic.models.writer import Measures, WriteOptions
+    from tfmagic.writers.saved_model.graph_draft import GraphDraft
     from tfmagic.writers.saved_model.main_graph import Stored
 
 #: Where a SavedModel keeps its checkpoint, and the key of the objects in it.
@@ -183,6 +186,12 @@ class SavedModelWriter(Writer):
             messages = Messages.of(chosen, options.tags, trainable)
         notes += signatures.tag_notes(options.tags)
         return SavedModelDraft(chosen, options.tags, notes, trainable, messages, options.text)
+
+    def edited_draft(
+        self, store: Store, signatures: Mapping[str, protos.Message], tags: Sequence[str], *, text: bool
+    ) -> GraphDraft:
+        """Take what is a graph: its nodes, variables and tables keep their names."""
+        return graph_draft(store, signatures, tags, text=text)
 
     def size(self, source: Model, measures: Measures) -> Size | None:
         """Predict the size: each signature is a function with the part of the graph that it needs."""
