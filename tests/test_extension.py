@@ -311,6 +311,24 @@ def test_a_class_that_does_not_inherit_gets_the_defaults() -> None:
     assert writer.signatures is Signatures.NONE
 
 
+@pytest.mark.tensorflow
+def test_a_reader_that_has_another_one_read_leaves_its_abilities_alone(source: Path) -> None:
+    import tensorflow as tf  # noqa: PLC0415 - as above
+
+    class GraphOfScale(ScaleReader):
+        def read(self, candidate: Candidate, tags: Any) -> Model:
+            with tf.Graph().as_default() as graph:
+                x = tf.compat.v1.placeholder(tf.float32, [None], name="x")
+                tf.multiply(tf.multiply(x, json.loads(candidate.head)["scale"], name="y"), 2.0, name="z")
+            return readers.read(graph.as_graph_def(), tags=tags)
+
+    readers.register(GraphOfScale())
+    model = readers.read(source)
+    assert model.reader.is_open
+    # Between any two tensors, as of every GraphDef.
+    assert tfmagic.run(source, {"x": [2.0]}, outputs=["y"]).outputs["y"].tolist() == [5.0]
+
+
 def test_every_format_says_what_a_person_calls_it_and_which_options_it_takes() -> None:
     labels = [writer.label for writer in writers.WRITERS]
     assert all(labels)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tfmagic import errors
 from tfmagic.files import contents, file_marks, places, reading
+from tfmagic.models.form import Form
 from tfmagic.models.model import Model
 from tfmagic.models.reader import Candidate
 
@@ -67,12 +68,14 @@ def _again(
 
 def _read(reader: Reader, candidate: Candidate, tags: Collection[str] | None) -> Model:
     """Read a source; its model knows what its form is able to do, and how its files look now."""
-    model = replace(reader.read(candidate, tags), reader=reader)
+    model = reader.read(candidate, tags)
+    # What another reader read is able to do what that one says.
+    known = reader if type(model.reader) is Form else model.reader
     marks = {} if model.path is None else file_marks.of_model(model.path, model.file)
-    if model.trusting is None:
-        return replace(model, marks=marks)
     trusting = model.trusting
-    return replace(model, marks=marks, trusting=lambda: replace(trusting(), reader=reader, marks=marks))
+    if trusting is None:
+        return replace(model, reader=known, marks=marks)
+    return replace(model, reader=known, marks=marks, trusting=lambda: replace(trusting(), reader=known, marks=marks))
 
 
 def candidate_of(source: object) -> Candidate:

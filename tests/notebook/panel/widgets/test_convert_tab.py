@@ -75,7 +75,7 @@ def test_the_formats_of_this_model_and_why_not_the_others(samples: Built, in_tmp
 
 
 def test_a_model_that_becomes_nothing_has_no_form(samples: Built) -> None:
-    tab = tab_of(samples["checkpoint_v2"])
+    tab = tab_of(samples["checkpoint_of_objects"])
     assert tab.work.start not in tab.children
     assert "ONNX (.onnx): this checkpoint has no 'function', 'graph'" in text(tab.impossible)
 
