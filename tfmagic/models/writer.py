@@ -205,6 +205,17 @@ class Writer(ABC):
             return None
         return Size(measures.weights + (measures.graph or 0), at_most=measures.holds_more, rest=measures.rest)
 
+    def key_notes(self, source: Model, inputs: Sequence[str], outputs: Sequence[str]) -> tuple[str, ...]:
+        """Say which keys of a signature the result cannot hold as they are, and by which names it has them.
+
+        Raises
+        ------
+        ConversionError
+            If it can have one of them by no name.
+        """
+        del source, inputs, outputs
+        return ()
+
     def kept(self, source: Model) -> Iterator[str]:
         """Yield what the result has of the source beyond what the abilities say, a line each."""
         del source

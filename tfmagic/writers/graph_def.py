@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING, ClassVar
 from tfmagic import errors, functions, progress
 from tfmagic.files import protos
 from tfmagic.files.reading import PROTOBUF_LIMIT, read_bytes
+from tfmagic.graphs.signature_keys import name_notes
 from tfmagic.models.model import Part
 from tfmagic.models.writer import ENDS, Size, Variables, Writer
+from tfmagic.transforms.end_names import node_names
 from tfmagic.transforms.freeze import freeze
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tfmagic.functions import NamedFunction
     from tfmagic.models.model import Model
     from tfmagic.models.plain_code import CodeSource
@@ -89,6 +93,11 @@ def wrapped(frozen: FrozenGraph, graph_def: protos.Message, key: str) -> NamedFu
     return functions.wrap_graph_def(graph_def, inputs, outputs, values=frozen.kept, key=key, method=frozen.method)
 
 
+def _key_notes(inputs: Sequence[str], outputs: Sequence[str]) -> tuple[str, ...]:
+    keys = [*inputs, *outputs]
+    return name_notes("a graph", zip(keys, node_names(keys), strict=True))
+
+
 class GraphDefWriter(Writer):
     """Writes a frozen graph in binary form."""
 
@@ -100,6 +109,10 @@ class GraphDefWriter(Writer):
     variables: ClassVar[Variables] = Variables.CONSTANTS
     takes_unsigned: ClassVar[bool] = True
     loses_of_signature: ClassVar[str] = _LOST
+
+    def key_notes(self, source: Model, inputs: Sequence[str], outputs: Sequence[str]) -> tuple[str, ...]:
+        """Say by which nodes a traced graph has keys; what is a graph keeps its nodes."""
+        return () if source.state is not None else _key_notes(inputs, outputs)
 
     def prepare(self, source: Model, options: WriteOptions) -> GraphDefDraft:
         """Freeze the function.
@@ -131,6 +144,10 @@ class GraphTextWriter(Writer):
     variables: ClassVar[Variables] = Variables.CONSTANTS
     takes_unsigned: ClassVar[bool] = True
     loses_of_signature: ClassVar[str] = _LOST
+
+    def key_notes(self, source: Model, inputs: Sequence[str], outputs: Sequence[str]) -> tuple[str, ...]:
+        """Say by which nodes a traced graph has keys; what is a graph keeps its nodes."""
+        return () if source.state is not None else _key_notes(inputs, outputs)
 
     def prepare(self, source: Model, options: WriteOptions) -> GraphTextDraft:
         """Freeze the function.

@@ -406,3 +406,33 @@ def test_what_no_line_can_say_is_python(key: str) -> None:
 def test_the_proposed_signature_is_named_by_its_own_key() -> None:
     assert plan_names.default_key({"a": 1, signatures.DEFAULT_KEY: 2}) == signatures.DEFAULT_KEY
     assert plan_names.default_key({"a": 1, "b": 2}) == ""
+
+
+# Keys
+
+
+@pytest.mark.usefixtures("in_tmp_path")
+def test_names_that_a_format_cannot_hold_are_listed() -> None:
+    tf = pytest.importorskip("tensorflow")
+    source = tf.function(lambda values: {"x": values["x"] * 2, "a feature": values["a feature"]})
+    source({"x": tf.constant([1.0]), "a feature": tf.constant([1.0])})
+    told = " ".join(planned(source, "onnx", "m.onnx").cautions)
+    assert "'x' is 'x_1'" in told
+    assert "'a feature' is 'a feature_1'" in told
+    told = " ".join(planned(source, "graph_def", "m.pb").cautions)
+    assert "'a feature' is 'a_feature'" in told
+    assert not any("cannot hold" in each for each in planned(source, "tflite", "m.tflite").cautions)
+    plain = " ".join(planned(source, "onnx", "m.onnx", outputs="y=x").cautions)
+    assert "cannot hold" not in plain
+
+
+@pytest.mark.usefixtures("in_tmp_path")
+def test_a_key_that_tensorflow_cannot_load_is_a_problem() -> None:
+    tf = pytest.importorskip("tensorflow")
+    source = tf.function(lambda values: {"y": values["class"] * 2})
+    source({"class": tf.constant([1.0])})
+    assert "no name of an argument" in problems(planned(source, "saved_model", "m"))["inputs"]
+    assert not problems(planned(source, "saved_model", "m", inputs="kind=class"))
+    assert not problems(planned(source, "tflite", "m.tflite"))
+    with pytest.raises(errors.ConversionError, match="'class'"):
+        tfmagic.export(source, "m")

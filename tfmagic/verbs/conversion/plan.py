@@ -181,6 +181,7 @@ def plan(model: Model, request: Request, names: Names) -> Plan:
         lambda: _signature_problems(model, request, writer, names),
         lambda: _name_problems(request, names, chosen),
         lambda: _number_problems(request, facts),
+        lambda: _key_problems(request, facts),
     )
     return Plan(
         tuple(problem for check in checks for problem in check()),
@@ -272,6 +273,38 @@ def _number_problems(request: Request, facts: Facts) -> Iterator[Problem]:
         yield Problem("batch", "no input leaves its batch open, so that fixing it changes nothing; leave it out")
 
 
+def _keys(request: Request, facts: Facts) -> Iterator[tuple[list[str], list[str]]]:
+    """Yield the keys of inputs and outputs that each signature is to have."""
+    named = [plan_names.parsed(text) for text in (request.inputs, request.outputs)]
+    for ends in facts.ends:
+        inputs, outputs = (
+            [end.key for end in side] if other is None else list(other)
+            for side, other in zip((ends.inputs, ends.outputs), named, strict=True)
+        )
+        yield inputs, outputs
+
+
+def _key_notes(request: Request, facts: Facts) -> Iterator[str]:
+    """Say which keys come out under other names."""
+    try:
+        for inputs, outputs in _keys(request, facts):
+            yield from facts.writer.key_notes(facts.model, inputs, outputs)
+    except errors.ConversionError:
+        return  # told as a problem
+
+
+def _key_problems(request: Request, facts: Facts) -> Iterator[Problem]:
+    try:
+        keys = list(_keys(request, facts))
+    except errors.ConversionError:
+        return  # names that cannot be read are told as such
+    for inputs, outputs in keys:
+        try:
+            facts.writer.key_notes(facts.model, inputs, outputs)
+        except errors.ConversionError as error:
+            yield Problem("inputs", str(error))
+
+
 def _cautions(request: Request, facts: Facts) -> Iterator[str]:
     """Say what is possible, and perhaps not what is meant."""
     if request.method and not (request.inputs or request.outputs):
@@ -284,5 +317,6 @@ def _cautions(request: Request, facts: Facts) -> Iterator[str]:
         ends = facts.signed[signatures.PROPOSED]
         proposed = " to ".join(errors.listed(end.key for end in side) for side in ends)
         yield f"nothing in the graph says where it begins and ends: {proposed} is proposed, unless you name others"
+    yield from _key_notes(request, facts)
     if not request.verify:
         yield "the result is not compared with the source"

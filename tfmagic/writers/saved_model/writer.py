@@ -15,6 +15,7 @@ from tfmagic.files import protos, saved_model_files
 from tfmagic.files.reading import PROTOBUF_LIMIT
 from tfmagic.functions.saved_models import SavedModelFunctions
 from tfmagic.graphs import signatures
+from tfmagic.graphs.signature_keys import require_arguments
 from tfmagic.models.model import Part
 from tfmagic.models.writer import ENDS, Size, Variables, Writer
 from tfmagic.runtime import tensorflow as runtime
@@ -171,6 +172,12 @@ class SavedModelWriter(Writer):
     options: ClassVar[frozenset[str]] = ENDS | {"tags", "method", "text"}
     variables: ClassVar[Variables] = Variables.VARIABLES
     has_tag_sets: ClassVar[bool] = True
+
+    def key_notes(self, source: Model, inputs: Sequence[str], outputs: Sequence[str]) -> tuple[str, ...]:
+        """Refuse inputs that TensorFlow 2 cannot load; a SignatureDef itself takes any key."""
+        del source, outputs
+        require_arguments(inputs)
+        return ()
 
     def prepare(self, source: Model, options: WriteOptions) -> SavedModelDraft:
         """Collect the functions and what they need."""
