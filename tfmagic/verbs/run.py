@@ -20,8 +20,10 @@ from tfmagic.functions.state.resource_copies import UncopyableError
 from tfmagic.functions.state.trial_copies import TrialCopies
 from tfmagic.graphs import signatures
 from tfmagic.runtime import cancellation
-from tfmagic.verbs import model_cache, run_inputs
+from tfmagic.verbs import model_cache, run_inputs, session_steps
+from tfmagic.verbs.conversion import options as conversion_options
 from tfmagic.verbs.conversion.options import Wish
+from tfmagic.verbs.model_cache import Loaded
 from tfmagic.verbs.undisturbed import undisturbed
 from tfmagic.verbs.verification import trial_inputs, trial_run
 
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
 
     from tfmagic.functions import NamedFunction
     from tfmagic.verbs.conversion.options import Ends
-    from tfmagic.verbs.model_cache import Loaded
 
 _ARRAY_COLUMNS = ("key", "dtype", "shape", "values")
 #: Values of an array that a display shows.
@@ -143,7 +144,8 @@ def run(  # noqa: PLR0913 - the contract's options
     signature : str, optional
         May be left out where there is a default one or only one.
     outputs : sequence or mapping of str to tensor, optional
-        Other outputs than the signature's: some of its keys, or any tensors of the graph by name.
+        Other outputs than the signature's: some of its keys, or any tensors of the graph by name. Of a session also
+        ops, such as a training op, which changes copies of the variables.
     repeat : int
         How many warm calls are timed after the first.
     trust : bool
@@ -161,7 +163,8 @@ def run(  # noqa: PLR0913 - the contract's options
     UnknownNameError
         If there is no such signature, input or tensor; names the nearest.
     ConversionError
-        If a value's dtype or shape does not fit, or the model does not run on the values.
+        If a value's dtype or shape does not fit, the model does not run on the values, or inputs would have to be made
+        up for what acts outside the model.
     """
     if repeat < 0:
         raise errors.ConversionError(f"repeat is the number of warm calls, 0 or more, not {repeat!r}")
@@ -201,6 +204,9 @@ def _fed(
     source: object, wish: Wish, inputs: Mapping[str, object] | None, *, trust: bool
 ) -> tuple[Loaded, dict[str, npt.NDArray[Any]]]:
     """Load the function that takes these inputs, and return them by its keys."""
+    step = _step(source, wish, inputs, trust=trust)
+    if step is not None:
+        return step, run_inputs.matched(step.function, inputs, ())
     found = model_cache.load(source, wish, trust=trust)
     try:
         return found, run_inputs.matched(found.function, inputs, found.signed)
@@ -209,6 +215,16 @@ def _fed(
             raise
     inner = model_cache.load(source, replace(wish, inputs=list(inputs)), trust=trust)
     return inner, run_inputs.matched(inner.function, inputs, inner.signed)
+
+
+def _step(source: object, wish: Wish, inputs: Mapping[str, object] | None, *, trust: bool) -> Loaded | None:
+    """Load what a session's op does that writes, if one is asked for; nothing of a session stays loaded."""
+    if wish.outputs is None or wish.signature is not None:
+        return None
+    begun = time.perf_counter()
+    model = conversion_options.read_source(source, None, must_exist=False, trust=trust)
+    function = session_steps.step(model, wish.outputs, inputs or ())
+    return None if function is None else Loaded(function, model, time.perf_counter() - begun, again=False)
 
 
 def _array(value: Any) -> npt.NDArray[Any]:  # noqa: ANN401 - numpy's scalars are of many types
