@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tfmagic.runtime.keras import keras, tf_keras
+from tfmagic.runtime.tensorflow import loaded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,6 +67,12 @@ def saving(model: Live) -> Saving:
     with contextlib.suppress(ImportError, AttributeError):
         kinds = (importlib.import_module(f"{library.__name__}.src.saving.keras_saveable").KerasSaveable,)
     return Saving(walk, lambda value: isinstance(value, kinds), counts_again=not is_keras_2)
+
+
+def layer_classes() -> frozenset[str]:
+    """Return the names of the classes of layers in each Keras that is imported."""
+    libraries = filter(None, map(loaded, ("keras", _KERAS_2)))
+    return frozenset(name for library in libraries for name in dir(library.layers) if name[:1].isupper())
 
 
 def is_optimizer(saved: Live) -> bool:

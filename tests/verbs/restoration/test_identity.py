@@ -342,6 +342,44 @@ def test_of_two_objects_that_fit_somebody_says_which(tmp_path: Path) -> None:
         np.testing.assert_array_equal(mine, other)
 
 
+def test_a_checkpoint_object_counts_on(tmp_path: Path) -> None:
+    source = tf.train.Checkpoint(m=Module("a"))
+    for _ in range(3):
+        path = source.save(str(tmp_path / "c"))
+    target, stock = tf.train.Checkpoint(m=Module("a")), tf.train.Checkpoint(m=Module("a"))
+    stock.restore(path)
+    assert set(restore(target, path)["status"]) == {"matched"}
+    assert target.save_counter.numpy() == stock.save_counter.numpy() == 3
+
+
+def test_a_loaded_export_takes_the_values_of_a_later_one(tmp_path: Path) -> None:
+    earlier, later = filled(automatic(), 1), filled(automatic(), 2)
+    for name, model in (("earlier", earlier), ("later", later)):
+        model.export(str(tmp_path / name), verbose=False)
+    loaded = tf.saved_model.load(str(tmp_path / "earlier"))
+    table = restore(loaded, tmp_path / "later")
+    # Keras exports each variable a second time, for nobody.
+    assert table["status"].tolist() == ["matched"] * 6 + ["missing"] * 6 + ["left over"] * 6
+    x = np.ones((1, 3), np.float32)
+    np.testing.assert_allclose(loaded.serve(x), later(x), rtol=1e-6)
+
+
+def test_a_graph_of_tensorflow_1_gives_its_variables_in_its_order(tmp_path: Path) -> None:
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        x = v1.placeholder(tf.float32, [None, 3])
+        # In alphabetical order, as a checkpoint has them, the layers would change places.
+        first, second = (v1.get_variable(name, [3, 3]) for name in ("z", "a"))
+        y = tf.matmul(tf.matmul(x, first), second)
+        session.run(v1.global_variables_initializer())
+        v1.saved_model.simple_save(session, str(tmp_path / "m"), {"x": x}, {"y": y})
+        expected = session.run([first, second])
+    target = keras.Sequential([keras.Input((3,)), *(layers.Dense(3, use_bias=False) for _ in range(2))])
+    assert set(restore(target, tmp_path / "m")["status"]) == {"by structure"}
+    for mine, other in zip(target.get_weights(), expected, strict=True):
+        np.testing.assert_array_equal(mine, other)
+
+
 def test_tables_generators_and_slots_of_a_checkpoint_come_back(tmp_path: Path) -> None:
     def made() -> Any:
         module = tf.Module()

@@ -63,7 +63,10 @@ def _by_name(pairing: Pairing) -> None:
     inner, full_inner = [_within(name) for name in names], [_within(name) for name in full]
     for targets, values in ((names, full_inner), (inner, full), (inner, full_inner)):
         _match(pairing, targets, values)
-    if pairing.required():
+    if pairing.required() and pairing.stored.listed:
+        pairing.pairs = {target: other for target, other in pairing.pairs.items() if target in pairing.told}
+        _by_list(pairing)
+    elif pairing.required():
         _by_rank(pairing, range(len(saved)))
 
 
@@ -258,10 +261,11 @@ def _of_model(live: LiveVariables) -> list[int]:
 
 
 def _has_its_roles(pairing: Pairing) -> bool:
-    """Whether each value is called as its variable is in its layer: a mean is no offset, whatever its shape."""
+    """Whether no value is called as another variable is in its layer: a mean is no offset, whatever its shape."""
     pairs = ((pairing.live.targets[target], pairing.stored.saved[other]) for target, other in pairing.pairs.items())
-    named = [(live.scope[-1:], saved.scope[-1:]) for live, saved in pairs if saved.scope]
-    return all(live == saved for live, saved in named)
+    roles = [(live.scope[-1], saved.scope[-1]) for live, saved in pairs if live.scope and saved.scope]
+    ours, theirs = {live for live, _ in roles}, {saved for _, saved in roles}
+    return all(live == saved or (live not in theirs and saved not in ours) for live, saved in roles)
 
 
 # Keras' files

@@ -209,6 +209,16 @@ def kind_of(saved: object) -> str:
     return keras_specs.snake_case(type(saved).__name__)
 
 
+def kinds_of(saved: object) -> set[str]:
+    """Return the names that Keras 3 and Keras 2 make of an object's class."""
+    return {kind_of(saved), keras_specs.keras_2_snake_case(type(saved).__name__)}
+
+
+def layer_kinds() -> frozenset[str]:
+    """Return the names that Keras makes of the classes of its layers and models."""
+    return frozenset(keras_specs.snake_case(name) for name in (*keras_saving.layer_classes(), "Sequential", "Model"))
+
+
 def walk(model: keras_saving.Live) -> Iterator[tuple[tuple[str, ...], keras_saving.Live]]:
     """Yield each object that a model saves, with the names on the way to it and its own, the model first."""
     saving = keras_saving.saving(model)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from tfmagic.frames import Shape
 
 KERAS, SESSION, OBJECT = KerasModelReader.form, SessionReader.form, FunctionReader.form
+#: The list under which an export of Keras' has each variable once more.
+KERAS_COPIES = "_all_variables"
 #: What a live module keeps for itself beside weights: its class, or a class that it descends from.
 _STATEFUL = frozenset({"Generator", "SeedGenerator", "Metric"})
 
@@ -113,6 +115,9 @@ def live_variables(source: object) -> LiveVariables:
     """
     source = source.live if isinstance(source, Model) and source.live is not None else source
     if tf_functions.is_a(source, "Checkpoint"):
+        with runtime.eager():
+            # A checkpoint makes its counter when it is asked for it.
+            getattr(source, "save_counter", None)
         return _of_object(source)
     model = readers.read(source)
     if model.form == SESSION and not tf_functions.is_a(source, "Graph"):
@@ -145,7 +150,7 @@ def _of_keras_model(model: runtime.Live) -> LiveVariables:
     kinds: dict[str, set[str]] = {}
     settling = []
     for names, saved in keras_places.walk(model):
-        kinds.setdefault(names[-1] if names else model.name, set()).add(keras_places.kind_of(saved))
+        kinds.setdefault(names[-1] if names else model.name, set()).update(keras_places.kinds_of(saved))
         settling += [saved] if hasattr(saved, "finalize_state") else []
     # The states of recurrent layers are in no list of the model's.
     below = _below(model)
@@ -167,12 +172,16 @@ def _of_object(source: runtime.Live) -> LiveVariables:
     parts = {id(part) for variable in (*weights, *states) for part in getattr(variable, "variables", ())}
     distinct = {id(variable): variable for variable in (*listed.values(), *weights, *states)}
     known = {id(variable) for variable in (*listed.values(), *weights)}
+    copies = {id(copy) for copy in getattr(source, KERAS_COPIES, ())} if hasattr(source, "signatures") else set()
+    known -= copies - {id(variable) for variable in getattr(source, "variables", ())}
     targets = []
+    # A loaded SavedModel does not tell the classes that names may come from.
+    classes = keras_places.layer_kinds() if tf_functions.is_loaded(source) else ()
     for number, variable in distinct.items():
         if number in parts:
             continue
         target = _target(variable, names.get(number, ""))
-        own = frozenset(kind for name in target.scope for kind in kinds.get(name, ()))
+        own = frozenset(kind for name in target.scope for kind in kinds.get(name, classes))
         is_state = number not in known or target.name == "save_counter"
         targets.append(target._replace(kinds=own, is_state=is_state))
     return LiveVariables(source, OBJECT, tuple(targets), tuple(settling))
@@ -209,7 +218,7 @@ def _below(source: runtime.Live) -> _Below:
             settling.extend([value] if hasattr(value, "finalize_state") else [])
             name = getattr(value, "name", None)
             if isinstance(name, str):
-                kinds.setdefault(name, set()).add(keras_places.kind_of(value))
+                kinds.setdefault(name, set()).update(keras_places.kinds_of(value))
             pending.extend(view.children(value).values())
         return variables, beyond
 

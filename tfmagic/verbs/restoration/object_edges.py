@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic.runtime import tensorflow as runtime
-from tfmagic.verbs.restoration.live_variables import is_variable
+from tfmagic.verbs.restoration.live_variables import KERAS_COPIES, is_variable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,6 +79,9 @@ def _walk(source: runtime.Live, graph: protos.Message, name: str, root: int) -> 
         if len(node.slot_variables) and hasattr(live, "get_slot"):
             slots.append((live, node))
         children = view.children(live)
+        if "variables" in children:
+            # Keras exports each variable a second time, in an order that is another each time; nothing reads those.
+            children.pop(KERAS_COPIES, None)
         waiting.extend(
             (children[child.local_name], child.node_id, f"{path}/{child.local_name}" if path else child.local_name)
             for child in node.children

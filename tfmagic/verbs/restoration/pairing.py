@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic.verbs.restoration.given_names import Place
 from tfmagic.verbs.restoration.live_variables import KERAS
-from tfmagic.verbs.restoration.stored_values import ORDER, PATHS
+from tfmagic.verbs.restoration.stored_values import COUNTER, ORDER, PATHS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,7 +84,7 @@ class Pairing:
         """The values that no variable takes."""
         used = {*self.pairs.values(), *self.table_places}
         used.update(place for loading in self.loading for place in loading.places.values())
-        return [place for place in range(len(self.stored.saved)) if place not in used]
+        return [place for place, value in enumerate(self.stored.saved) if place not in used and value.name != COUNTER]
 
     @property
     def table_places(self) -> list[int]:

@@ -15,6 +15,7 @@ from tfmagic.files.checkpoints import tensor_bundle, trackable_object_graph
 from tfmagic.graphs import saved_object_graph
 from tfmagic.graphs import variables as graph_variables
 from tfmagic.verbs.restoration import given_names
+from tfmagic.verbs.restoration.live_variables import KERAS_COPIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,12 +29,10 @@ if TYPE_CHECKING:
     from tfmagic.models.model import Model
 
 #: What a checkpoint counts for itself.
-_OWN = frozenset({"save_counter"})
+COUNTER = "save_counter"
 #: What identifies a value: its name (TensorFlow 1), the attributes of objects, the path by class and counter (Keras 3),
 #: the order of layers with weights (Keras' HDF5).
 NAMES, OBJECTS, PATHS, ORDER = "names", "objects", "paths", "order"
-#: What only Keras' own export puts on the root.
-_KERAS_LIST = "_all_variables"
 #: Where Keras stores what is no weight of the model.
 _STATE_GROUPS = frozenset({"optimizer", "metrics", "_metrics", "optimizer_weights"})
 
@@ -116,9 +115,8 @@ def _of_checkpoint(model: Model, checkpoint: tensor_bundle.Checkpoint) -> Stored
         names = {key: short[trackable_object_graph.short_key(key)] for key in names}
     full = {} if objects is None else trackable_object_graph.full_names(objects)
     saved = tuple(
-        Saved(key, name, entry.dtype, entry.shape, given_names.split(full.get(key) or name))
+        Saved(key, name, entry.dtype, entry.shape, given_names.split(full.get(key) or name), name == COUNTER)
         for key, name in names.items()
-        if name not in _OWN
         for entry in [checkpoint.entries[key]]
     )
     listed = _listed(model, saved, objects) if is_saved_model else ()
@@ -127,7 +125,7 @@ def _of_checkpoint(model: Model, checkpoint: tensor_bundle.Checkpoint) -> Stored
     def opened() -> Iterator[Callable[[int], np.ndarray]]:
         yield lambda place: checkpoint.read(saved[place].key)
 
-    is_keras_list = objects is not None and bool(trackable_object_graph.listed_keys(objects, _KERAS_LIST))
+    is_keras_list = objects is not None and bool(trackable_object_graph.listed_keys(objects, KERAS_COPIES))
     return StoredValues(saved, NAMES if objects is None else OBJECTS, opened, objects, listed, is_keras_list)
 
 
