@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -127,6 +128,28 @@ def test_names_of_a_model_are_text_in_the_code(tmp_path: Path) -> None:
     shown = tfmagic.code("export", function, tmp_path / "m.pb", name="source")
     executed(str(shown), source=function, apart=tmp_path)
     assert "os.abort" not in shown._repr_html_() or "&#x27;" in shown._repr_html_()
+
+
+EVIL = "y'); import os; os.abort() #\r\u2028"
+
+
+def test_keys_stay_text_in_the_code_of_a_merge(tmp_path: Path) -> None:
+    tf = runtime.tensorflow()
+    doubled = tf.function(lambda x: {EVIL: x * 2.0}, input_signature=[tf.TensorSpec([None], name="x")])
+    tfmagic.export(lambda_module(), tmp_path / "second", inputs={"a b": "x"})
+    shown = str(tfmagic.code("merge", doubled, tmp_path / "second", name="source", connect={EVIL: "a b"}))
+    tree = ast.parse(shown)
+    assert "os" not in {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.Import) and node.names[0].name == "os"]
+    merged = executed(shown, source=doubled, apart=tmp_path)["merged"]
+    assert merged(tf.constant([1.0]))["z"].numpy().tolist() == [3.0]
+
+
+def lambda_module() -> runtime.Live:
+    tf = runtime.tensorflow()
+    module = tf.Module()
+    module.__call__ = tf.function(lambda x: {"z": x + 1.0}, input_signature=[tf.TensorSpec([None], name="x")])
+    return module
 
 
 def test_what_has_no_code_says_so(samples: Built) -> None:

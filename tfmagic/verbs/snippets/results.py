@@ -10,15 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
+from tfmagic.functions import nested_structures
 from tfmagic.models.model import Part
 from tfmagic.transforms.merge import merge as planned
 from tfmagic.verbs.conversion import options as conversion_options
+from tfmagic.verbs.snippets.example_values import is_argument
 from tfmagic.verbs.snippets.sources import Source, spec
 from tfmagic.writers import WRITERS, writer_for
 from tfmagic.writers.graph_def import frozen_code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from tfmagic.functions import NamedFunction
 
 #: What stock TensorFlow has no way to say, by the option that says it.
 _LEFT_OUT: Mapping[str, str] = {
@@ -49,7 +53,9 @@ def export(source: Source, destination: str | os.PathLike[str]) -> list[str]:
 def _by_tfmagic(source: Source, place: str, format: str) -> list[str]:
     """Return the call that stands for itself."""
     shown = source.name if source.model.path is None else source.place
-    said = "".join(f", {name}={value!r}" for name, value in source.options.items() if value)
+    ends = {side: conversion_options.named(source.options.get(side)) for side in ("inputs", "outputs")}
+    options = {**source.options, **{side: named for side, named in ends.items() if named}}
+    said = "".join(f", {name}={value!r}" for name, value in options.items() if value)
     return [
         f"# {format}: stock TensorFlow writes none of it.",
         "import tfmagic",
@@ -122,8 +128,8 @@ def merge(source: Source, second: object) -> list[str]:
         raise errors.UnsupportedConversionError(source.model.form, "code", (), reason)
     connect = source.options.get("connect")
     pairs = planned(source.function, other.function, connect).pairs
-    fed = ", ".join(f"{target.key}=given[{key.key!r}]" for key, target in pairs)
-    keys = [end.key for end in source.function.inputs]
+    fed = _called("second", {target.key: f"given[{key.key!r}]" for key, target in pairs})
+    names = _arguments(source.function)
     lines = [
         *source.lines(),
         "first = function",
@@ -131,9 +137,9 @@ def merge(source: Source, second: object) -> list[str]:
         "second = function",
         "",
         f"@tf.function(input_signature=[{', '.join(spec(end) for end in source.function.inputs)}])",
-        f"def merged({', '.join(keys)}):",
-        f"    given = first({', '.join(f'{key}={key}' for key in keys)})",
-        f"    return second({fed})",
+        f"def merged({', '.join(names.values())}):",
+        f"    given = {_called('first', names)}",
+        f"    return {fed}",
     ]
     output = source.options.get("output")
     if output is None:
@@ -145,3 +151,16 @@ def merge(source: Source, second: object) -> list[str]:
         "module.held = [list(first.graph.variables), list(second.graph.variables)]",
         f"tf.saved_model.save(module, {os.fspath(output)!r}, signatures=merged.get_concrete_function())",
     ]
+
+
+def _arguments(function: NamedFunction) -> dict[str, str]:
+    """Return a name that Python takes for each input, by its key."""
+    keys = [end.key for end in function.inputs]
+    return dict(zip(keys, nested_structures.identifiers(keys), strict=True))
+
+
+def _called(name: str, values: Mapping[str, str]) -> str:
+    """Return the code of a call by keywords; a key that is no argument's name goes through a dict."""
+    if all(map(is_argument, values)):
+        return f"{name}({', '.join(f'{key}={value}' for key, value in values.items())})"
+    return f"{name}(**{{{', '.join(f'{key!r}: {value}' for key, value in values.items())}}})"
