@@ -12,7 +12,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
+from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory, text_format
 from google.protobuf.message import DecodeError
 from google.protobuf.message import EncodeError as _EncodeError
 
@@ -26,6 +26,7 @@ Message: TypeAlias = Any
 ParseError = DecodeError
 SerializeError = _EncodeError
 TextParseError = text_format.ParseError
+JsonParseError = json_format.ParseError
 
 _Field = descriptor_pb2.FieldDescriptorProto
 _SCALARS = {
@@ -62,6 +63,11 @@ def message(name: str) -> type[Message]:
 def parse(name: str, data: bytes | memoryview) -> Message:
     """Parse a binary message; raises :data:`ParseError` if it is not one."""
     return message(name).FromString(bytes(data))
+
+
+def parse_json(name: str, text: str) -> Message:
+    """Parse a message in protobuf's JSON; raises :data:`JsonParseError`."""
+    return json_format.Parse(text, message(name)(), descriptor_pool=_pool())
 
 
 def parse_text(name: str, text: str, *, lossless: bool = False) -> Message:

@@ -142,6 +142,17 @@ def of_tflite(op_names: Iterable[str]) -> tuple[Hazard, ...]:
     return tuple(hazards)
 
 
+def of_node_in_json(text: str) -> str:
+    """Say what a NodeDef, as Keras 2 puts it into a config, would do beyond computing; nothing if that is all."""
+    try:
+        node = protos.parse_json("NodeDef", text)
+    except protos.JsonParseError:
+        return "a NodeDef that does not parse"
+    walk = Walk(protos.message("GraphDef")(node=[node]))
+    walk.whole_graph()
+    return describe(tuple(_hazards(walk.seen))) if walk.seen else ""
+
+
 def own_assets(meta_graph_def: protos.Message) -> tuple[str, ...]:
     """Return the tensors that name assets which lie in the model's own directory."""
     return tuple(

@@ -14,6 +14,7 @@ import pytest
 import tfmagic
 from tfmagic import errors
 from tfmagic.files.keras import bytecode, python_code
+from tfmagic.findings import hazards
 from tfmagic.functions.keras import files as keras_files
 from tfmagic.models.model import Part
 from tfmagic.runtime import keras as keras_runtime
@@ -105,7 +106,13 @@ def model_of(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def check(config: dict[str, Any], tmp_path: Path, *, trust: bool = False, registered: bool = False) -> None:
-    python_code.check(config, tmp_path / "m.keras", trust=trust, is_registered=lambda _: registered)
+    python_code.check(
+        config,
+        tmp_path / "m.keras",
+        trust=trust,
+        is_registered=lambda _: registered,
+        node_hazard=hazards.of_node_in_json,
+    )
 
 
 @pytest.mark.parametrize(
@@ -131,6 +138,60 @@ def test_functions_that_do_more_need_trust(function: str, tmp_path: Path) -> Non
     with pytest.raises(errors.UntrustedCodeError, match=rf"'op': calls tf\.{function}"):
         check(config, tmp_path)
     check(config, tmp_path, trust=True)
+
+
+@pytest.mark.parametrize(
+    "function",
+    ["math.__loader__.set_data", "math._sys.exit", "random.set_seed", "keras.backend.clear_session",
+     "keras.backend.set_floatx", "compat.v1.disable_eager_execution", "compat.v1.math.__loader__.get_data",
+     "Assert", "config.run_functions_eagerly", "add.__globals__", "", "None", "keras.backend.get_value"],
+)  # fmt: skip
+@pytest.mark.parametrize("layer", ["TFOpLambda", "SlicingOpLambda"])
+def test_a_way_of_attributes_is_no_function(layer: str, function: str, tmp_path: Path) -> None:
+    """A dotted name may lead anywhere: to a module's loader, to what changes the user's settings."""
+    config = model_of({"class_name": layer, "config": {"name": "op", "function": function}})
+    with pytest.raises(errors.UntrustedCodeError, match="'op': calls tf"):
+        check(config, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [("keras.backend", "clear_session"), ("keras.mixed_precision", "set_global_policy"),
+     ("keras.models", "clone_model"), ("keras", "Input"),
+     ("tf_keras.src.backend", "set_floatx"), ("keras.random", "uniform")],
+)  # fmt: skip
+def test_a_function_of_keras_that_does_not_compute_needs_trust(module: str, name: str, tmp_path: Path) -> None:
+    function = {"module": module, "class_name": "function", "config": name, "registered_name": name}
+    spec = {"module": "keras.layers", "class_name": "Dense", "config": {"name": "d", "activation": function}}
+    with pytest.raises(errors.UntrustedCodeError, match=rf"'d': calls {module}\.{name}"):
+        check(model_of(spec), tmp_path)
+    check(model_of({**spec, "config": {"name": "d", "activation": {**function, "module": "keras.ops"}}}), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "said"),
+    [
+        ("TFSMLayer", {"filepath": "/somewhere"}, "loads '/somewhere'"),
+        ("TorchModuleWrapper", {"module": "gASV"}, "TorchModuleWrapper"),
+        ("StringLookup", {"vocabulary": "/etc/passwd"}, "reads the file '/etc/passwd'"),
+        ("TextVectorization", {"vocabulary": ["a"], "idf_weights": "/etc/passwd"}, "reads the file '/etc/passwd'"),
+        ("TensorFlowOpLayer", {"node_def": {"name": "w", "op": "WriteFile", "input": ["a", "b"]}}, "write files"),
+        ("TensorFlowOpLayer", {"node_def": {"name": "w", "nonsense": 1}}, "does not parse"),
+        ("TensorFlowOpLayer", {}, "does not parse"),
+    ],
+)
+def test_a_layer_that_does_more_than_compute_needs_trust(
+    kind: str, config: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    spec = model_of({"class_name": kind, "config": {"name": "layer", **config}})
+    with pytest.raises(errors.UntrustedCodeError, match=said):
+        check(spec, tmp_path)
+    check(spec, tmp_path, trust=True)
+
+
+def test_an_op_that_computes_needs_no_trust(tmp_path: Path) -> None:
+    node = {"name": "w", "op": "Relu", "input": ["x"], "attr": {"T": {"type": "DT_FLOAT"}}}
+    check(model_of({"class_name": "TensorFlowOpLayer", "config": {"name": "w", "node_def": node}}), tmp_path)
 
 
 @pytest.mark.parametrize(

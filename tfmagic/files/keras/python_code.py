@@ -8,7 +8,10 @@ loading a model (:mod:`tfmagic.functions.keras.files`).
 from __future__ import annotations
 
 import builtins
+import json
 import re
+from functools import cache
+from importlib import resources
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 from tfmagic import errors
@@ -26,22 +29,28 @@ if TYPE_CHECKING:
 OP_LAYERS = frozenset({"TFOpLambda", "SlicingOpLambda"})
 #: What calls any method of a class or an object; only tf_keras knows them.
 _METHOD_LAYERS = frozenset({"ClassMethod", "InstanceMethod"})
-#: Functions of TensorFlow's that compute and do nothing else, by their names there.
-_COMPUTING = re.compile(
-    r"(compat\.v1\.|compat\.v2\.)?(__operators__|bitwise|dtypes|image|linalg|math|nn|quantization|ragged|random|sets"
-    r"|signal|sparse|strings)\.\w+(\.\w+)?|io\.(decode|encode|parse)_\w+|keras\.(activations|backend)\.\w+"
-)
-#: Functions at TensorFlow's top level are of the same kind, but for these.
-_TOP_LEVEL = re.compile(r"(compat\.v1\.|compat\.v2\.)?\w+")
-_NOT_COMPUTING = re.compile(
-    r"(compat\.v\d\.)?(py_func\w*|numpy_function|print|Print|load_\w+|(read|write)_file|eval\w*|function|Session)"
-)
+#: A function of TensorFlow 1's is what the one of its name in TensorFlow 2 is, if both are on the list.
+_VERSIONS = re.compile(r"compat\.v[12]\.")
+#: A layer of Keras 2 that holds a NodeDef.
+_NODE_LAYER = "TensorFlowOpLayer"
+#: Layers that load more than their own weights, and the argument that says what.
+_LOADING_LAYERS = {"TFSMLayer": "filepath", "TorchModuleWrapper": "module"}
+#: Arguments of layers that look words up: a list of words, or the name of a file with them.
+_VOCABULARIES = ("vocabulary", "idf_weights")
+#: The parts of Keras whose functions compute; those of the others change settings, load or save.
+_COMPUTING_PARTS = frozenset({
+    "activations", "constraints", "initializers", "losses", "metrics", "ops", "regularizers",
+})  # fmt: skip
 #: The parts of Keras whose objects make a model; the others load, save, download.
 _MODELLING = frozenset({
     "activations", "backend", "constraints", "dtype_policies", "engine", "feature_column", "initializers", "layers",
     "losses", "metrics", "mixed_precision", "models", "ops", "optimizers", "premade_models", "quantizers", "random",
     "regularizers", "saving_lib",
 })  # fmt: skip
+#: Packages between Keras and its parts.
+_INNER = frozenset({"src", "api", "_tf_keras", "keras", "_legacy", "legacy"})
+#: Letters of a value that a message shows.
+_SHOWN = 100
 _LOADERS = re.compile(r"(load|save|model_from)_\w+")
 _KERAS = frozenset({"keras", "tf_keras", "keras_hub", "keras_cv", "keras_nlp"})
 #: Fields of a Keras 2 Lambda that may hold a dumped function, and the suffix of the field that says so.
@@ -49,12 +58,16 @@ _LAMBDA_FIELDS = ("function", "output_shape", "mask")
 
 
 class Code(NamedTuple):
-    """Code of a config: where it stands, what it is, and either its bytecode or the name of a function elsewhere."""
+    """Code of a config: where it stands, what it is, and its bytecode, the name of a function elsewhere, or a NodeDef.
+
+    A NodeDef is JSON; whether its op does more than compute is for the caller to say.
+    """
 
     layer: str
     what: str
     bytecode: str | None = None
     function: str | None = None
+    node: str | None = None
 
 
 def found(config: Spec) -> tuple[Code, ...]:
@@ -64,7 +77,14 @@ def found(config: Spec) -> tuple[Code, ...]:
     return tuple(dict.fromkeys(listed))
 
 
-def check(config: Spec, path: Path, *, trust: bool, is_registered: Callable[[str], bool]) -> None:
+def check(
+    config: Spec,
+    path: Path,
+    *,
+    trust: bool,
+    is_registered: Callable[[str], bool],
+    node_hazard: Callable[[str], str],
+) -> None:
     """Refuse code that nobody has vouched for, and code that cannot run here.
 
     Parameters
@@ -77,6 +97,8 @@ def check(config: Spec, path: Path, *, trust: bool, is_registered: Callable[[str
         Whether the user trusts the file's maker.
     is_registered : callable
         Says of a name whether the user has registered a class or function of that name with Keras.
+    node_hazard : callable
+        Says of a NodeDef in JSON what it would do beyond computing, nothing if that is all.
 
     Raises
     ------
@@ -93,12 +115,14 @@ def check(config: Spec, path: Path, *, trust: bool, is_registered: Callable[[str
                 "the code that defines it and register it (@keras.saving.register_keras_serializable), or give the "
                 "live model"
             )
-    carried = found(config)
+    carried = [code for code in found(config) if code.node is None or node_hazard(code.node)]
     if carried and not trust:
-        shown = "; ".join(f"{code.layer!r}: {code.what}" for code in carried[: errors.LISTED_NAMES])
+        words = [f"{code.layer!r}: {node_hazard(code.node) if code.node else code.what}" for code in carried]
+        shown = "; ".join(words[: errors.LISTED_NAMES])
         raise errors.UntrustedCodeError(
-            f"{str(path)!r} carries Python code, which would run with your rights ({shown}); if you trust who made "
-            "the file, allow it with trust=True (--trust on a magic's line). Nothing of it was run"
+            f"{str(path)!r} carries Python code, or what acts as such, which would run with your rights ({shown}); if "
+            "you trust who made the file, allow it with trust=True (--trust on a magic's line). Nothing of it was run",
+            f"run what the file says with your rights ({shown})",
         )
     for code in carried:
         _check_bytecode(code, path)
@@ -123,10 +147,15 @@ def _check_bytecode(code: Code, path: Path) -> None:
 
 
 def is_computing(function: str) -> bool:
-    """Say whether a function of TensorFlow's, by its name, does nothing but compute."""
-    if _NOT_COMPUTING.fullmatch(function):
-        return False
-    return bool(_COMPUTING.fullmatch(function) or _TOP_LEVEL.fullmatch(function))
+    """Say whether a function of TensorFlow's, by its public name, is on the list of those that only compute."""
+    return _VERSIONS.sub("", function, count=1) in computing_functions()
+
+
+@cache
+def computing_functions() -> frozenset[str]:
+    """Return the functions of TensorFlow's that a file may name."""
+    text = resources.files("tfmagic.files.keras").joinpath("tensorflow_functions.txt").read_text("utf-8")
+    return frozenset(name for line in text.splitlines() if not line.startswith("#") for name in line.split())
 
 
 def _in(layer: str, spec: object) -> Iterator[Code]:
@@ -148,10 +177,35 @@ def _of_object(layer: str, spec: Spec) -> Iterator[Code]:
     elif kind == "__lambda__":
         code = arguments.get("code", arguments.get("value"))
         yield Code(layer, "a lambda", str(code[0] if isinstance(code, list) and code else code))
-    elif kind in OP_LAYERS and not is_computing(str(arguments.get("function"))):
+    else:
+        yield from _of_name(layer, kind, spec)
+    for name in _VOCABULARIES:
+        if isinstance(arguments.get(name), str) and arguments[name]:
+            yield Code(layer, f"reads the file {arguments[name]!r}")
+
+
+def _of_name(layer: str, kind: str, spec: Spec) -> Iterator[Code]:
+    """Yield what a config has Keras call or load by a name."""
+    arguments = keras_specs.arguments(spec)
+    if kind in OP_LAYERS and not is_computing(str(arguments.get("function"))):
         yield Code(layer, f"calls tf.{arguments.get('function')}")
     elif kind in _METHOD_LAYERS:
         yield Code(layer, f"calls the method {arguments.get('method_name', arguments.get('attr_name'))!r}")
+    elif kind in _LOADING_LAYERS:
+        yield Code(layer, f"a {kind}, which loads {str(arguments.get(_LOADING_LAYERS[kind]))[:_SHOWN]!r}")
+    elif kind == _NODE_LAYER:
+        yield Code(layer, "an op of TensorFlow's", node=json.dumps(arguments.get("node_def")))
+    elif kind == "function" and not _computes(spec):
+        yield Code(layer, f"calls {spec.get('module')}.{spec.get('config')}")
+
+
+def _computes(spec: Spec) -> bool:
+    """Say whether a function of Keras's computes; those of others are refused elsewhere, or the user's own."""
+    module = str(spec.get("module"))
+    if module.partition(".")[0] not in {"keras", "tf_keras"} or not is_modelling(module, str(spec.get("config"))):
+        return True
+    parts = [part for part in module.split(".")[1:] if part not in _INNER]
+    return bool(parts) and parts[0] in _COMPUTING_PARTS
 
 
 def is_dump(value: object) -> TypeGuard[list[Any]]:
@@ -181,6 +235,6 @@ def is_modelling(module: str, name: str) -> bool:
     if module == "builtins":
         # Keras's own functions stand there too; tf_keras falls back on Python's.
         return not hasattr(builtins, name)
-    parts = [part for part in inner if part not in {"src", "api", "_tf_keras", "keras", "_legacy", "legacy"}]
+    parts = [part for part in inner if part not in _INNER]
     is_part = not parts or parts[0] in _MODELLING or package in _KERAS - {"keras", "tf_keras"}
     return package in _KERAS and is_part and not _LOADERS.fullmatch(name)

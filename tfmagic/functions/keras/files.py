@@ -24,6 +24,7 @@ from tfmagic.files.keras import archive as keras_archive
 from tfmagic.files.keras import config as keras_config
 from tfmagic.files.keras import python_code
 from tfmagic.files.keras import specs as keras_specs
+from tfmagic.findings import hazards
 from tfmagic.functions.keras import keras_2_config, keras_2_layers, weight_order
 from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
@@ -110,7 +111,9 @@ def load(path: Path, *, trust: bool = False) -> LoadedModel:
         pass  # Refuses weights that are damaged, or that would unpack to far more than they take.
     _check_class(source)
     _check_vocabularies(source)
-    python_code.check(source.config, path, trust=trust, is_registered=_is_registered)
+    python_code.check(
+        source.config, path, trust=trust, is_registered=_is_registered, node_hazard=hazards.of_node_in_json
+    )
     with runtime.eager(), _same_random_numbers():
         return _first_of(source, _ways(source))
 
