@@ -134,7 +134,8 @@ class Moves:
     before : tuple of (str, str)
         What is moved first, each a path in the hidden directory and a free name beside it.
     aside : tuple of str
-        Names beside the hidden directory that are set aside, into it, then.
+        Names beside the hidden directory that are set aside, into it, then; without the first of them, nobody reads
+        the others.
     after : tuple of (str, str)
         What is moved at last, onto names that are free or replaced; with the last of them, all is done.
     replaced : tuple of str
@@ -151,28 +152,30 @@ class Moves:
         """Move everything. What is left to do, also after a failure, :func:`settled` does."""
         parent = self.place.parent
         self._write_down()
+        linked = self._linked() if self.aside else set()
         for source, name in self.before:
             rename_new(self.place / source, parent / name)
-        if self.aside:
-            self._set_aside(parent, self.place / _OLD)
+        replaced = {name for _, name in self.after}
+        for place, name in enumerate(self.aside):
+            if name not in linked:
+                (parent / name).rename(self.place / _OLD / name)
+            elif place == 0 or name not in replaced:
+                (parent / name).unlink()
         for source, name in self.after:
             (self.place / source).replace(parent / name)
 
-    def _set_aside(self, parent: Path, old: Path) -> None:
-        """Take names away, after all that was there is linked in the hidden directory: it is whole in one of both."""
+    def _linked(self) -> set[str]:
+        """Link in the hidden directory all that is going to be replaced: it is whole there, and can be read."""
+        old = self.place / _OLD
         old.mkdir()
         linked = set()
         for name in (*self.replaced, *self.aside):
             # A file system without links has it whole again once it is back.
             with suppress(OSError):
-                os.link(parent / name, old / name)
+                os.link(self.place.parent / name, old / name)
                 linked.add(name)
         flush_directory(old)
-        for name in self.aside:
-            if name in linked:
-                (parent / name).unlink()
-            else:
-                (parent / name).rename(old / name)
+        return linked
 
     def _write_down(self) -> None:
         """Write what is going to be done, with the numbers by which files are known again."""

@@ -78,7 +78,7 @@ def test_of_two_writes_to_one_new_place_one_is_done(tmp_path: Path) -> None:
 def test_a_graph_that_stays_the_same_is_not_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     subject, prefix = PlainCheckpoint(), tmp_path / "model.ckpt"
     subject.write(prefix, 2, overwrite=False)
-    monkeypatch.setattr("tfmagic.files.renames.Moves._set_aside", lambda *_: pytest.fail("it was set aside"))
+    monkeypatch.setattr("tfmagic.files.renames.Moves._linked", lambda *_: pytest.fail("it was set aside"))
     subject.write(prefix, 2, overwrite=True)
     assert subject.version(prefix) == 2
 
