@@ -2,6 +2,7 @@
 #
 #   make demo     see tfmagic work on a real network, in a notebook
 #   make test     run the whole suite, browser tests included
+#   make test-oldest, make test-newest   the suite without browsers on the lowest and the newest versions that resolve
 #   make lint     ruff and mypy
 #   make bench    speed and memory, as ratios
 #   make faults   calls that fail, kills and interrupts, at every point of every writer; hours
@@ -28,7 +29,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --constraint $(VENV)/constraints.txt
 
-.PHONY: help demo test lint format bench faults fuzz soak clean
+.PHONY: help demo test test-oldest test-newest lint format bench faults fuzz soak clean
 .DEFAULT_GOAL := help
 
 help:
@@ -40,6 +41,9 @@ demo: $(VENV)/.demo
 test: $(VENV)/.test
 	$(BIN)/python -m tests.browser.chromium
 	TFMAGIC_REQUIRE_BROWSER=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+
+test-oldest test-newest: test-%: $(VENV)-%/.test
+	$(VENV)-$*/bin/python -m pytest -n $(JOBS) --dist loadgroup --ignore tests/browser $(ARGS)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
@@ -63,7 +67,8 @@ soak: $(VENV)/.test
 	$(BIN)/python -m tests.soak $(ARGS)
 
 clean:
-	if [ -e $(VENV)/pyvenv.cfg ]; then rm -rf $(VENV); fi
+	for venv in $(VENV) $(VENV)-uv $(VENV)-oldest $(VENV)-newest; do \
+		if [ -e $$venv/pyvenv.cfg ]; then rm -rf $$venv; fi; done
 	rm -rf artifacts build dist .mypy_cache .pytest_cache .ruff_cache
 	find tfmagic tests notebooks -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -103,4 +108,24 @@ $(VENV)/.fuzz: $(VENV)/.test
 
 $(VENV)/.lint: $(VENV)/.made pyproject.toml
 	$(PIP) --quiet --editable . --group lint
+	@touch $@
+
+# Environments of the lowest and of the newest versions, pre-releases of none. `uv` resolves either way; it finds the
+# Python or fetches one.
+UV := $(VENV)-uv/bin/uv
+$(VENV)-oldest/.test: VERSIONS := --resolution lowest-direct
+$(VENV)-oldest/.test: VERSION := 3.11
+$(VENV)-newest/.test: VERSIONS := --upgrade
+$(VENV)-newest/.test: VERSION := 3.13
+
+$(UV): $(VENV)/.made
+	$(BIN)/python -m venv $(VENV)-uv
+	$(VENV)-uv/bin/python -m pip --disable-pip-version-check install --quiet uv
+
+$(VENV)-oldest/.test $(VENV)-newest/.test: $(UV) pyproject.toml
+	@echo "Installing what tfmagic and its tests need into $(@D)"
+	$(UV) venv --quiet --clear --python $(VERSION) $(@D)
+	$(UV) pip install --quiet --python $(@D) $(VERSIONS) --editable '.[cpu]' --group test
+	minor=$$($(@D)/bin/python -c '$(MINOR)') && \
+		$(UV) pip install --quiet --python $(@D) --no-deps "tf_keras==$$minor.*" "tensorflow-serving-api==$$minor.*"
 	@touch $@
