@@ -13,6 +13,7 @@
 # PYTHON      the interpreter to build the environment from          make test PYTHON=python3.13
 # VENV        where the environment lies                             make test VENV=.venv-old TENSORFLOW=2.18
 # TENSORFLOW  the minor version of TensorFlow, else the newest one   (as above)
+# OLDEST, NEWEST  the Python of test-oldest and test-newest           make test-newest NEWEST=/opt/python3.13/bin/python
 # JOBS        the processes that the tests run in; 0 is this one       make test JOBS=0 ARGS=--pdb
 # ARGS        passed on to pytest                                    make test ARGS=-x
 
@@ -22,6 +23,8 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c '$(FITS)' 2>/dev/null && { echo $$python; break; }; done)
 VENV ?= .venv
 TENSORFLOW ?=
+OLDEST ?= 3.11
+NEWEST ?= 3.13
 JOBS ?= auto --maxprocesses 4
 ARGS ?=
 
@@ -111,12 +114,12 @@ $(VENV)/.lint: $(VENV)/.made pyproject.toml
 	@touch $@
 
 # Environments of the lowest and of the newest versions, pre-releases of none. `uv` resolves either way; it finds the
-# Python or fetches one.
+# interpreter or fetches it.
 UV := $(VENV)-uv/bin/uv
 $(VENV)-oldest/.test: VERSIONS := --resolution lowest-direct
-$(VENV)-oldest/.test: VERSION := 3.11
+$(VENV)-oldest/.test: INTERPRETER := $(OLDEST)
 $(VENV)-newest/.test: VERSIONS := --upgrade
-$(VENV)-newest/.test: VERSION := 3.13
+$(VENV)-newest/.test: INTERPRETER := $(NEWEST)
 
 $(UV): $(VENV)/.made
 	$(BIN)/python -m venv $(VENV)-uv
@@ -124,7 +127,7 @@ $(UV): $(VENV)/.made
 
 $(VENV)-oldest/.test $(VENV)-newest/.test: $(UV) pyproject.toml
 	@echo "Installing what tfmagic and its tests need into $(@D)"
-	$(UV) venv --quiet --clear --python $(VERSION) $(@D)
+	$(UV) venv --quiet --clear --python $(INTERPRETER) $(@D)
 	$(UV) pip install --quiet --python $(@D) $(VERSIONS) --editable '.[cpu]' --group test
 	minor=$$($(@D)/bin/python -c '$(MINOR)') && \
 		$(UV) pip install --quiet --python $(@D) --no-deps "tf_keras==$$minor.*" "tensorflow-serving-api==$$minor.*"

@@ -64,6 +64,11 @@ def legacy_layers() -> runtime.Live:
     return library("tf_keras.api._v1.keras.__internal__.legacy.layers", "tf.layers of TensorFlow 1", _KERAS_2)
 
 
+def saves_weights_to_file_objects() -> bool:
+    """Say whether Keras 3 writes weights into a file object; until 3.9 it wrote to a path of that name instead."""
+    return tuple(int(part) for part in keras().__version__.split(".")[:2]) >= (3, 10)
+
+
 def inputs_of(model: runtime.Live) -> runtime.Live:
     """Return the symbolic inputs of a model, None without any: a Sequential of Keras 3.5 then raises."""
     try:

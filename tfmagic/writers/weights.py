@@ -17,6 +17,7 @@ from tfmagic.files import hdf5_writing
 from tfmagic.functions.keras import models as keras_models
 from tfmagic.models.model import Part
 from tfmagic.models.writer import Writer
+from tfmagic.runtime import keras as keras_runtime
 from tfmagic.writers.keras import CONFIG_BYTES, live_model, saved, size_with_optimizer, weight_bytes
 
 if TYPE_CHECKING:
@@ -58,7 +59,9 @@ class WeightsDraft:
         saved(place, self._save, f"the weights of {self.model.name!r}", path.parent)
 
     def _save(self, file: hdf5_writing.UnfailingFile) -> None:
-        self.model.save_weights(hdf5_writing.PathWithFile(file) if keras_models.is_keras_2(self.model) else file)
+        # Others make text of what they are given, and would write to a path of that name.
+        takes_files = not keras_models.is_keras_2(self.model) and keras_runtime.saves_weights_to_file_objects()
+        self.model.save_weights(file if takes_files else hdf5_writing.PathWithFile(file))
 
     def read_back(self, path: Path) -> Iterator[tuple[str, npt.ArrayLike, npt.ArrayLike]]:
         """Yield each variable with the same value in the file, or with nothing if that is not there."""

@@ -232,7 +232,7 @@ def test_cells_are_texts_that_cannot_do_harm() -> None:
     })  # fmt: skip
     cells = Pages(frame, ("name",)).cells([0, 1, 2, 3], list(frame.columns))
     assert cells[0] == ["a\\x1b[31m", "(None, 3)", "", "1,234,567", "True"]
-    assert cells[1] == ["\\x202eb", "", "a, b", "", ""]
+    assert cells[1] == ["\\u202eb", "", "a, b", "", ""]
     assert cells[2] == ["<b>", "()", "", "0", "False"]
     assert cells[3][2] == "^c"
     assert len(cells[3][0]) < 200
