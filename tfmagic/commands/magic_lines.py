@@ -74,6 +74,8 @@ def _exported(request: Request, options: Mapping[str, Any]) -> list[str]:
     for name in ("format", "tags", "signature", "method", "batch", "keep"):
         if name in options:
             words += [f"--{name}", _word(str(options[name]))]
+    for key, value in (options.get("bind") or {}).items():
+        words += ["--bind", _word(f"{key}={value!r}")]
     for name in ("inputs", "outputs"):
         for key, tensor in (options.get(name) or {}).items():
             if "=" in key or (key, tensor) != (key.strip(), tensor.strip()):

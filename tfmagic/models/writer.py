@@ -133,7 +133,7 @@ class Measures(NamedTuple):
 
 
 #: The options that say where a function begins and ends.
-ENDS = frozenset({"signature", "inputs", "outputs", "batch"})
+ENDS = frozenset({"signature", "inputs", "outputs", "bind", "batch"})
 #: The options of an export that mean something in one format and nothing in another.
 OPTIONS = ENDS | {"tags", "method", "text", "keep"}
 

@@ -39,6 +39,8 @@ class Request:
         As :func:`tfmagic.export` takes them.
     inputs, outputs : str
         ``KEY=TENSOR`` or names, joined by commas.
+    bind : str
+        ``INPUT=VALUE``, values as Python writes them, joined by commas.
     batch, keep : int or None
         As :func:`tfmagic.export` takes them.
     text, overwrite, verify, trust : bool
@@ -52,6 +54,7 @@ class Request:
     method: str = ""
     inputs: str = ""
     outputs: str = ""
+    bind: str = ""
     batch: int | None = None
     keep: int | None = None
     text: bool = False
@@ -68,6 +71,7 @@ class Request:
             "method": self.method,
             "inputs": plan_names.parsed(self.inputs),
             "outputs": plan_names.parsed(self.outputs),
+            "bind": plan_names.constants(self.bind),
             "batch": self.batch,
             "keep": self.keep,
             "text": self.text,
@@ -180,6 +184,7 @@ def plan(model: Model, request: Request, names: Names) -> Plan:
         lambda: _tag_problems(model, request, writer),
         lambda: _signature_problems(model, request, writer, names),
         lambda: _name_problems(request, names, chosen),
+        lambda: _bind_problems(request, names, chosen),
         lambda: _number_problems(request, facts),
         lambda: _key_problems(request, facts),
     )
@@ -259,6 +264,16 @@ def _name_problems(request: Request, names: Names, chosen: tuple[str, ...]) -> I
             yield Problem("signature", f"{side} are those of one signature: name one of {errors.listed(chosen)}")
         told = (names.problem(side, next(iter(chosen), ""), name) for name in found.values())
         yield from (Problem(side, problem) for problem in told if problem)
+
+
+def _bind_problems(request: Request, names: Names, chosen: tuple[str, ...]) -> Iterator[Problem]:
+    try:
+        found = plan_names.constants(request.bind) or {}
+    except errors.ConversionError as error:
+        yield Problem("bind", str(error))
+        return
+    told = (names.problem("inputs", next(iter(chosen), ""), name) for name in found)
+    yield from (Problem("bind", problem) for problem in told if problem)
 
 
 def _number_problems(request: Request, facts: Facts) -> Iterator[Problem]:

@@ -5,6 +5,7 @@ Not for: obtaining functions by them (:mod:`tfmagic.verbs.conversion.options`).
 
 from __future__ import annotations
 
+import ast
 import bisect
 from dataclasses import dataclass
 from functools import cached_property
@@ -147,6 +148,32 @@ def parsed(text: str) -> dict[str, str] | None:
         if key in found:
             raise errors.ConversionError(f"the key {key!r} is given twice; give one of both another: KEY=TENSOR")
         found[key] = tensor
+    return found or None
+
+
+def constants(text: str) -> dict[str, object] | None:
+    """Read values for inputs as they are typed, ``INPUT=VALUE`` joined by commas; None if nothing is.
+
+    Raises
+    ------
+    ConversionError
+        If one is no such pair, or its value none that Python writes as a literal.
+    """
+    found: dict[str, object] = {}
+    rest = text
+    while rest.strip():
+        name, _, rest = rest.partition("=")
+        # A value may hold commas itself: the shortest piece that is a literal is meant.
+        ends = [place for place, character in enumerate(rest) if character == ","]
+        for end in (*ends, len(rest)):
+            try:
+                found[name.strip()] = ast.literal_eval(rest[:end].strip())
+            except (SyntaxError, ValueError):
+                continue
+            rest = rest[end + 1 :]
+            break
+        else:
+            raise errors.ConversionError(f"{text!r} binds nothing; write INPUT=VALUE, such as keep_prob=1.0")
     return found or None
 
 

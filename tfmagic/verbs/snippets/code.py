@@ -70,8 +70,9 @@ def code(verb: str, source: object, *arguments: object, name: str = "model", **o
     tags = tag_set(options.get("tags"))
     of_source = tags is not None and _tells_the_part(verb, arguments, options.get("format"))
     model = conversion_options.read_source(source, tags, must_exist=of_source, trust=bool(options.get("trust")))
-    for option in _WITHOUT_CODE.intersection(name for name, value in options.items() if value):
-        raise errors.UnsupportedConversionError(model.form, f"code with {option}=", (), "the code shows one signature")
+    for option, reason in _WITHOUT_CODE.items():
+        if options.get(option):
+            raise errors.UnsupportedConversionError(model.form, f"code with {option}=", (), reason)
     lines = _VERBS[verb](Source(name, model, options), *arguments)
     first = [_IMPORT] if any("tf." in line for line in lines) else []
     return Code("\n".join([*first, *lines]).rstrip() + "\n")
@@ -83,7 +84,10 @@ def _tells_the_part(verb: str, arguments: Sequence[object], format: str | None) 
 
 
 #: Options that stock TensorFlow could follow by a program only, not by a few lines.
-_WITHOUT_CODE = frozenset({"signatures", "rename_tags"})
+_WITHOUT_CODE: Mapping[str, str] = {
+    **dict.fromkeys(("signatures", "rename_tags"), "the code shows one signature"),
+    **dict.fromkeys(("bind", "keep_variables"), "it is an edit of the graph's messages, node by node"),
+}
 _VERBS: Mapping[str, Callable[..., list[str]]] = {
     "export": results.export,
     "freeze": results.freeze,

@@ -21,12 +21,13 @@ from tfmagic.models.writer import ENDS, Size, Variables, Writer
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.captures import require_outside_state, value_of
 from tfmagic.transforms.frozen_graph import serialised
+from tfmagic.transforms.reference_variables import REFERENCE_VARIABLES
 from tfmagic.writers.saved_model import by_tensorflow, directory, main_graph, object_graph
 from tfmagic.writers.saved_model import functions as saved_functions
 from tfmagic.writers.saved_model.graph_draft import graph_draft
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from tfmagic.functions import NamedFunction
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 #: Where a SavedModel keeps its checkpoint, and the key of the objects in it.
 _OBJECTS = "_CHECKPOINTABLE_OBJECT_GRAPH"
+#: Variables that a plan names.
+_MOST_NAMED = 5
 #: Room for the graph and the index beside the weights, where TensorFlow writes them: an upper bound for most.
 _GRAPH_BYTES = 4 << 20
 #: Room in the checkpoint's index for a variable.
@@ -199,6 +202,20 @@ class SavedModelWriter(Writer):
     ) -> GraphDraft:
         """Take what is a graph: its nodes, variables and tables keep their names."""
         return graph_draft(store, signatures, tags, text=text)
+
+    def lost(self, source: Model) -> Iterator[str]:
+        """Say which tensors mean another thing: a variable by reference becomes a resource, for TensorFlow 2."""
+        frame = source.table("ops", all=True) if source.is_at_hand("graph") else None
+        if frame is None or not REFERENCE_VARIABLES.intersection(frame["op"].cat.categories):
+            return
+        rows = frame[frame["op"].isin(REFERENCE_VARIABLES) & (frame["function"] == "")]
+        tensors = [f"{name}:0" for name in rows["name"]]
+        more = f" and {len(tensors) - _MOST_NAMED} more" if len(tensors) > _MOST_NAMED else ""
+        if tensors:
+            yield (
+                f"the values of variables by reference under their own names: {errors.listed(tensors[:_MOST_NAMED])}"
+                f"{more} are handles then, and the reads beside them ({rows['name'].iloc[0]}/read:0) the values"
+            )
 
     def size(self, source: Model, measures: Measures) -> Size | None:
         """Predict the size: each signature is a function with the part of the graph that it needs."""
