@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
 _FORM = "function"
+#: The op by which the first call of a function finds out whether the variables that it makes have values.
+_ASKS_FOR_VALUE = "VarIsInitializedOp"
 #: What TensorFlow calls a variable that nobody named.
 _NAMELESS = re.compile(r"Variable(_\d+)?")
 #: Values that can be told in a word.
@@ -123,7 +125,7 @@ def function_name(function: runtime.Live) -> str:
 
 def _traced(function: runtime.Live) -> list[runtime.Live]:
     """Return what was traced of a ``tf.function``; one that takes nothing, or says what it takes, is traced."""
-    found = _distinct(concrete_functions.of_function(function))
+    found = _distinct(_settled(concrete_functions.of_function(function)))
     if found:
         return found
     try:
@@ -135,6 +137,20 @@ def _traced(function: runtime.Live) -> list[runtime.Live]:
                 f"the tf.function {function_name(function)!r} does not trace: {error_texts.gist(error)}"
             ) from error
         return []
+
+
+def _settled(traces: Sequence[runtime.Live]) -> list[runtime.Live]:
+    """Leave out the trace that made a function's variables, where one of the calls after it is there.
+
+    It asks of each variable whether it is initialised; TensorFlow traces the function again at once, for good.
+    """
+    settled = [trace for trace in traces if not _makes_variables(trace)]
+    types = [trace.function_type for trace in settled]
+    return [trace for trace in traces if trace in settled or trace.function_type not in types]
+
+
+def _makes_variables(trace: runtime.Live) -> bool:
+    return any(each.type == _ASKS_FOR_VALUE for each in trace.graph.get_operations())
 
 
 def _distinct(traces: Sequence[runtime.Live]) -> list[runtime.Live]:
