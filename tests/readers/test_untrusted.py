@@ -160,3 +160,19 @@ def test_every_form_of_file_may_be_vouched_for(samples: Built, name: str) -> Non
     assert model.trusting is not None
     assert model.trusting().is_trusted
     assert readers.read(samples[name], trust=True).is_trusted
+
+
+def test_a_check_that_must_be_made_and_may_not_run_is_an_error(
+    hostile_saved_model: Path, tmp_path: Path, mark: Path
+) -> None:
+    frozen = tmp_path / "frozen.pb"
+    with pytest.raises(errors.UntrustedCodeError, match=r"--verify.* would write files"):
+        tfmagic.freeze(hostile_saved_model, signature="bad", output=frozen, verify=True)
+    assert not frozen.exists()
+    with pytest.raises(errors.UntrustedCodeError):
+        tfmagic.freeze(hostile_saved_model, signature="bad", verify=True)
+    with pytest.raises(errors.UntrustedCodeError):
+        tfmagic.sign(hostile_saved_model, tmp_path / "signed", rename={"bad": "worse"}, verify=True)
+    assert tfmagic.freeze(hostile_saved_model, signature="good", verify=True).form == "graph_def"
+    assert tfmagic.freeze(hostile_saved_model, signature="bad", verify=False).form == "graph_def"
+    assert not mark.exists()

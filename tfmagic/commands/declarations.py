@@ -89,9 +89,16 @@ def _freeze(values: argparse.Namespace) -> object:
         bind=values.bind or None,
         keep_variables=command_words.many(values.keep_variables),
         overwrite=values.overwrite,
-        verify=not values.no_verify,
+        verify=_must_verify(values),
         trust=values.trust,
     )
+
+
+def _must_verify(values: argparse.Namespace) -> bool | None:
+    """Return what was said of verification: it must be, it must not be, or nothing."""
+    if values.verify and values.no_verify:
+        raise errors.ConversionError("--verify and --no-verify contradict each other: leave one of them out")
+    return True if values.verify else False if values.no_verify else None
 
 
 def _export(values: argparse.Namespace) -> object:
@@ -112,7 +119,7 @@ def _export(values: argparse.Namespace) -> object:
         keep=None if values.keep is None else command_words.count(values.keep, "--keep"),
         batch=None if values.batch is None else command_words.count(values.batch, "--batch"),
         overwrite=values.overwrite,
-        verify=not values.no_verify,
+        verify=_must_verify(values),
         trust=values.trust,
     )
 
@@ -152,7 +159,7 @@ def _merge(values: argparse.Namespace) -> object:
         freeze=values.freeze,
         map=values.map,
         overwrite=values.overwrite,
-        verify=not values.no_verify,
+        verify=_must_verify(values),
         trust=values.trust,
     )
 
@@ -174,7 +181,7 @@ def _sign(values: argparse.Namespace) -> object:
         remove=command_words.many(values.remove),
         rename_tags=command_words.pairs(values.rename_tags, "--rename-tags", "OLD=NEW"),
         overwrite=values.overwrite,
-        verify=not values.no_verify,
+        verify=_must_verify(values),
         trust=values.trust,
     )
 
@@ -201,6 +208,7 @@ _SIGNATURE = Argument(("--signature",), "key of the signature that is meant", SI
 _TAGS = Argument(("--tags",), "tag-set, joined by commas", TAGS)
 _CODE = Argument(("--code",), "show the plain TensorFlow code that does the same, and do nothing", None)
 _OVERWRITE = Argument(("--overwrite",), "replace what is there, once the new one is complete", None)
+_VERIFY = Argument(("--verify",), "an error if source and result cannot be run to be compared", None)
 _NO_VERIFY = Argument(("--no-verify",), "do not run source and result on the same inputs", None)
 _FEEDS = Argument(
     (command_words.FEEDS,), "values for inputs: keys or tensors, and Python expressions; others are generated", FEED
@@ -250,6 +258,7 @@ COMMANDS: Mapping[str, Command] = {
                 Argument(("--keep-variables",), "variables that stay variables, joined by commas", NAME, repeats=True),
                 _OVERWRITE,
                 _CODE,
+                _VERIFY,
                 _NO_VERIFY,
                 _TRUST,
             ),
@@ -274,6 +283,7 @@ COMMANDS: Mapping[str, Command] = {
                 Argument(("--batch",), "size of the batch, fixed in the result; else it stays open", COUNT),
                 _OVERWRITE,
                 _CODE,
+                _VERIFY,
                 _NO_VERIFY,
                 _TRUST,
             ),
@@ -322,6 +332,7 @@ COMMANDS: Mapping[str, Command] = {
                 Argument(("--map",), "run the first for each element of a batch by itself", None),
                 _OVERWRITE,
                 _CODE,
+                _VERIFY,
                 _NO_VERIFY,
                 _TRUST,
             ),
@@ -341,6 +352,7 @@ COMMANDS: Mapping[str, Command] = {
                 Argument(("--rename-tags",), "OLD=NEW: another tag-set, tags joined by commas", TAGS, repeats=True),
                 _OVERWRITE,
                 _CODE,
+                _VERIFY,
                 Argument(("--no-verify",), "do not run the changed signatures before and after", None),
                 _TRUST,
             ),

@@ -40,7 +40,7 @@ def freeze(  # noqa: PLR0913 - the contract's options
     bind: Mapping[str, Any] | None = None,
     keep_variables: Collection[str] | None = None,
     overwrite: bool = False,
-    verify: bool = True,
+    verify: bool | None = None,
     trust: bool = False,
 ) -> Model:
     """Turn a model's variables and tables into constants of one graph.
@@ -64,8 +64,9 @@ def freeze(  # noqa: PLR0913 - the contract's options
         Variables of a graph that stay variables, with what initialises and restores them.
     overwrite : bool
         Whether an existing file is replaced, once the new one is complete.
-    verify : bool
+    verify : bool, optional
         Whether source and result are run on the same inputs; the answer is in the model's notes.
+        Left out, the notes say what cannot be checked; True makes that an error, False leaves the check out.
     trust : bool
         Whether Python code that a Keras file carries (a Lambda layer's) may run.
 
@@ -117,7 +118,7 @@ def export(  # noqa: PLR0913 - the contract's options
     keep: int | None = None,
     text: bool = False,
     overwrite: bool = False,
-    verify: bool = True,
+    verify: bool | None = None,
     trust: bool = False,
 ) -> Export:
     """Write a model in another format, or with other names.
@@ -152,8 +153,9 @@ def export(  # noqa: PLR0913 - the contract's options
         Of a SavedModel: whether its message is text, ``saved_model.pbtxt``, instead of binary.
     overwrite : bool
         Whether an existing destination is replaced, once the new one is complete.
-    verify : bool
+    verify : bool, optional
         Whether the result is read back and run on the same inputs as the source.
+        Left out, the notes say what cannot be checked; True makes that an error, False leaves the check out.
     trust : bool
         Whether Python code that a Keras file carries (a Lambda layer's) may run.
 

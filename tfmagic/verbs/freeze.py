@@ -42,7 +42,7 @@ class _Frozen(Form):
     has_free_key: ClassVar[bool] = True
 
 
-def in_memory(source: object, wish: Wish, tags: Collection[str] | None, *, check: bool, trust: bool) -> Model:
+def in_memory(source: object, wish: Wish, tags: Collection[str] | None, *, check: bool | None, trust: bool) -> Model:
     """Freeze without writing; the graph is assembled when it is asked for, or to be verified."""
     model = conversion_options.read_source(source, tags, must_exist=tags is not None, trust=trust)
     conversion_options.require_parts(model, GraphDefWriter(), WRITERS)
@@ -55,8 +55,10 @@ def in_memory(source: object, wish: Wish, tags: Collection[str] | None, *, check
         begin("verifying")
         result = of_graph(graph, (), None, trust=model.is_trusted)
         source = Source(model, wish, {graph.key: graph}, dict(zip([graph.key], functions.values(), strict=False)))
-        found = source.compared(result.part(Part.FUNCTION)) if check else source.unchecked(NOT_ASKED)
+        found = source.compared(result.part(Part.FUNCTION)) if check is not False else source.unchecked(NOT_ASKED)
     conversion_checks.require_equal(found, "the graph is not returned")
+    if check:
+        conversion_checks.require_checked(each.unchecked for each in found.values())
     return result.with_notes(
         *model.notes, *reasons, *graph.notes, *graph.name_notes, *conversion_checks.unchecked_notes(found)
     )

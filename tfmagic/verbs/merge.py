@@ -23,6 +23,7 @@ from tfmagic.transforms.merge import merge as merge_functions
 from tfmagic.transforms.merge import planned
 from tfmagic.verbs import export as export_verb
 from tfmagic.verbs import merged_graphs
+from tfmagic.verbs.conversion import checks as conversion_checks
 from tfmagic.verbs.conversion import options as conversion_options
 from tfmagic.verbs.conversion.options import Wish
 from tfmagic.verbs.undisturbed import undisturbed
@@ -54,7 +55,7 @@ def merge(  # noqa: PLR0913 - the contract's options
     freeze: bool = False,
     map: bool = False,
     overwrite: bool = False,
-    verify: bool = True,
+    verify: bool | None = None,
     trust: bool = False,
 ) -> Model:
     """Make one model of two: outputs of the first feed inputs of the second.
@@ -82,8 +83,9 @@ def merge(  # noqa: PLR0913 - the contract's options
         a batch dimension. Where each result is a batch of one that the second takes batches of, they are joined.
     overwrite : bool
         Whether an existing destination is replaced, once the new one is complete.
-    verify : bool
+    verify : bool, optional
         Whether the result is compared with running one model after the other, and what is written with the result.
+        Left out, the notes say what cannot be checked; True makes that an error, False leaves the check out.
     trust : bool
         Whether code in the sources, such as a Lambda layer's in a Keras file, may run.
 
@@ -124,7 +126,7 @@ def _joined(  # noqa: PLR0913 - the verb's options
     bind: Mapping[str, Any] | None,
     *,
     each: bool,
-    check: bool,
+    check: bool | None,
     trust: bool,
 ) -> Model:
     """Load the two, join them, compare."""
@@ -135,7 +137,7 @@ def _joined(  # noqa: PLR0913 - the verb's options
         wishes = Wish(signature if signature in known else None), Wish(signature)
         named = {"outputs": _named(connect, "outputs")}, {"inputs": _named(connect, "inputs")}
         edited = None if each else _edited(models, wishes, named, connect, bind)
-        if edited is not None and not check:
+        if edited is not None and check is False:
             return edited.with_notes(*models[0].notes, *models[1].notes, "not verified: verify=False")
         begun, ended = (_function(model, wish, **ends) for model, wish, ends in zip(models, wishes, named, strict=True))
         begin("joining")
@@ -146,7 +148,9 @@ def _joined(  # noqa: PLR0913 - the verb's options
             plan = merge_functions(begun, ended, _by_key(connect, begun.outputs, ended.inputs), each=each)
             function = bind_function(plan.function(), bind or {})
         begin("verifying")
-        unchecked = _compared(function, plan, bind or {}) if check else ""
+        unchecked = _compared(function, plan, bind or {}) if check is not False else ""
+        if check:
+            conversion_checks.require_checked([unchecked])
     trained = {**_trained(models[0], begun), **_trained(models[1], ended)}
     result = edited or _model(function, trained).with_notes(*plan.notes)
     notes = (*models[0].notes, *models[1].notes, *([f"not verified: {unchecked}"] if unchecked else []))
@@ -265,7 +269,7 @@ def _model(function: NamedFunction, trained: dict[int, bool]) -> Model:
     )
 
 
-def _written(model: Model, output: str | os.PathLike[str], *, overwrite: bool, check: bool) -> Model:
+def _written(model: Model, output: str | os.PathLike[str], *, overwrite: bool, check: bool | None) -> Model:
     """Write the result, and return what was written; of a frozen graph's file nobody could tell the signature."""
     if isinstance(writer_for(writing.resolved(output)), Freezing):
         return export_verb.freeze(model, output=output, overwrite=overwrite, verify=check)

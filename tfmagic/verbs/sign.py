@@ -36,7 +36,7 @@ def sign(  # noqa: PLR0913 - the contract's options
     remove: Sequence[str] | str | None = None,
     rename_tags: Mapping[str, str] | str | None = None,
     overwrite: bool = False,
-    verify: bool = True,
+    verify: bool | None = None,
     trust: bool = False,
 ) -> Model:
     """Give a SavedModel on disk other signatures, keys, method names or tags; no variable is read or written.
@@ -62,8 +62,9 @@ def sign(  # noqa: PLR0913 - the contract's options
         New tag-sets by old ones, tags joined by commas: ``{"serve": "eval"}`` or ``"serve=eval"``.
     overwrite : bool
         Whether an existing destination is replaced, once the new one is complete.
-    verify : bool
+    verify : bool, optional
         Whether the changed signatures are run before and after, if TensorFlow is loaded and the model is small.
+        Left out, the notes say what cannot be checked; True makes that an error, False leaves the check out.
     trust : bool
         Whether they are run though they would act outside the model.
 

@@ -65,7 +65,7 @@ class SignedFile:
         """Where the SavedModel is."""
         return self.file.parent
 
-    def in_place(self, *, check: bool, trust: bool = False) -> tuple[str, ...]:
+    def in_place(self, *, check: bool | None, trust: bool = False) -> tuple[str, ...]:
         """Replace the message; return what is to be noted."""
         fingerprint, fresh = self.directory / _FINGERPRINT, None
         staging = writing.Staging(writing.resolved(self.file), overwrite=True, size=self.result.size)
@@ -80,7 +80,7 @@ class SignedFile:
         # The message makes the SavedModel: it comes first, and is there from now on whatever happens.
         return (*self.result.notes, *found, *notes, *staging.notes, *_renewed(fingerprint, fresh))
 
-    def to(self, place: Path, *, overwrite: bool, check: bool, trust: bool = False) -> tuple[str, ...]:
+    def to(self, place: Path, *, overwrite: bool, check: bool | None, trust: bool = False) -> tuple[str, ...]:
         """Write a copy with the changes; return what is to be noted."""
         parts = [self.directory / name for name in _PARTS if (self.directory / name).exists()]
         if any(place.is_relative_to(part.resolve()) for part in parts):
@@ -124,7 +124,7 @@ class SignedFile:
         if [(set(each.tags), set(each.signature_def)) for each in found] != expected:
             raise errors.ConversionError("what was written does not read back as it was meant; nothing was changed")
 
-    def _verified(self, whole: Path | None, *, check: bool, trust: bool) -> tuple[str, ...]:
+    def _verified(self, whole: Path | None, *, check: bool | None, trust: bool) -> tuple[str, ...]:
         """Run what was changed, before and after; return what was not checked, and why.
 
         Raises
@@ -138,6 +138,8 @@ class SignedFile:
         if reason or whole is None:
             return (f"not verified by running: {reason}",)
         dangers = () if trust else self._dangers(whole)
+        if dangers and check:
+            raise hazards.refusal(dangers, str(self.directory))
         if dangers:
             return (f"not verified by running: it would {hazards.describe(dangers)}",)
         notes = []
@@ -158,8 +160,8 @@ class SignedFile:
         before, after = (saved_model.loading_hazards(directory) for directory in (self.directory, whole))
         return tuple(dict.fromkeys((*before, *after)))
 
-    def _why_unverified(self, *, check: bool) -> str:
-        if not check:
+    def _why_unverified(self, *, check: bool | None) -> str:
+        if check is False:
             return "verify=False"
         if not runtime.is_loaded():
             return "TensorFlow is not loaded; %tf_verify compares two models"

@@ -18,7 +18,7 @@ from tfmagic.verbs.conversion import options as conversion_options
 from tfmagic.verbs.verification import tolerances, trial_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     import pandas as pd
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from tfmagic.verbs.conversion.options import Wish
     from tfmagic.verbs.verification.trial_run import Runner, Verification
 
+#: How a reason begins that says what a run would do outside the model.
+_WOULD_ACT = "running it would "
 #: A draft of ours is always one of both; one of a user's own may be neither.
 _NO_WAY_BACK = "its writer does not say how to run the result, nor how to read its values back"
 
@@ -109,16 +111,32 @@ def unverified(draft: Draft, source: Source, reason: str) -> dict[str, Verificat
     return by_output or {"": trial_run.of_values((), reason)}
 
 
-def verified(draft: Draft, staged: Path, source: Source) -> dict[str, Verification]:
-    """Read back what was written, and compare it with the source."""
+def verified(draft: Draft, staged: Path, source: Source, *, must: bool) -> dict[str, Verification]:
+    """Read back what was written, and compare it with the source; ``must`` makes it an error that this cannot be."""
     if isinstance(draft, Compared):
         return {"": trial_run.of_values(draft.read_back(staged))}
     if not isinstance(draft, Runnable):
         return unverified(draft, source, _NO_WAY_BACK)
     try:
-        return source.compared(partial(draft.load, staged))
+        found = source.compared(partial(draft.load, staged))
     except errors.MissingDependencyError as error:
+        if must:
+            raise
         return source.unchecked(str(error))
+    if must:
+        require_checked(each.unchecked for each in found.values())
+    return found
+
+
+def require_checked(reasons: Iterable[str]) -> None:
+    """Raise UntrustedCodeError where a check was left out because it would act outside the model."""
+    for reason in reasons:
+        if reason.startswith(_WOULD_ACT):
+            raise errors.UntrustedCodeError(
+                f"not verified, as verify=True (--verify) wants: {reason}. Without it the result is made, and says so; "
+                "trust=True (--trust) lets it be loaded, and run on inputs of yours",
+                reason.removeprefix(_WOULD_ACT),
+            )
 
 
 def require_equal(found: Mapping[str, Verification], consequence: str) -> None:

@@ -100,7 +100,7 @@ class Job:
     writer: Writer
     wish: Wish
     overwrite: bool
-    check: bool
+    check: bool | None
     trust: bool
     keep: int | None = None
     text: bool = False
@@ -239,10 +239,10 @@ class Job:
     def _checked(
         self, draft: Draft, staged: Path, source: Source, begin: Callable[[str], None]
     ) -> dict[str, Verification]:
-        if not self.check:
+        if self.check is False:
             return conversion_checks.unverified(draft, source, NOT_ASKED)
         begin("verifying")
-        found = conversion_checks.verified(draft, staged, source)
+        found = conversion_checks.verified(draft, staged, source, must=self.check is True)
         conversion_checks.require_equal(found, f"{str(self.destination)!r} was not written")
         return found
 
