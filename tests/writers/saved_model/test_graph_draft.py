@@ -136,3 +136,27 @@ def test_what_has_no_counterpart_is_refused_by_name(tmp_path: Path) -> None:
     del SITUATIONS["choosing"]
     with pytest.raises(tfmagic.errors.UnsupportedConversionError, match="'chosen' \\(RefSelect\\)"):
         tfmagic.export(found.session, tmp_path / "m", inputs=found.inputs, outputs=found.outputs)
+
+
+def test_tensorflows_own_tools_read_it(tmp_path: Path) -> None:
+    freeze_graph = pytest.importorskip("tensorflow.python.tools.freeze_graph")
+    v1 = runtime.tensorflow().compat.v1
+    found, path = exported("trained_references", tmp_path)
+    frozen = str(tmp_path / "frozen.pb")
+    freeze_graph.freeze_graph(
+        input_graph=None,
+        input_saver=None,
+        input_binary=True,
+        input_checkpoint=None,
+        output_node_names="scores",
+        restore_op_name=None,
+        filename_tensor_name=None,
+        output_graph=frozen,
+        clear_devices=True,
+        initializer_nodes="",
+        input_saved_model_dir=str(path),
+        saved_model_tags="serve",
+    )
+    with v1.Graph().as_default(), v1.Session() as session:
+        v1.import_graph_def(v1.GraphDef.FromString((tmp_path / "frozen.pb").read_bytes()), name="")
+        np.testing.assert_allclose(session.run("scores:0", {"x:0": X}), found.expected["result"], rtol=1e-5)

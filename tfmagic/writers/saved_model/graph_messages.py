@@ -113,17 +113,22 @@ class _Result:
         return found.moved
 
     def _add_reads(self) -> dict[str, str]:
-        """Return a node that reads each variable and waits for nothing, a new one where there is none."""
+        """Return a node that reads each variable and waits for nothing.
+
+        Each gets one that is called as TensorFlow calls its own: its freezer (``freeze_graph``) fetches that.
+        """
         reads: dict[str, str] = {}
         for name, node in self.nodes.items():
             if node.op == _READ and len(node.input) == 1:
                 reads.setdefault(plain(node.input[0]), name)
-        for name in [name for name, node in self.nodes.items() if node.op == "VarHandleOp" and name not in reads]:
-            read = self.graph_def.node.add(name=self.needed.names(f"{name}/Read/{_READ}"), op=_READ)
-            read.input.append(name)
-            read.device = self.nodes[name].device
-            read.attr["dtype"].type = self.nodes[name].attr["dtype"].type
-            reads[name] = read.name
+        for name in [name for name, node in self.nodes.items() if node.op == "VarHandleOp"]:
+            own = f"{name}/Read/{_READ}"
+            if own not in self.nodes:
+                read = self.graph_def.node.add(name=self.needed.names(own), op=_READ)
+                read.input.append(name)
+                read.device = self.nodes[name].device
+                read.attr["dtype"].type = self.nodes[name].attr["dtype"].type
+                reads.setdefault(name, read.name)
         return reads
 
     def _moved_notes(self) -> Iterator[str]:
