@@ -34,6 +34,12 @@ _INTERVAL = 0.1
 _BLOCK = 8 << 20
 
 
+class _Bar(tqdm):  # type: ignore[type-arg]
+    """A bar without the thread that tqdm begins to watch its bars, and never ends."""
+
+    monitor_interval = 0
+
+
 class CancelledError(BaseException):
     """A call was asked to stop, and did. No Exception: what handles a model's failures must not take it for one."""
 
@@ -237,7 +243,7 @@ def stages(title: str, count: int) -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def _bar(title: str, count: int) -> Iterator[Callable[[str], None]]:
-    bar = tqdm(total=count, desc=title, delay=_DELAY, leave=False, disable=not _is_watched(), unit="stage")
+    bar = _Bar(total=count, desc=title, delay=_DELAY, leave=False, disable=not _is_watched(), unit="stage")
     due = time.monotonic() + _DELAY
     # A stage may be long, and the next one only then begins.
     timer = threading.Timer(_DELAY, _show, [bar])

@@ -227,6 +227,18 @@ def test_every_verb_leaves_the_users_world_as_it_was(
     assert not any((tmp_path / "stopped").iterdir()) or "verifying" not in stages
 
 
+def test_functions_that_nobody_called_are_not_traced_for_a_look() -> None:
+    live = module()
+    before = {thread.name for thread in threading.enumerate()}
+    for name in METHODS:
+        function = getattr(live, name)
+        for verb in (lambda f: tfmagic.inspect(f).ops, tfmagic.freeze, tfmagic.run):
+            with contextlib.suppress(errors.TfMagicError):
+                verb(function)
+        assert function.experimental_get_tracing_count() == 0, name
+    assert "tqdm_monitor" not in {thread.name for thread in threading.enumerate()} - before
+
+
 def test_a_live_stream_that_a_user_runs_on_values_of_theirs_is_told() -> None:
     live = module()
     done = tfmagic.run(live.taking, {"x": [0.0, 0.0]}, repeat=0)

@@ -129,7 +129,8 @@ def _traced(function: runtime.Live) -> list[runtime.Live]:
     if found:
         return found
     try:
-        return [function.get_concrete_function()]
+        # Not the function itself: its user may count how often it is traced.
+        return [concrete_functions.twin(function).get_concrete_function()]
     except (TypeError, ValueError) as error:
         # Whatever its own code raises is its author's to see.
         if function.input_signature is not None or not _takes_arguments(function):

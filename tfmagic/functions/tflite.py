@@ -100,6 +100,13 @@ def without_interpreters(graph_def: runtime.Live) -> runtime.Live:
     return graph_def
 
 
+def let_go(runner: object) -> None:
+    """Close the file of a function of a TFLite file; it does not run any more."""
+    owner = getattr(runner, "owner", None)
+    if isinstance(owner, _Runner):
+        owner.close()
+
+
 class _Runner:
     """Calls an interpreter on arrays in the order of the inputs; one call at a time."""
 
@@ -124,6 +131,11 @@ class _Runner:
         place = self._keys.index(_PYTHONS_OWN)
         self._keys[place] = free = nested_structures.unique([*self._keys, _PYTHONS_OWN])[-1]
         return renaming.with_input_key(read_bytes(path), self._call.key, _PYTHONS_OWN, free)
+
+    def close(self) -> None:
+        """Let go of the interpreter, which holds the file open."""
+        with self._lock:
+            self._interpreter = None
 
     def __call__(self, *arrays: npt.NDArray[np.generic]) -> list[npt.NDArray[np.generic]]:
         with self._lock:

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import weakref
 from typing import TYPE_CHECKING
 
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+
+#: By the functions that they are of.
+_twins: weakref.WeakKeyDictionary[runtime.Live, runtime.Live] = weakref.WeakKeyDictionary()
 
 
 def call_flat(concrete: runtime.Live, tensors: Sequence[runtime.Live]) -> runtime.Live:
@@ -116,3 +121,15 @@ def forget_functions(names: Iterable[str]) -> None:
         for name in names:
             if context.has_function(name):
                 context.remove_function(name)
+
+
+def twin(function: runtime.Live) -> runtime.Live:
+    """Return a function of the same Python code, one for each: who traces it does not count as a trace of the user's.
+
+    The fallback, where a ``tf.function`` cannot be cloned, is the function itself.
+    """
+    if function not in _twins:
+        clone = getattr(function, "_clone", None)
+        # One that refers to the original would keep it alive as its own key.
+        _twins[function] = function if clone is None else clone(None)
+    return _twins[function]

@@ -197,7 +197,7 @@ class TrialCopies:
         return replace(
             self.function,
             concrete=made,
-            inputs=tuple(end._replace(tensor=inner[end.tensor]) for end in self.function.inputs),
+            inputs=tuple(end._replace(tensor=inner.get(end.tensor, end.tensor)) for end in self.function.inputs),
             outputs=tuple(
                 end._replace(tensor=inner.get(end.tensor, f"{_SCOPE}/{end.tensor}")) for end in self.function.outputs
             ),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from tfmagic import errors
 from tfmagic.display import render
 from tfmagic.findings import hazards
+from tfmagic.functions import tflite
 from tfmagic.models.writer import Compared, Runnable
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.verbs.conversion import options as conversion_options
@@ -95,7 +96,7 @@ class Source:
                 return self.unchecked(f"the source cannot be loaded to be run: {str(error).splitlines()[0]}")
         # What TensorFlow lets go of after a comparison is entered into the default graph, which may be the user's.
         with runtime.eager():
-            return {key: trial_run.verify(each, load(key)) for key, each in functions.items()}
+            return {key: _verified(each, load(key)) for key, each in functions.items()}
 
     def _acts_inside(self) -> bool:
         """Whether the graph does nothing outside the model, or the user vouched for it."""
@@ -103,6 +104,14 @@ class Source:
             return True
         messages = [meta_graph.meta_graph_def() for meta_graph in self.model.meta_graphs]
         return not any(hazards.of_saved_model(each, each.signature_def) for each in messages)
+
+
+def _verified(source: NamedFunction, result: Runner) -> Verification:
+    try:
+        return trial_run.verify(source, result)
+    finally:
+        # TFLite's interpreter holds the file open until the garbage is collected.
+        tflite.let_go(result)
 
 
 def unverified(draft: Draft, source: Source, reason: str) -> dict[str, Verification]:
