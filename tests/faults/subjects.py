@@ -166,7 +166,7 @@ class SavedModel(Export):
         import tensorflow as tf  # noqa: PLC0415 - costs seconds
 
         (result,) = tf.saved_model.load(str(place)).signatures["serving_default"](x=tf.constant(X)).values()
-        return float(result)
+        return float(result[0, 0])
 
 
 class SignedInPlace(SavedModel):

@@ -12,6 +12,7 @@ from tfmagic import errors
 from tfmagic.graphs import signatures
 from tfmagic.verbs import model_cache, run_inputs
 from tfmagic.verbs.conversion.options import Wish
+from tfmagic.verbs.undisturbed import undisturbed
 from tfmagic.verbs.verification import trial_run
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from tfmagic.verbs.model_cache import Loaded
 
 
+@undisturbed
 def verify(
     a: object,
     b: object,
