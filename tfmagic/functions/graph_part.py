@@ -63,7 +63,7 @@ def part_between(graph_def: protos.Message, inputs: Mapping[str, str], outputs: 
     nodes = {node.name: node for node in source.node}
     feeds, fetches = ({key: _known(name, nodes) for key, name in side.items()} for side in (inputs, outputs))
     needed = needed_nodes(nodes, set(feeds.values()), fetches.values())
-    _refuse_arguments(nodes, needed)
+    refuse_arguments(nodes, needed)
     filled = filled_tables(map(nodes.__getitem__, needed))
     states = {
         name: nodes[name]
@@ -101,7 +101,7 @@ def needed_nodes(nodes: Mapping[str, runtime.Live], stops: set[str], fetches: It
     return found
 
 
-def _refuse_arguments(nodes: Mapping[str, runtime.Live], needed: set[str]) -> None:
+def refuse_arguments(nodes: Mapping[str, runtime.Live], needed: set[str]) -> None:
     """Refuse a function's body: TensorFlow ends the whole process over such a node in a graph."""
     found = [name for name in nodes if name in needed and nodes[name].op in _ARGUMENTS]
     if found:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tfmagic import errors
 from tfmagic.files import protos
+from tfmagic.functions.graph_part import refuse_arguments
 from tfmagic.graphs.ops import of_kind
 from tfmagic.graphs.pipelines import handed_out
 from tfmagic.graphs.signatures import tensors_of
@@ -68,6 +69,7 @@ class Part:
                 if all(nodes[each].op in _PASSING for each in behind):
                     self.kept |= behind
         self.holes -= self.kept
+        refuse_arguments(nodes, self.kept)
 
     def need(self, roots: Iterable[str]) -> None:
         """Let more nodes or tensors stay, with what they depend on."""
