@@ -8,6 +8,7 @@
 #   make faults   calls that fail, kills and interrupts, at every point of every writer; hours
 #   make fuzz     damaged input for every parser and reader, guided by coverage; hours
 #   make soak     a thousand verbs in one process, which must level off
+#   make ops      hold the list of ops to the oldest and the newest TensorFlow
 #   make clean    remove what the other commands made
 #
 # PYTHON      the interpreter to build the environment from          make test PYTHON=python3.13
@@ -68,6 +69,20 @@ fuzz: $(VENV)/.fuzz
 
 soak: $(VENV)/.test
 	$(BIN)/python -m tests.soak $(ARGS)
+
+# An environment for each of the two, with no more than the tests of the list need.
+REGISTRIES := 2.18 2.21
+ops: $(REGISTRIES:%=$(VENV)-ops-%/.ops)
+	for version in $(REGISTRIES); do \
+		$(VENV)-ops-$$version/bin/python -m pytest -q -p no:cacheprovider -o addopts= \
+			tests/graphs/test_ops.py tests/graphs/test_op_effects.py $(ARGS) || exit 1; \
+	done
+
+$(VENV)-ops-%/.ops: pyproject.toml
+	$(MAKE) VENV=$(VENV)-ops-$* TENSORFLOW=$* $(VENV)-ops-$*/.made
+	$(VENV)-ops-$*/bin/python -m pip --disable-pip-version-check install --quiet \
+		--constraint $(VENV)-ops-$*/constraints.txt --editable '.[cpu]' 'pytest>=9'
+	@touch $@
 
 clean:
 	for venv in $(VENV) $(VENV)-uv $(VENV)-oldest $(VENV)-newest; do \

@@ -168,3 +168,30 @@ def test_a_truncated_file_says_how_much_is_there() -> None:
     data = written(sample)
     with pytest.raises(errors.CorruptSourceError, match=f"it has 1,000 of {len(data):,} bytes"):
         root(data[:1000])
+
+
+@pytest.mark.parametrize("kind", ["external values", "external link", "virtual dataset"])
+def test_what_leads_into_another_file_is_seen(tmp_path: Path, kind: str) -> None:
+    """HDF5's own library follows these without a word."""
+    with h5py.File(tmp_path / "m.h5", "w", libver="earliest") as file:
+        inner = file.create_group("inner")
+        inner.create_dataset("plain", data=[1.0])
+        if kind == "external values":
+            inner.create_dataset("x", (2,), "float32", external=[(str(tmp_path / "raw"), 0, 8)])
+        elif kind == "external link":
+            inner["x"] = h5py.ExternalLink("other.h5", "/y")
+        else:
+            layout = h5py.VirtualLayout((2,), "float32")
+            layout[:] = h5py.VirtualSource("other.h5", "y", (2,))
+            inner.create_virtual_dataset("x", layout)
+    with hdf5.opened(tmp_path / "m.h5") as root:
+        assert list(root.outside()) == (["inner"] if kind == "external link" else ["inner/x"])
+
+
+def test_what_lies_in_the_file_does_not_lead_out(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "m.h5", "w") as file:
+        file.create_dataset("a/b", data=[[1.0]], chunks=(1, 1), compression="gzip")
+        file["a/same"] = file["a/b"]
+        file["a/soft"] = h5py.SoftLink("/a/b")
+    with hdf5.opened(tmp_path / "m.h5") as root:
+        assert list(root.outside()) == []

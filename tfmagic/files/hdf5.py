@@ -26,6 +26,7 @@ from tfmagic.files.hdf5_headers import (
     ATTRIBUTE_INFO,
     DATASPACE,
     DATATYPE,
+    EXTERNAL_FILES,
     LAYOUT,
     LINK,
     LINK_INFO,
@@ -192,6 +193,29 @@ class Node:
                 seen.add(node.address)
                 below = list(node.children())
                 pending.extend((f"{path}/{name}" if path else name, child) for name, child in reversed(below))
+
+    def outside(self) -> Iterator[str]:
+        """Yield the path of each group that links into another file, and of each dataset whose values lie in one."""
+        pending, seen = [("", self)], set()
+        while pending:
+            path, node = pending.pop()
+            if node.address in seen:
+                continue
+            seen.add(node.address)
+            if node.leads_outside:
+                yield path or "/"
+            if not node.is_dataset:
+                pending.extend((f"{path}/{name}" if path else name, child) for name, child in node.children())
+
+    @property
+    def leads_outside(self) -> bool:
+        """Whether a group links into another file, or a dataset's values may lie in one."""
+        return any(
+            message.kind == EXTERNAL_FILES
+            or (message.kind == LINK and hdf5_headers.is_external_link(message.data))
+            or (message.kind == LAYOUT and hdf5_headers.is_virtual(message.data))
+            for message in self._messages
+        )
 
     def array(self, path: str) -> Array:
         """Describe a dataset, which is to be called by this path.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _MAX_RANK = 32
 # Types of header messages.
-DATASPACE, LINK_INFO, DATATYPE, LINK, LAYOUT = 0x01, 0x02, 0x03, 0x06, 0x08
+DATASPACE, LINK_INFO, DATATYPE, LINK, EXTERNAL_FILES, LAYOUT = 0x01, 0x02, 0x03, 0x06, 0x07, 0x08
 ATTRIBUTE, CONTINUATION, SYMBOL_TABLE, ATTRIBUTE_INFO = 0x0C, 0x10, 0x11, 0x15
 SHARED = 0x02
 # Classes of datatypes.
@@ -31,6 +31,12 @@ _MESSAGE_2 = struct.Struct("<BHB")
 _HEADER_1 = struct.Struct("<BxHII4x")
 _ENTRY_TAIL = struct.Struct("<I4x16x")
 _SOFT_LINK = 2
+# Of a link message, and of the versions of a layout message from 3 on.
+_EXTERNAL_LINK, _VIRTUAL = 64, 3
+
+
+#: Where a link message says of which kind the link is.
+_KIND = 2
 
 
 class HDF5Bytes(Protocol):
@@ -125,6 +131,16 @@ def link(file: HDF5Bytes, data: bytes) -> Iterator[tuple[str, int]]:
     name, address = data[place : place + length], data[place + length : place + length + file.offset_size]
     if kind == 0 and len(address) == file.offset_size:
         yield name.decode("utf-8", "replace"), int.from_bytes(address, "little")
+
+
+def is_external_link(data: bytes) -> bool:
+    """Say whether the link of a message leads into another file."""
+    return len(data) > _KIND and bool(data[1] & 8) and data[_KIND] >= _EXTERNAL_LINK
+
+
+def is_virtual(data: bytes) -> bool:
+    """Say whether a layout puts a dataset together of others, which may lie in other files ("Data Layout Message")."""
+    return len(data) > 1 and data[0] >= _VIRTUAL and data[1] == _VIRTUAL
 
 
 def symbols(file: HDF5Bytes, data: bytes) -> Iterator[tuple[str, int]]:

@@ -153,6 +153,11 @@ def of_node_in_json(text: str) -> str:
     return describe(tuple(_hazards(walk.seen))) if walk.seen else ""
 
 
+def of_outer_file(place: str) -> Hazard:
+    """Return what it means that a place in an HDF5 file leads into another file."""
+    return Hazard(Effect.READS_FILES, f"HDF5 object {place!r}", "its values lie in another file", loading=True)
+
+
 def own_assets(meta_graph_def: protos.Message) -> tuple[str, ...]:
     """Return the tensors that name assets which lie in the model's own directory."""
     return tuple(

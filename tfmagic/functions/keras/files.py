@@ -107,8 +107,10 @@ def load(path: Path, *, trust: bool = False) -> LoadedModel:
     if contents.config is None:
         raise errors.ReadError(f"{str(path)!r} holds weights only: give the model that they belong to")
     source = _Source(path, contents, trust)
-    with keras_archive.weights(path):
-        pass  # Refuses weights that are damaged, or that would unpack to far more than they take.
+    # Refuses weights that are damaged, or that would unpack to far more than they take.
+    with keras_archive.weights(path) as root:
+        outside = [] if trust else list(root.outside())
+    hazards.require_none([hazards.of_outer_file(place) for place in outside], str(path))
     _check_class(source)
     _check_vocabularies(source)
     python_code.check(
