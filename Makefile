@@ -33,7 +33,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --constraint $(VENV)/constraints.txt
 
-.PHONY: help demo test test-oldest test-newest lint format bench faults fuzz soak clean
+.PHONY: help demo test test-oldest test-newest lint format bench faults fuzz soak ops clean
 .DEFAULT_GOAL := help
 
 help:
@@ -85,7 +85,7 @@ $(VENV)-ops-%/.ops: pyproject.toml
 	@touch $@
 
 clean:
-	for venv in $(VENV) $(VENV)-uv $(VENV)-oldest $(VENV)-newest; do \
+	for venv in $(VENV) $(VENV)-uv $(VENV)-oldest $(VENV)-newest $(REGISTRIES:%=$(VENV)-ops-%); do \
 		if [ -e $$venv/pyvenv.cfg ]; then rm -rf $$venv; fi; done
 	rm -rf artifacts build dist .mypy_cache .pytest_cache .ruff_cache
 	find tfmagic tests notebooks -name __pycache__ -type d -prune -exec rm -rf {} +
