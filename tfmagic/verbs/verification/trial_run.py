@@ -226,10 +226,16 @@ def of_values(values: Iterable[tuple[str, npt.ArrayLike, npt.ArrayLike]], unchec
     They are not made by a trial: a value that is empty, or NaN, was kept if it is so in the result too.
     """
     rows = []
-    for name, expected, value in values:
-        progress.check()
-        measured = comparison.difference(np.asarray(expected), np.asarray(value))
-        rows.append((name, *(measured if measured.equal is not None else (0.0, 0.0, True))))
+    listed = iter(values)
+    try:
+        for name, expected, value in listed:
+            progress.check()
+            measured = comparison.difference(np.asarray(expected), np.asarray(value))
+            rows.append((name, *(measured if measured.equal is not None else (0.0, 0.0, True))))
+    finally:
+        # A generator that is left in its middle would leave TensorFlow's modes when its garbage is collected, whatever
+        # mode somebody else is in by then.
+        getattr(listed, "close", lambda: None)()
     return Verification(comparison.frame(rows), unchecked)
 
 
