@@ -238,6 +238,19 @@ def test_when_the_kernel_ends_the_static_form_stands_and_a_line_says_why(show: S
     assert not panel.tab("Summary").is_visible()
 
 
+def test_of_a_panel_that_made_room_the_static_form_stands(show: Show) -> None:
+    first = show(
+        "%tf_inspect served_model",
+        "from tfmagic.notebook import live_display\nlive_display._ALIVE = 1",
+        "%tf_inspect served_model",
+    )
+    for index in (2, 3):
+        first.frontend.run(index)
+    PanelPage(first.frontend, 3).wait()
+    first.static.get_by_text("classify_pictures").first.wait_for()
+    assert first.root.count() == 0
+
+
 def test_a_notebook_that_is_opened_again_shows_the_static_form(show: Show, server: Server) -> None:
     panel = show()
     saved(server, panel)
