@@ -131,7 +131,7 @@ def _take_what_fits(pairing: Pairing) -> None:
         target
         for target, other in pairing.pairs.items()
         if not pairing.fits(target, other)
-        or (target not in pairing.told and not targets[target].is_state and pairing.place(target).is_renamed)
+        or (target not in pairing.explicit and not targets[target].is_state and pairing.place(target).is_renamed)
     })  # fmt: skip
     by_given_name(pairing, fitting=True)
     pairing.problem = ""
@@ -255,7 +255,7 @@ def _table(pairing: Pairing) -> pd.DataFrame:
         status = MISSING if key is None else MATCHED
         if place in pairing.pairs:
             key = saved[pairing.pairs[place]].key
-            is_renamed = place not in pairing.told and not target.is_state and pairing.place(place).is_renamed
+            is_renamed = place not in pairing.explicit and not target.is_state and pairing.place(place).is_renamed
             status = BY_STRUCTURE if is_renamed else MATCHED
         rows.append((target.name, key, status, target.dtype, target.shape))
     contents = {value.key: value for value in saved}

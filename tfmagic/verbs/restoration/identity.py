@@ -36,7 +36,7 @@ def paired(live: LiveVariables, stored: StoredValues, rename: Mapping[str, str])
     """
     pairing = Pairing(live, stored)
     pairing.pairs = renaming.renamed(rename, live.targets, stored.saved, live.name)
-    pairing.told = set(pairing.pairs)
+    pairing.explicit = set(pairing.pairs)
     if stored.layout == OBJECTS and live.form != SESSION:
         _by_objects(pairing)
     elif live.form != KERAS or stored.layout == NAMES:
@@ -64,7 +64,7 @@ def _by_name(pairing: Pairing) -> None:
     for targets, values in ((names, full_inner), (inner, full), (inner, full_inner)):
         _match(pairing, targets, values)
     if pairing.required() and pairing.stored.listed:
-        pairing.pairs = {target: other for target, other in pairing.pairs.items() if target in pairing.told}
+        pairing.pairs = {target: other for target, other in pairing.pairs.items() if target in pairing.explicit}
         _by_list(pairing)
     elif pairing.required():
         _by_rank(pairing, range(len(saved)))
@@ -78,7 +78,7 @@ def _by_savers(pairing: Pairing) -> None:
         node = node_of(pairing.live.targets[target].variable)
         if known.keys.get(node) in places:
             pairing.pairs[target] = places[known.keys[node]]
-            pairing.told.add(target)
+            pairing.explicit.add(target)
     tables = {table.name: table for table in known.tables if f"{table.key}-keys" in places}
     pairing.tables = [TableEdge(table, table.name, table.key) for table in tables.values()]
 
@@ -129,9 +129,9 @@ def by_given_name(pairing: Pairing, *, fitting: bool) -> None:
 
 def _key(scope: tuple[str, ...], kinds: frozenset[str]) -> tuple[str, ...]:
     """Return a name without what was made up around it; none if nobody gave any of it."""
-    given = tuple(name for name in scope[:-1] if not given_names.is_made_up(name, kinds))
+    outer = tuple(name for name in scope[:-1] if not given_names.is_made_up(name, kinds))
     is_own = len(scope) == 1 and not given_names.is_made_up(scope[-1], kinds)
-    return (*given, scope[-1]) if given or is_own else ()
+    return (*outer, scope[-1]) if outer or is_own else ()
 
 
 def _by_rank(pairing: Pairing, among: Iterable[int]) -> None:
@@ -167,13 +167,13 @@ def _by_objects(pairing: Pairing) -> None:
     graph = pairing.stored.objects
     assert graph is not None  # noqa: S101 - for mypy: that is what the layout says
     chosen = _chosen(pairing, object_edges.matched(pairing.live.source, graph))
-    told = dict(pairing.pairs)
+    before = dict(pairing.pairs)
     if chosen is not None:
         _follow(pairing, chosen)
     if not pairing.stored.listed:
         by_given_name(pairing, fitting=False)
     elif not _is_complete(pairing):
-        pairing.pairs = told
+        pairing.pairs = before
         _by_list(pairing)
 
 
@@ -248,7 +248,7 @@ def _in_order(pairing: Pairing, listed: Sequence[int]) -> None:
     weights = [place for place, target in enumerate(targets) if not target.is_state]
     for wanted in (_of_model(pairing.live), weights):
         pairs = dict(zip(wanted, listed, strict=False)) if len(wanted) == len(listed) else {}
-        attempt = Pairing(pairing.live, pairing.stored, {**pairs, **pairing.pairs}, set(pairing.told))
+        attempt = Pairing(pairing.live, pairing.stored, {**pairs, **pairing.pairs}, set(pairing.explicit))
         if pairs and _is_complete(attempt) and _has_its_roles(attempt):
             pairing.pairs = attempt.pairs
             return

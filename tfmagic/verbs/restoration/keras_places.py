@@ -235,8 +235,8 @@ def walk(model: keras_saving.Live) -> Iterator[tuple[tuple[str, ...], keras_savi
         else:
             own = names if value is model else (*names, str(getattr(value, "name", "")))
             yield own, value
-            found = [child for _, child in saving.attributes(value) if _leads_on(saving, child)]
-            pending.extend((own, child) for child in reversed(found))
+            children = [child for _, child in saving.attributes(value) if _leads_on(saving, child)]
+            pending.extend((own, child) for child in reversed(children))
 
 
 def _leads_on(saving: keras_saving.Saving, value: object) -> bool:

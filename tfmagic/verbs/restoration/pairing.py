@@ -40,7 +40,7 @@ class Pairing:
         The values.
     pairs : dict
         The place of a value in ``stored.saved`` for the place of a variable in ``live.targets``.
-    told : set of int
+    explicit : set of int
         The variables that ``rename`` speaks of, or a Saver of the session.
     ways : dict
         The names on the way to a variable and their classes, where the file's are those of Keras' walk.
@@ -55,7 +55,7 @@ class Pairing:
     live: LiveVariables
     stored: StoredValues
     pairs: dict[int, int] = field(default_factory=dict)
-    told: set[int] = field(default_factory=set)
+    explicit: set[int] = field(default_factory=set)
     ways: dict[int, tuple[tuple[str, ...], frozenset[str]]] = field(default_factory=dict)
     loading: list[Loading] = field(default_factory=list)
     tables: list[TableEdge] = field(default_factory=list)
