@@ -197,6 +197,23 @@ def test_a_weight_without_a_value_is_refused_unless_partial(kind: str, tmp_path:
         np.testing.assert_array_equal(target.get_layer(name).kernel, source.get_layer(name).kernel)
 
 
+@pytest.mark.parametrize("kind", [*WITH_STOCK, "export"])
+@pytest.mark.parametrize("partial", [False, True])
+def test_layers_that_left_their_model_are_found_by_name(kind: str, partial: bool, tmp_path: Path) -> None:  # noqa: FBT001 - an option of the verb
+    inner = keras.Sequential(
+        [keras.Input((3,)), layers.Dense(3, name="one"), layers.Dense(3, name="two")], name="block"
+    )
+    x = keras.Input((3,))
+    source = filled(keras.Model(x, layers.Dense(2, name="head")(inner(x))), 1)
+    flat = layers.Dense(3, name="two")(layers.Dense(3, name="one")(x))
+    target = filled(keras.Model(x, layers.Dense(2, name="head")(flat)), 2)
+    path = saved(source, kind, tmp_path)
+    table = restore(target, path, partial=partial, rename=None if partial else {"block/*": "*"})
+    assert "missing" not in set(table["status"])
+    for mine, other in zip(target.get_weights(), source.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, other)
+
+
 def test_a_layer_of_another_shape_keeps_its_values_in_part(tmp_path: Path) -> None:
     def classifier(classes: int) -> Any:
         x = keras.Input((3,))

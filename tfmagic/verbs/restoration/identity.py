@@ -37,6 +37,10 @@ def paired(live: LiveVariables, stored: StoredValues, rename: Mapping[str, str])
     pairing = Pairing(live, stored)
     pairing.pairs = renaming.renamed(rename, live.targets, stored.saved, live.name)
     pairing.explicit = set(pairing.pairs)
+    if pairing.explicit:
+        # Where layers were moved, names say more than places do.
+        by_given_name(pairing, fitting=True)
+        pairing.reserved = set(pairing.pairs.values())
     if stored.layout == OBJECTS and live.form != SESSION:
         _by_objects(pairing)
     elif live.form != KERAS or stored.layout == NAMES:
@@ -112,19 +116,27 @@ def by_given_name(pairing: Pairing, *, fitting: bool) -> None:
     Parameters
     ----------
     fitting : bool
-        Whether only values of the same shape count.
+        Whether only values of the same shape count; then also a layer's own name, wherever the layer is.
     """
-    kinds = pairing.live.kinds
+    _match_given(pairing, lambda name: name, fitting=fitting)
+    if fitting:
+        _match_given(pairing, lambda name: name[-2:], fitting=fitting)
+
+
+def _match_given(pairing: Pairing, short: Callable[[tuple[str, ...]], tuple[str, ...]], *, fitting: bool) -> None:
+    """Pair given names that are unambiguous on both sides."""
+    live, kinds = pairing.live, pairing.live.kinds
     listed = set(pairing.stored.listed) if pairing.stored.is_keras_list else None
     free = [place for place in pairing.left_over if listed is None or place in listed]
-    keys = {place: _key(_bare(pairing.scope(place), pairing.live.name), kinds) for place in free}
-    count = Counter(keys.values())
-    places = {key: place for place, key in keys.items() if key and count[key] == 1}
-    for target in pairing.missing:
-        key = _key(pairing.live.targets[target].scope, kinds)
+    theirs = {place: short(_key(_bare(pairing.scope(place), live.name), kinds)) for place in free}
+    ours = {place: short(_key(live.targets[place].scope, kinds)) for place in pairing.missing}
+    count, bearers = Counter(theirs.values()), Counter(ours.values())
+    places = {key: place for place, key in theirs.items() if key and count[key] == 1}
+    for target, key in ours.items():
         other = places.get(key)
-        if key and other is not None and (not fitting or pairing.fits(target, other)):
+        if other is not None and bearers[key] == 1 and (not fitting or pairing.fits(target, other)):
             pairing.pairs[target] = other
+            pairing.explicit.add(target)
 
 
 def _key(scope: tuple[str, ...], kinds: frozenset[str]) -> tuple[str, ...]:
@@ -184,7 +196,7 @@ def _follow(pairing: Pairing, edges: Edges) -> None:
     keys = {value.key: place for place, value in enumerate(pairing.stored.saved)}
     for number, key in edges.variables.items():
         if key in keys:
-            pairing.pairs.setdefault(live.places[number], keys[key])
+            pairing.propose(live.places[number], keys[key])
     pairing.tables = [edge for edge in edges.tables if f"{edge.key}-keys" in keys]
 
 
@@ -248,8 +260,9 @@ def _in_order(pairing: Pairing, listed: Sequence[int]) -> None:
     weights = [place for place, target in enumerate(targets) if not target.is_state]
     for wanted in (_of_model(pairing.live), weights):
         pairs = dict(zip(wanted, listed, strict=False)) if len(wanted) == len(listed) else {}
+        pairs = {target: other for target, other in pairs.items() if other not in pairing.reserved}
         attempt = Pairing(pairing.live, pairing.stored, {**pairs, **pairing.pairs}, set(pairing.explicit))
-        if pairs and _is_complete(attempt) and _has_its_roles(attempt):
+        if attempt.pairs and _is_complete(attempt) and _has_its_roles(attempt):
             pairing.pairs = attempt.pairs
             return
 
@@ -286,18 +299,20 @@ def _by_paths(pairing: Pairing) -> None:
             pairs = owner.variables.items()
             pairing.loading.append(Loading(owner, places))
         for name, variable in pairs:
-            if id(variable) in live.places:
-                pairing.pairs.setdefault(live.places[id(variable)], places[name])
-                pairing.ways[live.places[id(variable)]] = owner.names, frozenset(owner.kinds)
+            target = live.places.get(id(variable))
+            if target is not None:
+                pairing.propose(target, places[name])
+            if target is not None and pairing.pairs.get(target) == places[name]:
+                pairing.ways[target] = owner.names, frozenset(owner.kinds)
     pairing.by_themselves(lambda target, other: pairing.pairs.get(target) == other)
 
 
 def _by_layers(pairing: Pairing) -> None:
     """Pair in the order of layers."""
     ordered = ordered_layers.ordered(pairing.live.source, pairing.stored.saved)
-    pairing.problem = ordered.problem
+    pairing.problem = ordered.problem if pairing.required() else ""
     for variable, place, names in ordered.pairs:
         target = pairing.live.places.get(id(variable))
         if target is not None:
-            pairing.pairs.setdefault(target, place)
+            pairing.propose(target, place)
             pairing.ways[target] = names, pairing.live.targets[target].kinds | pairing.live.kinds

@@ -41,7 +41,9 @@ class Pairing:
     pairs : dict
         The place of a value in ``stored.saved`` for the place of a variable in ``live.targets``.
     explicit : set of int
-        The variables that ``rename`` speaks of, or a Saver of the session.
+        The variables that go by a name: ``rename`` speaks of them, a Saver of the session, or whoever named both sides.
+    reserved : set of int
+        The values that were paired before anything else, which nothing else takes.
     ways : dict
         The names on the way to a variable and their classes, where the file's are those of Keras' walk.
     loading : list of Loading
@@ -56,6 +58,7 @@ class Pairing:
     stored: StoredValues
     pairs: dict[int, int] = field(default_factory=dict)
     explicit: set[int] = field(default_factory=set)
+    reserved: set[int] = field(default_factory=set)
     ways: dict[int, tuple[tuple[str, ...], frozenset[str]]] = field(default_factory=dict)
     loading: list[Loading] = field(default_factory=list)
     tables: list[TableEdge] = field(default_factory=list)
@@ -91,6 +94,11 @@ class Pairing:
         """The values that are the content of tables."""
         keys = {f"{edge.key}-{part}" for edge in self.tables for part in ("keys", "values")}
         return [place for place, value in enumerate(self.stored.saved) if value.key in keys]
+
+    def propose(self, target: int, other: int) -> None:
+        """Pair a variable with a value, unless it was said what becomes of one of them."""
+        if other not in self.reserved:
+            self.pairs.setdefault(target, other)
 
     def without(self, targets: set[int]) -> None:
         """Take back the values of some variables, and the loading of what they belong to."""
