@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
-from tfmagic.files import contents, message_files, wire
+from tfmagic.files import message_files, wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,7 +78,7 @@ def _named_assets(directory: Path) -> set[str]:
     """Return the paths in ``assets`` that the message speaks of, none if it does not parse."""
     file = directory / (BINARY if (directory / BINARY).exists() else TEXT)
     try:
-        buffer = message_files.read_message(file, contents.SAVED_MODEL)
+        buffer = message_files.read_message(file, message_files.SAVED_MODEL)
         return set(_asset_names(buffer))
     except (errors.ReadError, FileNotFoundError):
         return set()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
-from tfmagic.files import contents, message_files, protos
+from tfmagic.files import message_files, protos
 from tfmagic.files.hidden_places import Scratch
 from tfmagic.functions.graph_defs import Shared, wrap_graph_def
 from tfmagic.functions.named_function import NamedFunction, of_concrete
@@ -92,7 +92,9 @@ class SavedModelFunctions:
     def _declared(self) -> Mapping[str, tuple[tuple[str, ...], str, tuple[str, ...]]]:
         """What TensorFlow's loader does not tell of each signature: its tag-set, its method, notes on its defaults."""
         declared: dict[str, tuple[tuple[str, ...], str, tuple[str, ...]]] = {}
-        for meta_graph in metagraphs.of_saved_model(message_files.read_message(_file(self.path), contents.SAVED_MODEL)):
+        for meta_graph in metagraphs.of_saved_model(
+            message_files.read_message(_file(self.path), message_files.SAVED_MODEL)
+        ):
             if self.tags and set(self.tags) != set(meta_graph.tags):
                 continue
             for key, signature in meta_graph.signature_def.items():
@@ -106,7 +108,7 @@ class SavedModelFunctions:
         TensorFlow's loader leaves variables by reference, and tables, inside the graph. Where the graph also assigns
         them, it stays so; it can run, and whoever would lose its values on saving refuses it.
         """
-        message = message_files.read_message(_file(self.path), contents.SAVED_MODEL)
+        message = message_files.read_message(_file(self.path), message_files.SAVED_MODEL)
         for meta_graph in metagraphs.of_saved_model(message):
             signature = meta_graph.signature_def.get(loaded.key)
             if signature is None or set(meta_graph.tags) != set(loaded.tags):
@@ -185,7 +187,7 @@ def _file(path: Path) -> Path:
 
 
 def _parse(path: Path) -> protos.Message:
-    buffer = message_files.read_message(_file(path), contents.SAVED_MODEL)
+    buffer = message_files.read_message(_file(path), message_files.SAVED_MODEL)
     return protos.parse("SavedModel", buffer.data[: buffer.size])
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
-from tfmagic.files import contents, file_marks, places, reading
+from tfmagic.files import file_marks, message_files, places, reading
 from tfmagic.models.form import Form
 from tfmagic.models.model import Model
 from tfmagic.models.reader import Candidate
@@ -160,7 +160,7 @@ def _guess(candidate: Candidate) -> str:
         names = sorted(candidate.entries)
         return f"a directory with {errors.listed(names)}" if names else "an empty directory"
     if candidate.is_file:
-        return f"it seems to be {contents.guess(candidate.head)}"
+        return f"it seems to be {message_files.guess(candidate.head)}"
     return f"it is {places.special(candidate.path)}; copy what it holds into a file and give that"
 
 

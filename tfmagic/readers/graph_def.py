@@ -9,7 +9,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tfmagic import errors, functions
-from tfmagic.files import contents, message_files, reading, wire
+from tfmagic.files import message_files, reading, wire
 from tfmagic.findings import hazards
 from tfmagic.graphs import constants, metagraphs
 from tfmagic.graphs import variables as graph_variables
@@ -44,7 +44,7 @@ class GraphDefReader(Reader):
 
     def claims(self, candidate: Candidate) -> bool:
         """Say whether this is a GraphDef, by type or by content."""
-        return is_message(candidate.value, "GraphDef") or message_files.kind(candidate) == contents.GRAPH
+        return is_message(candidate.value, "GraphDef") or message_files.kind(candidate) == message_files.GRAPH
 
     def read(self, candidate: Candidate, tags: Collection[str] | None) -> Model:
         """Return the model; a graph without an envelope has no tags to choose by."""
@@ -99,9 +99,9 @@ def _parsing_code(source: CodeSource) -> list[str]:
     if source.path is None:
         return ["", f"graph_def = {source.name}"]
     with reading.opened(source.path) as file:
-        head = file.read(contents.HEAD_BYTES)
+        head = file.read(message_files.HEAD_BYTES)
     is_packed = head.startswith(reading.GZIP_MAGIC)
-    is_text = contents.message_in_text(reading.head_of(head, contents.HEAD_BYTES)) is not None
+    is_text = message_files.message_in_text(reading.head_of(head, message_files.HEAD_BYTES)) is not None
     opened = "gzip.open" if is_packed else "open"
     parse = "text_format.Parse(file.read(), tf.compat.v1.GraphDef())"
     return [
@@ -138,7 +138,7 @@ def _loader(candidate: Candidate) -> Callable[[], tuple[MetaGraph, ...]]:
         data = serialized(candidate.value)
         return lambda: (metagraphs.of_graph_def(wire.Buffer(data)),)
     path = candidate.path
-    return lambda: (metagraphs.of_graph_def(message_files.read_message(path, contents.GRAPH)),)
+    return lambda: (metagraphs.of_graph_def(message_files.read_message(path, message_files.GRAPH)),)
 
 
 def _function(  # noqa: PLR0913 - a graph, and the options of its ends

@@ -9,7 +9,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, ClassVar
 
 from tfmagic import functions
-from tfmagic.files import contents, message_files, places, wire
+from tfmagic.files import message_files, places, wire
 from tfmagic.files.checkpoints import location as checkpoint_location
 from tfmagic.findings import hazards
 from tfmagic.graphs import metagraphs, signatures
@@ -53,7 +53,7 @@ class MetaGraphReader(Reader):
         """
         if is_message(candidate.value, "MetaGraphDef") or beside_prefix(candidate) is not None:
             return True
-        return _file_in(candidate) is not None or message_files.kind(candidate) == contents.META_GRAPH
+        return _file_in(candidate) is not None or message_files.kind(candidate) == message_files.META_GRAPH
 
     def read(self, candidate: Candidate, tags: Collection[str] | None) -> Model:
         """Return the model; there is one MetaGraphDef, whatever its tags."""
@@ -87,11 +87,11 @@ def beside_prefix(candidate: Candidate) -> Path | None:
     beside = path.with_name(path.name + _SUFFIX)
     if not places.is_file(beside) or not checkpoint_location.is_checkpoint(path):
         return None
-    return beside if message_files.kind(Candidate(beside, beside)) == contents.META_GRAPH else None
+    return beside if message_files.kind(Candidate(beside, beside)) == message_files.META_GRAPH else None
 
 
 def _read(path: Path) -> wire.Buffer:
-    return message_files.read_message(path, contents.META_GRAPH)
+    return message_files.read_message(path, message_files.META_GRAPH)
 
 
 def _model(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from tfmagic import errors, functions
-from tfmagic.files import contents, message_files, places, wire
+from tfmagic.files import message_files, places, wire
 from tfmagic.files.checkpoints import location as checkpoint_location
 from tfmagic.findings import hazards
 from tfmagic.graphs import metagraphs, signatures
@@ -48,7 +48,7 @@ class SavedModelReader(Reader):
         """Say whether the path is a SavedModel's directory, its file, or a directory of versions."""
         if candidate.is_directory and candidate.path is not None:
             return _locate(candidate.path) is not None
-        return message_files.kind(candidate) == contents.SAVED_MODEL
+        return message_files.kind(candidate) == message_files.SAVED_MODEL
 
     def read(self, candidate: Candidate, tags: Collection[str] | None) -> Model:
         """Return the model of the newest version there is.
@@ -147,7 +147,7 @@ def loading_hazards(
     file = file if places.is_file(file) else directory / TEXT
     dangers: list[hazards.Hazard] = []
     try:
-        for meta_graph in metagraphs.of_saved_model(message_files.read_message(file, contents.SAVED_MODEL)):
+        for meta_graph in metagraphs.of_saved_model(message_files.read_message(file, message_files.SAVED_MODEL)):
             if tags is None or set(meta_graph.tags) == set(tags):
                 meant = list(meta_graph.signature_def) if keys is None else keys
                 dangers += hazards.of_saved_model(meta_graph.meta_graph_def(), meant)
@@ -217,7 +217,7 @@ def _newest(directory: Path) -> tuple[Path, tuple[str, ...]]:
 
 def _load(path: Path, tags: frozenset[str] | None) -> tuple[MetaGraph, ...]:
     """Read the MetaGraphDefs, all or those with exactly these tags."""
-    found = metagraphs.of_saved_model(message_files.read_message(path, contents.SAVED_MODEL))
+    found = metagraphs.of_saved_model(message_files.read_message(path, message_files.SAVED_MODEL))
     if not found:
         message = f"{str(path)!r} holds no MetaGraphDef, so there is no model in it; save it again"
         raise errors.CorruptSourceError(message)

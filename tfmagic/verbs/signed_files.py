@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
-from tfmagic.files import contents, message_files, protos, reading, saved_model_files, wire, writing
+from tfmagic.files import message_files, protos, reading, saved_model_files, wire, writing
 from tfmagic.files.hidden_places import Scratch
 from tfmagic.findings import hazards
 from tfmagic.graphs import metagraphs
@@ -201,10 +201,10 @@ def _message(file: Path) -> tuple[wire.Buffer, bool]:
     ConversionError
         If it is text with fields that would be lost.
     """
-    buffer = message_files.read_message(file, contents.SAVED_MODEL)
+    buffer = message_files.read_message(file, message_files.SAVED_MODEL)
     with reading.opened(file) as opened:
-        head = opened.read(contents.HEAD_BYTES)
-    if contents.message_in_text(head) is None:
+        head = opened.read(message_files.HEAD_BYTES)
+    if message_files.message_in_text(head) is None:
         return buffer, False
     try:
         message = protos.parse_text("SavedModel", reading.read_bytes(file).decode(), lossless=True)

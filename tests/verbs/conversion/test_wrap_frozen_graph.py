@@ -13,7 +13,7 @@ from tfmagic import errors, readers
 from tfmagic.files import protos
 from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
-from tfmagic.verbs.conversion import skeletons, wrap_frozen_graph
+from tfmagic.verbs.conversion import wrap_frozen_graph
 from tfmagic.verbs.conversion.wrap_frozen_graph import WrappedDraft
 from tfmagic.verbs.export import export, freeze
 
@@ -115,7 +115,7 @@ def test_past_protobufs_limit(frozen: Path, tmp_path: Path, monkeypatch: pytest.
 def test_a_skeleton_has_all_but_the_content(frozen: Path) -> None:
     whole = protos.parse("GraphDef", frozen.read_bytes())
     tracemalloc.start()
-    found = skeletons.read(frozen)
+    found = wrap_frozen_graph.skeleton_of(frozen)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 100_000 < frozen.stat().st_size

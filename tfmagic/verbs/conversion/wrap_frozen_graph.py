@@ -6,12 +6,13 @@ The graph stays what it is, byte for byte, so it is compared and not run. Not fo
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from tfmagic import errors, progress
-from tfmagic.files import contents, protos, reading, wire
+from tfmagic.files import message_files, protos, reading, wire
 from tfmagic.files.reading import PROTOBUF_LIMIT
 from tfmagic.functions import unsigned_graphs
 from tfmagic.graphs import metagraphs, signatures, tensor_names
@@ -22,10 +23,10 @@ from tfmagic.runtime import error_texts
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.frozen_graph import serialised, varint
 from tfmagic.verbs.conversion import options as conversion_options
-from tfmagic.verbs.conversion import skeletons
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from io import BufferedReader
     from pathlib import Path
 
     import numpy.typing as npt
@@ -96,7 +97,7 @@ def draft(model: Model, wish: Wish, tags: tuple[str, ...]) -> WrappedDraft | Non
     if not _is_large_file(model) or wish.batch is not None:
         return None
     assert model.path is not None  # noqa: S101 - it is a file
-    skeleton = skeletons.read(model.path)
+    skeleton = skeleton_of(model.path)
     if own_state(skeleton) or python_calls(skeleton):
         return None
     signed = _signatures(model, wish, skeleton)
@@ -108,8 +109,8 @@ def _is_large_file(model: Model) -> bool:
     if model.reader.message != "GraphDef" or path is None or not path.is_file() or path.stat().st_size < LARGE:
         return False
     with reading.opened(path) as file:
-        head = file.read(contents.HEAD_BYTES)
-    return head[:2] != reading.GZIP_MAGIC and contents.message_in_text(head) is None
+        head = file.read(message_files.HEAD_BYTES)
+    return head[:2] != reading.GZIP_MAGIC and message_files.message_in_text(head) is None
 
 
 def _signatures(model: Model, wish: Wish, skeleton: protos.Message) -> dict[str, protos.Message] | None:
@@ -205,3 +206,61 @@ def _wrapped(path: Path, signed: Mapping[str, protos.Message], tags: tuple[str, 
         )
     note = f"the graph is the file's own, byte for byte: it was compared and not run ({size / 2**20:,.0f} MiB)"
     return WrappedDraft(path, header, trailer, (note, *signatures.tag_notes(tags)))
+
+
+#: The way to a tensor: GraphDef.node, NodeDef.attr, its value, AttrValue.tensor.
+_PATH = (1, 5, 2, 8)
+#: What is smaller stays: shapes and axes, of which other shapes follow.
+_LARGE = 16 << 10
+#: A tag and a length.
+_HEAD = 20
+
+
+def skeleton_of(path: Path) -> protos.Message:
+    """Return the GraphDef of a binary file; constants of more than 16 kB have dtype and shape, and no content.
+
+    Raises
+    ------
+    CorruptSourceError
+        If the file is damaged, or changes meanwhile.
+    """
+    with reading.opened(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        try:
+            return protos.parse("GraphDef", _copied(file, 0, size, 0))
+        except (wire.WireError, protos.ParseError) as error:
+            raise errors.CorruptSourceError(f"{str(path)!r} is damaged: {error}; fetch or save it again") from error
+
+
+def _copied(file: BufferedReader, begin: int, end: int, depth: int) -> bytes:
+    """Copy a message but for what is large at the end of the path."""
+    result = bytearray()
+    for number, kind, tag, start, stop in _fields(file, begin, end):
+        if kind == wire.BYTES and stop - start > _LARGE:
+            if depth == len(_PATH):
+                continue
+            if number == _PATH[depth]:
+                inner = _copied(file, start, stop, depth + 1)
+                result += bytes([number << 3 | kind]) + varint(len(inner)) + inner
+                continue
+        file.seek(tag)
+        result += file.read(stop - tag)
+    return bytes(result)
+
+
+def _fields(file: BufferedReader, position: int, end: int) -> Iterator[tuple[int, int, int, int, int]]:
+    """Yield number, wire type, and where tag, payload and end of each field lie, from the heads alone."""
+    while position < end:
+        file.seek(position)
+        head = memoryview(file.read(min(_HEAD, end - position)))
+        tag, after = wire.varint(head, 0, len(head))
+        kind = tag & 7
+        if kind == wire.BYTES:
+            size, after = wire.varint(head, after, len(head))
+            start, stop = position + after, position + after + size
+        else:
+            start, stop = (position + each for each in wire.payload(head, after, len(head), kind))
+        if stop > end or not tag >> 3:
+            raise wire.WireError(position, "a field reaches past its message")
+        yield tag >> 3, kind, position, start, stop
+        position = stop

@@ -12,7 +12,7 @@ import pytest
 
 from tests.notebook.panel.test_table_pages import FRAME
 from tfmagic.display import render
-from tfmagic.notebook.panel.widgets import naming
+from tfmagic.notebook.panel.widgets import table as table_widget
 from tfmagic.notebook.panel.widgets.table import Table
 
 
@@ -161,9 +161,9 @@ def test_what_is_no_name_is_told_while_typing_and_nothing_is_kept(name: str) -> 
 
 
 def test_a_name_that_is_taken_is_said() -> None:
-    assert "int" in naming.checked("taken", {"taken": 1}).note
-    assert naming.checked("list", {}).note
-    assert naming.checked("mine", {"taken": 1}) == naming.Naming()
+    assert "int" in table_widget.checked_name("taken", {"taken": 1}).note
+    assert table_widget.checked_name("list", {}).note
+    assert table_widget.checked_name("mine", {"taken": 1}) == table_widget.Naming()
 
 
 def test_without_a_kernel_the_first_rows_stand_there_escaped() -> None:

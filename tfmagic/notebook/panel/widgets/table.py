@@ -6,9 +6,11 @@ the rows mean, which the tabs around it know.
 
 from __future__ import annotations
 
+import builtins
+import keyword
 import threading
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypedDict
 
 import anywidget
 import numpy as np
@@ -17,7 +19,7 @@ import traitlets
 
 from tfmagic.display import render
 from tfmagic.notebook.panel import cell_text, table_pages
-from tfmagic.notebook.panel.widgets import assets, naming
+from tfmagic.notebook.panel.widgets import assets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping, Sequence
@@ -273,7 +275,7 @@ class Table(anywidget.AnyWidget):
     def _naming(self, text: str) -> Data:
         if self._namespace is None:
             return {"text": text, "problem": "there is nowhere to put it", "note": ""}
-        return {"text": text, **naming.checked(text, self._namespace)._asdict()}
+        return {"text": text, **checked_name(text, self._namespace)._asdict()}
 
     def _keep(self, asked: Data) -> None:
         """Put the rows of a query into a variable."""
@@ -335,3 +337,24 @@ def _has_content(values: pd.Series[Any]) -> bool:
         used = np.unique(values.cat.codes)
         return any(code >= 0 and str(values.cat.categories[code]) for code in used.tolist())
     return values.dtype != object or any(value is not None and value not in ("", ()) for value in values.tolist())
+
+
+class Naming(NamedTuple):
+    """What is wrong with a name, and what is to be known of it; empty where there is nothing."""
+
+    problem: str = ""
+    note: str = ""
+
+
+def checked_name(name: str, variables: Mapping[str, object]) -> Naming:
+    """Check a name for a new variable of the notebook."""
+    name = name.strip()
+    if not name:
+        return Naming("give it a name")
+    if not name.isidentifier():
+        return Naming(f"{name!r} is no name for a variable: letters, digits and _, no digit first")
+    if keyword.iskeyword(name):
+        return Naming(f"{name!r} is a word of Python's own")
+    if name in variables:
+        return Naming(note=f"{name} is there already ({type(variables[name]).__name__}) and will be replaced")
+    return Naming(note=f"{name} would hide Python's own {name}") if hasattr(builtins, name) else Naming()

@@ -7,8 +7,8 @@ import pytest
 
 from tests import graph_samples
 from tests.wire_samples import attr, field, node, varint
-from tfmagic.files import contents, protos
-from tfmagic.files.contents import CHECKPOINT_STATE, GRAPH, META_GRAPH, SAVED_MODEL
+from tfmagic.files import message_files, protos
+from tfmagic.files.message_files import CHECKPOINT_STATE, GRAPH, META_GRAPH, SAVED_MODEL
 
 FUNCTION = field(1, field(1, field(1, "f")))
 LARGE = attr("value", field(8, field(4, bytes(1 << 20))))
@@ -44,7 +44,7 @@ BINARY = {
 
 @pytest.mark.parametrize(("data", "expected"), BINARY.values(), ids=BINARY)
 def test_the_message_that_begins_here(data: bytes, expected: str | None) -> None:
-    assert contents.message_in_binary(data[: contents.HEAD_BYTES]) == expected
+    assert message_files.message_in_binary(data[: message_files.HEAD_BYTES]) == expected
 
 
 @pytest.mark.parametrize(
@@ -72,14 +72,14 @@ def test_the_message_that_begins_here(data: bytes, expected: str | None) -> None
     ],
 )
 def test_the_text_that_begins_here(text: str, expected: str | None) -> None:
-    assert contents.message_in_text(text.encode()) == expected
+    assert message_files.message_in_text(text.encode()) == expected
 
 
 def test_text_may_end_within_a_character_but_not_break_off_before() -> None:
     data = 'node { name: "größe" }'.encode()
     cut = data.index(b"\xc3") + 1
-    assert contents.message_in_text(data[:cut]) == GRAPH
-    assert contents.message_in_text(data[:cut] + b" and more text behind it") is None
+    assert message_files.message_in_text(data[:cut]) == GRAPH
+    assert message_files.message_in_text(data[:cut] + b" and more text behind it") is None
 
 
 def messages() -> dict[str, Any]:
@@ -98,10 +98,10 @@ def messages() -> dict[str, Any]:
 def test_tensorflows_messages_are_told_apart_by_any_beginning() -> None:
     for name, message in messages().items():
         data, text = message.SerializeToString(), protos.to_text(protos.adopt(message)).encode()
-        for size in (200, 1000, 4096, contents.HEAD_BYTES):
-            assert contents.message_in_binary(data[:size]) == name
-            assert contents.message_in_text(data[:size]) is None
-            assert contents.message_in_text(text[:size]) == name
+        for size in (200, 1000, 4096, message_files.HEAD_BYTES):
+            assert message_files.message_in_binary(data[:size]) == name
+            assert message_files.message_in_text(data[:size]) is None
+            assert message_files.message_in_text(text[:size]) == name
 
 
 @pytest.mark.tensorflow
@@ -118,13 +118,13 @@ def test_other_messages_of_tensorflow_are_none_of_these() -> None:
         tf.compat.v1.ConfigProto(device_count={"GPU": 1}, intra_op_parallelism_threads=2),
     ]
     for message in others:
-        assert contents.message_in_binary(message.SerializeToString()) is None, message
+        assert message_files.message_in_binary(message.SerializeToString()) is None, message
 
 
 def test_noise_is_hardly_ever_taken_for_a_message() -> None:
     rng = random.Random(0)
     noise = [rng.randbytes(rng.randrange(20, 300)) for _ in range(5000)]
-    assert sum(contents.message_in_binary(data) is not None for data in noise) < 60
+    assert sum(message_files.message_in_binary(data) is not None for data in noise) < 60
 
 
 def test_noise_behind_a_good_beginning_does_no_harm() -> None:
@@ -133,8 +133,8 @@ def test_noise_behind_a_good_beginning_does_no_harm() -> None:
         data = bytearray(rng.choice([data for data, _ in BINARY.values() if 0 < len(data) < 1000]))
         for _ in range(rng.randrange(1, 5)):
             data[rng.randrange(len(data))] = rng.randrange(256)
-        assert contents.message_in_binary(bytes(data)) in (None, *contents.MESSAGES)
-        assert contents.message_in_text(bytes(data)) in (None, *contents.MESSAGES)
+        assert message_files.message_in_binary(bytes(data)) in (None, *message_files.MESSAGES)
+        assert message_files.message_in_text(bytes(data)) in (None, *message_files.MESSAGES)
 
 
 #: What follows the version in an ONNX file: its producer and, at the end, the version of its operators.
@@ -164,4 +164,4 @@ ONNX = b"\x12\x07pytorch\x1a\x031.2\x3a\x06\x12\x04main\x42\x02\x10\x11"
     ],
 )
 def test_a_guess_helps(head: bytes, says: str) -> None:
-    assert says in contents.guess(head)
+    assert says in message_files.guess(head)
