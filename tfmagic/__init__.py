@@ -28,28 +28,37 @@ if TYPE_CHECKING:
         WriteError,
     )
     from tfmagic.models.model import Model
-    from tfmagic.verbs.api import Code, Export, Run, code, export, forms, freeze, merge, restore, run, sign, verify
+    from tfmagic.verbs.conversion.job import Export
+    from tfmagic.verbs.export import export
+    from tfmagic.verbs.forms import forms
+    from tfmagic.verbs.freeze import freeze
     from tfmagic.verbs.inspect import inspect
+    from tfmagic.verbs.merge import merge
+    from tfmagic.verbs.restore import restore
+    from tfmagic.verbs.run import Run, run
+    from tfmagic.verbs.sign import sign
+    from tfmagic.verbs.snippets.code import Code, code
+    from tfmagic.verbs.verify import verify
 
 __version__ = "0.1.0"
 
 #: Where each public name is defined; it is imported when it is first used.
 _HOMES = {
-    "Export": "verbs.api",
+    "Export": "verbs.conversion.job",
     "Model": "models.model",
-    "Run": "verbs.api",
-    "export": "verbs.api",
-    "forms": "verbs.api",
-    "freeze": "verbs.api",
+    "Run": "verbs.run",
+    "export": "verbs.export",
+    "forms": "verbs.forms",
+    "freeze": "verbs.freeze",
     "inspect": "verbs.inspect",
-    "Code": "verbs.api",
-    "code": "verbs.api",
-    "merge": "verbs.api",
+    "Code": "verbs.snippets.code",
+    "code": "verbs.snippets.code",
+    "merge": "verbs.merge",
     "panel": "notebook.panel.widgets.verb",
-    "restore": "verbs.api",
-    "run": "verbs.api",
-    "sign": "verbs.api",
-    "verify": "verbs.api",
+    "restore": "verbs.restore",
+    "run": "verbs.run",
+    "sign": "verbs.sign",
+    "verify": "verbs.verify",
     **dict.fromkeys(
         (
             "ConversionError", "CorruptSourceError", "MissingDependencyError", "MissingPartError", "ReadError",

@@ -16,7 +16,7 @@ MODEL = "EfficientNetB7"
 GOAL, SIZE_GOAL = 5, 1.05
 
 PREPARE = """
-import keras, tensorflow as tf, tfmagic, tfmagic.verbs.api
+import keras, tensorflow as tf, tfmagic
 model = getattr(keras.applications, sys.argv[1])(weights=None)
 """
 OURS = "tfmagic.export(model, sys.argv[2], overwrite=True, verify=False)"

@@ -15,7 +15,7 @@ from tests.benchmarks.jobs import compare, report
 GOAL = 8
 
 PREPARE = """
-import tensorflow as tf, tfmagic, tfmagic.verbs.api
+import tensorflow as tf, tfmagic
 v1 = tf.compat.v1
 session = v1.Session(graph=tf.Graph())
 with session.graph.as_default():

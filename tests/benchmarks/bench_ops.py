@@ -58,9 +58,9 @@ print(json.dumps({"seconds": seconds, "added": peak() - before, "rows": len(fram
 _OURS = (
     """
 import pandas, tfmagic
-from tfmagic.verbs import api
+from tfmagic.verbs.inspect import inspect
 def table(path):
-    return api.inspect(path).ops
+    return inspect(path).ops
 """
     + _CLOCK
 )

@@ -163,7 +163,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         return lambda *given, **options: found.update(name=name, given=given, **options)
 
     for name in ("freeze", "export"):
-        monkeypatch.setattr(f"tfmagic.verbs.api.{name}", verb(name))
+        monkeypatch.setattr(f"tfmagic.verbs.{name}.{name}", verb(name))
     return found
 
 
@@ -249,6 +249,6 @@ def test_parsing_imports_neither_the_verbs_nor_pandas() -> None:
 import sys
 from tfmagic.commands import declarations
 declarations.COMMANDS["inspect"].parse("model --ops")
-assert not {"pandas", "tensorflow", "tfmagic.verbs.api", "tfmagic.readers"} & set(sys.modules)
+assert not {"pandas", "tensorflow", "tfmagic.verbs.export", "tfmagic.readers"} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)

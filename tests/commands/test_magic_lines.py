@@ -30,8 +30,8 @@ def said(*arguments: object, **options: Any) -> None:
 @pytest.fixture
 def pasting(shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> InteractiveShell:
     """A notebook in which both verbs only note how they are called."""
-    monkeypatch.setattr("tfmagic.verbs.api.export", said)
-    monkeypatch.setattr("tfmagic.verbs.api.freeze", said)
+    monkeypatch.setattr("tfmagic.verbs.export.export", said)
+    monkeypatch.setattr("tfmagic.verbs.freeze.freeze", said)
     shell.user_ns |= {"model": "the model", "tfmagic": SimpleNamespace(export=said)}
     return shell
 

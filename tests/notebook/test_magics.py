@@ -156,7 +156,7 @@ def test_the_cause_of_a_usage_error_is_chained(notebook: InteractiveShell) -> No
 
 
 def test_a_fault_of_ours_keeps_its_traceback(notebook: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tfmagic.verbs.api.inspect", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("tfmagic.verbs.inspect.inspect", lambda *_, **__: 1 / 0)
     assert "Traceback" in refused(notebook, "%tf_inspect graph.pb")
 
 

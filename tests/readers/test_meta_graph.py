@@ -8,7 +8,8 @@ import pytest
 
 from tfmagic import errors, readers
 from tfmagic.models.model import Part
-from tfmagic.verbs.export import export, freeze
+from tfmagic.verbs.export import export
+from tfmagic.verbs.freeze import freeze
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,7 +15,7 @@ from tfmagic.transforms import freeze_stored
 from tfmagic.transforms.freeze import freeze as freeze_loaded
 from tfmagic.verbs.conversion import freeze_untraced
 from tfmagic.verbs.conversion.options import Wish
-from tfmagic.verbs.export import freeze
+from tfmagic.verbs.freeze import freeze
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -19,7 +19,8 @@ from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.verbs import export as export_verb
 from tfmagic.verbs.conversion.job import Export
-from tfmagic.verbs.export import export, freeze
+from tfmagic.verbs.export import export
+from tfmagic.verbs.freeze import freeze
 from tfmagic.verbs.merge import merge
 from tfmagic.writers import WRITERS, writer_for
 from tfmagic.writers.graph_def import GraphDefDraft

@@ -17,7 +17,7 @@ from tfmagic.commands import arguments, declarations
 from tfmagic.commands import words as command_words
 from tfmagic.graphs import signatures
 from tfmagic.models.model import TABLE_PARTS, Model, Part
-from tfmagic.verbs import api, nearby
+from tfmagic.verbs import forms, nearby
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -130,7 +130,7 @@ def _values(kind: str, word: str, variables: Mapping[str, object], source: Calla
     elif kind == arguments.FORM:
         yield from (Completion(reader.form, "form") for reader in readers.READERS)
     elif kind == arguments.FORMAT:
-        yield from (Completion(name, "format") for name in api.format_names())
+        yield from (Completion(name, "format") for name in forms.format_names())
     elif kind == arguments.METHOD:
         yield from (Completion(name, "method") for name in signatures.METHODS)
     elif kind in (arguments.FEED, arguments.BOUND):

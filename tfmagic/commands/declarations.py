@@ -1,11 +1,12 @@
 """The verbs as commands: name, summary, arguments, options, and the call that each stands for.
 
 A front (a magic today) parses a line by this table, evaluates what stands for an object, and calls ``run``. Not for:
-IPython (:mod:`tfmagic.notebook.magics`) or the work itself (:mod:`tfmagic.verbs.api`).
+IPython (:mod:`tfmagic.notebook.magics`) or the work itself (``verbs/``).
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors, frames
@@ -34,20 +35,20 @@ from tfmagic.verbs.verification import tolerances
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
-
-    import pandas as pd
-
-    from tfmagic.models.model import Model
-    from tfmagic.verbs import api
+    from collections.abc import Callable, Mapping
 
 
-def _inspect(values: argparse.Namespace) -> Model | pd.DataFrame:
+def _verb(name: str, home: str = "") -> Callable[..., Any]:
+    """Import a verb with the first command that needs it: loading the extension must stay light."""
+    verb: Callable[..., Any] = getattr(importlib.import_module(f"tfmagic.verbs.{home or name}"), name)
+    return verb
+
+
+def _inspect(values: argparse.Namespace) -> object:
     """Run %tf_inspect: the model, or the one table that was asked for."""
     from tfmagic.models import selection  # noqa: PLC0415 - with the first command: loading the extension must stay light
-    from tfmagic.verbs import api  # noqa: PLC0415 - with the first command: loading the extension must stay light
 
-    model = api.inspect(
+    model = _verb("inspect")(
         values.SOURCE, form=command_words.text(values.form), tags=command_words.text(values.tags), trust=values.trust
     )
     wanted = [table for table in frames.ROW_TYPES if getattr(values, table)]
@@ -67,13 +68,13 @@ def _inspect(values: argparse.Namespace) -> Model | pd.DataFrame:
 
 def _call(values: argparse.Namespace, verb: str, *given: object, **options: Any) -> object:  # noqa: ANN401
     """Call a verb, or show the plain code that does the same."""
-    from tfmagic.verbs import api  # noqa: PLC0415 - as above
-
     if not values.code:
-        return getattr(api, verb)(*given, **options)
+        return _verb(verb)(*given, **options)
     names = [name for name in getattr(values, NAMES, ()) if name.isidentifier()]
     second = {"second_name": names[1]} if verb == "merge" and len(names) > 1 else {}
-    return api.code(verb, given[0], *given[1:], name=next(iter(names), "model"), **second, **options)
+    return _verb("code", "snippets.code")(
+        verb, given[0], *given[1:], name=next(iter(names), "model"), **second, **options
+    )
 
 
 def _freeze(values: argparse.Namespace) -> object:
@@ -124,10 +125,8 @@ def _export(values: argparse.Namespace) -> object:
     )
 
 
-def _run(values: argparse.Namespace) -> api.Run:
-    from tfmagic.verbs import api  # noqa: PLC0415 - as above
-
-    return api.run(
+def _run(values: argparse.Namespace) -> object:
+    return _verb("run")(
         values.SOURCE,
         vars(values)[command_words.FEEDS] or None,
         signature=command_words.text(values.signature),
@@ -137,11 +136,9 @@ def _run(values: argparse.Namespace) -> api.Run:
     )
 
 
-def _verify(values: argparse.Namespace) -> pd.DataFrame:
-    from tfmagic.verbs import api  # noqa: PLC0415 - as above
-
+def _verify(values: argparse.Namespace) -> object:
     signature = command_words.text(values.signature)
-    return api.verify(
+    return _verb("verify")(
         values.A, values.B, vars(values)[command_words.FEEDS] or None, signature=signature, trust=values.trust
     )
 
@@ -164,10 +161,8 @@ def _merge(values: argparse.Namespace) -> object:
     )
 
 
-def _forms(_values: argparse.Namespace) -> pd.DataFrame:
-    from tfmagic.verbs import api  # noqa: PLC0415 - as above
-
-    return api.forms()
+def _forms(_values: argparse.Namespace) -> object:
+    return _verb("forms")()
 
 
 def _sign(values: argparse.Namespace) -> object:

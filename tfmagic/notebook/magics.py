@@ -1,6 +1,6 @@
 """The front in IPython: line magics, their completion, and the one place where errors become usage errors.
 
-A magic declares itself and delegates. Not for: what a verb does (:mod:`tfmagic.verbs.api`), how its line is parsed
+A magic declares itself and delegates. Not for: what a verb does (``verbs/``), how its line is parsed
 (:mod:`tfmagic.commands.declarations`), or what the words of a line stand for (:mod:`tfmagic.notebook.expressions`).
 """
 

@@ -1,4 +1,4 @@
-"""The verbs freeze and export: from any model that can run to any format that has a writer.
+"""The verb export: from any model that can run to any format that has a writer.
 
 The order is always the same: refuse what can be refused, obtain the functions, prepare, write aside, read back and
 compare, and only then rename. Not for: how each of these is done (:mod:`tfmagic.verbs.conversion.job`).
@@ -6,14 +6,12 @@ compare, and only then rename. Not for: how each of these is done (:mod:`tfmagic
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from tfmagic import errors, readers
+from tfmagic import errors
 from tfmagic.files import writing
 from tfmagic.graphs.signatures import tag_set
-from tfmagic.models.writer import Freezing, Placing
-from tfmagic.verbs import freeze as freeze_verb
+from tfmagic.models.writer import Placing
 from tfmagic.verbs.conversion import job as conversion_job
 from tfmagic.verbs.conversion.job import Export, Job
 from tfmagic.verbs.conversion.options import Wish
@@ -21,84 +19,10 @@ from tfmagic.verbs.undisturbed import undisturbed
 from tfmagic.writers import writer_for
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Collection, Mapping
 
-    from tfmagic.models.model import Model
     from tfmagic.verbs.conversion.options import Ends, SignatureMap
-    from tfmagic.writers.graph_def import GraphDefDraft, GraphTextDraft
-
-
-@undisturbed
-def freeze(  # noqa: PLR0913 - the contract's options
-    source: object,
-    *,
-    signature: str | None = None,
-    inputs: Ends = None,
-    outputs: Ends = None,
-    tags: str | Collection[str] | None = None,
-    output: str | os.PathLike[str] | None = None,
-    bind: Mapping[str, Any] | None = None,
-    keep_variables: Collection[str] | None = None,
-    overwrite: bool = False,
-    verify: bool | None = None,
-    trust: bool = False,
-) -> Model:
-    """Turn a model's variables and tables into constants of one graph.
-
-    Parameters
-    ----------
-    source : object
-        Whatever :func:`tfmagic.inspect` takes and can run.
-    signature : str, optional
-        The signature to freeze; may be left out where there is a default one or only one. A live model's gets this
-        key.
-    inputs, outputs : sequence or mapping of str to tensor, optional
-        Other ends than the signature's: keys of it, or names of tensors in the graph.
-    tags : str or collection of str, optional
-        The tag-set of the source that is meant.
-    output : path-like, optional
-        A ``.pb`` or ``.pbtxt`` file to write. Without, the graph stays in memory.
-    bind : mapping of str to array-like, optional
-        Values for inputs, which become constants: ``{"keep_prob": 1.0}``.
-    keep_variables : collection of str, optional
-        Variables of a graph that stay variables, with what initialises and restores them.
-    overwrite : bool
-        Whether an existing file is replaced, once the new one is complete.
-    verify : bool, optional
-        Whether source and result are run on the same inputs; the answer is in the model's notes.
-        Left out, the notes say what cannot be checked; True makes that an error, False leaves the check out.
-    trust : bool
-        Whether Python code that a Keras file carries (a Lambda layer's) may run.
-
-    Returns
-    -------
-    Model
-        Of the form ``graph_def``, with the signature that the source had.
-
-    Raises
-    ------
-    UnsupportedConversionError
-        If the model writes to its variables, calls back into Python, or cannot run.
-    VerificationError
-        If the result gives other numbers; nothing was written then.
-    WriteError
-        If the file exists, or cannot be written.
-    """
-    kept = None if keep_variables is None else tuple(keep_variables)
-    wish = Wish(signature=signature, inputs=inputs, outputs=outputs, bind=bind, keep_variables=kept)
-    if output is None:
-        return freeze_verb.in_memory(source, wish, tag_set(tags), check=verify, trust=trust)
-    writer = writer_for(writing.resolved(output))
-    if not isinstance(writer, Freezing):
-        raise errors.ConversionError(
-            f"a frozen graph is one file, and {os.fspath(output)!r} asks for {writer.format!r}: give a path that ends "
-            "in '.pb' or '.pbtxt', or write the other format with tfmagic.export (%tf_export)"
-        )
-    job = Job(source, writing.resolved(output), writer, wish, overwrite=overwrite, check=verify, trust=trust)
-    is_trusted = readers.read(source, trust=trust).is_trusted
-    draft, done = job.run(source_tags=tag_set(tags))
-    frozen = cast("GraphDefDraft | GraphTextDraft", draft).frozen
-    return freeze_verb.of_graph(frozen, done.notes, done.path, trust=is_trusted)
 
 
 @undisturbed

@@ -22,6 +22,7 @@ from tfmagic.transforms.bind import bind_function
 from tfmagic.transforms.merge import merge as merge_functions
 from tfmagic.transforms.merge import planned
 from tfmagic.verbs import export as export_verb
+from tfmagic.verbs import freeze as freeze_verb
 from tfmagic.verbs import merged_graphs
 from tfmagic.verbs.conversion import checks as conversion_checks
 from tfmagic.verbs.conversion import options as conversion_options
@@ -114,7 +115,7 @@ def merge(  # noqa: PLR0913 - the contract's options
         writing.check(place, overwrite=overwrite, directory=writer_for(place).directory)
     result = _joined(first, second, connect, signature, bind, each=map, check=verify, trust=trust)
     if freeze:
-        result = export_verb.freeze(result, verify=verify)
+        result = freeze_verb.freeze(result, verify=verify)
     return result if output is None else _written(result, output, overwrite=overwrite, check=verify)
 
 
@@ -272,7 +273,7 @@ def _model(function: NamedFunction, trained: dict[int, bool]) -> Model:
 def _written(model: Model, output: str | os.PathLike[str], *, overwrite: bool, check: bool | None) -> Model:
     """Write the result, and return what was written; of a frozen graph's file nobody could tell the signature."""
     if isinstance(writer_for(writing.resolved(output)), Freezing):
-        return export_verb.freeze(model, output=output, overwrite=overwrite, verify=check)
+        return freeze_verb.freeze(model, output=output, overwrite=overwrite, verify=check)
     done = export_verb.export(model, output, overwrite=overwrite, verify=check)
     try:
         written = readers.read(done.path)

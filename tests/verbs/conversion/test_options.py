@@ -8,7 +8,8 @@ import pytest
 from tfmagic import errors
 from tfmagic.models.model import Part
 from tfmagic.verbs.conversion import options as conversion_options
-from tfmagic.verbs.export import export, freeze
+from tfmagic.verbs.export import export
+from tfmagic.verbs.freeze import freeze
 
 if TYPE_CHECKING:
     from pathlib import Path

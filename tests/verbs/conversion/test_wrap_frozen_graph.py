@@ -15,7 +15,8 @@ from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.verbs.conversion import wrap_frozen_graph
 from tfmagic.verbs.conversion.wrap_frozen_graph import WrappedDraft
-from tfmagic.verbs.export import export, freeze
+from tfmagic.verbs.export import export
+from tfmagic.verbs.freeze import freeze
 
 if TYPE_CHECKING:
     from pathlib import Path

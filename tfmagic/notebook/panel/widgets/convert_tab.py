@@ -17,14 +17,16 @@ from tfmagic.models.model import Part
 from tfmagic.notebook.panel.widgets import forms, threads
 from tfmagic.notebook.panel.widgets.cancellable_work import Work
 from tfmagic.notebook.panel.widgets.panel import problem_line
-from tfmagic.verbs import api
 from tfmagic.verbs.conversion import destinations, plan_names
 from tfmagic.verbs.conversion import plan as conversion_plan
 from tfmagic.verbs.conversion.plan import Plan, Problem, Request
+from tfmagic.verbs.export import export as export_verb
+from tfmagic.verbs.snippets.code import code
 
 if TYPE_CHECKING:
     from tfmagic.models.model import Model
     from tfmagic.notebook.panel.widgets.protocols import Place
+    from tfmagic.verbs.conversion.job import Export
 
 _CANCELLED = "Cancelled: nothing was written."
 #: The options that have a field each, in their order.
@@ -197,10 +199,10 @@ class ConvertTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no typ
         except errors.ConversionError as error:
             self.work.tell(str(error), "danger")
             return
-        if self.work.begin(lambda: api.export(self._model, request.destination, **options), self._done, _CANCELLED):
+        if self.work.begin(lambda: export_verb(self._model, request.destination, **options), self._done, _CANCELLED):
             self.result.value = ""
 
-    def _done(self, made: api.Export) -> str:
+    def _done(self, made: Export) -> str:
         self.result.value = forms.result(made)
         self._refresh()
         return f"Written: {made.path}"
@@ -219,7 +221,7 @@ class ConvertTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no typ
         """Show the code that does the same without us: making it may take tracing."""
         name = self._panel.source if self._panel.source.isidentifier() else "model"
         try:
-            plain = str(api.code("export", self._model, request.destination, name=name, **request.options()))
+            plain = str(code("export", self._model, request.destination, name=name, **request.options()))
         except Exception as error:  # noqa: BLE001 - as in Work: one line for whatever a model raises
             plain = f"# {problem_line(error)}"
         self.code.value = forms.code("In a cell", line) + forms.code("With TensorFlow alone", plain)

@@ -20,8 +20,9 @@ from tfmagic.notebook.panel.widgets import forms, threads
 from tfmagic.notebook.panel.widgets.cancellable_work import Work
 from tfmagic.notebook.panel.widgets.input_fields import InputFields
 from tfmagic.notebook.panel.widgets.panel import problem_line, said
-from tfmagic.verbs import api
 from tfmagic.verbs.conversion import plan_names
+from tfmagic.verbs.run import Run
+from tfmagic.verbs.run import run as run_verb
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -63,7 +64,7 @@ class RunTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self._panel = panel
         self._lock = threading.RLock()
         self._signed: dict[str, plan_names.Ends] = {}
-        self._last_run: api.Run | None = None
+        self._last_run: Run | None = None
         #: A variable that would be replaced, until the person says so once more.
         self._in_the_way = ""
         self.signature = forms.field(ipywidgets.Dropdown, "Signature")
@@ -143,13 +144,13 @@ class RunTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
             "trust": self.trust.value,
         }
 
-        def call() -> api.Run:
+        def call() -> Run:
             values = {each.end.key: each.value() for each in fields if each.is_given}
-            return api.run(_source(self._model), values, **options)
+            return run_verb(_source(self._model), values, **options)
 
         self.work.begin(call, self._done)
 
-    def _done(self, run: api.Run) -> str:
+    def _done(self, run: Run) -> str:
         with self._lock:
             self._last_run, self._in_the_way = run, ""
             self.result.value = forms.result(run) + "".join(_shown(key, each) for key, each in run.outputs.items())

@@ -1,6 +1,6 @@
-"""The verbs: what ``import tfmagic`` offers, and what each magic is.
+"""The verb forms: which forms can be read, and in which formats each can be written.
 
-Not for: how a verb does its work.
+Not for: what a form or a format is able to do, which stands on its class (``readers/``, ``writers/``).
 """
 
 from __future__ import annotations
@@ -9,36 +9,10 @@ from typing import TYPE_CHECKING
 
 from tfmagic import readers
 from tfmagic.models import writer as writer_base
-from tfmagic.verbs.conversion.job import Export
-from tfmagic.verbs.export import export, freeze
-from tfmagic.verbs.inspect import inspect
-from tfmagic.verbs.merge import merge
-from tfmagic.verbs.restore import restore
-from tfmagic.verbs.run import Run, run
-from tfmagic.verbs.sign import sign
-from tfmagic.verbs.snippets import Code, code
-from tfmagic.verbs.verify import verify
 from tfmagic.writers import WRITERS
 
 if TYPE_CHECKING:
     import pandas as pd
-
-__all__ = [
-    "Code",
-    "Export",
-    "Run",
-    "code",
-    "export",
-    "format_names",
-    "forms",
-    "freeze",
-    "inspect",
-    "merge",
-    "restore",
-    "run",
-    "sign",
-    "verify",
-]
 
 
 def forms() -> pd.DataFrame:
