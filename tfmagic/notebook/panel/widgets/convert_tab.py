@@ -83,7 +83,7 @@ class ConvertTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no typ
             "text": forms.tick("Message as text"),
             "overwrite": forms.tick("Replace what is there"),
             "verify": forms.tick("Run both and compare", value=True),
-            "trust": forms.tick("Let Python code in the model run"),
+            "trust": forms.tick("Trust the model: it may act outside itself"),
         }
         self.plan = ipywidgets.HTML()
         self.impossible = ipywidgets.HTML(_greyed(self._reasons))

@@ -71,7 +71,7 @@ class RunTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self.inputs = ipywidgets.VBox()
         self.outputs = forms.field(ipywidgets.Text, "Outputs", placeholder="those of the signature; or tensors, …")
         self.repeat = forms.field(ipywidgets.BoundedIntText, "Warm calls", value=1, min=0, max=1000)
-        self.trust = forms.tick("Let Python code in the model run")
+        self.trust = forms.tick("Trust the model: it may act outside itself")
         self.work = Work("Run", panel)
         self.result = ipywidgets.HTML()
         self.variable = forms.field(ipywidgets.Text, "Variable", value="outputs")
