@@ -44,10 +44,10 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.test
 	$(BIN)/python -m tests.browser.chromium
-	TFMAGIC_REQUIRE_BROWSER=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+	TFMAGIC_REQUIRE_BROWSER=1 $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 test-oldest test-newest: test-%: $(VENV)-%/.test
-	$(VENV)-$*/bin/python -m pytest -n $(JOBS) --dist loadgroup --ignore tests/browser $(ARGS)
+	$(VENV)-$*/bin/python -m pytest -n $(JOBS) --ignore tests/browser $(ARGS)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .

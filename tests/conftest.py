@@ -6,7 +6,7 @@ import atexit
 import importlib.util
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -26,6 +26,8 @@ ROOT = Path(__file__).resolve().parent.parent
 CORPUS = Path(os.environ.get("TFMAGIC_CORPUS") or ROOT.parent / "shared" / "corpus")
 #: Set by ``make test`` and by CI: a browser test that cannot run is then a failure.
 BROWSER_REQUIRED = bool(os.environ.get("TFMAGIC_REQUIRE_BROWSER") or os.environ.get("CI"))
+#: What a worker of pytest-xdist runs as a whole: a browser and its servers, and one reading of the corpus.
+GROUPS = ("tests/browser/", "tests/test_corpus.py")
 NO_CORPUS = f"no corpus at {CORPUS}; TFMAGIC_CORPUS names one"
 
 
@@ -95,6 +97,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("tensorflow"):
             item.add_marker(pytest.mark.skip(reason="TensorFlow is not installed"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep tests that share what is costly on one worker; pytest-xdist's own groups are lost on pytest 9.2."""
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - there only where tests run in parallel
+
+    class Groups(LoadScopeScheduling):  # type: ignore[misc, unused-ignore]
+        """Deals out single tests, and the groups as a whole, the largest first."""
+
+        def _split_scope(self, nodeid: str) -> str:
+            return next((group for group in GROUPS if nodeid.startswith(group)), nodeid)
+
+    return Groups(config, log)
 
 
 class BrowserRun:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 CONFTEST = "from tests.conftest import pytest_configure"
 OTHER = "def test_other(): pass\n"
 BROWSER = "import pytest\n\n@pytest.mark.browser\ndef test_browser(): "
-WORKERS = ["-p", "xdist", "-n", "1", "--dist", "loadgroup"]
+WORKERS = ["-p", "xdist", "-n", "1"]
 #: Other plugins take seconds to import.
 NO_PLUGINS = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 

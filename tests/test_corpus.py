@@ -19,8 +19,7 @@ import pytest
 
 from tests.conftest import CORPUS, ROOT
 
-#: What one process reports of all items is looked at in the process that started it.
-pytestmark = [pytest.mark.corpus, pytest.mark.xdist_group("corpus")]
+pytestmark = pytest.mark.corpus
 
 #: Items that hold no model that anybody reads: the error, what its message says, and why it is right.
 REFUSED = {

@@ -27,13 +27,11 @@ LOCAL_SCHEMES = {"data", "blob", "about"}
 NOTEBOOKS_OWN_ERROR = "Cannot read properties of undefined (reading 'schema')"
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark everything in this folder, and keep it on one worker: its tests share a browser and servers."""
+    """Mark everything in this folder."""
     for item in items:
         if item.path.is_relative_to(__file__.rpartition("/")[0]):
             item.add_marker(pytest.mark.browser)
-            item.add_marker(pytest.mark.xdist_group("browser"))
 
 
 def missing(reason: str) -> NoReturn:
