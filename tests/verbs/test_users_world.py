@@ -6,18 +6,21 @@ import contextlib
 import logging
 import os
 import random
+import shutil
 import signal
 import sys
 import threading
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 import tfmagic
-from tfmagic import errors, progress
+from tfmagic import errors, progress, readers
+from tfmagic.notebook.panel.widgets import convert_tab, run_tab
 from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
 
@@ -180,6 +183,15 @@ def verbs(source: Any) -> dict[str, Callable[[Path], object]]:
     }
 
 
+@contextlib.contextmanager
+def unchanged(owner: Owner, sessions: Any, verb: str, but: frozenset[str] = frozenset()) -> Iterator[None]:
+    """Hold that what is done leaves the user's process as it was, but for what it is there to change."""
+    before = picture(owner, sessions)
+    yield
+    after = picture(owner, sessions)
+    assert {key for key in before if before[key] != after[key]} == but, verb
+
+
 def warmed(call: Callable[[Path], object], place: Path) -> None:
     """Call something once, whether it ends well or not: what TensorFlow itself begins then, such as threads, stays."""
     with contextlib.suppress(errors.TfMagicError):
@@ -206,11 +218,8 @@ def test_every_verb_leaves_the_users_world_as_it_was(
     for verb, call in verbs(source).items():
         place = tmp_path / verb
         place.mkdir()
-        before = picture(owner, sessions)
-        warmed(call, place)
-        after = picture(owner, sessions)
-        assert {key for key in before if before[key] != after[key]} == set(), verb
-    before = picture(owner, sessions)
+        with unchanged(owner, sessions, verb):
+            warmed(call, place)
     stages = []
 
     def stop(stage: progress.Stage) -> None:
@@ -219,11 +228,10 @@ def test_every_verb_leaves_the_users_world_as_it_was(
             watch.cancel()
 
     watch = progress.Watch(stop)
-    with progress.watched(watch), contextlib.suppress(progress.CancelledError, errors.TfMagicError):
+    ending = contextlib.suppress(progress.CancelledError, errors.TfMagicError)
+    with unchanged(owner, sessions, "stopped"), progress.watched(watch), ending:
         tfmagic.export(source, tmp_path / "stopped" / "e")
     assert stages
-    after = picture(owner, sessions)
-    assert {key for key in before if before[key] != after[key]} == set(), "stopped"
     assert not any((tmp_path / "stopped").iterdir()) or "verifying" not in stages
 
 
@@ -256,3 +264,164 @@ def test_what_acts_outside_runs_on_the_users_values_only(in_tmp_path: Path, owne
     done = tfmagic.export(owner.live.writing, in_tmp_path / "out")
     assert any(note.startswith("not verified") and "running it would write files (" in note for note in done.notes)
     assert not (in_tmp_path / "w0").exists()
+
+
+# Signing, restoring, code, forms
+
+
+@pytest.fixture(scope="module")
+def served(owner: Owner, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("served") / "m"
+    tfmagic.export(owner.model, place, format="saved_model", verify=False)
+    return place
+
+
+def test_signing_leaves_the_users_world_as_it_was(
+    owner: Owner, sessions: Any, served: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "own"
+    shutil.copytree(served, own)
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    add = {"more": {"signature": "serving_default"}}
+
+    def copy() -> object:
+        return tfmagic.sign(served, tmp_path / "copy", signatures=add, overwrite=True, verify=True)
+
+    def in_place() -> object:
+        return tfmagic.sign(own, signatures=add, verify=True)
+
+    copy()
+    for name, call in (("copied", copy), ("in place", in_place)):
+        with unchanged(owner, sessions, name):
+            call()
+        files = sorted(tmp_path.rglob("*"))
+        # Both are written by then, and run to be compared.
+        watch = progress.Watch(lambda _: None)
+        watch.cancel()
+        ending = pytest.raises(progress.CancelledError)
+        with unchanged(owner, sessions, f"{name}, stopped"), progress.watched(watch), ending:
+            call()
+        assert sorted(tmp_path.rglob("*")) == files
+    with unchanged(owner, sessions, "refused"), pytest.raises(errors.UnknownNameError):
+        tfmagic.sign(own, remove=["nothing"])
+    assert not list((tmp_path / "work").iterdir())
+
+
+def test_restoring_changes_the_values_of_what_is_restored_alone(
+    owner: Owner, sessions: Any, in_tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    tf, place = runtime.tensorflow(), tmp_path_factory.mktemp("values")
+    owner.model.save_weights(place / "m.weights.h5")
+    module_path = tf.train.Checkpoint(live=owner.live).write(str(place / "live"))
+    with sessions.graph.as_default():
+        saver = tf.compat.v1.train.Saver()
+        session_path = saver.save(sessions, str(place / "session"), write_meta_graph=False)
+    keras_runtime.keras().Sequential([keras_runtime.keras().layers.Dense(5)])(np.ones((1, 2)))
+    other = tf.train.Checkpoint(v=tf.Variable([1.0, 2.0, 3.0], name="else")).write(str(place / "else"))
+    cases = (
+        ("keras", owner.model, place / "m.weights.h5", {"variables"}),
+        ("module", owner.live, module_path, {"variables", "tables", "generator"}),
+        ("session", sessions, session_path, {"session"}),
+    )
+    for name, source, path, changed in cases:
+        tfmagic.restore(source, path)
+        _disturb(owner, sessions, name)
+        with unchanged(owner, sessions, name, frozenset(changed)):
+            tfmagic.restore(source, path)
+        with unchanged(owner, sessions, f"{name}, again"):
+            tfmagic.restore(source, path)
+        _disturb(owner, sessions, name)
+        with unchanged(owner, sessions, f"{name}, refused"), pytest.raises(errors.ConversionError):
+            tfmagic.restore(source, other)
+        with unchanged(owner, sessions, f"{name}, no file"), pytest.raises(FileNotFoundError):
+            tfmagic.restore(source, place / "nothing.weights.h5")
+        tfmagic.restore(source, path)
+    assert not list(in_tmp_path.iterdir())
+
+
+def _disturb(owner: Owner, sessions: Any, name: str) -> None:
+    """Give a source other values than were saved."""
+    tf = runtime.tensorflow()
+    if name == "keras":
+        owner.model.layers[-1].bias.assign_add([1.0])
+    elif name == "session":
+        sessions.run("y:0", {"x:0": [0.0, 0.0]})
+    else:
+        owner.live.count.assign_add(1.0)
+        owner.live.table.insert(tf.constant(["disturbed"]), tf.constant([1], tf.int64))
+        owner.live.generator.normal([1])
+
+
+@pytest.mark.parametrize("name", [*METHODS, "keras", "session"])
+def test_code_and_the_table_of_forms_leave_the_users_world_as_it_was(
+    owner: Owner, sessions: Any, name: str, in_tmp_path: Path
+) -> None:
+    source = sources(owner, sessions)[name]
+    calls: dict[str, Callable[[Path], object]] = {
+        "freeze": lambda place: tfmagic.code("freeze", source, output=place / "f.pb"),
+        "export": lambda place: tfmagic.code("export", source, place / "e"),
+        "run": lambda _: tfmagic.code("run", source),
+        "merge": lambda place: tfmagic.code("merge", source, source, connect={"y": "x"}, output=place / "m"),
+        "restore": lambda place: tfmagic.code("restore", source, place / "c"),
+        "sign": lambda _: tfmagic.code("sign", source),
+        "forms": lambda _: tfmagic.forms(),
+    }
+    for call in calls.values():
+        warmed(call, in_tmp_path)
+    for verb, call in calls.items():
+        with unchanged(owner, sessions, verb):
+            warmed(call, in_tmp_path)
+    assert not list(in_tmp_path.iterdir())
+
+
+# The panel
+
+
+@pytest.mark.parametrize("name", [*METHODS, "keras", "session"])
+def test_the_panel_leaves_the_users_world_as_it_was(
+    owner: Owner, sessions: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its tabs are made and their buttons pressed: some come to their end, some are refused, then all are stopped."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    namespace: dict[str, Any] = {}
+    panel: Any = SimpleNamespace(namespace=namespace, source="model")
+
+    def press(tab: Any, stop_at: str | None = None) -> list[str]:
+        stages: list[str] = []
+        begin = progress.Watch.begin
+
+        def seen(watch: progress.Watch, stage: progress.Stage) -> None:
+            stages.append(stage.name)
+            if stage.name == stop_at:
+                tab.work.stop.click()
+            begin(watch, stage)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(progress.Watch, "begin", seen)
+            tab.work.start.click()
+            tab.work.wait(60.0)
+        assert not tab.work.is_running
+        assert stop_at is None or "Cancelled" in tab.work.status.value
+        return stages
+
+    def convert_tab_of(source: Any, place: Path) -> Any:
+        tab = convert_tab.build(readers.read(source), panel)
+        tab.destination.value = str(place)
+        return tab
+
+    tabs: dict[str, Callable[[str], Any]] = {
+        "run": lambda _: run_tab.build(readers.read(sources(owner, sessions)[name]), panel),
+        "convert": lambda place: convert_tab_of(sources(owner, sessions)[name], tmp_path / place),
+    }
+    for verb, build in tabs.items():
+        stages = press(build("first"))
+        with unchanged(owner, sessions, verb):
+            press(build("second"))
+        if stages:
+            with unchanged(owner, sessions, f"{verb}, stopped"):
+                press(build("stopped"), stages[-1])
+    assert not (tmp_path / "stopped").exists()
+    assert not namespace
+    assert not list((tmp_path / "work").iterdir())
