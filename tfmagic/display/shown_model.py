@@ -42,6 +42,10 @@ class ShownModel(Protocol):
         """Return what was worked out under this name, working it out at the first call."""
 
     @property
+    def variables_are_constants(self) -> bool:
+        """Whether what are called its variables are constants of the graph."""
+
+    @property
     def meta_graph(self) -> MetaGraph:
         """The MetaGraphDef whose ops are shown."""
 

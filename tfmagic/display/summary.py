@@ -132,7 +132,7 @@ def _variables_fact(model: ShownModel) -> str:
 
 def _frozen(model: ShownModel) -> str:
     """Say of a graph alone whether it holds all that it needs."""
-    if "variables" in model.parts:
+    if "variables" in model.parts and not model.variables_are_constants:
         return ""
     ops = model.table("ops", all=True)["op"]
     count = int(ops.isin(resources.VARIABLES).sum())

@@ -44,6 +44,8 @@ class Form:
     has_tag_sets: ClassVar[bool] = False
     #: Whether plain code works with it as with a session of TensorFlow 1.
     is_session: ClassVar[bool] = False
+    #: Whether what it calls variables are constants of its graph: then its graph says whether all values are in it.
+    variables_are_constants: ClassVar[bool] = False
     #: What would work instead of a source that lacks a part.
     instead: ClassVar[str] = ""
     #: Whether it may hold more variables than its outputs need: a training's copies and counts.

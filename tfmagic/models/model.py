@@ -114,6 +114,11 @@ class Model(Displayed):
         """The parts that this source has, read or not."""
         return tuple(part.value for part in Part if part in self.loaders)
 
+    @property
+    def variables_are_constants(self) -> bool:
+        """Whether what are called its variables are constants of the graph."""
+        return self.reader.variables_are_constants
+
     def part(self, part: Part) -> Any:  # noqa: ANN401 - each part has a type of its own
         """Return a part, reading it at the first call.
 

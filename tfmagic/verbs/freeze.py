@@ -119,6 +119,7 @@ class _Frozen(Form):
     form: ClassVar[str] = GraphDefReader.form
     message: ClassVar[str] = GraphDefReader.message
     has_free_key: ClassVar[bool] = True
+    variables_are_constants: ClassVar[bool] = True
 
 
 def _in_memory(source: object, wish: Wish, tags: Collection[str] | None, *, check: bool | None, trust: bool) -> Model:

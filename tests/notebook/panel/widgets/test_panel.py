@@ -126,7 +126,7 @@ def test_a_link_leads_to_a_tab_whether_it_is_built_or_not(made: types.SimpleName
 
 def test_a_link_to_a_tab_that_there_is_not_leads_nowhere() -> None:
     panel = Panel(graph(), {})
-    panel.go_to("Variables", name="x")
+    panel.go_to("Assets", name="x")
     assert panel.tabs.selected_index == 0
 
 
