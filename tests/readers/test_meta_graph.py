@@ -107,7 +107,7 @@ def test_names_that_are_wrong(training: dict[str, Any]) -> None:
 
 
 def test_a_queue_at_the_beginning_is_told(training: dict[str, Any]) -> None:
-    with pytest.raises(errors.UnsupportedConversionError, match=r"\(FIFOQueueV2\) holds a state of its own"):
+    with pytest.raises(errors.ConversionError, match=r"a queue or an iterator.*inputs=\['batch:0', 'batch:1'\]"):
         freeze(training["meta"], outputs=["y"])
 
 
