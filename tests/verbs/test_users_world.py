@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import warnings
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -233,6 +234,42 @@ def test_every_verb_leaves_the_users_world_as_it_was(
         tfmagic.export(source, tmp_path / "stopped" / "e")
     assert stages
     assert not any((tmp_path / "stopped").iterdir()) or "verifying" not in stages
+
+
+@pytest.mark.parametrize("name", ["counting", "session"])
+def test_a_verb_that_is_stopped_at_its_last_stage_leaves_the_users_world_as_it_was(
+    owner: Owner, sessions: Any, name: str, in_tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with_stages = set()
+    for verb, call in verbs(sources(owner, sessions)[name]).items():
+        stages: list[str] = []
+        with progress.watched(progress.Watch(partial(_note, stages))):
+            warmed(call, tmp_path_factory.mktemp("whole"))
+        if not stages:
+            continue
+        place, watch = tmp_path_factory.mktemp("stopped"), StoppingAt(stages[-1])
+        ending = pytest.raises(progress.CancelledError)
+        with unchanged(owner, sessions, verb), progress.watched(watch), ending:
+            call(place)
+        assert not list(place.iterdir()), verb
+        with_stages.add(verb)
+    assert {"export", "merge", "freeze"} <= with_stages
+    assert not list(in_tmp_path.iterdir())
+
+
+def _note(stages: list[str], stage: progress.Stage) -> None:
+    stages.append(stage.name)
+
+
+class StoppingAt(progress.Watch):
+    """Stops a call as it comes to a stage."""
+
+    def __init__(self, stage: str) -> None:
+        super().__init__(lambda begun: self.cancel() if begun.name == stage else None)
+
+    def begin(self, stage: progress.Stage) -> None:
+        super().begin(stage)
+        self.check()
 
 
 def test_functions_that_nobody_called_are_not_traced_for_a_look() -> None:
