@@ -275,7 +275,7 @@ def test_without_a_source_a_file_is_chosen_and_opened(notebook: OpenNotebook) ->
     cell.get_by_role("button", name="Open").click()
     panel = PanelPage(frontend, 1)
     panel.shown.get_by_role("heading", name="Summary", exact=True).wait_for()
-    assert panel.titles() == ["Summary", "Signatures", "Ops", "Graph", "Run", "Convert"]
+    assert panel.titles() == ["Summary", "Signatures", "Ops", "Graph", "Variables", "Run", "Convert"]
     assert frontend.run(2)[0]["data"]["text/plain"].endswith("served_graph.pbtxt'")
 
 
