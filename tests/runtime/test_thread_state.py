@@ -38,6 +38,10 @@ def test_what_was_entered_and_not_left_is_left() -> None:
     assert not tf.executing_eagerly()
     put_back()
     assert state(tf) == before
+    variable = tf.Variable(3.0)
+    with tf.GradientTape() as tape:
+        square = variable * variable
+    assert tape.gradient(square, variable).numpy() == 6, "init_scope had stopped the tapes"
 
 
 def test_a_graph_of_the_users_stays_entered() -> None:

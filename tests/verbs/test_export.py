@@ -318,11 +318,19 @@ def test_the_live_key_may_be_named_and_a_stored_one_not(model: Any, served: Path
 
 def test_an_existing_destination_is_refused_before_tracing(tmp_path: Path) -> None:
     (tmp_path / "m.pb").write_text("dear")
-    for source in (object(), "does not even exist"):
-        with pytest.raises(errors.WriteError, match="exists"):
-            export(source, tmp_path / "m.pb")
-        with pytest.raises(errors.WriteError, match="exists"):
-            freeze(source, output=tmp_path / "m.pb")
+    traced = []
+    tf = runtime.tensorflow()
+
+    def identity(x: Any) -> Any:
+        traced.append(x)
+        return {"y": x}
+
+    source = tf.function(identity, input_signature=[tf.TensorSpec([], name="x")])
+    with pytest.raises(errors.WriteError, match="exists"):
+        export(source, tmp_path / "m.pb")
+    with pytest.raises(errors.WriteError, match="exists"):
+        freeze(source, output=tmp_path / "m.pb")
+    assert traced == []
     assert (tmp_path / "m.pb").read_text() == "dear"
 
 
@@ -330,7 +338,8 @@ def test_overwriting(model: Any, tmp_path: Path) -> None:
     for _ in range(2):
         export(model, tmp_path / "served", overwrite=True)
         freeze(model, output=tmp_path / "m.pb", overwrite=True)
-    export(tmp_path / "served", tmp_path / "served", signature="serving_default", outputs=["scores"], overwrite=True)
+    with pytest.raises(errors.WriteError, match="is, or holds, what is read"):
+        export(tmp_path / "served", tmp_path / "served", outputs=["scores"], overwrite=True)
     assert set(readers.read(tmp_path / "served").signatures["key"]) == {"features", "scores"}
     assert names(tmp_path) == ["m.pb", "served"]
 

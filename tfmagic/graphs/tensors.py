@@ -66,12 +66,16 @@ class GraphTensors:
         ------
         UnknownNameError
             If the graph has no such tensor; names the nearest.
+        ConversionError
+            If nobody knows what its op gives.
         """
         name, _, number = tensor.partition(":")
         place = self._places.get(name)
         output = int(number or 0) if (number or "0").isdecimal() else -1
         outputs = [] if place is None else self._outputs(place)
         if not 0 <= output < len(outputs):
+            if place is not None and not outputs:
+                self._require_outputs(name, place)
             known = [*others, *self._places] if place is None else [f"{name}:{each}" for each in range(len(outputs))]
             raise errors.UnknownNameError(tensor, "tensor", known)
         dtype, shape = outputs[output]
@@ -79,6 +83,15 @@ class GraphTensors:
         info = protos.message("TensorInfo")(name=f"{name}:{output}", dtype=protos.dtype_number(dtype))
         info.tensor_shape.CopyFrom(protos.shape_proto(shape))
         return info
+
+    def _require_outputs(self, name: str, place: int) -> None:
+        """Refuse an op of which nobody says what it gives."""
+        op = str(self._columns.op[place])
+        if op not in self._ops and (self.definition is None or self.definition(op) is None):
+            raise errors.ConversionError(
+                f"nobody says what {name!r} gives: TensorFlow knows no op {op!r} here; import what registers "
+                "it, or choose outputs that do without it"
+            )
 
     def _outputs(self, place: int) -> list[tuple[str, Shape]]:
         """Return dtype and shape of each output of a node; without the file's own list of ops, the first is known."""

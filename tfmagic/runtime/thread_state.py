@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _CONTEXT, _GRAPHS = "tensorflow.python.eager.context", "tensorflow.python.framework.ops"
+_TAPES = "tensorflow.python.pywrap_tfe"
 _SETTINGS = ("is_eager", "device_name", "device_spec", "scope_name")
 
 
@@ -26,6 +27,7 @@ def remembered() -> Callable[[], None]:
     settings = _settings()
     before = {name: getattr(settings, name) for name in _SETTINGS} if settings is not None else {}
     stacks = [(stack, list(stack)) for stack in _stacks()]
+    were_recording = _are_recording()
 
     def put_back() -> None:
         settings = _settings()
@@ -38,8 +40,18 @@ def remembered() -> Callable[[], None]:
             content = known.get(id(stack), stack[: 1 - place])
             if stack != content:
                 stack[:] = content
+        if were_recording and not _are_recording():
+            sys.modules[_TAPES].TFE_Py_TapeSetRestartOnThread()
 
     return put_back
+
+
+def _are_recording() -> bool:
+    """Say whether gradient tapes of this thread record: ``tf.init_scope`` stops them while it is entered."""
+    module = sys.modules.get(_TAPES)
+    if not hasattr(module, "TFE_Py_TapeSetRestartOnThread"):
+        return True
+    return not getattr(module, "TFE_Py_TapeSetIsStopped", lambda: False)()
 
 
 def _at_first(settings: Any) -> dict[str, Any]:  # noqa: ANN401 - an object of TensorFlow's

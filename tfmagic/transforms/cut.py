@@ -195,8 +195,10 @@ def ancestors(
 
 def _require_inputs(nodes: Mapping[str, protos.Message], key: str, needed: set[str], given: set[str]) -> None:
     """Refuse inputs that do not suffice: the outputs of the signature wait for a value that nobody gives."""
+    fed = {plain(tensor) for tensor in given}
     tensors = handed_out(
-        {name: node.op for name, node in nodes.items()}, ((name, nodes[name].input) for name in nodes if name in needed)
+        {name: node.op for name, node in nodes.items()},
+        ((name, [text for text in nodes[name].input if plain(text) not in fed]) for name in nodes if name in needed),
     )
     if tensors:
         raise errors.ConversionError(

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from tfmagic.models.writer import Measures, WriteOptions
     from tfmagic.transforms.frozen_graph import FrozenGraph
 
-#: Text is that much larger than the binary form: one byte of content takes up to four, as ``\\377``.
-_TEXT_GROWTH = 4
+#: Text is at most so much larger: a byte of content takes up to four characters, a small field its name besides.
+_TEXT_GROWTH = 6
 _BUFFER_BYTES = 1 << 20
 _LOST = "the signature's key and method: a graph file has no place for them"
 _CONVERT = "from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2"
@@ -170,7 +170,7 @@ class GraphTextWriter(Writer):
         return draft
 
     def size(self, source: Model, measures: Measures) -> Size | None:
-        """Predict the size: at most four characters a byte."""
+        """Predict the size: at most six characters a byte."""
         binary = super().size(source, measures)
         return None if binary is None else Size(binary.bytes * _TEXT_GROWTH, at_most=True, rest=binary.rest)
 
