@@ -338,9 +338,10 @@ def test_overwriting(model: Any, tmp_path: Path) -> None:
     for _ in range(2):
         export(model, tmp_path / "served", overwrite=True)
         freeze(model, output=tmp_path / "m.pb", overwrite=True)
+    before = set(readers.read(tmp_path / "served").signatures["key"])
     with pytest.raises(errors.WriteError, match="is, or holds, what is read"):
         export(tmp_path / "served", tmp_path / "served", outputs=["scores"], overwrite=True)
-    assert set(readers.read(tmp_path / "served").signatures["key"]) == {"features", "scores"}
+    assert set(readers.read(tmp_path / "served").signatures["key"]) == before
     assert names(tmp_path) == ["m.pb", "served"]
 
 

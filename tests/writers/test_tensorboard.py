@@ -112,7 +112,7 @@ def test_a_damaged_file_is_not_left(tmp_path: Path, samples: Built, monkeypatch:
         path.write_bytes(content)
 
     monkeypatch.setattr(EventDraft, "write", damaged)
-    with pytest.raises(errors.ConversionError, match=r"does not read back|differs from the source"):
+    with pytest.raises(errors.ConversionError, match="does not read back"):
         tfmagic.export(samples["graph_def"], tmp_path / "logs", format="tensorboard")
     assert list(tmp_path.iterdir()) == []
 
@@ -128,6 +128,6 @@ def test_a_file_that_is_cut_short_is_not_left(
         path.write_bytes(path.read_bytes()[:left])
 
     monkeypatch.setattr(EventDraft, "write", cut)
-    with pytest.raises(errors.ConversionError, match="does not read back"):
+    with pytest.raises(errors.ConversionError, match=r"does not read back|differs from the source"):
         tfmagic.export(samples["graph_def"], tmp_path / "logs", format="tensorboard")
     assert list(tmp_path.iterdir()) == []
