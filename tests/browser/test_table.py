@@ -410,7 +410,7 @@ def test_names_of_a_model_are_text(show: Show) -> None:
         shown.table.show(row)
         shown.update()
         title = shown.page.locator("section[aria-live] h4").inner_text()
-        assert title[:8] == HOSTILE[row].replace("\u202e", "\\x202e")[:8]
+        assert title[:8] == HOSTILE[row].replace("\u202e", "\\u202e")[:8]
     shown.page.get_by_role("button", name="op", exact=True).first.click()
     shown.page.get_by_role("option").first.click()
     shown.settle()
