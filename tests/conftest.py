@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import importlib.util
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +68,15 @@ def shell(in_tmp_path: Path) -> Iterator[InteractiveShell]:
     InteractiveShell.clear_instance()
     # At its end the process would tidy up every shell there was, with all that it held until then.
     atexit.unregister(made.atexit_operations)
+
+
+@pytest.fixture(autouse=True)
+def no_seed_left_behind() -> Iterator[None]:
+    """Take back a global seed that a test set: another test's functions would draw the same twice."""
+    yield
+    tf = sys.modules.get("tensorflow")
+    if tf is not None and tf.compat.v1.get_seed(None) != (None, None):
+        tf.random.set_seed(None)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -126,4 +126,12 @@ def test_a_merge_with_an_interpreter_runs_here_and_is_not_written(samples: Built
 def test_real_files_that_do_not_run_say_why(corpus: Path, name: str, message: str) -> None:
     path = corpus / "tensorflow__tensorflow" / "tensorflow" / "lite" / "testdata" / f"{name}.bin"
     with pytest.raises(errors.ConversionError, match=message):
+        tfmagic.run(path, trust=True)
+
+
+@pytest.mark.corpus
+@pytest.mark.parametrize(("name", "op"), [("double_flex", "FlexDouble"), ("test_model_versioned_ops", "testing_op")])
+def test_real_files_with_ops_that_nobody_knows_ask_first(corpus: Path, name: str, op: str) -> None:
+    path = corpus / "tensorflow__tensorflow" / "tensorflow" / "lite" / "testdata" / f"{name}.bin"
+    with pytest.raises(errors.UntrustedCodeError, match=op):
         tfmagic.run(path)

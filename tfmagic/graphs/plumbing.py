@@ -16,7 +16,7 @@ from tfmagic.graphs.tensor_names import node_of
 from tfmagic.graphs.walks import reached
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     import pandas as pd
 
@@ -105,7 +105,7 @@ def propose_ends(nodes: Mapping[str, Node]) -> Ends:
     ends = [name for name in loose if _is_result(nodes[name].op)]
     fed = reached(inputs, lambda name: used.get(name, ()))
     ends = [name for name in ends if name in fed] or ends
-    ends = ends or [name for name in loose if name in fed and nodes[name].op in _WRITES]
+    ends = ends or [name for name in loose if _is_written_result(name, nodes, fed, is_fed=bool(inputs))]
     results = [name for name in ends if not _is_by_product(name, nodes, is_awaited=bool(used.get(name)))]
     return Ends(
         tuple(f"{name}:0" for name in inputs),
@@ -113,6 +113,12 @@ def propose_ends(nodes: Mapping[str, Node]) -> Ends:
         tuple(name for name in placeholders if not used.get(name)),
         tuple(f"{name}:0" for name, node in nodes.items() if node.op == "PlaceholderWithDefault"),
     )
+
+
+def _is_written_result(name: str, nodes: Mapping[str, Node], fed: Collection[str], *, is_fed: bool) -> bool:
+    """Say whether a node that ends a graph hands on what it wrote; where nothing is fed, an Assign initialises."""
+    op = nodes[name].op
+    return op in _WRITES and (name in fed if is_fed else op != "Assign")
 
 
 def _is_by_product(name: str, nodes: Mapping[str, Node], *, is_awaited: bool) -> bool:

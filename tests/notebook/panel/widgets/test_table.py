@@ -178,21 +178,25 @@ def test_without_a_kernel_the_first_rows_stand_there_escaped() -> None:
 
 def test_threads_may_ask_at_once() -> None:
     table = Asked().table
-    answers: list[tuple[int, list[int]]] = []
-    table.send = lambda content, buffers=None: answers.append((threading.get_ident(), content["numbers"]))  # noqa: ARG005
-    expected: dict[int, list[int]] = {}
+    answers: list[tuple[str, list[int]]] = []
+    texts = ("unit_1", "unit_2", "relu", "net", "nowhere")
+
+    def answer(content: dict[str, Any], buffers: object = None) -> None:  # noqa: ARG001 - as ipywidgets calls it
+        # By the thread's name: the system gives the identifier of one that ended to the next.
+        answers.append((threading.current_thread().name, content["numbers"]))
 
     def ask(text: str) -> None:
-        named = FRAME["name"].str.lower().str.contains(text) | FRAME["op"].astype(str).str.lower().str.contains(text)
-        expected[threading.get_ident()] = np.flatnonzero(named).tolist()
         for _ in range(200):
             message = {"do": "window", "id": 1, "start": 0, "count": 99, "query": {"text": text}}
             table._handle_custom_msg(message, [])
 
-    threads = [threading.Thread(target=ask, args=(text,)) for text in ("unit_1", "unit_2", "relu", "net", "nowhere")]
+    table.send = answer
+    threads = [threading.Thread(target=ask, args=(text,), name=text) for text in texts]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert len(answers) == 1000
-    assert all(rows == expected[thread] for thread, rows in answers)
+    for text in texts:
+        named = FRAME["name"].str.lower().str.contains(text) | FRAME["op"].astype(str).str.lower().str.contains(text)
+        assert [rows for name, rows in answers if name == text] == [np.flatnonzero(named).tolist()] * 200
