@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from tfmagic import display
 from tfmagic.notebook.panel import widgets
 from tfmagic.notebook.panel.widgets import assets
 
 STATIC = Path(widgets.__file__).parent / "static"
-#: The heading also takes the panel away once its kernel is gone, and makes its tabs readable; the theme is all parts'.
-ROOTS = {"heading": r"\.tfm-(heading|panel)\b", "theme": r"\.tfm-(graph|table|sections|heading)$"}
+TOKENS = Path(display.__file__).parent / "tokens.css"
+#: The tokens are all parts'.
+ROOTS = {"tokens": r"(:is\()?\.tfm-(panel|graph|table|sections|heading|card|says)\b"}
 SELECTORS = re.compile(r"([^{};]+)\{")
 
 
@@ -28,7 +30,7 @@ def test_selectors_are_found_inside_conditions_too() -> None:
     assert selectors(style) == [".a", ".b:not(.c, .d)", ".e"]
 
 
-@pytest.mark.parametrize("path", sorted(STATIC.glob("*.css")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [TOKENS, *sorted(STATIC.glob("*.css"))], ids=lambda path: path.stem)
 def test_a_part_styles_itself_alone(path: Path) -> None:
     root = ROOTS.get(path.stem, rf"\.tfm-{path.stem}\b(?!-)")
     found = selectors(path.read_text(encoding="utf-8"))

@@ -24,6 +24,11 @@ def script(name: str) -> str:
     return _IMPORT.sub(lambda match: _EXPORT.sub("", text(match[1])), text(name))
 
 
-def style(name: str) -> str:
-    """Return a style sheet behind the theme that all widgets share."""
-    return text("theme.css") + text(name)
+def style(*names: str) -> str:
+    """Return style sheets behind the tokens that all that is shown shares."""
+    return tokens() + "".join(map(text, names))
+
+
+def tokens() -> str:
+    """Return the style sheet of the tokens, which the static forms have too."""
+    return resources.files("tfmagic.display").joinpath("tokens.css").read_text("utf-8")

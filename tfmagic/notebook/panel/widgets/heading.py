@@ -19,11 +19,14 @@ class Heading(anywidget.AnyWidget):
     Parameters
     ----------
     text : str
-        What is shown; drawn as text.
+        The name of what is shown; drawn as text.
+    detail : str
+        What it is and where it came from, in softer ink.
     """
 
     _esm = assets.script("heading.js")
-    _css = assets.style("heading.css")
+    _css = assets.style("heading.css", "panel.css")
     text = traitlets.Unicode().tag(sync=True)
+    detail = traitlets.Unicode().tag(sync=True)
     #: The id of the element that holds the static form, empty where there is none.
     stand_in = traitlets.Unicode().tag(sync=True)

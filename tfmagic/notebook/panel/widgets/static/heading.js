@@ -27,12 +27,12 @@ function whenThere(id, then) {
 }
 
 function render({ model, el }) {
-  const title = make("strong", { text: model.get("text") });
+  const title = make("h3"), detail = make("p");
   const notice = make("span", { role: "status" });
   notice.hidden = true;
   const timers = new Timers();
   el.classList.add("tfm-heading");
-  el.append(title, notice);
+  el.append(title, detail, notice);
 
   // Static forms that are off the page, and what stands in the place of each: a panel may be shown more than once.
   const taken = [];
@@ -69,7 +69,13 @@ function render({ model, el }) {
     else if (left) frame = requestAnimationFrame(() => settle(left - 1));
   };
   settle(FRAMES);
-  const retitle = () => { title.textContent = model.get("text"); };
+  const retitle = () => {
+    title.textContent = model.get("text");
+    detail.textContent = model.get("detail");
+    // The chooser's heading stays for the static form's sake once a panel with a heading of its own stands below it.
+    el.style.display = title.textContent ? "" : "none";
+  };
+  retitle();
   model.on("change:text", retitle);
   model.on("comm_live_update", changed);
   model.on("change:stand_in", watch);
