@@ -13,6 +13,8 @@ import numpy as np
 from tfmagic import errors
 from tfmagic.functions.named_function import as_array
 from tfmagic.graphs import signatures
+from tfmagic.verbs import input_files
+from tfmagic.verbs.input_files import File
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -83,7 +85,7 @@ def _meant(name: object, function: NamedFunction, signed: TaggedSignatures) -> E
 
 
 def fitting(end: Endpoint, value: runtime.Live) -> npt.NDArray[Any]:
-    """Return a value as an array.
+    """Return a value, or what a file holds for the input, as an array.
 
     Raises
     ------
@@ -91,7 +93,7 @@ def fitting(end: Endpoint, value: runtime.Live) -> npt.NDArray[Any]:
         If its dtype or shape cannot be the input's; shows both sides.
     """
     try:
-        array = as_array(value)
+        array = input_files.of_file(value, end) if isinstance(value, File) else as_array(value)
     except ValueError as error:
         raise errors.ConversionError(f"the value for {_wanted(end)} is no array: {error}") from error
     problem = _dtype_problem(end.dtype.removesuffix("_ref"), array) or _shape_problem(end, array)

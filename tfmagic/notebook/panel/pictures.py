@@ -1,6 +1,6 @@
-"""Pictures: arrays as PNG files, and files as arrays.
+"""Pictures: arrays as PNG files.
 
-Not for: deciding which numbers a model wants in a pixel (:mod:`tfmagic.notebook.panel.input_values`).
+Not for: deciding which numbers a model wants in a pixel (:mod:`tfmagic.verbs.input_files`).
 """
 
 from __future__ import annotations
@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfmagic import errors
 from tfmagic.files.png import COLOURS, encoded
-from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -58,35 +56,3 @@ def _bytes(picture: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     scaled = (values - low) / ((high - low) or 1.0)
     pixels: npt.NDArray[np.uint8] = np.rint(scaled * 255).astype(np.uint8)
     return pixels
-
-
-def decoded(content: bytes, channels: int) -> npt.NDArray[np.uint8]:
-    """Return a PNG, JPEG, BMP or GIF file as an array of shape (height, width, channels).
-
-    Parameters
-    ----------
-    content : bytes
-        The file.
-    channels : int
-        1, 3, 4, or 0 for what the file has.
-
-    Raises
-    ------
-    ConversionError
-        If TensorFlow, which reads it, does not know the format.
-    """
-    tf = runtime.tensorflow()
-    with runtime.eager():
-        try:
-            pixels: npt.NDArray[np.uint8] = tf.io.decode_image(content, channels, expand_animations=False).numpy()
-        except (ValueError, tf.errors.OpError) as error:
-            raise errors.ConversionError("this is no PNG, JPEG, BMP or GIF that TensorFlow can read") from error
-    return pixels
-
-
-def resized(picture: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.float32]:
-    """Return a picture in another size, from 0 to 255 as it was."""
-    tf = runtime.tensorflow()
-    with runtime.eager():
-        resized: npt.NDArray[np.float32] = tf.image.resize(picture, (height, width), antialias=True).numpy()
-    return resized

@@ -1,6 +1,6 @@
 """The fields of one input of a model: an expression, an uploaded file, or a generated value.
 
-Not for: what a value is made of (:mod:`tfmagic.notebook.panel.input_values`).
+Not for: what a value is made of (:mod:`tfmagic.notebook.panel.input_values`, :mod:`tfmagic.verbs.input_files`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from tfmagic import errors
 from tfmagic.graphs import signatures
 from tfmagic.notebook.panel import input_values
 from tfmagic.notebook.panel.widgets import forms
+from tfmagic.verbs import input_files
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 GENERATE, EXPRESSION, FILE = "generate", "expression", "file"
 _CHOICES = (("generated", GENERATE), ("a Python expression", EXPRESSION), ("an uploaded file", FILE))
 #: More than this an upload through a notebook's socket does not bear.
-_ACCEPTED = ".npy,.json,.png,.jpg,.jpeg,.bmp,.gif"
+_ACCEPTED = ".npy,.npz,.json,.txt,.png,.jpg,.jpeg,.bmp,.gif"
 #: Ranks of inputs that may be pictures.
 _PICTURE_RANKS = (3, 4)
 
@@ -44,7 +45,7 @@ class InputFields(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no ty
         self.how = forms.field(ipywidgets.Dropdown, "Value", options=_CHOICES)
         self.expression = forms.field(ipywidgets.Text, "Expression", placeholder="images[:8]")
         self.file = ipywidgets.FileUpload(accept=_ACCEPTED, description="Choose a file", multiple=False)
-        self.pixels = forms.field(ipywidgets.Dropdown, "Pixels", options=list(input_values.PIXELS))
+        self.pixels = forms.field(ipywidgets.Dropdown, "Pixels", options=list(input_files.PIXELS))
         self.said = ipywidgets.HTML()
         # A screen reader hears of which input each control is.
         for control in (self.how, self.expression, self.file, self.pixels):
@@ -56,10 +57,10 @@ class InputFields(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no ty
         self._refresh()
 
     @property
-    def upload(self) -> input_values.File | None:
+    def upload(self) -> input_files.File | None:
         """The file that was uploaded."""
         upload = self.file.value
-        return input_values.File(str(upload[0]["name"]), bytes(upload[0]["content"])) if upload else None
+        return input_files.File(str(upload[0]["name"]), bytes(upload[0]["content"])) if upload else None
 
     @property
     def is_given(self) -> bool:
@@ -79,7 +80,7 @@ class InputFields(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no ty
         upload = self.upload
         if upload is None:
             raise errors.ConversionError(f"no file is chosen for {self.end.key!r}; choose one, or have it generated")
-        return input_values.of_file(upload, self.end, self.pixels.value)
+        return input_files.of_file(upload, self.end, self.pixels.value)
 
     def _refresh(self) -> None:
         forms.show(self.expression, shown=self.how.value == EXPRESSION)

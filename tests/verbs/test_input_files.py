@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import base64
+import io
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tfmagic import errors
+from tfmagic.graphs.signatures import Endpoint
+from tfmagic.notebook.panel import pictures as picture_files
+from tfmagic.verbs import input_files, run_inputs
+from tfmagic.verbs.input_files import File
+from tfmagic.verbs.verification import trial_inputs
+
+IMAGES = Endpoint("images", "images:0", "float32", (None, 4, 4, 3))
+VECTORS = Endpoint("x", "x:0", "float32", (None, 2))
+TEXTS = Endpoint("text", "text:0", "string", (None,))
+
+
+def npy(value: Any, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, value, **options)
+    return buffer.getvalue()
+
+
+def npz(**arrays: Any) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def test_arrays_are_read_without_pickle() -> None:
+    value = np.arange(6, dtype=np.float32).reshape(3, 2)
+    np.testing.assert_array_equal(input_files.of_file(File("a.NPY", npy(value)), VECTORS), value)
+    hostile = npy(np.array([print], dtype=object), allow_pickle=True)
+    with pytest.raises(errors.ConversionError, match="allow_pickle"):
+        input_files.of_file(File("a.npy", hostile), VECTORS)
+    with pytest.raises(errors.ConversionError, match=r"'a.npy' cannot be read"):
+        input_files.of_file(File("a.npy", b"\x93NUMPY nonsense"), VECTORS)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [[1, 2], [3, 4]],
+        {"x": [[1, 2], [3, 4]]},
+        {"inputs": [[1, 2], [3, 4]]},
+        {"inputs": {"x": [[1, 2], [3, 4]]}},
+        {"instances": [{"x": [1, 2]}, {"x": [3, 4]}]},
+        {"signature_name": "s", "instances": [[1, 2], [3, 4]]},
+    ],
+)
+def test_json_is_lists_or_a_request_to_a_server(content: Any) -> None:
+    found = input_files.of_file(File("a.json", json.dumps(content).encode()), VECTORS)
+    np.testing.assert_array_equal(found, [[1, 2], [3, 4]])
+
+
+def test_json_holds_text_and_bytes() -> None:
+    found = input_files.of_file(File("a.json", b'["a", "b\\u0000"]'), TEXTS)
+    assert found.tolist() == ["a", "b\0"]
+    sent = json.dumps([{"b64": base64.b64encode(b"\x00\xff\x00").decode()}]).encode()
+    assert input_files.of_file(File("a.json", sent), TEXTS).tolist() == [b"\x00\xff\x00"]
+
+
+@pytest.mark.parametrize("content", [b"{", b'{"y": [1]}', b"[" * 100_000, b"[[1], [1, 2]]", b"\xff"])
+def test_json_that_is_no_value_is_one_line(content: bytes) -> None:
+    with pytest.raises(errors.ConversionError) as raised:
+        input_files.of_file(File("a.json", content), VECTORS)
+    assert "\n" not in str(raised.value)
+    assert "'a.json'" in str(raised.value)
+
+
+def test_of_several_arrays_the_one_of_the_input_is_taken_or_the_only_one() -> None:
+    vectors = np.ones((3, 2), np.float32)
+    for arrays in ({"x": vectors, "other": np.zeros(9)}, {"other": vectors}):
+        np.testing.assert_array_equal(input_files.of_file(File("a.npz", npz(**arrays)), VECTORS), vectors)
+    with pytest.raises(errors.ConversionError, match=r"'a.npz' holds 'a', 'b', and none of them is 'x'"):
+        input_files.of_file(File("a.npz", npz(a=vectors, b=vectors)), VECTORS)
+    with pytest.raises(errors.ConversionError, match=r"'a.npz' cannot be read"):
+        input_files.of_file(File("a.npz", b"PK nonsense"), VECTORS)
+
+
+def test_a_file_of_text_is_one_text() -> None:
+    assert run_inputs.fitting(TEXTS, File("a.txt", "größe\n".encode())).tolist() == ["größe"]
+    with pytest.raises(errors.ConversionError, match="text is no number"):
+        run_inputs.fitting(VECTORS, File("a.txt", b"1 2"))
+
+
+def test_a_picture_may_be_the_text_that_a_model_takes() -> None:
+    picture = trial_inputs.png(8)
+    assert input_files.of_file(File("a.png", picture), TEXTS).tolist() == [picture]
+    assert input_files.of_file(File("a.png", picture), TEXTS._replace(shape=())).item() == picture
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize(("pixels", "expected"), [("0 to 1", 1.0), ("-1 to 1", 1.0), ("0 to 255", 255.0)])
+def test_a_picture_gets_the_size_and_the_range_of_the_input(pixels: str, expected: float) -> None:
+    white = picture_files.png(np.full((9, 7, 3), 255, np.uint8))
+    black = picture_files.png(np.zeros((9, 7, 1), np.uint8))
+    found = input_files.of_file(File("a.png", white), IMAGES, pixels)
+    assert (found.shape, found.dtype.type) == ((1, 4, 4, 3), np.float32)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    lowest = input_files.of_file(File("b.png", black), IMAGES, pixels)
+    np.testing.assert_allclose(lowest, -1.0 if pixels.startswith("-") else 0.0, atol=1e-6)
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize(
+    ("dtype", "shape", "found"),
+    [
+        ("uint8", (None, None, None, 3), ((1, 8, 8, 3), np.uint8)),
+        ("float32", (None, 3, 5, 6), ((1, 3, 5, 6), np.float32)),
+        ("float32", (8, 8, 1), ((8, 8, 1), np.float32)),
+        ("float16", (None, 8, 8, 4), ((1, 8, 8, 4), np.float32)),
+        ("float32", None, ((1, 8, 8, 1), np.float32)),
+        ("int32", (None, 2, 2, 1), ((1, 2, 2, 1), np.uint8)),
+    ],
+)
+def test_a_picture_takes_the_form_of_the_input(dtype: str, shape: Any, found: Any) -> None:
+    value = input_files.of_file(File("a.png", trial_inputs.png(8)), Endpoint("i", "i:0", dtype, shape))
+    assert (value.shape, value.dtype.type) == found
+
+
+@pytest.mark.tensorflow
+def test_what_is_no_picture_is_said() -> None:
+    with pytest.raises(errors.ConversionError, match=r"'a.bin': this is no PNG.*\.json and \.txt"):
+        input_files.of_file(File("a.bin", b"hello"), IMAGES)
+    with pytest.raises(errors.ConversionError, match=r"which is none; give \.npy or \.json"):
+        input_files.of_file(File("a.png", trial_inputs.png(8)), VECTORS)
