@@ -128,6 +128,23 @@ def columns(table: str) -> list[str]:
     return [field.rstrip("_") for field in ROW_TYPES[table]._fields]
 
 
+class Rows(NamedTuple):
+    """A public table as rows, for who needs no DataFrame: pandas takes longer to import than most files to read."""
+
+    table: str
+    rows: Sequence[tuple[object, ...]]
+
+    @property
+    def columns(self) -> list[str]:
+        """The column names, in order."""
+        return columns(self.table)
+
+    def column(self, name: str) -> list[object]:
+        """Return the values of a column."""
+        place = self.columns.index(name)
+        return [row[place] for row in self.rows]
+
+
 def from_rows(table: str, rows: Iterable[tuple[object, ...]]) -> pd.DataFrame:
     """Build the DataFrame of a public table from its rows.
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import argparse
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tfmagic import errors
 from tfmagic.commands import words as command_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
 #: What a value of an argument or option is, for completion and for evaluation.
 SOURCE, PATH, SIGNATURE, TENSOR, TAGS, FORM, FORMAT, METHOD, OP, NAME = (
@@ -24,12 +24,16 @@ SOURCE, PATH, SIGNATURE, TENSOR, TAGS, FORM, FORMAT, METHOD, OP, NAME = (
 FEED, COUNT = "feed", "count"
 #: The same as a value of an option, which may be given several times.
 BOUND = "bound"
+#: One value: an expression over the notebook's variables, a literal or a file in the shell.
+VALUE = "value"
 #: Under this name, the value of a cell's body comes with the values of its line.
 BODY = "BODY"
 #: Under this name, what the sources of a line are called in the notebook.
 NAMES = "NAMES"
 #: Where a front that has widgets puts the function that shows a panel.
 PANEL = "PANEL"
+#: Whether a front takes the rows of a table as they are, without pandas.
+ROWS = "ROWS"
 
 
 class HelpRequest(Exception):  # noqa: N818 - not an error
@@ -72,6 +76,37 @@ class Argument:
 
 
 @dataclass(frozen=True)
+class ShellSide:
+    """What a verb is in the shell beyond what it is in a notebook.
+
+    Attributes
+    ----------
+    arguments : tuple of Argument
+        Options that the shell alone has.
+    required : tuple of str
+        Options without which the result would be lost with the process.
+    writes : str
+        The positional argument or option, as an attribute, whose path may be ``-`` for standard output.
+    printers : mapping of str to callable
+        Formats that this verb's result can be printed in beside the common ones; each takes the result.
+    denies : callable or None
+        Takes the result and the values of the line, and says whether the answer is no.
+    keep : callable or None
+        Takes the result and the values of the line, and keeps what an option of the shell asks for.
+    absent : str
+        Why there is no such verb in the shell; empty where there is.
+    """
+
+    arguments: tuple[Argument, ...] = ()
+    required: tuple[str, ...] = ()
+    writes: str = ""
+    printers: Mapping[str, Callable[[Any], str]] = field(default_factory=dict)
+    denies: Callable[[Any, argparse.Namespace], bool] | None = None
+    keep: Callable[[Any, argparse.Namespace], None] | None = None
+    absent: str = ""
+
+
+@dataclass(frozen=True)
 class Command:
     """A verb.
 
@@ -87,6 +122,10 @@ class Command:
         Takes the parsed values by name, sources evaluated, and returns the verb's result.
     details : str
         What its help says below the arguments.
+    body : str
+        What a cell's body is to be, or in the shell the file of ``--signatures``; empty where there is none.
+    shell : ShellSide
+        What it is in the shell beyond that.
     """
 
     name: str
@@ -94,6 +133,8 @@ class Command:
     arguments: tuple[Argument, ...]
     run: Callable[[argparse.Namespace], object]
     details: str = ""
+    body: str = ""
+    shell: ShellSide = field(default_factory=ShellSide)
 
     def parse(self, line: str) -> argparse.Namespace:
         """Parse a line into values by name; text stays as it was typed, quotes and all.
@@ -105,25 +146,45 @@ class Command:
         HelpRequest
             If it asks for help.
         """
-        tokens = command_words.split(line)
-        if {"-h", "--help"}.intersection(tokens):
-            raise HelpRequest(self.parser().format_help())
-        # Values for inputs may stand before, between and after options.
-        return self.parser().parse_intermixed_args(tokens)
+        return parsed(command_words.split(line), self.parser(f"%tf_{self.name}"))
 
-    def parser(self) -> argparse.ArgumentParser:
-        """Build the parser of the command's line."""
+    def parser(self, program: str, arguments: Sequence[Argument] | None = None) -> argparse.ArgumentParser:
+        """Build the parser of the command's line.
+
+        Parameters
+        ----------
+        program : str
+            How a front calls the command.
+        arguments : sequence of Argument, optional
+            What a front takes in the place of the command's own arguments.
+        """
         parser = _Parser(
-            f"%tf_{self.name}",
+            program,
             description=self.summary,
             epilog=self.details.replace("%", "%%") or None,
             add_help=False,
             allow_abbrev=False,
         )
-        for argument in self.arguments:
+        for argument in self.arguments if arguments is None else arguments:
             parser.add_argument(*argument.flags, **_parser_options(argument))
         parser.add_argument("-h", "--help", action="store_true", help="show this help")
         return parser
+
+
+def parsed(words: Sequence[str], parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Parse the words of a line into values by name.
+
+    Raises
+    ------
+    CommandError
+        If the line does not follow the command.
+    HelpRequest
+        If it asks for help.
+    """
+    if {"-h", "--help"}.intersection(words):
+        raise HelpRequest(parser.format_help())
+    # Values for inputs may stand before, between and after options.
+    return parser.parse_intermixed_args(words)
 
 
 class _Parser(argparse.ArgumentParser):

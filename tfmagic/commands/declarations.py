@@ -24,6 +24,7 @@ from tfmagic.commands.arguments import (  # fmt: skip
     OP,
     PANEL,
     PATH,
+    ROWS,
     SIGNATURE,
     SOURCE,
     TAGS,
@@ -63,7 +64,8 @@ def _inspect(values: argparse.Namespace) -> object:
     if not wanted and not any(filters.values()):
         return model
     table = wanted[0] if wanted else ("signatures" if values.signature and not (values.op or values.name) else "ops")
-    return selection.select(model, table, all=values.all, **filters)
+    rows = selection.select_rows(model, table, all=values.all, **filters) if getattr(values, ROWS, False) else None
+    return selection.select(model, table, all=values.all, **filters) if rows is None else rows
 
 
 def _call(values: argparse.Namespace, verb: str, *given: object, **options: Any) -> object:  # noqa: ANN401

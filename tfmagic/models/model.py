@@ -21,7 +21,7 @@ from tfmagic.models import tables as model_tables
 from tfmagic.models.form import Form, Part
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -291,17 +291,41 @@ class Model(Displayed):
         MissingPartError
             If the form has no such table.
         """
-        if name not in TABLE_PARTS:
-            raise errors.UnknownNameError(name, "table", TABLE_PARTS, self.form)
+        self._require_table(name)
         if name == "signatures" and self.has_no_signature:
             return self.proposals
-        if TABLE_PARTS[name] not in self.loaders:
-            advice = f"The table {name!r} needs it. {_MISSING_ADVICE}"
-            raise errors.MissingPartError(TABLE_PARTS[name].value, self.form, self.parts, advice)
-        frame: pd.DataFrame = self.once(f"table {name}", lambda: _TABLES[name](self))
+        frame: pd.DataFrame = self.once(f"table {name}", lambda: self._frame(name))
         hidden = [False] * len(frame) if all else self._hidden(name, frame)
         kept = frame[[not hide for hide in hidden]] if any(hidden) else frame
         return kept.reset_index(drop=True)
+
+    def rows(self, name: str, *, all: bool = False) -> frames.Rows | None:  # noqa: A002 - the contract's name
+        """Return the rows of a table, without making a DataFrame of them.
+
+        Takes and raises what :meth:`table` does. None of a table that is made of columns, not of rows: the ops, and a
+        signature that is proposed for them.
+        """
+        self._require_table(name)
+        if name not in _ROWS or (name == "signatures" and self.has_no_signature):
+            return None
+        rows: Sequence[tuple[object, ...]] = self.once(f"rows {name}", lambda: tuple(_ROWS[name](self)))
+        if name == "signatures" and not all:
+            rows = [row for row in rows if not signatures.is_hidden(str(row[1]))]
+        return frames.Rows(name, rows)
+
+    def _require_table(self, name: str) -> None:
+        """Raise where there is no such table, or the form has not what it shows."""
+        if name not in TABLE_PARTS:
+            raise errors.UnknownNameError(name, "table", TABLE_PARTS, self.form)
+        is_proposed = name == "signatures" and self.has_no_signature
+        if TABLE_PARTS[name] not in self.loaders and not is_proposed:
+            advice = f"The table {name!r} needs it. {_MISSING_ADVICE}"
+            raise errors.MissingPartError(TABLE_PARTS[name].value, self.form, self.parts, advice)
+
+    def _frame(self, name: str) -> pd.DataFrame:
+        if name not in _ROWS:
+            return model_tables.ops(self.meta_graph)
+        return frames.from_rows(name, self.once(f"rows {name}", lambda: tuple(_ROWS[name](self))))
 
     @property
     def has_no_signature(self) -> bool:
@@ -355,12 +379,12 @@ def _variable_count(model: Model) -> int:
     return len(model.part(Part.VARIABLES)) if Part.VARIABLES in model.loaders else 0
 
 
-_TABLES: Mapping[str, Callable[[Model], pd.DataFrame]] = {
-    "signatures": lambda model: frames.from_rows("signatures", signatures.rows(model.part(Part.SIGNATURES))),
-    "ops": lambda model: model_tables.ops(model.meta_graph),
-    "functions": lambda model: frames.from_rows("functions", model._function_uses),  # noqa: SLF001 - this module's own
-    "variables": lambda model: frames.from_rows("variables", model.part(Part.VARIABLES)),
+#: What makes the rows of each table but that of the ops, which is made of columns.
+_ROWS: Mapping[str, Callable[[Model], Iterable[tuple[object, ...]]]] = {
+    "signatures": lambda model: signatures.rows(model.part(Part.SIGNATURES)),
+    "functions": lambda model: model._function_uses,  # noqa: SLF001 - this module's own
+    "variables": lambda model: model.part(Part.VARIABLES),
     "metagraphs": lambda model: model_tables.metagraphs(model.meta_graphs, _variable_count(model)),
     "assets": lambda model: model_tables.assets(model.meta_graphs, model.path),
-    "layers": lambda model: frames.from_rows("layers", model.part(Part.KERAS)),
+    "layers": lambda model: model.part(Part.KERAS),
 }

@@ -5,16 +5,21 @@ Not for: making the tables (:mod:`tfmagic.models.tables`).
 
 from __future__ import annotations
 
+import itertools
 import re
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors
 from tfmagic.graphs import function_uses, plumbing, signatures
 from tfmagic.models.model import Part
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     import pandas as pd
 
+    from tfmagic import frames
     from tfmagic.models.model import Model
 
 #: The column that ``name`` filters, where it is not called so.
@@ -50,45 +55,91 @@ def select(  # noqa: PLR0913 - the filters of the contract, by name
     UnknownNameError
         If there is no such signature, or ``op`` is given for a table without ops.
     """
-    frame = model.table(table, all=all or (signature is not None and signatures.is_hidden(signature)))
+    frame = model.table(table, all=_with_hidden(signature, all=all))
+    chosen = _chosen(model, table, _Table(list(frame.columns), frame.__getitem__), _Wanted(op, name, signature))
+    return frame.reset_index(drop=True) if chosen is None else frame[chosen].reset_index(drop=True)
+
+
+def select_rows(  # noqa: PLR0913 - as above
+    model: Model,
+    table: str,
+    *,
+    op: str | None = None,
+    name: str | None = None,
+    signature: str | None = None,
+    all: bool = False,  # noqa: A002 - the contract's name
+) -> frames.Rows | None:
+    """Return what :func:`select` does as rows, without pandas; None of a table that is made of columns."""
+    found = model.rows(table, all=_with_hidden(signature, all=all))
+    if found is None:
+        return None
+    chosen = _chosen(model, table, _Table(found.columns, found.column), _Wanted(op, name, signature))
+    return found if chosen is None else found._replace(rows=list(itertools.compress(found.rows, chosen)))
+
+
+class _Table(NamedTuple):
+    """A table, whatever it is made of: its columns, and what returns the values of one."""
+
+    columns: list[str]
+    column: Callable[[str], Iterable[object]]
+
+
+class _Wanted(NamedTuple):
+    """The filters, None where all rows are wanted."""
+
+    op: str | None
+    name: str | None
+    signature: str | None
+
+
+def _with_hidden(signature: str | None, *, all: bool) -> bool:  # noqa: A002 - the contract's name
+    """Say whether rows that are hidden else are looked at: a signature of theirs may be named."""
+    return all or (signature is not None and signatures.is_hidden(signature))
+
+
+def _chosen(model: Model, table: str, content: _Table, wanted: _Wanted) -> list[bool] | None:
+    """Say of each row whether it matches all filters; None if there is no filter."""
+    op, name, signature = wanted
+    filters = []
     if op is not None:
-        frame = _matching(frame, _column(table, "op", frame), op)
+        filters.append(_matches(content.column(_column(table, "op", content.columns)), op))
     if name is not None:
-        frame = _matching(frame, _NAME_COLUMNS.get(table, "name"), name)
+        filters.append(_matches(content.column(_NAME_COLUMNS.get(table, "name")), name))
     if signature is not None:
-        frame = frame[_of_signature(model, table, frame, signature)]
-    return frame.reset_index(drop=True)
+        filters.append(_of_signature(model, table, content, signature))
+    return [all(row) for row in zip(*filters, strict=True)] if filters else None
 
 
-def _column(table: str, column: str, frame: pd.DataFrame) -> str:
+def _column(table: str, column: str, columns: list[str]) -> str:
     """Return the column; raises if the table has none of that name."""
-    if column in frame.columns:
+    if column in columns:
         return column
-    raise errors.UnknownNameError(column, f"column of the table {table!r}", list(frame.columns))
+    raise errors.UnknownNameError(column, f"column of the table {table!r}", columns)
 
 
-def _matching(frame: pd.DataFrame, column: str, pattern: str) -> pd.DataFrame:
-    """Return the rows in which the pattern is found."""
+def _matches(values: Iterable[object], pattern: str) -> list[bool]:
+    """Say of each value whether the pattern is found in it."""
     try:
         search = re.compile(pattern).search
     except re.error as error:
         message = f"{pattern!r} is not a regular expression: {error}; write \\. for a dot, .* for anything"
         raise errors.TfMagicError(message) from error
-    matches = {value: search(value) is not None for value in frame[column].unique()}
-    return frame[[matches[value] for value in frame[column]]]
+    is_match = cache(lambda value: search(value) is not None)
+    return [is_match(value) for value in values]
 
 
-def _of_signature(model: Model, table: str, frame: pd.DataFrame, key: str) -> list[bool]:
+def _of_signature(model: Model, table: str, content: _Table, key: str) -> list[bool]:
     """Say of each row whether it belongs to a signature."""
     if table == "signatures":
-        signatures.choose(dict.fromkeys(frame["signature"]), key)
-        return [each == key for each in frame["signature"]]
+        keys = list(content.column("signature"))
+        signatures.choose(dict.fromkeys(map(str, keys)), key)
+        return [each == key for each in keys]
     needed, called = _needed(model, key)
     if table == "functions":
-        return [function in called for function in frame["function"]]
+        return [function in called for function in content.column("function")]
     if table != "ops":
         raise errors.UnknownNameError(table, "table with rows of signatures", ("signatures", "ops", "functions"))
-    pairs = zip(frame["function"], frame["name"], strict=True)
+    pairs = zip(content.column("function"), content.column("name"), strict=True)
     return [(function in called) if function else (name in needed) for function, name in pairs]
 
 

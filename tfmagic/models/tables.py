@@ -43,9 +43,9 @@ def proposals(meta_graph: MetaGraph, whole: pd.DataFrame, ends: plumbing.Ends) -
     )
 
 
-def metagraphs(meta_graphs: Sequence[MetaGraph], variables: int) -> pd.DataFrame:
+def metagraphs(meta_graphs: Sequence[MetaGraph], variables: int) -> Iterable[frames.MetaGraphRow]:
     """Return a row for each MetaGraphDef; the variables are those of all of them."""
-    return frames.from_rows("metagraphs", (_metagraph_row(each, variables) for each in meta_graphs))
+    return (_metagraph_row(each, variables) for each in meta_graphs)
 
 
 def _metagraph_row(meta_graph: MetaGraph, variables: int) -> frames.MetaGraphRow:
@@ -63,12 +63,8 @@ def _metagraph_row(meta_graph: MetaGraph, variables: int) -> frames.MetaGraphRow
     )
 
 
-def assets(meta_graphs: Sequence[MetaGraph], directory: Path | None) -> pd.DataFrame:
-    """Return the asset files that each MetaGraphDef names, with their sizes if they lie in the model's directory."""
-    return frames.from_rows("assets", _asset_rows(meta_graphs, directory))
-
-
-def _asset_rows(meta_graphs: Sequence[MetaGraph], directory: Path | None) -> Iterable[frames.AssetRow]:
+def assets(meta_graphs: Sequence[MetaGraph], directory: Path | None) -> Iterable[frames.AssetRow]:
+    """Yield the asset files that each MetaGraphDef names, with their sizes if they lie in the model's directory."""
     for meta_graph in meta_graphs:
         for asset in hazards.asset_files(meta_graph.header):
             size = None if directory is None else places.size_within(directory / "assets", asset.filename)
