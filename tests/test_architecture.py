@@ -79,6 +79,8 @@ OF_OS = frozenset({"open", "scandir", "listdir", "stat", "lstat", "access", "wal
 
 #: Names of forms and formats that are other words as well: parts of a model, a library.
 OTHER_WORDS = frozenset({"function", "keras"})
+#: Words that say nothing of a value: allowed for what lives in one expression alone.
+VAGUE = frozenset({"each", "found", "made", "told", "given", "one"})
 #: Names that are part of what TensorFlow logs.
 LOGGED = {("verbs.signed_results", "saved_model")}
 
@@ -220,6 +222,35 @@ def test_a_library_is_imported_only_where_it_belongs(library: str) -> None:
 def test_a_module_is_named_by_a_noun_and_says_what_it_is_for(name: str) -> None:
     assert name.rpartition(".")[2] not in {"utils", "util", "helpers", "common", "misc"}
     assert ast.get_docstring(TREES[name]), f"{name} opens without saying what it is for"
+
+
+def lasting_names(node: ast.AST) -> Iterator[tuple[str, int]]:
+    """Yield the names of parameters, attributes and variables, but for those of a comprehension or a lambda."""
+    match node:
+        case ast.arg(arg=name) | ast.keyword(arg=str(name)) | ast.Name(id=name, ctx=ast.Store()):
+            yield name, node.lineno
+        case ast.Attribute(attr=name) | ast.FunctionDef(name=name) | ast.MatchAs(name=str(name)):
+            yield name, node.lineno
+    lasting = [child for child in ast.iter_child_nodes(node) if not is_fleeting(node, child)]
+    for child in lasting:
+        yield from lasting_names(child)
+
+
+def is_fleeting(node: ast.AST, child: ast.AST) -> bool:
+    """Say whether what a node binds in a child lives no longer than the node."""
+    return (isinstance(node, ast.comprehension) and child is node.target) or (
+        isinstance(node, ast.Lambda) and child is node.args
+    )
+
+
+def test_names_say_what_the_value_is() -> None:
+    vague = [
+        f"{module} (line {line}): {name}"
+        for module, tree in TREES.items()
+        for name, line in lasting_names(tree)
+        if name in VAGUE
+    ]
+    assert not vague, f"call a writer a writer, signatures signatures: {vague}"
 
 
 def functions() -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:

@@ -48,7 +48,7 @@ class ScaleReader:
             Part.FUNCTION: lambda: built().part(Part.FUNCTION),
         }
         made = frozenset({Part.GRAPH})
-        return Model(self.form, str(candidate.path), loaders, path=candidate.path, made=made)
+        return Model(self.form, str(candidate.path), loaders, path=candidate.path, computed=made)
 
     def built(self, candidate: Candidate) -> Model:
         import tensorflow as tf  # noqa: PLC0415 - to show the file none is needed
@@ -186,7 +186,7 @@ def test_no_display_asks_for_what_has_to_be_made() -> None:
     made = (Part.GRAPH, Part.SIGNATURES, Part.FUNCTION, Part.KERAS)
     loaders = {part: lambda part=part: asked.append(part) for part in made}
     rows = (VariableRow("scale", "float32", (), 1, 4, None),)
-    model = Model("made", "here", {**loaders, Part.VARIABLES: lambda: rows}, made=frozenset(made))
+    model = Model("made", "here", {**loaders, Part.VARIABLES: lambda: rows}, computed=frozenset(made))
     assert "scale" in repr(model)
     assert "scale" in model._repr_html_()
     assert asked == []

@@ -39,7 +39,7 @@ def test_what_has_no_graph_at_hand_is_not_asked_for_one() -> None:
     def fails() -> Any:
         raise AssertionError
 
-    made = Model("keras_model", "made", {Part.GRAPH: fails}, made=frozenset({Part.GRAPH}))
+    made = Model("keras_model", "made", {Part.GRAPH: fails}, computed=frozenset({Part.GRAPH}))
     assert cautions.cautions(made) == []
 
 

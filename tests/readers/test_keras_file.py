@@ -44,7 +44,7 @@ def claims(path: Path) -> bool:
 
 def everything(model: Model) -> None:
     """Read every part that is in the file, into tables where there is one."""
-    for name in set(model.parts) - model.made:
+    for name in set(model.parts) - model.computed:
         value = model.part(Part(name))
         if name in ("variables", "keras"):
             frames.from_rows({"keras": "layers"}.get(name, name), value)
@@ -172,7 +172,7 @@ def test_the_function_and_the_graph_have_the_files_signature(
 ) -> None:
     model, load = read(saved.files[suffix]), Mock(side_effect=keras_files.load)
     monkeypatch.setattr(keras_files, "load", load)
-    assert {part for part in model.made if part in model.parts} == {"graph", "function"}
+    assert {part for part in model.computed if part in model.parts} == {"graph", "function"}
     signature = model.part(Part.SIGNATURES)[0][1]["serving_default"]
     function = model.part(Part.FUNCTION)("serving_default")
     live = keras_models.trace(saved.model)
@@ -252,7 +252,7 @@ def test_a_subclassed_model_has_variables_and_no_more_without_its_class(tmp_path
     model(np.zeros((1, 4), "float32"))
     model.save(tmp_path / "model.keras")
     loaded = read(tmp_path / "model.keras")
-    assert set(loaded.parts) - loaded.made == {"variables"}
+    assert set(loaded.parts) - loaded.computed == {"variables"}
     with pytest.raises(errors.ReadError, match="give the live model"):
         loaded.part(Part.FUNCTION)(None)
     with keras.saving.custom_object_scope({"Mine": Mine}):
@@ -454,7 +454,7 @@ def test_a_deflated_archive_is_read(saved: Saved, tmp_path: Path) -> None:
 def test_an_archive_without_weights(tmp_path: Path) -> None:
     config = {"class_name": "Sequential", "config": [{"class_name": "Dense", "config": {"name": "a", "units": 2}}]}
     model = read(_archive(tmp_path / "model.keras", json.dumps(config)))
-    assert set(model.parts) - model.made == {"keras"}
+    assert set(model.parts) - model.computed == {"keras"}
     assert model.part(Part.KERAS)[0].parameters is None
     assert any("no 'model.weights.h5'" in note for note in model.notes)
 

@@ -68,14 +68,14 @@ def _inspect(values: argparse.Namespace) -> object:
     return selection.select(model, table, all=values.all, **filters) if rows is None else rows
 
 
-def _call(values: argparse.Namespace, verb: str, *given: object, **options: Any) -> object:  # noqa: ANN401
+def _call(values: argparse.Namespace, verb: str, *arguments: object, **options: Any) -> object:  # noqa: ANN401
     """Call a verb, or show the plain code that does the same."""
     if not values.code:
-        return _verb(verb)(*given, **options)
+        return _verb(verb)(*arguments, **options)
     names = [name for name in getattr(values, NAMES, ()) if name.isidentifier()]
     second = {"second_name": names[1]} if verb == "merge" and len(names) > 1 else {}
     return _verb("code", "snippets.code")(
-        verb, given[0], *given[1:], name=next(iter(names), "model"), **second, **options
+        verb, arguments[0], *arguments[1:], name=next(iter(names), "model"), **second, **options
     )
 
 

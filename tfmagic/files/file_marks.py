@@ -22,10 +22,10 @@ _MOST = 1000
 def of(path: Path) -> Mark | None:
     """Return the mark of a file, None if it cannot be looked at."""
     try:
-        found = path.stat()
+        status = path.stat()
     except (OSError, ValueError):
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def of_model(path: Path, file: Path | None = None) -> dict[Path, Mark]:

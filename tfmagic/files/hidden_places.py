@@ -316,9 +316,9 @@ def _not_linked(path: str, flags: int) -> int:
 
 def _is_of_this_kernel(place: Path, lock: BinaryIO) -> bool:
     """Say whether the place's owner would be seen here by its lock, or can no longer be there."""
-    found = _NAME.fullmatch(place.name)
+    parts = _NAME.fullmatch(place.name)
     is_old = time.time() - os.fstat(lock.fileno()).st_mtime > _AGE
-    return is_old or (found is not None and found["kernel"] == _kernel())
+    return is_old or (parts is not None and parts["kernel"] == _kernel())
 
 
 @cache

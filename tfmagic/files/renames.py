@@ -66,9 +66,9 @@ def rename_new(source: Path, target: Path) -> None:
         source.unlink()
 
 
-def exchange(one: Path, other: Path) -> bool:
+def exchange(path: Path, other: Path) -> bool:
     """Swap two names in one step; False where the system or the file system cannot."""
-    return _renamed(one, other, exchange=True) == 0
+    return _renamed(path, other, exchange=True) == 0
 
 
 def _renamed(source: Path, target: Path, *, exchange: bool) -> int:

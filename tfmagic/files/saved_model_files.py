@@ -39,7 +39,7 @@ def strangers(directory: Path, *, extra: bool = False) -> list[str]:
         Whether what lies in ``assets.extra`` counts as part of the SavedModel.
     """
     named = None
-    found = []
+    paths = []
     for path in _files(directory):
         top, name = path.parts[0], path.name
         if len(path.parts) == 1:
@@ -52,8 +52,8 @@ def strangers(directory: Path, *, extra: bool = False) -> list[str]:
         else:
             is_own = top == "debug" or (top == EXTRA and extra)
         if not is_own and name not in _ANYWHERE:
-            found.append(path.as_posix())
-    return sorted(found)
+            paths.append(path.as_posix())
+    return sorted(paths)
 
 
 def extras(directory: Path) -> set[str]:

@@ -49,13 +49,13 @@ def resolved(destination: str | os.PathLike[str]) -> Path:
     WriteError
         If the path is empty, holds a NUL, or is a loop of links.
     """
-    given = os.fspath(destination)
+    text = os.fspath(destination)
     try:
         # Unlike Path.expanduser, this leaves a name that begins with ~ alone where there is no such user.
-        path = Path(os.path.realpath(os.path.expanduser(given)))  # noqa: PTH111
+        path = Path(os.path.realpath(os.path.expanduser(text)))  # noqa: PTH111
     except ValueError:
-        given = ""
-    if not given or path.is_symlink():
+        text = ""
+    if not text or path.is_symlink():
         raise errors.WriteError(
             f"{os.fspath(destination)!r} is no path that can be written to; give a file or a directory"
         )

@@ -103,16 +103,16 @@ def _variables(part: GraphPart, values: Values | None, shared: Shared) -> dict[s
             f"the graph reads the variables {errors.listed(names)}, and a GraphDef does not hold their values: "
             "give the SavedModel, the checkpoint with its .meta, the session, or a frozen graph"
         )
-    made = shared.variables
+    variables = shared.variables
     resources = {name: resource(part.states[name]) for name in names}
-    missing = [name for name in names if resources[name] not in made]
-    given = values(missing) if missing and values else {}
+    missing = [name for name in names if resources[name] not in variables]
+    contents = values(missing) if missing and values else {}
     for name in missing:
-        if resources[name] not in made:
-            made[resources[name]] = runtime.tensorflow().Variable(
-                given[name], dtype=dtype_of(part.states[name]), name=name
+        if resources[name] not in variables:
+            variables[resources[name]] = runtime.tensorflow().Variable(
+                contents[name], dtype=dtype_of(part.states[name]), name=name
             )
-    return {name: made[resources[name]] for name in names}
+    return {name: variables[resources[name]] for name in names}
 
 
 def _table_objects(part: GraphPart, tables: Tables | None, shared: Shared) -> dict[str, runtime.Live]:
@@ -169,23 +169,23 @@ def _states(
     """Return what stands for the outputs of variable and table nodes inside the function being made."""
     handles = {name: one.handle for name, one in variables.items() if part.states[name].op in RESOURCE_VARIABLES}
     handles.update((name, table.resource_handle) for name, table in tables.items())
-    found = {f"{name}:0": concrete_functions.capture(handle) for name, handle in handles.items()}
-    for name, one in variables.items():
+    tensors = {f"{name}:0": concrete_functions.capture(handle) for name, handle in handles.items()}
+    for name, variable in variables.items():
         # A node that is a reference gives the value itself to whoever does not assign it.
         if name not in handles:
-            found[f"{name}:0"] = one.read_value()
-    return found
+            tensors[f"{name}:0"] = variable.read_value()
+    return tensors
 
 
-def _outputs(part: GraphPart, given: dict[str, runtime.Live]) -> dict[str, runtime.Live]:
+def _outputs(part: GraphPart, known: dict[str, runtime.Live]) -> dict[str, runtime.Live]:
     """Import the part into the current graph and return its outputs by key, their nodes named after the keys."""
     tf = runtime.tensorflow()
-    wanted = [tensor for tensor in part.outputs.values() if tensor not in given]
-    used = {name: tensor for name, tensor in given.items() if name in part.consumed}
-    found = tf.graph_util.import_graph_def(part.graph_def, input_map=used, return_elements=wanted, name="")
-    for name, tensor in zip(wanted, found, strict=True):
+    wanted = [tensor for tensor in part.outputs.values() if tensor not in known]
+    used = {name: tensor for name, tensor in known.items() if name in part.consumed}
+    results = tf.graph_util.import_graph_def(part.graph_def, input_map=used, return_elements=wanted, name="")
+    for name, tensor in zip(wanted, results, strict=True):
         _restore_shape(tensor, part, name)
-    tensors = {**given, **dict(zip(wanted, found, strict=True))}
+    tensors = {**known, **dict(zip(wanted, results, strict=True))}
     names = nested_structures.identifiers(part.outputs)
     return {key: _called(tensors[name], plain) for (key, name), plain in zip(part.outputs.items(), names, strict=True)}
 

@@ -87,28 +87,28 @@ def _known(name: str, nodes: Mapping[str, runtime.Live]) -> str:
 
 def needed_nodes(nodes: Mapping[str, runtime.Live], stops: set[str], fetches: Iterable[str]) -> set[str]:
     """Return the names of the nodes that the fetches depend on, by data or control, up to some tensors."""
-    found: set[str] = set()
+    needed: set[str] = set()
     pending = list(fetches)
     while pending:
         text = pending.pop()
         name = node_of(text)
-        if name in found or (not text.startswith("^") and full(text) in stops):
+        if name in needed or (not text.startswith("^") and full(text) in stops):
             continue
         if name not in nodes:
             raise errors.ConversionError(f"the graph is incomplete: it takes {text!r}, and there is no such node")
-        found.add(name)
+        needed.add(name)
         pending.extend(nodes[name].input)
-    return found
+    return needed
 
 
 def refuse_arguments(nodes: Mapping[str, runtime.Live], needed: set[str]) -> None:
     """Refuse a function's body: TensorFlow ends the whole process over such a node in a graph."""
-    found = [name for name in nodes if name in needed and nodes[name].op in _ARGUMENTS]
-    if found:
+    arguments = [name for name in nodes if name in needed and nodes[name].op in _ARGUMENTS]
+    if arguments:
         raise errors.ConversionError(
-            f"{errors.listed(found)} stand for the arguments and results of a function ({nodes[found[0]].op}), so that "
-            "this is the body of one and no graph by itself; choose inputs behind them and outputs before them, with "
-            "inputs=[…] and outputs=[…]"
+            f"{errors.listed(arguments)} stand for the arguments and results of a function "
+            f"({nodes[arguments[0]].op}), so that this is the body of one and no graph by itself; choose inputs behind "
+            "them and outputs before them, with inputs=[…] and outputs=[…]"
         )
 
 
@@ -130,17 +130,17 @@ def _specs(
     """Return the dtype and shape of each input as a TensorSpec named after its key."""
     tf = runtime.tensorflow()
     names = dict(zip(feeds, nested_structures.identifiers(feeds), strict=True))
-    found = {}
+    specs = {}
     whole = None
     for key, tensor in feeds.items():
         node = nodes[node_of(tensor)]
         if node.op in ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault"):
-            found[key] = tf.TensorSpec(_placeholder_shape(source, node), dtype_of(node), name=names[key])
+            specs[key] = tf.TensorSpec(_placeholder_shape(source, node), dtype_of(node), name=names[key])
             continue
         whole = whole or _imported(source)
         inner = whole.get_tensor_by_name(tensor)
-        found[key] = tf.TensorSpec(inner.shape, inner.dtype, name=names[key])
-    return found
+        specs[key] = tf.TensorSpec(inner.shape, inner.dtype, name=names[key])
+    return specs
 
 
 def dtype_of(node: runtime.Live) -> runtime.Live:

@@ -89,8 +89,8 @@ def _specs(functions: Sequence[NamedFunction]) -> Iterator[runtime.Live]:
         )
     )
     for function in functions:
-        for each in function.inputs:
-            yield tf.TensorSpec(each.shape, each.dtype, name=next(names))
+        for end in function.inputs:
+            yield tf.TensorSpec(end.shape, end.dtype, name=next(names))
 
 
 def _called(function: NamedFunction, tensors: list[runtime.Live]) -> dict[str, runtime.Live]:

@@ -75,12 +75,12 @@ class NamedFunction:
 
     def ordered(self, inputs: Sequence[str], outputs: Sequence[str]) -> NamedFunction:
         """Return the function with its ends in this order, by their keys."""
-        given = {one.key: one for one in self.inputs}
+        ends = {one.key: one for one in self.inputs}
         results = {one.key: (one, place) for one, place in zip(self.outputs, self.places, strict=True)}
         chosen = [results[key] for key in outputs]
         return replace(
             self,
-            inputs=tuple(given[key] for key in inputs),
+            inputs=tuple(ends[key] for key in inputs),
             outputs=tuple(end for end, _ in chosen),
             places=tuple(place for _, place in chosen),
         )
@@ -110,8 +110,8 @@ class NamedFunction:
 
     def on_tensors(self, inputs: Mapping[str, runtime.Live]) -> dict[str, runtime.Live]:
         """Call on tensors by key, eagerly or inside another function; returns the outputs by key, in order."""
-        given = {one.tensor: inputs[one.key] for one in self.inputs}
-        tensors = [given[one.name] for one in self.concrete.inputs if one.name in given]
+        fed = {one.tensor: inputs[one.key] for one in self.inputs}
+        tensors = [fed[one.name] for one in self.concrete.inputs if one.name in fed]
         results = runtime.tensorflow().nest.flatten(
             concrete_functions.call_flat(self.concrete, tensors), expand_composites=True
         )
@@ -119,13 +119,13 @@ class NamedFunction:
         return {one.key: flat[place] for one, place in zip(self.outputs, self.places, strict=True)}
 
 
-def _check_keys(given: Mapping[str, object], expected: Sequence[str]) -> None:
-    for key in given:
+def _check_keys(values: Mapping[str, object], expected: Sequence[str]) -> None:
+    for key in values:
         if key not in expected:
             raise errors.UnknownNameError(key, "input", expected)
     for key in expected:
-        if key not in given:
-            raise errors.UnknownNameError(key, "value given for input", list(given))
+        if key not in values:
+            raise errors.UnknownNameError(key, "value given for input", list(values))
 
 
 def _tensor(value: runtime.Live, dtype: str) -> runtime.Live:
@@ -145,8 +145,8 @@ def as_array(value: runtime.Live) -> np.ndarray:
 
 def shape(tensor: runtime.Live) -> Shape:
     """Return the static shape of a tensor, a variable or a spec."""
-    found = tensor.shape
-    return None if found.rank is None else tuple(found.as_list())
+    static = tensor.shape
+    return None if static.rank is None else tuple(static.as_list())
 
 
 def endpoint(key: str, tensor: runtime.Live) -> Endpoint:
@@ -166,9 +166,9 @@ def of_concrete(concrete: runtime.Live, key: str, **others: runtime.Live) -> Nam
     ConversionError
         If an argument or a result is no plain tensor (sparse, ragged, a variable).
     """
-    given = _inputs(concrete, f"argument of {key!r}")
+    arguments = _inputs(concrete, f"argument of {key!r}")
     results = _outputs(concrete, f"result of {key!r}")
-    inputs = tuple(endpoint(name, concrete.inputs[place]) for name, place in given)
+    inputs = tuple(endpoint(name, concrete.inputs[place]) for name, place in arguments)
     outputs = tuple(endpoint(name, concrete.outputs[place]) for name, place in results)
     others.setdefault("owner", concrete)
     others.setdefault("notes", graph_notes(concrete.graph))
@@ -196,11 +196,11 @@ def with_values(function: NamedFunction) -> NamedFunction:
 def graph_notes(graph: runtime.Live) -> tuple[str, ...]:
     """Say what makes two calls on the same inputs differ: a layer in training mode, mostly."""
     ops = {node.op for node in function_library.all_nodes(graph.as_graph_def())}
-    found = (
+    effects = (
         (sorted(op for op in ops if _RANDOM_OP.match(op)), "draws random numbers"),
         (sorted(op for op in ops if _ASSIGN_OP.match(op)), "assigns variables"),
     )
-    return tuple(f"a call {what} ({', '.join(names)})" for names, what in found if names)
+    return tuple(f"a call {what} ({', '.join(names)})" for names, what in effects if names)
 
 
 def variables_by_name(variables: runtime.Live) -> dict[str, runtime.Live]:

@@ -137,13 +137,13 @@ class SavedModelFunctions:
         loaded = None
         for reduce in (None, _without_optimizers, _without_objects):
             try:
-                found = self._once(reduce)
+                candidate = self._once(reduce)
             except Exception as error:  # noqa: BLE001 - the loader runs into anything
                 first = first or error
                 continue
-            if found is not None and (key is None or key in found.signatures):
-                return found
-            loaded = loaded or found
+            if candidate is not None and (key is None or key in candidate.signatures):
+                return candidate
+            loaded = loaded or candidate
         if first is None and loaded is not None:
             return loaded
         raise errors.ConversionError(

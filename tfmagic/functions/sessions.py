@@ -96,7 +96,7 @@ def values(session: runtime.Live, names: Sequence[str]) -> Mapping[str, np.ndarr
     """
     tensors = {name: reading(session.graph, name) for name in names}
     try:
-        found: Mapping[str, np.ndarray] = session.run(tensors)
+        arrays: Mapping[str, np.ndarray] = session.run(tensors)
     except RuntimeError as error:
         raise _closed() from error
     except runtime.tensorflow().errors.FailedPreconditionError as error:
@@ -104,7 +104,7 @@ def values(session: runtime.Live, names: Sequence[str]) -> Mapping[str, np.ndarr
             f"the session has variables without a value: {error.message}; run their initializer "
             "(tf.compat.v1.global_variables_initializer()) or restore a checkpoint first"
         ) from error
-    return found
+    return arrays
 
 
 def reading(graph: runtime.Live, name: str) -> runtime.Live:
@@ -139,23 +139,23 @@ def table(session: runtime.Live, name: str) -> runtime.Live:
     keys, content = session.run(list(_content(name, node, consumers)))
     if node.type == "HashTableV2":
         return tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, content), _default(node))
-    made = tf.lookup.experimental.MutableHashTable(
+    mutable = tf.lookup.experimental.MutableHashTable(
         node.get_attr("key_dtype"), node.get_attr("value_dtype"), tf.fill(content.shape[1:], _default(node))
     )
-    made.insert(keys, content)
-    return made
+    mutable.insert(keys, content)
+    return mutable
 
 
 def _content(name: str, node: runtime.Live, consumers: Sequence[runtime.Live]) -> Iterator[runtime.Live]:
     """Return the tensors with a table's keys and values: what fills it, or exports it if it can have changed."""
     wanted = _TABLE_FILLERS if node.type == "HashTableV2" else (_TABLE_EXPORT,)
-    found = next((op for op in consumers if op.type in wanted), None)
-    if found is None:
+    op_with_content = next((op for op in consumers if op.type in wanted), None)
+    if op_with_content is None:
         raise errors.ConversionError(
             f"what the table {name!r} ({node.type}) holds is known to the session only, and no op is added to a user's "
             "graph: save a checkpoint (a tf.compat.v1.train.Saver adds the op that reads the table), then convert"
         )
-    return iter(found.outputs if found.type == _TABLE_EXPORT else found.inputs[1:])
+    return iter(op_with_content.outputs if op_with_content.type == _TABLE_EXPORT else op_with_content.inputs[1:])
 
 
 def _text_initializer(session: runtime.Live, op: runtime.Live) -> runtime.Live:

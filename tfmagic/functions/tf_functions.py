@@ -63,11 +63,11 @@ def collect(value: runtime.Live) -> tuple[NamedFunction, ...]:
         If one takes or returns what is no plain tensor.
     """
     with runtime.eager():
-        found = list(_concrete_functions(value))
-        if not found:
+        keyed = list(_concrete_functions(value))
+        if not keyed:
             raise _untraced(value)
-        keys = nested_structures.unique(key for key, _ in found)
-        named = tuple(_named(value, key, concrete) for key, (_, concrete) in zip(keys, found, strict=True))
+        keys = nested_structures.unique(key for key, _ in keyed)
+        named = tuple(_named(value, key, concrete) for key, (_, concrete) in zip(keys, keyed, strict=True))
         return _with_common_names(named, variables(value, named))
 
 
@@ -125,9 +125,9 @@ def function_name(function: runtime.Live) -> str:
 
 def _traced(function: runtime.Live) -> list[runtime.Live]:
     """Return what was traced of a ``tf.function``; one that takes nothing, or says what it takes, is traced."""
-    found = _distinct(_settled(concrete_functions.of_function(function)))
-    if found:
-        return found
+    traces = _distinct(_settled(concrete_functions.of_function(function)))
+    if traces:
+        return traces
     try:
         # Not the function itself: its user may count how often it is traced.
         return [concrete_functions.twin(function).get_concrete_function()]
@@ -156,19 +156,19 @@ def _makes_variables(trace: runtime.Live) -> bool:
 
 def _distinct(traces: Sequence[runtime.Live]) -> list[runtime.Live]:
     """Leave out what equals a trace before it: TensorFlow traces a function again when it saves it."""
-    found: list[runtime.Live] = []
+    distinct: list[runtime.Live] = []
     for trace in traces:
-        if not any(_are_equal(trace, other) for other in found):
-            found.append(trace)
-    return found
+        if not any(_are_equal(trace, other) for other in distinct):
+            distinct.append(trace)
+    return distinct
 
 
-def _are_equal(one: runtime.Live, other: runtime.Live) -> bool:
+def _are_equal(trace: runtime.Live, other: runtime.Live) -> bool:
     """Say whether two traces of a function are the same: they take and give the same, and captured the same tensors.
 
     Their graphs cannot be compared: names and the order of the library differ.
     """
-    return bool(one.function_type == other.function_type) and [id(each) for each in one.captured_inputs] == [
+    return bool(trace.function_type == other.function_type) and [id(each) for each in trace.captured_inputs] == [
         id(each) for each in other.captured_inputs
     ]
 
@@ -176,9 +176,9 @@ def _are_equal(one: runtime.Live, other: runtime.Live) -> bool:
 def _keyed(name: str, traces: Sequence[runtime.Live]) -> Iterator[tuple[str, runtime.Live]]:
     """Yield the traces of one function under its name; those for different Python values say for which."""
     values = [python_values(trace) for trace in traces]
-    told = [each for each in dict.fromkeys(key for found in values for key in found) if _differs(values, each)]
-    for trace, found in zip(traces, values, strict=True):
-        words = ",".join(f"{each}={found[each]}" for each in told if each in found)
+    differing = [each for each in dict.fromkeys(key for found in values for key in found) if _differs(values, each)]
+    for trace, arguments in zip(traces, values, strict=True):
+        words = ",".join(f"{each}={arguments[each]}" for each in differing if each in arguments)
         yield (f"{name}({words})" if words else name), trace
 
 
@@ -271,15 +271,15 @@ def _attribute_paths(value: runtime.Live) -> dict[int, str]:
     if not is_a(value, "Trackable"):
         return {}
     view = runtime.tensorflow().train.TrackableView(value)
-    found = {id(value): ""}
+    paths = {id(value): ""}
     waiting = [value]
     while waiting:
         parent = waiting.pop(0)
         for edge, child in view.children(parent).items():
-            if id(child) not in found:
-                found[id(child)] = f"{found[id(parent)]}/{edge}".removeprefix("/")
+            if id(child) not in paths:
+                paths[id(child)] = f"{paths[id(parent)]}/{edge}".removeprefix("/")
                 waiting.append(child)
-    return found
+    return paths
 
 
 def _own_variables(value: runtime.Live) -> list[runtime.Live]:

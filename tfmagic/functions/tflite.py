@@ -63,10 +63,10 @@ def load(path: Path, call: Call) -> NamedFunction:
     results = nested_structures.identifiers(end.key for end in call.outputs)
 
     def body(*tensors: runtime.Live) -> dict[str, runtime.Live]:
-        found = tf.numpy_function(run, tensors, [end.dtype for end in call.outputs])
-        for tensor, end in zip(found, call.outputs, strict=True):
+        tensors_out = tf.numpy_function(run, tensors, [end.dtype for end in call.outputs])
+        for tensor, end in zip(tensors_out, call.outputs, strict=True):
             tensor.set_shape(end.shape)
-        named = zip(found, results, strict=True)
+        named = zip(tensors_out, results, strict=True)
         return {f"{place:06}": tf.identity(tensor, name) for place, (tensor, name) in enumerate(named)}
 
     with runtime.eager():
@@ -143,8 +143,8 @@ class _Runner:
 
     def _declared(self, arrays: Sequence[npt.NDArray[np.generic]]) -> list[npt.NDArray[np.generic]]:
         run = self._interpreter.get_signature_runner(self._call.key)
-        found = run(**dict(zip(self._keys, arrays, strict=True)))
-        return [np.asarray(found[end.key]) for end in self._call.outputs]
+        results = run(**dict(zip(self._keys, arrays, strict=True)))
+        return [np.asarray(results[end.key]) for end in self._call.outputs]
 
     def _undeclared(self, arrays: Sequence[npt.NDArray[np.generic]]) -> list[npt.NDArray[np.generic]]:
         """Set and get tensors by their places."""

@@ -48,14 +48,14 @@ def between(
         If nothing in the graph looks like an output.
     """
     proposed = propose(meta_graph, outputs) if inputs is None or outputs is None else None
-    given, wanted = (
+    taken, wanted = (
         by_key(getattr(proposed, side) if ends is None else ends)
         for side, ends in (("inputs", inputs), ("outputs", outputs))
     )
     if not wanted:
         advice = "No output is to be seen in the graph: name one, outputs=['node:0'] (--outputs node:0)"
         raise errors.MissingPartError("function", "graph", ("graph",), advice)
-    return wrap(given, wanted, key=key or signatures.DEFAULT_KEY, **others)
+    return wrap(taken, wanted, key=key or signatures.DEFAULT_KEY, **others)
 
 
 def propose(meta_graph: MetaGraph, outputs: Ends = None) -> plumbing.Ends:
@@ -93,5 +93,5 @@ def by_key(ends: Ends, signed: Sequence[Endpoint] = ()) -> dict[str, str]:
     if ends is None:
         return known
     named = ends if isinstance(ends, Mapping) else {signatures.own_key(tensor, known): tensor for tensor in ends}
-    found = ((key, tensor, signatures.find(signed, tensor)) for key, tensor in named.items())
-    return {key: end.tensor if end else tensor for key, tensor, end in found}
+    resolved = ((key, tensor, signatures.find(signed, tensor)) for key, tensor in named.items())
+    return {key: end.tensor if end else tensor for key, tensor, end in resolved}

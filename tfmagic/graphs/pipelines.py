@@ -29,10 +29,10 @@ def handed_out(ops: Mapping[str, str], inputs: Iterable[tuple[str, Iterable[str]
     inputs : iterable of (str, iterable of str)
         The nodes that count, and what each takes.
     """
-    found = (
+    tensors = (
         full(text)
         for name, taken in inputs
         for text in taken
         if ops[name] not in _KINDS and not text.startswith("^") and ops.get(node_of(text)) in HANDING_OUT
     )
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(tensors))

@@ -56,14 +56,14 @@ def seed_states(graph_def: protos.Message, placeholders: Iterable[str]) -> set[s
     if not any(_is_seeded(node.op) or node.op in GENERATOR_OPS for node in _nodes(graph_def)):
         return set()
     uses, flow = ResourceUses(graph_def), _Flow(graph_def)
-    found = set()
+    states = set()
     for name in placeholders:
         taken = uses.of(name)
         reads = [(use.function, use.node.name) for use in taken if use.node.op == _READ]
         is_generator = any(use.node.op in GENERATOR_OPS for use in taken)
         if is_generator or (any(use.changes for use in taken) and flow.seeds(reads)):
-            found.add(name)
-    return found
+            states.add(name)
+    return states
 
 
 def _nodes(graph_def: protos.Message) -> Iterator[protos.Message]:
@@ -111,9 +111,9 @@ class _Flow:
 
 def _consumers(nodes: Iterable[protos.Message]) -> Mapping[str, list[tuple[protos.Message, int]]]:
     """Return what takes a node's outputs, and as which input."""
-    found = defaultdict(list)
+    consumers = defaultdict(list)
     for node in nodes:
         for index, text in enumerate(node.input):
             if not text.startswith("^"):
-                found[node_of(text)].append((node, index))
-    return found
+                consumers[node_of(text)].append((node, index))
+    return consumers

@@ -69,7 +69,7 @@ class Model(Displayed):
         The file or directory, if it is one.
     file : Path or None
         The file with the graph, where ``path`` is a directory.
-    made : frozenset of Part
+    computed : frozenset of Part
         Parts that the source does not hold: a library makes them, in seconds. No display asks for them.
     trusting : callable or None
         Returns the same model, read with the user's word that it may act outside itself; None if that was given, or the
@@ -97,7 +97,7 @@ class Model(Displayed):
     notes: tuple[str, ...] = ()
     path: Path | None = None
     file: Path | None = None
-    made: frozenset[Part] = frozenset()
+    computed: frozenset[Part] = frozenset()
     trusting: Callable[[], Model] | None = None
     narrowed: Callable[[Collection[str]], Model] | None = None
     live: Any = None
@@ -144,7 +144,7 @@ class Model(Displayed):
 
     def is_at_hand(self, part: str) -> bool:
         """Whether there is such a part, and a display may ask for it."""
-        return part in self.parts and (part not in self.made or part in self._read)
+        return part in self.parts and (part not in self.computed or part in self._read)
 
     def once(self, name: str, load: Callable[[], Any]) -> Any:  # noqa: ANN401 - as part()
         """Return what was worked out under this name, working it out at the first call."""

@@ -78,10 +78,10 @@ class VariableValues:
         return opened, {names[path]: key for key, path in short.items()}
 
     def _of_checkpoint(self, row: VariableRow) -> Values:
-        found = self._checkpoint
-        if found is None or row.name not in found[1]:
+        beside = self._checkpoint
+        if beside is None or row.name not in beside[1]:
             raise errors.ReadError(f"no checkpoint with a value for {row.name!r} lies beside {self._model.origin!r}")
-        opened, keys = found
+        opened, keys = beside
         key = keys[row.name]
         if opened.version == "V1":
             # Its values lie in messages, which are read as a whole.

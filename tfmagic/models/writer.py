@@ -41,7 +41,7 @@ class WriteOptions:
         method already: the source's FUNCTION part answers to exactly these keys.
     tags : tuple of str
         The tag-set, where the format has one.
-    given : tuple of str
+    stated : tuple of str
         The options of :func:`tfmagic.export` that the user named, for formats in which one means nothing.
     text : bool
         Whether text is wanted where the format has two forms.
@@ -49,7 +49,7 @@ class WriteOptions:
 
     signatures: tuple[str, ...]
     tags: tuple[str, ...]
-    given: tuple[str, ...] = ()
+    stated: tuple[str, ...] = ()
     text: bool = False
 
 

@@ -173,25 +173,26 @@ class _Cell:
 
     def _begin(self) -> None:
         self.graph = self.tf.Graph()
-        self.given = self.tf.compat.v1.Session(graph=self.graph)
+        self.own_session = self.tf.compat.v1.Session(graph=self.graph)
         self._entered.enter_context(self.graph.as_default())
-        self._entered.enter_context(self.given.as_default())
+        self._entered.enter_context(self.own_session.as_default())
 
     def finish(self) -> runtime.Live:
         """Return the session that the cell's name is to stand for; the others that the code closed are closed."""
-        chosen = ([each for each in self.sessions if each.graph is self.graph] or self.sessions or [self.given])[-1]
-        if chosen is self.given:
-            _initialise(self.given)
+        in_graph = [session for session in self.sessions if session.graph is self.graph]
+        chosen = (in_graph or self.sessions or [self.own_session])[-1]
+        if chosen is self.own_session:
+            _initialise(self.own_session)
         self._closing = [each for each in self._closing if each is not chosen]
-        if chosen is not self.given:
-            self._closing.append(self.given)
+        if chosen is not self.own_session:
+            self._closing.append(self.own_session)
         return chosen
 
     def __exit__(self, kind: object, *_: object) -> None:
         self.is_running = False
         self._entered.close()
         if kind is not None:
-            self._closing.append(self.given)
+            self._closing.append(self.own_session)
         for session in self._closing:
             session.close()
         self.sessions, self._closing = [], []
@@ -235,7 +236,7 @@ class _Cell:
         """Begin with another graph, as the code wants; TensorFlow itself refuses inside a ``with``."""
         if self.graph.get_operations() or self.sessions:
             self._entered.close()
-            self._closing.append(self.given)
+            self._closing.append(self.own_session)
             self._begin()
 
     def enter(self, context: runtime.Live) -> None:

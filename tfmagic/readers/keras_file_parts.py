@@ -58,14 +58,14 @@ def read(candidate: Candidate, tags: Collection[str] | None) -> Model:
     contents = keras_archive.contents(path)
     layers = keras_config.layers(contents.config) if contents.config else ()
     stored = _stored_loaders(path, contents, layers)
-    made = _made_loaders(path, contents.config, trust=candidate.trust) if contents.config else {}
+    loading = _made_loaders(path, contents.config, trust=candidate.trust) if contents.config else {}
     return Model(
         FORM,
         str(path),
-        {**made, **stored},
+        {**loading, **stored},
         tuple(_notes(contents, layers)),
         path,
-        made=frozenset(made.keys() - stored.keys()),
+        computed=frozenset(loading.keys() - stored.keys()),
         values=partial(_values, path),
         trusting=None if candidate.trust else lambda: read(replace(candidate, trust=True), tags),
     )
@@ -109,16 +109,16 @@ def _traced(path: Path, config: dict[str, Any], *, trust: bool) -> NamedFunction
     return replace(function, notes=(*loaded.notes, *function.notes))
 
 
-def _renamed(found: tuple[Endpoint, ...], keys: list[str]) -> tuple[Endpoint, ...]:
+def _renamed(ends: tuple[Endpoint, ...], keys: list[str]) -> tuple[Endpoint, ...]:
     """Give the ends of a loaded model their keys in the file, where Keras made up others: it keeps their order."""
-    if len(found) != len(keys) or {each.key for each in found} == set(keys):
-        return found
-    return tuple(each._replace(key=key) for each, key in zip(found, keys, strict=True))
+    if len(ends) != len(keys) or {each.key for each in ends} == set(keys):
+        return ends
+    return tuple(each._replace(key=key) for each, key in zip(ends, keys, strict=True))
 
 
-def _order(found: tuple[Endpoint, ...], keys: list[str]) -> list[str]:
+def _order(ends: tuple[Endpoint, ...], keys: list[str]) -> list[str]:
     """Return the keys in the file's order, where they are the file's."""
-    own = [each.key for each in found]
+    own = [each.key for each in ends]
     return keys if set(own) == set(keys) else own
 
 

@@ -64,9 +64,9 @@ class MetaGraphReader(Reader):
             return _model("a MetaGraphDef message", load, None, None, trust=candidate.trust)
         path = _file_in(candidate) or _beside_checkpoint(candidate.path) or candidate.path
         checkpoint = graph_variables.checkpoint_beside(path)
-        given = candidate.path if beside_prefix(candidate) is not None else path
+        origin = candidate.path if beside_prefix(candidate) is not None else path
         load = cache(lambda: (metagraphs.of_meta_graph(_read(path)),))
-        return _model(str(given), load, path, checkpoint, trust=candidate.trust)
+        return _model(str(origin), load, path, checkpoint, trust=candidate.trust)
 
     def code(self, source: CodeSource) -> list[str] | None:
         """Return the code that imports the graph and restores its values."""
@@ -144,11 +144,11 @@ def _function(  # noqa: PLR0913 - a graph, and the options of its ends
     if not any(not signatures.is_hidden(name) for name in signed):
         return functions.unsigned_graphs.between(wrap, store.meta_graph, key, inputs, outputs)
     chosen = signatures.choose(signed, key)
-    given, wanted = (
+    taken, wanted = (
         functions.unsigned_graphs.by_key(each, signatures.endpoints(side))
         for each, side in ((inputs, signed[chosen].inputs), (outputs, signed[chosen].outputs))
     )
-    return wrap(given, wanted, key=chosen, method=str(signed[chosen].method_name) or signatures.PREDICT)
+    return wrap(taken, wanted, key=chosen, method=str(signed[chosen].method_name) or signatures.PREDICT)
 
 
 def _file_in(candidate: Candidate) -> Path | None:
@@ -160,8 +160,8 @@ def _file_in(candidate: Candidate) -> Path | None:
         return candidate.path / _SESSION_BUNDLE
     if _STATE_FILE in entries:
         return None
-    found = [candidate.path / name for name in entries if name.endswith(_SUFFIX)]
-    return max(found, key=lambda path: (places.modified(path), path.name)) if found else None
+    files = [candidate.path / name for name in entries if name.endswith(_SUFFIX)]
+    return max(files, key=lambda path: (places.modified(path), path.name)) if files else None
 
 
 def _beside_checkpoint(path: Path) -> Path | None:

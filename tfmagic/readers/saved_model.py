@@ -173,8 +173,8 @@ def _narrowed(
 def _locate(directory: Path) -> Path | None:
     """Return the SavedModel's file in a directory or in the newest of its versions."""
     here = _file_in(directory)
-    found = here or next((file for version in _versions(directory) if (file := _file_in(version))), None)
-    return found if here or (found and not _holds_checkpoint(directory)) else None
+    located = here or next((file for version in _versions(directory) if (file := _file_in(version))), None)
+    return located if here or (located and not _holds_checkpoint(directory)) else None
 
 
 def _holds_checkpoint(directory: Path) -> bool:
@@ -205,27 +205,27 @@ def _versions(directory: Path) -> list[Path]:
 
 def _newest(directory: Path) -> tuple[Path, tuple[str, ...]]:
     """Choose the newest version, and say so if there was a choice."""
-    found = _locate(directory)
-    if found is None:
+    file = _locate(directory)
+    if file is None:
         message = f"{str(directory)!r} holds no SavedModel, or not any more: neither {BINARY!r} nor {TEXT!r} is in it"
         raise errors.CorruptSourceError(f"{message}; give the directory that has it")
     if _file_in(directory):
-        return found, ()
+        return file, ()
     versions = [version.name for version in _versions(directory) if _file_in(version)]
-    return found, (f"version {versions[0]} is shown, the newest of {errors.listed(versions)} in {str(directory)!r}",)
+    return file, (f"version {versions[0]} is shown, the newest of {errors.listed(versions)} in {str(directory)!r}",)
 
 
 def _load(path: Path, tags: frozenset[str] | None) -> tuple[MetaGraph, ...]:
     """Read the MetaGraphDefs, all or those with exactly these tags."""
-    found = metagraphs.of_saved_model(message_files.read_message(path, message_files.SAVED_MODEL))
-    if not found:
+    meta_graphs = metagraphs.of_saved_model(message_files.read_message(path, message_files.SAVED_MODEL))
+    if not meta_graphs:
         message = f"{str(path)!r} holds no MetaGraphDef, so there is no model in it; save it again"
         raise errors.CorruptSourceError(message)
     if tags is None:
-        return found
-    chosen = tuple(each for each in found if set(each.tags) == tags)
+        return meta_graphs
+    chosen = tuple(each for each in meta_graphs if set(each.tags) == tags)
     if not chosen:
-        available = [",".join(each.tags) for each in found]
+        available = [",".join(each.tags) for each in meta_graphs]
         raise errors.UnknownNameError(",".join(sorted(tags)), "tag-set", available, SavedModelReader.form)
     return chosen
 

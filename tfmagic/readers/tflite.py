@@ -85,8 +85,8 @@ def _function(path: Path, description: Description, key: str | None = None, *, t
     """Make a function of a signature, its ends in the file's order."""
     if not trust:
         hazards.require_none(hazards.of_tflite(description.ops), str(path))
-    found = {signature.key: signature for signature in _declared(description)}
-    chosen = found[choose(found, key)]
+    declared = {signature.key: signature for signature in _declared(description)}
+    chosen = declared[choose(declared, key)]
     tensors = description.subgraphs[chosen.subgraph].tensors
     inputs, outputs = (
         tuple(Endpoint(name, tensors[number].name, *tensors[number][1:3]) for name, number in ends.items())
@@ -101,8 +101,8 @@ def signatures(description: Description) -> Signatures:
 
     A file without any gets :data:`SIGNATURE` from the ends of its first subgraph, as a proposal.
     """
-    found = {signature.key: _signature_def(signature, description) for signature in _declared(description)}
-    return (((), found),)
+    definitions = {signature.key: _signature_def(signature, description) for signature in _declared(description)}
+    return (((), definitions),)
 
 
 def notes(description: Description) -> Iterator[str]:

@@ -56,9 +56,9 @@ def fixed(function: NamedFunction, size: int) -> NamedFunction:
     marked: dict[str, str] = {}
 
     def call(*tensors: runtime.Live) -> dict[str, runtime.Live]:
-        found = _imported(function, dict(zip(keys, tensors, strict=True)), size)
-        marked.update((key, tensor.name) for key, tensor in found.items())
-        return {f"{place:06}": tensor for place, tensor in enumerate(found.values())}
+        tensors_out = _imported(function, dict(zip(keys, tensors, strict=True)), size)
+        marked.update((key, tensor.name) for key, tensor in tensors_out.items())
+        return {f"{place:06}": tensor for place, tensor in enumerate(tensors_out.values())}
 
     # A plain tf.function forgets the functions of a graph that is imported into it.
     with runtime.eager():
@@ -74,7 +74,7 @@ def fixed(function: NamedFunction, size: int) -> NamedFunction:
     )
 
 
-def _imported(function: NamedFunction, given: Mapping[str, runtime.Live], size: int) -> dict[str, runtime.Live]:
+def _imported(function: NamedFunction, tensors: Mapping[str, runtime.Live], size: int) -> dict[str, runtime.Live]:
     """Import the function's graph, calls inlined, on these inputs: every shape in it is inferred anew."""
     tf = runtime.tensorflow()
     concrete = function.concrete
@@ -84,14 +84,14 @@ def _imported(function: NamedFunction, given: Mapping[str, runtime.Live], size: 
     for nodes in (graph_def.node, *(function.node_def for function in graph_def.library.function)):
         _close_lists(tf, nodes, size)
     settle(graph_def)
-    fed = {end.tensor: given[end.key] for end in function.inputs}
+    fed = {end.tensor: tensors[end.key] for end in function.inputs}
     outside = concrete.captured_inputs
     captured = list(inside)[len(inside) - len(outside) :]
     fed.update((name, concrete_functions.capture(tensor)) for name, tensor in zip(captured, outside, strict=True))
     wanted = [end.tensor for end in function.outputs]
-    found = tf.graph_util.import_graph_def(graph_def, input_map=fed, return_elements=wanted, name="")
+    results = tf.graph_util.import_graph_def(graph_def, input_map=fed, return_elements=wanted, name="")
     named = zip(
-        function.outputs, nested_structures.identifiers(end.key for end in function.outputs), found, strict=True
+        function.outputs, nested_structures.identifiers(end.key for end in function.outputs), results, strict=True
     )
     return {end.key: tf.identity(tensor, name) for end, name, tensor in named}
 

@@ -72,12 +72,12 @@ def _put(graph_def: protos.Message, tensor: str, constant: protos.Message, names
         node.attr.clear()
         _describe(node, constant)
         return
-    made = graph_def.node.add(name=names(f"{node.name}/bound"), op="Const")
-    _describe(made, constant)
+    bound = graph_def.node.add(name=names(f"{node.name}/bound"), op="Const")
+    _describe(bound, constant)
     for consumer in graph_def.node:
         for place, text in enumerate(consumer.input):
             if plain(text) == tensor:
-                consumer.input[place] = made.name
+                consumer.input[place] = bound.name
 
 
 def _describe(node: protos.Message, tensor: protos.Message) -> None:
@@ -97,7 +97,7 @@ def _constant(name: str, value: npt.ArrayLike, dtype: str, shape: Shape) -> prot
     array = as_array(value)
     try:
         fitted = array if dtype == "string" else array.astype(tf.as_dtype(dtype).as_numpy_dtype)
-        found = protos.adopt(tf.make_tensor_proto(fitted, dtype))
+        message = protos.adopt(tf.make_tensor_proto(fitted, dtype))
     except (TypeError, ValueError) as error:
         raise errors.ConversionError(f"{name!r} is {dtype}, and cannot be bound to {value!r}: {error}") from error
     if dtype != "string" and not np.array_equal(fitted.astype(array.dtype), array) and not dtype.startswith(_FLOATS):
@@ -106,7 +106,7 @@ def _constant(name: str, value: npt.ArrayLike, dtype: str, shape: Shape) -> prot
         raise errors.ConversionError(
             f"{name!r} has the shape {shape}, and the value it is bound to has {np.shape(fitted)}: {value!r}"
         )
-    return found
+    return message
 
 
 _FLOATS = ("float", "bfloat", "complex")
@@ -132,11 +132,11 @@ def bind_function(function: NamedFunction, values: Mapping[str, npt.ArrayLike]) 
     if not values:
         return function
     tf = runtime.tensorflow()
-    found = {}
+    bound = {}
     for name, value in values.items():
         end = find(function.inputs, name)
         if end is None:
             raise errors.UnknownNameError(name, "input", [each.key for each in function.inputs])
-        found[end.tensor] = tf.make_ndarray(protos.native(_constant(name, value, end.dtype, end.shape)))
-    rest = tuple(end for end in function.inputs if end.tensor not in found)
-    return cut(function, rest, function.outputs, {full(tensor): value for tensor, value in found.items()})
+        bound[end.tensor] = tf.make_ndarray(protos.native(_constant(name, value, end.dtype, end.shape)))
+    rest = tuple(end for end in function.inputs if end.tensor not in bound)
+    return cut(function, rest, function.outputs, {full(tensor): value for tensor, value in bound.items()})

@@ -51,14 +51,14 @@ def captures(function: NamedFunction) -> Captures:
     outside = function.concrete.captured_inputs
     inside = function.concrete.inputs[len(function.concrete.inputs) - len(outside) :]
     variables = _by_handle(function)
-    found: dict[str, dict[str, runtime.Live]] = {"variables": {}, "resources": {}, "tensors": {}}
+    by_kind: dict[str, dict[str, runtime.Live]] = {"variables": {}, "resources": {}, "tensors": {}}
     for tensor, placeholder in zip(outside, inside, strict=True):
         if id(tensor) in variables:
             kind, value = "variables", variables[id(tensor)]
         else:
             kind, value = "resources" if tensor.dtype.name in ("resource", "variant") else "tensors", tensor
-        found[kind][placeholder.op.name] = value
-    return Captures(**found)
+        by_kind[kind][placeholder.op.name] = value
+    return Captures(**by_kind)
 
 
 def require_outside_state(function: NamedFunction, format: str) -> None:
@@ -70,10 +70,10 @@ def require_outside_state(function: NamedFunction, format: str) -> None:
         Naming the ops.
     """
     graph_def = function.concrete.graph.as_graph_def()
-    found, python = own_state(graph_def), python_calls(graph_def)
-    if found:
+    inside, python = own_state(graph_def), python_calls(graph_def)
+    if inside:
         reason = (
-            f"the ops {errors.listed(found)} keep variables or tables inside the graph of {function.key!r}, as "
+            f"the ops {errors.listed(inside)} keep variables or tables inside the graph of {function.key!r}, as "
             "TensorFlow 1 does, and their content would be lost"
         )
         raise errors.UnsupportedConversionError("function", format, (), reason)

@@ -36,12 +36,12 @@ def loop_exits(header: protos.Message, kept: Collection[str]) -> list[str]:
 
 def reduced(header: protos.Message, collection: str, names: Collection[str]) -> list[bytes]:
     """Return the contexts of which the pivot is among some nodes, without what is not, serialised."""
-    found = []
+    serialised = []
     for context in contexts(header, collection):
         if _is_there(context, names):
             _reduce(context, names)
-            found.append(context.SerializeToString())
-    return found
+            serialised.append(context.SerializeToString())
+    return serialised
 
 
 def _is_there(context: protos.Message, names: Collection[str]) -> bool:

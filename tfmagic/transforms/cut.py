@@ -193,9 +193,9 @@ def ancestors(
     return needed, leaves - needed
 
 
-def _require_inputs(nodes: Mapping[str, protos.Message], key: str, needed: set[str], given: set[str]) -> None:
+def _require_inputs(nodes: Mapping[str, protos.Message], key: str, needed: set[str], inputs: set[str]) -> None:
     """Refuse inputs that do not suffice: the outputs of the signature wait for a value that nobody gives."""
-    fed = {plain(tensor) for tensor in given}
+    fed = {plain(tensor) for tensor in inputs}
     tensors = handed_out(
         {name: node.op for name, node in nodes.items()},
         ((name, [text for text in nodes[name].input if plain(text) not in fed]) for name in nodes if name in needed),
@@ -206,11 +206,11 @@ def _require_inputs(nodes: Mapping[str, protos.Message], key: str, needed: set[s
             f"else at each run and which no signature starts: name what it hands out as inputs, inputs={tensors!r} "
             f"(--inputs {','.join(tensors)})"
         )
-    names = {node_of(tensor) for tensor in given}
+    names = {node_of(tensor) for tensor in inputs}
     missing = [name for name in nodes if name in needed and nodes[name].op in _PLACEHOLDERS and name not in names]
     if missing:
         raise errors.ConversionError(
             f"the outputs of {key!r} also need {errors.listed(missing)}, which is not among the inputs "
-            f"{errors.listed(sorted(given))}; add it, make it a constant with bind={{{missing[0]!r}: …}} (--bind "
+            f"{errors.listed(sorted(inputs))}; add it, make it a constant with bind={{{missing[0]!r}: …}} (--bind "
             f"{missing[0]}=…), or choose inputs further down the graph"
         )

@@ -67,15 +67,15 @@ def freeze(function: NamedFunction) -> FrozenGraph:
         raise refusal(
             f"{function.key!r} returns no tensor, and a frozen graph is what its outputs need: nothing would be left"
         )
-    found = captures(function)
+    captured = captures(function)
     require_outside_state(function, "graph_def")
     graph_def = _flat_graph(function)
     state = State(
-        {name: of_variable(each) for name, each in found.variables.items()},
-        {name: of_tensor(each) for name, each in found.tensors.items()},
-        found.resources,
+        {name: of_variable(each) for name, each in captured.variables.items()},
+        {name: of_tensor(each) for name, each in captured.tensors.items()},
+        captured.resources,
     )
-    names = rename_nodes(graph_def, _variable_names(graph_def, function, found.variables))
+    names = rename_nodes(graph_def, _variable_names(graph_def, function, captured.variables))
     frozen = assembled(
         graph_def,
         (function.inputs, function.outputs),
@@ -84,8 +84,8 @@ def freeze(function: NamedFunction) -> FrozenGraph:
         method=function.method,
     )
     # What its graph tells is told of the frozen one, in words of its own.
-    told = graph_notes(function.concrete.graph) if function.notes else ()
-    return replace(frozen, notes=(*(note for note in function.notes if note not in told), *frozen.notes))
+    of_source = graph_notes(function.concrete.graph) if function.notes else ()
+    return replace(frozen, notes=(*(note for note in function.notes if note not in of_source), *frozen.notes))
 
 
 class State(NamedTuple):
@@ -136,7 +136,7 @@ def assembled(
     # Handles that only waited for their placeholders are gone with the reads.
     inlining.prune(graph_def, *names)
     _require_inputs(graph_def, names[1])
-    told = list(frozen_state.notes(graph_def, drawn, {name: state.variables[name] for name in changed}))
+    of_state = list(frozen_state.notes(graph_def, drawn, {name: state.variables[name] for name in changed}))
     name_by_content(graph_def)
     frozen = FrozenGraph(
         graph_def,
@@ -145,7 +145,7 @@ def assembled(
         outputs,
         others["key"],
         others["method"],
-        (*notes(graph_def, () if told else assigned, checked - _checks(graph_def, names[0])), *told),
+        (*notes(graph_def, () if of_state else assigned, checked - _checks(graph_def, names[0])), *of_state),
     )
     frozen.require_small_enough()
     return frozen

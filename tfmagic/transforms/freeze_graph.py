@@ -154,8 +154,8 @@ class _Freezing:
         """Let tables fill themselves."""
         filled = filled_tables(self.graph_def.node)
         names = [node.name for node in self.graph_def.node if node.op in TABLES and node.name not in filled]
-        made = self.store.tables(names) if names else {}
-        return tables.fill(self.graph_def, {name: table.resource_handle for name, table in made.items()})
+        objects = self.store.tables(names) if names else {}
+        return tables.fill(self.graph_def, {name: table.resource_handle for name, table in objects.items()})
 
     def _variables(self) -> dict[str, Value]:
         """Turn the variables into constants of their names, and what reads them into what reads a constant."""

@@ -165,7 +165,7 @@ def _bytes(values: np.ndarray) -> Chunk:
 def asset_contents(graph_def: protos.Message, paths: Mapping[str, Path]) -> dict[str, Value]:
     """Put the content of asset files where the graph reads them; return it, by the node's name."""
     named = {node.name: paths[node.name] for node in graph_def.node if node.name in paths}
-    found: dict[str, Value] = {}
+    contents: dict[str, Value] = {}
     waiting = list(named)
     while waiting:
         name = waiting.pop()
@@ -173,7 +173,7 @@ def asset_contents(graph_def: protos.Message, paths: Mapping[str, Path]) -> dict
             if not any(text.partition(":")[0] == name for text in node.input):
                 continue
             if node.op == "ReadFile":
-                found[node.name] = _text(read_bytes(named[name]))
+                contents[node.name] = _text(read_bytes(named[name]))
             elif node.op in _HANDING_ON:
                 named[node.name] = named[name]
                 waiting.append(node.name)
@@ -181,7 +181,7 @@ def asset_contents(graph_def: protos.Message, paths: Mapping[str, Path]) -> dict
                 raise errors.ConversionError(
                     f"op {node.name!r} ({node.op}) takes the path of an asset, not its content"
                 )
-    return found
+    return contents
 
 
 def _text(content: bytes) -> Value:

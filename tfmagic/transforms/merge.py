@@ -51,7 +51,7 @@ class Merged:
     inputs, outputs : tuple of Side
         The ends of the whole. Inputs: those of the first, then those of the second that nothing feeds. Outputs: those
         of the second, then those of the first that feed nothing.
-    each : bool
+    per_element : bool
         Whether the first runs for each element of the batch by itself.
     """
 
@@ -60,7 +60,7 @@ class Merged:
     pairs: tuple[tuple[Endpoint, Endpoint], ...]
     inputs: tuple[Side, ...]
     outputs: tuple[Side, ...]
-    each: bool
+    per_element: bool
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -99,36 +99,36 @@ class Merged:
             notes=self.notes,
         )
 
-    def _traced(self, given: Mapping[Side, runtime.Live]) -> dict[str, runtime.Live]:
+    def _traced(self, tensors: Mapping[Side, runtime.Live]) -> dict[str, runtime.Live]:
         """Call both parts on tensors; each result is behind a node that has its key as a name."""
         tf = runtime.tensorflow()
-        first = self._of("first", given)
-        begun = _apply_each(self.first, first) if self.each else self.first.on_tensors(first)
+        first = self._of("first", tensors)
+        begun = _apply_each(self.first, first) if self.per_element else self.first.on_tensors(first)
         fed = {target.key: _fitted(begun[source.key], target) for source, target in self.pairs}
-        ended = self.second.on_tensors({**fed, **self._of("second", given)})
-        found = {"first": begun, "second": ended}
+        ended = self.second.on_tensors({**fed, **self._of("second", tensors)})
+        results = {"first": begun, "second": ended}
         names = nested_structures.identifiers(side.key for side in self.outputs)
         return {
-            side.key: tf.identity(found[side.part][side.end.key], name=name)
+            side.key: tf.identity(results[side.part][side.end.key], name=name)
             for side, name in zip(self.outputs, names, strict=True)
         }
 
     @staticmethod
-    def _of(part: str, given: Mapping[Side, runtime.Live]) -> dict[str, runtime.Live]:
-        return {side.end.key: value for side, value in given.items() if side.part == part}
+    def _of(part: str, values: Mapping[Side, runtime.Live]) -> dict[str, runtime.Live]:
+        return {side.end.key: value for side, value in values.items() if side.part == part}
 
     def one_after_the_other(self, inputs: Mapping[str, npt.ArrayLike]) -> dict[str, np.ndarray]:
         """Run the parts by themselves, as one would by hand: what the whole is compared with."""
-        given = {side: np.asarray(inputs[side.key]) for side in self.inputs}
-        first = self._of("first", given)
-        begun = _run_each(self.first, first) if self.each else self.first(first)
+        values = {side: np.asarray(inputs[side.key]) for side in self.inputs}
+        first = self._of("first", values)
+        begun = _run_each(self.first, first) if self.per_element else self.first(first)
         fed = {target.key: _fitted(begun[source.key], target) for source, target in self.pairs}
-        found = {"first": begun, "second": self.second({**fed, **self._of("second", given)})}
-        return {side.key: np.asarray(found[side.part][side.end.key]) for side in self.outputs}
+        results = {"first": begun, "second": self.second({**fed, **self._of("second", values)})}
+        return {side.key: np.asarray(results[side.part][side.end.key]) for side in self.outputs}
 
 
 def merge(
-    first: NamedFunction, second: NamedFunction, connect: Connections | None = None, *, each: bool = False
+    first: NamedFunction, second: NamedFunction, connect: Connections | None = None, *, per_element: bool = False
 ) -> Merged:
     """Plan how two functions become one.
 
@@ -138,7 +138,7 @@ def merge(
         They stay as they are.
     connect : mapping, optional
         Which outputs of the first feed which inputs of the second; else those of equal names, else the only pair.
-    each : bool
+    per_element : bool
         Whether the first runs for each element of a batch by itself, as ops such as ``decode_png`` must.
 
     Raises
@@ -151,32 +151,32 @@ def merge(
     """
     for name, part in (("first", first), ("second", second)):
         _require_outside_state(name, part)
-    return planned(first, second, connect, each=each)
+    return planned(first, second, connect, per_element=per_element)
 
 
 def planned(
-    first: NamedFunction, second: NamedFunction, connect: Connections | None = None, *, each: bool = False
+    first: NamedFunction, second: NamedFunction, connect: Connections | None = None, *, per_element: bool = False
 ) -> Merged:
     """Plan the same by the ends of both alone: graphs that keep their state inside are joined by an edit."""
-    if each and not first.inputs:
+    if per_element and not first.inputs:
         raise errors.ConversionError("the first model takes nothing, so there is no batch to run it for (map)")
-    begun = first if not each else replace(first, inputs=_batched(first.inputs), outputs=_batched(first.outputs))
-    pairs = tuple(_checked(begun, second, connect, each=each))
+    begun = first if not per_element else replace(first, inputs=_batched(first.inputs), outputs=_batched(first.outputs))
+    pairs = tuple(_checked(begun, second, connect, per_element=per_element))
     fed = {target.key for _, target in pairs}
     sources = {source.key for source, _ in pairs}
     inputs = [("first", end) for end in begun.inputs]
     inputs += [("second", end) for end in second.inputs if end.key not in fed]
     outputs = [("second", end) for end in second.outputs]
     outputs += [("first", end) for end in begun.outputs if end.key not in sources]
-    return Merged(first, second, pairs, _sides(inputs), _sides(outputs), each)
+    return Merged(first, second, pairs, _sides(inputs), _sides(outputs), per_element)
 
 
 def _require_outside_state(name: str, part: NamedFunction) -> None:
-    found = own_state(part.concrete.graph.as_graph_def())
-    if found:
+    ops = own_state(part.concrete.graph.as_graph_def())
+    if ops:
         raise errors.ConversionError(
             f"the {name} model keeps variables or tables inside its graph, as TensorFlow 1 does "
-            f"({errors.listed(found)}), and they would be lost when the result is saved: give the SavedModel's "
+            f"({errors.listed(ops)}), and they would be lost when the result is saved: give the SavedModel's "
             "directory, the .meta file or the session that it came from, whose variables are kept"
         )
 
@@ -199,11 +199,11 @@ def _batched(ends: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
 
 
 def _checked(
-    first: NamedFunction, second: NamedFunction, connect: Connections | None, *, each: bool
+    first: NamedFunction, second: NamedFunction, connect: Connections | None, *, per_element: bool
 ) -> list[tuple[Endpoint, Endpoint]]:
     """Return the pairs that are meant, each of them checked."""
     outputs, inputs = ({end.key: end for end in ends} for ends in (first.outputs, second.inputs))
-    found: list[tuple[Endpoint, Endpoint]] = []
+    checked: list[tuple[Endpoint, Endpoint]] = []
     for source, target in _pairs(first, second, connect):
         for name, known, kind in (
             (source, outputs, "output of the first model"),
@@ -211,10 +211,10 @@ def _checked(
         ):
             if name not in known:
                 raise errors.UnknownNameError(name, kind, known)
-        if any(target == end.key for _, end in found):
+        if any(target == end.key for _, end in checked):
             raise errors.ConversionError(f"the input {target!r} of the second model is fed twice; connect it once")
-        found.append((_require_fit(outputs[source], inputs[target], each=each), inputs[target]))
-    return found
+        checked.append((_require_fit(outputs[source], inputs[target], per_element=per_element), inputs[target]))
+    return checked
 
 
 def _pairs(first: NamedFunction, second: NamedFunction, connect: Connections | None) -> list[tuple[str, str]]:
@@ -240,31 +240,31 @@ def _pairs(first: NamedFunction, second: NamedFunction, connect: Connections | N
     )
 
 
-def _require_fit(source: Endpoint, target: Endpoint, *, each: bool) -> Endpoint:
+def _require_fit(source: Endpoint, target: Endpoint, *, per_element: bool) -> Endpoint:
     """Check dtype, rank and shape of a pair; return the source as it arrives at the target."""
-    arriving = _arriving(source.shape, target.shape) if each else source.shape
+    arriving = _arriving(source.shape, target.shape) if per_element else source.shape
     if source.dtype == target.dtype and _is_compatible(arriving, target.shape):
         return source._replace(shape=arriving)
     what = "dtypes" if source.dtype != target.dtype else "shapes"
     raise errors.ConversionError(
         f"the {what} do not fit: the first model gives {source.key!r} as {source.dtype} "
         f"{signatures.shape_text(source.shape)}, the second takes {target.key!r} as {target.dtype} "
-        f"{signatures.shape_text(target.shape)}; " + _advice(source, target, each=each)
+        f"{signatures.shape_text(target.shape)}; " + _advice(source, target, per_element=per_element)
     )
 
 
-def _advice(source: Endpoint, target: Endpoint, *, each: bool) -> str:
+def _advice(source: Endpoint, target: Endpoint, *, per_element: bool) -> str:
     if source.dtype != target.dtype:
         return "cast it at the end of the first model, or connect others"
-    if not each and _is_compatible(None if source.shape is None else (None, *source.shape), target.shape):
+    if not per_element and _is_compatible(None if source.shape is None else (None, *source.shape), target.shape):
         return "the second takes a batch: map=True (--map) runs the first for each element of one"
     return "reshape it at the end of the first model, or connect others"
 
 
-def _is_compatible(one: Shape, other: Shape) -> bool:
-    if one is None or other is None:
+def _is_compatible(shape: Shape, other: Shape) -> bool:
+    if shape is None or other is None:
         return True
-    return len(one) == len(other) and all(a is None or b is None or a == b for a, b in zip(one, other, strict=True))
+    return len(shape) == len(other) and all(a is None or b is None or a == b for a, b in zip(shape, other, strict=True))
 
 
 def _arriving(source: Shape, target: Shape) -> Shape:
@@ -290,15 +290,15 @@ def _apply_each(function: NamedFunction, inputs: Mapping[str, runtime.Live]) -> 
     """Call a function on each element of a batch."""
     tf = runtime.tensorflow()
     specs = {end.key: tf.TensorSpec(end.shape, end.dtype) for end in function.outputs}
-    found: dict[str, runtime.Live] = tf.map_fn(function.on_tensors, dict(inputs), fn_output_signature=specs)
-    return {end.key: found[end.key] for end in function.outputs}
+    results: dict[str, runtime.Live] = tf.map_fn(function.on_tensors, dict(inputs), fn_output_signature=specs)
+    return {end.key: results[end.key] for end in function.outputs}
 
 
 def _run_each(function: NamedFunction, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Run a function on each element of a batch, in Python."""
     batch = min((len(value) for value in inputs.values()), default=0)
-    found = [function({key: value[place] for key, value in inputs.items()}) for place in range(batch)]
-    return {end.key: np.stack([each[end.key] for each in found]) for end in function.outputs}
+    results = [function({key: value[place] for key, value in inputs.items()}) for place in range(batch)]
+    return {end.key: np.stack([each[end.key] for each in results]) for end in function.outputs}
 
 
 def _owner(first: NamedFunction, second: NamedFunction) -> runtime.Live:

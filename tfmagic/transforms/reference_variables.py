@@ -80,9 +80,9 @@ def upgraded(
     if not any(node.op in REFERENCE_VARIABLES for node in nodes):
         return Upgraded(list(nodes), {})
     upgrade = _Upgrade(nodes, {plain(end) for end in ends}, definitions, names)
-    made = [each for node in nodes for each in upgrade.replaced(node)]
-    moved = {end: upgrade.value_of(plain(end), made) for end in ends if upgrade.is_moved(plain(end))}
-    return Upgraded(made + upgrade.late, moved)
+    replaced = [each for node in nodes for each in upgrade.replaced(node)]
+    moved = {end: upgrade.value_of(plain(end), replaced) for end in ends if upgrade.is_moved(plain(end))}
+    return Upgraded(replaced + upgrade.late, moved)
 
 
 class _Upgrade:
@@ -154,10 +154,12 @@ class _Upgrade:
         """Say whether a tensor was a value and is a handle now."""
         return tensor in self.handles and tensor not in self.writers
 
-    def value_of(self, tensor: str, made: Sequence[protos.Message]) -> str:
+    def value_of(self, tensor: str, upgraded_nodes: Sequence[protos.Message]) -> str:
         """Return a tensor with the value of what was a reference."""
         handle = self.handles[tensor]
-        plain_reads = (each.name for each in made if each.op == "ReadVariableOp" and list(each.input) == [handle])
+        plain_reads = (
+            each.name for each in upgraded_nodes if each.op == "ReadVariableOp" and list(each.input) == [handle]
+        )
         known = next(plain_reads, None)
         return f"{known or self._read(tensor, (), self.nodes[node_of(tensor)], self.late)}:0"
 

@@ -101,13 +101,13 @@ def signed(buffer: wire.Buffer, changes: Changes, tag_sets: Collection[frozenset
     TooLargeError
         If the result would pass protobuf's 2 GiB.
     """
-    found = metagraphs.of_saved_model(buffer)
-    chosen = [tag_sets is None or frozenset(each.tags) in tag_sets for each in found]
-    _check_names([each for each, is_meant in zip(found, chosen, strict=True) if is_meant], changes)
-    _check_tags(found, changes)
+    meta_graphs = metagraphs.of_saved_model(buffer)
+    chosen = [tag_sets is None or frozenset(each.tags) in tag_sets for each in meta_graphs]
+    _check_names([each for each, is_meant in zip(meta_graphs, chosen, strict=True) if is_meant], changes)
+    _check_tags(meta_graphs, changes)
     results = [
         _signed(each, changes) if is_meant and _concerns(each, changes) else _untouched(each)
-        for each, is_meant in zip(found, chosen, strict=True)
+        for each, is_meant in zip(meta_graphs, chosen, strict=True)
     ]
     model = SignedModel(_saved_model(buffer, results), tuple(results))
     if model.size > PROTOBUF_LIMIT:
@@ -118,9 +118,9 @@ def signed(buffer: wire.Buffer, changes: Changes, tag_sets: Collection[frozenset
     return model
 
 
-def _check_names(found: Sequence[MetaGraph], changes: Changes) -> None:
+def _check_names(meta_graphs: Sequence[MetaGraph], changes: Changes) -> None:
     """Refuse signatures and tag-sets that there are not, and TensorFlow's own."""
-    keys = list(dict.fromkeys(key for each in found for key in visible(each)))
+    keys = list(dict.fromkeys(key for each in meta_graphs for key in visible(each)))
     for key in (*changes.rename, *changes.remove):
         if key not in keys:
             raise errors.UnknownNameError(key, "signature", keys)
@@ -128,15 +128,15 @@ def _check_names(found: Sequence[MetaGraph], changes: Changes) -> None:
         signatures.require_own_key(key)
         if key in changes.signatures and key in changes.remove:
             raise errors.ConversionError(f"the signature {key!r} cannot be both removed and made")
-    tag_sets = {frozenset(each.tags): ",".join(each.tags) for each in found}
+    tag_sets = {frozenset(each.tags): ",".join(each.tags) for each in meta_graphs}
     for tags in changes.tags:
         if tags not in tag_sets:
             raise errors.UnknownNameError(",".join(sorted(tags)), "tag-set", tag_sets.values())
 
 
-def _check_tags(found: Sequence[MetaGraph], changes: Changes) -> None:
+def _check_tags(meta_graphs: Sequence[MetaGraph], changes: Changes) -> None:
     """Refuse a tag-set that another MetaGraphDef has."""
-    after = [frozenset(changes.tags.get(frozenset(each.tags), each.tags)) for each in found]
+    after = [frozenset(changes.tags.get(frozenset(each.tags), each.tags)) for each in meta_graphs]
     for tags in changes.tags.values():
         if after.count(frozenset(tags)) > 1:
             raise errors.ConversionError(
@@ -180,8 +180,8 @@ def _signed(meta_graph: MetaGraph, changes: Changes) -> Signed:
     return Signed(old, tags, plan, tuple(changed), _replaced(meta_graph, replaced), (*notes, *_advice(old, tags, plan)))
 
 
-def _is_changed(meta_graph: MetaGraph, one: Planned) -> bool:
-    return one.key != one.base or one.signature != meta_graph.signature_def[one.base]
+def _is_changed(meta_graph: MetaGraph, planned: Planned) -> bool:
+    return planned.key != planned.base or planned.signature != meta_graph.signature_def[planned.base]
 
 
 def _advice(old: tuple[str, ...], tags: tuple[str, ...], plan: Mapping[str, Planned]) -> Iterator[str]:
@@ -201,8 +201,8 @@ def _tagged(meta_graph: MetaGraph, tags: tuple[str, ...]) -> bytes:
 
 def _signature_map(plan: Mapping[str, Planned]) -> bytes:
     result = protos.message("MetaGraphDef")()
-    for key, each in plan.items():
-        result.signature_def[key].CopyFrom(each.signature)
+    for key, entry in plan.items():
+        result.signature_def[key].CopyFrom(entry.signature)
     return serialised(result)
 
 
@@ -210,44 +210,44 @@ def _signature_map(plan: Mapping[str, Planned]) -> bytes:
 
 
 def _saved_model(buffer: wire.Buffer, results: Sequence[Signed]) -> Pieces:
-    found: Pieces = []
+    pieces: Pieces = []
     position, rest = 0, iter(results)
     for number, kind, _, stop in wire.fields(buffer, 0, buffer.size):
         if (number, kind) == (_META_GRAPHS, wire.BYTES):
-            found += _field(number, next(rest).pieces)
+            pieces += _field(number, next(rest).pieces)
         else:
-            found.append(buffer.data[position:stop])
+            pieces.append(buffer.data[position:stop])
         position = stop
-    return found
+    return pieces
 
 
 def _replaced(meta_graph: MetaGraph, replaced: Mapping[int, Pieces]) -> Pieces:
     """Return a MetaGraphDef with some fields replaced where they first stood; the new ones come with their tags."""
-    found: Pieces = []
+    pieces: Pieces = []
     left, position = dict(replaced), meta_graph.start
     for number, _, _, stop in wire.fields(meta_graph.buffer, meta_graph.start, meta_graph.end):
         if number in replaced:
-            found += left.pop(number, [])
+            pieces += left.pop(number, [])
         else:
-            found.append(meta_graph.buffer.data[position:stop])
+            pieces.append(meta_graph.buffer.data[position:stop])
         position = stop
-    return [*found, *(piece for pieces in left.values() for piece in pieces)]
+    return [*pieces, *(piece for pieces in left.values() for piece in pieces)]
 
 
 def _with_functions(meta_graph: MetaGraph, functions: Sequence[protos.Message]) -> Pieces:
     """Return the graph's field with more functions in its library."""
     added: Pieces = [piece for each in functions for piece in _field(_FUNCTION, [serialised(each)])]
-    buffer, found = meta_graph.buffer, []
+    buffer, pieces = meta_graph.buffer, []
     for start, end in meta_graph.graph.pieces[:-1]:
-        found += _field(_GRAPH, [buffer.data[start:end]])
+        pieces += _field(_GRAPH, [buffer.data[start:end]])
     start, end = meta_graph.graph.pieces[-1]
     ((begins, stops),) = wire.spans(buffer, start, end, _LIBRARY)
     if not len(begins):
-        return found + _field(_GRAPH, [buffer.data[start:end], *_field(_LIBRARY, added)])
+        return pieces + _field(_GRAPH, [buffer.data[start:end], *_field(_LIBRARY, added)])
     begin, stop = int(begins[-1]), int(stops[-1])
     before = buffer.data[start : _tag_start(buffer, begin, stop - begin)]
     library = _field(_LIBRARY, [buffer.data[begin:stop], *added])
-    return found + _field(_GRAPH, [before, *library, buffer.data[stop:end]])
+    return pieces + _field(_GRAPH, [before, *library, buffer.data[stop:end]])
 
 
 def _tag_start(buffer: wire.Buffer, begin: int, size: int) -> int:

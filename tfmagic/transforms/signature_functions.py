@@ -162,9 +162,9 @@ def reordered(function: protos.Message, layout: Layout) -> protos.Message:
     """Return a function with its arguments and results in another order; what it captures comes after the arguments."""
     result = type(function)()
     result.CopyFrom(function)
-    given = [function.signature.input_arg[place] for place in layout.arguments]
-    captured = function.signature.input_arg[len(given) :]
-    _refill(result.signature.input_arg, [*given, *captured])
+    arguments = [function.signature.input_arg[place] for place in layout.arguments]
+    captured = function.signature.input_arg[len(arguments) :]
+    _refill(result.signature.input_arg, [*arguments, *captured])
     for new, (key, old) in enumerate(zip(layout.inputs, layout.arguments, strict=True)):
         result.arg_attr.pop(new, None)
         if old in function.arg_attr:

@@ -161,11 +161,11 @@ class _Planner:
             signature.method_name = signatures.method_uri(method)
         inputs, outputs = (self._side(key, signature, side, getattr(wanted, side)) for side in (INPUTS, OUTPUTS))
         _move_defaults(signature, inputs)
-        found = Planned(key, names, inputs, outputs, signature)
+        planned = Planned(key, names, inputs, outputs, signature)
         require_arguments(inputs, key)
         if is_function_style(self.meta_graph):
-            _check_arguments(found, old)
-        return found
+            _check_arguments(planned, old)
+        return planned
 
     def _base(self, key: str, wanted: Wanted, known: Mapping[str, Planned]) -> Planned | None:
         """Return the signature that this one is made from; a graph's own tensors need none."""
@@ -212,12 +212,12 @@ class _Planner:
         """Return the key in the base of what is meant, None for another tensor of the graph."""
         names = {signatures.tensor_name(info): name for name, info in old.items()}
         end = signatures.find(signatures.endpoints(old), tensor)
-        found = None if end is None else end.key
-        if found is None and is_function_style(self.meta_graph):
+        key = None if end is None else end.key
+        if key is None and is_function_style(self.meta_graph):
             raise errors.UnknownNameError(
                 tensor, f"{side.removesuffix('s')} of the function behind the signature", [*old, *names]
             )
-        return found
+        return key
 
 
 def _check_renames(there: Collection[str], rename: Mapping[str, str], gone: set[str]) -> None:
@@ -242,13 +242,13 @@ def _move_defaults(signature: protos.Message, inputs: Mapping[str, str | None]) 
             signature.defaults[key].ParseFromString(defaults[old])
 
 
-def _check_arguments(found: Planned, base: protos.Message) -> None:
+def _check_arguments(planned: Planned, base: protos.Message) -> None:
     """Refuse inputs that a function cannot have."""
-    missing = [key for key in base.inputs if key not in found.inputs.values()]
-    twice = [old for old, count in Counter(found.inputs.values()).items() if count > 1]
+    missing = [key for key in base.inputs if key not in planned.inputs.values()]
+    twice = [old for old, count in Counter(planned.inputs.values()).items() if count > 1]
     if missing or twice:
         what = f"{errors.listed(missing)} would be left out" if missing else f"{errors.listed(twice)} would come twice"
         raise errors.ConversionError(
-            f"signature {found.key!r}: {what}; a function of TensorFlow 2 takes each of its inputs once: "
+            f"signature {planned.key!r}: {what}; a function of TensorFlow 2 takes each of its inputs once: "
             f"{errors.listed(sorted(base.inputs))}"
         )

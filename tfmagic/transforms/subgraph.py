@@ -84,15 +84,15 @@ def by_key(wanted: object, keys: Collection[str] = ()) -> Mapping[str, object]:
     """
     # A tensor by itself is not to be iterated: that would add ops to its graph.
     listed = [wanted] if isinstance(wanted, str) or hasattr(wanted, "name") else wanted
-    found = listed if isinstance(listed, Mapping) or not isinstance(listed, Iterable) else _keyed(listed, keys)
-    if not isinstance(found, Mapping) or not all(isinstance(key, str) for key in found):
+    tensors = listed if isinstance(listed, Mapping) or not isinstance(listed, Iterable) else _keyed(listed, keys)
+    if not isinstance(tensors, Mapping) or not all(isinstance(key, str) for key in tensors):
         raise errors.ConversionError(
             "inputs and outputs are tensors or names of some, in a list or under the keys that they are to have, as in "
             f"{{'key': 'tensor'}}, not {wanted!r}"
         )
-    if "" in found:
+    if "" in tensors:
         raise errors.ConversionError(f"an input or output of {wanted!r} has no key; give it one")
-    return found
+    return tensors
 
 
 def _keyed(tensors: Iterable[object], keys: Collection[str]) -> dict[str, object]:
@@ -101,9 +101,9 @@ def _keyed(tensors: Iterable[object], keys: Collection[str]) -> dict[str, object
 
 def _resolved(function: NamedFunction, tensor: object, ends: tuple[Endpoint, ...]) -> Endpoint:
     """Find a tensor by its key in the signature, or by its name in the graph."""
-    found = find(ends, tensor)
-    if found is not None:
-        return found
+    end = find(ends, tensor)
+    if end is not None:
+        return end
     name = str(getattr(tensor, "name", tensor))
     graph = function.concrete.graph
     try:
@@ -148,22 +148,22 @@ def cut(
     specs = [tf.TensorSpec(end.shape, end.dtype, name=name) for end, name in zip(inputs, names, strict=True)]
 
     def call(*tensors: runtime.Live) -> dict[str, runtime.Live]:
-        given = {end.tensor: tensor for end, tensor in zip(inputs, tensors, strict=True)}
-        given.update((name, tf.constant(value)) for name, value in bound.items())
+        fed = {end.tensor: tensor for end, tensor in zip(inputs, tensors, strict=True)}
+        fed.update((name, tf.constant(value)) for name, value in bound.items())
         for name, outer in captured.items():
             if name.partition(":")[0] in needed:
-                given[name] = concrete_functions.capture(outer)
-        found = tf.graph_util.import_graph_def(
-            graph_def, input_map=given, return_elements=[end.tensor for end in outputs], name=""
+                fed[name] = concrete_functions.capture(outer)
+        results = tf.graph_util.import_graph_def(
+            graph_def, input_map=fed, return_elements=[end.tensor for end in outputs], name=""
         )
-        return {f"{place:06}": tf.identity(tensor) for place, tensor in enumerate(found)}
+        return {f"{place:06}": tf.identity(tensor) for place, tensor in enumerate(results)}
 
     with runtime.eager():
         concrete = tf.function(call, input_signature=specs, autograph=False).get_concrete_function()
-    given = [end._replace(tensor=tensor.name) for end, tensor in zip(inputs, concrete.inputs, strict=False)]
+    arguments = [end._replace(tensor=tensor.name) for end, tensor in zip(inputs, concrete.inputs, strict=False)]
     results = [end._replace(tensor=tensor.name) for end, tensor in zip(outputs, concrete.outputs, strict=True)]
     return replace(
-        function, concrete=concrete, inputs=tuple(given), outputs=tuple(results), places=tuple(range(len(results)))
+        function, concrete=concrete, inputs=tuple(arguments), outputs=tuple(results), places=tuple(range(len(results)))
     )
 
 
@@ -175,8 +175,10 @@ def _needed(graph_def: runtime.Live, stops: Sequence[str], outputs: Sequence[End
 
 def _check_given(function: NamedFunction, inputs: Sequence[Endpoint], needed: set[str]) -> None:
     """Refuse a choice of inputs that leaves another one open."""
-    given = {end.tensor for end in inputs}
-    missing = [end.key for end in function.inputs if end.tensor not in given and end.tensor.partition(":")[0] in needed]
+    tensors = {end.tensor for end in inputs}
+    missing = [
+        end.key for end in function.inputs if end.tensor not in tensors and end.tensor.partition(":")[0] in needed
+    ]
     if missing:
         raise errors.ConversionError(
             f"the outputs also need {errors.listed(missing)}, which is not among the inputs "

@@ -117,14 +117,14 @@ class Body:
                 self._rewrite_read(node, specs)
 
     def _inputs(self, node: protos.Message) -> Specs:
-        found = {index: self.spec(name) for index, name in enumerate(node.input) if not name.startswith("^")}
-        return {index: spec for index, spec in found.items() if spec is not None}
+        specs = {index: self.spec(name) for index, name in enumerate(node.input) if not name.startswith("^")}
+        return {index: spec for index, spec in specs.items() if spec is not None}
 
     def _outputs(self, node: protos.Message) -> Specs:
         """Return the outputs of a call that are variables, by their place."""
         count = len(_tout(node))
-        found = {index: self.spec(self._reference(node.name, index)) for index in range(count)}
-        return {index: spec for index, spec in found.items() if spec is not None}
+        specs = {index: self.spec(self._reference(node.name, index)) for index in range(count)}
+        return {index: spec for index, spec in specs.items() if spec is not None}
 
     def _reference(self, name: str, index: int) -> str:
         """Write a reference to an output that its op calls ``output``: in functions, the name is part of it."""

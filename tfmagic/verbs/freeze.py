@@ -135,12 +135,14 @@ def _in_memory(source: object, wish: Wish, tags: Collection[str] | None, *, chec
         begin("verifying")
         result = _of_graph(graph, (), None, trust=model.is_trusted)
         source = Source(model, wish, {graph.key: graph}, dict(zip([graph.key], functions.values(), strict=False)))
-        found = source.compared(result.part(Part.FUNCTION)) if check is not False else source.unchecked(NOT_ASKED)
-    conversion_checks.require_equal(found, "the graph is not returned")
+        verifications = (
+            source.compared(result.part(Part.FUNCTION)) if check is not False else source.unchecked(NOT_ASKED)
+        )
+    conversion_checks.require_equal(verifications, "the graph is not returned")
     if check:
-        conversion_checks.require_checked(each.unchecked for each in found.values())
+        conversion_checks.require_checked(each.unchecked for each in verifications.values())
     return result.with_notes(
-        *model.notes, *reasons, *graph.notes, *graph.name_notes, *conversion_checks.unchecked_notes(found)
+        *model.notes, *reasons, *graph.notes, *graph.name_notes, *conversion_checks.unchecked_notes(verifications)
     )
 
 
@@ -153,8 +155,8 @@ def _of_graph(frozen: FrozenGraph, notes: tuple[str, ...], path: Path | None, *,
 
     def meta_graphs() -> tuple[MetaGraph, ...]:
         if path is not None:
-            found: tuple[MetaGraph, ...] = readers.read(path).part(Part.GRAPH)
-            return found
+            written: tuple[MetaGraph, ...] = readers.read(path).part(Part.GRAPH)
+            return written
         return (MetaGraph.of_message(protos.message("MetaGraphDef")(graph_def=frozen.filled(), signature_def=signed)),)
 
     @cache

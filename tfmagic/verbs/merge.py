@@ -113,7 +113,7 @@ def merge(  # noqa: PLR0913 - the contract's options
     if output is not None:
         place = writing.resolved(output)
         writing.check(place, overwrite=overwrite, directory=writer_for(place).directory)
-    result = _joined(first, second, connect, signature, bind, each=map, check=verify, trust=trust)
+    result = _joined(first, second, connect, signature, bind, per_element=map, check=verify, trust=trust)
     if freeze:
         result = freeze_verb.freeze(result, verify=verify)
     return result if output is None else _written(result, output, overwrite=overwrite, check=verify)
@@ -126,7 +126,7 @@ def _joined(  # noqa: PLR0913 - the verb's options
     signature: str | None,
     bind: Mapping[str, Any] | None,
     *,
-    each: bool,
+    per_element: bool,
     check: bool | None,
     trust: bool,
 ) -> Model:
@@ -137,7 +137,7 @@ def _joined(  # noqa: PLR0913 - the verb's options
         known = {key for _, each in _signed(models[0]) for key in each}
         wishes = Wish(signature if signature in known else None), Wish(signature)
         named = {"outputs": _named(connect, "outputs")}, {"inputs": _named(connect, "inputs")}
-        edited = None if each else _edited(models, wishes, named, connect, bind)
+        edited = None if per_element else _edited(models, wishes, named, connect, bind)
         if edited is not None and check is False:
             return edited.with_notes(*models[0].notes, *models[1].notes, "not verified: verify=False")
         begun, ended = (_function(model, wish, **ends) for model, wish, ends in zip(models, wishes, named, strict=True))
@@ -146,7 +146,7 @@ def _joined(  # noqa: PLR0913 - the verb's options
             plan = planned(begun, ended, _by_key(connect, begun.outputs, ended.inputs))
             function: NamedFunction = edited.part(Part.FUNCTION)()
         else:
-            plan = merge_functions(begun, ended, _by_key(connect, begun.outputs, ended.inputs), each=each)
+            plan = merge_functions(begun, ended, _by_key(connect, begun.outputs, ended.inputs), per_element=per_element)
             function = bind_function(plan.function(), bind or {})
         begin("verifying")
         unchecked = _compared(function, plan, bind or {}) if check is not False else ""
@@ -199,9 +199,9 @@ def _by_key(connect: Connections | None, outputs: Sequence[Endpoint], inputs: Se
     """Return the connections by the keys that tensors have which are named in the graph, not in the signature."""
     if not connect:
         return None
-    given, wanted = ([end.key for end in side] for side in (outputs, inputs))
+    results, wanted = ([end.key for end in side] for side in (outputs, inputs))
     return {
-        own_key(source, given): [own_key(each, wanted) for each in _listed(targets)]
+        own_key(source, results): [own_key(each, wanted) for each in _listed(targets)]
         for source, targets in connect.items()
     }
 
@@ -221,8 +221,8 @@ def _function(model: Model, wish: Wish, *, inputs: Sequence[str] = (), outputs: 
 
 
 def _signed(model: Model) -> signatures.TaggedSignatures:
-    found: signatures.TaggedSignatures = model.part(Part.SIGNATURES) if Part.SIGNATURES in model.loaders else ()
-    return found
+    tagged: signatures.TaggedSignatures = model.part(Part.SIGNATURES) if Part.SIGNATURES in model.loaders else ()
+    return tagged
 
 
 def _compared(function: NamedFunction, merged: Merged, bound: Mapping[str, Any]) -> str:

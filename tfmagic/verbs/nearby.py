@@ -59,15 +59,15 @@ def files(directory: Path, patience: float = _PATIENCE) -> list[Found]:
     patience : float
         Seconds after which what was found so far is returned.
     """
-    found: list[Found] = []
+    models: list[Found] = []
     until = time.monotonic() + patience
     for looked, path in enumerate(_below(directory)):
-        if len(found) >= _MOST or looked > _MOST_ENTRIES or time.monotonic() > until:
+        if len(models) >= _MOST or looked > _MOST_ENTRIES or time.monotonic() > until:
             break
         reader = _reader_of(path)
         if reader is not None:
-            found.append(Found(str(path.relative_to(directory)), reader.form))
-    return found
+            models.append(Found(str(path.relative_to(directory)), reader.form))
+    return models
 
 
 def _below(directory: Path) -> Iterator[Path]:

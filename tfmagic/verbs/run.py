@@ -207,11 +207,11 @@ def _fed(
     step = _step(source, wish, inputs, trust=trust)
     if step is not None:
         return step, run_inputs.matched(step.function, inputs, ())
-    found = model_cache.load(source, wish, trust=trust)
+    loaded = model_cache.load(source, wish, trust=trust)
     try:
-        return found, run_inputs.matched(found.function, inputs, found.signed)
+        return loaded, run_inputs.matched(loaded.function, inputs, loaded.signed)
     except errors.UnknownNameError:
-        if not found.model.reader.is_open or not inputs or wish.signature is not None:
+        if not loaded.model.reader.is_open or not inputs or wish.signature is not None:
             raise
     inner = model_cache.load(source, replace(wish, inputs=list(inputs)), trust=trust)
     return inner, run_inputs.matched(inner.function, inputs, inner.signed)
@@ -232,22 +232,24 @@ def _array(value: Any) -> npt.NDArray[Any]:  # noqa: ANN401 - numpy's scalars ar
     return np.array(value, dtype=object) if isinstance(value, bytes) else np.asarray(value)
 
 
-def _load_notes(found: Loaded) -> tuple[str, ...]:
-    return ("the model was loaded already",) if found.again else ()
+def _load_notes(loaded: Loaded) -> tuple[str, ...]:
+    return ("the model was loaded already",) if loaded.again else ()
 
 
-def _generated_notes(function: NamedFunction, given: Mapping[str, object]) -> tuple[str, ...]:
-    made = [end.key for end in function.inputs if end.key not in given]
-    return (f"generated from the signature, because no value was given: {errors.listed(made)}",) if made else ()
+def _generated_notes(function: NamedFunction, values: Mapping[str, object]) -> tuple[str, ...]:
+    generated = [end.key for end in function.inputs if end.key not in values]
+    return (
+        (f"generated from the signature, because no value was given: {errors.listed(generated)}",) if generated else ()
+    )
 
 
 def _first_call(
-    copies: TrialCopies, given: dict[str, npt.NDArray[Any]]
+    copies: TrialCopies, own: dict[str, npt.NDArray[Any]]
 ) -> tuple[NamedFunction, dict[str, npt.NDArray[Any]], Mapping[str, npt.NDArray[Any]], float]:
     """Call a copy of the function on the first inputs that it accepts; return it, them, the results and the time."""
     function = copies.function
     first: Exception | None = None
-    for tried in trial_inputs.completed(function.inputs, given, trial_run.examples(function)):
+    for tried in trial_inputs.completed(function.inputs, own, trial_run.examples(function)):
         values = {key: as_array(value) for key, value in tried.arrays.items()}
         try:
             trial_run.require_shapes(function, values)
@@ -261,7 +263,7 @@ def _first_call(
             first = first or error
         else:
             return runnable, values, results, seconds
-    generated = len(given) < len(function.inputs)
+    generated = len(own) < len(function.inputs)
     advice = f"; give inputs of your own: {', '.join(end.key for end in function.inputs)}" if generated else ""
     what = "any inputs generated for it" if generated else "these inputs"
     raise errors.ConversionError(

@@ -34,7 +34,7 @@ _TEXT_KINDS = "SUO"
 
 
 def matched(
-    function: NamedFunction, given: Mapping[str, object] | None, signed: TaggedSignatures = ()
+    function: NamedFunction, values: Mapping[str, object] | None, signed: TaggedSignatures = ()
 ) -> dict[str, npt.NDArray[Any]]:
     """Return the values as arrays by the keys of the inputs that they are for.
 
@@ -42,7 +42,7 @@ def matched(
     ----------
     function : NamedFunction
         What takes them.
-    given : mapping of str to array-like, or None
+    values : mapping of str to array-like, or None
         By key, by a tensor's name, with or without ``:0``, or by the tensor itself.
     signed : tagged signatures
         For the names that the source's own SignatureDefs give the tensors.
@@ -54,21 +54,21 @@ def matched(
     ConversionError
         If a value's dtype or shape does not fit; shows both sides.
     """
-    if given is not None and not isinstance(given, Mapping):
+    if values is not None and not isinstance(values, Mapping):
         raise errors.ConversionError(
-            f"values are given by the names of inputs, as in {{'x': value}}, not as {type(given).__name__!r}; "
+            f"values are given by the names of inputs, as in {{'x': value}}, not as {type(values).__name__!r}; "
             f"the model takes {signatures.described(function.inputs)}"
         )
-    found: Arrays = {}
-    for key, value in (given or {}).items():
+    arrays: Arrays = {}
+    for key, value in (values or {}).items():
         name = str(getattr(key, "name", key))
         end = _meant(key, function, signed)
         if end is None:
             raise errors.UnknownNameError(name, "input", [end.key for end in function.inputs])
-        if end.key in found:
+        if end.key in arrays:
             raise errors.ConversionError(f"the input {end.key!r} is given twice, the second time as {name!r}")
-        found[end.key] = fitting(end, value)
-    return found
+        arrays[end.key] = fitting(end, value)
+    return arrays
 
 
 def _meant(name: object, function: NamedFunction, signed: TaggedSignatures) -> Endpoint | None:

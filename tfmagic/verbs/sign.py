@@ -131,14 +131,14 @@ def _wanted(key: str, fields: Mapping[str, Any]) -> Wanted:
     return Wanted(fields.get("signature"), inputs, outputs, fields.get("method"))
 
 
-def _tag_pairs(given: Mapping[str, str] | str | None) -> Mapping[str, str]:
-    if not isinstance(given, str):
-        return given or {}
-    old, equals, new = given.partition("=")
+def _tag_pairs(pairs: Mapping[str, str] | str | None) -> Mapping[str, str]:
+    if not isinstance(pairs, str):
+        return pairs or {}
+    old, equals, new = pairs.partition("=")
     if not equals:
-        raise errors.ConversionError(f"rename_tags wants OLD=NEW, such as 'serve=eval', not {given!r}")
+        raise errors.ConversionError(f"rename_tags wants OLD=NEW, such as 'serve=eval', not {pairs!r}")
     return {old: new}
 
 
-def _tags(given: str | Collection[str]) -> tuple[str, ...]:
-    return tag_set(given) or ()
+def _tags(tags: str | Collection[str]) -> tuple[str, ...]:
+    return tag_set(tags) or ()

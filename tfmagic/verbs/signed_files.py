@@ -72,13 +72,13 @@ class SignedFile:
         with staging as staged:
             self._write(staged)
             with _assembled(self.directory, self.file.name, staged) as whole:
-                found = self._verified(whole, check=check, trust=trust)
+                unverified = self._verified(whole, check=check, trust=trust)
                 if fingerprint.exists() and whole is not None:
                     fresh = self._fingerprint(whole)
             self._require_unchanged()
             notes = self._stale_notes(fingerprint, fresh)
         # The message makes the SavedModel: it comes first, and is there from now on whatever happens.
-        return (*self.result.notes, *found, *notes, *staging.notes, *_renewed(fingerprint, fresh))
+        return (*self.result.notes, *unverified, *notes, *staging.notes, *_renewed(fingerprint, fresh))
 
     def to(self, place: Path, *, overwrite: bool, check: bool | None, trust: bool = False) -> tuple[str, ...]:
         """Write a copy with the changes; return what is to be noted."""
@@ -95,13 +95,13 @@ class SignedFile:
                 _copy(part, staged / part.name)
             self._write(staged / self.file.name)
             whole = staged if runtime.is_loaded() else None
-            found = self._verified(whole, check=check, trust=trust)
+            unverified = self._verified(whole, check=check, trust=trust)
             if had and runtime.is_loaded():
                 fresh = self._fingerprint(staged)
             if fresh is not None:
                 (staged / _FINGERPRINT).write_bytes(fresh)
-        told = (*staging.notes, *_fingerprint_notes(fresh, had=had))
-        return (*self.result.notes, *found, *_left_out(self.directory), *told)
+        aside = (*staging.notes, *_fingerprint_notes(fresh, had=had))
+        return (*self.result.notes, *unverified, *_left_out(self.directory), *aside)
 
     def _fingerprint(self, directory: Path) -> bytes | None:
         """Let TensorFlow make the fingerprint; only there it may show that it cannot parse the message."""
@@ -119,9 +119,9 @@ class SignedFile:
                 file.write(protos.to_text(message).encode())
             else:
                 file.writelines(self.result.pieces)
-        found = metagraphs.of_saved_model(_message(path)[0])
+        meta_graphs = metagraphs.of_saved_model(_message(path)[0])
         expected = [(set(each.tags), each.signature_keys) for each in self.result.meta_graphs]
-        if [(set(each.tags), set(each.signature_def)) for each in found] != expected:
+        if [(set(each.tags), set(each.signature_def)) for each in meta_graphs] != expected:
             raise errors.ConversionError("what was written does not read back as it was meant; nothing was changed")
 
     def _verified(self, whole: Path | None, *, check: bool | None, trust: bool) -> tuple[str, ...]:
@@ -143,16 +143,16 @@ class SignedFile:
         if dangers:
             return (f"not verified by running: it would {hazards.describe(dangers)}",)
         notes = []
-        for each in self.result.meta_graphs:
-            for key, found in signed_results.compared(self.directory, whole, each):
-                if found.differs:
+        for meta_graph in self.result.meta_graphs:
+            for key, verification in signed_results.compared(self.directory, whole, meta_graph):
+                if verification.differs:
                     raise errors.VerificationError(
                         f"the signature {key!r} would give other numbers than before, so nothing was changed; "
                         "error.verification has them",
-                        found.frame,
+                        verification.frame,
                     )
-                if found.unchecked:
-                    notes.append(f"not verified by running: signature {key!r}: {found.unchecked}")
+                if verification.unchecked:
+                    notes.append(f"not verified by running: signature {key!r}: {verification.unchecked}")
         return tuple(dict.fromkeys(notes))
 
     def _dangers(self, whole: Path) -> tuple[hazards.Hazard, ...]:
@@ -189,8 +189,8 @@ class SignedFile:
 
 def _mark(file: Path) -> tuple[int, ...]:
     """Return what changes when a file is written."""
-    found = file.stat()
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    status = file.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _message(file: Path) -> tuple[wire.Buffer, bool]:

@@ -75,14 +75,14 @@ def _before(directory: Path, signed: Signed, planned: Planned) -> NamedFunction 
     if not planned.base or None in (*planned.inputs.values(), *planned.outputs.values()):
         return None
     base = functions.load_saved_model(directory, signed.old_tags, planned.base)
-    given = {end.key: end for end in base.inputs}
+    arguments = {end.key: end for end in base.inputs}
     results = {end.key: (end, place) for end, place in zip(base.outputs, base.places, strict=True)}
-    if set(given) != set(planned.inputs.values()):
+    if set(arguments) != set(planned.inputs.values()):
         return None
     chosen = [(results[str(old)][0]._replace(key=key), results[str(old)][1]) for key, old in planned.outputs.items()]
     return replace(
         base,
-        inputs=tuple(given[str(old)]._replace(key=key) for key, old in planned.inputs.items()),
+        inputs=tuple(arguments[str(old)]._replace(key=key) for key, old in planned.inputs.items()),
         outputs=tuple(end for end, _ in chosen),
         places=tuple(place for _, place in chosen),
     )
@@ -99,9 +99,9 @@ def _by_signature_def(directory: Path, tags: tuple[str, ...], key: str) -> Runne
         with tf.Graph().as_default(), v1.Session() as session, quiet:
             signature = v1.saved_model.load(session, list(tags), str(directory)).signature_def[key]
             fetches = {name: info.name for name, info in signature.outputs.items()}
-            found: Mapping[str, npt.NDArray[Any]] = session.run(
+            results: Mapping[str, npt.NDArray[Any]] = session.run(
                 fetches, {signature.inputs[name].name: value for name, value in inputs.items()}
             )
-        return found
+        return results
 
     return run

@@ -60,11 +60,11 @@ def verify(
     ConversionError
         If the two do not take the same inputs, do not run on them, or cannot be compared: says why.
     """
-    one, other = (_side(source, signature, trust=trust) for source in (a, b))
-    if signature is not None and signature not in (one.function.key, other.function.key):
-        raise errors.UnknownNameError(signature, "signature", (one.function.key, other.function.key))
-    values = run_inputs.matched(one.function, inputs, one.signed)
-    verification = trial_run.verify(one.function, _under_keys_of(one.function, other.function), values)
+    first, second = (_side(source, signature, trust=trust) for source in (a, b))
+    if signature is not None and signature not in (first.function.key, second.function.key):
+        raise errors.UnknownNameError(signature, "signature", (first.function.key, second.function.key))
+    values = run_inputs.matched(first.function, inputs, first.signed)
+    verification = trial_run.verify(first.function, _under_keys_of(first.function, second.function), values)
     if verification.unchecked:
         raise errors.ConversionError(f"the two cannot be compared: {verification.unchecked}")
     return verification.frame
@@ -80,7 +80,7 @@ def _side(source: object, signature: str | None, *, trust: bool) -> Loaded:
         return model_cache.load(source, Wish(), trust=trust)
 
 
-def _under_keys_of(one: NamedFunction, other: NamedFunction) -> NamedFunction:
+def _under_keys_of(first: NamedFunction, second: NamedFunction) -> NamedFunction:
     """Return the other function under the keys of the one.
 
     Raises
@@ -88,18 +88,18 @@ def _under_keys_of(one: NamedFunction, other: NamedFunction) -> NamedFunction:
     ConversionError
         If inputs do not go together; shows both sides.
     """
-    inputs = _paired(one.inputs, other.inputs)
-    outputs = _paired(one.outputs, other.outputs) or {end.key: end.key for end in other.outputs}
+    inputs = _paired(first.inputs, second.inputs)
+    outputs = _paired(first.outputs, second.outputs) or {end.key: end.key for end in second.outputs}
     if inputs is None:
         raise errors.ConversionError(
-            f"the two take different inputs: the first {signatures.described(one.inputs)}, the second "
-            f"{signatures.described(other.inputs)}; export one of them with the other's names first"
+            f"the two take different inputs: the first {signatures.described(first.inputs)}, the second "
+            f"{signatures.described(second.inputs)}; export one of them with the other's names first"
         )
     back = [{theirs: ours for ours, theirs in pairs.items()} for pairs in (inputs, outputs)]
     return replace(
-        other,
-        inputs=tuple(end._replace(key=back[0][end.key]) for end in other.inputs),
-        outputs=tuple(end._replace(key=back[1][end.key]) for end in other.outputs),
+        second,
+        inputs=tuple(end._replace(key=back[0][end.key]) for end in second.inputs),
+        outputs=tuple(end._replace(key=back[1][end.key]) for end in second.outputs),
     )
 
 

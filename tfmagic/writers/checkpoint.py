@@ -79,11 +79,11 @@ class SessionDraft:
 
 def _part(slices: str) -> tuple[slice, ...]:
     """Read which part of the whole a partition is: ``"10 4 0,5:-"``, sizes first."""
-    found = []
-    for each in slices.rpartition(" ")[2].split(":"):
-        begin, _, size = each.partition(",")
-        found.append(slice(None) if each == "-" else slice(int(begin), int(begin) + int(size)))
-    return tuple(found)
+    part = []
+    for extent in slices.rpartition(" ")[2].split(":"):
+        begin, _, size = extent.partition(",")
+        part.append(slice(None) if extent == "-" else slice(int(begin), int(begin) + int(size)))
+    return tuple(part)
 
 
 @dataclass(frozen=True)
@@ -96,16 +96,16 @@ class ObjectDraft:
     @cached_property
     def _objects(self) -> list[runtime.Live]:
         """The objects below the checkpoint, in the order in which TensorFlow numbers them."""
-        found: list[runtime.Live] = runtime.tensorflow().train.TrackableView(self._checkpoint).descendants()
-        return found
+        objects: list[runtime.Live] = runtime.tensorflow().train.TrackableView(self._checkpoint).descendants()
+        return objects
 
     @cached_property
     def _checkpoint(self) -> runtime.Live:
-        found = runtime.tensorflow().train.Checkpoint(model=self.root)
+        checkpoint = runtime.tensorflow().train.Checkpoint(model=self.root)
         with runtime.eager():
             # What tf.train counts for itself: a checkpoint without it does not match one that tf.train made.
-            found.save_counter.assign(1)
-        return found
+            checkpoint.save_counter.assign(1)
+        return checkpoint
 
     @property
     def has_values(self) -> bool:
@@ -143,12 +143,12 @@ class ObjectDraft:
             number: each for number, node in enumerate(graph.nodes) for each in node.attributes if each.name == _VALUE
         }
         with runtime.eager():
-            for number, each in enumerate(self._objects):
-                if _is_variable(each) and each is not self._checkpoint.save_counter:
-                    name = each.name.partition(":")[0]
+            for number, trackable in enumerate(self._objects):
+                if _is_variable(trackable) and trackable is not self._checkpoint.save_counter:
+                    name = trackable.name.partition(":")[0]
                     entry = keys.get(number)
-                    found = np.zeros(0) if entry is None else reader.get_tensor(entry.checkpoint_key)
-                    yield (entry.full_name if entry else "") or name, each.numpy(), found
+                    stored = np.zeros(0) if entry is None else reader.get_tensor(entry.checkpoint_key)
+                    yield (entry.full_name if entry else "") or name, trackable.numpy(), stored
 
 
 def _bytes_of(variable: runtime.Live) -> int:
@@ -185,9 +185,9 @@ class CopyDraft:
 
     def read_back(self, path: Path) -> Iterator[tuple[str, npt.ArrayLike, npt.ArrayLike]]:
         """Yield each value in the original and in the copy."""
-        one, other = (tensor_bundle.open_checkpoint(each) for each in (self.files.prefix, path))
-        for key in one.entries:
-            yield key, one.read(key), other.read(key)
+        original, copy = (tensor_bundle.open_checkpoint(each) for each in (self.files.prefix, path))
+        for key in original.entries:
+            yield key, original.read(key), copy.read(key)
 
 
 @dataclass(frozen=True)
@@ -216,8 +216,8 @@ class ConstantsDraft:
     def read_back(self, path: Path) -> Iterator[tuple[str, npt.ArrayLike, npt.ArrayLike]]:
         """Yield each value and what was stored of it."""
         reader = runtime.tensorflow().train.load_checkpoint(str(path))
-        for name, each in self.values.items():
-            yield name, each, reader.get_tensor(name)
+        for name, value in self.values.items():
+            yield name, value, reader.get_tensor(name)
 
 
 def _weights(source: Model) -> ConstantsDraft:
@@ -250,9 +250,9 @@ class CheckpointWriter(Writer):
         ConversionError
             If an option is given that means nothing to a checkpoint, or there is nothing to save.
         """
-        if options.given:
+        if options.stated:
             raise errors.ConversionError(
-                f"a checkpoint holds the values of variables and nothing else, so that {errors.listed(options.given)} "
+                f"a checkpoint holds the values of variables and nothing else, so that {errors.listed(options.stated)} "
                 f"cannot be written as {self.format!r}; leave it out, or export to a SavedModel"
             )
         if source.form == "graph_def":

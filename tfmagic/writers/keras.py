@@ -216,8 +216,8 @@ def live_model(source: Model, options: WriteOptions, format: str) -> NamedFuncti
     ConversionError
         If an option is given that means nothing in a Keras file.
     """
-    if options.given:
-        shown = errors.listed(options.given)
+    if options.stated:
+        shown = errors.listed(options.stated)
         raise errors.ConversionError(
             f"a Keras file holds a whole model, and neither signatures nor tags, so that {shown} cannot be written as "
             f"{format!r}; leave it out, or export to a SavedModel (a path without suffix)"
@@ -270,11 +270,11 @@ def _was_trained(source: Model) -> bool:
     return any(row.name.startswith("optimizer") for row in rows)
 
 
-def _under_keys_of(wanted: tuple[Endpoint, ...], found: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
+def _under_keys_of(wanted: tuple[Endpoint, ...], ends: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
     """Give ends the keys of those that they came from; their order in the model stays, if Keras made up new names."""
-    if {each.key for each in wanted} == {each.key for each in found} or len(wanted) != len(found):
-        return found
-    return tuple(each._replace(key=one.key) for one, each in zip(wanted, found, strict=True))
+    if {each.key for each in wanted} == {each.key for each in ends} or len(wanted) != len(ends):
+        return ends
+    return tuple(each._replace(key=one.key) for one, each in zip(wanted, ends, strict=True))
 
 
 @contextlib.contextmanager

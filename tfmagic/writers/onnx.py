@@ -85,8 +85,8 @@ class OnnxDraft:
         named = list(zip(self.names[0], self.frozen.inputs, strict=True))
 
         def run(inputs: Mapping[str, npt.ArrayLike]) -> dict[str, npt.NDArray[Any]]:
-            given = {name: _given(inputs[end.key], end.dtype) for name, end in named}
-            results = session.run(list(self.names[1]), given)
+            feeds = {name: _given(inputs[end.key], end.dtype) for name, end in named}
+            results = session.run(list(self.names[1]), feeds)
             return {end.key: _found(value) for end, value in zip(self.frozen.outputs, results, strict=True)}
 
         return run
@@ -122,7 +122,7 @@ class OnnxWriter(Writer):
         MissingDependencyError
             If ``tf2onnx`` is not installed.
         """
-        if "method" in options.given:
+        if "method" in options.stated:
             raise errors.ConversionError(
                 "an ONNX file has no place for a method name, which servers of SavedModels ask for; leave method= out"
             )

@@ -123,7 +123,7 @@ class TensorBoardWriter(Writer):
         TooLargeError
             If it passes 2 GiB.
         """
-        without_meaning = [name for name in options.given if name != "tags"]
+        without_meaning = [name for name in options.stated if name != "tags"]
         if without_meaning:
             raise errors.ConversionError(
                 f"an event file holds the whole graph as it is, so that {errors.listed(without_meaning)} cannot be "

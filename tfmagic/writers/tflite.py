@@ -89,7 +89,7 @@ class TFLiteWriter(Writer):
         ConversionError
             If TensorFlow's converter gives up otherwise; its error is the cause.
         """
-        if "method" in options.given:
+        if "method" in options.stated:
             raise errors.ConversionError(
                 "a TFLite file has no place for a method name, which servers of SavedModels ask for; leave method= out"
             )

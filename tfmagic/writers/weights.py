@@ -68,9 +68,9 @@ class WeightsDraft:
         stored = Counter(_digest(value) for value in _datasets(path))
         for name, variable in self.variables.items():
             value = variable.numpy()
-            found = value if stored[_digest(value)] else np.zeros(0)
+            values_stored = value if stored[_digest(value)] else np.zeros(0)
             stored[_digest(value)] -= 1
-            yield name, value, found
+            yield name, value, values_stored
 
 
 class WeightsWriter(Writer):

@@ -220,7 +220,7 @@ def test_lambdas_are_found_wherever_they_are(tmp_path: Path) -> None:
     inner = {"class_name": "__lambda__", "config": {"value": [code, None, None]}}
     deep = {"class_name": "TimeDistributed", "config": {"name": "t", "layer": {
         "class_name": "Dense", "config": {"name": "d", "kernel_initializer": inner}}}}  # fmt: skip
-    assert [(each.layer, each.bytecode) for each in python_code.found(model_of(deep))] == [("t", code)]
+    assert [(each.layer, each.bytecode) for each in python_code.in_config(model_of(deep))] == [("t", code)]
     with pytest.raises(errors.UntrustedCodeError, match=r"'t': a lambda.*trust=True \(--trust"):
         check(model_of(deep), tmp_path)
 

@@ -70,7 +70,7 @@ class Code(NamedTuple):
     node: str | None = None
 
 
-def found(config: Spec) -> tuple[Code, ...]:
+def in_config(config: Spec) -> tuple[Code, ...]:
     """Return the code that runs when the model is loaded or called, by layer."""
     own = [code for layer in keras_config.layers(config) if not layer.is_model for code in _in(layer.path, layer.spec)]
     listed = own or list(_in(keras_specs.name(config), config))
@@ -115,7 +115,7 @@ def check(
                 "the code that defines it and register it (@keras.saving.register_keras_serializable), or give the "
                 "live model"
             )
-    carried = [code for code in found(config) if code.node is None or node_hazard(code.node)]
+    carried = [code for code in in_config(config) if code.node is None or node_hazard(code.node)]
     if carried and not trust:
         words = [f"{code.layer!r}: {node_hazard(code.node) if code.node else code.what}" for code in carried]
         shown = "; ".join(words[: errors.LISTED_NAMES])

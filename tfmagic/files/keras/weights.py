@@ -41,10 +41,10 @@ def read(root: Node, model: Spec | None) -> tuple[Weight, ...]:
     whole = root.group(_WHOLE)
     if lists_layers(root):
         inside = f"{_WHOLE}/" if whole is not None else ""
-        found = [*_Named(model, inside).weights(whole or root), *_optimizer(root)]
+        weights = [*_Named(model, inside).weights(whole or root), *_optimizer(root)]
     else:
-        found = [*numbered_weights.Numbered(model).weights(root), *numbered_weights.state(root)]
-    return tuple(_distinct(found))
+        weights = [*numbered_weights.Numbered(model).weights(root), *numbered_weights.state(root)]
+    return tuple(_distinct(weights))
 
 
 def lists_layers(root: Node) -> bool:

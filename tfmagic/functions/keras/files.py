@@ -145,7 +145,7 @@ def _ways(source: _Source) -> dict[str, Callable[[_Source], LoadedModel]]:
         # Keras 3 takes some old configs for what they are not, without a word.
         return {**cleaned, "by tf_keras": _by_keras_2}
     # A lambda that Keras itself loads knows nothing of the names that it uses, such as tf.
-    carries = bool(python_code.found(source.config))
+    carries = bool(python_code.in_config(source.config))
     return {**(cleaned if carries else {}), "by Keras": _by_keras, **cleaned}
 
 
@@ -173,8 +173,8 @@ def _unloadable(source: _Source, failed: dict[str, Exception]) -> errors.TfMagic
 def _cause(error: Exception) -> str:
     """Return the line of an error that tells most: Keras puts the reason after pages of config."""
     text = str(error).strip()
-    told = _WHERE.sub("", text.rpartition("Exception encountered:")[2]).strip() or text
-    line = _COLOUR.sub("", told.splitlines()[0]) if told else ""
+    reason = _WHERE.sub("", text.rpartition("Exception encountered:")[2]).strip() or text
+    line = _COLOUR.sub("", reason.splitlines()[0]) if reason else ""
     shown = line if len(line) <= _MAX_CAUSE else f"{line[:_MAX_CAUSE]} ..."
     return f"{type(error).__name__}: {shown}"
 
@@ -203,8 +203,8 @@ def _check_vocabularies(source: _Source) -> None:
 
 
 def _vocabulary(spec: Spec) -> object:
-    given = keras_specs.arguments(spec)
-    return given.get("vocabulary") or (given.get("lookup_layer") and given.get("vocabulary"))
+    arguments = keras_specs.arguments(spec)
+    return arguments.get("vocabulary") or (arguments.get("lookup_layer") and arguments.get("vocabulary"))
 
 
 # By Keras itself
@@ -265,14 +265,14 @@ def _archive(source: _Source, config: Spec) -> tuple[runtime.Live, tuple[str, ..
     """Load a copy of the archive with another config, its weights where Keras 3 looks for them."""
     with Scratch() as directory, keras_runtime.temporary_files_in(directory):
         path = directory / "model.keras"
-        with zipfile.ZipFile(source.path) as given, zipfile.ZipFile(path, "w") as written:
-            for info in given.infolist():
+        with zipfile.ZipFile(source.path) as original, zipfile.ZipFile(path, "w") as written:
+            for info in original.infolist():
                 if info.filename == keras_archive.CONFIG:
                     written.writestr(keras_archive.CONFIG, json.dumps(config))
                 elif info.filename == keras_archive.WEIGHTS and source.is_old:
-                    written.write(_regrouped(given, source, directory), keras_archive.WEIGHTS)
+                    written.write(_regrouped(original, source, directory), keras_archive.WEIGHTS)
                 else:
-                    with given.open(info) as reading, written.open(info.filename, "w", force_zip64=True) as writing:
+                    with original.open(info) as reading, written.open(info.filename, "w", force_zip64=True) as writing:
                         shutil.copyfileobj(reading, writing)
         return keras_runtime.keras().models.load_model(path, compile=False, safe_mode=not source.trust), ()
 
@@ -306,11 +306,11 @@ def _renamed_classes(config: Spec) -> Iterator[tuple[str, str]]:
 def _arguments(kind: str) -> frozenset[str] | None:
     """Return the arguments that a layer's constructor takes, None if Keras 3 has no such layer."""
     keras = keras_runtime.keras()
-    found = getattr(keras.layers, kind, None) if kind else None
-    if not inspect.isclass(found) or not issubclass(found, keras.layers.Layer):
+    layer = getattr(keras.layers, kind, None) if kind else None
+    if not inspect.isclass(layer) or not issubclass(layer, keras.layers.Layer):
         return None
     names: set[str] = set()
-    for constructor in (vars(base)["__init__"] for base in found.__mro__ if "__init__" in vars(base)):
+    for constructor in (vars(base)["__init__"] for base in layer.__mro__ if "__init__" in vars(base)):
         parameters = inspect.signature(constructor).parameters
         names.update(parameters)
         if not any(one.kind is one.VAR_KEYWORD for one in parameters.values()):

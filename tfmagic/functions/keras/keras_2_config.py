@@ -73,20 +73,20 @@ def modern(config: Spec, dialect: Dialect) -> Spec:
 def _model(spec: Spec, dialect: Dialect) -> Spec:
     """Rewrite a Sequential or functional model, a subclass of one too: its layers are all that the file tells."""
     kind = _SEQUENTIAL if keras_specs.class_name(spec) == _SEQUENTIAL else "Model"
-    given = keras_specs.arguments(spec)
-    config = {key: given[key] for key in ("trainable",) if key in given and kind == "Model"}
+    arguments = keras_specs.arguments(spec)
+    config = {key: arguments[key] for key in ("trainable",) if key in arguments and kind == "Model"}
     config["name"] = keras_specs.name(spec)
     members = keras_specs.members(spec)
     if kind == _SEQUENTIAL:
         config["layers"] = [*_implied_input(members), *(_any(each, dialect) for each in members)]
-        config["build_input_shape"] = given.get("build_input_shape")
+        config["build_input_shape"] = arguments.get("build_input_shape")
     else:
         nested = frozenset(keras_specs.name(each) for each in members if keras_specs.members(each))
         graph = _Graph(frozenset(map(keras_specs.name, members)), nested if dialect.is_old else frozenset())
         config["layers"] = [graph.connected(each, _any(each, dialect)) for each in members]
         sequential = {keras_specs.name(e) for e in members if keras_specs.class_name(e) == _SEQUENTIAL}
         for ends in ("input_layers", "output_layers"):
-            config[ends] = graph.ends(given.get(ends), sequential)
+            config[ends] = graph.ends(arguments.get(ends), sequential)
     return {**_place(spec), "module": "keras", "class_name": kind, "config": config, "registered_name": None}
 
 
@@ -106,8 +106,8 @@ def _implied_input(members: list[Spec]) -> list[Spec]:
     shape = keras_specs.arguments(first).get("batch_input_shape")
     if keras_specs.class_name(first) == "InputLayer" or not isinstance(shape, list):
         return []
-    given = keras_specs.arguments(first)
-    dtype = _policy(given.get("input_dtype") or given.get("dtype"))
+    arguments = keras_specs.arguments(first)
+    dtype = _policy(arguments.get("input_dtype") or arguments.get("dtype"))
     # A policy computes in a narrower dtype than its inputs come in.
     dtype = "float32" if not isinstance(dtype, str) or dtype.startswith("mixed_") else dtype
     config = {"batch_shape": shape, "dtype": dtype, "name": f"{keras_specs.name(first)}_input"}
@@ -118,24 +118,24 @@ def _layer(spec: Spec, dialect: Dialect) -> Spec:
     own = keras_specs.class_name(spec)
     kind = _RENAMED_CLASSES.get(own, own)
     names = dialect.arguments(kind)
-    given = dict(keras_specs.arguments(spec), name=keras_specs.name(spec))
+    arguments = dict(keras_specs.arguments(spec), name=keras_specs.name(spec))
     if names is None or kind == "Lambda":
         # Whoever knows the class is registered: the user, or keras_2_layers.
         registered = spec.get("registered_name") or (spec["class_name"] if kind not in OP_LAYERS else kind)
-        config = _lambda(given) if kind == "Lambda" else given
+        config = _lambda(arguments) if kind == "Lambda" else arguments
         return {**_place(spec), "module": None, "class_name": kind, "config": config, "registered_name": registered}
-    _reword(kind, given, dialect)
+    _reword(kind, arguments, dialect)
     config = {
-        key: _value(kind, key, value, dialect) for key, value in given.items() if _is_kept(kind, key, value, names)
+        key: _value(kind, key, value, dialect) for key, value in arguments.items() if _is_kept(kind, key, value, names)
     }
     # The values come from the file; drawing random ones first would take time, and from the user's generators.
     config.update((key, "zeros") for key in names if key.endswith("_initializer"))
     return {**_place(spec), "module": "keras.layers", "class_name": kind, "config": config, "registered_name": None}
 
 
-def _lambda(given: Spec) -> Spec:
+def _lambda(arguments: Spec) -> Spec:
     """Put the functions of a Keras 2 Lambda as Keras 3 puts them."""
-    config = dict(given)
+    config = dict(arguments)
     for field in ("function", "output_shape", "mask"):
         kind = config.pop(f"{field}_type", None)
         config.pop("module" if field == "function" else f"{field}_module", None)
@@ -149,18 +149,18 @@ def _lambda(given: Spec) -> Spec:
     return config
 
 
-def _reword(kind: str, given: Spec, dialect: Dialect) -> None:
+def _reword(kind: str, arguments: Spec, dialect: Dialect) -> None:
     """Give arguments the names and the forms that they have in Keras 3."""
     if kind == "InputLayer":
-        shape = given.pop("batch_input_shape", None)
-        given.setdefault("batch_shape", shape)
-    if kind == "LeakyReLU" and "alpha" in given:
-        given["negative_slope"] = given.pop("alpha")
-    if kind == "BatchNormalization" and isinstance(given.get("axis"), list) and len(given["axis"]) == 1:
-        given["axis"] = given["axis"][0]
+        shape = arguments.pop("batch_input_shape", None)
+        arguments.setdefault("batch_shape", shape)
+    if kind == "LeakyReLU" and "alpha" in arguments:
+        arguments["negative_slope"] = arguments.pop("alpha")
+    if kind == "BatchNormalization" and isinstance(arguments.get("axis"), list) and len(arguments["axis"]) == 1:
+        arguments["axis"] = arguments["axis"][0]
     if kind == "GRU" and dialect.is_old:
-        given.setdefault("reset_after", False)
-    given["dtype"] = _policy(given.get("dtype")) or "float32"
+        arguments.setdefault("reset_after", False)
+    arguments["dtype"] = _policy(arguments.get("dtype")) or "float32"
 
 
 def _policy(dtype: Any) -> Any:  # noqa: ANN401 - anything that JSON holds
@@ -279,8 +279,8 @@ class _Graph(NamedTuple):
 def _arguments_of(node: Any) -> Spec:  # noqa: ANN401 - anything that JSON holds
     """Return the arguments that are written beside the first tensor of a call."""
     match node:
-        case [str(), int(), _, dict() as found, *_]:
-            return found
+        case [str(), int(), _, dict() as arguments, *_]:
+            return arguments
         case [str(), *_]:
             return {}
         case list() if node:

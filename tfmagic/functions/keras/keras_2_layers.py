@@ -49,10 +49,10 @@ def objects() -> Mapping[str, Any]:
 
         @classmethod
         def from_config(cls, config: dict[str, Any], **_: object) -> Any:  # noqa: ANN401 - a layer
-            given = {key: _function(value) for key, value in config.items()}
-            if isinstance(given.get("output_shape"), list):
-                given["output_shape"] = tuple(given["output_shape"])
-            return cls(**{key: value for key, value in given.items() if value is not None})
+            arguments = {key: _function(value) for key, value in config.items()}
+            if isinstance(arguments.get("output_shape"), list):
+                arguments["output_shape"] = tuple(arguments["output_shape"])
+            return cls(**{key: value for key, value in arguments.items() if value is not None})
 
     return {
         "TFOpLambda": TFOpLambda,
@@ -64,11 +64,11 @@ def objects() -> Mapping[str, Any]:
 
 def _tensorflow_function(path: str) -> Callable[..., object]:
     """Find a function by its public name: ``math.add``, ``__operators__.getitem``, ``keras.backend.mean``."""
-    found = runtime.tensorflow()
+    function = runtime.tensorflow()
     for name in path.split("."):
-        found = getattr(found, name, None)
-    if callable(found):
-        return found  # type: ignore[no-any-return] # TensorFlow ships no types
+        function = getattr(function, name, None)
+    if callable(function):
+        return function  # type: ignore[no-any-return] # TensorFlow ships no types
     raise LookupError(f"TensorFlow {runtime.tensorflow().__version__} has no function tf.{path}")
 
 
@@ -86,10 +86,10 @@ def _function(value: Any) -> Any:  # noqa: ANN401 - anything that JSON holds
         return value
     if value.get("class_name") != "__lambda__":
         return keras_runtime.keras().saving.deserialize_keras_object(value)
-    given = value["config"]
-    code = bytecode.unmarshalled(given["code"])
-    cells = tuple(map(_cell, given.get("closure") or ()))
-    defaults = tuple(given["defaults"]) if given.get("defaults") else None
+    dump = value["config"]
+    code = bytecode.unmarshalled(dump["code"])
+    cells = tuple(map(_cell, dump.get("closure") or ()))
+    defaults = tuple(dump["defaults"]) if dump.get("defaults") else None
     return FunctionType(code, _names(), code.co_name, defaults, cells or None)
 
 

@@ -111,39 +111,39 @@ def trace_between(
         If the outputs need more than the inputs; Keras's own error is the cause.
     """
     known = _symbolic(model)
-    given = {one: _symbol(tensor, known) for one, tensor in (inputs or dict(known.inputs)).items()}
-    wanted = {one: _symbol(tensor, known) for one, tensor in (outputs or dict(known.outputs)).items()}
+    starts = {one: _symbol(tensor, known) for one, tensor in (inputs or dict(known.inputs)).items()}
+    stops = {one: _symbol(tensor, known) for one, tensor in (outputs or dict(known.outputs)).items()}
     tf = runtime.tensorflow()
-    names = nested_structures.identifiers(given)
+    names = nested_structures.identifiers(starts)
     specs = [
         tf.TensorSpec(_open(tf.TensorShape(tensor.shape)), tensor.dtype, name=name)
-        for tensor, name in zip(given.values(), names, strict=True)
+        for tensor, name in zip(starts.values(), names, strict=True)
     ]
     marked: dict[str, str] = {}
     with runtime.eager():
         try:
-            part = _function_between(model, list(given.values()), list(wanted.values()))
+            part = _function_between(model, list(starts.values()), list(stops.values()))
 
             def serve(*tensors: runtime.Live) -> dict[str, runtime.Live]:
                 name_scopes.forget_empty_scopes()
                 with tf.name_scope(model.name):
                     results = part(list(tensors))
-                named = zip(wanted, nested_structures.identifiers(wanted), results, strict=True)
-                found = {one: tf.identity(result, name=name) for one, name, result in named}
-                marked.update((one, tensor.name) for one, tensor in found.items())
-                return found
+                named = zip(stops, nested_structures.identifiers(stops), results, strict=True)
+                tensors_by_key = {one: tf.identity(result, name=name) for one, name, result in named}
+                marked.update((one, tensor.name) for one, tensor in tensors_by_key.items())
+                return tensors_by_key
 
             concrete = tf.function(serve, input_signature=specs, autograph=False).get_concrete_function()
         except Exception as error:  # Keras raises anything
             raise errors.ConversionError(
-                f"the Keras model {model.name!r} cannot be traced from {errors.listed(given)} to "
-                f"{errors.listed(wanted)}: {error_texts.gist(error)}"
+                f"the Keras model {model.name!r} cannot be traced from {errors.listed(starts)} to "
+                f"{errors.listed(stops)}: {error_texts.gist(error)}"
             ) from error
     ends = {tensor.name: tensor for tensor in concrete.inputs}
     order = sorted(marked)
     return NamedFunction(
         concrete,
-        tuple(endpoint(one, ends[f"{name}:0"]) for one, name in zip(given, names, strict=True)),
+        tuple(endpoint(one, ends[f"{name}:0"]) for one, name in zip(starts, names, strict=True)),
         tuple(endpoint(one, concrete.graph.get_tensor_by_name(name)) for one, name in marked.items()),
         tuple(order.index(one) for one in marked),
         key,
@@ -177,19 +177,19 @@ def _symbolic(model: runtime.Live) -> _Symbolic:
         with contextlib.suppress(AttributeError, ValueError):  # one that is called twice has no single output
             if is_symbolic(layer.output):
                 layers[layer.name] = layer.output
-    given = [tensor for _, tensor in nested_structures.leaves(model.inputs)]
-    return _Symbolic(dict(zip(call.input_keys, given, strict=True)), dict(zip(keys, outputs, strict=True)), layers)
+    inputs = [tensor for _, tensor in nested_structures.leaves(model.inputs)]
+    return _Symbolic(dict(zip(call.input_keys, inputs, strict=True)), dict(zip(keys, outputs, strict=True)), layers)
 
 
 def _symbol(tensor: object, known: _Symbolic) -> runtime.Live:
     """Return the tensor that is meant: itself, an end by its key, a layer's output by the layer's name."""
     if is_symbolic(tensor):
         return tensor
-    found = {**known.layers, **known.outputs, **known.inputs}
+    symbols = {**known.layers, **known.outputs, **known.inputs}
     name = str(tensor).removesuffix(":0")
-    if name not in found:
-        raise errors.UnknownNameError(name, "layer", found)
-    return found[name]
+    if name not in symbols:
+        raise errors.UnknownNameError(name, "layer", symbols)
+    return symbols[name]
 
 
 def _function_between(
@@ -199,8 +199,8 @@ def _function_between(
     if is_keras_2(model):
         part = keras_runtime.tf_keras().Model(inputs, outputs, name=model.name)
         return lambda tensors: part(tensors, training=False) if len(outputs) > 1 else [part(tensors, training=False)]
-    found: Callable[[Any], Any] = keras_runtime.keras().Function(inputs, outputs)
-    return found
+    function: Callable[[Any], Any] = keras_runtime.keras().Function(inputs, outputs)
+    return function
 
 
 def call_of(model: runtime.Live) -> Call:
@@ -276,11 +276,12 @@ def _label(
 ) -> dict[str, runtime.Live]:
     """Put an Identity with the user's name on each result, and note its tensor and where the result has it."""
     tf = runtime.tensorflow()
-    found = list(nested_structures.leaves(result))
-    paths = [path for path, _ in found]
+    leaves = list(nested_structures.leaves(result))
+    paths = [path for path, _ in leaves]
     keys = nested_structures.unique(_output_keys(model, call, paths))
     tensors = [
-        tf.identity(leaf, name=name) for name, (_, leaf) in zip(nested_structures.identifiers(keys), found, strict=True)
+        tf.identity(leaf, name=name)
+        for name, (_, leaf) in zip(nested_structures.identifiers(keys), leaves, strict=True)
     ]
     marked.update((one, (each.name, path)) for one, each, path in zip(keys, tensors, paths, strict=True))
     return dict(zip(keys, tensors, strict=True))
@@ -312,20 +313,22 @@ def variables(model: runtime.Live) -> Iterator[tuple[str, runtime.Live]]:
     listed = [(getattr(one, "path", None) or one.name.partition(":")[0], one) for one in model.variables]
     names = nested_structures.unique(name for name, _ in listed)
     # Keras 3 wraps TensorFlow's variable; in Keras 2 `value` is a method of it.
-    for name, (_, one) in zip(names, listed, strict=True):
-        yield name, one if callable(getattr(one, "value", None)) else one.value
+    for name, (_, variable) in zip(names, listed, strict=True):
+        yield name, variable if callable(getattr(variable, "value", None)) else variable.value
 
 
 def _functional_call(model: runtime.Live) -> Call:
     """Read the ends of a Functional or Sequential model from its symbolic tensors."""
     sequential = isinstance(model, keras_runtime.keras().Sequential)
-    given = model.inputs[0] if sequential else model.input
-    made = model.outputs[0] if sequential else model.output
-    flat = list(nested_structures.leaves(given))
+    inputs = model.inputs[0] if sequential else model.input
+    outputs = model.outputs[0] if sequential else model.output
+    flat = list(nested_structures.leaves(inputs))
     keys = nested_structures.unique(nested_structures.key(path) or _producer(tensor) for path, tensor in flat)
     tf = runtime.tensorflow()
-    specs = nested_structures.rebuild(given, (tf.TensorSpec(tensor.shape, tensor.dtype) for _, tensor in flat))
-    producers = nested_structures.rebuild(made, (_producer(tensor) for _, tensor in nested_structures.leaves(made)))
+    specs = nested_structures.rebuild(inputs, (tf.TensorSpec(tensor.shape, tensor.dtype) for _, tensor in flat))
+    producers = nested_structures.rebuild(
+        outputs, (_producer(tensor) for _, tensor in nested_structures.leaves(outputs))
+    )
     return Call((specs,), {}, keys, producers, typed=True)
 
 
@@ -379,10 +382,10 @@ def _keras_2_call(model: runtime.Live) -> Call:
     kwargs = {name: value for name, value in kwargs.items() if name not in _KERAS_ARGUMENTS}
     names = list(_parameters(model.call))
     layered = list(getattr(model, "input_names", None) or ())
-    found = [path for path, _ in nested_structures.leaves(args)]
-    if len(layered) != len(found):
-        layered = [names[int(path[0])] if int(path[0]) < len(names) else f"input_{path[0]}" for path in found]
-    keys = [nested_structures.key(path) or name for path, name in zip(found, layered, strict=True)]
+    paths = [path for path, _ in nested_structures.leaves(args)]
+    if len(layered) != len(paths):
+        layered = [names[int(path[0])] if int(path[0]) < len(names) else f"input_{path[0]}" for path in paths]
+    keys = [nested_structures.key(path) or name for path, name in zip(paths, layered, strict=True)]
     keys += [nested_structures.key(path[1:]) or str(path[0]) for path, _ in nested_structures.leaves(kwargs)]
     producers = list(getattr(model, "output_names", None) or ()) or None
     return Call(tuple(args), kwargs, nested_structures.unique(keys), producers, typed=True)

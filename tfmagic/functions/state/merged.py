@@ -52,11 +52,11 @@ class MergedStore(Store):
     def _joined(self, names: Iterable[str], ask: Callable[[Store, list[str]], Mapping[str, Live]]) -> dict[str, Live]:
         """Ask each half about its own names."""
         listed = list(names)
-        found: dict[str, Live] = {}
+        values: dict[str, Live] = {}
         for scope, store in self._halves:
             own = [name.removeprefix(f"{scope}/") for name in listed if name.startswith(f"{scope}/")]
-            found.update((f"{scope}/{name}", value) for name, value in ask(store, own).items() if own)
-        return {name: found[name] for name in listed}
+            values.update((f"{scope}/{name}", value) for name, value in ask(store, own).items() if own)
+        return {name: values[name] for name in listed}
 
     @property
     def asset_paths(self) -> Mapping[str, Path]:

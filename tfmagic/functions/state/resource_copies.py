@@ -79,8 +79,8 @@ def _variable(handle: runtime.Live, described: protos.Message, fill: int | None)
         if fill is not None:
             value = tf.cast(tf.fill(tf.shape(value), fill), value.dtype)
         shape = tf.TensorShape(protos.shape_of(held.shape))
-        made = tf.Variable(value, trainable=False, dtype=held.dtype, shape=shape)
-    return ResourceCopy(made.handle, made)
+        copy = tf.Variable(value, trainable=False, dtype=held.dtype, shape=shape)
+    return ResourceCopy(copy.handle, copy)
 
 
 def _table(handle: runtime.Live, ops: list[protos.Message]) -> ResourceCopy:
@@ -91,14 +91,14 @@ def _table(handle: runtime.Live, ops: list[protos.Message]) -> ResourceCopy:
     keys, values = content
     with runtime.eager():
         if all(_FILLS_ONCE.match(op.op) or op.op in READS for op in ops):
-            made = tf.raw_ops.AnonymousHashTable(key_dtype=keys.dtype, value_dtype=values.dtype)
+            copy = tf.raw_ops.AnonymousHashTable(key_dtype=keys.dtype, value_dtype=values.dtype)
             if len(keys):
-                tf.raw_ops.InitializeTableV2(table_handle=made, keys=keys, values=values)
-            return ResourceCopy(made, made)
+                tf.raw_ops.InitializeTableV2(table_handle=copy, keys=keys, values=values)
+            return ResourceCopy(copy, copy)
         dtypes = {"key_dtype": keys.dtype, "value_dtype": values.dtype}
         if len(values.shape) == 1:
-            made = tf.raw_ops.AnonymousMutableHashTable(**dtypes)
+            copy = tf.raw_ops.AnonymousMutableHashTable(**dtypes)
         else:
-            made = tf.raw_ops.AnonymousMutableHashTableOfTensors(**dtypes, value_shape=values.shape[1:])
-        tf.raw_ops.LookupTableImportV2(table_handle=made, keys=keys, values=values)
-    return ResourceCopy(made, made)
+            copy = tf.raw_ops.AnonymousMutableHashTableOfTensors(**dtypes, value_shape=values.shape[1:])
+        tf.raw_ops.LookupTableImportV2(table_handle=copy, keys=keys, values=values)
+    return ResourceCopy(copy, copy)

@@ -129,13 +129,13 @@ class Store:
         folders = [each.resolve() for each in (self.assets, Path.cwd()) if each is not None]
         places = ((folder / name).resolve() for folder in folders)
         here = (place for place in places if place.is_file() and any(map(place.is_relative_to, folders)))
-        found = next(here, None)
-        if found is None:
+        file = next(here, None)
+        if file is None:
             raise errors.ConversionError(
                 f"a table is filled from the file {name!r}, which does not lie beside the graph: copy it there, or "
                 "give the session in which the table is filled"
             )
-        return found
+        return file
 
     @property
     def init_op(self) -> str:
@@ -210,10 +210,10 @@ class Store:
 
     def _slot(self, name: str) -> Slot | None:
         """Find a variable's tensor: by what restores it, else by its own name where nothing restores anything."""
-        found = self._restores.variables
+        slots = self._restores.variables
         other = self._by_resource.get(resource(self._nodes[name]), "")
-        slot = found.get(name) or found.get(other)
-        if slot is None and not found:
+        slot = slots.get(name) or slots.get(other)
+        if slot is None and not slots:
             slot = restores.Slot(resource(self._nodes[name])[1].decode(errors="backslashreplace"))
         return slot if slot and self._checkpoint and slot.key in self._checkpoint.entries else None
 
@@ -272,13 +272,13 @@ class Store:
 
     def _table(self, name: str) -> runtime.Live:
         fills = self._restores.fills
-        found = fills.get(name) or fills.get(self._by_resource.get(resource(self._nodes[name]), ""), ())
-        contents = [each for each in found if None not in each.sources]
+        filled = fills.get(name) or fills.get(self._by_resource.get(resource(self._nodes[name]), ""), ())
+        contents = [each for each in filled if None not in each.sources]
         # A dense table is stored with its empty buckets.
-        if len(found) != 1 or not contents or self._nodes[name].op.startswith("MutableDense"):
+        if len(filled) != 1 or not contents or self._nodes[name].op.startswith("MutableDense"):
             message = (
                 f"what the table {name!r} ({self._nodes[name].op}) holds is not to be read from the files: "
-                f"{_why(found)}; give the live model or session"
+                f"{_why(filled)}; give the live model or session"
             )
             raise errors.ConversionError(message)
         tf = runtime.tensorflow()

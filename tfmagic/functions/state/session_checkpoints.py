@@ -73,11 +73,11 @@ def of_session(session: runtime.Live) -> SavedSession:
 
 def _require_variables_only(graph: runtime.Live) -> None:
     """Refuse what only a Saver in the user's graph can save: its content would be lost."""
-    found = graph.get_collection("saveable_objects")
-    if found:
+    saveables = graph.get_collection("saveable_objects")
+    if saveables:
         raise errors.ConversionError(
-            f"the session holds {errors.listed(str(each.name) for each in found)}, whose content only a Saver in its "
-            "own graph can save, and no op is added to that: tf.compat.v1.train.Saver().save(session, path) does"
+            f"the session holds {errors.listed(str(each.name) for each in saveables)}, whose content only a Saver in "
+            "its own graph can save, and no op is added to that: tf.compat.v1.train.Saver().save(session, path) does"
         )
 
 

@@ -189,14 +189,14 @@ class TrialCopies:
                 return [tf.identity(known[name]) for name in names]
 
         specs = [tf.TensorSpec(each.shape, each.dtype, f"argument_{place}") for place, each in enumerate(arguments)]
-        made = tf.compat.v1.wrap_function(call, specs)
+        wrapped = tf.compat.v1.wrap_function(call, specs)
         # The process would keep them for ever.
         functions = [function.signature.name for function in graph_def.library.function]
-        weakref.finalize(made, concrete_functions.forget_functions, functions).atexit = False
-        inner = {argument.name: tensor.name for argument, tensor in zip(arguments, made.inputs, strict=False)}
+        weakref.finalize(wrapped, concrete_functions.forget_functions, functions).atexit = False
+        inner = {argument.name: tensor.name for argument, tensor in zip(arguments, wrapped.inputs, strict=False)}
         return replace(
             self.function,
-            concrete=made,
+            concrete=wrapped,
             inputs=tuple(end._replace(tensor=inner.get(end.tensor, end.tensor)) for end in self.function.inputs),
             outputs=tuple(
                 end._replace(tensor=inner.get(end.tensor, f"{_SCOPE}/{end.tensor}")) for end in self.function.outputs

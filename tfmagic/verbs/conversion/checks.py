@@ -127,14 +127,14 @@ def verified(draft: Draft, staged: Path, source: Source, *, must: bool) -> dict[
     if not isinstance(draft, Runnable):
         return unverified(draft, source, _NO_WAY_BACK)
     try:
-        found = source.compared(partial(draft.load, staged))
+        verifications = source.compared(partial(draft.load, staged))
     except errors.MissingDependencyError as error:
         if must:
             raise
         return source.unchecked(str(error))
     if must:
-        require_checked(each.unchecked for each in found.values())
-    return found
+        require_checked(each.unchecked for each in verifications.values())
+    return verifications
 
 
 def require_checked(reasons: Iterable[str]) -> None:
@@ -148,10 +148,10 @@ def require_checked(reasons: Iterable[str]) -> None:
             )
 
 
-def require_equal(found: Mapping[str, Verification], consequence: str) -> None:
+def require_equal(verifications: Mapping[str, Verification], consequence: str) -> None:
     """Raise VerificationError where outputs differ; says by how much, and what follows."""
-    if any(each.differs for each in found.values()):
-        compared = frame(found)
+    if any(each.differs for each in verifications.values()):
+        compared = frame(verifications)
         wrong = compared[[equal is False for equal in compared["equal"].astype(object)]]
         worst = ", ".join(f"{row.output!r} ({_by(cast('float', row.max_abs))})" for row in wrong.itertuples())
         raise errors.VerificationError(
@@ -161,26 +161,29 @@ def require_equal(found: Mapping[str, Verification], consequence: str) -> None:
         )
 
 
-def frame(found: Mapping[str, Verification]) -> pd.DataFrame:
+def frame(verifications: Mapping[str, Verification]) -> pd.DataFrame:
     """Join the comparisons of several signatures; of one, outputs go by their own keys."""
-    if len(found) == 1:
-        return next(iter(found.values())).frame
+    if len(verifications) == 1:
+        return next(iter(verifications.values())).frame
     import pandas as pd  # noqa: PLC0415 - loaded with the first table
 
     named = [
-        each.frame.assign(output=[f"{key}/{name}" for name in each.frame["output"]]) for key, each in found.items()
+        each.frame.assign(output=[f"{key}/{name}" for name in each.frame["output"]])
+        for key, each in verifications.items()
     ]
     joined = pd.concat(named, ignore_index=True)
-    kinds = dict.fromkeys(str(each.frame.attrs["inputs"]) for each in found.values() if "inputs" in each.frame.attrs)
+    kinds = dict.fromkeys(
+        str(each.frame.attrs["inputs"]) for each in verifications.values() if "inputs" in each.frame.attrs
+    )
     joined.attrs.update({"equal": tolerances.MEANING, "inputs": "; ".join(kinds)})
     return joined
 
 
-def unchecked_notes(found: Mapping[str, Verification]) -> tuple[str, ...]:
+def unchecked_notes(verifications: Mapping[str, Verification]) -> tuple[str, ...]:
     """Say what was not verified, and why."""
     return tuple(
         f"not verified: {f'signature {key!r}: ' if key else ''}{each.reservation}"
-        for key, each in found.items()
+        for key, each in verifications.items()
         if each.reservation
     )
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 def place(destination: str, writer: Writer) -> Path | None:
     """Return where a result would be written, None where that is no path."""
     try:
-        found = writing.resolved(destination.strip())
-        return writer.place(found) if isinstance(writer, Placing) else found
+        path = writing.resolved(destination.strip())
+        return writer.place(path) if isinstance(writer, Placing) else path
     except (OSError, ValueError):
         return None
 
@@ -51,9 +51,9 @@ def problem(destination: str, writer: Writer, size: int, *, overwrite: bool, num
     where = place(destination, writer)
     if where is None:
         return "this is no path"
-    told = _suffix_problem(where, writer)
-    if told:
-        return told
+    suffix_problem = _suffix_problem(where, writer)
+    if suffix_problem:
+        return suffix_problem
     if not overwrite and not numbered and _is_taken(where, writer):
         return f"{str(where)!r} exists; allow to replace what is there, or name another place"
     try:
@@ -130,8 +130,8 @@ def _has_files(name: str, writer: Writer) -> bool:
 def _stem(model: Model) -> str:
     """Return the beginning of a name for what is made of a model."""
     if model.path is not None:
-        found = model.path.name.partition(".")[0]
-        return "model" if found.isdecimal() or not found else found
+        stem = model.path.name.partition(".")[0]
+        return "model" if stem.isdecimal() or not stem else stem
     name = getattr(model.live, "name", None)
     return name if isinstance(name, str) and name.isidentifier() else "model"
 

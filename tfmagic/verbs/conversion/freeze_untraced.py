@@ -112,10 +112,10 @@ def _chosen(model: Model, wanted: Ends, ends: Sequence[Endpoint]) -> list[Endpoi
     names = conversion_options.named(wanted, [end.key for end in ends])
     if names is None:
         return list(ends)
-    found = {key: signatures.find(ends, name) for key, name in names.items()}
-    if None in found.values():
+    chosen = {key: signatures.find(ends, name) for key, name in names.items()}
+    if None in chosen.values():
         raise errors.MissingPartError("tensor", model.form, model.parts)
-    return [end._replace(key=key) for key, end in found.items() if end is not None]
+    return [end._replace(key=key) for key, end in chosen.items() if end is not None]
 
 
 def _declared(store: Store, end: Endpoint) -> Endpoint:

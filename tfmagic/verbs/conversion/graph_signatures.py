@@ -157,8 +157,8 @@ class _Signatures:
             named = by_key(wanted, known) if wanted is not None else self._proposed(side, outputs)
             infos = {each: self._info(tensor, known) for each, tensor in named.items()}
             getattr(result, side).clear()
-            for each, info in infos.items():
-                getattr(result, side)[each].CopyFrom(info)
+            for name, info in infos.items():
+                getattr(result, side)[name].CopyFrom(info)
             orders.append(list(infos))
         for name in [name for name in result.defaults if name not in result.inputs]:
             del result.defaults[name]

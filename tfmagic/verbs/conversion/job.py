@@ -132,12 +132,14 @@ class Job:
                 draft = wrapped or self._draft(model, frozen, functions, result_tags, has_tags=wanted is not None)
             signed = {frozen.key: frozen} if frozen else (graph.signatures if graph else functions)
             source = Source(model, self.wish, signed, functions)
-            found, told = self._write(draft, source, begin)
-        last = (*told, *self._finish())
-        notes = (*model.notes, *reasons, *draft.notes, *conversion_checks.unchecked_notes(found), *last)
+            verifications, aside = self._write(draft, source, begin)
+        last = (*aside, *self._finish())
+        notes = (*model.notes, *reasons, *draft.notes, *conversion_checks.unchecked_notes(verifications), *last)
         seconds = time.perf_counter() - begun
         size = (checkpoint_writing if isinstance(self.writer, Grouped) else writing).size_of(self.destination)
-        return draft, Export(self.destination, self.writer.format, size, seconds, conversion_checks.frame(found), notes)
+        return draft, Export(
+            self.destination, self.writer.format, size, seconds, conversion_checks.frame(verifications), notes
+        )
 
     def _check(self) -> None:
         """Refuse a destination before any work is done."""
@@ -213,8 +215,8 @@ class Job:
         chosen = tuple(tags or ()) if tags is not None or not functions else next(iter(functions.values())).tags
         if self.wish.batch is not None:
             functions = {key: batches.fixed(each, self.wish.batch) for key, each in functions.items()}
-        given = (*self.wish.given, *(("tags",) if has_tags else ()))
-        options = WriteOptions(tuple(functions), chosen, given, self.text)
+        stated = (*self.wish.stated, *(("tags",) if has_tags else ()))
+        options = WriteOptions(tuple(functions), chosen, stated, self.text)
         return self.writer.prepare(_narrowed(model, functions) if functions else model, options)
 
     def _write(
@@ -230,11 +232,11 @@ class Job:
                 draft.write(staged)
             if isinstance(self.writer, Grouped):
                 self.writer.settle(staged, self.destination)
-            found = self._checked(draft, staged, source, begin)
+            verifications = self._checked(draft, staged, source, begin)
             source.model.require_unchanged()
             # The last moment: what is left takes no time.
             progress.check()
-        return found, staging.notes
+        return verifications, staging.notes
 
     def _checked(
         self, draft: Draft, staged: Path, source: Source, begin: Callable[[str], None]
@@ -242,9 +244,9 @@ class Job:
         if self.check is False:
             return conversion_checks.unverified(draft, source, NOT_ASKED)
         begin("verifying")
-        found = conversion_checks.verified(draft, staged, source, must=self.check is True)
-        conversion_checks.require_equal(found, f"{str(self.destination)!r} was not written")
-        return found
+        verifications = conversion_checks.verified(draft, staged, source, must=self.check is True)
+        conversion_checks.require_equal(verifications, f"{str(self.destination)!r} was not written")
+        return verifications
 
 
 def _tags_of(model: Model, tags: Collection[str] | None) -> tuple[str, ...]:

@@ -56,7 +56,7 @@ class Wish:
         _require_some(self.outputs)
 
     @property
-    def given(self) -> tuple[str, ...]:
+    def stated(self) -> tuple[str, ...]:
         """The options that the user named."""
         return tuple(name for name in _OPTIONS if getattr(self, name) is not None)
 
@@ -126,8 +126,8 @@ def functions(model: Model, wish: Wish, *, every: bool) -> dict[str, NamedFuncti
     UnknownNameError
         If there is no such signature or tensor.
     """
-    found = _chosen(model, wish, every=every)
-    return found if wish.batch is None else {key: batch.described(each, wish.batch) for key, each in found.items()}
+    chosen = _chosen(model, wish, every=every)
+    return chosen if wish.batch is None else {key: batch.described(each, wish.batch) for key, each in chosen.items()}
 
 
 def _chosen(model: Model, wish: Wish, *, every: bool) -> dict[str, NamedFunction]:
@@ -153,17 +153,17 @@ def checked(wish: Wish) -> SignatureMap:
     ConversionError
         If something in it has no meaning, or a key is TensorFlow's own.
     """
-    given = checked_mapping(wish.signatures, "signatures")
-    if not given or wish.inputs is not None or wish.outputs is not None or wish.signature is not None:
+    signature_map = checked_mapping(wish.signatures, "signatures")
+    if not signature_map or wish.inputs is not None or wish.outputs is not None or wish.signature is not None:
         raise errors.ConversionError(
             "signatures={…} names each signature's inputs and outputs itself: give at least one signature, and leave "
             "signature=, inputs= and outputs= out"
         )
-    for key, fields in given.items():
+    for key, fields in signature_map.items():
         signatures.require_own_key(key)
         check_fields(key, fields, _SIGNATURE_FIELDS)
         _require_some(fields.get("outputs"))
-    return given
+    return signature_map
 
 
 def _require_some(outputs: Ends) -> None:
@@ -172,7 +172,7 @@ def _require_some(outputs: Ends) -> None:
         raise errors.ConversionError("no output is named; leave the option out to keep those of the signature")
 
 
-def checked_mapping(given: Any, option: str) -> Mapping[str, Any]:  # noqa: ANN401 - checked here
+def checked_mapping(mapping: Any, option: str) -> Mapping[str, Any]:  # noqa: ANN401 - checked here
     """Return what an option maps signature keys to, nothing if it was not given.
 
     Raises
@@ -180,9 +180,9 @@ def checked_mapping(given: Any, option: str) -> Mapping[str, Any]:  # noqa: ANN4
     ConversionError
         If it is no such mapping.
     """
-    if given is not None and (not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given)):
-        raise errors.ConversionError(f"{option} wants a mapping by signature keys, not {given!r}")
-    return given or {}
+    if mapping is not None and (not isinstance(mapping, Mapping) or not all(isinstance(key, str) for key in mapping)):
+        raise errors.ConversionError(f"{option} wants a mapping by signature keys, not {mapping!r}")
+    return mapping or {}
 
 
 def check_fields(key: str, fields: object, known: Sequence[str]) -> None:
@@ -221,8 +221,8 @@ def _obtain(model: Model, key: str | None, wish: Wish, shared: graph_defs.Shared
     """Return a function with the ends and the method that are asked for."""
     constants = wish.bind or {}
     if names_layers(model, wish.inputs, wish.outputs):
-        given, wanted = (None if each is None else by_key(each) for each in (wish.inputs, wish.outputs))
-        traced = keras_models.trace_between(model.live, given, wanted, key or signatures.DEFAULT_KEY)
+        starts, stops = (None if each is None else by_key(each) for each in (wish.inputs, wish.outputs))
+        traced = keras_models.trace_between(model.live, starts, stops, key or signatures.DEFAULT_KEY)
         return with_method(bind_function(traced, constants), wish.method)
     load = model.part(Part.FUNCTION)
     with model.well_formed():
@@ -233,18 +233,18 @@ def _obtain(model: Model, key: str | None, wish: Wish, shared: graph_defs.Shared
             if inputs is not None:
                 inputs |= {own_key(name, keys[0]): name for name in constants if name not in inputs.values()}
             whole: NamedFunction = load(key, inputs=inputs, outputs=named(wish.outputs, keys[1]), shared=shared)
-            found = bind_function(whole, constants)
+            function = bind_function(whole, constants)
         else:
-            found = select(bind_function(load(key), constants), wish.inputs, wish.outputs)
-    return with_method(found, wish.method)
+            function = select(bind_function(load(key), constants), wish.inputs, wish.outputs)
+    return with_method(function, wish.method)
 
 
 def names_layers(model: Model, inputs: Ends, outputs: Ends) -> bool:
     """Say whether some of the ends of a live Keras model are symbolic tensors of its layers."""
     if model.live is None or Part.KERAS not in model.loaders:
         return False
-    given = [each for each in (inputs, outputs) if each is not None]
-    return any(keras_models.is_symbolic(tensor) for each in given for tensor in by_key(each).values())
+    sides = [each for each in (inputs, outputs) if each is not None]
+    return any(keras_models.is_symbolic(tensor) for each in sides for tensor in by_key(each).values())
 
 
 def with_method(function: NamedFunction, method: str | None) -> NamedFunction:
@@ -324,5 +324,5 @@ def _known_keys(model: Model) -> tuple[str, ...]:
     """Return the keys of the model's signatures, none if they need not be known."""
     if Part.SIGNATURES not in model.loaders or model.reader.is_one_call:
         return ()
-    found = {key for _, each in model.part(Part.SIGNATURES) for key in each if not signatures.is_hidden(key)}
-    return tuple(sorted(found))
+    keys = {key for _, each in model.part(Part.SIGNATURES) for key in each if not signatures.is_hidden(key)}
+    return tuple(sorted(keys))

@@ -64,7 +64,7 @@ class Request:
 
     def options(self) -> dict[str, Any]:
         """Return the keyword arguments of :func:`tfmagic.export` that say something; raises ConversionError."""
-        given: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "format": None if destinations.asks_for(self.destination, self.format) else self.format,
             "tags": self.tags,
             "signature": self.signature,
@@ -78,7 +78,7 @@ class Request:
             "overwrite": self.overwrite,
             "trust": self.trust,
         }
-        said = {name: value for name, value in given.items() if value not in ("", None, False)}
+        said = {name: value for name, value in fields.items() if value not in ("", None, False)}
         return said if self.verify else {**said, "verify": False}
 
 
@@ -227,11 +227,11 @@ def _chosen(request: Request, names: Names, writer: Writer) -> tuple[str, ...]:
 
 def _place_problems(request: Request, writer: Writer, size: Size | None) -> Iterator[Problem]:
     known = 0 if size is None or size.at_most else size.bytes
-    told = destinations.problem(
+    problem = destinations.problem(
         request.destination, writer, known, overwrite=request.overwrite, numbered=request.keep is not None
     )
-    if told:
-        yield Problem("destination", told)
+    if problem:
+        yield Problem("destination", problem)
 
 
 def _signature_problems(model: Model, request: Request, writer: Writer, names: Names) -> Iterator[Problem]:
@@ -247,8 +247,8 @@ def _signature_problems(model: Model, request: Request, writer: Writer, names: N
         conversion_options.keys_of(model, request.signature or None, every=writer.signatures is Signatures.MANY)
     except errors.UnknownNameError as error:
         several = not request.signature and writer.signatures is Signatures.ONE
-        told = f"a {writer.format} file holds one signature: name one of {errors.listed(error.available)}"
-        yield Problem("signature", told if several else str(error))
+        advice = f"a {writer.format} file holds one signature: name one of {errors.listed(error.available)}"
+        yield Problem("signature", advice if several else str(error))
     except errors.TfMagicError as error:
         yield Problem("signature", str(error))
 
@@ -256,24 +256,24 @@ def _signature_problems(model: Model, request: Request, writer: Writer, names: N
 def _name_problems(request: Request, names: Names, chosen: tuple[str, ...]) -> Iterator[Problem]:
     for side in ("inputs", "outputs"):
         try:
-            found = plan_names.parsed(getattr(request, side)) or {}
+            tensors = plan_names.parsed(getattr(request, side)) or {}
         except errors.ConversionError as error:
             yield Problem(side, str(error))
             continue
-        if found and len(chosen) > 1:
+        if tensors and len(chosen) > 1:
             yield Problem("signature", f"{side} are those of one signature: name one of {errors.listed(chosen)}")
-        told = (names.problem(side, next(iter(chosen), ""), name) for name in found.values())
-        yield from (Problem(side, problem) for problem in told if problem)
+        problems = (names.problem(side, next(iter(chosen), ""), name) for name in tensors.values())
+        yield from (Problem(side, problem) for problem in problems if problem)
 
 
 def _bind_problems(request: Request, names: Names, chosen: tuple[str, ...]) -> Iterator[Problem]:
     try:
-        found = plan_names.constants(request.bind) or {}
+        values = plan_names.constants(request.bind) or {}
     except errors.ConversionError as error:
         yield Problem("bind", str(error))
         return
-    told = (names.problem("inputs", next(iter(chosen), ""), name) for name in found)
-    yield from (Problem("bind", problem) for problem in told if problem)
+    problems = (names.problem("inputs", next(iter(chosen), ""), name) for name in values)
+    yield from (Problem("bind", problem) for problem in problems if problem)
 
 
 def _number_problems(request: Request, facts: Facts) -> Iterator[Problem]:

@@ -123,8 +123,8 @@ def size(facts: Facts) -> Size | None:
 
 def _bytes_of(optimizer: Any) -> int:  # noqa: ANN401 - Keras' own
     """Return what an optimizer's variables take."""
-    found = getattr(optimizer, "variables", ())
-    listed = found() if callable(found) else found
+    variables = getattr(optimizer, "variables", ())
+    listed = variables() if callable(variables) else variables
     return sum(math.prod(each.shape) * (protos.item_size(_dtype(each)) or 0) for each in listed)
 
 
@@ -149,15 +149,15 @@ def _kept_signatures(facts: Facts) -> Iterator[str]:
 
 
 def _kept_values(facts: Facts) -> Iterator[str]:
-    found = facts.variables
-    if not found or facts.writer.variables is Variables.NONE:
+    variables = facts.variables
+    if not variables or facts.writer.variables is Variables.NONE:
         return
     if facts.is_copy:
         yield "the checkpoint as it is, all its values"
     elif facts.writer.variables is Variables.CONSTANTS:
         yield "the values of the variables that the outputs need, as constants"
     elif facts.writer.variables is Variables.VARIABLES:
-        are_known = all(row.trainable is not None for row in found)
+        are_known = all(row.trainable is not None for row in variables)
         trained = ", each trainable or not as before" if are_known else ""
         yield f"the variables that the outputs need, as variables{trained}"
     else:
@@ -216,5 +216,5 @@ def _has_open_batch(signed: Sequence[Ends]) -> bool:
     return any(has_open_batch(end) for ends in signed for end in ends.inputs)
 
 
-def _s(found: Sequence[object]) -> str:
-    return "" if len(found) == 1 else "s"
+def _s(counted: Sequence[object]) -> str:
+    return "" if len(counted) == 1 else "s"

@@ -66,8 +66,8 @@ def _proposed(model: Model) -> dict[str, Ends]:
     frame = model.proposals
     rows = zip(frame["side"], frame["key"], frame["tensor"], frame["dtype"], frame["shape"], strict=True)
     ends = [(side, signatures.Endpoint(*end)) for side, *end in rows]
-    found = Ends(*(tuple(end for own, end in ends if own == side) for side in ("input", "output")))
-    return {signatures.PROPOSED: found} if found.outputs else {}
+    proposed = Ends(*(tuple(end for own, end in ends if own == side) for side in ("input", "output")))
+    return {signatures.PROPOSED: proposed} if proposed.outputs else {}
 
 
 def default_key(known: Mapping[str, object]) -> str:
@@ -139,16 +139,16 @@ def parsed(text: str) -> dict[str, str] | None:
     ConversionError
         If a key has no tensor or comes twice.
     """
-    found: dict[str, str] = {}
+    tensors: dict[str, str] = {}
     for part in _parts(text):
         before, equals, after = (each.strip() for each in part.rpartition("="))
         key, tensor = (before, after) if equals else (own_key(part), part)
         if not (key and tensor):
             raise errors.ConversionError(f"{part!r} names no tensor; write KEY=TENSOR, or a name alone")
-        if key in found:
+        if key in tensors:
             raise errors.ConversionError(f"the key {key!r} is given twice; give one of both another: KEY=TENSOR")
-        found[key] = tensor
-    return found or None
+        tensors[key] = tensor
+    return tensors or None
 
 
 def constants(text: str) -> dict[str, object] | None:
@@ -159,7 +159,7 @@ def constants(text: str) -> dict[str, object] | None:
     ConversionError
         If one is no such pair, or its value none that Python writes as a literal.
     """
-    found: dict[str, object] = {}
+    values: dict[str, object] = {}
     rest = text
     while rest.strip():
         name, _, rest = rest.partition("=")
@@ -167,14 +167,14 @@ def constants(text: str) -> dict[str, object] | None:
         ends = [place for place, character in enumerate(rest) if character == ","]
         for end in (*ends, len(rest)):
             try:
-                found[name.strip()] = ast.literal_eval(rest[:end].strip())
+                values[name.strip()] = ast.literal_eval(rest[:end].strip())
             except (SyntaxError, ValueError):
                 continue
             rest = rest[end + 1 :]
             break
         else:
             raise errors.ConversionError(f"{text!r} binds nothing; write INPUT=VALUE, such as keep_prob=1.0")
-    return found or None
+    return values or None
 
 
 def _parts(text: str) -> Iterable[str]:

@@ -124,23 +124,23 @@ def _signatures(model: Model, wish: Wish, skeleton: protos.Message) -> dict[str,
         }
     else:
         asked = {wish.signature or _own_key(model): (wish.inputs, wish.outputs, wish.method)}
-    found = {}
+    signature_defs = {}
     for key, (inputs, outputs, method) in asked.items():
         sides = _ends(model, meta_graph, inputs, outputs)
         if not sides[1]:
             return None
-        given, wanted = ([_endpoint(graph, *pair) for pair in side.items()] for side in sides)
+        taken, wanted = ([_endpoint(graph, *pair) for pair in side.items()] for side in sides)
         uri = signatures.PREDICT if method is None else signatures.method_uri(method)
-        found[key] = signatures.signature_def(given, wanted, uri)
-    return found
+        signature_defs[key] = signatures.signature_def(taken, wanted, uri)
+    return signature_defs
 
 
 def _own(model: Model) -> Mapping[str, protos.Message]:
     """Return the signature of a graph that was frozen here."""
     if Part.SIGNATURES not in model.loaders:
         return {}
-    found: Mapping[str, protos.Message] = model.part(Part.SIGNATURES)[0][1]
-    return found
+    own: Mapping[str, protos.Message] = model.part(Part.SIGNATURES)[0][1]
+    return own
 
 
 def _own_key(model: Model) -> str:
@@ -193,8 +193,8 @@ def _wrapped(path: Path, signed: Mapping[str, protos.Message], tags: tuple[str, 
     before, after = (protos.message("MetaGraphDef")() for _ in range(2))
     before.meta_info_def.tags.extend(tags)
     before.meta_info_def.tensorflow_version = runtime.tensorflow().__version__
-    for key, each in signed.items():
-        after.signature_def[key].CopyFrom(each)
+    for key, signature in signed.items():
+        after.signature_def[key].CopyFrom(signature)
     size = path.stat().st_size
     head, trailer = serialised(before) + _GRAPH + varint(size), serialised(after)
     header = _VERSION_1 + _META_GRAPH + varint(len(head) + size + len(trailer)) + head

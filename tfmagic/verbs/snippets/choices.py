@@ -87,12 +87,12 @@ def _named(form: str, wanted: conversion_options.Ends, ends: tuple[Endpoint, ...
     named = conversion_options.named(wanted, [end.key for end in ends])
     if named is None:
         return {end.key: end for end in ends}
-    found = {key: signatures.find(ends, name) for key, name in named.items()}
-    inside = [named[key] for key, end in found.items() if end is None]
+    chosen = {key: signatures.find(ends, name) for key, name in named.items()}
+    inside = [named[key] for key, end in chosen.items() if end is None]
     if inside:
         reason = f"{errors.listed(inside)} lies inside of the function, where no public call of TensorFlow reaches"
         raise errors.UnsupportedConversionError(form, "code", (), reason)
-    return {key: end for key, end in found.items() if end is not None}
+    return {key: end for key, end in chosen.items() if end is not None}
 
 
 def _indices(path: nested_structures.Path) -> str:

@@ -51,15 +51,15 @@ class Source:
     @cached_property
     def function(self) -> NamedFunction:
         """The function that is meant."""
-        given = {each: self.options.get(each) for each in ("signature", "inputs", "outputs", "method")}
-        found = conversion_options.functions(self.model, Wish(**given), every=False)
-        return next(iter(found.values()))
+        options = {each: self.options.get(each) for each in ("signature", "inputs", "outputs", "method")}
+        functions = conversion_options.functions(self.model, Wish(**options), every=False)
+        return next(iter(functions.values()))
 
     @cached_property
     def choice(self) -> Choice:
         """The ends that are meant, of a source whose function is called as it is."""
-        given = {each: self.options.get(each) for each in ("signature", "method")}
-        whole = conversion_options.functions(self.model, Wish(**given), every=False)
+        options = {each: self.options.get(each) for each in ("signature", "method")}
+        whole = conversion_options.functions(self.model, Wish(**options), every=False)
         return Choice.of(self.model.form, next(iter(whole.values())), self.options)
 
     @property
@@ -227,9 +227,9 @@ def _serving(name: str, choice: Choice) -> list[str]:
     call = keras_models.call_of(function.model)
     names = [Bare(choice.arguments[end.key]) for end in function.inputs]
     args, kwargs = nested_structures.rebuild((call.args, call.kwargs), iter(names))
-    given = [*(repr(each) for each in args), *(f"{key}={each!r}" for key, each in kwargs.items()), "training=False"]
+    arguments = [*(repr(each) for each in args), *(f"{key}={each!r}" for key, each in kwargs.items()), "training=False"]
     results = choice.results(function.returned)
-    return ["", *_decorated(choice.specs), *_ended(f"{name}({', '.join(given)})", results)]
+    return ["", *_decorated(choice.specs), *_ended(f"{name}({', '.join(arguments)})", results)]
 
 
 def _ended(call: str, results: str) -> list[str]:

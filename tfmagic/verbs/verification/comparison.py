@@ -92,11 +92,11 @@ def difference(expected: npt.NDArray[Any], value: npt.NDArray[Any]) -> Differenc
     if expected.dtype.kind in "OSU":
         same = bool((expected == value).all())
         return Difference(0.0, 0.0, same if expected.size else None) if same else _UNLIKE
-    one, other = _wide(expected), _wide(value)
+    ours, theirs = _wide(expected), _wide(value)
     if _is_float(expected.dtype):
-        measured = _measured(one, other, equal=_close(one, other, TOLERANCES.get(expected.dtype.name, _COARSE)))
+        measured = _measured(ours, theirs, equal=_close(ours, theirs, TOLERANCES.get(expected.dtype.name, _COARSE)))
     else:
-        measured = _measured(one, other, equal=bool((expected == value).all()))
+        measured = _measured(ours, theirs, equal=bool((expected == value).all()))
     return measured if tells(expected) or measured.equal is False else _UNTELLING
 
 
@@ -109,20 +109,20 @@ def _wide(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return values.astype(np.complex128 if values.dtype.kind == "c" else np.float64)
 
 
-def _measured(one: npt.NDArray[Any], other: npt.NDArray[Any], *, equal: bool) -> Difference:
+def _measured(ours: npt.NDArray[Any], theirs: npt.NDArray[Any], *, equal: bool) -> Difference:
     """Return the largest differences of the elements that are finite in both."""
-    finite = np.isfinite(one) & np.isfinite(other)
+    finite = np.isfinite(ours) & np.isfinite(theirs)
     if not finite.any():
         return Difference(0.0, 0.0, equal=True) if equal else _UNLIKE
-    size = np.abs(one[finite])
-    distance = np.abs(one[finite] - other[finite])
+    size = np.abs(ours[finite])
+    distance = np.abs(ours[finite] - theirs[finite])
     return Difference(float(distance.max()), float((distance / np.maximum(size, _SMALLEST)).max()), equal)
 
 
-def _close(one: npt.NDArray[Any], other: npt.NDArray[Any], tolerance: float) -> bool:
-    finite = np.isfinite(one) & np.isfinite(other)
-    if not np.array_equal(one[~finite], other[~finite], equal_nan=True):
+def _close(ours: npt.NDArray[Any], theirs: npt.NDArray[Any], tolerance: float) -> bool:
+    finite = np.isfinite(ours) & np.isfinite(theirs)
+    if not np.array_equal(ours[~finite], theirs[~finite], equal_nan=True):
         return False
-    size = np.abs(one[finite])
+    size = np.abs(ours[finite])
     allowed = tolerance * (size + size.max(initial=0.0))
-    return bool((np.abs(one[finite] - other[finite]) <= allowed).all())
+    return bool((np.abs(ours[finite] - theirs[finite]) <= allowed).all())

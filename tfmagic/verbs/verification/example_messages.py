@@ -43,8 +43,8 @@ def messages(graph_def: protos.Message) -> Iterator[bytes]:
     features = {each.key: each for nodes in bodies for each in _features(nodes)}
     if features:
         train = runtime.tensorflow().train
-        made = {key: _value(feature) for key, feature in features.items()}
-        yield train.Example(features=train.Features(feature=made)).SerializeToString()
+        example = {key: _value(feature) for key, feature in features.items()}
+        yield train.Example(features=train.Features(feature=example)).SerializeToString()
 
 
 def _features(nodes: Sequence[protos.Message]) -> Iterator[Feature]:
@@ -82,13 +82,13 @@ class _Parser:
         return self._texts(inputs[2 + count : 2 + count + attr["Ndense"].i]), self._texts(inputs[2 : 2 + count]), []
 
     def _texts(self, inputs: Iterable[str]) -> list[str]:
-        found = []
+        texts = []
         for text in inputs:
             node = self._by_name.get(node_of(text))
             if node is not None and node.op == "Const":
                 values = runtime.tensorflow().make_ndarray(node.attr["value"].tensor)
-                found += _decoded(np.asarray(values, dtype=object).reshape(-1))
-        return found
+                texts += _decoded(np.asarray(values, dtype=object).reshape(-1))
+        return texts
 
 
 def _decoded(keys: Iterable[bytes]) -> list[str]:

@@ -267,7 +267,7 @@ class _RefusedError(Exception):
     """The source does not run on any of the inputs."""
 
 
-def require_shapes(source: NamedFunction, given: Mapping[str, npt.ArrayLike]) -> None:
+def require_shapes(source: NamedFunction, arrays: Mapping[str, npt.ArrayLike]) -> None:
     """Let TensorFlow infer all shapes first where a rank is unknown; raises its ValueError.
 
     Tracing has checked ranks that are known. Some kernels do not check at all: a matrix given to a convolution ends
@@ -279,7 +279,7 @@ def require_shapes(source: NamedFunction, given: Mapping[str, npt.ArrayLike]) ->
     keep = [end.tensor for end in (*source.inputs, *source.outputs)]
     graph_def = protos.native(inlining.inlined(source.concrete.graph.as_graph_def(), keep))
     with tf.Graph().as_default():
-        fed = {end.tensor: tf.compat.v1.placeholder(end.dtype, np.shape(given[end.key])) for end in source.inputs}
+        fed = {end.tensor: tf.compat.v1.placeholder(end.dtype, np.shape(arrays[end.key])) for end in source.inputs}
         tf.graph_util.import_graph_def(graph_def, input_map=fed, name="")
 
 

@@ -50,13 +50,13 @@ def assets_of(nodes: Mapping[str, protos.Message], store: Store) -> tuple[Asset,
     """
     names = FreeNames(())
     by_file: dict[Path, str] = {}
-    found = []
+    assets = []
     for tensor in dict.fromkeys(_tensors(nodes, store)):
         file = _file(nodes, node_of(tensor), store)
         if file not in by_file:
             by_file[file] = names(file.name)
-        found.append(Asset(file, f"{node_of(tensor)}:0", by_file[file]))
-    return tuple(found)
+        assets.append(Asset(file, f"{node_of(tensor)}:0", by_file[file]))
+    return tuple(assets)
 
 
 def _tensors(nodes: Mapping[str, protos.Message], store: Store) -> Iterator[str]:

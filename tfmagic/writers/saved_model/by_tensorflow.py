@@ -83,9 +83,9 @@ def _holders(tf: runtime.Live, function: NamedFunction) -> list[runtime.Live]:
     if not wanted:
         return []
     reachable = tf.train.TrackableView(function.owner).descendants()
-    found = [each for each in reachable if id(getattr(each, "resource_handle", None)) in wanted]
+    objects = [each for each in reachable if id(getattr(each, "resource_handle", None)) in wanted]
     # Where an object hides its handle, all that the function belongs to comes along.
-    return found if len(found) == len(wanted) else [function.owner]
+    return objects if len(objects) == len(wanted) else [function.owner]
 
 
 def _signature(tf: runtime.Live, function: NamedFunction) -> runtime.Live:
@@ -206,14 +206,14 @@ def _rename_structure(value: protos.Message, names: dict[str, str]) -> None:
     """Rename the keys of dicts and the names of specs in a structure."""
     kind = value.WhichOneof("kind")
     if kind == "tuple_value":
-        for each in value.tuple_value.values:
-            _rename_structure(each, names)
+        for element in value.tuple_value.values:
+            _rename_structure(element, names)
     elif kind == "dict_value":
         fields = {names.get(name, name): each for name, each in value.dict_value.fields.items()}
         copy = type(value)()
-        for name, each in fields.items():
-            _rename_structure(each, names)
-            copy.dict_value.fields[name].CopyFrom(each)
+        for name, element in fields.items():
+            _rename_structure(element, names)
+            copy.dict_value.fields[name].CopyFrom(element)
         value.CopyFrom(copy)
     elif kind == "tensor_spec_value":
         value.tensor_spec_value.name = names.get(value.tensor_spec_value.name, value.tensor_spec_value.name)

@@ -62,11 +62,11 @@ def require_agreement(path: Path, loaded: NamedFunction) -> None:
     signature = saved.meta_graphs[0].signature_def[loaded.key]
     for side, ends in ((signature.inputs, loaded.inputs), (signature.outputs, loaded.outputs)):
         stated = {end.key: end.dtype for end in signatures.endpoints(side)}
-        found = {end.key: end.dtype for end in ends}
-        if stated != found:
+        loaded_ends = {end.key: end.dtype for end in ends}
+        if stated != loaded_ends:
             raise errors.ConversionError(
-                f"the signature {loaded.key!r} came out as {found} for TensorFlow 2 and as {stated} for TensorFlow 1 "
-                "and servers; choose other keys with inputs={…} and outputs={…}"
+                f"the signature {loaded.key!r} came out as {loaded_ends} for TensorFlow 2 and as {stated} for "
+                "TensorFlow 1 and servers; choose other keys with inputs={…} and outputs={…}"
             )
 
 

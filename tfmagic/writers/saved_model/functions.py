@@ -65,11 +65,11 @@ def are_plain(chosen: Sequence[NamedFunction]) -> bool:
 
 
 def _is_plain(function: NamedFunction) -> bool:
-    found = captures(function)
-    if found.resources or not hasattr(function.concrete, "function_def"):
+    captured = captures(function)
+    if captured.resources or not hasattr(function.concrete, "function_def"):
         return False
     # A variable of tf.distribute is several, and each of them is saved.
-    if any(hasattr(each, "values") or not hasattr(each, "handle") for each in found.unique_variables()):
+    if any(hasattr(each, "values") or not hasattr(each, "handle") for each in captured.unique_variables()):
         return False
     return all(gradients.is_own(each) for each in _custom_gradients(function.concrete.graph.as_graph_def()))
 
@@ -77,8 +77,8 @@ def _is_plain(function: NamedFunction) -> bool:
 def _custom_gradients(graph_def: protos.Message) -> set[str]:
     """Return the names under which the gradients are registered that stand for ops of a graph."""
     nodes = [graph_def.node, *(each.node_def for each in graph_def.library.function)]
-    found = (node.attr[_GRADIENT].s for inner in nodes for node in inner if _GRADIENT in node.attr)
-    return {each.decode() for each in found if each.startswith(_CUSTOM)}
+    names = (node.attr[_GRADIENT].s for inner in nodes for node in inner if _GRADIENT in node.attr)
+    return {each.decode() for each in names if each.startswith(_CUSTOM)}
 
 
 def functions_of(chosen: Sequence[NamedFunction]) -> Functions | None:
@@ -117,12 +117,12 @@ def _forget_gradients(nodes: Iterable[protos.Message]) -> None:
 
 
 def _united(function_library: Iterable[Iterable[protos.Message]]) -> dict[str, protos.Message] | None:
-    found: dict[str, protos.Message] = {}
+    definitions: dict[str, protos.Message] = {}
     for function in (each for library in function_library for each in library):
-        known = found.setdefault(function.signature.name, function)
+        known = definitions.setdefault(function.signature.name, function)
         if known is not function and known != function:
             return None
-    return found
+    return definitions
 
 
 def _signature(function: NamedFunction, graph_def: protos.Message, name: str) -> SignatureFunction:
@@ -140,11 +140,11 @@ def _layout(function: NamedFunction) -> Layout:
     """Order the ends as TensorFlow's loader does: inputs by what it makes of their keys, outputs by their keys."""
     require_arguments((end.key for end in function.inputs), function.key)
     order = {tensor.name: place for place, tensor in enumerate(function.concrete.inputs)}
-    given = {end.key: order[end.tensor] for end in function.inputs}
+    arguments = {end.key: order[end.tensor] for end in function.inputs}
     places = {end.key: place for end, place in zip(function.outputs, function.places, strict=True)}
-    inputs, outputs = argument_order(given), sorted(places)
+    inputs, outputs = argument_order(arguments), sorted(places)
     return Layout(
-        tuple(inputs), tuple(given[key] for key in inputs), tuple(outputs), tuple(places[key] for key in outputs)
+        tuple(inputs), tuple(arguments[key] for key in inputs), tuple(outputs), tuple(places[key] for key in outputs)
     )
 
 

@@ -107,9 +107,9 @@ class GraphDraft:
         if path not in self.loaded:
             _load_in_session(path, self.tags, self.messages.meta_graph_def)
             self.loaded[path] = SavedModelFunctions(path, self.tags)
-        found = self.loaded[path].function(key)
-        directory.require_agreement(path, found)
-        return found
+        function = self.loaded[path].function(key)
+        directory.require_agreement(path, function)
+        return function
 
 
 def graph_draft(

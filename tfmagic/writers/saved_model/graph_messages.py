@@ -106,11 +106,11 @@ class _Result:
     def _add_nodes(self) -> Mapping[str, str]:
         ends = {end for each in self.signatures.values() for end in (*(name for name, _ in fed(each)), *fetched(each))}
         nodes = list(self.needed.part.node_defs(self.needed.definitions, self.needed.names))
-        found = reference_variables.upgraded(nodes, ends, self.needed.definitions, self.needed.names)
-        self.graph_def.node.extend(found.nodes)
+        upgraded = reference_variables.upgraded(nodes, ends, self.needed.definitions, self.needed.names)
+        self.graph_def.node.extend(upgraded.nodes)
         self.graph_def.versions.CopyFrom(self.store.graph_def.versions)
         self.graph_def.library.CopyFrom(needed_library(self.graph_def.node, self.store.graph_def.library))
-        return found.moved
+        return upgraded.moved
 
     def _add_reads(self) -> dict[str, str]:
         """Return a node that reads each variable and waits for nothing.
@@ -182,21 +182,21 @@ class _Result:
     def _definitions(self, collection: str, restores: Mapping[str, str]) -> Iterator[protos.Message]:
         """Yield the VariableDefs of a collection, with ops that are there and flags that both loaders see."""
         trained = {each.variable_name for each in definitions(self.header, "trainable_variables")}
-        for each in definitions(self.header, collection):
-            name = node_of(each.variable_name)
+        for definition in definitions(self.header, collection):
+            name = node_of(definition.variable_name)
             if name not in self.needed.variable_defs or name not in self.nodes:
                 continue
-            each.is_resource = True
-            read = self.nodes.get(node_of(each.snapshot_name))
+            definition.is_resource = True
+            read = self.nodes.get(node_of(definition.snapshot_name))
             # Gone, cut to a Placeholder, or the variable itself.
             if read is None or read.op == "Placeholder" or read.name == name:
-                each.snapshot_name = f"{self.reads[name]}:0"
+                definition.snapshot_name = f"{self.reads[name]}:0"
             if "trainable_variables" in self.header.collection_def:
-                each.trainable = each.variable_name in trained
+                definition.trainable = definition.variable_name in trained
             if not self.needed.own_initialiser[name]:
-                each.initializer_name = restores[name]
-                each.initial_value_name = ""
-            yield each
+                definition.initializer_name = restores[name]
+                definition.initial_value_name = ""
+            yield definition
 
     def _definition(self, name: str, restores: Mapping[str, str]) -> protos.Message:
         return protos.message("VariableDef")(

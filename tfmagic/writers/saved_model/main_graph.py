@@ -137,24 +137,24 @@ def _node_name(name: str) -> str:
     return plain if re.match(r"[A-Za-z0-9.]", plain) else f"v{plain}"
 
 
-def meta_graph_def(made: Parts, tags: Sequence[str]) -> protos.Message:
+def meta_graph_def(parts: Parts, tags: Sequence[str]) -> protos.Message:
     """Return the MetaGraphDef, objects apart."""
     result = protos.message("MetaGraphDef")()
     result.meta_info_def.tags.extend(tags)
     result.meta_info_def.tensorflow_version = runtime.tensorflow().__version__
     graph = result.graph_def
-    graph.versions.CopyFrom(made.functions.versions)
-    for variable in made.variables:
+    graph.versions.CopyFrom(parts.functions.versions)
+    for variable in parts.variables:
         _add_variable(graph, variable)
-    for constant in made.constants:
+    for constant in parts.constants:
         _add_constant(graph, constant)
-    for each, ends in zip(made.functions.signatures, made.ends, strict=True):
-        signed = _add_call(graph, each, made, *ends)
-        result.signature_def[each.source.key].CopyFrom(signed)
-    if made.variables:
-        _add_saver(result, made.variables)
-    graph.library.function.extend(made.functions.library)
-    graph.library.function.extend(each.definition for each in made.functions.signatures)
+    for signature, ends in zip(parts.functions.signatures, parts.ends, strict=True):
+        signed = _add_call(graph, signature, parts, *ends)
+        result.signature_def[signature.source.key].CopyFrom(signed)
+    if parts.variables:
+        _add_saver(result, parts.variables)
+    graph.library.function.extend(parts.functions.library)
+    graph.library.function.extend(each.definition for each in parts.functions.signatures)
     return result
 
 
@@ -188,10 +188,14 @@ def _add_constant(graph: protos.Message, constant: Constant) -> None:
 
 
 def _add_call(
-    graph: protos.Message, each: SignatureFunction, made: Parts, inputs: Mapping[str, str], outputs: Mapping[str, str]
+    graph: protos.Message,
+    signature: SignatureFunction,
+    parts: Parts,
+    inputs: Mapping[str, str],
+    outputs: Mapping[str, str],
 ) -> protos.Message:
     """Add a signature's placeholders, the call of its function, and its results; return the SignatureDef."""
-    source = each.source
+    source = signature.source
     ends = {end.key: end for end in source.inputs}
     for key, end in ends.items():
         node = add(graph, inputs[key], "Placeholder", dtype=end.dtype)
@@ -200,13 +204,13 @@ def _add_call(
     results = {end.key: end for end in source.outputs}
     call = add(
         graph,
-        f"{source.key}/call" if _is_scope(source.key) else f"{each.definition.signature.name}/call".lstrip("_"),
+        f"{source.key}/call" if _is_scope(source.key) else f"{signature.definition.signature.name}/call".lstrip("_"),
         "StatefulPartitionedCall",
-        *(inputs[key] for key in each.inputs),
-        *(made.nodes[id(captured)] for captured in each.captured),
+        *(inputs[key] for key in signature.inputs),
+        *(parts.nodes[id(captured)] for captured in signature.captured),
     )
-    _type_call(call, each)
-    for place, key in enumerate(each.outputs):
+    _type_call(call, signature)
+    for place, key in enumerate(signature.outputs):
         result = add(graph, outputs[key], "Identity", f"{call.name}:{place}" if place else call.name)
         result.attr["T"].type = protos.dtype_number(results[key].dtype)
         result.attr["_output_shapes"].list.shape.add().CopyFrom(protos.shape_proto(results[key].shape))
@@ -221,11 +225,11 @@ def _is_scope(key: str) -> bool:
     return re.fullmatch(r"[A-Za-z0-9.][A-Za-z0-9_.-]*", key) is not None
 
 
-def _type_call(call: protos.Message, each: SignatureFunction) -> None:
-    signature = each.definition.signature
-    call.attr["Tin"].list.type.extend(argument.type for argument in signature.input_arg)
-    call.attr["Tout"].list.type.extend(argument.type for argument in signature.output_arg)
-    call.attr["f"].func.name = signature.name
+def _type_call(call: protos.Message, signature: SignatureFunction) -> None:
+    signature_def = signature.definition.signature
+    call.attr["Tin"].list.type.extend(argument.type for argument in signature_def.input_arg)
+    call.attr["Tout"].list.type.extend(argument.type for argument in signature_def.output_arg)
+    call.attr["f"].func.name = signature_def.name
     for name in ("config", "config_proto", "executor_type"):
         call.attr[name].s = b""
 
@@ -244,10 +248,10 @@ def _add_saver(result: protos.Message, variables: Sequence[Stored]) -> None:
     restore = add(graph, "save/RestoreV2", "RestoreV2", place, names, slices)
     restore.attr["dtypes"].list.type.extend(types)
     every = add(graph, "save/restore_all", "NoOp")
-    for number, each in enumerate(variables):
+    for number, variable in enumerate(variables):
         source = f"{restore.name}:{number}" if number else restore.name
-        add(graph, _assign(each), "AssignVariableOp", each.node, source, dtype=each.dtype)
-        every.input.append(f"^{_assign(each)}")
+        add(graph, _assign(variable), "AssignVariableOp", variable.node, source, dtype=variable.dtype)
+        every.input.append(f"^{_assign(variable)}")
     save = add(graph, "save/SaveV2", "SaveV2", place, names, slices, *(_read(each) for each in variables))
     save.attr["dtypes"].list.type.extend(types)
     done = add(graph, "save/control_dependency", "Identity", place, f"^{save.name}")

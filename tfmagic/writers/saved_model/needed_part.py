@@ -107,7 +107,7 @@ class NeededPart:
     def _fills(self) -> list[str]:
         """Let the ops stay that fill the tables, found by what they do; not those that restore from a checkpoint."""
         tables = {resource(self.source[name]) for name in self._kept(TABLES)}
-        found = [
+        fills = [
             name
             for name, node in self.source.items()
             if fills_table(node)
@@ -115,8 +115,8 @@ class NeededPart:
             and resource(self.source[node_of(node.input[0])]) in tables
             and not any(self._is_restored(text) for text in node.input[1:])
         ]
-        self.part.need(found)
-        return found
+        self.part.need(fills)
+        return fills
 
     def _is_restored(self, text: str) -> bool:
         node = self.source[node_of(text)]
@@ -127,32 +127,32 @@ class NeededPart:
     def _exports(self) -> dict[str, str]:
         """Let the ops stay that read tables whose content can have changed."""
         mutable = {name for name in self._kept(TABLES) if self.source[name].op.startswith("Mutable")}
-        found = {
+        exports = {
             node_of(node.input[0]): name
             for name, node in self.source.items()
             if node.op == _EXPORT and node_of(node.input[0]) in mutable
         }
-        missing = sorted(mutable - set(found))
+        missing = sorted(mutable - set(exports))
         if missing:
             raise errors.ConversionError(
                 f"nothing in the graph reads the content of the tables {errors.listed(missing)}, so that it would be "
                 "lost; make a tf.compat.v1.train.Saver of the graph once, which adds the op that reads them"
             )
-        self.part.need(found.values())
-        return found
+        self.part.need(exports.values())
+        return exports
 
     def _initialisers(self) -> dict[str, bool]:
         """Let the variables' initialisers stay where they can run; say of each variable whether its own does."""
         state = self._kept(VARIABLES | TABLES)
-        found = {}
+        own = {}
         for name, definition in self.variable_defs.items():
             if node_of(definition.snapshot_name) in self.source:
                 self.part.need([definition.snapshot_name])
             needed = self._initialiser(definition, state)
-            found[name] = needed is not None and (self._is_light(needed) or not self.store.has_value(name))
-            if needed is not None and found[name]:
+            own[name] = needed is not None and (self._is_light(needed) or not self.store.has_value(name))
+            if needed is not None and own[name]:
                 self.part.need(needed)
-        return found
+        return own
 
     def _initialiser(self, definition: protos.Message, state: set[str]) -> set[str] | None:
         """Return the nodes of a variable's initialiser, None where it cannot run in the result."""

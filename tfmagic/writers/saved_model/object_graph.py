@@ -29,27 +29,27 @@ _LISTS: Mapping[str, Callable[[Stored], bool]] = {
 }
 
 
-def saved_object_graph(made: Parts) -> protos.Message:
+def saved_object_graph(parts: Parts) -> protos.Message:
     """Return the SavedObjectGraph of a SavedModel."""
     result = protos.message("SavedObjectGraph")()
     root = _user_object(result, _ROOT)
     first = 1 + len(_LISTS) + 1
-    ids = {node: first + place for place, node in enumerate(made.nodes.values())}
+    ids = {node: first + place for place, node in enumerate(parts.nodes.values())}
     for name, belongs in _LISTS.items():
         _attach(result, root, name, _user_object(result, _LIST))
-        chosen = [each for each in made.variables if belongs(each)]
+        chosen = [each for each in parts.variables if belongs(each)]
         for place, variable in enumerate(chosen):
             _attach(result, len(result.nodes) - 1, str(place), ids[variable.node])
     signed = _user_object(result, _SIGNATURES)
     _attach(result, root, "signatures", signed)
-    for variable in made.variables:
+    for variable in parts.variables:
         _add_variable(result, variable)
-    for constant in made.constants:
+    for constant in parts.constants:
         result.nodes.add(registered_name=_CONSTANT).constant.operation = constant.node
-    constants = {ids[each.node] for each in made.constants}
-    for each in made.functions.signatures:
-        _attach(result, signed, each.source.key, len(result.nodes))
-        _add_function(result, each, [ids[made.nodes[id(captured)]] for captured in each.captured], constants)
+    constants = {ids[each.node] for each in parts.constants}
+    for signature in parts.functions.signatures:
+        _attach(result, signed, signature.source.key, len(result.nodes))
+        _add_function(result, signature, [ids[parts.nodes[id(captured)]] for captured in signature.captured], constants)
     return result
 
 
@@ -73,14 +73,16 @@ def _add_variable(result: protos.Message, variable: Stored) -> None:
     saved.name = variable.name
 
 
-def _add_function(result: protos.Message, each: SignatureFunction, bound: Sequence[int], constants: set[int]) -> None:
+def _add_function(
+    result: protos.Message, signature: SignatureFunction, bound: Sequence[int], constants: set[int]
+) -> None:
     """Add the object of a signature, and what its function's arguments and results are called."""
-    name = each.definition.signature.name
+    name = signature.definition.signature.name
     node = result.nodes.add()
     node.bare_concrete_function.concrete_function_name = name
-    node.bare_concrete_function.argument_keywords.extend(each.inputs)
+    node.bare_concrete_function.argument_keywords.extend(signature.inputs)
     # One argument can be meant without its key; Keras's TFSMLayer calls so.
-    node.bare_concrete_function.allowed_positional_arguments = 1 if len(each.inputs) == 1 else 0
+    node.bare_concrete_function.allowed_positional_arguments = 1 if len(signature.inputs) == 1 else 0
     for place, number in enumerate(bound):
         if number in constants:
             node.children.add(local_name=f"capture_{place}", node_id=number)
@@ -91,8 +93,8 @@ def _add_function(result: protos.Message, each: SignatureFunction, bound: Sequen
     positional.tuple_value.SetInParent()
     keywords.dict_value.SetInParent()
     concrete.output_signature.dict_value.SetInParent()
-    _describe(keywords.dict_value, each.source.inputs)
-    _describe(concrete.output_signature.dict_value, each.source.outputs)
+    _describe(keywords.dict_value, signature.source.inputs)
+    _describe(concrete.output_signature.dict_value, signature.source.outputs)
 
 
 def _describe(structure: protos.Message, ends: Iterable[Endpoint]) -> None:

@@ -63,17 +63,17 @@ class Messages:
         """Make the messages, None where something besides variables and constants is to be saved."""
         if not saved_functions.are_plain(chosen):
             return None
-        found = saved_functions.functions_of(chosen)
-        if found is None:
+        functions = saved_functions.functions_of(chosen)
+        if functions is None:
             return None
-        made = main_graph.parts(found, trainable)
+        parts = main_graph.parts(functions, trainable)
         saved = protos.message("SavedModel")(saved_model_schema_version=1)
         meta_graph = saved.meta_graphs.add()
-        meta_graph.CopyFrom(main_graph.meta_graph_def(made, tags))
-        meta_graph.object_graph_def.CopyFrom(object_graph.saved_object_graph(made))
+        meta_graph.CopyFrom(main_graph.meta_graph_def(parts, tags))
+        meta_graph.object_graph_def.CopyFrom(object_graph.saved_object_graph(parts))
         _require_small_enough(meta_graph.ByteSize())
-        objects = object_graph.checkpoint_object_graph(meta_graph.object_graph_def, made.variables)
-        return cls(serialised(saved), serialised(objects), made.variables)
+        objects = object_graph.checkpoint_object_graph(meta_graph.object_graph_def, parts.variables)
+        return cls(serialised(saved), serialised(objects), parts.variables)
 
     @property
     def size(self) -> int:
@@ -159,9 +159,9 @@ class SavedModelDraft:
         """
         if path not in self.loaded:
             self.loaded[path] = SavedModelFunctions(path, self.tags)
-        found = self.loaded[path].function(key)
-        directory.require_agreement(path, found)
-        return found
+        function = self.loaded[path].function(key)
+        directory.require_agreement(path, function)
+        return function
 
 
 class SavedModelWriter(Writer):
@@ -188,8 +188,8 @@ class SavedModelWriter(Writer):
 
     def of_functions(self, source: Model, chosen: tuple[NamedFunction, ...], options: WriteOptions) -> SavedModelDraft:
         """Take functions of the source for its signatures, whatever it calls them and their ends itself."""
-        for each in chosen:
-            require_outside_state(each, self.format)
+        for function in chosen:
+            require_outside_state(function, self.format)
         notes = tuple(dict.fromkeys(note for function in chosen for note in function.notes))
         trainable = _trainable(source, chosen)
         with runtime.eager():

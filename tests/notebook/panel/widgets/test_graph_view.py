@@ -192,7 +192,9 @@ def test_layers_come_first_and_the_graph_is_traced_when_it_is_chosen() -> None:
         return source.part(Part.GRAPH)
 
     rows = (LayerRow("in", "InputLayer", (), (), None, 0, None), LayerRow("d", "Dense", ("in",), (), None, 2, None))
-    model = Model("keras_model", "made", {Part.KERAS: lambda: rows, Part.GRAPH: trace}, made=frozenset({Part.GRAPH}))
+    model = Model(
+        "keras_model", "made", {Part.KERAS: lambda: rows, Part.GRAPH: trace}, computed=frozenset({Part.GRAPH})
+    )
     asked = Asked(model, on_row=traced.append)
     assert asked.labels() == ["in", "d"]
     # A layer is no row of the table of ops.
@@ -210,7 +212,7 @@ def test_a_graph_that_has_to_be_traced_and_cannot_be_is_told() -> None:
         raise tfmagic.ConversionError(message)
 
     rows = (LayerRow("in", "InputLayer", (), (), None, 0, None), LayerRow("d", "Dense", ("in",), (), None, 2, None))
-    model = Model("keras_model", "made", {Part.KERAS: lambda: rows, Part.GRAPH: fail}, made=frozenset({Part.GRAPH}))
+    model = Model("keras_model", "made", {Part.KERAS: lambda: rows, Part.GRAPH: fail}, computed=frozenset({Part.GRAPH}))
     asked = Asked(model)
     asked.ask("choose", entry=1)
     assert asked.answers == [{"error": "no input shapes"}]
@@ -262,7 +264,9 @@ def test_a_node_is_sought_among_ops_and_not_among_layers() -> None:
         for name, inputs in (("a", ()), ("b", ("a",)), ("unit_1", ("b",)))
     )
     graph = drawn_graphs.model(chain(["x", *NAMES])).loaders[Part.GRAPH]
-    model = Model("keras_model", "made", {Part.KERAS: lambda: rows, Part.GRAPH: graph}, made=frozenset({Part.GRAPH}))
+    model = Model(
+        "keras_model", "made", {Part.KERAS: lambda: rows, Part.GRAPH: graph}, computed=frozenset({Part.GRAPH})
+    )
     asked = Asked(model)
     assert asked.view.entries[0] == "layers"
     asked.view.arrive(name=NAMES[137])

@@ -43,7 +43,7 @@ def staggered(component: Component, sizes: Mapping[int, tuple[float, float]], mo
     widths = {rank: sum(sizes[key][0] + _GAP for key in keys) for rank, keys in many.items()}
     if max(widths.values(), default=0) <= most:
         return component
-    return _Split(component, many, {rank: math.ceil(width / most) for rank, width in widths.items()}).made()
+    return _Split(component, many, {rank: math.ceil(width / most) for rank, width in widths.items()}).split()
 
 
 @dataclass
@@ -57,7 +57,7 @@ class _Split:
     ranks: dict[int, int] = field(default_factory=dict)
     order: dict[int, float] = field(default_factory=dict)
 
-    def made(self) -> Component:
+    def split(self) -> Component:
         """Return the boxes with their new ranks, and edges with a point in each rank that they pass."""
         total = 0
         for rank in range(max(self.component.ranks.values()) + 1):

@@ -139,12 +139,12 @@ class ConvertTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no typ
             If a number is none.
         """
         meant = conversion_plan.options_of(self.format.value, self._model)
-        given: dict[str, Any] = {name: self.fields[name].value.strip() for name in _FIELDS if name in meant}
+        texts: dict[str, Any] = {name: self.fields[name].value.strip() for name in _FIELDS if name in meant}
         for name in _NUMBERS:
-            if name in given:
-                given[name] = _number(self.fields[name].description, given[name])
+            if name in texts:
+                texts[name] = _number(self.fields[name].description, texts[name])
         ticks = {name: box.value for name, box in self.ticks.items() if name != "text" or name in meant}
-        return Request(self.format.value, self.destination.value.strip(), **given, **ticks)
+        return Request(self.format.value, self.destination.value.strip(), **texts, **ticks)
 
     def _suggest(self) -> None:
         """Propose a path for the format, unless the person has typed one."""
@@ -161,9 +161,9 @@ class ConvertTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no typ
                 forms.show(self.fields[name], shown=name in meant)
             forms.show(self.ticks["text"], shown="text" in meant)
             forms.show(self.ticks["trust"], shown=self._model.trusting is not None)
-            found = self._plan()
-            self.plan.value = _plan_markup(found)
-            self.work.allow(allowed=not found.problems)
+            plan = self._plan()
+            self.plan.value = _plan_markup(plan)
+            self.work.allow(allowed=not plan.problems)
 
     def _plan(self) -> Plan:
         try:
@@ -183,11 +183,11 @@ class ConvertTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no typ
 
     def _read_nodes(self) -> None:
         try:
-            found = plan_names.nodes(self._model)
+            nodes = plan_names.nodes(self._model)
         except errors.TfMagicError:
             return
         with self._lock:
-            self._names = plan_names.Names(self._names.signed, found)
+            self._names = plan_names.Names(self._names.signed, nodes)
         self._refresh()
 
     # The conversion
@@ -202,10 +202,10 @@ class ConvertTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no typ
         if self.work.begin(lambda: export_verb(self._model, request.destination, **options), self._done, _CANCELLED):
             self.result.value = ""
 
-    def _done(self, made: Export) -> str:
-        self.result.value = forms.result(made)
+    def _done(self, export: Export) -> str:
+        self.result.value = forms.result(export)
         self._refresh()
-        return f"Written: {made.path}"
+        return f"Written: {export.path}"
 
     def _show_code(self) -> None:
         try:

@@ -116,7 +116,7 @@ class VariablesTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no t
             if work is not None:
                 work.stop.set()
             if work is not None and word:
-                self.table.tell(work.told(f"Reading was {word}."))
+                self.table.tell(work.details(f"Reading was {word}."))
 
 
 class Reading:
@@ -145,13 +145,13 @@ class Reading:
         try:
             statistics = variable_statistics.of(self._values.of(self.variable).blocks, self._check)
         except CancelledError:
-            return self.told("Reading was cancelled.")
+            return self.details("Reading was cancelled.")
         except (errors.TfMagicError, OSError) as error:
-            return self.told(f"No statistics: {cell_text.long_text(str(error).partition(chr(10))[0])}")
+            return self.details(f"No statistics: {cell_text.long_text(str(error).partition(chr(10))[0])}")
         except Exception as error:  # noqa: BLE001 - a live model's session or device raises whatever it likes
             problem = cell_text.long_text(str(error).partition("\n")[0])
-            return self.told(f"No statistics: {type(error).__name__}: {problem}")
-        data = self.told("", list(facts(statistics)))
+            return self.details(f"No statistics: {type(error).__name__}: {problem}")
+        data = self.details("", list(facts(statistics)))
         if statistics.bars:
             data["chart"] = chart(statistics)
         return data
@@ -168,11 +168,11 @@ class Reading:
 
     def waiting(self, note: str) -> Details:
         """Return what is known while values are read, with a button that stops it."""
-        data = self.told(note)
+        data = self.details(note)
         data["acts"] = [Act(name=_CANCEL, text="Cancel")]
         return data
 
-    def told(self, note: str, more: list[tuple[str, str]] | None = None) -> Details:
+    def details(self, note: str, more: list[tuple[str, str]] | None = None) -> Details:
         """Return what the table says of the variable, and more."""
         known = [(name, cell_text.long_text(value)) for name, value in zip(COLUMNS[1:], self.variable[1:], strict=True)]
         shown = [(name, text) for name, text in known if text] + (more or [])
