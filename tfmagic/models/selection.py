@@ -70,11 +70,11 @@ def select_rows(  # noqa: PLR0913 - as above
     all: bool = False,  # noqa: A002 - the contract's name
 ) -> frames.Rows | None:
     """Return what :func:`select` does as rows, without pandas; None of a table that is made of columns."""
-    found = model.rows(table, all=_with_hidden(signature, all=all))
-    if found is None:
+    rows = model.rows(table, all=_with_hidden(signature, all=all))
+    if rows is None:
         return None
-    chosen = _chosen(model, table, _Table(found.columns, found.column), _Wanted(op, name, signature))
-    return found if chosen is None else found._replace(rows=list(itertools.compress(found.rows, chosen)))
+    chosen = _chosen(model, table, _Table(rows.columns, rows.column), _Wanted(op, name, signature))
+    return rows if chosen is None else rows._replace(rows=list(itertools.compress(rows.rows, chosen)))
 
 
 class _Table(NamedTuple):
