@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tfmagic.files import protos
+from tfmagic.graphs.ops import of_kind
 from tfmagic.graphs.tensor_names import node_of
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 #: The ops given to a function's arguments and results, which are no nodes of the file.
 ARGUMENT, RESULT = "Argument", "Result"
+#: What a graph begins and ends with.
+ENDS = frozenset({ARGUMENT, RESULT, "InputLayer"}) | of_kind("placeholder")
 #: A longer number is no output's.
 MOST_DIGITS = 9
 #: Edges by control have no place among a node's inputs.
@@ -169,6 +172,11 @@ class Library:
         if function not in self._bodies:
             self._bodies[function] = self._build(function)
         return self._bodies[function]
+
+    def parameters(self, body: Body) -> Integers | None:
+        """Return how many parameters each node has, if the library knows; a graph says it by its constants alone."""
+        del body
+        return None
 
     def calls(self, body: Body, node: int) -> tuple[Call, ...]:
         """Return the functions that a node calls and the library has, in order."""

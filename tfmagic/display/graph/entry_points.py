@@ -6,6 +6,7 @@ boxes (:mod:`tfmagic.display.graph.unfolding`).
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 #: What may stand around the one call of a body that only calls another.
 _AROUND_A_CALL = frozenset({ARGUMENT, RESULT, "Placeholder", "Identity", "IdentityN", "NoOp"})
+_PASSING = frozenset({"Identity", "IdentityN"})
+#: Functions that TensorFlow makes for its own use: nobody starts to read there.
+_ITS_OWN = re.compile(r"__inference_+(?:traced_(?:save|restore)|creator|destroyer|initializer)_?\d*")
 _DEFAULT_SIGNATURES = ("serving_default", "serve", "predict")
 Route = tuple[tuple[int, str], ...]
 
@@ -65,7 +69,7 @@ def entries(library: Library, meta_graph: MetaGraph | None) -> list[Entry]:
     if not inner and _does_work(main):
         entries = telling + entries
     named = {entry.function for entry in entries}
-    rest = [Entry(name, name) for name in library.functions if name not in named]
+    rest = [Entry(name, name) for name in library.functions if name not in named and not _ITS_OWN.fullmatch(name)]
     listed = entries + [entry for entry in telling if entry not in entries] + rest
     return listed or [Entry("main graph", "")]
 
@@ -81,7 +85,7 @@ def _of_signatures(library: Library, meta_graph: MetaGraph) -> Iterator[Entry]:
         signature = signatures[key]
         ends = _Ends(
             {places.get(node_of(info.name), -1): (name, info) for name, info in signature.inputs.items()},
-            {_tensor(places, info.name): (name, info) for name, info in signature.outputs.items()},
+            {_behind(main, *_tensor(places, info.name)): (name, info) for name, info in signature.outputs.items()},
         )
         _name(main, ends)
         for node in dict.fromkeys(node for node, _ in ends.outputs):
@@ -103,6 +107,18 @@ def _tensor(places: dict[str, int], tensor: str) -> tuple[int, int]:
     """Return node and port of a tensor of the main graph."""
     port = tensor.rpartition(":")[2]
     return places.get(node_of(tensor), -1), int(port) if port.isdecimal() and len(port) <= MOST_DIGITS else 0
+
+
+def _behind(body: Body, node: int, port: int) -> tuple[int, int]:
+    """Return the tensor that only passes on to another name: a signature's keys may be such names."""
+    seen = set()
+    while node >= 0 and node not in seen and body.ops[node] in _PASSING and body.inputs_of(node):
+        seen.add(node)
+        slots = [edge for edge in body.inputs_of(node) if body.slot[edge] == port]
+        if not slots:
+            break
+        node, port = int(body.source[slots[0]]), int(body.port[slots[0]])
+    return node, port
 
 
 def _within(body: Body, call: int, ends: _Ends) -> _Ends:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tfmagic.display.graph.bodies import Call
+    from tfmagic.files.wire import Integers
 
 
 class LayerLibrary(Library):
@@ -46,6 +47,11 @@ class LayerLibrary(Library):
     def sizes(self) -> dict[str, int]:
         """How many layers there are."""
         return {"": len(self.frame)}
+
+    def parameters(self, body: Body) -> Integers | None:
+        """Return the parameters of each layer."""
+        counts = self.frame["parameters"].fillna(0).to_numpy(np.int64)
+        return counts[body.rows]
 
     def calls(self, body: Body, node: int) -> tuple[Call, ...]:
         """Return nothing: layers call no functions."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfmagic.display.graph.bodies import ARGUMENT, RESULT
+from tfmagic.display.graph.bodies import ARGUMENT, ENDS, RESULT
 from tfmagic.graphs.ops import of_kind
 
 if TYPE_CHECKING:
@@ -32,8 +32,9 @@ _CHUNK_LEAST, _CHUNKS = 10, 30
 #: A part of a name that counts: ``3``, ``block1a``, ``conv2``; but not the ``2d`` of ``conv2d``.
 _COUNTING = re.compile(r".*\d(?![dD]$).*")
 _MOST_COUNTERS = 4
-#: A graph whose edges mostly go forward needs no sorting before it is cut into chunks.
-_SORTED_SHARE = 0.9
+_NUMBER = re.compile(r"([0-9]+)")
+#: A very large graph whose edges mostly go forward needs no sorting before it is cut into chunks.
+_SORTED_SHARE, _FOLLOWED_EDGES = 0.9, 200_000
 _MOST_SORTED = 5000
 
 #: Ops that give a consumer what it is made with rather than what flows through it.
@@ -42,7 +43,6 @@ _CONSTANT_OPS = of_kind("constant", "variable", "reference variable") | {"ReadVa
 _PASSING_OPS = frozenset({"Identity", "Enter", "RefEnter", "StopGradient", "Cast", "GuaranteeConst", "Snapshot"})
 #: Ops that give variables their first value, and what orders them.
 _INITIALISING_OPS = of_kind("variable query", "table fill") | {"Assign", "AssignVariableOp", "NoOp"}
-_ENDS = frozenset({ARGUMENT, RESULT, "InputLayer"}) | of_kind("placeholder")
 
 
 @dataclass(eq=False)
@@ -75,9 +75,9 @@ class Scope:
     def parts(self, body: Body) -> list[Scope]:
         """Return what the scope is made of, at most ``MAX_PARTS``."""
         if self._parts is None:
-            parts = self.grouped or _split(body, self.members, self.depth)
-            parts = _by_series(_in_order(body, parts)) if len(parts) > _SERIES_FROM else parts
-            self._parts = _by_chunks(body, parts) if len(parts) > MAX_PARTS else parts
+            parts = self.grouped or split(body, self.members, self.depth)
+            parts = by_series(_in_order(body, parts)) if len(parts) > _SERIES_FROM else parts
+            self._parts = _by_chunks(body, parts) if len(parts) > MAX_PARTS else _in_natural_order(parts)
         return self._parts
 
     _parts: list[Scope] | None = field(default=None, init=False, repr=False)
@@ -88,7 +88,7 @@ def root(shown: Mask) -> Scope:
     return Scope("", np.flatnonzero(shown), 0)
 
 
-def _split(body: Body, members: Integers, depth: int) -> list[Scope]:
+def split(body: Body, members: Integers, depth: int) -> list[Scope]:
     """Split a scope by the next component of its nodes' names."""
     names = body.names
     groups: dict[str, list[int]] = {}
@@ -120,7 +120,7 @@ def _part(body: Body, label: str, nodes: Sequence[int], depth: int) -> Scope:
         end = stop + 1
 
 
-def _by_series(parts: list[Scope]) -> list[Scope]:
+def by_series(parts: list[Scope]) -> list[Scope]:
     """Fold parts whose names begin alike up to a number that counts."""
     for counters in range(1, _MOST_COUNTERS):
         groups = _counted_groups(parts, counters)
@@ -161,7 +161,7 @@ def _gathered(label: str, parts: list[Scope], kind: str) -> Scope:
 
 def _by_chunks(body: Body, parts: list[Scope]) -> list[Scope]:
     """Cut a long row of parts into chunks of neighbours; inputs and outputs stay outside."""
-    ends = [part for part in parts if part.is_node and body.ops[int(part.members[0])] in _ENDS][: MAX_PARTS // 3]
+    ends = [part for part in parts if part.is_node and body.ops[int(part.members[0])] in ENDS][: MAX_PARTS // 3]
     kept = set(map(id, ends))
     rest = _in_order(body, [part for part in parts if id(part) not in kept])
     size = max(_CHUNK_LEAST, -(-len(rest) // _CHUNKS))
@@ -172,9 +172,33 @@ def _by_chunks(body: Body, parts: list[Scope]) -> list[Scope]:
     ]
 
 
+def _in_natural_order(parts: list[Scope]) -> list[Scope]:
+    """Let names that differ in their numbers alone stand as these count, in the places that they have together."""
+    places: dict[str, list[int]] = {}
+    for place, part in enumerate(parts):
+        places.setdefault(_NUMBER.sub("#", part.label), []).append(place)
+    ordered = list(parts)
+    for alike in places.values():
+        counted = sorted(
+            (parts[place] for place in alike), key=lambda part: list(map(_value, _NUMBER.findall(part.label)))
+        )
+        for place, part in zip(alike, counted, strict=True):
+            ordered[place] = part
+    return ordered
+
+
+def _value(digits: str) -> tuple[int, str]:
+    """Return what sorts digits by their number; a name from elsewhere may have thousands of them."""
+    digits = digits.lstrip("0")
+    return len(digits), digits
+
+
 def _in_order(body: Body, parts: list[Scope]) -> list[Scope]:
-    """Sort parts so that what feeds comes before what is fed, where the graph does not come so."""
-    if len(parts) > _MOST_SORTED or not len(body.source) or (body.source < body.target).mean() > _SORTED_SHARE:
+    """Sort parts so that what feeds comes before what is fed, and what belongs together stands together."""
+    count = len(body.source)
+    if len(parts) > _MOST_SORTED or not count:
+        return parts
+    if count > _FOLLOWED_EDGES and (body.source < body.target).mean() > _SORTED_SHARE:
         return parts
     number = np.full(len(body.names), -1, np.int64)
     for index, part in enumerate(parts):
@@ -182,7 +206,50 @@ def _in_order(body: Body, parts: list[Scope]) -> list[Scope]:
     source, target = number[body.source], number[body.target]
     inner = (source >= 0) & (target >= 0) & (source != target)
     pairs = set(zip(source[inner].tolist(), target[inner].tolist(), strict=True))
-    return [parts[index] for index in topological_order(range(len(parts)), pairs)]
+    return [parts[index] for index in reading_order(len(parts), pairs)]
+
+
+def reading_order(count: int, edges: Iterable[tuple[int, int]]) -> list[int]:
+    """Return nodes so that each stands behind what feeds it, as near as can be: branch after branch.
+
+    Parameters
+    ----------
+    count : int
+        How many nodes there are.
+    edges : iterable of (int, int)
+        Which node feeds which; of a cycle one edge goes back.
+    """
+    feeding: list[list[int]] = [[] for _ in range(count)]
+    feeds = [False] * count
+    for source, target in sorted(edges):
+        feeding[target].append(source)
+        feeds[source] = True
+    # What feeds nothing comes last; what is left then stands in a cycle.
+    starts = [*(node for node in range(count) if not feeds[node]), *range(count)]
+    depth = [0] * count
+    for node in _behind_sources(starts, feeding):
+        depth[node] = 1 + max((depth[source] for source in feeding[node]), default=0)
+    # The longest way first: what is worked out aside, of constants, then stands just before what it is for.
+    return _behind_sources(starts, [sorted(sources, key=lambda source: -depth[source]) for sources in feeding])
+
+
+def _behind_sources(starts: Sequence[int], feeding: Sequence[Sequence[int]]) -> list[int]:
+    """Return nodes depth first, each behind what feeds it."""
+    order: list[int] = []
+    seen = [False] * len(feeding)
+    for start in starts:
+        waiting = [] if seen[start] else [(start, iter(feeding[start]))]
+        seen[start] = True
+        while waiting:
+            node, sources = waiting[-1]
+            source = next((each for each in sources if not seen[each]), None)
+            if source is None:
+                order.append(node)
+                waiting.pop()
+            else:
+                seen[source] = True
+                waiting.append((source, iter(feeding[source])))
+    return order
 
 
 def topological_order(nodes: Iterable[int], edges: Iterable[tuple[int, int]]) -> list[int]:
@@ -260,7 +327,7 @@ class Shown:
         if not hidden.any():
             return hidden
         count = len(body.names)
-        fixed = body.is_op(_ENDS) | tucked
+        fixed = body.is_op(ENDS) | tucked
         # By data only: a training step is a NoOp that waits for all the work.
         data = body.slot >= 0
         while True:

@@ -7,15 +7,15 @@ is open (:mod:`tfmagic.display.graph.unfolding`).
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from tfmagic.display.graph import op_colours, visible_edges
-from tfmagic.display.graph.bodies import ARGUMENT, RESULT
+from tfmagic.display.graph.bodies import ENDS
 from tfmagic.display.graph.layout import nesting
 from tfmagic.display.render import cell_text
-from tfmagic.graphs.ops import of_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -36,7 +36,6 @@ _EPSILON = 0.5
 _TIMES = "\N{MULTIPLICATION SIGN}"
 #: Scenes are made of this.
 Data = dict[str, Any]
-_ENDS = frozenset({ARGUMENT, RESULT, "InputLayer"}) | of_kind("placeholder")
 
 
 class Words(NamedTuple):
@@ -110,12 +109,17 @@ def said(box: Box) -> Words:
 
 def _op_detail(box: Box) -> str:
     """Word an op: its type where its name does not say it, and the biggest constant that it works with."""
-    if box.op in _ENDS:
+    if box.op in ENDS:
         body = box.room.body
         return " ".join(filter(None, [body.dtypes[box.node], shape_text(body.shapes[box.node])]))
-    named = box.op.lower().startswith(box.label.rpartition("/")[2].lower().rstrip("_0123456789"))
+    named = is_named_after(box.label, box.op)
     weights = _weights(box)
     return " ".join(filter(None, ["" if named and not weights else box.op, weights]))
+
+
+def is_named_after(label: str, op: str) -> bool:
+    """Say whether a name is its op's in other letters: ``max_pooling2d_1`` of a MaxPooling2D."""
+    return re.sub(r"_\d+$", "", label.rpartition("/")[2]).replace("_", "").lower() == op.lower()
 
 
 def _weights(box: Box) -> str:
@@ -146,7 +150,7 @@ def cut(text: str, most: int) -> str:
 def _box_data(box: Box, words: Words, placed: Layout) -> Data:
     x, y, width, height = placed.boxes[box.number]
     state = "open" if box.is_open else "folded" if box.can_open else "op"
-    shape = "end" if box.kind == "op" and box.op in _ENDS else box.kind
+    shape = "end" if box.kind == "op" and box.op in ENDS else box.kind
     return {
         "n": box.number,
         "x": round(x),

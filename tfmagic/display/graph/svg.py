@@ -38,7 +38,7 @@ COLOURS = {
     "other": "#8a8f98",
 }
 _INK, _FAINT, _LINE, _PAPER = "#1f2937", "#56606e", "#8b929c", "#f6f8fb"
-_FONT = "system-ui,-apple-system,Segoe UI,Roboto,sans-serif"
+FONT = "system-ui,-apple-system,Segoe UI,Roboto,sans-serif"
 _MARGIN, _LEGEND = 12, 30
 #: Characters that stand for themselves in an address and in an attribute of HTML.
 _PLAIN = " '()*,-./:;=@_~!$+"
@@ -112,8 +112,8 @@ def of_scene(scene: Data, title: str, *, titled: bool = False) -> Picture:
     body = "".join([_containers(boxes), *_edges(scene["edges"]), *_boxes(boxes, titled=titled)])
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" width="{width}" height="{height}" '
-        f'viewBox="0 0 {width} {height}" font-family="{_FONT}" font-size="12">'
-        f"<title>{_text(title)}</title><desc>{_text(words)}</desc>{_ARROW}"
+        f'viewBox="0 0 {width} {height}" font-family="{FONT}" font-size="12">'
+        f"<title>{escaped(title)}</title><desc>{escaped(words)}</desc>{_ARROW}"
         f'<g transform="translate({_MARGIN} {_MARGIN})">{body}</g>'
         f'<g transform="translate({_MARGIN} {height - legend_rows * _LEGEND})" font-size="11">{legend}</g></svg>'
     )
@@ -137,7 +137,8 @@ def _words(scene: Data, title: str) -> str:
     return cell_text(f"{title}: {len(boxes):,} boxes, {len(scene['edges']):,} edges") + f" ({cell_text(first)}{more})"
 
 
-def _text(text: str) -> str:
+def escaped(text: str) -> str:
+    """Escape a text of a model for SVG."""
     return html.escape("".join(char if char.isprintable() else "\ufffd" for char in text), quote=True)
 
 
@@ -145,7 +146,7 @@ def _containers(boxes: Sequence[Data]) -> str:
     """Draw open boxes: a frame and a title each, behind everything."""
     opened = [box for box in boxes if box["state"] == "open"]
     frames = "".join(f"{_rectangle(box, 9)}/>" for box in opened)
-    titles = "".join(f'<text x="{box["x"] + 12}" y="{box["y"] + 18}">{_text(box["label"])}</text>' for box in opened)
+    titles = "".join(f'<text x="{box["x"] + 12}" y="{box["y"] + 18}">{escaped(box["label"])}</text>' for box in opened)
     return (
         f'<g fill="{_LINE}" fill-opacity=".08" stroke="{_LINE}" stroke-opacity=".6">{frames}</g>'
         f'<g fill="{_LINE}" font-weight="600">{titles}</g>'
@@ -174,7 +175,7 @@ def _folds(box: Data) -> bool:
 
 def _drawn(box: Data, *, titled: bool) -> str:
     start = _rectangle(box, box["h"] / 2 if box["shape"] == "end" else 6)
-    return f"{start}><title>{_text(box['title'])}</title></rect>" if titled else f"{start}/>"
+    return f"{start}><title>{escaped(box['title'])}</title></rect>" if titled else f"{start}/>"
 
 
 def _rectangle(box: Data, corner: float) -> str:
@@ -186,7 +187,7 @@ def _line(box: Data, which: str) -> str:
     """Write the label of a box, or what stands below it."""
     first = 18 if box["detail"] else box["h"] / 2 + 4
     y = box["y"] + (first if which == "label" else _SECOND_LINE)
-    return f'<text x="{box["x"] + box["w"] / 2:g}" y="{y:g}">{_text(box[which])}</text>'
+    return f'<text x="{box["x"] + box["w"] / 2:g}" y="{y:g}">{escaped(box[which])}</text>'
 
 
 def _edges(edges: Sequence[Data]) -> Iterator[str]:
@@ -199,7 +200,7 @@ def _edges(edges: Sequence[Data]) -> Iterator[str]:
     for edge in edges:
         if edge["at"]:
             x, y = edge["at"]
-            yield f'<text x="{x}" y="{y}">{_text(edge["shape"])}</text>'
+            yield f'<text x="{x}" y="{y}">{escaped(edge["shape"])}</text>'
     yield "</g>"
 
 
@@ -212,7 +213,7 @@ def _legend(kinds: list[list[str]], width: float) -> tuple[int, str]:
             x, row = 0.0, row + 1
         parts.append(
             f'<rect x="{x:.0f}" y="{row * 20 + 2}" width="11" height="11" rx="3" fill="{COLOURS[kind]}"/>'
-            f'<text x="{x + 16:.0f}" y="{row * 20 + 11}" fill="{_LINE}">{_text(label)}</text>'
+            f'<text x="{x + 16:.0f}" y="{row * 20 + 11}" fill="{_LINE}">{escaped(label)}</text>'
         )
         x += size
     return row + 1, "".join(parts)

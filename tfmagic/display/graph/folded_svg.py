@@ -1,0 +1,231 @@
+"""The folded graph as SVG: one column of boxes, each filled as far as its share of the parameters, shapes beside them.
+
+The same text is drawn inline, where it follows ``--ink``, ``--soft``, ``--paper`` and ``--line`` of what is around it,
+and in an ``<img>``, where its own colours are legible on white and on black. Not for: what is folded
+(:mod:`tfmagic.display.graph.folded_graph`).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from tfmagic.display.graph import folded_graph, scenes
+from tfmagic.display.graph.svg import COLOURS, FONT, Picture, escaped
+from tfmagic.display.render import cell_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tfmagic.display.graph.folded_graph import FoldedBox, FoldedGraph
+    from tfmagic.display.shown_model import ShownModel
+    from tfmagic.frames import Shape
+
+#: Pixels: a box in a column and beside another one, its height, from one row to the next, between two of a row.
+_WIDTH, _NARROW, _HEIGHT, _PITCH, _BESIDE = 196, 160, 24, 37, 14
+#: Below boxes beside each other, room for their shapes.
+_WRITTEN = 9
+#: Around the picture, between edges that pass boxes, before shapes.
+_MARGIN, _LANE, _ASIDE = 4, 8, 12
+#: The width of a letter of a label, of what stands beside it, and of a shape.
+_LETTER, _SMALL, _SHAPE = 7.2, 6.5, 7.0
+_INK, _SOFT, _PAPER, _LINE = (
+    f"var(--{name}, {colour})"
+    for name, colour in (("ink", "#1f2937"), ("soft", "#56606e"), ("paper", "#f6f8fb"), ("line", "#8b929c"))
+)
+#: Beside boxes there is no paper of ours in an ``<img>``.
+_BARE = "var(--soft, #7a828d)"
+_ARROW = 4
+
+
+def picture(model: ShownModel) -> Picture | None:
+    """Draw the graph of a model folded to about a dozen boxes.
+
+    Returns
+    -------
+    Picture or None
+        None where no graph is at hand: nothing is traced for it.
+    """
+    folded = folded_graph.folded(model)
+    return drawn(folded) if folded is not None else None
+
+
+def drawn(folded: FoldedGraph) -> Picture:
+    """Draw a folded graph."""
+    places = _Places.of(folded)
+    edges = "".join(_edges(folded, places))
+    boxes = "".join(_box(box, places.corners[index], places, folded) for index, box in enumerate(folded.boxes))
+    width, height = round(places.width), round(places.height)
+    words = _words(folded)
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" width="{width}" height="{height}" '
+        f'viewBox="0 0 {width} {height}" font-family="{FONT}" font-size="12">'
+        f"<title>{escaped(folded.title)}</title><desc>{escaped(words)}</desc>{edges}{boxes}</svg>"
+    )
+    return Picture(svg, words, width, height)
+
+
+def _words(folded: FoldedGraph) -> str:
+    """Say what the picture shows."""
+    names = ", ".join(" ".join(filter(None, [box.label, box.detail])) for box in folded.boxes)
+    return cell_text(f"{folded.title}: {names}")
+
+
+class Corner(NamedTuple):
+    """The upper left corner of a box."""
+
+    x: float
+    y: float
+
+
+@dataclass
+class _Places:
+    """Where boxes stand."""
+
+    corners: list[Corner]
+    box_width: float
+    #: By box, whether it is the right one of two, and whether it is alone in its row.
+    is_right: list[bool]
+    is_alone: list[bool]
+    width: float
+    height: float
+    left: float
+    right: float
+    lanes: dict[tuple[int, int], float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, folded: FoldedGraph) -> _Places:
+        rows: dict[int, list[int]] = defaultdict(list)
+        for index, rank in enumerate(folded.ranks):
+            rows[rank].append(index)
+        is_double = any(len(row) > 1 for row in rows.values())
+        box_width = _NARROW if is_double else _WIDTH
+        content = 2 * _NARROW + _BESIDE if is_double else _WIDTH
+        is_right, is_alone = [False] * len(folded.boxes), [True] * len(folded.boxes)
+        for row in rows.values():
+            for position, index in enumerate(row):
+                is_alone[index], is_right[index] = len(row) == 1, position > 0
+        passing = [edge for edge in folded.edges if folded.ranks[edge[1]] - folded.ranks[edge[0]] != 1]
+        sides = {edge: any(is_right[end] for end in edge) for edge in passing}
+        rights = sum(sides.values())
+        left = _MARGIN + _LANE * (len(passing) - rights) + (2 if passing else 0)
+        right = left + content
+        corners = [Corner(0, 0)] * len(folded.boxes)
+        y = float(_MARGIN)
+        for rank in sorted(rows):
+            for position, index in enumerate(rows[rank]):
+                x = left + (content - box_width) / 2 if is_alone[index] else left + position * (box_width + _BESIDE)
+                corners[index] = Corner(x, y)
+            y += _PITCH + _WRITTEN * (len(rows[rank]) > 1)
+        written = max((len(_shape(box.shape)) for box in folded.boxes), default=0) * _SHAPE
+        width = right + _LANE * rights + _ASIDE + written + _MARGIN
+        height = y - _PITCH + _HEIGHT + 4 + _MARGIN
+        places = cls(corners, box_width, is_right, is_alone, width, height, left, right)
+        counts = [0, 0]
+        for edge, side in sides.items():
+            counts[side] += 1
+            places.lanes[edge] = right + _LANE * counts[1] if side else left - _LANE * counts[0]
+        return places
+
+
+def _shape(shape: Shape) -> str:
+    """Word a shape without the batch: every box has it."""
+    return scenes.shape_text(shape[1:] if shape and shape[0] is None else shape)
+
+
+def _box(box: FoldedBox, corner: Corner, places: _Places, folded: FoldedGraph) -> str:
+    """Draw a box, what it is, how much it weighs, and the shape that leaves it."""
+    x, y = corner
+    colour = COLOURS[box.kind]
+    frame = f'height="{_HEIGHT}" rx="{_HEIGHT / 2 if box.kind == "end" else 4:g}"'
+    parts = ["<g>", f"<title>{escaped(cell_text(_title(box, folded)))}</title>"]
+    if box.count > 1:
+        parts.append(
+            f'<rect x="{x + 3:g}" y="{y + 3:g}" width="{places.box_width}" {frame} fill="{_PAPER}" stroke="{colour}" '
+            'stroke-opacity=".6"/>'
+        )
+    parts.append(f'<rect x="{x:g}" y="{y:g}" width="{places.box_width}" {frame} fill="{_PAPER}"/>')
+    share = box.parameters / folded.parameters if folded.parameters else 0
+    filled = share * places.box_width
+    if filled >= 1:
+        parts.append(f'<rect x="{x:g}" y="{y:g}" width="{filled:.1f}" {frame} fill="{colour}" fill-opacity=".3"/>')
+    parts.append(
+        f'<rect x="{x:g}" y="{y:g}" width="{places.box_width}" {frame} fill="{colour}" fill-opacity=".1" '
+        f'stroke="{colour}"/>'
+    )
+    parts += [*_texts(box, x, y, places.box_width), _beside(box, corner, places), "</g>"]
+    return "".join(parts)
+
+
+def _title(box: FoldedBox, folded: FoldedGraph) -> str:
+    """Word all that is known of a box."""
+    share = f"{box.parameters:,} parameters, {box.parameters / folded.parameters:.0%}" if box.parameters else ""
+    return ", ".join(filter(None, [box.label, box.detail, _shape(box.shape), share]))
+
+
+def _texts(box: FoldedBox, x: float, y: float, width: float) -> Iterator[str]:
+    """Write a label and what it is, as much of both as there is room for."""
+    room = width - 20
+    label = scenes.cut(box.label, int(room / _LETTER))
+    left = int((room - len(label) * _LETTER - 6) / _SMALL)
+    detail = box.detail
+    if len(detail) > left:
+        # What follows a layer is left out before the layer's own class is.
+        detail = detail.partition(" +")[0]
+    if len(detail) > left:
+        label = scenes.cut(box.label, max(int((room - len(detail) * _SMALL - 6) / _LETTER), int(room / _LETTER / 2)))
+        left = int((room - len(label) * _LETTER - 6) / _SMALL)
+        detail = scenes.cut(detail, left) if left > 4 else ""  # noqa: PLR2004 - fewer letters say nothing
+    yield f'<text x="{x + 9:g}" y="{y + 16:g}" fill="{_INK}">{escaped(label)}</text>'
+    if detail:
+        yield (
+            f'<text x="{x + width - 9:g}" y="{y + 16:g}" font-size="11" text-anchor="end" fill="{_SOFT}">'
+            f"{escaped(detail)}</text>"
+        )
+
+
+def _beside(box: FoldedBox, corner: Corner, places: _Places) -> str:
+    """Write the shape that leaves a box: beside it, or below where another stands beside it."""
+    shape = _shape(box.shape)
+    if not shape:
+        return ""
+    if places.is_alone[places.corners.index(corner)]:
+        y = corner.y + 16
+        lanes = [lane for lane in places.lanes.values() if lane > places.right]
+        x = max([corner.x + places.box_width + _ASIDE, *(lane + 4 for lane in lanes)])
+    else:
+        x, y = corner.x + places.box_width / 2 + 6, corner.y + _HEIGHT + 10
+    return f'<text x="{x:g}" y="{y:g}" font-size="11" fill="{_BARE}">{escaped(shape)}</text>'
+
+
+def _edges(folded: FoldedGraph, places: _Places) -> Iterator[str]:
+    """Draw edges: down to the next row, or around the rows between."""
+    yield f'<g fill="none" stroke="{_LINE}" stroke-width="1.2">'
+    tips = []
+    for source, target in folded.edges:
+        begin, end = places.corners[source], places.corners[target]
+        if (source, target) in places.lanes:
+            lane = places.lanes[source, target]
+            is_right = lane > places.right
+            side = places.box_width if is_right else 0
+            start, stop = begin.y + _HEIGHT / 2, end.y + _HEIGHT / 2
+            tip = end.x + side + (_ARROW if is_right else -_ARROW)
+            yield f'<path d="M{begin.x + side:g} {start:g}H{lane:g}V{stop:g}H{tip:g}"/>'
+            tips.append(_tip(end.x + side, stop, -1 if is_right else 1, 0))
+        else:
+            middle = places.box_width / 2
+            below = begin.y + _HEIGHT + (3 if folded.boxes[source].count > 1 else 0)
+            points = [(begin.x + middle, below), (end.x + middle, end.y - _ARROW)]
+            yield f'<path d="{scenes.path(points)}"/>'
+            tips.append(_tip(end.x + middle, end.y, 0, 1))
+    yield f'</g><path fill="{_LINE}" d="{"".join(tips)}"/>'
+
+
+def _tip(x: float, y: float, dx: int, dy: int) -> str:
+    """Draw the tip of an arrow that ends at a point and goes in a direction."""
+    back = (x - dx * _ARROW * 1.6, y - dy * _ARROW * 1.6)
+    wide = _ARROW * 0.9
+    return (
+        f"M{x:g} {y:g}L{back[0] + dy * wide:g} {back[1] + dx * wide:g}L{back[0] - dy * wide:g} {back[1] - dx * wide:g}z"
+    )
