@@ -163,10 +163,11 @@ def test_a_picture_can_be_an_output_of_its_own() -> None:
 
 def test_every_kind_has_a_colour_in_the_picture_and_in_the_live_view() -> None:
     assert set(svg.COLOURS) == set(op_colours.KINDS)
-    style = (Path(tfmagic.__file__).parent / "notebook" / "panel" / "widgets" / "static" / "graph.css").read_text(
-        "utf-8"
+    style = (Path(tfmagic.__file__).parent / "display" / "tokens.css").read_text("utf-8")
+    (other,) = re.findall(r"\[data-kind\] \{\s*--kind: (#\w+);", style)
+    said = dict.fromkeys(op_colours.KINDS, other) | dict(
+        re.findall(r'\[data-kind="(\w+)"\] \{ --kind: (#\w+); \}', style)
     )
-    said = dict(re.findall(r'\.tfm-graph \[data-kind="(\w+)"\] \{ --kind: (#\w+); \}', style))
     assert said == svg.COLOURS
 
 

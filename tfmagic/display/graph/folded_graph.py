@@ -277,12 +277,14 @@ class _Folding:
 
     def _is_layer(self, unit: _Unit) -> bool:
         series = unit.scope is not None and unit.scope.kind != "scope"
-        return not series and not self._is_end(unit) and self._kind(unit.nodes[:1]) not in {"end", "shape"}
+        return not series and self._kind(unit.nodes[:1]) not in _FOLLOWING | {"end", "shape"}
 
     def _short(self, unit: _Unit) -> str:
         op = self.body.ops[unit.nodes[0]]
         if len(unit.nodes) > 1:
             return "BN" if "batch" in self.body.names[unit.nodes[0]].lower() else self._kind(unit.nodes)
+        if op.startswith("FusedBatchNorm"):
+            return "BN"
         return "bias" if op.startswith("BiasAdd") else _SHORT.get(op, op)
 
     # Folding more
@@ -310,11 +312,11 @@ class _Folding:
         for index, unit in enumerate(units):
             if self._is_end(unit):
                 blocks += [[unit], []]
-                continue
-            blocks[-1].append(unit)
-            # Nothing before this one is used behind it: it is all that goes on.
-            if reach <= index:
-                blocks.append([])
+            else:
+                blocks[-1].append(unit)
+                # Nothing before this one is used behind it: it is all that goes on.
+                if reach <= index:
+                    blocks.append([])
             reach = max(reach, last[index])
         groups = [block for block in blocks if block]
         return [self._block(block) for block in groups] if len(groups) > 1 else units
