@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from tests.drawn_graphs import LOOP, LOOPING, chain
 from tfmagic.display.graph import entry_points, name_scopes, visible_edges
 from tfmagic.display.graph.bodies import Library
 from tfmagic.display.graph.unfolding import MAX_FIRST, Unfolding
+from tfmagic.files import protos
 
 
 def library(rows: list[drawn_graphs.Node], functions: dict[str, Any] | None = None) -> Library:
@@ -109,6 +111,41 @@ def test_flat_names_that_count_up_fold_by_series() -> None:
     assert [label for label in labels(found) if label.startswith("block_10_")] == [
         "block_10_*", *(f"block_10_{part}" for part in parts),
     ]  # fmt: skip
+
+
+def test_siblings_that_count_stand_as_they_count() -> None:
+    names = [f"block_{n}/{part}" for n in (10, 9, 2, 1, 11, 3) for part in ("up", "down")]
+    rows: list[drawn_graphs.Node] = [(name, "Placeholder", ()) for name in names]
+    assert labels(unfolded(rows)) == [f"block_{n}" for n in (1, 2, 3, 9, 10, 11)]
+
+
+def test_numbers_of_any_length_are_counted() -> None:
+    rows: list[drawn_graphs.Node] = [(f"n{digits}", "Placeholder", ()) for digits in ("9" * 5000, "10", "007")]
+    assert labels(unfolded(rows))[:2] == ["n007", "n10"]
+
+
+def test_the_reading_order_ends_one_branch_before_the_next_begins() -> None:
+    #     0 feeds two branches, 1-3 and 2-4, which 5 joins; 6 is a constant for 4 alone.
+    edges = [(0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 5), (6, 4)]
+    order = name_scopes.reading_order(7, edges)
+    assert sorted(order) == list(range(7))
+    assert all(order.index(source) < order.index(target) for source, target in edges)
+    assert abs(order.index(1) - order.index(3)) == 1
+    assert order.index(4) - order.index(6) == 1
+
+
+def test_a_cycle_has_a_reading_order_too() -> None:
+    assert sorted(name_scopes.reading_order(3, [(0, 1), (1, 2), (2, 0)])) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "scope", ["gradients", "gradients_1", "Adam", "train/GradientDescent", "optimizer", "GradientTape"]
+)
+def test_what_only_training_needs_is_not_unfolded_at_first(scope: str) -> None:
+    rows = chain(["x", "net/a", "net/b", *(f"{scope}/op_{n}" for n in range(30)), "end"])
+    found = unfolded(rows)
+    found.start()
+    assert not any(label.startswith("op_") for label in labels(found))
 
 
 def test_series_of_series() -> None:
@@ -221,6 +258,49 @@ def test_what_only_calls_a_function_is_not_where_one_starts() -> None:
     ]
     entries = entry_points.entries(library(rows, functions), None)
     assert [entry.title for entry in entries] == ["inner", "main graph", "outer"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "__inference__traced_save_123", "__inference__traced_restore_9", "__inference__creator_77",
+        "__inference__destroyer_8", "__inference__initializer_1",
+    ],
+)  # fmt: skip
+def test_functions_that_tensorflow_makes_for_itself_are_no_places_to_start(name: str) -> None:
+    body: Any = ([("a", 1)], [("n", "Neg", ("a",))], {"r": "n:y:0"})
+    rows: list[drawn_graphs.Node] = [("x", "Placeholder", ()), ("y", "Abs", ("x",))]
+    entries = entry_points.entries(library(rows, {name: body, "mine_creator": body}), None)
+    assert [entry.title for entry in entries] == ["main graph", "mine_creator"]
+
+
+def test_a_signature_whose_outputs_only_pass_on_leads_to_its_function() -> None:
+    functions: dict[str, Any] = {
+        "__inference_work_1": ([("a", 1)], [("n", "Neg", ("a",)), ("m", "Abs", ("n:y:0",))], {"r": "m:y:0"})
+    }
+    rows: list[drawn_graphs.Node] = [
+        ("pixels", "Placeholder", ()),
+        ("go", "StatefulPartitionedCall", ("pixels",), {"f": "__inference_work_1"}),
+        ("between", "Identity", ("go",)),
+        ("scores", "Identity", ("between",)),
+    ]
+    lib = library(rows, functions)
+    signature = protos.message("SignatureDef")()
+    signature.inputs["Pixels"].name, signature.outputs["Scores"].name = "pixels:0", "scores:0"
+    meta_graph: Any = SimpleNamespace(signature_def={"serving_default": signature})
+    entry = entry_points.entries(lib, meta_graph)[0]
+    assert entry == ("serving_default", "__inference_work_1")
+    body = lib.body(entry.function)
+    assert [body.keys.get(node) for node in (*body.arguments, *body.results)] == ["Pixels", "Scores"]
+
+
+def test_a_search_lists_the_very_name_first_then_what_computes() -> None:
+    names = ["model/add_bias/read", "model/readd", "add", "model/add", "model/other"]
+    ops = ["ReadVariableOp", "Relu", "Placeholder", "Neg", "AddV2"]
+    rows: list[drawn_graphs.Node] = [(name, op, ()) for name, op in zip(names, ops, strict=True)]
+    hits, total = entry_points.Routes(library(rows), "").search("add", 10)
+    assert [hit.name for hit in hits] == ["add", "model/add", "model/other", "model/readd", "model/add_bias/read"]
+    assert total == len(names)
 
 
 def test_a_search_finds_names_then_ops_and_leads_there() -> None:

@@ -30,6 +30,8 @@ _AROUND_A_CALL = frozenset({ARGUMENT, RESULT, "Placeholder", "Identity", "Identi
 _PASSING = frozenset({"Identity", "IdentityN"})
 #: Functions that TensorFlow makes for its own use: nobody starts to read there.
 _ITS_OWN = re.compile(r"__inference_+(?:traced_(?:save|restore)|creator|destroyer|initializer)_?\d*")
+#: Kinds of ops that a search lists behind others.
+_ASIDE = {"state": 2, "end": 1}
 _DEFAULT_SIGNATURES = ("serving_default", "serve", "predict")
 Route = tuple[tuple[int, str], ...]
 
@@ -221,7 +223,7 @@ class Routes:
             yield from ((node, call.function) for call in self.library.calls(body, node))
 
     def search(self, text: str, most: int) -> tuple[list[Hit], int]:
-        """Find nodes by a part of their name, else by their op, whatever the case.
+        """Find nodes by a part of their name or by their op, whatever the case.
 
         Returns
         -------
@@ -229,23 +231,42 @@ class Routes:
             The first ``most`` hits, and how many there are.
         """
         frame = self.library.frame
-        rows = np.flatnonzero(frame["name"].astype(object).str.contains(text, case=False, regex=False).to_numpy(bool))
-        ops = [op for op in frame["op"].cat.categories if text.lower() in str(op).lower()]
-        if not len(rows):
-            rows = np.flatnonzero(frame["op"].isin(ops).to_numpy(bool))
+        by_name = frame["name"].astype(object).str.contains(text, case=False, regex=False).to_numpy(bool)
+        wanted = text.strip().lower()
+        # The op itself, whatever its number of version, is as good as a name; a part of one only where no name has it.
+        ops = frame["op"].cat
+        exact = [str(op).lower() in {wanted, f"{wanted}v2", f"{wanted}v3"} for op in ops.categories]
+        by_op = np.array([*exact, False], bool)[ops.codes]
+        if not (by_name | by_op).any():
+            by_op = np.array([*(wanted in str(op).lower() for op in ops.categories), False], bool)[ops.codes]
+        rows = np.flatnonzero(by_name | by_op)
         reached = frame["function"].iloc[rows].isin(list(self.by_function)).to_numpy(bool)
         rows = rows[reached]
-        return [self.hit(int(row)) for row in self._best(rows, text)[:most].tolist()], len(rows)
+        return [self.hit(int(row)) for row in self._best(rows, wanted)[:most].tolist()], len(rows)
 
-    def _best(self, rows: Integers, text: str) -> Integers:
-        """Put names that end in the text, or in a component that begins with it, before others."""
-        names = self.library.frame["name"].iloc[rows]
-        lower = [str(name).lower() for name in names]
-        wanted = text.lower()
-        rank = [0 if name.endswith(wanted) else 1 if f"/{wanted}" in f"/{name}" else 2 for name in lower]
-        # What is drawn comes before constants and variables.
-        tucked = [op_colours.kind_of(str(op)) == "state" for op in self.library.frame["op"].iloc[rows]]
-        return rows[np.lexsort((np.array(rank, np.int64), np.array(tucked, bool)))]
+    def _best(self, rows: Integers, wanted: str) -> Integers:
+        """Rank hits: the name itself, its last component, the op itself, the end of a name, the begin of a component.
+
+        Among equals what computes comes before constants, variables and what only passes on.
+        """
+        part = self.library.frame.iloc[rows]
+        ops, names = part["op"].cat, part["name"].tolist()
+        codes = ops.codes.to_numpy()
+        is_op = np.array([str(op).lower().startswith(wanted) for op in ops.categories] or [False], bool)[codes]
+        kinds = [op_colours.kind_of(str(op)) for op in ops.categories] or [""]
+        aside = np.array([_ASIDE.get(kind, 0) for kind in kinds], np.int64)[codes]
+        rank = [
+            0 if name == wanted
+            else 1 if name.endswith(f"/{wanted}")
+            else 2 if has_op
+            else 3 if name.endswith(wanted)
+            else 4 if f"/{wanted}" in f"/{name}"
+            else 5
+            for name, has_op in zip(map(str.lower, names), is_op.tolist(), strict=True)
+        ]  # fmt: skip
+        # What is drawn comes before constants and variables, but not before the very name that was asked for.
+        ranks = np.array(rank, np.int64)
+        return rows[np.lexsort((ranks, np.where(ranks == 0, 0, aside)))]
 
     def hit(self, row: int) -> Hit:
         """Return the node of a row of the table of ops."""

@@ -100,21 +100,27 @@ def said(box: Box) -> Words:
         count = len(box.scope.members)
         ops = [op for op, _ in sorted(box.op_counts.items(), key=lambda item: (-item[1], item[0]))]
         telling = [op for op in ops if op_colours.kind_of(op) == box.op_kind][:1]
-        detail = f"{count:,} {box.room.body.noun}{''.join(f', {op}' for op in telling)}"
+        detail = _repeated(box) or f"{count:,} {box.room.body.noun}{''.join(f', {op}' for op in telling)}"
         title = (
             f"{box.name}: {count:,} {box.room.body.noun} ({', '.join(f'{box.op_counts[op]:,} {op}' for op in ops[:6])})"
         )
     return Words(label, cut(detail, int((_MOST_WIDTH - _MARGIN) / _SMALL_LETTER)), cell_text(title))
 
 
+def _repeated(box: Box) -> str:
+    """Say what a series or a chunk repeats, where all of its parts are of one class: ``6 TransformerBlock``."""
+    parts = box.scope.grouped or []
+    ops = {box.room.body.ops[int(part.members[0])] for part in parts if part.is_node}
+    is_one = len(parts) > 1 and len(ops) == 1 and all(part.is_node for part in parts)
+    return f"{_TIMES}{len(parts)} {ops.pop()}" if is_one else ""
+
+
 def _op_detail(box: Box) -> str:
-    """Word an op: its type where its name does not say it, and the biggest constant that it works with."""
+    """Word an op: its type, and the biggest constant that it works with."""
     if box.op in ENDS:
         body = box.room.body
         return " ".join(filter(None, [body.dtypes[box.node], shape_text(body.shapes[box.node])]))
-    named = is_named_after(box.label, box.op)
-    weights = _weights(box)
-    return " ".join(filter(None, ["" if named and not weights else box.op, weights]))
+    return " ".join(filter(None, [box.op, _weights(box)]))
 
 
 def is_named_after(label: str, op: str) -> bool:

@@ -6,6 +6,7 @@ Not for: edges (:mod:`tfmagic.display.graph.visible_edges`), where boxes stand
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 MAX_FIRST, MAX_VISIBLE = 60, 1000
 #: A scope with at least this share of the nodes says nothing while it is folded.
 _TELLING_SHARE = 0.5
+#: What TensorFlow and Keras call the scopes of gradients and optimizers.
+_TRAINING = re.compile(
+    r"(?i)(gradients?|gradient_?tape|optimizers?|adam(?:w|ax|optimizer)?|nadam|sgd|rmsprop|adagrad|adadelta|ftrl"
+    r"|momentum|gradientdescent|lamb|lion)(?:_\d+)?"
+)
 #: Fewer boxes than this are no picture yet.
 _FEW_BOXES = 5
 
@@ -136,7 +142,7 @@ class Unfolding:
             visible = list(self.visible())
             folded = [box for box in visible if not box.is_open]
             least = _TELLING_SHARE * sum(map(self.weight, folded)) if len(folded) >= _FEW_BOXES else 0
-            leaves = [box for box in folded if box.can_open and self.weight(box) >= least]
+            leaves = [box for box in folded if box.can_open and self.weight(box) >= least and not is_of_training(box)]
             leaves = [box for box in leaves if len(visible) + self.growth(box.number) <= MAX_FIRST]
             if not leaves:
                 return
@@ -212,6 +218,11 @@ class Unfolding:
             waiting += [each for each in following if each not in seen]
             seen.update(following)
         return int(np.flatnonzero(room.shown)[0])
+
+
+def is_of_training(box: Box) -> bool:
+    """Say whether a box holds what only training needs, by its name: nobody unfolds that first."""
+    return any(_TRAINING.fullmatch(piece) for piece in box.label.split("/"))
 
 
 def _walk(boxes: Iterable[Box]) -> Iterator[Box]:
