@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import pytest
@@ -93,7 +92,7 @@ def test_without_recorded_shapes_those_that_nodes_state_are_right(sample: Any) -
 
 
 def content_size(tensor: Any) -> int:
-    """Return the bytes of a TensorProto's content, by the rules of the encoding."""
+    """Return the bytes of the values that a TensorProto holds."""
     size = len(tensor.tensor_content) + len(tensor.float8_val)
     size += 4 * (len(tensor.float_val) + len(tensor.scomplex_val)) + 8 * (
         len(tensor.double_val) + len(tensor.dcomplex_val)
@@ -107,7 +106,21 @@ def content_size(tensor: Any) -> int:
         tensor.uint32_val,
         tensor.uint64_val,
     )
-    return size + sum(len(varint(number % 2**64)) for number in itertools.chain(*integers))
+    return size + (protos.item_size(protos.dtype_name(tensor.dtype)) or 0) * sum(map(len, integers))
+
+
+@pytest.mark.parametrize(("dtype", "number", "size"), [(3, 7, 4), (9, 10, 8), (6, 7, 1), (19, 13, 2), (10, 11, 1)])
+@pytest.mark.parametrize("packed", [True, False])
+def test_integers_have_the_size_of_an_element_not_of_how_they_are_written(
+    dtype: int, number: int, size: int, packed: bool
+) -> None:
+    numbers = [varint(each) for each in (0, 1, 100 if size == 1 else 30_000)]
+    values = field(number, b"".join(numbers)) if packed else b"".join(varint(number << 3) + each for each in numbers)
+    tensor = b"\x08" + varint(dtype) + field(2, field(2, b"\x08\x03")) + values
+    value = attr("value", field(8, tensor)) + attr("dtype", b"\x30" + varint(dtype))
+    nodes = [field(1, node(name, "Const", attrs=value)) for name in "cd"]
+    found = node_columns.read(hand_made(*nodes), {})
+    assert found.bytes.tolist() == [3 * size] * 2
 
 
 @needs_tensorflow

@@ -29,6 +29,10 @@ Objects: TypeAlias = "npt.NDArray[np.object_]"
 _ENTRY_KEY, _ENTRY_VALUE = 1, 2
 _VALUE_TENSOR = 8
 _TENSOR_SHAPE, _TENSOR_FIRST_CONTENT = 2, 4
+#: ``int_val``, ``int64_val``, ``bool_val``, ``half_val``, ``uint32_val`` and ``uint64_val``, packed or not.
+_TENSOR_VARINTS = (7, 10, 11, 13, 16, 17)
+#: A byte of a varint from here on is not its last.
+_MORE = 128
 
 
 class Outputs(NamedTuple):
@@ -74,7 +78,9 @@ def first_outputs(
     shaped = attributes.named("shape", _is_any(op_names, ops, op_list.SHAPED_OPS))
     _fill(shape, "AttrValue", attributes.take(shaped), lambda value: protos.shape_of(value.shape))
     _forget_scalars(shape, _is_any(op_names, ops, op_list.scalar_is_unknown(producer)))
-    _read_tensors(attributes.take(attributes.named("value", _is_any(op_names, ops, {"Const"}))), shape, sizes)
+    items = np.array([protos.item_size(each) or 0 for each in dtypes], np.int64)[dtype] if len(dtypes) else sizes
+    constants = attributes.take(attributes.named("value", _is_any(op_names, ops, {"Const"})))
+    _read_tensors(constants, shape, sizes, items)
     _fill(shape, "AttrValue", attributes.take(attributes.named("_output_shapes")), _first_shape)
     return Outputs(dtypes, dtype, shape, sizes)
 
@@ -192,12 +198,24 @@ def _forget_scalars(shapes: Objects, doubtful: wire.Mask) -> None:
         shapes[index] = shapes[index] or None
 
 
-def _read_tensors(places: _Places, shapes: Objects, sizes: Integers) -> None:
-    """Read the shapes and the content sizes of Const nodes."""
+def _read_tensors(places: _Places, shapes: Objects, sizes: Integers, items: Integers) -> None:
+    """Read the shapes of Const nodes, and the sizes of the values that they hold."""
     buffer, owner, count = places.buffer, places.owner, len(places.owner)
     starts, ends = wire.scan(buffer, places.start, places.end).select(_VALUE_TENSOR).last(count)
     inner = wire.scan(buffer, starts, ends)
     _fill(shapes, "TensorShapeProto", _Places(buffer, owner, *inner.select(_TENSOR_SHAPE).last(count)), protos.shape_of)
     content = inner.take(inner.number >= _TENSOR_FIRST_CONTENT)
-    lengths = np.bincount(content.owner, content.end - content.start, minlength=count)
-    sizes[owner] = lengths.astype(np.int64)
+    # Integers are written as varints, whose lengths tell nothing: each has the size of an element.
+    is_varint = np.isin(content.number, _TENSOR_VARINTS)
+    lengths = content.end - content.start
+    lengths[is_varint] = _varint_counts(buffer, content.take(is_varint)) * items[owner][content.owner[is_varint]]
+    sizes[owner] = np.bincount(content.owner, lengths, minlength=count).astype(np.int64)
+
+
+def _varint_counts(buffer: Buffer, fields: Fields) -> Integers:
+    """Count the varints in each of some fields: each ends with the one byte that has no high bit."""
+    lengths = fields.end - fields.start
+    ends = np.cumsum(lengths)
+    places = np.repeat(fields.start - ends + lengths, lengths) + np.arange(int(lengths.sum()))
+    is_last = buffer.octets[places] < _MORE
+    return np.diff(np.concatenate([[0], np.cumsum(is_last)])[np.concatenate([[0], ends])])
