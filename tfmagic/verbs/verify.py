@@ -57,14 +57,16 @@ def verify(
     ------
     UnknownNameError
         If neither has such a signature, or a name is no input's.
+    MissingPartError
+        If the two do not take the same inputs: lists both sides'.
     ConversionError
-        If the two do not take the same inputs, do not run on them, or cannot be compared: says why.
+        If they do not run on them, or cannot be compared: says why.
     """
     first, second = (_side(source, signature, trust=trust) for source in (a, b))
     if signature is not None and signature not in (first.function.key, second.function.key):
         raise errors.UnknownNameError(signature, "signature", (first.function.key, second.function.key))
     values = run_inputs.matched(first.function, inputs, first.signed)
-    verification = trial_run.verify(first.function, _under_keys_of(first.function, second.function), values)
+    verification = trial_run.verify(first.function, _under_keys_of(first.function, second), values)
     if verification.unchecked:
         raise errors.ConversionError(f"the two cannot be compared: {verification.unchecked}")
     return verification.frame
@@ -80,20 +82,26 @@ def _side(source: object, signature: str | None, *, trust: bool) -> Loaded:
         return model_cache.load(source, Wish(), trust=trust)
 
 
-def _under_keys_of(first: NamedFunction, second: NamedFunction) -> NamedFunction:
+def _under_keys_of(first: NamedFunction, loaded: Loaded) -> NamedFunction:
     """Return the other function under the keys of the one.
 
     Raises
     ------
-    ConversionError
+    MissingPartError
         If inputs do not go together; shows both sides.
     """
+    second = loaded.function
     inputs = _paired(first.inputs, second.inputs)
     outputs = _paired(first.outputs, second.outputs) or {end.key: end.key for end in second.outputs}
     if inputs is None:
-        raise errors.ConversionError(
-            f"the two take different inputs: the first {signatures.described(first.inputs)}, the second "
-            f"{signatures.described(second.inputs)}; export one of them with the other's names first"
+        theirs = [end.key for end in second.inputs]
+        sides = [signatures.described(each.inputs) or "nothing" for each in (first, second)]
+        raise errors.MissingPartError(
+            next((end.key for end in first.inputs if end.key not in theirs), "input"),
+            loaded.model.form,
+            theirs,
+            f"The two take different inputs: the first {sides[0]}, the second {sides[1]}; export one of them with the "
+            "other's names first",
         )
     back = [{theirs: ours for ours, theirs in pairs.items()} for pairs in (inputs, outputs)]
     return replace(
