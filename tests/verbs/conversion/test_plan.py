@@ -266,6 +266,12 @@ def test_a_graph_that_nobody_signed_has_proposed_ends(samples: Built, in_tmp_pat
     assert not plan.problems
     plan = planned(samples["graph_def"], "saved_model", "m")
     assert any("proposed" in line for line in plan.cautions)
+    # What was named is not proposed any more.
+    plan = planned(samples["graph_def"], "saved_model", "m", outputs="y")
+    (caution,) = [line for line in plan.cautions if "proposed" in line]
+    assert "where it begins: 'x' is proposed" in caution
+    plan = planned(samples["graph_def"], "saved_model", "m", inputs="x", outputs="y")
+    assert not any("proposed" in line for line in plan.cautions)
     assert tfmagic.export(samples["graph_def"], in_tmp_path / "m", signature="mine").path.name == "m"
 
 

@@ -329,9 +329,14 @@ def _cautions(request: Request, facts: Facts) -> Iterator[str]:
     if facts.writer.has_tag_sets and request.tags.strip():
         yield from signatures.tag_notes(tag_set(request.tags) or ())
     if signatures.PROPOSED in facts.chosen:
-        ends = facts.signed[signatures.PROPOSED]
-        proposed = " to ".join(errors.listed(end.key for end in side) for side in ends)
-        yield f"nothing in the graph says where it begins and ends: {proposed} is proposed, unless you name others"
+        inputs, outputs = (errors.listed(end.key for end in side) for side in facts.signed[signatures.PROPOSED])
+        where, proposed = {
+            (True, True): ("begins and ends", f"{inputs} to {outputs}"),
+            (True, False): ("begins", inputs),
+            (False, True): ("ends", outputs),
+        }.get((not request.inputs.strip(), not request.outputs.strip()), ("", ""))
+        if proposed:
+            yield f"nothing in the graph says where it {where}: {proposed} is proposed, unless you name others"
     yield from _key_notes(request, facts)
     if not request.verify:
         yield "the result is not compared with the source"
