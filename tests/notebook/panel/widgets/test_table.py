@@ -151,6 +151,25 @@ def test_filtered_rows_become_a_data_frame_in_the_order_shown() -> None:
     assert (FRAME["bytes"] >= 0).all()
 
 
+def test_a_variable_of_the_users_is_replaced_only_on_the_second_word() -> None:
+    variables: dict[str, object] = {"variables": 5, "other": 6}
+    asked = Asked(namespace=variables, variable="variables")
+    told = asked.ask("keep", text="variables", query={})["naming"]
+    assert "there already (int)" in told["note"]
+    assert "kept" not in told
+    # The second word is for the same name.
+    assert "kept" not in asked.ask("keep", text="other", query={})["naming"]
+    assert "kept" not in asked.ask("keep", text="variables", query={})["naming"]
+    assert variables == {"variables": 5, "other": 6}
+    assert asked.ask("keep", text="variables", query={})["naming"]["kept"]
+    assert isinstance(variables["variables"], pd.DataFrame)
+    # What was put there is the table's own until somebody puts something else there.
+    assert asked.ask("keep", text="variables", query={"text": "unit_1"})["naming"]["kept"]
+    variables["variables"] = None
+    assert "kept" not in asked.ask("keep", text="variables", query={})["naming"]
+    assert variables["variables"] is None
+
+
 @pytest.mark.parametrize("name", ["", "  ", "1a", "a b", "for", "None", "a.b", "a=1", "x;y"])
 def test_what_is_no_name_is_told_while_typing_and_nothing_is_kept(name: str) -> None:
     variables: dict[str, object] = {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import builtins
 import keyword
 import threading
+import weakref
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypedDict
 
@@ -144,6 +145,9 @@ class Table(anywidget.AnyWidget):
         self._bars = tuple(name for name in bars if name in self._shown)
         self._on_row, self._on_act, self._namespace = on_row, on_act, namespace
         self._asked = 0
+        #: What was kept last, and a variable of the user's that would be replaced, until the person says so once more.
+        self._kept: weakref.ref[pd.DataFrame] | None = None
+        self._in_the_way = ""
         super().__init__(
             label=label,
             columns=[self._column(name) for name in self._shown],
@@ -282,12 +286,25 @@ class Table(anywidget.AnyWidget):
         name = str(asked["text"]).strip()
         naming = self._naming(name)
         if not naming["problem"] and self._namespace is not None:
+            present = self._namespace.get(name)
+            if name in self._namespace and not self._is_own(present) and self._in_the_way != name:
+                self._in_the_way = name
+                kind = type(present).__name__
+                naming["note"] = f"{name} is there already ({kind}): press again to replace it, or choose another name"
+                self.send({"naming": naming})
+                return
+            self._in_the_way = ""
             with self._lock:
                 rows = self._pages.find(_query(asked.get("query", {}))).rows
                 kept = self.frame.iloc[rows].reset_index(drop=True)
             self._namespace[name] = kept
+            self._kept = weakref.ref(kept)
             naming["kept"] = f"{name} is now a DataFrame of {len(kept):,} rows"
         self.send({"naming": naming})
+
+    def _is_own(self, value: object) -> bool:
+        """Say whether a value is what was put there last: the next rows may take its place."""
+        return self._kept is not None and value is not None and self._kept() is value
 
     def _ping(self, _asked: Data) -> None:
         """Answer from a subshell, to which ipykernel then sends all that follows; find out what typing will need."""
