@@ -125,6 +125,7 @@ def test_a_model_is_served_under_its_folders_name(path: str | None, name: str) -
     ("end", "expected"),
     [
         (Endpoint("a", "a:0", "string", (None,)), ["text"]),
+        (Endpoint("image_bytes", "a:0", "string", (None,)), [{"b64": "dGV4dA=="}]),
         (Endpoint("a", "a:0", "bool", (2,)), [False, False]),
         (Endpoint("a", "a:0", "int64", ()), 0),
         (Endpoint("a", "a:0", "bfloat16", (1, 2)), [[0.0, 0.0]]),
