@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
     from tfmagic.functions import NamedFunction
@@ -41,6 +41,10 @@ class CodeSource(Protocol):
     @property
     def options(self) -> Mapping[str, Any]:
         """The verb's options."""
+
+    @property
+    def made(self) -> Collection[str]:
+        """The parts that the source does not hold, and a library makes."""
 
     @property
     def is_session(self) -> bool:

@@ -62,6 +62,22 @@ class KerasFileReader(Reader):
         load = f"model = keras.saving.load_model({source.place}, compile=False)"
         return ["import keras", "", load, *source.serving("model")]
 
+    def call(self, source: CodeSource) -> list[str] | None:
+        """Return the code that loads the model and calls it, if the file says what it takes: nothing is traced for it."""
+        if Part.SIGNATURES in source.made:
+            return None
+        values = dict(source.fed())
+        is_text = any("text" in value for value in values.values())
+        values = {key: f"tf.constant({value})" if is_text else value for key, value in values.items()}
+        given = ", ".join(f"{key!r}: {value}" for key, value in values.items())
+        (only, *others) = values.values()
+        return [
+            "import keras",
+            "",
+            f"model = keras.saving.load_model({source.place}, compile=False)",
+            f"outputs = model({f'{{{given}}}' if others else only}, training=False)",
+        ]
+
     def holder(self, source: CodeSource) -> str:
         """Return the model."""
         del source

@@ -63,6 +63,11 @@ class Source:
         return Choice.of(self.model.form, next(iter(whole.values())), self.options)
 
     @property
+    def made(self) -> frozenset[Part]:
+        """The parts that the source does not hold, and a library makes."""
+        return self.model.made
+
+    @property
     def is_session(self) -> bool:
         """Whether the code works with a session of TensorFlow 1."""
         return self.model.reader.is_session

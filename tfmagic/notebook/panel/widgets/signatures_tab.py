@@ -12,6 +12,7 @@ from tfmagic.display.render import cell_text
 from tfmagic.graphs import signatures
 from tfmagic.notebook.panel.widgets.sections import Cell, Copy, Link, SectionData, Sections
 from tfmagic.verbs import snippets
+from tfmagic.verbs.conversion import plan as conversion_plan
 from tfmagic.verbs.snippets import example_values, serving_requests
 from tfmagic.verbs.snippets.serving_requests import Served
 
@@ -87,7 +88,10 @@ def _copies(model: Model, source: str, rows: pd.DataFrame, tags: str, key: str) 
         str(rows["method"].iloc[0]),
         example_values.ends(rows, key, "input"),
     )
-    # What is no SavedModel is served once it is exported as one.
-    suffix = "" if model.reader.message == "SavedModel" else ", once exported as a SavedModel"
+    # What is no SavedModel is served once it is exported as one, if it can be.
+    is_served = model.reader.message == "SavedModel"
+    if not is_served and conversion_plan.formats(model)["saved_model"]:
+        return
+    suffix = "" if is_served else ", once exported as a SavedModel"
     yield Copy(label=f"REST request{suffix}", text=serving_requests.rest(served))
     yield Copy(label=f"gRPC request{suffix}", text=serving_requests.grpc(served))
