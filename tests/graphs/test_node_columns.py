@@ -112,7 +112,7 @@ def content_size(tensor: Any) -> int:
 @pytest.mark.parametrize(("dtype", "number", "size"), [(3, 7, 4), (9, 10, 8), (6, 7, 1), (19, 13, 2), (10, 11, 1)])
 @pytest.mark.parametrize("packed", [True, False])
 def test_integers_have_the_size_of_an_element_not_of_how_they_are_written(
-    dtype: int, number: int, size: int, packed: bool
+    dtype: int, number: int, size: int, *, packed: bool
 ) -> None:
     numbers = [varint(each) for each in (0, 1, 100 if size == 1 else 30_000)]
     values = field(number, b"".join(numbers)) if packed else b"".join(varint(number << 3) + each for each in numbers)

@@ -63,7 +63,7 @@ class KerasFileReader(Reader):
         return ["import keras", "", load, *source.serving("model")]
 
     def call(self, source: CodeSource) -> list[str] | None:
-        """Return the code that loads the model and calls it, if the file says what it takes: nothing is traced for it."""
+        """Return the code that loads the model and calls it; if the file says what it takes, nothing is traced."""
         if Part.SIGNATURES in source.made:
             return None
         values = dict(source.fed())
