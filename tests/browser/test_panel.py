@@ -64,6 +64,9 @@ def test_a_line_shows_the_panel_and_the_file_keeps_the_static_form(show: Show, s
     panel = show()
     assert panel.titles() == ["Summary", "Signatures", "Ops", "Graph", "Variables", "Run", "Convert"]
     assert panel.static.count() == 0
+    # Of the static form's output nothing is left on the page, not even its prompt.
+    prompts = panel.cell.locator(".jp-OutputPrompt:visible").all_inner_texts()
+    assert [each for each in prompts if each.strip()] == []
     live, static = saved(server, panel)
     assert set(live["data"]) == {VIEW}
     assert {"text/plain", "text/html"} == set(static["data"])

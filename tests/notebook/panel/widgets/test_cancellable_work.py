@@ -39,12 +39,12 @@ def test_work_is_shown_while_it_is_done_and_said_at_its_end() -> None:
 
     assert made.begin(lambda: in_stages(reached, go_on), done)
     assert reached.wait(_LONG)
-    assert (made.start.disabled, made.stop.disabled, made.bar.layout.visibility) == (True, False, "visible")
+    assert (made.start.is_off, made.stop.is_off, made.bar.layout.visibility) == (True, False, "visible")
     assert "Tracing … (step 1 of 2)" in shown(made)
     go_on.set()
     made.wait(_LONG)
     assert results == ["the result"]
-    assert (made.start.disabled, made.stop.disabled, made.is_running) == (False, True, False)
+    assert (made.start.is_off, made.stop.is_off, made.is_running) == (False, True, False)
     assert (made.bar.value, made.bar.bar_style) == (1, "success")
     assert "Done: the result" in shown(made)
 
@@ -57,12 +57,12 @@ def test_the_button_stops_it_at_the_next_stage() -> None:
     assert reached.wait(_LONG)
     made.stop.click()
     assert "Cancelling" in shown(made)
-    assert made.stop.disabled
+    assert made.stop.is_off
     go_on.set()
     made.wait(_LONG)
     assert "Cancelled, nothing written." in shown(made)
     assert made.bar.bar_style == "warning"
-    assert not made.start.disabled
+    assert not made.start.is_off
 
 
 def test_work_that_is_over_as_soon_as_it_is_asked_has_the_last_word() -> None:
@@ -83,7 +83,7 @@ def test_work_that_is_over_as_soon_as_it_is_asked_has_the_last_word() -> None:
     made.stop.click()
     assert not made.is_running
     assert "Cancelled, nothing written." in shown(made)
-    assert (made.start.disabled, made.stop.disabled) == (False, True)
+    assert (made.start.is_off, made.stop.is_off) == (False, True)
 
 
 def test_one_piece_at_a_time() -> None:
@@ -137,7 +137,7 @@ def test_what_is_raised_is_one_line(raised: BaseException, said: str) -> None:
     made.wait(_LONG)
     assert f'<span role="status">{said}</span>' == shown(made)
     assert made.bar.bar_style == "danger"
-    assert (made.start.disabled, made.stop.disabled) == (False, True)
+    assert (made.start.is_off, made.stop.is_off) == (False, True)
 
 
 def test_an_error_of_what_shows_the_result_is_said_too() -> None:
@@ -145,7 +145,7 @@ def test_an_error_of_what_shows_the_result_is_said_too() -> None:
     made.begin(lambda: 0, lambda found: str(1 / found))
     made.wait(_LONG)
     assert "ZeroDivisionError" in shown(made)
-    assert not made.start.disabled
+    assert not made.start.is_off
 
 
 def test_two_panels_do_not_stop_each_other() -> None:

@@ -79,7 +79,7 @@ def test_what_cannot_be_opened_is_said_and_another_can_be_chosen(folder: Path, p
     joined()
     assert word in html.unescape(chooser.status.value)
     assert chooser.panel is None
-    assert not chooser.opener.disabled
+    assert not chooser.opener.is_off
     chooser.files.value = "graph.pb"
     chooser.opener.click()
     joined()

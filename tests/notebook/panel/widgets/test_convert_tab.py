@@ -44,7 +44,7 @@ def until(condition: Callable[[], Any]) -> None:
 
 def converted(tab: ConvertTab) -> str:
     """Press the button, wait, and return what is said in the end."""
-    assert not tab.work.start.disabled
+    assert not tab.work.start.is_off
     tab.work.start.click()
     tab.work.wait(_LONG)
     return text(tab.work.status)
@@ -89,11 +89,11 @@ def test_the_form_follows_the_format(samples: Built, in_tmp_path: Path) -> None:
     assert shown(tab) == {"keep"}
     tab.destination.value = "mine.keras"
     assert "In the way" in text(tab.plan)
-    assert tab.work.start.disabled
+    assert tab.work.start.is_off
     tab.format.value = "keras"
     assert tab.destination.value == "mine.keras"
     assert shown(tab) == set()
-    assert not tab.work.start.disabled
+    assert not tab.work.start.is_off
     del in_tmp_path
 
 
@@ -121,9 +121,9 @@ def test_a_wrong_name_is_told_while_it_is_typed(
     tab = tab_of(samples["saved_model_tf2"])
     tab.fields[field].value = typed
     until(lambda: told in text(tab.plan))
-    assert tab.work.start.disabled
+    assert tab.work.start.is_off
     tab.fields[field].value = ""
-    assert not tab.work.start.disabled
+    assert not tab.work.start.is_off
     del in_tmp_path
 
 
@@ -132,7 +132,7 @@ def test_a_tensor_that_is_no_key_is_looked_up_in_the_graph(samples: Built, in_tm
     tab.fields["outputs"].value = "hiden/kernel"
     until(lambda: "did you mean 'hidden/kernel'" in text(tab.plan))
     tab.fields["outputs"].value = "features=hidden"
-    assert not tab.work.start.disabled
+    assert not tab.work.start.is_off
     assert "Written" in converted(tab)
     saved = readers.read(in_tmp_path / "model")
     assert set(saved.signatures["key"]) == {"x", "features"}
@@ -156,7 +156,7 @@ def test_the_result_is_written_checked_and_shown(samples: Built, in_tmp_path: Pa
     np.testing.assert_allclose(done.outputs["scores"], network(x), rtol=1e-5)
     # It is there now: once more needs another place, or leave to replace it.
     assert "exists" in text(tab.plan)
-    assert tab.work.start.disabled
+    assert tab.work.start.is_off
     tab.ticks["overwrite"].value = True
     assert "Written" in converted(tab)
 

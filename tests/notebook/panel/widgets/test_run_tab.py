@@ -117,7 +117,7 @@ def test_what_is_wrong_with_a_value_is_one_line(samples: Built, typed: str, told
     said = ran(tab)
     assert told in said
     assert "\n" not in said
-    assert not tab.work.start.disabled
+    assert not tab.work.start.is_off
     tab.fields[0].expression.value = "data"
     assert "Done" in ran(tab)
 
@@ -140,11 +140,11 @@ def test_a_model_that_nobody_signed_says_so_before_it_is_run(tmp_path: Path) -> 
     )
     tab = tab_of(tmp_path)
     assert "Nobody signed" in text(tab.work.status)
-    assert tab.work.start.disabled
+    assert tab.work.start.is_off
     (tmp_path / "idle.pbtxt").write_text('node { name: "a" op: "NoOp" }', encoding="utf-8")
     tab = tab_of(tmp_path / "idle.pbtxt")
     assert "name one among Outputs" in text(tab.work.status)
-    assert not tab.work.start.disabled
+    assert not tab.work.start.is_off
 
 
 def test_a_file_is_a_value(samples: Built) -> None:

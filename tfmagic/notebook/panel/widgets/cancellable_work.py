@@ -37,7 +37,7 @@ class Work:
 
     Attributes
     ----------
-    start, stop : ipywidgets.Button
+    start, stop : Act
         The handler of ``start`` is the tab's own.
     bar : ipywidgets.FloatProgress
         From 0 to 1.
@@ -46,8 +46,8 @@ class Work:
     """
 
     def __init__(self, verb: str, panel: Place) -> None:
-        self.start = ipywidgets.Button(description=verb, button_style="primary")
-        self.stop = ipywidgets.Button(description="Cancel", disabled=True)
+        self.start = forms.Act(verb, is_primary=True)
+        self.stop = forms.Act("Cancel", is_off=True)
         self.bar = ipywidgets.FloatProgress(
             description="Progress",
             min=0.0,
@@ -113,7 +113,7 @@ class Work:
             if watch is None:
                 return
             # Said before it is asked: the work may be over at once, and its own word is the last.
-            self.stop.disabled = True
+            self.stop.is_off = True
             self._say("Cancelling …")
         watch.cancel()
 
@@ -121,7 +121,7 @@ class Work:
         """Say whether the work can be begun; while something is being done it cannot."""
         with self._lock:
             self._is_allowed = allowed
-            self.start.disabled = self._watch is not None or not allowed
+            self.start.is_off = self._watch is not None or not allowed
 
     def wait(self, seconds: float | None = None) -> None:
         """Wait until nothing is being done."""
@@ -138,7 +138,7 @@ class Work:
         self.status.value = said(text).value
 
     def _set_running(self) -> None:
-        self.start.disabled, self.stop.disabled = True, False
+        self.start.is_off, self.stop.is_off = True, False
         self.bar.value, self.bar.bar_style = 0.0, ""
         self.bar.layout.visibility = _SHOWN
 
@@ -146,7 +146,7 @@ class Work:
         """Show where the call is; only a new stage is said aloud."""
         self.bar.value = stage.total
         with self._lock:
-            if not stage.share and not self.stop.disabled:
+            if not stage.share and not self.stop.is_off:
                 self._say(f"{stage.name.capitalize()} … (step {stage.place + 1} of {stage.count})")
 
     def _run(self, watch: progress.Watch, call: Callable[[], Any], done: Callable[[Any], str], cancelled: str) -> None:
@@ -164,7 +164,7 @@ class Work:
             with self._lock:
                 self._say(text)
                 self._watch = None
-                self.start.disabled, self.stop.disabled = not self._is_allowed, True
+                self.start.is_off, self.stop.is_off = not self._is_allowed, True
 
 
 def _settings(panel: Place) -> Callable[[], None]:

@@ -15,7 +15,7 @@ import pandas as pd
 from tfmagic import readers
 from tfmagic.display import render
 from tfmagic.display.render import Section
-from tfmagic.notebook.panel.widgets import threads
+from tfmagic.notebook.panel.widgets import forms, threads
 from tfmagic.notebook.panel.widgets.heading import Heading
 from tfmagic.notebook.panel.widgets.panel import Panel, problem_line, said
 from tfmagic.runtime import keras as keras_runtime
@@ -59,7 +59,7 @@ class Chooser(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self.models = ipywidgets.Select(description="Variables", rows=_LINES, layout=_WIDTH)
         self.files = ipywidgets.Select(description="Files", rows=_LINES, layout=_WIDTH)
         self.path = ipywidgets.Text(description="Path", placeholder="./served/1", layout=_WIDTH)
-        self.opener = ipywidgets.Button(description="Open", button_style="primary")
+        self.opener = forms.Act("Open", is_primary=True)
         self.refresh = ipywidgets.Button(description="Look again")
         self.status = said("")
         buttons = ipywidgets.HBox([self.opener, self.refresh])
@@ -107,7 +107,7 @@ class Chooser(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         if source is None:
             self.status.value = said("Choose a variable or a file, or give a path.").value
             return
-        self.opener.disabled = True
+        self.opener.is_off = True
         self.status.value = said("Reading …").value
         threads.begin(lambda: self._open(source), "chooser")
 
@@ -123,7 +123,7 @@ class Chooser(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
             self.heading.text = ""
             self.children = (self.heading, self.panel)
         finally:
-            self.opener.disabled = False
+            self.opener.is_off = False
 
     # Display
 

@@ -20,6 +20,40 @@ if TYPE_CHECKING:
 WIDTH = "min(560px, calc(100% - 8px))"
 STYLE = {"description_width": "130px"}
 _SHOWN, _GONE = None, "none"
+_OFF = "tfm-off"
+
+
+class Act(ipywidgets.Button):  # type: ignore[misc] # ipywidgets has no types
+    """A button that keeps the keyboard's focus while it can do nothing: one that is disabled lets it fall to the page.
+
+    Parameters
+    ----------
+    text : str
+        What stands on it.
+    is_primary : bool
+        Whether it is what the form is for.
+    is_off : bool
+        Whether it does nothing for now; the heading's script says so to screen readers.
+    """
+
+    def __init__(self, text: str, *, is_primary: bool = False, is_off: bool = False) -> None:
+        layout = ipywidgets.Layout(width="auto")
+        super().__init__(description=text, button_style="primary" if is_primary else "", layout=layout)
+        self.is_off = is_off
+
+    @property
+    def is_off(self) -> bool:
+        """Whether it does nothing for now."""
+        return _OFF in self._dom_classes
+
+    @is_off.setter
+    def is_off(self, value: bool) -> None:
+        (self.add_class if value else self.remove_class)(_OFF)
+
+    def click(self) -> None:
+        """Do what it is for, unless it is off."""
+        if not self.is_off:
+            super().click()
 
 
 def field(kind: Callable[..., Any], description: str, **more: Any) -> Any:  # noqa: ANN401 - a widget of that kind

@@ -26,6 +26,16 @@ function whenThere(id, then) {
   return end;
 }
 
+const BUTTON = ".jupyter-button";
+
+function sayState(target) {
+  const buttons = target.matches(BUTTON) ? [target] : target.classList.contains("tfm-panel") || target.closest(".widget-tab-contents") ? target.querySelectorAll(BUTTON) : [];
+  for (const each of buttons) {
+    each.setAttribute("aria-disabled", each.classList.contains("tfm-off"));
+    if (each.classList.contains("widget-toggle-button")) each.setAttribute("aria-pressed", each.classList.contains("mod-active"));
+  }
+}
+
 function render({ model, el }) {
   const title = make("h3"), detail = make("p");
   const notice = make("span", { role: "status" });
@@ -39,12 +49,18 @@ function render({ model, el }) {
   let isOver = false, stop = () => {};
   const takeOff = (form) => {
     const place = document.createComment("the live panel is shown");
+    // The line of the output goes with it, or its prompt would stand there alone.
+    const line = form.closest(".jp-OutputArea-child");
     form.replaceWith(place);
-    taken.push([place, form]);
+    if (line) line.style.display = "none";
+    taken.push([place, form, line]);
   };
   const putBack = () => {
     stop();
-    for (const [place, form] of taken.splice(0)) if (place.isConnected) place.replaceWith(form);
+    for (const [place, form, line] of taken.splice(0)) {
+      if (line) line.style.display = "";
+      if (place.isConnected) place.replaceWith(form);
+    }
   };
   const watch = () => {
     stop();
@@ -63,9 +79,15 @@ function render({ model, el }) {
   });
   // The panel is there once the front end has put it together.
   let panel = null, frame = 0;
+  // What ipywidgets' own buttons do not say to a screen reader: that they do nothing for now, that they are chosen.
+  const watchButtons = new MutationObserver((changes) => { for (const { target } of changes) sayState(target); });
   const settle = (left) => {
     panel = el.closest(".tfm-panel");
-    if (panel) panel.addEventListener("focusin", suppress);
+    if (panel) {
+      panel.addEventListener("focusin", suppress);
+      watchButtons.observe(panel, { subtree: true, childList: true, attributeFilter: ["class"] });
+      sayState(panel);
+    }
     else if (left) frame = requestAnimationFrame(() => settle(left - 1));
   };
   settle(FRAMES);
@@ -84,6 +106,7 @@ function render({ model, el }) {
     timers.endAll();
     cancelAnimationFrame(frame);
     panel?.removeEventListener("focusin", suppress);
+    watchButtons.disconnect();
     model.off("change:text", retitle);
     model.off("comm_live_update", changed);
     model.off("change:stand_in", watch);
