@@ -43,7 +43,7 @@ class CodeSource(Protocol):
         """The verb's options."""
 
     @property
-    def made(self) -> Collection[str]:
+    def computed(self) -> Collection[str]:
         """The parts that the source does not hold, and a library makes."""
 
     @property

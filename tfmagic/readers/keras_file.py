@@ -64,7 +64,7 @@ class KerasFileReader(Reader):
 
     def call(self, source: CodeSource) -> list[str] | None:
         """Return the code that loads the model and calls it; if the file says what it takes, nothing is traced."""
-        if Part.SIGNATURES in source.made:
+        if Part.SIGNATURES in source.computed:
             return None
         values = dict(source.fed())
         is_text = any("text" in value for value in values.values())

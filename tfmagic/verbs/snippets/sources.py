@@ -63,9 +63,9 @@ class Source:
         return Choice.of(self.model.form, next(iter(whole.values())), self.options)
 
     @property
-    def made(self) -> frozenset[Part]:
+    def computed(self) -> frozenset[Part]:
         """The parts that the source does not hold, and a library makes."""
-        return self.model.made
+        return self.model.computed
 
     @property
     def is_session(self) -> bool:
