@@ -218,4 +218,5 @@ def _varint_counts(buffer: Buffer, fields: Fields) -> Integers:
     ends = np.cumsum(lengths)
     places = np.repeat(fields.start - ends + lengths, lengths) + np.arange(int(lengths.sum()))
     is_last = buffer.octets[places] < _MORE
-    return np.diff(np.concatenate([[0], np.cumsum(is_last)])[np.concatenate([[0], ends])])
+    counts: Integers = np.diff(np.concatenate([[0], np.cumsum(is_last)])[np.concatenate([[0], ends])])
+    return counts
