@@ -118,6 +118,11 @@ def formats(model: Model) -> dict[str, str]:
     return {writer.format: _why_not(model, writer) for writer in WRITERS}
 
 
+def can_be_served(model: Model) -> bool:
+    """Say whether a model can be written as what servers load: they choose a part of it by its tags."""
+    return any(writer.has_tag_sets and not _why_not(model, writer) for writer in WRITERS)
+
+
 def labels() -> dict[str, str]:
     """Return what a person calls each format."""
     return {writer.format: writer.label or writer.format for writer in WRITERS}

@@ -90,7 +90,7 @@ def _copies(model: Model, source: str, rows: pd.DataFrame, tags: str, key: str) 
     )
     # What is no SavedModel is served once it is exported as one, if it can be.
     is_served = model.reader.message == "SavedModel"
-    if not is_served and conversion_plan.formats(model)["saved_model"]:
+    if not is_served and not conversion_plan.can_be_served(model):
         return
     suffix = "" if is_served else ", once exported as a SavedModel"
     yield Copy(label=f"REST request{suffix}", text=serving_requests.rest(served))
