@@ -310,9 +310,9 @@ def test_what_cannot_be_compared_is_an_error(tmp_path: Path) -> None:
     tf = runtime.tensorflow()
     one = tf.function(lambda a: {"c": a}, input_signature=[tf.TensorSpec([None], name="a")])
     takes = r"'a' \(float32 \(None,\)\).*'x' \(float32 \(None, 2\)\)"
-    with pytest.raises(errors.MissingPartError, match=takes) as found:
+    with pytest.raises(errors.MissingPartError, match=takes) as raised:
         tfmagic.verify(one, module())
-    assert found.value.available == ("x", "shift")
+    assert raised.value.available == ("x", "shift")
     noise = tf.function(lambda a: {"c": a + tf.random.normal([1])}, input_signature=[tf.TensorSpec([None], name="a")])
     with pytest.raises(errors.ConversionError, match="draws at random"):
         tfmagic.verify(noise, one)

@@ -69,13 +69,13 @@ class KerasFileReader(Reader):
         values = dict(source.fed())
         is_text = any("text" in value for value in values.values())
         values = {key: f"tf.constant({value})" if is_text else value for key, value in values.items()}
-        given = ", ".join(f"{key!r}: {value}" for key, value in values.items())
+        arguments = ", ".join(f"{key!r}: {value}" for key, value in values.items())
         (only, *others) = values.values()
         return [
             "import keras",
             "",
             f"model = keras.saving.load_model({source.place}, compile=False)",
-            f"outputs = model({f'{{{given}}}' if others else only}, training=False)",
+            f"outputs = model({f'{{{arguments}}}' if others else only}, training=False)",
         ]
 
     def holder(self, source: CodeSource) -> str:
