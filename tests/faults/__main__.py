@@ -18,13 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.faults import interposer
-from tests.faults.subjects import SUBJECTS
+from tests.faults.subjects import KINDS, SUBJECTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
-KINDS = ("calls", "full", "kills", "interrupts")
 #: Seconds without an answer that count as a hang.
 TIMEOUT = 300
 
@@ -102,7 +101,7 @@ def main() -> int:
         library = interposer.compiled(Path(folder))
         for name in options.subjects:
             for mode in ("overwrite",) if SUBJECTS[name].in_place else options.modes:
-                for kind in options.kinds:
+                for kind in (kind for kind in options.kinds if kind in SUBJECTS[name].kinds):
                     counts: Counter[str] = Counter()
                     for words, wrong in tried(
                         name, mode, kind, library, codes=tuple(options.errors), points=options.points

@@ -20,6 +20,8 @@ from tfmagic.verbs.undisturbed import undisturbed
 if TYPE_CHECKING:
     from pathlib import Path
 
+#: The kinds of faults: a call that fails, a disk that stays full from there on, a kill, an interrupt.
+KINDS = ("calls", "full", "kills", "interrupts")
 #: The input of all models: what they make of it is their version, or minus that.
 X = np.full((1, 4), 0.25, np.float32)
 
@@ -35,11 +37,17 @@ class Subject(ABC):
         Whether it changes what is there, and does nothing at a new place.
     is_group : bool
         Whether it is several files, which cannot change in one step.
+    kinds : tuple of str
+        The kinds of faults that can hurt it.
+    sources : Path
+        A folder for files that it is made of, which no fault touches.
     """
 
     destination: str = "model"
     in_place: ClassVar[bool] = False
     is_group: ClassVar[bool] = False
+    kinds: ClassVar[tuple[str, ...]] = KINDS
+    sources: Path
 
     @abstractmethod
     def write(self, place: Path, version: int, *, overwrite: bool) -> object:
@@ -148,6 +156,36 @@ def session(version: int) -> Any:
     return result
 
 
+@cache
+def doubled() -> Any:
+    """Return a function that doubles what it is given."""
+    import tensorflow as tf  # noqa: PLC0415 - costs seconds
+
+    spec = tf.TensorSpec([None, 4], tf.float32, name="x")
+    return tf.function(lambda x: {"twice": x * 2.0}, input_signature=[spec])
+
+
+@cache
+def module(version: int, folder: Path) -> Any:
+    """Return a module with a variable and a table that is read from a file."""
+    import tensorflow as tf  # noqa: PLC0415 - costs seconds
+
+    words = folder / f"{version}.txt"
+    words.write_text("one\ntwo\n", "utf-8")
+    spec = tf.TensorSpec([None, 4], tf.float32, name="x")
+    result = tf.Module()
+    result.kernel = tf.Variable(np.full((4, 1), version, np.float32))
+    content = tf.lookup.TextFileInitializer(
+        str(words), tf.string, tf.lookup.TextFileIndex.WHOLE_LINE, tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER
+    )
+    result.table = tf.lookup.StaticHashTable(content, 0)
+    result.served = tf.function(
+        lambda x: {"y": tf.matmul(x, result.kernel) + tf.cast(result.table.lookup(tf.constant("one")), tf.float32)},
+        input_signature=[spec],
+    )
+    return result
+
+
 class Export(Subject):
     """A format that :func:`tfmagic.export` writes of a Keras model."""
 
@@ -165,7 +203,9 @@ class SavedModel(Export):
     def version(self, place: Path) -> float | None:
         import tensorflow as tf  # noqa: PLC0415 - costs seconds
 
-        (result,) = tf.saved_model.load(str(place)).signatures["serving_default"](x=tf.constant(X)).values()
+        loaded = tf.saved_model.load(str(place))
+        (signature,) = loaded.signatures.values()
+        (result,) = signature(x=tf.constant(X)).values()
         return float(result[0, 0])
 
 
@@ -184,6 +224,62 @@ class SignedInPlace(SavedModel):
 
         (key,) = tf.saved_model.load(str(place)).signatures
         return 1 if key == "serving_default" else 2
+
+
+class Wrapped(SavedModel):
+    """A SavedModel around a frozen graph."""
+
+    def write(self, place: Path, version: int, *, overwrite: bool) -> object:
+        source = self.sources / f"{version}.pb"
+        if not source.exists():
+            tfmagic.freeze(network(version), output=source)
+        return tfmagic.export(source, place, overwrite=overwrite)
+
+
+class WithTable(SavedModel):
+    """A SavedModel with a table that reads an asset, which TensorFlow itself writes."""
+
+    def write(self, place: Path, version: int, *, overwrite: bool) -> object:
+        return tfmagic.export(module(version, self.sources), place, overwrite=overwrite)
+
+
+class OfSession(SavedModel):
+    """A SavedModel of a session of TensorFlow 1."""
+
+    def write(self, place: Path, version: int, *, overwrite: bool) -> object:
+        return tfmagic.export(session(version), place, overwrite=overwrite, inputs={"x": "x:0"}, outputs={"y": "y:0"})
+
+    def version(self, place: Path) -> float | None:
+        return {1.0: 1, -2.0: 2}.get(super().version(place) or 0.0)
+
+
+class Signed(SavedModel):
+    """A SavedModel whose signature is renamed, as a copy."""
+
+    def write(self, place: Path, version: int, *, overwrite: bool) -> object:
+        source = self.sources / str(version)
+        if not source.exists():
+            super().write(source, version, overwrite=False)
+        return tfmagic.sign(source, place, rename={"serving_default": "again"}, overwrite=overwrite)
+
+    def version(self, place: Path) -> float | None:
+        import tensorflow as tf  # noqa: PLC0415 - costs seconds
+
+        (result,) = tf.saved_model.load(str(place)).signatures["again"](x=tf.constant(X)).values()
+        return float(result[0, 0])
+
+
+class Merged(SavedModel):
+    """A SavedModel of two models."""
+
+    def write(self, place: Path, version: int, *, overwrite: bool) -> object:
+        return tfmagic.merge(doubled(), network(version), connect={"twice": "x"}, output=place, overwrite=overwrite)
+
+    def version(self, place: Path) -> float | None:
+        import tensorflow as tf  # noqa: PLC0415 - costs seconds
+
+        results = tf.saved_model.load(str(place)).signatures["serving_default"](x=tf.constant(X))
+        return float(results["y"][0, 0]) / 2
 
 
 class Graph(Export):
@@ -243,12 +339,14 @@ class Onnx(Export):
 
 
 class Events(Export):
-    """An event file."""
+    """An event file, or a directory to which one is added."""
 
     def version(self, place: Path) -> float | None:
         import tensorflow as tf  # noqa: PLC0415 - costs seconds
 
-        graphs = [event.graph_def for event in tf.compat.v1.train.summary_iterator(str(place)) if event.graph_def]
+        files = [file for file in place.iterdir() if not file.name.startswith(".")] if place.is_dir() else [place]
+        file = max(files, key=lambda path: path.stat().st_mtime_ns)
+        graphs = [event.graph_def for event in tf.compat.v1.train.summary_iterator(str(file)) if event.graph_def]
         return next((number for number in (1, 2) if f"network_{number}".encode() in graphs[0]), None)
 
 
@@ -284,6 +382,65 @@ class SessionCheckpoint(Subject):
         return {1.0: 1, -2.0: 2}.get(result)
 
 
+class CopiedCheckpoint(SessionCheckpoint):
+    """A checkpoint that lies on the disk, copied with its graph."""
+
+    def write(self, place: Path, version: int, *, overwrite: bool) -> object:
+        source = self.sources / f"{version}.ckpt"
+        if not source.with_name(source.name + ".meta").exists():
+            super().write(source, version, overwrite=False)
+        return tfmagic.export(f"{source}.meta", place, overwrite=overwrite)
+
+
+class Restored(Subject):
+    """Values that are put into a live model: what it holds then is written to a file, to be judged like the others."""
+
+    destination = "values"
+    in_place = True
+    kinds = ("interrupts",)
+
+    def write(self, place: Path, version: int, *, overwrite: bool) -> object:
+        del overwrite
+        live, file = self._live(version)
+        try:
+            return tfmagic.restore(live, file) if version == 2 else None
+        finally:
+            place.write_bytes(self._held(live))
+
+    def _live(self, version: int) -> tuple[Any, Path]:
+        """Return what holds the first version, and a file with the second."""
+        file = self.sources / "second.weights.h5"
+        if version == 2 and not file.exists():
+            tfmagic.export(network(2), file)
+        model = network(3)
+        model.set_weights(network(1).get_weights())
+        return model, file
+
+    def _held(self, live: Any) -> bytes:
+        return b"".join(value.tobytes() for value in live.get_weights())
+
+    def version(self, place: Path) -> float | None:
+        values = np.frombuffer(place.read_bytes(), np.float32)
+        return float(values[0]) if (values == values[0]).all() else None
+
+
+class RestoredSession(Restored):
+    """The same for a session."""
+
+    def _live(self, version: int) -> tuple[Any, Path]:
+        file = self.sources / "second.ckpt"
+        if version == 2 and not file.with_name(file.name + ".meta").exists():
+            tfmagic.export(session(2), file)
+        live = session(3)
+        (kernel,) = live.graph.get_collection("variables")
+        live.run(kernel.initializer, {kernel.initializer.inputs[1]: np.ones((4, 1), np.float32)})
+        return live, file
+
+    def _held(self, live: Any) -> bytes:
+        (kernel,) = live.graph.get_collection("variables")
+        return bytes(live.run(kernel).tobytes())
+
+
 #: What needs no TensorFlow.
 PLAIN: dict[str, Subject] = {
     "file": PlainFile(),
@@ -298,8 +455,14 @@ SUBJECTS: dict[str, Subject] = {
     "graph-text": Graph("model.pbtxt"),
     "saved-model": SavedModel("model"),
     "saved-model-text": SavedModel("model", text=True),
+    "saved-model-with-table": WithTable("model"),
+    "saved-model-of-graph": Wrapped("model"),
+    "saved-model-of-session": OfSession("model"),
+    "sign": Signed("model"),
     "sign-in-place": SignedInPlace("model"),
+    "merge": Merged("model"),
     "checkpoint": SessionCheckpoint(),
+    "checkpoint-copied": CopiedCheckpoint(),
     "object-checkpoint": ObjectCheckpoint("model.ckpt"),
     "keras": KerasFile("model.keras"),
     "h5": KerasFile("model.h5"),
@@ -307,4 +470,7 @@ SUBJECTS: dict[str, Subject] = {
     "tflite": TFLite("model.tflite"),
     "onnx": Onnx("model.onnx"),
     "events": Events("model.tfevents.1", format="tensorboard"),
+    "events-directory": Events("logs", format="tensorboard"),
+    "restore": Restored(),
+    "restore-session": RestoredSession(),
 }

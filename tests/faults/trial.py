@@ -37,6 +37,7 @@ PACKAGE = Path(tfmagic.__file__).parent
 STAGING = (
     "files/hidden_places.py", "files/renames.py", "files/writing.py", "files/checkpoints/writing.py",
     "files/hdf5_writing.py", "verbs/conversion/job.py", "verbs/undisturbed.py", "verbs/signed_files.py",
+    "verbs/restore.py", "verbs/restoration/assignment.py",
 )  # fmt: skip
 #: Names that differ from call to call, and are nobody's loss.
 _PASSING = re.compile(r"__autograph_generated")
@@ -64,6 +65,8 @@ class Trial:
 
     def __init__(self, name: str, top: Path, *, overwrite: bool) -> None:
         self.subject = SUBJECTS[name]
+        self.subject.sources = top / "sources"
+        self.subject.sources.mkdir(exist_ok=True)
         self.overwrite = overwrite
         self.box = top / "box"
         self.copies = top / "copies"
