@@ -1,8 +1,19 @@
 """Join two functions: outputs of the first feed inputs of the second, by name.
 
 Both stay what they are and are called inside a third: what they captured, variables and tables, is captured once
-more, so equal names of functions, variables, tables or assets cannot meet. Not for: obtaining the functions, writing
-the result (:mod:`tfmagic.verbs.merge`).
+more, so equal names of functions, variables, tables or assets cannot meet::
+
+    before                              after, connected words -> words
+
+    text ── first ──┬── words           text ── first ──┬── words ── second ── scores
+                    └── length                          │               │
+                                        top ────────────│───────────────┘
+    words ──┬── second ── scores                        └── length
+    top ────┘
+
+What nobody connected stays an input or an output of the whole, here ``top`` and ``length``; a key that both have is
+called after its part as well. Not for: obtaining the functions, writing the result (:mod:`tfmagic.verbs.merge`), nor
+joining graphs that keep their variables inside (:mod:`tfmagic.transforms.merge_graphs`).
 """
 
 from __future__ import annotations

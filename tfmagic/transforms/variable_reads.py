@@ -2,8 +2,23 @@
 
 A resource that stands for a variable becomes the variable's value itself, all along its way: through identities,
 loops and branches, and into functions, which are copied for the values they get. What only reads is exchanged for
-the op that reads a tensor; what writes is refused. Not for: finding the variables
-(:mod:`tfmagic.transforms.captures`), nor tables.
+the op that reads a tensor; what writes is refused::
+
+    before                                      after
+
+    w     Placeholder, resource                 w     Const, float32
+    │                                           │
+    call  PartitionedCall, f = dense            call  PartitionedCall, f = dense_frozen
+    │                                           │
+    y                                           y
+
+    dense(x: float32, v: resource)              dense_frozen(x: float32, v: float32)
+      pass    Identity        v                   pass    Identity   v
+      read    ReadVariableOp  pass:output:0       read    Identity   pass:output:0
+      MatMul  MatMul          x, read:value:0     MatMul  MatMul     x, read:output:0
+
+Not for: finding the variables (:mod:`tfmagic.transforms.captures`), putting the constants in the place of their
+placeholders (:mod:`tfmagic.transforms.freeze`), nor tables.
 """
 
 from __future__ import annotations

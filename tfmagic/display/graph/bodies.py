@@ -1,7 +1,28 @@
 """The main graph and each function of a model as arrays of edges, ready to be grouped and drawn.
 
-A body is read from the table of ops, which knows all nodes; what a node calls is parsed when it is asked for. Not
-for: grouping by scope (:mod:`tfmagic.display.graph.name_scopes`) or anything on a screen.
+A body is read from the table of ops, which knows all nodes; what a node calls is parsed when it is asked for. The
+arguments and results of a function become nodes, numbered after those of the file, and the Identity that only hands a
+value to a result is hidden::
+
+    FunctionDef                                 Body
+
+    dense(x, w) -> y                            number  names  ops            hidden
+      read    ReadVariableOp  w                 0       read   ReadVariableOp
+      MatMul  MatMul  x, read:value:0, ^read    1       MatMul MatMul
+      out     Identity  MatMul:product:0        2       out    Identity       hidden
+      return y = out:output:0                   3       x      Argument
+                                                4       w      Argument
+                                                5       y      Result
+
+                                                source  port  target  slot
+                                                4       0     0       0         w -> read
+                                                3       0     1       0         x -> MatMul
+                                                0       0     1       1         read -> MatMul
+                                                1       0     2       0         MatMul -> out
+                                                0       0     1       CONTROL   read -> MatMul
+                                                1       0     5       0         MatMul -> y, past out
+
+Not for: grouping by scope (:mod:`tfmagic.display.graph.name_scopes`) or anything on a screen.
 """
 
 from __future__ import annotations

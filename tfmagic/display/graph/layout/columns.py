@@ -1,5 +1,18 @@
 """Rows of boxes drawn in one column, or in several where they are many; what nothing connects, on shelves.
 
+A long chain turns where few edges pass: down to below its column, up between the two, in at the head of the next. What
+closes a cycle runs along the right side; what nothing connects lies beside it, on shelves::
+
+    edges                one column     two columns        edges              placed
+
+    a -> b -> c -> d     a              a   ┌──┐           a -> b -> c        a◄──┐   e   g
+                         │              │   │  ▼           c -> a             │   │   │
+                         b              b   │  c           e -> f             b   │   f
+                         │              │   │  │           g, h               │   │
+                         c              └───┘  d                              c───┘
+                         │
+                         d                                                    h
+
 Not for: boxes within boxes (:mod:`tfmagic.display.graph.layout.nesting`).
 """
 
