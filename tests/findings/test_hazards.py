@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from tests.findings.graph_defs import function, graph, node, text, writing
+from tests.op_registry import registry
 from tfmagic import errors
 from tfmagic.files import protos
-from tfmagic.findings import hazards
+from tfmagic.findings import execution, hazards
 from tfmagic.graphs.ops import Effect
 
 X = node("x", "Placeholder")
@@ -260,3 +261,35 @@ def test_a_message_says_what_where_and_the_way_out() -> None:
 def test_a_message_counts_what_it_does_not_name() -> None:
     many = [part for number in range(9) for part in writing(f"w{number}", f"p{number}")]
     assert "and 6 more" in hazards.describe(hazards.of_graph(graph(*many)))
+
+
+def test_an_op_of_tflite_is_tensorflows_if_its_name_says_so_only() -> None:
+    def told(*names: str) -> dict[str, Effect]:
+        return {hazard.what: hazard.effect for hazard in hazards.of_tflite(names)}
+
+    assert told("FlexSinh", "TFLite_Detection_PostProcess") == {}
+    assert told("Sinh", "ADD", "FlexWriteFile", "FlexSinhX") == {
+        "Sinh": Effect.UNKNOWN, "ADD": Effect.UNKNOWN, "FlexWriteFile": Effect.WRITES_FILES,
+        "FlexSinhX": Effect.UNKNOWN,
+    }  # fmt: skip
+
+
+def test_a_name_that_begins_with_a_file_of_ones_own_is_ones_own_if_nothing_leads_out_of_it() -> None:
+    def reading(*parts: bytes, chosen: bool = False) -> set[Effect]:
+        names = [text(f"part{number}", part) for number, part in enumerate(parts)]
+        joined = node("joined", "StringJoin", "own", *(each.name for each in names))
+        choice = node("choice", "Select", "flag", "joined", "own" if chosen else "part0")
+        own = node("own", "Placeholder")
+        read = node("read", "RestoreV2", "choice")
+        return effects(graph(own, node("flag", "Placeholder"), *names, joined, choice, read), own=["own:0"])
+
+    assert reading(b"_temp", b"/part", chosen=True) == set()
+    assert reading(b"/../../etc/passwd", chosen=True) == {Effect.READS_FILES}
+    assert reading(b"/etc/passwd") == {Effect.READS_FILES}
+
+
+@pytest.mark.tensorflow
+def test_every_op_that_runs_functions_is_looked_at() -> None:
+    running = {name for name, op in registry().items() if any("func" in attr.type for attr in op.attr)}
+    assert "OneShotIterator" in running
+    assert not running & execution._quiet(execution.ASKING)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -32,6 +32,8 @@ class _Own(Enum):
 
 
 OWN_FILE: Final = _Own.FILE
+#: Effects that need somebody's word.
+ASKING: Final = frozenset(Effect) - ops.FREE_EFFECTS
 #: What is known of a tensor: its elements, that it names a file of the model's own, or nothing.
 Value: TypeAlias = tuple[bytes | float, ...] | _Own | None
 
@@ -39,6 +41,14 @@ _Context: TypeAlias = tuple[tuple[str, Value], ...]
 
 #: Ops that give on the value of their first input.
 _HANDING_ON = frozenset({"Identity", "StopGradient", "Snapshot", "GuaranteeConst", "EnsureShape"})
+#: Ops that put names of files together, and how many inputs the name that they begin with has beside it.
+_JOINING = frozenset({"StringJoin", "ShardedFilename"})
+#: Ops that gather several values, or choose one of them by their first input.
+_GATHERING = frozenset({"Pack", "ConcatV2"})
+_CHOOSING = frozenset({"Select", "SelectV2"})
+#: Ops that run functions, or may, though their effect says less.
+_RUNNING = frozenset({"OneShotIterator"})
+_RUNNING_KINDS = frozenset({"tpu", "test"})
 #: Ops whose inputs, from this one on, are the arguments of the function that they run.
 _ARGUMENTS_FROM = {
     "PartitionedCall": 0,
@@ -69,6 +79,8 @@ class Executed(NamedTuple):
         What it does.
     subject : str
         The file that it reads or writes, if that is constant.
+    inside : str
+        The node that holds the graph which the node is in, ``""`` where that is no graph in a string.
     """
 
     node: str
@@ -76,6 +88,7 @@ class Executed(NamedTuple):
     function: str
     effect: Effect
     subject: str = ""
+    inside: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,8 +96,13 @@ class _Body:
     """The nodes of the main graph or of a function, what its arguments are, and what its tensors name."""
 
     function: str
-    nodes: Mapping[str, protos.Message]
+    node_defs: Sequence[protos.Message]
     arguments: Mapping[str, Value]
+
+    @cached_property
+    def nodes(self) -> Mapping[str, protos.Message]:
+        """The nodes by name; most graphs hold nothing for which they would have to be looked up."""
+        return {node.name: node for node in self.node_defs}
 
     def value(self, tensor: str, depth: int = 0) -> Value:
         """Return what is known of a tensor."""
@@ -97,9 +115,24 @@ class _Body:
             return elements(node.attr["value"].tensor)
         if node.op in _HANDING_ON and node.input:
             return self.value(node.input[0], depth + 1)
-        if node.op == "ReadVariableOp" and node.input:
-            return self._assigned(node_of(node.input[0]), depth + 1)
-        return None
+        if node.op in _JOINING or node.op in _GATHERING or node.op in _CHOOSING:
+            return self._assembled(node, depth + 1)
+        is_read = node.op == "ReadVariableOp" and node.input
+        return self._assigned(node_of(node.input[0]), depth + 1) if is_read else None
+
+    def _assembled(self, node: protos.Message, depth: int) -> Value:
+        """Return what is known of a name that is put together: a saver makes those of its shards so."""
+        edges = [edge for edge in node.input if not edge.startswith("^")]
+        if node.op in _JOINING:
+            first, *rest = (self.value(edge, depth) for edge in edges) if edges else (None,)
+            if node.op == "ShardedFilename":
+                return first if first is OWN_FILE else None
+            return OWN_FILE if first is OWN_FILE and all(map(_stays, rest)) else None
+        values = [self.value(edge, depth) for edge in (edges[1:] if node.op in _CHOOSING else edges)]
+        if all(value is OWN_FILE for value in values):
+            return OWN_FILE if values else None
+        known = [value for value in values if isinstance(value, tuple)]
+        return tuple(item for value in known for item in value) if len(known) == len(values) else None
 
     @cached_property
     def _consumers(self) -> Mapping[str, list[protos.Message]]:
@@ -129,32 +162,55 @@ class Walk:
         The graph with its library.
     own : collection of str
         Tensors of the main graph that name files of the model's own.
-    seen : dict of Executed to None
-        What was come across, in order.
+    told : frozenset of Effect
+        The effects that are told.
+    writes_own : bool
+        Whether the model's own files may be written, too: by its saver.
+    entry : str
+        What runs the nodes that are walked through next, in words.
+    seen : dict of Executed to str
+        What was come across, in order, and by which entry first.
     depth : int
         How many graphs in strings it is inside of.
+    inside : str
+        The node that holds the graph.
+    judged : set of (str, str)
+        Function and name of each node that was looked at closely.
+    callers : dict of str to str
+        By the name of a function, the one that was first seen to call it.
     """
 
     graph_def: protos.Message
     own: Collection[str] = ()
-    seen: dict[Executed, None] = field(default_factory=dict)
+    told: frozenset[Effect] = ASKING
+    writes_own: bool = False
+    entry: str = ""
+    seen: dict[Executed, str] = field(default_factory=dict)
     depth: int = 0
+    inside: str = ""
+    judged: set[tuple[str, str]] = field(default_factory=set)
+    callers: dict[str, str] = field(default_factory=dict)
     _contexts: dict[str, set[_Context]] = field(default_factory=lambda: defaultdict(set))
     #: Functions that are still to be walked through: calls may be nested deeper than Python's stack.
     _waiting: list[tuple[str, _Context]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        nodes = {node.name: node for node in self.graph_def.node}
-        self._main = _Body("", nodes, {full(tensor): OWN_FILE for tensor in self.own})
+        self._main = _Body("", self.graph_def.node, {full(tensor): OWN_FILE for tensor in self.own})
         self._library = {function.signature.name: function for function in self.graph_def.library.function}
         self._alike: dict[bytes, list[str]] = defaultdict(list)
         for name, function in self._library.items():
             if _INTERCHANGEABLE in function.attr:
                 self._alike[function.attr[_INTERCHANGEABLE].s].append(name)
+        self._quiet = _quiet(self.told) - self._library.keys()
+
+    @property
+    def library(self) -> Collection[str]:
+        """The names of the functions."""
+        return self._library.keys()
 
     def whole_graph(self) -> None:
         """Walk through every node of the main graph."""
-        self._walk(self._main, self._main.nodes.values())
+        self._walk(self._main, self._main.node_defs)
 
     def ends(self, tensors: Iterable[str], fed: Iterable[str] = ()) -> None:
         """Walk through the nodes of the main graph that some tensors or nodes need; what is fed needs nothing."""
@@ -175,21 +231,25 @@ class Walk:
 
     def _walk(self, body: _Body, nodes: Iterable[protos.Message]) -> None:
         """Look at nodes, and go on through the functions that they run."""
+        quiet = self._quiet
         for node in nodes:
-            self._look(body, node)
+            if node.op not in quiet:
+                self._look(body, node)
         while self._waiting:
             name, context = self._waiting.pop()
             function = self._library[name]
-            inner = _Body(name, {node.name: node for node in function.node_def}, dict(context))
+            inner = _Body(name, function.node_def, dict(context))
             for node in function.node_def:
-                self._look(inner, node)
+                if node.op not in quiet:
+                    self._look(inner, node)
             for alike in self._alike[function.attr[_INTERCHANGEABLE].s] if _INTERCHANGEABLE in function.attr else ():
-                self._call(alike, ())
+                self._call(alike, (), name)
 
-    def _call(self, name: str, arguments: Sequence[Value]) -> None:
+    def _call(self, name: str, arguments: Sequence[Value], caller: str = "") -> None:
         """Enter a function into those that are still to be walked through, unless that was done."""
         if name not in self._library:
             return
+        self.callers.setdefault(name, caller)
         names = [full(argument.name) for argument in self._library[name].signature.input_arg]
         known = [(argument, value) for argument, value in zip(names, arguments, strict=False) if _names_files(value)]
         contexts = self._contexts[name]
@@ -207,23 +267,28 @@ class Walk:
         if node.op == "DatasetFromGraph":
             self._graph_in_a_string(body.function, node, values(0))
         if is_call:
-            self._call(node.op, [body.value(edge) for edge in data])
+            self._call(node.op, [body.value(edge) for edge in data], body.function)
         start = _ARGUMENTS_FROM.get(node.op)
         arguments = () if start is None else [body.value(edge) for edge in data[start:]]
         for name in functions_of(node):
-            self._call(name, arguments)
+            self._call(name, arguments, body.function)
         if node.op == "SymbolicGradient":
             for gradient in self.graph_def.library.gradient:
-                self._call(gradient.gradient_func, ())
+                self._call(gradient.gradient_func, (), body.function)
 
     def _judge(self, function: str, node: protos.Message, values: _Values) -> None:
         effect = op_effects.effect(node, values)
-        if effect in ops.FREE_EFFECTS:
+        self.judged.add((function, node.name))
+        if effect not in self.told:
             return
         place = op_effects.file_names(node)
-        if effect is Effect.READS_FILES and isinstance(place, int) and values.known(place) is OWN_FILE:
+        free = {Effect.READS_FILES, Effect.WRITES_FILES} if self.writes_own else {Effect.READS_FILES}
+        if effect in free and isinstance(place, int) and values.known(place) is OWN_FILE:
             return
-        self.seen[Executed(node.name, node.op, function, effect, _subject(node, place, values))] = None
+        self._tell(function, node, effect, _subject(node, place, values))
+
+    def _tell(self, function: str, node: protos.Message, effect: Effect, subject: str = "") -> None:
+        self.seen.setdefault(Executed(node.name, node.op, function, effect, subject, self.inside), self.entry)
 
     def _graph_in_a_string(self, function: str, node: protos.Message, value: Sequence[bytes | float] | None) -> None:
         for data in value or ():
@@ -232,9 +297,26 @@ class Walk:
             except protos.ParseError:
                 graph_def = None
             if graph_def is None or self.depth > _DEEPEST:
-                self.seen[Executed(node.name, node.op, function, Effect.UNKNOWN)] = None
+                self._tell(function, node, Effect.UNKNOWN)
             else:
-                Walk(graph_def, seen=self.seen, depth=self.depth + 1).whole_graph()
+                Walk(
+                    graph_def, told=self.told, entry=self.entry, seen=self.seen, depth=self.depth + 1, inside=node.name
+                ).whole_graph()
+
+
+@cache
+def _quiet(told: frozenset[Effect]) -> frozenset[str]:
+    """Return the ops that do nothing that is told, whatever their attributes say, and run no function."""
+    harmless = (effect for effect in Effect if effect not in told and effect is not Effect.CALL)
+    running = _RUNNING | ops.of_kind(*_RUNNING_KINDS)
+    return ops.of_effect(*(effect for effect in harmless if effect in ops.FREE_EFFECTS)) - running
+
+
+def _stays(value: Value) -> bool:
+    """Say whether what is put behind a file's name leads nowhere else."""
+    return isinstance(value, tuple) and all(
+        isinstance(item, bytes) and b".." not in item.replace(b"\\", b"/").split(b"/") for item in value
+    )
 
 
 def _names_files(value: Value) -> bool:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors
 from tfmagic.files import protos
-from tfmagic.files.tflite.structure import OPERATORS
 from tfmagic.findings.execution import OWN_FILE, Executed, Value, Walk
 from tfmagic.graphs import ops, signatures
 from tfmagic.graphs.ops import Effect
@@ -39,6 +38,8 @@ _CALLED_BY_LOADER = frozenset({"_create_resource", "_initialize", "_destroy_reso
 _SIGNATURES = "signatures"
 #: How TFLite calls ops of TensorFlow's that it runs through its delegate.
 _FLEX = "Flex"
+#: Custom ops that every TFLite interpreter has (tensorflow/lite/core/kernels/register.cc).
+_TFLITE_CUSTOM = frozenset({"AudioSpectrogram", "Mfcc", "NumericVerify", "TFLite_Detection_PostProcess"})
 _ASSET_COLLECTION = "saved_model_assets"
 
 
@@ -129,17 +130,22 @@ def of_saved_model(meta_graph_def: protos.Message, keys: Iterable[str]) -> tuple
     return tuple(dict.fromkeys((*hazards, *signed)))
 
 
-def of_tflite(op_names: Iterable[str]) -> tuple[Hazard, ...]:
-    """Return what the ops of a TFLite file could do: of its own ops none, of TensorFlow's (``Flex…``) what they do.
+def of_tflite(foreign_ops: Iterable[str]) -> tuple[Hazard, ...]:
+    """Return what the ops of a TFLite file could do that are not TFLite's own, which compute.
 
-    An op that TFLite's list does not have may be anything.
+    One whose name begins with ``Flex`` is TensorFlow's op of the rest of the name. Any other may be anything, whatever
+    it is called, but for the few that TFLite's interpreter brings along.
     """
-    hazards = []
-    for name in op_names:
-        if name not in OPERATORS:
-            effect = ops.named(name.removeprefix(_FLEX)).effect
-            hazards += [Hazard(effect, "a subgraph", name)] * (effect not in ops.FREE_EFFECTS)
-    return tuple(hazards)
+    effects = {name: _effect_of_custom(name) for name in foreign_ops}
+    return tuple(
+        Hazard(effect, "a subgraph", name) for name, effect in effects.items() if effect not in ops.FREE_EFFECTS
+    )
+
+
+def _effect_of_custom(name: str) -> Effect:
+    if name in _TFLITE_CUSTOM:
+        return Effect.PURE
+    return ops.named(name.removeprefix(_FLEX)).effect if name.startswith(_FLEX) else Effect.UNKNOWN
 
 
 def of_node_in_json(text: str) -> str:

@@ -84,7 +84,7 @@ class TFLiteReader(Reader):
 def _function(path: Path, description: Description, key: str | None = None, *, trust: bool) -> functions.NamedFunction:
     """Make a function of a signature, its ends in the file's order."""
     if not trust:
-        hazards.require_none(hazards.of_tflite(description.ops), str(path))
+        hazards.require_none(hazards.of_tflite(sorted(description.foreign)), str(path))
     declared = {signature.key: signature for signature in _declared(description)}
     chosen = declared[choose(declared, key)]
     tensors = description.subgraphs[chosen.subgraph].tensors

@@ -60,6 +60,8 @@ OPERATORS = tuple(
     """.split()  # noqa: SIM905 - 210 quotes and commas would hide the names
 )
 _CUSTOM = OPERATORS.index("CUSTOM")
+#: Numbers of the ops that TFLite has of its own.
+_OWN = frozenset(range(len(OPERATORS))) - {_CUSTOM}
 
 
 class _Model:
@@ -115,7 +117,8 @@ class Signature(NamedTuple):
 class Description(NamedTuple):
     """What a TFLite file says of itself.
 
-    ``buffers`` counts the bytes of all constants, ``metadata`` names what is packed along.
+    ``buffers`` counts the bytes of all constants, ``metadata`` names what is packed along, ``foreign`` the ops
+    that are not on TFLite's own list, whatever they are called.
     """
 
     schema_version: int
@@ -124,6 +127,7 @@ class Description(NamedTuple):
     signatures: tuple[Signature, ...]
     buffers: int
     metadata: tuple[str, ...]
+    foreign: frozenset[str]
 
     @property
     def ops(self) -> Counter[str]:
@@ -152,7 +156,11 @@ class _Parser:
     def __init__(self, buffer: Buffer) -> None:
         self.buffer = buffer
         self.model = buffer.root()
-        self.operators = [_operator(code) for code in self.model.tables(_Model.OPERATOR_CODES)]
+        codes = list(self.model.tables(_Model.OPERATOR_CODES))
+        self.operators = [_operator(code) for code in codes]
+        self.foreign = frozenset(
+            name for code, name in zip(codes, self.operators, strict=True) if _number(code) not in _OWN
+        )
 
     def description(self) -> Description:
         subgraphs = tuple(self._subgraph(table) for table in self.model.tables(_Model.SUBGRAPHS))
@@ -164,6 +172,7 @@ class _Parser:
             tuple(signatures),
             sum(_buffer_size(table) for table in self.model.tables(_Model.BUFFERS)),
             tuple(table.text(0) for table in self.model.tables(_Model.METADATA)),
+            self.foreign,
         )
 
     def _subgraph(self, table: Table) -> Subgraph:
@@ -192,13 +201,18 @@ class _Parser:
             self.buffer.corrupt(f"it refers to {what} {number} of {len(among)}")
 
 
-def _operator(code: Table) -> str:
-    """Name an op.
+def _number(code: Table) -> int:
+    """Return the number of an op.
 
     Files before schema 3a have its code in a byte, later ones keep that for old runtimes; the greater one counts
     (``tensorflow/compiler/mlir/lite/schema/schema_utils.cc``).
     """
-    number = max(code.scalar(_OperatorCode.DEPRECATED_CODE, "byte"), code.scalar(_OperatorCode.CODE, "int"))
+    return max(code.scalar(_OperatorCode.DEPRECATED_CODE, "byte"), code.scalar(_OperatorCode.CODE, "int"))
+
+
+def _operator(code: Table) -> str:
+    """Name an op."""
+    number = _number(code)
     if number == _CUSTOM:
         return code.text(_OperatorCode.CUSTOM_CODE) or "CUSTOM"
     return OPERATORS[number] if 0 <= number < len(OPERATORS) else f"OPERATOR_{number}"
