@@ -228,6 +228,15 @@ def varint(data: memoryview, position: int, end: int) -> tuple[int, int]:
     raise WireError(position, "a varint does not end")
 
 
+def written(value: int) -> bytes:
+    """Write a varint."""
+    result = bytearray()
+    while value >= _CONTINUED:
+        result.append(value & 127 | _CONTINUED)
+        value >>= 7
+    return bytes([*result, value])
+
+
 def scan(buffer: Buffer, starts: Integers, ends: Integers) -> Fields:
     """Find the fields of many messages at once.
 

@@ -8,6 +8,7 @@ about what was seen (:mod:`tfmagic.findings.hazards`).
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache, cached_property
@@ -22,7 +23,7 @@ from tfmagic.graphs.tensor_names import full, node_of
 from tfmagic.graphs.walks import reached
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
 
 class _Own(Enum):
@@ -79,8 +80,8 @@ class Executed(NamedTuple):
         What it does.
     subject : str
         The file that it reads or writes, if that is constant.
-    inside : str
-        The node that holds the graph which the node is in, ``""`` where that is no graph in a string.
+    inside : tuple of str
+        Function and name of the node that holds, in a string, the graph which the node is in; empty if none does.
     """
 
     node: str
@@ -88,7 +89,31 @@ class Executed(NamedTuple):
     function: str
     effect: Effect
     subject: str = ""
-    inside: str = ""
+    inside: tuple[str, ...] = ()
+
+
+class _ByName(Mapping[str, "protos.Message"]):
+    """Nodes by name: a million objects for a million nodes would take seconds, of which few are asked for."""
+
+    def __init__(self, node_defs: Sequence[protos.Message]) -> None:
+        self._node_defs = node_defs
+        self._places = {name: place for place, name in enumerate([node.name for node in node_defs])}
+
+    def __getitem__(self, name: str) -> protos.Message:
+        return self._node_defs[self._places[name]]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def in_order(self, names: Collection[str]) -> list[protos.Message]:
+        """Return the nodes of some names, as the graph has them."""
+        return [self._node_defs[place] for place in sorted(self._places[name] for name in names if name in self)]
 
 
 @dataclass(frozen=True)
@@ -100,9 +125,9 @@ class _Body:
     arguments: Mapping[str, Value]
 
     @cached_property
-    def nodes(self) -> Mapping[str, protos.Message]:
+    def nodes(self) -> _ByName:
         """The nodes by name; most graphs hold nothing for which they would have to be looked up."""
-        return {node.name: node for node in self.node_defs}
+        return _ByName(self.node_defs)
 
     def value(self, tensor: str, depth: int = 0) -> Value:
         """Return what is known of a tensor."""
@@ -137,7 +162,7 @@ class _Body:
     @cached_property
     def _consumers(self) -> Mapping[str, list[protos.Message]]:
         consumers = defaultdict(list)
-        for node in self.nodes.values():
+        for node in self.node_defs:
             for edge in node.input:
                 consumers[node_of(edge)].append(node)
         return consumers
@@ -172,8 +197,8 @@ class Walk:
         What was come across, in order, and by which entry first.
     depth : int
         How many graphs in strings it is inside of.
-    inside : str
-        The node that holds the graph.
+    inside : tuple of str
+        Function and name of the node that holds the graph, the outermost one.
     judged : set of (str, str)
         Function and name of each node that was looked at closely.
     callers : dict of str to str
@@ -187,7 +212,7 @@ class Walk:
     entry: str = ""
     seen: dict[Executed, str] = field(default_factory=dict)
     depth: int = 0
-    inside: str = ""
+    inside: tuple[str, ...] = ()
     judged: set[tuple[str, str]] = field(default_factory=set)
     callers: dict[str, str] = field(default_factory=dict)
     _contexts: dict[str, set[_Context]] = field(default_factory=lambda: defaultdict(set))
@@ -222,7 +247,7 @@ class Walk:
             return [node_of(edge) for edge in edges if edge.startswith("^") or full(edge) not in stops]
 
         needed = reached([node_of(tensor) for tensor in tensors if full(tensor) not in stops], before)
-        self._walk(self._main, [node for name, node in nodes.items() if name in needed])
+        self._walk(self._main, nodes.in_order(needed))
 
     def function(self, name: str, arguments: Sequence[Value] = ()) -> None:
         """Walk through a function, called with arguments of which something may be known."""
@@ -299,9 +324,10 @@ class Walk:
             if graph_def is None or self.depth > _DEEPEST:
                 self._tell(function, node, Effect.UNKNOWN)
             else:
-                Walk(
-                    graph_def, told=self.told, entry=self.entry, seen=self.seen, depth=self.depth + 1, inside=node.name
-                ).whole_graph()
+                place = self.inside or (function, node.name)
+                inner = Walk(graph_def, told=self.told, seen=self.seen, depth=self.depth + 1, inside=place)
+                inner.entry = self.entry
+                inner.whole_graph()
 
 
 @cache

@@ -96,17 +96,6 @@ def of_graph(
     return tuple(_hazards(walk.seen))
 
 
-def of_signature(meta_graph_def: protos.Message, key: str) -> tuple[Hazard, ...]:
-    """Return what a signature of a MetaGraphDef could do when it is run, whoever makes its variables and tables."""
-    if key not in meta_graph_def.signature_def:
-        return ()
-    signature = meta_graph_def.signature_def[key]
-    fed, ends = (
-        [endpoint.tensor for endpoint in signatures.endpoints(side)] for side in (signature.inputs, signature.outputs)
-    )
-    return of_graph(meta_graph_def.graph_def, ends, fed=fed, own=own_assets(meta_graph_def))
-
-
 def of_saved_model(meta_graph_def: protos.Message, keys: Iterable[str]) -> tuple[Hazard, ...]:
     """Return what TensorFlow's loaders and some signatures of a SavedModel could do.
 
@@ -115,19 +104,41 @@ def of_saved_model(meta_graph_def: protos.Message, keys: Iterable[str]) -> tuple
     says.
     """
     own = own_assets(meta_graph_def)
-    walk = Walk(meta_graph_def.graph_def, (*own, meta_graph_def.saver_def.filename_tensor_name or ":"))
-    walk.ends(_run_by_loader(meta_graph_def))
-    objects = meta_graph_def.object_graph_def
-    for name in _functions_run_by_loader(objects):
-        walk.function(name, _arguments(meta_graph_def, name))
-    loading = list(walk.seen)
+    loading = Walk(meta_graph_def.graph_def, (*own, saver_file(meta_graph_def)))
+    load(loading, meta_graph_def)
     running = Walk(meta_graph_def.graph_def, own)
     for key in keys:
-        for name in _signature_functions(objects, key):
-            running.function(name, _arguments(meta_graph_def, name))
-    hazards = (*_hazards(loading, loading=True), *_hazards(running.seen))
-    signed = (hazard for key in keys for hazard in of_signature(meta_graph_def, key))
-    return tuple(dict.fromkeys((*hazards, *signed)))
+        call(running, meta_graph_def, key)
+    return tuple(dict.fromkeys((*_hazards(loading.seen, loading=True), *_hazards(running.seen))))
+
+
+def load(walk: Walk, meta_graph_def: protos.Message) -> None:
+    """Walk through what TensorFlow's loaders run."""
+    for entry, nodes in _run_by_loader(meta_graph_def):
+        walk.entry = entry
+        walk.ends(nodes)
+    for entry, name in _functions_run_by_loader(meta_graph_def.object_graph_def):
+        walk.entry = entry
+        walk.function(name, arguments(meta_graph_def, name))
+
+
+def call(walk: Walk, meta_graph_def: protos.Message, key: str) -> None:
+    """Walk through what a signature runs: its tensors, and the function that TensorFlow 2's loader calls by its key."""
+    walk.entry = f"signature {key!r}"
+    for name in _signature_functions(meta_graph_def.object_graph_def, key):
+        walk.function(name, arguments(meta_graph_def, name))
+    if key in meta_graph_def.signature_def:
+        signature = meta_graph_def.signature_def[key]
+        fed, ends = (
+            [endpoint.tensor for endpoint in signatures.endpoints(side)]
+            for side in (signature.inputs, signature.outputs)
+        )
+        walk.ends(ends, fed)
+
+
+def saver_file(meta_graph_def: protos.Message) -> str:
+    """Return the tensor by which the saver is told which files, a name that no tensor has where there is no saver."""
+    return str(meta_graph_def.saver_def.filename_tensor_name) or ":"
 
 
 def of_tflite(foreign_ops: Iterable[str]) -> tuple[Hazard, ...]:
@@ -221,25 +232,28 @@ def _hazards(seen: Iterable[Executed], *, loading: bool = False) -> Iterator[Haz
         yield Hazard(node.effect, f"node {node.node!r}{inside}", node.op, node.subject, loading)
 
 
-def _run_by_loader(meta_graph_def: protos.Message) -> list[str]:
-    """Return the nodes of the main graph that a loader runs, beside the ends."""
-    nodes = [meta_graph_def.saver_def.restore_op_name] if meta_graph_def.saver_def.restore_op_name else []
+def _run_by_loader(meta_graph_def: protos.Message) -> Iterator[tuple[str, list[str]]]:
+    """Yield the nodes of the main graph that a loader runs, and what they are to it."""
+    if meta_graph_def.saver_def.restore_op_name:
+        yield "its saver", [meta_graph_def.saver_def.restore_op_name]
     for name in _INIT_COLLECTIONS:
         if name in meta_graph_def.collection_def:
-            nodes += meta_graph_def.collection_def[name].node_list.value
+            yield f"init op ({name})", list(meta_graph_def.collection_def[name].node_list.value)
     if _INIT_OP in meta_graph_def.signature_def:
-        nodes += [info.name for info in meta_graph_def.signature_def[_INIT_OP].outputs.values()]
-    return nodes
+        outputs = meta_graph_def.signature_def[_INIT_OP].outputs
+        yield f"init op ({_INIT_OP})", [info.name for info in outputs.values()]
 
 
-def _functions_run_by_loader(objects: protos.Message) -> Iterator[str]:
+def _functions_run_by_loader(objects: protos.Message) -> Iterator[tuple[str, str]]:
     """Yield the functions that TensorFlow 2's loader calls: they make and fill tables, and restore in their own way."""
     for node in objects.nodes:
         for child in node.children:
             if child.local_name in _CALLED_BY_LOADER:
-                yield from _functions_of(objects, child.node_id)
-        for saveable in node.saveable_objects.values():
-            yield from _functions_of(objects, saveable.restore_function)
+                for name in _functions_of(objects, child.node_id):
+                    yield f"{child.local_name} of a resource", name
+        for key, saveable in node.saveable_objects.items():
+            for name in _functions_of(objects, saveable.restore_function):
+                yield f"restoring {key!r}", name
 
 
 def _signature_functions(objects: protos.Message, key: str) -> Iterator[str]:
@@ -259,7 +273,7 @@ def _functions_of(objects: protos.Message, number: int) -> Iterator[str]:
             yield node.bare_concrete_function.concrete_function_name
 
 
-def _arguments(meta_graph_def: protos.Message, name: str) -> list[Value]:
+def arguments(meta_graph_def: protos.Message, name: str) -> list[Value]:
     """Return what is known of the arguments of a function of the object graph: the last ones are what it captured."""
     objects = meta_graph_def.object_graph_def
     library = {function.signature.name: function for function in meta_graph_def.graph_def.library.function}

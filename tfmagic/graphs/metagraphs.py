@@ -83,6 +83,12 @@ class MetaGraph:
         """Parse the whole MetaGraphDef."""
         return self._parsed(lambda _: True)
 
+    def lean_meta_graph_def(self) -> protos.Message:
+        """Parse the MetaGraphDef; of a large graph without the attributes of nodes that hold weights."""
+        message = self._parsed(lambda number: number != _GRAPH_DEF)
+        self.graph.parsed(self.graph.lean_data(), message.graph_def)
+        return message
+
     def graph_def(self) -> protos.Message:
         """Parse the whole GraphDef."""
         return self.graph.graph_def()

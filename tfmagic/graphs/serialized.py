@@ -17,9 +17,11 @@ from tfmagic.files import protos, wire
 from tfmagic.graphs.node_attributes import wire_message
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from tfmagic.files.wire import Buffer, Fields, Integers
+
+    _Fields = Mapping[int, "_Fields"]
 
 #: Nodes scanned at a time: bounds the memory of the arrays in between.
 _BLOCK = 1 << 14
@@ -27,6 +29,11 @@ _BLOCK = 1 << 14
 _GRAPH_NODE, _GRAPH_LIBRARY, _GRAPH_VERSIONS = 1, 2, 4
 _LIBRARY_FUNCTION = 1
 _FUNCTION_SIGNATURE, _FUNCTION_NODE, _FUNCTION_RET = 1, 3, 4
+_NODE_ATTR = 5
+#: Where nodes lie in a GraphDef: in it, and in the functions of its library.
+_NODES: _Fields = {_GRAPH_NODE: {}, _GRAPH_LIBRARY: {_LIBRARY_FUNCTION: {_FUNCTION_NODE: {}}}}
+#: Bytes up to which a graph is parsed whole, and from which on a node holds a weight.
+_WHOLE, _LONG = 1 << 28, 1 << 16
 _ENTRY_KEY, _ENTRY_VALUE = 1, 2
 
 Span = tuple[int, int]
@@ -134,10 +141,36 @@ class SerializedGraph:
     def graph_def(self) -> protos.Message:
         """Parse the whole GraphDef."""
         data = b"".join(bytes(self.buffer.data[start:end]) for start, end in self.pieces)
+        return self.parsed(data, protos.message("GraphDef")())
+
+    def lean_data(self) -> bytes:
+        """Return the GraphDef as it is; of a large one without the attributes of nodes that hold weights."""
+        if sum(end - start for start, end in self.pieces) <= _WHOLE:
+            return b"".join(bytes(self.buffer.data[start:end]) for start, end in self.pieces)
+        return b"".join(_trimmed(self.buffer, start, end, _NODES) for start, end in self.pieces)
+
+    def parsed(self, data: bytes, message: protos.Message) -> protos.Message:
+        """Parse what was taken of this graph into an empty GraphDef, and return it."""
         try:
-            return protos.parse("GraphDef", data)
+            message.MergeFromString(data)
         except protos.ParseError as error:
             raise wire.WireError(self.pieces[0][0], "a GraphDef does not parse") from error
+        return message
+
+
+def _trimmed(buffer: Buffer, start: int, end: int, nodes: _Fields) -> bytes:
+    """Return a message without the attributes of long nodes, which lie in some of its fields; a node if in none."""
+    kept, position = bytearray(), start
+    for number, _, begin, stop in wire.fields(buffer, start, end):
+        if not nodes and number == _NODE_ATTR:
+            break
+        if number in nodes and stop - begin > _LONG:
+            content = _trimmed(buffer, begin, stop, nodes[number])
+            kept += wire.written(number << 3 | wire.BYTES) + wire.written(len(content)) + content
+        else:
+            kept += buffer.data[position:stop]
+        position = stop
+    return bytes(kept)
 
 
 def _pairs(starts: Integers, ends: Integers) -> Iterator[Span]:

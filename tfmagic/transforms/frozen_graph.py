@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from tfmagic import errors
-from tfmagic.files import protos
+from tfmagic.files import protos, wire
 from tfmagic.files.reading import PROTOBUF_LIMIT
 from tfmagic.graphs.signature_keys import name_notes
 
@@ -138,7 +138,7 @@ class FrozenGraph:
 def _whole(node: protos.Message) -> bytes:
     """Serialise a node as a field of its graph."""
     data = serialised(node)
-    return _GRAPH_NODE + varint(len(data)) + data
+    return _GRAPH_NODE + wire.written(len(data)) + data
 
 
 def _head(node: protos.Message, value: Value) -> bytes:
@@ -155,20 +155,10 @@ def _head(node: protos.Message, value: Value) -> bytes:
 
 def before_content(size: int, levels: Iterable[tuple[bytes, bytes]]) -> bytes:
     """Serialise what encloses a content of known size: each level's tag, its length, and its earlier fields."""
-    result = _TENSOR_CONTENT + varint(size)
+    result = _TENSOR_CONTENT + wire.written(size)
     for tag, earlier in reversed(tuple(levels)):
-        result = tag + varint(len(earlier) + len(result) + size) + earlier + result
+        result = tag + wire.written(len(earlier) + len(result) + size) + earlier + result
     return result
-
-
-def varint(value: int) -> bytes:
-    """Write a length as protobuf does."""
-    result = bytearray()
-    while value > 127:  # noqa: PLR2004 - seven bits a byte
-        result.append(value & 127 | 128)
-        value >>= 7
-    result.append(value)
-    return bytes(result)
 
 
 def serialised(message: protos.Message) -> bytes:

@@ -146,6 +146,16 @@ def _hdf5_contents(path: Path) -> Contents:
     return Contents(config, version, has_weights=whole or config is None)
 
 
+def training_config(path: Path) -> dict[str, Any]:
+    """Return what an HDF5 file says of the training, where Keras 1 and 2 keep it; an archive has it in its config."""
+    with path.open("rb") as file:
+        if file.read(len(hdf5.MAGIC)) != hdf5.MAGIC:
+            return {}
+    with hdf5.opened(path) as root:
+        text = root.text("training_config")
+    return {} if text is None else _parse(text, path, "attribute 'training_config'")
+
+
 def _archive_contents(path: Path) -> Contents:
     with _opened(path) as archive:
         names = set(archive.namelist())

@@ -77,6 +77,13 @@ def in_config(config: Spec) -> tuple[Code, ...]:
     return tuple(dict.fromkeys(listed))
 
 
+def found_anywhere(config: Spec) -> tuple[Code, ...]:
+    """Return the code of a config by layer, then what stands elsewhere: in what the model was trained with."""
+    own = found(config)
+    known = {code[1:] for code in own}
+    return (*own, *dict.fromkeys(code for code in _in("", config) if code[1:] not in known))
+
+
 def check(
     config: Spec,
     path: Path,
@@ -108,7 +115,9 @@ def check(
         If the config names objects outside of Keras that the user did not register, or holds another Python's
         bytecode.
     """
-    for name, registered in sorted(set(_foreign(config))):
+    # What a model was trained with is not loaded.
+    loaded = {key: value for key, value in config.items() if key != "compile_config"}
+    for name, registered in sorted(set(foreign(loaded))):
         if not is_registered(registered):
             raise errors.ReadError(
                 f"{str(path)!r} is made with {name!r}, which is no part of Keras's models and not in the file; import "
@@ -216,12 +225,9 @@ def is_dump(value: object) -> TypeGuard[list[Any]]:
     return False
 
 
-def _foreign(config: Spec) -> Iterator[tuple[str, str]]:
+def foreign(config: Spec) -> Iterator[tuple[str, str]]:
     """Yield the objects outside of Keras's modelling parts that a config names, and their names if registered."""
-    # What a model was trained with is not loaded.
-    inner = [value for key, value in config.items() if key != "compile_config"]
-    itself = {key: config[key] for key in ("module", "class_name", "registered_name") if key in config}
-    for member in keras_specs.objects([itself, *inner]):
+    for member in keras_specs.objects(config):
         module, kind = member.get("module"), member.get("class_name")
         if isinstance(module, str) and isinstance(kind, str):
             own = member["config"] if kind == "function" and isinstance(member.get("config"), str) else kind

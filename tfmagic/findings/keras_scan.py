@@ -1,0 +1,193 @@
+"""What a Keras file could do to who loads it, for a scan: its config through every nesting, its archive, its HDF5.
+
+Nothing is loaded, and Keras is not imported. Where Keras itself would refuse, in its safe mode, a row still says what
+is there: other versions, and other libraries, do not refuse. Not for: whether tfmagic loads the file, which
+:mod:`tfmagic.files.keras.python_code` says.
+"""
+
+from __future__ import annotations
+
+import json
+import stat
+import sys
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+from tfmagic import errors
+from tfmagic.files import protos
+from tfmagic.files.keras import archive as keras_archive
+from tfmagic.files.keras import python_code
+from tfmagic.files.keras import specs as keras_specs
+from tfmagic.findings import hazards, scan
+from tfmagic.findings.execution import Walk
+from tfmagic.findings.scan import LOAD, Finding, finding
+from tfmagic.graphs.ops import Effect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+#: What is not Python's own and still no model's: names in these run code that is installed.
+_LIBRARIES = frozenset({
+    "builtins", "tensorflow", "tf", "numpy", "torch", "jax", "h5py", "pandas", "scipy", "cloudpickle", "dill", "joblib",
+    "IPython", "pip", "setuptools",
+})  # fmt: skip
+_TWO_READERS = "two readers may take different contents for the file's: what was looked at need not be what is loaded"
+
+
+def of_config(config: dict[str, Any], place: str, fires: str = LOAD) -> Iterator[Finding]:
+    """Yield the rows of a config, of the model or of its training, at any depth.
+
+    Parameters
+    ----------
+    config : dict
+        The JSON object.
+    place : str
+        Where the config stands, for the rows.
+    fires : str
+        When Keras would follow it.
+    """
+    for code in python_code.found_anywhere(config):
+        where = f"{place}: layer {code.layer!r}" if code.layer else place
+        if code.node is not None:
+            yield from _of_node(code.node, where, fires)
+        elif code.what.startswith("reads the file"):
+            yield finding(Effect.READS_FILES, code.what, where, fires)
+        else:
+            yield finding(Effect.HOST_CODE, f"host code: {code.what}", where, fires)
+    for name in sorted({name for name, _ in python_code.foreign(config)}):
+        known = name.partition(".")[0] in sys.stdlib_module_names | _LIBRARIES
+        why = "" if known else "a loader imports the module, and calls what is so called there"
+        effect = Effect.HOST_CODE if known else Effect.UNKNOWN
+        yield finding(effect, f"{effect.value}: names {name!r}, which is no part of Keras's models", place, fires, why)
+
+
+def _of_node(node: str, where: str, fires: str) -> Iterator[Finding]:
+    """Yield the rows of a NodeDef that Keras 2 runs as a layer."""
+    try:
+        graph_def = protos.message("GraphDef")(node=[protos.parse_json("NodeDef", node)])
+    except protos.JsonParseError:
+        yield finding(Effect.UNKNOWN, "unknown: a NodeDef that does not parse", where, fires)
+        return
+    walk = Walk(graph_def)
+    walk.whole_graph()
+    for executed in walk.seen:
+        subject = f" {executed.subject!r}" if executed.subject else ""
+        yield finding(executed.effect, f"{executed.effect.value}: {executed.op}{subject}", where, fires)
+
+
+def of_contents(path: Path, contents: keras_archive.Contents) -> Iterator[Finding]:
+    """Yield the rows of a file whose container is sound."""
+    if contents.config:
+        yield from of_config(contents.config, "config")
+    yield from of_config(keras_archive.training_config(path), "training config")
+    if contents.has_weights:
+        yield from _of_weights(path)
+
+
+def _of_weights(path: Path) -> Iterator[Finding]:
+    with keras_archive.weights(path) as root:
+        for place in root.outside():
+            yield finding(
+                Effect.READS_FILES, "reads files: the values lie in another file", f"HDF5 object {place!r}", LOAD
+            )
+        for place, node in root.datasets():
+            try:
+                node.array(place)
+            except errors.CorruptSourceError as error:
+                yield Finding(
+                    scan.MEDIUM, f"a bomb: {error.args[0].rpartition('parse: ')[2]}", f"HDF5 object {place!r}", LOAD,
+                    "it may take all of the memory",
+                )  # fmt: skip
+
+
+def of_container(path: Path) -> tuple[Finding, ...]:
+    """Return the rows of a zip archive as such: what no Keras writes, and what two readers take differently."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return tuple(_of_members(archive, path))
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return ()
+
+
+def _of_members(archive: zipfile.ZipFile, path: Path) -> Iterator[Finding]:
+    names = archive.namelist()
+    with path.open("rb") as file:
+        begins = file.read(len(keras_archive.ZIP_MAGIC)) == keras_archive.ZIP_MAGIC
+    if not begins:
+        yield Finding(scan.MEDIUM, "a zip archive behind other bytes", path.name, LOAD, _TWO_READERS)
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield Finding(scan.MEDIUM, f"the member {name!r} is there twice", path.name, LOAD, _TWO_READERS)
+    for info in archive.infolist():
+        if not hazards.is_inside(info.filename.rstrip("/") or "/"):
+            why = "whoever unpacks the archive writes outside of it"
+            yield finding(
+                Effect.WRITES_FILES, f"writes files: the member {info.filename!r} leads out", path.name, LOAD, why
+            )
+        if stat.S_ISLNK(info.external_attr >> 16):
+            why = "whoever unpacks the archive follows it to a file that is not the model's own"
+            yield finding(
+                Effect.READS_FILES, f"reads files: the member {info.filename!r} is a link", path.name, LOAD, why
+            )
+        if info.file_size > max(keras_archive.HARMLESS, keras_archive.MAX_EXPANSION * info.compress_size):
+            what = f"a bomb: {info.filename!r} claims {info.file_size:,} bytes from {info.compress_size:,}"
+            yield Finding(scan.MEDIUM, what, path.name, LOAD, "it may take all of the memory, or of the disk")
+        if _local_name(archive, info) not in (None, info.orig_filename):
+            what = f"the member {info.filename!r} is called otherwise where it lies"
+            yield Finding(scan.MEDIUM, what, path.name, LOAD, _TWO_READERS)
+
+
+def _local_name(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> str | None:
+    """Return how a member is called in its own header, None where that cannot be read."""
+    file = archive.fp
+    if file is None:
+        return None
+    file.seek(info.header_offset)
+    header = file.read(30)
+    if len(header) < 30 or not header.startswith(keras_archive.ZIP_MAGIC):  # noqa: PLR2004 - zip's local header
+        return None
+    flags, length = int.from_bytes(header[6:8], "little"), int.from_bytes(header[26:28], "little")
+    return file.read(length).decode("utf-8" if flags & 0x800 else "cp437", "replace")
+
+
+def of_saved_model(objects: protos.Message | None, metadata: bytes, fires: str) -> Iterator[Finding]:
+    """Yield the rows of what Keras 2 wrote into a SavedModel for itself: configs, in the object graph or in a file.
+
+    Parameters
+    ----------
+    objects : SavedObjectGraph or None
+        Keras before TensorFlow 2.5 keeps its configs there.
+    metadata : bytes
+        The content of ``keras_metadata.pb``, of later ones.
+    fires : str
+        When that is followed: by Keras alone, and by it only if somebody loads the SavedModel with it.
+    """
+    texts = [node.user_object.metadata for node in objects.nodes] if objects is not None else []
+    for text in (*texts, *_metadata(metadata)):
+        config = _json(text)
+        if config is not None:
+            yield from of_config(config, "Keras's metadata", fires)
+
+
+def _metadata(data: bytes) -> Iterator[str]:
+    """Yield the JSON of each object in a SavedMetadata message (keras/protobuf/saved_metadata.proto)."""
+    from tfmagic.files import wire  # noqa: PLC0415 - needed for few files
+
+    buffer = wire.Buffer(data)
+    try:
+        for number, kind, start, end in wire.fields(buffer, 0, buffer.size):
+            if number == 1 and kind == wire.BYTES:
+                inner = [(a, b) for field, kind, a, b in wire.fields(buffer, start, end) if (field, kind) == (5, 2)]
+                yield from (str(buffer.data[a:b], "utf-8", "replace") for a, b in inner)
+    except wire.WireError:
+        return
+
+
+def _json(text: str) -> dict[str, Any] | None:
+    if not text.startswith("{"):
+        return None
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
