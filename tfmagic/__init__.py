@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from tfmagic.verbs.merge import merge
     from tfmagic.verbs.restore import restore
     from tfmagic.verbs.run import Run, run
+    from tfmagic.verbs.scan import Scan, scan
     from tfmagic.verbs.sign import sign
     from tfmagic.verbs.snippets.code import Code, code
     from tfmagic.verbs.verify import verify
@@ -57,6 +58,8 @@ _HOMES = {
     "panel": "notebook.panel.widgets.verb",
     "restore": "verbs.restore",
     "run": "verbs.run",
+    "Scan": "verbs.scan",
+    "scan": "verbs.scan",
     "sign": "verbs.sign",
     "verify": "verbs.verify",
     **dict.fromkeys(
@@ -79,6 +82,7 @@ __all__ = [
     "Model",
     "ReadError",
     "Run",
+    "Scan",
     "TfMagicError",
     "TooLargeError",
     "UnknownNameError",
@@ -97,6 +101,7 @@ __all__ = [
     "panel",
     "restore",
     "run",
+    "scan",
     "sign",
     "unload_ipython_extension",
     "verify",

@@ -167,6 +167,10 @@ def _forms(_values: argparse.Namespace) -> object:
     return _verb("forms")()
 
 
+def _scan(values: argparse.Namespace) -> object:
+    return _verb("scan")(values.SOURCE, all=values.all)
+
+
 def _sign(values: argparse.Namespace) -> object:
     return _call(
         values,
@@ -335,6 +339,15 @@ COMMANDS: Mapping[str, Command] = {
             ),
             _merge,
             _EQUAL,
+        ),
+        Command(
+            "scan",
+            "Say what a model could do to whoever loads or runs it, without doing either.",
+            (
+                _SOURCE,
+                Argument(("--all",), "include what stays within the model: its state, random numbers", None),
+            ),
+            _scan,
         ),
         Command(
             "sign",

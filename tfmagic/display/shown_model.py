@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     import pandas as pd
 
+    from tfmagic.findings.scan import Finding
     from tfmagic.graphs.metagraphs import MetaGraph
     from tfmagic.graphs.plumbing import Ends
 
@@ -40,6 +42,14 @@ class ShownModel(Protocol):
 
     def once(self, name: str, load: Callable[[], Any]) -> Any:  # noqa: ANN401 - what is loaded
         """Return what was worked out under this name, working it out at the first call."""
+
+    @property
+    def path(self) -> Path | None:
+        """The file or directory, if it is one."""
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What the model could do to who uses it."""
 
     @property
     def variables_are_constants(self) -> bool:

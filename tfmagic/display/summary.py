@@ -6,13 +6,14 @@ A section that cannot be made says why in its place: a display never raises. Not
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
 from tfmagic.display import render
 from tfmagic.display.render import MAX_ROWS, RowsAt, Section, size_text
 from tfmagic.files import wire
-from tfmagic.findings import cautions
+from tfmagic.findings import cautions, scan
 from tfmagic.graphs import resources, saved_callables
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 #: Ends are proposed, and the ops that only save are told apart, for graphs up to this size: both follow every edge.
 _FOLLOWED_NODES = 300_000
+#: A display scans graphs up to this size.
+_SCANNED_NODES = 200_000
+#: A path that a magic's line takes without quotes.
+_PLAIN = re.compile(r"[\w./+@~-]+", re.ASCII)
 
 
 def heading(model: ShownModel) -> str:
@@ -153,6 +158,23 @@ def _has(model: ShownModel, table: str) -> bool:
     return model.is_at_hand("graph") and len(model.meta_graph.graph.nodes[0]) <= _FOLLOWED_NODES
 
 
+def _verdict(model: ShownModel) -> str:
+    """Say what a file could do to who uses it; what is alive is the user's own."""
+    if model.path is None:
+        return ""
+    nodes = _nodes(model)
+    if nodes > _SCANNED_NODES:
+        place = model.origin if _PLAIN.fullmatch(model.origin) else repr(model.origin)
+        return f"not scanned, since it has {nodes:,} nodes: %tf_scan {place}"
+    return scan.verdict(model.findings)
+
+
+def _nodes(model: ShownModel) -> int:
+    """Return how many nodes the graphs have that are at hand."""
+    graphs = [each.graph for each in model.meta_graphs] if model.is_at_hand("graph") else []
+    return sum(len(graph.nodes[0]) + len(graph.function_nodes.owner) for graph in graphs)
+
+
 _HIDDEN_KINDS = {"signatures": "rows of TensorFlow's own signatures", "ops": "ops that only save or restore"}
 #: The tabs of the panel that show what a fact counts.
 FACT_TABS = {"ops": "Ops", "variables": "Variables", "graph": "Graph", "tags": "Signatures"}
@@ -166,6 +188,7 @@ _FACTS = {
     "frozen": _frozen,
     "variables": _variables_fact,
     "hidden": _hidden,
+    "scan": _verdict,
 }
 _GRAPH_FACTS = frozenset({"TensorFlow", "tags", "ops", "graph", "constants", "frozen"})
 

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import stat
+from contextlib import suppress
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
-#: Names among which one like a missing name is sought.
+#: Names of a directory that are looked at: for one like a missing name, for links.
 _COMPARED = 10_000
 #: What a path may lead to that is neither file nor directory; reading some of these would wait for ever.
 _SPECIAL = {
@@ -121,6 +124,28 @@ def modified(file: Path) -> int:
 def special(path: Path) -> str:
     """Say what is there that is neither file nor directory."""
     return _SPECIAL.get(stat.S_IFMT(path.stat().st_mode), "no regular file")
+
+
+def links_out(directory: Path) -> Iterator[tuple[str, str]]:
+    """Yield each link below a directory that leads out of it, relative to it, and where to; of so many names."""
+    home = directory.resolve()
+    for path in islice(directory.rglob("*"), _COMPARED):
+        if path.is_symlink():
+            with suppress(OSError, RuntimeError):
+                target = path.resolve()
+                if not target.is_relative_to(home):
+                    yield path.relative_to(directory).as_posix(), str(target)
+
+
+def leads_elsewhere(name: str, directory: Path) -> bool:
+    """Whether a file's name that a directory's file holds leads out of the directory: upwards, or to what is there."""
+    if ".." in re.split(r"[/\\]", name):
+        return True
+    path = Path(name)
+    try:
+        return path.is_absolute() and path.parent.is_dir() and path.parent.resolve() != directory.resolve()
+    except (OSError, ValueError, RuntimeError):
+        return False
 
 
 def size_within(directory: Path, name: str) -> int | None:

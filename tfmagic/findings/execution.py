@@ -187,7 +187,7 @@ class Walk:
         The graph with its library.
     own : collection of str
         Tensors of the main graph that name files of the model's own.
-    told : frozenset of Effect
+    effects : frozenset of Effect
         The effects that are told.
     writes_own : bool
         Whether the model's own files may be written, too: by its saver.
@@ -207,7 +207,7 @@ class Walk:
 
     graph_def: protos.Message
     own: Collection[str] = ()
-    told: frozenset[Effect] = ASKING
+    effects: frozenset[Effect] = ASKING
     writes_own: bool = False
     entry: str = ""
     seen: dict[Executed, str] = field(default_factory=dict)
@@ -226,12 +226,12 @@ class Walk:
         for name, function in self._library.items():
             if _INTERCHANGEABLE in function.attr:
                 self._alike[function.attr[_INTERCHANGEABLE].s].append(name)
-        self._quiet = _quiet(self.told) - self._library.keys()
+        self._quiet = _quiet(self.effects) - self._library.keys()
 
     @property
-    def library(self) -> Collection[str]:
-        """The names of the functions."""
-        return self._library.keys()
+    def library(self) -> Mapping[str, protos.Message]:
+        """The functions by name."""
+        return self._library
 
     def whole_graph(self) -> None:
         """Walk through every node of the main graph."""
@@ -304,7 +304,7 @@ class Walk:
     def _judge(self, function: str, node: protos.Message, values: _Values) -> None:
         effect = op_effects.effect(node, values)
         self.judged.add((function, node.name))
-        if effect not in self.told:
+        if effect not in self.effects:
             return
         place = op_effects.file_names(node)
         free = {Effect.READS_FILES, Effect.WRITES_FILES} if self.writes_own else {Effect.READS_FILES}
@@ -325,15 +325,15 @@ class Walk:
                 self._tell(function, node, Effect.UNKNOWN)
             else:
                 place = self.inside or (function, node.name)
-                inner = Walk(graph_def, told=self.told, seen=self.seen, depth=self.depth + 1, inside=place)
+                inner = Walk(graph_def, effects=self.effects, seen=self.seen, depth=self.depth + 1, inside=place)
                 inner.entry = self.entry
                 inner.whole_graph()
 
 
 @cache
-def _quiet(told: frozenset[Effect]) -> frozenset[str]:
-    """Return the ops that do nothing that is told, whatever their attributes say, and run no function."""
-    harmless = (effect for effect in Effect if effect not in told and effect is not Effect.CALL)
+def _quiet(effects: frozenset[Effect]) -> frozenset[str]:
+    """Return the ops that have none of some effects, whatever their attributes say, and run no function."""
+    harmless = (effect for effect in Effect if effect not in effects and effect is not Effect.CALL)
     running = _RUNNING | ops.of_kind(*_RUNNING_KINDS)
     return ops.of_effect(*(effect for effect in harmless if effect in ops.FREE_EFFECTS)) - running
 

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tfmagic.findings import hazards, scan
-from tfmagic.findings.execution import ASKING, Executed, Walk
+from tfmagic.findings.execution import ASKING, OWN_FILE, Executed, Walk
 from tfmagic.findings.scan import CALLED, LOAD, RUN, Finding, finding
 from tfmagic.graphs import ops, plumbing, signatures
 from tfmagic.graphs.ops import Effect
@@ -66,7 +66,7 @@ class _Scanned:
     _judged: set[tuple[str, ...]] = field(default_factory=set)
 
     def findings(self) -> Iterator[Finding]:
-        everywhere = Walk(self.message.graph_def, told=_TOLD | frozenset(_COUNTED))
+        everywhere = Walk(self.message.graph_def, effects=_TOLD | frozenset(_COUNTED))
         everywhere.entry = "the graph"
         everywhere.whole_graph()
         for name in everywhere.library:
@@ -80,8 +80,6 @@ class _Scanned:
             for fires, walk in self._phases(acting):
                 yield from self._rows(walk, fires)
                 self._judged |= walk.judged
-            left = {node: "nothing that the file names" for node in acting if not self._is_known(node)}
-            yield from self._worded(left, everywhere, CALLED)
 
     def _is_known(self, node: Executed) -> bool:
         """Say whether something was seen to run a node before."""
@@ -91,14 +89,14 @@ class _Scanned:
         """Yield what is loaded, what is run and what can be called, each walked through."""
         graph_def, header = self.message.graph_def, self.message
         own = hazards.own_assets(header)
-        loading = Walk(graph_def, (*own, hazards.saver_file(header)), told=_TOLD)
+        loading = Walk(graph_def, (*own, hazards.saver_file(header)), effects=_TOLD)
         hazards.load(loading, header)
         yield LOAD, loading
-        running = Walk(graph_def, own, told=_TOLD)
+        running = Walk(graph_def, own, effects=_TOLD)
         self._run(running, acting)
         yield RUN, running
         # Whoever calls a saver says which files: they are his own.
-        calling = Walk(graph_def, (*own, *self._named_by_callers()), told=_TOLD, writes_own=True)
+        calling = Walk(graph_def, (*own, *self._named_by_callers()), effects=_TOLD, writes_own=True)
         calling.entry = "its saver"
         calling.ends(_saver_ends(header))
         for name in header.object_graph_def.concrete_functions:
@@ -106,6 +104,10 @@ class _Scanned:
             calling.function(name, hazards.arguments(header, name))
         calling.entry = "a node that nothing asks for"
         calling.whole_graph()
+        for name, function in calling.library.items():
+            if name not in calling.callers and name not in running.callers and name not in loading.callers:
+                calling.entry = "a function that nothing calls"
+                calling.function(name, [OWN_FILE] * len(function.signature.input_arg))
         yield CALLED, calling
 
     def _run(self, walk: Walk, acting: list[Executed]) -> None:

@@ -14,25 +14,25 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors
-from tfmagic.files import protos
+from tfmagic.files import protos, reading, wire
 from tfmagic.files.keras import archive as keras_archive
 from tfmagic.files.keras import python_code
-from tfmagic.files.keras import specs as keras_specs
 from tfmagic.findings import hazards, scan
 from tfmagic.findings.execution import Walk
-from tfmagic.findings.scan import LOAD, Finding, finding
+from tfmagic.findings.scan import CALLED, LOAD, Finding, finding
 from tfmagic.graphs.ops import Effect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tfmagic.files import hdf5
+
 #: What is not Python's own and still no model's: names in these run code that is installed.
 _LIBRARIES = frozenset({
     "builtins", "tensorflow", "tf", "numpy", "torch", "jax", "h5py", "pandas", "scipy", "cloudpickle", "dill", "joblib",
-    "IPython", "pip", "setuptools",
+    "IPython", "pip", "setuptools", "keras", "tf_keras", "keras_hub", "keras_nlp", "keras_cv",
 })  # fmt: skip
-_TWO_READERS = "two readers may take different contents for the file's: what was looked at need not be what is loaded"
 
 
 def of_config(config: dict[str, Any], place: str, fires: str = LOAD) -> Iterator[Finding]:
@@ -47,7 +47,7 @@ def of_config(config: dict[str, Any], place: str, fires: str = LOAD) -> Iterator
     fires : str
         When Keras would follow it.
     """
-    for code in python_code.found_anywhere(config):
+    for code in python_code.anywhere(config):
         where = f"{place}: layer {code.layer!r}" if code.layer else place
         if code.node is not None:
             yield from _of_node(code.node, where, fires)
@@ -76,8 +76,9 @@ def _of_node(node: str, where: str, fires: str) -> Iterator[Finding]:
         yield finding(executed.effect, f"{executed.effect.value}: {executed.op}{subject}", where, fires)
 
 
-def of_contents(path: Path, contents: keras_archive.Contents) -> Iterator[Finding]:
+def of_contents(path: Path) -> Iterator[Finding]:
     """Yield the rows of a file whose container is sound."""
+    contents = keras_archive.contents(path)
     if contents.config:
         yield from of_config(contents.config, "config")
     yield from of_config(keras_archive.training_config(path), "training config")
@@ -92,17 +93,26 @@ def _of_weights(path: Path) -> Iterator[Finding]:
                 Effect.READS_FILES, "reads files: the values lie in another file", f"HDF5 object {place!r}", LOAD
             )
         for place, node in root.datasets():
-            try:
-                node.array(place)
-            except errors.CorruptSourceError as error:
-                yield Finding(
-                    scan.MEDIUM, f"a bomb: {error.args[0].rpartition('parse: ')[2]}", f"HDF5 object {place!r}", LOAD,
-                    "it may take all of the memory",
-                )  # fmt: skip
+            if problem := _bomb(node, place):
+                why = "it may take all of the memory"
+                yield Finding(scan.MEDIUM, f"a bomb: {problem}", f"HDF5 object {place!r}", LOAD, why)
+
+
+def _bomb(node: hdf5.Node, place: str) -> str:
+    """Say what a dataset claims that its file cannot hold, nothing if it can."""
+    try:
+        claimed = node.array(place).bytes
+    except errors.CorruptSourceError:
+        return "a dataset larger than any file"
+    most = max(keras_archive.HARMLESS, keras_archive.MAX_EXPANSION * node.file.size)
+    return f"a dataset of {claimed:,} bytes in a file of {node.file.size:,}" if claimed > most else ""
 
 
 def of_container(path: Path) -> tuple[Finding, ...]:
-    """Return the rows of a zip archive as such: what no Keras writes, and what two readers take differently."""
+    """Return the rows of a zip archive as such: what no Keras writes, and what two readers take differently.
+
+    An archive may be damaged, or stand behind other bytes, such as those of HDF5; none for what is no archive.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             return tuple(_of_members(archive, path))
@@ -115,9 +125,9 @@ def _of_members(archive: zipfile.ZipFile, path: Path) -> Iterator[Finding]:
     with path.open("rb") as file:
         begins = file.read(len(keras_archive.ZIP_MAGIC)) == keras_archive.ZIP_MAGIC
     if not begins:
-        yield Finding(scan.MEDIUM, "a zip archive behind other bytes", path.name, LOAD, _TWO_READERS)
+        yield Finding(scan.MEDIUM, "a zip archive behind other bytes", path.name, LOAD, scan.TWO_READERS)
     for name in sorted({name for name in names if names.count(name) > 1}):
-        yield Finding(scan.MEDIUM, f"the member {name!r} is there twice", path.name, LOAD, _TWO_READERS)
+        yield Finding(scan.MEDIUM, f"the member {name!r} is there twice", path.name, LOAD, scan.TWO_READERS)
     for info in archive.infolist():
         if not hazards.is_inside(info.filename.rstrip("/") or "/"):
             why = "whoever unpacks the archive writes outside of it"
@@ -134,7 +144,7 @@ def _of_members(archive: zipfile.ZipFile, path: Path) -> Iterator[Finding]:
             yield Finding(scan.MEDIUM, what, path.name, LOAD, "it may take all of the memory, or of the disk")
         if _local_name(archive, info) not in (None, info.orig_filename):
             what = f"the member {info.filename!r} is called otherwise where it lies"
-            yield Finding(scan.MEDIUM, what, path.name, LOAD, _TWO_READERS)
+            yield Finding(scan.MEDIUM, what, path.name, LOAD, scan.TWO_READERS)
 
 
 def _local_name(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> str | None:
@@ -150,30 +160,25 @@ def _local_name(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> str | None:
     return file.read(length).decode("utf-8" if flags & 0x800 else "cp437", "replace")
 
 
-def of_saved_model(objects: protos.Message | None, metadata: bytes, fires: str) -> Iterator[Finding]:
-    """Yield the rows of what Keras 2 wrote into a SavedModel for itself: configs, in the object graph or in a file.
+def of_saved_model(objects: protos.Message | None, metadata: Path | None = None) -> Iterator[Finding]:
+    """Yield the rows of what Keras 2 wrote into a SavedModel for itself; it follows that, and TensorFlow does not.
 
     Parameters
     ----------
     objects : SavedObjectGraph or None
         Keras before TensorFlow 2.5 keeps its configs there.
-    metadata : bytes
-        The content of ``keras_metadata.pb``, of later ones.
-    fires : str
-        When that is followed: by Keras alone, and by it only if somebody loads the SavedModel with it.
+    metadata : Path, optional
+        The file of later ones.
     """
     texts = [node.user_object.metadata for node in objects.nodes] if objects is not None else []
-    for text in (*texts, *_metadata(metadata)):
+    for text in (*texts, *(() if metadata is None else _metadata(reading.read_buffer(metadata)))):
         config = _json(text)
         if config is not None:
-            yield from of_config(config, "Keras's metadata", fires)
+            yield from of_config(config, "metadata for Keras 2, which builds its layers from it", CALLED)
 
 
-def _metadata(data: bytes) -> Iterator[str]:
+def _metadata(buffer: wire.Buffer) -> Iterator[str]:
     """Yield the JSON of each object in a SavedMetadata message (keras/protobuf/saved_metadata.proto)."""
-    from tfmagic.files import wire  # noqa: PLC0415 - needed for few files
-
-    buffer = wire.Buffer(data)
     try:
         for number, kind, start, end in wire.fields(buffer, 0, buffer.size):
             if number == 1 and kind == wire.BYTES:

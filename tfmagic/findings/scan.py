@@ -7,7 +7,10 @@ the rows, which :mod:`tfmagic.findings.graph_scan` does in graphs, :mod:`tfmagic
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote
 
 from tfmagic.graphs.ops import Effect
 
@@ -21,6 +24,8 @@ SEVERITIES = (CLEAN, LOW, MEDIUM, HIGH)
 _ROW_SEVERITIES = (INFO, LOW, MEDIUM, HIGH)
 #: When something happens: as the model is loaded, as it is run, or only if somebody calls for it by name.
 LOAD, RUN, CALLED = "load", "run", "called"
+#: Why it matters that a file is two things at once.
+TWO_READERS = "two readers take different contents for its own: what was looked at need not be what is loaded"
 #: Rows that a verdict names.
 _NAMED = 1
 
@@ -112,3 +117,48 @@ def verdict(findings: Sequence[Finding]) -> str:
     named = "; ".join(f"{row.what}, {when[row.fires]} ({row.where})" for row in rows[:_NAMED])
     rest = len(rows) - _NAMED
     return f"{severity(rows)}: {named}{f'; {rest:,} more' if rest > 0 else ''}"
+
+
+#: SARIF's words for how grave a result is, and GitHub's number for it.
+_LEVELS = {INFO: ("note", "0.0"), LOW: ("note", "2.0"), MEDIUM: ("warning", "5.0"), HIGH: ("error", "8.0")}
+_SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+
+
+def sarif(findings: Iterable[Finding], origin: str) -> str:
+    """Return rows as a log in the Static Analysis Results Interchange Format 2.1.0, which code hosts display.
+
+    Parameters
+    ----------
+    findings : iterable of Finding
+        The rows.
+    origin : str
+        What was scanned: a path.
+    """
+    rows = list(findings)
+    rules = {_rule(row): row.why for row in reversed(rows)}
+    driver = {
+        "name": "tfmagic",
+        "rules": [{"id": name, "shortDescription": {"text": why}} for name, why in sorted(rules.items())],
+    }
+    results = [
+        {
+            "ruleId": _rule(row),
+            "level": _LEVELS[row.severity][0],
+            "message": {"text": f"{row.what} ({row.where}; fires: {row.fires}): {row.why}"},
+            "locations": [
+                {
+                    "physicalLocation": {"artifactLocation": {"uri": quote(origin.encode("utf-8", "replace"))}},
+                    "logicalLocations": [{"fullyQualifiedName": row.where}],
+                }
+            ],
+            "properties": {"fires": row.fires, "severity": row.severity, "security-severity": _LEVELS[row.severity][1]},
+        }
+        for row in rows
+    ]
+    log = {"$schema": _SARIF_SCHEMA, "version": "2.1.0", "runs": [{"tool": {"driver": driver}, "results": results}]}
+    return json.dumps(log, indent=2)
+
+
+def _rule(row: Finding) -> str:
+    """Name what a row is an instance of: the words before what it names."""
+    return "-".join(re.findall(r"[a-z]+", row.what.partition(":")[0].partition("'")[0]))

@@ -8,7 +8,13 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar
 
+from tfmagic.findings import file_scan, graph_scan
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tfmagic.display.shown_model import ShownModel
+    from tfmagic.findings.scan import Finding
     from tfmagic.models.plain_code import CodeSource
 
 
@@ -50,6 +56,13 @@ class Form:
     instead: ClassVar[str] = ""
     #: Whether it may hold more variables than its outputs need: a training's copies and counts.
     holds_more: ClassVar[bool] = False
+
+    def findings(self, model: ShownModel) -> Iterator[Finding]:
+        """Yield the rows of a scan of a source: what it could do to who uses it, read without loading anything."""
+        if model.is_at_hand(Part.GRAPH.value):
+            yield from graph_scan.findings(model.meta_graphs)
+        if model.path is not None:
+            yield from file_scan.of_file(model.path)
 
     def code(self, source: CodeSource) -> list[str] | None:
         """Return stock TensorFlow that makes ``function``, or ``session``, of a source; None if it has no way."""

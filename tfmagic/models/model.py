@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tfmagic.files.checkpoints.location import CheckpointFiles
+    from tfmagic.findings.scan import Finding
     from tfmagic.frames import VariableRow
     from tfmagic.functions.state.saved_models import Store
     from tfmagic.graphs.function_uses import FunctionUse
@@ -199,6 +200,12 @@ class Model(Displayed):
     def with_notes(self, *notes: str) -> Model:
         """Return the model with more notes, its parts unread."""
         return replace(self, notes=self.notes + notes)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What the model could do to who uses it: all rows of a scan, harmless ones included."""
+        rows: tuple[Finding, ...] = self.once("findings", lambda: tuple(self.reader.findings(self)))
+        return rows
 
     # Messages
 

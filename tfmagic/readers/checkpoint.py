@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, ClassVar
 from tfmagic import errors
 from tfmagic.files.checkpoints import location as checkpoint_location
 from tfmagic.files.checkpoints import tensor_bundle
+from tfmagic.findings import file_scan
 from tfmagic.models.model import Model, Part
 from tfmagic.models.reader import Reader
 from tfmagic.readers.meta_graph import beside_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
+    from tfmagic.display.shown_model import ShownModel
     from tfmagic.files.checkpoints.location import CheckpointFiles
+    from tfmagic.findings.scan import Finding
     from tfmagic.models.reader import Candidate
 
 
@@ -60,6 +63,11 @@ class CheckpointReader(Reader):
         loaders = {Part.VARIABLES: checkpoint.rows}
         find = partial(checkpoint_location.find, files.prefix)
         return Model(self.form, str(files.prefix), loaders, notes, files.prefix, checkpoint=find)
+
+    def findings(self, model: ShownModel) -> Iterator[Finding]:
+        """Yield the checkpoints elsewhere that the state file beside it names."""
+        if model.path is not None:
+            yield from file_scan.of_state_file(model.path.parent)
 
 
 def _found(candidate: Candidate) -> CheckpointFiles:

@@ -12,8 +12,10 @@ from tfmagic.models.model import Model, Part
 from tfmagic.models.reader import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
+    from tfmagic.display.shown_model import ShownModel
+    from tfmagic.findings.scan import Finding
     from tfmagic.models.plain_code import CodeSource
     from tfmagic.models.reader import Candidate
 
@@ -56,6 +58,12 @@ class KerasFileReader(Reader):
         from tfmagic.readers import keras_file_parts  # noqa: PLC0415 - see above
 
         return keras_file_parts.read(candidate, tags)
+
+    def findings(self, model: ShownModel) -> Iterator[Finding]:
+        """Yield what the config, the archive and the weights could do."""
+        from tfmagic.readers import keras_file_parts  # noqa: PLC0415 - see above
+
+        yield from keras_file_parts.findings(model)
 
     def code(self, source: CodeSource) -> list[str] | None:
         """Return the code that loads the model and traces it."""

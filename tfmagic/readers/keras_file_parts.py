@@ -17,7 +17,7 @@ from tfmagic.files.keras import archive as keras_archive
 from tfmagic.files.keras import config as keras_config
 from tfmagic.files.keras import specs as keras_specs
 from tfmagic.files.keras import weights as keras_weights
-from tfmagic.findings import hazards
+from tfmagic.findings import graph_scan, hazards, keras_scan
 from tfmagic.graphs import signatures
 from tfmagic.graphs.metagraphs import MetaGraph
 from tfmagic.models.model import Model, Part
@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
+    from tfmagic.display.shown_model import ShownModel
     from tfmagic.files.keras.archive import Contents
     from tfmagic.files.keras.config import End, Layer
     from tfmagic.files.keras.weight_names import Weight
+    from tfmagic.findings.scan import Finding
     from tfmagic.frames import LayerRow, VariableRow
     from tfmagic.functions import NamedFunction
     from tfmagic.graphs.signatures import Endpoint, TaggedSignatures
@@ -69,6 +71,16 @@ def read(candidate: Candidate, tags: Collection[str] | None) -> Model:
         values=partial(_values, path),
         trusting=None if candidate.trust else lambda: read(replace(candidate, trust=True), tags),
     )
+
+
+def findings(model: ShownModel) -> Iterator[Finding]:
+    """Yield the rows of a scan: what the config, the archive and the weights could do, and the graph if it is there."""
+    if model.path is None:
+        return
+    yield from keras_scan.of_container(model.path)
+    yield from keras_scan.of_contents(model.path)
+    if model.is_at_hand(Part.GRAPH):
+        yield from graph_scan.findings(model.meta_graphs)
 
 
 def _values(path: Path, row: VariableRow) -> Values:

@@ -13,22 +13,26 @@ from typing import TYPE_CHECKING, ClassVar
 from tfmagic import errors, functions
 from tfmagic.files import message_files, places, wire
 from tfmagic.files.checkpoints import location as checkpoint_location
-from tfmagic.findings import hazards
+from tfmagic.findings import file_scan, graph_scan, hazards, keras_scan
 from tfmagic.graphs import metagraphs, signatures
 from tfmagic.graphs import variables as graph_variables
 from tfmagic.models.model import Model, Part
 from tfmagic.models.reader import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
+    from tfmagic.display.shown_model import ShownModel
     from tfmagic.files.checkpoints.location import CheckpointFiles
+    from tfmagic.findings.scan import Finding
     from tfmagic.functions.state.saved_models import Store
     from tfmagic.graphs.metagraphs import MetaGraph
     from tfmagic.models.plain_code import CodeSource
     from tfmagic.models.reader import Candidate
 
 BINARY, TEXT, CHUNKED = "saved_model.pb", "saved_model.pbtxt", "saved_model.cpb"
+#: Where Keras 2 keeps the configs of its layers, since TensorFlow 2.5.
+_KERAS_METADATA = "keras_metadata.pb"
 #: Triton keeps each version's SavedModel in a folder of this name.
 _TRITON_FOLDER = "model.savedmodel"
 _NO_CHECKPOINT = "there is no checkpoint in it: variables, if there are any, are shown as the graph declares them"
@@ -61,6 +65,20 @@ class SavedModelReader(Reader):
         path = Path(str(candidate.path))
         file, notes = (path, ()) if candidate.is_file else _newest(path)
         return _model(file, notes, tags, trust=candidate.trust)
+
+    def findings(self, model: ShownModel) -> Iterator[Finding]:
+        """Yield what each message could do, of two side by side both, Keras's metadata, and which links lead out."""
+        directory = Path(model.origin)
+        files = [file for file in (directory / BINARY, directory / TEXT) if places.is_file(file)]
+        metadata = directory / _KERAS_METADATA
+        if places.is_file(metadata):
+            yield from keras_scan.of_saved_model(None, metadata)
+        for file in files:
+            graphs = metagraphs.of_saved_model(message_files.read_message(file, message_files.SAVED_MODEL))
+            yield from graph_scan.findings(graphs, file.name if len(files) > 1 else "")
+            for meta_graph in graphs:
+                yield from keras_scan.of_saved_model(meta_graph.object_graph_def)
+        yield from file_scan.of_directory(directory)
 
     def code(self, source: CodeSource) -> list[str] | None:
         """Return the code that loads it, and takes a signature."""
@@ -110,7 +128,7 @@ def _model(file: Path, notes: tuple[str, ...], tags: Collection[str] | None, *, 
             Part.VARIABLES: lambda: graph_variables.rows(checkpoint, load()),
             Part.FUNCTION: lambda: function,
         },
-        (*notes, *_missing(directory), *(checkpoint.notes if checkpoint else (_NO_CHECKPOINT,))),
+        (*notes, *_missing(directory), *_links(directory), *(checkpoint.notes if checkpoint else (_NO_CHECKPOINT,))),
         directory,
         file,
         trusting=None if trust else lambda: _model(file, notes, tags, trust=True),
@@ -228,6 +246,12 @@ def _load(path: Path, tags: frozenset[str] | None) -> tuple[MetaGraph, ...]:
         available = [",".join(each.tags) for each in meta_graphs]
         raise errors.UnknownNameError(",".join(sorted(tags)), "tag-set", available, SavedModelReader.form)
     return chosen
+
+
+def _links(directory: Path) -> tuple[str, ...]:
+    """Say which links lead out of the directory: caches of model hubs consist of such, and they are followed."""
+    outside = [f"{name} (to {target})" for name, target in places.links_out(directory)]
+    return (f"links that lead out of the directory are followed: {errors.listed(outside)}",) if outside else ()
 
 
 def _missing(directory: Path) -> tuple[str, ...]:

@@ -14,6 +14,8 @@ from tfmagic import errors, functions
 from tfmagic.files import protos
 from tfmagic.files.tflite import structure as tflite_structure
 from tfmagic.findings import hazards
+from tfmagic.findings.scan import RUN, finding
+from tfmagic.graphs.ops import Effect
 from tfmagic.graphs.signatures import Endpoint, choose
 from tfmagic.models.model import Model, Part
 from tfmagic.models.reader import Reader
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from tfmagic.display.shown_model import ShownModel
     from tfmagic.files.tflite.structure import Description, Subgraph, Tensor
+    from tfmagic.findings.scan import Finding
     from tfmagic.models.plain_code import CodeSource
     from tfmagic.models.reader import Candidate
 
@@ -68,6 +72,15 @@ class TFLiteReader(Reader):
             loaders[Part.FUNCTION] = lambda: partial(_function, path, description, trust=trust)
         trusting = None if candidate.trust else lambda: self.read(replace(candidate, trust=True), tags)
         return Model(self.form, str(path), loaders, tuple(notes(description)), path, trusting=trusting)
+
+    def findings(self, model: ShownModel) -> Iterator[Finding]:
+        """Yield what ops could do that are not TFLite's own; files with metadata are zip archives as well."""
+        if model.path is not None:
+            for hazard in hazards.of_tflite(sorted(tflite_structure.describe(model.path).foreign)):
+                why = (
+                    "whoever registers an op of this name says what it does" if hazard.effect is Effect.UNKNOWN else ""
+                )
+                yield finding(hazard.effect, f"{hazard.effect.value}: {hazard.what}", hazard.where, RUN, why)
 
     def call(self, source: CodeSource) -> list[str] | None:
         """Return the code that calls a signature in TFLite's interpreter."""

@@ -14,7 +14,7 @@ from tfmagic.files import protos, wire
 from tfmagic.files.reading import PROTOBUF_LIMIT
 from tfmagic.graphs import metagraphs, signatures
 from tfmagic.transforms import signature_functions
-from tfmagic.transforms.frozen_graph import serialised, varint
+from tfmagic.transforms.frozen_graph import serialised
 from tfmagic.transforms.signature_plans import is_function_style, kept, planned, visible
 
 if TYPE_CHECKING:
@@ -261,7 +261,7 @@ def _tag_start(buffer: wire.Buffer, begin: int, size: int) -> int:
 
 def _field(number: int, pieces: Pieces) -> Pieces:
     """Put a payload into a field."""
-    return [bytes([number << 3 | wire.BYTES]) + varint(_size(pieces)), *pieces]
+    return [bytes([number << 3 | wire.BYTES]) + wire.written(_size(pieces)), *pieces]
 
 
 def _size(pieces: Pieces) -> int:

@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from tfmagic import errors, progress
-from tfmagic.files import crc32c
+from tfmagic.files import crc32c, wire
 from tfmagic.files.reading import PROTOBUF_LIMIT
 from tfmagic.models.model import Part
 from tfmagic.models.writer import Size, Variables, Writer
-from tfmagic.transforms.frozen_graph import varint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,11 +68,11 @@ class EventDraft:
         yield "graph", [self._graph_event()], events[1:]
 
     def _records(self) -> Iterator[bytes]:
-        yield _record(_WALL_TIME + _DOUBLE.pack(self.seconds) + _FILE_VERSION + varint(len(_VERSION)) + _VERSION)
+        yield _record(_WALL_TIME + _DOUBLE.pack(self.seconds) + _FILE_VERSION + wire.written(len(_VERSION)) + _VERSION)
         yield _record(self._graph_event())
 
     def _graph_event(self) -> bytes:
-        head = _WALL_TIME + _DOUBLE.pack(self.seconds) + _GRAPH_DEF + varint(len(self.graph_def))
+        head = _WALL_TIME + _DOUBLE.pack(self.seconds) + _GRAPH_DEF + wire.written(len(self.graph_def))
         return head + self.graph_def
 
 

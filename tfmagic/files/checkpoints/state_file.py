@@ -73,6 +73,13 @@ def add(prefix: Path, keep: int | None) -> tuple[str, ...]:
     return tuple(gone)
 
 
+def named(directory: Path) -> list[str]:
+    """Return the checkpoints that a directory's state file names, as it names them."""
+    state = _read(directory / checkpoint_location.STATE_FILE)
+    latest = [state.model_checkpoint_path] if state.model_checkpoint_path else []
+    return list(dict.fromkeys([*latest, *state.all_model_checkpoint_paths]))
+
+
 def _read(place: Path) -> Message:
     """Read a state file; one that is not there or does not parse lists nothing."""
     with suppress(OSError, UnicodeDecodeError, protos.TextParseError, RecursionError):

@@ -77,9 +77,9 @@ def in_config(config: Spec) -> tuple[Code, ...]:
     return tuple(dict.fromkeys(listed))
 
 
-def found_anywhere(config: Spec) -> tuple[Code, ...]:
+def anywhere(config: Spec) -> tuple[Code, ...]:
     """Return the code of a config by layer, then what stands elsewhere: in what the model was trained with."""
-    own = found(config)
+    own = in_config(config)
     known = {code[1:] for code in own}
     return (*own, *dict.fromkeys(code for code in _in("", config) if code[1:] not in known))
 

@@ -21,7 +21,7 @@ from tfmagic.graphs.signatures import Endpoint
 from tfmagic.models.model import Part
 from tfmagic.runtime import error_texts
 from tfmagic.runtime import tensorflow as runtime
-from tfmagic.transforms.frozen_graph import serialised, varint
+from tfmagic.transforms.frozen_graph import serialised
 from tfmagic.verbs.conversion import options as conversion_options
 
 if TYPE_CHECKING:
@@ -196,8 +196,8 @@ def _wrapped(path: Path, signed: Mapping[str, protos.Message], tags: tuple[str, 
     for key, signature in signed.items():
         after.signature_def[key].CopyFrom(signature)
     size = path.stat().st_size
-    head, trailer = serialised(before) + _GRAPH + varint(size), serialised(after)
-    header = _VERSION_1 + _META_GRAPH + varint(len(head) + size + len(trailer)) + head
+    head, trailer = serialised(before) + _GRAPH + wire.written(size), serialised(after)
+    header = _VERSION_1 + _META_GRAPH + wire.written(len(head) + size + len(trailer)) + head
     total = len(header) + size + len(trailer)
     if total > PROTOBUF_LIMIT:
         raise errors.TooLargeError(
@@ -241,7 +241,7 @@ def _copied(file: BufferedReader, begin: int, end: int, depth: int) -> bytes:
                 continue
             if number == _PATH[depth]:
                 inner = _copied(file, start, stop, depth + 1)
-                result += bytes([number << 3 | kind]) + varint(len(inner)) + inner
+                result += bytes([number << 3 | kind]) + wire.written(len(inner)) + inner
                 continue
         file.seek(tag)
         result += file.read(stop - tag)

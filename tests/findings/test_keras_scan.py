@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import json
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import tfmagic
+from tfmagic.files import protos, wire
+from tfmagic.findings import keras_scan
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LAMBDA = {"class_name": "__lambda__", "config": {"code": "4wEAAAA=", "defaults": None, "closure": None}}
+
+
+def sequential(*layers: dict[str, Any], **more: Any) -> dict[str, Any]:
+    first = {"module": "keras.layers", "class_name": "InputLayer", "config": {"batch_shape": [None, 4], "name": "x"}}
+    return {"module": "keras", "class_name": "Sequential", "config": {"name": "s", "layers": [first, *layers]}, **more}
+
+
+def dense(**arguments: Any) -> dict[str, Any]:
+    return {"module": "keras.layers", "class_name": "Dense", "config": {"name": "d", "units": 2, **arguments}}
+
+
+def told(config: dict[str, Any]) -> set[tuple[str, str]]:
+    return {(row.severity, row.fires) for row in keras_scan.of_config(config, "config")}
+
+
+def nested(config: dict[str, Any], depth: int) -> dict[str, Any]:
+    for _ in range(depth):
+        config = sequential(config)
+    return config
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        sequential(dense(activation=LAMBDA)),
+        nested(sequential(dense(kernel_initializer=LAMBDA)), 3),
+        sequential(dense(), compile_config={"loss": LAMBDA}),
+        nested(sequential(dense(), compile_config={"loss": LAMBDA}), 2),
+        sequential({"class_name": "TimeDistributed", "config": {"layer": dense(kernel_regularizer=LAMBDA)}}),
+        sequential({"module": "os", "class_name": "function", "config": "system", "registered_name": "system"}),
+        sequential(dense(activation={"module": "keras.config", "class_name": "function", "config": "set_floatx"})),
+        sequential({"class_name": "TFOpLambda", "config": {"name": "t", "function": "io.write_file"}}),
+        sequential({"class_name": "Custom>TFSMLayer", "config": {"name": "t", "filepath": "/x"}}),
+    ],
+)  # fmt: skip
+def test_code_is_seen_in_every_place_of_a_config(config: dict[str, Any]) -> None:
+    assert ("high", "load") in told(config)
+
+
+def test_a_file_with_words_is_medium_and_a_plain_config_is_clean() -> None:
+    assert told(sequential({"class_name": "StringLookup", "config": {"vocabulary": "/etc/passwd"}})) == {
+        ("medium", "load")
+    }
+    assert told(sequential(dense(activation="relu", kernel_initializer={"class_name": "Zeros", "config": {}}))) == set()
+
+
+def test_a_class_of_nobody_knows_whom_is_not_called_safe() -> None:
+    assert told(sequential({"module": "somebody.layers", "class_name": "Wise", "config": {}})) == {("medium", "load")}
+
+
+def test_what_keras_2_keeps_in_a_saved_model_needs_keras_2(tmp_path: Path) -> None:
+    text = json.dumps({"class_name": "Lambda", "config": {"name": "l", "function": ["code", None, None]}}).encode()
+    item = bytes([5 << 3 | 2]) + wire.written(len(text)) + text
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "keras_metadata.pb").write_bytes(bytes([1 << 3 | 2]) + wire.written(len(item)) + item)
+    message = protos.message("SavedModel")(saved_model_schema_version=1)
+    message.meta_graphs.add().meta_info_def.tags.append("serve")
+    (tmp_path / "m" / "saved_model.pb").write_bytes(message.SerializeToString())
+    result = tfmagic.scan(tmp_path / "m")
+    assert result.severity == "medium"
+    assert set(result.table["fires"]) == {"called"}
+
+
+def archive(path: Path, *members: tuple[str, str]) -> Path:
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in [("metadata.json", "{}"), ("config.json", json.dumps(sequential(dense()))), *members]:
+            file.writestr(name, content)
+    return path
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize(
+    ("name", "severity"), [("../evil", "high"), ("/evil", "high"), ("config.json", "medium"), ("assets/a", "clean")]
+)
+def test_what_two_readers_take_differently_or_what_leads_out_is_told(tmp_path: Path, name: str, severity: str) -> None:
+    assert tfmagic.scan(archive(tmp_path / "m.keras", (name, "{}"))).severity == severity
+
+
+def test_a_member_that_is_called_otherwise_where_it_lies_is_told(tmp_path: Path) -> None:
+    path = archive(tmp_path / "m.keras")
+    data = path.read_bytes()
+    first = data.index(b"config.json")
+    path.write_bytes(data[:first] + b"Config.json" + data[first + len("config.json") :])
+    assert "otherwise" in tfmagic.scan(path).verdict
+
+
+def test_an_archive_behind_other_bytes_is_told(tmp_path: Path) -> None:
+    path = archive(tmp_path / "m.keras")
+    path.write_bytes(b"GIF89a" + path.read_bytes())
+    assert tfmagic.scan(path).severity == "medium"

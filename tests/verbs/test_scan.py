@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import tfmagic
+from tests.findings.graph_defs import graph, node, text, writing
+from tfmagic import errors
+from tfmagic.files import protos
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+COLUMNS = ["severity", "what", "where", "fires", "why"]
+
+
+def graph_file(path: Path, *nodes: Any) -> Path:
+    path.write_bytes(graph(node("x", "Placeholder"), *nodes).SerializeToString())
+    return path
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> Path:
+    return graph_file(tmp_path / "bad.pb", *writing(), node("y", "Relu", "x", "^write"))
+
+
+@pytest.fixture
+def harmless(tmp_path: Path) -> Path:
+    return graph_file(tmp_path / "good.pb", node("r", "RandomUniform", "x"), node("y", "Relu", "r"))
+
+
+def test_a_harmless_model_is_an_empty_table_with_its_columns(harmless: Path) -> None:
+    result = tfmagic.scan(harmless)
+    assert list(result.table.columns) == COLUMNS
+    assert (len(result.table), result.severity) == (0, "clean")
+    assert result.verdict.startswith("clean")
+    assert list(tfmagic.scan(harmless, all=True).table["severity"]) == ["info"]
+    assert tfmagic.scan(harmless, all=True).severity == "clean"
+
+
+def test_a_hostile_model_is_told_with_its_file(hostile: Path) -> None:
+    result = tfmagic.scan(hostile)
+    assert list(result.table.iloc[0])[:4] == [
+        "high", "writes files: WriteFile '/tmp/mark'", "the graph: node 'write'", "run",
+    ]  # fmt: skip
+    assert result.severity == "high"
+    assert "\n" not in result.verdict
+    assert "'/tmp/mark'" in result.verdict
+    assert "'/tmp/mark'" in repr(result)
+    assert "&#x27;/tmp/mark&#x27;" in result._repr_html_()
+
+
+def test_it_reaches_what_is_as_grave_or_less(hostile: Path, harmless: Path) -> None:
+    assert tfmagic.scan(hostile).reaches("low")
+    assert tfmagic.scan(hostile).reaches("high")
+    assert not tfmagic.scan(harmless).reaches("low")
+    with pytest.raises(errors.UnknownNameError, match="medium"):
+        tfmagic.scan(harmless).reaches("grave")
+
+
+def test_a_sarif_log_has_a_result_for_each_row(hostile: Path) -> None:
+    result = tfmagic.scan(hostile)
+    (run,) = json.loads(result.sarif())["runs"]
+    assert [each["level"] for each in run["results"]] == ["error"]
+    assert {each["ruleId"] for each in run["results"]} == {rule["id"] for rule in run["tool"]["driver"]["rules"]}
+    assert run["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == str(hostile)
+
+
+def test_the_summary_bears_the_verdict(hostile: Path, harmless: Path) -> None:
+    assert "scan: high" in repr(tfmagic.inspect(hostile))
+    assert "scan: clean" in repr(tfmagic.inspect(harmless))
+    assert "scan:" not in repr(tfmagic.inspect(graph(node("y", "Const"))))
+
+
+def test_a_summary_of_a_large_graph_says_how_to_scan_it(hostile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tfmagic.display import summary  # noqa: PLC0415 - its limit is lowered here
+
+    monkeypatch.setattr(summary, "_SCANNED_NODES", 1)
+    assert f"%tf_scan {hostile}" in repr(tfmagic.inspect(hostile))
+
+
+def test_both_messages_of_a_saved_model_are_looked_at(tmp_path: Path) -> None:
+    for name, nodes in (("saved_model.pb", ()), ("saved_model.pbtxt", writing())):
+        message = protos.message("SavedModel")(saved_model_schema_version=1)
+        meta_graph = message.meta_graphs.add(graph_def=graph(node("x", "Placeholder"), *nodes))
+        meta_graph.meta_info_def.tags.append("serve")
+        meta_graph.collection_def["saved_model_main_op"].node_list.value.append("write")
+        data = protos.to_text(message).encode() if name.endswith("txt") else message.SerializeToString()
+        (tmp_path / name).write_bytes(data)
+    (row,) = tfmagic.scan(tmp_path).table.to_dict("records")
+    assert (row["severity"], row["fires"]) == ("high", "load")
+    assert str(row["where"]).startswith("saved_model.pbtxt, MetaGraph 'serve'")
+
+
+def test_a_link_that_leads_out_is_low_and_followed(tmp_path: Path) -> None:
+    outside = tmp_path / "blob"
+    message = protos.message("SavedModel")(saved_model_schema_version=1)
+    message.meta_graphs.add(graph_def=graph(node("x", "Placeholder"))).meta_info_def.tags.append("serve")
+    outside.write_bytes(message.SerializeToString())
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "saved_model.pb").symlink_to(outside)
+    result = tfmagic.scan(tmp_path / "m")
+    assert (result.severity, len(result.table)) == ("low", 1)
+    assert str(outside) in result.verdict
+    assert any("blob" in note for note in tfmagic.inspect(tmp_path / "m").notes)
+
+
+def test_a_state_file_that_leads_elsewhere_is_told(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint").write_text('model_checkpoint_path: "../../other/m.ckpt"\n')
+    assert tfmagic.scan(tmp_path).severity == "medium"
+
+
+def test_what_is_damaged_and_no_more_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "m.pb").write_bytes(b"\x00\x01nothing")
+    with pytest.raises(errors.UnrecognizedSourceError):
+        tfmagic.scan(tmp_path / "m.pb")
+    with pytest.raises(FileNotFoundError):
+        tfmagic.scan(tmp_path / "nowhere")
+
+
+def test_names_of_a_model_reach_no_terminal_as_they_are(tmp_path: Path) -> None:
+    path = graph_file(tmp_path / "m.pb", text("p", b"/tmp/\x1b[31m"), node("w\u202e<b>", "WriteFile", "p", "p"))
+    result = tfmagic.scan(path)
+    table: Any = result.table
+    for shown in (repr(result), result._repr_html_(), repr(table), table._repr_html_()):
+        assert "\x1b" not in shown
+        assert "\u202e" not in shown
+    assert "<b>" not in result._repr_html_() + table._repr_html_()
+
+
+def test_a_scan_needs_no_tensorflow(hostile: Path) -> None:
+    code = f"import sys, tfmagic; tfmagic.scan({str(hostile)!r}); assert 'tensorflow' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
