@@ -46,6 +46,41 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Built:
     return Built(tmp_path_factory.mktemp("samples"))
 
 
+@pytest.fixture(scope="session")
+def tf() -> Any:
+    """TensorFlow, where it is installed."""
+    return pytest.importorskip("tensorflow")
+
+
+@pytest.fixture
+def codec(tf: Any) -> Any:
+    """A module with a variable, a table, and methods: one with a signature, one that is traced for a Python value."""
+
+    class Codec(tf.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__("codec")
+            self.scale = tf.Variable(2.0, name="scale")
+            self.table = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(["a"], [5.0]), -1.0)
+
+        @tf.function(input_signature=[tf.TensorSpec([None], name="value")])  # type: ignore[untyped-decorator]
+        def encode(self, value: Any) -> Any:
+            return {"code": value * self.scale}
+
+        @tf.function  # type: ignore[untyped-decorator]
+        def decode(self, code: Any, times: int = 1) -> Any:
+            return code / self.scale * times
+
+        @tf.function(input_signature=[tf.TensorSpec([None], "string", name="words")])  # type: ignore[untyped-decorator]
+        def look(self, words: Any) -> Any:
+            return {"found": self.table.lookup(words)}
+
+        @property
+        def explosive(self) -> Any:
+            raise AssertionError("a property was run")
+
+    return Codec()
+
+
 @pytest.fixture
 def in_tmp_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make a temporary directory the working directory."""

@@ -15,30 +15,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.tensorflow
 
 
-@pytest.fixture(scope="module")
-def tf() -> Any:
-    return pytest.importorskip("tensorflow")
-
-
-@pytest.fixture
-def codec(tf: Any) -> Any:
-    class Codec(tf.Module):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.weight = tf.Variable(2.0, name="weight")
-            self.table = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(["a", "b"], [1, 2]), -1)
-
-        @tf.function  # type: ignore[untyped-decorator]
-        def scale(self, x: Any, twice: bool = False) -> Any:  # noqa: FBT001, FBT002 - a Python value of a trace
-            return {"y": x * self.weight * (2.0 if twice else 1.0)}
-
-        @tf.function(input_signature=[tf.TensorSpec([None], "string", name="words")])  # type: ignore[untyped-decorator]
-        def look(self, words: Any) -> Any:
-            return {"numbers": self.table.lookup(words)}
-
-    return Codec()
-
-
 def _ends(model: Any) -> list[tuple[str, str]]:
     frame = model.signatures
     return list(zip(frame["side"], frame["key"], strict=True))
@@ -73,16 +49,16 @@ def test_looking_traces_nothing_again(tf: Any, tmp_path: Path) -> None:
 
 
 def test_traces_that_differ_in_python_values_are_told_apart_by_those(tf: Any, codec: Any, tmp_path: Path) -> None:
-    for twice in (True, False):
-        codec.scale(tf.constant([1.0]), twice=twice)
-    keys = set(tfmagic.inspect(codec.scale).signatures["signature"])
-    assert keys == {"scale(twice=True)", "scale(twice=False)"}
-    tfmagic.export(codec.scale, tmp_path / "m")
-    for key, expected in (("scale(twice=True)", 12.0), ("scale(twice=False)", 6.0)):
-        assert tfmagic.run(codec.scale, {"x": [3.0]}, signature=key).outputs["y"] == [expected]
-        assert tfmagic.run(tmp_path / "m", {"x": [3.0]}, signature=key).outputs["y"] == [expected]
-    codec.scale(tf.constant([[1.0]]), twice=True)
-    assert "scale(twice=True)_1" in set(tfmagic.inspect(codec.scale).signatures["signature"])
+    for times in (3, 1):
+        codec.decode(tf.constant([1.0]), times=times)
+    keys = set(tfmagic.inspect(codec.decode).signatures["signature"])
+    assert keys == {"decode(times=3)", "decode(times=1)"}
+    tfmagic.export(codec.decode, tmp_path / "m")
+    for key, expected in (("decode(times=3)", 9.0), ("decode(times=1)", 3.0)):
+        assert tfmagic.run(codec.decode, {"code": [6.0]}, signature=key).outputs["output_0"] == [expected]
+        assert tfmagic.run(tmp_path / "m", {"code": [6.0]}, signature=key).outputs["output_0"] == [expected]
+    codec.decode(tf.constant([[1.0]]), times=3)
+    assert "decode(times=3)_1" in set(tfmagic.inspect(codec.decode).signatures["signature"])
 
 
 def test_what_only_shapes_tell_apart_is_numbered(tf: Any) -> None:
@@ -94,16 +70,16 @@ def test_what_only_shapes_tell_apart_is_numbered(tf: Any) -> None:
 
 def test_a_saved_object_without_signatures_shows_its_functions(tf: Any, codec: Any, tmp_path: Path) -> None:
     """As ``saved_model_cli show --all`` does."""
-    for twice in (False, True):
-        codec.scale(tf.constant([1.0]), twice=twice)
+    for times in (1, 3):
+        codec.decode(tf.constant([1.0]), times=times)
     codec.look.get_concrete_function()
     codec.both = tf.function(lambda pair: pair["a"] + pair["b"])
     codec.both({"a": tf.constant(1), "b": tf.constant(2)})
     tf.saved_model.save(codec, str(tmp_path / "m"), signatures={})
     shown = repr(tfmagic.inspect(tmp_path / "m"))
     for text in (
-        "scale(x: float32 (1,), twice=False)",
-        "scale(x: float32 (1,), twice=True)",
+        "decode(code: float32 (1,), times=1)",
+        "decode(code: float32 (1,), times=3)",
         "look(words: string (None,))",
         "both(pair: {'a': int32 (), 'b': int32 ()})",
     ):
@@ -111,7 +87,7 @@ def test_a_saved_object_without_signatures_shows_its_functions(tf: Any, codec: A
     with pytest.raises(errors.MissingPartError, match=r"Nobody signed.*look\(words: string"):
         tfmagic.freeze(tmp_path / "m")
     loaded = tf.saved_model.load(str(tmp_path / "m"))
-    assert {"look", "scale(twice=False)", "scale(twice=True)"} <= set(tfmagic.inspect(loaded).signatures["signature"])
+    assert {"look", "decode(times=1)", "decode(times=3)"} <= set(tfmagic.inspect(loaded).signatures["signature"])
 
 
 @pytest.mark.parametrize("recipe", ["prune", "convert_variables_to_constants_v2"])
@@ -152,8 +128,8 @@ def test_a_function_that_is_pruned_to_an_op_returns_nothing(tf: Any, tmp_path: P
 
 def test_a_method_that_uses_a_table_is_exported_by_itself(codec: Any, tmp_path: Path) -> None:
     tfmagic.export(codec.look, tmp_path / "m")
-    assert tfmagic.run(tmp_path / "m", {"words": ["b", "?"]}).outputs["numbers"].tolist() == [2, -1]
-    assert tfmagic.run(tfmagic.freeze(codec.look), {"words": ["a"]}).outputs["numbers"].tolist() == [1]
+    assert tfmagic.run(tmp_path / "m", {"words": ["a", "?"]}).outputs["found"].tolist() == [5, -1]
+    assert tfmagic.run(tfmagic.freeze(codec.look), {"words": ["a"]}).outputs["found"].tolist() == [5]
 
 
 @pytest.mark.parametrize("kind", ["dict", "function", "list"])

@@ -27,11 +27,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.tensorflow
 
 
-@pytest.fixture(scope="module")
-def tf() -> Any:
-    return pytest.importorskip("tensorflow")
-
-
 @pytest.fixture(scope="module", params=["keras", "tf_keras"])
 def either_keras(request: pytest.FixtureRequest, tf: Any) -> Any:
     """Keras 3 and Keras 2 in turn."""

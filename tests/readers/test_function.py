@@ -13,38 +13,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.tensorflow
 
 
-@pytest.fixture(scope="module")
-def tf() -> Any:
-    return pytest.importorskip("tensorflow")
-
-
-@pytest.fixture
-def module(tf: Any) -> Any:
-    class Codec(tf.Module):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__("codec")
-            self.scale = tf.Variable(2.0, name="scale")
-            self.table = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(["a"], [5.0]), -1.0)
-
-        @tf.function(input_signature=[tf.TensorSpec([None], name="value")])  # type: ignore[untyped-decorator]
-        def encode(self, value: Any) -> Any:
-            return {"code": value * self.scale}
-
-        @tf.function  # type: ignore[untyped-decorator]
-        def decode(self, code: Any, times: int = 1) -> Any:
-            return code / self.scale * times
-
-        @tf.function(input_signature=[tf.TensorSpec([None], "string", name="words")])  # type: ignore[untyped-decorator]
-        def look(self, words: Any) -> Any:
-            return {"found": self.table.lookup(words)}
-
-        @property
-        def explosive(self) -> Any:
-            raise AssertionError("a property was run")
-
-    return Codec()
-
-
 def run(model: Any, key: str | None, **inputs: Any) -> dict[str, Any]:
     function = model.part(Part.FUNCTION)(key)
     return {name: value.tolist() for name, value in function(inputs).items()}
@@ -55,10 +23,10 @@ def ends(model: Any) -> list[tuple[str, str, str]]:
     return list(zip(frame["signature"], frame["side"], frame["key"], strict=True))
 
 
-def test_a_module_has_a_signature_a_method(tf: Any, module: Any) -> None:
-    module.decode(tf.ones([2]))
-    module.decode(tf.ones([2]), times=3)
-    model = readers.read(module)
+def test_a_module_has_a_signature_a_method(tf: Any, codec: Any) -> None:
+    codec.decode(tf.ones([2]))
+    codec.decode(tf.ones([2]), times=3)
+    model = readers.read(codec)
     assert (model.form, model.origin) == ("function", "tf.Module 'codec' (Codec)")
     assert model.parts == ("graph", "signatures", "variables", "function")
     assert sorted(set(model.signatures["signature"])) == ["decode(times=1)", "decode(times=3)", "encode", "look"]
@@ -140,9 +108,9 @@ def test_a_concrete_function_is_taken_as_it_is(tf: Any) -> None:
     assert run(model, None, x=[[1, 2, 3]]) == {"output_0": [[2, 3, 4]]}
 
 
-def test_a_loaded_saved_model_shows_its_signatures(tf: Any, module: Any, tmp_path: Path) -> None:
-    signatures = {"enc": module.encode, "words": module.look}
-    tf.saved_model.save(module, str(tmp_path), signatures=signatures)
+def test_a_loaded_saved_model_shows_its_signatures(tf: Any, codec: Any, tmp_path: Path) -> None:
+    signatures = {"enc": codec.encode, "words": codec.look}
+    tf.saved_model.save(codec, str(tmp_path), signatures=signatures)
     loaded = tf.saved_model.load(str(tmp_path))
     model = readers.read(loaded)
     assert model.origin == "a loaded SavedModel"
@@ -154,8 +122,8 @@ def test_a_loaded_saved_model_shows_its_signatures(tf: Any, module: Any, tmp_pat
     assert run(readers.read(loaded.signatures["words"]), None, words=["x"]) == {"found": [-1]}
 
 
-def test_a_loaded_saved_model_without_signatures_shows_its_functions(tf: Any, module: Any, tmp_path: Path) -> None:
-    tf.saved_model.save(module, str(tmp_path), signatures={})
+def test_a_loaded_saved_model_without_signatures_shows_its_functions(tf: Any, codec: Any, tmp_path: Path) -> None:
+    tf.saved_model.save(codec, str(tmp_path), signatures={})
     model = readers.read(tf.saved_model.load(str(tmp_path)))
     assert {"encode", "look"} <= set(model.signatures["signature"])
     assert run(model, "encode", value=[3]) == {"code": [6]}

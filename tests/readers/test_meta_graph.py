@@ -22,11 +22,6 @@ X = np.linspace(-1, 1, 8, dtype=np.float32).reshape(4, 2)
 WORDS = np.array(["b", "a", "?", "b"])
 
 
-@pytest.fixture(scope="module")
-def tf() -> Any:
-    return pytest.importorskip("tensorflow")
-
-
 def run(model: Model, **inputs: Any) -> Mapping[str, np.ndarray]:
     found: Mapping[str, np.ndarray] = model.part(Part.FUNCTION)(None)(inputs)
     return found

@@ -34,11 +34,6 @@ REAL = [
 Row = tuple[str, str, str, str, str, str, str, object]
 
 
-@pytest.fixture(scope="module")
-def tf() -> Any:
-    return pytest.importorskip("tensorflow")
-
-
 def place(samples: Built, name: str) -> Path:
     return Path(tfmagic.inspect(samples[name]).origin)
 

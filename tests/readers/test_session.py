@@ -16,11 +16,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.tensorflow
 
 
-@pytest.fixture(scope="module")
-def tf() -> Any:
-    return pytest.importorskip("tensorflow")
-
-
 @pytest.fixture(params=["control flow of TensorFlow 1", "control flow of TensorFlow 2"])
 def control_flow(request: pytest.FixtureRequest, tf: Any) -> Iterator[None]:
     """Both ways in which a graph can loop."""

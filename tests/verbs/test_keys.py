@@ -76,11 +76,6 @@ def keyed(draw: Any) -> Keyed:
     return Keyed(inputs, list(dict.fromkeys(outputs)))
 
 
-@pytest.fixture(scope="module")
-def tf() -> Any:
-    return pytest.importorskip("tensorflow")
-
-
 def _session(tf: Any, keys: Keyed) -> tuple[Any, dict[str, Any]]:
     """Return a session of TensorFlow 1, and the ends that an export takes."""
     graph = tf.Graph()

@@ -19,11 +19,6 @@ X = np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)
 _RANDOM = np.random.default_rng(0)
 
 
-@pytest.fixture(scope="module")
-def tf() -> Any:
-    return pytest.importorskip("tensorflow")
-
-
 def model(units: int = 3) -> Any:
     """A model as training leaves it, with values of its own and an optimizer's; Keras numbers its name anew."""
     keras = pytest.importorskip("keras")

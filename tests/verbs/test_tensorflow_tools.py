@@ -23,11 +23,6 @@ pytestmark = pytest.mark.tensorflow
 _GIVEN = np.array([[1.0, 2.0, 3.0]], np.float32)
 
 
-@pytest.fixture(scope="module")
-def tf() -> Any:
-    return pytest.importorskip("tensorflow")
-
-
 @pytest.fixture
 def session(tf: Any) -> Any:
     """A graph of TensorFlow 1 with variables, as articles have it."""
