@@ -255,9 +255,9 @@ class CheckpointWriter(Writer):
                 f"a checkpoint holds the values of variables and nothing else, so that {errors.listed(options.stated)} "
                 f"cannot be written as {self.format!r}; leave it out, or export to a SavedModel"
             )
-        if source.form == "graph_def":
+        if source.variables_are_constants:
             return _weights(source)
-        if source.form == "session":
+        if _is_live_session(source):
             return SessionDraft(session_checkpoints.of_session(source.live))
         if source.checkpoint is not None:
             return _copied(source)
@@ -313,9 +313,13 @@ class CheckpointWriter(Writer):
         return (f"removed, as {keep} are kept: {errors.listed(gone)}",) if gone else ()
 
 
+def _is_live_session(source: Model) -> bool:
+    return source.reader.is_session and source.live is not None
+
+
 def _has_meta_graph(source: Model) -> bool:
     """Say whether a checkpoint of the source comes with its graph: what is a graph of TensorFlow 1."""
-    if source.form == "session":
+    if _is_live_session(source):
         return True
     return source.checkpoint is not None and source.meta_graph.object_graph_def is None
 
@@ -338,7 +342,7 @@ def _is_bundle(files: CheckpointFiles) -> bool:
 
 def _root(source: Model) -> Any:  # noqa: ANN401 - an object of TensorFlow's
     """Return the object whose values are saved; the variables of a lone function, or of a merge, get one."""
-    if source.form == "keras_file":
+    if source.reader.holds_keras_weights:
         return source.part(Part.FUNCTION)(None).model
     live = source.live
     is_function = tf_functions.is_concrete(live) or tf_functions.is_polymorphic(live) or isinstance(live, Mapping)

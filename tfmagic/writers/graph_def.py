@@ -63,20 +63,13 @@ class GraphDefDraft:
 
 
 @dataclass(frozen=True)
-class GraphTextDraft:
+class GraphTextDraft(GraphDefDraft):
     """A frozen graph on its way to a text file."""
-
-    frozen: FrozenGraph
 
     @property
     def size(self) -> int:
         """At most this many bytes."""
         return self.frozen.size * _TEXT_GROWTH
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What a person should know of the graph."""
-        return (*self.frozen.notes, *self.frozen.name_notes)
 
     def write(self, path: Path) -> None:
         """Write the graph as text; the whole of it is in memory meanwhile."""
@@ -133,31 +126,12 @@ class GraphDefWriter(Writer):
         return frozen_code(source, place)
 
 
-class GraphTextWriter(Writer):
+class GraphTextWriter(GraphDefWriter):
     """Writes a frozen graph in text form."""
 
     format: ClassVar[str] = "graph_text"
     suffixes: ClassVar[tuple[str, ...]] = (".pbtxt",)
-    needs: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.FUNCTION})
     label: ClassVar[str] = "frozen graph as text (.pbtxt)"
-    options: ClassVar[frozenset[str]] = ENDS
-    variables: ClassVar[Variables] = Variables.CONSTANTS
-    takes_unsigned: ClassVar[bool] = True
-    loses_of_signature: ClassVar[str] = _LOST
-
-    def key_notes(self, source: Model, inputs: Sequence[str], outputs: Sequence[str]) -> tuple[str, ...]:
-        """Say by which nodes a traced graph has keys; what is a graph keeps its nodes."""
-        return () if source.state is not None else _key_notes(inputs, outputs)
-
-    def prepare(self, source: Model, options: WriteOptions) -> GraphTextDraft:
-        """Freeze the function.
-
-        Raises
-        ------
-        ConversionError
-            If it cannot be frozen, or more than one signature is asked for.
-        """
-        return self.frozen_draft(_frozen(source, options))
 
     def frozen_draft(self, frozen: FrozenGraph) -> GraphTextDraft:
         """Take a graph that is frozen already; raises TooLargeError."""
@@ -173,10 +147,6 @@ class GraphTextWriter(Writer):
         """Predict the size: at most six characters a byte."""
         binary = super().size(source, measures)
         return None if binary is None else Size(binary.bytes * _TEXT_GROWTH, at_most=True, rest=binary.rest)
-
-    def code(self, source: CodeSource, place: str) -> list[str] | None:
-        """Return the code that freezes and writes."""
-        return frozen_code(source, place)
 
 
 def _frozen(source: Model, options: WriteOptions) -> FrozenGraph:

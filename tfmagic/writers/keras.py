@@ -202,7 +202,7 @@ def _archive(path: Path) -> Iterator[str]:
 
 def _draft(source: Model, options: WriteOptions, format: str, suffix: str) -> KerasDraft:
     function = live_model(source, options, format)
-    if source.form == "keras_file" and not keras_models.is_keras_2(function.model):
+    if source.reader.holds_keras_weights and not keras_models.is_keras_2(function.model):
         _refuse_stand_ins(source, function.model, format)
     size = weight_bytes(function.variables)
     return KerasDraft(function, suffix, size + CONFIG_BYTES, tuple(_notes(source, function)))
@@ -260,7 +260,7 @@ def _notes(source: Model, function: NamedFunction) -> Iterator[str]:
     yield from function.notes
     if keras_models.is_keras_2(function.model):
         yield "the model is one of tf_keras, and so is the file: Keras 3 may not load it"
-    if source.form == "keras_file" and _was_trained(source):
+    if source.reader.holds_keras_weights and _was_trained(source):
         yield "the file's optimizer and training configuration do not come along"
 
 

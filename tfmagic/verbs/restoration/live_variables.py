@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors, readers
 from tfmagic.functions import sessions, tf_functions
-from tfmagic.models.model import Model
+from tfmagic.models.model import Model, Part
 from tfmagic.readers.function import FunctionReader
 from tfmagic.readers.keras_model import KerasModelReader
 from tfmagic.readers.session import SessionReader
@@ -120,13 +120,11 @@ def live_variables(source: object) -> LiveVariables:
             getattr(source, "save_counter", None)
         return _of_object(source)
     model = readers.read(source)
-    if model.form == SESSION and not tf_functions.is_a(source, "Graph"):
+    if model.live is not None and model.reader.is_session and not tf_functions.is_a(source, "Graph"):
         session = sessions.raw(source)
         return LiveVariables(session, SESSION, tuple(_of_session(session.graph)))
-    if model.form == KERAS:
-        return _of_keras_model(source)
-    if model.form == OBJECT and model.live is not None:
-        return _of_object(source)
+    if model.live is not None and not model.reader.is_session:
+        return _of_keras_model(source) if Part.KERAS in model.reader.parts else _of_object(source)
     raise errors.ConversionError(
         f"values are put into a live Keras model, tf.Module or session, and {model.origin} is of the form "
         f"{model.form!r}; load it first, or convert the checkpoint with its .meta instead"
