@@ -20,11 +20,11 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NoReturn
 
-from tqdm import tqdm
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import BinaryIO
+
+    from tqdm import tqdm
 
 #: A call that is over before this many seconds shows nothing.
 _DELAY = 0.2
@@ -32,12 +32,6 @@ _DELAY = 0.2
 _INTERVAL = 0.1
 #: Bytes that are copied from one check to the next.
 _BLOCK = 8 << 20
-
-
-class _Bar(tqdm):  # type: ignore[type-arg]
-    """A bar without the thread that tqdm begins to watch its bars, and never ends."""
-
-    monitor_interval = 0
 
 
 class CancelledError(BaseException):
@@ -241,9 +235,22 @@ def stages(title: str, count: int) -> Iterator[Callable[[str], None]]:
     yield next_stage
 
 
+def _new_bar(title: str, count: int) -> tqdm[NoReturn]:
+    """Return a bar without the thread that tqdm begins to watch its bars, and never ends."""
+    # Imported where somebody looks: it takes longer than reading a small model.
+    from tqdm import tqdm  # noqa: PLC0415
+
+    bar_class = type("_Bar", (tqdm,), {"monitor_interval": 0})
+    bar: tqdm[NoReturn] = bar_class(total=count, desc=title, delay=_DELAY, leave=False, unit="stage")
+    return bar
+
+
 @contextmanager
 def _bar(title: str, count: int) -> Iterator[Callable[[str], None]]:
-    bar = _Bar(total=count, desc=title, delay=_DELAY, leave=False, disable=not _is_watched(), unit="stage")
+    if not _is_watched():
+        yield lambda _name: None
+        return
+    bar = _new_bar(title, count)
     due = time.monotonic() + _DELAY
     # A stage may be long, and the next one only then begins.
     timer = threading.Timer(_DELAY, _show, [bar])
@@ -258,8 +265,7 @@ def _bar(title: str, count: int) -> Iterator[Callable[[str], None]]:
         if time.monotonic() >= due:
             _show(bar)
 
-    if not bar.disable:
-        timer.start()
+    timer.start()
     try:
         with bar:
             yield begin
@@ -313,9 +319,8 @@ def copy(source: BinaryIO, target: BinaryIO) -> None:
 
 def _show(bar: tqdm[NoReturn]) -> None:
     """Draw a bar, and have it cleared in the end."""
-    if not bar.disable:
-        bar.last_print_t = time.time()
-        bar.refresh()
+    bar.last_print_t = time.time()
+    bar.refresh()
 
 
 def _is_watched() -> bool:

@@ -56,6 +56,8 @@ class Argument:
         Whether an option may be given several times or with commas.
     optional : bool
         Whether a positional argument may be left out.
+    choices : tuple of str
+        The values that there are, where they are few.
     """
 
     flags: tuple[str, ...]
@@ -63,6 +65,7 @@ class Argument:
     kind: str | None
     repeats: bool = False
     optional: bool = False
+    choices: tuple[str, ...] = ()
 
     @property
     def attribute(self) -> str:
@@ -91,8 +94,6 @@ class ShellSide:
         Formats that this verb's result can be printed in beside the common ones; each takes the result.
     denies : callable or None
         Takes the result and the values of the line, and says whether the answer is no.
-    keep : callable or None
-        Takes the result and the values of the line, and keeps what an option of the shell asks for.
     absent : str
         Why there is no such verb in the shell; empty where there is.
     """
@@ -102,7 +103,6 @@ class ShellSide:
     writes: str = ""
     printers: Mapping[str, Callable[[Any], str]] = field(default_factory=dict)
     denies: Callable[[Any, argparse.Namespace], bool] | None = None
-    keep: Callable[[Any, argparse.Namespace], None] | None = None
     absent: str = ""
 
 

@@ -1,7 +1,8 @@
-"""What can follow on the line of a magic: options, variables that hold models, paths, signature keys, names of ops.
+"""What can follow on the line of a command: options, variables that hold models, paths, signature keys, names of ops.
 
 A completion must answer at once and may not disturb: models are read only if that is cheap, and nothing raises.
-Not for: asking IPython or answering it (:mod:`tfmagic.notebook.magics`).
+Not for: asking IPython or a shell, or answering it (:mod:`tfmagic.notebook.magics`,
+:mod:`tfmagic.shell.shell_completion`).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from tfmagic.models.model import TABLE_PARTS, Model, Part
 from tfmagic.verbs import forms, nearby
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 _MAGIC = re.compile(r"(?:^|=|;)\s*%(?P<cell>%?)tf_(?P<name>\w+)\s(?P<rest>.*)\Z", re.DOTALL)
 #: More proposals than this are no help.
@@ -28,6 +29,8 @@ _MOST = 200
 #: A file larger than this is not read for a completion.
 _LARGEST = 64 << 20
 _PATH = "path"
+#: What comes between an input and the file with its value, in a shell.
+_FILE = "=@"
 _QUOTES = ("'", '"')
 _NEEDS_QUOTES = re.compile(r"""[\s'"()\[\]{}$]""")
 #: What takes a name apart that stands in a list or before an equals sign.
@@ -71,14 +74,50 @@ def complete(line: str, variables: Mapping[str, object]) -> tuple[str, list[Comp
     if match is None or command is None:
         return "", []
     before, word, _ = command_words.cut(match["rest"])
+    return word, _sorted(partial(_proposals, _Line(command, before, word, variables)), _bare(word))
+
+
+def complete_words(command: arguments.Command, before: Sequence[str], word: str) -> list[Completion]:
+    """Propose what can follow where a shell has taken the quotes off the words, and puts them on again.
+
+    Parameters
+    ----------
+    command : Command
+        The verb, with the arguments that it has there.
+    before : sequence of str
+        The words of its line before the one that is being typed.
+    word : str
+        The beginning of that.
+    """
+    return _sorted(partial(_proposals, _Line(command, list(before), word, {}, in_notebook=False)), word)
+
+
+class _Line(NamedTuple):
+    """A line that is being typed: the words that stand there, the last one's beginning, the variables there are."""
+
+    command: arguments.Command
+    before: list[str]
+    word: str
+    variables: Mapping[str, object]
+    in_notebook: bool = True
+
+    def name(self, name: str) -> str:
+        """Return a name as it is written on the line."""
+        return _quoted_name(name) if self.in_notebook else name
+
+    def path(self, path: str, *, closed: bool) -> str:
+        """Return a path as it is written on the line."""
+        quote = self.word[:1] if self.word[:1] in _QUOTES else ""
+        return _quoted(path, quote, closed=closed) if self.in_notebook else path
+
+
+def _sorted(proposals: Callable[[], Iterator[Completion]], beginning: str) -> list[Completion]:
+    """Return the proposals that begin like a word, models before paths."""
     try:
-        proposals = [
-            each for each in _proposals(command, before, word, variables) if _bare(each.text).startswith(_bare(word))
-        ]
+        fitting = {each for each in proposals() if _bare(each.text).startswith(beginning)}
     except Exception:  # noqa: BLE001 - a completion must not disturb, whatever a half-typed line means
-        proposals = []
-    # Models before paths.
-    return word, sorted(set(proposals), key=lambda each: (each.kind == _PATH, each.text))[:_MOST]
+        fitting = set()
+    return sorted(fitting, key=lambda each: (each.kind == _PATH, each.text))[:_MOST]
 
 
 def _bare(word: str) -> str:
@@ -86,15 +125,14 @@ def _bare(word: str) -> str:
     return word[1:] if word[:1] in _QUOTES else word
 
 
-def _proposals(
-    command: arguments.Command, before: list[str], word: str, variables: Mapping[str, object]
-) -> Iterator[Completion]:
+def _proposals(line: _Line) -> Iterator[Completion]:
     """Yield all that could stand in this place."""
+    command, before = line.command, line.before
     option = _option(command, before[-1]) if before else None
     if option is not None and option.kind is not None:
-        yield from _values(option.kind, word, variables, partial(_source, command, before, variables))
+        yield from _values(option, line)
         return
-    if word.startswith("-"):
+    if line.word.startswith("-"):
         yield from (Completion(flag, "option") for each in command.arguments for flag in each.flags if each.is_option)
         return
     positional = [each for each in command.arguments if not each.is_option]
@@ -102,7 +140,7 @@ def _proposals(
     if positional and positional[-1].kind == arguments.FEED:
         place = min(place, len(positional) - 1)
     if place < len(positional):
-        yield from _values(positional[place].kind or "", word, variables, partial(_source, command, before, variables))
+        yield from _values(positional[place], line)
 
 
 def _option(command: arguments.Command, token: str) -> arguments.Argument | None:
@@ -120,34 +158,40 @@ def _positional(command: arguments.Command, words: list[str]) -> list[str]:
     return positional
 
 
-def _values(kind: str, word: str, variables: Mapping[str, object], source: Callable[[], Model]) -> Iterator[Completion]:
-    """Yield what an argument of this kind can be."""
-    if kind == arguments.SOURCE:
-        yield from (Completion(name, "model") for name in nearby.model_names(variables))
-        yield from _paths(word)
+def _values(argument: arguments.Argument, line: _Line) -> Iterator[Completion]:
+    """Yield what an argument can be."""
+    kind = argument.kind
+    if argument.choices:
+        yield from (Completion(choice, argument.flags[-1].lstrip("-")) for choice in argument.choices)
+    elif kind == arguments.SOURCE:
+        yield from (Completion(name, "model") for name in nearby.model_names(line.variables))
+        yield from _paths(line)
     elif kind == arguments.PATH:
-        yield from _paths(word)
+        yield from _paths(line)
     elif kind == arguments.FORM:
         yield from (Completion(reader.form, "form") for reader in readers.READERS)
     elif kind == arguments.FORMAT:
         yield from (Completion(name, "format") for name in forms.format_names())
     elif kind == arguments.METHOD:
         yield from (Completion(name, "method") for name in signatures.METHODS)
+    elif kind in (arguments.FEED, arguments.BOUND) and not line.in_notebook and _FILE in line.word:
+        name, mark, path = line.word.partition(_FILE)
+        yield from (Completion(name + mark + each.text, _PATH) for each in _paths(line._replace(word=path)))
     elif kind in (arguments.FEED, arguments.BOUND):
-        yield from (Completion(f"{_quoted_name(key)}=", kind) for key in _inputs(source()))
-    else:
-        yield from _names(kind, source(), word)
+        yield from (Completion(f"{line.name(key)}=", str(kind)) for key in _inputs(_source(line)))
+    elif kind in _COLUMNS:
+        yield from _names(kind, line)
 
 
-def _paths(word: str) -> Iterator[Completion]:
+def _paths(line: _Line) -> Iterator[Completion]:
     """Yield the files and folders that a path can become, in quotes where they need them."""
-    folder, slash, beginning = _bare(word).rpartition("/")
+    folder, slash, beginning = (_bare(line.word) if line.in_notebook else line.word).rpartition("/")
     where = Path(folder + slash or ".").expanduser()
     for entry in os.scandir(where):
         if entry.name.startswith(beginning) and (beginning.startswith(".") or not entry.name.startswith(".")):
             is_folder = entry.is_dir()
             path = folder + slash + entry.name + ("/" if is_folder else "")
-            yield Completion(_quoted(path, word[:1] if word[:1] in _QUOTES else "", closed=not is_folder), _PATH)
+            yield Completion(line.path(path, closed=not is_folder), _PATH)
 
 
 def _quoted(path: str, quote: str, *, closed: bool) -> str:
@@ -166,18 +210,19 @@ def _quoted_name(name: str) -> str:
     return _quoted(kept, "'" if '"' in name else '"', closed=True)
 
 
-def _source(command: arguments.Command, words: list[str], variables: Mapping[str, object]) -> Model:
+def _source(line: _Line) -> Model:
     """Return the model that the line speaks of; nothing of it is read yet, no expression evaluated."""
-    word = _positional(command, words)[0]
-    return readers.read(variables.get(word, Path(command_words.unquote(word))))
+    word = _positional(line.command, line.before)[0]
+    return readers.read(line.variables.get(word, Path(command_words.unquote(word) if line.in_notebook else word)))
 
 
-def _names(kind: str, model: Model, word: str) -> Iterator[Completion]:
+def _names(kind: str, line: _Line) -> Iterator[Completion]:
     """Yield names within a model; those of a list joined by commas, or behind KEY=, continue it."""
-    prefix = _LISTED.match(word)
+    prefix = _LISTED.match(line.word)
+    model = _source(line)
     names = (name for table, column in _COLUMNS[kind] for name in _column(model, table, column))
     # Tags are joined by commas themselves.
-    written = (name if kind == arguments.TAGS else _quoted_name(name) for name in names if name)
+    written = (name if kind == arguments.TAGS else line.name(name) for name in names if name)
     yield from (Completion((prefix[0] if prefix else "") + text, kind) for text in written)
 
 

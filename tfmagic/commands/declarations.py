@@ -1,7 +1,7 @@
 """The verbs as commands: name, summary, arguments, options, and the call that each stands for.
 
-A front (a magic today) parses a line by this table, evaluates what stands for an object, and calls ``run``. Not for:
-IPython (:mod:`tfmagic.notebook.magics`) or the work itself (``verbs/``).
+A front (the magics, the shell) parses a line by this table, evaluates what stands for an object, and calls ``run``. Not
+for: the fronts (``shell/``, ``notebook/``) or the work itself (``verbs/``).
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from tfmagic.commands.arguments import (  # fmt: skip
     TENSOR,
     Argument,
     Command,
+    ShellSide,
 )
 from tfmagic.verbs.verification import tolerances
 
@@ -128,7 +129,11 @@ def _export(values: argparse.Namespace) -> object:
 
 
 def _run(values: argparse.Namespace) -> object:
-    return _verb("run")(
+    """Run %tf_run; in the shell, where nobody can go on with them, the outputs may be kept in a file."""
+    output = command_words.text(getattr(values, "output", None))
+    if output is not None:
+        _verb("destination", "kept_outputs")(output, overwrite=values.overwrite)
+    result = _verb("run")(
         values.SOURCE,
         vars(values)[command_words.FEEDS] or None,
         signature=command_words.text(values.signature),
@@ -136,6 +141,9 @@ def _run(values: argparse.Namespace) -> object:
         repeat=command_words.count(values.repeat, "--repeat"),
         trust=values.trust,
     )
+    if output is not None:
+        _verb("keep", "kept_outputs")(result, output, overwrite=values.overwrite)
+    return result
 
 
 def _verify(values: argparse.Namespace) -> object:
@@ -204,6 +212,20 @@ def _panel(values: argparse.Namespace) -> object:
     return getattr(values, PANEL)(values.SOURCE, trust=values.trust)
 
 
+def _drawn(model: Any) -> str:  # noqa: ANN401 - a Model, or a table of one
+    """Return the folded graph of a model as SVG."""
+    picture = getattr(model, "picture", None)
+    if picture is None:
+        raise errors.MissingPartError("picture", getattr(model, "form", "table"), ("tables",))
+    svg: str = picture.svg
+    return svg
+
+
+def _differs(frame: Any, _values: argparse.Namespace) -> bool:  # noqa: ANN401 - a DataFrame
+    """Say whether an output differs; one that tells nothing does not."""
+    return any(equal is not None and not equal for equal in frame["equal"].astype(object))
+
+
 _SOURCE = Argument(("SOURCE",), "a Python expression over the notebook's variables, else a path", SOURCE)
 _SIGNATURE = Argument(("--signature",), "key of the signature that is meant", SIGNATURE)
 _TAGS = Argument(("--tags",), "tag-set, joined by commas", TAGS)
@@ -219,6 +241,11 @@ _TRUST = Argument(("--trust",), "let the model run what acts outside it: Python 
 
 #: What the verbs mean that compare.
 _EQUAL = f"Outputs count as equal so: {tolerances.MEANING}. Trials run on copies: what a run changes stays as it was."
+
+#: What the body of a cell is to be, and the file that stands for it.
+_SIGNATURE_MAP = (
+    'a map of signatures: {"KEY": {"inputs": {"KEY": "TENSOR"}, "outputs": {"KEY": "TENSOR"}, "method": "predict"}}'
+)
 
 COMMANDS: Mapping[str, Command] = {
     command.name: command
@@ -244,6 +271,7 @@ COMMANDS: Mapping[str, Command] = {
                 _TRUST,
             ),
             _inspect,
+            shell=ShellSide(printers={"svg": _drawn}),
         ),
         Command(
             "freeze",
@@ -265,6 +293,7 @@ COMMANDS: Mapping[str, Command] = {
             ),
             _freeze,
             _EQUAL,
+            shell=ShellSide(required=("--output",), writes="output"),
         ),
         Command(
             "export",
@@ -290,6 +319,8 @@ COMMANDS: Mapping[str, Command] = {
             ),
             _export,
             _EQUAL,
+            body=_SIGNATURE_MAP,
+            shell=ShellSide(writes="DEST"),
         ),
         Command(
             "run",
@@ -303,6 +334,7 @@ COMMANDS: Mapping[str, Command] = {
                 _TRUST,
             ),
             _run,
+            shell=ShellSide((Argument(("-o", "--output"), "file to keep the outputs in: .npz", PATH), _OVERWRITE)),
         ),
         Command(
             "verify",
@@ -316,6 +348,7 @@ COMMANDS: Mapping[str, Command] = {
             ),
             _verify,
             _EQUAL,
+            shell=ShellSide(denies=_differs),
         ),
         Command(
             "merge",
@@ -339,6 +372,7 @@ COMMANDS: Mapping[str, Command] = {
             ),
             _merge,
             _EQUAL,
+            shell=ShellSide(required=("--output",), writes="output"),
         ),
         Command(
             "scan",
@@ -368,6 +402,7 @@ COMMANDS: Mapping[str, Command] = {
             ),
             _sign,
             _EQUAL,
+            body=_SIGNATURE_MAP,
         ),
         Command(
             "restore",
@@ -386,6 +421,7 @@ COMMANDS: Mapping[str, Command] = {
                 _TRUST,
             ),
             _restore,
+            shell=ShellSide(absent="it puts values into a live model or session, and a shell has none"),
         ),
         Command(
             "panel",
@@ -395,6 +431,7 @@ COMMANDS: Mapping[str, Command] = {
                 _TRUST,
             ),
             _panel,
+            shell=ShellSide(absent="it is made of live widgets"),
         ),
         Command(
             "forms",

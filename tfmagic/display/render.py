@@ -146,6 +146,22 @@ class Section:
     rows_at: RowsAt | None = None
 
 
+class Sectioned:
+    """A result that is shown as sections, as text and as static HTML; a dataclass inherits it with ``repr=False``."""
+
+    def shown_sections(self) -> tuple[str, list[Section]]:
+        """Return the heading, and the sections below it."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        """Show it as text."""
+        return text(*self.shown_sections())
+
+    def _repr_html_(self) -> str:
+        """Show it as static HTML."""
+        return wanted_markup(*self.shown_sections())
+
+
 def size_text(size: float) -> str:
     """Word a number of bytes: ``"14.3 MB"`` with decimal units, as file managers and TensorFlow's tools do."""
     for unit in ("B", "kB", "MB", "GB"):

@@ -55,6 +55,10 @@ def picture_of(model: ShownModel) -> Picture | None:
 class Displayed:
     """What is shown of a model where a notebook, a terminal or a page asks: the one hook, which a Model inherits."""
 
+    def shown_sections(self: ShownModel) -> tuple[str, list[Section]]:
+        """Return the heading, and the sections below it."""
+        return heading(self), sections(self)
+
     def __repr__(self: ShownModel) -> str:
         """Show the model as text."""
         return render.text(heading(self), sections(self))

@@ -42,7 +42,7 @@ _SHOWN = 6
 
 
 @dataclass(frozen=True, repr=False)
-class Run:
+class Run(render.Sectioned):
     """What a model made of some inputs.
 
     Attributes
@@ -68,7 +68,8 @@ class Run:
     inputs: dict[str, npt.NDArray[Any]]
     notes: tuple[str, ...] = ()
 
-    def _sections(self) -> list[render.Section]:
+    def shown_sections(self) -> tuple[str, list[render.Section]]:
+        """Return the outputs, the times and the inputs."""
         warm = "not measured" if np.isnan(self.warm_seconds) else _seconds(self.warm_seconds)
         facts: list[tuple[str, object]] = [
             ("loading", _seconds(self.load_seconds)),
@@ -76,21 +77,11 @@ class Run:
             ("warm call", warm),
             *(("note", note) for note in self.notes),
         ]
-        return [
+        return f"run: {', '.join(self.outputs)}", [
             render.Section("Outputs", table=_table(self.outputs)),
             render.Section("Time", facts),
             render.Section("Inputs", table=_table(self.inputs)),
         ]
-
-    def __repr__(self) -> str:
-        return render.text(self._heading, self._sections())
-
-    def _repr_html_(self) -> str:
-        return render.wanted_markup(self._heading, self._sections())
-
-    @property
-    def _heading(self) -> str:
-        return f"run: {', '.join(self.outputs)}"
 
 
 def _seconds(seconds: float) -> str:

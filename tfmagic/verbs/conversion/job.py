@@ -48,7 +48,7 @@ STAGES = ("tracing", "converting", "writing", "verifying")
 
 
 @dataclass(frozen=True, repr=False)
-class Export:
+class Export(render.Sectioned):
     """What an export wrote.
 
     Attributes
@@ -74,7 +74,8 @@ class Export:
     verification: pd.DataFrame
     notes: tuple[str, ...] = ()
 
-    def _sections(self) -> list[render.Section]:
+    def shown_sections(self) -> tuple[str, list[render.Section]]:
+        """Return what was written, and how it compares."""
         facts = [
             ("path", self.path),
             ("format", self.format),
@@ -82,13 +83,8 @@ class Export:
             ("time", f"{self.seconds:.2f} s"),
             *(("note", note) for note in self.notes),
         ]
-        return [render.Section("Export", facts), conversion_checks.verification_section(self.verification)]
-
-    def __repr__(self) -> str:
-        return render.text(f"{self.format}: {self.path}", self._sections())
-
-    def _repr_html_(self) -> str:
-        return render.wanted_markup(f"{self.format}: {self.path}", self._sections())
+        sections = [render.Section("Export", facts), conversion_checks.verification_section(self.verification)]
+        return f"{self.format}: {self.path}", sections
 
 
 @dataclass(frozen=True)
