@@ -62,6 +62,49 @@ def test_the_branch_of_an_assertion_is_no_result() -> None:
     assert plumbing.propose_ends(branch).outputs == ("chosen:0", "y:0")
 
 
+def test_the_body_of_a_loop_is_never_proposed() -> None:
+    """A session cannot fetch what lies in one, however deep; what comes out of it is a result."""
+    nodes = named(
+        x="Placeholder", enter="Enter x", merge="Merge enter next", test="Less merge", go="LoopCond test",
+        switch="Switch merge go", inner="Enter switch", lost="Relu inner", back="Exit inner", also="Sin back",
+        next="NextIteration switch", exit="Exit switch", y="Relu exit",
+    )  # fmt: skip
+    assert plumbing.propose_ends(nodes).outputs == ("y:0",)
+    assert plumbing.propose_ends({name: each for name, each in nodes.items() if name != "y"}).outputs == ("exit:0",)
+
+
+def test_gradients_are_never_proposed() -> None:
+    """Whatever the user called their scope; what is computed from them is a result: forces are, of an energy."""
+    nodes = {
+        "x": Node("Placeholder", ()),
+        "net/energy": Node("Sum", ("x",)),
+        "of_energy/grad_ys_0": Node("Const", ()),
+        "of_energy/net/energy_grad/Shape": Node("Shape", ("net/energy",)),
+        "of_energy/net/energy_grad/Tile": Node("Tile", ("of_energy/grad_ys_0", "of_energy/net/energy_grad/Shape")),
+        "of_energy/AddN": Node("AddN", ("of_energy/net/energy_grad/Tile",)),
+        "upper_grad/y": Node("Neg", ("x",)),
+    }
+    assert plumbing.propose_ends(nodes).outputs == ("net/energy:0", "upper_grad/y:0")
+    forces = {**nodes, "force": Node("Neg", ("of_energy/AddN",))}
+    assert plumbing.propose_ends(forces).outputs == ("upper_grad/y:0", "force:0")
+
+
+def test_what_lies_behind_a_summary_is_never_proposed() -> None:
+    nodes = named(
+        x="Placeholder", y="Relu x", tag="Const", seen="HistogramSummary tag y", all="MergeSummary seen",
+        step="Placeholder", writer="SummaryWriter", written="WriteSummary writer step all tag",
+    )  # fmt: skip
+    assert plumbing.propose_ends(nodes) == Ends(("x:0",), ("y:0",), (), ())
+
+
+def test_inputs_are_those_that_the_outputs_need() -> None:
+    nodes = named(
+        x="Placeholder", rate="Placeholder", w="Variable", y="Mul x w", step="ApplyGradientDescent w rate x",
+        train="NoOp ^step",
+    )  # fmt: skip
+    assert plumbing.propose_ends(nodes) == Ends(("x:0",), ("y:0",), (), ())
+
+
 def test_an_edge_that_leads_nowhere_and_a_loop_do_no_harm() -> None:
     nodes = named(x="Placeholder", y="Relu x:0 gone ^gone_too", a="NextIteration b", b="Merge a")
     assert plumbing.propose_ends(nodes).outputs == ("y:0",)

@@ -16,7 +16,7 @@ from tfmagic.graphs.tensor_names import node_of
 from tfmagic.graphs.walks import reached
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     import pandas as pd
 
@@ -50,8 +50,12 @@ _BRANCHING = frozenset({"While", "StatelessWhile", "Switch", "RefSwitch"})
 _GUARDS = frozenset({"If", "StatelessIf"})
 #: Dtypes of handles: of tables, iterators, datasets, lists.
 _HANDLES = frozenset({"resource", "variant"})
-#: The name scope of tf.gradients, which every optimizer of TensorFlow 1 calls.
-_GRADIENTS = "gradients"
+#: What tf.gradients, which every optimizer of TensorFlow 1 calls, appends to an op's name for the scope of its gradient.
+_GRADIENT = "_grad"
+#: Where a loop of TensorFlow 1 begins and ends.
+_ENTRIES, _EXITS = frozenset({"Enter", "RefEnter"}), frozenset({"Exit", "RefExit"})
+#: Loops of TensorFlow 1 inside one another, beyond which a graph counts as one without an end.
+_MOST_LOOPS = 32
 
 
 class Node(NamedTuple):
@@ -92,27 +96,73 @@ def consumers(nodes: Mapping[str, Node]) -> dict[str, list[str]]:
 def propose_ends(nodes: Mapping[str, Node]) -> Ends:
     """Propose where a graph without signatures begins and ends.
 
-    Inputs are placeholders that something consumes. Outputs are nodes that nothing consumes, less bookkeeping; where
-    some of them depend on an input, only those count, and of those the ones that are no by-products: that leaves a
-    training graph's loose ends behind.
+    Outputs are nodes that nothing consumes, less bookkeeping, bodies of loops and gradients; where some of them depend
+    on an input, only those count, and of those the ones that are no by-products: that leaves a training graph's loose
+    ends behind. Inputs are the placeholders that these need.
     """
     saving = _plumbing_nodes(nodes, set())
     nodes = {name: node for name, node in nodes.items() if name not in saving}
     used = consumers(nodes)
     placeholders = [name for name, node in nodes.items() if node.op in of_kind("placeholder")]
     inputs = [name for name in placeholders if used.get(name)]
-    loose = [name for name in nodes if not _data_consumers(name, used, nodes)]
+    bodies, gradients = _loop_bodies(nodes, used), _gradient_nodes(nodes)
+    behind = reached(gradients, lambda name: used.get(name, ())) - gradients - bodies
+    # What only a training step differentiates is a result all the same; an energy behind which forces lie is not.
+    onlookers = set() if any(_is_result(nodes[name].op) and not used.get(name) for name in behind) else gradients
+    outside = (name for name in nodes if name not in bodies and name not in gradients)
+    loose = [name for name in outside if not _data_consumers(name, used, nodes, onlookers)]
     ends = [name for name in loose if _is_result(nodes[name].op)]
     fed = reached(inputs, lambda name: used.get(name, ()))
     ends = [name for name in ends if name in fed] or ends
     ends = ends or [name for name in loose if _is_written_result(name, nodes, fed, is_fed=bool(inputs))]
     results = [name for name in ends if not _is_by_product(name, nodes, is_awaited=bool(used.get(name)))]
+    results = results or ends
+    needed = ancestors(nodes, results) if results else set(inputs)
     return Ends(
-        tuple(f"{name}:0" for name in inputs),
-        tuple(f"{name}:0" for name in results or ends),
+        tuple(f"{name}:0" for name in inputs if name in needed),
+        tuple(f"{name}:0" for name in results),
         tuple(name for name in placeholders if not used.get(name)),
         tuple(f"{name}:0" for name, node in nodes.items() if node.op == "PlaceholderWithDefault"),
     )
+
+
+def _loop_bodies(nodes: Mapping[str, Node], used: Mapping[str, list[str]]) -> set[str]:
+    """Return the nodes that lie between the entries and the exits of loops of TensorFlow 1: no session fetches them."""
+    depths: dict[str, int] = {}
+    waiting = [(name, 1) for name, node in nodes.items() if node.op in _ENTRIES]
+    while waiting:
+        name, depth = waiting.pop()
+        if not depths.get(name, 0) < depth <= _MOST_LOOPS:
+            continue
+        depths[name] = depth
+        for user in used.get(name, ()):
+            op = nodes[user].op
+            waiting.append((user, depth + (op in _ENTRIES) - (op in _EXITS)))
+    return set(depths)
+
+
+def _gradient_nodes(nodes: Mapping[str, Node]) -> set[str]:
+    """Return the nodes in the scopes of tf.gradients, whatever their user called them.
+
+    Such a scope holds, for an op ``a/b`` of the graph, the scope ``a/b_grad``.
+    """
+    scopes = set()
+    for folder in {name.rpartition("/")[0] for name in nodes if f"{_GRADIENT}/" in name}:
+        parts = folder.split("/")
+        for end, part in enumerate(parts[1:], 1):
+            of_op = part.removesuffix(_GRADIENT)
+            begins = range(1, end + 1) if of_op != part else ()
+            scopes.update("/".join(parts[:begin]) for begin in begins if "/".join([*parts[begin:end], of_op]) in nodes)
+    if not scopes:
+        return set()
+    return {name for name in nodes if any(folder in scopes for folder in _folders(name))}
+
+
+def _folders(name: str) -> Iterator[str]:
+    place = name.find("/")
+    while place >= 0:
+        yield name[:place]
+        place = name.find("/", place + 1)
 
 
 def _is_written_result(name: str, nodes: Mapping[str, Node], fed: Collection[str], *, is_fed: bool) -> bool:
@@ -128,20 +178,19 @@ def _is_by_product(name: str, nodes: Mapping[str, Node], *, is_awaited: bool) ->
     # What something waits for and nothing uses is the branch of an assertion.
     is_guards = source is not None and source.op in _GUARDS and is_awaited
     is_branchings = source is not None and source.op in _BRANCHING
-    return is_branchings or is_guards or node.op in _SELDOM_RESULT or _GRADIENTS in name.split("/")[:-1]
+    return is_branchings or is_guards or node.op in _SELDOM_RESULT
 
 
-def _data_consumers(name: str, used: Mapping[str, list[str]], nodes: Mapping[str, Node]) -> bool:
-    """Say whether a node's value is consumed; a summary or an assertion looks at it without using it."""
+def _data_consumers(
+    name: str, used: Mapping[str, list[str]], nodes: Mapping[str, Node], onlookers: Collection[str]
+) -> bool:
+    """Say whether a node's value is consumed; onlookers, a summary and an assertion look at it without using it."""
     return any(
-        node_of(edge) == name and not edge.startswith("^") and _is_result_or_passes(nodes[user].op)
+        node_of(edge) == name and not edge.startswith("^") and nodes[user].op not in _LOOKING
         for user in used.get(name, ())
+        if user not in onlookers
         for edge in nodes[user].inputs
     )
-
-
-def _is_result_or_passes(op: str) -> bool:
-    return op not in _LOOKING
 
 
 def _is_result(op: str) -> bool:
