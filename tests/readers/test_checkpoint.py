@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import tfmagic
 from tests import checkpoint_samples as samples
 from tfmagic import errors, readers
 from tfmagic.files.checkpoints import tensor_bundle
@@ -312,3 +313,14 @@ def test_every_checkpoint_of_the_corpus(corpus: Path) -> None:
     for item in ("half_plus_two_sharded", "half_plus_two_pbtxt"):
         directory = next(corpus.rglob(f"{item}/variables"))
         assert names(read(directory)) == ["a", "b"]
+
+
+@pytest.mark.parametrize(("content", "what"), [(b"", "is empty"), (b"\x00\x01rubbish", "holds no MetaGraphDef")])
+def test_a_graph_beside_it_that_is_none_is_told(tmp_path: Path, content: bytes, what: str) -> None:
+    samples.write_names(tmp_path / "m.ckpt", 1)
+    (tmp_path / "m.ckpt.meta").write_bytes(content)
+    found = tfmagic.inspect(tmp_path / "m.ckpt")
+    assert (found.form, len(found.variables)) == ("checkpoint", 1)
+    assert any("'m.ckpt.meta' beside it " + what in note for note in found.notes)
+    with pytest.raises(errors.UnsupportedConversionError, match=rf"'m\.ckpt\.meta' beside it {what}"):
+        tfmagic.export(tmp_path / "m.ckpt", tmp_path / "saved")

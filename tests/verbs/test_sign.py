@@ -272,6 +272,7 @@ def test_a_message_that_tensorflow_does_not_parse_is_left_as_it_is(made: Path, t
         ({"signatures": {"__s": {"signature": "serving_default"}}}, "TensorFlow's own"),
         ({"signatures": {"s": {"signature": "serving_default"}}, "rename": {"serving_default": "s2"},
           "remove": ["serving_default"]}, "both renamed and removed"),
+        ({"signatures": {"s": {"signature": "serving_default", "outputs": {}}}}, "has no output"),
         ({}, "nothing is to be changed"),
     ],
 )  # fmt: skip
@@ -281,6 +282,19 @@ def test_what_is_wrong_changes_nothing(made: Path, tmp_path: Path, options: dict
     with pytest.raises(errors.TfMagicError, match=says):
         sign(tmp_path / "m", **options)
     assert snapshot(tmp_path / "m") == before
+
+
+def test_a_signature_may_take_nothing(made: Path, tmp_path: Path) -> None:
+    """Where the graph needs nothing from outside; a function of TensorFlow 2 takes each of its inputs."""
+    tf = runtime.tensorflow()
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        y = tf.constant(3.0, name="three") * 2.0
+        export(session, tmp_path / "m", inputs={"x": v1.placeholder(tf.float32, [], "x")}, outputs={"y": y})
+    sign(tmp_path / "m", signatures={"alone": {"inputs": {}, "outputs": {"z": "three"}}})
+    assert run(tmp_path / "m", signature="alone").outputs == {"z": 3.0}
+    with pytest.raises(errors.ConversionError, match="would be left out"):
+        sign(made / "tensorflow 2", tmp_path / "n", signatures={"alone": {"inputs": {}}})
 
 
 def test_a_live_model_is_no_file(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ _BRANCHING = frozenset({"While", "StatelessWhile", "Switch", "RefSwitch"})
 _GUARDS = frozenset({"If", "StatelessIf"})
 #: Dtypes of handles: of tables, iterators, datasets, lists.
 _HANDLES = frozenset({"resource", "variant"})
-#: What tf.gradients, which every optimizer of TensorFlow 1 calls, appends to an op's name for the scope of its gradient.
+#: What tf.gradients, which every optimizer of TensorFlow 1 calls, appends to an op's name: the scope of its gradient.
 _GRADIENT = "_grad"
 #: Where a loop of TensorFlow 1 begins and ends.
 _ENTRIES, _EXITS = frozenset({"Enter", "RefEnter"}), frozenset({"Exit", "RefExit"})

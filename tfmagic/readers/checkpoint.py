@@ -11,11 +11,12 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from tfmagic import errors
+from tfmagic.files import message_files, places
 from tfmagic.files.checkpoints import location as checkpoint_location
 from tfmagic.files.checkpoints import tensor_bundle
 from tfmagic.findings import file_scan
 from tfmagic.models.model import Model, Part
-from tfmagic.models.reader import Reader
+from tfmagic.models.reader import Candidate, Reader
 from tfmagic.readers.meta_graph import beside_prefix
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from tfmagic.display.shown_model import ShownModel
     from tfmagic.files.checkpoints.location import CheckpointFiles
     from tfmagic.findings.scan import Finding
-    from tfmagic.models.reader import Candidate
 
 
 class CheckpointReader(Reader):
@@ -79,8 +79,16 @@ def _found(candidate: Candidate) -> CheckpointFiles:
 
 
 def _graph_note(files: CheckpointFiles) -> tuple[str, ...]:
-    """Say where the graph is: a checkpoint has variables only."""
+    """Say where the graph is, or why it is not to be had: a checkpoint has variables only."""
     meta = files.meta_graph
     if meta is None:
         return ()
+    if message_files.kind(Candidate(meta, meta)) != message_files.META_GRAPH:
+        what = "is empty" if not places.size(meta) else "holds no MetaGraphDef"
+        said = (
+            f"its graph is lost: {meta.name!r} beside it {what}, so that its writing or copying did not finish; "
+            "copy it again, or restore the values into the live model that they are of (tfmagic.restore, %tf_restore) "
+            "and give that"
+        )
+        return (said,)
     return (f"its graph is in {meta.name!r} beside it: give that, or the prefix {str(files.prefix)!r}, to see it",)

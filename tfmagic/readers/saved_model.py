@@ -95,7 +95,14 @@ class SavedModelReader(Reader):
         return "loaded"
 
     def call(self, source: CodeSource) -> list[str] | None:
-        """Return the code that loads it and calls a signature."""
+        """Return the code that loads it and calls a signature, in a session where TensorFlow 2 has no call."""
+        if any(key == "self" for key, _ in source.fed()):
+            return [
+                "",
+                "with tf.Graph().as_default(), tf.compat.v1.Session() as session:",
+                f"    tf.compat.v1.saved_model.load(session, {source.tags!r}, {source.place})",
+                *(f"    {line}" for line in source.session_run()),
+            ]
         return [
             "",
             f"model = tf.saved_model.load({source.place}, tags={source.tags!r})",

@@ -192,8 +192,10 @@ class _Planner:
         ends = getattr(signature, side)
         if wanted is None:
             return {name: name for name in ends}
-        if not wanted or not all(wanted):
+        if not all(wanted):
             raise errors.ConversionError(f"signature {key!r}: its {side} are {dict(wanted)!r}; each needs a key")
+        if not wanted and side == OUTPUTS:
+            raise errors.ConversionError(f"signature {key!r} has no output; leave 'outputs' out to keep those it has")
         before = type(signature)()
         before.CopyFrom(signature)
         old = getattr(before, side)

@@ -297,3 +297,13 @@ def test_the_trace_for_some_python_values_is_the_one_in_the_code(tmp_path: Path)
     shown = tfmagic.code("export", source, tmp_path / "theirs", name="source", signature="scale(twice=True)")
     executed(str(shown), source=source, apart=tmp_path)
     assert tfmagic.run(tmp_path / "theirs", {"x": [3.0]}).outputs["y"] == [6.0]
+
+
+def test_an_input_called_self_is_fed_in_a_session(tmp_path: Path) -> None:
+    tf = runtime.tensorflow()
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        x = v1.placeholder(tf.float32, [None], "x")
+        tfmagic.export(session, tmp_path / "saved", inputs={"self": x}, outputs={"y": x + 3.0})
+    space = executed(str(tfmagic.code("run", tmp_path / "saved")), apart=tmp_path)
+    np.testing.assert_array_equal(space["outputs"]["y"], [3.0])

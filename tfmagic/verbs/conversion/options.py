@@ -105,7 +105,7 @@ def require_parts(model: Model, writer: Writer, writers: Collection[Writer]) -> 
 
 def _way_round(model: Model) -> str:
     """Say what to do instead with a source of which nothing can be made by itself."""
-    known = next((note for note in model.notes if note.startswith("its graph is in")), model.reader.instead)
+    known = next((note for note in model.notes if note.startswith("its graph is")), model.reader.instead)
     return f"; {known}" if known else ""
 
 
