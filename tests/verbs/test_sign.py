@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+import tfmagic
 from tests.killed import killed_at_each_moment
 from tests.notebook.test_magics import refused, run
 from tests.wire_samples import field
@@ -292,7 +293,7 @@ def test_a_signature_may_take_nothing(made: Path, tmp_path: Path) -> None:
         y = tf.constant(3.0, name="three") * 2.0
         export(session, tmp_path / "m", inputs={"x": v1.placeholder(tf.float32, [], "x")}, outputs={"y": y})
     sign(tmp_path / "m", signatures={"alone": {"inputs": {}, "outputs": {"z": "three"}}})
-    assert run(tmp_path / "m", signature="alone").outputs == {"z": 3.0}
+    assert tfmagic.run(tmp_path / "m", signature="alone").outputs == {"z": 3.0}
     with pytest.raises(errors.ConversionError, match="would be left out"):
         sign(made / "tensorflow 2", tmp_path / "n", signatures={"alone": {"inputs": {}}})
 

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
-    from tfmagic.functions.state.saved_models import Store, Stored
+    from tfmagic.functions.state.initial_values import Stored
+    from tfmagic.functions.state.saved_models import Store
     from tfmagic.graphs.signatures import Endpoint
     from tfmagic.transforms.frozen_graph import Chunk, FrozenGraph
 
@@ -140,8 +141,7 @@ def state(graph_def: protos.Message, store: Store, keep: Collection[str] = ()) -
     paths = store.asset_variables
     variables = [node.name for node in graph_def.node if node.op in VARIABLES and node.name not in {*paths, *keep}]
     tables = [node.name for node in graph_def.node if node.op in TABLES and node.name not in filled]
-    slots = store.require(variables)
-    values = {name: _value(store.tensor(name, slot)) for name, slot in slots.items()}
+    values = {name: _value(stored) for name, stored in store.stored(variables).items()}
     values.update((node.name, _text(str(paths[node.name]).encode())) for node in graph_def.node if node.name in paths)
     ops = {node.name: node.op for node in graph_def.node}
     return State(

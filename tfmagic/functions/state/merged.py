@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from tfmagic.files import protos
-    from tfmagic.functions.state.saved_models import Stored
-    from tfmagic.graphs.restores import Slot
+    from tfmagic.functions.state.initial_values import Stored
     from tfmagic.runtime.tensorflow import Live
 
 #: Where each half stands.
@@ -91,14 +90,9 @@ class MergedStore(Store):
         """Read the values of variables of both."""
         return self._joined(names, lambda store, own: store.values(own))
 
-    def require(self, names: Sequence[str]) -> dict[str, Slot]:
-        """Return where each variable's value lies."""
-        return self._joined(names, lambda store, own: store.require(own))
-
-    def tensor(self, name: str, slot: Slot) -> Stored:
-        """Describe the tensor that a variable is restored from."""
-        store, own = self._half(name)
-        return store.tensor(own, slot)
+    def stored(self, names: Sequence[str]) -> dict[str, Stored]:
+        """Describe the values of variables of both."""
+        return self._joined(names, lambda store, own: store.stored(own))
 
     def tables(self, names: Sequence[str]) -> dict[str, Live]:
         """Make tables with what the halves' own tables hold."""

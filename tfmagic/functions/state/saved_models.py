@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,15 +17,18 @@ from tfmagic.files import protos
 from tfmagic.files.checkpoints import slices as tensor_slices
 from tfmagic.files.checkpoints import tensor_bundle
 from tfmagic.findings import hazards
+from tfmagic.functions.state.initial_values import Stored, initial_values
 from tfmagic.graphs import restores
+from tfmagic.graphs import variables as graph_variables
 from tfmagic.graphs.ops import Effect
 from tfmagic.graphs.resources import VARIABLES, resource
 from tfmagic.graphs.tensor_names import node_of
+from tfmagic.graphs.walks import reached
 from tfmagic.runtime import error_texts
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from tfmagic.files.checkpoints.entries import Entry
     from tfmagic.files.checkpoints.location import CheckpointFiles
@@ -34,17 +37,10 @@ if TYPE_CHECKING:
 
 _TEXT_FILE = "InitializeTableFromTextFile"
 _WHOLE = "-"
+_ASSIGNMENTS = frozenset({"Assign", "AssignVariableOp"})
 #: Where a SavedModel names the op that initialises it.
 _INIT_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
 _INIT_SIGNATURE = "__saved_model_init_op"
-
-
-class Stored(NamedTuple):
-    """A tensor of a checkpoint; ``read`` gives its value."""
-
-    dtype: str
-    shape: tuple[int, ...]
-    read: Callable[[], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -137,6 +133,28 @@ class Store:
             )
         return file
 
+    def initial_tensor(self, name: str) -> str:
+        """Return the tensor that a variable without a stored value gets when the graph is initialised, empty if none.
+
+        The op that initialises what is loaded sets it; of a variable that is local to a process its own initialiser.
+        """
+        if self.init_op in self._nodes:
+            for node in self._assignments(self.init_op):
+                if resource(self._nodes[node_of(node.input[0])]) == resource(self._nodes[name]):
+                    return str(node.input[1])
+        for each in graph_variables.definitions(self.meta_graph.header, "local_variables"):
+            initialiser = self._nodes.get(node_of(each.initializer_name))
+            if node_of(each.variable_name) == name and initialiser is not None and initialiser.op in _ASSIGNMENTS:
+                return str(initialiser.input[1])
+        return ""
+
+    def _assignments(self, name: str) -> list[protos.Message]:
+        """Return the ops of the main graph that give a variable a value, of those that an op needs."""
+        known = self._nodes.__contains__
+        found = reached([name], lambda each: filter(known, map(node_of, self._nodes[each].input)))
+        nodes = (self._nodes[each] for each in found)
+        return [node for node in nodes if node.op in _ASSIGNMENTS and known(node_of(node.input[0]))]
+
     @property
     def init_op(self) -> str:
         """The op that initialises what is loaded, empty where none is named."""
@@ -187,10 +205,24 @@ class Store:
         ConversionError
             If the checkpoint, or a variable in it, is missing.
         """
-        slots = self.require(names)
-        return {name: self.tensor(name, slots[name]).read() for name in names}
+        return {name: stored.read() for name, stored in self.stored(names).items()}
 
-    def require(self, names: Sequence[str]) -> dict[str, Slot]:
+    def stored(self, names: Sequence[str]) -> dict[str, Stored]:
+        """Describe the values of variables, which are not read yet, by the names of their nodes.
+
+        Raises
+        ------
+        ConversionError
+            If a variable has a value neither in the checkpoint nor from the op that initialises the graph, or one of
+            another dtype.
+        """
+        begun = [name for name in names if self._slot(name) is None and self.initial_tensor(name)]
+        slots = self._require([name for name in names if name not in begun])
+        tensors = {name: self.initial_tensor(name) for name in begun}
+        values = initial_values(self.graph_def, tensors, self.values, self.tables) if begun else {}
+        return {name: values[name] if name in values else self._tensor(name, slots[name]) for name in names}
+
+    def _require(self, names: Sequence[str]) -> dict[str, Slot]:
         """Return where each variable's value lies; raises ConversionError naming those that lie nowhere."""
         if self._checkpoint is None and names:
             raise errors.ConversionError(
@@ -217,14 +249,8 @@ class Store:
             slot = restores.Slot(resource(self._nodes[name])[1].decode(errors="backslashreplace"))
         return slot if slot and self._checkpoint and slot.key in self._checkpoint.entries else None
 
-    def tensor(self, name: str, slot: Slot) -> Stored:
-        """Describe the tensor that a variable is restored from.
-
-        Raises
-        ------
-        ConversionError
-            If it is of another dtype than the variable.
-        """
+    def _tensor(self, name: str, slot: Slot) -> Stored:
+        """Describe the tensor that a variable is restored from."""
         entry = self._entry(slot)
         wanted = protos.dtype_name(self._nodes[name].attr["dtype"].type)
         if self._nodes[name].op in VARIABLES and wanted != entry.dtype:

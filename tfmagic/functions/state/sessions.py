@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from tfmagic import errors
 from tfmagic.functions import sessions
-from tfmagic.functions.state.saved_models import Store, Stored
-from tfmagic.graphs import restores
+from tfmagic.functions.state.initial_values import Stored
+from tfmagic.functions.state.saved_models import Store
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from tfmagic.files import protos
-    from tfmagic.graphs.restores import Slot
 
 
 @dataclass(frozen=True)
@@ -70,21 +69,17 @@ class SessionStore(Store):
         """Read the values of variables in one run, by the names of their nodes."""
         return dict(sessions.values(self.session, names))
 
-    def require(self, names: Sequence[str]) -> dict[str, Slot]:
-        """Return the variables' own names; raises ConversionError if nothing in the graph reads one."""
-        for name in names:
-            sessions.reading(self.session.graph, name)
-        return {name: restores.Slot(name) for name in names}
-
-    def tensor(self, name: str, slot: Slot) -> Stored:
-        """Describe a variable as its node declares it.
+    def stored(self, names: Sequence[str]) -> dict[str, Stored]:
+        """Describe variables as their nodes declare them.
 
         Raises
         ------
         ConversionError
-            If its shape is not known before it is read.
+            If nothing in the graph reads one, or its shape is not known before it is read.
         """
-        del slot
+        return {name: self._declared(name) for name in names}
+
+    def _declared(self, name: str) -> Stored:
         tensor = sessions.reading(self.session.graph, name)
         if not tensor.shape.is_fully_defined():
             raise errors.ConversionError(f"the shape of the variable {name!r} is not declared")

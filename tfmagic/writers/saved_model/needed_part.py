@@ -184,7 +184,7 @@ class NeededPart:
             name for name in lone if name not in by_main_op and not (name in local and self.own_initialiser.get(name))
         ]
         if missing:
-            self.store.require(missing)
+            self.store.stored(missing)
         return [self.variable_defs[name].initializer_name for name in sorted(lone) if name not in by_main_op]
 
     def _assigned_by(self, name: str) -> set[str]:
