@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from tfmagic import errors
 from tfmagic.functions import nested_structures
+from tfmagic.functions.attribute_paths import attribute_paths
 from tfmagic.functions.named_function import NamedFunction, of_concrete
 from tfmagic.graphs.signatures import DEFAULT_KEY
 from tfmagic.runtime import concrete_functions, error_texts
@@ -260,26 +261,10 @@ def _names(value: runtime.Live, listed: Collection[runtime.Live]) -> list[str]:
     names = [str(one.name).partition(":")[0] for one in listed]
     if not any(map(_NAMELESS.fullmatch, names)):
         return names
-    paths = _attribute_paths(value)
+    paths = {key: "/".join(way.names) for key, way in attribute_paths(value).items()}
     return [
         paths.get(id(one), name) if _NAMELESS.fullmatch(name) else name for one, name in zip(listed, names, strict=True)
     ]
-
-
-def _attribute_paths(value: runtime.Live) -> dict[int, str]:
-    """Return the shortest way from an object to all that it tracks, by identity: attributes, joined by slashes."""
-    if not is_a(value, "Trackable"):
-        return {}
-    view = runtime.tensorflow().train.TrackableView(value)
-    paths = {id(value): ""}
-    waiting = [value]
-    while waiting:
-        parent = waiting.pop(0)
-        for edge, child in view.children(parent).items():
-            if id(child) not in paths:
-                paths[id(child)] = f"{paths[id(parent)]}/{edge}".removeprefix("/")
-                waiting.append(child)
-    return paths
 
 
 def _own_variables(value: runtime.Live) -> list[runtime.Live]:

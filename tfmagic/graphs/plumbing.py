@@ -146,7 +146,7 @@ def _gradient_nodes(nodes: Mapping[str, Node]) -> set[str]:
 
     Such a scope holds, for an op ``a/b`` of the graph, the scope ``a/b_grad``.
     """
-    scopes = set()
+    scopes: set[str] = set()
     for folder in {name.rpartition("/")[0] for name in nodes if f"{_GRADIENT}/" in name}:
         parts = folder.split("/")
         for end, part in enumerate(parts[1:], 1):

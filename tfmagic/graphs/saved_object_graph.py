@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from tfmagic.files.protos import Message
 
 
+#: The lists of its variables that a model has.
+_LISTS = frozenset({"variables", "trainable_variables", "non_trainable_variables"})
+
+
 class SavedVariable(NamedTuple):
     """A variable of the object graph: its name when it was saved, and whether it is trained and read by a function."""
 
@@ -36,7 +40,9 @@ def by_key(object_graph: Message | None) -> dict[str, SavedVariable]:
     used = {index for function in object_graph.concrete_functions.values() for index in function.bound_inputs}
     paths = _paths(object_graph)
     nodes = object_graph.nodes
-    index_of = {path: index for index, path in paths.items()} | dict(_slots(object_graph, paths))
+    # A variable of a module stands in the lists of variables, too, and is stored by its attributes.
+    along_attributes = {path: index for index, path in _paths(object_graph, passed_over=_LISTS).items()}
+    index_of = along_attributes | {path: index for index, path in paths.items()} | dict(_slots(object_graph, paths))
     return {
         path: SavedVariable(nodes[index].variable.name, nodes[index].variable.trainable, index in used)
         for path, index in index_of.items()
@@ -44,14 +50,16 @@ def by_key(object_graph: Message | None) -> dict[str, SavedVariable]:
     }
 
 
-def _paths(object_graph: Message) -> dict[int, str]:
-    """Walk the object graph breadth first; ids that lead nowhere are passed over."""
+def _paths(object_graph: Message, passed_over: Collection[str] = ()) -> dict[int, str]:
+    """Walk the object graph breadth first, less some edges of the root; ids that lead nowhere are passed over."""
     paths, waiting = {0: ""}, deque([0])
     while waiting:
         index = waiting.popleft()
         for child in object_graph.nodes[index].children:
+            if not index and child.local_name in passed_over:
+                continue
             if child.node_id not in paths and 0 <= child.node_id < len(object_graph.nodes):
-                name = _escaped(child.local_name)
+                name = escaped(child.local_name)
                 paths[child.node_id] = f"{paths[index]}/{name}" if paths[index] else name
                 waiting.append(child.node_id)
     return paths
@@ -64,10 +72,10 @@ def _slots(object_graph: Message, paths: Mapping[int, str]) -> Iterator[tuple[st
             there = 0 <= slot.slot_variable_node_id < len(object_graph.nodes)
             if there and slot.original_variable_node_id in paths:
                 variable = paths[slot.original_variable_node_id]
-                yield f"{variable}/.OPTIMIZER_SLOT/{optimizer}/{_escaped(slot.slot_name)}", slot.slot_variable_node_id
+                yield f"{variable}/.OPTIMIZER_SLOT/{optimizer}/{escaped(slot.slot_name)}", slot.slot_variable_node_id
 
 
-def _escaped(name: str) -> str:
+def escaped(name: str) -> str:
     """Write an attribute's name as the saver does."""
     return name.replace(".", "..").replace("/", ".S")
 

@@ -5,6 +5,7 @@ Not for: what becomes of them in a graph (:mod:`tfmagic.transforms.variable_read
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -74,7 +75,7 @@ def require_outside_state(function: NamedFunction, format: str) -> None:
     if inside:
         reason = (
             f"the ops {errors.listed(inside)} keep variables or tables inside the graph of {function.key!r}, as "
-            "TensorFlow 1 does, and their content would be lost"
+            "TensorFlow 1 does, and their content would be lost; if it was loaded from a directory, give that"
         )
         raise errors.UnsupportedConversionError("function", format, (), reason)
     if python:
@@ -98,9 +99,24 @@ def of_variable(variable: runtime.Live) -> Value:
 
 
 def value_of(variable: runtime.Live) -> runtime.Live:
-    """Return a variable's present value as an eager tensor, also while the user is building a graph."""
-    with runtime.eager():
-        return variable.read_value()
+    """Return a variable's present value as an eager tensor, also while the user is building a graph.
+
+    Raises
+    ------
+    ConversionError
+        If it has none: a load that skipped its checkpoint, or failed, leaves a value of shape (0,) behind.
+    """
+    tf = runtime.tensorflow()
+    value = None
+    with runtime.eager(), contextlib.suppress(tf.errors.FailedPreconditionError, tf.errors.NotFoundError):
+        value = variable.read_value()
+    if value is None or not variable.shape.is_compatible_with(value.shape):
+        held = "none" if value is None else f"one of shape {tuple(value.shape.as_list())}"
+        raise errors.ConversionError(
+            f"the variable {variable.name.partition(':')[0]!r} of shape {variable.shape} has no value, but {held}: it "
+            "was not initialised, or not restored when its model was loaded; restore its values, and convert again"
+        )
+    return value
 
 
 def of_tensor(tensor: runtime.Live) -> Value:

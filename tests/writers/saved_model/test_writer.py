@@ -13,6 +13,7 @@ from tfmagic.models.writer import WriteOptions
 from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.subgraph import select
+from tfmagic.verbs.export import export
 from tfmagic.writers.saved_model.writer import SavedModelDraft, SavedModelWriter
 
 if TYPE_CHECKING:
@@ -425,3 +426,48 @@ def test_the_size_is_known_before(tmp_path: Path) -> None:
     predicted = draft.size
     draft.write(tmp_path / "m")
     assert writing.size_of(tmp_path / "m") == pytest.approx(predicted, rel=0.02)
+
+
+def test_what_a_module_holds_lies_where_the_module_has_it(tmp_path: Path) -> None:
+    """Under the keys of TensorFlow's own saver, whatever the variables are called; each once."""
+    tf: Any = runtime.tensorflow()
+
+    class Layer(tf.Module):  # type: ignore[misc]
+        def __init__(self, name: str) -> None:
+            super().__init__(name)
+            self.kernel = tf.Variable(np.random.default_rng(0).random((8, 8), np.float32), name="w")
+
+    class Network(tf.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__("network")
+            self.deep = tf.Module("deep")
+            self.deep.deeper = Layer("a")
+            self.layers = [Layer("b"), Layer("c")]
+            self.by_name = {"a/b.c": tf.Variable(2.0, name="scale")}
+
+        @tf.function(input_signature=[tf.TensorSpec([None, 8])])  # type: ignore[untyped-decorator]
+        def call(self, x: Any) -> Any:
+            for layer in (self.deep.deeper, *self.layers):
+                x = x @ layer.kernel
+            return x * self.by_name["a/b.c"]
+
+    network = Network()
+    tf.saved_model.save(network, str(tmp_path / "stock"))
+    export(network, tmp_path / "ours")
+    export(network.call, tmp_path / "of a method")
+    keys, *others = (
+        dict(tf.train.list_variables(str(tmp_path / place / "variables" / "variables")))
+        for place in ("stock", "ours", "of a method")
+    )
+    assert others == [keys, keys]
+    loaded = tf.saved_model.load(str(tmp_path / "ours"))
+    np.testing.assert_array_equal(loaded.layers[1].kernel, network.layers[1].kernel)
+    assert len(loaded.variables) == 4
+    assert len(readers.read(tmp_path / "ours").variables) == 4
+    restored = Network()
+    restored.layers[0].kernel.assign(tf.zeros([8, 8]))
+    status = tf.train.Checkpoint(deep=restored.deep, layers=restored.layers, by_name=restored.by_name).read(
+        str(tmp_path / "ours" / "variables" / "variables")
+    )
+    status.assert_existing_objects_matched()
+    np.testing.assert_array_equal(restored.layers[0].kernel, network.layers[0].kernel)

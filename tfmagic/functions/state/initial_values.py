@@ -6,24 +6,30 @@ They are computed as TensorFlow would, from the graph alone. Not for: finding ou
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+import itertools
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+import numpy as np
 
 from tfmagic import errors
-from tfmagic.functions.graph_defs import wrap_graph_def
+from tfmagic.files import protos
 from tfmagic.functions.graph_part import needed_nodes
-from tfmagic.graphs.ops import Effect, named
+from tfmagic.graphs import function_library
+from tfmagic.graphs.ops import Effect, named, of_kind
+from tfmagic.graphs.resources import TABLES, VARIABLES
+from tfmagic.graphs.tensor_names import full
+from tfmagic.runtime import error_texts
+from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    import numpy as np
-
-    from tfmagic.files import protos
-    from tfmagic.functions.graph_defs import Tables
-
+#: Gives the values of variables, by the names of their nodes.
+Values: TypeAlias = "Callable[[Sequence[str]], Mapping[str, np.ndarray]]"
 #: What computing an initial value may do.
-_HARMLESS = frozenset({Effect.PURE, Effect.STATE, Effect.PRINTS})
+_HARMLESS = frozenset({Effect.PURE, Effect.CALL, Effect.STATE, Effect.PRINTS})
+#: What would have to be filled first.
+_OTHER_STATE = TABLES | of_kind("iterator", "queue")
 
 
 class Stored(NamedTuple):
@@ -34,12 +40,7 @@ class Stored(NamedTuple):
     read: Callable[[], np.ndarray]
 
 
-def initial_values(
-    graph_def: protos.Message,
-    tensors: Mapping[str, str],
-    values: Callable[[Sequence[str]], Mapping[str, np.ndarray]],
-    tables: Tables,
-) -> dict[str, Stored]:
+def initial_values(graph_def: protos.Message, tensors: Mapping[str, str], values: Values) -> dict[str, Stored]:
     """Compute the values with which a graph is initialised.
 
     Parameters
@@ -48,8 +49,8 @@ def initial_values(
         The graph.
     tensors : mapping of str to str
         What each variable is set to, by the variable's node.
-    values, tables : callable
-        Give the values of the variables and the tables that other values are made from, by their nodes.
+    values : callable
+        Gives the values of the variables that other values are made from, by their nodes.
 
     Raises
     ------
@@ -57,32 +58,56 @@ def initial_values(
         If computing one would do more than that, gives another number each time, or goes round in a circle.
     """
     nodes = {node.name: node for node in graph_def.node}
+    library = {function.signature.name: function for function in graph_def.library.function}
     for name, tensor in tensors.items():
-        for each in sorted(needed_nodes(nodes, set(), [tensor])):
-            effect = named(nodes[each].op).effect
-            if each == name or effect not in _HARMLESS:
-                why = "is drawn anew" if effect is Effect.RANDOM else f"needs op {each!r} ({nodes[each].op})"
+        needed = [nodes[each] for each in sorted(needed_nodes(nodes, set(), [tensor]))]
+        called = (library[each].node_def for each in sorted(function_library.called(needed, library)))
+        for node in itertools.chain(needed, *called):
+            effect = Effect.CALL if node.op in library else named(node.op).effect
+            if node.name == name or effect not in _HARMLESS or node.op in _OTHER_STATE:
+                why = "is drawn anew" if effect is Effect.RANDOM else f"needs op {node.name!r} ({node.op})"
                 raise errors.ConversionError(
                     f"the checkpoint has no value for the variable {name!r}, and what it is initialised with {why}; "
                     "give the live session, whose values count, or choose outputs that do not read it"
                 )
-    ends = {f"value{place}": tensor for place, tensor in enumerate(tensors.values())}
-    function = wrap_graph_def(graph_def, {}, ends, values=partial(_others, values, tensors), tables=tables)
-    return {
-        name: Stored(value.dtype.name if value.dtype.kind != "O" else "string", value.shape, partial(_value, value))
-        for name, value in zip(tensors, function({}).values(), strict=True)
-    }
+    return _computed(graph_def, tensors, values)
 
 
-def _others(
-    values: Callable[[Sequence[str]], Mapping[str, np.ndarray]], tensors: Mapping[str, str], names: Sequence[str]
-) -> Mapping[str, np.ndarray]:
-    """Give the values of variables that initial values are made from."""
+def _computed(graph_def: protos.Message, tensors: Mapping[str, str], values: Values) -> dict[str, Stored]:
+    """Run what is needed of a graph in a session, as a loader of TensorFlow 1 would."""
+    tf = runtime.tensorflow()
+    nodes = {node.name: node for node in graph_def.node}
+    needed = needed_nodes(nodes, set(), tensors.values())
+    part = type(graph_def)(versions=graph_def.versions, library=graph_def.library)
+    for name in sorted(needed):
+        copy = part.node.add()
+        copy.CopyFrom(nodes[name])
+        copy.device = ""
+        copy.attr.pop("_class", None)
+    names = [name for name in sorted(needed) if nodes[name].op in VARIABLES]
     circle = [name for name in names if name in tensors]
     if circle:
         raise errors.ConversionError(f"the initial values of {errors.listed(circle)} are made from one another")
-    return values(names)
+    stored = values(names)
+    with tf.Graph().as_default() as graph, tf.compat.v1.Session(graph=graph) as session:
+        try:
+            tf.graph_util.import_graph_def(protos.native(part), name="")
+            for name in names:
+                _assign(tf, session, graph.get_tensor_by_name(f"{name}:0"), stored[name])
+            found = session.run({name: full(tensor) for name, tensor in tensors.items()})
+        except (ValueError, TypeError, tf.errors.OpError) as error:
+            message = f"the initial values of {errors.listed(tensors)} cannot be computed: {error_texts.gist(error)}"
+            raise errors.ConversionError(message) from error
+    return {name: _stored(np.asarray(value)) for name, value in found.items()}
 
 
-def _value(value: np.ndarray) -> np.ndarray:
-    return value
+def _assign(tf: runtime.Live, session: runtime.Live, variable: runtime.Live, value: np.ndarray) -> None:
+    ops = tf.raw_ops
+    if variable.dtype == "resource":
+        session.run(ops.AssignVariableOp(resource=variable, value=value))
+    else:
+        session.run(ops.Assign(ref=variable, value=value).op)
+
+
+def _stored(value: np.ndarray) -> Stored:
+    return Stored("string" if value.dtype.kind in "OS" else value.dtype.name, value.shape, lambda: value)

@@ -142,17 +142,17 @@ class Store:
             for node in self._assignments(self.init_op):
                 if resource(self._nodes[node_of(node.input[0])]) == resource(self._nodes[name]):
                     return str(node.input[1])
-        for each in graph_variables.definitions(self.meta_graph.header, "local_variables"):
-            initialiser = self._nodes.get(node_of(each.initializer_name))
-            if node_of(each.variable_name) == name and initialiser is not None and initialiser.op in _ASSIGNMENTS:
+        for definition in graph_variables.definitions(self.meta_graph.header, "local_variables"):
+            initialiser = self._nodes.get(node_of(definition.initializer_name))
+            if node_of(definition.variable_name) == name and initialiser is not None and initialiser.op in _ASSIGNMENTS:
                 return str(initialiser.input[1])
         return ""
 
     def _assignments(self, name: str) -> list[protos.Message]:
         """Return the ops of the main graph that give a variable a value, of those that an op needs."""
         known = self._nodes.__contains__
-        found = reached([name], lambda each: filter(known, map(node_of, self._nodes[each].input)))
-        nodes = (self._nodes[each] for each in found)
+        needed = reached([name], lambda each: filter(known, map(node_of, self._nodes[each].input)))
+        nodes = (self._nodes[each] for each in needed)
         return [node for node in nodes if node.op in _ASSIGNMENTS and known(node_of(node.input[0]))]
 
     @property
@@ -219,7 +219,7 @@ class Store:
         begun = [name for name in names if self._slot(name) is None and self.initial_tensor(name)]
         slots = self._require([name for name in names if name not in begun])
         tensors = {name: self.initial_tensor(name) for name in begun}
-        values = initial_values(self.graph_def, tensors, self.values, self.tables) if begun else {}
+        values = initial_values(self.graph_def, tensors, self.values) if begun else {}
         return {name: values[name] if name in values else self._tensor(name, slots[name]) for name in names}
 
     def _require(self, names: Sequence[str]) -> dict[str, Slot]:

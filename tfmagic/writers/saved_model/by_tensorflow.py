@@ -15,7 +15,7 @@ from tfmagic.graphs.signature_keys import argument_name, argument_order, require
 from tfmagic.runtime import concrete_functions
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.runtime.log_filters import held_back
-from tfmagic.transforms.captures import captures
+from tfmagic.transforms.captures import captures, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,6 +49,8 @@ def save(chosen: tuple[NamedFunction, ...], tags: tuple[str, ...], trainable: Ma
     """
     tf = runtime.tensorflow()
     with runtime.eager():
+        for variable in variables(chosen):
+            value_of(variable)
         root, wrapped = _root(tf, chosen, trainable)
         try:
             # This path is where the result is prepared, not where it will be.

@@ -7,12 +7,15 @@ TensorFlow 1 and servers run this graph and never look at the objects. Not for: 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic.files import protos
 from tfmagic.functions import nested_structures
+from tfmagic.functions.attribute_paths import Way, variable_ways
+from tfmagic.graphs.saved_object_graph import escaped
 from tfmagic.graphs.signatures import Endpoint, signature_def
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import captures
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from tfmagic.frames import Shape
+    from tfmagic.functions import NamedFunction
     from tfmagic.writers.saved_model.functions import Functions, SignatureFunction
 
 #: Where TensorFlow 1 looks for the variables, and for those that are trained.
@@ -28,7 +32,15 @@ _COLLECTIONS: Mapping[str, Callable[[Stored], bool]] = {
     "variables": lambda _: True,
     "trainable_variables": lambda each: each.trainable,
 }
-_KEY = "variables/{}/.ATTRIBUTES/VARIABLE_VALUE"
+#: What follows the way to a variable in its key in the checkpoint.
+_VALUE = ".ATTRIBUTES/VARIABLE_VALUE"
+#: The lists of variables that the root has, as a model of Keras has them, and its signatures.
+LISTS: Mapping[str, Callable[[Stored], bool]] = {
+    "variables": lambda _: True,
+    "trainable_variables": lambda each: each.trainable,
+    "non_trainable_variables": lambda each: not each.trainable,
+}
+SIGNATURES = "signatures"
 
 
 class Stored(NamedTuple):
@@ -46,6 +58,8 @@ class Stored(NamedTuple):
         Its key in the checkpoint.
     trainable : bool
         Whether it is trained.
+    way : Way
+        How it is reached from the module that holds it, empty where none does.
     """
 
     live: runtime.Live
@@ -53,6 +67,7 @@ class Stored(NamedTuple):
     node: str
     key: str
     trainable: bool
+    way: Way = Way()
 
     @property
     def dtype(self) -> str:
@@ -114,11 +129,28 @@ def parts(functions: Functions, trainable: Mapping[int, bool]) -> Parts:
     ends = tuple(
         ({end.key: next(taken) for end in one.inputs}, {end.key: next(taken) for end in one.outputs}) for one in sources
     )
+    ways = _ways(sources, live)
     variables = tuple(
-        Stored(each, name, next(taken), _KEY.format(place), bool(trainable.get(id(each), each.trainable)))
-        for place, (each, name) in enumerate(zip(live, names, strict=True))
+        Stored(
+            variable, name, next(taken), _key(place, way), bool(trainable.get(id(variable), variable.trainable)), way
+        )
+        for place, (variable, name, way) in enumerate(zip(live, names, ways, strict=True))
     )
     return Parts(functions, variables, tuple(Constant(each, next(taken)) for each in tensors), ends)
+
+
+def _ways(sources: Sequence[NamedFunction], live: Sequence[runtime.Live]) -> list[Way]:
+    """Return the ways to variables along the attributes of the modules that hold them, no two of them the same."""
+    known = variable_ways(sources)
+    ways = [known.get(id(variable), Way()) for variable in live]
+    counts = Counter(way.names for way in ways)
+    own = {*LISTS, SIGNATURES}
+    return [way if counts[way.names] == 1 and own.isdisjoint(way.names[:1]) else Way() for way in ways]
+
+
+def _key(place: int, way: Way) -> str:
+    """Return a variable's key in the checkpoint: the way to it, as TensorFlow's saver writes that."""
+    return "/".join([*map(escaped, way.names or ("variables", str(place))), _VALUE])
 
 
 def _end(signature: str, key: str) -> str:

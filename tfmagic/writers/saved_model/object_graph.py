@@ -9,39 +9,35 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tfmagic.files import protos
+from tfmagic.writers.saved_model.main_graph import LISTS, SIGNATURES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
+    from tfmagic.functions.attribute_paths import Way
     from tfmagic.graphs.signatures import Endpoint
     from tfmagic.writers.saved_model.functions import SignatureFunction
     from tfmagic.writers.saved_model.main_graph import Parts, Stored
 
 # How tensorflow/python calls the classes of these objects (trackable/autotrackable.py, trackable/data_structures.py,
 # saved_model/signature_serialization.py).
-_ROOT, _LIST, _SIGNATURES = "_generic_user_object", "trackable_list_wrapper", "signature_map"
+_ROOT, _LIST, _MAP = "_generic_user_object", "trackable_list_wrapper", "signature_map"
 _CONSTANT = "tf.TrackableConstant"
-#: The lists of variables that the root has, as a model of Keras has them.
-_LISTS: Mapping[str, Callable[[Stored], bool]] = {
-    "variables": lambda _: True,
-    "trainable_variables": lambda each: each.trainable,
-    "non_trainable_variables": lambda each: not each.trainable,
-}
 
 
 def saved_object_graph(parts: Parts) -> protos.Message:
     """Return the SavedObjectGraph of a SavedModel."""
     result = protos.message("SavedObjectGraph")()
     root = _user_object(result, _ROOT)
-    first = 1 + len(_LISTS) + 1
+    first = 1 + len(LISTS) + 1
     ids = {node: first + place for place, node in enumerate(parts.nodes.values())}
-    for name, belongs in _LISTS.items():
+    for name, belongs in LISTS.items():
         _attach(result, root, name, _user_object(result, _LIST))
         chosen = [each for each in parts.variables if belongs(each)]
         for place, variable in enumerate(chosen):
             _attach(result, len(result.nodes) - 1, str(place), ids[variable.node])
-    signed = _user_object(result, _SIGNATURES)
-    _attach(result, root, "signatures", signed)
+    signed = _user_object(result, _MAP)
+    _attach(result, root, SIGNATURES, signed)
     for variable in parts.variables:
         _add_variable(result, variable)
     for constant in parts.constants:
@@ -50,7 +46,19 @@ def saved_object_graph(parts: Parts) -> protos.Message:
     for signature in parts.functions.signatures:
         _attach(result, signed, signature.source.key, len(result.nodes))
         _add_function(result, signature, [ids[parts.nodes[id(captured)]] for captured in signature.captured], constants)
+    _add_holders(result, root, [(each.way, ids[each.node]) for each in parts.variables if each.way.names])
     return result
+
+
+def _add_holders(result: protos.Message, root: int, ways: Sequence[tuple[Way, int]]) -> None:
+    """Add the objects on the ways to variables, so that each is where its module has it."""
+    holders: dict[tuple[str, ...], int] = {(): root}
+    for (names, classes), variable in ways:
+        for length, identifier in enumerate(classes, 1):
+            if names[:length] not in holders:
+                holders[names[:length]] = _user_object(result, identifier)
+                _attach(result, holders[names[: length - 1]], names[length - 1], holders[names[:length]])
+        _attach(result, holders[names[:-1]], names[-1], variable)
 
 
 def _user_object(result: protos.Message, identifier: str) -> int:
