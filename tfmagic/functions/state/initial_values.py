@@ -94,11 +94,11 @@ def _computed(graph_def: protos.Message, tensors: Mapping[str, str], values: Val
             tf.graph_util.import_graph_def(protos.native(part), name="")
             for name in names:
                 _assign(tf, session, graph.get_tensor_by_name(f"{name}:0"), stored[name])
-            found = session.run({name: full(tensor) for name, tensor in tensors.items()})
+            computed = session.run({name: full(tensor) for name, tensor in tensors.items()})
         except (ValueError, TypeError, tf.errors.OpError) as error:
             message = f"the initial values of {errors.listed(tensors)} cannot be computed: {error_texts.gist(error)}"
             raise errors.ConversionError(message) from error
-    return {name: _stored(np.asarray(value)) for name, value in found.items()}
+    return {name: _stored(np.asarray(value)) for name, value in computed.items()}
 
 
 def _assign(tf: runtime.Live, session: runtime.Live, variable: runtime.Live, value: np.ndarray) -> None:
