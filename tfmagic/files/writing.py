@@ -55,11 +55,38 @@ def resolved(destination: str | os.PathLike[str]) -> Path:
         path = Path(os.path.realpath(os.path.expanduser(text)))  # noqa: PTH111
     except ValueError:
         text = ""
-    if not text or path.is_symlink():
+    if not text or os.path.islink(path):  # noqa: PTH114 - a name that is too long is none
         raise errors.WriteError(
             f"{os.fspath(destination)!r} is no path that can be written to; give a file or a directory"
         )
     return path
+
+
+def require_findable(path: Path, *, by_pattern: bool) -> None:
+    """Refuse a place where TensorFlow and its kin would not find what was written there.
+
+    Parameters
+    ----------
+    path : Path
+        As :func:`resolved` returns it.
+    by_pattern : bool
+        Whether there are variables among it, which TensorFlow looks for as a shell does (``GetMatchingPaths``).
+
+    Raises
+    ------
+    WriteError
+        If the path is no UTF-8, or a pattern that does not fit itself, as ``*`` and ``?`` do.
+    """
+    signs = [sign for sign in "[\\" if by_pattern and sign in str(path) and sign != os.sep]
+    why = f"it takes {signs[0]!r} in a path for the beginning of a pattern" if signs else ""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        why = "it takes paths in UTF-8, and this is none"
+    if why:
+        raise errors.WriteError(
+            f"{str(path)!r} is a place where TensorFlow would not find it again: {why}; name another place"
+        )
 
 
 def check(destination: Path, *, overwrite: bool, directory: bool, extra: bool = False) -> None:
@@ -81,6 +108,7 @@ def check(destination: Path, *, overwrite: bool, directory: bool, extra: bool = 
     WriteError
         If it exists and ``overwrite`` is not given, or is something that we would never write.
     """
+    require_findable(destination, by_pattern=directory)
     try:
         mode = destination.lstat().st_mode
     except FileNotFoundError:

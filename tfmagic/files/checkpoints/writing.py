@@ -37,9 +37,11 @@ def check(prefix: Path, *, overwrite: bool) -> None:
     Raises
     ------
     WriteError
-        If there is a checkpoint of that name and ``overwrite`` is not given, or the name is a directory's.
+        If there is a checkpoint of that name and ``overwrite`` is not given, or the name is a directory's, or none
+        by which TensorFlow would find it.
     """
-    if prefix.is_dir():
+    writing.require_findable(prefix, by_pattern=True)
+    if os.path.isdir(prefix):  # noqa: PTH112 - a name that is too long is none
         raise errors.WriteError(
             f"{str(prefix)!r} is a directory, and a checkpoint's files would begin with that name; add a name for them"
         )
@@ -53,7 +55,7 @@ def check(prefix: Path, *, overwrite: bool) -> None:
 
 def files(prefix: Path) -> list[Path]:
     """Return the files of a checkpoint that are there."""
-    if not prefix.parent.is_dir():
+    if not os.path.isdir(prefix.parent):  # noqa: PTH112 - as above
         return []
     try:
         names = os.listdir(prefix.parent)  # noqa: PTH208 - names are enough
