@@ -111,6 +111,31 @@ def test_what_a_call_left_open_is_closed_after_it(tmp_path: Path) -> None:
     assert hidden_places.opened_here() == count
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system forks no processes")
+def test_a_process_that_was_forked_takes_nothing_away(tmp_path: Path) -> None:
+    script = """
+import os, sys
+from pathlib import Path
+from tfmagic.files import hidden_places
+place = hidden_places.HiddenPlace(Path(sys.argv[1]))
+place.make()
+place.hold_parent()
+if (child := os.fork()) == 0:
+    hidden_places.close_since(0)
+    os._exit(0)
+os.waitpid(child, 0)
+assert place.path.exists()
+# Whoever opens the lock again finds it taken.
+for path in (place.path / "lock", place.parent):
+    number = os.open(path, os.O_RDONLY)
+    assert hidden_places._locked(number) is False
+    os.close(number)
+place.close()
+assert os.listdir(sys.argv[1]) == []
+"""
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, cwd=ROOT)
+
+
 def test_a_scratch_directory_goes_with_its_block_or_with_its_owner(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

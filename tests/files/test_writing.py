@@ -204,7 +204,7 @@ def test_a_name_as_long_as_the_file_system_takes(tmp_path: Path, *, directory: b
             (make_saved_model if directory else write_file)(staged, "new")
     assert names(tmp_path) == [destination.name]
     for place in (tmp_path / ("m" * (longest + 1)), tmp_path / "way" / ("m" * (longest + 1)) / "m"):
-        with pytest.raises(errors.WriteError, match="longer than"), writing.Staging(place):
+        with pytest.raises(errors.WriteError, match="longer than"), writing.Staging(writing.resolved(place)):
             pytest.fail("the block must not begin")
     assert names(tmp_path) == [destination.name]
 
@@ -298,6 +298,17 @@ def test_a_path_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gi
     Path("loop").symlink_to("loop")
     with pytest.raises(errors.WriteError, match="no path that can be written to"):
         writing.resolved(given)
+
+
+@UNIX
+@pytest.mark.parametrize("name", ["[a]", "a[b", "a\\b", "\udce4"])
+def test_a_place_where_tensorflow_would_not_find_it_again(tmp_path: Path, name: str) -> None:
+    for place in (tmp_path / name / "m", tmp_path / name):
+        with pytest.raises(errors.WriteError, match=r"would not find it again.*name another place"):
+            writing.check(place, overwrite=True, directory=True)
+    if name != "\udce4":
+        writing.check(tmp_path / name / "m.pb", overwrite=False, directory=False)
+    writing.check(tmp_path / "a*b?c" / "m", overwrite=False, directory=True)
 
 
 def test_the_users_home_is_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

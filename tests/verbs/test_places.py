@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import tfmagic
+from tests.faults.subjects import doubled
 from tests.faults.trial import tree
 from tests.keras_samples import dictionary
 from tfmagic import errors
@@ -75,9 +76,14 @@ def test_a_source_is_not_written_over_nor_into(samples: Built, tmp_path: Path) -
     ):
         with pytest.raises(errors.WriteError, match="what is read"):
             tfmagic.export(source, place, overwrite=True)
+    for place in (served, served / "again"):
+        with pytest.raises(errors.WriteError, match="what is read"):
+            tfmagic.merge(doubled(), served, connect={"twice": "x"}, output=place, overwrite=True)
     for place in (served / "again", served / "variables" / "frozen.pb"):
         with pytest.raises(errors.WriteError, match="lies inside of what is read"):
             tfmagic.export(served, place)
+        with pytest.raises(errors.WriteError, match="lies inside of what is read"):
+            tfmagic.sign(served, place, rename={"serving_default": "other"})
     assert tree(tmp_path) == before
 
 

@@ -76,6 +76,7 @@ class HiddenPlace:
         self.keeps = False
         self._lock: BinaryIO | None = None
         self._held: int | None = None
+        self._process = os.getpid()
 
     def make(self) -> None:
         """Make the directory, and lock it."""
@@ -125,7 +126,12 @@ class HiddenPlace:
         _places().remove(self)
 
     def close(self) -> None:
-        """Put back what was set aside by a write that was not finished, and remove the directory."""
+        """Put back what was set aside by a write that was not finished, and remove the directory.
+
+        A process that was forked from the one that made the place, and shares its locks, does nothing.
+        """
+        if os.getpid() != self._process:
+            return
         try:
             if self.path != self.parent and self.path.exists():
                 self.keeps = not renames.settled(self.path)

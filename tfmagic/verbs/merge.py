@@ -25,6 +25,7 @@ from tfmagic.verbs import export as export_verb
 from tfmagic.verbs import freeze as freeze_verb
 from tfmagic.verbs import merged_graphs
 from tfmagic.verbs.conversion import checks as conversion_checks
+from tfmagic.verbs.conversion import destinations
 from tfmagic.verbs.conversion import options as conversion_options
 from tfmagic.verbs.conversion.options import Wish
 from tfmagic.verbs.undisturbed import undisturbed
@@ -110,30 +111,30 @@ def merge(  # noqa: PLR0913 - the contract's options
     """
     if connect is not None and not isinstance(connect, Mapping):
         raise errors.ConversionError(f"connect maps outputs to inputs, as in {{'out': 'in'}}, and is no {connect!r}")
+    models = [conversion_options.read_source(each, None, must_exist=False, trust=trust) for each in (first, second)]
     if output is not None:
         place = writing.resolved(output)
         writing.check(place, overwrite=overwrite, directory=writer_for(place).directory)
-    result = _joined(first, second, connect, signature, bind, per_element=map, check=verify, trust=trust)
+        for model in models:
+            destinations.require_apart(model, place, writer_for(place))
+    result = _joined(models, connect, signature, bind, per_element=map, check=verify)
     if freeze:
         result = freeze_verb.freeze(result, verify=verify)
     return result if output is None else _written(result, output, overwrite=overwrite, check=verify)
 
 
 def _joined(  # noqa: PLR0913 - the verb's options
-    first: object,
-    second: object,
+    models: Sequence[Model],
     connect: Connections | None,
     signature: str | None,
     bind: Mapping[str, Any] | None,
     *,
     per_element: bool,
     check: bool | None,
-    trust: bool,
 ) -> Model:
     """Load the two, join them, compare."""
     with progress.stages("merge", len(_STAGES)) as begin:
         begin("loading")
-        models = [conversion_options.read_source(each, None, must_exist=False, trust=trust) for each in (first, second)]
         known = {key for _, each in _signed(models[0]) for key in each}
         wishes = Wish(signature if signature in known else None), Wish(signature)
         named = {"outputs": _named(connect, "outputs")}, {"inputs": _named(connect, "inputs")}

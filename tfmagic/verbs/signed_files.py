@@ -83,8 +83,10 @@ class SignedFile:
     def to(self, place: Path, *, overwrite: bool, check: bool | None, trust: bool = False) -> tuple[str, ...]:
         """Write a copy with the changes; return what is to be noted."""
         parts = [self.directory / name for name in _PARTS if (self.directory / name).exists()]
-        if any(place.is_relative_to(part.resolve()) for part in parts):
-            raise errors.WriteError(f"{str(place)!r} is inside of what would be copied to it; name another place")
+        if place.is_relative_to(home := self.directory.resolve()):
+            raise errors.WriteError(
+                f"{str(place)!r} lies inside of what is read, {str(home)!r}; name a place outside of it"
+            )
         size = self.result.size + sum(map(writing.size_of, parts))
         had, fresh = (self.directory / _FINGERPRINT).exists(), None
         extra = (self.directory / saved_model_files.EXTRA).is_dir()

@@ -91,6 +91,10 @@ def test_a_name_that_is_too_long_for_its_files_is_told_before_the_work(tmp_path:
     ):
         pytest.fail("the block must not begin")
     PlainCheckpoint().write(tmp_path / ("m" * 235), 1, overwrite=False)
+    with pytest.raises(errors.WriteError, match="longer than"):
+        PlainCheckpoint().write(tmp_path / ("m" * 300), 1, overwrite=False)
+    with pytest.raises(errors.WriteError, match="would not find it again"):
+        PlainCheckpoint().write(tmp_path / "[a]" / "m", 1, overwrite=False)
 
 
 def test_shards_are_told_apart_without_a_value_being_moved(tmp_path: Path) -> None:

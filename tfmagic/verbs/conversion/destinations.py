@@ -110,6 +110,27 @@ def _check(where: Path, writer: Writer, *, overwrite: bool, numbered: bool) -> N
         )
 
 
+def require_apart(model: Model, destination: Path, writer: Writer) -> None:
+    """Refuse to write over what is read, or into it.
+
+    Raises
+    ------
+    WriteError
+        If the destination is a file of the model's, holds one, or lies in its directory.
+    """
+    replaced = checkpoint_writing.files(destination) if isinstance(writer, Grouped) else [destination]
+    shown = repr(str(destination))
+    for path in map(writing.resolved, model.marks):
+        if any(path.is_relative_to(place) for place in replaced):
+            raise errors.WriteError(
+                f"{shown} is, or holds, what is read ({str(path)!r}); write to another place, and move the result "
+                "there once you have looked at it"
+            )
+    home = writing.resolved(model.file).parent if model.file else None
+    if home is not None and destination.is_relative_to(home):
+        raise errors.WriteError(f"{shown} lies inside of what is read, {str(home)!r}; name a place outside of it")
+
+
 def suggested(model: Model, format: str) -> str:
     """Return a path for the result that asks for the format by its suffix: beside nothing, in the working directory."""
     writer = writer_named(format)

@@ -21,7 +21,7 @@ from tfmagic.models.model import Part
 from tfmagic.models.writer import Editing, Freezing, Grouped, Signatures, WriteOptions
 from tfmagic.transforms import batch as batches
 from tfmagic.verbs.conversion import checks as conversion_checks
-from tfmagic.verbs.conversion import freeze_untraced, wrap_frozen_graph
+from tfmagic.verbs.conversion import destinations, freeze_untraced, wrap_frozen_graph
 from tfmagic.verbs.conversion import options as conversion_options
 from tfmagic.verbs.conversion.checks import Source
 from tfmagic.verbs.conversion.freeze_untraced import Straight
@@ -112,7 +112,7 @@ class Job:
             self.source, wanted, must_exist=source_tags is not None, trust=self.trust
         )
         conversion_options.require_parts(model, self.writer, WRITERS)
-        self._require_apart(model)
+        destinations.require_apart(model, self.destination, self.writer)
         with model.well_formed(), progress.stages(self.destination.name, len(STAGES)) as begin:
             begin("tracing")
             frozen, reasons = self._straight(model)
@@ -144,21 +144,6 @@ class Job:
         else:
             writing.check(self.destination, overwrite=self.overwrite, directory=self.writer.directory)
 
-    def _require_apart(self, model: Model) -> None:
-        """Refuse to write over what is read, or into it."""
-        grouped = isinstance(self.writer, Grouped)
-        replaced = checkpoint_writing.files(self.destination) if grouped else [self.destination]
-        shown = repr(str(self.destination))
-        for path in map(writing.resolved, model.marks):
-            if any(path.is_relative_to(place) for place in replaced):
-                raise errors.WriteError(
-                    f"{shown} is, or holds, what is read ({str(path)!r}); write to another place, and move the result "
-                    "there once you have looked at it"
-                )
-        home = writing.resolved(model.file).parent if model.file else None
-        if home is not None and self.destination.is_relative_to(home):
-            raise errors.WriteError(f"{shown} lies inside of what is read, {str(home)!r}; name a place outside of it")
-
     def _staging(self, size: int) -> writing.Aside:
         """Give a place to write to, which becomes the destination."""
         if isinstance(self.writer, Grouped):
@@ -172,7 +157,7 @@ class Job:
             return ()
         try:
             return self.writer.finish(self.destination, self.keep)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             return (f"it is written, but the list of its directory's checkpoints is not up to date: {error}",)
 
     def _straight(self, model: Model) -> Straight:
