@@ -9,6 +9,7 @@ the bytes mean.
 from __future__ import annotations
 
 import errno
+import fnmatch
 import os
 import shutil
 import stat
@@ -75,10 +76,11 @@ def require_findable(path: Path, *, by_pattern: bool) -> None:
     Raises
     ------
     WriteError
-        If the path is no UTF-8, or a pattern that does not fit itself, as ``*`` and ``?`` do.
+        If the path is no UTF-8, or a pattern that does not fit itself, as ``*`` and ``?`` do and ``[a]`` does not.
     """
-    signs = [sign for sign in "[\\" if by_pattern and sign in str(path) and sign != os.sep]
-    why = f"it takes {signs[0]!r} in a path for the beginning of a pattern" if signs else ""
+    parts = path.parts[1:] if by_pattern else ()
+    patterns = [part for part in parts if "\\" in part or not fnmatch.fnmatchcase(part, part)]
+    why = f"it takes {patterns[0]!r} for a pattern" if patterns else ""
     try:
         str(path).encode()
     except UnicodeEncodeError:

@@ -111,10 +111,11 @@ def merge(  # noqa: PLR0913 - the contract's options
     """
     if connect is not None and not isinstance(connect, Mapping):
         raise errors.ConversionError(f"connect maps outputs to inputs, as in {{'out': 'in'}}, and is no {connect!r}")
-    models = [conversion_options.read_source(each, None, must_exist=False, trust=trust) for each in (first, second)]
     if output is not None:
         place = writing.resolved(output)
         writing.check(place, overwrite=overwrite, directory=writer_for(place).directory)
+    models = [conversion_options.read_source(each, None, must_exist=False, trust=trust) for each in (first, second)]
+    if output is not None:
         for model in models:
             destinations.require_apart(model, place, writer_for(place))
     result = _joined(models, connect, signature, bind, per_element=map, check=verify)
