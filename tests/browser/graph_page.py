@@ -48,7 +48,7 @@ window.mount = async ([state, esm, css]) => {
   window.unmount = await widget.render({ model, el: document.getElementById("here") });
 };
 """
-KEYS = ("scene", "entries", "entry", "constants", "can_show_rows")
+KEYS = ("scene", "entries", "entry", "constants", "links")
 
 
 #: Scrolling and changes of size are told with the next frame.
@@ -78,7 +78,7 @@ class GraphPage:
     view: GraphView
 
     @classmethod
-    def mount(cls, page: Page, view: GraphView, style: str = "") -> GraphPage:
+    def mount(cls, page: Page, view: GraphView, style: str = "", *, calm: bool = True) -> GraphPage:
         """Show a view in a page, with a theme's variables."""
         messages: list[Any] = []
         view.send = lambda content, buffers=None: messages.append(content)  # noqa: ARG005 - the widget's own signature
@@ -92,6 +92,8 @@ class GraphPage:
             return plain
 
         page.expose_function("python", answer)
+        # What moves would be measured on its way.
+        page.emulate_media(reduced_motion="reduce" if calm else "no-preference")
         body = (
             f'<!doctype html><html lang="en"><title>graph</title><body style="margin:8px;{style}"><div id="here"></div>'
         )

@@ -3,8 +3,10 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
+import tfmagic
 from tests import drawn_graphs
 from tests.browser.graph_page import GraphPage
 from tests.drawn_graphs import HOSTILE, LOOP, LOOPING, chain
@@ -92,10 +94,10 @@ def test_a_search_unfolds_to_the_hit_and_brings_it_into_view(show: Show) -> None
 def test_what_nothing_matches_is_said(show: Show) -> None:
     shown = show(chain(NAMES))
     shown.page.get_by_role("combobox").first.fill("nowhere")
-    shown.page.get_by_role("status").get_by_text("0 ops found").wait_for()
+    shown.page.get_by_role("status").get_by_text("0 found").wait_for()
 
 
-def test_what_feeds_and_what_follows_is_marked_and_the_rest_fades(show: Show) -> None:
+def test_what_feeds_and_what_follows_is_marked_and_nothing_fades(show: Show) -> None:
     rows: list[drawn_graphs.Node] = [
         ("x", "Placeholder", ()), ("other", "Placeholder", ()), ("a", "Relu", ("x",)), ("b", "Neg", ("a",)),
         ("c", "Add", ("b", "side")), ("side", "Abs", ("other",)),
@@ -105,8 +107,10 @@ def test_what_feeds_and_what_follows_is_marked_and_the_rest_fades(show: Show) ->
     assert [label for label in "xabc" if "tfm-up" in classes(shown, label)] == ["x", "a"]
     assert "tfm-down" in classes(shown, "c")
     assert not {"tfm-up", "tfm-down"} & classes(shown, "side")
-    faded = "({n}) => getComputedStyle(document.querySelector(`.tfm-box[data-n='${n}']`)).opacity < 0.9"
-    shown.page.wait_for_function(faded, arg={"n": shown.box("side").get_attribute("data-n")})
+    faint = "[...document.querySelectorAll('.tfm-box, .tfm-edge')].filter((each) => getComputedStyle(each).opacity < 1)"
+    assert shown.page.evaluate(f"{faint}.length") == 0
+    filled = "[...document.querySelectorAll('.tfm-edge')].filter((each) => getComputedStyle(each).fill !== 'none')"
+    assert shown.page.evaluate(f"{filled}.length") == 0
     assert shown.page.locator(".tfm-edge.tfm-up").count() == 2
     assert shown.page.locator(".tfm-edge.tfm-down").count() == 1
     shown.click("b")
@@ -119,12 +123,138 @@ def test_details_lead_to_neighbours_and_to_the_table_of_ops(show: Show) -> None:
     shown.click("block_0")
     shown.click("unit_4")
     about = shown.page.locator(".tfm-about")
-    about.get_by_role("button", name="net/block_1/unit_5").click()
+    about.get_by_role("button", name="block_1/unit_5").click()
     shown.settle()
     assert "tfm-chosen" in classes(shown, "unit_5")
-    about.get_by_role("button", name="Show in the table of ops").click()
+    about.get_by_role("button", name="Show in Ops").click()
     shown.settle()
     assert rows == [6]
+
+
+def weighty(on: list[Any]) -> GraphView:
+    """Show a small graph with a weight of known values, whose links are noted."""
+    graph = drawn_graphs.graph([("x", "Placeholder", ()), ("w", "Const", ()), ("y", "MatMul", ("x", "w"))])
+    graph.node[1].attr["dtype"].type = 1
+    tensor = graph.node[1].attr["value"].tensor
+    tensor.dtype = 1
+    for size in (4, 5):
+        tensor.tensor_shape.dim.add(size=size)
+    tensor.tensor_content = np.arange(20, dtype="<f4").tobytes()
+    graph.node[2].attr["transpose_a"].b = True
+    view = GraphView(
+        tfmagic.inspect(graph),
+        lambda row: on.append(("row", row)),
+        on_variable=lambda row: on.append(("variable", row)),
+        on_output=lambda tensor: on.append(("output", tensor)),
+    )
+    assert isinstance(view, GraphView)
+    return view
+
+
+def test_the_pane_tells_settings_ends_and_weights_and_leads_on(page: Page) -> None:
+    went: list[Any] = []
+    shown = GraphPage.mount(page, weighty(went))
+    shown.click("y")
+    about = page.get_by_role("region", name="Details of the chosen box")
+    text = about.inner_text()
+    assert "transpose_a" in text
+    assert "4\N{MULTIPLICATION SIGN}5 float32, 80 B" in text
+    chart = about.get_by_role("img")
+    chart.wait_for()
+    assert "20 values from 0 to 19" in (chart.get_attribute("aria-label") or "")
+    assert "9.5" in about.inner_text()
+    about.get_by_role("button", name="w", exact=True).last.click()
+    about.get_by_role("button", name="Show in Ops").click()
+    shown.settle()
+    assert went == [("variable", 0), ("row", 2)]
+
+
+@pytest.mark.parametrize(("width", "is_beside"), [(1280, True), (600, False)])
+def test_the_pane_stands_beside_the_picture_or_below_it(page: Page, width: int, is_beside: bool) -> None:  # noqa: FBT001
+    page.set_viewport_size({"width": width, "height": 1000})
+    shown = GraphPage.mount(page, weighty([]))
+    shown.click("y")
+    stage, about = page.locator(".tfm-stage").bounding_box(), page.locator(".tfm-about").bounding_box()
+    assert stage is not None
+    assert about is not None
+    assert (about["x"] >= stage["x"] + stage["width"]) == is_beside
+    assert (about["y"] >= stage["y"] + stage["height"]) != is_beside
+    assert is_inside(shown.box("y"), page.locator(".tfm-stage"))
+    page.keyboard.press("Escape")
+    page.locator(".tfm-about").wait_for(state="hidden")
+
+
+def test_closing_the_pane_gives_the_focus_back_to_its_box(page: Page) -> None:
+    shown = GraphPage.mount(page, weighty([]))
+    shown.click("y")
+    page.get_by_role("button", name="Close the details").click()
+    assert page.evaluate("document.activeElement.dataset.n") == shown.box("y").get_attribute("data-n")
+    assert page.locator(".tfm-about").is_hidden()
+
+
+def test_the_list_of_a_search_lies_over_the_picture_and_hits_are_outlined(show: Show) -> None:
+    shown = show(chain(NAMES))
+    stage = shown.page.locator(".tfm-stage")
+    before = stage.bounding_box()
+    search = shown.page.get_by_role("combobox", name="Find an op by name or type")
+    search.fill("unit_1")
+    shown.page.get_by_role("option").first.wait_for()
+    assert stage.bounding_box() == before
+    listed = shown.page.get_by_role("listbox").bounding_box()
+    assert listed is not None
+    assert before is not None
+    assert listed["y"] + listed["height"] > before["y"]
+    assert "tfm-hit" in classes(shown, "block_0")
+    assert "tfm-hit" not in classes(shown, "block_9")
+    assert shown.page.locator(".tfm-hits mark").first.inner_text() == "unit_1"
+    search.press("Escape")
+    shown.page.get_by_role("option").first.wait_for(state="hidden")
+    search.press("Escape")
+    assert shown.page.evaluate("document.activeElement.classList.contains('tfm-box')")
+
+
+def test_the_picture_is_made_higher_by_its_handle(show: Show) -> None:
+    shown = show(chain(NAMES))
+    height = "document.querySelector('.tfm-stage').clientHeight"
+    before = shown.page.evaluate(height)
+    handle = shown.page.get_by_role("separator", name="Height of the picture")
+    x, y = middle(handle)
+    shown.page.mouse.move(x, y)
+    shown.page.mouse.down()
+    shown.page.mouse.move(x, y + 90, steps=3)
+    shown.page.mouse.up()
+    assert shown.page.evaluate(height) == pytest.approx(before + 90, abs=2)
+    handle.press("ArrowUp")
+    assert shown.page.evaluate(height) == pytest.approx(before + 50, abs=2)
+    shown.page.get_by_role("button", name="Fit", exact=True).click()
+    assert shown.page.evaluate(height) == pytest.approx(before + 50, abs=2)
+
+
+def test_a_picture_that_stays_as_it_is_is_fitted_to_another_width(page: Page) -> None:
+    page.set_viewport_size({"width": 1200, "height": 900})
+    shown = GraphPage.mount(page, GraphView(drawn_graphs.model(chain(["x", "a", "y"]))))
+    for width in (700, 1100):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_function("document.querySelector('.tfm-graph').clientWidth < innerWidth - 10")
+        shown.settle()
+        stage = page.locator(".tfm-stage").bounding_box()
+        assert stage is not None
+        assert middle(shown.box("a"))[0] == pytest.approx(stage["x"] + stage["width"] / 2, abs=6)
+    # The next unfolding keeps what is clicked where it is: nothing is still waiting to be fitted.
+    assert shown.page.evaluate("window.sent === window.answered")
+
+
+@pytest.mark.parametrize("calm", [True, False])
+def test_boxes_move_to_their_new_places_unless_less_motion_is_wanted(page: Page, calm: bool) -> None:  # noqa: FBT001
+    shown = GraphPage.mount(page, GraphView(drawn_graphs.model(chain(NAMES))), calm=calm)
+    page.evaluate(
+        "() => { window.moved = 0; const animate = Element.prototype.animate;"
+        " Element.prototype.animate = function (...rest) { window.moved += 1; return animate.apply(this, rest); }; }"
+    )
+    shown.box("block_1").focus()
+    page.keyboard.press("Enter")
+    shown.settle()
+    assert (page.evaluate("window.moved") == 0) == calm
 
 
 def test_everything_by_keyboard(show: Show) -> None:
@@ -139,7 +269,7 @@ def test_everything_by_keyboard(show: Show) -> None:
         return str(next(box["label"] for box in shown.view.scene["boxes"] if box["n"] == number))
 
     assert shown.page.locator('.tfm-box[tabindex="0"]').count() == 1
-    shown.page.get_by_role("button", name="Save SVG").focus()
+    shown.page.get_by_role("button", name="Full screen").focus()
     keys.press("Tab")
     first = focused()
     shown.box("x").focus()

@@ -86,6 +86,8 @@ class Model(Displayed):
         Finds the checkpoint with the values of its variables, as it lies on disk; None if the form has none there.
     values : callable or None
         Returns the :class:`Values` of a variable, by its row in the table, where they lie in no checkpoint.
+    settings : callable or None
+        Returns the arguments of a layer's constructor, by the layer's name in the table; None where no layers are.
     reader : Form
         What its form is able to do. Recognition puts the reader here that claimed the source.
     marks : mapping of Path to Mark
@@ -105,6 +107,7 @@ class Model(Displayed):
     state: Callable[[], Store | None] | None = None
     checkpoint: Callable[[], CheckpointFiles | None] | None = None
     values: Callable[[VariableRow], Values] | None = None
+    settings: Callable[[str], Mapping[str, object]] | None = None
     reader: Form = field(default_factory=Form)
     marks: Mapping[Path, file_marks.Mark] = field(default_factory=dict)
     _read: dict[str, Any] = field(default_factory=dict, init=False, compare=False)
@@ -138,6 +141,10 @@ class Model(Displayed):
     def is_trusted(self) -> bool:
         """Whether nobody is asked before the model acts outside itself: the user vouched for it, or made it."""
         return self.trusting is None
+
+    def layer_settings(self, name: str) -> Mapping[str, object]:
+        """Return what a layer was made with, nothing where that is not known."""
+        return self.settings(name) if self.settings is not None else {}
 
     def is_read(self, part: Part) -> bool:
         """Whether a part has been read already."""

@@ -24,7 +24,7 @@ from tfmagic.models.model import Model, Part
 from tfmagic.models.value_blocks import BLOCK, Values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from pathlib import Path
 
     from tfmagic.display.shown_model import ShownModel
@@ -69,6 +69,7 @@ def read(candidate: Candidate, tags: Collection[str] | None) -> Model:
         path,
         computed=frozenset(loading.keys() - stored.keys()),
         values=partial(_values, path),
+        settings=partial(_settings, {layer.path: layer for layer in layers}),
         trusting=None if candidate.trust else lambda: read(replace(candidate, trust=True), tags),
     )
 
@@ -81,6 +82,12 @@ def findings(model: ShownModel) -> Iterator[Finding]:
     yield from keras_scan.of_contents(model.path)
     if model.is_at_hand(Part.GRAPH):
         yield from graph_scan.findings(model.meta_graphs)
+
+
+def _settings(layers: Mapping[str, Layer], name: str) -> Mapping[str, object]:
+    """Return the arguments of a layer's constructor, as its config has them."""
+    config = layers[name].spec.get("config") if name in layers else None
+    return config if isinstance(config, dict) else {}
 
 
 def _values(path: Path, row: VariableRow) -> Values:

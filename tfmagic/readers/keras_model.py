@@ -77,6 +77,7 @@ class KerasModelReader(Reader):
             () if model.built else ("the model is not built yet: call it once on data to see its graph and weights",),
             live=model,
             values=lambda row: live_values(row.name, dict(functions.keras_models.variables(model))),
+            settings=partial(_settings, model),
         )
 
     def code(self, source: CodeSource) -> list[str] | None:
@@ -162,6 +163,20 @@ def _rows(model: runtime.Live, prefix: str, *, trainable: bool) -> Iterator[Laye
         )
         if hasattr(layer, "layers") and is_keras(layer):
             yield from _rows(layer, f"{prefix}{layer.name}/", trainable=is_trained is not False)
+
+
+def _settings(model: runtime.Live, name: str) -> Mapping[str, object]:
+    """Return the arguments of a layer's constructor; one of a user's own may not tell them."""
+    layer = model
+    for part in name.split("/"):
+        layer = next((each for each in _layers(layer) if each.name == part), None)
+        if layer is None:
+            return {}
+    try:
+        settings = layer.get_config()
+    except Exception:  # noqa: BLE001 - a layer of the user's raises whatever it likes, NotImplementedError by Keras' rule
+        return {}
+    return settings if isinstance(settings, dict) else {}
 
 
 def _layers(model: runtime.Live) -> list[runtime.Live]:

@@ -47,7 +47,7 @@ class Words(NamedTuple):
 
 
 def scene(unfolding: Unfolding, *, wrap: float | None = 1.6) -> Data:
-    """Lay out what is visible.
+    """Lay out what is visible; the columns of what was drawn before stay.
 
     Parameters
     ----------
@@ -65,8 +65,12 @@ def scene(unfolding: Unfolding, *, wrap: float | None = 1.6) -> Data:
     words = {box.number: said(box) for box in boxes}
     edges = visible_edges.visible(unfolding)
     placed = nesting.place(
-        _items(unfolding.root.boxes, words), [(each.source, each.target) for each in edges], wrap=wrap
+        _items(unfolding.root.boxes, words),
+        [(each.source, each.target) for each in edges],
+        wrap=wrap,
+        heads=unfolding.heads,
     )
+    unfolding.heads |= placed.heads
     kinds = {box.op_kind for box in boxes if not box.is_open}
     return {
         "boxes": [_box_data(box, words[box.number], placed) for box in boxes],

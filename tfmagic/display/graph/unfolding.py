@@ -50,6 +50,8 @@ class Unfolding:
         self.library = library
         self.constants = constants
         self.boxes: list[Box] = []
+        #: The boxes that begin columns, as it was drawn last: columns stay where they are.
+        self.heads: dict[int, frozenset[int]] = {}
         self.root = self._room(function, None, 0)
 
     def _room(self, function: str, inside: Box | None, first_input: int) -> Room:

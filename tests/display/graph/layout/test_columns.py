@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from tfmagic.display.graph.layout.columns import HIGH, Placed, place
+from tfmagic.display.graph.layout.columns import HIGH, Limits, Placed, place
 from tfmagic.display.graph.layout.ranks import Links
 
 SIZE = (80.0, 28.0)
@@ -27,13 +27,13 @@ def overlapping(placed: Placed) -> list[tuple[int, int]]:
 
 
 def test_a_short_chain_is_one_column() -> None:
-    placed = place(*chain(5), {}, 1.6)
+    placed = place(*chain(5), {}, Limits(1.6))
     assert len(columns(placed)) == 1
     assert placed.height <= HIGH
 
 
 def test_a_long_chain_turns_into_columns_that_are_read_from_the_left() -> None:
-    placed = place(*chain(60), {}, 1.6)
+    placed = place(*chain(60), {}, Limits(1.6))
     assert len(columns(placed)) > 1
     assert placed.height < 60 * SIZE[1]
     assert [placed.corners[key][0] for key in range(60)] == sorted(placed.corners[key][0] for key in range(60))
@@ -41,11 +41,11 @@ def test_a_long_chain_turns_into_columns_that_are_read_from_the_left() -> None:
 
 
 def test_no_ratio_means_no_columns() -> None:
-    assert len(columns(place(*chain(60), {}, None))) == 1
+    assert len(columns(place(*chain(60), {}, Limits(None)))) == 1
 
 
 def test_what_nothing_connects_stands_on_shelves() -> None:
-    placed = place(dict.fromkeys(range(40), SIZE), Links([]), {}, 1.6)
+    placed = place(dict.fromkeys(range(40), SIZE), Links([]), {}, Limits(1.6))
     assert len({y for _, y in placed.corners.values()}) > 1
     assert overlapping(placed) == []
     assert 0.5 < placed.width / placed.height < 5
@@ -53,7 +53,7 @@ def test_what_nothing_connects_stands_on_shelves() -> None:
 
 def test_an_edge_that_closes_a_cycle_runs_up_along_the_right_side() -> None:
     sizes, links = chain(3)
-    placed = place(sizes, links._replace(between=[*links.between, (2, 0)]), {}, 1.6)
+    placed = place(sizes, links._replace(between=[*links.between, (2, 0)]), {}, Limits(1.6))
     right = max(x + SIZE[0] for x, _ in placed.corners.values())
     way = placed.edges[2, 0]
     assert max(x for x, _ in way) > right
@@ -63,13 +63,13 @@ def test_an_edge_that_closes_a_cycle_runs_up_along_the_right_side() -> None:
 
 @pytest.mark.parametrize("wrap", [0.6, 1.6, 3.0])
 def test_everything_lies_within_the_size_that_is_told(wrap: float) -> None:
-    placed = place(*chain(50), {}, wrap)
+    placed = place(*chain(50), {}, Limits(wrap))
     assert all(0 <= x <= placed.width - SIZE[0] + 0.01 for x, _ in placed.corners.values())
     assert all(0 <= y <= placed.height - SIZE[1] + 0.01 for _, y in placed.corners.values())
 
 
 def test_moving_moves_edges_too() -> None:
-    placed = place(*chain(3), {}, None)
+    placed = place(*chain(3), {}, Limits(None))
     placed.edges[0, 1] = [(1.0, 2.0)]
     moved = placed.moved(10, 20, 500, 600)
     assert moved.edges[0, 1] == [(11.0, 22.0)]

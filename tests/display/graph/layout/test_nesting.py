@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from typing import Any
 
 import pytest
 
@@ -154,7 +155,7 @@ def test_edges_into_open_boxes_cross_the_upper_side() -> None:
 
 
 def test_nothing_at_all() -> None:
-    assert nesting.place([], []) == Layout({}, {}, 0, 0)
+    assert nesting.place([], []) == Layout({}, {}, 0, 0, {-1: frozenset()})
 
 
 def test_only_what_is_visible_is_laid_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,13 +164,38 @@ def test_only_what_is_visible_is_laid_out(monkeypatch: pytest.MonkeyPatch) -> No
     seen: list[int] = []
     place = nesting.place
 
-    def counting(boxes: list[Item], edges: Edges, *, wrap: float | None = None) -> Layout:
+    def counting(boxes: list[Item], edges: Edges, **more: Any) -> Layout:
         seen.append(len(boxes))
-        return place(boxes, edges, wrap=wrap)
+        return place(boxes, edges, **more)
 
     monkeypatch.setattr(nesting, "place", counting)
     scenes.scene(unfolding)
     assert seen == [30]
+
+
+def test_columns_stay_where_they_are_when_something_unfolds_and_when_it_folds_again() -> None:
+    names = [f"block_{block}/op_{n}" for block in range(40) for n in range(5)]
+    unfolding = Unfolding(Library(drawn_graphs.model(drawn_graphs.chain(["x", *names, "y"]))))
+
+    def column_heads() -> list[str]:
+        boxes = scenes.scene(unfolding)["boxes"]
+        outer = [box for box in boxes if box["depth"] == min(each["depth"] for each in boxes)]
+        lefts: dict[int, list[Any]] = {}
+        for box in outer:
+            lefts.setdefault(round((box["x"] + box["w"] / 2) / 40), []).append(box)
+        return [min(column, key=lambda box: box["y"])["label"] for _, column in sorted(lefts.items())]
+
+    before = column_heads()
+    assert len(before) > 1
+    number = next(box.number for box in unfolding.visible() if box.label == "block_7")
+    unfolding.open(number)
+    opened = {box["label"]: box for box in scenes.scene(unfolding)["boxes"]}
+    assert "op_3" in opened
+    assert unfolding.heads[-1]
+    heads = set(unfolding.heads[-1])
+    unfolding.fold(number)
+    assert column_heads() == before
+    assert set(unfolding.heads[-1]) == heads
 
 
 def test_a_scene_of_a_real_nest_is_drawn_whole() -> None:

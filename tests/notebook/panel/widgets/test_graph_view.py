@@ -17,6 +17,7 @@ from tfmagic.notebook.panel.widgets.graph_view import GraphView
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
+    from pathlib import Path
 
 NAMES = [f"net/block_{n // 10}/unit_{n}" for n in range(300)]
 
@@ -106,7 +107,7 @@ def test_another_body_can_be_chosen() -> None:
 def test_details_name_what_feeds_and_what_follows() -> None:
     asked = looping()
     asked.ask("detail", n=asked.number("scope/mul"))
-    detail = asked.answers[-1]["detail"]
+    detail = asked.answers[0]["detail"]
     assert (detail["name"], detail["op"], detail["function"]) == ("scope/mul", "Mul", "body")
     assert [each["name"] for each in detail["inputs"]] == ["a", "read"]
     assert [each["name"] for each in detail["outputs"]] == ["inner"]
@@ -237,7 +238,7 @@ def test_the_tab_links_to_the_tab_of_ops() -> None:
     panel = Panel()
     tab = graph_tab.build(drawn_graphs.model(LOOP, LOOPING), panel)
     assert isinstance(tab, GraphView)
-    assert tab.can_show_rows
+    assert tab.links == ["row", "variable", "output"]
     number = next(box["n"] for box in tab.scene["boxes"] if box["label"] == "scope/mul")
     tab._handle_custom_msg({"do": "row", "n": number}, [])
     ((title, what),) = panel.went
@@ -280,3 +281,75 @@ def test_what_is_not_drawn_is_said() -> None:
     asked.view.arrive(name="x", function="no function")
     assert [next(iter(answer)) for answer in asked.answers] == ["error", "error"]
     assert "nowhere" in asked.answers[0]["error"]
+
+
+def test_a_layer_that_another_tab_speaks_of_is_shown_among_layers() -> None:
+    rows = tuple(
+        LayerRow(name, "Dense", inputs, (), (None, 4), 0, None)
+        for name, inputs in (("a", ()), ("inner/b", ("a",)), ("inner/c", ("inner/b",)))
+    )
+    asked = Asked(Model("keras_model", "made", {Part.KERAS: lambda: rows}))
+    asked.view.arrive(layer="inner/c")
+    assert asked.view.scene["focus"] == next(
+        box["n"] for box in asked.view.scene["boxes"] if box["label"].endswith("c")
+    )
+    asked.view.arrive(layer="inner")
+    assert asked.view.scene["focus"] == next(
+        box["n"] for box in asked.view.scene["boxes"] if box["label"].endswith("b")
+    )
+    asked.view.arrive(layer="gone")
+    assert "gone" in asked.answers[-1]["error"]
+
+
+def test_a_picture_that_stays_says_that_it_was_fitted() -> None:
+    asked = Asked(drawn_graphs.model(chain(["x", "y"])))
+    before = asked.view.scene
+    asked.ask("ratio", ratio=0.9)
+    assert asked.answers == [{"fitted": 0.9}]
+    assert asked.view.scene["boxes"] == before["boxes"]
+
+
+def test_what_another_box_is_asked_for_ends_the_reading_of_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tfmagic.notebook.panel.widgets import graph_view  # noqa: PLC0415 - the names as the view uses them
+
+    monkeypatch.setattr(graph_view, "_AT_ONCE", -1)
+    begun, go_on = threading.Event(), threading.Event()
+    work: list[threading.Thread] = []
+    real_begin, real_statistics = graph_view.threads.begin, graph_view.variable_statistics.of
+
+    def begin(task: Any, name: str) -> threading.Thread:
+        work.append(real_begin(task, name))
+        return work[-1]
+
+    def slow(blocks: Any, check: Any) -> Any:
+        begun.set()
+        go_on.wait(60)
+        return real_statistics(blocks, check)
+
+    monkeypatch.setattr(graph_view.threads, "begin", begin)
+    monkeypatch.setattr(graph_view.variable_statistics, "of", slow)
+    graph = drawn_graphs.graph([("x", "Placeholder", ()), ("w", "Const", ()), ("y", "MatMul", ("x", "w"))])
+    graph.node[1].attr["dtype"].type = graph.node[1].attr["value"].tensor.dtype = 1
+    graph.node[1].attr["value"].tensor.tensor_shape.dim.add(size=2)
+    graph.node[1].attr["value"].tensor.float_val.extend([1.0, 2.0])
+    asked = Asked(tfmagic.inspect(graph))
+    asked.ask("detail", n=asked.number("y"))
+    assert begun.wait(60)
+    asked.ask("detail", n=asked.number("x"))
+    go_on.set()
+    for thread in work:
+        thread.join(60)
+    assert [next(iter(answer)) for answer in asked.answers] == ["detail", "detail"]
+
+
+def test_the_graph_alone_is_a_bare_widget_and_says_what_has_none(tmp_path: Path) -> None:
+    view = tfmagic.graph_view(drawn_graphs.graph(LOOP, LOOPING))
+    assert isinstance(view, GraphView)
+    assert view.links == []
+    with pytest.raises(FileNotFoundError):
+        tfmagic.graph_view(tmp_path / "nothing.pb")
+
+
+def test_a_model_without_a_graph_has_no_view_of_it() -> None:
+    with pytest.raises(tfmagic.MissingPartError, match="graph"):
+        tfmagic.graph_view(Model("checkpoint", "made", {Part.VARIABLES: tuple}))

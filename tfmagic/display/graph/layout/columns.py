@@ -21,7 +21,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic.display.graph.layout import ranks
 from tfmagic.display.graph.layout.edge_bundling import bundled
@@ -46,6 +46,8 @@ _LEAST_SHELF = 480
 #: What is not higher than this stays one column.
 HIGH = 620
 _MOST_COLUMNS = 8
+#: What has grown higher than this is laid out anew, though it was one column.
+_HIGHEST = 2 * HIGH
 #: A turn with more edges than this would be a tangle.
 _MOST_TURNING = 6
 #: How far from its ideal place a turn may be, as a share of a column.
@@ -68,6 +70,8 @@ class Placed:
         What an edge passes between a part and the lower, or the upper end.
     width, height : float
         Of all parts together.
+    heads : frozenset of int
+        The parts that begin a column, but for the first.
     """
 
     corners: dict[int, Point]
@@ -76,6 +80,7 @@ class Placed:
     entering: dict[int, list[Point]]
     width: float
     height: float
+    heads: frozenset[int] = frozenset()
 
     def take(self, other: Placed) -> None:
         """Add parts that are placed already."""
@@ -83,6 +88,7 @@ class Placed:
         self.edges |= other.edges
         self.leaving |= other.leaving
         self.entering |= other.entering
+        self.heads |= other.heads
 
     def widened(self, width: float) -> Placed:
         """Return the same in the middle of more room."""
@@ -101,15 +107,33 @@ class Placed:
             {key: shift(points) for key, points in self.entering.items()},
             width,
             height,
+            self.heads,
         )
+
+
+class Limits(NamedTuple):
+    """When boxes one below the other go on in another column.
+
+    Attributes
+    ----------
+    wrap : float or None
+        The width to height ratio to aim for.
+    high : float
+        What is not higher stays in one column.
+    heads : frozenset of int or None
+        The parts that began columns before: they do so again, and no others, so that nothing jumps.
+    """
+
+    wrap: float | None
+    high: float = HIGH
+    heads: frozenset[int] | None = None
 
 
 def place(
     sizes: Mapping[int, Size],
     links: Links,
     ports: Mapping[int, tuple[float, float]],
-    wrap: float | None,
-    high: float = HIGH,
+    limits: Limits,
 ) -> Placed:
     """Place the parts of one box.
 
@@ -121,11 +145,10 @@ def place(
         What connects them.
     ports : mapping of int to (float, float)
         Of parts that are open: where edges leave and enter, from the left side.
-    wrap : float or None
-        The width to height ratio to aim for.
-    high : float
-        What is not higher stays in one column.
+    limits : Limits
+        When to begin another column.
     """
+    wrap, heads = limits.wrap, limits.heads
     forward, backward = ranks.acyclic(sizes, links.between)
     most = MOST_WIDTH if wrap is None or wrap >= _WIDE else MOST_WIDTH * wrap / _WIDE
     blocks = []
@@ -134,7 +157,7 @@ def place(
         component = staggered(bundled(ranked), sizes, most)
         rows = stacked(component, sizes)
         middles = Middles(sizes, ports).find(component, rows)
-        blocks.append(_Drawing(component.chains, rows, middles, sizes, ports, high).placed(wrap))
+        blocks.append(_Drawing(component.chains, rows, middles, sizes, ports, limits.high, heads).placed(wrap))
     known = {key for component in components for key in component.ranks}
     blocks += [_alone(key, sizes[key]) for key in sizes if key not in known]
     return _with_returns(_shelved(blocks, wrap), backward, sizes)
@@ -197,6 +220,7 @@ class _Drawing:
     sizes: Mapping[int, Size]
     ports: Mapping[int, tuple[float, float]]
     high: float
+    heads: frozenset[int] | None = None
     columns: list[_Column] = field(default_factory=list)
     row_of: dict[int, int] = field(default_factory=dict)
 
@@ -207,7 +231,8 @@ class _Drawing:
         ends = [*(start - 1 for start in starts[1:]), len(self.rows) - 1]
         self.columns = [_Column(first, last) for first, last in zip(starts, ends, strict=True)]
         self._arrange()
-        placed = Placed({}, {}, {}, {}, self.columns[-1].x + self.columns[-1].width, self._height())
+        heads = frozenset(key for start in starts[1:] for key in self.rows[start].keys if key in self.sizes)
+        placed = Placed({}, {}, {}, {}, self.columns[-1].x + self.columns[-1].width, self._height(), heads)
         for key in [key for key in self.row_of if key in self.sizes]:
             placed.corners[key] = (self._x(key) - self.sizes[key][0] / 2, self._top(key))
         turned: dict[tuple[int, int], int] = {}
@@ -225,6 +250,10 @@ class _Drawing:
 
     def _starts(self, wrap: float | None) -> list[int]:
         """Choose the rows that begin a column."""
+        if self.heads is not None and wrap is not None:
+            kept = [index for index, row in enumerate(self.rows) if index and self.heads.intersection(row.keys)]
+            if kept or self.rows[-1].bottom <= _HIGHEST:
+                return [0, *kept]
         height, width = self.rows[-1].bottom, max(self._span(0, len(self.rows) - 1)[1], 1)
         if wrap is None or height <= self.high:
             return [0]

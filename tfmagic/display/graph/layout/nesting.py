@@ -68,15 +68,24 @@ class Layout(NamedTuple):
         The points that an edge passes, from the lower side of its source to the upper side of its target.
     width, height : float
         The whole picture's size.
+    heads : dict of int to frozenset of int
+        For each open box, and -1 for what is around all, the parts in it that begin columns.
     """
 
     boxes: dict[int, Rectangle]
     edges: dict[tuple[int, int], list[Point]]
     width: float
     height: float
+    heads: dict[int, frozenset[int]]
 
 
-def place(items: Sequence[Item], edges: Iterable[tuple[int, int]], *, wrap: float | None = None) -> Layout:
+def place(
+    items: Sequence[Item],
+    edges: Iterable[tuple[int, int]],
+    *,
+    wrap: float | None = None,
+    heads: Mapping[int, frozenset[int]] | None = None,
+) -> Layout:
     """Place nested boxes.
 
     Parameters
@@ -87,13 +96,16 @@ def place(items: Sequence[Item], edges: Iterable[tuple[int, int]], *, wrap: floa
         Numbers of boxes, at any depth; an open box may be an end as well.
     wrap : float, optional
         A width to height ratio to aim for: what is much taller goes on in a second column.
+    heads : mapping of int to frozenset of int, optional
+        Those of the layout before: its columns stay.
     """
     nest = _Nest.of(items)
     wanted = [edge for edge in dict.fromkeys(edges) if edge[0] != edge[1] and not nest.contains(*edge)]
     levels = _levels(nest, wanted)
     placed = {key: layout_columns.Placed({}, {}, {}, {}, 0, 0) for key in levels}
     for key in nest.inner_first:
-        placed[key] = _place_level(nest, key, levels[key], placed, wrap)
+        limits = layout_columns.Limits(wrap, _high(nest, key), (heads or {}).get(key))
+        placed[key] = _place_level(nest, key, levels[key], placed, limits)
     return _absolute(nest, wanted, placed)
 
 
@@ -169,17 +181,27 @@ def _way(nest: _Nest, source: int, target: int) -> tuple[list[int], int, list[in
     return out[:-1], out[-1], into[:-1][::-1]
 
 
+def _high(nest: _Nest, key: int) -> float:
+    """Return how high the parts of an open box may be as one column.
+
+    A box among others is better one column than a picture of its own; one with little beside it is the picture.
+    """
+    is_all = all(len(nest.inner[around]) <= _FEW_BESIDE for around in nest.path(key)[1:])
+    return layout_columns.HIGH if is_all else _HIGH_INSIDE
+
+
 def _place_level(
-    nest: _Nest, key: int, level: _Level, placed: Mapping[int, layout_columns.Placed], wrap: float | None
+    nest: _Nest,
+    key: int,
+    level: _Level,
+    placed: Mapping[int, layout_columns.Placed],
+    limits: layout_columns.Limits,
 ) -> layout_columns.Placed:
     """Place the parts of one open box beside each other, their own insides placed before."""
     sizes = {part: _size(nest, part, placed) for part in nest.inner[key]}
     ports = _ports(nest, placed)
     links = Links(list(level.between), list(level.leaving), list(level.entering))
-    # A box among others is better one column than a picture of its own; one with little beside it is the picture.
-    is_all = all(len(nest.inner[around]) <= _FEW_BESIDE for around in nest.path(key)[1:])
-    high = layout_columns.HIGH if is_all else _HIGH_INSIDE
-    columns = layout_columns.place(sizes, links, ports, wrap, high)
+    columns = layout_columns.place(sizes, links, ports, limits)
     if key == _OUTSIDE:
         return columns
     least = nest.items[key].width - 2 * PADDING
@@ -218,7 +240,8 @@ def _absolute(nest: _Nest, edges: Sequence[tuple[int, int]], placed: Mapping[int
             boxes[part] = Rectangle(x + origins[key][0], y + origins[key][1], width, height)
             origins[part] = (boxes[part].x + PADDING, boxes[part].y + PADDING + TITLE)
     paths = {edge: _path(nest, edge, placed, origins, boxes) for edge in edges}
-    return Layout(boxes, paths, placed[_OUTSIDE].width, placed[_OUTSIDE].height)
+    heads = {key: columns.heads for key, columns in placed.items()}
+    return Layout(boxes, paths, placed[_OUTSIDE].width, placed[_OUTSIDE].height, heads)
 
 
 def _path(

@@ -20,8 +20,17 @@ def text(name: str) -> str:
 
 
 def script(name: str) -> str:
-    """Return a script with what it imports from ``static/`` in its place: anywidget takes one text, no files."""
-    return _IMPORT.sub(lambda match: _EXPORT.sub("", text(match[1])), text(name))
+    """Return a script behind what it imports from ``static/``, each once: anywidget takes one text, no files."""
+    *imported, own = _behind(name, set())
+    return "".join(_EXPORT.sub("", each) for each in imported) + own
+
+
+def _behind(name: str, seen: set[str]) -> list[str]:
+    """Return the scripts that one imports, those that these import before them, and the script itself."""
+    seen.add(name)
+    source = text(name)
+    parts = [part for match in _IMPORT.finditer(source) if match[1] not in seen for part in _behind(match[1], seen)]
+    return [*parts, _IMPORT.sub("", source)]
 
 
 def style(*names: str) -> str:

@@ -1,4 +1,4 @@
-"""The tab Graph: the live graph, and the link from one of its boxes to the table of ops.
+"""The tab Graph: the live graph, and the links from its boxes to other tabs.
 
 Not for: drawing (:mod:`tfmagic.notebook.panel.widgets.graph_view`).
 """
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from tfmagic.models.model import Model
     from tfmagic.notebook.panel.widgets.protocols import Place
 
-#: The tab that shows a node's row.
-_OPS = "Ops"
+#: The tabs that show a node's row, a weight's, and what is made of a tensor.
+_OPS, _VARIABLES, _CONVERT = "Ops", "Variables", "Convert"
 
 
 def build(model: Model, panel: Place | None = None) -> ipywidgets.Widget:
@@ -29,12 +29,19 @@ def build(model: Model, panel: Place | None = None) -> ipywidgets.Widget:
     model : Model
         Whatever it has: layers, a graph, a graph that is still to be traced.
     panel : Place, optional
-        Where the link to the table of ops leads; without one there is no link.
+        Where links lead; without one there are none.
     """
     if not {"graph", "keras"} & set(model.parts):
         message = f"A {model.form} has no graph; it has {', '.join(model.parts) or 'nothing'}."
         return ipywidgets.Label(message)
-    return GraphView(model, _row_opener(model, panel) if panel else None)
+    if panel is None:
+        return GraphView(model)
+    return GraphView(
+        model,
+        _row_opener(model, panel),
+        on_variable=lambda row: panel.go_to(_VARIABLES, row=row),
+        on_output=lambda tensor: panel.go_to(_CONVERT, outputs=(tensor,)),
+    )
 
 
 def _row_opener(model: Model, panel: Place) -> Callable[[int], None]:

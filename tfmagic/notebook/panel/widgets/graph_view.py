@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import anywidget
 import traitlets
@@ -18,7 +18,12 @@ from tfmagic.display.graph import choices as graph_choices
 from tfmagic.display.graph import entry_points, scenes
 from tfmagic.display.graph import svg as graph_pictures
 from tfmagic.display.graph.unfolding import MAX_VISIBLE, Unfolding
-from tfmagic.notebook.panel.widgets import assets
+from tfmagic.models import variable_statistics
+from tfmagic.models.variable_statistics import CancelledError
+from tfmagic.models.variable_values import VariableValues
+from tfmagic.notebook.panel import cell_text
+from tfmagic.notebook.panel.graph_details import GraphDetails
+from tfmagic.notebook.panel.widgets import assets, threads, variables_tab
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,10 +31,13 @@ if TYPE_CHECKING:
     from tfmagic.display.graph.boxes import Box
     from tfmagic.display.graph.choices import Choice
     from tfmagic.display.graph.scenes import Data
+    from tfmagic.frames import VariableRow
     from tfmagic.models.model import Model
 
-#: Hits that a search lists, neighbours that details list, bodies that can be chosen.
-_MOST_HITS, _MOST_NEIGHBOURS, _MOST_ENTRIES = 30, 40, 200
+#: Hits that a search lists, bodies that can be chosen.
+_MOST_HITS, _MOST_ENTRIES = 30, 200
+#: Up to so many values are read before the handler answers, which is sooner than a thread would be seen to work.
+_AT_ONCE = 1 << 16
 #: Width to height ratios of a front end that are believed.
 _NARROWEST, _WIDEST = 0.4, 6.0
 
@@ -47,8 +55,10 @@ class GraphView(anywidget.AnyWidget):
     ----------
     model : Model
         A model with layers or with a graph; a graph that has to be traced is traced when it is chosen.
-    on_row : callable, optional
-        Called with the row of the table of ops that a person wants to see there.
+    on_row, on_variable : callable, optional
+        Called with the row of the table of ops, or of variables, that a person wants to see there.
+    on_output : callable, optional
+        Called with the tensor that a person wants as an output.
     """
 
     _esm = assets.script("graph.js")
@@ -57,19 +67,33 @@ class GraphView(anywidget.AnyWidget):
     entries: traitlets.List[str] = traitlets.List().tag(sync=True)
     entry = traitlets.Int(0).tag(sync=True)
     constants = traitlets.Bool(default_value=False).tag(sync=True)
-    can_show_rows = traitlets.Bool(default_value=False).tag(sync=True)
+    #: Where the details lead: "row", "variable", "output".
+    links: traitlets.List[str] = traitlets.List().tag(sync=True)
 
-    def __init__(self, model: Model, on_row: Callable[[int], None] | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        on_row: Callable[[int], None] | None = None,
+        *,
+        on_variable: Callable[[int], None] | None = None,
+        on_output: Callable[[str], None] | None = None,
+    ) -> None:
         self._lock = threading.RLock()
         self._model = model
+        self._values = VariableValues(model)
         self._choices = _choices(model)
-        self._on_row = on_row
+        self._on_row, self._on_variable, self._on_output = on_row, on_variable, on_output
+        self._reading = threading.Event()
         self._ratio = 1.6
         self._unfolding = self._started(0, constants=False)
         super().__init__(
             scene=scenes.scene(self._unfolding, wrap=self._ratio),
             entries=[choice.title for choice in self._choices],
-            can_show_rows=on_row is not None,
+            links=[
+                name
+                for name, act in (("row", on_row), ("variable", on_variable), ("output", on_output))
+                if act is not None
+            ],
         )
         self.on_msg(self._handle)
 
@@ -82,6 +106,8 @@ class GraphView(anywidget.AnyWidget):
         unfolding = Unfolding(library, function, constants=constants)
         unfolding.start()
         self._routes = entry_points.Routes(library, function)
+        is_layers = self._choices[entry].title == graph_choices.LAYERS
+        self._details = GraphDetails(self._model, library, is_layers=is_layers)
         return unfolding
 
     # For Python
@@ -106,14 +132,19 @@ class GraphView(anywidget.AnyWidget):
                 raise errors.UnknownNameError(name, "node", [hit.name for hit in hits])
             self._reveal(exact[0].function, exact[0].node)
 
-    def arrive(self, name: str, function: str = "", **_others: object) -> None:
-        """Show a node that another tab speaks of, in whichever of the graphs it is drawn.
+    def arrive(self, name: str = "", function: str = "", layer: str = "", **_others: object) -> None:
+        """Show a node or a layer that another tab speaks of, in whichever of the graphs it is drawn.
 
         Parameters
         ----------
         name, function : str
             The node, and the function that holds it; ``""`` is the main graph.
+        layer : str
+            The layer, by its name in the table of layers, in place of a node.
         """
+        if layer:
+            self._arrive_at_layer(layer)
+            return
         with self._lock:
             try:
                 self._choose_for(function)
@@ -122,6 +153,19 @@ class GraphView(anywidget.AnyWidget):
             except (errors.TfMagicError, KeyError, ValueError):
                 where = f"in {function!r}" if function else "in the main graph"
                 self.send({"error": f"{name!r} {where} is not part of what is drawn here"})
+
+    def _arrive_at_layer(self, layer: str) -> None:
+        with self._lock:
+            entries = [entry for entry, choice in enumerate(self._choices) if choice.title == graph_choices.LAYERS]
+            if entries and self.entry != entries[0]:
+                self._restart(entries[0], constants=self.constants)
+            names = self._unfolding.library.body().names if entries else []
+            # Of a model within a model the first layer is shown.
+            inside = [place for place, name in enumerate(names) if name == layer or name.startswith(f"{layer}/")]
+            if inside:
+                self._reveal("", inside[0])
+            else:
+                self.send({"error": f"the layer {layer!r} is not part of what is drawn here"})
 
     def _choose_for(self, function: str) -> None:
         """Draw a graph that reaches a function, the one that is drawn if it does; layers have no ops."""
@@ -164,7 +208,10 @@ class GraphView(anywidget.AnyWidget):
             "find": lambda asked: self._find(str(asked["text"])),
             "reveal": lambda asked: self._reveal(str(asked["function"]), int(asked["node"])),
             "detail": lambda asked: self._tell(self._box(asked)),
+            "weight": lambda asked: self._read_weights(int(asked["n"]), [int(asked["row"])]),
             "row": lambda asked: self._show_row(self._box(asked)),
+            "variable": lambda asked: self._show_variable(int(asked["row"])),
+            "output": lambda asked: self._use(self._box(asked)),
             "save": lambda _: self.send({"svg": self.svg()}),
             # ipykernel sends a widget's messages to the subshell that answered last: the first answer sets it.
             "ping": lambda _: self.send({"pong": True}),
@@ -206,12 +253,22 @@ class GraphView(anywidget.AnyWidget):
 
     def _fit(self, ratio: float) -> None:
         """Lay out for a wide or a narrow view."""
-        self._ratio = min(max(ratio, _NARROWEST), _WIDEST)
-        self._draw()
+        ratio = min(max(ratio, _NARROWEST), _WIDEST)
+        if ratio != self._ratio:
+            self._ratio = ratio
+            self._unfolding.heads.clear()
+            self._draw()
+        # A picture that stays as it was is no news to the browser, which waits to fit it.
+        self.send({"fitted": ratio})
 
     def _find(self, text: str) -> None:
         hits, total = self._routes.search(text, _MOST_HITS) if text.strip() else ([], 0)
-        self.send({"hits": [hit._asdict() for hit in hits], "total": total, "text": text})
+        self.send({"hits": [{**hit._asdict(), "n": self._holder(hit)} for hit in hits], "total": total, "text": text})
+
+    def _holder(self, hit: entry_points.Hit) -> int:
+        """Return the visible box that holds what a search found, -1 if none does."""
+        rooms = (room for room in self._unfolding.rooms() if room.body.function == hit.function)
+        return next((int(room.holder[hit.node]) for room in rooms), -1)
 
     def _reveal(self, function: str, node: int) -> None:
         route = self._routes.by_function[function]
@@ -227,28 +284,60 @@ class GraphView(anywidget.AnyWidget):
         if self._on_row is not None and box.kind == "op" and row >= 0 and not layers:
             self._on_row(row)
 
-    def _tell(self, box: Box) -> None:
-        """Send what is known of a box."""
-        body, node = box.room.body, box.node
-        details: Data = {"n": box.number, "name": box.name, "op": box.op, "function": body.function, "row": -1}
-        if box.kind == "op":
-            shape = body.shapes[node]
-            details |= {
-                "row": -1 if self._choices[self.entry].title == graph_choices.LAYERS else int(body.rows[node]),
-                "dtype": body.dtypes[node],
-                "shape": "" if shape is None else str(shape),
-                "inputs": [self._neighbour(box, int(body.source[edge])) for edge in body.inputs_of(node)],
-                "outputs": [self._neighbour(box, int(body.target[edge])) for edge in body.outputs_of(node)],
-            }
-            details["more"] = sum(max(len(details[side]) - _MOST_NEIGHBOURS, 0) for side in ("inputs", "outputs"))
-            details |= {side: details[side][:_MOST_NEIGHBOURS] for side in ("inputs", "outputs")}
-        else:
-            details["ops"] = sorted(box.op_counts.items(), key=lambda item: (-item[1], item[0]))[:8]
-            details |= {"count": len(box.scope.members), "noun": body.noun}
-        self.send({"detail": details})
+    def _show_variable(self, row: int) -> None:
+        if self._on_variable is not None:
+            self._details.variable(row)
+            self._on_variable(row)
 
-    @staticmethod
-    def _neighbour(box: Box, node: int) -> dict[str, Any]:
-        body = box.room.body
-        shape = scenes.shape_text(body.shapes[node])
-        return {"name": body.names[node], "op": body.ops[node], "node": node, "shape": shape}
+    def _use(self, box: Box) -> None:
+        tensor = self._details.of(box)["tensor"]
+        if self._on_output is not None and tensor:
+            self._on_output(tensor)
+
+    # Details
+
+    def _tell(self, box: Box) -> None:
+        """Send what is known of a box, then what its weights are like."""
+        details = self._details.of(box)
+        self.send({"detail": details})
+        rows = [weight["row"] for weight in details["weights"]]
+        self._reading.set()
+        if rows and box.kind == "op":
+            self._read_weights(box.number, rows)
+
+    def _read_weights(self, number: int, rows: list[int]) -> None:
+        """Read weights and send what they are like: many values in a thread, until another box is asked for."""
+        self._reading.set()
+        wanted = self._reading = threading.Event()
+        variables = [(row, self._details.variable(row)) for row in rows]
+
+        def read() -> None:
+            for row, variable in variables:
+                if not wanted.is_set():
+                    self._send_statistics(number, row, variable, wanted)
+
+        if sum(variable.size or 0 for _, variable in variables) <= _AT_ONCE:
+            read()
+        else:
+            threads.begin(read, "statistics")
+
+    def _send_statistics(self, number: int, row: int, variable: VariableRow, unwanted: threading.Event) -> None:
+        """Send the statistics of a weight, or why there are none."""
+
+        def check(_seen: int) -> None:
+            if unwanted.is_set():
+                raise CancelledError
+
+        answer: Data = {"n": number, "row": row, "facts": [], "note": ""}
+        try:
+            statistics = variable_statistics.of(self._values.of(variable).blocks, check)
+        except CancelledError:
+            return
+        except Exception as error:  # noqa: BLE001 - a live model's session or device raises whatever it likes
+            answer["note"] = f"no statistics: {cell_text.long_text(str(error).partition(chr(10))[0])}"
+        else:
+            answer["facts"] = list(variables_tab.facts(statistics))
+            if statistics.bars:
+                answer["chart"] = variables_tab.chart(statistics)
+        if not unwanted.is_set():
+            self.send({"statistics": answer})

@@ -1,9 +1,10 @@
-"""The verb ``panel``. Not for: the panel itself (:mod:`tfmagic.notebook.panel.widgets.panel`)."""
+"""The verbs ``panel`` and ``graph_view``. Not for: the panel itself (:mod:`tfmagic.notebook.panel.widgets.panel`)."""
 
 from __future__ import annotations
 
-from tfmagic import readers
+from tfmagic import errors, readers
 from tfmagic.notebook.panel.widgets.chooser import Chooser
+from tfmagic.notebook.panel.widgets.graph_view import GraphView
 from tfmagic.notebook.panel.widgets.panel import Panel, notebook_variables
 
 
@@ -33,3 +34,33 @@ def panel(source: object = None, *, trust: bool = False) -> Panel | Chooser:
     if source is None:
         return Chooser(notebook_variables(), trust=trust)
     return Panel(readers.read(source, trust=trust))
+
+
+def graph_view(model: object, *, trust: bool = False) -> GraphView:
+    """Show the graph of a model alone: a bare anywidget, for front ends that show no others, and for own layouts.
+
+    Parameters
+    ----------
+    model : object
+        Whatever :func:`tfmagic.inspect` takes.
+    trust : bool
+        Whether Python code that a Keras file carries (a Lambda layer's) may run, once its graph is asked for.
+
+    Returns
+    -------
+    GraphView
+        The widget; ``show(name)`` unfolds a node, ``svg()`` is what is seen as a static picture.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the path leads nowhere.
+    MissingPartError
+        If the model has no graph: a checkpoint has not.
+    ReadError
+        If nothing recognises the source, or it is damaged.
+    """
+    source = readers.read(model, trust=trust)
+    if not {"graph", "keras"} & set(source.parts):
+        raise errors.MissingPartError("graph", source.form, source.parts, "Name the model that it belongs to")
+    return GraphView(source)

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tfmagic
+from tests import drawn_graphs
+from tests.drawn_graphs import HOSTILE, LOOP, LOOPING
+from tfmagic.display.graph.choices import choices
+from tfmagic.display.graph.unfolding import Unfolding
+from tfmagic.frames import LayerRow, VariableRow
+from tfmagic.models.model import Model, Part
+from tfmagic.notebook.panel import graph_details
+from tfmagic.notebook.panel.graph_details import GraphDetails
+
+FLOAT = 1
+TIMES = "\N{MULTIPLICATION SIGN}"
+
+
+def constant(node: Any, *shape: int) -> None:
+    """Give a Const node ascending values."""
+    node.attr["dtype"].type = FLOAT
+    tensor = node.attr["value"].tensor
+    tensor.dtype = FLOAT
+    for size in shape:
+        tensor.tensor_shape.dim.add(size=size)
+    tensor.tensor_content = np.arange(np.prod(shape), dtype="<f4").tobytes()
+
+
+def weighty() -> Model:
+    graph = drawn_graphs.graph(
+        [
+            ("x", "Placeholder", ()),
+            ("net/w", "Const", ()),
+            ("net/w/read", "Identity", ("net/w",)),
+            ("net/y", "MatMul", ("x", "net/w/read")),
+            ("net/z", "Relu", ("net/y", "^x")),
+        ]
+    )
+    constant(graph.node[1], 4, 5)
+    graph.node[3].attr["transpose_a"].b = True
+    graph.node[3].attr["T"].type = FLOAT
+    graph.node[3].attr["_class"].list.s.append(b"loc:@w")
+    return tfmagic.inspect(graph)
+
+
+def details(model: Model, label: str, *, constants: bool = False) -> dict[str, Any]:
+    """Return what is known of the box with this label, everything unfolded."""
+    choice = choices(model)[0]
+    assert choice.library is not None
+    unfolding = Unfolding(choice.library, choice.function, constants=constants)
+    for box in unfolding.visible():
+        unfolding.open(box.number)
+    box = max((box for box in unfolding.visible() if box.label == label), key=lambda box: box.kind == "op")
+    return GraphDetails(model, choice.library, is_layers=choice.title == "layers").of(box)
+
+
+def test_a_node_tells_its_attributes_and_what_tensorflow_notes_for_itself_apart() -> None:
+    told = details(weighty(), "y")
+    assert told["settings"] == [["T", "float32"], ["transpose_a", "True"]]
+    assert [name for name, _ in told["usual"]] == ["_class"]
+    assert told["line"] == "MatMul, in net"
+
+
+def test_a_weight_is_found_behind_what_hands_it_on() -> None:
+    (weight,) = details(weighty(), "y")["weights"]
+    assert weight == {"name": "net/w", "dtype": "float32", "shape": f"4{TIMES}5", "bytes": 80, "row": 0}
+
+
+def test_what_only_waits_is_said_to_wait() -> None:
+    told = details(weighty(), "z")
+    assert [(end["name"], end["key"]) for end in told["inputs"]] == [("net/y", ""), ("x", "waits for")]
+    assert ("net/z", "waits for it") in [(end["name"], end["key"]) for end in details(weighty(), "x")["outputs"]]
+
+
+def test_a_constant_tells_its_values() -> None:
+    told = details(weighty(), "w", constants=True)
+    assert told["value"] == ", ".join(f"{number}.0" for number in range(20))
+
+
+def test_a_scope_tells_what_it_holds_and_what_crosses_its_border() -> None:
+    told = details(weighty(), "net")
+    assert told["op"] == ""
+    assert told["line"] == "2 ops"
+    assert told["settings"] == [["MatMul", "1"], ["Relu", "1"]]
+    assert [end["name"] for end in told["inputs"]] == ["x"]
+    assert told["outputs"] == []
+    assert [weight["name"] for weight in told["weights"]] == ["net/w"]
+
+
+def test_a_weight_is_followed_out_of_the_functions_that_it_is_given_to() -> None:
+    # The loop's body reads its second argument, which the main graph feeds with the variable v.
+    told = details(drawn_graphs.model(LOOP, LOOPING), "scope/mul")
+    assert [weight["name"] for weight in told["weights"]] == ["v"]
+    assert told["function"] == "body"
+    assert told["tensor"] == ""
+
+
+LAYERS = (
+    LayerRow("in", "InputLayer", (), ("outer/dense",), (None, 8), 0, None),
+    LayerRow("outer/dense", "Dense", ("in",), (), (None, 4), 36, trainable=True),
+)
+SETTINGS: dict[str, object] = {
+    "name": "dense", "units": 4, "use_bias": False, "activation": "relu", "kernel_size": [3, 3], "rate": 0.25,
+    "kernel_initializer": {"class_name": "GlorotUniform", "config": {"seed": None}}, "bias_constraint": None,
+    "dtype": {"class_name": "DTypePolicy", "config": {"name": "mixed_float16"}}, "axis": [-1],
+}  # fmt: skip
+
+
+def layered() -> Model:
+    variables = (
+        VariableRow("outer/dense/kernel", "float32", (8, 4), 32, 128, trainable=True),
+        VariableRow("outer/dense_2/kernel", "float32", (8, 4), 32, 128, trainable=True),
+        VariableRow("outer/dense/inner/bias", "float32", (4,), 4, 16, trainable=True),
+    )
+    return Model(
+        "keras_model",
+        "built here",
+        {Part.KERAS: lambda: LAYERS, Part.VARIABLES: lambda: variables},
+        settings={"outer/dense": SETTINGS}.get,  # type: ignore[arg-type] # gives None for others, as no reader does
+    )
+
+
+def test_a_layer_tells_what_it_was_made_with_the_usual_apart() -> None:
+    told = details(layered(), "outer/dense")
+    assert dict(told["settings"]) == {
+        "units": "4", "use_bias": "no", "activation": "relu", "kernel_size": f"3{TIMES}3", "rate": "0.25",
+        "axis": "(-1)",
+    }  # fmt: skip
+    assert dict(told["usual"])["kernel_initializer"] == "GlorotUniform"
+    assert dict(told["usual"])["dtype"] == "mixed_float16"
+    assert told["line"] == "Dense, layer 2 of 2, in outer"
+
+
+def test_a_layer_has_its_own_weights_and_those_of_layers_in_it() -> None:
+    names = [weight["name"] for weight in details(layered(), "outer/dense")["weights"]]
+    assert names == ["outer/dense/kernel", "outer/dense/inner/bias"]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_control_character_of_a_name_gets_into_the_pane(name: str) -> None:
+    told = details(drawn_graphs.model([("x", "Placeholder", ()), (name, name, ("x",))]), "x")
+    texts = [told["name"], told["line"], *(end["name"] for end in told["outputs"])]
+    assert all(text.isprintable() for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "none"), (True, "yes"), (1, "1"), (0.001, "0.001"), ("same", "same"), ([1, 2, 3, 4, 5], "(1, 2, 3, 4, 5)")],
+)
+def test_settings_are_worded_as_a_person_writes_them(value: object, text: str) -> None:
+    assert graph_details.setting_text("size", value) == text
