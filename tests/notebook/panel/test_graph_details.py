@@ -65,7 +65,7 @@ def test_a_node_tells_its_attributes_and_what_tensorflow_notes_for_itself_apart(
 
 
 def test_a_weight_is_found_behind_what_hands_it_on() -> None:
-    (weight,) = details(weighty(), "y")["weights"]
+    (weight,) = details(weighty(), "y")["holds"]
     assert weight == {"name": "net/w", "dtype": "float32", "shape": f"4{TIMES}5", "bytes": 80, "row": 0}
 
 
@@ -87,13 +87,13 @@ def test_a_scope_tells_what_it_holds_and_what_crosses_its_border() -> None:
     assert told["settings"] == [["MatMul", "1"], ["Relu", "1"]]
     assert [end["name"] for end in told["inputs"]] == ["x"]
     assert told["outputs"] == []
-    assert [weight["name"] for weight in told["weights"]] == ["net/w"]
+    assert [weight["name"] for weight in told["holds"]] == ["net/w"]
 
 
 def test_a_weight_is_followed_out_of_the_functions_that_it_is_given_to() -> None:
     # The loop's body reads its second argument, which the main graph feeds with the variable v.
     told = details(drawn_graphs.model(LOOP, LOOPING), "scope/mul")
-    assert [weight["name"] for weight in told["weights"]] == ["v"]
+    assert [weight["name"] for weight in told["holds"]] == ["v"]
     assert told["function"] == "body"
     assert told["tensor"] == ""
 
@@ -135,7 +135,7 @@ def test_a_layer_tells_what_it_was_made_with_the_usual_apart() -> None:
 
 
 def test_a_layer_has_its_own_weights_and_those_of_layers_in_it() -> None:
-    names = [weight["name"] for weight in details(layered(), "outer/dense")["weights"]]
+    names = [weight["name"] for weight in details(layered(), "outer/dense")["holds"]]
     assert names == ["outer/dense/kernel", "outer/dense/inner/bias"]
 
 

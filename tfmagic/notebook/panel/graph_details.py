@@ -72,7 +72,7 @@ class GraphDetails:
             ``n``, ``name``, ``op`` (``""`` of several), ``line`` (what it is), ``function``, ``row`` of the table of
             ops or -1, ``tensor`` that can be an output or ``""``; ``settings`` and ``usual``, lists of name and text;
             ``inputs`` and ``outputs``, lists of ``name``, ``key``, ``node``, ``dtype``, ``shape``; ``more`` of these;
-            ``weights``, lists of ``name``, ``dtype``, ``shape``, ``bytes``, ``row`` of the table of variables;
+            ``holds``, its weights by ``name``, ``dtype``, ``shape``, ``bytes``, ``row`` of the table of variables;
             ``value`` of a constant in words.
         """
         data = self._of_node(box) if box.kind == "op" else self._of_several(box)
@@ -100,7 +100,7 @@ class GraphDetails:
             "value": value,
             "inputs": [self._source(body, edge) for edge in sorted(body.inputs_of(node), key=is_control)],
             "outputs": list(self._consumers(body, node)),
-            "weights": self._weights(box),
+            "holds": self._weights(box),
         }
 
     def _line(self, box: Box) -> str:
@@ -194,7 +194,7 @@ class GraphDetails:
             "value": "",
             "inputs": [self._end(body, *tensor) for tensor in inputs],
             "outputs": [self._end(body, *tensor) for tensor in outputs],
-            "weights": self._weights(box),
+            "holds": self._weights(box),
         }
 
     # Weights

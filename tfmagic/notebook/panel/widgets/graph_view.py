@@ -300,7 +300,7 @@ class GraphView(anywidget.AnyWidget):
         """Send what is known of a box, then what its weights are like."""
         details = self._details.of(box)
         self.send({"detail": details})
-        rows = [weight["row"] for weight in details["weights"]]
+        rows = [weight["row"] for weight in details["holds"]]
         self._reading.set()
         if rows and box.kind == "op":
             self._read_weights(box.number, rows)

@@ -9,7 +9,7 @@ import { button, make } from "./dom.js";
  * @typedef {{name: string, dtype: string, shape: string, bytes: number, row: number}} Weight
  * @typedef {{n: number, name: string, op: string, line: string, function: string, row: number, tensor: string,
  *   settings: [string, string][], usual: [string, string][], inputs: End[], outputs: End[], more: number,
- *   weights: Weight[], value: string}} Detail
+ *   holds: Weight[], value: string}} Detail
  * @typedef {{bars: number[], low: string, high: string, text: string}} Chart
  * @typedef {{n: number, row: number, facts: [string, string][], note: string, chart?: Chart}} Statistics
  */
@@ -164,10 +164,10 @@ export class Pane {
    * @param {string[]} links
    */
   weights(detail, links) {
-    if (!detail.weights.length) return [];
+    if (!detail.holds.length) return [];
     /** @type {HTMLElement[]} */
-    const parts = [make("h5", { text: detail.weights.length > 1 ? "Weights" : "Weight" })];
-    for (const weight of detail.weights) {
+    const parts = [make("h5", { text: detail.holds.length > 1 ? "Weights" : "Weight" })];
+    for (const weight of detail.holds) {
       const short = weight.name.split("/").at(-1) ?? weight.name;
       const name = links.includes("variable")
         ? button(short, () => this.ask({ do: "variable", row: weight.row }), { title: `Show ${weight.name} in Variables` })
