@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         WriteError,
     )
     from tfmagic.models.model import Model
+    from tfmagic.notebook.panel.widgets.verb import graph_view, panel
     from tfmagic.verbs.conversion.job import Export
     from tfmagic.verbs.export import export
     from tfmagic.verbs.forms import forms

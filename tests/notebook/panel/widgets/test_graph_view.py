@@ -11,8 +11,9 @@ from tests import drawn_graphs
 from tests.drawn_graphs import LOOP, LOOPING, chain
 from tfmagic.display.graph import unfolding
 from tfmagic.frames import LayerRow
+from tfmagic.models import variable_statistics
 from tfmagic.models.model import Model, Part
-from tfmagic.notebook.panel.widgets import graph_tab
+from tfmagic.notebook.panel.widgets import graph_tab, threads
 from tfmagic.notebook.panel.widgets.graph_view import GraphView
 
 if TYPE_CHECKING:
@@ -174,10 +175,10 @@ def test_messages_of_two_threads_at_once_leave_a_whole_scene() -> None:
         except Exception as error:  # noqa: BLE001 - told below
             wrong.append(error)
 
-    threads = [threading.Thread(target=work, args=(numbers[start::2],)) for start in (0, 1)]
-    for thread in threads:
+    workers = [threading.Thread(target=work, args=(numbers[start::2],)) for start in (0, 1)]
+    for thread in workers:
         thread.start()
-    for thread in threads:
+    for thread in workers:
         thread.join()
     assert wrong == []
     assert not [answer for answer in asked.answers if "error" in answer]
@@ -315,7 +316,7 @@ def test_what_another_box_is_asked_for_ends_the_reading_of_weights(monkeypatch: 
     monkeypatch.setattr(graph_view, "_AT_ONCE", -1)
     begun, go_on = threading.Event(), threading.Event()
     work: list[threading.Thread] = []
-    real_begin, real_statistics = graph_view.threads.begin, graph_view.variable_statistics.of
+    real_begin, real_statistics = threads.begin, variable_statistics.of
 
     def begin(task: Any, name: str) -> threading.Thread:
         work.append(real_begin(task, name))
@@ -326,8 +327,8 @@ def test_what_another_box_is_asked_for_ends_the_reading_of_weights(monkeypatch: 
         go_on.wait(60)
         return real_statistics(blocks, check)
 
-    monkeypatch.setattr(graph_view.threads, "begin", begin)
-    monkeypatch.setattr(graph_view.variable_statistics, "of", slow)
+    monkeypatch.setattr(threads, "begin", begin)
+    monkeypatch.setattr(variable_statistics, "of", slow)
     graph = drawn_graphs.graph([("x", "Placeholder", ()), ("w", "Const", ()), ("y", "MatMul", ("x", "w"))])
     graph.node[1].attr["dtype"].type = graph.node[1].attr["value"].tensor.dtype = 1
     graph.node[1].attr["value"].tensor.tensor_shape.dim.add(size=2)

@@ -47,7 +47,7 @@ class Graph {
   world = draw("g", { role: "tree", "aria-label": "Graph of the model" });
   handle = make("div", {
     class: "tfm-handle", role: "separator", tabindex: 0, "aria-orientation": "horizontal",
-    "aria-label": "Height of the picture", title: "Drag to make the picture higher",
+    "aria-label": "Height of the picture", "aria-valuenow": 0, "aria-valuemin": 150, "aria-valuemax": 4000, title: "Drag to make the picture higher",
   });
   legend = make("span", { class: "tfm-legend" });
   said = make("span", { class: "tfm-said", role: "status" });
@@ -55,7 +55,7 @@ class Graph {
   constants = button("Constants", () => this.ask({ do: "constants", on: !this.model.get("constants") }),
     { title: "Show constants and variables as boxes", "aria-pressed": "false" });
   full = button("", () => this.fill(), { title: "Full screen", "aria-label": "Full screen", "aria-pressed": "false" });
-  camera = new Camera(this.root, this.stage, this.world);
+  camera = new Camera(this.root, this.stage, this.world, this.handle);
   pane = new Pane((message) => this.paneAsk(message), () => this.leavePane());
   search = new Search(this.marker, {
     ask: (text) => this.ask({ do: "find", text }),

@@ -15,11 +15,13 @@ export class Camera {
    * @param {HTMLElement} root
    * @param {HTMLElement} stage
    * @param {SVGElement} world
+   * @param {HTMLElement} handle
    */
-  constructor(root, stage, world) {
+  constructor(root, stage, world, handle) {
     this.root = root;
     this.stage = stage;
     this.world = world;
+    this.handle = handle;
     this.x = 0;
     this.y = 0;
     this.k = 1;
@@ -38,6 +40,7 @@ export class Camera {
   setHeight(wanted) {
     if (this.isFull) this.stage.style.height = "";
     else this.stage.style.height = `${this.height || Math.min(Math.max(wanted, LEAST_HEIGHT), MOST_HEIGHT)}px`;
+    this.handle.setAttribute("aria-valuenow", String(this.stage.clientHeight));
   }
 
   /**
