@@ -92,15 +92,31 @@ class Executed(NamedTuple):
     inside: tuple[str, ...] = ()
 
 
-class _ByName(Mapping[str, "protos.Message"]):
-    """Nodes by name: a million objects for a million nodes would take seconds, of which few are asked for."""
+class Nodes(Mapping[str, "protos.Message"]):
+    """The nodes of a graph or of a function, by name and by op; each way is prepared when it is first taken.
+
+    A million objects for a million nodes would take seconds, of which few are asked for.
+
+    Parameters
+    ----------
+    node_defs : sequence of NodeDef
+        In the graph's order.
+    """
 
     def __init__(self, node_defs: Sequence[protos.Message]) -> None:
-        self._node_defs = node_defs
-        self._places = {name: place for place, name in enumerate([node.name for node in node_defs])}
+        self.node_defs = node_defs
+        self._louder: dict[Collection[str], list[protos.Message]] = {}
+
+    @cached_property
+    def _ops(self) -> list[str]:
+        return [node.op for node in self.node_defs]
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {name: place for place, name in enumerate([node.name for node in self.node_defs])}
 
     def __getitem__(self, name: str) -> protos.Message:
-        return self._node_defs[self._places[name]]
+        return self.node_defs[self._places[name]]
 
     def __contains__(self, name: object) -> bool:
         return name in self._places
@@ -109,11 +125,47 @@ class _ByName(Mapping[str, "protos.Message"]):
         return iter(self._places)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self.node_defs)
 
     def in_order(self, names: Collection[str]) -> list[protos.Message]:
         """Return the nodes of some names, as the graph has them."""
-        return [self._node_defs[place] for place in sorted(self._places[name] for name in names if name in self)]
+        return [self.node_defs[place] for place in sorted(self._places[name] for name in names if name in self)]
+
+    def of_ops(self, names: Collection[str]) -> list[protos.Message]:
+        """Return the nodes of some ops."""
+        return [self.node_defs[place] for place, op in enumerate(self._ops) if op in names]
+
+    def but(self, names: frozenset[str]) -> list[protos.Message]:
+        """Return the nodes of all other ops."""
+        if names not in self._louder:
+            self._louder[names] = [self.node_defs[place] for place, op in enumerate(self._ops) if op not in names]
+        return self._louder[names]
+
+
+class Graph:
+    """A GraphDef as several walks share it: its nodes, its functions, and those that stand for one another.
+
+    Parameters
+    ----------
+    graph_def : GraphDef
+        With its library.
+    """
+
+    def __init__(self, graph_def: protos.Message) -> None:
+        self.nodes = Nodes(graph_def.node)
+        self.gradients = [gradient.gradient_func for gradient in graph_def.library.gradient]
+        self.library = {function.signature.name: function for function in graph_def.library.function}
+        self.alike: dict[bytes, list[str]] = defaultdict(list)
+        for name, function in self.library.items():
+            if _INTERCHANGEABLE in function.attr:
+                self.alike[function.attr[_INTERCHANGEABLE].s].append(name)
+        self._bodies: dict[str, Nodes] = {}
+
+    def body(self, name: str) -> Nodes:
+        """Return the nodes of a function."""
+        if name not in self._bodies:
+            self._bodies[name] = Nodes(self.library[name].node_def)
+        return self._bodies[name]
 
 
 @dataclass(frozen=True)
@@ -121,13 +173,8 @@ class _Body:
     """The nodes of the main graph or of a function, what its arguments are, and what its tensors name."""
 
     function: str
-    node_defs: Sequence[protos.Message]
+    nodes: Nodes
     arguments: Mapping[str, Value]
-
-    @cached_property
-    def nodes(self) -> _ByName:
-        """The nodes by name; most graphs hold nothing for which they would have to be looked up."""
-        return _ByName(self.node_defs)
 
     def value(self, tensor: str, depth: int = 0) -> Value:
         """Return what is known of a tensor."""
@@ -162,7 +209,7 @@ class _Body:
     @cached_property
     def _consumers(self) -> Mapping[str, list[protos.Message]]:
         consumers = defaultdict(list)
-        for node in self.node_defs:
+        for node in self.nodes.node_defs:
             for edge in node.input:
                 consumers[node_of(edge)].append(node)
         return consumers
@@ -183,7 +230,7 @@ class Walk:
 
     Attributes
     ----------
-    graph_def : GraphDef
+    graph : Graph
         The graph with its library.
     own : collection of str
         Tensors of the main graph that name files of the model's own.
@@ -205,7 +252,7 @@ class Walk:
         By the name of a function, the one that was first seen to call it.
     """
 
-    graph_def: protos.Message
+    graph: Graph
     own: Collection[str] = ()
     effects: frozenset[Effect] = ASKING
     writes_own: bool = False
@@ -220,22 +267,12 @@ class Walk:
     _waiting: list[tuple[str, _Context]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._main = _Body("", self.graph_def.node, {full(tensor): OWN_FILE for tensor in self.own})
-        self._library = {function.signature.name: function for function in self.graph_def.library.function}
-        self._alike: dict[bytes, list[str]] = defaultdict(list)
-        for name, function in self._library.items():
-            if _INTERCHANGEABLE in function.attr:
-                self._alike[function.attr[_INTERCHANGEABLE].s].append(name)
-        self._quiet = _quiet(self.effects) - self._library.keys()
-
-    @property
-    def library(self) -> Mapping[str, protos.Message]:
-        """The functions by name."""
-        return self._library
+        self._main = _Body("", self.graph.nodes, {full(tensor): OWN_FILE for tensor in self.own})
+        self._quiet = _quiet(self.effects).difference(self.graph.library)
 
     def whole_graph(self) -> None:
         """Walk through every node of the main graph."""
-        self._walk(self._main, self._main.node_defs)
+        self._walk(self._main, self._main.nodes.but(self._quiet))
 
     def ends(self, tensors: Iterable[str], fed: Iterable[str] = ()) -> None:
         """Walk through the nodes of the main graph that some tensors or nodes need; what is fed needs nothing."""
@@ -246,7 +283,10 @@ class Walk:
             edges = nodes[name].input if name in nodes else ()
             return [node_of(edge) for edge in edges if edge.startswith("^") or full(edge) not in stops]
 
-        needed = reached([node_of(tensor) for tensor in tensors if full(tensor) not in stops], before)
+        roots = [node_of(tensor) for tensor in tensors if full(tensor) not in stops]
+        if not roots or not nodes.but(self._quiet):
+            return
+        needed = reached(roots, before)
         self._walk(self._main, nodes.in_order(needed))
 
     def function(self, name: str, arguments: Sequence[Value] = ()) -> None:
@@ -262,20 +302,21 @@ class Walk:
                 self._look(body, node)
         while self._waiting:
             name, context = self._waiting.pop()
-            function = self._library[name]
-            inner = _Body(name, function.node_def, dict(context))
-            for node in function.node_def:
-                if node.op not in quiet:
-                    self._look(inner, node)
-            for alike in self._alike[function.attr[_INTERCHANGEABLE].s] if _INTERCHANGEABLE in function.attr else ():
+            function = self.graph.library[name]
+            inner = _Body(name, self.graph.body(name), dict(context))
+            for node in inner.nodes.but(quiet):
+                self._look(inner, node)
+            for alike in (
+                self.graph.alike[function.attr[_INTERCHANGEABLE].s] if _INTERCHANGEABLE in function.attr else ()
+            ):
                 self._call(alike, (), name)
 
     def _call(self, name: str, arguments: Sequence[Value], caller: str = "") -> None:
         """Enter a function into those that are still to be walked through, unless that was done."""
-        if name not in self._library:
+        if name not in self.graph.library:
             return
         self.callers.setdefault(name, caller)
-        names = [full(argument.name) for argument in self._library[name].signature.input_arg]
+        names = [full(argument.name) for argument in self.graph.library[name].signature.input_arg]
         known = [(argument, value) for argument, value in zip(names, arguments, strict=False) if _names_files(value)]
         contexts = self._contexts[name]
         context = tuple(known) if len(contexts) < _MOST_CONTEXTS else ()
@@ -286,7 +327,7 @@ class Walk:
     def _look(self, body: _Body, node: protos.Message) -> None:
         data = [edge for edge in node.input if not edge.startswith("^")]
         values = _Values(body, data)
-        is_call = node.op in self._library
+        is_call = node.op in self.graph.library
         if not is_call or node.op in ops.registered():
             self._judge(body.function, node, values)
         if node.op == "DatasetFromGraph":
@@ -298,8 +339,8 @@ class Walk:
         for name in functions_of(node):
             self._call(name, arguments, body.function)
         if node.op == "SymbolicGradient":
-            for gradient in self.graph_def.library.gradient:
-                self._call(gradient.gradient_func, (), body.function)
+            for name in self.graph.gradients:
+                self._call(name, (), body.function)
 
     def _judge(self, function: str, node: protos.Message, values: _Values) -> None:
         effect = op_effects.effect(node, values)
@@ -325,7 +366,7 @@ class Walk:
                 self._tell(function, node, Effect.UNKNOWN)
             else:
                 place = self.inside or (function, node.name)
-                inner = Walk(graph_def, effects=self.effects, seen=self.seen, depth=self.depth + 1, inside=place)
+                inner = Walk(Graph(graph_def), effects=self.effects, seen=self.seen, depth=self.depth + 1, inside=place)
                 inner.entry = self.entry
                 inner.whole_graph()
 

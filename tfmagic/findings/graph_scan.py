@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tfmagic.findings import hazards, scan
-from tfmagic.findings.execution import ASKING, OWN_FILE, Executed, Walk
+from tfmagic.findings.execution import ASKING, OWN_FILE, Executed, Graph, Walk
 from tfmagic.findings.scan import CALLED, LOAD, RUN, Finding, finding
 from tfmagic.graphs import ops, plumbing, signatures
 from tfmagic.graphs.ops import Effect
@@ -65,15 +65,19 @@ class _Scanned:
     #: Function and node of what acts, by when it was first seen to be run.
     _judged: set[tuple[str, ...]] = field(default_factory=set)
 
+    @cached_property
+    def _graph(self) -> Graph:
+        return Graph(self.message.graph_def)
+
     def findings(self) -> Iterator[Finding]:
-        everywhere = Walk(self.message.graph_def, effects=_TOLD | frozenset(_COUNTED))
+        everywhere = Walk(self._graph, effects=_TOLD | frozenset(_COUNTED))
         everywhere.entry = "the graph"
         everywhere.whole_graph()
-        for name in everywhere.library:
+        for name in self._graph.library:
             everywhere.function(name)
         acting = [node for node in everywhere.seen if node.effect in _TOLD]
         yield from self._counted(everywhere.seen)
-        yield from _sizes(self.message.graph_def, self.place)
+        yield from _sizes(self._graph, self.place)
         yield from self._indices()
         yield from self._assets()
         if acting:
@@ -87,16 +91,16 @@ class _Scanned:
 
     def _phases(self, acting: list[Executed]) -> Iterator[tuple[str, Walk]]:
         """Yield what is loaded, what is run and what can be called, each walked through."""
-        graph_def, header = self.message.graph_def, self.message
+        header = self.message
         own = hazards.own_assets(header)
-        loading = Walk(graph_def, (*own, hazards.saver_file(header)), effects=_TOLD)
+        loading = Walk(self._graph, (*own, hazards.saver_file(header)), effects=_TOLD)
         hazards.load(loading, header)
         yield LOAD, loading
-        running = Walk(graph_def, own, effects=_TOLD)
+        running = Walk(self._graph, own, effects=_TOLD)
         self._run(running, acting)
         yield RUN, running
         # Whoever calls a saver says which files: they are his own.
-        calling = Walk(graph_def, (*own, *self._named_by_callers()), effects=_TOLD, writes_own=True)
+        calling = Walk(self._graph, (*own, *self._named_by_callers()), effects=_TOLD, writes_own=True)
         calling.entry = "its saver"
         calling.ends(_saver_ends(header))
         for name in header.object_graph_def.concrete_functions:
@@ -104,7 +108,7 @@ class _Scanned:
             calling.function(name, hazards.arguments(header, name))
         calling.entry = "a node that nothing asks for"
         calling.whole_graph()
-        for name, function in calling.library.items():
+        for name, function in self._graph.library.items():
             if name not in calling.callers and name not in running.callers and name not in loading.callers:
                 calling.entry = "a function that nothing calls"
                 calling.function(name, [OWN_FILE] * len(function.signature.input_arg))
@@ -112,9 +116,9 @@ class _Scanned:
 
     def _run(self, walk: Walk, acting: list[Executed]) -> None:
         """Walk through what running the model runs."""
-        graph_def, signed = self.message.graph_def, self.message.signature_def
+        signed = self.message.signature_def
         keys = [key for key in sorted(signed) if not signatures.is_hidden(key)]
-        if len(graph_def.node) > _MOST_FOLLOWED and any(not node.function for node in acting):
+        if len(self._graph.nodes) > _MOST_FOLLOWED and any(not node.function for node in acting):
             walk.entry = "the graph"
             walk.whole_graph()
             return
@@ -133,8 +137,8 @@ class _Scanned:
     def _named_by_callers(self) -> list[str]:
         """Return the tensors of the main graph that whoever calls a saver feeds: the names of his files."""
         fed = ops.of_kind("placeholder", "default placeholder")
-        nodes = self.message.graph_def.node
-        named = (node.name for node in nodes if node.op in fed or (node.op == "Const" and _is_default_file(node)))
+        constants = filter(_is_default_file, self._graph.nodes.of_ops({"Const"}))
+        named = [node.name for node in (*self._graph.nodes.of_ops(fed), *constants)]
         return [hazards.saver_file(self.message), *map(full, named)]
 
     def _rows(self, walk: Walk, fires: str) -> Iterator[Finding]:
@@ -223,16 +227,14 @@ def _dangling(objects: protos.Message, assets: int) -> Iterator[str]:
                 yield f"the function {name!r} holds the object {bound} of {count}"
 
 
-def _sizes(graph_def: protos.Message, place: str) -> Iterator[Finding]:
+def _sizes(graph: Graph, place: str) -> Iterator[Finding]:
     """Yield a row for each constant that would take far more memory than it takes of the file."""
-    bodies = [("", graph_def.node), *((each.signature.name, each.node_def) for each in graph_def.library.function)]
-    for function, nodes in bodies:
-        for node in nodes:
-            if node.op != "Const" or (elements := _claimed(node)) * _DTYPE_BYTES < _LARGE:
-                continue
-            if elements * _DTYPE_BYTES > _EXPANSION * node.ByteSize():
+    for function, nodes in [("", graph.nodes), *((name, graph.body(name)) for name in graph.library)]:
+        for node in nodes.of_ops({"Const"}):
+            size = _claimed(node) * _DTYPE_BYTES
+            if size > _LARGE and size > _EXPANSION * node.ByteSize():
                 inside = f"function {function!r}, " if function else ""
-                what = f"a constant of {elements:,} elements in {node.ByteSize():,} bytes"
+                what = f"a bomb: a constant of {size // _DTYPE_BYTES:,} elements in {node.ByteSize():,} bytes"
                 where = f"{place}{inside}node {node.name!r}"
                 yield Finding(scan.MEDIUM, what, where, RUN, "it may take all of the memory")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors
 from tfmagic.files import protos
-from tfmagic.findings.execution import OWN_FILE, Executed, Value, Walk
+from tfmagic.findings.execution import OWN_FILE, Executed, Graph, Value, Walk
 from tfmagic.graphs import ops, signatures
 from tfmagic.graphs.ops import Effect
 from tfmagic.graphs.tensor_names import full
@@ -88,7 +88,7 @@ def of_graph(
     own : collection of str
         Tensors that name files of the model's own.
     """
-    walk = Walk(graph_def, own)
+    walk = Walk(Graph(graph_def), own)
     if ends is None:
         walk.whole_graph()
     else:
@@ -104,9 +104,10 @@ def of_saved_model(meta_graph_def: protos.Message, keys: Iterable[str]) -> tuple
     says.
     """
     own = own_assets(meta_graph_def)
-    loading = Walk(meta_graph_def.graph_def, (*own, saver_file(meta_graph_def)))
+    graph = Graph(meta_graph_def.graph_def)
+    loading = Walk(graph, (*own, saver_file(meta_graph_def)))
     load(loading, meta_graph_def)
-    running = Walk(meta_graph_def.graph_def, own)
+    running = Walk(graph, own)
     for key in keys:
         call(running, meta_graph_def, key)
     return tuple(dict.fromkeys((*_hazards(loading.seen, loading=True), *_hazards(running.seen))))
@@ -165,7 +166,7 @@ def of_node_in_json(text: str) -> str:
         node = protos.parse_json("NodeDef", text)
     except protos.JsonParseError:
         return "a NodeDef that does not parse"
-    walk = Walk(protos.message("GraphDef")(node=[node]))
+    walk = Walk(Graph(protos.message("GraphDef")(node=[node])))
     walk.whole_graph()
     return describe(tuple(_hazards(walk.seen))) if walk.seen else ""
 

@@ -18,7 +18,7 @@ from tfmagic.files import protos, reading, wire
 from tfmagic.files.keras import archive as keras_archive
 from tfmagic.files.keras import python_code
 from tfmagic.findings import hazards, scan
-from tfmagic.findings.execution import Walk
+from tfmagic.findings.execution import Graph, Walk
 from tfmagic.findings.scan import CALLED, LOAD, Finding, finding
 from tfmagic.graphs.ops import Effect
 
@@ -69,7 +69,7 @@ def _of_node(node: str, where: str, fires: str) -> Iterator[Finding]:
     except protos.JsonParseError:
         yield finding(Effect.UNKNOWN, "unknown: a NodeDef that does not parse", where, fires)
         return
-    walk = Walk(graph_def)
+    walk = Walk(Graph(graph_def))
     walk.whole_graph()
     for executed in walk.seen:
         subject = f" {executed.subject!r}" if executed.subject else ""
