@@ -293,3 +293,30 @@ def test_every_op_that_runs_functions_is_looked_at() -> None:
     running = {name for name, op in registry().items() if any("func" in attr.type for attr in op.attr)}
     assert "OneShotIterator" in running
     assert not running & execution._quiet(execution.ASKING)
+
+
+def handle(name: str, dtype: str) -> Any:
+    """Return a constant that names a table of the process."""
+    constant = node(name, "Const")
+    constant.attr["dtype"].type = constant.attr["value"].tensor.dtype = protos.dtype_number(dtype)
+    constant.attr["value"].tensor.resource_handle_val.add(container="localhost", name="table_2")
+    return constant
+
+
+@pytest.mark.parametrize("dtype", ["resource", "variant"])
+def test_a_constant_that_is_a_handle_may_be_anybodys_object(dtype: str) -> None:
+    insert = node("insert", "LookupTableInsertV2", "table", "x", "x")
+    (hazard,) = hazards.of_graph(graph(X, handle("table", dtype), insert))
+    assert (hazard.effect, hazard.where) == (Effect.UNKNOWN, "node 'table'")
+    inner = function("f", ["x"], handle("table", dtype), insert)
+    assert effects(graph(X, node("y", "PartitionedCall", "x", f="f"), functions=[inner])) == {Effect.UNKNOWN}
+
+
+def test_an_iterator_that_a_string_names_may_be_anybodys() -> None:
+    assert effects(graph(text("name", b"theirs"), node("i", "IteratorFromStringHandleV2", "name"))) == {Effect.UNKNOWN}
+
+
+def test_a_graph_in_a_string_that_names_what_it_uses_may_mean_anybodys() -> None:
+    for shared, expected in ((b"table_2", {Effect.UNKNOWN}), (b"", set())):
+        inner = graph(node("t", "HashTableV2", shared_name=shared)).SerializeToString()
+        assert effects(graph(text("g", inner), node("d", "DatasetFromGraph", "g"))) == expected

@@ -59,6 +59,8 @@ _ARGUMENTS_FROM = {
     "Case": 1,
     "StatelessCase": 1,
 }
+#: Attributes by which a resource is named.
+_NAMING = ("shared_name", "container")
 #: Functions with the same value of this attribute stand for one another (grappler's implementation selector).
 _INTERCHANGEABLE = "api_implements"
 #: A value is followed so far, and a function is walked through with so many different arguments.
@@ -127,18 +129,19 @@ class Nodes(Mapping[str, "protos.Message"]):
     def __len__(self) -> int:
         return len(self.node_defs)
 
-    def in_order(self, names: Collection[str]) -> list[protos.Message]:
-        """Return the nodes of some names, as the graph has them."""
-        return [self.node_defs[place] for place in sorted(self._places[name] for name in names if name in self)]
-
     def of_ops(self, names: Collection[str]) -> list[protos.Message]:
         """Return the nodes of some ops."""
         return [self.node_defs[place] for place, op in enumerate(self._ops) if op in names]
 
     def but(self, names: frozenset[str]) -> list[protos.Message]:
-        """Return the nodes of all other ops."""
+        """Return the nodes of all other ops, and the constants among these that hold handles."""
         if names not in self._louder:
-            self._louder[names] = [self.node_defs[place] for place, op in enumerate(self._ops) if op not in names]
+            constants, nodes = op_effects.CONSTANTS & names, self.node_defs
+            self._louder[names] = [
+                nodes[place]
+                for place, op in enumerate(self._ops)
+                if op not in names or (op in constants and op_effects.holds_handle(nodes[place]))
+            ]
         return self._louder[names]
 
 
@@ -268,7 +271,9 @@ class Walk:
 
     def __post_init__(self) -> None:
         self._main = _Body("", self.graph.nodes, {full(tensor): OWN_FILE for tensor in self.own})
-        self._quiet = _quiet(self.effects).difference(self.graph.library)
+        self._quiet = _quiet(self.effects | {Effect.STATE} if self.inside else self.effects).difference(
+            self.graph.library
+        )
 
     def whole_graph(self) -> None:
         """Walk through every node of the main graph."""
@@ -287,7 +292,7 @@ class Walk:
         if not roots or not nodes.but(self._quiet):
             return
         needed = reached(roots, before)
-        self._walk(self._main, nodes.in_order(needed))
+        self._walk(self._main, [node for node in nodes.but(self._quiet) if node.name in needed])
 
     def function(self, name: str, arguments: Sequence[Value] = ()) -> None:
         """Walk through a function, called with arguments of which something may be known."""
@@ -296,20 +301,17 @@ class Walk:
 
     def _walk(self, body: _Body, nodes: Iterable[protos.Message]) -> None:
         """Look at nodes, and go on through the functions that they run."""
-        quiet = self._quiet
         for node in nodes:
-            if node.op not in quiet:
-                self._look(body, node)
+            self._look(body, node)
         while self._waiting:
             name, context = self._waiting.pop()
             function = self.graph.library[name]
             inner = _Body(name, self.graph.body(name), dict(context))
-            for node in inner.nodes.but(quiet):
+            for node in inner.nodes.but(self._quiet):
                 self._look(inner, node)
-            for alike in (
-                self.graph.alike[function.attr[_INTERCHANGEABLE].s] if _INTERCHANGEABLE in function.attr else ()
-            ):
-                self._call(alike, (), name)
+            if _INTERCHANGEABLE in function.attr:
+                for alike in self.graph.alike[function.attr[_INTERCHANGEABLE].s]:
+                    self._call(alike, (), name)
 
     def _call(self, name: str, arguments: Sequence[Value], caller: str = "") -> None:
         """Enter a function into those that are still to be walked through, unless that was done."""
@@ -344,6 +346,9 @@ class Walk:
 
     def _judge(self, function: str, node: protos.Message, values: _Values) -> None:
         effect = op_effects.effect(node, values)
+        if self.inside and effect is Effect.STATE and any(op_effects.text(node, name) != b"" for name in _NAMING):
+            # What a graph in a string calls so is not renamed with the rest: it may be the user's own.
+            effect = Effect.UNKNOWN
         self.judged.add((function, node.name))
         if effect not in self.effects:
             return

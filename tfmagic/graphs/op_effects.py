@@ -7,17 +7,15 @@ the functions do that a node runs, and which nodes run (:mod:`tfmagic.findings.h
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
+from tfmagic.files import protos
 from tfmagic.graphs import ops
 from tfmagic.graphs.ops import Effect
 
-if TYPE_CHECKING:
-    from tfmagic.files import protos
-
 #: Returns the elements of the input with a number, bytes or numbers, or None if it is not constant.
 Constants: TypeAlias = Callable[[int], Sequence[bytes | float] | None]
-_Decision: TypeAlias = Callable[["protos.Message", Constants], Effect]
+_Decision: TypeAlias = Callable[[protos.Message, Constants], Effect]
 
 #: Streams of PrintV2 that are no file (tensorflow/core/kernels/logging_ops.cc).
 _STREAMS = frozenset({b"stdout", b"stderr", b"log(info)", b"log(warning)", b"log(error)"})
@@ -25,6 +23,10 @@ _STREAMS = frozenset({b"stdout", b"stderr", b"log(info)", b"log(warning)", b"log
 _DESCRIPTORS_IN_MEMORY = (b"local://", b"bytes://")
 #: Seconds; whoever sleeps longer stops the process for who waits.
 _LONG_SLEEP = 1.0
+#: Dtypes whose values are no numbers and no text.
+_HANDLES = frozenset({"resource", "variant"})
+#: Ops that hold a value; they are many, so that who walks asks :func:`holds_handle` first.
+CONSTANTS = frozenset({"Const", "HostConst", "_EagerConst"})
 #: Which input, or which attribute, names the files that an op reads or writes.
 _FILE_NAMES: dict[str, int | str] = {
     "ReadFile": 0, "MatchingFiles": 0, "ImmutableConst": "memory_region_name", "Skipgram": "filename",
@@ -116,6 +118,19 @@ def _sleep(unit: float, number: int) -> _Decision:
     return decide
 
 
+def holds_handle(node: protos.Message) -> bool:
+    """Say whether a constant is no value but a handle: it names an object of the process, whose ever that is."""
+    kinds = (
+        node.attr["dtype"].type if "dtype" in node.attr else 0,
+        node.attr["value"].tensor.dtype if "value" in node.attr else 0,
+    )
+    return any(protos.dtype_name(kind) in _HANDLES for kind in kinds)
+
+
+def _constant(node: protos.Message, _constants: Constants) -> Effect:
+    return Effect.UNKNOWN if holds_handle(node) else Effect.PURE
+
+
 def _graph_in_a_string(_node: protos.Message, constants: Constants) -> Effect:
     """Judge a graph in a string: a constant one does what its nodes do."""
     return Effect.UNKNOWN if constants(0) is None else Effect.CALL
@@ -140,4 +155,5 @@ _DECISIONS: dict[str, _Decision] = {
     "SleepDataset": _sleep(1e-6, 1),
     "ExperimentalSleepDataset": _sleep(1e-6, 1),
     "DatasetFromGraph": _graph_in_a_string,
+    **dict.fromkeys(CONSTANTS, _constant),
 }
