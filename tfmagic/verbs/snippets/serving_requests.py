@@ -12,6 +12,7 @@ import shlex
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from tfmagic.verbs.snippets import example_values
 
@@ -67,7 +68,7 @@ def served_name(path: Path | None) -> str:
 
 def rest(served: Served) -> str:
     """Return what asks over REST: a shell command; where the body would fill the screen, Python."""
-    address = f"{_REST}/v1/models/{served.model}:{served.verb}"
+    address = f"{_REST}/v1/models/{quote(served.model.encode('utf-8', 'replace'), safe='')}:{served.verb}"
     count = sum(prod(example_values.shape(end)) for end in served.inputs)
     if served.verb == "predict" and count > _READABLE:
         return _in_python(address, _body(served, example_values.nested))

@@ -13,7 +13,7 @@ from tfmagic import errors
 from tfmagic.functions import nested_structures
 from tfmagic.functions.keras import models as keras_models
 from tfmagic.graphs import tensor_names
-from tfmagic.graphs.signatures import tag_set
+from tfmagic.graphs.signatures import DEFAULT_TAGS, tag_set
 from tfmagic.models.model import Part
 from tfmagic.verbs.conversion import options as conversion_options
 from tfmagic.verbs.conversion.options import Wish
@@ -170,9 +170,11 @@ class Source:
     @property
     def tags(self) -> list[str]:
         """The tag-set of that signature."""
-        frame = self.model.signatures
-        known = example_values.tags_of(frame[frame["signature"] == self.key])
-        return list(tag_set(self.options.get("tags") or known) or ())
+        if self.options.get("tags"):
+            return list(tag_set(self.options["tags"]) or ())
+        # Not from the table, where they are joined: a tag may hold anything.
+        having = [tags for tags, signed in self.model.part(Part.SIGNATURES) if self.key in signed]
+        return list(DEFAULT_TAGS if DEFAULT_TAGS in having or not having else having[0])
 
     def ends(self, side: str) -> list[Endpoint]:
         """Return the inputs or outputs of that signature; side is ``input`` or ``output``."""
