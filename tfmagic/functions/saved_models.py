@@ -138,6 +138,8 @@ class SavedModelFunctions:
         for reduce in (None, _without_optimizers, _without_objects):
             try:
                 candidate = self._once(reduce)
+            except errors.WriteError:
+                raise  # for want of a temporary directory
             except Exception as error:  # noqa: BLE001 - the loader runs into anything
                 first = first or error
                 continue

@@ -88,11 +88,11 @@ class TensorBoardWriter(Writer):
 
     def place(self, destination: Path) -> Path:
         """Return the file: a new one in the log directory, unless a file is named."""
-        if _MARK in destination.name and not destination.is_dir():
+        if _MARK in destination.name and not os.path.isdir(destination):  # noqa: PTH112 - no error where it is unseen
             return destination
         stem = f"events.out.{_MARK}.{int(time.time())}.{platform.node() or 'localhost'}.{os.getpid()}"
         names = (f"{stem}.{number}" for number in itertools.count())
-        return next(place for place in map(destination.joinpath, names) if not place.exists())
+        return next(place for place in map(destination.joinpath, names) if not os.path.lexists(place))
 
     def size(self, source: Model, measures: Measures) -> Size | None:
         """Predict the size: that of the graph."""

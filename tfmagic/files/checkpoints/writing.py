@@ -59,10 +59,10 @@ def files(prefix: Path) -> list[Path]:
         return []
     try:
         names = os.listdir(prefix.parent)  # noqa: PTH208 - names are enough
+        parts = (name for name in names if name.startswith(prefix.name) and _is_part(name.removeprefix(prefix.name)))
+        return sorted(path for path in map(prefix.with_name, parts) if path.is_file())
     except OSError as error:
         raise writing.refusal(error, prefix) from error
-    parts = (name for name in names if name.startswith(prefix.name) and _is_part(name.removeprefix(prefix.name)))
-    return sorted(path for path in map(prefix.with_name, parts) if path.is_file())
 
 
 def _is_part(suffix: str) -> bool:

@@ -258,9 +258,14 @@ def _member_file(archive: zipfile.ZipFile, path: Path) -> Iterator[hdf5.File]:
             yield hdf5.File(file, origin, _data_offset(file, info, path), info.file_size)
         return
     _check_room(info, path)
-    with tempfile.TemporaryFile() as unpacked:
+    try:
+        # It has no name where the system can do without, so that nothing is left of it when the process is killed.
+        unpacked = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise _no_room(info, path, error.strerror) from error
+    with unpacked:
         with archive.open(info) as stream:
-            _copy(stream, unpacked, info.file_size)
+            _copy(stream, unpacked, info, path)
         yield hdf5.File(unpacked, origin)
 
 
@@ -278,20 +283,31 @@ def _data_offset(file: IO[bytes], info: zipfile.ZipInfo, path: Path) -> int:
 
 
 def _check_room(info: zipfile.ZipInfo, path: Path) -> None:
-    free = shutil.disk_usage(tempfile.gettempdir()).free
+    try:
+        free = shutil.disk_usage(tempfile.gettempdir()).free
+    except OSError as error:
+        raise _no_room(info, path, error.strerror) from error
     if info.file_size + SPARE_DISK > free:
-        raise errors.ReadError(
-            f"the compressed {info.filename!r} of {str(path)!r} needs {info.file_size:,} bytes in "
-            f"{tempfile.gettempdir()!r}, which has {free:,} free; make room or point TMPDIR to another disk"
-        )
+        raise _no_room(info, path, f"{free:,} are free")
 
 
-def _copy(stream: IO[bytes], target: IO[bytes], limit: int) -> None:
-    """Unpack at most ``limit`` bytes; zipfile checks that it was all, by the member's checksum."""
-    left = limit
+def _no_room(info: zipfile.ZipInfo, path: Path, why: str | None) -> errors.ReadError:
+    return errors.ReadError(
+        f"the compressed {info.filename!r} of {str(path)!r} needs {info.file_size:,} bytes in the temporary directory, "
+        f"and cannot have them: {why}; make room, or point TMPDIR to another disk"
+    )
+
+
+def _copy(stream: IO[bytes], target: IO[bytes], info: zipfile.ZipInfo, path: Path) -> None:
+    """Unpack at most so much as a member claims; zipfile checks that it was all, by the member's checksum."""
+    left = info.file_size
     while left > 0 and (chunk := stream.read(min(_CHUNK, left))):
-        target.write(chunk)
         left -= len(chunk)
+        try:
+            while chunk:
+                chunk = chunk[target.write(chunk) :]
+        except OSError as error:
+            raise _no_room(info, path, error.strerror) from error
 
 
 def _corrupt(path: Path, problem: str, cause: BaseException | None = None) -> NoReturn:

@@ -154,6 +154,8 @@ def _first_of(source: _Source, ways: dict[str, Callable[[_Source], LoadedModel]]
     for name, way in ways.items():
         try:
             return way(source)
+        except errors.WriteError:
+            raise  # for want of a temporary directory, which no other way would have
         except Exception as error:  # noqa: BLE001 - Keras, and the code in a file, may raise anything
             failed[name] = error
     raise _unloadable(source, failed) from next(iter(failed.values()))
