@@ -11,6 +11,7 @@ import tfmagic
 from tests.graph_samples import control_flow
 from tests.session_samples import X
 from tfmagic.runtime import tensorflow as runtime
+from tfmagic.writers.saved_model import graph_draft
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,3 +75,58 @@ def test_a_merge_of_graphs_freezes_under_its_scopes(tmp_path: Path) -> None:
     frozen = tfmagic.merge(first, second, connect={"y": "x"}, freeze=True, output=tmp_path / "m.pb")
     assert {"first/w", "second/w", "first/x", "second/y"} <= {node.name for node in frozen.graph_def.node}
     np.testing.assert_allclose(tfmagic.run(frozen, {"x": X}).outputs["y"], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("order", [("graph", "model"), ("model", "graph")])
+def test_a_graph_keeps_its_names_beside_what_can_only_be_called(tmp_path: Path, order: tuple[str, str]) -> None:
+    tf: Any = runtime.tensorflow()
+    v1 = tf.compat.v1
+    with tf.Graph().as_default():
+        session = v1.Session()
+        x = v1.placeholder(tf.float32, [None, 2], "x")
+        weights = v1.get_variable("w", initializer=np.array([[2, 0], [1, 3]], np.float32), use_resource=False)
+        tf.matmul(x, weights, name="y")
+        session.run(v1.global_variables_initializer())
+    module = tf.Module()
+    module.scale = tf.Variable(5.0, name="scale", trainable=False)
+    shift = tf.constant([1.0, 2.0])
+    inner = tf.function(lambda a: a * module.scale + shift)
+    module.call = tf.function(lambda given: {"result": inner(given)}, input_signature=[tf.TensorSpec([None, 2])])
+    halves = {"graph": session, "model": module}
+    connect = {"y": "given"} if order[0] == "graph" else {"result": "x"}
+    done = tfmagic.merge(*(halves[each] for each in order), connect=connect, output=tmp_path / "m")
+    assert not [note for note in done.notes if "not verified" in note]
+    graph_scope, model_scope = ("first", "second") if order[0] == "graph" else ("second", "first")
+    through = {"graph": lambda a: a @ np.array([[2, 0], [1, 3]]), "model": lambda a: a * 5 + [1, 2]}
+    expected = through[order[1]](through[order[0]](X))
+    names = {f"{graph_scope}/{each}" for each in ("x", "w", "w/read", "y")}
+    with tf.Graph().as_default() as graph, v1.Session() as session:
+        (signature,) = v1.saved_model.load(session, ["serve"], str(tmp_path / "m")).signature_def.values()
+        assert names <= {op.name for op in graph.get_operations()}
+        (given,), (wanted,) = signature.inputs.values(), signature.outputs.values()
+        np.testing.assert_allclose(session.run(wanted.name, {given.name: X}), expected, rtol=1e-5)
+    loaded = tf.saved_model.load(str(tmp_path / "m"))
+    assert {each.name: each.trainable for each in loaded.variables} == {
+        f"{graph_scope}/w:0": True, f"{model_scope}/scale:0": False
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_merge_becomes_a_checkpoint_with_its_graph(
+    tmp_path: Path, parts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tf = runtime.tensorflow()
+    v1 = tf.compat.v1
+    if parts > 1:
+        monkeypatch.setattr(graph_draft, "_CHUNK", 1)
+    first, second = half(2.0, version=2, resource=False), half(3.0, version=2, resource=True)
+    expected = second.run("y:0", {"x:0": first.run("y:0", {"x:0": X})})
+    merged = tfmagic.merge(first, second, connect={"y": "x"})
+    tfmagic.export(merged, tmp_path / "m.ckpt")
+    tfmagic.export(merged, tmp_path / "m.ckpt", overwrite=True)
+    assert [name for name, _ in tf.train.list_variables(str(tmp_path / "m.ckpt"))] == ["first/w", "second/w"]
+    with tf.Graph().as_default(), v1.Session() as session:
+        saver = v1.train.import_meta_graph(str(tmp_path / "m.ckpt.meta"))
+        saver.restore(session, str(tmp_path / "m.ckpt"))
+        session.run(v1.tables_initializer())
+        np.testing.assert_allclose(session.run("second/y:0", {"first/x:0": X}), expected, rtol=1e-5)

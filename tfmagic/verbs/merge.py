@@ -62,8 +62,9 @@ def merge(  # noqa: PLR0913 - the contract's options
 ) -> Model:
     """Make one model of two: outputs of the first feed inputs of the second.
 
-    Both keep their variables, which stay trainable and restorable, and their tables. Two graphs (sessions, ``.meta``,
-    graphs in files, SavedModels of TensorFlow 1) stay graphs, under the scopes ``first`` and ``second``.
+    Both keep their variables, which stay trainable and restorable, and their tables. A graph (a session, a ``.meta``,
+    a graph in a file, a SavedModel of TensorFlow 1) stays one, and the two stand under the scopes ``first`` and
+    ``second``.
 
     Parameters
     ----------
@@ -167,8 +168,17 @@ def _edited(
     connect: Connections | None,
     bind: Mapping[str, Any] | None,
 ) -> Model | None:
-    """Join two graphs by an edit, None where one of the models can only be called."""
+    """Join two graphs by an edit, None where neither is a graph, or one holds what no graph does.
+
+    What can only be called is traced once, and is a graph from there on: the other half keeps its names.
+    """
     halves = [merged_graphs.half(model, wish, **ends) for model, wish, ends in zip(models, wishes, named, strict=True)]
+    if not any(halves):
+        return None
+    for place, (model, wish, ends) in enumerate(zip(models, wishes, named, strict=True)):
+        if halves[place] is None:
+            function = _function(model, wish, **ends)
+            halves[place] = merged_graphs.traced_half(function, _trained(model, function))
     if halves[0] is None or halves[1] is None:
         return None
     outputs, inputs = halves[0].signature.outputs, halves[1].signature.inputs

@@ -1,6 +1,6 @@
 """Two graphs made one by an edit: each under a scope of its own, its nodes, variables and tables as they were.
 
-Not for: what can only be traced, or runs for each element by itself (:mod:`tfmagic.verbs.merge`).
+Not for: two that can only be traced, or what runs for each element by itself (:mod:`tfmagic.verbs.merge`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from tfmagic.transforms.bind import bind_graph
 from tfmagic.transforms.merge import planned
 from tfmagic.transforms.merge_graphs import join_graphs
 from tfmagic.transforms.scopes import rename_info
-from tfmagic.verbs.conversion.graph_signatures import graph_source
+from tfmagic.transforms.traced_graphs import traced_store
+from tfmagic.verbs.conversion.graph_signatures import GraphSignature, GraphSource, graph_source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from tfmagic.functions.state.merged import MergedStore
     from tfmagic.functions.state.saved_models import Store
     from tfmagic.transforms.merge import Connections, Merged
-    from tfmagic.verbs.conversion.graph_signatures import GraphSignature, GraphSource
     from tfmagic.verbs.conversion.options import Wish
 
 
@@ -68,6 +68,16 @@ def half(model: Model, wish: Wish, *, inputs: Sequence[str] = (), outputs: Seque
         return None
     ((key, signature),) = source.signatures.items()
     return Half(source, key, signature)
+
+
+def traced_half(function: NamedFunction, trainable: Mapping[int, bool]) -> Half | None:
+    """Return a function on its way into a merge with a graph, None where it needs more than variables."""
+    store = traced_store(function, trainable)
+    if store is None:
+        return None
+    definition = signatures.signature_def(function.inputs, function.outputs, function.method)
+    signature = GraphSignature(definition, function.inputs, function.outputs)
+    return Half(GraphSource(store, {function.key: signature}), function.key, signature)
 
 
 def merged(first: Half, second: Half, connect: Connections | None, bind: Mapping[str, Any] | None) -> Model:

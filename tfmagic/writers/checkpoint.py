@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -22,10 +22,12 @@ from tfmagic.files.checkpoints import writing as checkpoint_writing
 from tfmagic.functions import tf_functions
 from tfmagic.functions.state import session_checkpoints
 from tfmagic.graphs import constants
+from tfmagic.graphs.signatures import DEFAULT_TAGS
 from tfmagic.models.model import Part
 from tfmagic.models.writer import Size, Writer
 from tfmagic.runtime import error_texts
 from tfmagic.runtime import tensorflow as runtime
+from tfmagic.writers.saved_model.graph_draft import graph_draft
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from tfmagic.models.model import Model
     from tfmagic.models.plain_code import CodeSource
     from tfmagic.models.writer import Measures, WriteOptions
+    from tfmagic.writers.saved_model.graph_draft import GraphDraft
 
 #: Room for the index, and what a checkpoint says of its objects.
 _INDEX_BYTES = 1 << 20
@@ -191,6 +194,38 @@ class CopyDraft:
 
 
 @dataclass(frozen=True)
+class GraphValuesDraft:
+    """A graph that lies nowhere yet, as a merge, on its way to a checkpoint of TensorFlow 1."""
+
+    graph: GraphDraft
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What became of the variables."""
+        return self.graph.notes
+
+    @property
+    def size(self) -> int:
+        """What the files will take in bytes, about."""
+        return self.graph.size
+
+    def write(self, path: Path) -> None:
+        """Write the three files."""
+        self.graph.write_values(path)
+        meta_graph_def = self.graph.messages.meta_graph_def.SerializeToString()
+        path.with_name(path.name + checkpoint_writing.META).write_bytes(meta_graph_def)
+
+    def read_back(self, path: Path) -> Iterator[tuple[str, npt.ArrayLike, npt.ArrayLike]]:
+        """Yield each variable's value and what was stored of it."""
+        copy = tensor_bundle.open_checkpoint(path)
+        for variable in self.graph.messages.variables:
+            value = self.graph.store.values([variable.node])[variable.node]
+            whole = copy.read(variable.tensor.key)
+            piece = variable.tensor.slice
+            yield f"{variable.tensor.key} {piece}".strip(), value, whole[_part(piece)] if piece else whole
+
+
+@dataclass(frozen=True)
 class ConstantsDraft:
     """The weights of a frozen graph on their way to a checkpoint: values by the names of the constants."""
 
@@ -220,6 +255,9 @@ class ConstantsDraft:
             yield name, value, reader.get_tensor(name)
 
 
+_Draft: TypeAlias = SessionDraft | ObjectDraft | CopyDraft | GraphValuesDraft | ConstantsDraft
+
+
 def _weights(source: Model) -> ConstantsDraft:
     try:
         values = {
@@ -242,7 +280,7 @@ class CheckpointWriter(Writer):
     options: ClassVar[frozenset[str]] = frozenset({"keep"})
     takes_unsigned: ClassVar[bool] = True
 
-    def prepare(self, source: Model, options: WriteOptions) -> SessionDraft | ObjectDraft | CopyDraft | ConstantsDraft:
+    def prepare(self, source: Model, options: WriteOptions) -> _Draft:
         """Collect the values.
 
         Raises
@@ -261,6 +299,9 @@ class CheckpointWriter(Writer):
             return SessionDraft(session_checkpoints.of_session(source.live))
         if source.checkpoint is not None:
             return _copied(source)
+        store = None if source.state is None else source.state()
+        if store is not None:
+            return GraphValuesDraft(graph_draft(store, dict(store.meta_graph.signature_def), DEFAULT_TAGS))
         draft = ObjectDraft(_root(source))
         if not draft.has_values:
             raise errors.ConversionError(f"{source.origin} has no variable, so there is nothing to save")
@@ -319,7 +360,7 @@ def _is_live_session(source: Model) -> bool:
 
 def _has_meta_graph(source: Model) -> bool:
     """Say whether a checkpoint of the source comes with its graph: what is a graph of TensorFlow 1."""
-    if _is_live_session(source):
+    if _is_live_session(source) or (source.checkpoint is None and source.state is not None and source.state()):
         return True
     return source.checkpoint is not None and source.meta_graph.object_graph_def is None
 

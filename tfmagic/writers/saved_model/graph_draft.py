@@ -66,17 +66,18 @@ class GraphDraft:
         """Write the directory; values come from the source a few at a time."""
         path.mkdir()
         if self.messages.variables or self.messages.tables:
-            self._write_checkpoint(path)
+            prefix = path / directory.VARIABLES / directory.VARIABLES
+            prefix.parent.mkdir()
+            self.write_values(prefix)
         copy_assets(self.assets, path)
         saved = protos.message("SavedModel")(saved_model_schema_version=1)
         saved.meta_graphs.add().CopyFrom(self.messages.meta_graph_def)
         (path / saved_model_files.BINARY).write_bytes(serialised(saved))
         directory.settle(path, text=self.text)
 
-    def _write_checkpoint(self, path: Path) -> None:
+    def write_values(self, prefix: Path) -> None:
+        """Write the checkpoint that the graph's saver restores."""
         tf = runtime.tensorflow()
-        prefix = path / directory.VARIABLES / directory.VARIABLES
-        prefix.parent.mkdir()
         parts: list[str] = []
         for batch in self._batches():
             progress.check()
