@@ -141,7 +141,7 @@ def test_what_is_written_keeps_its_variables_alive(classifier: Path, tmp_path: P
     merge(decoder(), classifier, output=tmp_path / "m")
     loaded = tf.saved_model.load(str(tmp_path / "m"))
     variables = {each.name: each for each in loaded.variables}
-    assert set(variables) == {"w:0", "b:0"}
+    assert set(variables) == {"second/w:0", "second/b:0"}
     assert all(each.trainable for each in variables.values())
     text = tf.constant(base64.b64encode(png(picture(0))))
     call = loaded.signatures["serving_default"]
