@@ -3,6 +3,7 @@
 #   make demo     see tfmagic work on a real network, in a notebook
 #   make test     run the whole suite, browser tests included
 #   make test-oldest, make test-newest   the suite without browsers on the lowest and the newest versions that resolve
+#   make test-versions   files that TensorFlow 2.16 to 2.21 write, and ours as those load them
 #   make lint     ruff and mypy
 #   make bench    speed and memory, as ratios
 #   make faults   calls that fail, kills and interrupts, at every point of every writer; hours
@@ -29,11 +30,12 @@ NEWEST ?= 3.13
 JOBS ?= auto --maxprocesses 4
 ARGS ?=
 
+UV := $(VENV)-uv/bin/uv
 # Windows keeps programs elsewhere; WSL is what it has for make.
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --constraint $(VENV)/constraints.txt
 
-.PHONY: help demo test test-oldest test-newest lint format bench faults fuzz soak ops clean
+.PHONY: help demo test test-oldest test-newest test-versions lint format bench faults fuzz soak ops clean
 .DEFAULT_GOAL := help
 
 help:
@@ -48,6 +50,11 @@ test: $(VENV)/.test
 
 test-oldest test-newest: test-%: $(VENV)-%/.test
 	$(VENV)-$*/bin/python -m pytest -n $(JOBS) --ignore tests/browser $(ARGS)
+
+# An environment and files for each version, made once.
+test-versions: $(VENV)/.test $(UV)
+	$(BIN)/python -m tests.other_versions.environments $(UV) $(VENV)-versions $(OLDEST)
+	TFMAGIC_VERSIONS=$(VENV)-versions $(BIN)/python -m pytest -n $(JOBS) tests/other_versions $(ARGS)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
@@ -87,6 +94,7 @@ $(VENV)-ops-%/.ops: pyproject.toml
 clean:
 	for venv in $(VENV) $(VENV)-uv $(VENV)-oldest $(VENV)-newest $(REGISTRIES:%=$(VENV)-ops-%); do \
 		if [ -e $$venv/pyvenv.cfg ]; then rm -rf $$venv; fi; done
+	rm -rf $(VENV)-versions
 	rm -rf artifacts build dist .mypy_cache .pytest_cache .ruff_cache
 	find tfmagic tests notebooks -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -129,11 +137,11 @@ $(VENV)/.lint: $(VENV)/.made pyproject.toml
 	@touch $@
 
 # Environments of the lowest and of the newest versions, pre-releases of none. `uv` resolves either way; it finds the
-# interpreter or fetches it.
-UV := $(VENV)-uv/bin/uv
+# interpreter or fetches it. TensorFlow is the newest before anything else is: it bounds what goes with it (h5py).
 $(VENV)-oldest/.test: VERSIONS := --resolution lowest-direct
 $(VENV)-oldest/.test: INTERPRETER := $(OLDEST)
 $(VENV)-newest/.test: VERSIONS := --upgrade
+$(VENV)-newest/.test: BOUND := $(lastword $(REGISTRIES))
 $(VENV)-newest/.test: INTERPRETER := $(NEWEST)
 
 $(UV): $(VENV)/.made
@@ -143,7 +151,8 @@ $(UV): $(VENV)/.made
 $(VENV)-oldest/.test $(VENV)-newest/.test: $(UV) pyproject.toml
 	@echo "Installing what tfmagic and its tests need into $(@D)"
 	$(UV) venv --quiet --clear --python $(INTERPRETER) $(@D)
-	$(UV) pip install --quiet --python $(@D) $(VERSIONS) --editable '.[cpu]' --group test
+	@printf '$(if $(BOUND),tensorflow==$(BOUND).*\ntensorflow-cpu==$(BOUND).*\n)' > $(@D)/constraints.txt
+	$(UV) pip install --quiet --python $(@D) $(VERSIONS) --constraint $(@D)/constraints.txt --editable '.[cpu]' --group test
 	minor=$$($(@D)/bin/python -c '$(MINOR)') && \
 		$(UV) pip install --quiet --python $(@D) --no-deps "tf_keras==$$minor.*" "tensorflow-serving-api==$$minor.*"
 	@touch $@
