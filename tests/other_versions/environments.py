@@ -1,4 +1,4 @@
-"""Make an environment for each other version of TensorFlow, and its files: ``make test-versions``.
+"""Make an environment for each other version of TensorFlow, its files, and some with other backends of Keras.
 
     python -m tests.other_versions.environments UV FOLDER PYTHON
 
@@ -16,6 +16,8 @@ from pathlib import Path
 
 #: The minor versions of TensorFlow, each with a Keras of its time; tf_keras goes by TensorFlow's.
 VERSIONS = {"2.16": "3.1", "2.17": "3.4", "2.18": "3.6", "2.19": "3.9", "2.20": "3.12", "2.21": "3.14"}
+#: Environments with tfmagic and Keras, and what else is in them. Keras' numpy takes parts from JAX.
+BACKENDS = {"jax": ("jax", "scipy", "tensorflow-cpu==2.21.*"), "jax-alone": ("jax", "scipy")}
 ROOT = Path(__file__).resolve().parents[2]
 _SOURCES = ("networks.py", "write_files.py")
 
@@ -30,29 +32,32 @@ def files(folder: Path, version: str) -> Path:
     return folder.absolute() / version / "files"
 
 
-def run(folder: Path, version: str, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a module of this package in a version's environment, and return what came of it."""
+def run(
+    folder: Path, version: str, module: str, *arguments: str, backend: str = "tensorflow"
+) -> subprocess.CompletedProcess[str]:
+    """Run a module of this package in an environment, and return what came of it."""
     return subprocess.run(
         [python(folder, version), "-m", f"{__package__}.{module}", *arguments],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,
         text=True,
         check=False,
     )
 
 
-def install(uv: str, folder: Path, version: str, interpreter: str) -> None:
-    """Make the environment of a version, unless it was made before."""
-    place = folder / version
-    stamp = place / ".made"
-    if stamp.is_file():
+def install(uv: str, place: Path, interpreter: str, *packages: str) -> None:
+    """Make an environment, unless it was made before with the same packages."""
+    stamp, state = place / "packages.txt", "\n".join(packages)
+    if stamp.is_file() and stamp.read_text() == state:
         return
     subprocess.run([uv, "venv", "--quiet", "--clear", "--python", interpreter, place], check=True)
-    install = [uv, "pip", "install", "--quiet", "--python", str(place)]
-    subprocess.run([*install, f"tensorflow-cpu=={version}.*", f"keras=={VERSIONS[version]}.*"], check=True)
-    # It asks for `tensorflow`, which would overwrite the files of tensorflow-cpu.
-    subprocess.run([*install, "--no-deps", f"tf_keras=={version}.*"], check=True)
-    stamp.touch()
+    into = [uv, "pip", "install", "--quiet", "--python", str(place)]
+    alone = [package for package in packages if package.startswith("tf_keras")]
+    subprocess.run([*into, *(package for package in packages if package not in alone)], check=True)
+    if alone:
+        # It asks for `tensorflow`, which would overwrite the files of tensorflow-cpu.
+        subprocess.run([*into, "--no-deps", *alone], check=True)
+    stamp.write_text(state)
 
 
 def write(folder: Path, version: str) -> None:
@@ -74,8 +79,12 @@ def main(uv: str, folder: Path, interpreter: str) -> None:
     """Make what is not there yet."""
     for version, keras in VERSIONS.items():
         print(f"TensorFlow {version} with Keras {keras}", flush=True)  # noqa: T201 - a command of the Makefile
-        install(uv, folder, version, interpreter)
+        packages = (f"tensorflow-cpu=={version}.*", f"keras=={keras}.*", f"tf_keras=={version}.*")
+        install(uv, folder / version, interpreter, *packages)
         write(folder, version)
+    for name, others in BACKENDS.items():
+        print(f"Keras with {', '.join(others)}", flush=True)  # noqa: T201 - as above
+        install(uv, folder / name, interpreter, "--editable", str(ROOT), "keras", *others)
 
 
 if __name__ == "__main__":

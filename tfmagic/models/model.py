@@ -90,6 +90,8 @@ class Model(Displayed):
         Returns the arguments of a layer's constructor, by the layer's name in the table; None where no layers are.
     reader : Form
         What its form is able to do. Recognition puts the reader here that claimed the source.
+    advice : str
+        Why parts are absent that the form in general has, and what to do; a sentence, or nothing.
     marks : mapping of Path to Mark
         How the files looked when the model was recognised.
     """
@@ -109,6 +111,7 @@ class Model(Displayed):
     values: Callable[[VariableRow], Values] | None = None
     settings: Callable[[str], Mapping[str, object]] | None = None
     reader: Form = field(default_factory=Form)
+    advice: str = ""
     marks: Mapping[Path, file_marks.Mark] = field(default_factory=dict)
     _read: dict[str, Any] = field(default_factory=dict, init=False, compare=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False, compare=False)
@@ -134,7 +137,7 @@ class Model(Displayed):
             If the part does not parse.
         """
         if part not in self.loaders:
-            raise errors.MissingPartError(part.value, self.form, self.parts, _MISSING_ADVICE)
+            raise errors.MissingPartError(part.value, self.form, self.parts, self.advice or _MISSING_ADVICE)
         return self.once(part.value, self.loaders[part])
 
     @property
@@ -333,7 +336,7 @@ class Model(Displayed):
             raise errors.UnknownNameError(name, "table", TABLE_PARTS, self.form)
         is_proposed = name == "signatures" and self.has_no_signature
         if TABLE_PARTS[name] not in self.loaders and not is_proposed:
-            advice = f"The table {name!r} needs it. {_MISSING_ADVICE}"
+            advice = f"The table {name!r} needs it. {self.advice or _MISSING_ADVICE}"
             raise errors.MissingPartError(TABLE_PARTS[name].value, self.form, self.parts, advice)
 
     def _frame(self, name: str) -> pd.DataFrame:

@@ -64,20 +64,26 @@ class KerasModelReader(Reader):
         model: runtime.Live = candidate.value
         traced = cache(partial(functions.trace_keras_model, model))
         graphs = cache(lambda: (MetaGraph.of_message(functions.meta_graphs.meta_graph_def([traced()])),))
+        own: dict[Part, Callable[[], object]] = {
+            Part.VARIABLES: lambda: tuple(_variable_rows(model)),
+            Part.KERAS: lambda: tuple(_rows(model, "", trainable=True)),
+        }
+        in_tensorflow: dict[Part, Callable[[], object]] = {
+            Part.GRAPH: graphs,
+            Part.SIGNATURES: lambda: tuple((each.tags, each.signature_def) for each in graphs()),
+            Part.FUNCTION: lambda: partial(_function, traced),
+        }
+        obstacle = "" if functions.keras_models.is_keras_2(model) else keras_runtime.no_way_to_tensorflow()
+        unbuilt = "" if model.built else "the model is not built yet: call it once on data to see its graph and weights"
         return Model(
             self.form,
             _origin(model),
-            {
-                Part.GRAPH: graphs,
-                Part.SIGNATURES: lambda: tuple((each.tags, each.signature_def) for each in graphs()),
-                Part.VARIABLES: lambda: tuple(_variable_rows(model)),
-                Part.FUNCTION: lambda: partial(_function, traced),
-                Part.KERAS: lambda: tuple(_rows(model, "", trainable=True)),
-            },
-            () if model.built else ("the model is not built yet: call it once on data to see its graph and weights",),
+            own if obstacle else own | in_tensorflow,
+            tuple(filter(None, (obstacle, unbuilt))),
             live=model,
             values=lambda row: live_values(row.name, dict(functions.keras_models.variables(model))),
             settings=partial(_settings, model),
+            advice=obstacle,
         )
 
     def code(self, source: CodeSource) -> list[str] | None:
@@ -138,12 +144,14 @@ def live_values(name: str, variables: Mapping[str, runtime.Live]) -> Values:
 
 
 def variable_row(name: str, variable: runtime.Live) -> VariableRow:
-    """Return the row of a live variable of TensorFlow's."""
-    shape: Shape = None if variable.shape.rank is None else tuple(variable.shape.as_list())
+    """Return the row of a live variable of TensorFlow's, or of Keras's where it computes with something else."""
+    is_tensorflow = hasattr(variable.dtype, "base_dtype")
+    shape: Shape = tuple(variable.shape) if not is_tensorflow or variable.shape.rank is not None else None
     size = None if shape is None or None in shape else math.prod(each or 0 for each in shape)
-    item = protos.item_size(variable.dtype.name)
+    dtype = variable.dtype.base_dtype.name if is_tensorflow else str(variable.dtype)
+    item = protos.item_size(dtype)
     size_bytes = None if size is None or item is None else size * item
-    return VariableRow(name, variable.dtype.base_dtype.name, shape, size, size_bytes, bool(variable.trainable))
+    return VariableRow(name, dtype, shape, size, size_bytes, bool(variable.trainable))
 
 
 def _rows(model: runtime.Live, prefix: str, *, trainable: bool) -> Iterator[LayerRow]:

@@ -6,20 +6,27 @@ Not for: loading a model (``functions/keras/``).
 from __future__ import annotations
 
 import contextlib
+import importlib.util
+import itertools
+import re
 import tempfile
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from tfmagic import errors
 from tfmagic.optional import library
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 _CPU = '"tfmagic[cpu]"'
 _KERAS_2 = '"tfmagic[keras2]"'
+#: The backends whose models become functions of TensorFlow's.
+TRACEABLE = frozenset({"tensorflow", "jax"})
 _temporary = threading.local()
 _lock = threading.Lock()
 
@@ -30,11 +37,11 @@ def keras() -> runtime.Live:
     Raises
     ------
     MissingDependencyError
-        If it is not installed, or computes with another library than TensorFlow.
+        If it is not installed, or computes with a library from which nothing leads to TensorFlow.
     """
     runtime.tensorflow()
     module = library("keras", "a Keras model", _CPU)
-    if module.config.backend() != "tensorflow":
+    if module.config.backend() not in TRACEABLE:
         raise errors.MissingDependencyError(
             "a Keras model",
             "",
@@ -42,6 +49,85 @@ def keras() -> runtime.Live:
             remedy="set KERAS_BACKEND=tensorflow before Keras is imported",
         )
     return module
+
+
+def backend() -> str:
+    """Return what the Keras 3 that is loaded computes with: ``tensorflow``, ``jax``, ``torch``."""
+    module = runtime.loaded("keras")
+    return str(module.config.backend()) if module is not None else "tensorflow"
+
+
+def no_way_to_tensorflow() -> str:
+    """Say why no model of the Keras 3 that is loaded becomes a graph here, and what would; nothing if one does."""
+    name = backend()
+    if name not in TRACEABLE:
+        return (
+            f"Keras computes with {name!r}, of which TensorFlow makes no graph: save the model (model.save('m.keras')) "
+            "and read that file where KERAS_BACKEND=tensorflow is set before Keras is imported"
+        )
+    if name != "tensorflow" and importlib.util.find_spec("tensorflow") is None:
+        return (
+            f"Keras computes with {name!r}, and TensorFlow, which makes a graph of it, is not installed: run: "
+            f"pip install {_CPU}"
+        )
+    return ""
+
+
+def on_jax(
+    model: runtime.Live, args: runtime.Live, kwargs: Mapping[str, runtime.Live]
+) -> tuple[Callable[..., runtime.Live], list[runtime.Live]]:
+    """Return what calls a model of the backend JAX on TensorFlow's tensors, and TensorFlow's variables with its values.
+
+    Parameters
+    ----------
+    model : keras.Model
+        It is left as it is. It is called with ``training=False``, and nothing that it would change is kept.
+    args, kwargs : nested TensorSpecs
+        What it is called with.
+
+    Returns
+    -------
+    callable, list of tf.Variable
+        The variables in the order of ``model.variables``.
+
+    Raises
+    ------
+    MissingDependencyError
+        If this JAX has no bridge to TensorFlow.
+    """
+    tf = runtime.tensorflow()
+    jax2tf = library("jax.experimental.jax2tf", "a Keras model on JAX", "jax")
+    own = [*model.trainable_variables, *model.non_trainable_variables]
+    trainable = len(model.trainable_variables)
+    values = [
+        tf.Variable(np.asarray(variable), trainable=place < trainable, name=_spelled(variable.path))
+        for place, variable in enumerate(own)
+    ]
+
+    def stateless(state: runtime.Live, args: runtime.Live, kwargs: runtime.Live) -> runtime.Live:
+        results, _ = model.stateless_call(state[:trainable], state[trainable:], *args, training=False, **kwargs)
+        return results
+
+    sizes = (f"d{number}" for number in itertools.count())
+
+    def polymorphic(spec: runtime.Live) -> str:
+        # The first dimensions are one batch, whichever input has them.
+        names = ["batch" if place == 0 else next(sizes) for place in range(len(spec.shape))]
+        return ", ".join(name if size is None else str(size) for name, size in zip(names, spec.shape, strict=True))
+
+    shapes = [None, tf.nest.map_structure(polymorphic, list(args)), tf.nest.map_structure(polymorphic, dict(kwargs))]
+    converted = jax2tf.convert(stateless, polymorphic_shapes=shapes, with_gradient=False)
+    by_variable = {id(variable): value for variable, value in zip(own, values, strict=True)}
+
+    def call(*args: runtime.Live, **kwargs: runtime.Live) -> runtime.Live:
+        return converted([value.read_value() for value in values], list(args), kwargs)
+
+    return call, [by_variable[id(variable)] for variable in model.variables]
+
+
+def _spelled(path: str) -> str:
+    """Return a path as TensorFlow takes it for the name of a variable."""
+    return re.sub(r"[^A-Za-z0-9_.\\/>-]", "_", path).lstrip("_-/\\>") or "variable"
 
 
 def tf_keras() -> runtime.Live:

@@ -41,6 +41,11 @@ def is_loaded() -> bool:
     return loaded("tensorflow") is not None
 
 
+def is_trackable(value: object) -> bool:
+    """Say whether TensorFlow saves an object along its attributes: not a Keras model on another backend."""
+    return isinstance(value, tensorflow().__internal__.tracking.Trackable)
+
+
 def tensorflow() -> Live:
     """Import TensorFlow.
 

@@ -139,7 +139,7 @@ def _released(source: object, function: NamedFunction) -> NamedFunction:
 def _read(source: object, *, trust: bool) -> Model:
     model = conversion_options.read_source(source, None, must_exist=False, trust=trust)
     if Part.FUNCTION not in model.loaders:
-        advice = "Only what can run has one: give the model that it came from"
+        advice = model.advice or "Only what can run has one: give the model that it came from"
         raise errors.MissingPartError("function", model.form, model.parts, advice)
     return model
 

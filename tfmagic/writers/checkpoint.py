@@ -302,7 +302,13 @@ class CheckpointWriter(Writer):
         store = None if source.state is None else source.state()
         if store is not None:
             return GraphValuesDraft(graph_draft(store, dict(store.meta_graph.signature_def), DEFAULT_TAGS))
-        draft = ObjectDraft(_root(source))
+        root = _root(source)
+        if not runtime.is_trackable(root):
+            raise errors.ConversionError(
+                f"{source.origin} is made of objects of which a checkpoint of TensorFlow's knows nothing: export to "
+                "'.weights.h5', which Keras loads on every backend"
+            )
+        draft = ObjectDraft(root)
         if not draft.has_values:
             raise errors.ConversionError(f"{source.origin} has no variable, so there is nothing to save")
         return draft

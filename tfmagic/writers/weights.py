@@ -93,10 +93,11 @@ class WeightsWriter(Writer):
         function = live_model(source, options, self.format)
         model = function.model
         # What draws random numbers has a state that is a variable and no weight.
-        weights = {id(each if callable(getattr(each, "value", None)) else each.value) for each in model.weights}
+        weights = {id(weight) for weight in model.weights}
         if not weights:
             raise errors.ConversionError(f"the model {model.name!r} has no weights to write")
-        return WeightsDraft(model, {name: each for name, each in function.variables.items() if id(each) in weights})
+        variables = zip(function.variables.items(), model.variables, strict=True)
+        return WeightsDraft(model, {name: value for (name, value), variable in variables if id(variable) in weights})
 
     def size(self, source: Model, measures: Measures) -> Size | None:
         """Predict the size."""

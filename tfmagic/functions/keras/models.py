@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfmagic import errors
@@ -20,7 +21,7 @@ from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 #: What a model without a shape for its inputs still has.
 _UNBUILT_PARTS = ("variables", "keras")
@@ -141,14 +142,15 @@ def trace_between(
             ) from error
     ends = {tensor.name: tensor for tensor in concrete.inputs}
     order = sorted(marked)
+    owned = dict(variables(model))
     return NamedFunction(
         concrete,
         tuple(endpoint(one, ends[f"{name}:0"]) for one, name in zip(starts, names, strict=True)),
         tuple(endpoint(one, concrete.graph.get_tensor_by_name(name)) for one, name in marked.items()),
         tuple(order.index(one) for one in marked),
         key,
-        owner=_owner(model, concrete),
-        variables=dict(variables(model)),
+        owner=_owner(model, owned.values(), concrete),
+        variables=owned,
         notes=graph_notes(concrete.graph),
     )
 
@@ -254,10 +256,17 @@ def _traced(model: runtime.Live, call: Call, key: str, notes: tuple[str, ...]) -
     )
     label = tf.autograph.experimental.do_not_convert(lambda result: _label(model, call, result, marked))
 
+    owned = dict(variables(model))
+    called = partial(model, training=False)
+    if not is_keras_2(model) and keras_runtime.backend() == "jax":
+        on_jax, values = keras_runtime.on_jax(model, call.args, call.kwargs)
+        called = tf.autograph.experimental.do_not_convert(on_jax)
+        owned = dict(zip(owned, values, strict=True))
+
     def serve(*tensors: runtime.Live) -> runtime.Live:
         forget()
         args, kwargs = pack(iter(tensors))
-        return label(model(*args, training=False, **kwargs))
+        return label(called(*args, **kwargs))
 
     concrete = tf.function(serve, input_signature=specs).get_concrete_function()
     ends = {tensor.name: tensor for tensor in concrete.inputs}
@@ -266,7 +275,7 @@ def _traced(model: runtime.Live, call: Call, key: str, notes: tuple[str, ...]) -
     order = sorted(marked)
     return NamedFunction(
         concrete, inputs, outputs, tuple(order.index(one) for one in marked), key,
-        owner=_owner(model, concrete), variables=dict(variables(model)), notes=(*notes, *graph_notes(concrete.graph)),
+        owner=_owner(model, owned.values(), concrete), variables=owned, notes=(*notes, *graph_notes(concrete.graph)),
         model=model, returned={one: path for one, (_, path) in marked.items()},
     )  # fmt: skip
 
@@ -294,14 +303,14 @@ def _output_keys(model: runtime.Live, call: Call, paths: list[nested_structures.
     return [nested_structures.key(path) or maker for path, maker in zip(paths, makers, strict=True)]
 
 
-def _owner(model: runtime.Live, concrete: runtime.Live) -> runtime.Live:
+def _owner(model: runtime.Live, weights: Iterable[runtime.Live], concrete: runtime.Live) -> runtime.Live:
     """Hold what the function captures so that it can be saved: the variables, and the model for its tables.
 
     Saving a Keras 3 model itself writes its weights twice, so it comes along only where a table makes it.
     """
     tf = runtime.tensorflow()
     owner = tf.Module()
-    owner.weights = [value for _, value in variables(model)]
+    owner.weights = list(weights)
     handles = {id(value.handle) for value in owner.weights}
     if any(outer.dtype == tf.resource and id(outer) not in handles for outer, _ in concrete.graph.captures):
         owner.model = model
@@ -309,12 +318,13 @@ def _owner(model: runtime.Live, concrete: runtime.Live) -> runtime.Live:
 
 
 def variables(model: runtime.Live) -> Iterator[tuple[str, runtime.Live]]:
-    """Yield each variable of a model as TensorFlow's, under its Keras path."""
+    """Yield each variable of a model under its Keras path: TensorFlow's own, or Keras's on another backend."""
     listed = [(getattr(one, "path", None) or one.name.partition(":")[0], one) for one in model.variables]
     names = nested_structures.unique(name for name, _ in listed)
     # Keras 3 wraps TensorFlow's variable; in Keras 2 `value` is a method of it.
     for name, (_, variable) in zip(names, listed, strict=True):
-        yield name, variable if callable(getattr(variable, "value", None)) else variable.value
+        is_inner = callable(getattr(variable, "value", None)) or keras_runtime.backend() != "tensorflow"
+        yield name, variable if is_inner else variable.value
 
 
 def _functional_call(model: runtime.Live) -> Call:

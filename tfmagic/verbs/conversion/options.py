@@ -99,7 +99,8 @@ def require_parts(model: Model, writer: Writer, writers: Collection[Writer]) -> 
     missing = writer.needs - set(model.loaders)
     if missing:
         possible = [each.format for each in writers if each.needs <= set(model.loaders)]
-        reason = f"it has no {errors.listed(sorted(part.value for part in missing))}{_way_round(model)}"
+        way = f". {model.advice}" if model.advice else _way_round(model)
+        reason = f"it has no {errors.listed(sorted(part.value for part in missing))}{way}"
         raise errors.UnsupportedConversionError(model.form, writer.format, possible, reason)
 
 

@@ -195,7 +195,9 @@ class _Below(NamedTuple):
 
 
 def _below(source: runtime.Live) -> _Below:
-    """Go along the attributes that TensorFlow tracks."""
+    """Go along the attributes that TensorFlow tracks; it tracks none of a Keras model on another backend."""
+    if not runtime.is_trackable(source):
+        return _Below([], [], {}, [])
     view = runtime.tensorflow().train.TrackableView(source)
     kinds: dict[str, set[str]] = {}
     settling: list[runtime.Live] = []
