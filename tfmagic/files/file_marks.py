@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from tfmagic.files.checkpoints import writing as checkpoint_writing
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
@@ -43,6 +41,9 @@ def of_model(path: Path, file: Path | None = None) -> dict[Path, Mark]:
 
 
 def _files(path: Path, file: Path | None) -> Iterator[Path]:
+    # What writes is not loaded to read anything but a checkpoint.
+    from tfmagic.files.checkpoints import writing as checkpoint_writing  # noqa: PLC0415
+
     try:
         if file is not None and path.is_dir():
             inside = (found for found in file.parent.rglob("*") if found.is_file())

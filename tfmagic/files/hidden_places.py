@@ -9,11 +9,9 @@ another process or container is writing. What a hidden place has set aside is pu
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import platform
 import re
-import secrets
 import shutil
 import stat
 import sys
@@ -21,6 +19,7 @@ import tempfile
 import threading
 import time
 import weakref
+import zlib
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -82,7 +81,7 @@ class HiddenPlace:
         """Make the directory, and lock it."""
         _places().append(self)
         for _ in range(_ATTEMPTS):
-            self.path = self.parent / f".tfmagic-{_kernel()}-{secrets.token_hex(6)}"
+            self.path = self.parent / f".tfmagic-{_kernel()}-{os.urandom(6).hex()}"
             # What is written may replace something that others must not read.
             self.path.mkdir(mode=0o700)
             try:
@@ -334,7 +333,7 @@ def _kernel() -> str:
         text = Path("/proc/sys/kernel/random/boot_id").read_text("utf-8")
     except (OSError, ValueError):
         text = platform.node()
-    return hashlib.blake2s(text.encode(), digest_size=4).hexdigest()
+    return f"{zlib.crc32(text.encode()):08x}"
 
 
 def _locked(descriptor: int) -> bool | None:

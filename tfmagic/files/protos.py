@@ -7,12 +7,12 @@ Not for: walking a graph (:mod:`tfmagic.graphs.serialized`) or finding messages 
 
 from __future__ import annotations
 
+import pkgutil
 import re
 from functools import cache
-from importlib import resources
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory, text_format
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 from google.protobuf.message import DecodeError
 from google.protobuf.message import EncodeError as _EncodeError
 
@@ -26,7 +26,6 @@ Message: TypeAlias = Any
 ParseError = DecodeError
 SerializeError = _EncodeError
 TextParseError = text_format.ParseError
-JsonParseError = json_format.ParseError
 
 _Field = descriptor_pb2.FieldDescriptorProto
 _SCALARS = {
@@ -66,8 +65,14 @@ def parse(name: str, data: bytes | memoryview) -> Message:
 
 
 def parse_json(name: str, text: str) -> Message:
-    """Parse a message in protobuf's JSON; raises :data:`JsonParseError`."""
-    return json_format.Parse(text, message(name)(), descriptor_pool=_pool())
+    """Parse a message in protobuf's JSON; raises ValueError if it is none."""
+    # Few files hold any.
+    from google.protobuf import json_format  # noqa: PLC0415
+
+    try:
+        return json_format.Parse(text, message(name)(), descriptor_pool=_pool())
+    except json_format.ParseError as error:
+        raise ValueError(str(error)) from error
 
 
 def parse_text(name: str, text: str, *, lossless: bool = False) -> Message:
@@ -172,7 +177,7 @@ def _pool() -> descriptor_pool.DescriptorPool:
         for package in ("google.protobuf", _PACKAGE)
     }
     files[_PACKAGE].dependency.append(files["google.protobuf"].name)
-    text = resources.files("tfmagic.files").joinpath("schema.txt").read_text("utf-8")
+    text = (pkgutil.get_data("tfmagic.files", "schema.txt") or b"").decode()
     _Declarations(files).read(_logical_lines(text))
     pool = descriptor_pool.DescriptorPool()
     for file in files.values():

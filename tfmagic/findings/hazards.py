@@ -164,7 +164,7 @@ def of_node_in_json(text: str) -> str:
     """Say what a NodeDef, as Keras 2 puts it into a config, would do beyond computing; nothing if that is all."""
     try:
         node = protos.parse_json("NodeDef", text)
-    except protos.JsonParseError:
+    except ValueError:
         return "a NodeDef that does not parse"
     walk = Walk(Graph(protos.message("GraphDef")(node=[node])))
     walk.whole_graph()

@@ -66,7 +66,7 @@ def _of_node(node: str, where: str, fires: str) -> Iterator[Finding]:
     """Yield the rows of a NodeDef that Keras 2 runs as a layer."""
     try:
         graph_def = protos.message("GraphDef")(node=[protos.parse_json("NodeDef", node)])
-    except protos.JsonParseError:
+    except ValueError:
         yield finding(Effect.UNKNOWN, "unknown: a NodeDef that does not parse", where, fires)
         return
     walk = Walk(Graph(graph_def))

@@ -7,10 +7,8 @@ the rows, which :mod:`tfmagic.findings.graph_scan` does in graphs, :mod:`tfmagic
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import quote
 
 from tfmagic.graphs.ops import Effect
 
@@ -134,6 +132,10 @@ def sarif(findings: Iterable[Finding], origin: str) -> str:
     origin : str
         What was scanned: a path.
     """
+    # Every display of a model imports this module, and few ask for a log.
+    import json  # noqa: PLC0415
+    from urllib.parse import quote  # noqa: PLC0415
+
     rows = list(findings)
     rules = {_rule(row): row.why for row in reversed(rows)}
     driver = {

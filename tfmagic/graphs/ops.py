@@ -8,10 +8,10 @@ than its op (:mod:`tfmagic.graphs.op_effects`).
 
 from __future__ import annotations
 
+import pkgutil
 import re
 from enum import StrEnum
 from functools import cache
-from importlib import resources
 from typing import NamedTuple
 
 
@@ -138,7 +138,7 @@ def _ops() -> dict[str, Op]:
     """Read ops.txt."""
     ops: dict[str, Op] = {}
     family = _UNREGISTERED
-    text = resources.files("tfmagic.graphs").joinpath("ops.txt").read_text("utf-8")
+    text = (pkgutil.get_data("tfmagic.graphs", "ops.txt") or b"").decode()
     for line in text.splitlines():
         if line.startswith(" "):
             for entry in line.split():

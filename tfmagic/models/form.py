@@ -8,8 +8,6 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar
 
-from tfmagic.findings import file_scan, graph_scan
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -59,6 +57,9 @@ class Form:
 
     def findings(self, model: ShownModel) -> Iterator[Finding]:
         """Yield the rows of a scan of a source: what it could do to who uses it, read without loading anything."""
+        # What reads files and graphs for it is loaded with the first scan.
+        from tfmagic.findings import file_scan, graph_scan  # noqa: PLC0415
+
         if model.is_at_hand(Part.GRAPH.value):
             yield from graph_scan.findings(model.meta_graphs)
         if model.path is not None:

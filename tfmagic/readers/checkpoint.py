@@ -14,7 +14,6 @@ from tfmagic import errors
 from tfmagic.files import message_files, places
 from tfmagic.files.checkpoints import location as checkpoint_location
 from tfmagic.files.checkpoints import tensor_bundle
-from tfmagic.findings import file_scan
 from tfmagic.models.model import Model, Part
 from tfmagic.models.reader import Candidate, Reader
 from tfmagic.readers.meta_graph import beside_prefix
@@ -66,6 +65,9 @@ class CheckpointReader(Reader):
 
     def findings(self, model: ShownModel) -> Iterator[Finding]:
         """Yield the checkpoints elsewhere that the state file beside it names."""
+        # As in Form.
+        from tfmagic.findings import file_scan  # noqa: PLC0415
+
         if model.path is not None:
             yield from file_scan.of_state_file(model.path.parent)
 

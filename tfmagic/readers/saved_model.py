@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 from tfmagic import errors, functions
 from tfmagic.files import message_files, places, wire
 from tfmagic.files.checkpoints import location as checkpoint_location
-from tfmagic.findings import file_scan, graph_scan, hazards, keras_scan
+from tfmagic.findings import hazards
 from tfmagic.graphs import metagraphs, signatures
 from tfmagic.graphs import variables as graph_variables
 from tfmagic.models.model import Model, Part
@@ -68,6 +68,9 @@ class SavedModelReader(Reader):
 
     def findings(self, model: ShownModel) -> Iterator[Finding]:
         """Yield what each message could do, of two side by side both, Keras's metadata, and which links lead out."""
+        # As in Form.
+        from tfmagic.findings import file_scan, graph_scan, keras_scan  # noqa: PLC0415
+
         directory = Path(model.origin)
         files = [file for file in (directory / BINARY, directory / TEXT) if places.is_file(file)]
         metadata = directory / _KERAS_METADATA

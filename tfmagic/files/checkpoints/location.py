@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from tfmagic import errors
 from tfmagic.files import protos
-from tfmagic.files.checkpoints import sorted_tables, writing
+from tfmagic.files.checkpoints import sorted_tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -65,6 +65,9 @@ class CheckpointFiles:
         """Return this; raises CorruptSourceError if there is no index to read."""
         if self.tables:
             return self
+        # What writes is loaded where a write left something.
+        from tfmagic.files.checkpoints import writing  # noqa: PLC0415
+
         if (aside := writing.set_aside(self.prefix)) is not None:
             raise errors.CorruptSourceError(
                 f"checkpoint {str(self.prefix)!r} was being replaced by a write that was killed: the old one lies "

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import builtins
 import json
+import pkgutil
 import re
 from functools import cache
-from importlib import resources
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 from tfmagic import errors
@@ -163,7 +163,7 @@ def is_computing(function: str) -> bool:
 @cache
 def computing_functions() -> frozenset[str]:
     """Return the functions of TensorFlow's that a file may name."""
-    text = resources.files("tfmagic.files.keras").joinpath("tensorflow_functions.txt").read_text("utf-8")
+    text = (pkgutil.get_data("tfmagic.files.keras", "tensorflow_functions.txt") or b"").decode()
     return frozenset(name for line in text.splitlines() if not line.startswith("#") for name in line.split())
 
 
