@@ -73,8 +73,8 @@ def unquote(token: str) -> str:
     return match[2] if match else token
 
 
-def names_in(expression: str) -> set[str] | None:
-    """Return the variables that a Python expression reads, None if it is no expression."""
+def names_in(expression: str) -> list[str] | None:
+    """Return the variables that a Python expression reads before it makes any itself, None if it is no expression."""
     try:
         with warnings.catch_warnings():
             # Nobody who types a path wants to hear of its backslashes.
@@ -82,7 +82,10 @@ def names_in(expression: str) -> set[str] | None:
             tree = ast.parse(expression, mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    bound = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
+    bound |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+    return [node.id for node in names if node.id not in bound]
 
 
 def many(values: Sequence[str] | None) -> list[str] | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tfmagic import errors
 from tfmagic.functions.graph_defs import wrap_graph_def
+from tfmagic.functions.state import table_objects
 from tfmagic.functions.tf_functions import is_a
 from tfmagic.graphs.resources import REF_VARIABLES
 from tfmagic.runtime import tensorflow as runtime
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 #: Where the inputs of an op that fills a table begin: the table itself comes first.
 _TABLE_FILLERS = ("InitializeTableV2", "LookupTableImportV2")
-_TEXT_FILLER = "InitializeTableFromTextFileV2"
 _TABLE_EXPORT = "LookupTableExportV2"
 
 
@@ -130,20 +130,13 @@ def reading(graph: runtime.Live, name: str) -> runtime.Live:
 
 def table(session: runtime.Live, name: str) -> runtime.Live:
     """Make a table with the content that one has in the session."""
-    tf = runtime.tensorflow()
     node = session.graph.get_operation_by_name(name)
     consumers = node.outputs[0].consumers()
-    text = next((op for op in consumers if op.type == _TEXT_FILLER), None)
-    if text is not None:
-        return tf.lookup.StaticHashTable(_text_initializer(session, text), _default(node))
-    keys, content = session.run(list(_content(name, node, consumers)))
-    if node.type == "HashTableV2":
-        return tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, content), _default(node))
-    mutable = tf.lookup.experimental.MutableHashTable(
-        node.get_attr("key_dtype"), node.get_attr("value_dtype"), tf.fill(content.shape[1:], _default(node))
-    )
-    mutable.insert(keys, content)
-    return mutable
+    fill = next((op for op in consumers if op.type in table_objects.TEXT_FILLERS), None)
+    if fill is not None:
+        path = session.run(fill.inputs[1]).decode()
+        return table_objects.of_text_file(node.node_def, fill.node_def, path)
+    return table_objects.of_content(node.node_def, *session.run(list(_content(name, node, consumers))))
 
 
 def _content(name: str, node: runtime.Live, consumers: Sequence[runtime.Live]) -> Iterator[runtime.Live]:
@@ -156,29 +149,6 @@ def _content(name: str, node: runtime.Live, consumers: Sequence[runtime.Live]) -
             "graph: save a checkpoint (a tf.compat.v1.train.Saver adds the op that reads the table), then convert"
         )
     return iter(op_with_content.outputs if op_with_content.type == _TABLE_EXPORT else op_with_content.inputs[1:])
-
-
-def _text_initializer(session: runtime.Live, op: runtime.Live) -> runtime.Live:
-    """Return what fills a table from a text file as the graph's own op does."""
-    lookup = runtime.tensorflow().lookup
-    holder = op.inputs[0].op
-    size = op.get_attr("vocab_size")
-    return lookup.TextFileInitializer(
-        session.run(op.inputs[1]).decode(),
-        holder.get_attr("key_dtype"),
-        op.get_attr("key_index"),
-        holder.get_attr("value_dtype"),
-        op.get_attr("value_index"),
-        None if size < 0 else size,
-        op.get_attr("delimiter").decode(),
-    )
-
-
-def _default(node: runtime.Live) -> runtime.Live:
-    """Return any default of the right dtype: each lookup in the graph brings its own."""
-    tf = runtime.tensorflow()
-    dtype = node.get_attr("value_dtype")
-    return tf.constant("" if dtype == tf.string else 0, dtype)
 
 
 def meta_graph_def(graph: runtime.Live) -> runtime.Live:

@@ -91,7 +91,7 @@ class NotebookWords:
         """Evaluate an expression in which the notebook has at least one name, or a quoted text."""
         names = command_words.names_in(token)
         literal = names is not None and not names
-        if names is None or literal or not names.intersection(self._variables):
+        if names is None or literal or not self._variables.keys() & set(names):
             return _ABSENT
         try:
             return self._value_of(token)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfmagic import errors
+from tfmagic.files import file_marks
 from tfmagic.models.model import Model, Part
 from tfmagic.readers import keras_model
 from tfmagic.transforms.subgraph import by_key
@@ -169,7 +170,7 @@ def _files_mark(path: Path) -> tuple[object, ...]:
     """Return names, times and sizes of a model's files: those in its directory, those that begin as it does."""
     inside = path.rglob("*") if path.is_dir() else path.parent.glob(f"{_escaped(path.name.partition('.')[0])}*")
     files = sorted(each for each, _ in zip(inside, range(_FILES), strict=False) if each.is_file())
-    return tuple((str(each), each.stat().st_mtime_ns, each.stat().st_size) for each in files)
+    return tuple((str(each), file_marks.of(each)) for each in files)
 
 
 def _escaped(name: str) -> str:

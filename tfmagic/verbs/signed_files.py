@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
-from tfmagic.files import message_files, protos, reading, saved_model_files, wire, writing
+from tfmagic.files import file_marks, message_files, protos, reading, saved_model_files, wire, writing
 from tfmagic.files.hidden_places import Scratch
 from tfmagic.findings import hazards
 from tfmagic.graphs import metagraphs
@@ -45,7 +45,7 @@ class SignedFile:
     """A SavedModel that was edited, not yet written."""
 
     file: Path
-    mark: tuple[int, ...]
+    mark: file_marks.Mark | None
     result: SignedModel
     is_text: bool
 
@@ -53,7 +53,7 @@ class SignedFile:
     def of(cls, model: Model, file: Path, changes: Changes) -> SignedFile:
         """Read the message once more, so that what is written is made of what is there now; edit it."""
         named = {frozenset(tags) for tags, _ in model.part(Part.SIGNATURES)}
-        mark = _mark(file)
+        mark = file_marks.of(file)
         buffer, is_text = _message(file)
         try:
             return cls(file, mark, signed(buffer, changes, named), is_text)
@@ -176,7 +176,7 @@ class SignedFile:
 
     def _require_unchanged(self) -> None:
         """Refuse to write over what somebody else wrote meanwhile."""
-        if _mark(self.file) != self.mark:
+        if file_marks.of(self.file) != self.mark:
             raise errors.CorruptSourceError(
                 f"{str(self.file)!r} changed while it was signed; sign it again once its writer is done"
             )
@@ -187,12 +187,6 @@ class SignedFile:
             (f"{other.name!r} beside it stays as it was; TensorFlow reads the binary one",) if other.exists() else ()
         )
         return (*notes, *_fingerprint_notes(fresh, had=fingerprint.exists()))
-
-
-def _mark(file: Path) -> tuple[int, ...]:
-    """Return what changes when a file is written."""
-    status = file.stat()
-    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _message(file: Path) -> tuple[wire.Buffer, bool]:

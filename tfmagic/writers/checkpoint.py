@@ -17,6 +17,7 @@ import numpy as np
 
 from tfmagic import errors, progress
 from tfmagic.files import protos
+from tfmagic.files.checkpoints import slices as tensor_slices
 from tfmagic.files.checkpoints import state_file, tensor_bundle, trackable_object_graph
 from tfmagic.files.checkpoints import writing as checkpoint_writing
 from tfmagic.functions import tf_functions
@@ -76,17 +77,10 @@ class SessionDraft:
         """Yield each value and what was stored of it."""
         reader = runtime.tensorflow().train.load_checkpoint(str(path))
         for name, slices, value in zip(self.saved.names, self.saved.slices, self.saved.values, strict=True):
-            whole = reader.get_tensor(name)
-            yield f"{name} {slices}".strip(), value, whole[_part(slices)] if slices else whole
-
-
-def _part(slices: str) -> tuple[slice, ...]:
-    """Read which part of the whole a partition is: ``"10 4 0,5:-"``, sizes first."""
-    part = []
-    for extent in slices.rpartition(" ")[2].split(":"):
-        begin, _, size = extent.partition(",")
-        part.append(slice(None) if extent == "-" else slice(int(begin), int(begin) + int(size)))
-    return tuple(part)
+            stored = reader.get_tensor(name)
+            if slices:
+                stored = stored[tensor_slices.region(tensor_slices.parsed(slices), stored.shape)]
+            yield f"{name} {slices}".strip(), value, stored
 
 
 @dataclass(frozen=True)

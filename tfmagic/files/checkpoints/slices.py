@@ -28,6 +28,12 @@ def extents(slice_proto: Message) -> Extents:
     )
 
 
+def parsed(text: str) -> Extents:
+    """Read the slice of RestoreV2: ``"10 4 0,5:-"`` is, of a tensor of shape [10, 4], the first five rows."""
+    pieces = (piece.partition(",") for piece in text.rsplit(maxsplit=1)[-1].split(":"))
+    return tuple((0, _WHOLE) if start == "-" else (int(start), int(length)) for start, _, length in pieces)
+
+
 def shape_of(piece: Extents, whole: tuple[int, ...]) -> tuple[int, ...]:
     """Return the shape of a piece of a tensor of the given shape.
 

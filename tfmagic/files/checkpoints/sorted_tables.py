@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors
-from tfmagic.files import crc32c, reading, snappy
+from tfmagic.files import crc32c, reading, snappy, wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -301,11 +301,4 @@ def _sealed(block: bytes) -> bytes:
 
 
 def _varints(*numbers: int) -> bytes:
-    result = bytearray()
-    for number in numbers:
-        rest = number
-        while rest >= _VARINT_END:
-            result.append(rest % _VARINT_END | _VARINT_END)
-            rest //= _VARINT_END
-        result.append(rest)
-    return bytes(result)
+    return b"".join(map(wire.written, numbers))

@@ -17,6 +17,7 @@ from tfmagic.files import protos
 from tfmagic.files.checkpoints import slices as tensor_slices
 from tfmagic.files.checkpoints import tensor_bundle
 from tfmagic.findings import hazards
+from tfmagic.functions.state import table_objects
 from tfmagic.functions.state.initial_values import Stored, initial_values
 from tfmagic.graphs import restores
 from tfmagic.graphs import variables as graph_variables
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from tfmagic.graphs.metagraphs import MetaGraph
     from tfmagic.graphs.restores import Fill, Slot, Source
 
-_TEXT_FILE = "InitializeTableFromTextFile"
-_WHOLE = "-"
 _ASSIGNMENTS = frozenset({"Assign", "AssignVariableOp"})
 #: Where a SavedModel names the op that initialises it.
 _INIT_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
@@ -261,7 +260,7 @@ class Store:
         whole = tuple(int(size or 0) for size in entry.shape or ())
         if not slot.slice:
             return Stored(entry.dtype, whole, lambda: self._read(slot.key))
-        piece = _extents(slot.slice)
+        piece = tensor_slices.parsed(slot.slice)
         region = tensor_slices.region(piece, whole)
         shape = tensor_slices.shape_of(piece, whole)
         return Stored(entry.dtype, shape, lambda: np.ascontiguousarray(self._read(slot.key)[region]))
@@ -310,15 +309,21 @@ class Store:
         tf = runtime.tensorflow()
         self._require_own_file(contents[0])
         try:
-            return _made(self._nodes[name], contents[0], [self._content(each) for each in contents[0].sources])
+            return self._filled(self._nodes[name], contents[0])
         except (ValueError, TypeError, tf.errors.OpError) as error:
             raise errors.ConversionError(f"the table {name!r} cannot be filled: {error_texts.gist(error)}") from error
+
+    def _filled(self, node: protos.Message, fill: Fill) -> runtime.Live:
+        content = [self._content(source) for source in fill.sources]
+        if fill.node.op in table_objects.TEXT_FILLERS:
+            return table_objects.of_text_file(node, fill.node, content[0].reshape(-1)[0].decode())
+        return table_objects.of_content(node, *content)
 
     def _require_own_file(self, fill: Fill) -> None:
         """Refuse to read a file elsewhere for a model that nobody vouched for."""
         source = fill.sources[0]
         is_own = isinstance(source, restores.Constant) and source.node in self.asset_paths
-        if self.trust or is_own or not fill.node.op.startswith(_TEXT_FILE):
+        if self.trust or is_own or fill.node.op not in table_objects.TEXT_FILLERS:
             return
         tensor = source.tensor if isinstance(source, restores.Constant) else None
         path = b"".join(tensor.string_val[:1]).decode(errors="replace") if tensor is not None else ""
@@ -344,50 +349,3 @@ def _why(fills: Sequence[Fill]) -> str:
     if not fills:
         return "nothing in the graph fills it"
     return "several ops fill it" if len(fills) > 1 else "the graph computes it"
-
-
-def _extents(text: str) -> tensor_slices.Extents:
-    """Read the slice of RestoreV2: ``"10 4 0,5:-"`` is, of a tensor of shape [10, 4], the first five rows."""
-    pieces = (piece.partition(",") for piece in text.rsplit(maxsplit=1)[-1].split(":"))
-    return tuple((0, -1) if start == _WHOLE else (int(start), int(length)) for start, _, length in pieces)
-
-
-def _made(node: protos.Message, fill: Fill, content: Sequence[np.ndarray]) -> runtime.Live:
-    """Make a table and fill it as the graph does."""
-    lookup = runtime.tensorflow().lookup
-    if fill.node.op.startswith(_TEXT_FILE):
-        initializer = _text_initializer(node, fill.node, content[0])
-        return lookup.StaticHashTable(initializer, _default(node, ()))
-    keys, values = (_tensor(each) for each in content)
-    if node.op == "HashTableV2":
-        return lookup.StaticHashTable(lookup.KeyValueTensorInitializer(keys, values), _default(node, ()))
-    shape = tuple(values.shape[1:])
-    table = lookup.experimental.MutableHashTable(keys.dtype, values.dtype, _default(node, shape))
-    table.insert(keys, values)
-    return table
-
-
-def _tensor(values: np.ndarray) -> runtime.Live:
-    return runtime.tensorflow().constant(values.tolist() if values.dtype == object else values)
-
-
-def _text_initializer(table: protos.Message, fill: protos.Message, name: np.ndarray) -> runtime.Live:
-    """Return what fills a table from a text file as the graph's own op does."""
-    size = fill.attr["vocab_size"].i if "vocab_size" in fill.attr else -1
-    return runtime.tensorflow().lookup.TextFileInitializer(
-        np.asarray(name).reshape(-1)[0].decode(),
-        table.attr["key_dtype"].type,
-        fill.attr["key_index"].i,
-        table.attr["value_dtype"].type,
-        fill.attr["value_index"].i,
-        None if size < 0 else size,
-        fill.attr["delimiter"].s.decode() if "delimiter" in fill.attr else "\t",
-        value_index_offset=fill.attr["offset"].i if "offset" in fill.attr else 0,
-    )
-
-
-def _default(node: protos.Message, shape: tuple[int, ...]) -> runtime.Live:
-    """Return any default of the right dtype: each lookup in the graph brings its own."""
-    tf = runtime.tensorflow()
-    dtype = tf.as_dtype(node.attr["value_dtype"].type)
-    return tf.fill(shape, tf.constant("" if dtype == tf.string else 0, dtype))

@@ -6,16 +6,15 @@ Not for: what a file holds (:mod:`tfmagic.verbs.input_files`), or whether a valu
 
 from __future__ import annotations
 
-import ast
 import builtins
 import difflib
 import math
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tfmagic import errors
+from tfmagic.commands import words as command_words
 from tfmagic.verbs import input_files, run_inputs
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def problem(text: str, end: Endpoint, variables: Mapping[str, object]) -> str:
     """Say what can be told of an expression without evaluating it, nothing if nothing is wrong."""
     if not text.strip():
         return "give an expression, or have a value generated"
-    names = _names(text)
+    names = command_words.names_in(text.strip())
     if names is None:
         return "this is no Python expression"
     unknown = [name for name in names if name not in variables and not hasattr(builtins, name)]
@@ -70,20 +69,6 @@ def _misfit(value: object, end: Endpoint) -> str:
     except errors.ConversionError as error:
         return str(error)
     return ""
-
-
-def _names(text: str) -> list[str] | None:
-    """Return the variables that an expression reads before it makes any itself, None if it is none."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(text.strip(), mode="eval")
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
-    bound = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
-    bound |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
-    return [node.id for node in names if node.id not in bound]
 
 
 def evaluated(text: str, key: str, variables: MutableMapping[str, object]) -> object:
