@@ -77,10 +77,12 @@ class SessionDraft:
         """Yield each value and what was stored of it."""
         reader = runtime.tensorflow().train.load_checkpoint(str(path))
         for name, slices, value in zip(self.saved.names, self.saved.slices, self.saved.values, strict=True):
-            stored = reader.get_tensor(name)
-            if slices:
-                stored = stored[tensor_slices.region(tensor_slices.parsed(slices), stored.shape)]
-            yield f"{name} {slices}".strip(), value, stored
+            yield f"{name} {slices}".strip(), value, _piece(reader.get_tensor(name), slices)
+
+
+def _piece(whole: npt.NDArray[Any], slices: str) -> npt.NDArray[Any]:
+    """Return the part of a tensor that a partition is, the whole of one that has none."""
+    return whole[tensor_slices.region(tensor_slices.parsed(slices), whole.shape)] if slices else whole
 
 
 @dataclass(frozen=True)
@@ -216,7 +218,7 @@ class GraphValuesDraft:
             value = self.graph.store.values([variable.node])[variable.node]
             whole = copy.read(variable.tensor.key)
             piece = variable.tensor.slice
-            yield f"{variable.tensor.key} {piece}".strip(), value, whole[_part(piece)] if piece else whole
+            yield f"{variable.tensor.key} {piece}".strip(), value, _piece(whole, piece)
 
 
 @dataclass(frozen=True)
