@@ -4,7 +4,7 @@
 #   make test     run the whole suite, browser tests included
 #   make test-oldest, make test-newest   the suite without browsers on the lowest and the newest versions that resolve
 #   make test-versions   files that TensorFlow 2.16 to 2.21 write, and ours as those load them
-#   make lint     ruff and mypy
+#   make lint     ruff and mypy; tsc and eslint for the scripts, where there is npm
 #   make bench    speed and memory, as ratios
 #   make faults   calls that fail, kills and interrupts, at every point of every writer; hours
 #   make fuzz     damaged input for every parser and reader, guided by coverage; hours
@@ -35,7 +35,7 @@ UV := $(VENV)-uv/bin/uv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --constraint $(VENV)/constraints.txt
 
-.PHONY: help demo test test-oldest test-newest test-versions lint format bench faults fuzz soak ops clean
+.PHONY: help demo test test-oldest test-newest test-versions lint scripts format bench faults fuzz soak ops clean
 .DEFAULT_GOAL := help
 
 help:
@@ -60,6 +60,18 @@ lint: $(VENV)/.lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory scripts; \
+		else echo 'There is no npm here: the scripts of the widgets are not checked'; fi
+
+# The scripts of the widgets: their types as JSDoc has them, and what is sure to be wrong.
+SCRIPTS := tfmagic/notebook/panel/widgets/static
+CHECKERS := typescript@5.9.3 eslint@9.39.1
+NODE := $(VENV)/node
+scripts: $(NODE)/.installed
+	@if [ -x $(NODE)/node_modules/.bin/tsc ]; then \
+		$(NODE)/node_modules/.bin/tsc --project .ci/tsconfig.json && \
+		$(NODE)/node_modules/.bin/eslint --config .ci/eslint.config.mjs $(SCRIPTS); \
+		else echo 'npm could not install $(CHECKERS): the scripts of the widgets are not checked'; fi
 
 format: $(VENV)/.lint
 	$(BIN)/ruff check --fix .
@@ -135,6 +147,11 @@ $(VENV)/.fuzz: $(VENV)/.test
 $(VENV)/.lint: $(VENV)/.made pyproject.toml
 	$(PIP) --quiet --editable . --group lint
 	@touch $@
+
+# Development tools only: no lock file, nothing of them in a commit. Tried again where it failed.
+$(NODE)/.installed: $(VENV)/.made Makefile
+	@mkdir -p $(@D)
+	@if npm install --prefix $(@D) --no-package-lock --no-audit --no-fund --loglevel error $(CHECKERS); then touch $@; fi
 
 # Environments of the lowest and of the newest versions, pre-releases of none. `uv` resolves either way; it finds the
 # interpreter or fetches it. TensorFlow is the newest before anything else is: it bounds what goes with it (h5py).

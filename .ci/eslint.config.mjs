@@ -1,0 +1,43 @@
+// How the widgets' scripts are checked, besides their types: what is sure to be wrong, and markup made of a model's names.
+const MARKUP = "Strings of a model are set as text, never as markup.";
+const GLOBALS = [
+  "Blob", "Element", "HTMLElement", "IntersectionObserver", "MutationObserver", "Node", "ResizeObserver", "URL",
+  "cancelAnimationFrame", "clearInterval", "clearTimeout", "console", "document", "getComputedStyle", "getSelection",
+  "matchMedia",
+  "navigator", "requestAnimationFrame", "setInterval", "setTimeout", "window",
+];
+
+export default [{
+  files: ["**/*.js"],
+  languageOptions: {
+    ecmaVersion: 2023, sourceType: "module", globals: Object.fromEntries(GLOBALS.map((name) => [name, "readonly"])),
+  },
+  linterOptions: { reportUnusedDisableDirectives: "error" },
+  rules: {
+    "array-callback-return": "error",
+    "eqeqeq": "error",
+    "no-cond-assign": "error",
+    "no-const-assign": "error",
+    "no-constant-condition": "error",
+    "no-dupe-args": "error",
+    "no-dupe-class-members": "error",
+    "no-dupe-else-if": "error",
+    "no-dupe-keys": "error",
+    "no-eval": "error",
+    "no-fallthrough": "error",
+    "no-implied-eval": "error",
+    "no-new-func": "error",
+    "no-self-assign": "error",
+    "no-self-compare": "error",
+    "no-shadow": "error",
+    "no-undef": "error",
+    "no-unreachable": "error",
+    "no-unused-vars": "error",
+    "no-var": "error",
+    "prefer-const": "error",
+    "use-isnan": "error",
+    "valid-typeof": "error",
+    "no-restricted-properties": ["error", ...["innerHTML", "outerHTML", "insertAdjacentHTML", "write", "writeln"].map(
+      (property) => ({ property, message: MARKUP }))],
+  },
+}];
