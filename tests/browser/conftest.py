@@ -16,7 +16,7 @@ from tests.conftest import BROWSER_REQUIRED
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Browser, BrowserContext, Page, Playwright
 
     OpenNotebook = Callable[[Sequence[str]], Frontend]
 
@@ -42,15 +42,28 @@ def missing(reason: str) -> NoReturn:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """A headless Chromium."""
+def browser_program() -> str:
+    """The Chromium to drive, sought before playwright runs: it may be its own."""
     program = chromium.find()
     if program is None:
         missing("there is no Chromium; `python -m tests.browser.chromium` installs one")
+    return program
+
+
+@pytest.fixture(scope="session")
+def engines(browser_program: str) -> Iterator[Playwright]:
+    """What drives browsers: it runs once in a process."""
+    assert browser_program
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=program, args=list(chromium.ARGUMENTS))
-        yield running
-        running.close()
+        yield playwright
+
+
+@pytest.fixture(scope="session")
+def browser(engines: Playwright, browser_program: str) -> Iterator[Browser]:
+    """A headless Chromium."""
+    running = engines.chromium.launch(executable_path=browser_program, args=list(chromium.ARGUMENTS))
+    yield running
+    running.close()
 
 
 def is_outside(address: str) -> bool:

@@ -62,6 +62,18 @@ def settle(page: Page) -> None:
     page.evaluate(DRAWN)
 
 
+#: What other engines are not asked by playwright: to tell pages that less motion is wanted.
+CALM = """() => {
+  const real = window.matchMedia.bind(window);
+  window.matchMedia = (query) => query.includes("reduced-motion") ? { matches: true } : real(query);
+}"""
+
+
+def _is_chromium(page: Page) -> bool:
+    browser = page.context.browser
+    return browser is not None and browser.browser_type.name == "chromium"
+
+
 @dataclass(frozen=True)
 class GraphPage:
     """A page that shows a graph view.
@@ -93,13 +105,16 @@ class GraphPage:
 
         page.expose_function("python", answer)
         # What moves would be measured on its way.
-        page.emulate_media(reduced_motion="reduce" if calm else "no-preference")
+        if _is_chromium(page):
+            page.emulate_media(reduced_motion="reduce" if calm else "no-preference")
         body = (
             f'<!doctype html><html lang="en"><title>graph</title><body style="margin:8px;{style}"><div id="here"></div>'
         )
         page.route(ADDRESS, lambda route: route.fulfill(body=body, content_type="text/html"))
         page.goto(ADDRESS)
         page.evaluate("() => {" + MODEL + "}")
+        if not _is_chromium(page):
+            page.evaluate(CALM)
         page.evaluate("window.mount", [answer(None)["state"], view._esm.__str__(), view._css.__str__()])
         shown = cls(page, view)
         shown.settle()
