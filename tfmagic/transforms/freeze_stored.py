@@ -20,8 +20,6 @@ from tfmagic.functions.graph_part import PLAIN_OPS
 from tfmagic.graphs import function_library
 from tfmagic.graphs.ops import of_kind
 from tfmagic.graphs.resources import REF_VARIABLES, RESOURCE_VARIABLES, TABLES, VARIABLES, filled_tables
-from tfmagic.runtime import error_texts
-from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import captures, inlining
 from tfmagic.transforms.end_names import name_ends
 from tfmagic.transforms.freeze import State, assembled
@@ -73,16 +71,16 @@ def freeze(store: Store, ends: tuple[Sequence[Endpoint], Sequence[Endpoint]], *,
     _refuse_writes(graph_def)
     held = state(graph_def, store)
     _wait_for_calls(graph_def, keep[len(inputs) :])
-    flat = _inlined(graph_def, keep)
-    _refuse_writes(flat)
-    _require_known(flat, held)
-    assets = asset_contents(flat, {**store.asset_paths, **store.asset_variables})
+    _inline(graph_def, store)
+    _refuse_writes(graph_def)
+    _require_known(graph_def, held)
+    assets = asset_contents(graph_def, {**store.asset_paths, **store.asset_variables})
     held = held._replace(tensors={**held.tensors, **assets})
     named = [
         [end._replace(key=own.key) for end, own in zip(side, owns, strict=True)]
         for side, owns in zip((inputs, outputs), ends, strict=True)
     ]
-    return assembled(flat, (named[0], named[1]), held, key=key, method=method)
+    return assembled(graph_def, (named[0], named[1]), held, key=key, method=method)
 
 
 def _hidden(ends: tuple[Sequence[Endpoint], Sequence[Endpoint]]) -> tuple[list[Endpoint], list[Endpoint]]:
@@ -93,7 +91,7 @@ def _hidden(ends: tuple[Sequence[Endpoint], Sequence[Endpoint]]) -> tuple[list[E
 
 
 def _wait_for_calls(graph_def: protos.Message, outputs: Sequence[str]) -> None:
-    """Let the outputs wait for all calls: the optimizer leaves a call alone whose side effects nothing waits for.
+    """Let the outputs wait for all calls, so that what a function does beside its results is seen.
 
     Once all is flat, the outputs get their inputs without what they waited for.
     """
@@ -103,15 +101,12 @@ def _wait_for_calls(graph_def: protos.Message, outputs: Sequence[str]) -> None:
             node.input.extend(calls)
 
 
-def _inlined(graph_def: protos.Message, keep: Sequence[str]) -> protos.Message:
+def _inline(graph_def: protos.Message, store: Store) -> None:
     """Inline the calls of the graph, in which nothing is a reference any more."""
     for node in function_library.all_nodes(graph_def):
         node.op = PLAIN_OPS.get(node.op, node.op)
-    tf = runtime.tensorflow()
-    try:
-        return inlining.inlined(protos.native(graph_def), keep)
-    except (ValueError, TypeError, RuntimeError, tf.errors.OpError) as error:
-        raise errors.ConversionError(f"TensorFlow cannot take the graph: {error_texts.gist(error)}") from error
+    listed = store.meta_graph.header.meta_info_def.stripped_op_list.op
+    inlining.flatten(graph_def, {each.name: each for each in listed})
 
 
 def _refuse_writes(graph_def: protos.Message) -> None:

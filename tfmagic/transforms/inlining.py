@@ -1,7 +1,8 @@
 """Flatten the calls of a graph and drop what its results do not need.
 
-Inlining is for people and for other tools: names of layers in the main graph, no call in between. Where TensorFlow's
-optimizer cannot be reached, the calls stay, and freezing goes into them. Not for: changing what is computed.
+Inlining is for people and for other tools: names of layers in the main graph, no call in between. Of a function that
+is loaded, TensorFlow's optimizer does it; where it cannot be reached, the calls stay, and freezing goes into them. What
+lies on disk is inlined by an edit. Not for: changing what is computed.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from tfmagic.graphs import function_library
 from tfmagic.graphs.tensor_names import node_of
 from tfmagic.graphs.walks import reached
 from tfmagic.runtime import grappler
+from tfmagic.transforms import call_inlining
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 #: Functional control flow stays functional: lowered to Switch and Merge it leaves placeholders without a feed.
 _LOWERING = "_lower_using_switch_merge"
@@ -35,16 +37,46 @@ def inlined(graph_def: protos.Message, keep: Sequence[str]) -> protos.Message:
     keep : sequence of str
         Nodes that must stay under their names.
     """
+    _keep_functions(graph_def)
+    result = protos.adopt(grappler.inline_calls(graph_def, keep))
+    _leave_places(result)
+    return result
+
+
+def flatten(graph_def: protos.Message, definitions: Mapping[str, protos.Message]) -> None:
+    """Inline the calls of a graph in place, without TensorFlow; devices are cleared.
+
+    Parameters
+    ----------
+    graph_def : GraphDef
+        Of our pool.
+    definitions : mapping of str to OpDef
+        Those that came with the model.
+
+    Raises
+    ------
+    ConversionError
+        As :func:`tfmagic.transforms.call_inlining.inline_calls`.
+    """
+    _keep_functions(graph_def)
+    call_inlining.inline_calls(graph_def, definitions)
+    _leave_places(graph_def)
+
+
+def _keep_functions(graph_def: protos.Message) -> None:
+    """Take out what would have functions exchanged for others, or control flow written as that of TensorFlow 1."""
     for function in graph_def.library.function:
         _drop(function, _EXCHANGE_ATTRS)
     for node in function_library.all_nodes(graph_def):
         if _LOWERING in node.attr:
             node.attr[_LOWERING].b = False
-    result = protos.adopt(grappler.inline_calls(graph_def, keep))
-    for node in function_library.all_nodes(result):
+
+
+def _leave_places(graph_def: protos.Message) -> None:
+    """Take out what held for the process and the graph that nodes come from."""
+    for node in function_library.all_nodes(graph_def):
         node.device = ""
         _drop(node, _LOCAL_ATTRS)
-    return result
 
 
 def _drop(holder: protos.Message, attrs: Iterable[str]) -> None:

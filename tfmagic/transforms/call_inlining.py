@@ -1,0 +1,194 @@
+"""Inline the calls of a graph by an edit: the nodes of each called function stand in the graph, under the call's name.
+
+::
+
+    x ──► call (PartitionedCall, f) ──► y        x ──► call/MatMul ──► call/Relu ──► y
+
+A function that asks not to be inlined, and the branches and bodies of control flow, stay functions. Not for: what
+happens to the variables in them (:mod:`tfmagic.transforms.variable_reads`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tfmagic import errors
+from tfmagic.files import protos
+from tfmagic.graphs import op_outputs
+from tfmagic.graphs.ops import Effect, named
+from tfmagic.graphs.tensor_names import FreeNames, node_of, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+_CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
+#: Attributes by which a function, or a call, stays what it is.
+_STAYING = ("_noinline", "_XlaMustCompile")
+#: Ops that begin a loop of TensorFlow 1, whose name must be its own.
+_ENTERING = frozenset({"Enter", "RefEnter"})
+#: More nodes than this are not made of calls within calls: a few functions that call each other twice reach any number.
+_MOST_NODES = 5_000_000
+
+
+def inline_calls(graph_def: protos.Message, definitions: Mapping[str, protos.Message]) -> None:
+    """Inline the calls of a graph, in place.
+
+    Parameters
+    ----------
+    graph_def : GraphDef
+        Of our pool. Its library stays as it is.
+    definitions : mapping of str to OpDef
+        Those that came with the model.
+
+    Raises
+    ------
+    ConversionError
+        If a function calls itself, takes lists, or has an op whose outputs nobody knows.
+    """
+    flattening = _Flattening(graph_def, definitions)
+    nodes = list(flattening.nodes())
+    flattening.settle(nodes)
+    del graph_def.node[:]
+    graph_def.node.extend(nodes)
+
+
+class _Flattening:
+    """A graph on its way."""
+
+    def __init__(self, graph_def: protos.Message, definitions: Mapping[str, protos.Message]) -> None:
+        self._main = list(graph_def.node)
+        self._functions = {function.signature.name: function for function in graph_def.library.function}
+        # A function of TensorFlow 1 may be called as an op of its own name.
+        self._definitions = {**definitions, **{name: each.signature for name, each in self._functions.items()}}
+        self._names = FreeNames(node.name for node in graph_def.node)
+        self._waited = {text[1:] for node in graph_def.node for text in node.input if text.startswith("^")}
+        #: Where the outputs of inlined calls come from.
+        self._sources: dict[str, str] = {}
+        self._count = len(self._main)
+
+    def nodes(self) -> Iterator[protos.Message]:
+        """Yield the nodes of the flat graph; they still take the outputs of calls that are gone."""
+        waiting: list[tuple[protos.Message, tuple[str, ...]]] = [(node, ()) for node in reversed(self._main)]
+        while waiting:
+            node, callers = waiting.pop()
+            function = self._called(node)
+            if function is None:
+                yield node
+                continue
+            name = function.signature.name
+            if name in callers:
+                raise errors.ConversionError(f"the function {name!r} calls itself")
+            waiting.extend((each, (*callers, name)) for each in reversed(self._body(node, function)))
+
+    def settle(self, nodes: Sequence[protos.Message]) -> None:
+        """Let nodes take what calls gave from where it comes."""
+        for node in nodes:
+            for place, text in enumerate(node.input):
+                node.input[place] = self._settled(text)
+
+    def _settled(self, text: str) -> str:
+        text = plain(text)
+        for _ in range(len(self._sources) + 1):
+            if text not in self._sources:
+                return text
+            text = self._sources[text]
+        raise errors.ConversionError(f"the graph leads round in circles at {text!r}")
+
+    def _called(self, node: protos.Message) -> protos.Message | None:
+        """Return the function that a node calls and that is to stand in its place."""
+        name = node.attr["f"].func.name if node.op in _CALLS and "f" in node.attr else node.op
+        function = self._functions.get(name)
+        if function is None or any(
+            attr in each.attr and each.attr[attr].b for attr in _STAYING for each in (node, function)
+        ):
+            return None
+        return function
+
+    def _body(self, call: protos.Message, function: protos.Message) -> list[protos.Message]:
+        """Return the nodes of a function as they stand in the place of a call of it, last one that waits for all."""
+        self._count += len(function.node_def)
+        if self._count > _MOST_NODES:
+            raise errors.ConversionError(
+                f"its functions call each other so often that they are over {_MOST_NODES:,} ops"
+            )
+        body = _Body(call, function, self._names, self._definitions)
+        nodes = [body.node(each) for each in function.node_def]
+        self._waited.update(text[1:] for node in nodes for text in node.input if text.startswith("^"))
+        results = [body.tensor(function.ret[each.name]) for each in function.signature.output_arg]
+        for place, tensor in enumerate(results):
+            self._sources[plain(f"{call.name}:{place}")] = tensor
+        if call.name in self._waited:
+            ends = [body.tensor(f"^{each}") for each in function.control_ret.values()]
+            ends += [f"^{node_of(tensor)}" for tensor in results]
+            waiting = protos.message("NodeDef")(name=call.name, op="NoOp")
+            waiting.input.extend(dict.fromkeys([*ends, *body.waits]))
+            nodes.append(waiting)
+        return nodes
+
+
+class _Body:
+    """A function in the place of one call of it."""
+
+    def __init__(
+        self,
+        call: protos.Message,
+        function: protos.Message,
+        names: FreeNames,
+        definitions: Mapping[str, protos.Message],
+    ) -> None:
+        self._call = call
+        self._definitions = definitions
+        self._nodes = {node.name: node for node in function.node_def}
+        self._renamed = {name: names(f"{call.name}/{name}") for name in self._nodes}
+        taken = [text for text in call.input if not text.startswith("^")]
+        arguments = function.signature.input_arg
+        if len(taken) != len(arguments) or any(each.number_attr or each.type_list_attr for each in arguments):
+            raise errors.ConversionError(
+                f"the function {function.signature.name!r} takes other values than it is given"
+            )
+        self._arguments = {each.name: text for each, text in zip(arguments, taken, strict=True)}
+        #: What the call waits for, and with it whatever acts in the function.
+        self.waits = [text for text in call.input if text.startswith("^")]
+        self._attributes = call.attr["f"].func.attr if call.op in _CALLS else call.attr
+
+    def node(self, node: protos.Message) -> protos.Message:
+        """Return a node of the function as it stands in the graph."""
+        result = protos.message("NodeDef")()
+        result.CopyFrom(node)
+        result.name = self._renamed[node.name]
+        del result.input[:]
+        inputs = [self.tensor(text) for text in node.input]
+        if self.waits and (not inputs or named(node.op).effect is not Effect.PURE):
+            inputs += [text for text in self.waits if text not in inputs]
+        result.input.extend(inputs)
+        for name, value in node.attr.items():
+            if value.placeholder:
+                result.attr[name].CopyFrom(self._attributes[value.placeholder])
+        if node.op in _ENTERING:
+            result.attr["frame_name"].s = f"{self._call.name}/".encode() + node.attr["frame_name"].s
+        return result
+
+    def tensor(self, text: str) -> str:
+        """Return what a node of the function takes as nodes of the graph write it.
+
+        Raises
+        ------
+        ConversionError
+            If there is no such node, or nobody knows its outputs.
+        """
+        name, _, output = text.removeprefix("^").partition(":")
+        if name in self._arguments and name not in self._nodes:
+            source = self._arguments[name]
+            return f"^{node_of(source)}" if text.startswith("^") else source
+        if name not in self._nodes:
+            raise errors.ConversionError(f"a function takes {text!r}, and there is no such node in it")
+        if text.startswith("^"):
+            return f"^{self._renamed[name]}"
+        output, _, index = output.partition(":")
+        node = self._nodes[name]
+        number = op_outputs.number(node, output, int(index or 0), self._definitions)
+        if number is None:
+            raise errors.ConversionError(
+                f"nobody knows the outputs of the op {node.op!r}, of which a function takes {text!r}"
+            )
+        return plain(f"{self._renamed[name]}:{number}")
