@@ -54,11 +54,23 @@ def value(meta_graph: MetaGraph, name: str) -> np.ndarray:
     node = None if place < 0 else meta_graph.graph.node_def(place)
     if node is None or node.op != "Const" or "value" not in node.attr:
         raise errors.UnknownNameError(name, "constant", names)
-    tensor = node.attr["value"].tensor
+    return tensor_value(node.attr["value"].tensor)
+
+
+def tensor_value(tensor: protos.Message) -> np.ndarray:
+    """Return the value of a TensorProto, text as bytes objects.
+
+    Raises
+    ------
+    ValueError
+        If its values have a meaning inside TensorFlow only, or do not fill its shape.
+    """
     shape = tuple(size or 0 for size in protos.shape_of(tensor.tensor_shape) or ())
     dtype = protos.dtype_name(tensor.dtype)
     if tensor.tensor_content:
         stored = tensor_values.numpy_dtype(dtype).newbyteorder("<")
         return np.frombuffer(tensor.tensor_content, stored).reshape(shape)
     listed = first_values(tensor, math.prod(shape))
+    if dtype == "string":
+        return np.fromiter(listed, dtype=object, count=len(listed)).reshape(shape)
     return np.array(listed, tensor_values.numpy_dtype(dtype)).reshape(shape)

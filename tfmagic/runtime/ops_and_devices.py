@@ -6,6 +6,7 @@ Not for: graphs; the definitions that a file brings along stand in its MetaGraph
 from __future__ import annotations
 
 import importlib
+import re
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,9 @@ from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+#: A processor of this process, without TensorFlow's help.
+_FIRST_PROCESSOR = re.compile(r"(/job:localhost)?(/replica:0)?(/task:0)?(/(device:)?(CPU|cpu):(0|\*))?")
 
 
 class Definitions:
@@ -37,15 +41,17 @@ class Definitions:
 
     def of(self, op: str) -> protos.Message | None:
         """Return the OpDef of an op, None if nobody knows it."""
-        return self._functions.get(op) or op_definition(op) or self._listed.get(op)
+        return self._functions.get(op) or self._listed.get(op) or op_definition(op)
 
 
 @cache
 def op_definition(op: str) -> protos.Message | None:
-    """Return the OpDef of an op, of our pool; None if no op of this name is registered.
+    """Return the OpDef of an op, of our pool; None if no op of this name is registered, or TensorFlow is not installed.
 
     The fallback asks what TensorFlow would write into a MetaGraphDef with such a node.
     """
+    if not runtime.is_installed():
+        return None
     try:
         registry = importlib.import_module("tensorflow.python.framework.op_def_registry")
         definition = registry.get(op)
@@ -70,7 +76,14 @@ def exported_definition(op: str) -> protos.Message | None:
 
 @cache
 def has_device(name: str) -> bool:
-    """Say whether a device is one of this process: ``"/device:GPU:0"`` where there is a GPU; one of any kind is."""
+    """Say whether a device is one of this process: ``"/device:GPU:0"`` where there is a GPU; one of any kind is.
+
+    The first processor always is; where TensorFlow is not installed, nothing else is.
+    """
+    if _FIRST_PROCESSOR.fullmatch(name):
+        return True
+    if not runtime.is_installed():
+        return False
     tf = runtime.tensorflow()
     try:
         spec = tf.DeviceSpec.from_string(name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.util
 import re
 import sys
 import warnings
@@ -44,6 +45,13 @@ def is_loaded() -> bool:
 def is_trackable(value: object) -> bool:
     """Say whether TensorFlow saves an object along its attributes: not a Keras model on another backend."""
     return isinstance(value, tensorflow().__internal__.tracking.Trackable)
+
+
+def is_installed() -> bool:
+    """Say whether TensorFlow can be imported, without importing it."""
+    if "tensorflow" in sys.modules:
+        return is_loaded()
+    return importlib.util.find_spec("tensorflow") is not None
 
 
 def tensorflow() -> Live:

@@ -154,3 +154,16 @@ def texts(values: np.ndarray) -> protos.Message:
     result.tensor_shape.CopyFrom(protos.shape_proto(values.shape))
     result.string_val.extend(values.reshape(-1).tolist())
     return result
+
+
+def of_array(values: np.ndarray) -> Value:
+    """Take an array for a constant, objects for text."""
+    if values.dtype.kind == "O":
+        return Value("string", values.shape, lambda: b"", lambda: texts(values))
+    return Value(values.dtype.name, values.shape, lambda: array_content(values))
+
+
+def array_content(values: np.ndarray) -> Chunk:
+    """Return the bytes of an array of numbers, as files have them."""
+    little = values.astype(values.dtype.newbyteorder("<"), copy=False) if values.dtype.byteorder == ">" else values
+    return np.ascontiguousarray(little).reshape(-1).view(np.uint8).data if values.size else b""

@@ -154,8 +154,7 @@ class _Freezing:
         """Let tables fill themselves."""
         filled = filled_tables(self.graph_def.node)
         names = [node.name for node in self.graph_def.node if node.op in TABLES and node.name not in filled]
-        objects = self.store.tables(names) if names else {}
-        return tables.fill(self.graph_def, {name: table.resource_handle for name, table in objects.items()})
+        return tables.fill(self.graph_def, self.store.table_contents(names) if names else {})
 
     def _variables(self) -> dict[str, Value]:
         """Turn the variables into constants of their names, and what reads them into what reads a constant."""

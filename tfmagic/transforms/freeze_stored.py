@@ -8,7 +8,6 @@ conversion. Not for: graphs with anything out of the ordinary, which are refused
 from __future__ import annotations
 
 import itertools
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from tfmagic.functions.state.initial_values import Stored
     from tfmagic.functions.state.saved_models import Store
     from tfmagic.graphs.signatures import Endpoint
-    from tfmagic.transforms.frozen_graph import Chunk, FrozenGraph
+    from tfmagic.transforms.frozen_graph import FrozenGraph
 
 #: Ops that write to a variable by reference, or need it as one.
 _REF_WRITES = of_kind("reference write") | {"IsVariableInitialized"}
@@ -142,19 +141,14 @@ def state(graph_def: protos.Message, store: Store, keep: Collection[str] = ()) -
     return State(
         {name: value for name, value in values.items() if ops[name] in RESOURCE_VARIABLES},
         {name: value for name, value in values.items() if ops[name] in REF_VARIABLES},
-        {name: table.resource_handle for name, table in store.tables(tables).items()},
+        store.table_contents(tables),
     )
 
 
 def _value(stored: Stored) -> Value:
     """Take a tensor of the checkpoint for a constant."""
     texts = (lambda: captures.texts(stored.read())) if stored.dtype == "string" else None
-    return Value(stored.dtype, stored.shape, lambda: _bytes(stored.read()), texts)
-
-
-def _bytes(values: np.ndarray) -> Chunk:
-    little = values.astype(values.dtype.newbyteorder("<"), copy=False) if values.dtype.byteorder == ">" else values
-    return np.ascontiguousarray(little).reshape(-1).view(np.uint8).data if math.prod(values.shape) else b""
+    return Value(stored.dtype, stored.shape, lambda: captures.array_content(stored.read()), texts)
 
 
 def asset_contents(graph_def: protos.Message, paths: Mapping[str, Path]) -> dict[str, Value]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tfmagic.files import protos
 from tfmagic.functions.state import live_tables
+from tfmagic.functions.state.live_tables import TableContent
 from tfmagic.graphs.function_library import all_nodes
 from tfmagic.graphs.tensor_names import node_of
 from tfmagic.transforms import captures
@@ -21,7 +22,6 @@ from tfmagic.transforms.variable_reads import refusal
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
 
-    from tfmagic.functions.state.live_tables import TableContent
     from tfmagic.runtime import tensorflow as runtime
     from tfmagic.transforms.frozen_graph import Value
 
@@ -31,15 +31,15 @@ _FILLS = frozenset({"LookupTableImportV2", "InitializeTableV2"})
 _TABLES = ("HashTableV2", "HashTableOfTensorsV2")
 
 
-def fill(graph_def: protos.Message, handles: Mapping[str, runtime.Live]) -> dict[str, Value]:
+def fill(graph_def: protos.Message, handles: Mapping[str, runtime.Live | TableContent]) -> dict[str, Value]:
     """Replace the placeholders of table handles by tables that fill themselves.
 
     Parameters
     ----------
     graph_def : GraphDef
         Of our pool; changed in place.
-    handles : mapping of str to tensor
-        The handle behind each placeholder; those that the graph does not hold are passed over.
+    handles : mapping of str to tensor or TableContent
+        The handle behind each placeholder, or what its table holds; those that the graph does not hold are passed over.
 
     Returns
     -------
@@ -78,8 +78,10 @@ def _fills_its_own(node: protos.Message, nodes: Mapping[str, protos.Message], ha
     return table in nodes and table not in handles and nodes[table].op.endswith(_TABLES)
 
 
-def _exported(graph_def: protos.Message, name: str, handle: runtime.Live) -> TableContent:
+def _exported(graph_def: protos.Message, name: str, handle: runtime.Live | TableContent) -> TableContent:
     """Return the keys and values that a table holds now."""
+    if isinstance(handle, TableContent):
+        return handle
     content = live_tables.content(handle, all_nodes(graph_def))
     if content is not None:
         return content
@@ -92,7 +94,7 @@ def _exported(graph_def: protos.Message, name: str, handle: runtime.Live) -> Tab
 def _fill_one(
     graph_def: protos.Message,
     handle: protos.Message,
-    content: tuple[runtime.Live, runtime.Live],
+    content: TableContent,
     values: dict[str, Value],
 ) -> None:
     """Put a table and what fills it in a placeholder's place."""
@@ -103,13 +105,14 @@ def _fill_one(
         raise refusal(f"its lookup table {name!r} is a dense one, which gives out its buckets, not what it holds")
     _make_table(handle, content)
     sources = {part: _free_name(graph_def, f"{name}/{part}") for part in ("keys", "values")}
-    for node_name, tensor in zip(sources.values(), content, strict=True):
-        values.update(_add_constant(graph_def, node_name, tensor))
+    constants = [captures.of_array(each) for each in content]
+    for node_name, value in zip(sources.values(), constants, strict=True):
+        values.update(_add_constant(graph_def, node_name, value))
     fill = graph_def.node.add(name=_free_name(graph_def, f"{name}/fill"))
     for node in graph_def.node:
         if any(node_of(source) == name and not source.startswith("^") for source in node.input):
             node.input.append(f"^{fill.name}")
-    keys, results = (tensor.dtype.name for tensor in content)
+    keys, results = (value.dtype for value in constants)
     if handle.op == "HashTableV2":
         become(fill, "InitializeTableV2", Tkey=keys, Tval=results)
     else:
@@ -117,10 +120,10 @@ def _fill_one(
     fill.input.extend((name, *sources.values()))
 
 
-def _make_table(handle: protos.Message, content: tuple[runtime.Live, runtime.Live]) -> None:
+def _make_table(handle: protos.Message, content: TableContent) -> None:
     """Turn a placeholder into a table: of fixed content, or of the growing kind where each value is a vector."""
-    keys, values = (tensor.dtype.name for tensor in content)
-    shape = tuple(content[1].shape.as_list()[1:])
+    keys, values = (captures.of_array(each).dtype for each in content)
+    shape = content.values.shape[1:]
     del handle.input[:]
     become(handle, "MutableHashTableOfTensorsV2" if shape else "HashTableV2", key_dtype=keys, value_dtype=values)
     if shape:
@@ -129,30 +132,30 @@ def _make_table(handle: protos.Message, content: tuple[runtime.Live, runtime.Liv
     handle.attr["shared_name"].s = f"tfmagic_table_{_digest(content)}".encode()
 
 
-def _digest(content: tuple[runtime.Live, runtime.Live]) -> str:
+def _digest(content: TableContent) -> str:
     """Tell a table's content from all others."""
     digest = hashlib.blake2s(digest_size=16)
-    for tensor in content:
-        digest.update(f"{tensor.dtype.name}{tensor.shape}".encode())
-        digest.update(_bytes(tensor))
+    for values in content:
+        constant_value = captures.of_array(values)
+        digest.update(f"{constant_value.dtype}{values.shape}".encode())
+        digest.update(_bytes(constant_value))
     return digest.hexdigest()
 
 
-def _bytes(tensor: runtime.Live) -> bytes | memoryview:
-    if tensor.dtype.name != "string":
-        return captures.content(tensor)
-    data: bytes = captures.strings(tensor).SerializeToString(deterministic=True)
+def _bytes(value: Value) -> bytes | memoryview:
+    if value.texts is None:
+        return value.read()
+    data: bytes = value.texts().SerializeToString(deterministic=True)
     return data
 
 
-def _add_constant(graph_def: protos.Message, name: str, tensor: runtime.Live) -> dict[str, Value]:
+def _add_constant(graph_def: protos.Message, name: str, value: Value) -> dict[str, Value]:
     """Add a Const; return its content, unless that is text, which has no fixed place in a tensor."""
     node = graph_def.node.add(name=name)
-    value = captures.of_tensor(tensor)
     constant(node, value)
-    if value.dtype != "string":
+    if value.texts is None:
         return {name: value}
-    node.attr["value"].tensor.CopyFrom(captures.strings(tensor))
+    node.attr["value"].tensor.CopyFrom(value.texts())
     return {}
 
 

@@ -15,6 +15,8 @@ from tfmagic.runtime import tensorflow as runtime
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    import numpy as np
+
 #: Attributes by which ops name the dtypes of a table's keys and values.
 _DTYPE_ATTRS = {
     "LookupTableFindV2": ("Tin", "Tout"),
@@ -27,10 +29,10 @@ _KEYS, _VALUES = ("string", "int64", "int32"), ("int64", "string", "float32", "i
 
 
 class TableContent(NamedTuple):
-    """Keys and values of a table, eager tensors of equal length; those of a dense table are its buckets."""
+    """Keys and values of a table, of equal length, text as bytes objects; those of a dense table are its buckets."""
 
-    keys: runtime.Live
-    values: runtime.Live
+    keys: np.ndarray
+    values: np.ndarray
 
 
 def content(handle: runtime.Live, ops: Iterable[protos.Message]) -> TableContent | None:
@@ -47,7 +49,8 @@ def content(handle: runtime.Live, ops: Iterable[protos.Message]) -> TableContent
     with runtime.eager():
         for keys, values in dict.fromkeys(_candidate_dtypes(ops)):
             if _holds(handle, keys, values):
-                return TableContent(*tf.raw_ops.LookupTableExportV2(table_handle=handle, Tkeys=keys, Tvalues=values))
+                exported = tf.raw_ops.LookupTableExportV2(table_handle=handle, Tkeys=keys, Tvalues=values)
+                return TableContent(*(each.numpy() for each in exported))
     return None
 
 

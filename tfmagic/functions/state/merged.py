@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from tfmagic.files import protos
     from tfmagic.functions.state.initial_values import Stored
+    from tfmagic.functions.state.live_tables import TableContent
     from tfmagic.runtime.tensorflow import Live
 
 #: Where each half stands.
@@ -97,6 +98,10 @@ class MergedStore(Store):
     def tables(self, names: Sequence[str]) -> dict[str, Live]:
         """Make tables with what the halves' own tables hold."""
         return self._joined(names, lambda store, own: store.tables(own))
+
+    def table_contents(self, names: Sequence[str]) -> dict[str, TableContent]:
+        """Return what the halves' own tables hold."""
+        return self._joined(names, lambda store, own: store.table_contents(own))
 
     def clean(self, graph_def: protos.Message) -> None:
         """Take out of a graph, in place, what did not come with its halves from the user."""

@@ -88,8 +88,8 @@ def _table(handle: runtime.Live, ops: list[protos.Message]) -> ResourceCopy:
     content = live_tables.content(handle, ops)
     if content is None or len(content.keys.shape) != 1:
         raise UncopyableError("a dense table, which does not tell its empty key")
-    keys, values = content
     with runtime.eager():
+        keys, values = (tf.constant(each, tf.string if each.dtype == object else each.dtype) for each in content)
         if all(_FILLS_ONCE.match(op.op) or op.op in READS for op in ops):
             copy = tf.raw_ops.AnonymousHashTable(key_dtype=keys.dtype, value_dtype=values.dtype)
             if len(keys):

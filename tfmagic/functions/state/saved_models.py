@@ -17,9 +17,10 @@ from tfmagic.files import protos
 from tfmagic.files.checkpoints import slices as tensor_slices
 from tfmagic.files.checkpoints import tensor_bundle
 from tfmagic.findings import hazards
-from tfmagic.functions.state import table_objects
+from tfmagic.functions.state import table_objects, text_tables
 from tfmagic.functions.state.initial_values import Stored, initial_values
-from tfmagic.graphs import restores
+from tfmagic.functions.state.live_tables import TableContent
+from tfmagic.graphs import constants, restores
 from tfmagic.graphs import variables as graph_variables
 from tfmagic.graphs.ops import Effect
 from tfmagic.graphs.resources import VARIABLES, resource
@@ -82,8 +83,10 @@ class Store:
 
     @cached_property
     def _reader(self) -> runtime.Live:
-        """TensorFlow's own reader, which checks a value's checksum several times as fast; None for the format V1."""
+        """TensorFlow's own reader where TensorFlow is loaded, which checks checksums faster; None for the format V1."""
         if self.files is None or self._checkpoint is None or self._checkpoint.version == "V1":
+            return None
+        if not runtime.is_loaded():
             return None
         return runtime.tensorflow().train.load_checkpoint(str(self.files.prefix))
 
@@ -293,9 +296,26 @@ class Store:
         ConversionError
             If nothing fills one, or what fills it is computed.
         """
-        return {name: self._table(name) for name in names}
+        return {name: self._table(name, content) for name, content in self.table_contents(names).items()}
 
-    def _table(self, name: str) -> runtime.Live:
+    def _table(self, name: str, content: TableContent) -> runtime.Live:
+        tf = runtime.tensorflow()
+        try:
+            return table_objects.of_content(self._nodes[name], *content)
+        except (ValueError, TypeError, tf.errors.OpError) as error:
+            raise errors.ConversionError(f"the table {name!r} cannot be filled: {error_texts.gist(error)}") from error
+
+    def table_contents(self, names: Sequence[str]) -> dict[str, TableContent]:
+        """Return what the graph's own tables are filled with, by the names of their nodes.
+
+        Raises
+        ------
+        ConversionError
+            If nothing fills one, or what fills it is computed.
+        """
+        return {name: self._filling(name) for name in names}
+
+    def _filling(self, name: str) -> TableContent:
         fills = self._restores.fills
         filled = fills.get(name) or fills.get(self._by_resource.get(resource(self._nodes[name]), ""), ())
         contents = [each for each in filled if None not in each.sources]
@@ -306,18 +326,16 @@ class Store:
                 f"{_why(filled)}; give the live model or session"
             )
             raise errors.ConversionError(message)
-        tf = runtime.tensorflow()
-        self._require_own_file(contents[0])
+        (fill,) = contents
+        self._require_own_file(fill)
+        sources = [self._content(each) for each in fill.sources]
+        if fill.node.op not in table_objects.TEXT_FILLERS:
+            return TableContent(*sources)
+        path = Path(np.asarray(sources[0]).reshape(-1)[0].decode())
         try:
-            return self._filled(self._nodes[name], contents[0])
-        except (ValueError, TypeError, tf.errors.OpError) as error:
-            raise errors.ConversionError(f"the table {name!r} cannot be filled: {error_texts.gist(error)}") from error
-
-    def _filled(self, node: protos.Message, fill: Fill) -> runtime.Live:
-        content = [self._content(source) for source in fill.sources]
-        if fill.node.op in table_objects.TEXT_FILLERS:
-            return table_objects.of_text_file(node, fill.node, content[0].reshape(-1)[0].decode())
-        return table_objects.of_content(node, *content)
+            return text_tables.content(path, self._nodes[name], fill.node)
+        except (OSError, ValueError) as error:
+            raise errors.ConversionError(f"the table {name!r} cannot be filled: {error}") from error
 
     def _require_own_file(self, fill: Fill) -> None:
         """Refuse to read a file elsewhere for a model that nobody vouched for."""
@@ -342,7 +360,7 @@ class Store:
             return np.array(str(self.asset_paths[source.node]).encode(), dtype=object)
         if source.tensor is None:
             raise errors.ConversionError(f"the asset file behind {source.node!r} is missing; copy it to where it was")
-        return np.asarray(runtime.tensorflow().make_ndarray(protos.native(source.tensor)))
+        return constants.tensor_value(source.tensor)
 
 
 def _why(fills: Sequence[Fill]) -> str:

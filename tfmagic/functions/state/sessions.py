@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tfmagic import errors
 from tfmagic.functions import sessions
+from tfmagic.functions.state import live_tables
 from tfmagic.functions.state.initial_values import Stored
 from tfmagic.functions.state.saved_models import Store
 from tfmagic.runtime import tensorflow as runtime
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from tfmagic.files import protos
+    from tfmagic.functions.state.live_tables import TableContent
 
 
 @dataclass(frozen=True)
@@ -93,3 +95,13 @@ class SessionStore(Store):
         """Make tables with what the session's own tables hold, by the names of their nodes."""
         with runtime.eager():
             return {name: sessions.table(self.session, name) for name in names}
+
+    def table_contents(self, names: Sequence[str]) -> dict[str, TableContent]:
+        """Return what the session's own tables hold, by the names of their nodes."""
+        contents = {}
+        for name, table in self.tables(names).items():
+            content = live_tables.content(table.resource_handle, self.graph_def.node)
+            if content is None:
+                raise errors.ConversionError(f"what the table {name!r} holds cannot be read")
+            contents[name] = content
+        return contents
