@@ -10,13 +10,14 @@ happens to the variables in them (:mod:`tfmagic.transforms.variable_reads`).
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.graphs import op_outputs
 from tfmagic.graphs.ops import Effect, named
-from tfmagic.graphs.tensor_names import FreeNames, node_of, plain
+from tfmagic.graphs.tensor_names import node_of, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +29,8 @@ _STAYING = ("_noinline", "_XlaMustCompile")
 _ENTERING = frozenset({"Enter", "RefEnter"})
 #: More nodes than this are not made of calls within calls: a few functions that call each other twice reach any number.
 _MOST_NODES = 5_000_000
+#: A node's name says through which calls it is reached.
+_LONGEST_NAME = 20_000
 
 
 def inline_calls(graph_def: protos.Message, definitions: Mapping[str, protos.Message]) -> None:
@@ -60,25 +63,59 @@ class _Flattening:
         self._functions = {function.signature.name: function for function in graph_def.library.function}
         # A function of TensorFlow 1 may be called as an op of its own name.
         self._definitions = {**definitions, **{name: each.signature for name, each in self._functions.items()}}
-        self._names = FreeNames(node.name for node in graph_def.node)
+        self._taken = {node.name for node in graph_def.node}
         self._waited = {text[1:] for node in graph_def.node for text in node.input if text.startswith("^")}
         #: Where the outputs of inlined calls come from.
         self._sources: dict[str, str] = {}
-        self._count = len(self._main)
 
     def nodes(self) -> Iterator[protos.Message]:
         """Yield the nodes of the flat graph; they still take the outputs of calls that are gone."""
-        waiting: list[tuple[protos.Message, tuple[str, ...]]] = [(node, ()) for node in reversed(self._main)]
+        self._require_an_end()
+        waiting = self._main[::-1]
         while waiting:
-            node, callers = waiting.pop()
+            node = waiting.pop()
             function = self._called(node)
             if function is None:
                 yield node
-                continue
+            else:
+                waiting.extend(reversed(self._body(node, function)))
+
+    def _require_an_end(self) -> None:
+        """Refuse functions that call themselves, or each other so often that no memory holds the result."""
+        sizes: dict[str, int] = {}
+        total = self._size(self._main, sizes)
+        open_names: set[str] = set()
+        waiting = [each for each in map(self._called, self._main) if each is not None]
+        while total is None and waiting:
+            function = waiting[-1]
             name = function.signature.name
-            if name in callers:
+            size = self._size(function.node_def, sizes)
+            if size is not None:
+                sizes[name] = size
+                open_names.discard(name)
+                waiting.pop()
+                continue
+            if name in open_names:
                 raise errors.ConversionError(f"the function {name!r} calls itself")
-            waiting.extend((each, (*callers, name)) for each in reversed(self._body(node, function)))
+            open_names.add(name)
+            called = (each for each in map(self._called, function.node_def) if each is not None)
+            waiting.extend(each for each in called if each.signature.name not in sizes)
+        total = self._size(self._main, sizes)
+        if total is not None and total > _MOST_NODES:
+            raise errors.ConversionError(
+                f"its functions call each other so often that, inlined, they are {total:,} ops, and more than "
+                f"{_MOST_NODES:,} are not made"
+            )
+
+    def _size(self, nodes: Sequence[protos.Message], sizes: Mapping[str, int]) -> int | None:
+        """Return how many nodes these are when calls are inlined, None while a function's size is not known."""
+        count = 0
+        for node in nodes:
+            function = self._called(node)
+            if function is not None and function.signature.name not in sizes:
+                return None
+            count += 1 if function is None else 1 + sizes[function.signature.name]
+        return count
 
     def settle(self, nodes: Sequence[protos.Message]) -> None:
         """Let nodes take what calls gave from where it comes."""
@@ -106,12 +143,7 @@ class _Flattening:
 
     def _body(self, call: protos.Message, function: protos.Message) -> list[protos.Message]:
         """Return the nodes of a function as they stand in the place of a call of it, last one that waits for all."""
-        self._count += len(function.node_def)
-        if self._count > _MOST_NODES:
-            raise errors.ConversionError(
-                f"its functions call each other so often that they are over {_MOST_NODES:,} ops"
-            )
-        body = _Body(call, function, self._names, self._definitions)
+        body = _Body(call, function, self._taken, self._definitions)
         nodes = [body.node(each) for each in function.node_def]
         self._waited.update(text[1:] for node in nodes for text in node.input if text.startswith("^"))
         results = [body.tensor(function.ret[each.name]) for each in function.signature.output_arg]
@@ -126,6 +158,16 @@ class _Flattening:
         return nodes
 
 
+def _free_name(wanted: str, taken: set[str]) -> str:
+    """Return a name that no node has, and take it."""
+    if len(wanted) > _LONGEST_NAME:
+        raise errors.ConversionError(f"its functions call each other too deep: {wanted[:60]}…")
+    numbered = (f"{wanted}_{number}" for number in itertools.count(1))
+    name = next(each for each in itertools.chain((wanted,), numbered) if each not in taken)
+    taken.add(name)
+    return name
+
+
 class _Body:
     """A function in the place of one call of it."""
 
@@ -133,13 +175,13 @@ class _Body:
         self,
         call: protos.Message,
         function: protos.Message,
-        names: FreeNames,
+        names: set[str],
         definitions: Mapping[str, protos.Message],
     ) -> None:
         self._call = call
         self._definitions = definitions
         self._nodes = {node.name: node for node in function.node_def}
-        self._renamed = {name: names(f"{call.name}/{name}") for name in self._nodes}
+        self._renamed = {name: _free_name(f"{call.name}/{name}", names) for name in self._nodes}
         taken = [text for text in call.input if not text.startswith("^")]
         arguments = function.signature.input_arg
         if len(taken) != len(arguments) or any(each.number_attr or each.type_list_attr for each in arguments):
