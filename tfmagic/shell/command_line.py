@@ -143,7 +143,7 @@ def _run_verb(command: Command, words: Sequence[str]) -> int:
         if written is not None:
             _hand_on(result, written)
         else:
-            printing.write(printing.printed(result, format, command))
+            printing.write(printing.printed(_without_content(command, values, result), format, command))
     denies = command.shell.denies
     return DENIED if denies is not None and denies(result, values) else DONE
 
@@ -188,6 +188,14 @@ def _standard_output(command: Command, values: Namespace, scratch: Any) -> Path 
     path: Path = scratch() / f"standard output{writer.suffixes[0]}"
     setattr(values, name, str(path))
     return path
+
+
+def _without_content(command: Command, values: Namespace, result: object) -> object:
+    """Return of a model that was written what is known without reading it again, which may be all of its weights."""
+    name = command.shell.writes
+    is_text = getattr(values, _AS) in (None, "text")
+    written = is_text and name and getattr(values, name) is not None and not getattr(values, "code", False)
+    return printing.Written(result) if written and hasattr(result, "loaders") else result
 
 
 def _hand_on(result: Any, path: Path) -> None:  # noqa: ANN401 - whatever a verb returns

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfmagic import errors, frames
 from tfmagic.display import render
+from tfmagic.files import writing
 from tfmagic.frames import visible
 
 if TYPE_CHECKING:
@@ -47,6 +48,32 @@ class Table(NamedTuple):
 
     columns: list[str]
     rows: list[tuple[Any, ...]]
+
+
+class Written(render.Sectioned):
+    """A model that was written, shown by what is known without reading it again.
+
+    Parameters
+    ----------
+    model : Model
+        As the verb returned it.
+    """
+
+    def __init__(self, model: Any) -> None:  # noqa: ANN401 - a Model
+        self._model = model
+
+    def shown_sections(self) -> tuple[str, list[render.Section]]:
+        """Return where it lies, its size, its signatures and its notes."""
+        model = self._model
+        size = writing.size_of(model.path)
+        facts = [("size", render.size_text(size)), *(("note", note) for note in model.notes)]
+        return f"{model.form}: {model.origin}", [render.Section("Written", facts)]
+
+    @property
+    def signatures(self) -> frames.Rows | None:
+        """Its signatures, as rows."""
+        rows: frames.Rows | None = self._model.rows("signatures")
+        return rows
 
 
 def formats(command: Command) -> tuple[str, ...]:
@@ -110,6 +137,10 @@ def _text(result: object) -> str:
         table = table_of(result)
         return "" if table is None else "\n".join(_laid_out(table, width))
     lines = repr(result).split("\n")
+    table = table_of(result.signatures) if isinstance(result, Written) else None
+    lines += (
+        [] if table is None else ["", "Signatures", *(f"  {line}" for line in _laid_out(table, width and width - 2))]
+    )
     return "\n".join(lines if width is None else _folded(lines, width))
 
 
