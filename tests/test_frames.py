@@ -22,7 +22,7 @@ ROWS: dict[str, list[tuple[Any, ...]]] = {
     "variables": [("w", "float32", (2, 3), 6, 24, True), ("v", "string", None, None, None, None)],
     "metagraphs": [("serve", "2.21.0", 1, 2, 3, 4, 5), ("", "", 0, 0, 0, 0, 0)],
     "assets": [("serve", "vocab.txt", "asset:0", 17), ("serve", "gone.txt", "asset_1:0", None)],
-    "layers": [("d", "Dense", ("x",), ("y",), (None, 4), 20, True), ("s", "Sub", (), (), None, None, None)],
+    "layers": [("d", "Dense", ("x",), ("y",), (None, 4), 20, True, 80), ("s", "Sub", (), (), None, None, None, None)],
 }  # fmt: skip
 
 

@@ -92,7 +92,7 @@ class AssetRow(NamedTuple):
 
 
 class LayerRow(NamedTuple):
-    """One Keras layer; ``shape`` is its output's, ``parameters`` a count of elements."""
+    """One Keras layer; ``shape`` is its output's, ``parameters`` a count of elements, ``bytes`` what those take."""
 
     name: str
     # `class` is a keyword: the field carries an underscore, the column does not (see COLUMN_NAMES).
@@ -102,6 +102,7 @@ class LayerRow(NamedTuple):
     shape: Shape
     parameters: int | None
     trainable: bool | None
+    bytes: int | None = None
 
 
 #: The public tables, by name, in the order in which they are shown.

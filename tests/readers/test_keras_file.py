@@ -128,6 +128,7 @@ def test_layers_are_those_of_the_live_model(saved: Saved, suffix: str) -> None:
     for layer in saved.model.layers:
         row = rows[layer.name]
         assert (row.class_, row.parameters) == (type(layer).__name__, layer.count_params())
+        assert row.bytes == sum(each.numpy().nbytes for each in layer.weights)
         if row.trainable is not None:
             assert row.trainable == layer.trainable
     top = [row for row in rows.values() if "/" not in row.name]

@@ -81,8 +81,8 @@ def test_a_model_in_a_model_lists_its_layers_below_it() -> None:
     outer_in = keras.Input((3,), name="x")
     layers = readers.read(keras.Model(outer_in, middle(outer_in) + 1.0)).layers.set_index("name")
     assert "middle/inner/d" in layers.index
-    assert list(layers.loc["middle/inner/d", ["class", "inputs", "outputs", "shape", "parameters"]]) == [
-        "Dense", (layers.index[layers.index.str.startswith("middle/inner/input")][0],), (), (None, 2), 8,
+    assert list(layers.loc["middle/inner/d", ["class", "inputs", "outputs", "shape", "parameters", "bytes"]]) == [
+        "Dense", (layers.index[layers.index.str.startswith("middle/inner/input")][0],), (), (None, 2), 8, 32,
     ]  # fmt: skip
     assert layers.loc["middle/inner/d", "trainable"] is False
     (added,) = layers[layers["class"] == "Add"].to_dict("records")

@@ -183,8 +183,11 @@ def _read_weights(path: Path, config: dict[str, Any] | None) -> tuple[Weight, ..
 
 
 def _rows(layers: tuple[Layer, ...], weights: tuple[Weight, ...] | None) -> tuple[LayerRow, ...]:
-    counts = {} if weights is None else keras_weights.counts(weights, layers)
-    return keras_config.rows(layers, counts)
+    counts, sizes = (
+        {} if weights is None else keras_weights.sums(weights, layers, measure)
+        for measure in (lambda array: array.size, lambda array: array.bytes)
+    )
+    return keras_config.rows(layers, counts, sizes)
 
 
 def _notes(contents: Contents, layers: tuple[Layer, ...]) -> Iterator[str]:

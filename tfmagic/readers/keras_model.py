@@ -168,6 +168,7 @@ def _rows(model: runtime.Live, prefix: str, *, trainable: bool) -> Iterator[Laye
             _output_shape(layer),
             _parameters(layer),
             is_trained,
+            _bytes(layer),
         )
         if hasattr(layer, "layers") and is_keras(layer):
             yield from _rows(layer, f"{prefix}{layer.name}/", trainable=is_trained is not False)
@@ -242,6 +243,16 @@ def _parameters(layer: runtime.Live) -> int | None:
     if not hasattr(layer, "count_params"):
         return 0
     return int(layer.count_params()) if layer.built else None
+
+
+def _bytes(layer: runtime.Live) -> int | None:
+    """Return the bytes of a layer's weights, None before it is built and of dtypes without a size."""
+    if not hasattr(layer, "count_params"):
+        return 0
+    sizes = [protos.item_size(str(getattr(each.dtype, "name", each.dtype))) for each in layer.weights]
+    if not layer.built or None in sizes:
+        return None
+    return sum(math.prod(each.shape) * (size or 0) for each, size in zip(layer.weights, sizes, strict=True))
 
 
 def _trainable(layer: runtime.Live) -> bool | None:

@@ -174,7 +174,7 @@ def test_junk_in_a_config_is_survived(junk: object) -> None:
     for place in _places(sample):
         model = json.loads(text)
         _put(model, place, junk)
-        keras_config.rows(keras_config.layers(model), {})
+        keras_config.rows(keras_config.layers(model), {}, {})
         keras_config.carrying_code(keras_config.layers(model))
         keras_config.signature(model)
 

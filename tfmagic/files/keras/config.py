@@ -95,12 +95,14 @@ def layers(model: Spec) -> tuple[Layer, ...]:
     return tuple(_walk(_Scope(model), "", frozen=False))
 
 
-def rows(layers: Sequence[Layer], counts: Mapping[str, int | None]) -> tuple[LayerRow, ...]:
-    """Return the rows of the public table, given the number of elements in each layer's weights."""
+def rows(
+    layers: Sequence[Layer], counts: Mapping[str, int | None], sizes: Mapping[str, int | None]
+) -> tuple[LayerRow, ...]:
+    """Return the rows of the public table, from the number of elements in each layer's weights and their bytes."""
     return tuple(
         LayerRow(
             layer.path, layer.class_name, layer.inputs, layer.outputs, layer.shape, counts.get(layer.path),
-            layer.trainable,
+            layer.trainable, sizes.get(layer.path),
         )
         for layer in layers
     )  # fmt: skip

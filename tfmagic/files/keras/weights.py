@@ -17,9 +17,9 @@ from tfmagic.files.keras.weight_names import ALL_NAMES, Weight, is_trainable
 from tfmagic.frames import VariableRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from tfmagic.files.hdf5 import Node
+    from tfmagic.files.hdf5 import Array, Node
     from tfmagic.files.keras.config import Layer
     from tfmagic.files.keras.specs import Spec
 
@@ -63,15 +63,17 @@ def variables(weights: Sequence[Weight]) -> tuple[VariableRow, ...]:
     )  # fmt: skip
 
 
-def counts(weights: Sequence[Weight], layers: Sequence[Layer]) -> dict[str, int | None]:
-    """Count the elements of each layer's weights, a nested model's with those of its layers.
+def sums(
+    weights: Sequence[Weight], layers: Sequence[Layer], measure: Callable[[Array], int | None]
+) -> dict[str, int | None]:
+    """Add up a measure of each layer's weights, a nested model's with those of its layers.
 
     None marks a layer whose weights cannot be told from those of the model around it. A layer that is shared between
     models is stored once, where Keras met it first; it counts in each.
     """
     own: Counter[str] = Counter()
     for weight in weights:
-        own[weight.layer] += weight.array.size or 0
+        own[weight.layer] += measure(weight.array) or 0
     here = {layer.path: own[layer.path] for layer in layers}
     here.update({layer.path: own[twin.path] for layer, twin in _twins(layers) if not own[layer.path]})
     total = Counter(here)
