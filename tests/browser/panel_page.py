@@ -64,7 +64,7 @@ class PanelPage:
 
     def wait(self) -> PanelPage:
         """Wait until the panel is there and has taken the place of the static form."""
-        self.shown.get_by_role("heading", name="Summary").wait_for(timeout=BUILT)
+        self.shown.locator(".tfm-card").wait_for(timeout=BUILT)
         self.static.wait_for(state="detached")
         return self
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 #: Tabs of a SavedModel that need no TensorFlow to be built.
-READ = ("Summary", "Signatures", "Ops", "Graph", "Variables")
+READ = ("Model", "Signatures", "Ops", "Graph", "Variables")
 PAGE_WIDTHS = (600, 1600)
 #: What sticks out of the notebook to the right, beyond what scrolls by itself.
 OVERFLOW = """(root) => root.scrollWidth - root.clientWidth"""
@@ -62,7 +62,7 @@ def saved(server: Server, panel: PanelPage) -> list[Any]:
 
 def test_a_line_shows_the_panel_and_the_file_keeps_the_static_form(show: Show, server: Server) -> None:
     panel = show()
-    assert panel.titles() == ["Summary", "Signatures", "Ops", "Graph", "Variables", "Run", "Convert"]
+    assert panel.titles() == ["Model", "Signatures", "Ops", "Graph", "Variables", "Run", "Convert"]
     assert panel.static.count() == 0
     # Of the static form's output nothing is left on the page, not even its prompt.
     prompts = panel.cell.locator(".jp-OutputPrompt:visible").all_inner_texts()
@@ -76,6 +76,7 @@ def test_a_line_shows_the_panel_and_the_file_keeps_the_static_form(show: Show, s
 
 def test_the_summary_leads_to_the_rows(show: Show) -> None:
     panel = show("model = %tf_inspect served_model\nmodel")
+    panel.shown.get_by_text("All that was read of it").click()
     panel.shown.get_by_role("button", name="Sigmoid").click()
     panel.root.locator('[role="tab"][aria-selected="true"]').get_by_text("Ops").wait_for()
     panel.built().get_by_text("1 of 3 rows").wait_for()
@@ -120,7 +121,9 @@ def test_names_of_a_model_are_text_in_every_tab(show: Show) -> None:
     panel = show()
     for title in READ:
         shown = panel.open(title)
-        if title in ("Summary", "Signatures", "Ops"):
+        if title == "Model":
+            shown.get_by_text("All that was read of it").click()
+        if title in ("Model", "Signatures", "Ops"):
             shown.get_by_text(HOSTILE).first.wait_for(state="attached", timeout=8000)
         assert shown.locator('img[src*="elsewhere"]').count() == 0
 
@@ -128,7 +131,7 @@ def test_names_of_a_model_are_text_in_every_tab(show: Show) -> None:
 def test_the_keyboard_alone_reaches_the_tabs_and_what_they_hold(show: Show) -> None:
     panel = show()
     keys = panel.frontend.page.keyboard
-    panel.tab("Summary").focus()
+    panel.tab("Model").focus()
     keys.press("ArrowRight")
     keys.press("Enter")
     panel.shown.get_by_role("heading", name="classify_pictures (serve)").wait_for()
@@ -157,7 +160,7 @@ def test_no_tab_keeps_anybody_out(show: Show, theme: str) -> None:
 def test_in_the_dark_theme_the_panel_is_dark(show: Show) -> None:
     panel = show()
     ink = "(each) => getComputedStyle(each).color.match(/[\\d.]+/g).slice(0, 3).map(Number)"
-    heading = panel.shown.get_by_role("heading", name="Summary")
+    heading = panel.shown.locator(".tfm-verdict")
     light = heading.evaluate(ink)
     panel.set_theme(DARK)
     panel.frontend.page.wait_for_function("() => document.body.dataset.jpThemeLight === 'false'")
@@ -201,7 +204,8 @@ def test_on_a_narrow_page_titles_and_short_words_are_whole(show: Show) -> None:
         labels = panel.root.locator(".lm-TabBar-tabLabel")
         assert labels.count() == 7
         assert labels.evaluate_all(CUT) == []
-        words = panel.shown.locator("td").filter(has_text=re.compile("^(serve|input|output|float32)$"))
+        panel.shown.get_by_text("All that was read of it").click()
+        words = panel.shown.locator(".tfm-sections td").filter(has_text=re.compile("^(serve|input|output|float32)$"))
         assert words.count() >= 4
         assert words.evaluate_all(BROKEN) == []
         # A text of several lines is set as text is, and not with the height of a control for each.
@@ -238,7 +242,7 @@ def test_when_the_kernel_ends_the_static_form_stands_and_a_line_says_why(show: S
     panel.frontend.page.evaluate(RESTART)
     panel.root.get_by_role("status").get_by_text("run the cell again").wait_for()
     panel.static.get_by_text("classify_pictures").first.wait_for()
-    assert not panel.tab("Summary").is_visible()
+    assert not panel.tab("Model").is_visible()
 
 
 def test_of_a_panel_that_made_room_the_static_form_stands(show: Show) -> None:
@@ -277,8 +281,8 @@ def test_without_a_source_a_file_is_chosen_and_opened(notebook: OpenNotebook) ->
     assert axe.violations(frontend.page, ".jp-OutputArea-output") == []
     cell.get_by_role("button", name="Open").click()
     panel = PanelPage(frontend, 1)
-    panel.shown.get_by_role("heading", name="Summary", exact=True).wait_for()
-    assert panel.titles() == ["Summary", "Signatures", "Ops", "Graph", "Variables", "Run", "Convert"]
+    panel.shown.locator(".tfm-card").wait_for()
+    assert panel.titles() == ["Model", "Signatures", "Ops", "Graph", "Variables", "Run", "Convert"]
     assert frontend.run(2)[0]["data"]["text/plain"].endswith("served_graph.pbtxt'")
 
 

@@ -8,7 +8,7 @@ import pytest
 import tfmagic
 from tests.wire_samples import attr, field, node
 from tfmagic import errors
-from tfmagic.display import render, summary
+from tfmagic.display import card, render, summary
 from tfmagic.frames import LayerRow, VariableRow
 from tfmagic.graphs import metagraphs, plumbing, signatures
 from tfmagic.graphs.signatures import Endpoint
@@ -67,7 +67,7 @@ def titles(found: Model) -> list[str]:
 
 def test_what_a_display_says() -> None:
     assert facts(whole()) == {
-        "ops": "7 (0 of them in 0 functions)",
+        "ops": "7",
         "graph": render.size_text(len(GRAPH)),
         "constants": "4 B",
         "variables": "2, 108 B",
@@ -75,7 +75,7 @@ def test_what_a_display_says() -> None:
         "all=True (--all) shows them",
         "note": "a note",
     }
-    assert titles(whole()) == ["Summary", "Signatures", "Graph", "Layers", "Op counts", "Biggest variables"]
+    assert titles(whole()) == ["Summary", "Signatures", "Layers", "Op counts", "Biggest variables"]
 
 
 def test_the_biggest_variables_come_first() -> None:
@@ -96,12 +96,12 @@ def test_ends_are_proposed_where_there_is_no_signature() -> None:
 
 
 def test_a_huge_graph_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(summary, "_FOLLOWED_NODES", 6)
+    monkeypatch.setattr(card, "FOLLOWED_NODES", 6)
     monkeypatch.setattr(plumbing, "propose_ends", lambda _: pytest.fail("every edge was followed"))
     monkeypatch.setattr(plumbing, "is_plumbing", lambda *_: pytest.fail("every edge was followed"))
     found = whole(signatures=tagged)
     assert titles(found) == ["Summary", "Layers", "Op counts", "Biggest variables"]
-    assert facts(found)["ops"] == "7 (0 of them in 0 functions)"
+    assert facts(found)["ops"] == "7"
 
 
 class Odd(Exception):  # noqa: N818 - what a foreign library may raise
@@ -148,7 +148,7 @@ def test_a_part_that_cannot_be_read_is_not_tried_again_for_each_line() -> None:
 
 def test_a_model_with_nothing_in_it() -> None:
     found = Model("made", "nothing", {})
-    assert repr(found) == "made: nothing\n\nSummary"
+    assert repr(found) == "made: nothing\n\nNothing of it can be read.\n\nSummary"
 
 
 def big(names: Callable[[int], str]) -> Model:

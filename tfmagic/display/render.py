@@ -182,9 +182,11 @@ def cell_text(value: object) -> str:
     return shown if len(shown) <= MAX_CELL else shown[: MAX_CELL - 1] + "…"
 
 
-def text(heading: str, sections: Iterable[Section]) -> str:
-    """Write the sections as plain text."""
+def text(heading: str, sections: Iterable[Section], first: Sequence[str] = ()) -> str:
+    """Write the sections as plain text, below lines that come first."""
     blocks = [cell_text(heading)]
+    if first:
+        blocks.append("\n".join(first))
     for section in sections:
         lines = [cell_text(section.title)]
         lines += [f"  {cell_text(name)}: {cell_text(value)}" for name, value in section.facts]
@@ -210,12 +212,13 @@ def _rest(section: Section) -> list[str]:
     return [f"… and {total - shown:,} more"] if total > shown else []
 
 
-def markup(heading: str, sections: Iterable[Section]) -> str:
-    """Write the sections as static HTML."""
-    parts = [f'<div class="{UNTYPESET}"><p><strong>{escaped(heading)}</strong></p>']
+def markup(heading: str, sections: Iterable[Section], first: str = "") -> str:
+    """Write the sections as static HTML, folded below HTML that comes first in place of the heading."""
+    parts = [f'<div class="{UNTYPESET}">{first or f"<p><strong>{escaped(heading)}</strong></p>"}']
     for index, section in enumerate(sections):
         # Facts, signatures and pictures are open: <details> needs no script and survives where it is stripped.
-        is_open = " open" if index < 2 or section.picture or section.table is None else ""  # noqa: PLR2004 - as said
+        is_told = index < 2 or section.picture or section.table is None  # noqa: PLR2004 - as said
+        is_open = " open" if is_told and not first else ""
         parts.append(f"<details{is_open}><summary>{escaped(section.title)}</summary>")
         if section.facts:
             parts.append(_facts(section.facts))
@@ -228,7 +231,7 @@ def markup(heading: str, sections: Iterable[Section]) -> str:
     return "".join([*parts, "</div>"])
 
 
-def wanted_markup(heading: str, sections: Iterable[Section]) -> str:
+def wanted_markup(heading: str, sections: Iterable[Section], first: str = "") -> str:
     """Write the sections as static HTML, unless the user wants nothing but text.
 
     Raises
@@ -238,7 +241,7 @@ def wanted_markup(heading: str, sections: Iterable[Section]) -> str:
     """
     if display.mode == "text":
         raise NotImplementedError("%config TfMagic.display is 'text'")
-    return markup(heading, sections)
+    return markup(heading, sections, first)
 
 
 def escaped(value: object) -> str:

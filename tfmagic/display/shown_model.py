@@ -26,6 +26,14 @@ class ShownModel(Protocol):
         """The form of the source."""
 
     @property
+    def title(self) -> str:
+        """What a person calls a source of this form."""
+
+    @property
+    def path(self) -> Path | None:
+        """The file or directory, if it is one."""
+
+    @property
     def origin(self) -> str:
         """Where it came from."""
 

@@ -10,10 +10,11 @@ import re
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
+from tfmagic.display import card as model_card
 from tfmagic.display import render
 from tfmagic.display.render import MAX_ROWS, RowsAt, Section, size_text
 from tfmagic.files import wire
-from tfmagic.findings import cautions, scan
+from tfmagic.findings import scan
 from tfmagic.graphs import resources, saved_callables
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from tfmagic.display.graph.svg import Picture
     from tfmagic.display.shown_model import ShownModel
 
-#: Ends are proposed, and the ops that only save are told apart, for graphs up to this size: both follow every edge.
-_FOLLOWED_NODES = 300_000
 #: A display scans graphs up to this size.
 _SCANNED_NODES = 200_000
 #: A path that a magic's line takes without quotes.
@@ -61,11 +60,11 @@ class Displayed:
 
     def __repr__(self: ShownModel) -> str:
         """Show the model as text."""
-        return render.text(heading(self), sections(self))
+        return render.text(heading(self), sections(self), model_card.lines(self))
 
     def _repr_html_(self: ShownModel) -> str:
         """Show the model as static HTML, which survives nbconvert and GitHub."""
-        return render.wanted_markup(heading(self), sections(self))
+        return render.wanted_markup(heading(self), sections(self), model_card.markup(self))
 
     def _repr_mimebundle_(self, **_options: object) -> dict[str, object]:
         """Show the model as the front end and the user's choice want it."""
@@ -121,7 +120,9 @@ def _tags(model: ShownModel) -> str:
 def _ops_fact(model: ShownModel) -> str:
     graph = model.meta_graph.graph
     inner = len(graph.function_nodes.owner)
-    return f"{len(graph.nodes[0]) + inner:,} ({inner:,} of them in {len(graph.functions[0]):,} functions)"
+    count = len(graph.functions[0])
+    functions = f" ({inner:,} of them in {count:,} function{'' if count == 1 else 's'})" if count else ""
+    return f"{len(graph.nodes[0]) + inner:,}{functions}"
 
 
 def _graph_bytes(model: ShownModel) -> str:
@@ -159,7 +160,7 @@ def _has(model: ShownModel, table: str) -> bool:
     """Say whether a table can be had without following every edge of a huge graph."""
     if table == "signatures":
         return model.is_at_hand("signatures") and not model.has_no_signature
-    return model.is_at_hand("graph") and len(model.meta_graph.graph.nodes[0]) <= _FOLLOWED_NODES
+    return model.is_at_hand("graph") and len(model.meta_graph.graph.nodes[0]) <= model_card.FOLLOWED_NODES
 
 
 def _verdict(model: ShownModel) -> str:
@@ -195,12 +196,6 @@ _FACTS = {
     "scan": _verdict,
 }
 _GRAPH_FACTS = frozenset({"TensorFlow", "tags", "ops", "graph", "constants", "frozen"})
-
-
-def _caution_section(model: ShownModel) -> Iterator[Section]:
-    warnings = cautions.cautions(model)
-    if warnings:
-        yield Section("Warnings", tuple(("warning", caution.text) for caution in warnings))
 
 
 def _signature_sections(model: ShownModel) -> Iterator[Section]:
@@ -243,18 +238,8 @@ def _variable_section(model: ShownModel) -> Iterator[Section]:
         yield Section("Biggest variables", table=frame.head(MAX_ROWS), total=len(frame), rows_at=_VARIABLE_ROWS)
 
 
-def _graph_section(model: ShownModel) -> Iterator[Section]:
-    """Draw the layers, or the graph if it is at hand and not so large that a display would wait for it."""
-    if model.is_at_hand("graph") and not 0 < len(model.table("ops", all=True)) <= _FOLLOWED_NODES:
-        return
-    if picture := picture_of(model):
-        yield Section("Graph", (("drawn", picture.words),), picture=picture)
-
-
 _TITLES: Mapping[Callable[[ShownModel], Iterator[Section]], str] = {
     _signature_sections: "Signatures",
-    _caution_section: "Warnings",
-    _graph_section: "Graph",
     _layer_section: "Layers",
     _op_section: "Op counts",
     _variable_section: "Biggest variables",

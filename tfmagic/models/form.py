@@ -30,6 +30,8 @@ class Form:
     """What sources of one form are able to do: class attributes, of which a reader states what differs."""
 
     form: ClassVar[str] = ""
+    #: What a person calls it.
+    title: ClassVar[str] = ""
     #: What sources of this form have at most; a single source may have less.
     parts: ClassVar[frozenset[Part]] = frozenset()
     #: Parts that cost more than a look: TensorFlow would trace, which runs the user's code.

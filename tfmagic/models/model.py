@@ -122,6 +122,11 @@ class Model(Displayed):
         return tuple(part.value for part in Part if part in self.loaders)
 
     @property
+    def title(self) -> str:
+        """What a person calls a source of this form."""
+        return self.reader.title or self.form
+
+    @property
     def variables_are_constants(self) -> bool:
         """Whether what are called its variables are constants of the graph."""
         return self.reader.variables_are_constants

@@ -30,6 +30,7 @@ class CheckpointReader(Reader):
     """Reads checkpoints of TensorFlow 1 and 2, in the formats V1 and V2."""
 
     form: ClassVar[str] = "checkpoint"
+    title: ClassVar[str] = "Checkpoint"
     parts: ClassVar[frozenset[Part]] = frozenset({Part.VARIABLES})
     instead: ClassVar[str] = (
         "no '.meta' with a graph lies beside it: put it there, or restore the values into the live model that they are "

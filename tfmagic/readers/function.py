@@ -30,6 +30,7 @@ class FunctionReader(Reader):
     """Reads whatever TensorFlow 2 can call."""
 
     form: ClassVar[str] = "function"
+    title: ClassVar[str] = "Function"
     parts: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.SIGNATURES, Part.VARIABLES, Part.FUNCTION})
     costly: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.SIGNATURES, Part.VARIABLES})
     has_free_key: ClassVar[bool] = True

@@ -36,6 +36,7 @@ class GraphDefReader(Reader):
     """Reads graphs that have no signature: their ends are proposed."""
 
     form: ClassVar[str] = "graph_def"
+    title: ClassVar[str] = "GraphDef"
     variables_are_constants: ClassVar[bool] = True
     parts: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.VARIABLES, Part.FUNCTION})
     has_free_key: ClassVar[bool] = True

@@ -27,6 +27,7 @@ class KerasFileReader(Reader):
     """Reads what ``model.save`` and ``model.save_weights`` write."""
 
     form: ClassVar[str] = "keras_file"
+    title: ClassVar[str] = "Keras file"
     parts: ClassVar[frozenset[Part]] = frozenset(
         {Part.GRAPH, Part.SIGNATURES, Part.VARIABLES, Part.FUNCTION, Part.KERAS}
     )

@@ -39,6 +39,7 @@ class KerasModelReader(Reader):
     """Reads live Keras models: nothing is called on data, no weight moves."""
 
     form: ClassVar[str] = "keras_model"
+    title: ClassVar[str] = "Keras model"
     parts: ClassVar[frozenset[Part]] = frozenset(
         {Part.GRAPH, Part.SIGNATURES, Part.VARIABLES, Part.FUNCTION, Part.KERAS}
     )

@@ -39,6 +39,7 @@ class MetaGraphReader(Reader):
     """Reads graphs of TensorFlow 1 with their collections and, if it is there, their checkpoint."""
 
     form: ClassVar[str] = "meta_graph"
+    title: ClassVar[str] = "MetaGraph"
     parts: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.SIGNATURES, Part.VARIABLES, Part.FUNCTION})
     is_session: ClassVar[bool] = True
     is_open: ClassVar[bool] = True

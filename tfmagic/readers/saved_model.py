@@ -42,6 +42,7 @@ class SavedModelReader(Reader):
     """Reads SavedModels, without loading them."""
 
     form: ClassVar[str] = "saved_model"
+    title: ClassVar[str] = "SavedModel"
     parts: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.SIGNATURES, Part.VARIABLES, Part.FUNCTION})
     has_tag_sets: ClassVar[bool] = True
     holds_more: ClassVar[bool] = True

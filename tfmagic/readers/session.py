@@ -36,6 +36,7 @@ class SessionReader(Reader):
     """Reads sessions and graphs of TensorFlow 1."""
 
     form: ClassVar[str] = "session"
+    title: ClassVar[str] = "Session of TensorFlow 1"
     parts: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.VARIABLES, Part.FUNCTION})
     has_free_key: ClassVar[bool] = True
     is_session: ClassVar[bool] = True

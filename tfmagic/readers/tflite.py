@@ -43,6 +43,7 @@ class TFLiteReader(Reader):
     """Reads TensorFlow Lite flatbuffers, whatever their suffix."""
 
     form: ClassVar[str] = "tflite"
+    title: ClassVar[str] = "TFLite model"
     parts: ClassVar[frozenset[Part]] = frozenset({Part.SIGNATURES, Part.FUNCTION})
     looks_like: ClassVar[str] = "a `.tflite` flatbuffer"
 

@@ -86,17 +86,17 @@ def test_every_form_has_the_tabs_that_it_has_something_for(samples: Built, name:
     model = tfmagic.inspect(samples[name])
     titles = list(Panel(model, {}).tabs.titles)
     assert titles == [title for title in TABS if title in titles]
-    assert {"Summary", "Convert"} <= set(titles)
+    assert {"Model", "Convert"} <= set(titles)
     for title, part in {"Ops": "graph", "Variables": "variables", "Run": "function"}.items():
         assert (title in titles) is (part in model.parts)
 
 
-def test_only_the_summary_is_built_at_first(made: types.SimpleNamespace) -> None:
+def test_only_the_first_tab_is_built_at_first(made: types.SimpleNamespace) -> None:
     panel = Panel(graph(), {})
     assert made.built == []
     assert shown(panel, "Ops") == []
-    (summary,) = shown(panel, "Summary")
-    assert summary.sections[0]["title"] == "Summary"
+    (tab,) = shown(panel, "Model")
+    assert tab.more.sections[0]["title"] == "Summary"
 
 
 def test_a_tab_is_built_once_when_it_is_seen_and_not_in_the_handlers_thread(made: types.SimpleNamespace) -> None:
@@ -154,7 +154,8 @@ def test_an_error_of_a_models_code_is_named_by_its_kind() -> None:
 
 def test_the_summary_links_to_rows(samples: Built) -> None:
     panel = Panel(tfmagic.inspect(samples["saved_model_tf1"]), {})
-    (summary,) = shown(panel, "Summary")
+    (tab,) = shown(panel, "Model")
+    summary = tab.more
     counts = next(each for each in summary.sections if each["title"] == "Op counts")
     links = [cell["link"] for row in counts["rows"] for cell in row if "link" in cell]
     assert {"tab": "Ops", "what": {"op": "MatMul"}} in links
@@ -167,11 +168,12 @@ def test_the_summary_links_to_rows(samples: Built) -> None:
 def test_only_links_that_were_given_are_followed() -> None:
     followed: list[Any] = []
     panel = Panel(graph(), {})
-    (summary,) = shown(panel, "Summary")
-    summary._follow = lambda tab, **what: followed.append((tab, what))
-    for link in ({"tab": "Ops"}, {"tab": "Nowhere"}, None, {"tab": "Ops", "what": {"row": 10**9}}):
-        summary._handle_custom_msg({"follow": link}, [])
-    assert followed == [("Ops", {})]
+    (tab,) = shown(panel, "Model")
+    for widget in (tab.card, tab.more):
+        widget._follow = lambda tab, **what: followed.append((tab, what))
+        for link in ({"tab": "Ops"}, {"tab": "Graph"}, {"tab": "Nowhere"}, None, {"tab": "Ops", "what": {"row": 10**9}}):
+            widget._handle_custom_msg({"follow": link}, [])
+    assert followed == [("Graph", {}), ("Ops", {}), ("Graph", {})]
 
 
 def test_a_model_is_called_as_the_notebook_calls_it(samples: Built) -> None:

@@ -39,5 +39,10 @@ def style(*names: str) -> str:
 
 
 def tokens() -> str:
-    """Return the style sheet of the tokens, which the static forms have too."""
-    return resources.files("tfmagic.display").joinpath("tokens.css").read_text("utf-8")
+    """Return the style sheet of the tokens."""
+    return shown("tokens.css")
+
+
+def shown(name: str) -> str:
+    """Return a style sheet that the static forms have too."""
+    return resources.files("tfmagic.display").joinpath(name).read_text("utf-8")

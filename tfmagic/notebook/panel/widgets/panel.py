@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from tfmagic import errors, frames
-from tfmagic.display import render, summary
+from tfmagic.display import card as model_card
+from tfmagic.display import render
 from tfmagic.notebook.panel.widgets import threads
 from tfmagic.notebook.panel.widgets.heading import Heading
 from tfmagic.notebook.panel.widgets.protocols import Destination
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 #: The tabs in their order, and the parts of a model any of which a tab needs; none needed: it is always there.
 TABS: Mapping[str, tuple[str, ...]] = {
-    "Summary": (),
+    "Model": (),
     "Signatures": ("signatures", "graph"),
     "Ops": ("graph",),
     "Graph": ("graph", "keras"),
@@ -36,7 +37,7 @@ TABS: Mapping[str, tuple[str, ...]] = {
     "Convert": (),
 }
 #: Built with the panel: what a person sees first must not wait for a thread.
-_FIRST = "Summary"
+_FIRST = "Model"
 #: The MIME type under which a front end finds a widget.
 VIEW = "application/vnd.jupyter.widget-view+json"
 _MODULE = "tfmagic.notebook.panel.widgets.{}_tab"
@@ -88,6 +89,8 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         Those variables.
     source : str
         What a magic line calls the model.
+    titles : list of str
+        Those of its tabs.
     settings : callable
         Makes a thread's settings those of the user's.
     """
@@ -99,13 +102,14 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         #: Gives a thread what Keras keeps for each thread: this runs where the user's cell runs.
         self.settings = keras_runtime.thread_settings()
         self._lock = threading.RLock()
-        self._titles = tabs_of(model)
+        self.titles = tabs_of(model)
         self._built: dict[str, ipywidgets.Widget] = {}
         self._arrivals: dict[str, dict[str, object]] = {}
         self._building: set[str] = set()
-        self._holders = {title: ipywidgets.VBox() for title in self._titles}
-        self.tabs = ipywidgets.Tab(children=tuple(self._holders.values()), titles=tuple(self._titles))
-        self.heading = Heading(text=frames.visible(summary.heading(model)))
+        self._holders = {title: ipywidgets.VBox() for title in self.titles}
+        named = model_card.heading(model)
+        self.tabs = ipywidgets.Tab(children=tuple(self._holders.values()), titles=tuple(self.titles))
+        self.heading = Heading(text=frames.visible(named.name), detail=frames.visible(named.detail))
         super().__init__(children=(self.heading, self.tabs))
         self.add_class("tfm-panel")
         self._build(_FIRST)
@@ -115,13 +119,13 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
 
     def go_to(self, title: str, **what: object) -> None:
         """Show another tab, and in it what is named; a tab that this model does not have is passed over."""
-        if title not in self._titles:
+        if title not in self.titles:
             return
         with self._lock:
             tab = self._built.get(title)
             if what and tab is None:
                 self._arrivals[title] = what
-        self.tabs.selected_index = self._titles.index(title)
+        self.tabs.selected_index = self.titles.index(title)
         if what and tab is not None:
             self._arrive(tab, what)
 
@@ -134,7 +138,7 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
 
     def _selected(self, change: Mapping[str, Any]) -> None:
         if change["new"] is not None:
-            self.show(self._titles[change["new"]])
+            self.show(self.titles[change["new"]])
 
     def show(self, title: str) -> threading.Thread | None:
         """Build a tab unless it is built or being built; return the thread that does it."""

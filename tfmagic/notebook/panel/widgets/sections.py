@@ -69,14 +69,18 @@ class Sections(anywidget.AnyWidget):
         What is shown; every text in it is drawn as text.
     follow : callable
         Called with a tab's title and keywords when a link is clicked that the sections hold.
+    folded : str
+        What stands on the line that unfolds them all; empty where they are open.
     """
 
     _esm = assets.script("sections.js")
     _css = assets.style("sections.css")
     sections: traitlets.List[Any] = traitlets.List().tag(sync=True)
 
-    def __init__(self, sections: Sequence[SectionData], follow: Follow | None = None) -> None:
-        super().__init__(sections=list(sections))
+    folded = traitlets.Unicode("").tag(sync=True)
+
+    def __init__(self, sections: Sequence[SectionData], follow: Follow | None = None, *, folded: str = "") -> None:
+        super().__init__(sections=list(sections), folded=folded)
         self._follow = follow
         self.on_msg(self._handle)
 

@@ -85,7 +85,9 @@ function drawSection(section, follow, say) {
 function render({ model, el }) {
   const status = make("span", { role: "status", "aria-live": "polite", class: "tfm-said" });
   const body = make("div");
-  const root = make("div", { class: "tfm-sections" }, body, status);
+  const folded = model.get("folded");
+  const shown = folded ? make("details", {}, make("summary", { text: folded }), body) : body;
+  const root = make("div", { class: "tfm-sections" }, shown, status);
   const timers = new Timers();
   const say = (text) => {
     status.textContent = text;

@@ -1,56 +1,84 @@
-"""The tab Summary: what a model is, its sizes and warnings, each leading to its rows.
+"""The tab Model: the card, and what else is known of a model folded below it.
 
-It says what the static form says (:mod:`tfmagic.display.summary`), with links. Not for: deciding what that is.
+It says what the static form says (:mod:`tfmagic.display.card`, :mod:`tfmagic.display.summary`), with links. Not for:
+deciding what that is.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeGuard
 
+import ipywidgets
+
+from tfmagic.display import card as model_card
 from tfmagic.display import summary
+from tfmagic.display.elements import element
 from tfmagic.display.render import cell_text
-from tfmagic.findings import cautions
+from tfmagic.notebook.panel.widgets.card import Card
 from tfmagic.notebook.panel.widgets.sections import Cell, Link, SectionData, Sections
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tfmagic.display.elements import Element
     from tfmagic.display.render import Section
     from tfmagic.models.model import Model
     from tfmagic.notebook.panel.widgets.protocols import Place
 
-#: What has a tab of its own and is no summary.
-_ELSEWHERE = frozenset({"Graph"})
-_WARNINGS = "Warnings"
-_FIRST = frozenset({"Summary", _WARNINGS})
-#: What comes last: a long model has hundreds of layers, and its ops tell more.
-_LAST = frozenset({"Layers"})
+#: What has a tab of its own, and says more there.
+_ELSEWHERE = frozenset({"Layers"})
 #: Rows of a table; all of them stand in the other tabs.
 _MOST_ROWS = 10
 #: The column whose values are drawn as bars.
 _BARS = ("count", "bytes")
+#: The tabs that a person goes to next, and what the buttons say.
+_NEXT = {"Graph": "Explore the graph", "Run": "Run it", "Convert": "Convert it", "Variables": "See the variables"}
+_MOST_NEXT = 3
+_MORE = "All that was read of it"
 
 
-def build(model: Model, panel: Place) -> Sections:
+def build(model: Model, panel: Place) -> ipywidgets.VBox:
     """Build the tab."""
-    return Sections(sections(model), panel.go_to)
+    return ModelTab(model, panel)
+
+
+class ModelTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
+    """The card and the sections.
+
+    Attributes
+    ----------
+    card : Card
+        What stands first.
+    more : Sections
+        What else is known.
+    """
+
+    def __init__(self, model: Model, panel: Place) -> None:
+        words = model_card.card(model)
+        words = words._replace(children=(*words.children, _next(panel)))
+        opened = element("button", "Open", leads_to={"tab": "Graph"}, class_="tfm-link")
+        caption = element("figcaption", element("span", model_card.PICTURED), opened)
+        note = element("p", model_card.FILLED, class_="tfm-small")
+        self.card = Card(words, model_card.picture(model), caption, note, panel.go_to)
+        self.more = Sections(sections(model), panel.go_to, folded=_MORE)
+        super().__init__(children=(self.card, self.more))
+
+
+def _next(panel: Place) -> Element:
+    """Return the buttons of what a person does next."""
+    steps = [title for title in _NEXT if title in panel.titles][:_MOST_NEXT]
+    buttons = [
+        element(
+            "button", _NEXT[title], leads_to={"tab": title}, class_="tfm-button" + ("" if place else " tfm-primary")
+        )
+        for place, title in enumerate(steps)
+    ]
+    return element("div", *buttons, class_="tfm-next")
 
 
 def sections(model: Model) -> list[SectionData]:
     """Return the sections of a model's display, with links."""
-    shown = [each for each in summary.sections(model) if each.title not in _ELSEWHERE]
-    shown.sort(key=lambda each: (each.title in _LAST, each.title not in _FIRST))
-    return [_warnings(model, each) if each.title == _WARNINGS else _section(each) for each in shown]
-
-
-def _warnings(model: Model, section: Section) -> SectionData:
-    try:
-        warnings = cautions.cautions(model)
-    except Exception:  # noqa: BLE001 - then the section says why, as the static form does
-        return _section(section)
-    # One type is what the table can be filtered by; of several, the first shows the way.
-    facts = [("warning", Cell(text=each.text, link=Link(tab="Ops", what={"op": each.ops[0]}))) for each in warnings]
-    return SectionData(title=section.title, kind="warnings", facts=facts)
+    return [_section(each) for each in summary.sections(model) if each.title not in _ELSEWHERE]
 
 
 def _section(section: Section) -> SectionData:
