@@ -135,7 +135,7 @@ def _columns(row: Element) -> str:
 
 def _rows(part: Element | str) -> Iterator[Element]:
     """Yield what stands on a line of its own."""
-    if isinstance(part, str):
+    if isinstance(part, str) or "aria-hidden" in part.attributes:
         return
     if part.attributes.get("class") in _ONE_LINE or part.tag in ("p", "h4", "tr"):
         yield part

@@ -30,10 +30,6 @@ class ShownModel(Protocol):
         """What a person calls a source of this form."""
 
     @property
-    def path(self) -> Path | None:
-        """The file or directory, if it is one."""
-
-    @property
     def origin(self) -> str:
         """Where it came from."""
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 #: Boxes of a folded graph at most; fewer than the least are unfolded once more, if one holds most of the graph.
 MOST_BOXES, _LEAST_BOXES = 13, 6
+#: More neighbours than these are joined without weighing each pair.
+_MOST_WEIGHED = 240
 #: Boxes beside each other at most.
 MOST_BESIDE = 2
 _TELLING_SHARE = 0.5
@@ -367,6 +369,7 @@ class _Folding:
         def weight(unit: _Unit) -> float:
             return float(self.parameters[unit.nodes].sum()) / total + len(unit.nodes) / len(self.body.names)
 
+        units = self._in_handfuls(units)
         while len(units) > MOST_BOXES:
             pairs = [
                 (weight(units[index]) + weight(units[index + 1]), index)
@@ -376,10 +379,26 @@ class _Folding:
             if not pairs:
                 break
             _, index = min(pairs)
-            first, second = units[index : index + 2]
-            label = f"{first.label.partition(' … ')[0]} … {second.label.rpartition(' … ')[2]}"
-            units = [*units[:index], _joined([first, second], label), *units[index + 2 :]]
+            units = [*units[:index], self._neighbours(units[index : index + 2]), *units[index + 2 :]]
         return units
+
+    def _in_handfuls(self, units: list[_Unit]) -> list[_Unit]:
+        """Join neighbours by their number alone where weighing each pair of them would take too long."""
+        size = -(-len(units) // _MOST_WEIGHED)
+        joined: list[list[_Unit]] = []
+        for unit in units if size > 1 else ():
+            is_next = joined and len(joined[-1]) < size and not self._is_end(unit) and not self._is_end(joined[-1][0])
+            if not is_next:
+                joined.append([])
+            joined[-1].append(unit)
+        return [self._neighbours(each) for each in joined] or units
+
+    def _neighbours(self, units: list[_Unit]) -> _Unit:
+        """Join units that follow each other, under the names of the first and the last."""
+        if len(units) == 1:
+            return units[0]
+        first, last = units[0].label.partition(" … ")[0], units[-1].label.rpartition(" … ")[2]
+        return _joined(units, f"{first} … {last}")
 
     def _narrowed(self, units: list[_Unit]) -> tuple[list[_Unit], set[tuple[int, int]], list[int]]:
         """Rank units, and join those of a rank that are too many to stand beside each other."""

@@ -171,7 +171,13 @@ def test_only_links_that_were_given_are_followed() -> None:
     (tab,) = shown(panel, "Model")
     for widget in (tab.card, tab.more):
         widget._follow = lambda tab, **what: followed.append((tab, what))
-        for link in ({"tab": "Ops"}, {"tab": "Graph"}, {"tab": "Nowhere"}, None, {"tab": "Ops", "what": {"row": 10**9}}):
+        for link in (
+            {"tab": "Ops"},
+            {"tab": "Graph"},
+            {"tab": "Nowhere"},
+            None,
+            {"tab": "Ops", "what": {"row": 10**9}},
+        ):
             widget._handle_custom_msg({"follow": link}, [])
     assert followed == [("Graph", {}), ("Ops", {}), ("Graph", {})]
 
