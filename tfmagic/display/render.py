@@ -136,6 +136,8 @@ class Section:
         Shown in HTML alone; the facts say what is on it.
     rows_at : RowsAt or None
         For the panel; static forms have no links.
+    is_open : bool
+        Whether it is open below what comes first and says less.
     """
 
     title: str
@@ -144,6 +146,7 @@ class Section:
     total: int | None = None
     picture: Pictured | None = None
     rows_at: RowsAt | None = None
+    is_open: bool = False
 
 
 class Sectioned:
@@ -218,7 +221,7 @@ def markup(heading: str, sections: Iterable[Section], first: str = "") -> str:
     for index, section in enumerate(sections):
         # Facts, signatures and pictures are open: <details> needs no script and survives where it is stripped.
         is_told = index < 2 or section.picture or section.table is None  # noqa: PLR2004 - as said
-        is_open = " open" if is_told and not first else ""
+        is_open = " open" if (section.is_open if first else is_told) else ""
         parts.append(f"<details{is_open}><summary>{escaped(section.title)}</summary>")
         if section.facts:
             parts.append(_facts(section.facts))

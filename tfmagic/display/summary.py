@@ -203,7 +203,9 @@ def _signature_sections(model: ShownModel) -> Iterator[Section]:
         return
     if not model.has_no_signature:
         if "signatures" in model.parts:
-            yield Section("Signatures", table=model.signatures)
+            # The card speaks of one of them.
+            frame = model.signatures
+            yield Section("Signatures", table=frame, is_open=frame["signature"].nunique() > 1)
             yield from _callable_section(model)
     elif _has(model, "ops") and len(model.proposals):
         yield Section("Proposed inputs and outputs (there is no signature)", table=model.proposals)
