@@ -289,10 +289,10 @@ def _numbers(model: ShownModel) -> Iterator[Element]:
         yield _figure(*count_words(total), f"{_s('parameter', total)}{_trainable(variables, total)}", f"{total:,}")
         dtypes = [dtype for dtype in dict.fromkeys(variables["dtype"]) if dtype]
         named = f", {dtypes[0]}" if len(dtypes) == 1 else ""
-        yield _figure(*size_text(sum(stored)).split(), f"weights loaded{named}", f"{sum(stored):,} bytes")
+        yield _size_figure(sum(stored), f"weights loaded{named}")
     size = _on_disk(model.path) if model.path is not None else 0
     if size:
-        yield _figure(*size_text(size).split(), "on disk", f"{size:,} bytes")
+        yield _size_figure(size, "on disk")
     if model.is_at_hand("keras") and len(model.layers):
         yield _figure(f"{len(model.layers):,}", "", _s("layer", len(model.layers)), "")
     elif model.is_at_hand("graph"):
@@ -313,10 +313,15 @@ def _trainable(variables: pd.DataFrame, total: int) -> str:
     return ", none trainable" if fixed == total else f", {' '.join(filter(None, count_words(fixed)))} not trainable"
 
 
+def _size_figure(size: int, words: str) -> Element:
+    number, _, unit = size_text(size).partition(" ")
+    return _figure(number, unit, words, f"{size:,} bytes")
+
+
 def _figure(number: str, unit: str, words: str, exact: str) -> Element:
     shown = element("strong", number, *([element("span", f" {unit}", class_="tfm-unit")] if unit else []))
-    title = {"title": exact} if exact else {}
-    return element("div", shown, " ", element("span", words, class_="tfm-quiet"), class_="tfm-figure", **title)
+    figure = element("div", shown, " ", element("span", words, class_="tfm-quiet"), class_="tfm-figure")
+    return figure._replace(attributes={**figure.attributes, "title": exact}) if exact else figure
 
 
 def _on_disk(path: Path, depth: int = _DEEPEST) -> int:
@@ -411,8 +416,7 @@ def _bar_row(owner: Heavy, largest: int, total: int, tab: str, *, is_told: bool)
     width = min(100 * owner.parameters / largest, 100)
     bar = element("span", element("i", style=f"width:{width:.1f}%"), class_="tfm-bar", aria_hidden="true")
     kind = [element("td", owner.kind, class_="tfm-quiet")] if is_told else []
-    attributes = {"data_kind": op_colours.kind_of(owner.kind)} if owner.kind else {}
-    return element(
+    row = element(
         "tr",
         element("td", name),
         *kind,
@@ -420,8 +424,8 @@ def _bar_row(owner: Heavy, largest: int, total: int, tab: str, *, is_told: bool)
         element("td", f"{owner.parameters:,}", class_="tfm-number"),
         element("td", size_text(owner.bytes), class_="tfm-number"),
         element("td", f"{share:.0f} %" if share >= 1 else "<1 %", class_="tfm-number"),
-        **attributes,
     )
+    return row._replace(attributes={"data-kind": op_colours.kind_of(owner.kind)}) if owner.kind else row
 
 
 # What to know

@@ -205,7 +205,7 @@ def _signature_sections(model: ShownModel) -> Iterator[Section]:
         if "signatures" in model.parts:
             # The card speaks of one of them.
             frame = model.signatures
-            yield Section("Signatures", table=frame, is_open=frame["signature"].nunique() > 1)
+            yield Section("Signatures", table=frame, is_open=len(set(frame["signature"])) > 1)
             yield from _callable_section(model)
     elif _has(model, "ops") and len(model.proposals):
         yield Section("Proposed inputs and outputs (there is no signature)", table=model.proposals)

@@ -253,7 +253,7 @@ def _bytes(layer: runtime.Live) -> int | None:
     sizes = [protos.item_size(str(getattr(each.dtype, "name", each.dtype))) for each in layer.weights]
     if not layer.built or None in sizes:
         return None
-    return sum(math.prod(each.shape) * (size or 0) for each, size in zip(layer.weights, sizes, strict=True))
+    return sum(int(math.prod(each.shape)) * (size or 0) for each, size in zip(layer.weights, sizes, strict=True))
 
 
 def _trainable(layer: runtime.Live) -> bool | None:

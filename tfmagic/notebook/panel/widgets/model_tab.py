@@ -15,6 +15,7 @@ from tfmagic.display import summary
 from tfmagic.display.elements import element
 from tfmagic.display.render import cell_text
 from tfmagic.notebook.panel.widgets.card import Card
+from tfmagic.notebook.panel.widgets.panel import tabs_of
 from tfmagic.notebook.panel.widgets.sections import Cell, Link, SectionData, Sections
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class ModelTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
 
     def __init__(self, model: Model, panel: Place) -> None:
         words = model_card.card(model)
-        words = words._replace(children=(*words.children, _next(panel)))
+        words = words._replace(children=(*words.children, _next(model)))
         opened = element("button", "Open", leads_to={"tab": "Graph"}, class_="tfm-link")
         caption = element("figcaption", element("span", model_card.PICTURED), opened)
         note = element("p", model_card.FILLED, class_="tfm-small")
@@ -64,9 +65,9 @@ class ModelTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         super().__init__(children=(self.card, self.more))
 
 
-def _next(panel: Place) -> Element:
+def _next(model: Model) -> Element:
     """Return the buttons of what a person does next."""
-    steps = [title for title in _NEXT if title in panel.titles][:_MOST_NEXT]
+    steps = [title for title in _NEXT if title in tabs_of(model)][:_MOST_NEXT]
     buttons = [
         element(
             "button", _NEXT[title], leads_to={"tab": title}, class_="tfm-button" + ("" if place else " tfm-primary")

@@ -89,8 +89,6 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         Those variables.
     source : str
         What a magic line calls the model.
-    titles : list of str
-        Those of its tabs.
     settings : callable
         Makes a thread's settings those of the user's.
     """
@@ -102,13 +100,13 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         #: Gives a thread what Keras keeps for each thread: this runs where the user's cell runs.
         self.settings = keras_runtime.thread_settings()
         self._lock = threading.RLock()
-        self.titles = tabs_of(model)
+        self._titles = tabs_of(model)
         self._built: dict[str, ipywidgets.Widget] = {}
         self._arrivals: dict[str, dict[str, object]] = {}
         self._building: set[str] = set()
-        self._holders = {title: ipywidgets.VBox() for title in self.titles}
+        self._holders = {title: ipywidgets.VBox() for title in self._titles}
         named = model_card.heading(model)
-        self.tabs = ipywidgets.Tab(children=tuple(self._holders.values()), titles=tuple(self.titles))
+        self.tabs = ipywidgets.Tab(children=tuple(self._holders.values()), titles=tuple(self._titles))
         self.heading = Heading(text=frames.visible(named.name), detail=frames.visible(named.detail))
         super().__init__(children=(self.heading, self.tabs))
         self.add_class("tfm-panel")
@@ -119,13 +117,13 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
 
     def go_to(self, title: str, **what: object) -> None:
         """Show another tab, and in it what is named; a tab that this model does not have is passed over."""
-        if title not in self.titles:
+        if title not in self._titles:
             return
         with self._lock:
             tab = self._built.get(title)
             if what and tab is None:
                 self._arrivals[title] = what
-        self.tabs.selected_index = self.titles.index(title)
+        self.tabs.selected_index = self._titles.index(title)
         if what and tab is not None:
             self._arrive(tab, what)
 
@@ -138,7 +136,7 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
 
     def _selected(self, change: Mapping[str, Any]) -> None:
         if change["new"] is not None:
-            self.show(self.titles[change["new"]])
+            self.show(self._titles[change["new"]])
 
     def show(self, title: str) -> threading.Thread | None:
         """Build a tab unless it is built or being built; return the thread that does it."""

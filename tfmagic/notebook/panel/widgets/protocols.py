@@ -20,13 +20,10 @@ class Place(Protocol):
         The notebook's variables: expressions are evaluated over them, results are put there.
     source : str
         What a magic line would call the model: a variable's name or a path.
-    titles : list of str
-        The panel's tabs.
     """
 
     namespace: MutableMapping[str, object]
     source: str
-    titles: list[str]
 
     def go_to(self, title: str, **what: object) -> None:
         """Show another tab, and in it what is named."""
