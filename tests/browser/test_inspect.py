@@ -38,12 +38,14 @@ def test_inspect_shows_its_summary(notebook: OpenNotebook, source: str) -> None:
     assert {"text/plain", "text/html"} <= set(output["data"])
     assert "image:0" in output["data"]["text/plain"]
     panel = PanelPage(frontend, 1).wait()
+    panel.shown.get_by_text("All that was read of it").click()
     assert "image:0" in panel.text()
     assert panel.shown.get_by_role("button", name="Sigmoid").is_visible()
 
 
 def test_a_summary_shows_the_signatures_as_text(notebook: OpenNotebook) -> None:
     frontend = after_loading(notebook, "%tf_inspect served_model")
+    frontend.cell(1).get_by_text("All that was read of it").click()
     shown = frontend.shown(1)
     assert "classify_pictures" in shown
     assert "picture" in shown

@@ -85,7 +85,7 @@ def lines(model: ShownModel) -> list[str]:
 
 def markup(model: ShownModel) -> str:
     """Return the card as static HTML, with its style sheet and the picture as an ``<img>``."""
-    name, detail = heading(model)
+    name, detail = heading(model).name, f"{model.form}: {model.origin}"
     title = element("p", element("strong", name), " ", element("span", detail, class_="tfm-quiet"), class_="tfm-title")
     drawing = picture(model)
     figure = ""
@@ -124,7 +124,9 @@ def style() -> str:
     """Return the style sheet of a static card, without its comments and what spaces say nothing."""
     folder = resources.files("tfmagic.display")
     sheet = "".join(folder.joinpath(name).read_text("utf-8") for name in ("tokens.css", "card.css"))
-    return re.sub(r"\s*\n\s*", "", re.sub(r"/\*.*?\*/", "", sheet, flags=re.DOTALL))
+    bare = re.sub(r"\s*([{};,])\s*", r"\1", re.sub(r"/\*.*?\*/", "", sheet, flags=re.DOTALL)).strip()
+    # Of what the tokens hold for all parts, a page has this one.
+    return re.sub(r":is\((?:\.tfm-\w+,)*\.tfm-card(?:,\.tfm-\w+)*\)", ".tfm-card", bare)
 
 
 def _columns(row: Element) -> str:
