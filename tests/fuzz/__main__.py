@@ -18,8 +18,8 @@ from tests.fuzz.targets import SHARES, TARGETS
 
 ROOT = Path(__file__).resolve().parents[2]
 FINDS = Path(__file__).resolve().with_name("finds")
-#: Seconds that one input may take, MiB that the process may, and bytes of the longest input.
-TIMEOUT, MEMORY, LONGEST = 20, 3000, 1 << 16
+#: MiB that the process may take, and bytes of the longest input.
+MEMORY, LONGEST = 3000, 1 << 16
 _EXECUTED = re.compile(r"stat::number_of_executed_units: (\d+)")
 _FIND = re.compile(r"Test unit written to (\S+)")
 
@@ -30,6 +30,7 @@ def main() -> int:
     parser.add_argument("--targets", nargs="+", choices=TARGETS, default=list(TARGETS), metavar="NAME")
     parser.add_argument("--executions", type=int, default=1_000_000, help="of all targets together")
     parser.add_argument("--seconds", type=int, default=0, help="at most so long for each target")
+    parser.add_argument("--timeout", type=int, default=20, help="seconds for one input; more where others compute, too")
     parser.add_argument("--corpus", type=Path, default=os.environ.get("TFMAGIC_CORPUS"), help="more seeds")
     parser.add_argument("--folder", type=Path, default=ROOT / "artifacts" / "fuzz")
     options = parser.parse_args()
@@ -64,8 +65,9 @@ def _run(options: argparse.Namespace, name: str, executions: int) -> tuple[int, 
             break
         command = [
             sys.executable, "-m", "tests.fuzz.one_target", name, str(kept), str(options.folder / "seeds" / name),
-            f"-runs={executions - done}", f"-timeout={TIMEOUT}", f"-rss_limit_mb={MEMORY}", f"-max_len={LONGEST}",
-            f"-max_total_time={left}", f"-artifact_prefix={artifacts}/", "-print_final_stats=1", "-verbosity=1",
+            f"-runs={executions - done}", f"-max_total_time={left}", f"-timeout={options.timeout}",
+            f"-rss_limit_mb={MEMORY}", f"-max_len={LONGEST}", f"-artifact_prefix={artifacts}/",
+            "-print_final_stats=1", "-verbosity=1",
         ]  # fmt: skip
         result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, errors="replace", check=False)
         executed = _EXECUTED.search(result.stderr)
