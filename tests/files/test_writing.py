@@ -420,6 +420,41 @@ def test_a_directory_that_is_not_permitted(tmp_path: Path) -> None:
     assert names(tmp_path / "private") == []
 
 
+UNSEEN = """
+import os, sys
+from pathlib import Path
+from tfmagic import errors
+from tfmagic.files import writing
+from tfmagic.files.checkpoints import writing as checkpoint_writing
+from tfmagic.writers.tensorboard import TensorBoardWriter
+place = Path(sys.argv[1])
+if os.getuid() == 0:
+    os.setgid(65534); os.setuid(65534)
+for act in (
+    lambda: checkpoint_writing.check(place / "m.ckpt", overwrite=True),
+    lambda: writing.check(TensorBoardWriter().place(place / "m.tfevents.1"), overwrite=True, directory=False),
+):
+    try:
+        act()
+    except errors.WriteError as error:
+        print(error)
+"""
+
+
+@UNIX
+def test_a_directory_of_which_only_the_names_are_seen(tmp_path: Path) -> None:
+    (tmp_path / "seen").mkdir()
+    (tmp_path / "seen" / "m.ckpt.index").touch()
+    (tmp_path / "seen").chmod(0o644)
+    for parent in (tmp_path, *tmp_path.parents):
+        if parent.name.startswith("pytest-"):
+            parent.chmod(0o755)
+    tmp_path.chmod(0o755)
+    done = run(UNSEEN, tmp_path / "seen")
+    (tmp_path / "seen").chmod(0o755)
+    assert done.stdout.count("change the permissions") == 2, done.stderr
+
+
 # Killed
 
 

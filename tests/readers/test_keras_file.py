@@ -4,6 +4,7 @@ import json
 import random
 import subprocess
 import sys
+import tempfile
 import zipfile
 from typing import TYPE_CHECKING, Any
 from unittest.mock import Mock
@@ -443,13 +444,30 @@ def test_a_bomb_that_lies_about_its_size(tmp_path: Path) -> None:
 
 
 @pytest.mark.tensorflow
-def test_a_deflated_archive_is_read(saved: Saved, tmp_path: Path) -> None:
+def test_a_deflated_archive_is_read(saved: Saved, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source, path = saved.files[".keras"], tmp_path / "deflated.keras"
     with zipfile.ZipFile(source) as archive, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as deflated:
         for name in archive.namelist():
             deflated.writestr(name, archive.read(name))
     assert read(path).part(Part.VARIABLES) == read(source).part(Part.VARIABLES)
     assert read(path).part(Part.KERAS) == read(source).part(Part.KERAS)
+    # It is unpacked to the temporary directory, which is no fault of the file's.
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    for checked in (True, False):
+        if not checked:
+            monkeypatch.setattr(keras_archive, "_check_room", lambda *_: None)
+        with pytest.raises(errors.ReadError, match=r"temporary directory.*No such file.*TMPDIR") as caught:
+            read(path).part(Part.VARIABLES)
+        assert not isinstance(caught.value, errors.CorruptSourceError)
+
+
+@pytest.mark.tensorflow
+def test_a_temporary_directory_that_is_gone_is_no_fault_of_the_file(
+    saved: Saved, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    with pytest.raises(errors.WriteError, match=r"temporary directory.*TMPDIR"):
+        keras_files.load(saved.files[".keras"], trust=False)
 
 
 def test_an_archive_without_weights(tmp_path: Path) -> None:
