@@ -15,6 +15,7 @@ import tfmagic
 from tfmagic.files import protos, writing
 from tfmagic.files.checkpoints import sorted_tables
 from tfmagic.files.checkpoints import writing as checkpoint_writing
+from tfmagic.verbs import kept_outputs
 from tfmagic.verbs.undisturbed import undisturbed
 
 if TYPE_CHECKING:
@@ -138,6 +139,12 @@ def network(version: int) -> Any:
     model = keras.Sequential(layers, name=f"network_{version}")
     model.set_weights([np.full((4, 1), version, np.float32)])
     return model
+
+
+@cache
+def ran(version: int) -> tfmagic.Run:
+    """Return what the Keras model makes of X."""
+    return tfmagic.run(network(version), {"x": X})
 
 
 @cache
@@ -350,6 +357,19 @@ class Events(Export):
         return next((number for number in (1, 2) if f"network_{number}".encode() in graphs[0]), None)
 
 
+class Outputs(Subject):
+    """What a run gave, in a file."""
+
+    destination = "outputs.npz"
+
+    def write(self, place: Path, version: int, *, overwrite: bool) -> object:
+        return kept_outputs.keep(ran(version), place, overwrite=overwrite)
+
+    def version(self, place: Path) -> float | None:
+        with np.load(place) as kept:
+            return float(kept["y"][0, 0])
+
+
 class ObjectCheckpoint(Export):
     """A checkpoint of objects."""
 
@@ -471,6 +491,7 @@ SUBJECTS: dict[str, Subject] = {
     "onnx": Onnx("model.onnx"),
     "events": Events("model.tfevents.1", format="tensorboard"),
     "events-directory": Events("logs", format="tensorboard"),
+    "outputs": Outputs(),
     "restore": Restored(),
     "restore-session": RestoredSession(),
 }

@@ -40,7 +40,12 @@ def _place() -> Path:
 
 
 def use(path: Path) -> None:
-    """Read all that can be read of a source without TensorFlow, values too."""
+    """Read all that can be read of a source without TensorFlow, values too, and say what it could do."""
+    with suppress(errors.ReadError, errors.ConversionError, FileNotFoundError):
+        scan = tfmagic.scan(path)
+        repr(scan)
+        scan._repr_html_()
+        scan.sarif()
     with suppress(errors.ReadError, FileNotFoundError):
         model = tfmagic.inspect(path)
         repr(model)
