@@ -74,7 +74,7 @@ class KerasModelReader(Reader):
             Part.SIGNATURES: lambda: tuple((each.tags, each.signature_def) for each in graphs()),
             Part.FUNCTION: lambda: partial(_function, traced),
         }
-        obstacle = "" if functions.keras_models.is_keras_2(model) else keras_runtime.no_way_to_tensorflow()
+        obstacle = "" if keras_runtime.is_keras_2(model) else keras_runtime.no_way_to_tensorflow()
         unbuilt = "" if model.built else "the model is not built yet: call it once on data to see its graph and weights"
         return Model(
             self.form,

@@ -155,6 +155,11 @@ def saves_weights_to_file_objects() -> bool:
     return tuple(int(part) for part in keras().__version__.split(".")[:2]) >= (3, 10)
 
 
+def is_keras_2(model: object) -> bool:
+    """Say whether a model is one of ``tf_keras``."""
+    return any(str(base.__module__).partition(".")[0] == "tf_keras" for base in type(model).__mro__)
+
+
 def inputs_of(model: runtime.Live) -> runtime.Live:
     """Return the symbolic inputs of a model, None without any: a Sequential of Keras 3.5 then raises."""
     try:

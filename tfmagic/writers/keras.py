@@ -16,7 +16,6 @@ from tfmagic import errors, functions
 from tfmagic.files import hdf5_writing, protos
 from tfmagic.functions.keras import files as keras_files
 from tfmagic.functions.keras import keras_2_layers
-from tfmagic.functions.keras import models as keras_models
 from tfmagic.models.model import Part
 from tfmagic.models.writer import Size, Writer
 from tfmagic.runtime import error_texts
@@ -202,7 +201,7 @@ def _archive(path: Path) -> Iterator[str]:
 
 def _draft(source: Model, options: WriteOptions, format: str, suffix: str) -> KerasDraft:
     function = live_model(source, options, format)
-    if source.reader.holds_keras_weights and not keras_models.is_keras_2(function.model):
+    if source.reader.holds_keras_weights and not keras_runtime.is_keras_2(function.model):
         _refuse_stand_ins(source, function.model, format)
     size = weight_bytes(function.variables)
     return KerasDraft(function, suffix, size + CONFIG_BYTES, tuple(_notes(source, function)))
@@ -258,7 +257,7 @@ def _refuse_stand_ins(source: Model, model: runtime.Live, format: str) -> None:
 
 def _notes(source: Model, function: NamedFunction) -> Iterator[str]:
     yield from function.notes
-    if keras_models.is_keras_2(function.model):
+    if keras_runtime.is_keras_2(function.model):
         yield "the model is one of tf_keras, and so is the file: Keras 3 may not load it"
     if source.reader.holds_keras_weights and _was_trained(source):
         yield "the file's optimizer and training configuration do not come along"
@@ -282,7 +281,7 @@ def _custom_objects(model: runtime.Live) -> Iterator[None]:
     """Let Keras find the classes of the live model's own layers, registered or not."""
     classes = {type(layer).__name__: type(layer) for layer in [model, *_layers(model)]}
     own = {name: each for name, each in classes.items() if not _is_of_keras(each)}
-    keras = keras_runtime.tf_keras() if keras_models.is_keras_2(model) else keras_runtime.keras()
+    keras = keras_runtime.tf_keras() if keras_runtime.is_keras_2(model) else keras_runtime.keras()
     with keras.saving.custom_object_scope(own):
         yield
 

@@ -14,7 +14,6 @@ import numpy as np
 
 from tfmagic import errors
 from tfmagic.files import hdf5_writing
-from tfmagic.functions.keras import models as keras_models
 from tfmagic.models.model import Part
 from tfmagic.models.writer import Writer
 from tfmagic.runtime import keras as keras_runtime
@@ -60,7 +59,7 @@ class WeightsDraft:
 
     def _save(self, file: hdf5_writing.UnfailingFile) -> None:
         # Others make text of what they are given, and would write to a path of that name.
-        takes_files = not keras_models.is_keras_2(self.model) and keras_runtime.saves_weights_to_file_objects()
+        takes_files = not keras_runtime.is_keras_2(self.model) and keras_runtime.saves_weights_to_file_objects()
         self.model.save_weights(file if takes_files else hdf5_writing.PathWithFile(file))
 
     def read_back(self, path: Path) -> Iterator[tuple[str, npt.ArrayLike, npt.ArrayLike]]:

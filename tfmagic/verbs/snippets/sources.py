@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors
 from tfmagic.functions import nested_structures
-from tfmagic.functions.keras import models as keras_models
+from tfmagic.functions.keras import calls as keras_calls
 from tfmagic.graphs import tensor_names
 from tfmagic.graphs.signatures import DEFAULT_TAGS, tag_set
 from tfmagic.models.model import Part
@@ -231,7 +231,7 @@ def _decorated(ends: Sequence[Endpoint]) -> list[str]:
 def _serving(name: str, choice: Choice) -> list[str]:
     """Return the code that traces a Keras model under the user's keys, in inference mode."""
     function = choice.function
-    call = keras_models.call_of(function.model)
+    call = keras_calls.call_of(function.model)
     names = [Bare(choice.arguments[end.key]) for end in function.inputs]
     args, kwargs = nested_structures.rebuild((call.args, call.kwargs), iter(names))
     arguments = [*(repr(each) for each in args), *(f"{key}={each!r}" for key, each in kwargs.items()), "training=False"]
