@@ -61,9 +61,9 @@ def test_versions_outside_the_range(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_keras_on_another_library_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = SimpleNamespace(__version__="2.21.0", config=SimpleNamespace(backend=lambda: "jax"))
+    module = SimpleNamespace(__version__="2.21.0", config=SimpleNamespace(backend=lambda: "torch"))
     monkeypatch.setattr(importlib, "import_module", lambda _: module)
-    with pytest.raises(errors.MissingDependencyError, match=r"'jax'.*KERAS_BACKEND") as caught:
+    with pytest.raises(errors.MissingDependencyError, match=r"'torch'.*KERAS_BACKEND") as caught:
         keras_runtime.keras()
     # Nothing that is to be installed helps.
     assert "install" not in str(caught.value)
