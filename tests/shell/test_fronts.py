@@ -54,6 +54,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case(("served", "--ops", "--op", "MatMul"), lambda: select("ops", op="MatMul")),
     ),
     "forms": (Case((), tfmagic.forms),),
+    "scan": (Case(("served",), lambda: tfmagic.scan("served")),),
     "freeze": (
         Case(("served", "-o", "OUT.pb"), lambda: tfmagic.freeze("served", output="python.pb")),
         Case(

@@ -15,6 +15,8 @@ from tfmagic.files import protos
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from IPython.core.interactiveshell import InteractiveShell
+
 COLUMNS = ["severity", "what", "where", "fires", "why"]
 
 
@@ -52,6 +54,12 @@ def test_a_hostile_model_is_told_with_its_file(hostile: Path) -> None:
     assert "'/tmp/mark'" in result.verdict
     assert "'/tmp/mark'" in repr(result)
     assert "&#x27;/tmp/mark&#x27;" in result._repr_html_()
+
+
+def test_the_magic_gives_the_same(hostile: Path, shell: InteractiveShell) -> None:
+    done = shell.run_cell(f"scanned = %tf_scan {hostile}")  # type: ignore[no-untyped-call]
+    assert done.success
+    assert shell.user_ns["scanned"].table.equals(tfmagic.scan(hostile).table)
 
 
 def test_it_reaches_what_is_as_grave_or_less(hostile: Path, harmless: Path) -> None:

@@ -33,6 +33,7 @@ from tfmagic.commands.arguments import (  # fmt: skip
     Command,
     ShellSide,
 )
+from tfmagic.findings import scan
 from tfmagic.verbs.verification import tolerances
 
 if TYPE_CHECKING:
@@ -176,6 +177,10 @@ def _forms(_values: argparse.Namespace) -> object:
 
 
 def _scan(values: argparse.Namespace) -> object:
+    grave = command_words.text(getattr(values, "fail_on", None))
+    if grave not in (None, *scan.SEVERITIES[1:]):
+        problem = f"--fail-on takes {errors.listed(scan.SEVERITIES[1:])}, not {grave!r}"
+        raise command_words.CommandError(problem)
     return _verb("scan")(values.SOURCE, all=values.all)
 
 
@@ -224,6 +229,16 @@ def _drawn(model: Any) -> str:  # noqa: ANN401 - a Model, or a table of one
 def _differs(frame: Any, _values: argparse.Namespace) -> bool:  # noqa: ANN401 - a DataFrame
     """Say whether an output differs; one that tells nothing does not."""
     return any(equal is not None and not equal for equal in frame["equal"].astype(object))
+
+
+def _sarif(result: Any) -> str:  # noqa: ANN401 - a Scan, which would load what scans
+    log: str = result.sarif()
+    return log
+
+
+def _is_grave(result: Any, values: argparse.Namespace) -> bool:  # noqa: ANN401 - as above
+    """Say whether a scan reached what it must not."""
+    return values.fail_on is not None and bool(result.reaches(command_words.unquote(values.fail_on)))
 
 
 _SOURCE = Argument(("SOURCE",), "a Python expression over the notebook's variables, else a path", SOURCE)
@@ -382,6 +397,15 @@ COMMANDS: Mapping[str, Command] = {
                 Argument(("--all",), "include what stays within the model: its state, random numbers", None),
             ),
             _scan,
+            shell=ShellSide(
+                (
+                    Argument(
+                        ("--fail-on",), "end with status 3 if it is as grave as this", NAME, choices=scan.SEVERITIES[1:]
+                    ),
+                ),
+                printers={"sarif": _sarif},
+                denies=_is_grave,
+            ),
         ),
         Command(
             "sign",

@@ -211,6 +211,25 @@ class TfMagic(Magics):
         return self._run("sign", line, cell)
 
     @line_magic
+    def tf_scan(self, line: str) -> object:
+        """Say what a model could do to whoever loads or runs it, without doing either.
+
+        ::
+
+            %tf_scan ./downloaded
+
+        is
+
+        ::
+
+            import tfmagic
+            tfmagic.scan("./downloaded")
+
+        ``%tf_scan --help`` lists the options.
+        """
+        return self._run("scan", line)
+
+    @line_magic
     def tf_restore(self, line: str) -> object:
         """Put the values of a checkpoint or a file of weights into a live model, module or session.
 

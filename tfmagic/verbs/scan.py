@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Scan:
+class Scan(render.Sectioned):
     """What a model could do to who uses it.
 
     Attributes
@@ -62,21 +62,12 @@ class Scan:
         """Return the rows as a SARIF 2.1.0 log, which code hosts display."""
         return scan_findings.sarif(self._findings, self.origin)
 
-    @property
-    def _heading(self) -> str:
-        return f"scan: {self.origin}"
-
-    def _sections(self) -> list[render.Section]:
-        verdict = render.Section("Verdict", (("severity", self.severity), ("verdict", self.verdict)))
-        return [verdict, *([render.Section("Findings", table=self.table)] if len(self.table) else [])]
-
-    def __repr__(self) -> str:
-        """Show the scan as text."""
-        return render.text(self._heading, self._sections())
-
-    def _repr_html_(self) -> str:
-        """Show the scan as static HTML."""
-        return render.wanted_markup(self._heading, self._sections())
+    def shown_sections(self) -> tuple[str, list[render.Section]]:
+        """Return the verdict, and the rows if there are any."""
+        sections = [render.Section("Verdict", (("severity", self.severity), ("verdict", self.verdict)))]
+        if len(self.table):
+            sections.append(render.Section("Findings", table=self.table))
+        return f"scan: {self.origin}", sections
 
 
 @undisturbed
