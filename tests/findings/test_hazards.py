@@ -320,3 +320,79 @@ def test_a_graph_in_a_string_that_names_what_it_uses_may_mean_anybodys() -> None
     for shared, expected in ((b"table_2", {Effect.UNKNOWN}), (b"", set())):
         inner = graph(node("t", "HashTableV2", shared_name=shared)).SerializeToString()
         assert effects(graph(text("g", inner), node("d", "DatasetFromGraph", "g"))) == expected
+
+
+# Ways around, each of which was open
+
+
+def signed(graph_def: Any, **endpoints: str) -> Any:
+    """Return a MetaGraphDef with the signature ``f`` and an asset, whose file's name is the node ``asset``."""
+    message = protos.message("MetaGraphDef")(graph_def=graph_def)
+    for key, tensor in endpoints.items():
+        message.signature_def["f"].outputs[key].name = tensor
+    asset = message.asset_file_def.add(filename="vocab.txt")
+    asset.tensor_info.name = "asset:0"
+    return message
+
+
+def test_an_asset_is_ones_own_where_the_loader_says_which_file_it_is() -> None:
+    # Elsewhere the constant is what the file says: nothing feeds it when a signature is run.
+    reading = node("y", "ReadFile", "asset")
+    message = signed(graph(text("asset", b"/etc/passwd"), reading), y="y:0")
+    assert {hazard.effect for hazard in hazards.of_saved_model(message, ["f"])} == {Effect.READS_FILES}
+    held = [
+        node("v", "VarHandleOp"), node("set", "AssignVariableOp", "v", "asset"), node("name", "ReadVariableOp", "v"),
+    ]  # fmt: skip
+    kept = signed(graph(node("asset", "Placeholder"), *held, node("y", "ReadFile", "name")), y="y:0")
+    assert hazards.of_saved_model(kept, ["f"]) == ()
+    filling = node("fill", "InitializeTableFromTextFileV2", "table", "asset")
+    table = node("table", "HashTableV2")
+    started = signed(graph(text("asset", b"/etc/passwd"), table, filling))
+    started.collection_def["saved_model_main_op"].node_list.value.append("fill")
+    assert hazards.of_saved_model(started, ["f"]) == ()
+    restored = signed(graph(text("asset", b"/etc/other"), node("restore", "RestoreV2", "asset")))
+    restored.saver_def.restore_op_name, restored.saver_def.filename_tensor_name = "restore", "name:0"
+    assert {hazard.effect for hazard in hazards.of_saved_model(restored, ["f"])} == {Effect.READS_FILES}
+
+
+@pytest.mark.parametrize("place", ["indices", "values", "dense_shape", "component"])
+def test_what_a_sparse_or_composite_output_needs_counts(place: str) -> None:
+    message = signed(graph(X, node("y", "Relu", "x"), *writing(), node("z", "Relu", "y", "^write")))
+    info = message.signature_def["f"].outputs["y"]
+    if place == "component":
+        info.composite_tensor.components.add().name = "z:0"
+    else:
+        sparse = info.coo_sparse
+        sparse.indices_tensor_name = sparse.values_tensor_name = sparse.dense_shape_tensor_name = "y:0"
+        setattr(sparse, f"{place}_tensor_name", "z:0")
+    assert {hazard.effect for hazard in hazards.of_saved_model(message, ["f"])} == {Effect.WRITES_FILES}
+
+
+def test_what_stands_between_the_parts_of_a_name_may_lead_out() -> None:
+    names = text("a", b""), text("b", b"")
+    for separator, expected in ((b"", set()), (b"/../../etc/passwd", {Effect.READS_FILES})):
+        joined = node("j", "StringJoin", "own", "a", "b", separator=separator)
+        graph_def = graph(node("own", "Placeholder"), *names, joined, node("r", "RestoreV2", "j"))
+        assert effects(graph_def, own=["own:0"]) == expected
+
+
+def test_a_variable_under_two_nodes_is_not_known_by_what_one_of_them_is_assigned() -> None:
+    nodes = [
+        node("one", "VarHandleOp", shared_name=b"v"), node("two", "VarHandleOp", shared_name=b"v"),
+        text("name", b""), text("evil", b"/etc/passwd"), node("set", "AssignVariableOp", "one", "name"),
+        node("again", "AssignVariableOp", "two", "evil"), node("read", "ReadVariableOp", "one"),
+        node("cache", "CacheDataset", "d:0", "read"),
+    ]  # fmt: skip
+    assert effects(graph(*nodes)) == {Effect.WRITES_FILES}
+    assert effects(graph(nodes[0], nodes[2], nodes[4], *nodes[6:])) == set()
+
+
+def test_of_two_functions_of_one_name_both_count() -> None:
+    twins = [function("f", ["x"], *writing()), function("f", ["x"])]
+    for functions in (twins, twins[::-1]):
+        assert effects(graph(X, node("y", "PartitionedCall", "x", f="f"), functions=functions)) == {Effect.WRITES_FILES}
+
+
+def test_a_function_that_is_called_as_an_op_of_tensorflows_counts() -> None:
+    shadow = function("Relu", ["x"], *writing())
+    assert effects(graph(X, node("y", "Relu", "x"), functions=[shadow])) == {Effect.WRITES_FILES}

@@ -7,9 +7,9 @@ about what was seen (:mod:`tfmagic.findings.hazards`).
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
@@ -19,6 +19,7 @@ import numpy as np
 from tfmagic.files import protos
 from tfmagic.graphs import op_effects, ops
 from tfmagic.graphs.ops import Effect
+from tfmagic.graphs.resources import VARIABLES, resource
 from tfmagic.graphs.tensor_names import full, node_of
 from tfmagic.graphs.walks import reached
 
@@ -162,13 +163,23 @@ class Graph:
         for name, function in self.library.items():
             if _INTERCHANGEABLE in function.attr:
                 self.alike[function.attr[_INTERCHANGEABLE].s].append(name)
+        #: Of two functions of one name it is open which one counts: both are looked at.
+        self._twins: dict[str, list[protos.Message]] = defaultdict(list)
+        for function in graph_def.library.function:
+            self._twins[function.signature.name].extend(function.node_def)
         self._bodies: dict[str, Nodes] = {}
 
     def body(self, name: str) -> Nodes:
         """Return the nodes of a function."""
         if name not in self._bodies:
-            self._bodies[name] = Nodes(self.library[name].node_def)
+            self._bodies[name] = Nodes(self._twins[name])
         return self._bodies[name]
+
+    @cached_property
+    def aliases(self) -> Mapping[tuple[bytes, bytes], int]:
+        """How many nodes are one and the same variable, by what identifies it."""
+        bodies = [self.nodes, *map(self.body, self.library)]
+        return Counter(resource(node) for body in bodies for node in body.of_ops(VARIABLES))
 
 
 @dataclass(frozen=True)
@@ -178,6 +189,10 @@ class _Body:
     function: str
     nodes: Nodes
     arguments: Mapping[str, Value]
+    #: How many nodes of the graph are one and the same variable, by what identifies it.
+    aliases: Mapping[tuple[bytes, bytes], int]
+    #: What is known of tensors where a variable is assigned: as the model is loaded.
+    at_start: Mapping[str, Value] = field(default_factory=dict)
 
     def value(self, tensor: str, depth: int = 0) -> Value:
         """Return what is known of a tensor."""
@@ -202,6 +217,8 @@ class _Body:
             first, *rest = (self.value(edge, depth) for edge in edges) if edges else (None,)
             if node.op == "ShardedFilename":
                 return first if first is OWN_FILE else None
+            separator = op_effects.text(node, "separator")
+            rest.append(None if separator is None else (separator,))
             return OWN_FILE if first is OWN_FILE and all(map(_stays, rest)) else None
         values = [self.value(edge, depth) for edge in (edges[1:] if node.op in _CHOOSING else edges)]
         if all(value is OWN_FILE for value in values):
@@ -221,10 +238,12 @@ class _Body:
         """Return what one node assigns to a variable and nobody else can: so a SavedModel keeps the names of assets."""
         users = self._consumers.get(handle, [])
         writers = [node for node in users if node.op == "AssignVariableOp"]
+        if handle not in self.nodes or self.aliases[resource(self.nodes[handle])] != 1:
+            return None
         reading = ops.of_kind("variable read", "variable query")
         if len(writers) != 1 or any(node.op not in reading for node in users if node not in writers):
             return None
-        return self.value(writers[0].input[1], depth)
+        return replace(self, arguments={**self.arguments, **self.at_start}).value(writers[0].input[1], depth)
 
 
 @dataclass
@@ -270,17 +289,35 @@ class Walk:
     _waiting: list[tuple[str, _Context]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._main = _Body("", self.graph.nodes, {full(tensor): OWN_FILE for tensor in self.own})
+        self.know(self.own)
         self._quiet = _quiet(self.effects | {Effect.STATE} if self.inside else self.effects).difference(
             self.graph.library
         )
+
+    def know(self, own: Iterable[str], at_start: Iterable[str] = ()) -> None:
+        """Say which tensors of the main graph name files of the model's own from now on.
+
+        Parameters
+        ----------
+        own : iterable of str
+            Those that whoever runs what is walked through next feeds so.
+        at_start : iterable of str
+            Those that were fed so as the model was loaded, when its variables got their values.
+        """
+        fed, started = ({full(tensor): OWN_FILE for tensor in tensors} for tensors in (own, at_start))
+        self._main = _Body("", self.graph.nodes, fed, self.graph.aliases, started)
 
     def whole_graph(self) -> None:
         """Walk through every node of the main graph."""
         self._walk(self._main, self._main.nodes.but(self._quiet))
 
     def ends(self, tensors: Iterable[str], fed: Iterable[str] = ()) -> None:
-        """Walk through the nodes of the main graph that some tensors or nodes need; what is fed needs nothing."""
+        """Walk through the nodes of the main graph that some tensors or nodes need; what is fed needs nothing.
+
+        A sparse or composite tensor is its parts, joined by commas.
+        """
+        tensors = [part for tensor in tensors for part in tensor.split(",")]
+        fed = [part for tensor in fed for part in tensor.split(",")]
         stops = {full(tensor) for tensor in fed}
         nodes = self._main.nodes
 
@@ -306,7 +343,7 @@ class Walk:
         while self._waiting:
             name, context = self._waiting.pop()
             function = self.graph.library[name]
-            inner = _Body(name, self.graph.body(name), dict(context))
+            inner = _Body(name, self.graph.body(name), dict(context), self.graph.aliases)
             for node in inner.nodes.but(self._quiet):
                 self._look(inner, node)
             if _INTERCHANGEABLE in function.attr:
@@ -447,7 +484,7 @@ def elements(tensor: protos.Message) -> tuple[bytes | float, ...] | None:
 def _subject(node: protos.Message, place: int | str | None, values: _Values) -> str:
     """Return the file that a node names, where it is constant."""
     if isinstance(place, str):
-        name = op_effects.text(node, place) or b""
+        name = op_effects.text(node, place) or next(iter(op_effects.texts(node, place) or ()), b"")
         return name.decode("utf-8", "replace")
     known = () if place is None else values(place) or ()
     return next((item.decode("utf-8", "replace") for item in known if isinstance(item, bytes)), "")

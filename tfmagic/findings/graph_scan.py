@@ -92,15 +92,16 @@ class _Scanned:
     def _phases(self, acting: list[Executed]) -> Iterator[tuple[str, Walk]]:
         """Yield what is loaded, what is run and what can be called, each walked through."""
         header = self.message
-        own = hazards.own_assets(header)
-        loading = Walk(self._graph, (*own, hazards.saver_file(header)), effects=_TOLD)
+        loading = Walk(self._graph, effects=_TOLD)
         hazards.load(loading, header)
         yield LOAD, loading
-        running = Walk(self._graph, own, effects=_TOLD)
+        running = Walk(self._graph, effects=_TOLD)
         self._run(running, acting)
         yield RUN, running
         # Whoever calls a saver says which files: they are his own.
-        calling = Walk(self._graph, (*own, *self._named_by_callers()), effects=_TOLD, writes_own=True)
+        calling = Walk(
+            self._graph, (*hazards.own_assets(header), *self._named_by_callers()), effects=_TOLD, writes_own=True
+        )
         calling.entry = "its saver"
         calling.ends(_saver_ends(header))
         for name in header.object_graph_def.concrete_functions:

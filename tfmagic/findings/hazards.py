@@ -103,19 +103,23 @@ def of_saved_model(meta_graph_def: protos.Message, keys: Iterable[str]) -> tuple
     functions of the object graph; a signature is the function that the object graph names, whatever the SignatureDef
     says.
     """
-    own = own_assets(meta_graph_def)
     graph = Graph(meta_graph_def.graph_def)
-    loading = Walk(graph, (*own, saver_file(meta_graph_def)))
+    loading, running = Walk(graph), Walk(graph)
     load(loading, meta_graph_def)
-    running = Walk(graph, own)
     for key in keys:
         call(running, meta_graph_def, key)
     return tuple(dict.fromkeys((*_hazards(loading.seen, loading=True), *_hazards(running.seen))))
 
 
 def load(walk: Walk, meta_graph_def: protos.Message) -> None:
-    """Walk through what TensorFlow's loaders run."""
-    for entry, nodes in _run_by_loader(meta_graph_def):
+    """Walk through what TensorFlow's loaders run: they feed the saver its files, and the initialisers the assets."""
+    saver = meta_graph_def.saver_def
+    if saver.restore_op_name:
+        walk.entry = "its saver"
+        walk.know([saver_file(meta_graph_def)])
+        walk.ends([saver.restore_op_name])
+    walk.know(own_assets(meta_graph_def))
+    for entry, nodes in _initialisers(meta_graph_def):
         walk.entry = entry
         walk.ends(nodes)
     for entry, name in _functions_run_by_loader(meta_graph_def.object_graph_def):
@@ -126,12 +130,13 @@ def load(walk: Walk, meta_graph_def: protos.Message) -> None:
 def call(walk: Walk, meta_graph_def: protos.Message, key: str) -> None:
     """Walk through what a signature runs: its tensors, and the function that TensorFlow 2's loader calls by its key."""
     walk.entry = f"signature {key!r}"
+    walk.know((), at_start=own_assets(meta_graph_def))
     for name in _signature_functions(meta_graph_def.object_graph_def, key):
         walk.function(name, arguments(meta_graph_def, name))
     if key in meta_graph_def.signature_def:
         signature = meta_graph_def.signature_def[key]
         fed, ends = (
-            [endpoint.tensor for endpoint in signatures.endpoints(side)]
+            [tensor for info in side.values() for tensor in signatures.tensors_of(info)]
             for side in (signature.inputs, signature.outputs)
         )
         walk.ends(ends, fed)
@@ -233,16 +238,14 @@ def _hazards(seen: Iterable[Executed], *, loading: bool = False) -> Iterator[Haz
         yield Hazard(node.effect, f"node {node.node!r}{inside}", node.op, node.subject, loading)
 
 
-def _run_by_loader(meta_graph_def: protos.Message) -> Iterator[tuple[str, list[str]]]:
-    """Yield the nodes of the main graph that a loader runs, and what they are to it."""
-    if meta_graph_def.saver_def.restore_op_name:
-        yield "its saver", [meta_graph_def.saver_def.restore_op_name]
+def _initialisers(meta_graph_def: protos.Message) -> Iterator[tuple[str, list[str]]]:
+    """Yield the nodes of the main graph that a loader runs when all is restored, and what they are to it."""
     for name in _INIT_COLLECTIONS:
         if name in meta_graph_def.collection_def:
             yield f"init op ({name})", list(meta_graph_def.collection_def[name].node_list.value)
     if _INIT_OP in meta_graph_def.signature_def:
         outputs = meta_graph_def.signature_def[_INIT_OP].outputs
-        yield f"init op ({_INIT_OP})", [info.name for info in outputs.values()]
+        yield f"init op ({_INIT_OP})", [tensor for info in outputs.values() for tensor in signatures.tensors_of(info)]
 
 
 def _functions_run_by_loader(objects: protos.Message) -> Iterator[tuple[str, str]]:

@@ -11,6 +11,7 @@ import json
 import stat
 import sys
 import zipfile
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors
@@ -126,7 +127,11 @@ def _of_members(archive: zipfile.ZipFile, path: Path) -> Iterator[Finding]:
         begins = file.read(len(keras_archive.ZIP_MAGIC)) == keras_archive.ZIP_MAGIC
     if not begins:
         yield Finding(scan.MEDIUM, "a zip archive behind other bytes", path.name, LOAD, scan.TWO_READERS)
-    for name in sorted({name for name in names if names.count(name) > 1}):
+    if b"PK\x05\x06" in archive.comment:
+        yield Finding(scan.MEDIUM, "a zip archive with two directories", path.name, LOAD, scan.TWO_READERS)
+    # Some file systems, and who unpacks to them, take two names for one that differ in the case of their letters alone.
+    counts = Counter(name.casefold() for name in names)
+    for name in (name for name in names if counts[name.casefold()] > 1):
         yield Finding(scan.MEDIUM, f"the member {name!r} is there twice", path.name, LOAD, scan.TWO_READERS)
     for info in archive.infolist():
         if not hazards.is_inside(info.filename.rstrip("/") or "/"):
@@ -142,7 +147,7 @@ def _of_members(archive: zipfile.ZipFile, path: Path) -> Iterator[Finding]:
         if info.file_size > max(keras_archive.HARMLESS, keras_archive.MAX_EXPANSION * info.compress_size):
             what = f"a bomb: {info.filename!r} claims {info.file_size:,} bytes from {info.compress_size:,}"
             yield Finding(scan.MEDIUM, what, path.name, LOAD, "it may take all of the memory, or of the disk")
-        if _local_name(archive, info) not in (None, info.orig_filename):
+        if _local_name(archive, info) not in (None, info.orig_filename) or "\0" in info.orig_filename:
             what = f"the member {info.filename!r} is called otherwise where it lies"
             yield Finding(scan.MEDIUM, what, path.name, LOAD, scan.TWO_READERS)
 

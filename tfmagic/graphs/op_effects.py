@@ -27,7 +27,7 @@ _LONG_SLEEP = 1.0
 _HANDLES = frozenset({"resource", "variant"})
 #: Ops that hold a value; they are many, so that who walks asks :func:`holds_handle` first.
 CONSTANTS = frozenset({"Const", "HostConst", "_EagerConst"})
-#: Which input, or which attribute, names the files that an op reads or writes.
+#: Which input, or which attribute, names the files that an op reads or writes, or the address that it talks to.
 _FILE_NAMES: dict[str, int | str] = {
     "ReadFile": 0, "MatchingFiles": 0, "ImmutableConst": "memory_region_name", "Skipgram": "filename",
     "FixedUnigramCandidateSampler": "vocab_file", "RecordInput": "file_pattern",
@@ -41,6 +41,10 @@ _FILE_NAMES: dict[str, int | str] = {
     "SaveDatasetV2": 1, "SnapshotDataset": 1, "SnapshotDatasetV2": 1, "CacheDataset": 1, "CacheDatasetV2": 1,
     "DatasetToTFRecord": 1, "ExperimentalDatasetToTFRecord": 1, "PrintV2": "output_stream",
     "CreateSummaryFileWriter": 1, "CreateSummaryDbWriter": 1, "CalibrationStatisticsSaver": "output_file_path",
+    "DataServiceDataset": 2, "DataServiceDatasetV2": 2, "DataServiceDatasetV3": 2, "DataServiceDatasetV4": 2,
+    "RegisterDataset": 1, "RegisterDatasetV2": 1, "RpcClient": 0, "RpcServer": 0, "DebugIdentity": "debug_urls",
+    "DebugIdentityV2": "debug_urls", "DebugIdentityV3": "debug_urls", "DebugNanCount": "debug_urls",
+    "DebugNumericSummary": "debug_urls",
 }  # fmt: skip
 
 

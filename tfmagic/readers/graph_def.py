@@ -173,8 +173,7 @@ def wrap_if_harmless(
     UntrustedCodeError
         If what the outputs need would act outside the graph.
     """
-    own = options.pop("own", ())
-    dangers = hazards.of_graph(graph_def, outputs.values(), fed=inputs.values(), own=own)
+    dangers = hazards.of_graph(graph_def, outputs.values(), fed=inputs.values())
     hazards.require_none(dangers, origin)
     return functions.wrap_graph_def(graph_def, inputs, outputs, **options)
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, ClassVar
 from tfmagic import functions
 from tfmagic.files import message_files, places, wire
 from tfmagic.files.checkpoints import location as checkpoint_location
-from tfmagic.findings import hazards
 from tfmagic.graphs import metagraphs, signatures
 from tfmagic.graphs import variables as graph_variables
 from tfmagic.graphs.metagraphs import MetaGraph
@@ -105,6 +104,7 @@ def _model(
 ) -> Model:
     assets = path.parent if path else None
     stores = cache(lambda: functions.saved_model_state.Store(load()[0], checkpoint, assets, trust=trust))
+    wrap = functions.wrap_graph_def if trust else partial(wrap_if_harmless, origin)
     notes = () if checkpoint else ("no checkpoint lies beside it: variables are shown as the graph declares them",)
     return Model(
         MetaGraphReader.form,
@@ -113,7 +113,7 @@ def _model(
             Part.GRAPH: load,
             Part.SIGNATURES: lambda: tuple((each.tags, each.signature_def) for each in load()),
             Part.VARIABLES: lambda: graph_variables.rows(checkpoint, load()),
-            Part.FUNCTION: lambda: partial(_function, stores(), _wrap(stores(), origin, trust=trust)),
+            Part.FUNCTION: lambda: partial(_function, stores(), wrap),
         },
         notes if path else (),
         path,
@@ -121,13 +121,6 @@ def _model(
         state=stores,
         checkpoint=lambda: graph_variables.checkpoint_beside(path) if path else None,
     )
-
-
-def _wrap(store: Store, origin: str, *, trust: bool) -> Callable[..., NamedFunction]:
-    """Return what makes a function of the graph between some ends."""
-    if trust:
-        return functions.wrap_graph_def
-    return partial(wrap_if_harmless, origin, own=hazards.own_assets(store.meta_graph.header))
 
 
 def _function(  # noqa: PLR0913 - a graph, and the options of its ends

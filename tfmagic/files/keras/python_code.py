@@ -35,8 +35,8 @@ _VERSIONS = re.compile(r"compat\.v[12]\.")
 _NODE_LAYER = "TensorFlowOpLayer"
 #: Layers that load more than their own weights, and the argument that says what.
 _LOADING_LAYERS = {"TFSMLayer": "filepath", "TorchModuleWrapper": "module"}
-#: Arguments of layers that look words up: a list of words, or the name of a file with them.
-_VOCABULARIES = ("vocabulary", "idf_weights")
+#: Arguments of layers that look words up, and of tokenizers: what they hold, or the name of a file with it.
+_VOCABULARIES = ("vocabulary", "idf_weights", "merges", "proto")
 #: The parts of Keras whose functions compute; those of the others change settings, load or save.
 _COMPUTING_PARTS = frozenset({
     "activations", "constraints", "initializers", "losses", "metrics", "ops", "regularizers",

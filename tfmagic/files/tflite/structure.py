@@ -60,8 +60,12 @@ OPERATORS = tuple(
     """.split()  # noqa: SIM905 - 210 quotes and commas would hide the names
 )
 _CUSTOM = OPERATORS.index("CUSTOM")
-#: Numbers of the ops that TFLite has of its own.
-_OWN = frozenset(range(len(OPERATORS))) - {_CUSTOM}
+#: Numbers of the ops that TFLite has of its own, less those that stand for what somebody else brings.
+_OWN = frozenset(range(len(OPERATORS))) - {
+    _CUSTOM,
+    OPERATORS.index("DELEGATE"),
+    OPERATORS.index("STABLEHLO_CUSTOM_CALL"),
+}
 
 
 class _Model:
