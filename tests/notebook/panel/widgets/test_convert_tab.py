@@ -138,6 +138,15 @@ def test_a_tensor_that_is_no_key_is_looked_up_in_the_graph(samples: Built, in_tm
     assert set(saved.signatures["key"]) == {"x", "features"}
 
 
+def test_a_tensor_that_the_graph_speaks_of_becomes_the_output(samples: Built, in_tmp_path: Path) -> None:
+    tab = tab_of(samples["session"])
+    tab.arrive(outputs=("hidden:0",))
+    assert not tab.work.start.is_off
+    assert "Written" in converted(tab)
+    signatures = readers.read(in_tmp_path / "model").signatures
+    assert list(signatures[signatures["side"] == "output"]["key"]) == ["hidden"]
+
+
 def test_the_result_is_written_checked_and_shown(samples: Built, in_tmp_path: Path) -> None:
     tab = tab_of(samples["keras_model"])
     tab.fields["signature"].value = "classify"

@@ -24,6 +24,8 @@ from tfmagic.verbs.export import export as export_verb
 from tfmagic.verbs.snippets.code import code
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tfmagic.models.model import Model
     from tfmagic.notebook.panel.widgets.protocols import Place
     from tfmagic.verbs.conversion.job import Export
@@ -122,10 +124,12 @@ class ConvertTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no typ
         self.work.start.on_click(lambda _: self._convert())
         self.show_code.on_click(lambda _: self._show_code())
 
-    def arrive(self, signature: str | None = None, **_others: object) -> None:
-        """Choose a signature that another tab speaks of."""
+    def arrive(self, signature: str | None = None, outputs: Sequence[str] = (), **_others: object) -> None:
+        """Choose a signature, or tensors to be the outputs, that another tab speaks of."""
         if signature is not None:
             self.fields["signature"].value = signature
+        if outputs:
+            self.fields["outputs"].value = ", ".join(outputs)
 
     # The form
 
