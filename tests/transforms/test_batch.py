@@ -58,3 +58,22 @@ def test_a_magic_takes_it(shell: Any, tmp_path: Path) -> None:
     shell.user_ns["model"] = recurrent()
     shell.run_line_magic("tf_export", f"model {tmp_path}/m --batch 4")
     assert tfmagic.inspect(tmp_path / "m").signatures["shape"].tolist() == [(4, 5, 3), (4, 4)]
+
+
+@pytest.mark.parametrize("name", ["served", "m.pb"])
+def test_a_graph_keeps_its_nodes(tmp_path: Path, name: str) -> None:
+    """A loop over a list, whose elements are as many as the batch, is closed as well."""
+    tf = runtime.tensorflow()
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        x = v1.placeholder(tf.float32, [None, 2], "inputs")
+        weights = v1.get_variable("w", initializer=np.array([[1, 2], [3, 4]], np.float32), use_resource=False)
+        y = tf.matmul(tf.map_fn(lambda row: row * 2.0, x), weights, name="scores")
+        session.run(v1.global_variables_initializer())
+        done = tfmagic.export(session, tmp_path / name, inputs={"a": x}, outputs={"b": y}, batch=3)
+        assert done.verification["equal"].tolist() == [True]
+        assert session.graph.get_tensor_by_name("inputs:0").shape.as_list() == [None, 2]
+    found = tfmagic.inspect(tmp_path / name)
+    assert {"inputs", "w", "w/read", "scores"} <= set(found.ops["name"])
+    shapes = dict(zip(found.signatures["tensor"], found.signatures["shape"], strict=True))
+    assert shapes["inputs:0"] == (3, 2)

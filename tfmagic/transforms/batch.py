@@ -1,4 +1,4 @@
-"""Fix the batch of a function: inputs whose first dimension is open get one of known size.
+"""Fix the batch of a function or a graph: inputs whose first dimension is open get one of known size.
 
 Not for: any other dimension.
 """
@@ -13,6 +13,8 @@ from tfmagic.files import protos
 from tfmagic.functions import nested_structures
 from tfmagic.functions.graph_part import settle
 from tfmagic.functions.named_function import endpoint
+from tfmagic.graphs.metagraphs import MetaGraph
+from tfmagic.graphs.ops import of_kind
 from tfmagic.graphs.tensor_names import node_of
 from tfmagic.runtime import concrete_functions
 from tfmagic.runtime import tensorflow as runtime
@@ -23,10 +25,67 @@ if TYPE_CHECKING:
 
     from tfmagic.frames import Shape
     from tfmagic.functions import NamedFunction
+    from tfmagic.functions.state.saved_models import Store
 
+#: What an importer writes of the shapes that it knew.
+_SHAPES = "_output_shapes"
 
 #: Where ops of lists take the shape of an element.
 _ELEMENT_SHAPES = {"TensorListReserve": 0, "EmptyTensorList": 0, "TensorListStack": 1, "TensorListGetItem": 2}
+
+
+def fix_graph(store: Store, definitions: Mapping[str, protos.Message], size: int) -> Store:
+    """Fix the batch of a graph by an edit: placeholders state it, and each of its nodes stays.
+
+    Parameters
+    ----------
+    store : Store
+        The graph, which stays as it is.
+    definitions : mapping of str to SignatureDef
+        Say which tensors are inputs. They are edited, and their outputs are of unknown shape until that is inferred.
+    size : int
+        How many elements a batch has.
+
+    Raises
+    ------
+    ConversionError
+        If no input of a signature leaves its first dimension open, or the size is none.
+    """
+    message = store.meta_graph.meta_graph_def()
+    nodes = {node.name: node for node in message.graph_def.node}
+    for key, definition in definitions.items():
+        opened = [info for info in definition.inputs.values() if _is_open(info)]
+        _require_open(key, size, is_open=bool(opened))
+        for info in opened:
+            info.tensor_shape.dim[0].size = size
+            node = nodes[node_of(info.name)]
+            if "shape" in node.attr and node.op in of_kind("placeholder", "default placeholder"):
+                node.attr["shape"].shape.CopyFrom(info.tensor_shape)
+        for info in definition.outputs.values():
+            if info.WhichOneof("encoding") == "name":
+                info.tensor_shape.Clear()
+                info.tensor_shape.unknown_rank = True
+    native = protos.native(message.graph_def)
+    for bodies in (native.node, *(function.node_def for function in native.library.function)):
+        for node in bodies:
+            node.attr.pop(_SHAPES, None)
+        _close_lists(runtime.tensorflow(), bodies, size)
+    message.graph_def.CopyFrom(protos.adopt(native))
+    return replace(store, meta_graph=MetaGraph.of_message(message))
+
+
+def _is_open(info: protos.Message) -> bool:
+    return info.WhichOneof("encoding") == "name" and bool(info.tensor_shape.dim) and info.tensor_shape.dim[0].size < 0
+
+
+def _require_open(key: str, size: int, *, is_open: bool) -> None:
+    """Refuse a size that is none, and one that changes nothing."""
+    if size < 1:
+        raise errors.ConversionError(f"a batch has at least one element, not {size}; give batch=1 (--batch 1)")
+    if not is_open:
+        raise errors.ConversionError(
+            f"no input of {key!r} leaves its batch open, so that batch={size} changes nothing; leave it out"
+        )
 
 
 def described(function: NamedFunction, size: int) -> NamedFunction:
@@ -37,13 +96,8 @@ def described(function: NamedFunction, size: int) -> NamedFunction:
     ConversionError
         If no input leaves its first dimension open, or the size is none.
     """
-    if size < 1:
-        raise errors.ConversionError(f"a batch has at least one element, not {size}; give batch=1 (--batch 1)")
     inputs = tuple(end._replace(shape=_fixed(end.shape, size)) for end in function.inputs)
-    if inputs == function.inputs:
-        raise errors.ConversionError(
-            f"no input of {function.key!r} leaves its batch open, so that batch={size} changes nothing; leave it out"
-        )
+    _require_open(function.key, size, is_open=inputs != function.inputs)
     return replace(function, inputs=inputs)
 
 

@@ -51,12 +51,12 @@ def freeze(model: Model, wish: Wish) -> Straight:
     TooLargeError
         If the result would pass 2 GiB.
     """
-    if wish.batch is not None:
-        return Straight(None)
     source = graph_source(model, wish, every=False)
     if source is not None:
         return Straight(_edited(source, wish))
-    if not model.has_objects or model.path is None or wish.signatures is not None or wish.bind is not None:
+    if not model.has_objects or model.path is None:
+        return Straight(None)
+    if any(option is not None for option in (wish.signatures, wish.bind, wish.batch)):
         return Straight(None)
     (key,) = conversion_options.keys_of(model, wish.signature, every=False)
     try:

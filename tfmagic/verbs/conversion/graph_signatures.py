@@ -6,7 +6,7 @@ What is a graph is edited, so that nothing of it is loaded here. Not for: what c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,7 +19,7 @@ from tfmagic.graphs.tensors import GraphTensors
 from tfmagic.models.model import Part
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.runtime.ops_and_devices import Definitions
-from tfmagic.transforms import cut
+from tfmagic.transforms import batch, cut
 from tfmagic.transforms.bind import bind_graph
 from tfmagic.transforms.subgraph import by_key
 from tfmagic.verbs.conversion import options
@@ -95,6 +95,10 @@ def graph_source(model: Model, wish: Wish, *, every: bool) -> GraphSource | None
             for key in keys
         }
     source.infer_shapes([each for each, _ in definitions.values()])
+    if wish.batch is not None:
+        own = {key: each for key, (each, _) in definitions.items()}
+        source = replace(source, store=batch.fix_graph(source.store, own, wish.batch))
+        source.infer_shapes(list(own.values()))
     return GraphSource(source.store, {key: _ordered(*each) for key, each in definitions.items()})
 
 

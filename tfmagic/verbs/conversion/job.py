@@ -172,7 +172,7 @@ class Job:
 
     def _graph(self, model: Model) -> GraphSource | None:
         """Return what is to be edited, if the source and what is wanted are graphs."""
-        if not isinstance(self.writer, Editing) or self.wish.batch is not None:
+        if not isinstance(self.writer, Editing):
             return None
         return graph_source(model, self.wish, every=True)
 
