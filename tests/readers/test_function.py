@@ -146,12 +146,12 @@ def test_a_module_without_functions_says_so(tf: Any) -> None:
 
 
 def test_arguments_that_are_no_tensors_are_refused(tf: Any) -> None:
-    @tf.function(input_signature=[tf.RaggedTensorSpec([None, None], tf.int32)])  # type: ignore[untyped-decorator]
-    def ragged(x: Any) -> Any:
-        return x.to_tensor()
+    @tf.function(input_signature=[tf.data.DatasetSpec(tf.TensorSpec([]))])  # type: ignore[untyped-decorator]
+    def summed(numbers: Any) -> Any:
+        return numbers.reduce(0.0, lambda total, number: total + number)
 
-    with pytest.raises(errors.ConversionError, match="RaggedTensorSpec"):
-        _ = readers.read(ragged).signatures
+    with pytest.raises(errors.ConversionError, match="DatasetSpec"):
+        _ = readers.read(summed).signatures
 
 
 @pytest.mark.parametrize("name", ["Variable", "Tensor", "Dataset", "layer"])

@@ -5,21 +5,22 @@ Not for: obtaining one (the other modules of this package).
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from tfmagic import errors
-from tfmagic.functions import nested_structures
+from tfmagic.functions import composites, nested_structures
 from tfmagic.graphs import function_library, tensor_names
 from tfmagic.graphs.signatures import DEFAULT_KEY, DEFAULT_TAGS, PREDICT, Endpoint
 from tfmagic.runtime import concrete_functions
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -164,7 +165,7 @@ def of_concrete(concrete: runtime.Live, key: str, **others: runtime.Live) -> Nam
     Raises
     ------
     ConversionError
-        If an argument or a result is no plain tensor (sparse, ragged, a variable).
+        If an argument or a result is neither a plain, a sparse nor a ragged tensor: a variable, a dataset.
     """
     arguments = _inputs(concrete, f"argument of {key!r}")
     results = _outputs(concrete, f"result of {key!r}")
@@ -219,18 +220,18 @@ def _inputs(concrete: runtime.Live, what: str) -> list[tuple[str, int]]:
     if concrete.structured_input_signature is None:  # cut out of a graph, by prune or by freezing
         return list(zip(nested_structures.unique(flat), range(len(flat)), strict=True))
     leaves = _leaves(concrete.structured_input_signature, len(flat), what)
-    names = [_argument_key(path, spec, concrete.inputs[place], flat[place]) for path, spec, place in leaves]
+    names = [_argument_key(leaf, concrete.inputs[leaf.first], flat[leaf.first]) + leaf.part for leaf in leaves]
     if len(set(names)) < len(names):
-        names = [flat[place] for _, _, place in leaves]
-    return list(zip(nested_structures.unique(names), (place for _, _, place in leaves), strict=True))
+        names = [flat[leaf.place] for leaf in leaves]
+    return list(zip(nested_structures.unique(names), (leaf.place for leaf in leaves), strict=True))
 
 
-def _argument_key(path: nested_structures.Path, spec: runtime.Live, placeholder: runtime.Live, flat: str) -> str:
+def _argument_key(leaf: _Leaf, placeholder: runtime.Live, flat: str) -> str:
     """Name an argument: by its key in the dict that is the argument, else as TensorFlow calls it."""
-    _, _, *inner = path
+    _, _, *inner = leaf.path
     own = nested_structures.key(tuple(inner))
     argument = concrete_functions.user_name(placeholder)
-    if own or not inner or not argument or spec.name == argument:
+    if own or not inner or not argument or getattr(leaf.spec, "name", argument) == argument:
         return own or flat
     return "_".join([argument, *map(str, inner)])
 
@@ -239,11 +240,17 @@ def _outputs(concrete: runtime.Live, what: str) -> list[tuple[str, int]]:
     """Return the key of each output, in the user's order, and its place among the flat ones."""
     leaves = _leaves(concrete.structured_outputs, len(concrete.outputs), what)
     was_cut = concrete.structured_input_signature is None
+    numbers = {place: number for number, place in enumerate(dict.fromkeys(leaf.first for leaf in leaves))}
     names = [
-        nested_structures.key(path) or (_node_key(concrete.outputs[place]) if was_cut else "") or f"output_{number}"
-        for number, (path, _, place) in enumerate(leaves)
+        (
+            nested_structures.key(leaf.path)
+            or (_node_key(concrete.outputs[leaf.place]) if was_cut else "")
+            or f"output_{numbers[leaf.first]}"
+        )
+        + leaf.part
+        for leaf in leaves
     ]
-    return list(zip(nested_structures.unique(names), (place for _, _, place in leaves), strict=True))
+    return list(zip(nested_structures.unique(names), (leaf.place for leaf in leaves), strict=True))
 
 
 def _node_key(tensor: runtime.Live) -> str:
@@ -251,23 +258,52 @@ def _node_key(tensor: runtime.Live) -> str:
     return "" if tensor_names.is_nameless(tensor.op.name) else str(tensor.name).removesuffix(":0")
 
 
-def _leaves(structure: object, count: int, what: str) -> list[tuple[nested_structures.Path, runtime.Live, int]]:
-    """Return each leaf that is a tensor, in the user's order, with its path and its place among the flat tensors."""
+class _Leaf(NamedTuple):
+    """A tensor of a structure.
+
+    Attributes
+    ----------
+    path : path
+        Where in the structure it is.
+    spec : tensor or TypeSpec
+        It, or the sparse or ragged one that it is a part of.
+    first, place : int
+        Where the first part of that, and it itself, stand among the flat tensors.
+    part : str
+        What its key ends with, which part of a composite it is.
+    """
+
+    path: nested_structures.Path
+    spec: runtime.Live
+    first: int
+    place: int
+    part: str = ""
+
+
+def _leaves(structure: object, count: int, what: str) -> list[_Leaf]:
+    """Return each leaf that is a tensor, in the user's order."""
     tf = runtime.tensorflow()
     flat = tf.nest.flatten(structure)
-    places = {index: place for place, index in enumerate(_tensor_leaves(flat, what))}
-    if len(places) != count:
-        raise errors.ConversionError(f"the {what} do not agree with its graph: {len(places)} and {count}")
+    parts = {index: _parts(leaf, what) for index, leaf in enumerate(flat)}
+    firsts = dict(zip(parts, itertools.accumulate(map(len, parts.values()), initial=0), strict=False))
+    total = sum(map(len, parts.values()))
+    if total != count:
+        raise errors.ConversionError(f"the {what} do not agree with its graph: {total} and {count}")
     indexed = tf.nest.pack_sequence_as(structure, list(range(len(flat))))
-    return [(path, flat[index], places[index]) for path, index in nested_structures.leaves(indexed) if index in places]
+    return [
+        _Leaf(path, flat[index], firsts[index], firsts[index] + number, part)
+        for path, index in nested_structures.leaves(indexed)
+        for number, part in enumerate(parts[index])
+    ]
 
 
-def _tensor_leaves(flat: Sequence[runtime.Live], what: str) -> Iterator[int]:
+def _parts(leaf: runtime.Live, what: str) -> list[str]:
+    """Return what the keys of the tensors of a leaf end with: nothing of a plain one, none where it is no tensor."""
     tf = runtime.tensorflow()
-    for index, leaf in enumerate(flat):
-        if isinstance(leaf, tf.TensorSpec) or tf.is_tensor(leaf):
-            if not hasattr(leaf, "name"):
-                raise errors.ConversionError(f"one {what} is no plain tensor but {leaf!r}; give its parts as tensors")
-            yield index
-        elif isinstance(leaf, tf.TypeSpec):
-            raise errors.ConversionError(f"one {what} is no plain tensor but {leaf!r}; give its parts as tensors")
+    if composites.is_composite(leaf):
+        return composites.part_keys("", leaf)
+    if isinstance(leaf, tf.TensorSpec) or (tf.is_tensor(leaf) and hasattr(leaf, "name")):
+        return [""]
+    if isinstance(leaf, tf.TypeSpec) or tf.is_tensor(leaf):
+        raise errors.ConversionError(f"one {what} is no plain tensor but {leaf!r}; give its parts as tensors")
+    return []

@@ -15,6 +15,7 @@ import numpy as np
 
 from tfmagic import errors, progress
 from tfmagic.display import render
+from tfmagic.functions import composites
 from tfmagic.functions.named_function import as_array
 from tfmagic.functions.state.resource_copies import UncopyableError
 from tfmagic.functions.state.trial_copies import TrialCopies
@@ -195,6 +196,7 @@ def _fed(
     source: object, wish: Wish, inputs: Mapping[str, object] | None, *, trust: bool
 ) -> tuple[Loaded, dict[str, npt.NDArray[Any]]]:
     """Load the function that takes these inputs, and return them by its keys."""
+    inputs = composites.fed_by_part(inputs)
     step = _step(source, wish, inputs, trust=trust)
     if step is not None:
         return step, run_inputs.matched(step.function, inputs, ())

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from tfmagic import errors
+from tfmagic.functions import composites
 from tfmagic.functions.named_function import as_array
 from tfmagic.graphs import signatures
 from tfmagic.verbs import input_files
@@ -60,7 +61,8 @@ def matched(
             f"the model takes {signatures.described(function.inputs)}"
         )
     arrays: Arrays = {}
-    for key, value in (values or {}).items():
+    keys = [end.key for end in function.inputs]
+    for key, value in composites.taken_apart(values or {}, keys).items():
         name = str(getattr(key, "name", key))
         end = _meant(key, function, signed)
         if end is None:

@@ -17,7 +17,7 @@ from tfmagic.graphs.ops import of_kind
 from tfmagic.transforms import freeze_stored
 from tfmagic.transforms.freeze_graph import freeze_graph
 from tfmagic.verbs.conversion import options as conversion_options
-from tfmagic.verbs.conversion.graph_signatures import graph_source
+from tfmagic.verbs.conversion.graph_signatures import graph_source, plain_signature
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,6 +77,7 @@ def _edited(source: GraphSource, wish: Wish) -> FrozenGraph:
             "signature='…' (--signature on a magic's line)"
         )
     ((key, signature),) = source.signatures.items()
+    signature = plain_signature(source.store, signature)
     ends = signature.inputs, signature.outputs
     return freeze_graph(source.store, key, signature.definition, ends, keep=wish.keep_variables or ())
 

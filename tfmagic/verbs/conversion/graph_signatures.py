@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors
 from tfmagic.files import protos
-from tfmagic.functions import unsigned_graphs
+from tfmagic.functions import composites, unsigned_graphs
 from tfmagic.graphs import signatures as signature_defs
 from tfmagic.graphs.tensor_names import node_of
 from tfmagic.graphs.tensors import GraphTensors
 from tfmagic.models.model import Part
 from tfmagic.runtime import tensorflow as runtime
+from tfmagic.runtime.log_filters import held_back
 from tfmagic.runtime.ops_and_devices import Definitions
 from tfmagic.transforms import batch, cut
 from tfmagic.transforms.bind import bind_graph
@@ -100,6 +101,26 @@ def graph_source(model: Model, wish: Wish, *, every: bool) -> GraphSource | None
         source = replace(source, store=batch.fix_graph(source.store, own, wish.batch))
         source.infer_shapes(list(own.values()))
     return GraphSource(source.store, {key: _ordered(*each) for key, each in definitions.items()})
+
+
+def plain_signature(store: Store, signature: GraphSignature) -> GraphSignature:
+    """Return a signature whose composite ends are taken apart: no single node of a graph stands for one."""
+    infos = (*signature.definition.inputs.values(), *signature.definition.outputs.values())
+    if all(info.WhichOneof("encoding") == "name" for info in infos):
+        return signature
+    tensors = GraphTensors(store.meta_graph, Definitions(store.graph_def, store.meta_graph.header).of)
+    result = protos.message("SignatureDef")(method_name=signature.definition.method_name)
+    orders: list[list[str]] = []
+    for side in ("inputs", "outputs"):
+        order: list[str] = []
+        for end in getattr(signature, side):
+            for key, tensor in composites.tensors_by_key(end.key, getattr(signature.definition, side)[end.key]).items():
+                own = getattr(signature.definition, side)[end.key]
+                info = own if own.WhichOneof("encoding") == "name" else tensors.info(tensor)
+                getattr(result, side)[key].CopyFrom(info)
+                order.append(key)
+        orders.append(order)
+    return _ordered(result, (orders[0], orders[1]))
 
 
 def _ordered(definition: protos.Message, orders: tuple[list[str], list[str]]) -> GraphSignature:
@@ -201,7 +222,7 @@ class _Signatures:
 
     def _info(self, tensor: object, known: Mapping[str, protos.Message]) -> protos.Message:
         """Describe a tensor that was given as itself, by a key of the signature, or by its name."""
-        if hasattr(tensor, "_type_spec") and not hasattr(tensor, "op"):
+        if composites.is_composite(tensor):
             return self._composite(tensor)
         end = signature_defs.find(signature_defs.endpoints(known), tensor)
         if end is not None:
@@ -210,9 +231,10 @@ class _Signatures:
 
     def _composite(self, tensor: runtime.Live) -> protos.Message:
         """Describe a sparse or ragged tensor of the user's graph as TensorFlow does."""
-        graph = runtime.tensorflow().nest.flatten(tensor, expand_composites=True)[0].graph
-        with graph.as_default():
-            return protos.adopt(runtime.tensorflow().compat.v1.saved_model.build_tensor_info(tensor))
+        tf = runtime.tensorflow()
+        graph = tf.nest.flatten(tensor, expand_composites=True)[0].graph
+        with graph.as_default(), held_back(tf.get_logger(), "is deprecated"):
+            return protos.adopt(tf.compat.v1.saved_model.build_tensor_info(tensor))
 
     def _value_of(self, name: str) -> str:
         """Return the read of a variable that is named itself: what it is in a graph is a handle."""

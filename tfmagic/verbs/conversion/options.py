@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tfmagic import errors, readers
-from tfmagic.functions import graph_defs
+from tfmagic.functions import composites, graph_defs
 from tfmagic.functions.keras import models as keras_models
 from tfmagic.graphs import saved_callables, signatures
 from tfmagic.graphs.signatures import own_key
@@ -274,7 +274,8 @@ def named(ends: Ends, keys: Collection[str] = ()) -> dict[str, str] | None:
     """
     if ends is None:
         return None
-    return {key: str(getattr(tensor, "name", tensor)) for key, tensor in by_key(ends, keys).items()}
+    tensors = composites.taken_apart(by_key(ends, keys))
+    return {key: str(getattr(tensor, "name", tensor)) for key, tensor in tensors.items()}
 
 
 def keys_of(model: Model, signature: str | None, *, every: bool) -> list[str | None]:

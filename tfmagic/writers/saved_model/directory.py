@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.files.saved_model_files import BINARY, FINGERPRINT, TEXT
+from tfmagic.functions import composites
 from tfmagic.graphs import signatures
 from tfmagic.runtime import tensorflow as runtime
 
@@ -61,8 +62,9 @@ def require_agreement(path: Path, loaded: NamedFunction) -> None:
     saved = protos.parse("SavedModel", place.read_bytes()) if is_binary else _text_of(path / TEXT)
     signature = saved.meta_graphs[0].signature_def[loaded.key]
     for side, ends in ((signature.inputs, loaded.inputs), (signature.outputs, loaded.outputs)):
-        stated = {end.key: end.dtype for end in signatures.endpoints(side)}
-        loaded_ends = {end.key: end.dtype for end in ends}
+        parts = {name for key, info in side.items() for name in composites.tensors_by_key(key, info) if name != key}
+        stated = {end.key: end.dtype for end in signatures.endpoints(side) if "," not in end.tensor}
+        loaded_ends = {end.key: end.dtype for end in ends if end.key not in parts}
         if stated != loaded_ends:
             raise errors.ConversionError(
                 f"the signature {loaded.key!r} came out as {loaded_ends} for TensorFlow 2 and as {stated} for "
