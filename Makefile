@@ -44,9 +44,9 @@ help:
 demo: $(VENV)/.demo
 	$(BIN)/python notebooks/run.py notebooks/01_quickstart.ipynb --open
 
-test: $(VENV)/.test
+test: $(VENV)/.test $(VENV)-bare/.bare
 	$(BIN)/python -m tests.browser.chromium
-	TFMAGIC_REQUIRE_BROWSER=1 $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+	TFMAGIC_BARE=$(abspath $(VENV)-bare/bin/python) TFMAGIC_REQUIRE_BROWSER=1 $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 test-oldest test-newest: test-%: $(VENV)-%/.test
 	$(VENV)-$*/bin/python -m pytest -n $(JOBS) --ignore tests/browser $(ARGS)
@@ -104,7 +104,7 @@ $(VENV)-ops-%/.ops: pyproject.toml
 	@touch $@
 
 clean:
-	for venv in $(VENV) $(VENV)-uv $(VENV)-oldest $(VENV)-newest $(REGISTRIES:%=$(VENV)-ops-%); do \
+	for venv in $(VENV) $(VENV)-bare $(VENV)-uv $(VENV)-oldest $(VENV)-newest $(REGISTRIES:%=$(VENV)-ops-%); do \
 		if [ -e $$venv/pyvenv.cfg ]; then rm -rf $$venv; fi; done
 	rm -rf $(VENV)-versions
 	rm -rf artifacts build dist .mypy_cache .pytest_cache .ruff_cache
@@ -138,6 +138,12 @@ $(VENV)/.test: $(VENV)/.made pyproject.toml
 	$(PIP) --quiet --editable '.[cpu]' --group test
 	minor=$$($(BIN)/python -c '$(MINOR)') && \
 		$(PIP) --quiet --no-deps "tf_keras==$$minor.*" "tensorflow-serving-api==$$minor.*"
+	@touch $@
+
+# What files are read and frozen with where there is no TensorFlow, and nothing else: for the tests of that.
+$(VENV)-bare/.bare: pyproject.toml
+	$(PYTHON) -m venv --clear $(VENV)-bare
+	$(VENV)-bare/bin/python -m pip --disable-pip-version-check install --quiet numpy pandas protobuf h5py
 	@touch $@
 
 $(VENV)/.fuzz: $(VENV)/.test

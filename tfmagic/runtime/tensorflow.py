@@ -54,6 +54,14 @@ def is_installed() -> bool:
     return importlib.util.find_spec("tensorflow") is not None
 
 
+def version() -> str:
+    """Return the version of the TensorFlow that is installed; where none is, of the newest that tfmagic writes for."""
+    if is_installed():
+        installed: str = tensorflow().__version__
+        return installed
+    return ".".join(map(str, (*NEWEST, 0)))
+
+
 def tensorflow() -> Live:
     """Import TensorFlow.
 

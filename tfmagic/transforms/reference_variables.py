@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors
 from tfmagic.files import protos
+from tfmagic.graphs import ops
 from tfmagic.graphs.tensor_names import node_of, plain
 from tfmagic.transforms.cut import copy_of
 
@@ -222,7 +223,8 @@ class _Upgrade:
         """Turn a write into one of a resource; its name stays with the written value where that is used."""
         op = _OTHER_NAMES.get(node.op, f"Resource{node.op}")
         definition = self.definitions.of(op)
-        if definition is None:
+        attributes = _attributes(op) if definition is None else {attr.name for attr in definition.attr}
+        if not attributes:
             raise errors.UnsupportedConversionError(
                 "graph",
                 "saved_model",
@@ -238,7 +240,7 @@ class _Upgrade:
         behind = [f"^{node_of(name)}" for name in references.values() if name in self.writers]
         result.input.extend(each for each in dict.fromkeys(behind) if each not in result.input)
         result.op = op
-        _retype(result, node, definition)
+        _retype(result, node, attributes)
         if node.name in self.writers and node.name in self.used:
             result.name = self.names(f"{node.name}/{op}")
             read = protos.message("NodeDef")(name=node.name, op="ReadVariableOp", device=node.device)
@@ -261,10 +263,34 @@ def _become_handle(node: protos.Message) -> None:
     _forget_shapes(node)
 
 
-def _retype(result: protos.Message, node: protos.Message, definition: protos.Message) -> None:
+def _attributes(op: str) -> set[str]:
+    """Return the attributes of an op that writes to a resource, where TensorFlow is not there to be asked.
+
+    Empty for an op that there is not. From tensorflow/core/ops/resource_variable_ops.cc, state_ops.cc, training_ops.cc.
+    """
+    if op not in ops.registered():
+        return set()
+    if op.startswith("Assign"):
+        return {"dtype", "validate_shape"} if op == "AssignVariableOp" else {"dtype"}
+    if op.startswith("ResourceScatter") and not op.startswith("ResourceScatterNd"):
+        return {"dtype", "Tindices"}
+    masks = {f"{name}_mask" for name in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")}
+    return {
+        "T",
+        "Tindices",
+        "Index",
+        "limit",
+        "use_locking",
+        "use_nesterov",
+        "update_slots",
+        "multiply_linear_by_lr",
+        *masks,
+    }
+
+
+def _retype(result: protos.Message, node: protos.Message, allowed: Collection[str]) -> None:
     """Keep the attributes that the op on resources has, under the names that it has for them."""
     dtype = node.attr["T" if "T" in node.attr else "dtype"]
-    allowed = {attr.name for attr in definition.attr}
     if "dtype" in allowed:
         result.attr["dtype"].CopyFrom(dtype)
     for name in list(result.attr):

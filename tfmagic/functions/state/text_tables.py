@@ -44,7 +44,7 @@ def content(path: Path, table: protos.Message, fill: protos.Message) -> TableCon
     lines = _lines(read_bytes(path), fill.attr["vocab_size"].i if "vocab_size" in fill.attr else -1)
     delimiter = fill.attr["delimiter"].s if "delimiter" in fill.attr else b"\t"
     offset = fill.attr["offset"].i if "offset" in fill.attr else 0
-    keys = _column(lines, fill.attr["key_index"].i, table.attr["key_dtype"].type, delimiter, 0)
+    keys = _column(lines, fill.attr["key_index"].i, table.attr["key_dtype"].type, delimiter, offset)
     values = _column(lines, fill.attr["value_index"].i, table.attr["value_dtype"].type, delimiter, offset)
     entries: dict[object, object] = {}
     for key, value in zip(keys, values, strict=True):

@@ -260,7 +260,7 @@ class _Signatures:
             for info in (*signature.inputs.values(), *signature.outputs.values())
             if info.WhichOneof("encoding") == "name" and info.tensor_shape.unknown_rank
         ]
-        graph = self._imported(definitions) if infos else None
+        graph = self._imported(definitions) if infos and runtime.is_installed() else None
         if graph is None:
             return
         for info in infos:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from tfmagic.functions import unsigned_graphs
 from tfmagic.graphs import metagraphs, signatures, tensor_names
 from tfmagic.graphs.resources import own_state, python_calls
 from tfmagic.graphs.signatures import Endpoint
+from tfmagic.graphs.tensors import GraphTensors
 from tfmagic.models.model import Part
 from tfmagic.runtime import error_texts
 from tfmagic.runtime import tensorflow as runtime
@@ -115,7 +117,7 @@ def _is_large_file(model: Model) -> bool:
 
 def _signatures(model: Model, wish: Wish, skeleton: protos.Message) -> dict[str, protos.Message] | None:
     """Return the SignatureDefs that are meant, None where one cannot be told from the graph."""
-    graph = _imported(skeleton)
+    graph = _imported(skeleton) if runtime.is_installed() else None
     meta_graph = metagraphs.of_graph_def(wire.Buffer(serialised(skeleton)))
     if wish.signatures is not None:
         asked = {
@@ -129,7 +131,8 @@ def _signatures(model: Model, wish: Wish, skeleton: protos.Message) -> dict[str,
         sides = _ends(model, meta_graph, inputs, outputs)
         if not sides[1]:
             return None
-        taken, wanted = ([_endpoint(graph, *pair) for pair in side.items()] for side in sides)
+        described = GraphTensors(meta_graph).info if graph is None else partial(_info, graph)
+        taken, wanted = ([_endpoint(key, described(name)) for key, name in side.items()] for side in sides)
         uri = signatures.PREDICT if method is None else signatures.method_uri(method)
         signature_defs[key] = signatures.signature_def(taken, wanted, uri)
     return signature_defs
@@ -178,21 +181,27 @@ def _imported(skeleton: protos.Message) -> runtime.Live:
     return graph
 
 
-def _endpoint(graph: runtime.Live, key: str, name: str) -> Endpoint:
+def _endpoint(key: str, info: protos.Message) -> Endpoint:
+    return Endpoint(key, str(info.name), protos.dtype_name(info.dtype), protos.shape_of(info.tensor_shape))
+
+
+def _info(graph: runtime.Live, name: str) -> protos.Message:
+    """Return the TensorInfo of a tensor as TensorFlow infers it."""
     full = tensor_names.full(name)
     try:
         tensor = graph.get_tensor_by_name(full)
     except (KeyError, ValueError) as error:
         known = [operation.name for operation in graph.get_operations()]
         raise errors.UnknownNameError(name, "tensor", known) from error
-    shape = None if tensor.shape.rank is None else tuple(tensor.shape.as_list())
-    return Endpoint(key, full, tensor.dtype.name, shape)
+    info = protos.message("TensorInfo")(name=full, dtype=protos.dtype_number(tensor.dtype.name))
+    info.tensor_shape.CopyFrom(protos.adopt(tensor.shape.as_proto()))
+    return info
 
 
 def _wrapped(path: Path, signed: Mapping[str, protos.Message], tags: tuple[str, ...]) -> WrappedDraft:
     before, after = (protos.message("MetaGraphDef")() for _ in range(2))
     before.meta_info_def.tags.extend(tags)
-    before.meta_info_def.tensorflow_version = runtime.tensorflow().__version__
+    before.meta_info_def.tensorflow_version = runtime.version()
     for key, signature in signed.items():
         after.signature_def[key].CopyFrom(signature)
     size = path.stat().st_size

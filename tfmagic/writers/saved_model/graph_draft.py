@@ -9,8 +9,11 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from tfmagic import errors, progress
 from tfmagic.files import protos, saved_model_files
+from tfmagic.files.checkpoints import tensor_writing
 from tfmagic.functions.saved_models import SavedModelFunctions
 from tfmagic.graphs import signatures as signature_defs
 from tfmagic.graphs.tensor_names import node_of
@@ -25,8 +28,6 @@ from tfmagic.writers.saved_model.graph_messages import graph_messages
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
-
-    import numpy as np
 
     from tfmagic.functions import NamedFunction
     from tfmagic.functions.state.saved_models import Store
@@ -76,7 +77,11 @@ class GraphDraft:
         directory.settle(path, text=self.text)
 
     def write_values(self, prefix: Path) -> None:
-        """Write the checkpoint that the graph's saver restores."""
+        """Write the checkpoint that the graph's saver restores, by TensorFlow where it is loaded, else ourselves."""
+        saved = [each.tensor for each in self.messages.variables]
+        if not runtime.is_loaded() and not any(tensor.slice for tensor in saved):
+            tensor_writing.write(prefix, (_tensor(*each) for batch in self._batches() for each in batch))
+            return
         tf = runtime.tensorflow()
         parts: list[str] = []
         for batch in self._batches():
@@ -161,6 +166,11 @@ def _grouped(names: Sequence[str], size_of: Callable[[str], int]) -> Iterator[li
             group, total = [], 0
     if group:
         yield group
+
+
+def _tensor(saved: SavedTensor, values: np.ndarray) -> tensor_writing.Tensor:
+    progress.check()
+    return tensor_writing.Tensor(saved.key, protos.dtype_name(saved.dtype), np.asarray(values))
 
 
 def _write_part(prefix: str, tensors: Sequence[tuple[SavedTensor, np.ndarray]]) -> None:

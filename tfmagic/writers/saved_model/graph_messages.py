@@ -100,7 +100,7 @@ class _Result:
         info.ClearField("stripped_op_list")
         info.tags.extend(tags)
         # What very old releases wrote, "0.12.head", TensorFlow itself does not take.
-        info.tensorflow_version = runtime.tensorflow().__version__
+        info.tensorflow_version = runtime.version()
         return GraphMessages(self.message, variables, tables, self.moved, notes)
 
     def _add_nodes(self) -> Mapping[str, str]:

@@ -1,0 +1,79 @@
+"""Write the tensors of a checkpoint: one data shard and its index, as TensorFlow's BundleWriter does.
+
+From tensorflow/core/util/tensor_bundle/tensor_bundle.cc. Not for: where the files come to stand
+(:mod:`tfmagic.files.checkpoints.writing`), nor slices of partitioned variables.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+import numpy as np
+
+from tfmagic.files import crc32c, protos, wire
+from tfmagic.files.checkpoints import sorted_tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+_INDEX, _SHARD = ".index", ".data-00000-of-00001"
+#: Longer strings have lengths of eight bytes in their checksum.
+_UINT32_MAX = (1 << 32) - 1
+
+
+class Tensor(NamedTuple):
+    """A tensor to be written, text as bytes objects."""
+
+    key: str
+    dtype: str
+    values: npt.NDArray[np.generic]
+
+
+def write(prefix: Path, tensors: Iterable[Tensor]) -> None:
+    """Write a checkpoint, one tensor in memory at a time.
+
+    Parameters
+    ----------
+    prefix : Path
+        How its files begin; the directory is there, the files are not.
+    tensors : iterable of Tensor
+        Each key once.
+    """
+    entries: dict[bytes, bytes] = {}
+    with prefix.with_name(prefix.name + _SHARD).open("wb") as shard:
+        for tensor in tensors:
+            entry = protos.message("BundleEntryProto")(dtype=protos.dtype_number(tensor.dtype), offset=shard.tell())
+            entry.shape.CopyFrom(protos.shape_proto(tensor.values.shape))
+            crc = (
+                _write_texts(shard, tensor.values) if tensor.dtype == "string" else _write_numbers(shard, tensor.values)
+            )
+            entry.size = shard.tell() - entry.offset
+            entry.crc32c = crc32c.masked(crc)
+            entries[tensor.key.encode()] = entry.SerializeToString(deterministic=True)
+    header = protos.message("BundleHeaderProto")(num_shards=1)
+    header.version.producer = 1
+    listed = {b"": header.SerializeToString(deterministic=True), **dict(sorted(entries.items()))}
+    prefix.with_name(prefix.name + _INDEX).write_bytes(sorted_tables.table(listed))
+
+
+def _write_numbers(shard: BinaryIO, values: npt.NDArray[np.generic]) -> int:
+    """Write numbers in the order of files; return their checksum."""
+    little = values.astype(values.dtype.newbyteorder("<"), copy=False) if values.dtype.byteorder == ">" else values
+    content = np.ascontiguousarray(little).reshape(-1).view(np.uint8).data if values.size else memoryview(b"")
+    shard.write(content)
+    return crc32c.checksum(content)
+
+
+def _write_texts(shard: BinaryIO, values: npt.NDArray[np.generic]) -> int:
+    """Write the lengths of texts, the checksum of the lengths, then the texts; return the checksum of it all."""
+    texts = [each if isinstance(each, bytes) else str(each).encode() for each in values.reshape(-1).tolist()]
+    lengths = [len(text) for text in texts]
+    shard.write(b"".join(map(wire.written, lengths)))
+    crc = crc32c.checksum(b"".join(length.to_bytes(4 if length <= _UINT32_MAX else 8, "little") for length in lengths))
+    sealed = crc32c.masked(crc).to_bytes(4, "little")
+    content = sealed + b"".join(texts)
+    shard.write(content)
+    return crc32c.checksum(content, crc)
