@@ -17,6 +17,7 @@ GOAL, SIZE_GOAL = 5, 1.05
 
 PREPARE = """
 import keras, tensorflow as tf, tfmagic
+tfmagic.export  # imports the verb
 model = getattr(keras.applications, sys.argv[1])(weights=None)
 """
 OURS = "tfmagic.export(model, sys.argv[2], overwrite=True, verify=False)"

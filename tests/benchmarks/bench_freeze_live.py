@@ -14,6 +14,7 @@ GOAL, PEAK_GOAL = 12, 0.3
 
 PREPARE = """
 import keras, tensorflow as tf, tfmagic
+tfmagic.freeze  # imports the verb
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 model = getattr(keras.applications, sys.argv[1])(weights=None)
 spec = tf.TensorSpec([None, *model.input_shape[1:]], name="image")

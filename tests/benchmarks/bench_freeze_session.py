@@ -16,6 +16,7 @@ GOAL = 8
 
 PREPARE = """
 import tensorflow as tf, tfmagic
+tfmagic.freeze  # imports the verb
 v1 = tf.compat.v1
 session = v1.Session(graph=tf.Graph())
 with session.graph.as_default():

@@ -19,7 +19,7 @@ module.parts = [tf.Variable(tf.zeros([5000, 5000])) for _ in range(10)]
 module.call = tf.function(lambda x: {"y": x + sum(each[0, 0] for each in module.parts)})
 tf.saved_model.save(module, sys.argv[1], signatures=module.call.get_concrete_function(tf.TensorSpec([None], name="x")))
 """
-PREPARE = "import tensorflow as tf, tfmagic\n"
+PREPARE = "import tensorflow as tf, tfmagic\ntfmagic.sign  # imports the verb\n"
 OURS = 'tfmagic.sign(sys.argv[1], rename={"serving_default": "predict"})'
 THEIRS = """
 loaded = tf.saved_model.load(sys.argv[1])

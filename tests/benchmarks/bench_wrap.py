@@ -24,7 +24,7 @@ with tf.Graph().as_default() as graph:
     tf.identity(y, name="y")
 open(sys.argv[1], "wb").write(graph.as_graph_def().SerializeToString())
 """
-PREPARE = "import tensorflow as tf, tfmagic\n"
+PREPARE = "import tensorflow as tf, tfmagic\ntfmagic.export  # imports the verb\n"
 OURS = "tfmagic.export(sys.argv[1], sys.argv[2])"
 THEIRS = """
 graph_def = tf.compat.v1.GraphDef.FromString(open(sys.argv[1], "rb").read())
