@@ -84,6 +84,13 @@ VAGUE = frozenset({"each", "found", "made", "told", "given", "one"})
 #: Names that are part of what TensorFlow logs.
 LOGGED = {("verbs.signed_results", "saved_model")}
 
+#: What `tfmagic.inspect` must not bring in: what only scans, writes or draws takes as long as all that reads.
+NOT_TO_READ = frozenset(
+    {
+        *("findings.file_scan", "findings.graph_scan", "findings.keras_scan", "display.graph.svg"),
+        *("files.writing", "files.hdf5", "files.keras.python_code", "transforms", "writers", "verbs.conversion"),
+    }
+)
 #: What `import tfmagic` and `%load_ext tfmagic` must not bring in: seconds of start for who only reads a file.
 NOT_AT_START = ("tensorflow", "keras", "tf_keras", "ipywidgets", "anywidget", "h5py", "fast_sugiyama")
 
@@ -312,3 +319,14 @@ print(*sorted(new & set({NOT_AT_START!r})))
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == []
+
+
+def test_what_only_scans_writes_or_draws_is_not_loaded_to_read() -> None:
+    program = (
+        "import sys, tfmagic; tfmagic.inspect; print(*(name for name in sys.modules if name.startswith('tfmagic.')))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    loaded = {name.removeprefix("tfmagic.") for name in done.stdout.split()}
+    assert "readers.saved_model" in loaded
+    assert sorted(loaded & NOT_TO_READ) == []
