@@ -1,10 +1,14 @@
 // How the widgets' scripts are checked, besides their types: what is sure to be wrong, and markup made of a model's names.
 const MARKUP = "Strings of a model are set as text, never as markup.";
+// What pages have; nothing that fetches is among it.
 const GLOBALS = [
-  "Blob", "Element", "HTMLElement", "IntersectionObserver", "MutationObserver", "Node", "ResizeObserver", "URL",
-  "cancelAnimationFrame", "clearInterval", "clearTimeout", "console", "document", "getComputedStyle", "getSelection",
-  "matchMedia",
-  "navigator", "requestAnimationFrame", "setInterval", "setTimeout", "window",
+  "AbortController", "Blob", "CSS", "CustomEvent", "DOMParser", "DOMRect", "DocumentFragment", "Element", "Event",
+  "EventTarget", "File", "FileReader", "FocusEvent", "HTMLElement", "IntersectionObserver", "KeyboardEvent",
+  "MouseEvent", "MutationObserver", "Node", "NodeFilter", "PointerEvent", "Range", "ResizeObserver", "SVGElement",
+  "Selection", "TextDecoder", "TextEncoder", "URL", "XMLSerializer", "cancelAnimationFrame", "clearInterval",
+  "clearTimeout", "console", "document", "getComputedStyle", "getSelection", "innerHeight", "innerWidth", "matchMedia",
+  "navigator", "performance", "queueMicrotask", "requestAnimationFrame", "setInterval", "setTimeout", "structuredClone",
+  "window",
 ];
 
 export default [{
