@@ -279,6 +279,20 @@ def test_code_in_a_model_runs_on_a_word_only(with_code: Path) -> None:
     np.testing.assert_allclose(kept(tab)["twice"], X * 2)
 
 
+def test_an_error_that_asks_for_trust_has_a_button_that_gives_it(with_code: Path) -> None:
+    tab = tab_of(with_code, data=X)
+    tab.fields[0].how.value = EXPRESSION
+    tab.fields[0].expression.value = "data"
+    assert tab.work.vouch.layout.display == "none"
+    assert "trust" in ran(tab)
+    assert tab.work.vouch.layout.display != "none"
+    tab.work.vouch.click()
+    tab.work.wait()
+    assert tab.trust.value
+    assert "Done" in tab.work.status.value
+    assert tab.work.vouch.layout.display == "none"
+
+
 def test_the_word_also_lets_the_inputs_be_read(tmp_path: Path) -> None:
     keras = pytest.importorskip("keras")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from tfmagic import progress
+from tfmagic import errors, progress
 from tfmagic.notebook.panel.widgets import forms, threads
 from tfmagic.notebook.panel.widgets.panel import problem_line, said
 from tfmagic.runtime import keras as keras_runtime
@@ -37,8 +37,8 @@ class Work:
 
     Attributes
     ----------
-    start, stop : Act
-        The handler of ``start`` is the tab's own.
+    start, stop, vouch : Act
+        The handlers of ``start`` and ``vouch`` are the tab's own; the latter is beside an error that asks for trust.
     bar : ipywidgets.FloatProgress
         From 0 to 1.
     status : ipywidgets.HTML
@@ -48,6 +48,8 @@ class Work:
     def __init__(self, verb: str, panel: Place) -> None:
         self.start = forms.Act(verb, is_primary=True)
         self.stop = forms.Act("Cancel", is_off=True)
+        self.vouch = forms.Act("Trust the model, and go on")
+        forms.show(self.vouch, shown=False)
         self.bar = ipywidgets.FloatProgress(
             description="Progress",
             min=0.0,
@@ -67,7 +69,7 @@ class Work:
     @property
     def controls(self) -> tuple[ipywidgets.Widget, ...]:
         """The widgets, one below the other."""
-        return (ipywidgets.HBox([self.start, self.stop]), self.bar, self.status)
+        return (ipywidgets.HBox([self.start, self.stop, self.vouch]), self.bar, self.status)
 
     @property
     def is_running(self) -> bool:
@@ -134,10 +136,15 @@ class Work:
             self.bar.bar_style = style
             self._say(text)
 
+    def refused(self, error: BaseException | None) -> None:
+        """Offer to vouch for the model where it is that which is asked for."""
+        forms.show(self.vouch, shown=isinstance(error, errors.UntrustedCodeError))
+
     def _say(self, text: str) -> None:
         self.status.value = said(text).value
 
     def _set_running(self) -> None:
+        self.refused(None)
         self.start.is_off, self.stop.is_off = True, False
         self.bar.value, self.bar.bar_style = 0.0, ""
         self.bar.layout.visibility = _SHOWN
@@ -151,6 +158,7 @@ class Work:
 
     def _run(self, watch: progress.Watch, call: Callable[[], Any], done: Callable[[Any], str], cancelled: str) -> None:
         style, text = "danger", ""
+        refusal: BaseException | None = None
         try:
             with progress.watched(watch):
                 result = call()
@@ -158,8 +166,9 @@ class Work:
         except progress.CancelledError:
             style, text = "warning", cancelled
         except BaseException as error:  # noqa: BLE001 - a model, or a user's expression, raises anything
-            text = problem_line(error)
+            text, refusal = problem_line(error), error
         finally:
+            self.refused(refusal)
             self.bar.value, self.bar.bar_style = 1.0 if style == "success" else self.bar.value, style
             with self._lock:
                 self._say(text)

@@ -85,6 +85,7 @@ class RunTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self.signature.observe(lambda _: self._show_inputs(), "value")
         self.trust.observe(lambda _: self._trusted(), "value")
         self.work.start.on_click(lambda _: self._run())
+        self.work.vouch.on_click(lambda _: self._vouched())
         self.keep.on_click(lambda _: self._keep())
         self._read(model)
 
@@ -106,7 +107,9 @@ class RunTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
             signed = plan_names.signed(model)
         except Exception as error:  # noqa: BLE001 - a model raises whatever its code does; a person gets one line
             self.work.tell(problem_line(error), "danger")
+            self.work.refused(error)
             return
+        self.work.refused(None)
         with self._lock:
             self._signed = signed
             self.signature.options = [(_PROPOSED if key == signatures.PROPOSED else key, key) for key in signed]
@@ -115,6 +118,12 @@ class RunTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         if not signed:
             self.work.tell(_ENDLESS if model.reader.is_open else _UNSIGNED)
             self.work.allow(allowed=model.reader.is_open)
+
+    def _vouched(self) -> None:
+        """Go on with what was refused: a run, or learning what the inputs are."""
+        self.trust.value = True
+        if self._signed:
+            self.work.start.click()
 
     def _trusted(self) -> None:
         """Learn what could not be learned without leave."""
