@@ -140,6 +140,12 @@ def test_names_of_a_model_reach_no_terminal_as_they_are(tmp_path: Path) -> None:
     assert "<b>" not in result._repr_html_() + table._repr_html_()
 
 
+def test_a_name_of_a_megabyte_makes_no_line_long(tmp_path: Path) -> None:
+    path = graph_file(tmp_path / "m.pb", text("p", b"x" * 1_000_000), node("w" * 1_000_000, "WriteFile", "p", "p"))
+    result = tfmagic.scan(path)
+    assert all(len(shown) < 5_000 for shown in (result.verdict, repr(result), result._repr_html_(), result.sarif()))
+
+
 def test_a_scan_needs_no_tensorflow(hostile: Path) -> None:
     code = f"import sys, tfmagic; tfmagic.scan({str(hostile)!r}); assert 'tensorflow' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

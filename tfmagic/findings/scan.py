@@ -24,6 +24,8 @@ _ROW_SEVERITIES = (INFO, LOW, MEDIUM, HIGH)
 LOAD, RUN, CALLED = "load", "run", "called"
 #: Why it matters that a file is two things at once.
 TWO_READERS = "two readers take different contents for its own: what was looked at need not be what is loaded"
+#: Letters of a row that a line shows.
+_SHOWN = 500
 #: Rows that a verdict names.
 _NAMED = 1
 
@@ -112,9 +114,14 @@ def verdict(findings: Sequence[Finding]) -> str:
     if not rows:
         return "clean: nothing in it acts outside the model"
     when = {LOAD: "when it is loaded", RUN: "when it is run", CALLED: "only if somebody calls for it"}
-    named = "; ".join(f"{row.what}, {when[row.fires]} ({row.where})" for row in rows[:_NAMED])
+    named = "; ".join(f"{_short(row.what)}, {when[row.fires]} ({_short(row.where)})" for row in rows[:_NAMED])
     rest = len(rows) - _NAMED
     return f"{severity(rows)}: {named}{f'; {rest:,} more' if rest > 0 else ''}"
+
+
+def _short(text: str) -> str:
+    """Cut a text that a name of a model makes long; the table has it whole."""
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
 #: SARIF's words for how grave a result is, and GitHub's number for it.
@@ -146,11 +153,11 @@ def sarif(findings: Iterable[Finding], origin: str) -> str:
         {
             "ruleId": _rule(row),
             "level": _LEVELS[row.severity][0],
-            "message": {"text": f"{row.what} ({row.where}; fires: {row.fires}): {row.why}"},
+            "message": {"text": f"{_short(row.what)} ({_short(row.where)}; fires: {row.fires}): {row.why}"},
             "locations": [
                 {
                     "physicalLocation": {"artifactLocation": {"uri": quote(origin.encode("utf-8", "replace"))}},
-                    "logicalLocations": [{"fullyQualifiedName": row.where}],
+                    "logicalLocations": [{"fullyQualifiedName": _short(row.where)}],
                 }
             ],
             "properties": {"fires": row.fires, "severity": row.severity, "security-severity": _LEVELS[row.severity][1]},
