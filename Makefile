@@ -10,6 +10,7 @@
 #   make fuzz     damaged input for every parser and reader, guided by coverage; hours
 #   make soak     a thousand verbs in one process, which must level off
 #   make ops      hold the list of ops to the oldest and the newest TensorFlow
+#   make dist     build wheel and sdist, and try the wheel in a fresh environment
 #   make clean    remove what the other commands made
 #
 # PYTHON      the interpreter to build the environment from          make test PYTHON=python3.13
@@ -35,7 +36,7 @@ UV := $(VENV)-uv/bin/uv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --constraint $(VENV)/constraints.txt
 
-.PHONY: help demo test test-oldest test-newest test-versions lint scripts format bench faults fuzz soak ops clean
+.PHONY: help demo test test-oldest test-newest test-versions lint scripts format bench faults fuzz soak ops dist clean
 .DEFAULT_GOAL := help
 
 help:
@@ -103,8 +104,29 @@ $(VENV)-ops-%/.ops: pyproject.toml
 		--constraint $(VENV)-ops-$*/constraints.txt --editable '.[cpu]' 'pytest>=9'
 	@touch $@
 
+# The wheel alone has to read a file and make a panel, far from the sources.
+define TRIAL
+import pathlib, tfmagic
+pathlib.Path("small.pbtxt").write_text('node { name: "x" op: "Placeholder" } node { name: "y" op: "Relu" input: "x" }')
+assert "site-packages" in tfmagic.__file__, tfmagic.__file__
+assert pathlib.Path(tfmagic.__file__).with_name("py.typed").is_file()
+model = tfmagic.inspect("small.pbtxt")
+panel = tfmagic.panel("small.pbtxt")
+print(len(model.ops), "ops;", "tabs:", ", ".join(panel.tabs.titles))
+endef
+export TRIAL
+
+dist: $(VENV)/.made
+	rm -rf dist $(VENV)-dist
+	$(BIN)/python -m pip --disable-pip-version-check install --quiet 'build>=1.2'
+	$(BIN)/python -m build --outdir dist . > /dev/null
+	$(BIN)/python -m venv $(VENV)-dist
+	$(VENV)-dist/bin/python -m pip --disable-pip-version-check install --quiet dist/*.whl
+	cd $(VENV)-dist && $(abspath $(VENV)-dist)/bin/python -I -c "$$TRIAL"
+	ls -l dist
+
 clean:
-	for venv in $(VENV) $(VENV)-bare $(VENV)-uv $(VENV)-oldest $(VENV)-newest $(REGISTRIES:%=$(VENV)-ops-%); do \
+	for venv in $(VENV) $(VENV)-bare $(VENV)-dist $(VENV)-uv $(VENV)-oldest $(VENV)-newest $(REGISTRIES:%=$(VENV)-ops-%); do \
 		if [ -e $$venv/pyvenv.cfg ]; then rm -rf $$venv; fi; done
 	rm -rf $(VENV)-versions
 	rm -rf artifacts build dist .mypy_cache .pytest_cache .ruff_cache
