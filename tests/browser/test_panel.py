@@ -309,7 +309,7 @@ def test_the_choice_of_display(notebook: OpenNotebook, mode: str, live: int) -> 
     outputs = frontend.run(2)
     assert sum(VIEW in output["data"] for output in outputs) == live
     assert ("text/html" in outputs[-1]["data"]) is (mode != "text")
-    assert "classify_pictures" in frontend.shown(2)
+    assert "picture" in frontend.shown(2)
 
 
 BUSY = "import time\ntime.sleep(8)\nprint('slept')"

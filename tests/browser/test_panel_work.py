@@ -103,8 +103,11 @@ def test_a_model_is_converted_and_verified(show: Show, sample: Path, server: Ser
     (server.root / "frozen.pb").unlink(missing_ok=True)
     shown.get_by_role("button", name="Show code").click()
     shown.get_by_text("%tf_freeze dense -o frozen.pb").first.wait_for()
-    shown.get_by_role("button", name="Convert").click()
+    shown.get_by_role("button", name="Convert").focus()
+    panel.frontend.page.keyboard.press("Enter")
     shown.get_by_text("Written:").wait_for(timeout=WORK)
+    # Who works by keyboard stays where the work was begun.
+    assert panel.frontend.page.evaluate("document.activeElement.textContent") == "Convert"
     assert "max_abs" in shown.inner_text()
     assert (server.root / "frozen.pb").is_file()
     # What is there is told before it could be lost.

@@ -78,7 +78,7 @@ def voila(context: BrowserContext, server: Server) -> Iterator[Page]:
 
 
 def test_the_panel_is_a_page_without_code(voila: Page) -> None:
-    voila.get_by_text("Placeholder").first.wait_for()
+    voila.locator(".tfm-card").wait_for()
     seen = voila.locator("body").inner_text()
     assert seen.count("GraphDef, small.pbtxt") == 1  # and not the static form as well
     assert "import" not in seen

@@ -159,6 +159,14 @@ def test_the_result_is_written_checked_and_shown(samples: Built, in_tmp_path: Pa
     assert tab.work.bar.bar_style == "success"
     # The verification's row, and what servers want otherwise.
     assert "<td>True</td>" in tab.result.value
+    assert "largest difference" in tab.work.status.value
+    assert "tfm-good" in tab.work.status._dom_classes
+    assert tab.copies.sections[0]["copies"][0]["text"].endswith("network")
+    tab.open_result.click()
+    for thread in [each for each in threading.enumerate() if each.name.startswith("tfmagic ")]:
+        thread.join(60)
+    (opened,) = tab.opened.children
+    assert "Model" in opened.tabs.titles
     assert "look for the input 'inputs'" in text(tab.result)
     x = np.ones((2, 4), np.float32)
     done = tfmagic.run(in_tmp_path / "network", {"images": x}, signature="classify")

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from tfmagic.progress import Stage
 
 _SHOWN, _HIDDEN = "visible", "hidden"
+#: What the styles of a bar are called in the style sheet.
+_TONES = {"success": ("tfm-says", "tfm-good"), "danger": ("tfm-says", "tfm-bad"), "warning": ("tfm-says",)}
+_ALL_TONES = ("tfm-says", "tfm-good", "tfm-bad")
 
 
 class Work:
@@ -134,14 +137,18 @@ class Work:
         """Say something, unless work is being done that has its own to say."""
         if not self.is_running:
             self.bar.bar_style = style
-            self._say(text)
+            self._say(text, style)
 
     def refused(self, error: BaseException | None) -> None:
         """Offer to vouch for the model where it is that which is asked for."""
         forms.show(self.vouch, shown=isinstance(error, errors.UntrustedCodeError))
 
-    def _say(self, text: str) -> None:
+    def _say(self, text: str, style: str = "") -> None:
+        """Say something, at its end in a tone of its own; a screen reader says it either way."""
         self.status.value = said(text).value
+        wanted = _TONES.get(style, ()) if text else ()
+        for name in _ALL_TONES:
+            (self.status.add_class if name in wanted else self.status.remove_class)(name)
 
     def _set_running(self) -> None:
         self.refused(None)
@@ -171,7 +178,7 @@ class Work:
             self.refused(refusal)
             self.bar.value, self.bar.bar_style = 1.0 if style == "success" else self.bar.value, style
             with self._lock:
-                self._say(text)
+                self._say(text, style)
                 self._watch = None
                 self.start.is_off, self.stop.is_off = not self._is_allowed, True
 

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from tfmagic import errors
+from tfmagic import errors, readers
 from tfmagic.commands import magic_lines
+from tfmagic.display import render
 from tfmagic.graphs.signatures import METHODS
 from tfmagic.models.model import Part
 from tfmagic.notebook.panel.widgets import forms, threads
 from tfmagic.notebook.panel.widgets.cancellable_work import Work
-from tfmagic.notebook.panel.widgets.panel import problem_line
+from tfmagic.notebook.panel.widgets.panel import Panel, problem_line, said
+from tfmagic.notebook.panel.widgets.sections import Copy, SectionData, Sections
 from tfmagic.verbs.conversion import destinations, plan_names
 from tfmagic.verbs.conversion import plan as conversion_plan
 from tfmagic.verbs.conversion.plan import Plan, Problem, Request
@@ -59,6 +61,7 @@ class ConvertTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no typ
         self._reasons = conversion_plan.formats(model)
         self._names = _names(model)
         self._asked_for_nodes = False
+        self._written = ""
         #: The path that was proposed last: one that a person typed is left alone.
         self._suggested = ""
         labels = conversion_plan.labels()
@@ -90,10 +93,17 @@ class ConvertTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no typ
         self.plan = ipywidgets.HTML()
         self.impossible = ipywidgets.HTML(_greyed(self._reasons))
         self.work = Work("Convert", panel)
-        self.show_code = ipywidgets.Button(description="Show code")
+        self.show_code = forms.Act("Show code")
+        self.open_result = forms.Act("Open result")
+        self.copies = Sections([])
+        self.opened = ipywidgets.VBox()
+        #: What can be done with what was written; out of sight until something is.
+        self.outcome = ipywidgets.VBox([forms.row(self.open_result), self.copies, self.opened])
         self.code = ipywidgets.HTML()
         self.result = ipywidgets.HTML()
         super().__init__(children=self._layout(possible))
+        self.add_class("tfm-form")
+        forms.show(self.outcome, shown=False)
         self._connect()
         if possible:
             self._suggest()
@@ -110,6 +120,7 @@ class ConvertTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no typ
             forms.row(*self.ticks.values()),
             self.plan,
             *self.work.controls,
+            self.outcome,
             self.show_code,
             self.code,
             self.result,
@@ -124,6 +135,7 @@ class ConvertTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no typ
         self.work.start.on_click(lambda _: self._convert())
         self.work.vouch.on_click(lambda _: self._vouched())
         self.show_code.on_click(lambda _: self._show_code())
+        self.open_result.on_click(lambda _: self._open())
 
     def arrive(self, signature: str | None = None, outputs: Sequence[str] = (), **_others: object) -> None:
         """Choose a signature, or tensors to be the outputs, that another tab speaks of."""
@@ -211,11 +223,30 @@ class ConvertTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no typ
             return
         if self.work.begin(lambda: export_verb(self._model, request.destination, **options), self._done, _CANCELLED):
             self.result.value = ""
+            self.opened.children = ()
+            forms.show(self.outcome, shown=False)
 
     def _done(self, export: Export) -> str:
         self.result.value = forms.result(export)
+        self._written = str(export.path)
+        self.copies.sections = [SectionData(title="", copies=[Copy(label="Path", text=self._written)])]
+        forms.show(self.outcome, shown=True)
         self._refresh()
-        return f"Written: {export.path}"
+        return (
+            f"Written: {export.path} ({render.size_text(export.bytes)} in {export.seconds:.1f} s; {_checked(export)})"
+        )
+
+    def _open(self) -> None:
+        """Show what was written, in a panel below."""
+        self.opened.children = (said("Reading …"),)
+        threads.begin(self._show_result, "result")
+
+    def _show_result(self) -> None:
+        try:
+            shown: ipywidgets.Widget = Panel(readers.read(self._written), self._panel.namespace)
+        except Exception as error:  # noqa: BLE001 - as in Work: one line for whatever is there by now
+            shown = said(problem_line(error))
+        self.opened.children = (shown,)
 
     def _show_code(self) -> None:
         try:
@@ -235,6 +266,15 @@ class ConvertTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no typ
         except Exception as error:  # noqa: BLE001 - as in Work: one line for whatever a model raises
             plain = f"# {problem_line(error)}"
         self.code.value = forms.code("In a cell", line) + forms.code("With TensorFlow alone", plain)
+
+
+def _checked(export: Export) -> str:
+    """Say how what was written compares with what it was made of."""
+    compared = export.verification["max_abs"].dropna()
+    if not len(compared):
+        return "not checked"
+    largest = float(compared.max())
+    return f"read back and run beside the model: largest difference {f'{largest:.2g}' if largest else '0'}"
 
 
 def _names(model: Model) -> plan_names.Names:

@@ -1,4 +1,4 @@
-"""The tab Layers: what a Keras model is made of, what each layer takes of memory, and the way to its box and its weights.
+"""The tab Layers: what a Keras model is made of, what each layer takes, and the way to its box and its weights.
 
 Not for: other graphs' name scopes, nor drawing layers (the tab Graph).
 """
