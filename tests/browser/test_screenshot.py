@@ -1,4 +1,4 @@
-"""The README's pictures of the panel: taken here of a MobileNetV2 in JupyterLab, light and dark, small enough for a page."""
+"""The README's pictures of the panel: taken of a MobileNetV2 in JupyterLab, light and dark, small enough for a page."""
 
 from __future__ import annotations
 
