@@ -197,7 +197,7 @@ def test_a_weight_without_a_value_is_refused_unless_partial(kind: str, tmp_path:
         np.testing.assert_array_equal(target.get_layer(name).kernel, source.get_layer(name).kernel)
 
 
-@pytest.mark.parametrize("kind", [*WITH_STOCK, "export"])
+@pytest.mark.parametrize("kind", NAMED)
 @pytest.mark.parametrize("partial", [False, True])
 def test_layers_that_left_their_model_are_found_by_name(kind: str, partial: bool, tmp_path: Path) -> None:  # noqa: FBT001 - an option of the verb
     inner = keras.Sequential(
@@ -372,7 +372,7 @@ def test_a_checkpoint_object_counts_on(tmp_path: Path) -> None:
 def test_a_loaded_export_takes_the_values_of_a_later_one(tmp_path: Path) -> None:
     earlier, later = filled(automatic(), 1), filled(automatic(), 2)
     for name, model in (("earlier", earlier), ("later", later)):
-        model.export(str(tmp_path / name), verbose=False)
+        model.export(str(tmp_path / name))
     loaded = tf.saved_model.load(str(tmp_path / "earlier"))
     table = restore(loaded, tmp_path / "later")
     # Keras exports each variable a second time, for nobody.
