@@ -45,6 +45,17 @@ def test_a_module_has_a_signature_a_method(tf: Any, codec: Any) -> None:
         model.part(Part.FUNCTION)()
 
 
+def test_a_variable_of_a_strategy_counts_once(tf: Any) -> None:
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        weight = tf.Variable([[1.0], [2.0]], name="weight")
+    module = tf.Module()
+    module.weight = weight
+    module.serve = tf.function(lambda x: x @ module.weight, input_signature=[tf.TensorSpec([None, 2])])
+    model = readers.read(module)
+    assert list(model.variables["name"]) == ["weight"]
+    assert run(model, None, x=[[3.0, 4.0]]) == {"output_0": [[11.0]]}
+
+
 def test_a_function_of_one_trace_is_its_own_graph(tf: Any) -> None:
     @tf.function  # type: ignore[untyped-decorator]
     def affine(image: Any, *, bias: Any) -> Any:

@@ -71,7 +71,8 @@ def parse_json(name: str, text: str) -> Message:
 
     try:
         return json_format.Parse(text, message(name)(), descriptor_pool=_pool())
-    except json_format.ParseError as error:
+    # Protobuf before 6 stumbles over a null where a map belongs.
+    except (json_format.ParseError, TypeError, AttributeError) as error:
         raise ValueError(str(error)) from error
 
 

@@ -250,8 +250,11 @@ def _nothing() -> None:
 
 def variables(value: runtime.Live, functions: tuple[NamedFunction, ...]) -> dict[str, runtime.Live]:
     """Return the variables of an object and of its functions by name."""
-    captured = [one for function in functions for one in function.concrete.graph.variables]
-    distinct = {id(one): one for one in (*_own_variables(value), *captured)}
+    own = _own_variables(value)
+    # A function captures the copy of its device of what a strategy holds as one.
+    copies = {id(copy) for one in own if is_a(one, "DistributedVariable") for copy in one.values}
+    captured = [one for function in functions for one in function.concrete.graph.variables if id(one) not in copies]
+    distinct = {id(one): one for one in (*own, *captured)}
     names = nested_structures.unique(_names(value, distinct.values()))
     return dict(zip(names, distinct.values(), strict=True))
 
