@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 import tfmagic
+from tests.faults.subjects import doubled
 from tests.samples import Built
 from tfmagic.files import hidden_places
 
@@ -80,6 +81,8 @@ def verbs(built: Built, place: Path) -> list[Callable[[], object]]:
         lambda: tfmagic.run(served, {"x": _X}),
         lambda: tfmagic.verify(served, model),
         lambda: tfmagic.restore(session, place / "model.ckpt"),
+        lambda: repr(tfmagic.scan(served)),
+        lambda: tfmagic.merge(doubled(), model, connect={"twice": "x"}),
     ]
 
 
@@ -93,10 +96,11 @@ def main() -> int:
         place.mkdir()
         built = Built(Path(folder) / "samples")
         built.directory.mkdir()
+        calls = verbs(built, place)
         begun, measures = time.monotonic(), []
-        for number, call in zip(range(count), itertools.cycle(verbs(built, place)), strict=False):
+        for number, call in zip(range(count), itertools.cycle(calls), strict=False):
             call()
-            if number % 13 == 0:  # after each round of verbs
+            if number % len(calls) == 0:  # after each round of verbs
                 measures.append(measured(place))
         print(f"{count} calls in {time.monotonic() - begun:.0f} s")
         return _judged(measures)
