@@ -224,7 +224,7 @@ class _Upgrade:
         op = _OTHER_NAMES.get(node.op, f"Resource{node.op}")
         definition = self.definitions.of(op)
         attributes = _attributes(op) if definition is None else {attr.name for attr in definition.attr}
-        if not attributes:
+        if attributes is None:
             raise errors.UnsupportedConversionError(
                 "graph",
                 "saved_model",
@@ -263,12 +263,14 @@ def _become_handle(node: protos.Message) -> None:
     _forget_shapes(node)
 
 
-def _attributes(op: str) -> set[str]:
+def _attributes(op: str) -> set[str] | None:
     """Return the attributes of an op that writes to a resource, where TensorFlow is not there to be asked.
 
-    Empty for an op that there is not. From tensorflow/core/ops/resource_variable_ops.cc, state_ops.cc, training_ops.cc.
+    None for an op that there is not; ``VarIsInitializedOp`` has no attribute. From tensorflow/core/ops/resource_variable_ops.cc, state_ops.cc, training_ops.cc.
     """
     if op not in ops.registered():
+        return None
+    if op == "VarIsInitializedOp":
         return set()
     if op.startswith("Assign"):
         return {"dtype", "validate_shape"} if op == "AssignVariableOp" else {"dtype"}
