@@ -266,7 +266,8 @@ def _become_handle(node: protos.Message) -> None:
 def _attributes(op: str) -> set[str] | None:
     """Return the attributes of an op that writes to a resource, where TensorFlow is not there to be asked.
 
-    None for an op that there is not; ``VarIsInitializedOp`` has no attribute. From tensorflow/core/ops/resource_variable_ops.cc, state_ops.cc, training_ops.cc.
+    None for an op that there is not; ``VarIsInitializedOp`` has no attribute. From
+    tensorflow/core/ops/resource_variable_ops.cc, state_ops.cc, training_ops.cc.
     """
     if op not in ops.registered():
         return None
