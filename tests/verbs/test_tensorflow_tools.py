@@ -62,10 +62,12 @@ def test_freeze_graph_freezes_an_export(tf: Any, session: Any, tmp_path: Path) -
     file = tmp_path / "theirs.pb"
     unused = ("input_graph", "input_saver", "input_checkpoint", "restore_op_name", "filename_tensor_name")
     nothing = dict.fromkeys((*unused, "initializer_nodes"))
-    freeze_graph(
-        **nothing, input_binary=True, output_node_names="prediction", output_graph=str(file), clear_devices=True,
-        input_saved_model_dir=str(tmp_path / "m"), saved_model_tags="serve",
-    )  # fmt: skip
+    # It works in the default graph, in which other tests may have left nodes.
+    with tf.Graph().as_default():
+        freeze_graph(
+            **nothing, input_binary=True, output_node_names="prediction", output_graph=str(file), clear_devices=True,
+            input_saved_model_dir=str(tmp_path / "m"), saved_model_tags="serve",
+        )  # fmt: skip
     tfmagic.freeze(tmp_path / "m", output=tmp_path / "ours.pb")
     for path in (file, tmp_path / "ours.pb"):
         graph_def = tf.compat.v1.GraphDef.FromString(path.read_bytes())

@@ -143,20 +143,22 @@ def test_tensorflows_own_tools_read_it(tmp_path: Path) -> None:
     v1 = runtime.tensorflow().compat.v1
     found, path = exported("trained_references", tmp_path)
     frozen = str(tmp_path / "frozen.pb")
-    freeze_graph.freeze_graph(
-        input_graph=None,
-        input_saver=None,
-        input_binary=True,
-        input_checkpoint=None,
-        output_node_names="scores",
-        restore_op_name=None,
-        filename_tensor_name=None,
-        output_graph=frozen,
-        clear_devices=True,
-        initializer_nodes="",
-        input_saved_model_dir=str(path),
-        saved_model_tags="serve",
-    )
+    # It works in the default graph, in which other tests may have left nodes.
+    with v1.Graph().as_default():
+        freeze_graph.freeze_graph(
+            input_graph=None,
+            input_saver=None,
+            input_binary=True,
+            input_checkpoint=None,
+            output_node_names="scores",
+            restore_op_name=None,
+            filename_tensor_name=None,
+            output_graph=frozen,
+            clear_devices=True,
+            initializer_nodes="",
+            input_saved_model_dir=str(path),
+            saved_model_tags="serve",
+        )
     with v1.Graph().as_default(), v1.Session() as session:
         v1.import_graph_def(v1.GraphDef.FromString((tmp_path / "frozen.pb").read_bytes()), name="")
         np.testing.assert_allclose(session.run("scores:0", {"x:0": X}), found.expected["result"], rtol=1e-5)
