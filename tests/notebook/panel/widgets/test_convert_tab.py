@@ -257,17 +257,37 @@ def test_another_tab_may_choose_the_signature(samples: Built, in_tmp_path: Path)
     del in_tmp_path
 
 
-def test_code_in_a_file_runs_on_a_word_only(tmp_path: Path, in_tmp_path: Path) -> None:
+@pytest.fixture
+def with_code(tmp_path: Path) -> Path:
     keras = pytest.importorskip("keras")
     inputs = keras.layers.Input((4,), name="x")
     keras.Model(inputs, keras.layers.Lambda(lambda x: x * 2)(inputs)).save(tmp_path / "code.keras")
-    tab = tab_of(tmp_path / "code.keras", "code.keras")
+    return tmp_path / "code.keras"
+
+
+def test_code_in_a_file_runs_on_a_word_only(with_code: Path, in_tmp_path: Path) -> None:
+    tab = tab_of(with_code, "code.keras")
     assert tab.ticks["trust"].layout.display != "none"
     said = converted(tab)
     assert "trust" in said
     assert [each.name for each in in_tmp_path.iterdir()] == ["code.keras"]
     tab.ticks["trust"].value = True
     assert "Written" in converted(tab)
+
+
+def test_an_error_that_asks_for_trust_has_a_button_that_gives_it(with_code: Path, in_tmp_path: Path) -> None:
+    tab = tab_of(with_code, "code.keras")
+    vouch = tab.work.vouch
+    assert vouch.layout.display == "none"
+    assert "trust" in converted(tab)
+    assert vouch.layout.display != "none"
+    assert [each.name for each in in_tmp_path.iterdir()] == ["code.keras"]
+    vouch.click()
+    tab.work.wait(_LONG)
+    assert tab.ticks["trust"].value
+    assert "Written" in text(tab.work.status)
+    assert vouch.layout.display == "none"
+    assert (in_tmp_path / tab.request.destination).exists()
 
 
 def test_a_name_of_a_model_is_text(tmp_path: Path, in_tmp_path: Path) -> None:

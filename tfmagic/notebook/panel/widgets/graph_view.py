@@ -48,6 +48,11 @@ def _choices(model: Model) -> list[Choice]:
     return (choices if choices and choices[0].library is not None else graph_choices.of_graph(model))[:_MOST_ENTRIES]
 
 
+def _titles(choices: list[Choice]) -> list[str]:
+    """Word what can be chosen: names of functions are a stranger's."""
+    return [cell_text.cell_text(choice.title) for choice in choices]
+
+
 class GraphView(anywidget.AnyWidget):
     """A graph to unfold, search and follow.
 
@@ -88,7 +93,7 @@ class GraphView(anywidget.AnyWidget):
         self._unfolding = self._started(0, constants=False)
         super().__init__(
             scene=scenes.scene(self._unfolding, wrap=self._ratio),
-            entries=[choice.title for choice in self._choices],
+            entries=_titles(self._choices),
             links=[
                 name
                 for name, act in (("row", on_row), ("variable", on_variable), ("output", on_output))
@@ -247,7 +252,7 @@ class GraphView(anywidget.AnyWidget):
             raise ValueError(message)
         self._unfolding = self._started(entry, constants=constants)
         with self.hold_sync():
-            self.entries = [choice.title for choice in self._choices]
+            self.entries = _titles(self._choices)
             self.entry, self.constants = entry, constants
             self._draw()
 
