@@ -79,6 +79,14 @@ class Runnable(Protocol):
         """Read back what was written, and return its signature of this key as a function of arrays by key."""
 
 
+@runtime_checkable
+class Loadable(Protocol):
+    """A draft whose result others load in another way than the check does, which is tried where no numbers speak."""
+
+    def require_loaders(self, path: Path) -> None:
+        """Load what was written in the other ways; raises ConversionError where that cannot be, or shows other ends."""
+
+
 class Signatures(Enum):
     """How many of a source's signatures a result holds."""
 

@@ -471,3 +471,69 @@ def test_what_a_module_holds_lies_where_the_module_has_it(tmp_path: Path) -> Non
     )
     status.assert_existing_objects_matched()
     np.testing.assert_array_equal(restored.layers[0].kernel, network.layers[0].kernel)
+
+
+# What could not be compared
+
+
+def _refusing() -> Any:
+    """A function that takes none of the inputs that a trial makes."""
+    tf = runtime.tensorflow()
+
+    @tf.function(input_signature=[tf.TensorSpec([None], name="x")])  # type: ignore[untyped-decorator]
+    def refuse(x: Any) -> Any:
+        with tf.control_dependencies([tf.debugging.assert_greater(x, 1e6)]):
+            return {"y": tf.identity(x) * 2.0}
+
+    return refuse
+
+
+def _acting() -> Any:
+    """A function that is not run on made-up inputs: it reads whatever file they name."""
+    tf = runtime.tensorflow()
+    return tf.function(lambda x: {"y": tf.io.read_file(x)}, input_signature=[tf.TensorSpec([], tf.string, name="x")])
+
+
+def _other_tensor(meta_graph: Any) -> None:
+    meta_graph.signature_def["serving_default"].outputs["y"].name = "nothing:0"
+
+
+def _other_dtype(meta_graph: Any) -> None:
+    meta_graph.signature_def["serving_default"].outputs["y"].dtype = 10
+
+
+def _other_shape(meta_graph: Any) -> None:
+    info = meta_graph.signature_def["serving_default"].inputs["x"]
+    info.tensor_shape.unknown_rank = False
+    del info.tensor_shape.dim[:]
+    info.tensor_shape.dim.add(size=3)
+    info.tensor_shape.dim.add(size=5)
+
+
+@pytest.mark.parametrize("build", [_refusing, _acting])
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (_other_tensor, "TensorFlow 1 does not load"),
+        (_other_dtype, "for TensorFlow 1 and servers"),
+        (_other_shape, "came out otherwise than the source has it"),
+    ],
+)
+def test_what_nobody_ran_is_loaded_in_every_way_before_it_stands(
+    build: Any, damage: Any, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorFlow 2 goes by its objects and looks at none of what is damaged here."""
+    intact = export(build(), tmp_path / "intact")
+    assert any(note.startswith("not verified") for note in intact.notes)
+    write = SavedModelDraft.write
+
+    def write_and_damage(draft: SavedModelDraft, path: Path) -> None:
+        write(draft, path)
+        saved = protos.parse("SavedModel", (path / "saved_model.pb").read_bytes())
+        damage(saved.meta_graphs[0])
+        (path / "saved_model.pb").write_bytes(saved.SerializeToString())
+
+    monkeypatch.setattr(SavedModelDraft, "write", write_and_damage)
+    with pytest.raises(errors.ConversionError, match=said):
+        export(build(), tmp_path / "damaged")
+    assert not (tmp_path / "damaged").exists()

@@ -13,7 +13,7 @@ from tfmagic import errors
 from tfmagic.display import render
 from tfmagic.findings import hazards
 from tfmagic.functions import tflite
-from tfmagic.models.writer import Compared, Runnable
+from tfmagic.models.writer import Compared, Loadable, Runnable
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.verbs.conversion import options as conversion_options
 from tfmagic.verbs.verification import tolerances, trial_run
@@ -74,10 +74,13 @@ class Source:
         """Return the answer for a result that nobody ran."""
         return {key: trial_run.unchecked(cast("NamedFunction", each), reason) for key, each in self.signatures.items()}
 
-    def compared(self, load: Callable[[str], Runner]) -> dict[str, Verification]:
+    def compared(
+        self, load: Callable[[str], Runner], require_loaders: Callable[[], None] | None = None
+    ) -> dict[str, Verification]:
         """Run source and result on the same inputs.
 
-        Each result is loaded, whether or not its source can be, unless nobody vouched for what that would do.
+        Each result is loaded, whether or not its source can be, unless nobody vouched for what that would do; where it
+        was not compared, in the other ways, too, in which it will be.
         """
         functions = self.functions
         if not functions:
@@ -96,7 +99,10 @@ class Source:
                 return self.unchecked(f"the source cannot be loaded to be run: {str(error).splitlines()[0]}")
         # What TensorFlow lets go of after a comparison is entered into the default graph, which may be the user's.
         with runtime.eager():
-            return {key: _verified(each, load(key)) for key, each in functions.items()}
+            verifications = {key: _verified(each, load(key)) for key, each in functions.items()}
+            if require_loaders is not None and any(each.unchecked for each in verifications.values()):
+                require_loaders()
+            return verifications
 
     def _acts_inside(self) -> bool:
         """Whether the graph does nothing outside the model, or the user vouched for it."""
@@ -127,7 +133,8 @@ def verified(draft: Draft, staged: Path, source: Source, *, must: bool) -> dict[
     if not isinstance(draft, Runnable):
         return unverified(draft, source, _NO_WAY_BACK)
     try:
-        verifications = source.compared(partial(draft.load, staged))
+        others = partial(draft.require_loaders, staged) if isinstance(draft, Loadable) else None
+        verifications = source.compared(partial(draft.load, staged), others)
     except errors.MissingDependencyError as error:
         if must:
             raise

@@ -12,12 +12,16 @@ from tfmagic.files import protos
 from tfmagic.files.saved_model_files import BINARY, FINGERPRINT, TEXT
 from tfmagic.functions import composites
 from tfmagic.graphs import signatures
+from tfmagic.runtime import error_texts
 from tfmagic.runtime import tensorflow as runtime
+from tfmagic.runtime.log_filters import held_back
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from tfmagic.functions import NamedFunction
+    from tfmagic.graphs.signatures import Endpoint
 
 #: The folder of the checkpoint, and how its files begin.
 VARIABLES = "variables"
@@ -57,10 +61,7 @@ def require_agreement(path: Path, loaded: NamedFunction) -> None:
     ConversionError
         If they differ in a key or a dtype.
     """
-    place = path / BINARY
-    is_binary = place.exists()
-    saved = protos.parse("SavedModel", place.read_bytes()) if is_binary else _text_of(path / TEXT)
-    signature = saved.meta_graphs[0].signature_def[loaded.key]
+    signature = _meta_graph_def(path).signature_def[loaded.key]
     for side, ends in ((signature.inputs, loaded.inputs), (signature.outputs, loaded.outputs)):
         parts = {name for key, info in side.items() for name in composites.tensors_by_key(key, info) if name != key}
         stated = {end.key: end.dtype for end in signatures.endpoints(side) if "," not in end.tensor}
@@ -72,5 +73,69 @@ def require_agreement(path: Path, loaded: NamedFunction) -> None:
             )
 
 
-def _text_of(place: Path) -> protos.Message:
-    return protos.parse_text("SavedModel", place.read_text("utf-8"))
+def require_session(path: Path, tags: Sequence[str], sources: Sequence[NamedFunction] = ()) -> None:
+    """Load a SavedModel as TensorFlow 1 and servers do, and hold the tensors of its signatures against what they say.
+
+    Parameters
+    ----------
+    path : Path
+        Its directory.
+    tags : sequence of str
+        The tag-set.
+    sources : sequence of NamedFunction
+        What it was made of, which has to be what its signatures say.
+
+    Raises
+    ------
+    ConversionError
+        If that cannot be, TensorFlow's error is the cause; or if a key, a dtype or a shape is another.
+    """
+    signature_def = _meta_graph_def(path).signature_def
+    for source in sources:
+        for side in ("inputs", "outputs"):
+            _require_same(source, getattr(source, side), signatures.endpoints(getattr(signature_def[source.key], side)))
+    tf = runtime.tensorflow()
+    compat = tf.compat.v1
+    with tf.Graph().as_default() as graph, compat.Session(graph=graph) as session:
+        try:
+            # That this loader is an old one is no news, nor is the path where the result is prepared.
+            with held_back(tf.get_logger(), str(path), "is deprecated"):
+                compat.saved_model.load(session, list(tags), str(path))
+            for signature in signature_def.values():
+                for info in (*signature.inputs.values(), *signature.outputs.values()):
+                    for name in signatures.tensors_of(info):
+                        graph.get_tensor_by_name(name)
+        except (ValueError, TypeError, KeyError, RuntimeError, tf.errors.OpError) as error:
+            raise errors.ConversionError(
+                f"TensorFlow 1 does not load the SavedModel that comes out: {error_texts.gist(error)}"
+            ) from error
+
+
+def _require_same(source: NamedFunction, ends: Sequence[Endpoint], stated: Sequence[Endpoint]) -> None:
+    """Compare one side of a signature with that of its source, whatever order and names of tensors each has."""
+    known = {end.key: end for end in stated}
+    wrong = [end.key for end in ends if end.key not in known or not _agree(end, known[end.key])]
+    wrong += sorted(known.keys() - {end.key for end in ends})
+    if wrong:
+        raise errors.ConversionError(
+            f"{errors.listed(wrong)} of the signature {source.key!r} came out otherwise than the source has it: "
+            f"{ {key: known[key][2:] if key in known else None for key in wrong} }"
+        )
+
+
+def _agree(end: Endpoint, stated: Endpoint) -> bool:
+    """Whether dtypes are equal, and shapes as far as both are known."""
+    if end.dtype.removesuffix("_ref") != stated.dtype.removesuffix("_ref"):
+        return False
+    if end.shape is None or stated.shape is None:
+        return True
+    sizes = zip(end.shape, stated.shape, strict=False)
+    return len(end.shape) == len(stated.shape) and all(a is None or b is None or a == b for a, b in sizes)
+
+
+def _meta_graph_def(path: Path) -> protos.Message:
+    """Read what was written, which is one MetaGraphDef."""
+    place = path / BINARY
+    if place.exists():
+        return protos.parse("SavedModel", place.read_bytes()).meta_graphs[0]
+    return protos.parse_text("SavedModel", (path / TEXT).read_text("utf-8")).meta_graphs[0]

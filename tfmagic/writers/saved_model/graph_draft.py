@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfmagic import errors, progress
+from tfmagic import progress
 from tfmagic.files import protos, saved_model_files
 from tfmagic.files.checkpoints import tensor_writing
 from tfmagic.functions.saved_models import SavedModelFunctions
 from tfmagic.graphs import signatures as signature_defs
 from tfmagic.graphs.tensor_names import node_of
-from tfmagic.runtime import error_texts
 from tfmagic.runtime import tensorflow as runtime
-from tfmagic.runtime.log_filters import held_back
 from tfmagic.transforms.frozen_graph import serialised
 from tfmagic.writers.saved_model import directory
 from tfmagic.writers.saved_model.assets import assets_of, copy_assets
@@ -111,7 +109,7 @@ class GraphDraft:
             If one of the loaders does not take it, or they see different signatures.
         """
         if path not in self.loaded:
-            _load_in_session(path, self.tags, self.messages.meta_graph_def)
+            directory.require_session(path, self.tags)
             self.loaded[path] = SavedModelFunctions(path, self.tags)
         function = self.loaded[path].function(key)
         directory.require_agreement(path, function)
@@ -182,28 +180,3 @@ def _write_part(prefix: str, tensors: Sequence[tuple[SavedTensor, np.ndarray]]) 
             shape_and_slices=[tensor.slice for tensor, _ in tensors],
             tensors=[tf.constant(value) for _, value in tensors],
         )
-
-
-def _load_in_session(path: Path, tags: Sequence[str], meta_graph_def: protos.Message) -> None:
-    """Load the directory as TensorFlow 1 does, and look for the tensors of its signatures.
-
-    Raises
-    ------
-    ConversionError
-        If that cannot be; TensorFlow's error is the cause.
-    """
-    tf = runtime.tensorflow()
-    compat = tf.compat.v1
-    with tf.Graph().as_default() as graph, compat.Session(graph=graph) as session:
-        try:
-            # That this loader is an old one is no news, nor is the path where the result is prepared.
-            with held_back(tf.get_logger(), str(path), "is deprecated"):
-                compat.saved_model.load(session, list(tags), str(path))
-            for signature in meta_graph_def.signature_def.values():
-                for info in (*signature.inputs.values(), *signature.outputs.values()):
-                    for tensor in signature_defs.tensors_of(info):
-                        graph.get_tensor_by_name(tensor)
-        except (ValueError, TypeError, KeyError, RuntimeError, tf.errors.OpError) as error:
-            raise errors.ConversionError(
-                f"TensorFlow 1 does not load the SavedModel that comes out: {error_texts.gist(error)}"
-            ) from error

@@ -163,6 +163,10 @@ class SavedModelDraft:
         directory.require_agreement(path, function)
         return function
 
+    def require_loaders(self, path: Path) -> None:
+        """See that TensorFlow 1 and servers take the directory, and find in it what the functions have."""
+        directory.require_session(path, self.tags, self.functions)
+
 
 class SavedModelWriter(Writer):
     """Writes SavedModels."""
