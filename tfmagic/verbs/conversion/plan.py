@@ -20,13 +20,13 @@ from tfmagic.verbs.conversion import options as conversion_options
 from tfmagic.writers import WRITERS, writer_named
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from tfmagic.models.model import Model
     from tfmagic.models.writer import Size, Writer
     from tfmagic.verbs.conversion.plan_effects import Facts
-    from tfmagic.verbs.conversion.plan_names import Names
+    from tfmagic.verbs.conversion.plan_names import Ends, Names
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ def plan(model: Model, request: Request, names: Names) -> Plan:
         )
     names = _names_of(model, request, names)
     chosen = _chosen(request, names, writer)
-    facts = plan_effects.Facts(model, writer, names.signed, chosen, request.batch)
+    facts = plan_effects.Facts(model, writer, _without_bound(names.signed, request), chosen, request.batch)
     size = plan_effects.size(facts)
     checks: tuple[Callable[[], Iterator[Problem]], ...] = (
         lambda: _place_problems(request, writer, size),
@@ -279,6 +279,19 @@ def _bind_problems(request: Request, names: Names, chosen: tuple[str, ...]) -> I
         return
     problems = (names.problem("inputs", next(iter(chosen), ""), name) for name in values)
     yield from (Problem("bind", problem) for problem in problems if problem)
+
+
+def _without_bound(signed: Mapping[str, Ends], request: Request) -> dict[str, Ends]:
+    """Return the signatures without the inputs that become constants."""
+    try:
+        values = plan_names.constants(request.bind) or {}
+    except errors.ConversionError:
+        return dict(signed)  # told as a problem
+    result = {}
+    for key, ends in signed.items():
+        bound = [signatures.find(ends.inputs, name) for name in values]
+        result[key] = ends._replace(inputs=tuple(end for end in ends.inputs if end not in bound))
+    return result
 
 
 def _number_problems(request: Request, facts: Facts) -> Iterator[Problem]:

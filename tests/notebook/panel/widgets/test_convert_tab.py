@@ -17,6 +17,7 @@ from tfmagic import errors, progress, readers
 from tfmagic.display import render
 from tfmagic.notebook.panel.widgets import convert_tab
 from tfmagic.notebook.panel.widgets.protocols import Destination
+from tfmagic.runtime.tensorflow import tensorflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +84,7 @@ def test_a_model_that_becomes_nothing_has_no_form(samples: Built) -> None:
 def test_the_form_follows_the_format(samples: Built, in_tmp_path: Path) -> None:
     tab = tab_of(samples["keras_model"])
     assert tab.destination.value == "network"
-    assert shown(tab) == {"signature", "inputs", "outputs", "method", "tags", "batch"}
+    assert shown(tab) == {"signature", "inputs", "outputs", "bind", "method", "tags", "batch"}
     tab.format.value = "checkpoint"
     assert tab.destination.value == "network.ckpt"
     assert shown(tab) == {"keep"}
@@ -112,6 +113,7 @@ def test_what_was_typed_for_another_format_is_not_asked_for(samples: Built, in_t
         ("signature", "serving", "'serving_default'"),
         ("inputs", "x_1", "did you mean"),
         ("outputs", "scores=", "KEY=TENSOR"),
+        ("bind", "half", "INPUT=VALUE"),
         ("batch", "many", "whole number"),
     ],
 )
@@ -233,6 +235,27 @@ def test_the_code_does_what_the_form_says(samples: Built, shell: InteractiveShel
     assert not list(Path().iterdir())
     shell.run_cell(line).raise_error()  # type: ignore[no-untyped-call]
     assert Path("my net/saved_model.pb").exists()
+
+
+def test_an_input_is_bound_in_its_field(shell: InteractiveShell) -> None:
+    tf = tensorflow()
+    specs = [tf.TensorSpec([None], name="x"), tf.TensorSpec([2], name="rates")]
+    scale = tf.function(lambda x, rates: {"y": x * rates[0] + rates[1]}, input_signature=specs)
+    shell.user_ns["scale"] = scale
+    tab = tab_of(scale, "scale", scale=scale)
+    tab.destination.value = "fixed"
+    tab.fields["bind"].value = "rates=[2.0, 5.0], z=1"
+    until(lambda: "'z'" in text(tab.plan))
+    assert tab.work.start.is_off
+    tab.fields["bind"].value = "rates=[2.0, 5.0]"
+    tab.show_code.click()
+    until(lambda: "%tf_export" in text(tab.code))
+    line = '%tf_export scale fixed --bind "rates=[2.0, 5.0]"'
+    assert line in text(tab.code)
+    assert "Written" in converted(tab)
+    assert tfmagic.run("fixed", {"x": [1.0]}).outputs["y"].tolist() == [7.0]
+    shell.run_cell(f"{line} --overwrite").raise_error()  # type: ignore[no-untyped-call]
+    assert tfmagic.run("fixed", {"x": [1.0]}).outputs["y"].tolist() == [7.0]
 
 
 def test_code_that_there_is_none_of_is_said(samples: Built, in_tmp_path: Path) -> None:

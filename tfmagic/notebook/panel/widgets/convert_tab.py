@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _CANCELLED = "Cancelled: nothing was written."
 #: The options that have a field each, in their order.
-_FIELDS = ("signature", "inputs", "outputs", "method", "tags", "batch", "keep")
+_FIELDS = ("signature", "inputs", "outputs", "bind", "method", "tags", "batch", "keep")
 _NUMBERS = ("batch", "keep")
 
 
@@ -79,6 +79,7 @@ class ConvertTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no typ
             ),
             "inputs": forms.field(ipywidgets.Text, "Inputs", placeholder="those of the signature; or KEY=TENSOR, …"),
             "outputs": forms.field(ipywidgets.Text, "Outputs", placeholder="those of the signature; or KEY=TENSOR, …"),
+            "bind": forms.field(ipywidgets.Text, "Bind", placeholder="inputs as constants: KEY=VALUE, …"),
             "method": forms.field(ipywidgets.Combobox, "Method", options=list(METHODS), placeholder="as it is"),
             "tags": forms.field(ipywidgets.Text, "Tags", placeholder="as they are; or serve, …"),
             "batch": forms.field(ipywidgets.Text, "Batch size", placeholder="open"),
@@ -130,8 +131,8 @@ class ConvertTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no typ
         self.format.observe(lambda _: self._suggest(), "value")
         for control in (self.format, self.destination, *self.fields.values(), *self.ticks.values()):
             control.observe(lambda _: self._refresh(), "value")
-        for side in ("inputs", "outputs"):
-            self.fields[side].observe(lambda _: self._ask_for_nodes(), "value")
+        for name in ("inputs", "outputs", "bind"):
+            self.fields[name].observe(lambda _: self._ask_for_nodes(), "value")
         self.work.start.on_click(lambda _: self._convert())
         self.work.vouch.on_click(lambda _: self._vouched())
         self.show_code.on_click(lambda _: self._show_code())
