@@ -153,6 +153,27 @@ def test_a_live_object_is_the_users_own(mark: Path) -> None:
     assert mark.exists()
 
 
+@pytest.mark.parametrize("operator", ["DELEGATE", "STABLEHLO_CUSTOM_CALL"])
+def test_ops_of_tflite_that_stand_for_what_somebody_else_brings_ask(
+    samples: Built, tmp_path: Path, operator: str
+) -> None:
+    schema = pytest.importorskip("tensorflow.lite.python.schema_py_generated")
+    flatbuffers = pytest.importorskip("flatbuffers")
+    model = schema.ModelT.InitFromPackedBuf(samples["tflite"].read_bytes(), 0)
+    code = model.operatorCodes[0]
+    code.builtinCode = getattr(schema.BuiltinOperator, operator)
+    # Runtimes before schema 3a look at a byte, in which greater numbers are this one.
+    code.deprecatedBuiltinCode = min(code.builtinCode, schema.BuiltinOperator.PLACEHOLDER_FOR_GREATER_OP_CODES)
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    path = tmp_path / "m.tflite"
+    path.write_bytes(builder.Output())
+    with pytest.raises(errors.UntrustedCodeError, match=operator):
+        tfmagic.run(path, {"x": [[0.0] * 4]})
+    assert tfmagic.scan(path).reaches("medium")
+    assert tfmagic.scan(samples["tflite"]).severity == "clean"
+
+
 @pytest.mark.parametrize("name", ["saved_model_tf2", "graph_def", "meta_graph", "keras_hdf5", "tflite"])
 def test_every_form_of_file_may_be_vouched_for(samples: Built, name: str) -> None:
     model = readers.read(samples[name])

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import json
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +22,8 @@ from tfmagic.verbs.snippets.serving_requests import Served
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.samples import Built
 
 #: What ends a line, a string, a word or a comment for somebody, what Python reads as another name, and any text.
 SPECIAL = st.text(
@@ -79,6 +82,38 @@ def test_a_call_of_a_saved_model(tmp_path: Path, key: str, ends: str, tag: str, 
     shape, values = skeleton(code)
     # A tag with a comma in it is two where tags are joined; TensorFlow's own tools cannot name it either.
     assert shape == skeleton(str(expected))[0] or "," in tag
+    assert {key, ends} <= values
+
+
+def tflite(path: Path, content: bytes, key: str, ends: str) -> Path:
+    """Write a TFLite file with a signature of such names; ``content`` is that of one with a signature."""
+    schema: Any = pytest.importorskip("tensorflow.lite.python.schema_py_generated")
+    flatbuffers: Any = pytest.importorskip("flatbuffers")
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    (signature,) = model.signatureDefs
+    signature.signatureKey = key
+    for end in (signature.inputs[0], signature.outputs[0]):
+        end.name = ends
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    path.write_bytes(builder.Output())
+    return path
+
+
+@pytest.mark.tensorflow
+@QUICK
+@given(key=TEXTS, ends=TEXTS)
+@example(key="k", ends="\ufb01")
+def test_a_call_of_a_tflite_file(samples: Built, tmp_path: Path, key: str, ends: str) -> None:
+    content = samples["tflite"].read_bytes()
+    try:
+        code = str(tfmagic.code("run", tflite(tmp_path / "m.tflite", content, key, ends), signature=key))
+    except errors.UnsupportedConversionError:
+        assert ends == "self"
+        return
+    expected = tfmagic.code("run", tflite(tmp_path / "m.tflite", content, "k", plain(ends)), signature="k")
+    shape, values = skeleton(code)
+    assert shape == skeleton(str(expected))[0]
     assert {key, ends} <= values
 
 
