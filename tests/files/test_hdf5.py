@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -195,3 +196,51 @@ def test_what_lies_in_the_file_does_not_lead_out(tmp_path: Path) -> None:
         file["a/soft"] = h5py.SoftLink("/a/b")
     with hdf5.opened(tmp_path / "m.h5") as root:
         assert list(root.outside()) == []
+
+
+@pytest.mark.parametrize("version", ["earliest", "v108", "latest"])
+def test_values_in_one_piece_lie_where_the_library_says(version: str) -> None:
+    plain, others = [dtype for dtype in DTYPES if dtype[0] not in "bc"], ["bool", "complex64", ">f4", ">i8", "S3"]
+    for dtype in [*plain, *others]:
+        values = np.random.default_rng(3).integers(0, 100, (2, 3)).astype(dtype)
+        stream = io.BytesIO()
+        with h5py.File(stream, "w", libver=version) as file:
+            place = file.create_dataset("values", data=values).id
+            file.flush()
+            begin = place.get_offset()
+        child = root(stream.getvalue()).member("values")
+        assert child is not None
+        stretch = child.stretch
+        if dtype in others:
+            assert stretch is None
+            continue
+        assert stretch is not None
+        assert (stretch.begin, stretch.bytes) == (begin, values.nbytes)
+        assert np.dtype(stretch.dtype) == values.dtype
+        assert child.file.read(stretch.begin, stretch.bytes) == values.tobytes()
+
+
+def test_values_that_need_decoding_lie_in_no_stretch() -> None:
+    def fill(file: Any) -> None:
+        file.create_dataset("chunked", data=np.zeros((100, 100), "f4"), chunks=True)
+        file.create_dataset("packed", data=np.zeros((100, 100), "f4"), compression="gzip")
+        file.create_dataset("never written", (4,), "f4")
+        file["nothing"] = h5py.Empty("f4")
+
+    assert [child.stretch for _, child in root(written(fill)).children()] == [None] * 4
+
+
+@pytest.mark.parametrize("damaged", [(1 << 40, 48), (0, 1 << 50), (0, 47)], ids=["place", "size", "less"])
+def test_a_stretch_that_cannot_be_is_told(damaged: tuple[int, int]) -> None:
+    stream = io.BytesIO()
+    with h5py.File(stream, "w") as file:
+        place = file.create_dataset("values", data=np.zeros(12, "f4")).id
+        file.flush()
+        begin = place.get_offset()
+    stated = struct.pack("<QQ", begin, 48)
+    assert stream.getvalue().count(stated) == 1
+    data = stream.getvalue().replace(stated, struct.pack("<QQ", damaged[0] or begin, damaged[1]))
+    child = root(data).member("values")
+    assert child is not None
+    with pytest.raises(errors.CorruptSourceError, match="48 bytes lie in"):
+        _ = child.stretch

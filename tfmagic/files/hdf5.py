@@ -60,6 +60,14 @@ class Array(NamedTuple):
     bytes: int
 
 
+class Stretch(NamedTuple):
+    """Where the values of a dataset lie one after the other, and numpy's name of what they are."""
+
+    begin: int
+    bytes: int
+    dtype: str
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[Node]:
     """Open an HDF5 file and hand out its root group.
@@ -233,6 +241,30 @@ class Node:
         # Keras 3 stores a bfloat16 as opaque bytes, its dtype in an attribute (saving_lib.H5IOStore).
         stated = self.text("dtype") if dtype.startswith("opaque") else None
         return Array(path, stated or dtype, shape, size, (size or 0) * item_size)
+
+    @property
+    def stretch(self) -> Stretch | None:
+        """Where the values lie if they need no decoding; None if they are in chunks, packed, or of another byte order.
+
+        Raises
+        ------
+        CorruptSourceError
+            If they lie outside of the file, or are not as many as the shape says.
+        """
+        dtype = hdf5_headers.plain_dtype(self._data(DATATYPE))
+        place = hdf5_headers.contiguous(self.file, self._data(LAYOUT))
+        array = self.array("")
+        if dtype is None or place is None or array.size is None:
+            return None
+        begin, count = place
+        claimed = array.bytes
+        if not claimed:
+            return Stretch(0, 0, dtype)
+        if not self.file.is_defined(begin):
+            return None
+        if count != claimed or begin + count > self.file.size:
+            self.file.corrupt(f"a dataset's {claimed:,} bytes lie in {count:,} from {begin:,} of {self.file.size:,}")
+        return Stretch(begin, count, dtype)
 
     @cached_property
     def attributes(self) -> dict[str, bytes]:

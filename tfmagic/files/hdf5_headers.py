@@ -35,6 +35,19 @@ _SOFT_LINK = 2
 _EXTERNAL_LINK, _VIRTUAL = 64, 3
 
 
+#: Numbers as numpy has them in memory: the "Datatype Message" of each as every library writes it, little-endian.
+_PLAIN = {
+    struct.pack("<BBBxIHHBBBBI", 0x11, 0x20, 8 * size - 1, size, 0, 8 * size, mantissa, exponent, 0, mantissa, bias):
+        f"<f{size}"
+    for size, mantissa, exponent, bias in ((2, 10, 5, 15), (4, 23, 8, 127), (8, 52, 11, 1023))
+} | {
+    struct.pack("<BBxxIHH", 0x10, sign, size, 0, 8 * size): f"<{'i' if sign else 'u'}{size}"
+    for size in (1, 2, 4, 8) for sign in (0, 8)
+}  # fmt: skip
+_CONTIGUOUS = 1
+#: Bytes of an opaque value that is a number: Keras 3 writes a bfloat16 so.
+_MAX_ITEM = 16
+
 #: Where a link message says of which kind the link is.
 _KIND = 2
 
@@ -141,6 +154,26 @@ def is_external_link(data: bytes) -> bool:
 def is_virtual(data: bytes) -> bool:
     """Say whether a layout puts a dataset together of others, which may lie in other files ("Data Layout Message")."""
     return len(data) > 1 and data[0] >= _VIRTUAL and data[1] == _VIRTUAL
+
+
+def plain_dtype(data: bytes) -> str | None:
+    """Return numpy's name of a datatype whose values it takes as they lie in a file, None for any other."""
+    kind, size = (data[0] & 0x0F, int.from_bytes(data[4:8], "little")) if len(data) >= 8 else (None, 0)
+    if kind == _OPAQUE:
+        return f"V{size}" if 0 < size <= _MAX_ITEM else None
+    # Of all versions of the message numbers have the same; what follows pads it.
+    end = 20 if kind == _FLOAT else 12
+    return None if kind is None or any(data[end:]) else _PLAIN.get(bytes([0x10 | kind]) + data[1:end])
+
+
+def contiguous(file: HDF5Bytes, data: bytes) -> tuple[int, int] | None:
+    """Return where the values lie in one piece and how many bytes they take, None for any other layout.
+
+    ("Data Layout Message"; version 3 is every library's since 2004.)
+    """
+    if len(data) < 2 or data[0] not in (3, 4) or data[1] != _CONTIGUOUS:
+        return None
+    return _two_numbers(data[2:], file.offset_size, file.length_size)
 
 
 def symbols(file: HDF5Bytes, data: bytes) -> Iterator[tuple[str, int]]:

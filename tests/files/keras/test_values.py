@@ -35,6 +35,34 @@ def test_a_dataset_is_found_by_its_whole_path(tmp_path: Path) -> None:
     assert found == DATASETS
 
 
+def test_ordinary_values_are_read_without_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "m.weights.h5"
+    stored_values: list[Any] = [np.arange(6, dtype=np.float32).reshape(2, 3), np.array(7.0), np.zeros((0, 4), np.int8)]
+    brain_floats = np.array([1.5, -2.0], np.float32).view(np.uint16)[1::2].copy().view("V2")
+    with h5py.File(path, "w") as file:
+        for place, values in enumerate(stored_values):
+            file.create_dataset(f"layers/a/vars/{place}", data=values)
+        file.create_dataset("layers/b/vars/0", data=brain_floats).attrs["dtype"] = "bfloat16"
+        file.create_dataset("layers/c/vars/0", data=np.ones(9, np.float32), chunks=True)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("not a file for the library")
+
+    monkeypatch.setattr(h5py, "File", refuse)
+    with keras_values.opened(path) as stored:
+        weights = {weight.array.path: weight for weight in stored.weights}
+        chunked = weights.pop("layers/c/vars/0")
+        brain = weights.pop("layers/b/vars/0")
+        for weight, values in zip(weights.values(), stored_values, strict=True):
+            read = stored.value(weight)
+            assert (read.dtype, read.shape) == (values.dtype, values.shape)
+            np.testing.assert_array_equal(read, values)
+            np.testing.assert_array_equal(np.concatenate([[], *stored.blocks(weight, 8)]), values.reshape(-1))
+        np.testing.assert_array_equal(stored.value(brain).astype(np.float32), [1.5, -2.0])
+        with pytest.raises(errors.CorruptSourceError, match="not a file for the library"):
+            stored.value(chunked)
+
+
 def test_an_archive_is_unpacked_once_for_all_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written(tmp_path / "model.weights.h5")
     path = tmp_path / "m.keras"

@@ -1,18 +1,19 @@
-"""The values of a Keras file's weights, read by h5py: the file, or the archive's member, is opened once for all.
+"""The values of a Keras file's weights: the file, or the archive's member, is opened once for all.
 
-A weight's dataset is found by its full path. Not for: names, dtypes and shapes, which the headers tell without h5py
-(:mod:`tfmagic.files.keras.weights`).
+A weight's dataset is found by its full path. Values in one piece, which is how Keras writes them, are read where they
+lie; h5py decodes the others (chunks, filters, other byte orders): a damaged file can crash its library. Not for: names,
+dtypes and shapes (:mod:`tfmagic.files.keras.weights`).
 """
 
 from __future__ import annotations
 
 import io
 import math
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 
 from tfmagic import errors
@@ -24,10 +25,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    import h5py
     import numpy.typing as npt
 
     from tfmagic.files.bounded_file import Blocks
+    from tfmagic.files.hdf5 import Node, Stretch
     from tfmagic.files.keras.weight_names import Weight
+
+#: Bytes that are held twice at a time while a whole weight is read.
+_PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -42,14 +48,15 @@ class StoredWeights:
         What it stores, in its order.
     lists_layers : bool
         Whether the file lists layers and their weights in order, as Keras 1 and 2 do and Keras 3 does for ``.h5``.
-    file : h5py.File
-        The open HDF5 file, or that in the archive.
+    root : Node
+        The root of the open HDF5 file, or of that in the archive.
     """
 
     path: Path
     weights: tuple[Weight, ...]
     lists_layers: bool
-    file: h5py.File
+    root: Node
+    _closing: ExitStack = field(repr=False)
 
     def named(self, name: str) -> Weight:
         """Return the weight that the table of variables lists under a name.
@@ -73,25 +80,48 @@ class StoredWeights:
             If its values are not in the file, or do not parse.
         """
         with _reading(self.path):
-            return _typed(np.asarray(self._dataset(weight)[()]), weight.array.dtype)
+            stretch = self._stretch(weight)
+            if stretch is None:
+                return _typed(np.asarray(self._dataset(weight)[()]), weight.array.dtype)
+            values = np.empty(stretch.bytes // np.dtype(stretch.dtype).itemsize, stretch.dtype)
+            place = 0
+            for part in _pieces(self.root.file, stretch, _PIECE):
+                values[place : place + len(part)] = part
+                place += len(part)
+            return _typed(values, weight.array.dtype).reshape([size or 0 for size in weight.array.shape or ()])
 
     def blocks(self, weight: Weight, size: int) -> Iterator[npt.NDArray[Any]]:
         """Read a weight in one dimension, ``size`` bytes at a time; raises as :meth:`value` does."""
         with _reading(self.path):
+            stretch = self._stretch(weight)
+            if stretch is not None:
+                yield from (_typed(part, weight.array.dtype) for part in _pieces(self.root.file, stretch, size))
+                return
             dataset = self._dataset(weight)
             for part in slabs(dataset.shape, max(1, size // dataset.dtype.itemsize)):
                 yield _typed(np.asarray(dataset[part]).reshape(-1), weight.array.dtype)
 
-    def _dataset(self, weight: Weight) -> h5py.Dataset:
-        """Return a weight's dataset; one whose values would come from another file is refused."""
-        dataset = self.file.get(weight.dataset)
-        if not isinstance(dataset, h5py.Dataset):
+    def _stretch(self, weight: Weight) -> Stretch | None:
+        """Return where a weight's values lie in one piece; those that would come from another file are refused."""
+        node = self.root.member(weight.dataset)
+        if node is None or not node.is_dataset:
             message = f"{str(self.path)!r} has no dataset {weight.dataset!r} for {weight.name!r}; save the model again"
             raise errors.CorruptSourceError(message)
-        if dataset.external or dataset.is_virtual:
+        if node.leads_outside:
             problem = f"the values of {weight.name!r} are not in {str(self.path)!r}, but in another file"
             raise errors.CorruptSourceError(problem)
-        return dataset
+        return node.stretch
+
+    def _dataset(self, weight: Weight) -> h5py.Dataset:
+        """Return the dataset of a weight as h5py has it."""
+        return self._decoded[weight.dataset]
+
+    @cached_property
+    def _decoded(self) -> h5py.File:
+        """The file as h5py has it."""
+        import h5py  # noqa: PLC0415 - ordinary files do not need it
+
+        return self._closing.enter_context(h5py.File(_Stream(self.root.file), "r"))
 
 
 @contextmanager
@@ -106,10 +136,8 @@ def opened(path: Path) -> Iterator[StoredWeights]:
     config = keras_archive.contents(path).config
     with keras_archive.weights(path) as root:
         weights = keras_weights.read(root, config)
-        with _reading(path):
-            file = h5py.File(_Stream(root.file), "r")
-        with file:
-            yield StoredWeights(path, weights, keras_weights.lists_layers(root), file)
+        with ExitStack() as closing:
+            yield StoredWeights(path, weights, keras_weights.lists_layers(root), root, closing)
 
 
 @contextmanager
@@ -128,6 +156,14 @@ def blocks(path: Path, name: str, size: int) -> Iterator[npt.NDArray[Any]]:
     """Read the values of one weight in one dimension, ``size`` bytes at a time; raises as :class:`StoredWeights`."""
     with opened(path) as stored:
         yield from stored.blocks(stored.named(name), size)
+
+
+def _pieces(file: Blocks, stretch: Stretch, size: int) -> Iterator[npt.NDArray[Any]]:
+    """Yield the values of a stretch, ``size`` bytes at a time."""
+    dtype = np.dtype(stretch.dtype)
+    step = max(1, size // dtype.itemsize) * dtype.itemsize
+    for first in range(0, stretch.bytes, step):
+        yield np.frombuffer(file.read(stretch.begin + first, min(step, stretch.bytes - first)), dtype)
 
 
 def _typed(values: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
