@@ -242,7 +242,8 @@ def _first_call(
     """Call a copy of the function on the first inputs that it accepts; return it, them, the results and the time."""
     function = copies.function
     first: Exception | None = None
-    for tried in trial_inputs.completed(function.inputs, own, trial_run.examples(function)):
+    hints = trial_run.examples(function), trial_run.weight_sizes(function)
+    for tried in trial_inputs.completed(function.inputs, own, *hints):
         values = {key: as_array(value) for key, value in tried.arrays.items()}
         try:
             trial_run.require_shapes(function, values)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 
 from tfmagic.files.png import encoded
+from tfmagic.verbs.verification.trial_composites import composites_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -31,6 +32,7 @@ _SEED = 20240229
 #: What inputs are called in ``attrs["inputs"]`` of a comparison.
 GIVEN, DRAWN, ZEROS, ONES, RANGE = "given", "drawn from [0, 1)", "zeros", "ones", "the dtype's usual range"
 LARGER, IMAGE, SENTENCE, EXAMPLE = "larger sizes", "an image", "a sentence", "a serialised Example"
+WEIGHTS = "sizes of its weights"
 #: What signatures that look alike may stand for: images in bytes, then indices into a table of at least two rows.
 _BYTE_LIMITS = (256, 2)
 _INDEX_LIMIT = 2
@@ -103,7 +105,9 @@ def attempts() -> Iterator[Attempt]:
     yield Attempt(1, 224, rank=4, kind=LARGER)
 
 
-def candidates(ends: Sequence[Endpoint], examples: Iterable[bytes] = ()) -> Iterator[TrialInputs]:
+def candidates(
+    ends: Sequence[Endpoint], examples: Iterable[bytes] = (), sizes: Iterable[int] = (), batch: int | None = None
+) -> Iterator[TrialInputs]:
     """Yield inputs of different kinds and sizes, none twice.
 
     Parameters
@@ -112,11 +116,16 @@ def candidates(ends: Sequence[Endpoint], examples: Iterable[bytes] = ()) -> Iter
         The inputs of a signature.
     examples : iterable of bytes
         Serialised messages that its graph parses, which come first.
+    sizes : iterable of int
+        Sizes that open dimensions may have because weights have them, which come last.
+    batch : int, optional
+        The size of all batches.
     """
     seen = set()
     parsed = (_USUAL._replace(rank=rank, text=message, kind=EXAMPLE) for message, rank in product(examples, (1, 0)))
-    for attempt in chain(parsed, attempts()):
-        values = make(ends, attempt)
+    fitting = (_USUAL._replace(other=size, kind=WEIGHTS) for size in sizes)
+    for attempt in chain(parsed, attempts(), fitting):
+        values = make(ends, attempt if batch is None else attempt._replace(first=batch))
         mark = tuple((key, value.shape, _content(value)) for key, value in values.items())
         if mark not in seen:
             seen.add(mark)
@@ -128,7 +137,10 @@ def _content(value: npt.NDArray[Any]) -> object:
 
 
 def completed(
-    ends: Sequence[Endpoint], values: Mapping[str, npt.ArrayLike], examples: Iterable[bytes] = ()
+    ends: Sequence[Endpoint],
+    values: Mapping[str, npt.ArrayLike],
+    examples: Iterable[bytes] = (),
+    sizes: Iterable[int] = (),
 ) -> Iterator[TrialInputs]:
     """Yield the values that a user gives, with others beside them where some are missing.
 
@@ -138,15 +150,14 @@ def completed(
         All inputs of a signature.
     values : mapping of str to array-like
         Those that are given, by key.
-    examples : iterable of bytes
+    examples, sizes : iterable
         As for :func:`candidates`.
     """
-    batch = next(_batches(ends, values), None)
-    missing = [end if batch is None else _with_batch(end, batch) for end in ends if end.key not in values]
+    missing = [end for end in ends if end.key not in values]
     if not missing:
         yield TrialInputs(GIVEN, dict(values))
         return
-    for tried in candidates(missing, examples):
+    for tried in candidates(missing, examples, sizes, next(_batches(ends, values), None)):
         kind = f"{GIVEN}, and {tried.kind}" if values else tried.kind
         both = {**tried.arrays, **values}
         yield TrialInputs(kind, {**{end.key: both[end.key] for end in ends}, **both})
@@ -154,20 +165,30 @@ def completed(
 
 def _batches(ends: Sequence[Endpoint], values: Mapping[str, npt.ArrayLike]) -> Iterator[int]:
     """Yield the sizes of the batches that are given, where a dimension that comes first is open."""
-    return (np.shape(values[end.key])[0] for end in ends if end.key in values and end.shape and end.shape[0] is None)
-
-
-def _with_batch(end: Endpoint, batch: int) -> Endpoint:
-    return end._replace(shape=(batch, *end.shape[1:])) if end.shape and end.shape[0] is None else end
+    composites = composites_of(ends)
+    yield from (size for size in (each.batch(values) for each in composites) if size is not None)
+    # How many elements a sparse tensor has tells of no batch.
+    parts = {key for each in composites for key in each.keys}
+    for end in ends:
+        if end.key in values and end.key not in parts and end.shape and end.shape[0] is None:
+            yield np.shape(values[end.key])[0]
 
 
 def make(ends: Sequence[Endpoint], attempt: Attempt = _USUAL) -> Arrays:
     """Make values for the inputs of a signature, the same at every call.
 
-    By themselves floats lie in [0, 1), integers are 0 or 1 so that they are valid indices, bytes are those of an image.
+    By themselves floats lie in [0, 1), integers are 0 or 1 so that they are valid indices, bytes are those of an image;
+    those of the parts of a sparse or ragged tensor belong together.
     """
     generator = np.random.default_rng(_SEED)
-    return {end.key: _value(end, attempt, generator) for end in ends}
+    parts: Arrays = {}
+    for composite in composites_of(ends):
+        places, count = composite.arrays(attempt.first, attempt.other)
+        rest = (composite.values.shape or ())[1:]
+        values = composite.values._replace(shape=(count, *rest))
+        parts.update(places)
+        parts[values.key] = _value(values, attempt, generator)
+    return {end.key: parts[end.key] if end.key in parts else _value(end, attempt, generator) for end in ends}
 
 
 def _value(end: Endpoint, attempt: Attempt, generator: np.random.Generator) -> npt.NDArray[Any]:

@@ -10,6 +10,7 @@ or reading the result back, which each writer knows how to do.
 from __future__ import annotations
 
 import time
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -46,6 +47,8 @@ _LIMIT = 30.0
 _PATIENCE = 10
 #: Seconds after which no other inputs are tried than the best so far.
 _SEARCH = 20.0
+#: Sizes of weights that are tried for open dimensions.
+_MOST_SIZES = 8
 
 
 class Verification(NamedTuple):
@@ -146,7 +149,8 @@ class _Trial:
         first: Exception | None = None
         best: tuple[int, TrialInputs, _Outputs] | None = None
         begun = time.monotonic()
-        for tried in trial_inputs.completed(self._source.inputs, values, examples(self._source)):
+        hints = examples(self._source), weight_sizes(self._source)
+        for tried in trial_inputs.completed(self._source.inputs, values, *hints):
             try:
                 require_shapes(self._source, tried.arrays)
                 outputs = self._run(tried.arrays)
@@ -213,6 +217,18 @@ def examples(function: NamedFunction) -> Iterator[bytes]:
     """Yield the serialised messages that a function parses."""
     if any(end.dtype == "string" for end in function.inputs):
         yield from example_messages.messages(function.concrete.graph.as_graph_def())
+
+
+def weight_sizes(function: NamedFunction) -> Iterator[int]:
+    """Yield the sizes of dimensions that the first weights of a function have: an open one may have to be as large."""
+    graph = function.concrete.graph
+    tensors = chain(
+        (each for each in function.concrete.captured_inputs if each.dtype.name != "resource"),
+        function.concrete.variables,
+        (op.outputs[0] for op in graph.get_operations() if op.type == "Const" and op.outputs[0].dtype.is_floating),
+    )
+    sizes = (size for each in tensors if each.shape.rank for size in each.shape.as_list() if size and size > 1)
+    yield from islice(dict.fromkeys(sizes), _MOST_SIZES)
 
 
 def unchecked(source: NamedFunction, reason: str) -> Verification:
