@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import tfmagic
+from tests import checkpoint_samples
 from tests.findings.graph_defs import graph, node, text, writing
 from tfmagic import errors
 from tfmagic.files import protos
@@ -144,6 +145,71 @@ def test_a_name_of_a_megabyte_makes_no_line_long(tmp_path: Path) -> None:
     path = graph_file(tmp_path / "m.pb", text("p", b"x" * 1_000_000), node("w" * 1_000_000, "WriteFile", "p", "p"))
     result = tfmagic.scan(path)
     assert all(len(shown) < 5_000 for shown in (result.verdict, repr(result), result._repr_html_(), result.sarif()))
+
+
+BOMBS = {
+    "ends behind the shard": (checkpoint_samples.entry((2,), bytes(8)), {"offset": 1 << 30}, "of a shard of 16"),
+    "more elements than bytes": (
+        checkpoint_samples.entry((1 << 40,), bytes(8)),
+        {},
+        "4,398,046,511,104 bytes that takes 8",
+    ),
+    "more texts than bytes": (
+        checkpoint_samples.entry((1 << 40,), bytes(8)),
+        {"dtype": 7},
+        "strings that take 8 bytes",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+@pytest.mark.parametrize("form", ["checkpoint", "saved_model"])
+def test_what_a_checkpoint_cannot_hold_is_told(tmp_path: Path, kind: str, form: str) -> None:
+    entry, changes, told = BOMBS[kind]
+    bomb = protos.message("BundleEntryProto").FromString(entry.SerializeToString())
+    for name, value in changes.items():
+        setattr(bomb, name, value)
+    # One of no known rank hides nothing.
+    unknown = checkpoint_samples.entry((2,), bytes(8))
+    unknown.shape.Clear()
+    unknown.shape.unknown_rank = True
+    sound = checkpoint_samples.entry((2,), bytes(8), offset=8)
+    directory = tmp_path / "variables"
+    directory.mkdir()
+    source = prefix = directory / "variables"
+    if form == "saved_model":
+        message = protos.message("SavedModel")(saved_model_schema_version=1)
+        message.meta_graphs.add(graph_def=graph(node("x", "Placeholder"))).meta_info_def.tags.append("serve")
+        (tmp_path / "saved_model.pb").write_bytes(message.SerializeToString())
+        source = tmp_path
+    checkpoint_samples.write_bundle(prefix, {b"a": unknown, b"b": sound}, bytes(16))
+    assert tfmagic.scan(source).severity == "clean"
+    checkpoint_samples.write_bundle(prefix, {b"a": unknown, b"b": sound, b"c": bomb}, bytes(16))
+    result = tfmagic.scan(source)
+    assert result.severity == "medium"
+    assert told in result.table["what"].iloc[0]
+
+
+def test_what_a_checkpoint_of_the_first_format_cannot_hold_is_told(tmp_path: Path) -> None:
+    slices = protos.message("SavedTensorSlices")()
+    tensor = slices.meta.tensor.add(name="w", type=1)
+    tensor.shape.dim.add(size=1 << 40)
+    tensor.slice.add().extent.add()
+    (tmp_path / "m.ckpt").write_bytes(checkpoint_samples.table({b"": slices.SerializeToString()}))
+    (row,) = tfmagic.scan(tmp_path / "m.ckpt").table.to_dict("records")
+    assert (row["severity"], row["where"]) == ("medium", "checkpoint entry 'w'")
+
+
+def test_a_name_in_a_log_is_no_link(tmp_path: Path) -> None:
+    link = "[click](https://elsewhere.example)"
+    (tmp_path / "m.pb").write_bytes(
+        graph(text("p", link.encode()), node(link, "WriteFile", "p", "p")).SerializeToString()
+    )
+    (run,) = json.loads(tfmagic.scan(tmp_path / "m.pb").sarif())["runs"]
+    # SARIF 2.1.0, 3.11.6: text in brackets and an address in parentheses are a link, unless a backslash is before.
+    told = run["results"][0]["message"]["text"]
+    assert "elsewhere" in told
+    assert "](" not in told.replace("\\](", "")
 
 
 def test_a_scan_needs_no_tensorflow(hostile: Path) -> None:

@@ -1,4 +1,4 @@
-"""What lies around a model's messages, for a scan: links that lead out, files that are two things at once, state files.
+"""What lies around a model's messages, for a scan: links that lead out, files that are two things at once, checkpoints.
 
 Not for: what the messages say (:mod:`tfmagic.findings.graph_scan`) or Keras files (:mod:`tfmagic.findings.keras_scan`).
 """
@@ -8,8 +8,9 @@ from __future__ import annotations
 import zipfile
 from typing import TYPE_CHECKING
 
+from tfmagic import errors
 from tfmagic.files import places
-from tfmagic.files.checkpoints import state_file
+from tfmagic.files.checkpoints import state_file, tensor_bundle
 from tfmagic.findings import scan
 from tfmagic.findings.scan import LOAD, Finding, finding
 from tfmagic.graphs.ops import Effect
@@ -17,6 +18,8 @@ from tfmagic.graphs.ops import Effect
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tfmagic.files.checkpoints.location import CheckpointFiles
 
 
 def of_directory(directory: Path) -> Iterator[Finding]:
@@ -43,3 +46,14 @@ def of_state_file(directory: Path) -> Iterator[Finding]:
         if places.leads_elsewhere(name, directory):
             what = f"reads files: the checkpoint {name!r}"
             yield finding(Effect.READS_FILES, what, "file 'checkpoint'", LOAD, why)
+
+
+def of_checkpoint(files: CheckpointFiles) -> Iterator[Finding]:
+    """Yield a row for each place where a checkpoint claims what its files cannot hold; damage is a reader's to tell."""
+    why = "it may take all of the memory, or what is read is not what was written"
+    try:
+        problems = list(tensor_bundle.open_checkpoint(files.prefix, files.tables).impossible())
+    except (errors.ReadError, OSError, ValueError):
+        return
+    for where, problem in problems:
+        yield Finding(scan.MEDIUM, f"a bomb: {problem}", where, LOAD, why)

@@ -153,7 +153,7 @@ def sarif(findings: Iterable[Finding], origin: str) -> str:
         {
             "ruleId": _rule(row),
             "level": _LEVELS[row.severity][0],
-            "message": {"text": f"{_short(row.what)} ({_short(row.where)}; fires: {row.fires}): {row.why}"},
+            "message": {"text": _unlinked(f"{_short(row.what)} ({_short(row.where)}; fires: {row.fires}): {row.why}")},
             "locations": [
                 {
                     "physicalLocation": {"artifactLocation": {"uri": quote(origin.encode("utf-8", "replace"))}},
@@ -166,6 +166,11 @@ def sarif(findings: Iterable[Finding], origin: str) -> str:
     ]
     log = {"$schema": _SARIF_SCHEMA, "version": "2.1.0", "runs": [{"tool": {"driver": driver}, "results": results}]}
     return json.dumps(log, indent=2)
+
+
+def _unlinked(text: str) -> str:
+    """Keep a name from being a link: brackets before an address in parentheses are one in SARIF (3.11.6)."""
+    return text.replace("](", "\\](")
 
 
 def _rule(row: Finding) -> str:

@@ -8,7 +8,7 @@ knowing any form, format or TensorFlow.
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -219,7 +219,7 @@ class Model(Displayed):
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What the model could do to who uses it: all rows of a scan, harmless ones included."""
-        rows: tuple[Finding, ...] = self.once("findings", lambda: tuple(self.reader.findings(self)))
+        rows: tuple[Finding, ...] = self.once("findings", lambda: (*self.reader.findings(self), *_of_checkpoint(self)))
         return rows
 
     # Messages
@@ -395,6 +395,17 @@ class Model(Displayed):
     def _function_uses(self) -> list[FunctionUse]:
         uses: list[FunctionUse] = self.once("function uses", lambda: function_uses.read(self.meta_graph.graph))
         return uses
+
+
+def _of_checkpoint(model: Model) -> Iterator[Finding]:
+    """Yield the rows of a scan on the checkpoint with a model's values, if there is one."""
+    # As in Form.
+    from tfmagic.findings import file_scan  # noqa: PLC0415
+
+    with suppress(errors.ReadError):
+        files = model.checkpoint() if model.checkpoint is not None else None
+        if files is not None:
+            yield from file_scan.of_checkpoint(files)
 
 
 def _variable_count(model: Model) -> int:

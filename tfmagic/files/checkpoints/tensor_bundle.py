@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 #: A bundle's header begins with the varint field 1 or the message field 3, the V1 list with the message field 1.
 _V1_MARK = b"\x0a"
+#: Nothing that a table packs grows to more than this many times its size.
+_MAX_EXPANSION = 1000
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,27 @@ class Checkpoint:
         if self._wants_graph and self._graph is None:
             notes.append("the object graph could not be read: variables are listed by checkpoint key")
         return tuple(notes)
+
+    def impossible(self) -> Iterator[tuple[str, str]]:
+        """Yield where a checkpoint claims more, or less, than it can hold, and what; what is missing claims nothing."""
+        for path, needed in self.shards.items():
+            size = path.stat().st_size if path.is_file() else needed
+            if size < needed:
+                yield f"file {path.name!r}", f"an entry that ends at byte {needed:,} of a shard of {size:,}"
+        held = sum(table.path.stat().st_size for table in self.tables)
+        for entry in (*self.entries.values(), *self.pieces.values()):
+            if entry.shape is None:
+                continue
+            where = f"checkpoint entry {entry.key.decode(errors='backslashreplace')!r}"
+            count, item = math.prod(checkpoint_entries.known(entry.shape)), protos.item_size(entry.dtype)
+            stored = self._stored_bytes(entry)
+            if self.version == "V1":
+                if (stored or 0) > _MAX_EXPANSION * held:
+                    yield where, f"a tensor of {stored:,} bytes in files of {held:,}"
+            elif stored is not None and item is not None and stored != count * item:
+                yield where, f"a tensor of {count * item:,} bytes that takes {stored:,}"
+            elif stored is not None and entry.dtype == "string" and stored < count:
+                yield where, f"{count:,} strings that take {stored:,} bytes"
 
     def rows(self) -> tuple[VariableRow, ...]:
         """Return the table of variables, by name."""
