@@ -121,8 +121,11 @@ def _sorted(proposals: Callable[[], Iterator[Completion]], beginning: str) -> li
 
 
 def _bare(word: str) -> str:
-    """Strip the quote that opens a word."""
-    return word[1:] if word[:1] in _QUOTES else word
+    """Strip the quote that opens a word, or the last of those that one joins."""
+    listed = _LISTED.match(word)
+    begin = listed[0] if listed and word[:1] not in _QUOTES else ""
+    last = word[len(begin) :]
+    return begin + (last[1:] if last[:1] in _QUOTES else last)
 
 
 def _proposals(line: _Line) -> Iterator[Completion]:
