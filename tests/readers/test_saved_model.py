@@ -352,6 +352,33 @@ def test_assets(tf: Any, tmp_path: Path) -> None:
     assert tfmagic.inspect(tmp_path / "model").assets["bytes"].isna().all()
 
 
+def test_assets_that_tensorflow_1_keeps_in_a_collection(tf: Any, tmp_path: Path) -> None:
+    """Once each, whoever entered them, in what it saved as in a session and a ``.meta``, where they lie elsewhere."""
+    v1, vocabulary = tf.compat.v1, tmp_path / "vocabulary.txt"
+    vocabulary.write_text("a\nb\n")
+    with tf.Graph().as_default(), v1.Session() as session:
+        words = v1.placeholder(tf.string, [None], "words")
+        path = tf.constant(str(vocabulary), name="path")
+        kinds = tf.string, tf.lookup.TextFileIndex.WHOLE_LINE, tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER
+        table = tf.lookup.StaticHashTable(tf.lookup.TextFileInitializer(path, *kinds), -1)
+        found = table.lookup(words)
+        v1.add_to_collection(v1.GraphKeys.ASSET_FILEPATHS, path)
+        session.run(v1.tables_initializer())
+        v1.train.export_meta_graph(str(tmp_path / "graph.meta"))
+        for source in (session, tmp_path / "graph.meta"):
+            (row,) = tfmagic.inspect(source).assets.to_dict("records")
+            assert (row["filename"], row["tensor"]) == (str(vocabulary), "path:0")
+        builder = v1.saved_model.Builder(str(tmp_path / "model"))
+        signature = v1.saved_model.predict_signature_def({"words": words}, {"ids": found})
+        collected = v1.get_collection(v1.GraphKeys.ASSET_FILEPATHS)
+        more = {"assets_collection": collected, "main_op": v1.tables_initializer()}
+        builder.add_meta_graph_and_variables(session, ["serve"], {"serving_default": signature}, **more)
+    builder.save()
+    assert tfmagic.inspect(tmp_path / "model").assets.to_dict("records") == [
+        {"tags": "serve", "filename": "vocabulary.txt", "tensor": "path:0", "bytes": 4}
+    ]
+
+
 @pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "link", "../assets/../../secret", "nul\0byte", "..", "."])
 def test_an_asset_that_leads_elsewhere_is_not_followed(name: str, tmp_path: Path) -> None:
     saved = protos.message("SavedModel")(saved_model_schema_version=1)

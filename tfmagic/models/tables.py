@@ -5,6 +5,7 @@ Not for: reading the parts, or keeping and hiding rows of the tables (:mod:`tfma
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from tfmagic import frames
@@ -13,12 +14,15 @@ from tfmagic.findings import hazards
 from tfmagic.graphs import node_columns, plumbing, signatures, tensor_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     import pandas as pd
 
     from tfmagic.graphs.metagraphs import MetaGraph
+
+#: The collection in which TensorFlow 1 notes the tensors that hold a file's name, until it saves.
+_ASSET_PATHS = "asset_filepaths"
 
 
 def ops(meta_graph: MetaGraph) -> pd.DataFrame:
@@ -64,8 +68,24 @@ def _metagraph_row(meta_graph: MetaGraph, variables: int) -> frames.MetaGraphRow
 
 
 def assets(meta_graphs: Sequence[MetaGraph], directory: Path | None) -> Iterable[frames.AssetRow]:
-    """Yield the asset files that each MetaGraphDef names, with their sizes if they lie in the model's directory."""
+    """Yield the asset files that each MetaGraphDef names, with their sizes if they lie in the model's directory.
+
+    TensorFlow 1 enters what fills a table once for each time that somebody says so: a row tells it once.
+    """
     for meta_graph in meta_graphs:
-        for asset in hazards.asset_files(meta_graph.header):
-            size = None if directory is None else places.size_within(directory / "assets", asset.filename)
-            yield frames.AssetRow(",".join(meta_graph.tags), asset.filename, asset.tensor_info.name, size)
+        stated = ((each.filename, each.tensor_info.name) for each in hazards.asset_files(meta_graph.header))
+        for filename, tensor in dict.fromkeys(chain(stated, _unsaved_assets(meta_graph))):
+            size = None if directory is None else places.size_within(directory / "assets", filename)
+            yield frames.AssetRow(",".join(meta_graph.tags), filename, tensor, size)
+
+
+def _unsaved_assets(meta_graph: MetaGraph) -> Iterator[tuple[str, str]]:
+    """Yield the files that TensorFlow 1 would take along, and their tensors: what names them is a constant."""
+    header = meta_graph.header
+    if _ASSET_PATHS not in header.collection_def or hazards.asset_files(header):
+        return
+    nodes = {node.name: node for node in meta_graph.lean_meta_graph_def().graph_def.node}
+    for tensor in header.collection_def[_ASSET_PATHS].node_list.value:
+        node = nodes.get(tensor_names.node_of(tensor))
+        if node is not None and node.op == "Const" and node.attr["value"].tensor.string_val:
+            yield node.attr["value"].tensor.string_val[0].decode(errors="backslashreplace"), tensor
