@@ -102,20 +102,28 @@ class Checkpoint:
             size = path.stat().st_size if path.is_file() else needed
             if size < needed:
                 yield f"file {path.name!r}", f"an entry that ends at byte {needed:,} of a shard of {size:,}"
-        held = sum(table.path.stat().st_size for table in self.tables)
+        sound: set[tuple[object, ...]] = set()
         for entry in (*self.entries.values(), *self.pieces.values()):
-            if entry.shape is None:
-                continue
-            where = f"checkpoint entry {entry.key.decode(errors='backslashreplace')!r}"
-            count, item = math.prod(checkpoint_entries.known(entry.shape)), protos.item_size(entry.dtype)
             stored = self._stored_bytes(entry)
-            if self.version == "V1":
-                if (stored or 0) > _MAX_EXPANSION * held:
-                    yield where, f"a tensor of {stored:,} bytes in files of {held:,}"
-            elif stored is not None and item is not None and stored != count * item:
-                yield where, f"a tensor of {count * item:,} bytes that takes {stored:,}"
-            elif stored is not None and entry.dtype == "string" and stored < count:
-                yield where, f"{count:,} strings that take {stored:,} bytes"
+            # Most entries of a large model claim what others do.
+            claim = entry.dtype, entry.shape, stored
+            if claim in sound or entry.shape is None or stored is None:
+                continue
+            problem = self._problem(entry, stored)
+            if problem:
+                yield f"checkpoint entry {entry.key.decode(errors='backslashreplace')!r}", problem
+            else:
+                sound.add(claim)
+
+    def _problem(self, entry: Entry, stored: int) -> str:
+        """Say why an entry's shape cannot be that of what is stored, nothing if it can."""
+        count, item = math.prod(checkpoint_entries.known(entry.shape)), protos.item_size(entry.dtype)
+        if self.version == "V1":
+            held = sum(table.path.stat().st_size for table in self.tables)
+            return f"a tensor of {stored:,} bytes in files of {held:,}" if stored > _MAX_EXPANSION * held else ""
+        if item is not None and stored != count * item:
+            return f"a tensor of {count * item:,} bytes that takes {stored:,}"
+        return f"{count:,} strings that take {stored:,} bytes" if entry.dtype == "string" and stored < count else ""
 
     def rows(self) -> tuple[VariableRow, ...]:
         """Return the table of variables, by name."""
