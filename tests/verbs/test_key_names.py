@@ -82,6 +82,19 @@ def test_a_plan_has_a_key(served: Path, key: str, format: str) -> None:
     assert repr(options["outputs"]["mine"])[1:-1] in magic_lines.line(request, "model")
 
 
+@pytest.mark.tensorflow
+@pytest.mark.parametrize(
+    ("inputs", "outputs"),
+    [("", ""), ("X=a feature, x=Image", "名前=a feature, out0=Image, out1:0"), ("in0:0", "mine=Image")],
+)
+def test_a_plan_lists_the_nodes_that_the_result_lists(served: Path, inputs: str, outputs: str) -> None:
+    model = tfmagic.inspect(served)
+    request = Request("graph_def", "m.pb", inputs=inputs, outputs=outputs)
+    told = plan(model, request, plan_names.Names(plan_names.signed(model))).cautions
+    done = tfmagic.export(served, "m.pb", **{"inputs": None, "outputs": None, **request.options()})
+    assert [line for line in told if "cannot hold" in line] == [line for line in done.notes if "cannot hold" in line]
+
+
 def test_a_request_has_each_key() -> None:
     ends = tuple(Endpoint(key, f"in{place}:0", "float32", (None,)) for place, key in enumerate(KEYS))
     asked = Served("net", "serving_default", "tensorflow/serving/predict", ends)

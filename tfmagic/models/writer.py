@@ -213,8 +213,15 @@ class Writer(ABC):
             return None
         return Size(measures.weights + (measures.graph or 0), at_most=measures.holds_more, rest=measures.rest)
 
-    def key_notes(self, source: Model, inputs: Sequence[str], outputs: Sequence[str]) -> tuple[str, ...]:
+    def key_notes(self, source: Model, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> tuple[str, ...]:
         """Say which keys of a signature the result cannot hold as they are, and by which names it has them.
+
+        Parameters
+        ----------
+        source : Model
+            What is converted.
+        inputs, outputs : mapping of str to str
+            The tensors by key.
 
         Raises
         ------

@@ -13,13 +13,14 @@ from tfmagic import errors, functions, progress
 from tfmagic.files import protos
 from tfmagic.files.reading import PROTOBUF_LIMIT, read_bytes
 from tfmagic.graphs.signature_keys import name_notes
+from tfmagic.graphs.tensor_names import plain
 from tfmagic.models.model import Part
 from tfmagic.models.writer import ENDS, Size, Variables, Writer
 from tfmagic.transforms.end_names import node_names
 from tfmagic.transforms.freeze import freeze
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping
 
     from tfmagic.functions import NamedFunction
     from tfmagic.models.model import Model
@@ -86,9 +87,18 @@ def wrapped(frozen: FrozenGraph, graph_def: protos.Message, key: str) -> NamedFu
     return functions.wrap_graph_def(graph_def, inputs, outputs, values=frozen.kept, key=key, method=frozen.method)
 
 
-def _key_notes(inputs: Sequence[str], outputs: Sequence[str]) -> tuple[str, ...]:
+def _traced_notes(inputs: Iterable[str], outputs: Iterable[str]) -> tuple[str, ...]:
+    """Say by which nodes a graph that is made has keys."""
     keys = [*inputs, *outputs]
     return name_notes("a graph", zip(keys, node_names(keys), strict=True))
+
+
+def _edited_notes(inputs: Mapping[str, str], outputs: Mapping[str, str]) -> tuple[str, ...]:
+    """Say by which of its nodes a graph that is edited has keys; an output gets one where none bears its key."""
+    names = [plain(tensor) for tensor in inputs.values()]
+    for (key, tensor), name in zip(outputs.items(), node_names(outputs), strict=True):
+        names.append(key if plain(tensor) == plain(key) else name)
+    return name_notes("a graph", zip([*inputs, *outputs], names, strict=True))
 
 
 class GraphDefWriter(Writer):
@@ -103,9 +113,10 @@ class GraphDefWriter(Writer):
     takes_unsigned: ClassVar[bool] = True
     loses_of_signature: ClassVar[str] = _LOST
 
-    def key_notes(self, source: Model, inputs: Sequence[str], outputs: Sequence[str]) -> tuple[str, ...]:
-        """Say by which nodes a traced graph has keys; what is a graph keeps its nodes."""
-        return () if source.state is not None else _key_notes(inputs, outputs)
+    def key_notes(self, source: Model, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> tuple[str, ...]:
+        """Say by which nodes the graph has keys: what is a graph keeps its own."""
+        is_graph = source.state is not None and source.state() is not None
+        return _edited_notes(inputs, outputs) if is_graph else _traced_notes(inputs, outputs)
 
     def prepare(self, source: Model, options: WriteOptions) -> GraphDefDraft:
         """Freeze the function.

@@ -104,10 +104,10 @@ class OnnxWriter(Writer):
     loses_of_signature: ClassVar[str] = "tags and the method name"
     library: ClassVar[Library | None] = Library("tf2onnx", 'pip install "tfmagic[onnx]"')
 
-    def key_notes(self, source: Model, inputs: Sequence[str], outputs: Sequence[str]) -> tuple[str, ...]:
+    def key_notes(self, source: Model, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> tuple[str, ...]:
         """Say which outputs cannot be called as they are, because an input is."""
         del source
-        names = end_names(inputs, outputs)
+        names = end_names(list(inputs), list(outputs))
         return name_notes("an ONNX file", zip([*inputs, *outputs], [*names[0], *names[1]], strict=True))
 
     def prepare(self, source: Model, options: WriteOptions) -> OnnxDraft:

@@ -20,9 +20,10 @@ from tfmagic.verbs.conversion import options as conversion_options
 from tfmagic.writers import WRITERS, writer_named
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from tfmagic.graphs.signatures import Endpoint
     from tfmagic.models.model import Model
     from tfmagic.models.writer import Size, Writer
     from tfmagic.verbs.conversion.plan_effects import Facts
@@ -306,15 +307,21 @@ def _number_problems(request: Request, facts: Facts) -> Iterator[Problem]:
         yield Problem("batch", "no input leaves its batch open, so that fixing it changes nothing; leave it out")
 
 
-def _keys(request: Request, facts: Facts) -> Iterator[tuple[list[str], list[str]]]:
-    """Yield the keys of inputs and outputs that each signature is to have."""
-    named = [plan_names.parsed(text) for text in (request.inputs, request.outputs)]
+def _keys(request: Request, facts: Facts) -> Iterator[tuple[dict[str, str], dict[str, str]]]:
+    """Yield the keys of inputs and outputs that each signature is to have, with their tensors."""
+    stated = [plan_names.parsed(text) for text in (request.inputs, request.outputs)]
     for ends in facts.ends:
         inputs, outputs = (
-            [end.key for end in side] if other is None else list(other)
-            for side, other in zip((ends.inputs, ends.outputs), named, strict=True)
+            {end.key: end.tensor for end in side} if other is None else _tensors(side, other)
+            for side, other in zip(ends, stated, strict=True)
         )
         yield inputs, outputs
+
+
+def _tensors(side: Sequence[Endpoint], stated: Mapping[str, str]) -> dict[str, str]:
+    """Return tensors by the keys that they are to have, where they may be named by keys that they have."""
+    known = {key: signatures.find(side, name) for key, name in stated.items()}
+    return {key: stated[key] if end is None else end.tensor for key, end in known.items()}
 
 
 def _key_notes(request: Request, facts: Facts) -> Iterator[str]:

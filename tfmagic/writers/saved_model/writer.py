@@ -180,7 +180,7 @@ class SavedModelWriter(Writer):
     variables: ClassVar[Variables] = Variables.VARIABLES
     has_tag_sets: ClassVar[bool] = True
 
-    def key_notes(self, source: Model, inputs: Sequence[str], outputs: Sequence[str]) -> tuple[str, ...]:
+    def key_notes(self, source: Model, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> tuple[str, ...]:
         """Refuse inputs that TensorFlow 2 cannot load; a SignatureDef itself takes any key."""
         del source, outputs
         require_arguments(inputs)
