@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -442,16 +443,16 @@ for act in (
 
 
 @UNIX
-def test_a_directory_of_which_only_the_names_are_seen(tmp_path: Path) -> None:
-    (tmp_path / "seen").mkdir()
-    (tmp_path / "seen" / "m.ckpt.index").touch()
-    (tmp_path / "seen").chmod(0o644)
-    for parent in (tmp_path, *tmp_path.parents):
-        if parent.name.startswith("pytest-"):
-            parent.chmod(0o755)
-    tmp_path.chmod(0o755)
-    done = run(UNSEEN, tmp_path / "seen")
-    (tmp_path / "seen").chmod(0o755)
+def test_a_directory_of_which_only_the_names_are_seen() -> None:
+    # Not below pytest's directories, which another user may not enter.
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        place = Path(directory, "seen")
+        place.mkdir()
+        (place / "m.ckpt.index").touch()
+        place.chmod(0o644)
+        done = run(UNSEEN, place)
+        place.chmod(0o755)
     assert done.stdout.count("change the permissions") == 2, done.stderr
 
 

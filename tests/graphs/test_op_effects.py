@@ -114,10 +114,13 @@ def test_defaults_and_inputs_are_those_of_the_registry() -> None:
         )
         assert (where < len(names)) if isinstance(where, int) else where in names
         if isinstance(where, int):
-            assert any(word in names[where] for word in ("file", "path", "pattern", "prefix", "logdir", "db_uri")), name
+            assert any(
+                word in names[where] for word in ("file", "path", "pattern", "prefix", "logdir", "db_uri", "address")
+            ), name
 
 
 def test_ops_that_are_asked_are_ops_of_the_list() -> None:
     assert set(op_effects._DECISIONS) <= ops.registered()
     assert set(op_effects._FILE_NAMES) <= ops.registered()
-    assert {ops.named(name).effect for name in op_effects._FILE_NAMES} == {Effect.READS_FILES, Effect.WRITES_FILES}
+    outside = {Effect.READS_FILES, Effect.WRITES_FILES, Effect.NETWORK}
+    assert {ops.named(name).effect for name in op_effects._FILE_NAMES} == outside

@@ -34,7 +34,7 @@ COLUMNS = {
     "variables": "name dtype shape size bytes trainable",
     "metagraphs": "tags tensorflow_version ops functions signatures variables bytes",
     "assets": "tags filename tensor bytes",
-    "layers": "name class inputs outputs shape parameters trainable",
+    "layers": "name class inputs outputs shape parameters trainable bytes",
 }
 CATEGORICAL = {
     "signatures": {"tags", "dtype"},

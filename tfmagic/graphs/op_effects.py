@@ -56,7 +56,7 @@ def effect(node: protos.Message, constants: Constants) -> Effect:
 
 
 def file_names(node: protos.Message) -> int | str | None:
-    """Return which input (its number) or attribute (its name) names the files of the node, None if neither does."""
+    """Return which input (its number) or attribute (its name) names a node's files or address, None if neither does."""
     return _FILE_NAMES.get(node.op)
 
 
