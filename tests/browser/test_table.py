@@ -393,6 +393,10 @@ def test_filtered_rows_are_put_into_a_variable_whose_name_is_checked_while_typin
     assert "will be replaced" in status.inner_text()
     button.click()
     shown.settle()
+    assert "press again to replace it" in status.inner_text()
+    assert variables["taken"] == 1
+    button.click()
+    shown.settle()
     assert len(variables["taken"]) == 111
     assert "taken is now a DataFrame of 111 rows" in status.inner_text()
 
