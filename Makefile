@@ -28,7 +28,8 @@ VENV ?= .venv
 TENSORFLOW ?=
 OLDEST ?= 3.11
 NEWEST ?= 3.13
-JOBS ?= auto --maxprocesses 4
+# One more than there are cores: the one with the browser tests mostly waits.
+JOBS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 ARGS ?=
 
 UV := $(VENV)-uv/bin/uv

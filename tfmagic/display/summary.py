@@ -170,7 +170,7 @@ def _verdict(model: ShownModel) -> str:
     nodes = _nodes(model)
     if nodes > _SCANNED_NODES:
         place = model.origin if _PLAIN.fullmatch(model.origin) else repr(model.origin)
-        return f"not scanned, since it has {nodes:,} nodes: %tf_scan {place}"
+        return f"not scanned ({nodes:,} nodes): %tf_scan {place}"
     return scan.verdict(model.findings)
 
 
