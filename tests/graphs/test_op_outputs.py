@@ -11,7 +11,7 @@ from tfmagic.graphs import op_outputs
 def test_the_list_has_the_outputs_that_tensorflow_registers() -> None:
     registered = {name: op for name, op in registry().items() if len(op.output_arg) > 1}
     assert set(registered) - set(op_outputs.several()) == set()
-    known = {name: op_outputs._several()[name] for name in registered}
+    known = {name: op_outputs.several()[name] for name in registered}
     assert known == {name: op_outputs.of_definition(op) for name, op in registered.items()}
 
 

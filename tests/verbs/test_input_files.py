@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.array_files import npy
 from tfmagic import errors
 from tfmagic.graphs.signatures import Endpoint
 from tfmagic.notebook.panel import pictures as picture_files
@@ -18,12 +19,6 @@ from tfmagic.verbs.verification import trial_inputs
 IMAGES = Endpoint("images", "images:0", "float32", (None, 4, 4, 3))
 VECTORS = Endpoint("x", "x:0", "float32", (None, 2))
 TEXTS = Endpoint("text", "text:0", "string", (None,))
-
-
-def npy(value: Any, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, value, **options)
-    return buffer.getvalue()
 
 
 def npz(**arrays: Any) -> bytes:

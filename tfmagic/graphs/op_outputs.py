@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tfmagic.graphs import ops
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from tfmagic.files import protos
 
@@ -54,7 +54,7 @@ def number(node: protos.Message, name: str, index: int, definitions: Mapping[str
     int or None
         None if nobody knows the op, or it has no such output.
     """
-    outputs = of_definition(definitions[node.op]) if node.op in definitions else _several().get(node.op)
+    outputs = of_definition(definitions[node.op]) if node.op in definitions else several().get(node.op)
     if outputs is None:
         return index if node.op in ops.registered() else None
     before = 0
@@ -70,14 +70,9 @@ def of_definition(definition: protos.Message) -> tuple[Output, ...]:
     return tuple(Output(each.name, each.number_attr, each.type_list_attr) for each in definition.output_arg)
 
 
-def several() -> Iterable[str]:
-    """Return the ops with several outputs that the list knows."""
-    return _several()
-
-
 @cache
-def _several() -> Mapping[str, tuple[Output, ...]]:
-    """Read op_outputs.txt."""
+def several() -> Mapping[str, tuple[Output, ...]]:
+    """Read op_outputs.txt: the outputs of the ops that have several, by the op's name."""
     outputs: tuple[Output, ...] = ()
     known: dict[str, tuple[Output, ...]] = {}
     for line in resources.files("tfmagic.graphs").joinpath("op_outputs.txt").read_text("utf-8").splitlines():

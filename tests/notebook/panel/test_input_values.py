@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-import io
-from typing import Any
-
 import numpy as np
 import pytest
 
+from tests.array_files import npy
 from tfmagic import errors
 from tfmagic.graphs.signatures import Endpoint
 from tfmagic.notebook.panel import input_values
@@ -14,12 +12,6 @@ from tfmagic.verbs.input_files import File
 
 VECTORS = Endpoint("x", "x:0", "float32", (None, 2))
 TEXTS = Endpoint("text", "text:0", "string", (None,))
-
-
-def npy(value: Any, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, value, **options)
-    return buffer.getvalue()
 
 
 def read(file: bytes) -> np.ndarray:
