@@ -239,6 +239,19 @@ def test_the_display_is_configured(notebook: InteractiveShell) -> None:
     assert render.display.mode == "auto"
 
 
+def _printed(program: str, **environment: str) -> list[str]:
+    """Return the words that a Python of its own prints, to which nothing of tfmagic was imported before."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": str(ROOT)} | environment,
+        cwd=ROOT,
+    )
+    return done.stdout.split()
+
+
 def test_a_pipeline_sets_the_display_by_an_environment_variable() -> None:
     program = """
 from IPython.core.interactiveshell import InteractiveShell
@@ -247,16 +260,21 @@ shell.run_cell("%load_ext tfmagic")  # type: ignore[no-untyped-call]
 print(shell.run_cell("%config TfMagic.display").result)  # type: ignore[no-untyped-call]
 """
     for given, used in (("text", "text"), ("colour", "auto")):
-        environment = {"TFMAGIC_DISPLAY": given, "PYTHONPATH": str(ROOT)}
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", program],
-            capture_output=True,
-            text=True,
-            check=True,
-            env=environment,
-            cwd=ROOT,
-        )
-        assert done.stdout.split()[-1] == used, done.stdout + done.stderr
+        assert _printed(program, TFMAGIC_DISPLAY=given)[-1] == used
+
+
+def test_loading_the_extension_imports_only_what_declares_the_magics() -> None:
+    program = """
+import sys
+from IPython.core.interactiveshell import InteractiveShell
+before = set(sys.modules)
+InteractiveShell.instance().run_line_magic("load_ext", "tfmagic")
+print(*{".".join(name.split(".")[:2]) for name in set(sys.modules) - before})
+"""
+    imported = set(_printed(program))
+    assert "tfmagic.notebook" in imported
+    heavy = {"google.protobuf", "pandas", "h5py", "tensorflow", "ipywidgets", "anywidget", "tfmagic.models"}
+    assert not imported & heavy
 
 
 def test_the_text_of_a_notebooks_own_exception_does_not_run_over_lines(notebook: InteractiveShell) -> None:

@@ -11,9 +11,9 @@ import uuid
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfmagic.display import render
-from tfmagic.models.model import Model
 
 if TYPE_CHECKING:
+    from tfmagic.models.model import Model
     from tfmagic.notebook.panel.widgets.chooser import Chooser
     from tfmagic.notebook.panel.widgets.panel import Panel
 
@@ -44,7 +44,8 @@ def show(shown: Model | Panel | Chooser) -> str | None:
     app = kernel_app()
     if app is None:
         return None
-    # The panel's modules are imported when one is shown.
+    # The panel's modules and what models need are imported when one is shown: loading the extension must stay light.
+    from tfmagic.models.model import Model  # noqa: PLC0415
     from tfmagic.notebook.panel.widgets.panel import Panel, view  # noqa: PLC0415
 
     panel = _remembered(app, Panel(shown)) if isinstance(shown, Model) else shown
