@@ -89,6 +89,32 @@ def test_a_long_table_says_how_much_of_it_is_not_shown() -> None:
         assert form.count("more") == 2
 
 
+@pytest.mark.parametrize(
+    ("text", "most", "expected"),
+    [
+        ("short", 8, "short"),
+        ("a_scope/a_layer/kernel", 11, "a_sco…ernel"),
+        ("a\u202eb", 20, "a\\u202eb"),
+        ("a" * 40 + "\u202e", 9, "aaaa…202e"),
+        ("", 4, ""),
+    ],
+)
+def test_a_long_name_is_cut_in_its_middle(text: str, most: int, expected: str) -> None:
+    assert render.cut(text, most) == expected
+
+
+def test_of_an_endless_name_the_ends_alone_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+
+    def seen(text: str) -> str:
+        looked.append(len(text))
+        return text
+
+    monkeypatch.setattr(render, "visible", seen)
+    assert render.cut("x" * 10_000_000 + "the end").endswith("the end")
+    assert looked == [2 * render.MAX_CELL]
+
+
 @pytest.mark.parametrize("name", HOSTILE, ids=ascii)
 def test_hostile_names_are_shown_and_do_nothing(name: str) -> None:
     sections = [Section(name, ((name, name), ("x", (name, name))), pd.DataFrame({name: [name]}), total=3)]

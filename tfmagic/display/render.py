@@ -185,6 +185,18 @@ def cell_text(value: object) -> str:
     return shown if len(shown) <= MAX_CELL else shown[: MAX_CELL - 1] + "…"
 
 
+def cut(text: str, most: int = MAX_CELL) -> str:
+    """Cut the middle out of a long name, as names differ at their ends; what cannot be seen is written out."""
+    if len(text) > 2 * most:
+        # It is cut in any case: the rest of it, which may be megabytes, need not be looked at.
+        text = text[:most] + text[-most:]
+    shown = visible(text)
+    if len(shown) <= most:
+        return shown
+    tail = most // 2
+    return f"{shown[: most - tail - 1]}…{shown[-tail:]}"
+
+
 def text(heading: str, sections: Iterable[Section], first: Sequence[str] = ()) -> str:
     """Write the sections as plain text, below lines that come first."""
     blocks = [cell_text(heading)]

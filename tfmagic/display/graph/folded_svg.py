@@ -11,9 +11,9 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from tfmagic.display import render
 from tfmagic.display.graph import folded_graph, scenes
 from tfmagic.display.graph.svg import COLOURS, FONT, Picture, escaped
-from tfmagic.display.render import cell_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +37,8 @@ _INK, _SOFT, _PAPER, _LINE = (
 #: Beside boxes there is no paper of ours in an ``<img>``.
 _BARE = "var(--soft, #7a828d)"
 _ARROW = 4
+#: Characters of all that is said of a box.
+_MOST_TITLE = 400
 
 
 def picture(model: ShownModel) -> Picture | None:
@@ -69,7 +71,7 @@ def drawn(folded: FoldedGraph) -> Picture:
 def _words(folded: FoldedGraph) -> str:
     """Say what the picture shows."""
     names = ", ".join(" ".join(filter(None, [box.label, box.detail])) for box in folded.boxes)
-    return cell_text(f"{folded.title}: {names}")
+    return render.cell_text(f"{folded.title}: {names}")
 
 
 class Corner(NamedTuple):
@@ -139,7 +141,7 @@ def _box(box: FoldedBox, corner: Corner, places: _Places, folded: FoldedGraph) -
     x, y = corner
     colour = COLOURS[box.kind]
     frame = f'height="{_HEIGHT}" rx="{_HEIGHT / 2 if box.kind == "end" else 4:g}"'
-    parts = ["<g>", f"<title>{escaped(cell_text(_title(box, folded)))}</title>"]
+    parts = ["<g>", f"<title>{escaped(render.cut(_title(box, folded), _MOST_TITLE))}</title>"]
     if box.count > 1:
         parts.append(
             f'<rect x="{x + 3:g}" y="{y + 3:g}" width="{places.box_width}" {frame} fill="{_PAPER}" stroke="{colour}" '
@@ -167,16 +169,16 @@ def _title(box: FoldedBox, folded: FoldedGraph) -> str:
 def _texts(box: FoldedBox, x: float, y: float, width: float) -> Iterator[str]:
     """Write a label and what it is, as much of both as there is room for."""
     room = width - 20
-    label = scenes.cut(box.label, int(room / _LETTER))
+    label = render.cut(box.label, int(room / _LETTER))
     left = int((room - len(label) * _LETTER - 6) / _SMALL)
     detail = box.detail
     if len(detail) > left:
         # What follows a layer is left out before the layer's own class is.
         detail = detail.partition(" +")[0]
     if len(detail) > left:
-        label = scenes.cut(box.label, max(int((room - len(detail) * _SMALL - 6) / _LETTER), int(room / _LETTER / 2)))
+        label = render.cut(box.label, max(int((room - len(detail) * _SMALL - 6) / _LETTER), int(room / _LETTER / 2)))
         left = int((room - len(label) * _LETTER - 6) / _SMALL)
-        detail = scenes.cut(detail, left) if left > 4 else ""  # noqa: PLR2004 - fewer letters say nothing
+        detail = render.cut(detail, left) if left > 4 else ""  # noqa: PLR2004 - fewer letters say nothing
     yield f'<text x="{x + 9:g}" y="{y + 16:g}" fill="{_INK}">{escaped(label)}</text>'
     if detail:
         yield (

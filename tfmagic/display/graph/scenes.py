@@ -15,7 +15,7 @@ import numpy as np
 from tfmagic.display.graph import op_colours, visible_edges
 from tfmagic.display.graph.bodies import ENDS
 from tfmagic.display.graph.layout import nesting
-from tfmagic.display.render import cell_text
+from tfmagic.display.render import cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -33,6 +33,8 @@ _LETTER, _SMALL_LETTER, _MARGIN = 6.9, 5.8, 26
 #: An edge that stands for more than this is no thicker.
 _MOST_THICK = 8
 _EPSILON = 0.5
+#: Characters of all that is said of a box.
+_MOST_TITLE = 400
 _TIMES = "\N{MULTIPLICATION SIGN}"
 #: Scenes are made of this.
 Data = dict[str, Any]
@@ -108,7 +110,7 @@ def said(box: Box) -> Words:
         title = (
             f"{box.name}: {count:,} {box.room.body.noun} ({', '.join(f'{box.op_counts[op]:,} {op}' for op in ops[:6])})"
         )
-    return Words(label, cut(detail, int((_MOST_WIDTH - _MARGIN) / _SMALL_LETTER)), cell_text(title))
+    return Words(label, cut(detail, int((_MOST_WIDTH - _MARGIN) / _SMALL_LETTER)), cut(title, _MOST_TITLE))
 
 
 def _repeated(box: Box) -> str:
@@ -146,15 +148,6 @@ def _weights(box: Box) -> str:
 def shape_text(shape: Shape) -> str:
     """Word a shape as on a drawing, with crosses; nothing where it is not known, and of a single number."""
     return _TIMES.join("?" if each is None else str(each) for each in shape) if shape else ""
-
-
-def cut(text: str, most: int) -> str:
-    """Cut the middle out of a long text; what cannot be seen is written out."""
-    text = cell_text(text)
-    if len(text) <= most:
-        return text
-    tail = most // 2
-    return f"{text[: most - tail - 1]}…{text[-tail:]}"
 
 
 def _box_data(box: Box, words: Words, placed: Layout) -> Data:

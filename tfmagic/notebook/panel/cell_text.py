@@ -17,11 +17,13 @@ def is_missing(value: object) -> bool:
 
 
 def cell_text(value: object) -> str:
-    """Word one value as displays do; numbers by thousands, what is missing as nothing."""
+    """Word one value as displays do; numbers by thousands, names cut in their middle, what is missing as nothing."""
     if is_missing(value):
         return ""
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
         return f"{value:,}"
+    if isinstance(value, str):
+        return render.cut(value)
     return render.cell_text(value)
 
 
