@@ -20,7 +20,10 @@ ADDRESS = "http://127.0.0.1/table"
 #: As for the graph; and what the kernel does by itself is taken over when a test says so.
 REFRESH = "window.refresh = () => { window.sent = (window.sent ?? 0) + 1; python({ do: 'nothing' }).then(apply); };"
 REFRESHED = MODEL.replace("const model = {", f"{REFRESH}\n  const model = {{")
-KEYS = ("label", "columns", "sought", "total", "height", "facets", "switch", "variable", "details", "wanted")
+KEYS = (
+    *("label", "columns", "sought", "total", "height", "facets", "switch", "variable", "details", "wanted"),
+    *("sorted", "layout_of_columns"),
+)
 
 
 @dataclass(frozen=True)

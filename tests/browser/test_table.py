@@ -183,7 +183,7 @@ def test_sizes_begin_with_the_largest_and_are_as_long_as_their_share(show: Show)
     shown = show()
     shown.page.get_by_role("columnheader", name="bytes").get_by_role("button").click()
     shown.settle()
-    assert shown.column("bytes")[0] == "100"
+    assert shown.column("bytes")[0] == "100 B"
     widths = shown.page.eval_on_selector_all(
         ".tfm-row",
         "rows => rows.slice(0, 120).map((row) => row.querySelector('.tfm-share')?.getBoundingClientRect().width ?? 0)",
@@ -192,6 +192,171 @@ def test_sizes_begin_with_the_largest_and_are_as_long_as_their_share(show: Show)
     cell = shown.page.locator(".tfm-row .tfm-bar").first.bounding_box()
     assert cell is not None
     assert widths[0] == pytest.approx(cell["width"], abs=1)
+
+
+def headings(shown: TablePage) -> list[str]:
+    names = shown.page.eval_on_selector_all(".tfm-head > *", "all => all.map((each) => each.dataset.column)")
+    return [str(name) for name in names]
+
+
+def width_of(shown: TablePage, name: str) -> float:
+    box = shown.page.get_by_role("columnheader", name=name, exact=True).bounding_box()
+    assert box is not None
+    return box["width"]
+
+
+def test_sizes_are_said_in_units_and_exact_where_the_pointer_rests(show: Show) -> None:
+    rows = pd.DataFrame({"name": ["a", "b", "c", "d"], "bytes": [5_124_000, 614_400, 12, 0], "size": [5, 6, 7, 8]})
+    shown = show(rows, facets={}, label="Variables", largest="bytes")
+    assert shown.column("bytes") == ["5.1 MB", "614 kB", "12 B", "0 B"]
+    titles = shown.page.eval_on_selector_all(".tfm-bar", "all => all.map((each) => each.title)")
+    assert titles[1:] == ["5,124,000 bytes", "614,400 bytes", "12 bytes", "0 bytes"]
+    ends = shown.page.eval_on_selector_all(".tfm-unit", "all => all.map((each) => each.getBoundingClientRect().left)")
+    assert max(ends) - min(ends) < 0.5
+
+
+def test_the_largest_may_come_first_until_somebody_sorts(show: Show) -> None:
+    shown = show(largest="bytes")
+    header = shown.page.get_by_role("columnheader", name="bytes")
+    assert header.get_attribute("aria-sort") == "descending"
+    assert shown.column("bytes")[0] == "100 B"
+    for expected in ("0 B", shown.table.frame["bytes"].astype(str)[0] + " B"):
+        header.get_by_role("button").click()
+        shown.settle()
+        assert shown.column("bytes")[0] == expected
+    assert header.get_attribute("aria-sort") == "none"
+
+
+@pytest.mark.parametrize(("rows", "most"), [(1, 2), (3, 3), (7, 7), (COUNT, 16)])
+def test_a_table_is_as_high_as_its_rows(show: Show, rows: int, most: int) -> None:
+    shown = show(frame(rows))
+    assert shown.page.locator(".tfm-pane").evaluate("each => Math.floor(each.clientHeight / 26)") == pytest.approx(
+        most, abs=1 if rows == COUNT else 0
+    )
+    before = shown.grid.evaluate("each => each.clientHeight")
+    shown.type("unit_0")
+    # Nothing below it moves while somebody types.
+    assert shown.grid.evaluate("each => each.clientHeight") == before
+
+
+def test_a_long_name_keeps_its_end_and_gives_way_in_its_scope(show: Show) -> None:
+    scope = "a_scope/that_goes_on/and_on/and_on/until/nobody_reads_it/"
+    names = [f"{scope}kernel", f"{scope}{'x' * 50}_the_end", "conv_1", "conv_2", "other"]
+    shown = show(pd.DataFrame({"name": names, "bytes": range(5)}), facets={})
+    shown.page.set_viewport_size({"width": 600, "height": 900})
+    shown.settle()
+    cells = shown.page.locator(".tfm-row .tfm-name")
+    assert shown.column("name") == names
+    assert cells.nth(0).get_attribute("aria-label") == names[0]
+    inside = """cell => [...cell.querySelectorAll(".tfm-text > span")].map((part) => {
+      const { left, right } = part.getBoundingClientRect(), around = cell.getBoundingClientRect();
+      return [part.className, part.scrollWidth > part.clientWidth, left >= around.left && right <= around.right];
+    })"""
+    assert cells.nth(0).evaluate(inside) == [["tfm-scope", True, True], ["tfm-tail", False, True]]
+    assert cells.nth(1).evaluate(inside)[1:] == [["tfm-stem", True, True], ["tfm-tail", False, True]]
+    # Without a scope, what neighbours share is said softly.
+    assert [cells.nth(row).locator(".tfm-scope").all_inner_texts() for row in (2, 3, 4)] == [["conv_"], ["conv_"], []]
+
+
+def test_a_name_is_copied_in_one_piece(show: Show) -> None:
+    shown = show()
+    copied = shown.page.evaluate("""() => {
+      const cell = document.querySelectorAll(".tfm-row .tfm-name")[3], data = new DataTransfer();
+      getSelection().selectAllChildren(cell);
+      cell.firstChild.firstChild.dispatchEvent(new ClipboardEvent("copy", { bubbles: true, clipboardData: data }));
+      return data.getData("text/plain");
+    }""")
+    assert copied == name_of(3)
+
+
+def test_columns_are_hidden_and_moved_by_keyboard_and_kept(show: Show) -> None:
+    shown = show()
+    keys = shown.page.keyboard
+    assert headings(shown) == ["name", "op", "inputs", "bytes", "function"]
+    shown.page.get_by_role("button", name="Columns", exact=True).focus()
+    keys.press("Enter")
+    assert shown.page.evaluate("document.activeElement.type") == "checkbox"
+    shown.page.get_by_role("checkbox", name="inputs").focus()
+    keys.press("Space")
+    shown.settle()
+    assert headings(shown) == ["name", "op", "bytes", "function"]
+    assert shown.rows()[1] == {"name": name_of(1), "op": "BiasAdd", "bytes": "37 B", "function": ""}
+    move = shown.page.get_by_role("button", name="Move bytes to the left")
+    move.focus()
+    for _ in range(3):
+        keys.press("Enter")
+        shown.settle()
+        assert move.evaluate("each => each === document.activeElement")
+    assert headings(shown) == ["bytes", "name", "op", "function"]
+    assert shown.rows()[1] == {"name": name_of(1), "op": "BiasAdd", "bytes": "37 B", "function": ""}
+    keys.press("Escape")
+    assert shown.page.evaluate("document.activeElement.textContent") == "Columns"
+    kept = shown.table.layout_of_columns
+    assert (kept["hidden"], kept["order"][:2]) == (["inputs"], ["bytes", "name"])
+    # Another view of the table, or the page read anew, has them so.
+    shown.page.evaluate("() => { window.unmount(); document.getElementById('here').replaceChildren(); }")
+    again = TablePage.mount(shown.page.context.new_page(), shown.table, LIGHT)
+    assert headings(again) == ["bytes", "name", "op", "function"]
+    again.page.get_by_role("button", name="Columns", exact=True).click()
+    again.page.get_by_role("button", name="As at first").click()
+    again.settle()
+    assert headings(again) == ["name", "op", "inputs", "bytes", "function"]
+    again.page.close()
+
+
+def test_one_column_always_stays(show: Show) -> None:
+    shown = show(frame()[["name", "bytes"]], facets={})
+    shown.page.get_by_role("button", name="Columns", exact=True).click()
+    shown.page.get_by_role("checkbox", name="name").click()
+    shown.page.get_by_role("checkbox", name="bytes").click(force=True)
+    shown.settle()
+    assert headings(shown) == ["bytes"]
+
+
+def test_columns_are_made_wider_by_mouse_and_by_keyboard(show: Show) -> None:
+    shown = show()
+    before = width_of(shown, "op")
+    header = shown.page.get_by_role("columnheader", name="op", exact=True)
+    grip = header.locator(".tfm-grip").bounding_box()
+    assert grip is not None
+    shown.page.mouse.move(grip["x"] + 4, grip["y"] + 8)
+    shown.page.mouse.down()
+    shown.page.mouse.move(grip["x"] + 94, grip["y"] + 8, steps=4)
+    shown.page.mouse.up()
+    shown.settle()
+    assert width_of(shown, "op") == pytest.approx(before + 90, abs=2)
+    # Nothing was sorted by it.
+    assert header.get_attribute("aria-sort") == "none"
+    header.get_by_role("button").focus()
+    shown.page.keyboard.press("Shift+ArrowLeft")
+    shown.settle()
+    assert width_of(shown, "op") == pytest.approx(before + 74, abs=2)
+    cell = shown.page.locator(".tfm-row > :nth-child(2)").first.bounding_box()
+    assert cell is not None
+    assert cell["width"] == pytest.approx(width_of(shown, "op"), abs=1)
+    header.locator(".tfm-grip").dblclick()
+    shown.settle()
+    assert width_of(shown, "op") < before + 40
+    assert shown.page.locator(".tfm-row > :nth-child(2)").first.evaluate("each => each.scrollWidth <= each.clientWidth")
+
+
+def test_a_heading_is_dragged_to_another_place(show: Show) -> None:
+    shown = show()
+    begin = shown.page.get_by_role("columnheader", name="bytes").bounding_box()
+    end = shown.page.get_by_role("columnheader", name="op", exact=True).bounding_box()
+    assert begin is not None
+    assert end is not None
+    shown.page.mouse.move(begin["x"] + 20, begin["y"] + 8)
+    shown.page.mouse.down()
+    shown.page.mouse.move(end["x"] + 5, end["y"] + 8, steps=6)
+    shown.page.mouse.up()
+    shown.settle()
+    assert headings(shown) == ["name", "bytes", "op", "inputs", "function"]
+    header = shown.page.get_by_role("columnheader", name="bytes")
+    assert header.get_attribute("aria-sort") == "none"
+    header.get_by_role("button").click()
+    shown.settle()
+    assert header.get_attribute("aria-sort") == "descending"
 
 
 def test_values_of_a_facet_are_chosen_by_mouse_and_counted_under_the_others(show: Show) -> None:
@@ -428,6 +593,7 @@ def test_the_table_keeps_nobody_out(show: Show, style: str) -> None:
     assert axe.violations(shown.page) == []
     shown.page.get_by_role("button", name="op", exact=True).first.click()
     shown.page.get_by_role("option").first.click()
+    shown.page.get_by_role("button", name="Columns", exact=True).click()
     shown.settle()
     shown.page.locator(".tfm-row").nth(2).click()
     shown.settle()

@@ -51,9 +51,33 @@ def test_facets_are_counted_only_when_they_are_asked_for() -> None:
     assert "facets" not in answer
 
 
+def test_what_a_person_makes_of_the_columns_is_kept_as_far_as_there_are_such() -> None:
+    asked = Asked()
+    names = [column["name"] for column in asked.table.columns]
+    layout = {
+        "order": ["op", "nothing", "op", "name"],
+        "hidden": ["bytes", 7],
+        "widths": {"op": 9e9, "no": 1, "name": 3},
+    }
+    asked.ask("columns", layout=layout)
+    kept = asked.table.layout_of_columns
+    assert kept == {"order": ["op", "name"], "hidden": ["bytes"], "widths": {"op": 4000, "name": 16}}
+    asked.ask("columns", layout={"hidden": names})
+    assert len(asked.table.layout_of_columns["hidden"]) == len(names) - 1
+
+
+def test_sizes_are_sorted_at_first_where_a_tab_says_so() -> None:
+    assert Table(FRAME, largest="bytes").sorted == [{"column": "bytes", "descending": True}]
+    assert Table(FRAME).sorted == Table(FRAME, largest="nothing").sorted == []
+    units = {column["name"]: column.get("unit") for column in Table(FRAME).columns}
+    assert units["bytes"] == "bytes"
+    assert units["name"] is None
+
+
 @pytest.mark.parametrize(
     "message",
     [
+        {"do": "columns"}, {"do": "columns", "layout": 5}, {"do": "columns", "layout": {"widths": {"op": "wide"}}},
         {}, {"do": "nothing"}, {"do": "window"}, {"do": "window", "id": "x", "start": None, "count": 1},
         {"do": "place"}, {"do": "open", "row": "x"}, {"do": "act", "name": "rm"}, {"do": "keep", "text": "x"},
         {"do": "window", "id": 1, "start": -5, "count": 10**9, "query": {"sort": "nothing", "chosen": {"no": [1]}}},

@@ -19,7 +19,7 @@ import pandas as pd
 import traitlets
 
 from tfmagic.display import render
-from tfmagic.notebook.panel import cell_text, table_pages
+from tfmagic.notebook.panel import cell_text, table_layouts, table_pages
 from tfmagic.notebook.panel.widgets import assets
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ Data: TypeAlias = "dict[str, Any]"
 
 #: Widths in pixels: of a cell's margins, a character, and the bounds of a column of text that repeats.
 _PADDING, _CHARACTER, _NARROWEST, _WIDEST = 18, 7.5, 64, 170
+#: How columns of numbers of bytes end, and what their unit is called in the browser.
+_BYTES = "bytes"
 
 
 class Link(TypedDict):
@@ -95,6 +97,8 @@ class Table(anywidget.AnyWidget):
         The columns whose values can be chosen, and what no value is called there; those with one value are left out.
     bars : sequence of str
         Columns of sizes, which are drawn as bars behind the number.
+    largest : str
+        The column that the rows are sorted by at first, the largest first; ``""`` leaves them in the table's order.
     aside : (str, array of bool), optional
         What a switch is called that shows more rows, and which rows those are.
     on_row : callable, optional
@@ -119,6 +123,10 @@ class Table(anywidget.AnyWidget):
     facets: traitlets.List[Any] = traitlets.List().tag(sync=True)
     switch = traitlets.Unicode("").tag(sync=True)
     variable = traitlets.Unicode("").tag(sync=True)
+    #: The column and the direction that rows are sorted by at first, if there is one.
+    sorted: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    #: What a person made of the columns: their order, those that are hidden, widths.
+    layout_of_columns = traitlets.Dict().tag(sync=True)
     details = traitlets.Dict().tag(sync=True)
     wanted = traitlets.Dict().tag(sync=True)
 
@@ -131,6 +139,7 @@ class Table(anywidget.AnyWidget):
         search: Sequence[str] = ("name", "op"),
         facets: Mapping[str, str] | None = None,
         bars: Sequence[str] = (),
+        largest: str = "",
         aside: tuple[str, Mask] | None = None,
         on_row: Callable[[int], None] | None = None,
         on_act: Callable[[str, int], None] | None = None,
@@ -154,6 +163,7 @@ class Table(anywidget.AnyWidget):
             sought=" or ".join(self._pages.search),
             total=len(frame) - (int(aside[1].sum()) if aside else 0),
             facets=[list(each) for each in facets.items()],
+            sorted=[{"column": largest, "descending": True}] if largest in self._shown else [],
             switch=aside[0] if aside and aside[1].any() else "",
             variable=variable if namespace is not None else "",
             height=height,
@@ -168,6 +178,8 @@ class Table(anywidget.AnyWidget):
     def _column(self, name: str) -> Data:
         """Say how a column is drawn; of one whose values repeat, how many pixels most of them need."""
         column: Data = {"name": name, "kind": self._kind(name)}
+        if name.endswith(_BYTES):
+            column["unit"] = _BYTES
         values = self.frame[name]
         if column["kind"] == "text" and isinstance(values.dtype, pd.CategoricalDtype):
             used = values.cat.categories[values.cat.codes.unique()] if len(values) else values.cat.categories
@@ -237,6 +249,7 @@ class Table(anywidget.AnyWidget):
             "act": lambda asked: self._act(str(asked["name"])),
             "name": lambda asked: self.send({"naming": self._naming(str(asked["text"]))}),
             "keep": self._keep,
+            "columns": self._arrange,
             "ping": self._ping,
         }
 
@@ -275,6 +288,10 @@ class Table(anywidget.AnyWidget):
         known = {act["name"] for act in self.details.get("acts", ())}
         if self._on_act is not None and name in known:
             self._on_act(name, int(self.details["row"]))
+
+    def _arrange(self, asked: Data) -> None:
+        """Keep what a person made of the columns, for every view of this table."""
+        self.layout_of_columns = table_layouts.checked(asked["layout"], self._shown)
 
     def _naming(self, text: str) -> Data:
         if self._namespace is None:

@@ -71,6 +71,7 @@ class VariablesTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no t
             search=("name",),
             facets=FACETS,
             bars=("bytes",),
+            largest="bytes",
             on_row=self._open,
             on_act=lambda _act, _row: self._cancel("cancelled"),
             namespace=panel.namespace,

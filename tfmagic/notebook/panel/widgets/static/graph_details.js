@@ -3,6 +3,7 @@
 // Every string of a model is set as text, never as markup. Not for: what is known (the kernel's).
 
 import { button, make } from "./dom.js";
+import { sizeText } from "./words.js";
 
 /**
  * @typedef {{name: string, key: string, node: number, op: string, dtype: string, shape: string}} End
@@ -13,16 +14,6 @@ import { button, make } from "./dom.js";
  * @typedef {{bars: number[], low: string, high: string, text: string}} Chart
  * @typedef {{n: number, row: number, facts: [string, string][], note: string, chart?: Chart}} Statistics
  */
-
-/** @param {number} bytes */
-export function sizeText(bytes) {
-  let size = bytes;
-  for (const unit of ["B", "kB", "MB"]) {
-    if (size < 1000) return `${unit === "B" || size >= 100 ? Math.round(size) : size.toFixed(1)} ${unit}`;
-    size /= 1000;
-  }
-  return `${size.toFixed(1)} GB`;
-}
 
 /**
  * A whole name, its last part before the eye.
