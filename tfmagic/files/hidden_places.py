@@ -35,7 +35,11 @@ if TYPE_CHECKING:
 if sys.platform == "win32":
     import msvcrt
 else:
-    import fcntl
+    try:
+        import fcntl
+    except ImportError:
+        # Python in a browser has no locks.
+        fcntl = None  # type: ignore[assignment]
 
 _NAME = re.compile(r"\.tfmagic-(?P<kernel>[0-9a-f]{8})-[0-9a-f]{12}")
 _LOCK = "lock"
@@ -109,7 +113,7 @@ class HiddenPlace:
         if sys.platform == "win32":
             return
         with suppress(OSError):
-            self._held = os.open(self.parent, os.O_RDONLY | os.O_DIRECTORY)
+            self._held = os.open(self.parent, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
         end = time.monotonic() + _PATIENCE
         while self._held is not None and _locked(self._held) is False:
             if time.monotonic() > end:
@@ -142,9 +146,10 @@ class HiddenPlace:
     def _release(self) -> None:
         """Give up what is locked."""
         try:
-            if self._held is not None and sys.platform != "win32":
-                # Twice does no harm, where closing twice could close another's file.
-                fcntl.flock(self._held, fcntl.LOCK_UN)
+            if self._held is not None:
+                if sys.platform != "win32" and fcntl is not None:
+                    # Twice does no harm, where closing twice could close another's file.
+                    fcntl.flock(self._held, fcntl.LOCK_UN)
                 held, self._held = self._held, None
                 os.close(held)
         finally:
@@ -312,7 +317,7 @@ def _swept(place: Path) -> Iterator[str]:
 
 
 def _user() -> int:
-    return os.geteuid() if sys.platform != "win32" else 0
+    return os.geteuid() if hasattr(os, "geteuid") else 0
 
 
 def _not_linked(path: str, flags: int) -> int:
@@ -341,6 +346,8 @@ def _locked(descriptor: int) -> bool | None:
     try:
         if sys.platform == "win32":
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        elif fcntl is None:
+            return None
         else:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
@@ -356,12 +363,21 @@ def _clear(place: Path, lock: BinaryIO | None) -> None:
         for entry in list(place.iterdir()):
             if entry.name != _LOCK:
                 remove(entry)
-    if sys.platform == "win32" and lock is not None:
-        lock.close()
-    with suppress(OSError):
+        if not _is_removed(place) and lock is not None:
+            # Windows removes nothing that is open, NFS keeps it under another name.
+            lock.close()
+            _is_removed(place)
+
+
+def _is_removed(place: Path) -> bool:
+    """Remove a place that holds its lock alone, or nothing, and say whether that worked."""
+    try:
         if [entry.name for entry in place.iterdir()] == [_LOCK]:
             (place / _LOCK).unlink()
         place.rmdir()
+    except OSError:
+        return False
+    return True
 
 
 def remove(path: Path) -> None:

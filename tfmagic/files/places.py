@@ -10,6 +10,7 @@ import difflib
 import os
 import re
 import stat
+import unicodedata
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -137,11 +138,39 @@ def links_out(directory: Path) -> Iterator[tuple[str, str]]:
                     yield path.relative_to(directory).as_posix(), str(target)
 
 
+def folded(name: str) -> str:
+    """Return what two names have in common that macOS or Windows may take for one: letters without case, composed."""
+    return unicodedata.normalize("NFC", name.casefold())
+
+
+def is_within(path: Path, directory: Path) -> bool:
+    """Whether a path is a directory or a file, or lies in it; the file system says which names are one.
+
+    Parameters
+    ----------
+    path, directory : Path
+        Absolute, without links.
+    """
+    if path.is_relative_to(directory):
+        return True
+    if len(path.parts) < len(directory.parts):
+        return False
+    near = Path(*path.parts[: len(directory.parts)])
+    if folded(str(near)) != folded(str(directory)):
+        return False
+    with suppress(OSError, ValueError):
+        return near.samefile(directory)
+    return False
+
+
 def leads_elsewhere(name: str, directory: Path) -> bool:
     """Whether a file's name that a directory's file holds leads out of the directory: upwards, or to what is there."""
     if ".." in re.split(r"[/\\]", name):
         return True
     path = Path(name)
+    if path.anchor and not path.is_absolute():
+        # Of Windows: `C:name` and `\name` are of another drive, or of the root of this one.
+        return True
     try:
         return path.is_absolute() and path.parent.is_dir() and path.parent.resolve() != directory.resolve()
     except (OSError, ValueError, RuntimeError):

@@ -73,16 +73,17 @@ def exchange(path: Path, other: Path) -> bool:
 
 def _renamed(source: Path, target: Path, *, exchange: bool) -> int:
     """Rename by what systems have beyond POSIX; returns the error's number, 0 if it is done."""
+    if sys.platform not in ("linux", "darwin"):
+        # Elsewhere there may be no library of the process itself: Windows takes no None for one.
+        return errno.ENOSYS
     try:
         library = ctypes.CDLL(None, use_errno=True)
         names = os.fsencode(source), os.fsencode(target)
         if sys.platform == "linux":
             flag = _RENAME_EXCHANGE if exchange else _RENAME_NOREPLACE
             done = library.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], flag)
-        elif sys.platform == "darwin":
-            done = library.renamex_np(*names, _RENAME_EXCHANGE if exchange else _RENAME_EXCL)
         else:
-            return errno.ENOSYS
+            done = library.renamex_np(*names, _RENAME_EXCHANGE if exchange else _RENAME_EXCL)
     except (OSError, AttributeError):
         return errno.ENOSYS
     return ctypes.get_errno() if done else 0
@@ -91,14 +92,25 @@ def _renamed(source: Path, target: Path, *, exchange: bool) -> int:
 def flush(path: Path) -> None:
     """Bring a file, or all that is in a directory, to the disk, so that a rename never outruns what it names."""
     if not path.is_dir():
-        # Windows flushes only what is open for writing.
-        with path.open("r+b") as file:
-            os.fsync(file.fileno())
+        _flush_file(path)
         return
     for entry in path.iterdir():
         if not entry.is_symlink():
             flush(entry)
     flush_directory(path)
+
+
+def _flush_file(path: Path) -> None:
+    # Windows flushes only what is open for writing; a copy of what may not be written to is opened for reading.
+    with suppress(PermissionError), path.open("r+b") as file:
+        os.fsync(file.fileno())
+        return
+    with path.open("rb") as file:
+        try:
+            os.fsync(file.fileno())
+        except OSError as error:
+            if error.errno not in _NO_FLUSH:
+                raise
 
 
 def flush_directory(directory: Path) -> None:

@@ -30,6 +30,8 @@ _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 _ADVICE = {
     errno.ENOTDIR: "one of the directories on the way to it is a file; name another place",
     errno.EFBIG: "the file is larger than this user or file system may write; name a place elsewhere",
+    errno.ENOENT: "a directory on the way to it is gone, or its path is longer than the system takes ('{said}'); try "
+    "again, or name a place with a shorter path",
     errno.EIO: "the disk, or the network to it, failed to write ('{said}'); name a place elsewhere",
     errno.EROFS: "the file system is read-only; name a place elsewhere",
     errno.EBUSY: "it is in use, as a place where something is mounted is ('{said}'); name a place inside of it",

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 #: Names that tracing gives to the identities at the end of each function; nobody chose them.
 _NAMELESS = re.compile(r"(?:.*/)?(?:Identity|ReadVariableOp|PartitionedCall|StatefulPartitionedCall)(?:_\d+)?\Z")
@@ -43,16 +43,19 @@ class FreeNames:
     ----------
     names : iterable of str
         The nodes' names. A scope is taken when anything lies in it.
+    key : callable
+        What makes two names one: of files, that they differ in the case of letters alone.
     """
 
-    def __init__(self, names: Iterable[str]) -> None:
-        self._taken = {prefix for name in names for prefix in _prefixes(name)}
+    def __init__(self, names: Iterable[str], key: Callable[[str], str] = str) -> None:
+        self._key = key
+        self._taken = {key(prefix) for name in names for prefix in _prefixes(name)}
 
     def __call__(self, wanted: str) -> str:
         """Return the name itself if it is free, else the first with a number that is; it is taken from then on."""
         numbered = (f"{wanted}_{number}" for number in itertools.count(1))
-        name = next(each for each in itertools.chain((wanted,), numbered) if each not in self._taken)
-        self._taken.update(_prefixes(name))
+        name = next(each for each in itertools.chain((wanted,), numbered) if self._key(each) not in self._taken)
+        self._taken.update(map(self._key, _prefixes(name)))
         return name
 
 

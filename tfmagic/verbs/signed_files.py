@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
-from tfmagic.files import file_marks, message_files, protos, reading, saved_model_files, wire, writing
+from tfmagic.files import file_marks, message_files, places, protos, reading, saved_model_files, wire, writing
 from tfmagic.files.hidden_places import Scratch
 from tfmagic.findings import hazards
 from tfmagic.graphs import metagraphs
@@ -83,7 +83,7 @@ class SignedFile:
     def to(self, place: Path, *, overwrite: bool, check: bool | None, trust: bool = False) -> tuple[str, ...]:
         """Write a copy with the changes; return what is to be noted."""
         parts = [self.directory / name for name in _PARTS if (self.directory / name).exists()]
-        if place.is_relative_to(home := self.directory.resolve()):
+        if places.is_within(place, home := self.directory.resolve()):
             raise errors.WriteError(
                 f"{str(place)!r} lies inside of what is read, {str(home)!r}; name a place outside of it"
             )

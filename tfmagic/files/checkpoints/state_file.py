@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from tfmagic.files import protos, writing
+from tfmagic.files import places, protos, writing
 from tfmagic.files.checkpoints import location as checkpoint_location
 from tfmagic.files.checkpoints import writing as checkpoint_writing
 
@@ -32,7 +32,15 @@ def numbered(prefix: Path) -> Path:
     states = (
         _NUMBERED.fullmatch(name.removesuffix(checkpoint_writing.INDEX)) for name in names if name.endswith(".index")
     )
-    numbers = [int(each["number"]) for each in states if each and each["stem"] == prefix.name]
+    like = places.folded(prefix.name)
+    # A file system that minds no case has it by the other name, too.
+    numbers = [
+        int(each["number"])
+        for each in states
+        if each
+        and places.folded(each["stem"]) == like
+        and prefix.with_name(f"{prefix.name}-{each['number']}{checkpoint_writing.INDEX}").exists()
+    ]
     return prefix.with_name(f"{prefix.name}-{max(numbers, default=0) + 1}")
 
 

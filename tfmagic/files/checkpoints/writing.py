@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
-from tfmagic.files import hidden_places, protos, renames, writing
+from tfmagic.files import hidden_places, places, protos, renames, writing
 from tfmagic.files.checkpoints import sorted_tables
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 #: The file by which readers find the others.
 INDEX = ".index"
 META = ".meta"
+_PART = re.compile(r"(?P<stem>.*)(?P<suffix>\.index|\.meta|\.data-\d{5}-of-\d{5})", re.DOTALL)
 _DATA = re.compile(r"\.data-(?P<number>\d{5})-of-(?P<count>\d{5})\Z")
 #: Room for what is added to a name, in bytes.
 _LONGEST = ".data-00000-of-00001"
@@ -59,14 +60,16 @@ def files(prefix: Path) -> list[Path]:
         return []
     try:
         names = os.listdir(prefix.parent)  # noqa: PTH208 - names are enough
-        parts = (name for name in names if name.startswith(prefix.name) and _is_part(name.removeprefix(prefix.name)))
-        return sorted(path for path in map(prefix.with_name, parts) if path.is_file())
+        suffixes = {part["suffix"] for part in map(_PART.fullmatch, names) if part and _is_like(part["stem"], prefix)}
+        # A file system may not mind the case of letters, nor how they are composed: it is asked by the name itself.
+        paths = (prefix.with_name(prefix.name + suffix) for suffix in suffixes)
+        return sorted(path for path in paths if path.is_file())
     except OSError as error:
         raise writing.refusal(error, prefix) from error
 
 
-def _is_part(suffix: str) -> bool:
-    return suffix in (INDEX, META) or _DATA.match(suffix) is not None
+def _is_like(stem: str, prefix: Path) -> bool:
+    return stem == prefix.name or places.folded(stem) == places.folded(prefix.name)
 
 
 def size_of(prefix: Path) -> int:

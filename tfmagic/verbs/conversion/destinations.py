@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
-from tfmagic.files import writing
+from tfmagic.files import places, writing
 from tfmagic.files.checkpoints import writing as checkpoint_writing
 from tfmagic.models.writer import Grouped, Placing
 from tfmagic.writers import WRITERS, writer_for, writer_named
@@ -121,13 +121,13 @@ def require_apart(model: Model, destination: Path, writer: Writer) -> None:
     replaced = checkpoint_writing.files(destination) if isinstance(writer, Grouped) else [destination]
     shown = repr(str(destination))
     for path in map(writing.resolved, model.marks):
-        if any(path.is_relative_to(place) for place in replaced):
+        if any(places.is_within(path, place) for place in replaced):
             raise errors.WriteError(
                 f"{shown} is, or holds, what is read ({str(path)!r}); write to another place, and move the result "
                 "there once you have looked at it"
             )
     home = writing.resolved(model.file).parent if model.file else None
-    if home is not None and destination.is_relative_to(home):
+    if home is not None and places.is_within(destination, home):
         raise errors.WriteError(f"{shown} lies inside of what is read, {str(home)!r}; name a place outside of it")
 
 

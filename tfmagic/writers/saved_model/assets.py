@@ -48,7 +48,8 @@ def assets_of(nodes: Mapping[str, protos.Message], store: Store) -> tuple[Asset,
     ConversionError
         If a file is not there, or lies where a file has no business to point to.
     """
-    names = FreeNames(())
+    # A SavedModel is carried to systems for which `Words.txt` and `words.txt` are one file.
+    names = FreeNames((), str.casefold)
     by_file: dict[Path, str] = {}
     assets = []
     for tensor in dict.fromkeys(_tensors(nodes, store)):
