@@ -16,6 +16,8 @@ from pathlib import Path
 
 #: The minor versions of TensorFlow, each with a Keras of its time; tf_keras goes by TensorFlow's.
 VERSIONS = {"2.16": "3.1", "2.17": "3.4", "2.18": "3.6", "2.19": "3.9", "2.20": "3.12", "2.21": "3.14"}
+#: What a version takes, and cannot work with: TensorFlow 2.20 writes no text by protobuf 7.
+BOUNDS = {"2.20": ("protobuf<7",)}
 #: Environments with tfmagic and Keras, and what else is in them. Keras' numpy takes parts from JAX.
 BACKENDS = {"jax": ("jax", "scipy", "tensorflow-cpu==2.21.*"), "jax-alone": ("jax", "scipy")}
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,7 +81,12 @@ def main(uv: str, folder: Path, interpreter: str) -> None:
     """Make what is not there yet."""
     for version, keras in VERSIONS.items():
         print(f"TensorFlow {version} with Keras {keras}", flush=True)  # noqa: T201 - a command of the Makefile
-        packages = (f"tensorflow-cpu=={version}.*", f"keras=={keras}.*", f"tf_keras=={version}.*")
+        packages = (
+            f"tensorflow-cpu=={version}.*",
+            f"keras=={keras}.*",
+            f"tf_keras=={version}.*",
+            *BOUNDS.get(version, ()),
+        )
         install(uv, folder / version, interpreter, *packages)
         write(folder, version)
     for name, others in BACKENDS.items():
