@@ -22,7 +22,7 @@ model = getattr(keras.applications, sys.argv[1])(weights=None)
 """
 OURS = "tfmagic.export(model, sys.argv[2], overwrite=True, verify=False)"
 VERIFIED = "tfmagic.export(model, sys.argv[2], overwrite=True)"
-THEIRS = "model.export(sys.argv[2], verbose=False)"
+THEIRS = "model.export(sys.argv[2])"
 
 
 def size_of(path: Path) -> int:

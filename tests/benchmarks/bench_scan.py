@@ -18,7 +18,7 @@ PARSING_GOAL = 1 / 6
 
 _WRITE = """
 import sys, keras
-keras.applications.EfficientNetB7(weights=None).export(sys.argv[1], verbose=False)
+keras.applications.EfficientNetB7(weights=None).export(sys.argv[1])
 """
 _SCAN = """
 import sys, tfmagic

@@ -19,7 +19,7 @@ ROUNDS = 3
 SIGNATURES_GOAL, SMALL_GOAL, FREEZE_GOALS, PEAK_GOAL = 20, 0.4, {"ResNet50": 8, "ConvNeXtLarge": 15}, 400_000_000
 _EXPORT = """
 import sys, keras
-keras.applications.EfficientNetB7(weights=None).export(sys.argv[1], verbose=False)
+keras.applications.EfficientNetB7(weights=None).export(sys.argv[1])
 """
 _SMALL = """
 import sys, tensorflow as tf

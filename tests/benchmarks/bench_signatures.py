@@ -16,7 +16,7 @@ GOAL = 12
 
 _WRITE = """
 import sys, keras
-keras.applications.EfficientNetB7(weights=None).export(sys.argv[1], verbose=False)
+keras.applications.EfficientNetB7(weights=None).export(sys.argv[1])
 """
 _OURS = """
 import sys, tfmagic
