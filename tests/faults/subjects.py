@@ -5,6 +5,7 @@ A subject writes version 1 or 2 of a thing, and tells which of them lies at a pl
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 import tfmagic
+from tests.faults import elsewhere
 from tfmagic.files import protos, writing
 from tfmagic.files.checkpoints import sorted_tables
 from tfmagic.files.checkpoints import writing as checkpoint_writing
@@ -19,6 +21,7 @@ from tfmagic.verbs import kept_outputs
 from tfmagic.verbs.undisturbed import undisturbed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 #: The kinds of faults: a call that fails, a disk that stays full from there on, a kill, an interrupt.
@@ -412,6 +415,73 @@ class CopiedCheckpoint(SessionCheckpoint):
         return tfmagic.export(f"{source}.meta", place, overwrite=overwrite)
 
 
+def without_tensorflow() -> None:
+    """Have this process from here on be one in which TensorFlow cannot be had."""
+    if sys.modules.get("tensorflow") is not None:
+        raise RuntimeError("TensorFlow is loaded, so that nothing can be written without it")
+    sys.modules.update(dict.fromkeys(("tensorflow", "keras", "tf_keras")))  # type: ignore[arg-type]
+
+
+class Stored(Subject):
+    """What is written of a file where TensorFlow cannot be had.
+
+    Parameters
+    ----------
+    destination : str
+        As of every subject.
+    source : tuple of str
+        The subject that writes the source, the end of the source's name, and what is added to that to name it.
+    judge : str
+        The subject that tells versions.
+    verb : callable
+        Takes the source, the place and, as keywords, options.
+    options : keyword arguments
+        Further ones of the verb.
+    """
+
+    def __init__(
+        self, destination: str, source: tuple[str, str, str], judge: str, verb: Callable[..., object], **options: Any
+    ) -> None:
+        self.destination = destination
+        self.is_group = destination.endswith(".ckpt")
+        self._source = source
+        self._judge = judge
+        self._verb = verb
+        self._options = options
+
+    def write(self, place: Path, version: int, *, overwrite: bool) -> object:
+        subject, end, added = self._source
+        name = f"{subject}-{version}{end}"
+        if not any(self.sources.glob(f"{name}*")):
+            elsewhere.write(self.sources, subject, self.sources / name, version)
+        without_tensorflow()
+        return self._verb(self.sources / (name + added), place, overwrite=overwrite, **self._options)
+
+    def version(self, place: Path) -> float | None:
+        return elsewhere.version(self.sources, self._judge, place)
+
+
+class StoredInPlace(Stored):
+    """A SavedModel that is signed where it is, where TensorFlow cannot be had."""
+
+    in_place = True
+
+    def __init__(self) -> None:
+        super().__init__("model", ("sign-in-place", "", ""), "sign-in-place", tfmagic.sign)
+
+    def write(self, place: Path, version: int, *, overwrite: bool) -> object:
+        del overwrite
+        if version == 1:
+            elsewhere.write(self.sources, self._judge, place, 1)
+            return None
+        without_tensorflow()
+        return tfmagic.sign(place, rename={"serving_default": "again"})
+
+
+def _frozen(source: Path, place: Path, **options: Any) -> object:
+    return tfmagic.freeze(source, output=place, **options)
+
+
 class Restored(Subject):
     """Values that are put into a live model: what it holds then is written to a file, to be judged like the others."""
 
@@ -469,6 +539,20 @@ PLAIN: dict[str, Subject] = {
     "checkpoint-files": PlainCheckpoint(),
     "checkpoint-files-without-graph": CheckpointWithoutGraph(),
 }
+_META = ("checkpoint", ".ckpt", ".meta")
+#: What is tried in a process without TensorFlow: on the disk lies all that it takes.
+STORED: dict[str, Subject] = {
+    "stored-graph": Stored("model.pb", _META, "graph", _frozen, inputs=["x"], outputs=["y"]),
+    "stored-graph-text": Stored("model.pbtxt", ("saved-model", "", ""), "graph", _frozen),
+    "stored-saved-model": Stored("model", _META, "saved-model-of-session", tfmagic.export),
+    "stored-saved-model-of-graph": Stored("model", ("graph", ".pb", ""), "saved-model-of-graph", tfmagic.export),
+    "stored-checkpoint": Stored("model.ckpt", _META, "checkpoint", tfmagic.export),
+    "stored-sign": Stored("model", ("saved-model", "", ""), "sign", tfmagic.sign, rename={"serving_default": "again"}),
+    "stored-sign-in-place": StoredInPlace(),
+    "stored-events": Stored(
+        "model.tfevents.1", ("saved-model", "", ""), "events", tfmagic.export, format="tensorboard"
+    ),
+}
 SUBJECTS: dict[str, Subject] = {
     **PLAIN,
     "graph": Graph("model.pb"),
@@ -494,4 +578,5 @@ SUBJECTS: dict[str, Subject] = {
     "outputs": Outputs(),
     "restore": Restored(),
     "restore-session": RestoredSession(),
+    **STORED,
 }

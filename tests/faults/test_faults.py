@@ -47,7 +47,7 @@ def test_an_interrupt_at_any_line_leaves_nothing_behind(name: str, library: Path
 
 @pytest.mark.tensorflow
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["saved-model", "checkpoint", "h5"])
+@pytest.mark.parametrize("name", ["saved-model", "checkpoint", "h5", "stored-saved-model"])
 def test_a_writer_at_some_of_its_calls(name: str, library: Path) -> None:
     count, found = wrong(name, "overwrite", "calls", library, points=12)
     assert count > 5
