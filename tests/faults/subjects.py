@@ -49,7 +49,7 @@ class Subject(ABC):
 
     destination: str = "model"
     in_place: ClassVar[bool] = False
-    is_group: ClassVar[bool] = False
+    is_group: bool = False
     kinds: ClassVar[tuple[str, ...]] = KINDS
     sources: Path
 

@@ -61,3 +61,8 @@ def _files(path: Path, file: Path | None) -> Iterator[Path]:
 def changed(marks: Mapping[Path, Mark]) -> list[Path]:
     """Return the files that are others than they were; those that are gone do not count."""
     return [path for path, mark in marks.items() if of(path) not in (None, mark)]
+
+
+def gone(marks: Mapping[Path, Mark]) -> list[Path]:
+    """Return the files that are no longer there, or can no longer be looked at."""
+    return [path for path in marks if of(path) is None]

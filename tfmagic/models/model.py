@@ -183,29 +183,45 @@ class Model(Displayed):
 
     @contextmanager
     def well_formed(self) -> Iterator[None]:
-        """Say which file it is that does not parse, where what is done with the model's messages meets it."""
+        """Say which file it is that does not parse, where what is done with the model's messages meets it.
+
+        What fails because a file was written again meanwhile, or is gone, is told as that.
+        """
         try:
             yield
-        except wire.WireError as error:
+        except Exception as error:
+            is_told = isinstance(error, errors.TfMagicError | FileNotFoundError)
+            if isinstance(error, errors.ReadError | errors.VerificationError) or not is_told:
+                self.require_unchanged(error)
+                self._require_there(error)
+            if not isinstance(error, wire.WireError):
+                raise
             where = repr(str(self.file)) if self.file else repr(self.origin)
             message = (
                 f"{where} is not a well-formed {self.form}: {error}; it is truncated or damaged, fetch or save it again"
             )
             raise errors.CorruptSourceError(message) from error
 
-    def require_unchanged(self) -> None:
+    def require_unchanged(self, cause: Exception | None = None) -> None:
         """Refuse to go on with a model whose files are others by now: what was shown of it is not what they hold.
 
         Raises
         ------
         ReadError
-            Naming a file that was replaced, or written, since the model was recognised.
+            Naming a file that was replaced, or written, since the model was recognised; what failed is its cause.
         """
         for path in file_marks.changed(self.marks):
             raise errors.ReadError(
                 f"{str(path)!r} was written again after this model was read from it; inspect {self.origin!r} once "
                 "more, or give its path"
-            )
+            ) from cause
+
+    def _require_there(self, cause: Exception) -> None:
+        """Say which file is gone, if that may be what failed."""
+        for path in file_marks.gone(self.marks):
+            raise errors.ReadError(
+                f"{str(path)!r} went away while it was read; put it back, or give the path of a whole model"
+            ) from cause
 
     @property
     def has_objects(self) -> bool:

@@ -277,16 +277,17 @@ class Store:
         if self._checkpoint is None:
             raise errors.ConversionError(f"there is no checkpoint with {key!r} in it beside the graph")
         entry = self._checkpoint.entries[key]
-        if self._reader is None or entry.slices or entry.dtype == "string":
+        if entry.slices or entry.dtype == "string":
             return self._checkpoint.read(key)
         try:
-            return np.asarray(self._reader.get_tensor(key))
+            value = None if self._reader is None else np.asarray(self._reader.get_tensor(key))
         # Its errors come from C++: OpError, RuntimeError, ValueError, IndexError where a shard is too short.
         except Exception as error:
             message = (
                 f"the value of {key!r} in {str(self._checkpoint.prefix)!r} cannot be read: {error_texts.gist(error)}"
             )
             raise errors.CorruptSourceError(message) from error
+        return self._checkpoint.read(key) if value is None else value
 
     def tables(self, names: Sequence[str]) -> dict[str, runtime.Live]:
         """Make tables with what the graph's own tables are filled with, by the names of their nodes.

@@ -1,0 +1,372 @@
+"""Every writer at every kind of odd place: it writes the whole thing there, or says why not and leaves what was there.
+
+The writers are the subjects of the fault tests, which other libraries read. Not for: staging by itself
+(``tests/files/test_writing.py``), sources that change (``tests/verbs/test_places.py``).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+import tempfile
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import tfmagic
+from tests.faults.subjects import SUBJECTS, Subject
+from tests.faults.trial import tree
+from tfmagic import errors, progress
+from tfmagic.files import writing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.samples import Built
+
+pytestmark = [
+    pytest.mark.tensorflow,
+    pytest.mark.skipif(os.name != "posix", reason="links, users and mounts are those of Unix"),
+]
+_MOUNT, _UMOUNT = (shutil.which(name) or "" for name in ("mount", "umount"))
+_FILES = ("graph", "graph-text", "keras", "h5", "weights", "tflite", "onnx", "events", "outputs")
+_WRITERS = (*_FILES, "saved-model", "checkpoint", "object-checkpoint", "events-directory")
+#: A user who may nothing.
+_NOBODY = 65534
+
+
+@pytest.fixture(params=_WRITERS)
+def subject(request: pytest.FixtureRequest) -> Subject:
+    """What writes."""
+    if request.param == "onnx":
+        pytest.importorskip("tf2onnx")
+        pytest.importorskip("onnxruntime")
+    return SUBJECTS[request.param]
+
+
+def _mounted(*arguments: str) -> None:
+    """Mount something, or skip the test with the reason."""
+    if not _MOUNT or os.geteuid():
+        pytest.skip("only root mounts file systems")
+    if subprocess.run([_MOUNT, *arguments], check=False, capture_output=True).returncode:
+        pytest.skip("the container lets nobody mount file systems")
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 4 MiB."""
+    place = tmp_path / "mounted"
+    place.mkdir()
+    _mounted("-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place))
+    try:
+        yield place
+    finally:
+        subprocess.run([_UMOUNT, "-l", str(place)], check=True)
+
+
+@contextmanager
+def _without_rights(tmp_path: Path) -> Iterator[None]:
+    """Be a user without rights in the block; who is none of root is one already."""
+    if os.geteuid():
+        yield
+        return
+    # The directories of pytest are its user's alone.
+    for parent in (tmp_path, *tmp_path.parents):
+        if parent.name.startswith("pytest-") or parent == tmp_path:
+            parent.chmod(0o755)
+    os.seteuid(_NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def _is_added(subject: Subject) -> bool:
+    """Say whether a subject adds to a directory, and replaces nothing."""
+    return subject is SUBJECTS["events-directory"]
+
+
+def _takes_directories(subject: Subject) -> bool:
+    """Say whether a directory of any content is a place for it: event files are added to one."""
+    return subject in (SUBJECTS["events"], SUBJECTS["events-directory"])
+
+
+def _refused(subject: Subject, place: Path) -> str:
+    """Write to a new place; return why that is refused, nothing if it is done."""
+    try:
+        subject.write(place, 1, overwrite=False)
+    except errors.WriteError as error:
+        return str(error)
+    return ""
+
+
+def _whole_name(subject: Subject, length: int) -> str:
+    """Return a name of so many bytes that ends as the subject's own."""
+    return subject.destination.rjust(length, "n")
+
+
+def test_links_are_followed_to_where_they_lead(subject: Subject, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "linked").symlink_to("real")
+    real, link = tmp_path / "real" / subject.destination, tmp_path / subject.destination
+    subject.write(tmp_path / "linked" / subject.destination, 1, overwrite=False)
+    assert subject.version(real) == 1
+    link.symlink_to(real)
+    subject.write(link, 2, overwrite=True)
+    assert link.is_symlink()
+    assert subject.version(real) == 2
+    shutil.rmtree(tmp_path / "real")
+    (tmp_path / "real").mkdir()
+    subject.write(link, 1, overwrite=True)
+    assert link.is_symlink()
+    assert subject.version(real) == 1
+
+
+def test_the_other_name_of_a_file_keeps_its_content(subject: Subject, tmp_path: Path) -> None:
+    place = tmp_path / "in" / subject.destination
+    subject.write(place, 1, overwrite=False)
+    (tmp_path / "other").mkdir()
+    for file in [path for path in (tmp_path / "in").rglob("*") if path.is_file()]:
+        other = tmp_path / "other" / file.relative_to(tmp_path / "in")
+        other.parent.mkdir(exist_ok=True)
+        os.link(file, other)
+    before = tree(tmp_path / "other")
+    subject.write(place, 2, overwrite=True)
+    assert subject.version(place) == 2
+    assert tree(tmp_path / "other") == before
+
+
+def test_names_at_the_limit_of_the_file_system(subject: Subject, tmp_path: Path) -> None:
+    longest = os.pathconf(tmp_path, "PC_NAME_MAX")
+    room = len(".data-00000-of-00001") if subject.is_group else 0
+    place = tmp_path / _whole_name(subject, longest - room)
+    for version in (1, 2):
+        subject.write(place, version, overwrite=True)
+        assert subject.version(place) == version
+    before = tree(tmp_path)
+    for parent in (tmp_path, tmp_path / ("d" * (longest + 1)), tmp_path / "new" / ("d" * (longest + 1))):
+        with pytest.raises(errors.WriteError, match="longer than"):
+            subject.write(parent / _whole_name(subject, longest - room + 1), 1, overwrite=True)
+    assert tree(tmp_path) == before
+
+
+def test_something_of_another_kind_is_not_replaced(subject: Subject, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("a file")
+    (tmp_path / "directory" / subject.destination).mkdir(parents=True)
+    (tmp_path / "directory" / subject.destination / "of others").touch()
+    (tmp_path / "pipe").mkdir()
+    os.mkfifo(tmp_path / "pipe" / subject.destination)
+    before = [path.relative_to(tmp_path) for path in tmp_path.rglob("*")]
+    places = [tmp_path / "file" / subject.destination]
+    places += [] if _takes_directories(subject) else [tmp_path / "directory" / subject.destination]
+    places += [] if subject.is_group else [tmp_path / "pipe" / subject.destination]
+    for place in places:
+        with pytest.raises(errors.WriteError):
+            subject.write(place, 1, overwrite=True)
+    assert [path.relative_to(tmp_path) for path in tmp_path.rglob("*")] == before
+
+
+@pytest.mark.parametrize("name", ["[a]", "a*b?", "{x} $y 'z' \"ü\"", "back\\slash", os.fsdecode(b"\xff"), "new\nline"])
+def test_a_name_of_any_letters_works_or_is_told(subject: Subject, tmp_path: Path, name: str) -> None:
+    place = tmp_path / name / subject.destination
+    refused = _refused(subject, place)
+    assert "would not find it again" in refused if refused else subject.version(place) == 1
+    assert bool(refused) == (not list(tmp_path.iterdir()))
+
+
+def test_a_place_that_is_not_permitted(subject: Subject, tmp_path: Path) -> None:
+    place = tmp_path / "private" / subject.destination
+    subject.write(place, 1, overwrite=False)
+    inner = place if place.is_dir() else place.parent
+    (tmp_path / "secret" / "inner").mkdir(parents=True)
+    before = tree(tmp_path)
+    (tmp_path / "private").chmod(0o555)
+    inner.chmod(0o555)
+    (tmp_path / "secret").chmod(0)
+    try:
+        with _without_rights(tmp_path):
+            for where in (place, tmp_path / "private" / "new" / "er" / subject.destination):
+                with pytest.raises(errors.WriteError, match="permissions") as caught:
+                    subject.write(where, 2, overwrite=True)
+                assert caught.value.errno == errno.EACCES
+            with pytest.raises(errors.WriteError, match="permissions"):
+                subject.write(tmp_path / "secret" / "inner" / subject.destination, 2, overwrite=False)
+    finally:
+        (tmp_path / "secret").chmod(0o755)
+        (tmp_path / "private").chmod(0o755)
+        inner.chmod(0o755)
+    assert tree(tmp_path) == before
+    assert subject.version(place) == 1
+
+
+def test_another_file_system_and_one_that_is_read_only(
+    subject: Subject, mounted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = mounted / "way" / subject.destination
+    subject.write(place, 1, overwrite=False)
+    assert subject.version(place) == 1
+    subject.write(place, 2, overwrite=True)
+    assert subject.version(place) == 2
+    before = tree(mounted)
+    subprocess.run([_MOUNT, "-o", "remount,ro", str(mounted)], check=True)
+    with pytest.raises(errors.WriteError, match="read-only") as caught:
+        subject.write(place, 1, overwrite=True)
+    assert caught.value.errno == errno.EROFS
+    with pytest.raises(errors.WriteError, match=r"read-only.*Nothing of it is left there"):
+        subject.write(mounted / "new" / subject.destination, 1, overwrite=False)
+    assert tree(mounted) == before
+    # What is temporary may lie on another file system than the result, or nowhere.
+    monkeypatch.setattr(tempfile, "tempdir", str(mounted))
+    beside = mounted.parent / "beside" / subject.destination
+    refused = _refused(subject, beside)
+    assert "TMPDIR" in refused if refused else subject.version(beside) == 1
+    assert bool(refused) == (not beside.parent.exists())
+    subprocess.run([_MOUNT, "-o", "remount,rw", str(mounted)], check=True)
+    subject.write(mounted.parent / "at last" / subject.destination, 2, overwrite=False)
+    assert subject.version(mounted.parent / "at last" / subject.destination) == 2
+    assert tree(mounted) == before
+
+
+def test_a_full_file_system(subject: Subject, mounted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = mounted / subject.destination
+    subject.write(place, 1, overwrite=False)
+    before = tree(mounted)
+    # Files without content still find room.
+    with suppress(OSError), (mounted / "filler").open("wb", buffering=0) as filler:
+        while filler.write(bytes(4096)):
+            pass
+    for check in (True, False):
+        if not check:
+            monkeypatch.setattr(writing, "require_space", lambda _destination, _size: None)
+        for where, stands in ((place, "What was there before is unchanged"), (mounted / "n" / place.name, "Nothing")):
+            if check or not _is_added(subject):
+                with pytest.raises(errors.WriteError, match=r"make room") as caught:
+                    subject.write(where, 2, overwrite=True)
+                assert caught.value.errno == errno.ENOSPC
+                assert check or stands in str(caught.value)
+    (mounted / "filler").unlink()
+    assert tree(mounted) == before
+
+
+@pytest.mark.parametrize("subject", _FILES, indirect=True)
+def test_a_file_that_is_a_mount_point(subject: Subject, tmp_path: Path) -> None:
+    place, other = tmp_path / subject.destination, tmp_path / "other"
+    subject.write(place, 1, overwrite=False)
+    shutil.copyfile(place, other)
+    _mounted("--bind", str(other), str(place))
+    before = tree(tmp_path)
+    try:
+        with pytest.raises(errors.WriteError, match=r"mounted.*What was there before is unchanged"):
+            subject.write(place, 2, overwrite=True)
+        assert tree(tmp_path) == before
+        assert subject.version(place) == 1
+    finally:
+        subprocess.run([_UMOUNT, str(place)], check=True)
+
+
+@pytest.mark.parametrize("subject", ["checkpoint", "object-checkpoint"], indirect=True)
+@pytest.mark.parametrize("part", [".index", ".data-00000-of-00001", ".meta"])
+def test_a_checkpoint_of_which_a_file_is_a_mount_point(subject: Subject, tmp_path: Path, part: str) -> None:
+    place = tmp_path / "in" / subject.destination
+    subject.write(place, 1, overwrite=False)
+    file, other = Path(f"{place}{part}"), tmp_path / "other"
+    if not file.exists():
+        pytest.skip("it has no such file")
+    shutil.copyfile(file, other)
+    _mounted("--bind", str(other), str(file))
+    before = tree(tmp_path)
+    try:
+        with suppress(errors.WriteError):
+            subject.write(place, 2, overwrite=True)
+            assert subject.version(place) == 2
+            return
+        assert tree(tmp_path) == before
+        assert subject.version(place) == 1
+    finally:
+        subprocess.run([_UMOUNT, str(file)], check=True)
+
+
+# Sources
+
+
+#: What each format is written of here, and the name that asks for it.
+_CONVERSIONS = [
+    ("saved_model_tf2", "m.pb"), ("saved_model_tf1", "m"), ("graph_def", "m"), ("meta_graph", "m"),
+    ("meta_graph", "m.ckpt"), ("saved_model_tf2", "m.ckpt"), ("keras_archive", "m.ckpt"), ("keras_archive", "m.h5"),
+    ("keras_hdf5", "m.keras"), ("keras_hdf5", "m.weights.h5"), ("keras_archive", "m.tflite"),
+    ("saved_model_tf2", "m.tflite"), ("graph_def", "m.tflite"), ("keras_hdf5", "m.onnx"), ("graph_def", "m.onnx"),
+    ("keras_archive", "m.tfevents.1"), ("graph_def", "m.tfevents.1"), ("keras_archive", "m"),
+]  # fmt: skip
+
+
+def _export(source: Path, place: Path, *, overwrite: bool = False) -> object:
+    if place.suffix == ".onnx":
+        pytest.importorskip("tf2onnx")
+    format = "tensorboard" if "tfevents" in place.name else None
+    return tfmagic.export(source, place, format=format, overwrite=overwrite)
+
+
+@pytest.mark.parametrize(("sample", "name"), _CONVERSIONS)
+def test_what_is_read_is_no_place_under_any_name(samples: Built, tmp_path: Path, sample: str, name: str) -> None:
+    source = samples.copy(sample, tmp_path)
+    place = tmp_path / "by a link" / name
+    place.parent.mkdir()
+    place.symlink_to(source)
+    before = tree(tmp_path)
+    if not name.endswith(".ckpt"):
+        # What a link leads to may be called as no result of this format is.
+        told = "what is read|is a file|which no format goes by"
+        with pytest.raises(errors.TfMagicError, match=told):
+            _export(source, place, overwrite=True)
+    if source.is_dir():
+        for inside in (source / name, source / "new" / name):
+            with pytest.raises(errors.WriteError, match="lies inside of what is read"):
+                _export(source, inside)
+    assert tree(tmp_path) == before
+    if source.is_file() and "." in name and not name.endswith(".ckpt"):
+        place.unlink()
+        os.link(source, place)
+        content = source.read_bytes()
+        _export(source, place, overwrite=True)
+        assert source.read_bytes() == content != place.read_bytes()
+
+
+@pytest.mark.parametrize(("sample", "name"), _CONVERSIONS)
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_a_source_that_changes_in_the_middle(
+    samples: Built, tmp_path: Path, sample: str, name: str, *, is_replaced: bool
+) -> None:
+    """It is done with what was read, or refused; never done with half of it."""
+    for stage in ("tracing", "converting", "writing", "verifying"):
+        here = tmp_path / stage
+        (here / "to").mkdir(parents=True)
+        source = samples.copy(sample, here)
+
+        def change(now: progress.Stage, stage: str = stage, source: Path = source) -> None:
+            if now.name == stage and not (source.parents[1] / "changed").exists():
+                (source.parents[1] / "changed").touch()
+                for file in [each for each in _files_of(source) if each.is_file()]:
+                    content = file.read_bytes()
+                    file.unlink()
+                    if is_replaced:
+                        file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+
+        try:
+            with progress.watched(progress.Watch(change)):
+                _export(source, here / "to" / name)
+        except (errors.TfMagicError, FileNotFoundError):
+            assert list((here / "to").iterdir()) == []
+        else:
+            assert not is_replaced
+            if not name.endswith((".onnx", ".1")):
+                assert tfmagic.inspect(here / "to" / name).form
+        assert (here / "changed").exists()
+
+
+def _files_of(source: Path) -> list[Path]:
+    """Return the files of a model: of a checkpoint, all that begin alike."""
+    return [*source.rglob("*")] if source.is_dir() else [*source.parent.glob(f"{source.stem}*")]
