@@ -238,7 +238,7 @@ def _argument_key(leaf: _Leaf, placeholder: runtime.Live, flat: str) -> str:
 
 def _outputs(concrete: runtime.Live, what: str) -> list[tuple[str, int]]:
     """Return the key of each output, in the user's order, and its place among the flat ones."""
-    leaves = _leaves(concrete.structured_outputs, len(concrete.outputs), what)
+    leaves = _leaves(concrete.structured_outputs, len(concrete.outputs), what, is_result=True)
     was_cut = concrete.structured_input_signature is None
     numbers = {place: number for number, place in enumerate(dict.fromkeys(leaf.first for leaf in leaves))}
     names = [
@@ -280,14 +280,17 @@ class _Leaf(NamedTuple):
     part: str = ""
 
 
-def _leaves(structure: object, count: int, what: str) -> list[_Leaf]:
-    """Return each leaf that is a tensor, in the user's order."""
+def _leaves(structure: object, count: int, what: str, *, is_result: bool = False) -> list[_Leaf]:
+    """Return each leaf that is a tensor, in the user's order.
+
+    A graph may have more results: what a gradient of it took from its middle stands behind the others.
+    """
     tf = runtime.tensorflow()
     flat = tf.nest.flatten(structure)
     parts = {index: _parts(leaf, what) for index, leaf in enumerate(flat)}
     firsts = dict(zip(parts, itertools.accumulate(map(len, parts.values()), initial=0), strict=False))
     total = sum(map(len, parts.values()))
-    if total != count:
+    if total != count and not (is_result and total < count):
         raise errors.ConversionError(f"the {what} do not agree with its graph: {total} and {count}")
     indexed = tf.nest.pack_sequence_as(structure, list(range(len(flat))))
     return [
@@ -304,6 +307,11 @@ def _parts(leaf: runtime.Live, what: str) -> list[str]:
         return composites.part_keys("", leaf)
     if isinstance(leaf, tf.TensorSpec) or (tf.is_tensor(leaf) and hasattr(leaf, "name")):
         return [""]
+    if type(leaf).__name__ == "VariableSpec":
+        raise errors.ConversionError(
+            f"one {what} is a variable, which no file can be given; let the function refer to the variable, or take "
+            "its value as a tensor"
+        )
     if isinstance(leaf, tf.TypeSpec) or tf.is_tensor(leaf):
         raise errors.ConversionError(f"one {what} is no plain tensor but {leaf!r}; give its parts as tensors")
     return []

@@ -68,8 +68,22 @@ def collect(value: runtime.Live) -> tuple[NamedFunction, ...]:
         if not keyed:
             raise _untraced(value)
         keys = nested_structures.unique(key for key, _ in keyed)
-        named = tuple(_named(value, key, concrete) for key, (_, concrete) in zip(keys, keyed, strict=True))
+        named = _all_named(value, [(key, concrete) for key, (_, concrete) in zip(keys, keyed, strict=True)])
         return _with_common_names(named, variables(value, named))
+
+
+def _all_named(value: runtime.Live, keyed: Sequence[tuple[str, runtime.Live]]) -> tuple[NamedFunction, ...]:
+    """Name the ends of functions; one that takes what is no tensor is left out where there are others."""
+    named, refused = [], {}
+    for key, concrete in keyed:
+        try:
+            named.append(_named(value, key, concrete))
+        except errors.ConversionError as error:
+            refused[key] = error
+    if not named:
+        raise next(iter(refused.values()))
+    notes = tuple(f"{key!r} is left out: {error}" for key, error in refused.items())
+    return tuple(replace(each, notes=(*each.notes, *notes)) for each in named)
 
 
 def _with_common_names(
@@ -84,11 +98,23 @@ def _with_common_names(
 
 
 def _named(value: runtime.Live, key: str, concrete: runtime.Live) -> NamedFunction:
+    _require_variables(concrete)
     named = of_concrete(concrete, key, owner=_owner(value, concrete))
     # A signature that was loaded comes from a map, which keeps no order.
     if is_loaded(value) or isinstance(value, Mapping):
         return named.ordered(sorted(one.key for one in named.inputs), sorted(one.key for one in named.outputs))
     return named
+
+
+def _require_variables(concrete: runtime.Live) -> None:
+    """Refuse a function whose variables are gone, which its graph alone does not keep."""
+    try:
+        concrete.graph.variables  # noqa: B018 - a property that raises
+    except AssertionError as error:
+        raise errors.ConversionError(
+            "the variables of the function are gone, as nothing refers any more to what held them: keep the model, as "
+            "in model = tf.saved_model.load(…), for as long as a function of it is used, or give the model itself"
+        ) from error
 
 
 def _concrete_functions(value: runtime.Live) -> Iterator[tuple[str, runtime.Live]]:
@@ -147,8 +173,9 @@ def _settled(traces: Sequence[runtime.Live]) -> list[runtime.Live]:
     It asks of each variable whether it is initialised; TensorFlow traces the function again at once, for good.
     """
     settled = [trace for trace in traces if not _makes_variables(trace)]
-    types = [trace.function_type for trace in settled]
-    return [trace for trace in traces if trace in settled or trace.function_type not in types]
+    return [
+        trace for trace in traces if trace in settled or not any(_are_of_one_type(trace, other) for other in settled)
+    ]
 
 
 def _makes_variables(trace: runtime.Live) -> bool:
@@ -169,9 +196,27 @@ def _are_equal(trace: runtime.Live, other: runtime.Live) -> bool:
 
     Their graphs cannot be compared: names and the order of the library differ.
     """
-    return bool(trace.function_type == other.function_type) and [id(each) for each in trace.captured_inputs] == [
+    return _are_of_one_type(trace, other) and [id(each) for each in trace.captured_inputs] == [
         id(each) for each in other.captured_inputs
     ]
+
+
+def _are_of_one_type(trace: runtime.Live, other: runtime.Live) -> bool:
+    """Say whether two traces take and give the same.
+
+    A call leaves arguments in the type without their names, by which saving traces them once more; the structure of the
+    arguments has the names in both.
+    """
+    if trace.function_type == other.function_type:
+        return True
+    structures = [each.structured_input_signature for each in (trace, other)]
+    outputs = [each.function_type.output for each in (trace, other) if each.function_type is not None]
+    return (
+        None not in structures
+        and len(outputs) == len(structures)
+        and bool(structures[0] == structures[1])
+        and bool(outputs[0] == outputs[1])
+    )
 
 
 def _keyed(name: str, traces: Sequence[runtime.Live]) -> Iterator[tuple[str, runtime.Live]]:
@@ -216,11 +261,24 @@ def _untraced(value: runtime.Live) -> errors.MissingPartError:
             "it once on data, or decorate it with tf.function(input_signature=[tf.TensorSpec(...), ...])"
         )
     else:
-        advice = (
-            f"The {type(value).__name__} has no attribute that is a tf.function: decorate the method that computes "
-            "with tf.function(input_signature=[tf.TensorSpec(...), ...])"
+        inner = _inner_functions(value)
+        advice = f"The {type(value).__name__} has no attribute that is a tf.function" + (
+            f", but {errors.listed(inner)} is one: give that"
+            if inner
+            else ": decorate the method that computes with tf.function(input_signature=[tf.TensorSpec(...), ...])"
         )
     return errors.MissingPartError("graph", _FORM, ("variables",), advice)
+
+
+def _inner_functions(value: runtime.Live) -> list[str]:
+    """Return the code that leads to functions farther down: those of a list, or of another object."""
+    if not is_a(value, "Trackable"):
+        return []
+    children = runtime.tensorflow().train.TrackableView(value).descendants()
+    functions = {id(each) for each in children if is_polymorphic(each) or is_concrete(each)}
+    ways = [way.names for key, way in attribute_paths(value).items() if key in functions]
+    steps = [names[:-1] if names[-1] == "__call__" else names for names in ways]
+    return ["".join(f"[{name}]" if name.isdigit() else f".{name}" for name in names)[1:] for names in steps]
 
 
 def _owner(value: runtime.Live, concrete: runtime.Live) -> runtime.Live:
@@ -264,7 +322,11 @@ def _names(value: runtime.Live, listed: Collection[runtime.Live]) -> list[str]:
     names = [str(one.name).partition(":")[0] for one in listed]
     if not any(map(_NAMELESS.fullmatch, names)):
         return names
-    paths = {key: "/".join(way.names) for key, way in attribute_paths(value).items()}
+    paths = {
+        key: "/".join(way.names)
+        for root in reversed([value, *_closure(value)])
+        for key, way in attribute_paths(root).items()
+    }
     return [
         paths.get(id(one), name) if _NAMELESS.fullmatch(name) else name for one, name in zip(listed, names, strict=True)
     ]

@@ -44,7 +44,10 @@ class FunctionReader(Reader):
             return False
         kinds = functions.tf_functions
         named = any(kinds.is_a(value, name) for name in ("Module", "_SignatureMap"))
-        return named or kinds.is_polymorphic(value) or kinds.is_concrete(value) or kinds.is_loaded(value)
+        called = kinds.is_polymorphic(value) or kinds.is_concrete(value)
+        # Part of a loaded model, a checkpoint's root: whatever TensorFlow saves, where it has functions.
+        holder = kinds.is_loaded(value) or (kinds.is_a(value, "AutoTrackable") and any(kinds.methods(value)))
+        return named or called or holder
 
     def read(self, candidate: Candidate, tags: Collection[str] | None) -> Model:
         """Return the model; nothing is traced yet.
@@ -112,7 +115,7 @@ def origin(value: runtime.Live) -> str:
     if kinds.is_a(value, "Module"):
         # A class that never called super().__init__() has no name, and TensorFlow saves it all the same.
         return f"tf.Module {getattr(value, 'name', '')!r} ({type(value).__name__})"
-    return "a loaded SavedModel"
+    return "a loaded SavedModel" if kinds.is_loaded(value) else f"a {type(value).__name__} with functions"
 
 
 def _variables(value: runtime.Live, load: Callable[[], tuple[NamedFunction, ...]]) -> tuple[VariableRow, ...]:
