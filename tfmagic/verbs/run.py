@@ -21,6 +21,7 @@ from tfmagic.functions.state.resource_copies import UncopyableError
 from tfmagic.functions.state.trial_copies import TrialCopies
 from tfmagic.graphs import signatures
 from tfmagic.runtime import cancellation
+from tfmagic.transforms.captures import captures, value_of
 from tfmagic.verbs import model_cache, run_inputs, session_steps
 from tfmagic.verbs.conversion import options as conversion_options
 from tfmagic.verbs.conversion.options import Wish
@@ -167,6 +168,7 @@ def run(  # noqa: PLR0913 - the contract's options
         _require_trial(function)
     # A person who gives all values wants to see what the model prints.
     copies = TrialCopies(function, silent=not is_complete, sharing=is_complete)
+    _require_values(function, copies)
     runnable, used, results, first = _first_call(copies, values)
     times = [_timed(runnable, used)[1] for _ in range(repeat)]
     warm = statistics.median(times) if times else float("nan")
@@ -183,6 +185,13 @@ def _require_trial(function: NamedFunction) -> None:
         raise errors.ConversionError(
             f"no inputs are made up for {function.key!r}: {reason}; give all of them: {values}"
         )
+
+
+def _require_values(function: NamedFunction, copies: TrialCopies) -> None:
+    """Refuse a function that would read a variable without a value, which TensorFlow takes for an empty one."""
+    for placeholder, variable in captures(function).variables.items():
+        if not copies.changes(placeholder):
+            value_of(variable)
 
 
 def _copy_notes(copies: TrialCopies) -> Iterator[str]:

@@ -127,6 +127,10 @@ class TrialCopies:
         changed = [entry for entry in self._changed.values() if entry.name not in self._shared]
         return tuple(known.get(id(entry.handle), entry.name) for entry in changed)
 
+    def changes(self, placeholder: str) -> bool:
+        """Say whether a run changes the resource behind a placeholder."""
+        return self._resources.get(placeholder) in self._changed
+
     def _variables(self) -> Iterator[tuple[str, runtime.Live]]:
         yield from ((variable.name, variable) for variable in self.function.concrete.graph.variables)
         yield from self.function.variables.items()
