@@ -6,6 +6,7 @@ Not for: what becomes of them in a graph (:mod:`tfmagic.transforms.variable_read
 from __future__ import annotations
 
 import contextlib
+import gc
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.frozen_graph import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tfmagic.functions import NamedFunction
     from tfmagic.transforms.frozen_graph import Chunk
@@ -60,6 +61,46 @@ def captures(function: NamedFunction) -> Captures:
             kind, value = "resources" if tensor.dtype.name in ("resource", "variant") else "tensors", tensor
         by_kind[kind][placeholder.op.name] = value
     return Captures(**by_kind)
+
+
+def holders(function: NamedFunction, tensors: Mapping[str, runtime.Live]) -> dict[str, runtime.Live]:
+    """Return the objects behind captured tensors, by the placeholder: tables by their handles, assets by their paths.
+
+    A function out of a loaded model does not lead to its tables. They are searched for as TensorFlow does, to tell
+    their names in its error (``saved_model/save.py``).
+    """
+    if not tensors:
+        return {}
+    tf = runtime.tensorflow()
+    names = {id(tensor): name for name, tensor in tensors.items()}
+    reachable = tf.train.TrackableView(function.owner).descendants() if _is_trackable(function.owner) else ()
+    behind = {names[tensor]: each for each in reachable for tensor in _held(each) if tensor in names}
+    hidden = [tensor for name, tensor in tensors.items() if name not in behind]
+    behind.update((names[tensor], each) for each in _owners(hidden) for tensor in _held(each) if tensor in names)
+    return behind
+
+
+def _is_trackable(value: object) -> bool:
+    return isinstance(value, runtime.tensorflow().__internal__.tracking.Trackable)
+
+
+def _held(value: object) -> tuple[int, ...]:
+    """Return the identities of the tensors by which a function captures an object."""
+    return tuple(id(getattr(value, name)) for name in ("resource_handle", "asset_path") if hasattr(value, name))
+
+
+def _owners(tensors: Sequence[runtime.Live]) -> Iterator[runtime.Live]:
+    """Yield what may hold tensors as attributes: in a dict of its own, or itself."""
+    if tensors:
+        holders = gc.get_referrers(*tensors)
+        holders += gc.get_referrers(*(each for each in holders if isinstance(each, dict)))
+        yield from (each for each in holders if _is_trackable(each))
+
+
+def assets(function: NamedFunction, captured: Captures) -> dict[str, runtime.Live]:
+    """Return the assets whose paths a function captured, by the placeholder that stands for the path."""
+    paths = {name: each for name, each in captured.tensors.items() if each.dtype == "string" and not each.shape.rank}
+    return holders(function, paths)
 
 
 def require_outside_state(function: NamedFunction, format: str) -> None:
@@ -114,7 +155,7 @@ def value_of(variable: runtime.Live) -> runtime.Live:
         held = "none" if value is None else f"one of shape {tuple(value.shape.as_list())}"
         raise errors.ConversionError(
             f"the variable {variable.name.partition(':')[0]!r} of shape {variable.shape} has no value, but {held}: it "
-            "was not initialised, or not restored when its model was loaded; restore its values, and convert again"
+            "was not initialised, or not restored when its model was loaded; restore its values first"
         )
     return value
 

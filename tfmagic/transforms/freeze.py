@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors
@@ -22,7 +23,16 @@ from tfmagic.graphs.seed_states import DRAWN_STATE, KERNEL_RANDOM
 from tfmagic.graphs.tensor_names import node_of
 from tfmagic.graphs.walks import reached
 from tfmagic.transforms import frozen_state, inlining, tables
-from tfmagic.transforms.captures import captures, of_tensor, of_variable, require_outside_state
+from tfmagic.transforms.asset_contents import asset_contents
+from tfmagic.transforms.captures import (
+    Captures,
+    assets,
+    captures,
+    of_tensor,
+    of_variable,
+    require_outside_state,
+    value_of,
+)
 from tfmagic.transforms.end_names import name_ends, node_names, rename_nodes
 from tfmagic.transforms.frozen_graph import FrozenGraph, constant
 from tfmagic.transforms.function_names import name_by_content
@@ -75,6 +85,7 @@ def freeze(function: NamedFunction) -> FrozenGraph:
         {name: of_tensor(each) for name, each in captured.tensors.items()},
         captured.resources,
     )
+    state = state._replace(tensors={**state.tensors, **_read_assets(graph_def, function, captured)})
     names = rename_nodes(graph_def, _variable_names(graph_def, function, captured.variables))
     frozen = assembled(
         graph_def,
@@ -83,9 +94,22 @@ def freeze(function: NamedFunction) -> FrozenGraph:
         key=function.key,
         method=function.method,
     )
+    needed = {id(value) for value in frozen.values.values()}
+    for name, value in state.variables.items():
+        if id(value) in needed:
+            value_of(captured.variables[name])  # refused here: what is not written is not read otherwise
     # What its graph tells is told of the frozen one, in words of its own.
     of_source = graph_notes(function.concrete.graph) if function.notes else ()
     return replace(frozen, notes=(*(note for note in function.notes if note not in of_source), *frozen.notes))
+
+
+def _read_assets(graph_def: protos.Message, function: NamedFunction, captured: Captures) -> dict[str, Value]:
+    """Return what the outputs read from assets, by the nodes that read; a path alone would lead out of the file."""
+    files = {name: Path(each.asset_path.numpy().decode()) for name, each in assets(function, captured).items()}
+    nodes = {node.name: node for node in graph_def.node}
+    ends = [node_of(end.tensor) for end in function.outputs]
+    needed = reached(ends, lambda name: [node_of(each) for each in nodes[name].input]) if files else ()
+    return asset_contents([nodes[name] for name in needed], files, ends)
 
 
 class State(NamedTuple):

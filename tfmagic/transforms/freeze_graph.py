@@ -17,6 +17,7 @@ from tfmagic.graphs.tensor_names import FreeNames, full, node_of, plain
 from tfmagic.graphs.variables import COLLECTIONS, definitions
 from tfmagic.runtime.ops_and_devices import Definitions
 from tfmagic.transforms import freeze, freeze_stored, tables
+from tfmagic.transforms.asset_contents import asset_contents
 from tfmagic.transforms.cut import Part, ancestors
 from tfmagic.transforms.end_names import node_names
 from tfmagic.transforms.frozen_graph import FrozenGraph, constant
@@ -164,7 +165,7 @@ class _Freezing:
         starts = {name: Spec(value.dtype, value.shape) for name, value in state.variables.items()}
         Body(self.graph_def.node, Library(self.graph_def), starts).rewrite()
         paths = {**self.store.asset_paths, **self.store.asset_variables}
-        values = {**state.variables, **state.tensors, **freeze_stored.asset_contents(self.graph_def, paths)}
+        values = {**state.variables, **state.tensors, **asset_contents(self.graph_def.node, paths)}
         for name, value in values.items():
             constant(nodes[name], value)
             if value.texts is not None:

@@ -10,24 +10,21 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from tfmagic import errors
 from tfmagic.files import protos
-from tfmagic.files.reading import read_bytes
 from tfmagic.functions.graph_part import PLAIN_OPS
 from tfmagic.graphs import function_library
 from tfmagic.graphs.ops import of_kind
 from tfmagic.graphs.resources import REF_VARIABLES, RESOURCE_VARIABLES, TABLES, VARIABLES, filled_tables
 from tfmagic.transforms import captures, inlining
+from tfmagic.transforms.asset_contents import asset_contents, text_value
 from tfmagic.transforms.end_names import name_ends
 from tfmagic.transforms.freeze import State, assembled
 from tfmagic.transforms.frozen_graph import Value
 from tfmagic.transforms.variable_reads import refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Collection, Sequence
 
     from tfmagic.functions.state.initial_values import Stored
     from tfmagic.functions.state.saved_models import Store
@@ -36,8 +33,6 @@ if TYPE_CHECKING:
 
 #: Ops that write to a variable by reference, or need it as one.
 _REF_WRITES = of_kind("reference write") | {"IsVariableInitialized"}
-#: Ops through which the path of an asset comes to what reads the file.
-_HANDING_ON = frozenset({"Identity", "ReadVariableOp"})
 
 
 def freeze(store: Store, ends: tuple[Sequence[Endpoint], Sequence[Endpoint]], *, key: str, method: str) -> FrozenGraph:
@@ -73,7 +68,7 @@ def freeze(store: Store, ends: tuple[Sequence[Endpoint], Sequence[Endpoint]], *,
     _inline(graph_def, store)
     _refuse_writes(graph_def)
     _require_known(graph_def, held)
-    assets = asset_contents(graph_def, {**store.asset_paths, **store.asset_variables})
+    assets = asset_contents(graph_def.node, {**store.asset_paths, **store.asset_variables}, keep[len(inputs) :])
     held = held._replace(tensors={**held.tensors, **assets})
     named = [
         [end._replace(key=own.key) for end, own in zip(side, owns, strict=True)]
@@ -136,7 +131,9 @@ def state(graph_def: protos.Message, store: Store, keep: Collection[str] = ()) -
     variables = [node.name for node in graph_def.node if node.op in VARIABLES and node.name not in {*paths, *keep}]
     tables = [node.name for node in graph_def.node if node.op in TABLES and node.name not in filled]
     values = {name: _value(stored) for name, stored in store.stored(variables).items()}
-    values.update((node.name, _text(str(paths[node.name]).encode())) for node in graph_def.node if node.name in paths)
+    values.update(
+        (node.name, text_value(str(paths[node.name]).encode())) for node in graph_def.node if node.name in paths
+    )
     ops = {node.name: node.op for node in graph_def.node}
     return State(
         {name: value for name, value in values.items() if ops[name] in RESOURCE_VARIABLES},
@@ -149,30 +146,3 @@ def _value(stored: Stored) -> Value:
     """Take a tensor of the checkpoint for a constant."""
     texts = (lambda: captures.texts(stored.read())) if stored.dtype == "string" else None
     return Value(stored.dtype, stored.shape, lambda: captures.array_content(stored.read()), texts)
-
-
-def asset_contents(graph_def: protos.Message, paths: Mapping[str, Path]) -> dict[str, Value]:
-    """Put the content of asset files where the graph reads them; return it, by the node's name."""
-    named = {node.name: paths[node.name] for node in graph_def.node if node.name in paths}
-    contents: dict[str, Value] = {}
-    waiting = list(named)
-    while waiting:
-        name = waiting.pop()
-        for node in graph_def.node:
-            if not any(text.partition(":")[0] == name for text in node.input):
-                continue
-            if node.op == "ReadFile":
-                contents[node.name] = _text(read_bytes(named[name]))
-            elif node.op in _HANDING_ON:
-                named[node.name] = named[name]
-                waiting.append(node.name)
-            else:
-                raise errors.ConversionError(
-                    f"op {node.name!r} ({node.op}) takes the path of an asset, not its content"
-                )
-    return contents
-
-
-def _text(content: bytes) -> Value:
-    """Take a string for a constant."""
-    return Value("string", (), lambda: b"", lambda: captures.texts(np.array(content, dtype=object)))

@@ -57,11 +57,16 @@ class Comparison(NamedTuple):
 def compare(expected: Mapping[str, npt.ArrayLike], results: Mapping[str, npt.ArrayLike]) -> Comparison:
     """Compare outputs by key, in the order of those expected; an output that is missing is not equal."""
     rows = [
-        (key, *(difference(np.asarray(value), np.asarray(results[key])) if key in results else _UNLIKE))
+        (key, *(difference(_array(value), _array(results[key])) if key in results else _UNLIKE))
         for key, value in expected.items()
     ]
     rows += [(key, *_UNLIKE) for key in results if key not in expected]
     return Comparison(frame(rows))
+
+
+def _array(value: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Take a result for an array; one text is bytes, and numpy's own strings lose zeros at their end."""
+    return np.asarray(value, dtype=object if isinstance(value, bytes) else None)
 
 
 def frame(rows: Sequence[tuple[object, ...]]) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from itertools import chain, islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -24,6 +25,7 @@ from tfmagic.functions.state.trial_copies import TrialCopies
 from tfmagic.runtime import cancellation
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import inlining
+from tfmagic.transforms.captures import assets, captures
 from tfmagic.verbs.verification import comparison, example_messages, trial_inputs
 from tfmagic.verbs.verification.comparison import Comparison
 
@@ -135,7 +137,8 @@ class _Trial:
         """Run both; raises the reasons for which that cannot be."""
         tried, expected = self._accepted(values)
         try:
-            compared = comparison.compare(expected, self._result_of(tried.arrays))
+            result = self._result_of(tried.arrays)
+            compared = comparison.compare(_placeless(self._source, expected), _placeless(self._result, result))
         except _EndlessError as error:
             return unchecked(self._source, f"the result was not compared: {error}")
         if compared.differs and self._is_random(tried.arrays, expected):
@@ -199,6 +202,21 @@ class _Trial:
             comparison.compare(one, other).differs
             for one, other in ((expected, self._run(values)), (again, self._result_of(values)))
         )
+
+
+def _placeless(run: Runner, outputs: _Outputs) -> _Outputs:
+    """Let outputs that are the paths of assets be the names of the files: source and result lie at two places."""
+    if not isinstance(run, NamedFunction) or all(each.dtype != "string" for each in run.outputs):
+        return outputs
+    paths = [each.asset_path.numpy() for each in assets(run, captures(run)).values()]
+    names = {path: Path(path.decode(errors="surrogateescape")).name.encode(errors="surrogateescape") for path in paths}
+    texts = {end.key for end in run.outputs if end.dtype == "string"} if names else set()
+    return {key: _replaced(value, names) if key in texts else value for key, value in outputs.items()}
+
+
+def _replaced(values: npt.ArrayLike, names: Mapping[bytes, bytes]) -> npt.NDArray[Any]:
+    texts = np.asarray(values, dtype=object)
+    return np.array([names.get(each, each) for each in texts.reshape(-1)], dtype=object).reshape(texts.shape)
 
 
 def outside(function: NamedFunction) -> str:

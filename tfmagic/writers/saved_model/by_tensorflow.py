@@ -15,7 +15,7 @@ from tfmagic.graphs.signature_keys import argument_name, argument_order, require
 from tfmagic.runtime import concrete_functions
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.runtime.log_filters import held_back
-from tfmagic.transforms.captures import captures, value_of
+from tfmagic.transforms.captures import assets, captures, holders, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,7 +70,7 @@ def _root(
     root.variables = variables(chosen)
     root.trainable_variables = [each for each in root.variables if trainable.get(id(each), each.trainable)]
     root.non_trainable_variables = [each for each in root.variables if not trainable.get(id(each), each.trainable)]
-    root.resources = [each for function in chosen for each in _holders(tf, function)]
+    root.resources = [each for function in chosen for each in _holders(function)]
     return root, {function.key: _signature(tf, function) for function in chosen}
 
 
@@ -79,15 +79,13 @@ def variables(chosen: tuple[NamedFunction, ...]) -> list[runtime.Live]:
     return list({id(each): each for function in chosen for each in captures(function).unique_variables()}.values())
 
 
-def _holders(tf: runtime.Live, function: NamedFunction) -> list[runtime.Live]:
-    """Return the objects, lookup tables in general, behind captured handles: a handle is saved with its object."""
-    wanted = {id(handle) for handle in captures(function).resources.values()}
-    if not wanted:
-        return []
-    reachable = tf.train.TrackableView(function.owner).descendants()
-    objects = [each for each in reachable if id(getattr(each, "resource_handle", None)) in wanted]
+def _holders(function: NamedFunction) -> list[runtime.Live]:
+    """Return the tables and assets behind what was captured: handles and paths are saved with what they lead to."""
+    captured = captures(function)
+    objects = holders(function, captured.resources)
+    files = list(assets(function, captured).values())
     # Where an object hides its handle, all that the function belongs to comes along.
-    return objects if len(objects) == len(wanted) else [function.owner]
+    return [*objects.values(), *files] if len(objects) == len(captured.resources) else [function.owner, *files]
 
 
 def _signature(tf: runtime.Live, function: NamedFunction) -> runtime.Live:

@@ -12,7 +12,7 @@ from tfmagic.files import protos
 from tfmagic.graphs.signature_keys import argument_order, require_arguments
 from tfmagic.runtime import gradients
 from tfmagic.runtime import tensorflow as runtime
-from tfmagic.transforms.captures import captures
+from tfmagic.transforms.captures import assets, captures
 from tfmagic.transforms.signature_functions import Layout, reordered
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def are_plain(chosen: Sequence[NamedFunction]) -> bool:
 
 def _is_plain(function: NamedFunction) -> bool:
     captured = captures(function)
-    if captured.resources or not hasattr(function.concrete, "function_def"):
+    if captured.resources or assets(function, captured) or not hasattr(function.concrete, "function_def"):
         return False
     # A variable of tf.distribute is several, and each of them is saved.
     if any(hasattr(each, "values") or not hasattr(each, "handle") for each in captured.unique_variables()):
