@@ -191,7 +191,7 @@ class Model(Displayed):
             yield
         except Exception as error:
             is_told = isinstance(error, errors.TfMagicError | FileNotFoundError)
-            if isinstance(error, errors.ReadError | errors.VerificationError) or not is_told:
+            if isinstance(error, errors.VerificationError) or not is_told:
                 self.require_unchanged(error)
                 self._require_there(error)
             if not isinstance(error, wire.WireError):
