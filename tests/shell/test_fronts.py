@@ -58,6 +58,10 @@ CASES: dict[str, tuple[Case, ...]] = {
     "freeze": (
         Case(("served", "-o", "OUT.pb"), lambda: tfmagic.freeze("served", output="python.pb")),
         Case(
+            ("served", "-o", "OUT-small.pb", "--optimize"),
+            lambda: tfmagic.freeze("served", output="python-small.pb", optimize=True),
+        ),
+        Case(
             ("graph.pb", "--inputs", "x", "--outputs", "hidden,y", "-o", "OUT.pbtxt", "--no-verify"),
             lambda: tfmagic.freeze(
                 "graph.pb", inputs=["x"], outputs=["hidden", "y"], output="python.pbtxt", verify=False
@@ -66,6 +70,10 @@ CASES: dict[str, tuple[Case, ...]] = {
     ),
     "export": (
         Case(("served", "OUT", "--no-verify"), lambda: tfmagic.export("served", "python", verify=False)),
+        Case(
+            ("served", "OUT-small", "--optimize"),
+            lambda: tfmagic.export("served", "python-small", optimize=True),
+        ),
         Case(("graph.pb", "OUT-signed"), lambda: tfmagic.export("graph.pb", "python-signed", signatures=MAP), cell=MAP),
     ),
     "run": (

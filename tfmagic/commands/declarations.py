@@ -93,6 +93,7 @@ def _freeze(values: argparse.Namespace) -> object:
         output=command_words.text(values.output),
         bind=values.bind or None,
         keep_variables=command_words.many(values.keep_variables),
+        optimize=values.optimize,
         overwrite=values.overwrite,
         verify=_must_verify(values),
         trust=values.trust,
@@ -120,6 +121,7 @@ def _export(values: argparse.Namespace) -> object:
         inputs=command_words.pairs(values.input, "--input"),
         outputs=command_words.pairs(values.output, "--output"),
         bind=values.bind or None,
+        optimize=values.optimize,
         text=values.text,
         keep=None if values.keep is None else command_words.count(values.keep, "--keep"),
         batch=None if values.batch is None else command_words.count(values.batch, "--batch"),
@@ -252,6 +254,7 @@ _FEEDS = Argument(
     (command_words.FEEDS,), "values for inputs: keys or tensors, and Python expressions; others are generated", FEED
 )
 _BIND = Argument(("--bind",), "INPUT=VALUE: make an input a constant, such as keep_prob=1.0", BOUND, repeats=True)
+_OPTIMIZE = Argument(("--optimize",), "fold constants and batch norms once, so that the first call is quicker", None)
 _TRUST = Argument(("--trust",), "let the model run what acts outside it: Python code, files, the network", None)
 
 #: What the verbs mean that compare.
@@ -300,6 +303,7 @@ COMMANDS: Mapping[str, Command] = {
                 _TAGS,
                 _BIND,
                 Argument(("--keep-variables",), "variables that stay variables, joined by commas", NAME, repeats=True),
+                _OPTIMIZE,
                 _OVERWRITE,
                 _CODE,
                 _VERIFY,
@@ -323,6 +327,7 @@ COMMANDS: Mapping[str, Command] = {
                 Argument(("--input",), "KEY=TENSOR: an input of the signature", TENSOR, repeats=True),
                 Argument(("--output",), "KEY=TENSOR: an output of the signature", TENSOR, repeats=True),
                 _BIND,
+                _OPTIMIZE,
                 Argument(("--text",), "write a SavedModel's message as text, saved_model.pbtxt", None),
                 Argument(("--keep",), "of a checkpoint: number it, and keep so many in its directory", COUNT),
                 Argument(("--batch",), "size of the batch, fixed in the result; else it stays open", COUNT),

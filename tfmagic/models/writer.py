@@ -45,12 +45,15 @@ class WriteOptions:
         The options of :func:`tfmagic.export` that the user named, for formats in which one means nothing.
     text : bool
         Whether text is wanted where the format has two forms.
+    optimize : bool
+        Whether the graph is frozen and optimised; only where the writer's options have ``"optimize"``.
     """
 
     signatures: tuple[str, ...]
     tags: tuple[str, ...]
     stated: tuple[str, ...] = ()
     text: bool = False
+    optimize: bool = False
 
 
 class Draft(Protocol):
@@ -144,6 +147,8 @@ class Measures(NamedTuple):
 ENDS = frozenset({"signature", "inputs", "outputs", "bind", "batch"})
 #: The options of an export that mean something in one format and nothing in another.
 OPTIONS = ENDS | {"tags", "method", "text", "keep"}
+#: Those that a writer has to say, as what they ask for is its work.
+OWN_OPTIONS = frozenset({"optimize"})
 
 
 class Writer(ABC):
@@ -161,7 +166,7 @@ class Writer(ABC):
     directory: ClassVar[bool] = False
     #: What a person calls it; empty: by its name.
     label: ClassVar[str] = ""
-    #: Those of :data:`OPTIONS` that mean something in it.
+    #: Those of :data:`OPTIONS` and :data:`OWN_OPTIONS` that mean something in it.
     options: ClassVar[frozenset[str]] = OPTIONS
     #: What becomes of the source's variables.
     variables: ClassVar[Variables] = Variables.VALUES

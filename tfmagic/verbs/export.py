@@ -38,6 +38,7 @@ def export(  # noqa: PLR0913 - the contract's options
     inputs: Ends = None,
     outputs: Ends = None,
     bind: Mapping[str, Any] | None = None,
+    optimize: bool = False,
     batch: int | None = None,
     keep: int | None = None,
     text: bool = False,
@@ -68,6 +69,9 @@ def export(  # noqa: PLR0913 - the contract's options
         Other ends than the signature's: keys of it, or names of tensors in the graph. A mapping renames.
     bind : mapping of str to array-like, optional
         Values for inputs, which become constants: ``{"keep_prob": 1.0}``.
+    optimize : bool
+        Of a frozen graph or a SavedModel: whether TensorFlow's optimizer folds constants and batch norms once and for
+        all, so that the first call is quicker. A SavedModel is frozen for that.
     batch : int, optional
         A size for the first dimension of every input that leaves it open, which stays open otherwise. For formats
         that cannot do without: recurrent layers in TFLite.
@@ -108,7 +112,12 @@ def export(  # noqa: PLR0913 - the contract's options
             f"text=True is for SavedModels, and {str(place)!r} asks for {writer.format!r}: a graph is text in a file "
             "that ends in '.pbtxt'"
         )
-    wish = Wish(signature, method, inputs, outputs, signatures, batch, bind)
+    if optimize and "optimize" not in writer.options:
+        raise errors.ConversionError(
+            f"optimize=True is for frozen graphs and SavedModels, and {str(place)!r} asks for {writer.format!r}: leave "
+            "it out"
+        )
+    wish = Wish(signature, method, inputs, outputs, signatures, batch, bind, optimize=optimize)
     job = Job(source, place, writer, wish, overwrite=overwrite, check=verify, trust=trust, keep=keep, text=text)
     # What has tag-sets gets these; for any other format they say which part of the source is meant.
     own = writer.has_tag_sets

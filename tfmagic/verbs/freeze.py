@@ -19,7 +19,9 @@ from tfmagic.graphs.signatures import tag_set
 from tfmagic.models.model import Form, Model, Part
 from tfmagic.models.writer import Freezing
 from tfmagic.readers.graph_def import GraphDefReader, rows, values_of_constant
+from tfmagic.runtime import grappler
 from tfmagic.transforms import freeze as freeze_transform
+from tfmagic.transforms import optimize as optimize_transform
 from tfmagic.verbs.conversion import checks as conversion_checks
 from tfmagic.verbs.conversion import freeze_untraced
 from tfmagic.verbs.conversion import options as conversion_options
@@ -51,6 +53,7 @@ def freeze(  # noqa: PLR0913 - the contract's options
     output: str | os.PathLike[str] | None = None,
     bind: Mapping[str, Any] | None = None,
     keep_variables: Collection[str] | None = None,
+    optimize: bool = False,
     overwrite: bool = False,
     verify: bool | None = None,
     trust: bool = False,
@@ -74,6 +77,9 @@ def freeze(  # noqa: PLR0913 - the contract's options
         Values for inputs, which become constants: ``{"keep_prob": 1.0}``.
     keep_variables : collection of str, optional
         Variables of a graph that stay variables, with what initialises and restores them.
+    optimize : bool
+        Whether TensorFlow's optimizer folds constants and batch norms once and for all, so that the first call is
+        quicker. Inputs and outputs keep their names, other nodes may not.
     overwrite : bool
         Whether an existing file is replaced, once the new one is complete.
     verify : bool, optional
@@ -97,7 +103,7 @@ def freeze(  # noqa: PLR0913 - the contract's options
         If the file exists, or cannot be written.
     """
     kept = None if keep_variables is None else tuple(keep_variables)
-    wish = Wish(signature=signature, inputs=inputs, outputs=outputs, bind=bind, keep_variables=kept)
+    wish = Wish(signature=signature, inputs=inputs, outputs=outputs, bind=bind, keep_variables=kept, optimize=optimize)
     if output is None:
         return _in_memory(source, wish, tag_set(tags), check=verify, trust=trust)
     writer = writer_for(writing.resolved(output))
@@ -106,7 +112,8 @@ def freeze(  # noqa: PLR0913 - the contract's options
             f"a frozen graph is one file, and {os.fspath(output)!r} asks for {writer.format!r}: give a path that ends "
             "in '.pb' or '.pbtxt', or write the other format with tfmagic.export (%tf_export)"
         )
-    job = Job(source, writing.resolved(output), writer, wish, overwrite=overwrite, check=verify, trust=trust)
+    place = writing.resolved(output)
+    job = Job(source, place, writer, wish, overwrite=overwrite, check=verify, trust=trust)
     is_trusted = readers.read(source, trust=trust).is_trusted
     draft, done = job.run(source_tags=tag_set(tags))
     frozen = cast("GraphDefDraft | GraphTextDraft", draft).frozen
@@ -124,6 +131,8 @@ class _Frozen(Form):
 
 def _in_memory(source: object, wish: Wish, tags: Collection[str] | None, *, check: bool | None, trust: bool) -> Model:
     """Freeze without writing; the graph is assembled when it is asked for, or to be verified."""
+    if wish.optimize:
+        grappler.require()
     model = conversion_options.read_source(source, tags, must_exist=tags is not None, trust=trust)
     conversion_options.require_parts(model, GraphDefWriter(), WRITERS)
     with model.well_formed(), progress.stages("freeze", len(STAGES) - 1) as begin:
@@ -132,6 +141,7 @@ def _in_memory(source: object, wish: Wish, tags: Collection[str] | None, *, chec
         functions = {} if frozen else conversion_options.functions(model, wish, every=False)
         begin("converting")
         graph = frozen or freeze_transform.freeze(next(iter(functions.values())))
+        graph = optimize_transform.optimize(graph) if wish.optimize else graph
         begin("verifying")
         result = _of_graph(graph, (), None, trust=model.is_trusted)
         source = Source(model, wish, {graph.key: graph}, dict(zip([graph.key], functions.values(), strict=False)))

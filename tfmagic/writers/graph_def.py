@@ -16,8 +16,10 @@ from tfmagic.graphs.signature_keys import name_notes
 from tfmagic.graphs.tensor_names import plain
 from tfmagic.models.model import Part
 from tfmagic.models.writer import ENDS, Size, Variables, Writer
+from tfmagic.runtime.grappler import PASSES
 from tfmagic.transforms.end_names import node_names
 from tfmagic.transforms.freeze import freeze
+from tfmagic.transforms.optimize import optimize
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -108,7 +110,7 @@ class GraphDefWriter(Writer):
     suffixes: ClassVar[tuple[str, ...]] = (".pb",)
     needs: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.FUNCTION})
     label: ClassVar[str] = "frozen graph (.pb)"
-    options: ClassVar[frozenset[str]] = ENDS
+    options: ClassVar[frozenset[str]] = ENDS | {"optimize"}
     variables: ClassVar[Variables] = Variables.CONSTANTS
     takes_unsigned: ClassVar[bool] = True
     loses_of_signature: ClassVar[str] = _LOST
@@ -126,7 +128,8 @@ class GraphDefWriter(Writer):
         ConversionError
             If it cannot be frozen, or more than one signature is asked for.
         """
-        return self.frozen_draft(_frozen(source, options))
+        frozen = _frozen(source, options)
+        return self.frozen_draft(optimize(frozen) if options.optimize else frozen)
 
     def frozen_draft(self, frozen: FrozenGraph) -> GraphDefDraft:
         """Take a graph that is frozen already."""
@@ -179,7 +182,8 @@ def frozen_code(source: CodeSource, place: str | None) -> list[str]:
             f"    session, session.graph.as_graph_def(), {nodes!r}",
             ")",
         ]
-        return [*lines, *(_written("frozen", place) if place else [])]
+        tensors = [name for side in ("inputs", "outputs") for name in source.tensors(side).values()]
+        return [*lines, *_finished(source, "frozen", repr(tensors), place)]
     keys = sorted(end.key for end in source.function.outputs)
     names = ", ".join(f"{key!r} is Identity{f'_{number}' if number else ''}" for number, key in enumerate(keys))
     lines = [
@@ -189,7 +193,28 @@ def frozen_code(source: CodeSource, place: str | None) -> list[str]:
         f"# {names}.",
         "frozen = convert_variables_to_constants_v2(function, lower_control_flow=False)",
     ]
-    return [*lines, *(_written("frozen.graph", place) if place else [])]
+    ends = "[tensor.name for tensor in frozen.inputs + frozen.outputs]"
+    return [*lines, *_finished(source, "frozen.graph", ends, place)]
+
+
+def _finished(source: CodeSource, graph: str, ends: str, place: str | None) -> list[str]:
+    """Return the code that optimises a graph, if that is asked for, and writes it, if there is a place for it."""
+    if not source.options.get("optimize"):
+        return _written(graph, place) if place else []
+    graph_def = graph if source.is_session else f"{graph}.as_graph_def()"
+    lines = [
+        "",
+        "# The optimizer is TensorFlow's own; no public call reaches it.",
+        "from tensorflow.python.grappler import tf_optimizer",
+        "",
+        f"meta_graph = tf.compat.v1.MetaGraphDef(graph_def={graph_def})",
+        f'meta_graph.collection_def["train_op"].node_list.value.extend({ends})',
+        "config = tf.compat.v1.ConfigProto()",
+        "config.graph_options.rewrite_options.min_graph_nodes = -1",
+        f"config.graph_options.rewrite_options.optimizers.extend({list(PASSES)!r})",
+        "optimised = tf_optimizer.OptimizeGraph(config, meta_graph)",
+    ]
+    return [*lines, *(_written("optimised", place) if place else [])]
 
 
 def _written(graph: str, place: str) -> list[str]:

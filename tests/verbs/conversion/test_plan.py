@@ -357,6 +357,17 @@ def test_a_frozen_graph_has_no_variable_and_keeps_names_and_batch(wide: Any, in_
     assert "batches of other sizes than 3" in planned(wide, "graph_def", "m.pb", batch=3).lost
 
 
+def test_what_is_optimised_is_frozen(wide: Any, in_tmp_path: Path) -> None:
+    plan = planned(wide, "saved_model", "m", optimize=True)
+    assert any("training" in line for line in plan.lost)
+    assert any("optimizer folds" in line for line in plan.lost)
+    assert any("as constants" in line for line in plan.kept)
+    assert any("is frozen" in line for line in plan.cautions)
+    tfmagic.export(wide, "m", **Request("saved_model", "m", optimize=True).options())
+    assert readers.read(in_tmp_path / "m").variables.empty
+    assert not any("optimizer folds" in line for line in planned(wide, "saved_model", "m").lost)
+
+
 # The line
 
 
@@ -373,6 +384,8 @@ def run(shell: InteractiveShell, line: str) -> None:
             Request("graph_def", "m.pb", inputs="x, z", verify=False),
             "%tf_freeze model -o m.pb --inputs x,z --no-verify",
         ),
+        (Request("graph_def", "m.pb", optimize=True), "%tf_freeze model -o m.pb --optimize"),
+        (Request("saved_model", "m", optimize=True), "%tf_export model m --optimize"),
         (Request("graph_def", "m.pb", outputs="s=y"), "%tf_export model m.pb --output s=y"),
         (Request("tflite", "my m.tflite", batch=1), '%tf_export model "my m.tflite" --batch 1'),
         (Request("keras", "$HOME {x}.keras", overwrite=True), '%tf_export model "$$HOME {{x}}.keras" --overwrite'),

@@ -82,6 +82,23 @@ def test_freezing_as_tfmagic_does(samples: Built, tmp_path: Path, name: str) -> 
     assert list(frame["op"]).count("MatMul") == list(ours.ops["op"]).count("MatMul") == 2
 
 
+@pytest.mark.parametrize("name", ["keras_model", "saved_model_tf2", "session"])
+def test_optimising_as_tfmagic_does(samples: Built, tmp_path: Path, name: str) -> None:
+    source = samples[name]
+    shown = tfmagic.code("freeze", source, name="source", output=tmp_path / "theirs.pb", optimize=True)
+    executed(str(shown), source=source, apart=tmp_path)
+    frozen = tfmagic.freeze(source, output=tmp_path / "ours.pb", optimize=True)
+    kinds = tfmagic.inspect(tmp_path / "theirs.pb").ops["op"].value_counts()
+    assert kinds["MatMul"] == 2
+    assert kinds.sum() <= len(frozen.ops) + 2
+    check(source, tmp_path / "theirs.pb", "graph_def")
+
+
+def test_a_saved_model_that_is_optimised_has_no_code(samples: Built, tmp_path: Path) -> None:
+    with pytest.raises(errors.UnsupportedConversionError, match=r"code for a '\.pb'"):
+        tfmagic.code("export", samples["keras_model"], tmp_path / "m", optimize=True)
+
+
 def test_signing(samples: Built, tmp_path: Path) -> None:
     source = samples["saved_model_tf2"]
     shown = tfmagic.code("sign", source, tmp_path / "signed", rename={"serving_default": "predict"})

@@ -19,7 +19,9 @@ from tfmagic.files.checkpoints import writing as checkpoint_writing
 from tfmagic.graphs.signatures import DEFAULT_TAGS
 from tfmagic.models.model import Part
 from tfmagic.models.writer import Editing, Freezing, Grouped, Signatures, WriteOptions
+from tfmagic.runtime import grappler
 from tfmagic.transforms import batch as batches
+from tfmagic.transforms.optimize import optimize
 from tfmagic.verbs.conversion import checks as conversion_checks
 from tfmagic.verbs.conversion import destinations, freeze_untraced, wrap_frozen_graph
 from tfmagic.verbs.conversion import options as conversion_options
@@ -138,7 +140,9 @@ class Job:
         )
 
     def _check(self) -> None:
-        """Refuse a destination before any work is done."""
+        """Refuse a destination, and what cannot be done to anything, before any work is done."""
+        if self.wish.optimize:
+            grappler.require()
         if isinstance(self.writer, Grouped):
             checkpoint_writing.check(self.destination, overwrite=self.overwrite)
         else:
@@ -162,17 +166,22 @@ class Job:
 
     def _straight(self, model: Model) -> Straight:
         """Freeze the model as it lies on disk, if a frozen graph is wanted."""
-        return freeze_untraced.freeze(model, self.wish) if isinstance(self.writer, Freezing) else Straight(None)
+        if not isinstance(self.writer, Freezing):
+            return Straight(None)
+        straight = freeze_untraced.freeze(model, self.wish)
+        if straight.frozen is None or not self.wish.optimize:
+            return straight
+        return straight._replace(frozen=optimize(straight.frozen))
 
     def _wrapped(self, model: Model, tags: Collection[str] | None) -> Draft | None:
         """Wrap the graph as it lies on disk, if what is wanted is a graph and that can be done."""
-        if not isinstance(self.writer, Editing) or self.text:
+        if not isinstance(self.writer, Editing) or self.text or self.wish.optimize:
             return None
         return wrap_frozen_graph.draft(model, self.wish, DEFAULT_TAGS if tags is None else tuple(tags))
 
     def _graph(self, model: Model) -> GraphSource | None:
         """Return what is to be edited, if the source and what is wanted are graphs."""
-        if not isinstance(self.writer, Editing):
+        if not isinstance(self.writer, Editing) or self.wish.optimize:
             return None
         return graph_source(model, self.wish, every=True)
 
@@ -197,7 +206,7 @@ class Job:
         if self.wish.batch is not None:
             functions = {key: batches.fixed(each, self.wish.batch) for key, each in functions.items()}
         stated = (*self.wish.stated, *(("tags",) if has_tags else ()))
-        options = WriteOptions(tuple(functions), chosen, stated, self.text)
+        options = WriteOptions(tuple(functions), chosen, stated, self.text, self.wish.optimize)
         return self.writer.prepare(_narrowed(model, functions) if functions else model, options)
 
     def _write(

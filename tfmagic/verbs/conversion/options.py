@@ -40,7 +40,7 @@ _OPTIONS = ("signature", "method", "inputs", "outputs", "signatures", "batch", "
 
 @dataclass(frozen=True)
 class Wish:
-    """What the user said of signatures, as :func:`tfmagic.export` takes it."""
+    """What the user said of what is converted, as :func:`tfmagic.export` takes it."""
 
     signature: str | None = None
     method: str | None = None
@@ -50,6 +50,7 @@ class Wish:
     batch: int | None = None
     bind: Mapping[str, Any] | None = None
     keep_variables: Sequence[str] | None = None
+    optimize: bool = False
 
     def __post_init__(self) -> None:
         """Refuse outputs that are none."""

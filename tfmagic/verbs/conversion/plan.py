@@ -14,7 +14,7 @@ from tfmagic import errors
 from tfmagic.graphs import signatures
 from tfmagic.graphs.signatures import tag_set
 from tfmagic.models.model import Part
-from tfmagic.models.writer import Signatures
+from tfmagic.models.writer import Signatures, Variables
 from tfmagic.verbs.conversion import destinations, plan_effects, plan_names
 from tfmagic.verbs.conversion import options as conversion_options
 from tfmagic.writers import WRITERS, writer_named
@@ -44,7 +44,7 @@ class Request:
         ``INPUT=VALUE``, values as Python writes them, joined by commas.
     batch, keep : int or None
         As :func:`tfmagic.export` takes them.
-    text, overwrite, verify, trust : bool
+    optimize, text, overwrite, verify, trust : bool
         As :func:`tfmagic.export` takes them.
     """
 
@@ -58,6 +58,7 @@ class Request:
     bind: str = ""
     batch: int | None = None
     keep: int | None = None
+    optimize: bool = False
     text: bool = False
     overwrite: bool = False
     verify: bool = True
@@ -75,6 +76,7 @@ class Request:
             "bind": plan_names.constants(self.bind),
             "batch": self.batch,
             "keep": self.keep,
+            "optimize": self.optimize,
             "text": self.text,
             "overwrite": self.overwrite,
             "trust": self.trust,
@@ -183,7 +185,9 @@ def plan(model: Model, request: Request, names: Names) -> Plan:
         )
     names = _names_of(model, request, names)
     chosen = _chosen(request, names, writer)
-    facts = plan_effects.Facts(model, writer, _without_bound(names.signed, request), chosen, request.batch)
+    facts = plan_effects.Facts(
+        model, writer, _without_bound(names.signed, request), chosen, request.batch, optimize=request.optimize
+    )
     size = plan_effects.size(facts)
     checks: tuple[Callable[[], Iterator[Problem]], ...] = (
         lambda: _place_problems(request, writer, size),
@@ -363,5 +367,7 @@ def _cautions(request: Request, facts: Facts) -> Iterator[str]:
         if proposed:
             yield f"nothing in the graph says where it {where}: {proposed} is proposed, unless you name others"
     yield from _key_notes(request, facts)
+    if request.optimize and facts.writer.variables is Variables.VARIABLES:
+        yield "optimised, the result is frozen: each signature has its own constants"
     if not request.verify:
         yield "the result is not compared with the source"

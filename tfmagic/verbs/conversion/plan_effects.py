@@ -44,6 +44,8 @@ class Facts:
         The keys of those that are written.
     batch : int or None
         The size that the batch is fixed to.
+    optimize : bool
+        Whether the graph is frozen and optimised.
     """
 
     model: Model
@@ -51,6 +53,12 @@ class Facts:
     signed: Mapping[str, Ends]
     chosen: tuple[str, ...]
     batch: int | None = None
+    optimize: bool = False
+
+    @property
+    def becomes(self) -> Variables:
+        """What becomes of the source's variables."""
+        return Variables.CONSTANTS if self.optimize and self.writer.runs else self.writer.variables
 
     @property
     def variables(self) -> Sequence[VariableRow] | None:
@@ -150,13 +158,13 @@ def _kept_signatures(facts: Facts) -> Iterator[str]:
 
 def _kept_values(facts: Facts) -> Iterator[str]:
     variables = facts.variables
-    if not variables or facts.writer.variables is Variables.NONE:
+    if not variables or facts.becomes is Variables.NONE:
         return
     if facts.is_copy:
         yield "the checkpoint as it is, all its values"
-    elif facts.writer.variables is Variables.CONSTANTS:
+    elif facts.becomes is Variables.CONSTANTS:
         yield "the values of the variables that the outputs need, as constants"
-    elif facts.writer.variables is Variables.VARIABLES:
+    elif facts.becomes is Variables.VARIABLES:
         are_known = all(row.trainable is not None for row in variables)
         trained = ", each trainable or not as before" if are_known else ""
         yield f"the variables that the outputs need, as variables{trained}"
@@ -174,13 +182,13 @@ def _kept_batch(facts: Facts) -> Iterator[str]:
 
 def lost(facts: Facts) -> list[str]:
     """Say what the source has and the result has not."""
-    lines = [line for say in (_lost_training, _lost_signatures) for line in say(facts)]
+    lines = [line for say in (_lost_training, _lost_nodes, _lost_signatures) for line in say(facts)]
     return [*lines, *facts.writer.lost(facts.model), *_lost_batch(facts)]
 
 
 def _lost_training(facts: Facts) -> Iterator[str]:
     has_variables = bool(facts.variables)
-    if facts.writer.variables is Variables.CONSTANTS and has_variables:
+    if facts.becomes is Variables.CONSTANTS and has_variables:
         yield "training: variables become constants"
     if facts.writer.variables is Variables.NONE and has_variables:
         yield "the values of variables"
@@ -188,6 +196,11 @@ def _lost_training(facts: Facts) -> Iterator[str]:
         yield "layers: Keras does not load the result as a model"
     if facts.was_trained or (facts.optimizer is not None and facts.writer.runs):
         yield "the optimizer and its state"
+
+
+def _lost_nodes(facts: Facts) -> Iterator[str]:
+    if facts.optimize:
+        yield "nodes between inputs and outputs, which the optimizer folds, merges and renames"
 
 
 def _lost_signatures(facts: Facts) -> Iterator[str]:

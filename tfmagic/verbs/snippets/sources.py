@@ -51,14 +51,16 @@ class Source:
     @cached_property
     def function(self) -> NamedFunction:
         """The function that is meant."""
-        options = {each: self.options.get(each) for each in ("signature", "inputs", "outputs", "method")}
+        options: dict[str, Any] = {
+            each: self.options.get(each) for each in ("signature", "inputs", "outputs", "method")
+        }
         functions = conversion_options.functions(self.model, Wish(**options), every=False)
         return next(iter(functions.values()))
 
     @cached_property
     def choice(self) -> Choice:
         """The ends that are meant, of a source whose function is called as it is."""
-        options = {each: self.options.get(each) for each in ("signature", "method")}
+        options: dict[str, Any] = {each: self.options.get(each) for each in ("signature", "method")}
         whole = conversion_options.functions(self.model, Wish(**options), every=False)
         return Choice.of(self.model.form, next(iter(whole.values())), self.options)
 

@@ -6,7 +6,7 @@ those that were asked for. Not for: editing a SavedModel that exists (``transfor
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
@@ -20,8 +20,11 @@ from tfmagic.models.model import Part
 from tfmagic.models.writer import ENDS, Size, Variables, Writer
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.captures import require_outside_state, value_of
+from tfmagic.transforms.freeze import freeze
 from tfmagic.transforms.frozen_graph import serialised
+from tfmagic.transforms.optimize import optimize
 from tfmagic.transforms.reference_variables import REFERENCE_VARIABLES
+from tfmagic.writers.graph_def import wrapped
 from tfmagic.writers.saved_model import by_tensorflow, directory, main_graph, object_graph
 from tfmagic.writers.saved_model import functions as saved_functions
 from tfmagic.writers.saved_model.graph_draft import graph_draft
@@ -38,6 +41,9 @@ if TYPE_CHECKING:
     from tfmagic.writers.saved_model.graph_draft import GraphDraft
     from tfmagic.writers.saved_model.main_graph import Stored
 
+_FROZEN = (
+    "optimised, the SavedModel is frozen: its variables are constants, each signature has its own, and none trains"
+)
 #: Where a SavedModel keeps its checkpoint, and the key of the objects in it.
 _OBJECTS = "_CHECKPOINTABLE_OBJECT_GRAPH"
 #: Variables that a plan names.
@@ -176,7 +182,7 @@ class SavedModelWriter(Writer):
     needs: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.FUNCTION})
     directory: ClassVar[bool] = True
     label: ClassVar[str] = "SavedModel (a directory)"
-    options: ClassVar[frozenset[str]] = ENDS | {"tags", "method", "text"}
+    options: ClassVar[frozenset[str]] = ENDS | {"tags", "method", "text", "optimize"}
     variables: ClassVar[Variables] = Variables.VARIABLES
     has_tag_sets: ClassVar[bool] = True
 
@@ -187,8 +193,18 @@ class SavedModelWriter(Writer):
         return ()
 
     def prepare(self, source: Model, options: WriteOptions) -> SavedModelDraft:
-        """Collect the functions and what they need."""
-        return self.of_functions(source, tuple(source.part(Part.FUNCTION)(key) for key in options.signatures), options)
+        """Collect the functions and what they need; optimised, they are frozen first.
+
+        Raises
+        ------
+        ConversionError
+            If a function cannot be saved, frozen or optimised.
+        """
+        chosen = tuple(source.part(Part.FUNCTION)(key) for key in options.signatures)
+        if not options.optimize:
+            return self.of_functions(source, chosen, options)
+        draft = self.of_functions(source, tuple(map(_optimized, chosen)), options)
+        return replace(draft, notes=(_FROZEN, *draft.notes))
 
     def of_functions(self, source: Model, chosen: tuple[NamedFunction, ...], options: WriteOptions) -> SavedModelDraft:
         """Take functions of the source for its signatures, whatever it calls them and their ends itself."""
@@ -231,7 +247,16 @@ class SavedModelWriter(Writer):
         return Size(measures.weights + (measures.graph or 0) * times, at_most=at_most, rest=measures.rest)
 
     def code(self, source: CodeSource, place: str) -> list[str] | None:
-        """Return the code that saves."""
+        """Return the code that saves.
+
+        Raises
+        ------
+        UnsupportedConversionError
+            If it is to be optimised.
+        """
+        if source.options.get("optimize"):
+            reason = "a graph that is optimised is wrapped and signed again, a program; there is code for a '.pb'"
+            raise errors.UnsupportedConversionError(source.form, "code with optimize=", ("graph_def",), reason)
         if source.is_session:
             return _session_code(source, place)
         note = ["# The tag-set is always 'serve': others take an edit of the message."]
@@ -241,6 +266,12 @@ class SavedModelWriter(Writer):
             *(note if source.options.get("tags") else []),
             f"tf.saved_model.save(module, {place!r}, signatures={{{source.function.key!r}: function}})",
         ]
+
+
+def _optimized(function: NamedFunction) -> NamedFunction:
+    """Return a function as a frozen graph that is optimised, with the notes on that."""
+    frozen = optimize(freeze(function))
+    return replace(wrapped(frozen, frozen.graph_def, function.key), notes=(*frozen.notes, *frozen.name_notes))
 
 
 def _trainable(source: Model, chosen: tuple[NamedFunction, ...]) -> dict[int, bool]:

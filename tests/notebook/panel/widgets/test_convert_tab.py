@@ -98,6 +98,20 @@ def test_the_form_follows_the_format(samples: Built, in_tmp_path: Path) -> None:
     del in_tmp_path
 
 
+def test_optimising_is_a_tick_where_it_means_something(samples: Built, in_tmp_path: Path) -> None:
+    tab = tab_of(samples["keras_model"])
+    tab.ticks["optimize"].value = True
+    assert "optimizer folds" in text(tab.plan)
+    tab.format.value = "keras"
+    assert tab.ticks["optimize"].layout.display == "none"
+    assert "optimizer folds" not in text(tab.plan)
+    tab.format.value = "graph_def"
+    assert tab.ticks["optimize"].layout.display != "none"
+    assert "Written" in converted(tab)
+    assert "optimised: ops" in text(tab.result)
+    del in_tmp_path
+
+
 def test_what_was_typed_for_another_format_is_not_asked_for(samples: Built, in_tmp_path: Path) -> None:
     tab = tab_of(samples["keras_model"])
     tab.fields["method"].value = "classify"

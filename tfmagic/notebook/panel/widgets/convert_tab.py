@@ -36,6 +36,8 @@ _CANCELLED = "Cancelled: nothing was written."
 #: The options that have a field each, in their order.
 _FIELDS = ("signature", "inputs", "outputs", "bind", "method", "tags", "batch", "keep")
 _NUMBERS = ("batch", "keep")
+#: The ticks that mean something in some formats only.
+_TICKS = ("optimize", "text")
 
 
 def build(model: Model, panel: Place) -> ConvertTab:
@@ -86,6 +88,7 @@ class ConvertTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no typ
             "keep": forms.field(ipywidgets.Text, "Keep", placeholder="a number: of numbered checkpoints so many stay"),
         }
         self.ticks = {
+            "optimize": forms.tick("Optimise: fold constants once"),
             "text": forms.tick("Message as text"),
             "overwrite": forms.tick("Replace what is there"),
             "verify": forms.tick("Run both and compare", value=True),
@@ -161,7 +164,7 @@ class ConvertTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no typ
         for name in _NUMBERS:
             if name in texts:
                 texts[name] = _number(self.fields[name].description, texts[name])
-        ticks = {name: box.value for name, box in self.ticks.items() if name != "text" or name in meant}
+        ticks = {name: box.value for name, box in self.ticks.items() if name not in _TICKS or name in meant}
         return Request(self.format.value, self.destination.value.strip(), **texts, **ticks)
 
     def _suggest(self) -> None:
@@ -177,7 +180,8 @@ class ConvertTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no typ
             meant = conversion_plan.options_of(self.format.value, self._model)
             for name in _FIELDS:
                 forms.show(self.fields[name], shown=name in meant)
-            forms.show(self.ticks["text"], shown="text" in meant)
+            for name in _TICKS:
+                forms.show(self.ticks[name], shown=name in meant)
             forms.show(self.ticks["trust"], shown=self._model.trusting is not None)
             plan = self._plan()
             self.plan.value = _plan_markup(plan)
