@@ -218,7 +218,7 @@ def _seen(model: Any) -> dict[str, Any]:
 
 PARTS = {
     "signatures": "signatures", "ops": "graph", "functions": "graph", "variables": "variables", "metagraphs": "graph",
-    "assets": "graph", "layers": "keras",
+    "assets": "graph", "layers": "keras", "costs": "graph",
 }  # fmt: skip
 
 

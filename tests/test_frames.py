@@ -22,7 +22,11 @@ ROWS: dict[str, list[tuple[Any, ...]]] = {
     "variables": [("w", "float32", (2, 3), 6, 24, True), ("v", "string", None, None, None, None)],
     "metagraphs": [("serve", "2.21.0", 1, 2, 3, 4, 5), ("", "", 0, 0, 0, 0, 0)],
     "assets": [("serve", "vocab.txt", "asset:0", 17), ("serve", "gone.txt", "asset_1:0", None)],
-    "layers": [("d", "Dense", ("x",), ("y",), (None, 4), 20, True, 80), ("s", "Sub", (), (), None, None, None, None)],
+    "layers": [
+        ("d", "Dense", ("x",), ("y",), (None, 4), 20, True, 80, 36, 16),
+        ("s", "Sub", (), (), None, None, None, None, None, None),
+    ],
+    "costs": [("d", "MatMul", 2, 20, 80, 36, 16), ("s", "FromAnExtension", 1, None, None, None, None)],
 }  # fmt: skip
 
 
@@ -52,7 +56,7 @@ def test_text_that_repeats_is_categorical_and_counts_are_numbers(table: str) -> 
     for name, series in frame.items():
         repeats = name in {"function", "op", "device", "dtype", "tags"} and table != "functions"
         assert isinstance(series.dtype, pd.CategoricalDtype) == repeats, name
-    for name in {"size", "bytes", "parameters"}.intersection(frame.columns):
+    for name in {"size", "bytes", "parameters", "flops", "activation_bytes"}.intersection(frame.columns):
         assert pd.api.types.is_integer_dtype(frame[name].dtype), name
         given = dict(zip(frame.columns, zip(*ROWS[table], strict=True), strict=True))[name]
         assert frame[name].sum() == sum(value or 0 for value in given)

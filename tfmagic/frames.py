@@ -92,7 +92,11 @@ class AssetRow(NamedTuple):
 
 
 class LayerRow(NamedTuple):
-    """One Keras layer; ``shape`` is its output's, ``parameters`` a count of elements, ``bytes`` what those take."""
+    """One Keras layer; ``shape`` is its output's, ``parameters`` a count of elements, ``bytes`` what those take.
+
+    ``flops`` counts a multiply-add as two and ``activation_bytes`` what its output takes, both of a batch of one; None
+    where an open dimension, or what the layer does, leaves them unknown.
+    """
 
     name: str
     # `class` is a keyword: the field carries an underscore, the column does not (see COLUMN_NAMES).
@@ -103,6 +107,23 @@ class LayerRow(NamedTuple):
     parameters: int | None
     trainable: bool | None
     bytes: int | None = None
+    flops: int | None = None
+    activation_bytes: int | None = None
+
+
+class CostRow(NamedTuple):
+    """What one run of a name scope, or of a Keras layer, costs for a batch of one; None is not known.
+
+    ``class`` is the layer's, or the op that takes most of its FLOPs.
+    """
+
+    scope: str
+    class_: str
+    ops: int
+    parameters: int | None
+    bytes: int | None
+    flops: int | None
+    activation_bytes: int | None
 
 
 #: The public tables, by name, in the order in which they are shown.
@@ -114,6 +135,7 @@ ROW_TYPES: Mapping[str, type[NamedTuple]] = {
     "metagraphs": MetaGraphRow,
     "assets": AssetRow,
     "layers": LayerRow,
+    "costs": CostRow,
 }
 
 #: Columns whose text repeats from row to row.
@@ -121,7 +143,8 @@ CATEGORICAL = frozenset({"function", "op", "device", "dtype", "tags"})
 _MAX_INTEGER = (1 << 63) - 1
 #: Classes that keep MathJax, in JupyterLab and on nbconvert's pages, from taking ``$…$`` in a name for a formula.
 UNTYPESET = "tex2jax_ignore mathjax_ignore"
-_INTEGERS = frozenset({"size", "bytes", "parameters", "ops", "functions", "signatures", "variables"})
+_INTEGERS = frozenset({"size", "bytes", "parameters", "ops", "functions", "signatures", "variables", "flops",
+                       "activation_bytes"})  # fmt: skip
 
 
 def columns(table: str) -> list[str]:

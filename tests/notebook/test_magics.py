@@ -129,6 +129,8 @@ def test_a_loop_can_hold_a_magic(notebook: InteractiveShell) -> None:
         ("tf_inspect 'my ' + path", "unrecognized arguments: + path"),
         ("tf_inspect graph.pb --opps", "did you mean '--ops'"),
         ("tf_inspect graph.pb --layers", "layers"),
+        ("tf_inspect graph.pb --ops --depth 2", "--depth belongs to --costs"),
+        ("tf_inspect graph.pb --costs --depth 0", "--depth"),
         ("tf_inspect graph.pb --ops --op '('", "regular expression"),
         ("tf_inspect graph.pb --signature nothing --ops", "no signature 'nothing'"),
         ("tf_inspect graph.pb --form grap_def", "did you mean 'graph_def'"),

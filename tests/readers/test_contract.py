@@ -34,7 +34,8 @@ COLUMNS = {
     "variables": "name dtype shape size bytes trainable",
     "metagraphs": "tags tensorflow_version ops functions signatures variables bytes",
     "assets": "tags filename tensor bytes",
-    "layers": "name class inputs outputs shape parameters trainable bytes",
+    "layers": "name class inputs outputs shape parameters trainable bytes flops activation_bytes",
+    "costs": "scope class ops parameters bytes flops activation_bytes",
 }
 CATEGORICAL = {
     "signatures": {"tags", "dtype"},
@@ -44,8 +45,11 @@ CATEGORICAL = {
     "metagraphs": {"tags"},
     "assets": {"tags"},
     "layers": set(),
+    "costs": set(),
 }
-INTEGERS = {"size", "bytes", "parameters", "ops", "functions", "signatures", "variables"}
+INTEGERS = {
+    "size", "bytes", "parameters", "ops", "functions", "signatures", "variables", "flops", "activation_bytes",
+}  # fmt: skip
 #: The part that each table shows.
 PARTS = {
     "signatures": "signatures",
@@ -55,6 +59,8 @@ PARTS = {
     "metagraphs": "graph",
     "assets": "graph",
     "layers": "keras",
+    # Of a Keras model they are made of its layers.
+    "costs": "graph",
 }
 #: What may be taken for another form on explicit word: the `.meta` beside a checkpoint.
 ALSO = {

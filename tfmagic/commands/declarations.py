@@ -58,7 +58,10 @@ def _inspect(values: argparse.Namespace) -> object:
     if len(wanted) > 1:
         problem = f"one table at a time, not {errors.listed(f'--{table}' for table in wanted)}"
         raise command_words.CommandError(problem)
-    filters = {
+    if values.depth is not None and wanted != ["costs"]:
+        raise command_words.CommandError("--depth belongs to --costs: it says how many parts of a name make a scope")
+    filters: dict[str, Any] = {
+        "depth": None if values.depth is None else command_words.count(values.depth, "--depth"),
         "op": command_words.text(values.op),
         "name": command_words.text(values.name),
         "signature": command_words.text(values.signature),
@@ -280,6 +283,8 @@ COMMANDS: Mapping[str, Command] = {
                 Argument(("--metagraphs",), "MetaGraphDefs by tag-set", None),
                 Argument(("--assets",), "asset files", None),
                 Argument(("--layers",), "Keras layers", None),
+                Argument(("--costs",), "FLOPs and bytes of a run by layer or name scope, for a batch of one", None),
+                Argument(("--depth",), "of --costs: how many parts of a name make its scope", COUNT),
                 Argument(("--op",), "only ops whose type matches this regular expression", OP),
                 Argument(("--name",), "only rows whose name matches this regular expression", NAME),
                 Argument(("--signature",), "only this signature, or the ops that it needs", SIGNATURE),

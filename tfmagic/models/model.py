@@ -17,6 +17,7 @@ from tfmagic import errors, frames
 from tfmagic.display.summary import Displayed
 from tfmagic.files import file_marks, protos, wire
 from tfmagic.graphs import function_uses, plumbing, signatures
+from tfmagic.models import costs as model_costs
 from tfmagic.models import tables as model_tables
 from tfmagic.models.form import Form, Part
 
@@ -46,6 +47,7 @@ TABLE_PARTS: Mapping[str, Part] = {
     "metagraphs": Part.GRAPH,
     "assets": Part.GRAPH,
     "layers": Part.KERAS,
+    "costs": Part.GRAPH,
 }
 _MISSING_ADVICE = "Convert the source to a form that has it, or give the model that it came from"
 
@@ -311,16 +313,27 @@ class Model(Displayed):
         """Keras layers."""
         return self.table("layers")
 
-    def table(self, name: str, *, all: bool = False) -> pd.DataFrame:  # noqa: A002 - the contract's name
+    @property
+    def costs(self) -> pd.DataFrame:
+        """What one run costs for a batch of one, by Keras layer, else by name scope; nothing runs for it.
+
+        ``attrs["total"]`` words all FLOPs together, with "at least" where a row does not tell its own.
+        """
+        return self.table("costs")
+
+    def table(self, name: str, *, all: bool = False, depth: int | None = None) -> pd.DataFrame:  # noqa: A002 - the contract's name
         """Return one of the public tables (DESIGN section 5).
 
         Parameters
         ----------
         name : str
-            ``"signatures"``, ``"ops"``, ``"functions"``, ``"variables"``, ``"metagraphs"``, ``"assets"`` or
-            ``"layers"``.
+            ``"signatures"``, ``"ops"``, ``"functions"``, ``"variables"``, ``"metagraphs"``, ``"assets"``, ``"layers"``
+            or ``"costs"``.
         all : bool
             Whether signatures of bookkeeping and the ops that save and restore are included.
+        depth : int, optional
+            Of ``costs``: how many parts of a name make its scope. By default the first at which the model is more than
+            one.
 
         Raises
         ------
@@ -332,12 +345,12 @@ class Model(Displayed):
         self._require_table(name)
         if name == "signatures" and self.has_no_signature:
             return self.proposals
-        frame: pd.DataFrame = self.once(f"table {name}", lambda: self._frame(name))
+        frame: pd.DataFrame = self.once(f"table {name} {depth}", lambda: self._frame(name, depth))
         hidden = [False] * len(frame) if all else self._hidden(name, frame)
         kept = frame[[not hide for hide in hidden]] if any(hidden) else frame
         return kept.reset_index(drop=True)
 
-    def rows(self, name: str, *, all: bool = False) -> frames.Rows | None:  # noqa: A002 - the contract's name
+    def rows(self, name: str, *, all: bool = False, depth: int | None = None) -> frames.Rows | None:  # noqa: A002 - the contract's name
         """Return the rows of a table, without making a DataFrame of them.
 
         Takes and raises what :meth:`table` does. None of a table that is made of columns, not of rows: the ops, and a
@@ -346,7 +359,7 @@ class Model(Displayed):
         self._require_table(name)
         if name not in _ROWS or (name == "signatures" and self.has_no_signature):
             return None
-        rows: Sequence[tuple[object, ...]] = self.once(f"rows {name}", lambda: tuple(_ROWS[name](self)))
+        rows = self._rows(name, depth)
         if name == "signatures" and not all:
             rows = [row for row in rows if not signatures.is_hidden(str(row[1]))]
         return frames.Rows(name, rows)
@@ -356,14 +369,35 @@ class Model(Displayed):
         if name not in TABLE_PARTS:
             raise errors.UnknownNameError(name, "table", TABLE_PARTS, self.form)
         is_proposed = name == "signatures" and self.has_no_signature
-        if TABLE_PARTS[name] not in self.loaders and not is_proposed:
+        part = Part.KERAS if name == "costs" and Part.KERAS in self.loaders else TABLE_PARTS[name]
+        if part not in self.loaders and not is_proposed:
             advice = f"The table {name!r} needs it. {self.advice or _MISSING_ADVICE}"
-            raise errors.MissingPartError(TABLE_PARTS[name].value, self.form, self.parts, advice)
+            raise errors.MissingPartError(part.value, self.form, self.parts, advice)
 
-    def _frame(self, name: str) -> pd.DataFrame:
+    def _frame(self, name: str, depth: int | None) -> pd.DataFrame:
         if name not in _ROWS:
             return model_tables.ops(self.meta_graph)
-        return frames.from_rows(name, self.once(f"rows {name}", lambda: tuple(_ROWS[name](self))))
+        frame = frames.from_rows(name, self._rows(name, depth))
+        if name == "costs":
+            frame.attrs["total"] = model_costs.total_text(self._rows(name, depth))
+        return frame
+
+    def _rows(self, name: str, depth: int | None) -> Sequence[tuple[object, ...]]:
+        if name == "costs":
+            costs: tuple[frames.CostRow, ...] = self.once(f"rows costs {depth}", lambda: tuple(self._costs(depth)))
+            return costs
+        rows: Sequence[tuple[object, ...]] = self.once(f"rows {name}", lambda: tuple(_ROWS[name](self)))
+        return rows
+
+    def _costs(self, depth: int | None) -> Iterable[frames.CostRow]:
+        """Return the costs of a Keras model's own layers, else of the scopes of its graph."""
+        if Part.KERAS in self.loaders:
+            return model_costs.of_layers(self.part(Part.KERAS), depth or 1)
+        if self.has_no_signature:
+            ends = model_costs.Ends.of_proposals(self.proposals)
+        else:
+            ends = model_costs.Ends.of_signatures(self.meta_graph.signature_def or dict(self.signature_def))
+        return model_costs.of_graph(self.meta_graph, ends, depth)
 
     @property
     def has_no_signature(self) -> bool:
@@ -428,7 +462,7 @@ def _variable_count(model: Model) -> int:
     return len(model.part(Part.VARIABLES)) if Part.VARIABLES in model.loaders else 0
 
 
-#: What makes the rows of each table but that of the ops, which is made of columns.
+#: What makes the rows of each table but that of the ops, which is made of columns; costs have a depth.
 _ROWS: Mapping[str, Callable[[Model], Iterable[tuple[object, ...]]]] = {
     "signatures": lambda model: signatures.rows(model.part(Part.SIGNATURES)),
     "functions": lambda model: model._function_uses,  # noqa: SLF001 - this module's own
@@ -436,4 +470,5 @@ _ROWS: Mapping[str, Callable[[Model], Iterable[tuple[object, ...]]]] = {
     "metagraphs": lambda model: model_tables.metagraphs(model.meta_graphs, _variable_count(model)),
     "assets": lambda model: model_tables.assets(model.meta_graphs, model.path),
     "layers": lambda model: model.part(Part.KERAS),
+    "costs": lambda model: model._costs(None),  # noqa: SLF001 - as above
 }

@@ -23,7 +23,13 @@ if TYPE_CHECKING:
     from tfmagic.models.model import Model
 
 #: The column that ``name`` filters, where it is not called so.
-_NAME_COLUMNS = {"functions": "function", "signatures": "key", "metagraphs": "tags", "assets": "filename"}
+_NAME_COLUMNS = {
+    "functions": "function",
+    "signatures": "key",
+    "metagraphs": "tags",
+    "assets": "filename",
+    "costs": "scope",
+}
 
 
 def select(  # noqa: PLR0913 - the filters of the contract, by name
@@ -34,6 +40,7 @@ def select(  # noqa: PLR0913 - the filters of the contract, by name
     name: str | None = None,
     signature: str | None = None,
     all: bool = False,  # noqa: A002 - the contract's name
+    depth: int | None = None,
 ) -> pd.DataFrame:
     """Return the rows of one of a model's tables that match all filters.
 
@@ -49,13 +56,15 @@ def select(  # noqa: PLR0913 - the filters of the contract, by name
         Of ``signatures`` the rows of this key, of ``ops`` and ``functions`` what its outputs need.
     all : bool
         Whether bookkeeping is included.
+    depth : int, optional
+        Of ``costs``: how many parts of a name make its scope.
 
     Raises
     ------
     UnknownNameError
         If there is no such signature, or ``op`` is given for a table without ops.
     """
-    frame = model.table(table, all=_with_hidden(signature, all=all))
+    frame = model.table(table, all=_with_hidden(signature, all=all), depth=depth)
     chosen = _chosen(model, table, _Table(list(frame.columns), frame.__getitem__), _Wanted(op, name, signature))
     return frame.reset_index(drop=True) if chosen is None else frame[chosen].reset_index(drop=True)
 
@@ -68,9 +77,10 @@ def select_rows(  # noqa: PLR0913 - as above
     name: str | None = None,
     signature: str | None = None,
     all: bool = False,  # noqa: A002 - the contract's name
+    depth: int | None = None,
 ) -> frames.Rows | None:
     """Return what :func:`select` does as rows, without pandas; None of a table that is made of columns."""
-    rows = model.rows(table, all=_with_hidden(signature, all=all))
+    rows = model.rows(table, all=_with_hidden(signature, all=all), depth=depth)
     if rows is None:
         return None
     chosen = _chosen(model, table, _Table(rows.columns, rows.column), _Wanted(op, name, signature))

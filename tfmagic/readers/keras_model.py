@@ -13,6 +13,7 @@ import numpy as np
 
 from tfmagic import errors, functions
 from tfmagic.files import protos
+from tfmagic.files.keras import layer_costs
 from tfmagic.frames import LayerRow, Shape, VariableRow
 from tfmagic.graphs import signatures
 from tfmagic.graphs.metagraphs import MetaGraph
@@ -161,18 +162,47 @@ def _rows(model: runtime.Live, prefix: str, *, trainable: bool) -> Iterator[Laye
     sources = _sources(model, layers)
     for layer in layers:
         is_trained = _trainable(layer) if trainable else False
+        is_model = hasattr(layer, "layers") and is_keras(layer)
+        inner = list(_rows(layer, f"{prefix}{layer.name}/", trainable=is_trained is not False)) if is_model else []
+        own = [row for row in inner if "/" not in row.name.removeprefix(f"{prefix}{layer.name}/")]
+        output = _first_output(layer)
         yield LayerRow(
             prefix + layer.name,
             type(layer).__name__,
             tuple(prefix + source for source in sources[layer.name]),
             tuple(prefix + other for other, names in sources.items() if layer.name in names),
-            _output_shape(layer),
+            _shape(output),
             _parameters(layer),
             is_trained,
             _bytes(layer),
+            layer_costs.total(row.flops for row in own) if is_model else _flops(layer, output),
+            layer_costs.activation_bytes(_shape(output), _dtype(output)),
         )
-        if hasattr(layer, "layers") and is_keras(layer):
-            yield from _rows(layer, f"{prefix}{layer.name}/", trainable=is_trained is not False)
+        yield from inner
+
+
+def _flops(layer: runtime.Live, output: runtime.Live) -> int | None:
+    """Return the operations of the first call of a layer of Keras's own; what a user's does no name tells."""
+    if type(layer).__module__.partition(".")[0] not in _PACKAGES:
+        return None
+    inputs = [_shape(tensor) for tensor in _first_inputs(layer)]
+    return layer_costs.flops(type(layer).__name__, _cost_arguments(layer), inputs, _shape(output))
+
+
+def _cost_arguments(layer: runtime.Live) -> dict[str, object]:
+    """Return what a layer's operations depend on; of functions and layers among it their names.
+
+    Keras makes no difference in name between a constructor's argument and the attribute that keeps it.
+    """
+    stated = {key: getattr(layer, key) for key in layer_costs.ARGUMENTS if hasattr(layer, key)}
+    activation = stated.get("activation")
+    if activation is not None and not isinstance(activation, str):
+        stated["activation"] = getattr(activation, "__name__", type(activation).__name__)
+    # What a layer wraps; a Bidirectional makes two of it.
+    wrapped = getattr(layer, "layer", getattr(layer, "forward_layer", None))
+    if wrapped is not None:
+        stated["layer"] = {"class_name": type(wrapped).__name__, "config": _cost_arguments(wrapped)}
+    return stated
 
 
 def _settings(model: runtime.Live, name: str) -> Mapping[str, object]:
@@ -229,14 +259,31 @@ def _consumed(layer: runtime.Live, calls: set[int]) -> Iterator[str]:
             yield from (maker.name for maker in makers if maker is not None and maker is not layer)
 
 
-def _output_shape(layer: runtime.Live) -> Shape:
-    """Return the shape of a layer's first output at its first call, None if it was called on data only."""
+def _first_output(layer: runtime.Live) -> runtime.Live:
+    """Return a layer's first output at its first call, None if it was called on data only."""
     try:
         outputs = layer._inbound_nodes[0].outputs  # noqa: SLF001 - as in _consumed
     except (AttributeError, IndexError):
         return None
-    first = outputs[0] if isinstance(outputs, list | tuple) else outputs
-    return tuple(first.shape) if getattr(first, "shape", None) is not None else None
+    return outputs[0] if isinstance(outputs, list | tuple) and outputs else outputs
+
+
+def _first_inputs(layer: runtime.Live) -> list[runtime.Live]:
+    """Return what a layer's first call consumes."""
+    try:
+        tensors = layer._inbound_nodes[0].input_tensors  # noqa: SLF001 - as in _consumed
+    except (AttributeError, IndexError):
+        return []
+    return list(tensors) if isinstance(tensors, list | tuple) else [tensors]
+
+
+def _shape(tensor: runtime.Live) -> Shape:
+    return tuple(tensor.shape) if getattr(tensor, "shape", None) is not None else None
+
+
+def _dtype(tensor: runtime.Live) -> str | None:
+    dtype = getattr(tensor, "dtype", None)
+    return None if dtype is None else str(getattr(dtype, "name", dtype))
 
 
 def _parameters(layer: runtime.Live) -> int | None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tfmagic.commands.arguments import Command
 
 #: Tables of a model that its JSON has no room for: they have a row a node, and are printed when they are asked for.
-_LONG_TABLES = frozenset({"ops", "functions"})
+_LONG_TABLES = frozenset({"ops", "functions", "costs"})
 #: Between the columns of a table.
 _GAP = "  "
 #: Below this width a column says nothing.

@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors
+from tfmagic.files.keras import layer_costs
 from tfmagic.files.keras import shapes as keras_shapes
 from tfmagic.files.keras import specs as keras_specs
 from tfmagic.frames import LayerRow
@@ -46,6 +47,8 @@ class Layer(NamedTuple):
         Whether its weights are trained: it and every model around it are. None where it is not recorded.
     is_model : bool
         Whether other layers are nested in it.
+    input_shapes : tuple of shapes
+        Of what its first call consumes.
     """
 
     path: str
@@ -58,6 +61,7 @@ class Layer(NamedTuple):
     dtype: str | None
     trainable: bool | None
     is_model: bool
+    input_shapes: tuple[Shape, ...] = ()
 
 
 class End(NamedTuple):
@@ -99,13 +103,33 @@ def rows(
     layers: Sequence[Layer], counts: Mapping[str, int | None], sizes: Mapping[str, int | None]
 ) -> tuple[LayerRow, ...]:
     """Return the rows of the public table, from the number of elements in each layer's weights and their bytes."""
+    flops = _flops(layers)
     return tuple(
         LayerRow(
             layer.path, layer.class_name, layer.inputs, layer.outputs, layer.shape, counts.get(layer.path),
-            layer.trainable, sizes.get(layer.path),
+            layer.trainable, sizes.get(layer.path), flops[layer.path],
+            layer_costs.activation_bytes(layer.shape, layer.dtype),
         )
         for layer in layers
     )  # fmt: skip
+
+
+def _flops(layers: Sequence[Layer]) -> dict[str, int | None]:
+    """Return the operations of each layer of a config by its path, a nested model's with those of its layers."""
+    costs: dict[str, int | None] = {}
+    inner: dict[str, list[int | None]] = {}
+    # Layers come after the models around them, so the innermost is added up first.
+    for layer in reversed(layers):
+        costs[layer.path] = layer_costs.total(inner.get(layer.path, ())) if layer.is_model else _of_layer(layer)
+        inner.setdefault(layer.model, []).append(costs[layer.path])
+    return costs
+
+
+def _of_layer(layer: Layer) -> int | None:
+    """Return the operations of a layer of Keras's own; what another's does is not known by its name."""
+    is_foreign = ">" in str(layer.spec.get("class_name")) or ">" in str(layer.spec.get("registered_name") or "")
+    arguments = keras_specs.arguments(layer.spec)
+    return None if is_foreign else layer_costs.flops(layer.class_name, arguments, layer.input_shapes, layer.shape)
 
 
 def carrying_code(layers: Sequence[Layer]) -> tuple[str, ...]:
@@ -175,7 +199,7 @@ class _Scope:
                 prefix + key, prefix[:-1], keras_specs.class_name(spec), spec,
                 tuple(prefix + source for source in sources[key]), tuple(consumers[key]),
                 self.ends[key].shape, self.ends[key].dtype,
-                keras_specs.trainable(spec, frozen=frozen), key in self.nested,
+                keras_specs.trainable(spec, frozen=frozen), key in self.nested, tuple(self._input_shapes(key, spec)),
             )  # fmt: skip
 
     def end(self, reference: Reference) -> End:

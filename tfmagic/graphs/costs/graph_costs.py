@@ -1,0 +1,355 @@
+"""Walk through what a signature runs, function bodies included, and note what each node costs; sum it up by name scope.
+
+Nothing runs: shapes go forward from the inputs, whose batch is one. Not for: the rules of single ops
+(:mod:`tfmagic.graphs.costs.output_shapes`, :mod:`tfmagic.graphs.costs.flops`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from tfmagic.frames import CostRow
+from tfmagic.graphs import op_outputs, ops, tensor_names
+from tfmagic.graphs.costs import flops as node_flops
+from tfmagic.graphs.costs import output_shapes, small_values
+from tfmagic.graphs.costs.tensor_facts import UNKNOWN, NodeFacts, TensorFact, Weight
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from tfmagic.files import protos
+    from tfmagic.frames import Shape
+
+#: Functions that call one another, each twice, run exponentially many nodes: past so many calls of one node on average,
+#: and so many nodes, the rest is not looked at.
+_MOST_CALLS = 4
+_MOST_NODES = 300_000
+_DEEPEST_CALL = 200
+_FLOATING = ("float", "bfloat", "complex", "qint", "quint")
+#: Ops that hand a weight on as it is, at most in another dtype or place.
+_HANDING_ON = frozenset(
+    [
+        "Cast",
+        "Dequantize",
+        "Enter",
+        "GuaranteeConst",
+        "Identity",
+        "IdentityN",
+        "ReadVariableOp",
+        "RefIdentity",
+        "Snapshot",
+        "StopGradient",
+    ]
+)
+#: Ops whose results take no memory of their own: what is stored, given on or seen under another shape.
+_WITHOUT_RESULT = ops.of_kind(
+    "placeholder", "default placeholder", "argument", "constant", "identity", "variable", "reference variable",
+    "variable read", "call", "branch", "loop", "control flow",
+) - {"Cast"} | {"Reshape", "Squeeze", "ExpandDims"}  # fmt: skip
+_BRANCHES = ops.of_kind("branch")
+_LOOPS = ops.of_kind("loop")
+
+
+class NodeCost(NamedTuple):
+    """What one run of a node costs; None is not known."""
+
+    name: str
+    op: str
+    flops: int | None
+    activation_bytes: int | None
+    weights: tuple[Weight, ...]
+
+
+def of_graph(graph_def: protos.Message, outputs: Iterable[str], inputs: Mapping[str, Shape]) -> tuple[NodeCost, ...]:
+    """Return what each node costs that outputs need, in the order in which they can run.
+
+    Parameters
+    ----------
+    graph_def : GraphDef
+        With its function library, and the constants' shapes.
+    outputs : iterable of str
+        Tensors of the main graph.
+    inputs : mapping of str to shape
+        The shapes of tensors that the caller gives. An open first dimension is a batch of one; any other stays open.
+    """
+    walk = _Walk(graph_def)
+    known = {tensor_names.full(tensor): of_one_batch(shape) for tensor, shape in inputs.items()}
+    graph = _Graph({node.name: node for node in graph_def.node}, known, walk.definitions)
+    walk.run(graph, [tensor_names.full(tensor) for tensor in outputs], "", 0)
+    return tuple(walk.costs)
+
+
+def of_one_batch(shape: Shape) -> Shape:
+    """Return a shape for one example: its first dimension is one where it is open."""
+    return (1, *shape[1:]) if shape and shape[0] is None else shape
+
+
+@dataclass
+class _Graph:
+    """The nodes of a main graph or of a function's body, and what is known of its tensors."""
+
+    nodes: Mapping[str, protos.Message]
+    #: The shapes of tensors that the caller gives, by full name.
+    given_shapes: Mapping[str, Shape]
+    definitions: Mapping[str, protos.Message]
+    arguments: Mapping[str, TensorFact] = field(default_factory=dict)
+    facts: dict[str, list[TensorFact]] = field(default_factory=dict)
+
+    def source(self, text: str) -> tuple[str, int]:
+        """Return the node and the number of the output that a tensor is, as a graph or a body writes it."""
+        name, _, rest = text.partition(":")
+        if name not in self.nodes:
+            return name, 0
+        output, _, index = rest.rpartition(":")
+        place = int(index) if index.isdigit() else 0
+        if output:
+            return name, op_outputs.number(self.nodes[name], output, place, self.definitions) or 0
+        return name, place
+
+    def fact(self, text: str) -> TensorFact:
+        """Return what is known of a tensor."""
+        name, place = self.source(text)
+        if name in self.arguments:
+            return self.arguments[name]
+        known = self.facts.get(name, ())
+        return known[place] if 0 <= place < len(known) else UNKNOWN
+
+
+@dataclass
+class _Walk:
+    """Goes through graphs, and notes what their nodes cost."""
+
+    graph_def: protos.Message
+    definitions: Mapping[str, protos.Message] = field(default_factory=dict)
+    costs: list[NodeCost] = field(default_factory=list)
+    visited: int = 0
+
+    def __post_init__(self) -> None:
+        self.functions = {each.signature.name: each for each in self.graph_def.library.function}
+        self._bodies_by_name: dict[str, dict[str, protos.Message]] = {}
+        everything = len(self.graph_def.node) + sum(len(each.node_def) for each in self.functions.values())
+        self._most = max(_MOST_NODES, _MOST_CALLS * everything)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether so much was looked at that the rest is left alone."""
+        return self.visited > self._most
+
+    def run(self, graph: _Graph, ends: Iterable[str], prefix: str, depth: int) -> None:
+        """Find what is known of all tensors that the ends need."""
+        for node in _in_order(graph, ends):
+            self.visited += 1
+            if self.is_over:
+                # What is left may cost anything.
+                self.costs.append(NodeCost(prefix + node.name, node.op, None, None, ()))
+                return
+            inputs = [graph.fact(text) for text in node.input if not text.startswith("^")]
+            graph.facts[node.name] = self._node(NodeFacts(node, inputs), graph, prefix, depth)
+
+    def _node(self, facts: NodeFacts, graph: _Graph, prefix: str, depth: int) -> list[TensorFact]:
+        bodies = self._bodies(facts)
+        name = prefix + facts.node.name
+        if bodies:
+            return self._call(facts, bodies, _scope(name), depth)
+        outputs = _outputs(facts)
+        for place, fact in enumerate(outputs):
+            shape = graph.given_shapes.get(f"{facts.node.name}:{place}")
+            if shape is not None:
+                outputs[place] = fact._replace(shape=shape)
+        weights = () if facts.op in _HANDING_ON else tuple(each.weight for each in facts.inputs if each.weight)
+        results = 0 if facts.op in _WITHOUT_RESULT else _sum(fact.bytes for fact in outputs)
+        self.costs.append(NodeCost(name, facts.op, node_flops.count(facts, outputs), results, weights))
+        return outputs
+
+    def _bodies(self, facts: NodeFacts) -> list[protos.Message]:
+        """Return the functions that a node runs, a loop's condition before its body."""
+        if facts.op in self.functions:
+            return [self.functions[facts.op]]
+        if ops.named(facts.op).effect != ops.Effect.CALL:
+            return []
+        attr = facts.node.attr
+        keys = ("f", "then_branch", "else_branch", "cond", "body")
+        names = [attr[key].func.name for key in keys if key in attr and attr[key].HasField("func")]
+        names += [each.name for each in attr["branches"].list.func] if "branches" in attr else []
+        return [self.functions[name] for name in names if name in self.functions]
+
+    def _call(self, facts: NodeFacts, bodies: Sequence[protos.Message], prefix: str, depth: int) -> list[TensorFact]:
+        """Run through what a node calls: of branches the one that costs more counts, of a loop one round."""
+        if depth > _DEEPEST_CALL or self.is_over:
+            return []
+        inputs = facts.inputs[1:] if facts.op in _BRANCHES else facts.inputs
+        results: list[list[TensorFact]] = []
+        dearest: list[NodeCost] = []
+        begun = len(self.costs)
+        for body in bodies:
+            results.append(self._body(body, inputs, prefix, depth + 1))
+            if facts.op in _BRANCHES:
+                branch = self.costs[begun:]
+                del self.costs[begun:]
+                dearest = max(dearest, branch, key=_total_flops)
+        self.costs += dearest
+        if facts.op in _LOOPS:
+            # How often it goes around is not known: what is noted is one round.
+            self.costs.append(NodeCost(prefix + facts.node.name.rpartition("/")[2], facts.op, None, 0, ()))
+            return list(inputs)
+        return results[0]
+
+    def _body(
+        self, function: protos.Message, inputs: Sequence[TensorFact], prefix: str, depth: int
+    ) -> list[TensorFact]:
+        arguments = [argument.name for argument in function.signature.input_arg]
+        name = function.signature.name
+        if name not in self._bodies_by_name:
+            self._bodies_by_name[name] = {node.name: node for node in function.node_def}
+        graph = _Graph(
+            self._bodies_by_name[name],
+            {},
+            self.definitions,
+            dict(zip(arguments, inputs, strict=False)),
+        )
+        results = [function.ret.get(output.name, output.name) for output in function.signature.output_arg]
+        self.run(graph, results, prefix, depth)
+        return [graph.fact(text) for text in results]
+
+
+def _scope(name: str) -> str:
+    """Return the scope of a node with its stroke, ``""`` where it has none."""
+    return "".join(name.rpartition("/")[:2])
+
+
+def _in_order(graph: _Graph, ends: Iterable[str]) -> Iterator[protos.Message]:
+    """Yield the nodes that ends need, each after what it needs; where they go in a circle it is cut."""
+    begun: set[str] = set()
+    waiting: list[tuple[str, bool]] = [(graph.source(text)[0], False) for text in ends]
+    while waiting:
+        name, is_ready = waiting.pop()
+        if is_ready:
+            yield graph.nodes[name]
+        elif name not in begun and name in graph.nodes:
+            begun.add(name)
+            waiting.append((name, True))
+            if not _is_cut(graph, name):
+                needed = [text for text in graph.nodes[name].input if not text.startswith("^")]
+                waiting.extend((graph.source(text)[0], False) for text in reversed(needed))
+
+
+def _is_cut(graph: _Graph, name: str) -> bool:
+    """Whether a node's first output is one that the caller gives: then nothing before it runs."""
+    return f"{name}:0" in graph.given_shapes
+
+
+def _outputs(facts: NodeFacts) -> list[TensorFact]:
+    shapes = output_shapes.infer(facts) or [None]
+    dtypes = list(_dtypes(facts, len(shapes)))
+    value, weight, content = small_values.value(facts), _weight(facts, shapes[0], dtypes[0]), _content(facts)
+    first = TensorFact(dtypes[0], shapes[0], value, weight, content)
+    return [first, *(TensorFact(dtype, shape) for dtype, shape in zip(dtypes[1:], shapes[1:], strict=True))]
+
+
+def _dtypes(facts: NodeFacts, count: int) -> Iterator[str]:
+    """Yield the dtypes of outputs: the rule of the first one is right for nearly all ops."""
+    rule = ops.output_dtype(facts.op)
+    dtype = next(filter(None, (facts.dtype(attr) for attr in rule.attrs)), rule.default)
+    stored = facts.input(0).content
+    if facts.op == "ReadVariableOp" and stored is not None:
+        dtype = stored.dtype
+    yield from [dtype.removesuffix("_ref")] * count
+
+
+def _content(facts: NodeFacts) -> TensorFact | None:
+    """Return what is known of the variable behind a handle."""
+    if facts.op == "VarHandleOp":
+        return TensorFact(facts.dtype("dtype"), facts.stated_shape("shape"))
+    return facts.input(0).content if facts.op in _HANDING_ON else None
+
+
+def _weight(facts: NodeFacts, shape: Shape, dtype: str) -> Weight | None:
+    """Return the weight that a node's first output is, or is a handle to."""
+    if facts.op in _HANDING_ON:
+        return facts.input(0).weight
+    content = _content(facts)
+    if content is not None:
+        name = facts.text("shared_name") or facts.node.name
+        return Weight(name, content.size, content.bytes)
+    if facts.op in ("VariableV2", "Variable"):
+        stored = TensorFact(dtype, shape)
+        return Weight(facts.node.name, stored.size, stored.bytes)
+    size = None if shape is None or None in shape else math.prod(each or 0 for each in shape)
+    if facts.op == "Const" and dtype.startswith(_FLOATING) and (size or 0) > 1:
+        return Weight(facts.node.name, size, TensorFact(dtype, shape).bytes)
+    return None
+
+
+def _total_flops(costs: Iterable[NodeCost]) -> int:
+    return sum(cost.flops or 0 for cost in costs)
+
+
+def _sum(values: Iterable[int | None]) -> int | None:
+    listed = list(values)
+    return None if None in listed else sum(value or 0 for value in listed)
+
+
+# By scope
+
+
+@dataclass
+class _Scope:
+    """What the nodes of a scope cost together."""
+
+    ops: Counter[str] = field(default_factory=Counter)
+    flops_by_op: Counter[str] = field(default_factory=Counter)
+    weights: list[Weight] = field(default_factory=list)
+    flops: list[int | None] = field(default_factory=list)
+    activations: list[int | None] = field(default_factory=list)
+
+    def row(self, name: str) -> CostRow:
+        dearest = self.flops_by_op.most_common(1) or self.ops.most_common(1)
+        return CostRow(
+            name,
+            dearest[0][0],
+            self.ops.total(),
+            _sum(weight.size for weight in self.weights),
+            _sum(weight.bytes for weight in self.weights),
+            _sum(self.flops),
+            _sum(self.activations),
+        )
+
+
+def by_scope(costs: Sequence[NodeCost], depth: int | None = None) -> Iterator[CostRow]:
+    """Yield a row for each name scope, cut at a depth, in the order in which they run.
+
+    Parameters
+    ----------
+    costs : sequence of NodeCost
+        Of all nodes.
+    depth : int, optional
+        How many parts of a node's name make its scope; by default the first at which the model is more than one.
+    """
+    depth = depth or _first_parting(costs)
+    scopes: dict[str, _Scope] = {}
+    counted: set[str] = set()
+    for cost in costs:
+        if cost.op in _WITHOUT_RESULT and not cost.weights and cost.flops == 0:
+            continue
+        scope = scopes.setdefault("/".join(cost.name.split("/")[:depth]), _Scope())
+        scope.ops[cost.op] += 1
+        scope.flops_by_op.update({cost.op: cost.flops} if cost.flops else {})
+        scope.flops.append(cost.flops)
+        scope.activations.append(cost.activation_bytes)
+        # A weight that several use is stored once, and counted where it is used first.
+        scope.weights += [weight for weight in cost.weights if weight.name not in counted]
+        counted.update(weight.name for weight in cost.weights)
+    return (scope.row(name) for name, scope in scopes.items())
+
+
+def _first_parting(costs: Sequence[NodeCost]) -> int:
+    """Return the depth at which the scopes of what computes part."""
+    working = [cost.name.split("/")[:-1] for cost in costs if cost.flops != 0 or cost.weights]
+    if not working:
+        return 1
+    shortest, longest = min(working), max(working)
+    pairs = enumerate(zip(shortest, longest, strict=False))
+    return next((place for place, (first, last) in pairs if first != last), min(len(shortest), len(longest))) + 1
