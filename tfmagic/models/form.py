@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tfmagic.display.shown_model import ShownModel
     from tfmagic.findings.scan import Finding
@@ -56,6 +57,8 @@ class Form:
     instead: ClassVar[str] = ""
     #: Whether it may hold more variables than its outputs need: a training's copies and counts.
     holds_more: ClassVar[bool] = False
+    #: What makes a smaller one where slim, which copies files of some forms only, cannot.
+    smaller: ClassVar[str] = "export it to a SavedModel or freeze it first, and slim that"
 
     def findings(self, model: ShownModel) -> Iterator[Finding]:
         """Yield the rows of a scan of a source: what it could do to who uses it, read without loading anything."""
@@ -66,6 +69,14 @@ class Form:
             yield from graph_scan.findings(model.meta_graphs)
         if model.path is not None:
             yield from file_scan.of_file(model.path)
+
+    def constant_sizes(self, path: Path) -> tuple[list[tuple[str, int]], int]:
+        """Return name and bytes of each constant in a file that has constants for variables, and the bytes of others.
+
+        The others are what no tensor of it has.
+        """
+        del path
+        return [], 0
 
     def code(self, source: CodeSource) -> list[str] | None:
         """Return stock TensorFlow that makes ``function``, or ``session``, of a source; None if it has no way."""

@@ -44,6 +44,9 @@ class MetaGraphReader(Reader):
     is_open: ClassVar[bool] = True
     holds_more: ClassVar[bool] = True
     message: ClassVar[str] = "MetaGraphDef"
+    smaller: ClassVar[str] = (
+        "give the checkpoint's '.index' for a copy of its values, or export it to a SavedModel first, and slim that"
+    )
     looks_like: ClassVar[str] = "`.meta`, or the prefix, with `.meta`, `.index` and `.data` together"
 
     def claims(self, candidate: Candidate) -> bool:

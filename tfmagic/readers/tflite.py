@@ -45,6 +45,7 @@ class TFLiteReader(Reader):
     form: ClassVar[str] = "tflite"
     title: ClassVar[str] = "TFLite model"
     parts: ClassVar[frozenset[Part]] = frozenset({Part.SIGNATURES, Part.FUNCTION})
+    smaller: ClassVar[str] = "slim what it was made of, and export that once more"
     looks_like: ClassVar[str] = "a `.tflite` flatbuffer"
 
     def claims(self, candidate: Candidate) -> bool:
@@ -73,6 +74,18 @@ class TFLiteReader(Reader):
             loaders[Part.FUNCTION] = lambda: partial(_function, path, description, trust=trust)
         trusting = None if candidate.trust else lambda: self.read(replace(candidate, trust=True), tags)
         return Model(self.form, str(path), loaders, tuple(notes(description)), path, trusting=trusting)
+
+    def constant_sizes(self, path: Path) -> tuple[list[tuple[str, int]], int]:
+        """Return what each buffer takes, by the first tensor that has it, and what those take that none has."""
+        description = tflite_structure.describe(path)
+        names: dict[int, str] = {}
+        for subgraph in description.subgraphs:
+            for tensor in subgraph.tensors:
+                names.setdefault(tensor.buffer, tensor.name)
+        sizes = dict(enumerate(description.sizes))
+        # Buffer 0 is that of tensors without content.
+        named = [(names[number], size) for number, size in sizes.items() if number and number in names and size]
+        return named, sum(sizes.values()) - sum(size for _, size in named)
 
     def findings(self, model: ShownModel) -> Iterator[Finding]:
         """Yield what ops could do that are not TFLite's own; files with metadata are zip archives as well."""

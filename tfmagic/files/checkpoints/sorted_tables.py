@@ -277,16 +277,19 @@ def varint(data: bytes, position: int) -> tuple[int, int]:
 def table(entries: Mapping[bytes, bytes]) -> bytes:
     """Return a table of these entries, which ascend by key, as bytes."""
     items = list(entries.items())
-    content, handles = b"", {}
+    blocks: list[bytes] = []
+    handles, size = {}, 0
     for start in range(0, len(items), _ENTRIES):
         block = _unshared(dict(items[start : start + _ENTRIES]))
-        handles[items[min(start + _ENTRIES, len(items)) - 1][0]] = _varints(len(content), len(block))
-        content += _sealed(block)
+        handles[items[min(start + _ENTRIES, len(items)) - 1][0]] = _varints(size, len(block))
+        blocks.append(_sealed(block))
+        size += len(blocks[-1])
     footer = b""
     for block in (_unshared({}), _unshared(handles)):
-        footer += _varints(len(content), len(block))
-        content += _sealed(block)
-    return content + footer.ljust(FOOTER_BYTES - len(MAGIC), b"\0") + MAGIC
+        footer += _varints(size, len(block))
+        blocks.append(_sealed(block))
+        size += len(blocks[-1])
+    return b"".join(blocks) + footer.ljust(FOOTER_BYTES - len(MAGIC), b"\0") + MAGIC
 
 
 def _unshared(entries: Mapping[bytes, bytes]) -> bytes:

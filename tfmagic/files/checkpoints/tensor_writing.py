@@ -6,7 +6,7 @@ From tensorflow/core/util/tensor_bundle/tensor_bundle.cc. Not for: where the fil
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from tfmagic.files import crc32c, protos, wire
 from tfmagic.files.checkpoints import sorted_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -68,12 +68,16 @@ def _write_numbers(shard: BinaryIO, values: npt.NDArray[np.generic]) -> int:
 
 
 def _write_texts(shard: BinaryIO, values: npt.NDArray[np.generic]) -> int:
-    """Write the lengths of texts, the checksum of the lengths, then the texts; return the checksum of it all."""
+    """Write texts; return the checksum of it all."""
     texts = [each if isinstance(each, bytes) else str(each).encode() for each in values.reshape(-1).tolist()]
-    lengths = [len(text) for text in texts]
-    shard.write(b"".join(map(wire.written, lengths)))
-    crc = crc32c.checksum(b"".join(length.to_bytes(4 if length <= _UINT32_MAX else 8, "little") for length in lengths))
-    sealed = crc32c.masked(crc).to_bytes(4, "little")
-    content = sealed + b"".join(texts)
+    content, crc = texts_content(texts)
     shard.write(content)
-    return crc32c.checksum(content, crc)
+    return crc
+
+
+def texts_content(texts: Sequence[bytes], order: Literal["little", "big"] = "little") -> tuple[bytes, int]:
+    """Return texts as a shard holds them, and the checksum: their lengths, the checksum of these, then the texts."""
+    lengths = [len(text) for text in texts]
+    crc = crc32c.checksum(b"".join(length.to_bytes(4 if length <= _UINT32_MAX else 8, order) for length in lengths))
+    content = crc32c.masked(crc).to_bytes(4, order) + b"".join(texts)
+    return b"".join(map(wire.written, lengths)) + content, crc32c.checksum(content, crc)

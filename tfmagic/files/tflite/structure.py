@@ -121,7 +121,7 @@ class Signature(NamedTuple):
 class Description(NamedTuple):
     """What a TFLite file says of itself.
 
-    ``buffers`` counts the bytes of all constants, ``metadata`` names what is packed along, ``foreign`` the ops
+    ``sizes`` has the bytes of each buffer, by its number, ``metadata`` names what is packed along, ``foreign`` the ops
     that are not on TFLite's own list, whatever they are called.
     """
 
@@ -129,9 +129,14 @@ class Description(NamedTuple):
     text: str
     subgraphs: tuple[Subgraph, ...]
     signatures: tuple[Signature, ...]
-    buffers: int
+    sizes: tuple[int, ...]
     metadata: tuple[str, ...]
     foreign: frozenset[str]
+
+    @property
+    def buffers(self) -> int:
+        """The bytes of all constants."""
+        return sum(self.sizes)
 
     @property
     def ops(self) -> Counter[str]:
@@ -174,7 +179,7 @@ class _Parser:
             self.model.text(_Model.DESCRIPTION),
             subgraphs,
             tuple(signatures),
-            sum(_buffer_size(table) for table in self.model.tables(_Model.BUFFERS)),
+            tuple(_buffer_size(table) for table in self.model.tables(_Model.BUFFERS)),
             tuple(table.text(0) for table in self.model.tables(_Model.METADATA)),
             self.foreign,
         )
