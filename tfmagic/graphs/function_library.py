@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tfmagic.graphs.walks import reached
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from tfmagic.files import protos
 
@@ -38,30 +38,52 @@ def _calls(nodes: Iterable[protos.Message], functions: dict[str, protos.Message]
 
 def needed_library(nodes: Iterable[protos.Message], library: protos.Message) -> protos.Message:
     """Return a library with what nodes call, themselves or through others, and with the gradients of that."""
-    functions = {function.signature.name: function for function in library.function}
-    gradients = {each.function_name: each.gradient_func for each in library.gradient}
-
-    def following(name: str) -> Iterator[str]:
-        yield from _calls(functions[name].node_def, functions)
-        yield from _named(functions[name].attr.values(), functions)
-        if gradients.get(name) in functions:
-            yield gradients[name]
-
-    listed = list(nodes)
-    stated = (value for node in listed for value in node.attr.values())
-    needed = reached([*_calls(listed, functions), *_named(stated, functions)], following)
+    needed = needed_functions(nodes, library)
     result = type(library)()
-    result.function.extend(function for name, function in functions.items() if name in needed)
+    result.function.extend(function for function in library.function if function.signature.name in needed)
     result.gradient.extend(each for each in library.gradient if {each.function_name, each.gradient_func} <= needed)
     return result
 
 
-def _named(values: Iterable[protos.Message], functions: dict[str, protos.Message]) -> Iterator[str]:
+def needed_functions(nodes: Iterable[protos.Message], library: protos.Message, roots: Iterable[str] = ()) -> set[str]:
+    """Return the names of the functions that nodes need: what they call, through others too, and the gradients of that.
+
+    Parameters
+    ----------
+    nodes : iterable of NodeDef
+        Of the main graph.
+    library : FunctionDefLibrary
+        All functions.
+    roots : iterable of str
+        Functions that are needed whoever calls them.
+    """
+    functions = {function.signature.name: function for function in library.function}
+    gradients = {each.function_name: each.gradient_func for each in library.gradient}
+    # A node says by a text under which name its gradient is registered, a function what its other half is called.
+    stated = {each.registered_op_type: each.gradient_func for each in library.registered_gradients}
+    stated = {text: name for text, name in stated.items() if name in functions} | {name: name for name in functions}
+
+    def of_node(node: protos.Message) -> Iterator[str]:
+        yield from _calls([node], functions)
+        yield from _named(node.attr.values(), stated)
+
+    def following(name: str) -> Iterator[str]:
+        for node in functions[name].node_def:
+            yield from of_node(node)
+        yield from _named(functions[name].attr.values(), stated)
+        if gradients.get(name) in functions:
+            yield gradients[name]
+
+    called_here = (name for node in nodes for name in of_node(node))
+    return reached([*called_here, *(name for name in roots if name in functions)], following)
+
+
+def _named(values: Iterable[protos.Message], stated: Mapping[str, str]) -> Iterator[str]:
     """Yield the functions that attributes name as plain text, as those that know the other half of a gradient do."""
     for value in values:
         name = value.s.decode("utf-8", "replace") if value.HasField("s") else ""
-        if name in functions:
-            yield name
+        if name in stated:
+            yield stated[name]
 
 
 def references(node: protos.Message) -> Iterator[protos.Message]:

@@ -12,16 +12,24 @@ from tfmagic.graphs.function_library import all_nodes
 from tfmagic.runtime.ops_and_devices import has_device
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from tfmagic.files import protos
 
 _NODE = b"loc:@"
 
 
-def drop_absent_colocations(nodes: Sequence[protos.Message]) -> None:
-    """Drop colocations with nodes that are gone: TensorFlow 1 does not import such a graph."""
-    names = {node.name.encode() for node in nodes}
+def drop_absent_colocations(nodes: Sequence[protos.Message], there: Collection[str] | None = None) -> None:
+    """Drop colocations with nodes that are gone: TensorFlow 1 does not import such a graph.
+
+    Parameters
+    ----------
+    nodes : sequence of NodeDef
+        They are changed in place.
+    there : collection of str, optional
+        The nodes that there are, if more than these.
+    """
+    names = {name.encode() for name in (there if there is not None else (node.name for node in nodes))}
     for node in nodes:
         if "_class" not in node.attr:
             continue
