@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from tfmagic.verbs.run import Run, run
     from tfmagic.verbs.scan import Scan, scan
     from tfmagic.verbs.sign import sign
+    from tfmagic.verbs.slim import Slimmed, slim
     from tfmagic.verbs.snippets.code import Code, code
     from tfmagic.verbs.verify import verify
 
@@ -61,8 +62,10 @@ _HOMES = {
     "restore": "verbs.restore",
     "run": "verbs.run",
     "Scan": "verbs.scan",
+    "Slimmed": "verbs.slim",
     "scan": "verbs.scan",
     "sign": "verbs.sign",
+    "slim": "verbs.slim",
     "verify": "verbs.verify",
     **dict.fromkeys(
         (
@@ -85,6 +88,7 @@ __all__ = [
     "ReadError",
     "Run",
     "Scan",
+    "Slimmed",
     "TfMagicError",
     "TooLargeError",
     "UnknownNameError",
@@ -106,6 +110,7 @@ __all__ = [
     "run",
     "scan",
     "sign",
+    "slim",
     "unload_ipython_extension",
     "verify",
 ]

@@ -34,6 +34,7 @@ from tfmagic.commands.arguments import (  # fmt: skip
     ShellSide,
 )
 from tfmagic.findings import scan
+from tfmagic.verbs.slimming import shares
 from tfmagic.verbs.verification import tolerances
 
 if TYPE_CHECKING:
@@ -199,6 +200,17 @@ def _sign(values: argparse.Namespace) -> object:
         rename=command_words.pairs(values.rename, "--rename", "OLD=NEW"),
         remove=command_words.many(values.remove),
         rename_tags=command_words.pairs(values.rename_tags, "--rename-tags", "OLD=NEW"),
+        overwrite=values.overwrite,
+        verify=_must_verify(values),
+        trust=values.trust,
+    )
+
+
+def _slim(values: argparse.Namespace) -> object:
+    return _verb("slim")(
+        values.SOURCE,
+        command_words.text(values.DEST),
+        retain=command_words.many(values.retain) or (),
         overwrite=values.overwrite,
         verify=_must_verify(values),
         trust=values.trust,
@@ -437,6 +449,23 @@ COMMANDS: Mapping[str, Command] = {
             _sign,
             _EQUAL,
             body=_SIGNATURE_MAP,
+        ),
+        Command(
+            "slim",
+            "Say where the bytes of a model go, and write a copy without those that are not needed.",
+            (
+                _SOURCE,
+                Argument(("DEST",), "where to write the copy; without, nothing is written", PATH, optional=True),
+                Argument(
+                    ("--retain",), "a kind that the copy has all the same", NAME, repeats=True, choices=shares.KINDS
+                ),
+                _OVERWRITE,
+                _VERIFY,
+                _NO_VERIFY,
+                _TRUST,
+            ),
+            _slim,
+            _EQUAL,
         ),
         Command(
             "restore",

@@ -230,6 +230,25 @@ class TfMagic(Magics):
         return self._run("scan", line)
 
     @line_magic
+    def tf_slim(self, line: str) -> object:
+        """Say where the bytes of a model go, and write a copy without those that are not needed.
+
+        ::
+
+            %tf_slim ./served ./slim --retain assets
+
+        is
+
+        ::
+
+            import tfmagic
+            tfmagic.slim("./served", "./slim", retain=["assets"])
+
+        ``%tf_slim --help`` lists the options.
+        """
+        return self._run("slim", line)
+
+    @line_magic
     def tf_restore(self, line: str) -> object:
         """Put the values of a checkpoint or a file of weights into a live model, module or session.
 

@@ -35,7 +35,7 @@ _BINARY, _TEXT, _FINGERPRINT = saved_model_files.BINARY, saved_model_files.TEXT,
 #: Files of the SavedModel's message: one of them is written, the others would tell of the old one.
 _MESSAGES = (_BINARY, _TEXT, "saved_model.cpb", _FINGERPRINT)
 #: What else belongs to a SavedModel, and is copied with it.
-_PARTS = ("variables", "saved_model_variables", "assets", "assets.extra", "debug", "keras_metadata.pb")
+PARTS = ("variables", "saved_model_variables", "assets", "assets.extra", "debug", "keras_metadata.pb")
 #: A larger model is not loaded only to compare what the edit left alone.
 _VERIFIED_BYTES = 64 << 20
 
@@ -54,7 +54,7 @@ class SignedFile:
         """Read the message once more, so that what is written is made of what is there now; edit it."""
         named = {frozenset(tags) for tags, _ in model.part(Part.SIGNATURES)}
         mark = file_marks.of(file)
-        buffer, is_text = _message(file)
+        buffer, is_text = read_message(file)
         try:
             return cls(file, mark, signed(buffer, changes, named), is_text)
         except wire.WireError as error:
@@ -82,7 +82,7 @@ class SignedFile:
 
     def to(self, place: Path, *, overwrite: bool, check: bool | None, trust: bool = False) -> tuple[str, ...]:
         """Write a copy with the changes; return what is to be noted."""
-        parts = [self.directory / name for name in _PARTS if (self.directory / name).exists()]
+        parts = [self.directory / name for name in PARTS if (self.directory / name).exists()]
         if places.is_within(place, home := self.directory.resolve()):
             raise errors.WriteError(
                 f"{str(place)!r} lies inside of what is read, {str(home)!r}; name a place outside of it"
@@ -94,7 +94,7 @@ class SignedFile:
         with staging as staged:
             staged.mkdir()
             for part in parts:
-                _copy(part, staged / part.name)
+                copy_part(part, staged / part.name)
             self._write(staged / self.file.name)
             whole = staged if runtime.is_loaded() else None
             unverified = self._verified(whole, check=check, trust=trust)
@@ -103,7 +103,7 @@ class SignedFile:
             if fresh is not None:
                 (staged / _FINGERPRINT).write_bytes(fresh)
         aside = (*staging.notes, *_fingerprint_notes(fresh, had=had))
-        return (*self.result.notes, *unverified, *_left_out(self.directory), *aside)
+        return (*self.result.notes, *unverified, *left_out(self.directory), *aside)
 
     def _fingerprint(self, directory: Path) -> bytes | None:
         """Let TensorFlow make the fingerprint; only there it may show that it cannot parse the message."""
@@ -121,7 +121,7 @@ class SignedFile:
                 file.write(protos.to_text(message).encode())
             else:
                 file.writelines(self.result.pieces)
-        meta_graphs = metagraphs.of_saved_model(_message(path)[0])
+        meta_graphs = metagraphs.of_saved_model(read_message(path)[0])
         expected = [(set(each.tags), each.signature_keys) for each in self.result.meta_graphs]
         if [(set(each.tags), set(each.signature_def)) for each in meta_graphs] != expected:
             raise errors.ConversionError("what was written does not read back as it was meant; nothing was changed")
@@ -168,7 +168,7 @@ class SignedFile:
         if not runtime.is_loaded():
             return "TensorFlow is not loaded; %tf_verify compares two models"
         size = self.result.size + sum(
-            writing.size_of(each) for each in (self.directory / name for name in _PARTS) if each.exists()
+            writing.size_of(each) for each in (self.directory / name for name in PARTS) if each.exists()
         )
         if size > _VERIFIED_BYTES:
             return f"{size / 2**20:,.0f} MiB would have to be loaded; %tf_verify compares two models"
@@ -189,7 +189,7 @@ class SignedFile:
         return (*notes, *_fingerprint_notes(fresh, had=fingerprint.exists()))
 
 
-def _message(file: Path) -> tuple[wire.Buffer, bool]:
+def read_message(file: Path) -> tuple[wire.Buffer, bool]:
     """Read a SavedModel's message, and say whether it is text.
 
     Raises
@@ -234,7 +234,7 @@ def _assembled(directory: Path, name: str, message: Path) -> Iterator[Path | Non
         yield None
         return
     with Scratch() as place:
-        for target, link in ((message, name), *((directory / part, part) for part in _PARTS)):
+        for target, link in ((message, name), *((directory / part, part) for part in PARTS)):
             if target.exists():
                 _link(target.absolute(), place / link)
         yield place
@@ -244,10 +244,10 @@ def _link(target: Path, link: Path) -> None:
     try:
         link.symlink_to(target, target_is_directory=target.is_dir())
     except OSError:  # Windows permits links to few.
-        _copy(target, link)
+        copy_part(target, link)
 
 
-def _copy(source: Path, target: Path) -> None:
+def copy_part(source: Path, target: Path) -> None:
     """Copy a file or a directory; what is behind links comes along."""
     if source.is_dir():
         shutil.copytree(source, target)
@@ -255,9 +255,9 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copy2(source, target)
 
 
-def _left_out(directory: Path) -> tuple[str, ...]:
+def left_out(directory: Path) -> tuple[str, ...]:
     """Say what lies in the directory and is no part of a SavedModel."""
-    names = {each.name for each in directory.iterdir() if not each.name.startswith(".")} - {*_PARTS, *_MESSAGES}
+    names = {each.name for each in directory.iterdir() if not each.name.startswith(".")} - {*PARTS, *_MESSAGES}
     return (f"not copied, as it is no part of a SavedModel: {errors.listed(sorted(names))}",) if names else ()
 
 
