@@ -17,14 +17,13 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from tfmagic.display import elements
 from tfmagic.display.elements import Element, element, texts
 from tfmagic.display.graph import op_colours
-from tfmagic.display.render import cell_text, size_text
+from tfmagic.display.render import size_text
 from tfmagic.files import places
-from tfmagic.findings import cautions
 from tfmagic.graphs.resources import VARIABLES
 from tfmagic.graphs.signatures import DEFAULT_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -434,19 +433,13 @@ def _bar_row(owner: Heavy, largest: int, total: int, tab: str, *, is_told: bool)
 
 
 def _cautions(model: ShownModel) -> Iterator[Element]:
-    if not model.is_at_hand("graph"):
-        return
-    known = cautions.cautions(model)
+    known = model.cautions
     for caution in known[:_MOST_CAUTIONS]:
         # One type is what the table can be filtered by; of several, the first shows the way.
-        text = cell_text(caution.text)
-        leads: Mapping[str, object] = {"tab": "Ops", "what": {"op": caution.ops[0]}}
-        yield element(
-            "p",
-            f"{text[:1].upper()}{text[1:]}. ",
-            element("button", "Show in Ops", leads_to=leads, class_="tfm-link"),
-            class_="tfm-says",
-        )
+        leads = [{"tab": "Ops", "what": {"op": op}} for op in caution.ops[:1]]
+        links = (element("button", "Show in Ops", leads_to=each, class_="tfm-link") for each in leads)
+        (_, said), (_, advice) = caution.facts()
+        yield element("p", f"{said[:1].upper()}{said[1:]}; ", f"{advice}. ", *links, class_="tfm-says")
     left = len(known) - _MOST_CAUTIONS
     if left > 0:
         yield element("p", f"And {left:,} more {_s('caution', left)}.", class_="tfm-small")

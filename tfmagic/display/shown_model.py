@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from tfmagic.findings.caution import Caution
     from tfmagic.findings.scan import Finding
     from tfmagic.graphs.metagraphs import MetaGraph
     from tfmagic.graphs.plumbing import Ends
@@ -54,6 +55,10 @@ class ShownModel(Protocol):
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What the model could do to who uses it."""
+
+    @property
+    def cautions(self) -> tuple[Caution, ...]:
+        """What a person should know before trusting it."""
 
     @property
     def variables_are_constants(self) -> bool:

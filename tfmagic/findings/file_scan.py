@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tfmagic import errors
 from tfmagic.files import places
-from tfmagic.files.checkpoints import state_file, tensor_bundle
+from tfmagic.files.checkpoints import state_file
 from tfmagic.findings import scan
 from tfmagic.findings.scan import LOAD, Finding, finding
 from tfmagic.graphs.ops import Effect
@@ -52,7 +52,7 @@ def of_checkpoint(files: CheckpointFiles) -> Iterator[Finding]:
     """Yield a row for each place where a checkpoint claims what its files cannot hold; damage is a reader's to tell."""
     why = "it may take all of the memory, or what is read is not what was written"
     try:
-        problems = list(tensor_bundle.open_checkpoint(files.prefix, files.tables).impossible())
+        problems = list(files.opened.impossible())
     except (errors.ReadError, OSError, ValueError):
         return
     for where, problem in problems:

@@ -6,6 +6,7 @@ proposing where a graph begins and ends (:mod:`tfmagic.graphs.plumbing`).
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
@@ -105,6 +106,52 @@ def values(session: runtime.Live, names: Sequence[str]) -> Mapping[str, np.ndarr
             "(tf.compat.v1.global_variables_initializer()) or restore a checkpoint first"
         ) from error
     return arrays
+
+
+def without_value(session: runtime.Live, names: Iterable[str]) -> list[str]:
+    """Return those variables, by the names of their nodes, that a session has no value for.
+
+    They are read where they lie, and nothing is copied out of the session; one that nothing reads by itself is passed
+    over.
+
+    Raises
+    ------
+    ReadError
+        If the session is closed.
+    """
+    readers = {}
+    for name in names:
+        with suppress(errors.ConversionError, KeyError):
+            readers[name] = reading(session.graph, name).op
+    return _failing(session, readers)
+
+
+def _failing(session: runtime.Live, readers: Mapping[str, runtime.Live]) -> list[str]:
+    """Return the names of those ops that cannot run: all in one go, else half by half."""
+    if not readers:
+        return []
+    try:
+        # A variable by reference runs without a value: what it gives is looked at, and not fetched.
+        session.run([op if op.type not in REF_VARIABLES else _identity(op) for op in readers.values()])
+    except RuntimeError as error:
+        raise _closed() from error
+    except runtime.tensorflow().errors.FailedPreconditionError:
+        if len(readers) == 1:
+            return list(readers)
+        names = list(readers)
+        half = len(names) // 2
+        return [
+            name
+            for part in (names[:half], names[half:])
+            for name in _failing(session, {key: readers[key] for key in part})
+        ]
+    return []
+
+
+def _identity(op: runtime.Live) -> runtime.Live:
+    """Return the op that reads a variable by reference for others, else the tensor, which is fetched then."""
+    readers = (each for each in op.outputs[0].consumers() if each.type == "Identity" and not each.control_inputs)
+    return next(readers, op.outputs[0])
 
 
 def reading(graph: runtime.Live, name: str) -> runtime.Live:

@@ -90,7 +90,7 @@ def read(graph_def: protos.Message, header: protos.Message) -> Restores:
     """
     main = Scope(graph_def.node, {function.signature.name: function for function in graph_def.library.function})
     sought = _Found(main, _checkpoint_node(header, main))
-    reached = list(_reached(main, _roots(header, main)))
+    reached = list(visited(main, _roots(header, main)))
     for scope, node in reached:
         if node.op in _ASSIGNMENTS:
             sought.assign(scope, node)
@@ -228,7 +228,7 @@ def _roots(header: protos.Message, main: Scope) -> list[str]:
     return known if node_of(header.saver_def.restore_op_name) in main.nodes else list(main.nodes)
 
 
-def _reached(main: Scope, roots: Iterable[str]) -> Iterator[tuple[Scope, protos.Message]]:
+def visited(main: Scope, roots: Iterable[str]) -> Iterator[tuple[Scope, protos.Message]]:
     """Yield the nodes that the roots depend on, and all of the functions that these call, each once a call."""
     waiting: list[tuple[Scope, str]] = [(main, name) for name in roots]
     seen: set[tuple[int, str]] = set()

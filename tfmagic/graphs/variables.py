@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from tfmagic.files import protos
 from tfmagic.files.checkpoints import location as checkpoint_location
-from tfmagic.files.checkpoints import tensor_bundle
 from tfmagic.frames import Shape, VariableRow
 from tfmagic.graphs import resources, saved_object_graph
 
@@ -48,7 +47,7 @@ def rows(
     """Return the table of variables of some MetaGraphDefs that share a checkpoint."""
     if checkpoint is None:
         return tuple(_declared(graphs))
-    stored = tensor_bundle.open_checkpoint(checkpoint.prefix, checkpoint.tables)
+    stored = checkpoint.opened
     trained = _trained(graphs)
     saved: dict[str, saved_object_graph.SavedVariable] = {}
     for graph in graphs:

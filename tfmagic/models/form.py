@@ -55,6 +55,8 @@ class Form:
     variables_are_constants: ClassVar[bool] = False
     #: What would work instead of a source that lacks a part.
     instead: ClassVar[str] = ""
+    #: Whether whoever runs it may give its inputs other sizes than it states.
+    resizes_inputs: ClassVar[bool] = False
     #: Whether it may hold more variables than its outputs need: a training's copies and counts.
     holds_more: ClassVar[bool] = False
     #: What makes a smaller one where slim, which copies files of some forms only, cannot.

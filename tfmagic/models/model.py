@@ -7,6 +7,7 @@ knowing any form, format or TensorFlow.
 
 from __future__ import annotations
 
+import itertools
 import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from tfmagic import errors, frames
 from tfmagic.display.summary import Displayed
 from tfmagic.files import file_marks, protos, wire
+from tfmagic.findings import cautions
 from tfmagic.graphs import function_uses, plumbing, signatures
 from tfmagic.models import costs as model_costs
 from tfmagic.models import tables as model_tables
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tfmagic.files.checkpoints.location import CheckpointFiles
+    from tfmagic.findings.caution import Caution
     from tfmagic.findings.scan import Finding
     from tfmagic.frames import VariableRow
     from tfmagic.functions.state.saved_models import Store
@@ -96,6 +99,8 @@ class Model(Displayed):
         Why parts are absent that the form in general has, and what to do; a sentence, or nothing.
     marks : mapping of Path to Mark
         How the files looked when the model was recognised.
+    carried : tuple of Caution
+        What is to be known of it for how it was made: of what it was frozen from.
     """
 
     form: str
@@ -115,6 +120,7 @@ class Model(Displayed):
     reader: Form = field(default_factory=Form)
     advice: str = ""
     marks: Mapping[Path, file_marks.Mark] = field(default_factory=dict)
+    carried: tuple[Caution, ...] = ()
     _read: dict[str, Any] = field(default_factory=dict, init=False, compare=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False, compare=False)
 
@@ -239,6 +245,65 @@ class Model(Displayed):
         """What the model could do to who uses it: all rows of a scan, harmless ones included."""
         rows: tuple[Finding, ...] = self.once("findings", lambda: (*self.reader.findings(self), *_of_checkpoint(self)))
         return rows
+
+    # Cautions
+
+    @property
+    def cautions(self) -> tuple[Caution, ...]:
+        """What a person should know before trusting it, the gravest first: facts that were read, nothing is run."""
+        return tuple(cautions.arranged((*self.carried, *self.once("cautions", lambda: cautions.cautions(self)))))
+
+    @property
+    def resizes_inputs(self) -> bool:
+        """Whether whoever runs it may give its inputs other sizes than it states."""
+        return self.reader.resizes_inputs
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it is an object of the user's, not a file or a message."""
+        return self.live is not None
+
+    def variable_rows(self) -> Sequence[VariableRow]:
+        """Return the rows of the table of variables, none where there is none to be seen."""
+        rows: Sequence[VariableRow] = self.part(Part.VARIABLES) if self.is_at_hand("variables") else ()
+        return rows
+
+    def checkpoint_files(self) -> CheckpointFiles | None:
+        """Return the checkpoint with the values of its variables, None if it has none."""
+        return None if self.checkpoint is None else self.checkpoint()
+
+    def stored_state(self) -> Store | None:
+        """Return where the graph and its values lie, of objects of TensorFlow 2 too; None where nothing says it."""
+        store = None if self.state is None else self.state()
+        if store is None and self.state is not None:
+            from tfmagic.functions.state import saved_models  # noqa: PLC0415 - with the first graph that asks for it
+
+            store = saved_models.Store(self.meta_graph, self.checkpoint_files())
+        return store
+
+    def without_value(self, names: Collection[str]) -> list[str]:
+        """Return those variables of the main graph, by their nodes, that have no value."""
+        store = self.stored_state() if names else None
+        return store.without_value(names) if store is not None else []
+
+    def averaged(self, names: Collection[str]) -> list[str]:
+        """Return those variables of the main graph, by their nodes, beside which a moving average lies."""
+        store = self.stored_state() if names else None
+        return store.averaged(names) if store is not None else []
+
+    def first_values(self, row: VariableRow, most: int) -> list[float]:
+        """Return the first values of a variable.
+
+        Raises
+        ------
+        ReadError
+            If they cannot be read, or are no numbers.
+        """
+        # With it comes what reads shards, and few models are asked.
+        from tfmagic.models.variable_values import VariableValues  # noqa: PLC0415
+
+        values = self.once("values of variables", lambda: VariableValues(self)).of(row)
+        return [float(number) for block in itertools.islice(values.blocks(), 1) for number in block[:most]]
 
     # Messages
 

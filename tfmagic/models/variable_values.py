@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import math
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from tfmagic import errors
-from tfmagic.files.checkpoints import tensor_bundle, trackable_object_graph
+from tfmagic.files.checkpoints import trackable_object_graph
 from tfmagic.files.checkpoints import values as tensor_values
 from tfmagic.graphs import saved_object_graph
-from tfmagic.models.model import Part
+from tfmagic.models.form import Part
 from tfmagic.models.value_blocks import BLOCK, Values, cut
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
+    from tfmagic.files.checkpoints import tensor_bundle
+    from tfmagic.files.checkpoints.location import CheckpointFiles
     from tfmagic.frames import VariableRow
-    from tfmagic.models.model import Model
+    from tfmagic.graphs.metagraphs import MetaGraph
     from tfmagic.models.value_blocks import Array
 
 #: Kinds of numpy dtypes that have an order.
@@ -31,16 +33,40 @@ _ORDERED = frozenset("iufb")
 _BFLOAT16 = "bfloat16"
 
 
+class WithVariables(Protocol):
+    """What is needed of a model: where its values lie."""
+
+    @property
+    def origin(self) -> str:
+        """Where it came from."""
+
+    @property
+    def loaders(self) -> Mapping[Part, Callable[[], Any]]:
+        """What reads each part that there is."""
+
+    @property
+    def values(self) -> Callable[[VariableRow], Values] | None:
+        """Returns the values of a variable, where they lie in no checkpoint."""
+
+    @property
+    def checkpoint(self) -> Callable[[], CheckpointFiles | None] | None:
+        """Finds the checkpoint with the values, None if the form has none."""
+
+    @property
+    def meta_graphs(self) -> tuple[MetaGraph, ...]:
+        """The MetaGraphDefs."""
+
+
 class VariableValues:
     """Finds the values of a model's variables by the names of its table of variables.
 
     Parameters
     ----------
-    model : Model
+    model : WithVariables
         A model with variables.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: WithVariables) -> None:
         self._model = model
 
     def of(self, row: VariableRow) -> Values:
@@ -65,7 +91,7 @@ class VariableValues:
         files = model.checkpoint() if model.checkpoint else None
         if files is None or not files.tables:
             return None
-        opened = tensor_bundle.open_checkpoint(files.prefix, files.tables)
+        opened = files.opened
         if Part.GRAPH not in model.loaders:
             return opened, {name: key for key, name in opened.names.items()}
         saved: dict[str, saved_object_graph.SavedVariable] = {}

@@ -7,13 +7,11 @@ state file is a ``meta_graph``, one with a ``saved_model.pb`` a ``saved_model``.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from tfmagic import errors
 from tfmagic.files import message_files, places
 from tfmagic.files.checkpoints import location as checkpoint_location
-from tfmagic.files.checkpoints import tensor_bundle
 from tfmagic.models.model import Model, Part
 from tfmagic.models.reader import Candidate, Reader
 from tfmagic.readers.meta_graph import beside_prefix
@@ -58,11 +56,17 @@ class CheckpointReader(Reader):
         """
         del tags  # A checkpoint has no MetaGraphDef to choose.
         files = _found(candidate)
-        checkpoint = tensor_bundle.open_checkpoint(files.prefix, files.tables)
+        checkpoint = files.opened
         notes = (*files.notes, *checkpoint.notes, *_graph_note(files))
         loaders = {Part.VARIABLES: checkpoint.rows}
-        find = partial(checkpoint_location.find, files.prefix)
-        return Model(self.form, str(files.prefix), loaders, notes, files.prefix, checkpoint=find)
+        return Model(
+            self.form,
+            str(files.prefix),
+            loaders,
+            notes,
+            files.prefix,
+            checkpoint=lambda: checkpoint_location.kept(files, checkpoint_location.find(files.prefix)),
+        )
 
     def findings(self, model: ShownModel) -> Iterator[Finding]:
         """Yield the checkpoints elsewhere that the state file beside it names."""

@@ -12,7 +12,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tfmagic import errors, functions
-from tfmagic.files import protos
+from tfmagic.files import file_marks, protos
 from tfmagic.files.keras import archive as keras_archive
 from tfmagic.files.keras import config as keras_config
 from tfmagic.files.keras import specs as keras_specs
@@ -59,7 +59,9 @@ def read(candidate: Candidate, tags: Collection[str] | None) -> Model:
         raise errors.UnknownNameError(",".join(sorted(tags)), "tag-set", signatures.DEFAULT_TAGS, FORM)
     contents = keras_archive.contents(path)
     layers = keras_config.layers(contents.config) if contents.config else ()
-    stored = _stored_loaders(path, contents, layers)
+    mark = file_marks.of(path)
+    weights = cache(partial(_read_weights, path, contents.config))
+    stored = _stored_loaders(contents, layers, weights)
     loading = _made_loaders(path, contents.config, trust=candidate.trust) if contents.config else {}
     return Model(
         FORM,
@@ -68,7 +70,8 @@ def read(candidate: Candidate, tags: Collection[str] | None) -> Model:
         tuple(_notes(contents, layers)),
         path,
         computed=frozenset(loading.keys() - stored.keys()),
-        values=partial(_values, path),
+        # What was listed is where it was as long as nobody wrote the file again.
+        values=partial(_values, path, lambda: weights() if file_marks.of(path) == mark else None),
         settings=partial(_settings, {layer.path: layer for layer in layers}),
         trusting=None if candidate.trust else lambda: read(replace(candidate, trust=True), tags),
     )
@@ -90,10 +93,10 @@ def _settings(layers: Mapping[str, Layer], name: str) -> Mapping[str, object]:
     return config if isinstance(config, dict) else {}
 
 
-def _values(path: Path, row: VariableRow) -> Values:
+def _values(path: Path, listed: Callable[[], tuple[Weight, ...] | None], row: VariableRow) -> Values:
     from tfmagic.files.keras import values as keras_values  # noqa: PLC0415 - with it comes h5py, for values only
 
-    return Values(row.size or 0, partial(keras_values.blocks, path, row.name, BLOCK))
+    return Values(row.size or 0, lambda: keras_values.blocks(path, row.name, BLOCK, listed()))
 
 
 def _made_loaders(path: Path, config: dict[str, Any], *, trust: bool) -> Loaders:
@@ -141,10 +144,11 @@ def _order(ends: tuple[Endpoint, ...], keys: list[str]) -> list[str]:
     return keys if set(own) == set(keys) else own
 
 
-def _stored_loaders(path: Path, contents: Contents, layers: tuple[Layer, ...]) -> Loaders:
+def _stored_loaders(
+    contents: Contents, layers: tuple[Layer, ...], weights: Callable[[], tuple[Weight, ...]]
+) -> Loaders:
     """Return the loaders of what a file holds."""
     config = contents.config
-    weights = cache(partial(_read_weights, path, config))
     loaders: Loaders = {}
     if contents.has_weights:
         loaders[Part.VARIABLES] = lambda: keras_weights.variables(weights())

@@ -122,7 +122,9 @@ def _model(
         path,
         trusting=None if trust else partial(_model, origin, load, path, checkpoint, trust=True),
         state=stores,
-        checkpoint=lambda: graph_variables.checkpoint_beside(path) if path else None,
+        checkpoint=lambda: checkpoint_location.kept(
+            checkpoint, graph_variables.checkpoint_beside(path) if path else None
+        ),
     )
 
 

@@ -144,7 +144,7 @@ def _model(file: Path, notes: tuple[str, ...], tags: Collection[str] | None, *, 
         file,
         trusting=None if trust else lambda: _model(file, notes, tags, trust=True),
         narrowed=partial(_narrowed, file, notes, tags, trust),
-        checkpoint=partial(graph_variables.find_checkpoint, directory),
+        checkpoint=lambda: checkpoint_location.kept(checkpoint, graph_variables.find_checkpoint(directory)),
         state=cache(lambda: _state(load(), checkpoint, directory, trust=trust)),
     )
 

@@ -44,6 +44,7 @@ class TFLiteReader(Reader):
 
     form: ClassVar[str] = "tflite"
     title: ClassVar[str] = "TFLite model"
+    resizes_inputs: ClassVar[bool] = True
     parts: ClassVar[frozenset[Part]] = frozenset({Part.SIGNATURES, Part.FUNCTION})
     smaller: ClassVar[str] = "slim what it was made of, and export that once more"
     looks_like: ClassVar[str] = "a `.tflite` flatbuffer"

@@ -237,6 +237,7 @@ def _model(model: Any) -> dict[str, object]:  # noqa: ANN401 - a Model
         "path": model.path,
         "parts": model.parts,
         "notes": model.notes,
+        "cautions": model.cautions,
     }
     for name in frames.ROW_TYPES:
         if name in _LONG_TABLES:

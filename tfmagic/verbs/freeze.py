@@ -6,6 +6,7 @@ Not for: freezing itself (:mod:`tfmagic.transforms.freeze`, :mod:`tfmagic.verbs.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -117,7 +118,7 @@ def freeze(  # noqa: PLR0913 - the contract's options
     is_trusted = readers.read(source, trust=trust).is_trusted
     draft, done = job.run(source_tags=tag_set(tags))
     frozen = cast("GraphDefDraft | GraphTextDraft", draft).frozen
-    return _of_graph(frozen, done.notes, done.path, trust=is_trusted)
+    return replace(_of_graph(frozen, done.notes, done.path, trust=is_trusted), carried=done.cautions)
 
 
 class _Frozen(Form):
@@ -151,9 +152,10 @@ def _in_memory(source: object, wish: Wish, tags: Collection[str] | None, *, chec
     conversion_checks.require_equal(verifications, "the graph is not returned")
     if check:
         conversion_checks.require_checked(each.unchecked for each in verifications.values())
-    return result.with_notes(
+    noted = result.with_notes(
         *model.notes, *reasons, *graph.notes, *graph.name_notes, *conversion_checks.unchecked_notes(verifications)
     )
+    return replace(noted, carried=model.cautions)
 
 
 def _of_graph(frozen: FrozenGraph, notes: tuple[str, ...], path: Path | None, *, trust: bool) -> Model:

@@ -33,6 +33,7 @@ _OTHERS = ("saved_model", "graph_def", "graph_text")
 _LACKING = re.compile(r"(?:TF Select|Custom) ops: ([\w, ]+)")
 #: What an end is called on the way.
 _PLAIN_KEY = "end_{:06}"
+_HALVES = re.compile(r"x(?:b?f16)>")
 _LISTS = re.compile(r"TensorList\w*")
 
 
@@ -166,6 +167,14 @@ def _refusal(source: Model, error: Exception) -> errors.ConversionError:
     """Word what the converter says in pages."""
     text = str(error)
     lacking = sorted({name.strip() for found in _LACKING.findall(text) for name in found.split(",")})
+    if lacking and _HALVES.search(text):
+        return errors.UnsupportedConversionError(
+            source.form,
+            "tflite",
+            _OTHERS,
+            f"it computes in half precision, for which TFLite has no op ({errors.listed(lacking)}): build the model "
+            "with the dtype policy 'float32' (keras.config.set_dtype_policy) and load the same weights",
+        )
     if lacking:
         return errors.UnsupportedConversionError(
             source.form,

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
-from tfmagic.files import protos
-from tfmagic.files.checkpoints import sorted_tables
+from tfmagic.files import file_marks, protos
+from tfmagic.files.checkpoints import sorted_tables, tensor_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -53,6 +53,23 @@ class CheckpointFiles:
     prefix: Path
     tables: tuple[Path, ...]
     notes: tuple[str, ...] = ()
+    _read: list[tuple[list[file_marks.Mark | None], tensor_bundle.Checkpoint]] = field(
+        default_factory=list, init=False, compare=False, repr=False
+    )
+
+    @property
+    def opened(self) -> tensor_bundle.Checkpoint:
+        """What it stores; its tables are read once, and again when they are others.
+
+        Raises
+        ------
+        CorruptSourceError
+            If a table is missing, truncated or does not parse.
+        """
+        marks = [file_marks.of(table) for table in self.tables]
+        if not self._read or self._read[0][0] != marks:
+            self._read[:] = [(marks, tensor_bundle.open_checkpoint(self.prefix, self.tables))]
+        return self._read[0][1]
 
     @property
     def meta_graph(self) -> Path | None:
@@ -127,6 +144,11 @@ def find(path: Path) -> CheckpointFiles | None:
     if _is_file(path):
         return _from_file(path)
     return _from_prefix(path)
+
+
+def kept(known: CheckpointFiles | None, now: CheckpointFiles | None) -> CheckpointFiles | None:
+    """Return the checkpoint that is known if its files are those that are there now: its tables were read already."""
+    return known if known is not None and now is not None and known.tables == now.tables else now
 
 
 def is_checkpoint(path: Path) -> bool:

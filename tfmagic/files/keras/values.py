@@ -125,17 +125,24 @@ class StoredWeights:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[StoredWeights]:
+def opened(path: Path, weights: tuple[Weight, ...] | None = None) -> Iterator[StoredWeights]:
     """Open a Keras file for its values.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    weights : tuple of Weight, optional
+        What it stores, where that was listed already: listing takes longer than reading a small weight.
 
     Raises
     ------
     CorruptSourceError
         If the container, its config or the headers are damaged.
     """
-    config = keras_archive.contents(path).config
+    config = keras_archive.contents(path).config if weights is None else None
     with keras_archive.weights(path) as root:
-        weights = keras_weights.read(root, config)
+        weights = keras_weights.read(root, config) if weights is None else weights
         with ExitStack() as closing:
             yield StoredWeights(path, weights, keras_weights.lists_layers(root), root, closing)
 
@@ -152,9 +159,9 @@ def _reading(path: Path) -> Iterator[None]:
         raise errors.CorruptSourceError(f"the values in {str(path)!r} cannot be read: {problem}") from error
 
 
-def blocks(path: Path, name: str, size: int) -> Iterator[npt.NDArray[Any]]:
+def blocks(path: Path, name: str, size: int, weights: tuple[Weight, ...] | None = None) -> Iterator[npt.NDArray[Any]]:
     """Read the values of one weight in one dimension, ``size`` bytes at a time; raises as :class:`StoredWeights`."""
-    with opened(path) as stored:
+    with opened(path, weights) as stored:
         yield from stored.blocks(stored.named(name), size)
 
 

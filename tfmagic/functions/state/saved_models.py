@@ -15,12 +15,12 @@ import numpy as np
 from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.files.checkpoints import slices as tensor_slices
-from tfmagic.files.checkpoints import tensor_bundle
+from tfmagic.files.checkpoints.trackable_object_graph import short_key
 from tfmagic.findings import hazards
 from tfmagic.functions.state import table_objects, text_tables
 from tfmagic.functions.state.initial_values import Stored, initial_values
 from tfmagic.functions.state.live_tables import TableContent
-from tfmagic.graphs import constants, restores
+from tfmagic.graphs import constants, moving_averages, restores, saved_object_graph
 from tfmagic.graphs import variables as graph_variables
 from tfmagic.graphs.ops import Effect
 from tfmagic.graphs.resources import VARIABLES, resource
@@ -30,8 +30,9 @@ from tfmagic.runtime import error_texts
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from tfmagic.files.checkpoints import tensor_bundle
     from tfmagic.files.checkpoints.entries import Entry
     from tfmagic.files.checkpoints.location import CheckpointFiles
     from tfmagic.graphs.metagraphs import MetaGraph
@@ -57,12 +58,15 @@ class Store:
         The directory of its asset files.
     trust : bool
         Whether the user vouched for the model, so that files elsewhere that it names may be read.
+    ema : bool
+        Whether a variable's value is its moving average, of those that have one.
     """
 
     meta_graph: MetaGraph
     files: CheckpointFiles | None = None
     assets: Path | None = None
     trust: bool = False
+    ema: bool = False
 
     @cached_property
     def graph_def(self) -> protos.Message:
@@ -79,7 +83,7 @@ class Store:
 
     @cached_property
     def _checkpoint(self) -> tensor_bundle.Checkpoint | None:
-        return tensor_bundle.open_checkpoint(self.files.prefix, self.files.tables) if self.files else None
+        return self.files.opened if self.files else None
 
     @cached_property
     def _reader(self) -> runtime.Live:
@@ -175,6 +179,33 @@ class Store:
         """Say whether the checkpoint has a value for a variable, by the name of its node."""
         return self._slot(name) is not None
 
+    def without_value(self, names: Iterable[str]) -> list[str]:
+        """Return those variables, by their nodes, that have a value neither in the checkpoint nor from the graph."""
+        paths = self.asset_variables
+        return [
+            name for name in names if name not in paths and not self.has_value(name) and not self.initial_tensor(name)
+        ]
+
+    def averaged(self, names: Iterable[str]) -> list[str]:
+        """Return those variables, by their nodes, beside whose value a moving average lies."""
+        return [name for name in names if self._average(self._raw_slot(name)) is not None]
+
+    def _average(self, slot: Slot | None) -> Slot | None:
+        """Return the moving average of what a variable is restored from, None where it is that itself or has none."""
+        if slot is None or self._checkpoint is None:
+            return None
+        key = self._average_keys.get(slot.key, f"{slot.key}{moving_averages.SUFFIX}")
+        return restores.Slot(key, slot.slice) if key in self._checkpoint.entries else None
+
+    @cached_property
+    def _average_keys(self) -> Mapping[str, str]:
+        """The keys of moving averages where keys are paths of objects, by those of their variables."""
+        saved = saved_object_graph.by_key(self.meta_graph.object_graph_def)
+        if not saved or self._checkpoint is None:
+            return {}
+        keys = {saved[path].name: key for key in self._checkpoint.entries if (path := short_key(key)) in saved}
+        return {keys[name]: keys[average] for name, average in moving_averages.averages(keys).items()}
+
     def table_content(self, table: str, export: str) -> tuple[np.ndarray, np.ndarray]:
         """Return the keys and values of a table that can have changed.
 
@@ -243,6 +274,11 @@ class Store:
         return {name: slot for name, slot in slots.items() if slot is not None}
 
     def _slot(self, name: str) -> Slot | None:
+        """Find the tensor that a variable gets: its own, or the moving average of that."""
+        slot = self._raw_slot(name)
+        return self._average(slot) or slot if self.ema else slot
+
+    def _raw_slot(self, name: str) -> Slot | None:
         """Find a variable's tensor: by what restores it, else by its own name where nothing restores anything."""
         slots = self._restores.variables
         other = self._by_resource.get(resource(self._nodes[name]), "")

@@ -15,10 +15,11 @@ from tfmagic.functions import sessions
 from tfmagic.functions.state import live_tables
 from tfmagic.functions.state.initial_values import Stored
 from tfmagic.functions.state.saved_models import Store
+from tfmagic.graphs import moving_averages
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import numpy as np
 
@@ -67,9 +68,22 @@ class SessionStore(Store):
         keys, content = self.session.run([f"{export}:0", f"{export}:1"])
         return keys, content
 
+    def without_value(self, names: Iterable[str]) -> list[str]:
+        """Return those variables, by their nodes, that nothing has given a value yet."""
+        return sessions.without_value(self.session, names)
+
+    def averaged(self, names: Iterable[str]) -> list[str]:
+        """Return those variables, by their nodes, beside which the session holds a moving average."""
+        return [name for name in names if f"{name}{moving_averages.SUFFIX}" in self._nodes]
+
+    def _meant(self, name: str) -> str:
+        """Return the variable whose value one gets: its moving average, or itself."""
+        return f"{name}{moving_averages.SUFFIX}" if self.ema and self.averaged([name]) else name
+
     def values(self, names: Sequence[str]) -> dict[str, np.ndarray]:
         """Read the values of variables in one run, by the names of their nodes."""
-        return dict(sessions.values(self.session, names))
+        values = sessions.values(self.session, list(dict.fromkeys(map(self._meant, names))))
+        return {name: values[self._meant(name)] for name in names}
 
     def stored(self, names: Sequence[str]) -> dict[str, Stored]:
         """Describe variables as their nodes declare them.
@@ -82,14 +96,14 @@ class SessionStore(Store):
         return {name: self._declared(name) for name in names}
 
     def _declared(self, name: str) -> Stored:
-        tensor = sessions.reading(self.session.graph, name)
+        tensor = sessions.reading(self.session.graph, self._meant(name))
         if not tensor.shape.is_fully_defined():
             raise errors.ConversionError(f"the shape of the variable {name!r} is not declared")
         dtype = tensor.dtype.base_dtype.name
         return Stored(dtype, tuple(tensor.shape.as_list()), partial(self._read, name))
 
     def _read(self, name: str) -> np.ndarray:
-        return sessions.values(self.session, [name])[name]
+        return self.values([name])[name]
 
     def tables(self, names: Sequence[str]) -> dict[str, runtime.Live]:
         """Make tables with what the session's own tables hold, by the names of their nodes."""

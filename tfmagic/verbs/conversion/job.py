@@ -11,19 +11,19 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tfmagic import errors, progress
+from tfmagic import errors, progress, readers
 from tfmagic.display import render
 from tfmagic.files import writing
 from tfmagic.files.checkpoints import state_file
 from tfmagic.files.checkpoints import writing as checkpoint_writing
-from tfmagic.graphs.signatures import DEFAULT_TAGS
+from tfmagic.graphs.signatures import DEFAULT_TAGS, tag_set
 from tfmagic.models.model import Part
 from tfmagic.models.writer import Editing, Freezing, Grouped, Signatures, WriteOptions
 from tfmagic.runtime import grappler
 from tfmagic.transforms import batch as batches
 from tfmagic.transforms.optimize import optimize
 from tfmagic.verbs.conversion import checks as conversion_checks
-from tfmagic.verbs.conversion import destinations, freeze_untraced, wrap_frozen_graph
+from tfmagic.verbs.conversion import destinations, freeze_untraced, plan_effects, plan_names, wrap_frozen_graph
 from tfmagic.verbs.conversion import options as conversion_options
 from tfmagic.verbs.conversion.checks import Source
 from tfmagic.verbs.conversion.freeze_untraced import Straight
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from tfmagic.findings.caution import Caution
     from tfmagic.functions import NamedFunction
     from tfmagic.models.model import Model
     from tfmagic.models.writer import Draft, Writer
@@ -66,7 +67,11 @@ class Export(render.Sectioned):
     verification : DataFrame
         A row an output: output, max_abs, max_rel, equal. ``equal`` is None where nothing was compared.
     notes : tuple of str
-        What a person should know: what was not verified and why, training mode, unusual tags.
+        What a person should know: what was not verified and why, unusual tags.
+    losses : tuple of str
+        What the source has and the result has not, as the plan says it: other signatures, tag-sets, asset files.
+    cautions : tuple of Caution
+        What is to be known of the source (``model.cautions``), and of the result.
     """
 
     path: Path
@@ -75,6 +80,8 @@ class Export(render.Sectioned):
     seconds: float
     verification: pd.DataFrame
     notes: tuple[str, ...] = ()
+    losses: tuple[str, ...] = ()
+    cautions: tuple[Caution, ...] = ()
 
     def shown_sections(self) -> tuple[str, list[render.Section]]:
         """Return what was written, and how it compares."""
@@ -84,6 +91,8 @@ class Export(render.Sectioned):
             ("size", render.size_text(self.bytes)),
             ("time", f"{self.seconds:.2f} s"),
             *(("note", note) for note in self.notes),
+            *(("lost", loss) for loss in self.losses),
+            *(fact for caution in self.cautions for fact in caution.facts()),
         ]
         sections = [render.Section("Export", facts), conversion_checks.verification_section(self.verification)]
         return f"{self.format}: {self.path}", sections
@@ -136,8 +145,41 @@ class Job:
         seconds = time.perf_counter() - begun
         size = (checkpoint_writing if isinstance(self.writer, Grouped) else writing).size_of(self.destination)
         return draft, Export(
-            self.destination, self.writer.format, size, seconds, conversion_checks.frame(verifications), notes
+            self.destination,
+            self.writer.format,
+            size,
+            seconds,
+            conversion_checks.frame(verifications),
+            notes,
+            self._losses(model, source_tags),
+            self._cautions(model),
         )
+
+    def _losses(self, model: Model, tags: str | Collection[str] | None) -> tuple[str, ...]:
+        """Say what the source has and the result has not, as the plan does; nothing that would have to be traced."""
+        whole = readers.read(self.source, trust=self.trust) if model.reader.has_tag_sets else model
+        is_signed = model.is_at_hand(Part.SIGNATURES) or model.is_at_hand(Part.GRAPH)
+        signed = plan_names.signed(model) if is_signed else {}
+        own = tag_set(tags) or (model.meta_graph.tags if model.reader.has_tag_sets else ())
+        asked = self.wish.signature
+        facts = plan_effects.facts_of(
+            whole,
+            self.writer,
+            signed,
+            signature=asked,
+            batch=self.wish.batch,
+            tags=own,
+            optimize=self.wish.optimize,
+        )
+        if self.wish.signatures is not None:
+            facts = replace(facts, chosen=tuple(key for key in signed if key in self.wish.signatures))
+        return tuple(plan_effects.lost(facts))
+
+    def _cautions(self, model: Model) -> tuple[Caution, ...]:
+        """Return what is to be known of the source and holds for the result."""
+        answered = plan_effects.answered(has_inputs=self.wish.inputs is not None)
+        # What runs and has been written has all the values that it needs.
+        return tuple(each for each in model.cautions if each.code not in answered | {"missing-weights"})
 
     def _check(self) -> None:
         """Refuse a destination, and what cannot be done to anything, before any work is done."""

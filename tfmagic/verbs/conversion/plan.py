@@ -134,17 +134,14 @@ def labels() -> dict[str, str]:
 def options_of(format: str, model: Model) -> frozenset[str]:
     """Return the options that mean something in a format, for a model."""
     writer = writer_named(format)
-    return writer.options | {"tags"} if _chooses_part(writer) and len(_tag_sets(model)) > 1 else writer.options
+    return (
+        writer.options | {"tags"} if _chooses_part(writer) and len(plan_effects.tag_sets(model)) > 1 else writer.options
+    )
 
 
 def _chooses_part(writer: Writer) -> bool:
     """Say whether tags choose the part of the source that is written."""
     return Part.GRAPH in writer.needs and not writer.has_tag_sets
-
-
-def _tag_sets(model: Model) -> list[tuple[str, ...]]:
-    """Return the tag-sets of a source that may have several."""
-    return [tags for tags, _ in model.part(Part.SIGNATURES)] if model.reader.has_tag_sets else []
 
 
 def _why_not(model: Model, writer: Writer) -> str:
@@ -184,10 +181,16 @@ def plan(model: Model, request: Request, names: Names) -> Plan:
             place=destinations.place(request.destination, writer),
         )
     names = _names_of(model, request, names)
-    chosen = _chosen(request, names, writer)
-    facts = plan_effects.Facts(
-        model, writer, _without_bound(names.signed, request), chosen, request.batch, optimize=request.optimize
+    facts = plan_effects.facts_of(
+        model,
+        writer,
+        _without_bound(names.signed, request),
+        signature=request.signature,
+        batch=request.batch,
+        tags=tag_set(request.tags) or (),
+        optimize=request.optimize,
     )
+    chosen = facts.chosen
     size = plan_effects.size(facts)
     checks: tuple[Callable[[], Iterator[Problem]], ...] = (
         lambda: _place_problems(request, writer, size),
@@ -210,29 +213,18 @@ def plan(model: Model, request: Request, names: Names) -> Plan:
 
 def _names_of(model: Model, request: Request, names: Names) -> Names:
     """Return the names of the tag-set that is meant, where there are several."""
-    if not request.tags.strip() or len(_tag_sets(model)) < 2:  # noqa: PLR2004 - several
+    if not request.tags.strip() or len(plan_effects.tag_sets(model)) < 2:  # noqa: PLR2004 - several
         return names
     return replace(names, signed=plan_names.signed(model, tag_set(request.tags)))
 
 
 def _tag_problems(model: Model, request: Request, writer: Writer) -> Iterator[Problem]:
-    known = _tag_sets(model)
+    known = plan_effects.tag_sets(model)
     if _chooses_part(writer) and request.tags.strip():
         tags = set(tag_set(request.tags) or ())
         if tags not in [set(each) for each in known]:
             shown = [",".join(each) for each in known]
             yield Problem("tags", str(errors.UnknownNameError(request.tags, "tag-set", shown, model.form)))
-
-
-def _chosen(request: Request, names: Names, writer: Writer) -> tuple[str, ...]:
-    """Return the keys under which the source has what is written."""
-    if request.signature in names.signed:
-        return (request.signature,)
-    # A model that nobody signed gets whatever key is asked for.
-    if writer.signatures is Signatures.MANY and not request.signature:
-        return tuple(names.signed)
-    default = plan_names.default_key(names.signed)
-    return (default,) if default else ()
 
 
 def _place_problems(request: Request, writer: Writer, size: Size | None) -> Iterator[Problem]:
@@ -369,5 +361,7 @@ def _cautions(request: Request, facts: Facts) -> Iterator[str]:
     yield from _key_notes(request, facts)
     if request.optimize and facts.writer.variables is Variables.VARIABLES:
         yield "optimised, the result is frozen: each signature has its own constants"
+    settled = plan_effects.answered(has_inputs=bool(request.inputs.strip()))
+    yield from (caution.text for caution in facts.model.cautions if caution.code not in settled)
     if not request.verify:
         yield "the result is not compared with the source"

@@ -14,10 +14,11 @@ from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.graphs import signatures
 from tfmagic.models.model import Part
-from tfmagic.models.writer import Measures, Variables
+from tfmagic.models.writer import Measures, Signatures, Variables
+from tfmagic.verbs.conversion import plan_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from tfmagic.frames import VariableRow
     from tfmagic.models.model import Model
@@ -46,6 +47,10 @@ class Facts:
         The size that the batch is fixed to.
     optimize : bool
         Whether the graph is frozen and optimised.
+    tags : collection of str
+        The tag-set of the source that is meant; none: that of servers.
+    tag_sets : tuple of tuple of str
+        The tag-sets of the source.
     """
 
     model: Model
@@ -54,6 +59,8 @@ class Facts:
     chosen: tuple[str, ...]
     batch: int | None = None
     optimize: bool = False
+    tags: Collection[str] = ()
+    tag_sets: tuple[tuple[str, ...], ...] = ()
 
     @property
     def becomes(self) -> Variables:
@@ -111,6 +118,62 @@ class Facts:
         """Whether a Keras file has the state of an optimizer."""
         rows = self.model.part(Part.VARIABLES) if self.model.is_at_hand("variables") else ()
         return self.is_keras and self.model.live is None and any(row.name.startswith("optimizer") for row in rows)
+
+
+def facts_of(  # noqa: PLR0913 - what a conversion is asked for
+    model: Model,
+    writer: Writer,
+    signed: Mapping[str, Ends],
+    *,
+    signature: str | None = None,
+    batch: int | None = None,
+    tags: Collection[str] = (),
+    optimize: bool = False,
+) -> Facts:
+    """Return what is known of a conversion.
+
+    Parameters
+    ----------
+    model : Model
+        The source, with all of its tag-sets.
+    writer : Writer
+        The writer of the format.
+    signed : mapping of str to Ends
+        The source's signatures, those of the tag-set that is meant.
+    signature : str, optional
+        The key that is asked for.
+    batch : int, optional
+        The size that the batch is fixed to.
+    tags : collection of str
+        The tag-set of the source that is meant.
+    optimize : bool
+        Whether the graph is frozen and optimised.
+    """
+    known = tag_sets(model)
+    is_own = any(frozenset(each) == frozenset(tags) for each in known)
+    chosen = _chosen(signed, signature, writer)
+    return Facts(model, writer, signed, chosen, batch, optimize, tags if is_own else (), tuple(known))
+
+
+def tag_sets(model: Model) -> list[tuple[str, ...]]:
+    """Return the tag-sets of a source that may have several."""
+    return [tags for tags, _ in model.part(Part.SIGNATURES)] if model.reader.has_tag_sets else []
+
+
+def _chosen(signed: Mapping[str, Ends], signature: str | None, writer: Writer) -> tuple[str, ...]:
+    """Return the keys under which the source has what is written."""
+    if signature in signed:
+        return (str(signature),)
+    # A model that nobody signed gets whatever key is asked for.
+    if writer.signatures is Signatures.MANY and not signature:
+        return tuple(signed)
+    default = plan_names.default_key(signed)
+    return (default,) if default else ()
+
+
+def answered(*, has_inputs: bool) -> set[str]:
+    """Return the codes of cautions that what is asked for answers."""
+    return {"input-pipeline"} if has_inputs else set()
 
 
 # Size
@@ -182,7 +245,7 @@ def _kept_batch(facts: Facts) -> Iterator[str]:
 
 def lost(facts: Facts) -> list[str]:
     """Say what the source has and the result has not."""
-    lines = [line for say in (_lost_training, _lost_nodes, _lost_signatures) for line in say(facts)]
+    lines = [line for say in (_lost_training, _lost_nodes, _lost_signatures, _lost_assets) for line in say(facts)]
     return [*lines, *facts.writer.lost(facts.model), *_lost_batch(facts)]
 
 
@@ -210,9 +273,21 @@ def _lost_signatures(facts: Facts) -> Iterator[str]:
         yield f"the other signature{_s(others)}: {errors.listed(others)}"
     if signed and facts.writer.loses_of_signature:
         yield facts.writer.loses_of_signature
-    model = facts.model
-    if model.reader.has_tag_sets and len(model.part(Part.SIGNATURES)) > 1 and not facts.is_copy:
-        yield "the other tag-sets"
+    if len(facts.tag_sets) > 1 and not facts.is_copy:
+        wanted = frozenset(facts.tags or signatures.DEFAULT_TAGS)
+        rest = [",".join(tags) for tags in facts.tag_sets if frozenset(tags) != wanted]
+        yield f"the other tag-set{_s(rest)}: {errors.listed(rest)}"
+
+
+def _lost_assets(facts: Facts) -> Iterator[str]:
+    """Say what becomes of files beside the graph: a SavedModel has them, elsewhere the graph has their content."""
+    is_file_elsewhere = facts.becomes is not Variables.VARIABLES and not facts.is_copy
+    if not is_file_elsewhere or not facts.model.is_at_hand("graph"):
+        return
+    names = list(dict.fromkeys(facts.model.assets["filename"]))
+    if names:
+        inside = ", what the outputs need of their content is in the graph" if facts.writer.runs else ""
+        yield f"the asset file{_s(names)} {errors.listed(names)}{inside}"
 
 
 def _lost_batch(facts: Facts) -> Iterator[str]:

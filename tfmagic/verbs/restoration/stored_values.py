@@ -101,7 +101,7 @@ def stored_values(model: Model) -> StoredValues:
     files = model.checkpoint() if model.checkpoint else None
     if files is None:
         raise errors.ConversionError(f"{model.origin!r} is a {model.form} and holds no variables; give a checkpoint")
-    return _of_checkpoint(model, tensor_bundle.open_checkpoint(files.prefix, files.tables))
+    return _of_checkpoint(model, files.opened)
 
 
 def _of_checkpoint(model: Model, checkpoint: tensor_bundle.Checkpoint) -> StoredValues:

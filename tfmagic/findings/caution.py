@@ -1,0 +1,310 @@
+"""One thing to know before trusting a model, as data, and what the checks that find such things may ask of a model.
+
+Not for: the checks, nor their list (:mod:`tfmagic.findings.cautions`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Final, Protocol
+
+from tfmagic import frames
+from tfmagic.graphs import constants, function_uses, plumbing, signatures
+from tfmagic.graphs.ops import of_kind
+from tfmagic.graphs.walks import reached
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    import numpy as np
+    import pandas as pd
+
+    from tfmagic.files import protos
+    from tfmagic.files.checkpoints.location import CheckpointFiles
+    from tfmagic.frames import VariableRow
+    from tfmagic.graphs.function_uses import FunctionUse
+    from tfmagic.graphs.metagraphs import MetaGraph
+
+LOW, MEDIUM, HIGH = "low", "medium", "high"
+#: The gravest last.
+SEVERITIES: Final = (LOW, MEDIUM, HIGH)
+#: Letters of what and where that a line shows: a cell of a table has as many.
+_SHOWN = 110
+#: Nodes of a graph in which the way to each signature is followed.
+MOST_FOLLOWED = 300_000
+#: Nodes of one kind whose attributes are read: a display does not wait for more.
+MOST_READ = 2_000
+#: Ops that run one of several functions: what is in one of them need not run.
+_BRANCHING = frozenset({"If", "StatelessIf", "Case", "StatelessCase"})
+
+
+@dataclass(frozen=True)
+class Caution:
+    """One thing to know.
+
+    Attributes
+    ----------
+    code : str
+        What kind of thing it is, in words with hyphens: ``"moving-averages"``.
+    severity : str
+        ``"low"``, ``"medium"`` or ``"high"``: how wrong a result may be.
+    where : str
+        The nodes, variables, layers or keys that it is about.
+    advice : str
+        What to do, or what follows; no full stop.
+    what : str
+        What is the matter; no full stop.
+    ops : tuple of str
+        The types of the ops that it is about, if it is about ops.
+    names : tuple of str
+        The nodes or variables that it is about, where there are not too many.
+    """
+
+    code: str
+    severity: str
+    where: str
+    advice: str
+    what: str
+    ops: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """All of it in a sentence, without its full stop."""
+        return f"{self.facts()[0][1]}; {self.advice}"
+
+    def facts(self) -> tuple[tuple[str, str], tuple[str, str]]:
+        """Return it as two lines of a result."""
+        # What is the matter comes first, and what is cut is the end of a list of names.
+        most = max(_SHOWN - len(self.what), 3)
+        shown = self.where if len(self.where) <= most else f"{self.where[: most - 1]}…"
+        where = f" ({shown})" if shown else ""
+        return (f"caution ({self.severity})", f"{self.what}{where}"), ("what to do", self.advice)
+
+
+class CautionedModel(Protocol):
+    """What checks may ask of a model."""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts that it has, read or not."""
+
+    @property
+    def meta_graph(self) -> MetaGraph:
+        """The MetaGraphDef whose ops are shown."""
+
+    @property
+    def has_no_signature(self) -> bool:
+        """Whether there is a graph, and nothing says where it begins and ends."""
+
+    @property
+    def ends(self) -> plumbing.Ends:
+        """Where the main graph seems to begin and end."""
+
+    @property
+    def variables_are_constants(self) -> bool:
+        """Whether what are called its variables are constants of the graph."""
+
+    @property
+    def resizes_inputs(self) -> bool:
+        """Whether whoever runs it may give its inputs other sizes than it states."""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it is an object of the user's, not a file."""
+
+    def is_at_hand(self, part: str) -> bool:
+        """Whether there is such a part, and a display may ask for it."""
+
+    def table(self, name: str, *, all: bool = False) -> pd.DataFrame:  # noqa: A002 - the contract's name
+        """Return one of the public tables."""
+
+    def layer_settings(self, name: str) -> Mapping[str, object]:
+        """Return what a layer was made with, nothing where that is not known."""
+
+    def variable_rows(self) -> Sequence[VariableRow]:
+        """Return the rows of the table of variables, none where there is none."""
+
+    def checkpoint_files(self) -> CheckpointFiles | None:
+        """Return the checkpoint with the values of its variables, None if it has none."""
+
+    def without_value(self, names: Collection[str]) -> list[str]:
+        """Return those variables of the main graph, by their nodes, that have no value."""
+
+    def first_values(self, row: VariableRow, most: int) -> list[float]:
+        """Return the first values of a variable; raises ReadError where they cannot be read."""
+
+    def averaged(self, names: Collection[str]) -> list[str]:
+        """Return those variables of the main graph, by their nodes, beside which a moving average lies."""
+
+
+class Subject:
+    """A model under the eyes of the checks, and what several of them want to know of it.
+
+    Parameters
+    ----------
+    model : CautionedModel
+        The model.
+    """
+
+    def __init__(self, model: CautionedModel) -> None:
+        self.model = model
+
+    @cached_property
+    def has_graph(self) -> bool:
+        """Whether its graph can be looked at."""
+        return self.model.is_at_hand("graph")
+
+    @cached_property
+    def ops(self) -> pd.DataFrame:
+        """The whole table of ops."""
+        return self.model.table("ops", all=True)
+
+    @cached_property
+    def present(self) -> frozenset[str]:
+        """The types of ops that there are, none where no graph is at hand."""
+        return frozenset(self.ops["op"].cat.categories) if self.has_graph else frozenset()
+
+    def those(self, wanted: Iterable[str]) -> tuple[str, ...]:
+        """Return those of some types of ops that there are."""
+        return tuple(sorted(self.present.intersection(wanted)))
+
+    @cached_property
+    def is_followed(self) -> bool:
+        """Whether the graph is small enough to follow its edges."""
+        return self.has_graph and len(self.ops) <= MOST_FOLLOWED
+
+    @cached_property
+    def definitions(self) -> list[protos.Message]:
+        """The SignatureDefs that users call."""
+        signed = self.model.meta_graph.signature_def if self.has_graph else {}
+        return [each for key, each in signed.items() if not signatures.is_hidden(key)]
+
+    @cached_property
+    def outputs(self) -> list[str]:
+        """The tensors that the signatures give, those proposed where there is none."""
+        tensors = [end.tensor for each in self.definitions for end in signatures.endpoints(each.outputs)]
+        return [part for tensor in tensors for part in tensor.split(",") if part] or (
+            list(self.model.ends.outputs) if self.model.has_no_signature and self.is_followed else []
+        )
+
+    @cached_property
+    def inputs(self) -> dict[str, str]:
+        """The keys of the signatures' inputs, by the node of each."""
+        ends = (end for each in self.definitions for end in signatures.endpoints(each.inputs))
+        known = {end.tensor.partition(":")[0]: end.key for end in ends}
+        if known or not (self.model.has_no_signature and self.is_followed):
+            return known
+        return {name: name for name in (tensor.partition(":")[0] for tensor in self.model.ends.inputs)}
+
+    @cached_property
+    def uses(self) -> list[FunctionUse]:
+        """The functions of the library, and what calls them."""
+        return function_uses.read(self.model.meta_graph.graph)
+
+    @cached_property
+    def needed(self) -> set[str]:
+        """The nodes of the main graph that the outputs need."""
+        return plumbing.ancestors(self.nodes, (each.partition(":")[0] for each in self.outputs))
+
+    @cached_property
+    def nodes(self) -> dict[str, plumbing.Node]:
+        """The nodes of the main graph, by name."""
+        return plumbing.main_graph(self.ops)
+
+    @cached_property
+    def served(self) -> pd.DataFrame:
+        """The rows of ops that the outputs need: a Keras model is saved with its training step beside them."""
+        frame = self.ops
+        if not self.outputs or not self.is_followed:
+            return frame
+        nodes, called = plumbing.needed(frame, self.uses, self.outputs)
+        in_main = (frame["function"] == "") & frame["name"].isin(nodes)
+        return frame[in_main | frame["function"].isin(called)]
+
+    def rows(self, wanted: Collection[str]) -> pd.DataFrame:
+        """Return the rows of some types of ops that the outputs need, so many as are read."""
+        if not self.those(wanted):
+            return frames.from_rows("ops", ())
+        frame = self.served
+        return frame[frame["op"].isin(wanted)][:MOST_READ]
+
+    def node_def(self, row: int) -> protos.Message:
+        """Return the NodeDef of a row of the table of ops."""
+        return self.model.meta_graph.graph.node_def(row)
+
+    @cached_property
+    def branches(self) -> set[str]:
+        """The functions that need not run: branches, and what only branches call."""
+        branches: set[str] = set()
+        for row in self.rows(_BRANCHING).index:
+            for value in self.node_def(int(row)).attr.values():
+                branches.update(filter(None, (value.func.name, *(each.name for each in value.list.func))))
+        grown = bool(branches)
+        while grown:
+            more = {use.name for use in self.uses if use.called_by and branches.issuperset(use.called_by)} - branches
+            branches |= more
+            grown = bool(more)
+        return branches
+
+    def always_run(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return those of some rows of ops that run whatever is fed, as far as can be seen."""
+        frame = frame[~frame["function"].isin(self.branches)]
+        if not self.those(("Switch", "RefSwitch")) or not self.is_followed:
+            return frame
+        decided = {name for name, node in self.nodes.items() if node.op in ("Switch", "RefSwitch")}
+        return frame[[bool(function) or not self._depends(name, decided) for function, name in _places(frame)]]
+
+    def _depends(self, name: str, others: Collection[str]) -> bool:
+        """Say whether a node of the main graph waits for one of some others."""
+        return bool(plumbing.ancestors(self.nodes, [name]) & set(others))
+
+    def constant(self, function: str, text: str) -> np.ndarray | None:
+        """Return the value of a constant that an input of a function's node, or of the main graph's, names."""
+        name = text.partition(":")[0]
+        frame = self.ops
+        is_it = (frame["name"] == name) & (frame["function"] == function) & (frame["op"] == "Const")
+        rows = frame.index[is_it].tolist()
+        node = self.node_def(rows[0]) if rows else None
+        return constants.tensor_value(node.attr["value"].tensor) if node is not None and "value" in node.attr else None
+
+    def following(self, function: str, roots: Iterable[str], ops: Collection[str]) -> set[str]:
+        """Return what consumes some nodes of a function, through ops of some types, these included."""
+        used = self._consumers(function)
+        return reached(roots, lambda name: (user for user, op in used.get(name, ()) if op in ops))
+
+    def _consumers(self, function: str) -> Mapping[str, Sequence[tuple[str, str]]]:
+        if function not in self._by_function:
+            used: dict[str, list[tuple[str, str]]] = {}
+            rows = self.served[self.served["function"] == function]
+            for name, op, inputs in zip(rows["name"], rows["op"], rows["inputs"], strict=True):
+                for text in inputs:
+                    used.setdefault(text.partition(":")[0], []).append((name, op))
+            self._by_function[function] = used
+        return self._by_function[function]
+
+    @cached_property
+    def _by_function(self) -> dict[str, Mapping[str, Sequence[tuple[str, str]]]]:
+        return {}
+
+    @cached_property
+    def layers(self) -> pd.DataFrame | None:
+        """The Keras layers, None where there are none to be seen."""
+        return self.model.table("layers") if self.model.is_at_hand("keras") else None
+
+    def settings(self, classes: Collection[str]) -> Iterator[tuple[str, Mapping[str, object]]]:
+        """Yield the name of each layer of some classes, and what it was made with."""
+        if self.layers is None:
+            return
+        rows = self.layers[self.layers["class"].isin(classes)] if classes else self.layers
+        for name in rows["name"][:MOST_READ]:
+            yield name, self.model.layer_settings(name)
+
+
+def _places(frame: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    return zip(frame["function"], frame["name"], strict=True)
+
+
+#: Nodes that stand for what whoever runs the graph feeds.
+PLACEHOLDERS: Final = of_kind("placeholder", "default placeholder")

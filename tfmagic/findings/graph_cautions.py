@@ -1,0 +1,196 @@
+"""Cautions that a graph gives by its ops: what it lacks elsewhere, what it does at random, what stands in front of it.
+
+Not for: those of its variables (:mod:`tfmagic.findings.variable_cautions`), or of what goes in and comes out
+(:mod:`tfmagic.findings.input_cautions`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tfmagic import errors
+from tfmagic.findings.caution import HIGH, LOW, MEDIUM, PLACEHOLDERS, Caution
+from tfmagic.graphs import pipelines
+from tfmagic.graphs.ops import of_kind, registered
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pandas as pd
+
+    from tfmagic.findings.caution import Subject
+
+_PYTHON_OPS = of_kind("python")
+_MUTABLE_TABLES = of_kind("mutable table")
+_MEANS = ("Mean",)
+_MOMENTS_MEAN, _ROOTS = "moments/mean", frozenset({"Rsqrt", "Sqrt"})
+_NORMS = frozenset({"FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"})
+#: What dropout draws, and the way from there to the mask: the rate is compared, once keep_prob was added and floored.
+_DRAWS = frozenset({"RandomUniform", "StatelessRandomUniform", "StatelessRandomUniformV2"})
+_TO_MASK = frozenset({"Add", "AddV2", "Sub", "Mul", "Identity"})
+_MASKS = frozenset({"GreaterEqual", "Floor"})
+#: And from the mask to what is dropped.
+_TO_DROPPED = frozenset({"Cast", "Identity"})
+_DROPPED = frozenset({"Mul", "Select", "SelectV2"})
+_HALVES = frozenset({"float16", "bfloat16"})
+#: Ops that TFLite computes in float32 only.
+_HEAVY = frozenset(
+    {"MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Conv2D", "Conv3D", "DepthwiseConv2dNative"}
+    | {"Conv2DBackpropInput", "Einsum"}
+)
+#: Classes of layers that compute nothing that a dtype of their own would change.
+_INPUT_LAYERS = frozenset({"InputLayer"})
+
+
+def foreign(subject: Subject) -> Iterator[Caution]:
+    """Find types of ops that are neither TensorFlow's nor functions of the graph."""
+    strangers = subject.present - registered()
+    if not strangers:
+        return
+    functions = {signature.name for signature in subject.model.meta_graph.graph.function_signatures}
+    if unknown := sorted(strangers - functions):
+        what = "it has op types that TensorFlow itself does not have"
+        advice = "running needs the library that registers them"
+        yield Caution("foreign-ops", MEDIUM, errors.listed(unknown), advice, what, tuple(unknown))
+
+
+def python(subject: Subject) -> Iterator[Caution]:
+    """Find calls into the process that made the graph."""
+    if calls := subject.those(_PYTHON_OPS):
+        what = "it calls Python functions that the model does not hold"
+        yield Caution("python-calls", HIGH, ", ".join(calls), "it runs only in the process that made it", what, calls)
+
+
+def tables(subject: Subject) -> Iterator[Caution]:
+    """Find tables whose content changes."""
+    if mutable := subject.those(_MUTABLE_TABLES):
+        advice = "a frozen graph cannot hold what is in them: export a SavedModel"
+        yield Caution("mutable-tables", MEDIUM, ", ".join(mutable), advice, "it has mutable lookup tables", mutable)
+
+
+def batch_norm_in_training(subject: Subject) -> Iterator[Caution]:
+    """Find batch normalisation that takes the statistics of the batch instead of those it learned."""
+    rows = subject.rows(_NORMS)
+    # A SavedModel leaves out what has a default, and the default is to train (core/ops/nn_ops.cc).
+    trains = [_is_training(subject, row) for row in rows.index.tolist()]
+    fused = subject.always_run(rows[trains]) if any(trains) else rows[:0]
+    names = (*_names(fused), *_names(_batch_moments(subject)))
+    if names:
+        advice = "results depend on the rest of the batch: export with training=False, or choose ends for inference"
+        what = "batch normalisation in training mode"
+        ops = subject.those(_NORMS) if len(fused) else _MEANS
+        yield Caution("training-mode", HIGH, errors.listed(names), advice, what, ops, names)
+
+
+def _is_training(subject: Subject, row: int) -> bool:
+    node = subject.node_def(row)
+    return "is_training" not in node.attr or bool(node.attr["is_training"].b)
+
+
+def _batch_moments(subject: Subject) -> pd.DataFrame:
+    """Return the means over the batch that ``tf.nn.moments`` takes where values are normalised by them."""
+    roots = set(subject.rows(_ROOTS)["function"])
+    rows = subject.rows(_MEANS)
+    rows = rows[rows["function"].isin(roots)]
+    rows = rows[rows["name"].str.endswith(_MOMENTS_MEAN)]
+    over_batch = [_is_over_batch(subject, *place) for place in zip(rows["function"], rows["inputs"], strict=True)]
+    return subject.always_run(rows[over_batch]) if any(over_batch) else rows[:0]
+
+
+def _is_over_batch(subject: Subject, function: str, inputs: tuple[str, ...]) -> bool:
+    axes = subject.constant(function, inputs[1]) if len(inputs) > 1 else None
+    # A mean over the batch alone is one of many things; over the places of a picture as well it is that of a channel.
+    return axes is not None and 0 in axes.reshape(-1).tolist()
+
+
+def dropout_in_training(subject: Subject) -> Iterator[Caution]:
+    """Find dropout that drops: a random mask by which values are multiplied, whatever is fed."""
+    draws = subject.rows(_DRAWS)
+    if not len(draws):
+        return
+    drops = [_drops(subject, function, name) for function, name in zip(draws["function"], draws["name"], strict=True)]
+    names = _names(subject.always_run(draws[drops])) if any(drops) else ()
+    if names:
+        advice = "each run gives other results: export with training=False"
+        what = "dropout in training mode"
+        yield Caution("training-mode", HIGH, errors.listed(names), advice, what, subject.those(_DRAWS), names)
+
+
+def _drops(subject: Subject, function: str, name: str) -> bool:
+    """Say whether what a node draws decides what is dropped, at a rate that nobody feeds."""
+    after = subject.following(function, [name], _TO_MASK | _MASKS)
+    rows = subject.served[(subject.served["function"] == function) & subject.served["name"].isin(after)]
+    masks = rows[rows["op"].isin(_MASKS)]
+    if not len(masks):
+        return False
+    last = subject.following(function, masks["name"], _TO_DROPPED | _DROPPED) - after
+    dropped = subject.served[(subject.served["function"] == function) & subject.served["name"].isin(last)]
+    return bool(dropped["op"].isin(_DROPPED).any()) and not (not function and _is_fed(subject, rows))
+
+
+def _is_fed(subject: Subject, rows: pd.DataFrame) -> bool:
+    """Say whether what a mask of the main graph is made of depends on what is fed to it alone: a rate."""
+    sources = {text.partition(":")[0] for inputs in rows["inputs"] for text in inputs} - set(rows["name"])
+    scalars = {name for name, node in subject.nodes.items() if node.op in PLACEHOLDERS}
+    # The shape of what is drawn comes from the input, through a Shape; a rate comes straight.
+    passing = _TO_MASK | {"RealDiv", "Div", "Cast", "Reshape", "Switch", "Merge"}
+    waiting, seen = list(sources), set(sources)
+    while waiting:
+        name = waiting.pop()
+        if name in scalars:
+            return True
+        node = subject.nodes.get(name)
+        if node is not None and node.op in passing:
+            more = {text.partition(":")[0] for text in node.inputs} - seen
+            seen |= more
+            waiting += more
+    return False
+
+
+def pipeline(subject: Subject) -> Iterator[Caution]:
+    """Find queues and iterators in front of the model, and where to cut them off."""
+    handing_out = subject.those(pipelines.HANDING_OUT)
+    if not handing_out or not subject.is_followed:
+        return
+    nodes = subject.nodes
+    ops = {name: node.op for name, node in nodes.items()}
+    tensors = pipelines.handed_out(ops, ((name, node.inputs) for name, node in nodes.items()))
+    tensors = tensors or [f"{name}:0" for name, op in ops.items() if op in pipelines.HANDING_OUT]
+    if tensors:
+        advice = "name what they hand out as inputs: inputs=[…] (--inputs)"
+        what = "its input comes out of queues or iterators, which wait for what nobody starts"
+        yield Caution("input-pipeline", HIGH, errors.listed(tensors), advice, what, handing_out, tuple(tensors))
+
+
+def half_precision(subject: Subject) -> Iterator[Caution]:
+    """Find what is computed in half precision, for which TFLite has no kernels."""
+    layers = _half_layers(subject)
+    names, ops = (layers, ()) if layers or not subject.has_graph else _half_ops(subject)
+    if names:
+        advice = "TFLite has no kernels for it: build the model with the dtype policy 'float32', load the same weights"
+        yield Caution("half-precision", LOW, errors.listed(names), advice, "it computes in half precision", ops, names)
+
+
+def _half_ops(subject: Subject) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    rows = subject.rows(_HEAVY)
+    rows = rows[rows["dtype"].isin(_HALVES)]
+    return _names(rows), tuple(sorted(set(rows["op"])))
+
+
+def _half_layers(subject: Subject) -> tuple[str, ...]:
+    names = [name for name, settings in subject.settings(()) if _policy(settings.get("dtype")).endswith(("16",))]
+    inputs = {name for name, _ in subject.settings(_INPUT_LAYERS)}
+    return tuple(name for name in names if name not in inputs)
+
+
+def _policy(dtype: object) -> str:
+    """Return the name of a layer's dtype policy, as its config or the user gave it."""
+    if isinstance(dtype, dict):
+        config = dtype.get("config")
+        dtype = config.get("name", "") if isinstance(config, dict) else ""
+    name = str(getattr(dtype, "name", dtype))
+    return name if name.endswith(("float16", "bfloat16")) else ""
+
+
+def _names(rows: pd.DataFrame) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(rows["name"]))

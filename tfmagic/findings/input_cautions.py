@@ -1,0 +1,159 @@
+"""Cautions that what goes in gives: dtypes that do not fit, dimensions that are not open, tensors that become dense.
+
+Not for: pipelines in front of a graph (:mod:`tfmagic.findings.graph_cautions`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tfmagic import errors
+from tfmagic.files import protos
+from tfmagic.findings.caution import LOW, MEDIUM, PLACEHOLDERS, Caution
+from tfmagic.graphs import restores
+from tfmagic.graphs.tensor_names import node_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tfmagic.findings.caution import Subject
+    from tfmagic.frames import Shape
+    from tfmagic.graphs.restores import Scope
+
+_INPUTS = frozenset({"InputLayer"})
+#: Layers that hand ids on as they are.
+_ARRANGING = frozenset({"Reshape", "Flatten", "Permute", "RepeatVector"})
+_FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})
+_INTEGERS = frozenset({"int32", "int64", "uint8", "uint16", "uint32", "uint64", "int8", "int16"})
+#: Ops that look up rows of a table by ids, with the place of the ids among their inputs.
+_LOOKUPS = {"ResourceGather": 1, "GatherV2": 1, "Gather": 1}
+#: Ops that an id passes on its way to them: casts, arrangements, and what Keras does with negative ones.
+_PASSING = frozenset(
+    {"Cast", "Identity", "Reshape", "ExpandDims", "Squeeze", "Transpose", "StopGradient", "Select", "SelectV2"}
+    | {"Add", "AddV2", "Maximum", "Minimum", "ClipByValue", "FloorMod", "StridedSlice"}
+)
+#: So many tensors are followed on the way from a lookup back to the inputs, and so many nodes are parsed for it.
+_MOST_STEPS, _MOST_PARSED = 200, 100_000
+
+
+def float_ids(subject: Subject) -> Iterator[Caution]:
+    """Find ids that are looked up and come in as floats: a Keras Input without a dtype is float32."""
+    keys = _keys_of_layers(subject) if subject.layers is not None else _keys_of_graph(subject)
+    if keys:
+        advice = "give the Input a dtype of integers, dtype='int32': float32 is exact up to 16,777,216 only"
+        yield Caution("float-ids", MEDIUM, errors.listed(keys), advice, "ids are taken as floats", names=tuple(keys))
+
+
+def _keys_of_layers(subject: Subject) -> list[str]:
+    """Return the input layers of floats that an Embedding takes its ids from."""
+    frame = subject.layers
+    if frame is None or not (frame["class"] == "Embedding").any():
+        return []
+    layers = {
+        name: (kind, inputs) for name, kind, inputs in zip(frame["name"], frame["class"], frame["inputs"], strict=True)
+    }
+    waiting = [name for name, (kind, _) in layers.items() if kind == "Embedding"]
+    sources: dict[str, None] = {}
+    for _ in range(_MOST_STEPS):
+        if not waiting:
+            break
+        for name in layers[waiting.pop()][1]:
+            kind = layers[name][0] if name in layers else ""
+            if kind in _INPUTS:
+                sources[name] = None
+            elif kind in _ARRANGING:
+                waiting.append(name)
+    # What a nested model takes is given to it by the model around it.
+    return [name for name in sources if "/" not in name and _states_float(subject, name)]
+
+
+def _states_float(subject: Subject, name: str) -> bool:
+    dtype = subject.model.layer_settings(name).get("dtype")
+    if isinstance(dtype, dict):
+        config = dtype.get("config")
+        dtype = config.get("name") if isinstance(config, dict) else None
+    return str(getattr(dtype, "name", dtype)) in _FLOATS
+
+
+def _keys_of_graph(subject: Subject) -> list[str]:
+    """Return the inputs that are floats and become ids, nothing else being known of them."""
+    if not subject.those(_LOOKUPS) or "Cast" not in subject.present or len(subject.ops) > _MOST_PARSED:
+        return []
+    frame = subject.ops
+    floats = {
+        name
+        for name, op, dtype in zip(frame["name"], frame["op"], frame["dtype"], strict=True)
+        if op in PLACEHOLDERS and dtype in _FLOATS
+    }
+    if not floats or not _casts_ids(subject):
+        return []
+    graph_def = subject.model.meta_graph.lean_meta_graph_def().graph_def
+    main = restores.Scope(graph_def.node, {each.signature.name: each for each in graph_def.library.function})
+    known: dict[str, None] = {}
+    for scope, node in restores.visited(main, [node_of(tensor) for tensor in subject.outputs]):
+        if node.op in _LOOKUPS and len(node.input) > _LOOKUPS[node.op]:
+            known.update(dict.fromkeys(_float_sources(main, scope, node.input[_LOOKUPS[node.op]])))
+    return list(dict.fromkeys(subject.inputs.get(name, name) for name in known))
+
+
+def _casts_ids(subject: Subject) -> bool:
+    """Say whether floats become integers anywhere that matters, which the table of ops tells without parsing."""
+    rows = subject.rows({"Cast"})
+    rows = rows[rows["dtype"].isin(_INTEGERS)]
+    kinds = (subject.node_def(int(row)).attr["SrcT"].type for row in rows.index)
+    return any(protos.dtype_name(kind) in _FLOATS for kind in kinds)
+
+
+def _float_sources(main: Scope, scope: Scope, text: str) -> Iterator[str]:
+    """Yield the placeholders of floats from which ids come, and nothing that computed them."""
+    waiting, steps = [(scope, text, False)], 0
+    while waiting and steps < _MOST_STEPS:
+        steps += 1
+        place, tensor, was_float = waiting.pop()
+        origin = place.origin(tensor)
+        if origin is None:
+            continue
+        node = origin.node
+        if node.op in PLACEHOLDERS and origin.scope is main and was_float:
+            yield str(node.name)
+        elif node.op in _PASSING:
+            is_cast = node.op == "Cast" and protos.dtype_name(node.attr["SrcT"].type) in _FLOATS
+            # Of a choice the condition is no id.
+            inputs = node.input[1:] if node.op in ("Select", "SelectV2") else node.input[:2]
+            if node.op not in ("Select", "SelectV2", "Add", "AddV2", "Maximum", "Minimum"):
+                inputs = node.input[:1]
+            waiting += [(origin.scope, each, was_float or is_cast) for each in inputs if not each.startswith("^")]
+
+
+def fixed_batch(subject: Subject) -> Iterator[Caution]:
+    """Find signatures none of whose inputs leaves its first dimension open."""
+    model = subject.model
+    if model.resizes_inputs or not model.is_at_hand("signatures") or model.has_no_signature:
+        return
+    frame = model.table("signatures")
+    rows = frame[frame["side"] == "input"]
+    closed = [key for key, ends in rows.groupby("signature", sort=False, observed=True) if _is_closed(ends["shape"])]
+    if closed:
+        advice = "it takes one size of batch only: export with an Input whose first dimension is None"
+        what = "a signature without an open batch dimension"
+        yield Caution("fixed-batch", LOW, errors.listed(closed), advice, what, names=tuple(map(str, closed)))
+
+
+def _is_closed(shapes: Iterator[Shape]) -> bool:
+    """Say whether no shape leaves its first dimension open, and one has dimensions at all."""
+    known = list(shapes)
+    return all(shape is not None and None not in shape[:1] for shape in known) and any(known)
+
+
+def densified(subject: Subject) -> Iterator[Caution]:
+    """Find Keras inputs that are sparse or ragged: what is made of the model takes them dense."""
+    kinds = {
+        name: kind
+        for name, settings in subject.settings(_INPUTS)
+        for kind in ("sparse", "ragged")
+        if settings.get(kind) is True
+    }
+    if kinds:
+        kind = " and ".join(sorted(set(kinds.values())))
+        advice = "a conversion takes it dense: give dense tensors, or export a tf.function with a spec of that kind"
+        yield Caution("densified-input", MEDIUM, errors.listed(kinds), advice, f"a {kind} input", names=tuple(kinds))
