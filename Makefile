@@ -1,7 +1,7 @@
 # The commands of this project. Every one makes what it needs, again only when pyproject.toml changes.
 #
 #   make demo     see tfmagic work on a real network, in a notebook
-#   make test     run the whole suite, browser tests included
+#   make test     run the whole suite, browser tests included, and a part of test-oldest
 #   make test-oldest, make test-newest   the suite without browsers on the lowest and the newest versions that resolve
 #   make test-versions   files that TensorFlow 2.16 to 2.21 write, and ours as those load them
 #   make lint     ruff and mypy; tsc and eslint for the scripts, where there is npm
@@ -37,7 +37,7 @@ UV := $(VENV)-uv/bin/uv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --constraint $(VENV)/constraints.txt
 
-.PHONY: help demo test test-oldest test-newest test-versions lint scripts format bench faults fuzz soak ops dist clean
+.PHONY: help demo test test-oldest-part test-oldest test-newest test-versions lint scripts format bench faults fuzz soak ops dist clean
 .DEFAULT_GOAL := help
 
 help:
@@ -49,6 +49,15 @@ demo: $(VENV)/.demo
 test: $(VENV)/.test $(VENV)-bare/.bare
 	$(BIN)/python -m tests.browser.chromium
 	TFMAGIC_BARE=$(abspath $(VENV)-bare/bin/python) TFMAGIC_REQUIRE_BROWSER=1 $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+	$(if $(ARGS),,@$(MAKE) --no-print-directory test-oldest-part)
+
+# The import, each verb through each front, the widgets. CI has the oldest Python; elsewhere it may be missing.
+PART := tests/test_extension.py tests/shell/test_fronts.py tests/notebook/panel/widgets
+test-oldest-part: $(UV)
+	@if [ -n "$$CI" ] || $(UV) python find --quiet $(OLDEST) >/dev/null 2>&1; then \
+		$(MAKE) --no-print-directory $(VENV)-oldest/.test && \
+		CI= TFMAGIC_REQUIRE_BROWSER= $(VENV)-oldest/bin/python -m pytest -q -n 2 $(PART); \
+		else echo 'There is no Python $(OLDEST) here for the lowest versions; OLDEST=... names one'; fi
 
 test-oldest test-newest: test-%: $(VENV)-%/.test
 	$(VENV)-$*/bin/python -m pytest -n $(JOBS) --ignore tests/browser $(ARGS)
