@@ -19,7 +19,12 @@ VERSIONS = {"2.16": "3.1", "2.17": "3.4", "2.18": "3.6", "2.19": "3.9", "2.20": 
 #: What a version takes, and cannot work with: TensorFlow 2.20 writes no text by protobuf 7.
 BOUNDS = {"2.20": ("protobuf<7",)}
 #: Environments with tfmagic and Keras, and what else is in them. Keras' numpy takes parts from JAX.
-BACKENDS = {"jax": ("jax", "scipy", "tensorflow-cpu==2.21.*"), "jax-alone": ("jax", "scipy")}
+BACKENDS = {
+    "jax": ("jax", "scipy", "tensorflow-cpu==2.21.*"),
+    "jax-alone": ("jax", "scipy"),
+    "torch": ("torch==2.13.*", "tensorflow-cpu==2.21.*"),
+    "torch-alone": ("torch==2.13.*",),
+}
 ROOT = Path(__file__).resolve().parents[2]
 _SOURCES = ("networks.py", "write_files.py")
 
@@ -52,10 +57,12 @@ def install(uv: str, place: Path, interpreter: str, *packages: str) -> None:
     stamp, state = place / "packages.txt", "\n".join(packages)
     if stamp.is_file() and stamp.read_text() == state:
         return
+    # Where pip looks besides: a torch without CUDA may lie there.
+    environment = {**os.environ, "UV_FIND_LINKS": os.environ.get("PIP_FIND_LINKS", "")}
     subprocess.run([uv, "venv", "--quiet", "--clear", "--python", interpreter, place], check=True)
     into = [uv, "pip", "install", "--quiet", "--python", str(place)]
     alone = [package for package in packages if package.startswith("tf_keras")]
-    subprocess.run([*into, *(package for package in packages if package not in alone)], check=True)
+    subprocess.run([*into, *(package for package in packages if package not in alone)], check=True, env=environment)
     if alone:
         # It asks for `tensorflow`, which would overwrite the files of tensorflow-cpu.
         subprocess.run([*into, "--no-deps", *alone], check=True)
