@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html.parser
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -101,6 +102,11 @@ def test_both_forms_of_a_card_say_the_same(samples: Built, name: str) -> None:
 )
 def test_a_verdict_says_what_can_be_done(samples: Built, name: str, verdict: str) -> None:
     assert verdict in card.verdict(tfmagic.inspect(samples[name]))
+
+
+def test_of_a_model_of_another_backend_nothing_is_said_of_a_graph() -> None:
+    shown: Any = SimpleNamespace(parts=("variables", "keras"))
+    assert "without a graph" in card.verdict(shown)
 
 
 def test_of_the_layers_the_heaviest_come_first(samples: Built) -> None:

@@ -103,4 +103,6 @@ def outputs(model: Any, name: str) -> list[Any]:
     """Run a network as its version does; no two of its outputs have one shape."""
     (features,) = inputs(name).values()
     results = model(features, training=False)
-    return [np.asarray(result) for result in (results if isinstance(results, (list, tuple)) else [results])]
+    listed = results if isinstance(results, (list, tuple)) else [results]
+    # PyTorch gives no numbers of what it follows for gradients.
+    return [np.asarray(result.detach() if hasattr(result, "detach") else result) for result in listed]

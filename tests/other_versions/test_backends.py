@@ -1,4 +1,4 @@
-"""Keras on JAX and on numpy, with TensorFlow and without: what there is is right, what there is not is said."""
+"""Keras on JAX, PyTorch and numpy, with TensorFlow and without: what there is is right, what there is not is said."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ def shown(environment: str, backend: str, name: str, folder: Path) -> Mapping[st
     # An optimizer's state is in the file, too.
     assert not Counter(outcome["sizes"]) - Counter(outcome["in file"])
     assert "not known" not in outcome["repr"]
+    assert "A graph alone" not in outcome["repr"]
     return outcome
 
 
@@ -52,6 +53,8 @@ def test_a_model_on_jax_becomes_a_graph(name: str, tmp_path: Path) -> None:
         ("jax", "numpy", "KERAS_BACKEND=tensorflow"),
         ("jax-alone", "jax", 'pip install "tfmagic[cpu]"'),
         ("jax-alone", "numpy", "KERAS_BACKEND=tensorflow"),
+        ("torch", "torch", "KERAS_BACKEND=tensorflow"),
+        ("torch-alone", "torch", "KERAS_BACKEND=tensorflow"),
     ],
 )
 def test_what_is_not_to_be_had_is_said_with_the_way_out(

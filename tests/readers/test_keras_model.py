@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from tests import keras_samples
 from tfmagic import errors, readers
 from tfmagic.models.model import Part
+from tfmagic.readers import keras_model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -150,3 +152,10 @@ def test_other_tags_and_keys_are_refused() -> None:
         readers.read(live, tags=["train"])
     with pytest.raises(errors.UnknownNameError, match="'serving_default'"):
         readers.read(live).part(Part.FUNCTION)("serving")
+
+
+def test_values_of_another_backend_need_no_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    variable = SimpleNamespace(numpy=lambda: np.arange(3.0))
+    values = keras_model.live_values("kernel", {"kernel": variable})
+    np.testing.assert_array_equal(np.concatenate(list(values.blocks())), [0, 1, 2])

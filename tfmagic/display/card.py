@@ -169,6 +169,8 @@ def verdict(model: ShownModel) -> str:
         return "Nothing of it can be read."
     if parts == {"variables"}:
         return "Weights only: to run or convert them, name the model that they belong to."
+    if not parts & {"function", "graph"}:
+        return "Layers and weights without a graph: they can be looked at; the note says how to run and convert them."
     if "function" not in parts:
         return "A graph alone: it can be drawn and signed; to run it, give what holds the values of its variables."
     return _verdict_of_what_runs(model, parts)

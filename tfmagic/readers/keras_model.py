@@ -6,6 +6,7 @@ Not for: Keras's files (``keras_file``), nor how a model is traced (:mod:`tfmagi
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from functools import cache, partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -22,7 +23,7 @@ from tfmagic.models.reader import Reader
 from tfmagic.models.value_blocks import cut
 from tfmagic.runtime import error_texts
 from tfmagic.runtime import keras as keras_runtime
-from tfmagic.runtime.tensorflow import eager
+from tfmagic.runtime.tensorflow import eager, is_loaded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -138,7 +139,8 @@ def live_values(name: str, variables: Mapping[str, runtime.Live]) -> Values:
     """
     if name not in variables:
         raise errors.ReadError(f"the live object has no variable {name!r} any more; inspect it again")
-    with eager():
+    # Where TensorFlow is not loaded, the variable is of another backend of Keras', which needs none of it.
+    with eager() if is_loaded() else nullcontext():
         try:
             return cut(np.asarray(variables[name].numpy()))
         except (RuntimeError, NotImplementedError, AttributeError) as error:
