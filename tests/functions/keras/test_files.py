@@ -14,6 +14,7 @@ import pytest
 import tfmagic
 from tests import keras_samples
 from tests.functions.keras import keras_2_samples
+from tests.versions import version_of
 from tfmagic import errors
 from tfmagic.commands import declarations
 from tfmagic.files.keras import archive as keras_archive
@@ -329,6 +330,9 @@ def test_the_corpus_loads_with_its_numbers(corpus: Path) -> None:
     refused = {}
     for path in sorted([*corpus.rglob("*.h5"), *corpus.rglob("*.hdf5"), *corpus.rglob("*.keras")]):
         if keras_archive.contents(path).config is None:
+            continue
+        if path.name == "keras-attention.h5" and version_of("keras") < (3, 15):
+            # Attention in two dimensions: Keras 3 took three before.
             continue
         try:
             loaded = keras_files.load(path, trust=True)
