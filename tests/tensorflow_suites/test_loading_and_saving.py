@@ -177,6 +177,29 @@ def test_tables_come_along_whatever_held_them(tf: Any, lookup: Any, tmp_path: Pa
 
 
 @pytest.mark.parametrize("state", ["live", "saved", "loaded"])
+def test_variables_stay_where_their_module_has_them(tf: Any, lookup: Any, tmp_path: Path, state: str) -> None:
+    """Also where TensorFlow saves tables, and where nobody named a variable."""
+    lookup.scales = [None, tf.Variable(2, dtype=tf.int64)]
+    lookup.look = tf.function(
+        lambda keys: {"y": lookup.first.lookup(keys) * lookup.weight * lookup.scales[1]},
+        input_signature=[tf.TensorSpec([None], tf.string, name="keys")],
+    )
+    loaded = _saved(tf, lookup, tmp_path / "m", signatures=lookup.look)
+    source = {"live": lookup, "saved": tmp_path / "m", "loaded": loaded}[state]
+    tfmagic.export(source, tmp_path / "n", signature="look" if state == "live" else "serving_default")
+    stored = tf.train.load_checkpoint(str(tmp_path / "n" / "variables" / "variables"))
+    paths = {f"{path}/.ATTRIBUTES/VARIABLE_VALUE" for path in ("weight", "scales/1")}
+    assert set(stored.get_variable_to_shape_map()) == {"_CHECKPOINTABLE_OBJECT_GRAPH", *paths}
+    again = tf.saved_model.load(str(tmp_path / "n"))
+    assert (again.weight.numpy(), again.scales[1].numpy(), len(again.variables)) == (1, 2, 2)
+    for path in ("m", "n"):
+        # What was loaded and saved again makes its tables in functions, and is frozen as it lies on disk all the same.
+        frozen = tfmagic.freeze(tmp_path / path)
+        assert {"weight", "scales/1"} <= set(frozen.ops["name"])
+        assert not any("was loaded" in note for note in frozen.notes)
+
+
+@pytest.mark.parametrize("state", ["live", "saved", "loaded"])
 def test_an_asset_that_is_read_comes_along(tf: Any, tmp_path: Path, state: str) -> None:
     """``test_capture_assets``: its path would lead to where the source lay, which nobody keeps."""
     file = tmp_path / "words.txt"

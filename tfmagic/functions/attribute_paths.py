@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from tfmagic.functions.named_function import NamedFunction
 
 #: What TensorFlow registers as the classes of objects that are saved (trackable/data_structures.py, autotrackable.py).
-_CLASSES = {"ListWrapper": "trackable_list_wrapper", "_DictWrapper": "trackable_dict_wrapper"}
+LIST, DICT = "trackable_list_wrapper", "trackable_dict_wrapper"
+_CLASSES = {"ListWrapper": LIST, "_DictWrapper": DICT}
 _OTHER = "_generic_user_object"
 
 
@@ -54,7 +55,9 @@ def variable_ways(functions: Sequence[NamedFunction]) -> Mapping[int, Way]:
     holder = runtime.tensorflow().__internal__.tracking.AutoTrackable
     ways: dict[int, Way] = {}
     for owner in {id(function.owner): function.owner for function in functions}.values():
-        for root in (getattr(owner, "source", None), *(getattr(owner, "closure", None) or ())):
+        # Of what was loaded, the owner is the root of the objects itself.
+        source = owner if hasattr(owner, "signatures") else getattr(owner, "source", None)
+        for root in (source, *(getattr(owner, "closure", None) or ())):
             if isinstance(root, holder):
                 for key, way in attribute_paths(root).items():
                     ways.setdefault(key, way)

@@ -7,7 +7,6 @@ A lone function has the default key, as TensorFlow gives it on saving; of severa
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from tfmagic.functions import nested_structures
 from tfmagic.functions.attribute_paths import attribute_paths
 from tfmagic.functions.named_function import NamedFunction, of_concrete
 from tfmagic.graphs.signatures import DEFAULT_KEY
+from tfmagic.graphs.variables import is_nameless
 from tfmagic.runtime import concrete_functions, error_texts
 from tfmagic.runtime import tensorflow as runtime
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 _FORM = "function"
 #: The op by which the first call of a function finds out whether the variables that it makes have values.
 _ASKS_FOR_VALUE = "VarIsInitializedOp"
-#: What TensorFlow calls a variable that nobody named.
-_NAMELESS = re.compile(r"Variable(_\d+)?")
 #: Values that can be told in a word.
 _SHORT = (bool, int, float, str, bytes, type(None))
 
@@ -320,16 +318,14 @@ def variables(value: runtime.Live, functions: tuple[NamedFunction, ...]) -> dict
 def _names(value: runtime.Live, listed: Collection[runtime.Live]) -> list[str]:
     """Return the names of variables; one that nobody named goes by the attributes that lead to it."""
     names = [str(one.name).partition(":")[0] for one in listed]
-    if not any(map(_NAMELESS.fullmatch, names)):
+    if not any(map(is_nameless, names)):
         return names
     paths = {
         key: "/".join(way.names)
         for root in reversed([value, *_closure(value)])
         for key, way in attribute_paths(root).items()
     }
-    return [
-        paths.get(id(one), name) if _NAMELESS.fullmatch(name) else name for one, name in zip(listed, names, strict=True)
-    ]
+    return [paths.get(id(one), name) if is_nameless(name) else name for one, name in zip(listed, names, strict=True)]
 
 
 def _own_variables(value: runtime.Live) -> list[runtime.Live]:

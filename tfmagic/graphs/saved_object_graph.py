@@ -50,6 +50,11 @@ def by_key(object_graph: Message | None) -> dict[str, SavedVariable]:
     }
 
 
+def is_listed(path: str) -> bool:
+    """Say whether the way to a variable is only its place in one of the lists that a model has."""
+    return path.partition("/")[0] in _LISTS
+
+
 def _paths(object_graph: Message, passed_over: Collection[str] = ()) -> dict[int, str]:
     """Walk the object graph breadth first, less some edges of the root; ids that lead nowhere are passed over."""
     paths, waiting = {0: ""}, deque([0])

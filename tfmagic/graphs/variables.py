@@ -6,6 +6,7 @@ No value is read. Not for: checkpoints that stand alone (form ``checkpoint``).
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING
 
 from tfmagic.files import protos
@@ -22,11 +23,17 @@ if TYPE_CHECKING:
 #: Where a SavedModel keeps its checkpoint: today's place first, then those of the releases before 1.0.
 _PREFIXES = ("variables/variables", "variables/saved_model_variables", "saved_model_variables")
 _META_SUFFIX = ".meta"
+_NAMELESS = re.compile(r"Variable(_\d+)?")
 #: The collections of TensorFlow 1 that hold VariableDefs.
 COLLECTIONS = (
     "variables", "trainable_variables", "local_variables", "model_variables", "global_step",
     "moving_average_variables", "metric_variables",
 )  # fmt: skip
+
+
+def is_nameless(name: str) -> bool:
+    """Say whether a variable's name is the one that TensorFlow gives where nobody named it."""
+    return _NAMELESS.fullmatch(name) is not None
 
 
 def find_checkpoint(directory: Path, prefixes: Iterable[str] = _PREFIXES) -> checkpoint_location.CheckpointFiles | None:

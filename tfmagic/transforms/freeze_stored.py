@@ -8,17 +8,18 @@ conversion. Not for: graphs with anything out of the ordinary, which are refused
 from __future__ import annotations
 
 import itertools
+import re
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.functions.graph_part import PLAIN_OPS
-from tfmagic.graphs import function_library
+from tfmagic.graphs import function_library, variables
 from tfmagic.graphs.ops import of_kind
 from tfmagic.graphs.resources import REF_VARIABLES, RESOURCE_VARIABLES, TABLES, VARIABLES, filled_tables
 from tfmagic.transforms import captures, inlining
 from tfmagic.transforms.asset_contents import asset_contents, text_value
-from tfmagic.transforms.end_names import name_ends
+from tfmagic.transforms.end_names import name_ends, node_names, rename_nodes
 from tfmagic.transforms.freeze import State, assembled
 from tfmagic.transforms.frozen_graph import Value
 from tfmagic.transforms.variable_reads import refusal
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from tfmagic.graphs.signatures import Endpoint
     from tfmagic.transforms.frozen_graph import FrozenGraph
 
+#: What a call is called, and what TensorFlow calls a table that nobody named.
+_CALL, _TABLE = re.compile(r"(Stateful)?PartitionedCall(_\d+)?"), "hash_table"
 #: Ops that write to a variable by reference, or need it as one.
 _REF_WRITES = of_kind("reference write") | {"IsVariableInitialized"}
 
@@ -64,6 +67,7 @@ def freeze(store: Store, ends: tuple[Sequence[Endpoint], Sequence[Endpoint]], *,
         raise errors.ConversionError(f"the graph is incomplete: it takes {error}, and there is no such node") from error
     _refuse_writes(graph_def)
     held = state(graph_def, store)
+    held = held.renamed(rename_nodes(graph_def, _attribute_names(store, held)))
     _wait_for_calls(graph_def, keep[len(inputs) :])
     _inline(graph_def, store)
     _refuse_writes(graph_def)
@@ -75,6 +79,14 @@ def freeze(store: Store, ends: tuple[Sequence[Endpoint], Sequence[Endpoint]], *,
         for side, owns in zip((inputs, outputs), ends, strict=True)
     ]
     return assembled(graph_def, (named[0], named[1]), held, key=key, method=method)
+
+
+def _attribute_names(store: Store, held: State) -> dict[str, str]:
+    """Return names for nodes that nobody named: variables by the attributes that lead to them, tables of calls."""
+    nameless = [name for name in held.variables if variables.is_nameless(name)]
+    paths = {name: path for name in nameless if (path := store.attribute_path(name))}
+    paths |= {name: _TABLE for name in held.tables if _CALL.fullmatch(name)}
+    return dict(zip(paths, node_names(paths.values()), strict=True))
 
 
 def _hidden(ends: tuple[Sequence[Endpoint], Sequence[Endpoint]]) -> tuple[list[Endpoint], list[Endpoint]]:
@@ -128,9 +140,9 @@ def state(graph_def: protos.Message, store: Store, keep: Collection[str] = ()) -
     """Say what the variables and tables of a graph hold, less those that are kept."""
     filled = filled_tables(graph_def.node)
     paths = store.asset_variables
-    variables = [node.name for node in graph_def.node if node.op in VARIABLES and node.name not in {*paths, *keep}]
+    names = [node.name for node in graph_def.node if node.op in VARIABLES and node.name not in {*paths, *keep}]
     tables = [node.name for node in graph_def.node if node.op in TABLES and node.name not in filled]
-    values = {name: _value(stored) for name, stored in store.stored(variables).items()}
+    values = {name: _value(stored) for name, stored in store.stored(names).items()}
     values.update(
         (node.name, text_value(str(paths[node.name]).encode())) for node in graph_def.node if node.name in paths
     )

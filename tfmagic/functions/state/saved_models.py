@@ -22,6 +22,7 @@ from tfmagic.functions.state.initial_values import Stored, initial_values
 from tfmagic.functions.state.live_tables import TableContent
 from tfmagic.graphs import constants, moving_averages, restores, saved_object_graph
 from tfmagic.graphs import variables as graph_variables
+from tfmagic.graphs.made_tables import with_own_tables
 from tfmagic.graphs.ops import Effect
 from tfmagic.graphs.resources import VARIABLES, resource
 from tfmagic.graphs.tensor_names import node_of
@@ -71,7 +72,7 @@ class Store:
     @cached_property
     def graph_def(self) -> protos.Message:
         """The GraphDef, of our pool."""
-        return self.meta_graph.graph_def()
+        return with_own_tables(self.meta_graph.graph_def())
 
     @cached_property
     def _nodes(self) -> Mapping[str, protos.Message]:
@@ -205,6 +206,12 @@ class Store:
             return {}
         keys = {saved[path].name: key for key in self._checkpoint.entries if (path := short_key(key)) in saved}
         return {keys[name]: keys[average] for name, average in moving_averages.averages(keys).items()}
+
+    def attribute_path(self, name: str) -> str:
+        """Return the way to a variable along attributes, by which TensorFlow 2 stores it; empty where there is none."""
+        slot = self._raw_slot(name)
+        path = short_key(slot.key) if slot else ""
+        return "" if slot is None or path == slot.key or saved_object_graph.is_listed(path) else path
 
     def table_content(self, table: str, export: str) -> tuple[np.ndarray, np.ndarray]:
         """Return the keys and values of a table that can have changed.

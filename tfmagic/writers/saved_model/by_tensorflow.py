@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING
 
 from tfmagic import errors
 from tfmagic.files import protos
+from tfmagic.functions.attribute_paths import DICT, LIST
 from tfmagic.graphs.signature_keys import argument_name, argument_order, require_arguments
 from tfmagic.runtime import concrete_functions
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.runtime.log_filters import held_back
 from tfmagic.transforms.captures import assets, captures, holders, value_of
+from tfmagic.writers.saved_model.main_graph import ways_to
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from tfmagic.functions import NamedFunction
+    from tfmagic.functions.attribute_paths import Way
     from tfmagic.graphs.signatures import Endpoint
 
 #: The file of a SavedModel.
@@ -66,12 +69,41 @@ def _root(
     tf: runtime.Live, chosen: tuple[NamedFunction, ...], trainable: Mapping[int, bool]
 ) -> tuple[runtime.Live, dict[str, runtime.Live]]:
     """Make an object that holds what the functions captured, and nothing else, and functions with the right keys."""
-    root = tf.__internal__.tracking.AutoTrackable()
-    root.variables = variables(chosen)
+    live = variables(chosen)
+    # What is tracked first gives a variable its key in the checkpoint, if no shorter way leads to it.
+    root = _held_by_name(tf, zip(ways_to(chosen, live), live, strict=True))
+    root.variables = live
     root.trainable_variables = [each for each in root.variables if trainable.get(id(each), each.trainable)]
     root.non_trainable_variables = [each for each in root.variables if not trainable.get(id(each), each.trainable)]
     root.resources = [each for function in chosen for each in _holders(function)]
     return root, {function.key: _signature(tf, function) for function in chosen}
+
+
+def _held_by_name(tf: runtime.Live, ways: Iterable[tuple[Way, runtime.Live]]) -> runtime.Live:
+    """Make an object that has variables where their modules have them."""
+    children: dict[tuple[str, ...], dict[str, runtime.Live]] = {(): {}}
+    classes: dict[tuple[str, ...], str] = {}
+    for way, variable in ways:
+        for length, name in enumerate(way.classes, 1):
+            classes[way.names[:length]] = name
+            children.setdefault(way.names[:length], {})
+        if way.names:
+            children[way.names[:-1]][way.names[-1]] = variable
+    for place in sorted(classes, key=len, reverse=True):
+        children[place[:-1]][place[-1]] = _holder(tf, children[place], classes[place])
+    return _holder(tf, children[()], "")
+
+
+def _holder(tf: runtime.Live, children: Mapping[str, runtime.Live], identifier: str) -> runtime.Live:
+    """Make a list, a dict or a plain object of what it holds by name."""
+    if identifier == LIST:
+        return [children.get(str(place)) for place in range(1 + max(map(int, children)))]
+    if identifier == DICT:
+        return dict(children)
+    holder = tf.__internal__.tracking.AutoTrackable()
+    for name, child in children.items():
+        setattr(holder, name, child)
+    return holder
 
 
 def variables(chosen: tuple[NamedFunction, ...]) -> list[runtime.Live]:

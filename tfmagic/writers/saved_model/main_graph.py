@@ -129,7 +129,7 @@ def parts(functions: Functions, trainable: Mapping[int, bool]) -> Parts:
     ends = tuple(
         ({end.key: next(taken) for end in one.inputs}, {end.key: next(taken) for end in one.outputs}) for one in sources
     )
-    ways = _ways(sources, live)
+    ways = ways_to(sources, live)
     variables = tuple(
         Stored(
             variable, name, next(taken), _key(place, way), bool(trainable.get(id(variable), variable.trainable)), way
@@ -139,7 +139,7 @@ def parts(functions: Functions, trainable: Mapping[int, bool]) -> Parts:
     return Parts(functions, variables, tuple(Constant(each, next(taken)) for each in tensors), ends)
 
 
-def _ways(sources: Sequence[NamedFunction], live: Sequence[runtime.Live]) -> list[Way]:
+def ways_to(sources: Sequence[NamedFunction], live: Sequence[runtime.Live]) -> list[Way]:
     """Return the ways to variables along the attributes of the modules that hold them, no two of them the same."""
     known = variable_ways(sources)
     ways = [known.get(id(variable), Way()) for variable in live]
