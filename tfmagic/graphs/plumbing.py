@@ -110,7 +110,8 @@ def propose_ends(nodes: Mapping[str, Node]) -> Ends:
     # What only a training step differentiates is a result all the same; an energy behind which forces lie is not.
     onlookers = set() if any(_is_result(nodes[name].op) and not used.get(name) for name in behind) else gradients
     outside = (name for name in nodes if name not in bodies and name not in gradients)
-    loose = [name for name in outside if not _data_consumers(name, used, nodes, onlookers)]
+    consumed = _consumed(nodes, onlookers)
+    loose = [name for name in outside if name not in consumed]
     ends = [name for name in loose if _is_result(nodes[name].op)]
     fed = reached(inputs, lambda name: used.get(name, ()))
     ends = [name for name in ends if name in fed] or ends
@@ -181,16 +182,15 @@ def _is_by_product(name: str, nodes: Mapping[str, Node], *, is_awaited: bool) ->
     return is_branchings or is_guards or node.op in _SELDOM_RESULT
 
 
-def _data_consumers(
-    name: str, used: Mapping[str, list[str]], nodes: Mapping[str, Node], onlookers: Collection[str]
-) -> bool:
-    """Say whether a node's value is consumed; onlookers, a summary and an assertion look at it without using it."""
-    return any(
-        node_of(edge) == name and not edge.startswith("^") and nodes[user].op not in _LOOKING
-        for user in used.get(name, ())
-        if user not in onlookers
-        for edge in nodes[user].inputs
-    )
+def _consumed(nodes: Mapping[str, Node], onlookers: Collection[str]) -> set[str]:
+    """Return the nodes whose value is consumed; onlookers, a summary and an assertion look at one without using it."""
+    return {
+        node_of(edge)
+        for user, node in nodes.items()
+        if node.op not in _LOOKING and user not in onlookers
+        for edge in node.inputs
+        if not edge.startswith("^")
+    }
 
 
 def _is_result(op: str) -> bool:
@@ -221,12 +221,25 @@ def _plumbing_functions(ops: pd.DataFrame, functions: Iterable[FunctionUse]) -> 
     """Return the functions that save or restore, and those that only they call."""
     hidden = set(ops.loc[ops["op"].isin(SAVE_RESTORE_OPS) & (ops["function"] != ""), "function"])
     uses = list(functions)
-    grown = True
-    while grown:
-        more = {use.name for use in uses if use.called_by and hidden.issuperset(use.called_by)} - hidden
-        hidden |= more
-        grown = bool(more)
+    callees = _callees(uses)
+    others = {use.name: len(use.called_by) for use in uses}
+    waiting = list(hidden)
+    while waiting:
+        for name in callees.get(waiting.pop(), ()):
+            others[name] -= 1
+            if not others[name] and name not in hidden:
+                hidden.add(name)
+                waiting.append(name)
     return hidden
+
+
+def _callees(uses: Iterable[FunctionUse]) -> dict[str, list[str]]:
+    """Return which functions each caller calls, a function or a node of the main graph."""
+    by_caller: dict[str, list[str]] = defaultdict(list)
+    for use in uses:
+        for caller in use.called_by:
+            by_caller[caller].append(use.name)
+    return by_caller
 
 
 def _plumbing_nodes(nodes: Mapping[str, Node], callers: set[str]) -> set[str]:
@@ -235,12 +248,14 @@ def _plumbing_nodes(nodes: Mapping[str, Node], callers: set[str]) -> set[str]:
     roots = [name for name, node in nodes.items() if node.op in SAVE_RESTORE_OPS or name in callers]
     after = reached(roots, lambda name: used.get(name, ()))
     names = {name for name in after if nodes[name].op not in VARIABLES}
+    # A node serves saving alone once each of its edges leads to what does: each is counted off once.
+    others = {name: len(users) for name, users in used.items()}
     waiting = list(names)
     while waiting:
         for edge in nodes[waiting.pop()].inputs:
             name = node_of(edge)
-            serves = name in nodes and name not in names and nodes[name].op not in VARIABLES
-            if serves and names.issuperset(used[name]):
+            others[name] -= 1
+            if not others[name] and name in nodes and name not in names and nodes[name].op not in VARIABLES:
                 names.add(name)
                 waiting.append(name)
     return names
@@ -271,15 +286,6 @@ def needed(frame: pd.DataFrame, uses: Iterable[FunctionUse], tensors: Iterable[s
         Names of tensors of the main graph.
     """
     nodes = ancestors(main_graph(frame), map(node_of, tensors))
-    return nodes, _called(list(uses), nodes)
-
-
-def _called(uses: Iterable[FunctionUse], nodes: set[str]) -> set[str]:
-    """Return the functions that some nodes call, directly or through others."""
-    called: set[str] = set()
-    grown = True
-    while grown:
-        more = {use.name for use in uses if (nodes | called).intersection(use.called_by)} - called
-        called |= more
-        grown = bool(more)
-    return called
+    callees = _callees(uses)
+    called = (name for node in nodes for name in callees.get(node, ()))
+    return nodes, reached(called, lambda name: callees.get(name, ()))

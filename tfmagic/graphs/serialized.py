@@ -120,10 +120,16 @@ class SerializedGraph:
         for first in range(0, len(starts), _BLOCK):
             yield first, starts[first : first + _BLOCK], ends[first : first + _BLOCK]
 
+    @cached_property
+    def _function_results(self) -> Fields:
+        """The entries of the maps from results to tensors, function by function."""
+        return self._function_fields.select(_FUNCTION_RET)
+
     def function_results(self, index: int) -> dict[str, str]:
         """Return the tensor behind each result of a FunctionDef, by the result's name."""
-        entries = self._function_fields.select(_FUNCTION_RET)
-        entries = entries.take(entries.owner == index)
+        entries = self._function_results
+        first, last = np.searchsorted(entries.owner, (index, index + 1)).tolist()
+        entries = entries.take(np.arange(first, last))
         bodies = {}
         for start, end in _pairs(entries.start, entries.end):
             inner = {number: (begin, stop) for number, _, begin, stop in wire.fields(self.buffer, start, end)}

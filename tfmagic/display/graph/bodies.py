@@ -222,18 +222,34 @@ class Library:
                 if reference.name in self.functions:
                     yield Call(f"{key} {index}" if several else key, reference.name, first)
 
+    @cached_property
+    def _columns(self) -> list[np.ndarray]:
+        """What a body is built of, as arrays of objects: a frame takes as long for a few rows as for many."""
+        names = ("name", "op", "shape", "dtype", "inputs", "control_inputs")
+        return [self.frame[name].to_numpy(object) for name in names]
+
+    @cached_property
+    def _by_function(self) -> tuple[dict[str, int], Integers, Integers]:
+        """The number of each function, the rows of the table in their order, and where those of each begin."""
+        column = self.frame["function"].cat
+        numbers = {str(name): code for code, name in enumerate(column.categories)}
+        codes = column.codes.to_numpy()
+        order = np.argsort(codes, kind="stable")
+        return numbers, order, np.searchsorted(codes[order], np.arange(len(numbers) + 1))
+
+    def _rows_of(self, function: str) -> Integers:
+        """Return the rows of the table of ops that are a function's, in order."""
+        numbers, order, starts = self._by_function
+        number = numbers.get(function)
+        return order[:0] if number is None else order[starts[number] : starts[number + 1]]
+
     def _build(self, function: str) -> Body:
         """Build a body from its rows of the table of ops."""
-        codes = self.frame["function"].cat
-        known = {str(name): code for code, name in enumerate(codes.categories)}.get(function, -1)
-        rows = np.flatnonzero(codes.codes.to_numpy() == known)
-        part = self.frame.iloc[rows]
-        names, ops = part["name"].tolist(), part["op"].tolist()
-        shapes, dtypes = part["shape"].tolist(), part["dtype"].tolist()
+        rows = self._rows_of(function)
+        names, ops, shapes, dtypes, *mentions = (column[rows].tolist() for column in self._columns)
         body = Body(function, names, ops, shapes, dtypes, rows, self._plumbing[rows])
         ends = _Ends(self, body, dict(zip(names, range(len(names)), strict=True)))
         ends.add_arguments()
-        mentions = [part["inputs"].tolist(), part["control_inputs"].tolist()]
         data, control = (_flat(column) for column in mentions)
         results = ends.add_results()
         columns = [ends.edges(*data), ends.edges(*control, is_control=True), results]

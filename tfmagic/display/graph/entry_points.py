@@ -32,6 +32,8 @@ _PASSING = frozenset({"Identity", "IdentityN"})
 _ITS_OWN = re.compile(r"__inference_+(?:traced_(?:save|restore)|creator|destroyer|initializer)_?\d*")
 #: Kinds of ops that a search lists behind others.
 _ASIDE = {"state": 2, "end": 1}
+#: Bodies that are followed into one another where each only calls the next.
+_DEEPEST = 100
 _DEFAULT_SIGNATURES = ("serving_default", "serve", "predict")
 Route = tuple[tuple[int, str], ...]
 
@@ -155,9 +157,9 @@ def _name(body: Body, ends: _Ends) -> None:
 
 
 def _descended(library: Library, function: str, ends: _Ends | None = None) -> str:
-    """Follow bodies that do nothing but call another; return the last."""
+    """Follow bodies that do nothing but call another; return the last, of an endless row one far enough down."""
     seen = {function}
-    while True:
+    while len(seen) <= _DEEPEST:
         body = library.body(function)
         ends = _named(body, ends) if ends else None
         call = _only_call(library, body)
@@ -167,6 +169,7 @@ def _descended(library: Library, function: str, ends: _Ends | None = None) -> st
         ends = _within(body, call, ends) if ends else None
         seen.add(inner)
         function = inner
+    return function
 
 
 def _only_call(library: Library, body: Body) -> int:

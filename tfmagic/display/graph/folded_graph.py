@@ -8,8 +8,9 @@ what a person unfolds (:mod:`tfmagic.display.graph.unfolding`), or how it is dra
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 #: Boxes of a folded graph at most; fewer than the least are unfolded once more, if one holds most of the graph.
 MOST_BOXES, _LEAST_BOXES = 13, 6
+#: Tucked nodes between a weight and the drawn one that it belongs to.
+_MOST_TUCKED = 1_000
 #: More neighbours than these are joined without weighing each pair.
 _MOST_WEIGHED = 240
 #: Boxes beside each other at most.
@@ -196,9 +199,9 @@ class _Folding:
 
     def _consumer(self, node: int, following: Mapping[int, Sequence[int]]) -> int:
         """Return the first drawn node that a tucked one reaches, -1 if there is none."""
-        seen, waiting = {node}, [node]
-        while waiting:
-            for target in following.get(waiting.pop(0), ()):
+        seen, waiting = {node}, deque([node])
+        while waiting and len(seen) < _MOST_TUCKED:
+            for target in following.get(waiting.popleft(), ()):
                 if self.shown[target]:
                     return target
                 if target not in seen:
@@ -229,7 +232,9 @@ class _Folding:
         return [_Unit(scope.label.removesuffix("_*"), scope.members.tolist(), scope) for scope in scopes]
 
     def _middle(self, scope: Scope) -> float:
-        return float(np.median(self.place[scope.members]))
+        # A twentieth of what numpy's median takes of a handful.
+        places = np.sort(self.place[scope.members])
+        return float(places[(len(places) - 1) // 2] + places[len(places) // 2]) / 2
 
     def _kind(self, nodes: Iterable[int]) -> str:
         kinds = {op_colours.kind_of(self.body.ops[node]) for node in nodes}
@@ -297,8 +302,9 @@ class _Folding:
         for is_output, noun in ((False, "inputs"), (True, "outputs")):
             ends = [unit for unit in units if self._is_end(unit) and (unit.nodes[0] in fed) == is_output]
             if len(ends) > MOST_BESIDE:
+                others = {id(unit) for unit in ends[1:]}
                 joined = _joined(ends, f"{len(ends)} {noun}", _listed([self._name(unit) for unit in ends]))
-                units = [joined if unit is ends[0] else unit for unit in units if unit not in ends[1:]]
+                units = [joined if unit is ends[0] else unit for unit in units if id(unit) not in others]
         return units
 
     def _by_cuts(self, units: list[_Unit]) -> list[_Unit]:
@@ -431,11 +437,20 @@ class _Folding:
 
     def _last(self, unit: _Unit) -> int:
         """Return the node whose tensor goes on from a unit."""
-        inside = np.zeros(len(self.body.names), bool)
-        inside[unit.nodes] = True
-        leaving = self.source[inside[self.source] & ~inside[self.target]]
-        nodes = leaving if leaving.size else np.array(unit.nodes)
+        nodes = np.array(unit.nodes)
+        if len(nodes) > 1:
+            targets, starts = self._leaving
+            counts = starts[nodes + 1] - starts[nodes]
+            edges = np.arange(counts.sum()) + np.repeat(starts[nodes] - (np.cumsum(counts) - counts), counts)
+            leaving = np.repeat(nodes, counts)[~np.isin(targets[edges], nodes)]
+            nodes = leaving if leaving.size else nodes
         return int(nodes[np.argmax(self.place[nodes])])
+
+    @cached_property
+    def _leaving(self) -> tuple[Integers, Integers]:
+        """The targets of the edges in the order of the nodes that they leave, and where those of each node begin."""
+        order = np.argsort(self.source, kind="stable")
+        return self.target[order], np.searchsorted(self.source[order], np.arange(len(self.body.names) + 1))
 
     def _shape(self, unit: _Unit) -> Shape:
         return self.body.shapes[self._last(unit)]
