@@ -20,7 +20,7 @@ from tfmagic.functions.named_function import as_array
 from tfmagic.functions.state.resource_copies import UncopyableError
 from tfmagic.functions.state.trial_copies import TrialCopies
 from tfmagic.graphs import signatures
-from tfmagic.runtime import cancellation
+from tfmagic.runtime import cancellation, error_texts
 from tfmagic.transforms.captures import captures, value_of
 from tfmagic.verbs import model_cache, run_inputs, session_steps
 from tfmagic.verbs.conversion import options as conversion_options
@@ -270,7 +270,7 @@ def _first_call(
     advice = f"; give inputs of your own: {', '.join(end.key for end in function.inputs)}" if generated else ""
     what = "any inputs generated for it" if generated else "these inputs"
     raise errors.ConversionError(
-        f"the model does not run on {what}: {trial_run.first_line(first)}; "
+        f"the model does not run on {what}: {error_texts.first_line(first)}; "
         f"it takes {signatures.described(function.inputs)}{advice}"
     ) from first
 

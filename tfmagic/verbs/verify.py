@@ -66,7 +66,8 @@ def verify(
     if signature is not None and signature not in (first.function.key, second.function.key):
         raise errors.UnknownNameError(signature, "signature", (first.function.key, second.function.key))
     values = run_inputs.matched(first.function, inputs, first.signed)
-    verification = trial_run.verify(first.function, _under_keys_of(first.function, second), values)
+    names = ("the first model", "the second model")
+    verification = trial_run.verify(first.function, _under_keys_of(first.function, second), values, names)
     if verification.unchecked:
         raise errors.ConversionError(f"the two cannot be compared: {verification.unchecked}")
     return verification.frame

@@ -259,6 +259,22 @@ def test_a_result_that_does_not_run_is_an_error() -> None:
 
 
 @pytest.mark.tensorflow
+def test_the_result_is_not_blamed_where_the_source_does_not_run_either() -> None:
+    tf = runtime.tensorflow()
+    uses = [0]
+
+    def used_up(value: Any) -> Any:
+        uses[0] += 1
+        if uses[0] > 1:
+            raise ValueError("used up")
+        return value
+
+    source = traced(lambda x: {"y": tf.ensure_shape(tf.numpy_function(used_up, [x], tf.float32), [2])}, spec(2))
+    with pytest.raises(errors.ConversionError, match=r"^the first model does not run on the inputs given: .*used up"):
+        trial_run.verify(source, source, {"x": [1.0, 2.0]}, ("the first model", "the second model"))
+
+
+@pytest.mark.tensorflow
 def test_a_loop_that_never_ends_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     tf = runtime.tensorflow()
     monkeypatch.setattr(trial_run, "_LIMIT", 0.5)

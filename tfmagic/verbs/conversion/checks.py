@@ -94,8 +94,7 @@ class Source:
                     "--trust runs both on inputs of yours"
                 )
             except errors.TfMagicError as error:
-                if self._acts_inside():
-                    _ = {key: load(key) for key in self.signatures}
+                self._require_loading(load, error)
                 return self.unchecked(f"the source cannot be loaded to be run: {str(error).splitlines()[0]}")
         # What TensorFlow lets go of after a comparison is entered into the default graph, which may be the user's.
         with runtime.eager():
@@ -103,6 +102,18 @@ class Source:
             if require_loaders is not None and any(each.unchecked for each in verifications.values()):
                 require_loaders()
             return verifications
+
+    def _require_loading(self, load: Callable[[str], Runner], reason: errors.TfMagicError) -> None:
+        """Load the result of a source that does not load, which may be the one to blame."""
+        if not self._acts_inside():
+            return
+        try:
+            _ = {key: load(key) for key in self.signatures}
+        except errors.ConversionError as error:
+            raise errors.ConversionError(
+                f"neither the source nor what is made of it can be loaded and run; of the source: {reason}. Mend that, "
+                "or convert all the same, unchecked, with verify=False (--no-verify)"
+            ) from error
 
     def _acts_inside(self) -> bool:
         """Whether the graph does nothing outside the model, or the user vouched for it."""

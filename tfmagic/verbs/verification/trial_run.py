@@ -22,7 +22,7 @@ from tfmagic.findings import hazards
 from tfmagic.functions import NamedFunction, tflite
 from tfmagic.functions.state.resource_copies import UncopyableError
 from tfmagic.functions.state.trial_copies import TrialCopies
-from tfmagic.runtime import cancellation
+from tfmagic.runtime import cancellation, error_texts
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import inlining
 from tfmagic.transforms.captures import assets, captures
@@ -85,7 +85,12 @@ class Verification(NamedTuple):
         )
 
 
-def verify(source: NamedFunction, result: Runner, inputs: Mapping[str, npt.ArrayLike] | None = None) -> Verification:
+def verify(
+    source: NamedFunction,
+    result: Runner,
+    inputs: Mapping[str, npt.ArrayLike] | None = None,
+    names: tuple[str, str] = ("the source", "the result"),
+) -> Verification:
     """Run a function and what it was converted to on the same inputs.
 
     Parameters
@@ -96,6 +101,8 @@ def verify(source: NamedFunction, result: Runner, inputs: Mapping[str, npt.Array
         Takes and returns arrays by the same keys. Of a NamedFunction copies are run.
     inputs : mapping of str to array-like, optional
         Values of the user's own instead of generated ones; those that are missing are generated.
+    names : (str, str)
+        What a person calls the two.
 
     Raises
     ------
@@ -105,13 +112,13 @@ def verify(source: NamedFunction, result: Runner, inputs: Mapping[str, npt.Array
     values = dict(inputs or {})
     try:
         reason = "" if _is_complete(source, values) else _outside(source, result)
-        return unchecked(source, reason) if reason else _Trial(source, result).verified(values)
+        return unchecked(source, reason) if reason else _Trial(source, result, names).verified(values)
     except (_EndlessError, UncopyableError) as error:
         return unchecked(source, str(error))
     except _RefusedError as error:
         if source.inputs and _is_complete(source, values):
-            raise errors.ConversionError(f"the source does not run on the inputs given: {error}") from error
-        return unchecked(source, _refused(source, error))
+            raise errors.ConversionError(f"{names[0]} does not run on the inputs given: {error}") from error
+        return unchecked(source, _refused(source, names[0], error))
 
 
 def _is_complete(source: NamedFunction, values: Mapping[str, npt.ArrayLike]) -> bool:
@@ -127,8 +134,9 @@ def _outside(*runners: Runner) -> str:
 class _Trial:
     """A source and a result on their way through the same inputs."""
 
-    def __init__(self, source: NamedFunction, result: Runner) -> None:
+    def __init__(self, source: NamedFunction, result: Runner, names: tuple[str, str]) -> None:
         self._source = source
+        self._names = names
         self._copies = TrialCopies(source, repeatable=True)
         self._result_copies = TrialCopies(result, repeatable=True) if isinstance(result, NamedFunction) else None
         self._result = result
@@ -140,7 +148,7 @@ class _Trial:
             result = self._result_of(tried.arrays)
             compared = comparison.compare(_placeless(self._source, expected), _placeless(self._result, result))
         except _EndlessError as error:
-            return unchecked(self._source, f"the result was not compared: {error}")
+            return unchecked(self._source, f"{self._names[1]} was not compared: {error}")
         if compared.differs and self._is_random(tried.arrays, expected):
             return unchecked(self._source, _RANDOM)
         compared.frame.attrs["inputs"] = tried.kind
@@ -172,7 +180,7 @@ class _Trial:
             if telling >= wanted or time.monotonic() - begun > _SEARCH:
                 break
         if best is None:
-            raise _RefusedError(first_line(first)) from first
+            raise _RefusedError(error_texts.first_line(first)) from first
         return best[1:]
 
     def _run(self, values: Mapping[str, npt.ArrayLike]) -> _Outputs:
@@ -187,10 +195,21 @@ class _Trial:
         except (_EndlessError, UncopyableError):
             raise
         except Exception as error:
+            self._require_running(values)
             shapes = {key: np.shape(value) for key, value in values.items()}
             raise errors.ConversionError(
-                f"the result does not run on inputs of shapes {shapes}, which the source takes: {first_line(error)}"
+                f"{self._names[1]} does not run on inputs of shapes {shapes}, which {self._names[0]} takes: "
+                f"{error_texts.first_line(error)}"
             ) from error
+
+    def _require_running(self, values: Mapping[str, npt.ArrayLike]) -> None:
+        """Blame nobody for what the source does not do a second time either."""
+        try:
+            self._run(values)
+        except (_EndlessError, UncopyableError):
+            raise
+        except Exception as error:
+            raise _RefusedError(f"the second time: {error_texts.first_line(error)}") from error
 
     def _is_random(self, values: Mapping[str, npt.ArrayLike], expected: _Outputs) -> bool:
         """Say whether outputs differ because of what one of both draws, which no seed makes the same."""
@@ -317,17 +336,8 @@ def require_shapes(source: NamedFunction, arrays: Mapping[str, npt.ArrayLike]) -
         tf.graph_util.import_graph_def(graph_def, input_map=fed, name="")
 
 
-def _refused(source: NamedFunction, error: Exception) -> str:
+def _refused(source: NamedFunction, name: str, error: Exception) -> str:
+    if not source.inputs:
+        return f"{name} does not run either, and takes no inputs that could be others: {error}"
     values = " ".join(f"{end.key}=EXPR" for end in source.inputs)
-    return f"the source refused all generated inputs ({error}); give inputs of your own to verify: {values}"
-
-
-#: How lines of TensorFlow's errors begin that say where in the graph, not what.
-_TELLS_NOTHING = ("Graph execution error", "Detected at", "File ", "<stack traces", "[[{{node")
-
-
-def first_line(error: Exception | None) -> str:
-    """Return what an error says first; TensorFlow's go on with the whole traceback of the graph."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if not line.startswith(_TELLS_NOTHING)]
-    return f"{type(error).__name__}: {(telling or lines or [''])[0][:300]}"
+    return f"{name} refused all generated inputs ({error}); give inputs of your own to verify: {values}"
