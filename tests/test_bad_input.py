@@ -221,7 +221,7 @@ OTHERS = {
     "model.json": (b'{"format": "graph-model", "modelTopology": {}}', "JSON"),
     "zeros.pb": (bytes(5000), "zero"),
     "noise.pb": (random.Random(1).randbytes(5000), "truncated or of another program"),
-    "script.py": (b"import tensorflow as tf\n", "truncated or of another program"),
+    "script.py": (b"import tensorflow as tf\n", "none of TensorFlow"),
     "packed.tar": (bytes(257) + b"ustar" + bytes(300), "tar"),
     "plain.zip": (b"PK\x03\x04" + bytes(100), "zip"),
 }
@@ -255,6 +255,23 @@ def test_missing_paths_name_the_nearest(tmp_path: Path) -> None:
         tfmagic.inspect(tmp_path / "no" / "such" / "place")
     with pytest.raises(FileNotFoundError, match="no file"):
         tfmagic.inspect("~no-such-user-as-this/model.pb")
+
+
+def test_a_blank_that_cut_a_path_off_is_seen(tmp_path: Path) -> None:
+    written(tmp_path / "my model" / "graph.pb", graph_def().SerializeToString())
+    message = refusal(tmp_path / "my", FileNotFoundError)
+    assert f"did you mean {str(tmp_path / 'my model')!r}? A path with a blank in it goes into quotes" in message
+
+
+@pytest.mark.parametrize("content", [b"# a comment\n", b"hello\n", b"\x00\x01\x02", pickle.dumps({})])
+def test_what_is_no_model_is_told_in_a_few_words(content: bytes, tmp_path: Path) -> None:
+    """The forms are named, and not described: that is what `tfmagic.forms()` is for."""
+    message = refusal(written(tmp_path / "m", content), errors.UnrecognizedSourceError)
+    assert len(message.replace(str(tmp_path), "")) < 400
+    assert "saved_model, graph_def, " in message
+    assert "session" not in message
+    with pytest.raises(errors.UnrecognizedSourceError, match="keras_model, function, session, or a path"):
+        tfmagic.inspect(content)
 
 
 def test_links_that_lead_nowhere(tmp_path: Path) -> None:

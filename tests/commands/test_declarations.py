@@ -118,7 +118,8 @@ def test_options_stand_anywhere() -> None:
     ("command", "line", "says"),
     [
         ("inspect", "", "SOURCE"),
-        ("inspect", "a b", "unrecognized arguments: b"),
+        ("inspect", "a b", "unrecognized arguments: b; a path with a blank in it goes into quotes; %tf_inspect"),
+        ("export", "my model out", "unrecognized arguments: out; a path with a blank in it goes into quotes"),
         ("inspect", "a --opps", "did you mean '--ops'"),
         ("inspect", "a --name", "argument --name: expected one argument; %tf_inspect"),
         ("freeze", "a -o", "argument -o/--output: expected one argument; %tf_freeze"),
@@ -128,7 +129,7 @@ def test_options_stand_anywhere() -> None:
         ("inspect", "a --op", "--op"),
         ("freeze", "a --output", "-o"),
         ("export", "a", "DEST"),
-        ("forms", "a", "unrecognized arguments: a"),
+        ("forms", "a", "unrecognized arguments: a; %tf_forms"),
         ("inspect", "'a", "does not close"),
     ],
 )
@@ -255,3 +256,10 @@ declarations.COMMANDS["inspect"].parse("model --ops")
 assert not {"pandas", "tensorflow", "tfmagic.verbs.export", "tfmagic.readers"} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
+
+
+def test_a_word_that_is_no_value_may_be_the_rest_of_a_path() -> None:
+    with pytest.raises(CommandError, match="NAME=EXPR, not 'model'; a path with a blank in it goes into quotes"):
+        command_words.feeds(["model"])
+    with pytest.raises(CommandError, match=r"NAME=EXPR, not '=1'$"):
+        command_words.feeds(["=1"])

@@ -54,7 +54,7 @@ def test_the_message_that_begins_here(data: bytes, expected: str | None) -> None
         ('node: { name: "a" }', GRAPH),
         ('node <\n  name: "a"\n>', GRAPH),
         ("\n\n  # a comment\n\nversions { producer: 21 }", GRAPH),
-        ("# nothing but a comment\n", GRAPH),
+        ("# nothing but a comment\n", None),
         ("library { }", GRAPH),
         ("meta_info_def { }", META_GRAPH),
         ("graph_def { }", META_GRAPH),
@@ -160,8 +160,28 @@ ONNX = b"\x12\x07pytorch\x1a\x031.2\x3a\x06\x12\x04main\x42\x02\x10\x11"
         ("\ufeff <html>Ä".encode(), "HTML"),
         ("<html>Ä".encode("latin-1"), "HTML"),
         (b"model" + bytes(252) + b"ustar", "tar"),
-        (b"anything else", "truncated or of another program"),
+        (b"\xffanything else", "truncated or of another program"),
     ],
 )
 def test_a_guess_helps(head: bytes, says: str) -> None:
+    assert says in message_files.guess(head)
+
+
+@pytest.mark.parametrize(
+    ("head", "says"),
+    [
+        (b"# nothing but a comment\n\n# and another\n", "text with comments and nothing else"),
+        (b"name,score\na,1\n", "text, but none of TensorFlow's messages"),
+        (b'\x08\x08\x12\x07pytorch\x1a\x052.1.0:\x10\n\x0e\n\x01x\x12\x01y"\x04Relu:\x00', "an ONNX model"),
+        (b"\x08\x03\x12\x02CN:" + varint(1 << 20) + b"\n\x0e\n\x01x", "an ONNX model"),
+        (b"PK\x03\x04\x00\x00archive/data.pkl", "a file of PyTorch"),
+        (varint(64)[:1] + bytes(7) + b'{"__metadata__":{}}', "a safetensors file"),
+        (b"GGUF\x03\x00\x00\x00", "a GGUF file"),
+        (b"\x80\x05\x95", "a Python pickle"),
+        (b"\x01\x02\x03", "may be truncated or of another program"),
+    ],
+)
+def test_what_is_none_of_ours_is_told_by_what_it_seems_to_be(head: bytes, says: str) -> None:
+    assert message_files.message_in_binary(head) is None
+    assert message_files.message_in_text(head) is None
     assert says in message_files.guess(head)

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from tests import checkpoint_samples
 from tfmagic.commands import arguments, declarations
 from tfmagic.commands import words as command_words
+from tfmagic.files import protos
 from tfmagic.notebook.expressions import NotebookWords
 
 
@@ -23,7 +25,6 @@ def words(**variables: object) -> NotebookWords:
         ("'model'", Path("model")),
         ("./model", Path("model")),
         ("missing.pb", Path("missing.pb")),
-        ("model.pb", Path("model.pb")),
         ("1 + 1", Path("1 + 1")),
         ("no such thing", Path("no such thing")),
     ],
@@ -41,6 +42,42 @@ def test_a_path_that_is_there_counts_more_than_an_expression_that_raises(
     assert words(model="text").source("model/1") == Path("model/1")
     with pytest.raises(command_words.CommandError, match="no path, and as an expression it raises TypeError"):
         words(model="text").source("model/2")
+
+
+@pytest.mark.parametrize(
+    ("word", "file"), [("model.pb", "model.pb"), ("ckpt", "ckpt.index"), ("models['b']", "models['b']")]
+)
+def test_what_leads_to_a_model_is_a_path_whatever_it_looks_like(
+    word: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(file).write_bytes(checkpoint_samples.table({b"": b""}))
+    assert words(model=1, models={}).source(word) == Path(word)
+
+
+@pytest.mark.parametrize(
+    ("token", "says"),
+    [
+        ("netwrok", "there is neither a variable nor a path 'netwrok'; did you mean 'network'?"),
+        ("mdel", "there is neither a variable nor a path 'mdel'; did you mean 'model.pb'?"),
+        ("my", "there is neither a variable nor a path 'my'; did you mean 'my model.pb'? A path with a blank"),
+        ("other", "there is neither a variable nor a path 'other'; the notebook's models are 'network'"),
+        ("others['a']", "nor a path \"others['a']\"; the notebook's models are 'network'"),
+        ("network.modell", "'network.modell' is no path, and as an expression it raises AttributeError: "),
+        ("network.build(other)", "is no path, and as an expression it raises NameError: name 'other' is not defined"),
+    ],
+)
+def test_what_is_neither_a_variable_nor_a_path_says_what_is_near(
+    token: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("model.pb", "my model.pb"):
+        Path(name).touch()
+    network = protos.message("GraphDef")()
+    variables = {"network": type("Owner", (), {"build": abs})() if "." in token else network}
+    with pytest.raises(command_words.CommandError) as raised:
+        words(**variables).source(token)
+    assert says in str(raised.value)
 
 
 def test_a_value_that_raises_names_its_input_in_one_line() -> None:

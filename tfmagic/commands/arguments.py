@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from tfmagic import errors
 from tfmagic.commands import words as command_words
+from tfmagic.files.places import IN_QUOTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -202,6 +203,9 @@ class _Parser(argparse.ArgumentParser):
         words = [part for word in message.split() for part in word.rstrip(":").split("/") if part.startswith("-")]
         wrong = [word for word in words if word not in flags]
         near = [found for word in wrong for found in difflib.get_close_matches(word, flags, n=2)]
+        takes_words = any(not action.option_strings for action in self._actions)
+        if message.startswith("unrecognized arguments: ") and takes_words and not words:
+            return f"; {IN_QUOTES}"
         return f"; did you mean {errors.listed(near)}?" if near else ""
 
 

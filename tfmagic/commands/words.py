@@ -11,6 +11,8 @@ import re
 import warnings
 from typing import TYPE_CHECKING
 
+from tfmagic.files.places import IN_QUOTES
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -88,6 +90,15 @@ def names_in(expression: str) -> list[str] | None:
     return [node.id for node in names if node.id not in bound]
 
 
+def is_name_or_call(token: str) -> bool:
+    """Say whether a token is written as no path is: a name, or an expression with a call or an index."""
+    if token.isidentifier():
+        return True
+    if names_in(token) is None:
+        return False
+    return any(isinstance(node, ast.Call | ast.Subscript) for node in ast.walk(ast.parse(token, mode="eval")))
+
+
 def many(values: Sequence[str] | None) -> list[str] | None:
     """Flatten an option that repeats or holds commas; None if it was not given."""
     if values is None:
@@ -144,7 +155,8 @@ def feeds(words: Sequence[str]) -> dict[str, str]:
     for word in words:
         name, expression = halves(word)
         if not (name and expression):
-            problem = f"an input's value is given as {FEEDS}, not {word!r}"
+            quotes = "" if "=" in word else f"; {IN_QUOTES}"
+            problem = f"an input's value is given as {FEEDS}, not {word!r}{quotes}"
             raise CommandError(problem)
         if name in pairs:
             problem = f"the input {name!r} is given twice"

@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 
 #: Names of a directory that are looked at: for one like a missing name, for links.
 _COMPARED = 10_000
+#: Names that are offered for a missing one.
+_OFFERED = 3
+#: What is said where a blank may have ended a path too early.
+IN_QUOTES = "a path with a blank in it goes into quotes"
+#: What TensorFlow takes for more than itself where it looks for files as a shell does (``GetMatchingPaths``).
+_OF_PATTERNS = frozenset("*?[\\")
 #: What a path may lead to that is neither file nor directory; reading some of these would wait for ever.
 _SPECIAL = {
     stat.S_IFIFO: "a named pipe",
@@ -63,17 +69,32 @@ def require_existence(path: Path) -> None:
         message = f"{str(path)!r} is a link to {str(path.readlink())!r}, which is not there; give the file itself"
         raise FileNotFoundError(message)
     parent = path.parent
-    near = difflib.get_close_matches(path.name, _listable_names(parent), n=3)
-    advice = f"; did you mean {errors.listed(str(parent / name) for name in near)}?" if near else "; check the path"
+    advice = f"; {what_is_near(path) or 'check the path'}"
     where = "" if parent.is_dir() else f", nor a directory {str(parent)!r}"
     message = f"there is no file, directory or checkpoint {str(path)!r}{where}{advice}"
     raise FileNotFoundError(message)
+
+
+def what_is_near(path: Path) -> str:
+    """Word which paths are near a missing one, or begin with it and a blank, which quotes keep; empty if none is."""
+    names = _listable_names(path.parent)
+    cut_off = sorted(name for name in names if name.startswith(f"{path.name} "))[:_OFFERED]
+    near = cut_off or difflib.get_close_matches(path.name, names, n=_OFFERED)
+    if not near:
+        return ""
+    offered = f"did you mean {errors.listed(str(path.parent / name) for name in near)}?"
+    return f"{offered} {IN_QUOTES.capitalize()}" if cut_off else offered
 
 
 def _listable_names(directory: Path) -> list[str]:
     if not directory.is_dir() or not os.access(directory, os.R_OK):
         return []
     return list(islice(os.listdir(directory), _COMPARED))  # noqa: PTH208 - names are enough
+
+
+def is_pattern(path: Path) -> bool:
+    """Whether TensorFlow may take the path for a pattern, where it looks for the files of a checkpoint by one."""
+    return not _OF_PATTERNS.isdisjoint(str(path))
 
 
 def exists(path: Path) -> bool:

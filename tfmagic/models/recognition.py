@@ -143,8 +143,10 @@ def _unrecognised(candidate: Candidate, readers: Sequence[Reader], several: Sequ
     if several:
         names = errors.listed(Path(str(each.path)).name for each in several)
         return f"{str(candidate.path)!r} holds several models: {names}; give the path of one of them"
-    forms = "; ".join(f"{reader.form} ({reader.looks_like})" for reader in readers)
-    return f"{_given(candidate)} is no model that tfmagic reads: {_guess(candidate)}. The forms are: {forms}"
+    known = ", ".join(reader.form for reader in readers if reader.is_live == (candidate.path is None))
+    # How each of them looks would be ten lines, which hide what is said of this source.
+    forms = f"The forms are: {known}{'' if candidate.path else ', or a path'}; tfmagic.forms() (%tf_forms) shows them"
+    return f"{_given(candidate)} is no model that tfmagic reads: {_guess(candidate)}. {forms}"
 
 
 def _given(candidate: Candidate) -> str:

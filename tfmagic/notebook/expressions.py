@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from tfmagic import errors
 from tfmagic.commands import arguments
 from tfmagic.commands import words as command_words
+from tfmagic.files.places import what_is_near
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -78,14 +79,30 @@ class NotebookWords:
             raise command_words.CommandError(message) from error
 
     def source(self, token: str) -> object:
-        """Take a token for an expression over the notebook's variables if it evaluates, else for a path."""
-        value = self._evaluated(token)
+        """Take a token for an expression over the notebook's variables if it evaluates, else for a path.
+
+        Raises
+        ------
+        CommandError
+            If it is written as an expression is, does not evaluate, and leads to no model as a path.
+        """
+        path = Path(command_words.unquote(token))
+        try:
+            value = self._evaluated(token)
+        except Exception as error:
+            # `./model/1` as an expression divides: if there is such a file, it was meant as a path.
+            if os.path.lexists(path):
+                return path
+            if not isinstance(error, (NameError, AttributeError)):
+                message = f"{token!r} is no path, and as an expression it raises {_said(error)}"
+                raise command_words.CommandError(message) from error
+            self._require_path(token, path, f"as an expression it raises {_said(error)}")
+            return path
         if value is not _ABSENT:
             return value
-        path = command_words.unquote(token)
-        if token.isidentifier() and not os.path.lexists(path):
-            self._require_variable(token)
-        return Path(path)
+        if command_words.names_in(token) and not os.path.lexists(path):
+            self._require_path(token, path)
+        return path
 
     def _evaluated(self, token: str) -> object:
         """Evaluate an expression in which the notebook has at least one name, or a quoted text."""
@@ -93,25 +110,24 @@ class NotebookWords:
         literal = names is not None and not names
         if names is None or literal or not self._variables.keys() & set(names):
             return _ABSENT
-        try:
-            return self._value_of(token)
-        except (NameError, AttributeError):
-            return _ABSENT
-        except Exception as error:
-            # `./model/1` as an expression divides: if there is such a file, it was meant as a path.
-            if os.path.lexists(command_words.unquote(token)):
-                return _ABSENT
-            message = f"{token!r} is no path, and as an expression it raises {_said(error)}"
-            raise command_words.CommandError(message) from error
+        return self._value_of(token)
 
-    def _require_variable(self, name: str) -> None:
-        """Raise for a name that is neither a variable nor a path, if a variable is near."""
+    def _require_path(self, token: str, path: Path, said: str = "") -> None:
+        """Raise for what is no variable, and a path of nothing, if it is not written as paths are: say what is near."""
         # Imported with the first such name: it brings the readers.
         nearby = importlib.import_module("tfmagic.verbs.nearby")
-        near = difflib.get_close_matches(name, nearby.model_names(self._variables), n=3)
-        if near:
-            message = f"there is neither a variable nor a path {name!r}; did you mean {errors.listed(near)}?"
-            raise command_words.CommandError(message)
+        if nearby.is_model_path(path) or not (said or command_words.is_name_or_call(token)):
+            return
+        models = nearby.model_names(self._variables)
+        near = difflib.get_close_matches(token, models, n=3)
+        advice = f"did you mean {errors.listed(near)}?" if near else what_is_near(path) or _at_hand(models)
+        problem = f"{token!r} is no path, and {said}" if said else f"there is neither a variable nor a path {token!r}"
+        raise command_words.CommandError(f"{problem}; {advice}")
+
+
+def _at_hand(models: list[str]) -> str:
+    """Say which models the notebook holds."""
+    return f"the notebook's models are {errors.listed(models)}" if models else "check the name, or give a path"
 
 
 def _said(error: Exception) -> str:

@@ -102,6 +102,14 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
+def is_model_path(path: Path) -> bool:
+    """Say whether a path leads to a model, as the prefix of a checkpoint does without being a file."""
+    try:
+        return _reader(path) is not None
+    except (OSError, errors.TfMagicError):
+        return False
+
+
 def _reader_of(path: Path) -> Reader | None:
     try:
         return _reader(path) if path.is_dir() or path.is_file() else None
