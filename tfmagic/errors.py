@@ -171,6 +171,10 @@ class VerificationError(ConversionError):
 class WriteError(TfMagicError, OSError):
     """The destination exists, is not permitted or has no room."""
 
+    def __str__(self) -> str:
+        """Return the message: the number of the error is for programs, in ``errno``."""
+        return str(self.strerror or super().__str__())
+
 
 class UntrustedCodeError(TfMagicError, PermissionError):
     """The model would act outside itself, and nobody vouched for it; the message says how to allow it.

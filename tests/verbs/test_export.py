@@ -18,6 +18,7 @@ from tfmagic.readers import READERS
 from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.verbs import export as export_verb
+from tfmagic.verbs import run as run_verb
 from tfmagic.verbs.conversion.job import Export
 from tfmagic.verbs.export import export
 from tfmagic.verbs.freeze import freeze
@@ -352,6 +353,43 @@ def test_a_source_without_a_function_names_what_is_possible(tmp_path: Path) -> N
     assert (caught.value.form, caught.value.format, caught.value.possible) == ("checkpoint", "saved_model", ())
     with pytest.raises(errors.UnsupportedConversionError):
         freeze(checkpoint)
+
+
+def test_weights_alone_are_told_what_they_need(model: Any, tmp_path: Path) -> None:
+    model.save_weights(tmp_path / "mine.weights.h5")
+    for act in (lambda path: export(path, tmp_path / "served"), freeze, run_verb.run):
+        with pytest.raises((errors.UnsupportedConversionError, errors.MissingPartError)) as caught:
+            act(tmp_path / "mine.weights.h5")
+        assert "It holds weights only: build the model that they are of" in str(caught.value)
+        assert "(none)" not in str(caught.value)
+
+
+def test_a_source_goes_by_its_own_form_wherever_it_is_refused(tmp_path: Path) -> None:
+    tf = runtime.tensorflow()
+    v1 = tf.compat.v1
+    with v1.Graph().as_default():
+        x = v1.placeholder(tf.float32, [None], name="x")
+        y = v1.py_func(lambda value: value, [x], tf.float32, name="y")
+        y.set_shape([None])
+        with v1.Session() as session:
+            for name in ("m.pb", "m.tflite"):
+                with pytest.raises(errors.UnsupportedConversionError, match=r"^a session source cannot") as caught:
+                    export(session, tmp_path / name, inputs=["x"], outputs=["y"])
+                assert caught.value.form == "session"
+            with pytest.raises(errors.UnsupportedConversionError, match=r"a session .* no layers of Keras") as caught:
+                export(session, tmp_path / "m.keras", inputs=["x"], outputs=["y"])
+            with pytest.raises(errors.UnsupportedConversionError, match=r"^a session source cannot become 'graph_def'"):
+                freeze(session, inputs=["x"], outputs=["y"])
+    assert names(tmp_path) == []
+
+
+def test_a_graph_that_does_not_load_is_told_before_its_result(tmp_path: Path) -> None:
+    graph_def = protos.message("GraphDef")()
+    graph_def.node.add(name="x", op="Placeholder").attr["dtype"].type = 1
+    graph_def.node.add(name="y", op="DecodePng", input=["x"])
+    with pytest.raises(errors.ConversionError, match=r"neither the source nor .*; of the source: .*was passed float"):
+        export(graph_def, tmp_path / "served", inputs=["x"], outputs=["y"])
+    assert names(tmp_path) == []
 
 
 def test_a_path_that_is_not_there(tmp_path: Path) -> None:

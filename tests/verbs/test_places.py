@@ -123,3 +123,27 @@ def test_a_mount_point_and_a_read_only_place_are_told(mounted: Path, samples: Bu
     with pytest.raises(errors.WriteError, match=r"read-only.*What was there before is unchanged"):
         tfmagic.export(graph, mounted / "logs" / "m.tfevents.1", format="tensorboard", overwrite=True)
     assert tree(mounted) == before
+
+
+@pytest.mark.parametrize("name", ["a[bc]", "a*", "a?", "a\\b", "a b"])
+def test_a_place_that_tensorflow_takes_for_a_pattern_is_read_all_the_same(
+    samples: Built, tmp_path: Path, name: str
+) -> None:
+    """Its reader of checkpoints looks for files by patterns: it finds none, or those of another model."""
+    other, own = tmp_path / "ab", tmp_path / name
+    values = {}
+    for place, sample in ((other, "saved_model_tf1"), (own, "saved_model_tf2")):
+        shutil.copytree(samples.copy(sample, tmp_path), place)
+    for place in (tmp_path / "saved_model_tf2" / "model", own):
+        frozen = tfmagic.freeze(place)
+        values[place] = frozen.graph_def.SerializeToString(deterministic=True)
+        assert not any("not verified" in note for note in frozen.notes)
+    assert len(set(values.values())) == 1
+
+
+def test_an_existing_destination_is_told_without_the_number_of_the_error(samples: Built, tmp_path: Path) -> None:
+    (tmp_path / "m.pb").touch()
+    with pytest.raises(errors.WriteError) as raised:
+        tfmagic.freeze(samples.copy("saved_model_tf2", tmp_path), output=tmp_path / "m.pb")
+    assert str(raised.value).startswith(repr(str(tmp_path / "m.pb")))
+    assert raised.value.errno == errno.EEXIST

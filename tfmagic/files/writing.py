@@ -82,7 +82,7 @@ def require_findable(path: Path, *, by_pattern: bool) -> None:
     """
     parts = path.parts[1:] if by_pattern else ()
     patterns = [part for part in parts if "\\" in part or not fnmatch.fnmatchcase(part, part)]
-    why = f"it takes {patterns[0]!r} for a pattern" if patterns else ""
+    why = f"it takes {patterns[0]!r} for a pattern, because of [, ] or a backslash" if patterns else ""
     try:
         str(path).encode()
     except UnicodeEncodeError:

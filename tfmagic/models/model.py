@@ -210,6 +210,17 @@ class Model(Displayed):
             )
             raise errors.CorruptSourceError(message) from error
 
+    @contextmanager
+    def becoming(self, format: str) -> Iterator[None]:
+        """Say which source it is that cannot become a format, where what works on its graph or its calls meets it."""
+        try:
+            with self.well_formed():
+                yield
+        except errors.UnsupportedConversionError as error:
+            if (error.form, error.format) == (self.form, format):
+                raise
+            raise errors.UnsupportedConversionError(self.form, format, error.possible, error.reason) from error
+
     def require_unchanged(self, cause: Exception | None = None) -> None:
         """Refuse to go on with a model whose files are others by now: what was shown of it is not what they hold.
 

@@ -73,7 +73,18 @@ def read(candidate: Candidate, tags: Collection[str] | None) -> Model:
         # What was listed is where it was as long as nobody wrote the file again.
         values=partial(_values, path, lambda: weights() if file_marks.of(path) == mark else None),
         settings=partial(_settings, {layer.path: layer for layer in layers}),
+        advice=_advice(contents),
         trusting=None if candidate.trust else lambda: read(replace(candidate, trust=True), tags),
+    )
+
+
+def _advice(contents: Contents) -> str:
+    """Say what to do with weights whose model is elsewhere."""
+    if contents.config is not None:
+        return ""
+    return (
+        "It holds weights only: build the model that they are of, put them into it with tfmagic.restore(model, file) "
+        "(%tf_restore), and give that"
     )
 
 

@@ -136,7 +136,7 @@ def _in_memory(source: object, wish: Wish, tags: Collection[str] | None, *, chec
         grappler.require()
     model = conversion_options.read_source(source, tags, must_exist=tags is not None, trust=trust)
     conversion_options.require_parts(model, GraphDefWriter(), WRITERS)
-    with model.well_formed(), progress.stages("freeze", len(STAGES) - 1) as begin:
+    with model.becoming(GraphDefWriter.format), progress.stages("freeze", len(STAGES) - 1) as begin:
         begin("tracing")
         frozen, reasons = freeze_untraced.freeze(model, wish)
         functions = {} if frozen else conversion_options.functions(model, wish, every=False)

@@ -132,10 +132,7 @@ class OnnxWriter(Writer):
                 "signature='…' (--signature on a magic's line)"
             )
         function: NamedFunction = source.part(Part.FUNCTION)(options.signatures[0])
-        try:
-            frozen = freeze(function)
-        except errors.UnsupportedConversionError as error:
-            raise errors.UnsupportedConversionError(source.form, self.format, error.possible, error.reason) from error
+        frozen = freeze(function)
         tables = [node.name for node in function_library.all_nodes(frozen.graph_def) if node.op in _TABLES]
         if tables:
             raise _refusal(

@@ -104,11 +104,8 @@ class TFLiteWriter(Writer):
         if batch.has_open_lists(function):
             # TensorFlow's converter finds out as well, and says so in pages that no one can hold back.
             raise _of_known_batch(source)
-        try:
-            options = WriteOptions((key,), signatures.DEFAULT_TAGS)
-            draft = SavedModelWriter().of_functions(source, (_with_plain_keys(function),), options)
-        except errors.UnsupportedConversionError as error:
-            raise errors.UnsupportedConversionError(source.form, self.format, error.possible, error.reason) from error
+        options = WriteOptions((key,), signatures.DEFAULT_TAGS)
+        draft = SavedModelWriter().of_functions(source, (_with_plain_keys(function),), options)
         with Scratch() as directory:
             saved = directory / "model"
             draft.write(saved)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfmagic import errors
-from tfmagic.files import protos
+from tfmagic.files import places, protos
 from tfmagic.files.checkpoints import slices as tensor_slices
 from tfmagic.files.checkpoints.trackable_object_graph import short_key
 from tfmagic.findings import hazards
@@ -91,7 +91,8 @@ class Store:
         """TensorFlow's own reader where TensorFlow is loaded, which checks checksums faster; None for the format V1."""
         if self.files is None or self._checkpoint is None or self._checkpoint.version == "V1":
             return None
-        if not runtime.is_loaded():
+        # Where the path is a pattern, TensorFlow's reader finds none of the files, or those of another checkpoint.
+        if not runtime.is_loaded() or places.is_pattern(self.files.prefix):
             return None
         return runtime.tensorflow().train.load_checkpoint(str(self.files.prefix))
 

@@ -124,7 +124,7 @@ class Job:
         )
         conversion_options.require_parts(model, self.writer, WRITERS)
         destinations.require_apart(model, self.destination, self.writer)
-        with model.well_formed(), progress.stages(self.destination.name, len(STAGES)) as begin:
+        with model.becoming(self.writer.format), progress.stages(self.destination.name, len(STAGES)) as begin:
             begin("tracing")
             frozen, reasons = self._straight(model)
             wrapped = self._wrapped(model, result_tags)

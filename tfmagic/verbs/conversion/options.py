@@ -100,9 +100,16 @@ def require_parts(model: Model, writer: Writer, writers: Collection[Writer]) -> 
     missing = writer.needs - set(model.loaders)
     if missing:
         possible = [each.format for each in writers if each.needs <= set(model.loaders)]
-        way = f". {model.advice}" if model.advice else _way_round(model)
-        reason = f"it has no {errors.listed(sorted(part.value for part in missing))}{way}"
+        reason = lacking(model, missing)
         raise errors.UnsupportedConversionError(model.form, writer.format, possible, reason)
+
+
+def lacking(model: Model, missing: Collection[Part]) -> str:
+    """Say what a source lacks for a format, and what to do instead."""
+    if Part.KERAS in missing and Part.FUNCTION in model.loaders:
+        return "it has no layers of Keras, and nothing makes layers of a graph: give the Keras model that it came from"
+    way = f". {model.advice}" if model.advice else _way_round(model)
+    return f"it has no {errors.listed(sorted(part.value for part in missing))}{way}"
 
 
 def _way_round(model: Model) -> str:
