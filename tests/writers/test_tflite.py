@@ -122,14 +122,103 @@ def test_ops_of_tensorflow_alone_are_named(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_one_signature_is_asked_for(tmp_path: Path) -> None:
+def test_ops_of_tensorflow_may_come_along(tmp_path: Path) -> None:
+    tf = runtime.tensorflow()
+    body = function(lambda x: {"y": tf.math.cumprod(x) + 1.0}, spec([None, 2]))
+    path = tmp_path / "m.tflite"
+    done = tfmagic.export(body, path, select_tf_ops=True)
+    assert describe(path).foreign == {"FlexCumprod"}
+    # Neither LiteRT's interpreter nor TensorFlow's has them any more: what could not be run is said.
+    if "Select TensorFlow" in str(caught_by(path)):
+        assert done.verification["equal"].isna().all()
+        assert any("not verified" in note and "'FlexCumprod'" in note for note in done.notes)
+        with pytest.raises(errors.MissingDependencyError, match=r"'FlexCumprod'.*Flex delegate"):
+            tfmagic.run(path, {"x": np.ones((1, 2), np.float32)})
+        with pytest.raises(errors.MissingDependencyError, match="Flex delegate"):
+            tfmagic.export(body, tmp_path / "must.tflite", select_tf_ops=True, verify=True)
+        assert [each.name for each in tmp_path.iterdir()] == ["m.tflite"]
+    else:
+        assert done.verification["equal"].tolist() == [True]
+
+
+def caught_by(path: Path) -> Exception | None:
+    try:
+        litert.interpreter(path).allocate_tensors()
+    except RuntimeError as error:
+        return error
+    return None
+
+
+def test_what_nothing_brings_along_is_told_so(tmp_path: Path) -> None:
+    tf = runtime.tensorflow()
+    body = function(lambda x: {"y": tf.math.erfinv(x)}, spec([None, 2]))
+    with pytest.raises(errors.UnsupportedConversionError, match=r"'Erfinv', and none of TensorFlow's own kernels"):
+        tfmagic.export(body, tmp_path / "m.tflite", select_tf_ops=True)
+    with pytest.raises(errors.ConversionError, match="select_tf_ops=True is for TFLite"):
+        tfmagic.export(body, tmp_path / "m.pb", select_tf_ops=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_several_signatures_are_in_one_file(tmp_path: Path) -> None:
+    keras = keras_runtime.keras()
+    image, other = (keras.Input((8,), name=name) for name in ("image", "other"))
+    hidden = keras.layers.Dense(700, name="hidden")(image)
+    model = keras.Model([image, other], [hidden, keras.layers.Dense(3, name="score")(hidden + other[:, :1])])
+    signatures = {
+        "two": {"outputs": {"zeta": "score", "alpha": "hidden"}},
+        "it's, /": {"inputs": {"in put": "image", "b": "other"}, "outputs": {"s": "score"}},
+        "名前": {"outputs": {"hidden": "hidden"}},
+    }
+    path, one = tmp_path / "m.tflite", tmp_path / "one.tflite"
+    done = tfmagic.export(model, path, signatures=signatures)
+    assert sorted(done.verification["output"]) == ["it's, //s", "two/alpha", "two/zeta", "名前/hidden"]
+    assert done.verification["equal"].all()
+    assert not any("not verified" in note for note in done.notes)
+    by_key = {each.key: each for each in describe(path).signatures}
+    assert {key: list(each.outputs) for key, each in by_key.items()} == {
+        "two": ["zeta", "alpha"],
+        "it's, /": ["s"],
+        "名前": ["hidden"],
+    }
+    assert list(by_key["it's, /"].inputs) == ["in put", "b"]
+    # TFLite's own interpreter, by the keys; weights are there once.
+    values = {"image": np.random.default_rng(0).random((2, 8), dtype=np.float32), "other": np.ones((2, 8), np.float32)}
+    expected = model([values["image"], values["other"]])
+    interpreter = litert.interpreter(path)
+    both = interpreter.get_signature_runner("two")(**values)
+    named = interpreter.get_signature_runner("it's, /")(**{"in put": values["image"], "b": values["other"]})
+    for value, wanted in ((both["alpha"], expected[0]), (both["zeta"], expected[1]), (named["s"], expected[1])):
+        np.testing.assert_allclose(value, wanted, rtol=1e-4, atol=1e-5)
+    tfmagic.export(model, one, signatures={"two": signatures["two"]})
+    assert path.stat().st_size < one.stat().st_size * 1.3
+    # The result is a source with all of them.
+    assert set(tfmagic.inspect(path).signatures["signature"]) == set(signatures)
+    assert tfmagic.run(path, values, signature="two").outputs["zeta"].shape == (2, 3)
+
+
+def test_of_several_signatures_one_can_be_named(tmp_path: Path) -> None:
     tf = runtime.tensorflow()
     model = dictionary(keras_runtime.keras())
     tfmagic.export(model, tmp_path / "served", signatures={"one": {"outputs": ["o"]}, "two": {"outputs": ["p"]}})
-    with pytest.raises(errors.TfMagicError, match="'one', 'two'"):
-        tfmagic.export(tmp_path / "served", tmp_path / "m.tflite")
+    tfmagic.export(tmp_path / "served", tmp_path / "all.tflite")
     tfmagic.export(tmp_path / "served", tmp_path / "m.tflite", signature="two")
+    assert sorted(tf.lite.Interpreter(str(tmp_path / "all.tflite")).get_signature_list()) == ["one", "two"]
     assert list(tf.lite.Interpreter(str(tmp_path / "m.tflite")).get_signature_list()) == ["two"]
+
+
+def test_what_tensorflow_1_signed_several_times_is_one_file(tmp_path: Path) -> None:
+    tf = runtime.tensorflow()
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        x = v1.placeholder(tf.float32, [None, 2], name="x")
+        kernel = v1.get_variable("kernel", initializer=np.ones((2, 3), np.float32))
+        y = tf.matmul(x, kernel, name="y")
+        tf.nn.softmax(y, name="p")
+        session.run(v1.global_variables_initializer())
+        signatures = {key: {"inputs": {"x": "x:0"}, "outputs": {key: f"{key}:0"}} for key in ("y", "p")}
+        done = tfmagic.export(session, tmp_path / "m.tflite", signatures=signatures)
+    assert done.verification["equal"].tolist() == [True, True]
+    assert {each.key for each in describe(tmp_path / "m.tflite").signatures} == {"y", "p"}
 
 
 def test_a_file_that_gives_other_numbers_is_not_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

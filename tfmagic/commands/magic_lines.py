@@ -85,7 +85,8 @@ def _exported(request: Request, options: Mapping[str, Any]) -> list[str]:
 
 
 def _switches(options: Mapping[str, Any]) -> Iterator[str]:
-    yield from (f"--{name}" for name in ("optimize", "text", "overwrite", "trust") if options.get(name))
+    names = ("optimize", "select_tf_ops", "text", "overwrite", "trust")
+    yield from (f"--{name.replace('_', '-')}" for name in names if options.get(name))
     if options.get("verify") is False:
         yield "--no-verify"
 

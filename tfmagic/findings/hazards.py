@@ -37,7 +37,7 @@ _INIT_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
 _CALLED_BY_LOADER = frozenset({"_create_resource", "_initialize", "_destroy_resource"})
 _SIGNATURES = "signatures"
 #: How TFLite calls ops of TensorFlow's that it runs through its delegate.
-_FLEX = "Flex"
+FLEX = "Flex"
 #: Custom ops that every TFLite interpreter has (tensorflow/lite/core/kernels/register.cc).
 _TFLITE_CUSTOM = frozenset({"AudioSpectrogram", "Mfcc", "NumericVerify", "TFLite_Detection_PostProcess"})
 _ASSET_COLLECTION = "saved_model_assets"
@@ -162,7 +162,7 @@ def of_tflite(foreign_ops: Iterable[str]) -> tuple[Hazard, ...]:
 def _effect_of_custom(name: str) -> Effect:
     if name in _TFLITE_CUSTOM:
         return Effect.PURE
-    return ops.named(name.removeprefix(_FLEX)).effect if name.startswith(_FLEX) else Effect.UNKNOWN
+    return ops.named(name.removeprefix(FLEX)).effect if name.startswith(FLEX) else Effect.UNKNOWN
 
 
 def of_node_in_json(text: str) -> str:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from tfmagic.graphs.signatures import Endpoint
 
 
+#: How the interpreter says that it lacks TensorFlow's own kernels.
+_SELECTED = "Select TensorFlow op"
 #: What Python calls the first argument of a method.
 _PYTHONS_OWN = "self"
 
@@ -43,6 +45,8 @@ class Call(NamedTuple):
     inputs: tuple[Endpoint, ...]
     outputs: tuple[Endpoint, ...]
     is_declared: bool
+    #: The ops of the file that are TensorFlow's own.
+    flex: tuple[str, ...] = ()
 
 
 def load(path: Path, call: Call) -> NamedFunction:
@@ -51,8 +55,9 @@ def load(path: Path, call: Call) -> NamedFunction:
     Raises
     ------
     ConversionError
-        If there is nothing to compute, or the interpreter does not take the file: its ops are TensorFlow's or
-        somebody's own.
+        If there is nothing to compute, or the interpreter does not take the file: its ops are somebody's own.
+    MissingDependencyError
+        If its ops are TensorFlow's own, and the interpreter does not have them.
     """
     if not call.outputs:
         raise errors.ConversionError(f"{call.key!r} of {str(path)!r} has no outputs, so that there is nothing to run")
@@ -119,6 +124,15 @@ class _Runner:
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             said = " ".join(str(error).split())
+            if call.flex and _SELECTED in said:
+                raise errors.MissingDependencyError(
+                    f"running {str(path)!r}",
+                    "",
+                    state=f"TensorFlow's own kernels ({errors.listed(call.flex)}), which TFLite calls Flex, and the "
+                    "interpreter here has none",
+                    remedy="a program that runs it links TFLite's Flex delegate (on Android "
+                    "org.tensorflow:tensorflow-lite-select-tf-ops, on iOS TensorFlowLiteSelectTfOps)",
+                ) from error
             raise errors.ConversionError(f"{str(path)!r} does not run in TFLite's interpreter: {said}") from error
 
     def _content(self, path: Path) -> bytes | None:

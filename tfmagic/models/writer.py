@@ -46,7 +46,9 @@ class WriteOptions:
     text : bool
         Whether text is wanted where the format has two forms.
     optimize : bool
-        Whether the graph is frozen and optimised; only where the writer's options have ``"optimize"``.
+        Whether the graph is frozen and optimised.
+    select_tf_ops : bool
+        Whether a TFLite file may have TensorFlow's own ops.
     """
 
     signatures: tuple[str, ...]
@@ -54,6 +56,7 @@ class WriteOptions:
     stated: tuple[str, ...] = ()
     text: bool = False
     optimize: bool = False
+    select_tf_ops: bool = False
 
 
 class Draft(Protocol):
@@ -148,7 +151,7 @@ ENDS = frozenset({"signature", "inputs", "outputs", "bind", "batch"})
 #: The options of an export that mean something in one format and nothing in another.
 OPTIONS = ENDS | {"tags", "method", "text", "keep"}
 #: Those that a writer has to say, as what they ask for is its work.
-OWN_OPTIONS = frozenset({"optimize"})
+OWN_OPTIONS = frozenset({"optimize", "select_tf_ops"})
 
 
 class Writer(ABC):

@@ -120,7 +120,8 @@ def _function(path: Path, description: Description, key: str | None = None, *, t
         tuple(Endpoint(name, tensors[number].name, *tensors[number][1:3]) for name, number in ends.items())
         for ends in (chosen.inputs, chosen.outputs)
     )
-    call = functions.tflite.Call(chosen.key, inputs, outputs, is_declared=bool(description.signatures))
+    flex = tuple(sorted(name for name in description.foreign if name.startswith(hazards.FLEX)))
+    call = functions.tflite.Call(chosen.key, inputs, outputs, is_declared=bool(description.signatures), flex=flex)
     return functions.tflite.load(path, call)
 
 

@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 
     from tfmagic.verbs.conversion.options import Ends, SignatureMap
 
+#: What options are for that mean nothing in most formats, and what to do instead.
+_MEANT: Mapping[str, tuple[str, str]] = {
+    "text": ("SavedModels", "a graph is text in a file that ends in '.pbtxt'"),
+    "optimize": ("frozen graphs and SavedModels", "leave it out"),
+    "select_tf_ops": ("TFLite", "leave it out"),
+}
+
 
 @undisturbed
 def export(  # noqa: PLR0913 - the contract's options
@@ -39,6 +46,7 @@ def export(  # noqa: PLR0913 - the contract's options
     outputs: Ends = None,
     bind: Mapping[str, Any] | None = None,
     optimize: bool = False,
+    select_tf_ops: bool = False,
     batch: int | None = None,
     keep: int | None = None,
     text: bool = False,
@@ -72,6 +80,9 @@ def export(  # noqa: PLR0913 - the contract's options
     optimize : bool
         Of a frozen graph or a SavedModel: whether TensorFlow's optimizer folds constants and batch norms once and for
         all, so that the first call is quicker. A SavedModel is frozen for that.
+    select_tf_ops : bool
+        Of a TFLite file: whether ops that TFLite lacks may be TensorFlow's own, for programs that link its Flex
+        delegate.
     batch : int, optional
         A size for the first dimension of every input that leaves it open, which stays open otherwise. For formats
         that cannot do without: recurrent layers in TFLite.
@@ -107,17 +118,16 @@ def export(  # noqa: PLR0913 - the contract's options
         place = writer.place(place)
     if keep is not None:
         place = conversion_job.numbered(place, writer, keep)
-    if text and "text" not in writer.options:
-        raise errors.ConversionError(
-            f"text=True is for SavedModels, and {str(place)!r} asks for {writer.format!r}: a graph is text in a file "
-            "that ends in '.pbtxt'"
-        )
-    if optimize and "optimize" not in writer.options:
-        raise errors.ConversionError(
-            f"optimize=True is for frozen graphs and SavedModels, and {str(place)!r} asks for {writer.format!r}: leave "
-            "it out"
-        )
-    wish = Wish(signature, method, inputs, outputs, signatures, batch, bind, optimize=optimize)
+    own_options = {"text": text, "optimize": optimize, "select_tf_ops": select_tf_ops}
+    for name, value in own_options.items():
+        if value and name not in writer.options:
+            whose, advice = _MEANT[name]
+            raise errors.ConversionError(
+                f"{name}={value!r} is for {whose}, and {str(place)!r} asks for {writer.format!r}: {advice}"
+            )
+    wish = Wish(
+        signature, method, inputs, outputs, signatures, batch, bind, optimize=optimize, select_tf_ops=select_tf_ops
+    )
     job = Job(source, place, writer, wish, overwrite=overwrite, check=verify, trust=trust, keep=keep, text=text)
     # What has tag-sets gets these; for any other format they say which part of the source is meant.
     own = writer.has_tag_sets

@@ -1,11 +1,11 @@
-"""The format ``tflite``: a TensorFlow Lite flatbuffer with one signature, for TFLite's own ops alone.
+"""The format ``tflite``: a TensorFlow Lite flatbuffer with the signatures of its source.
 
-TensorFlow's converter makes it of a SavedModel; the file then gets the user's names and order. Not for: quantising.
+TensorFlow's converter makes it of a SavedModel; the file then gets the user's names and order. Not for: what the
+converter is told and says (:mod:`tfmagic.writers.tflite_conversion`).
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -14,27 +14,22 @@ from tfmagic.files.hidden_places import Scratch
 from tfmagic.files.tflite import renaming as tflite_renaming
 from tfmagic.graphs import signatures
 from tfmagic.models.model import Part
-from tfmagic.models.writer import ENDS, Variables, WriteOptions, Writer
-from tfmagic.runtime import error_texts
-from tfmagic.runtime import tensorflow as runtime
+from tfmagic.models.writer import ENDS, Signatures, Variables, WriteOptions, Writer
 from tfmagic.transforms import batch
 from tfmagic.writers.saved_model.writer import SavedModelWriter
+from tfmagic.writers.tflite_conversion import Wanted, converted, of_known_batch
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from tfmagic.functions import NamedFunction
+    from tfmagic.graphs.signatures import Endpoint
     from tfmagic.models.model import Model
     from tfmagic.models.plain_code import CodeSource
 
-#: Every model that TFLite takes can be written in these.
-_OTHERS = ("saved_model", "graph_def", "graph_text")
-#: What the converter says of ops that TFLite lacks.
-_LACKING = re.compile(r"(?:TF Select|Custom) ops: ([\w, ]+)")
 #: What an end is called on the way.
 _PLAIN_KEY = "end_{:06}"
-_HALVES = re.compile(r"x(?:b?f16)>")
-_LISTS = re.compile(r"TensorList\w*")
 
 
 @dataclass(frozen=True)
@@ -76,12 +71,17 @@ class TFLiteWriter(Writer):
     suffixes: ClassVar[tuple[str, ...]] = (".tflite",)
     needs: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.FUNCTION})
     label: ClassVar[str] = "TFLite (.tflite)"
-    options: ClassVar[frozenset[str]] = ENDS
+    options: ClassVar[frozenset[str]] = ENDS | {"select_tf_ops"}
     variables: ClassVar[Variables] = Variables.CONSTANTS
     loses_of_signature: ClassVar[str] = "tags and the method name"
 
+    @property
+    def signatures(self) -> Signatures:
+        """A file has a subgraph for each."""
+        return Signatures.MANY
+
     def prepare(self, source: Model, options: WriteOptions) -> TFLiteDraft:
-        """Convert the function.
+        """Convert the functions.
 
         Raises
         ------
@@ -94,27 +94,19 @@ class TFLiteWriter(Writer):
             raise errors.ConversionError(
                 "a TFLite file has no place for a method name, which servers of SavedModels ask for; leave method= out"
             )
-        if len(options.signatures) != 1:
-            raise errors.ConversionError(
-                f"a TFLite file is written with one signature, and there are {errors.listed(options.signatures)}; "
-                "name one with signature='…' (--signature on a magic's line)"
-            )
-        (key,) = options.signatures
-        function: NamedFunction = source.part(Part.FUNCTION)(key)
-        if batch.has_open_lists(function):
+        functions: list[NamedFunction] = [source.part(Part.FUNCTION)(key) for key in options.signatures]
+        if any(map(batch.has_open_lists, functions)):
             # TensorFlow's converter finds out as well, and says so in pages that no one can hold back.
-            raise _of_known_batch(source)
-        options = WriteOptions((key,), signatures.DEFAULT_TAGS)
-        draft = SavedModelWriter().of_functions(source, (_with_plain_keys(function),), options)
+            raise of_known_batch(source)
+        plain = tuple(map(_with_plain_keys, functions))
+        on_the_way = WriteOptions(options.signatures, signatures.DEFAULT_TAGS)
+        draft = SavedModelWriter().of_functions(source, plain, on_the_way)
         with Scratch() as directory:
             saved = directory / "model"
             draft.write(saved)
-            content = _converted(source, saved, key)
-        keys = (
-            {_PLAIN_KEY.format(place): end.key for place, end in enumerate(side)}
-            for side in (function.inputs, function.outputs)
-        )
-        return TFLiteDraft(tflite_renaming.named(content, *keys), draft.notes)
+            content = converted(source, saved, options.signatures, Wanted(select_tf_ops=options.select_tf_ops))
+        ends = {function.key: tuple(map(_own_keys, (function.inputs, function.outputs))) for function in functions}
+        return TFLiteDraft(tflite_renaming.named(content, ends), draft.notes)
 
     def code(self, source: CodeSource, place: str) -> list[str] | None:
         """Return the code that converts.
@@ -138,7 +130,15 @@ class TFLiteWriter(Writer):
                 f"module.held = {source.holder}",
                 "converter = tf.lite.TFLiteConverter.from_concrete_functions([function], module)",
             ]
+        if source.options.get("select_tf_ops"):
+            sets = "[tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]"
+            lines.append(f"converter.target_spec.supported_ops = {sets}")
         return [*lines, f'with open({place!r}, "wb") as file:', "    file.write(converter.convert())"]
+
+
+def _own_keys(side: Sequence[Endpoint]) -> dict[str, str]:
+    """Return the user's keys of a side of a signature, by those on the way."""
+    return {_PLAIN_KEY.format(place): end.key for place, end in enumerate(side)}
 
 
 def _with_plain_keys(function: NamedFunction) -> NamedFunction:
@@ -148,49 +148,3 @@ def _with_plain_keys(function: NamedFunction) -> NamedFunction:
         for side in (function.inputs, function.outputs)
     )
     return replace(function, inputs=inputs, outputs=outputs)
-
-
-def _converted(source: Model, saved: Path, key: str) -> bytes:
-    tf = runtime.tensorflow()
-    try:
-        with runtime.eager():
-            converter = tf.lite.TFLiteConverter.from_saved_model(str(saved), signature_keys=[key])
-            return bytes(converter.convert())
-    except Exception as error:
-        raise _refusal(source, error) from error
-
-
-def _refusal(source: Model, error: Exception) -> errors.ConversionError:
-    """Word what the converter says in pages."""
-    text = str(error)
-    lacking = sorted({name.strip() for found in _LACKING.findall(text) for name in found.split(",")})
-    if lacking and _HALVES.search(text):
-        return errors.UnsupportedConversionError(
-            source.form,
-            "tflite",
-            _OTHERS,
-            f"it computes in half precision, for which TFLite has no op ({errors.listed(lacking)}): build the model "
-            "with the dtype policy 'float32' (keras.config.set_dtype_policy) and load the same weights",
-        )
-    if lacking:
-        return errors.UnsupportedConversionError(
-            source.form,
-            "tflite",
-            _OTHERS,
-            f"TFLite has no op for {errors.listed(lacking)}, and needs TensorFlow's own kernels (SELECT_TF_OPS) for "
-            "that; leave that part out by choosing inputs behind it or outputs before it, with inputs={…} and "
-            "outputs={…} (--input, --output)",
-        )
-    if _LISTS.search(text):
-        return _of_known_batch(source)
-    return errors.ConversionError(f"TensorFlow's converter to TFLite gave up: {error_texts.gist(error)}")
-
-
-def _of_known_batch(source: Model) -> errors.UnsupportedConversionError:
-    return errors.UnsupportedConversionError(
-        source.form,
-        "tflite",
-        _OTHERS,
-        "TFLite runs a loop over steps, such as an LSTM's or a GRU's, for a batch of known size only; fix it with "
-        "batch=1 (--batch 1)",
-    )

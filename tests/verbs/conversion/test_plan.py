@@ -252,13 +252,15 @@ def test_several_signatures_ask_for_one(samples: Built, in_tmp_path: Path) -> No
     source = in_tmp_path / "several"
     two = {"one": {"outputs": {"y": "y"}}, "two": {"outputs": {"y": "y"}}}
     tfmagic.export(samples["module"], source, signatures=two)
-    assert "'one', 'two'" in problems(planned(source, "tflite", "m.tflite"))["signature"]
-    assert not planned(source, "tflite", "m.tflite", signature="one").problems
+    assert "'one', 'two'" in problems(planned(source, "graph_def", "m.pb"))["signature"]
+    assert not planned(source, "graph_def", "m.pb", signature="one").problems
     plan = planned(source, "saved_model", "m")
     assert not plan.problems
     assert "'one', 'two'" in plan.kept[0]
     assert any("'two'" in line for line in planned(source, "saved_model", "m", signature="one").lost)
     assert "signature" in problems(planned(source, "saved_model", "m", outputs="scores=y"))
+    assert not planned(source, "tflite", "m.tflite").problems
+    assert not any("other signature" in line for line in planned(source, "tflite", "m.tflite").lost)
 
 
 def test_a_graph_that_nobody_signed_has_proposed_ends(samples: Built, in_tmp_path: Path) -> None:

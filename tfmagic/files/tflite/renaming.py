@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from tfmagic.files.flatbuffers import Buffer
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tfmagic.files.flatbuffers import Table
+
+    #: Of inputs and of outputs: keys by keys.
+    Sides: TypeAlias = Sequence[Mapping[str, str]]
 
 _REFERENCE = struct.Struct("<I")
 _NUMBER = struct.Struct("<i")
@@ -28,23 +31,30 @@ _SIGNATURE_ENDS, _SIGNATURE_KEY, _SUBGRAPH_NUMBER = (0, 1), 2, 4
 _KEY, _TENSOR_NUMBER = 0, 1
 
 
-def named(content: bytes, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> bytes:
-    """Return a file whose only signature has other keys and another order, its tensors named like them.
+def named(content: bytes, ends: Mapping[str, Sides]) -> bytes:
+    """Return a file whose signatures have other keys and another order, their tensors named like them.
 
     Parameters
     ----------
     content : bytes
-        The file, with one signature.
-    inputs, outputs : mapping of str to str
-        The keys that the signature is to have, by those that it has, in the order wanted. A tensor that has several is
-        called by the first.
+        The file.
+    ends : mapping of str to two mappings of str to str
+        By the signatures' keys, for inputs and outputs: the keys that they are to have, by those that they have, in the
+        order wanted. A tensor that has several is called by the first.
     """
     edited = bytearray(content)
     model = Buffer(io.BytesIO(content), "the converted file").root()
-    (signature,) = model.tables(_SIGNATURES)
-    subgraph = list(model.tables(_SUBGRAPHS))[signature.scalar(_SUBGRAPH_NUMBER, "uint")]
+    subgraphs = list(model.tables(_SUBGRAPHS))
+    for signature in model.tables(_SIGNATURES):
+        sides = ends[signature.text(_SIGNATURE_KEY)]
+        _name_ends(edited, signature, subgraphs[signature.scalar(_SUBGRAPH_NUMBER, "uint")], sides)
+    return bytes(edited)
+
+
+def _name_ends(edited: bytearray, signature: Table, subgraph: Table, keys_of_sides: Sides) -> None:
+    """Name and order the inputs and outputs of a signature, and the tensors of its subgraph."""
     tensors = list(subgraph.tables(_TENSORS))
-    sides = list(zip(_SIGNATURE_ENDS, _SUBGRAPH_ENDS, (inputs, outputs), strict=True))
+    sides = list(zip(_SIGNATURE_ENDS, _SUBGRAPH_ENDS, keys_of_sides, strict=True))
     # An input that is an output as well is called by its input's key.
     for field, ends, keys in reversed(sides):
         entries = {entry.text(_KEY): entry for entry in signature.tables(field)}
@@ -55,7 +65,6 @@ def named(content: bytes, inputs: Mapping[str, str], outputs: Mapping[str, str])
         for key in reversed(order):
             _rename(edited, tensors[numbers[key]], _NAME, keys[key])
             _rename(edited, entries[key], _KEY, keys[key])
-    return bytes(edited)
 
 
 def with_input_key(content: bytes, signature: str, old: str, new: str) -> bytes:

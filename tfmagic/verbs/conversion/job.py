@@ -248,7 +248,14 @@ class Job:
         if self.wish.batch is not None:
             functions = {key: batches.fixed(each, self.wish.batch) for key, each in functions.items()}
         stated = (*self.wish.stated, *(("tags",) if has_tags else ()))
-        options = WriteOptions(tuple(functions), chosen, stated, self.text, self.wish.optimize)
+        options = WriteOptions(
+            tuple(functions),
+            chosen,
+            stated,
+            self.text,
+            optimize=self.wish.optimize,
+            select_tf_ops=self.wish.select_tf_ops,
+        )
         return self.writer.prepare(_narrowed(model, functions) if functions else model, options)
 
     def _write(

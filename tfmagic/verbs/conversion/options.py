@@ -51,6 +51,7 @@ class Wish:
     bind: Mapping[str, Any] | None = None
     keep_variables: Sequence[str] | None = None
     optimize: bool = False
+    select_tf_ops: bool = False
 
     def __post_init__(self) -> None:
         """Refuse outputs that are none."""

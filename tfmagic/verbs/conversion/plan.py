@@ -44,7 +44,7 @@ class Request:
         ``INPUT=VALUE``, values as Python writes them, joined by commas.
     batch, keep : int or None
         As :func:`tfmagic.export` takes them.
-    optimize, text, overwrite, verify, trust : bool
+    optimize, select_tf_ops, text, overwrite, verify, trust : bool
         As :func:`tfmagic.export` takes them.
     """
 
@@ -59,6 +59,7 @@ class Request:
     batch: int | None = None
     keep: int | None = None
     optimize: bool = False
+    select_tf_ops: bool = False
     text: bool = False
     overwrite: bool = False
     verify: bool = True
@@ -77,6 +78,7 @@ class Request:
             "batch": self.batch,
             "keep": self.keep,
             "optimize": self.optimize,
+            "select_tf_ops": self.select_tf_ops,
             "text": self.text,
             "overwrite": self.overwrite,
             "trust": self.trust,
@@ -363,5 +365,7 @@ def _cautions(request: Request, facts: Facts) -> Iterator[str]:
         yield "optimised, the result is frozen: each signature has its own constants"
     settled = plan_effects.answered(has_inputs=bool(request.inputs.strip()))
     yield from (caution.text for caution in facts.model.cautions if caution.code not in settled)
+    if request.select_tf_ops:
+        yield "where TFLite lacks an op, the file runs in programs that link its Flex delegate, and not in Python"
     if not request.verify:
         yield "the result is not compared with the source"

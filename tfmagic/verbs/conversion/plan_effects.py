@@ -213,7 +213,7 @@ def kept(facts: Facts) -> list[str]:
 
 
 def _kept_signatures(facts: Facts) -> Iterator[str]:
-    if facts.writer.variables is Variables.CONSTANTS:
+    if facts.writer.variables is Variables.CONSTANTS and len(facts.chosen) < 2:  # noqa: PLR2004 - several have keys
         yield "the names of inputs and outputs"
     elif facts.writer.runs and facts.chosen and signatures.PROPOSED not in facts.chosen:
         yield f"the signature{_s(facts.chosen)} {errors.listed(facts.chosen)}: names, order, dtypes and shapes"

@@ -37,7 +37,7 @@ _CANCELLED = "Cancelled: nothing was written."
 _FIELDS = ("signature", "inputs", "outputs", "bind", "method", "tags", "batch", "keep")
 _NUMBERS = ("batch", "keep")
 #: The ticks that mean something in some formats only.
-_TICKS = ("optimize", "text")
+_TICKS = ("optimize", "select_tf_ops", "text")
 
 
 def build(model: Model, panel: Place) -> ConvertTab:
@@ -89,6 +89,7 @@ class ConvertTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no typ
         }
         self.ticks = {
             "optimize": forms.tick("Optimise: fold constants once"),
+            "select_tf_ops": forms.tick("Take TensorFlow's ops where TFLite lacks them"),
             "text": forms.tick("Message as text"),
             "overwrite": forms.tick("Replace what is there"),
             "verify": forms.tick("Run both and compare", value=True),

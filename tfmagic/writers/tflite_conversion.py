@@ -1,0 +1,142 @@
+"""TensorFlow's converter to TFLite: what it is told, and what its pages of errors mean.
+
+Not for: the file's names and order (:mod:`tfmagic.files.tflite.renaming`).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tfmagic import errors
+from tfmagic.runtime import error_texts
+from tfmagic.runtime import tensorflow as runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from tfmagic.models.model import Model
+
+#: Every model that TFLite takes can be written in these.
+_OTHERS = ("saved_model", "graph_def", "graph_text")
+#: What the converter says of ops that TFLite lacks: with TensorFlow's kernels it could, or not even so.
+_LACKING = re.compile(r"(TF Select|Custom) ops: ([\w, ]+)")
+_SELECTED = "TF Select"
+#: What it says where it was to run such ops to see what values they reach.
+_NOT_HERE = re.compile(r"Select TensorFlow op|Regular TensorFlow ops are not supported")
+_HALVES = re.compile(r"x(?:b?f16)>")
+_LISTS = re.compile(r"TensorList\w*")
+
+
+class Wanted(NamedTuple):
+    """What a file is to be.
+
+    Attributes
+    ----------
+    quantize : str
+        ``"float16"``, ``"dynamic"``, ``"int8"``, or empty.
+    samples : mapping of str to sequence of dict
+        Values for the inputs by their keys in what is converted, by the signatures' keys.
+    select_tf_ops : bool
+        Whether ops that TFLite lacks may be TensorFlow's own.
+    """
+
+    quantize: str = ""
+    samples: Mapping[str, Sequence[Mapping[str, npt.NDArray[Any]]]] = {}
+    select_tf_ops: bool = False
+
+
+def converted(source: Model, saved: Path, keys: Sequence[str], wanted: Wanted) -> bytes:
+    """Return the file that TensorFlow's converter makes of signatures of a SavedModel.
+
+    Raises
+    ------
+    UnsupportedConversionError
+        If TFLite lacks an op, or cannot do it for a batch of any size.
+    ConversionError
+        If the converter gives up otherwise; its error is the cause.
+    """
+    tf = runtime.tensorflow()
+    try:
+        with runtime.eager():
+            converter = tf.lite.TFLiteConverter.from_saved_model(str(saved), signature_keys=list(keys))
+            _tell(converter, wanted)
+            return bytes(converter.convert())
+    except Exception as error:
+        raise _refusal(source, error, wanted) from error
+
+
+def _tell(converter: runtime.Live, wanted: Wanted) -> None:
+    tf = runtime.tensorflow()
+    if wanted.select_tf_ops:
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
+    if wanted.quantize:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if wanted.quantize == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if wanted.quantize == "int8":
+        converter.representative_dataset = lambda: _examples(wanted)
+
+
+def _examples(wanted: Wanted) -> Iterator[tuple[str, dict[str, Any]]]:
+    for key, samples in wanted.samples.items():
+        for sample in samples:
+            yield key, dict(sample)
+
+
+def _refusal(source: Model, error: Exception, wanted: Wanted) -> errors.ConversionError:
+    """Word what the converter says in pages."""
+    text = str(error)
+    lacking = [(kind, name.strip()) for kind, names in _LACKING.findall(text) for name in names.split(",")]
+    if lacking and _HALVES.search(text):
+        return errors.UnsupportedConversionError(
+            source.form,
+            "tflite",
+            _OTHERS,
+            f"it computes in half precision, for which TFLite has no op ({errors.listed(_names(lacking))}): build the "
+            "model with the dtype policy 'float32' (keras.config.set_dtype_policy) and load the same weights",
+        )
+    if lacking:
+        return errors.UnsupportedConversionError(source.form, "tflite", _OTHERS, _advice(lacking))
+    if wanted.quantize == "int8" and _NOT_HERE.search(text):
+        return errors.ConversionError(
+            "to measure the values between the ops the model is run on the samples, and the interpreter here has none "
+            "of TensorFlow's own kernels: leave quantize='int8' or select_tf_ops=True (--select-tf-ops) out"
+        )
+    if _LISTS.search(text):
+        return of_known_batch(source)
+    return errors.ConversionError(f"TensorFlow's converter to TFLite gave up: {error_texts.gist(error)}")
+
+
+def _advice(lacking: Sequence[tuple[str, str]]) -> str:
+    """Say what can be done about ops that TFLite lacks: TensorFlow's own kernels help for some."""
+    inside = "choosing inputs behind it or outputs before it, with inputs={…} and outputs={…} (--input, --output)"
+    nowhere = _names([each for each in lacking if each[0] != _SELECTED])
+    if nowhere:
+        return (
+            f"TFLite has no op for {errors.listed(nowhere)}, and none of TensorFlow's own kernels that it takes along "
+            f"(SELECT_TF_OPS) either; leave that part out by {inside}"
+        )
+    return (
+        f"TFLite has no op for {errors.listed(_names(lacking))}, and needs TensorFlow's own kernels (SELECT_TF_OPS) "
+        "for that: select_tf_ops=True (--select-tf-ops) takes them along, for programs that link TFLite's Flex "
+        f"delegate; or leave that part out by {inside}"
+    )
+
+
+def _names(lacking: Sequence[tuple[str, str]]) -> list[str]:
+    return sorted({name for _, name in lacking})
+
+
+def of_known_batch(source: Model) -> errors.UnsupportedConversionError:
+    """Word that a loop needs a batch of known size."""
+    return errors.UnsupportedConversionError(
+        source.form,
+        "tflite",
+        _OTHERS,
+        "TFLite runs a loop over steps, such as an LSTM's or a GRU's, for a batch of known size only; fix it with "
+        "batch=1 (--batch 1)",
+    )
