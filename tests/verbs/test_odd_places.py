@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -19,7 +20,7 @@ import pytest
 
 import tfmagic
 from tests.faults.subjects import SUBJECTS, Subject
-from tests.faults.trial import tree
+from tests.faults.trial import is_hidden, tree
 from tfmagic import errors, progress
 from tfmagic.files import writing
 
@@ -95,10 +96,10 @@ def _takes_directories(subject: Subject) -> bool:
     return subject in (SUBJECTS["events"], SUBJECTS["events-directory"])
 
 
-def _refused(subject: Subject, place: Path) -> str:
-    """Write to a new place; return why that is refused, nothing if it is done."""
+def _refused(subject: Subject, place: Path, version: int = 1) -> str:
+    """Write a first version to a new place, or another over it; return why that is refused, nothing if it is done."""
     try:
-        subject.write(place, 1, overwrite=False)
+        subject.write(place, version, overwrite=version > 1)
     except errors.WriteError as error:
         return str(error)
     return ""
@@ -201,6 +202,108 @@ def test_a_place_that_is_not_permitted(subject: Subject, tmp_path: Path) -> None
         inner.chmod(0o755)
     assert tree(tmp_path) == before
     assert subject.version(place) == 1
+
+
+@pytest.mark.parametrize("subject", ["saved-model"], indirect=True)
+@pytest.mark.parametrize("protected", [["variables"], ["variables", "."]])
+def test_a_directory_in_which_nothing_may_be_changed(subject: Subject, tmp_path: Path, protected: list[str]) -> None:
+    """What is replaced goes, write-protected or not; what may not be replaced stays, and nothing else does."""
+    place = tmp_path / "own" / subject.destination
+    # By root first, as another user may not even read the modules that are imported.
+    subject.write(place, 1, overwrite=False)
+    for path in (place.parent, *place.parent.rglob("*")):
+        if not os.geteuid():
+            os.chown(path, _NOBODY, _NOBODY)
+    with _without_rights(tmp_path):
+        for name in protected:
+            (place / name).chmod(0o555)
+        try:
+            if "." in protected:
+                with pytest.raises(errors.WriteError, match=r"permissions.*What was there before is unchanged"):
+                    subject.write(place, 2, overwrite=True)
+            else:
+                subject.write(place, 2, overwrite=True)
+        finally:
+            for name in ("variables", "."):
+                (place / name).chmod(0o755)
+    assert subject.version(place) == (1 if "." in protected else 2)
+    assert [path.name for path in place.parent.iterdir()] == [subject.destination]
+
+
+def test_a_working_directory_that_is_gone(subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(errors.WriteError, match="absolute path"):
+        subject.write(Path(subject.destination), 1, overwrite=False)
+    subject.write(tmp_path / subject.destination, 1, overwrite=False)
+    assert subject.version(tmp_path / subject.destination) == 1
+
+
+@pytest.mark.parametrize("limit", [0, 100])
+def test_files_that_may_be_no_larger(subject: Subject, tmp_path: Path, limit: int) -> None:
+    """An archive of outputs takes some bytes, each other result more than the limit."""
+    place = tmp_path / "old" / subject.destination
+    subject.write(place, 1, overwrite=False)
+    before = tree(tmp_path)
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for where in (place, tmp_path / "new" / subject.destination):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, usual[1]))
+        try:
+            with pytest.raises(errors.WriteError, match="larger") as caught:
+                subject.write(where, 2, overwrite=True)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+        assert caught.value.errno == errno.EFBIG
+    assert tree(tmp_path) == before
+
+
+def test_a_process_that_may_open_no_more_files(subject: Subject, tmp_path: Path) -> None:
+    """It is done, or told in our words; what is hidden goes with the next write."""
+    place = tmp_path / subject.destination
+    subject.write(place, 1, overwrite=False)
+    before = tree(tmp_path)
+    usual = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for free in range(6):
+        opened = [os.open(os.devnull, os.O_RDONLY)]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (opened[0] + 40, usual[1]))
+        with suppress(OSError):
+            while True:
+                opened.append(os.open(os.devnull, os.O_RDONLY))
+        for _ in range(free):
+            os.close(opened.pop())
+        try:
+            with suppress(errors.TfMagicError):
+                subject.write(place, 2, overwrite=True)
+        finally:
+            for descriptor in opened:
+                os.close(descriptor)
+            resource.setrlimit(resource.RLIMIT_NOFILE, usual)
+        now = {name: mark for name, mark in tree(tmp_path).items() if not is_hidden(name)}
+        assert now == before or subject.version(place) == 2
+    subject.write(place, 1, overwrite=True)
+    assert not [path for path in tmp_path.iterdir() if is_hidden(path.name)]
+
+
+def test_what_came_with_an_image_of_a_container(subject: Subject, mounted: Path) -> None:
+    """The lower layer of an overlay lets no directory of it be moved."""
+    for name in ("image", "changes", "work", "container"):
+        (mounted / name).mkdir()
+    subject.write(mounted / "image" / "of" / subject.destination, 1, overwrite=False)
+    layers = f"lowerdir={mounted}/image,upperdir={mounted}/changes,workdir={mounted}/work"
+    _mounted("-t", "overlay", "-o", layers, "overlay", str(mounted / "container"))
+    try:
+        place = mounted / "container" / "of" / subject.destination
+        before = tree(place.parent)
+        if refused := _refused(subject, place, 2):
+            assert place.is_dir()
+            assert "container's image" in refused
+            assert tree(place.parent) == before
+        else:
+            assert subject.version(place) == 2
+            assert not [path for path in place.parent.iterdir() if is_hidden(path.name)]
+    finally:
+        subprocess.run([_UMOUNT, "-l", str(mounted / "container")], check=True)
 
 
 def test_another_file_system_and_one_that_is_read_only(

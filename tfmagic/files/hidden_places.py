@@ -229,11 +229,15 @@ def refused(error: BaseException, place: Path) -> int | None:
 
 
 def _refusal(error: OSError) -> errors.WriteError:
+    advice = "make room there, or name another one in the environment variable TMPDIR"
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        advice = "close some files, or restart the kernel"
+    elif error.errno == errno.EFBIG:
+        advice = "allow larger files (ulimit -f)"
     return errors.WriteError(
         error.errno,
         f"the temporary directory {tempfile.gettempdir()!r} cannot be written: the system says "
-        f"{error.strerror or str(error)!r}; make room there, or name another one in the environment variable TMPDIR. "
-        "Nothing else was changed",
+        f"{error.strerror or str(error)!r}; {advice}. Nothing else was changed",
     )
 
 
@@ -381,9 +385,22 @@ def _is_removed(place: Path) -> bool:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a directory, if it is there; what cannot be removed stays."""
+    """Remove a file or a directory, if it is there, write-protected or not; what cannot be removed stays."""
     if path.is_dir() and not path.is_symlink():
+        # What was replaced may hold directories in which nothing may be changed, and comes here to go.
+        with suppress(OSError):
+            _open_up(path)
+            for directory, names, _ in os.walk(path):
+                for name in names:
+                    _open_up(Path(directory, name))
         shutil.rmtree(path, ignore_errors=True)
         return
     with suppress(OSError):
         path.unlink()
+
+
+def _open_up(directory: Path) -> None:
+    """Let the owner of a directory change it."""
+    mode = directory.lstat().st_mode
+    if stat.S_ISDIR(mode) and mode & stat.S_IRWXU != stat.S_IRWXU:
+        directory.chmod(stat.S_IMODE(mode) | stat.S_IRWXU)

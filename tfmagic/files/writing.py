@@ -35,7 +35,10 @@ _ADVICE = {
     errno.EIO: "the disk, or the network to it, failed to write ('{said}'); name a place elsewhere",
     errno.EROFS: "the file system is read-only; name a place elsewhere",
     errno.EBUSY: "it is in use, as a place where something is mounted is ('{said}'); name a place inside of it",
-    errno.EXDEV: "something is mounted on the way to it ('{said}'); name a place inside of that",
+    errno.EXDEV: (
+        "it cannot be moved ('{said}'), as something is mounted on the way to it, or it came with a container's image; "
+        "name another place"
+    ),
     errno.ENAMETOOLONG: "its name is longer than the file system takes; give a shorter one",
     errno.ENOTEMPTY: "somebody else wrote there meanwhile; look what it is, and try again",
     errno.EMFILE: "this process has too many files open; close some, or restart the kernel",
@@ -50,7 +53,7 @@ def resolved(destination: str | os.PathLike[str]) -> Path:
     Raises
     ------
     WriteError
-        If the path is empty, holds a NUL, or is a loop of links.
+        If the path is empty, holds a NUL, is a loop of links, or is relative to a directory that is gone.
     """
     text = os.fspath(destination)
     try:
@@ -58,6 +61,12 @@ def resolved(destination: str | os.PathLike[str]) -> Path:
         path = Path(os.path.realpath(os.path.expanduser(text)))  # noqa: PTH111
     except ValueError:
         text = ""
+    except FileNotFoundError as error:
+        raise errors.WriteError(
+            error.errno,
+            f"{text!r} is relative to the working directory, which was removed; go to one that is there, or give an "
+            "absolute path",
+        ) from error
     if not text or os.path.islink(path):  # noqa: PTH114 - a name that is too long is none
         raise errors.WriteError(
             f"{os.fspath(destination)!r} is no path that can be written to; give a file or a directory"
@@ -171,10 +180,11 @@ def require_space(destination: Path, size: int) -> None:
         If there is less room.
     """
     try:
-        free = shutil.disk_usage(nearest(destination)).free
+        total, _, free = shutil.disk_usage(nearest(destination))
     except OSError:
         return  # who writes there will hear why
-    if free < size + _SPARE_BYTES:
+    # What has no size, as /proc, has more to say than that.
+    if total and free < size + _SPARE_BYTES:
         raise errors.WriteError(
             errno.ENOSPC,
             f"{str(destination)!r} needs {_mebibytes(size)} and its file system has {_mebibytes(free)} left; "
