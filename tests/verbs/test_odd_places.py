@@ -14,15 +14,18 @@ import subprocess
 import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 import tfmagic
-from tests.faults.subjects import SUBJECTS, Subject
+from tests.faults.subjects import SUBJECTS, Subject, doubled
 from tests.faults.trial import is_hidden, tree
+from tests.samples import SAMPLES
 from tfmagic import errors, progress
 from tfmagic.files import writing
+from tfmagic.verbs import restore as restore_verb
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -473,3 +476,70 @@ def test_a_source_that_changes_in_the_middle(
 def _files_of(source: Path) -> list[Path]:
     """Return the files of a model: of a checkpoint, all that begin alike."""
     return [*source.rglob("*")] if source.is_dir() else [*source.parent.glob(f"{source.stem}*")]
+
+
+@pytest.mark.parametrize("change", ["replaced", "gone", "written"])
+def test_a_source_that_changes_while_it_is_signed(
+    samples: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """A copy is of one version: never the message of one beside the variables of the other."""
+    source = samples.copy("saved_model_tf2", tmp_path)
+    index = source / "variables" / "variables.index"
+    copy = shutil.copytree
+
+    def changing(*args: Any, **options: Any) -> Any:
+        monkeypatch.setattr(shutil, "copytree", copy)
+        if change == "replaced":
+            copy(source, tmp_path / "other")
+        if change == "written":
+            index.write_bytes(index.read_bytes() + b"\0")
+        else:
+            shutil.rmtree(source)
+        if change == "replaced":
+            (tmp_path / "other").rename(source)
+        return copy(*args, **options)
+
+    (tmp_path / "to").mkdir()
+    monkeypatch.setattr(shutil, "copytree", changing)
+    with pytest.raises(errors.CorruptSourceError, match="changed while it was signed"):
+        tfmagic.sign(source, tmp_path / "to" / "m", rename={"serving_default": "again"})
+    assert list((tmp_path / "to").iterdir()) == []
+
+
+@pytest.mark.parametrize("verb", ["freeze", "merge", "merge and freeze"])
+def test_what_was_made_of_a_source_is_not_written_of_another(samples: Built, tmp_path: Path, verb: str) -> None:
+    """Values are read as they are written."""
+    source = samples.copy("meta_graph", tmp_path)
+    if verb == "freeze":
+        made = tfmagic.freeze(source, verify=False)
+    else:
+        made = tfmagic.merge(doubled(), source, connect={"twice": "x"}, freeze="freeze" in verb, verify=False)
+    for file in _files_of(source):
+        if file.name.endswith((".index", "-00001")):
+            content = file.read_bytes()
+            file.unlink()
+            file.write_bytes(content)
+    with pytest.raises(errors.ReadError, match="was written again"):
+        tfmagic.export(made, tmp_path / "to" / "m.pb")
+    assert not (tmp_path / "to").exists()
+
+
+def test_a_file_that_is_written_again_while_its_values_are_read_restores_nothing(
+    samples: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = samples.copy("keras_weights", tmp_path)
+    model: Any = SAMPLES["keras_model"].build(tmp_path)
+    model.set_weights([value + 1 for value in model.get_weights()])
+    before = model.get_weights()
+    put = restore_verb._put
+
+    def changing(*args: Any) -> None:
+        for path in _files_of(file):
+            os.utime(path, ns=(1, 1))
+        put(*args)
+
+    monkeypatch.setattr(restore_verb, "_put", changing)
+    with pytest.raises(errors.ReadError, match="was written again"):
+        tfmagic.restore(model, file)
+    for now, then in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(now, then)

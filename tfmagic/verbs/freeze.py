@@ -155,7 +155,8 @@ def _in_memory(source: object, wish: Wish, tags: Collection[str] | None, *, chec
     noted = result.with_notes(
         *model.notes, *reasons, *graph.notes, *graph.name_notes, *conversion_checks.unchecked_notes(verifications)
     )
-    return replace(noted, carried=model.cautions)
+    # Values are read when the graph is assembled.
+    return replace(noted, carried=model.cautions, marks=model.marks)
 
 
 def _of_graph(frozen: FrozenGraph, notes: tuple[str, ...], path: Path | None, *, trust: bool) -> Model:

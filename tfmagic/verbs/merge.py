@@ -122,6 +122,8 @@ def merge(  # noqa: PLR0913 - the contract's options
     result = _joined(models, connect, signature, bind, per_element=map, check=verify)
     if freeze:
         result = freeze_verb.freeze(result, verify=verify)
+    # Values are read when they are written.
+    result = replace(result, marks={path: mark for model in models for path, mark in model.marks.items()})
     return result if output is None else _written(result, output, overwrite=overwrite, check=verify)
 
 

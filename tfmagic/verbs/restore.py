@@ -92,7 +92,7 @@ def restore(
     pairing = _checked(paired(live, stored, rename or {}), where, partial=partial)
     if _builds_optimizer(pairing):
         pairing = _checked(paired(live_variables(live.source), stored, rename or {}), where, partial=partial)
-    _put(pairing)
+    _put(pairing, file)
     return _table(pairing)
 
 
@@ -213,12 +213,12 @@ def _builds_optimizer(pairing: Pairing) -> bool:
     return True
 
 
-def _put(pairing: Pairing) -> None:
-    """Read all values, then assign them: a damaged file changes nothing."""
+def _put(pairing: Pairing, file: Model) -> None:
+    """Read all values, then assign them: a file that is damaged, or written again meanwhile, changes nothing."""
     targets = pairing.live.targets
     keys = {value.key: place for place, value in enumerate(pairing.stored.saved)}
     loaded = {target for loading in pairing.loading for target in _targets_of(pairing, loading)}
-    with pairing.stored.opened() as read:
+    with file.well_formed(), pairing.stored.opened() as read:
         values = [
             (targets[target], _piece(targets[target], read(other)))
             for target, other in pairing.pairs.items()
@@ -232,6 +232,7 @@ def _put(pairing: Pairing) -> None:
             Content(edge.table, read(keys[f"{edge.key}-keys"]), read(keys[f"{edge.key}-values"]))
             for edge in pairing.tables
         ]
+    file.require_unchanged()
     assign(pairing.live, values, loads, contents)
 
 

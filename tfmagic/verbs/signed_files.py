@@ -25,7 +25,7 @@ from tfmagic.transforms.signature_edit import SignedModel, signed
 from tfmagic.verbs import signed_results
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from tfmagic.models.model import Model
@@ -45,7 +45,7 @@ class SignedFile:
     """A SavedModel that was edited, not yet written."""
 
     file: Path
-    mark: file_marks.Mark | None
+    marks: Mapping[Path, file_marks.Mark]
     result: SignedModel
     is_text: bool
 
@@ -53,10 +53,14 @@ class SignedFile:
     def of(cls, model: Model, file: Path, changes: Changes) -> SignedFile:
         """Read the message once more, so that what is written is made of what is there now; edit it."""
         named = {frozenset(tags) for tags, _ in model.part(Part.SIGNATURES)}
-        mark = file_marks.of(file)
+        marks = {
+            path: mark
+            for path, mark in file_marks.of_model(file.parent, file).items()
+            if path == file or path.relative_to(file.parent).parts[0] in PARTS
+        }
         buffer, is_text = read_message(file)
         try:
-            return cls(file, mark, signed(buffer, changes, named), is_text)
+            return cls(file, marks, signed(buffer, changes, named), is_text)
         except wire.WireError as error:
             raise errors.CorruptSourceError(f"{str(file)!r} is damaged: {error}; fetch or save it again") from error
 
@@ -75,7 +79,7 @@ class SignedFile:
                 unverified = self._verified(whole, check=check, trust=trust)
                 if fingerprint.exists() and whole is not None:
                     fresh = self._fingerprint(whole)
-            self._require_unchanged()
+            self._require_unchanged(self.file)
             notes = self._stale_notes(fingerprint, fresh)
         # The message makes the SavedModel: it comes first, and is there from now on whatever happens.
         return (*self.result.notes, *unverified, *notes, *staging.notes, *_renewed(fingerprint, fresh))
@@ -91,7 +95,7 @@ class SignedFile:
         had, fresh = (self.directory / _FINGERPRINT).exists(), None
         extra = (self.directory / saved_model_files.EXTRA).is_dir()
         staging = writing.Staging(place, overwrite=overwrite, directory=True, size=size, extra=extra)
-        with staging as staged:
+        with staging as staged, self._unchanged():
             staged.mkdir()
             for part in parts:
                 copy_part(part, staged / part.name)
@@ -174,12 +178,25 @@ class SignedFile:
             return f"{size / 2**20:,.0f} MiB would have to be loaded; %tf_verify compares two models"
         return ""
 
-    def _require_unchanged(self) -> None:
-        """Refuse to write over what somebody else wrote meanwhile."""
-        if file_marks.of(self.file) != self.mark:
-            raise errors.CorruptSourceError(
-                f"{str(self.file)!r} changed while it was signed; sign it again once its writer is done"
-            )
+    @contextmanager
+    def _unchanged(self) -> Iterator[None]:
+        """Refuse what a block has read of files of which some were written again, or went away, meanwhile."""
+        try:
+            yield
+        except errors.TfMagicError:
+            raise
+        except Exception as error:
+            self._require_unchanged(*self.marks, cause=error)
+            raise
+        self._require_unchanged(*self.marks)
+
+    def _require_unchanged(self, *files: Path, cause: Exception | None = None) -> None:
+        """Refuse to go on with what somebody else wrote meanwhile."""
+        for file in files:
+            if file_marks.of(file) != self.marks.get(file):
+                raise errors.CorruptSourceError(
+                    f"{str(file)!r} changed while it was signed; sign it again once its writer is done"
+                ) from cause
 
     def _stale_notes(self, fingerprint: Path, fresh: bytes | None) -> tuple[str, ...]:
         other = self.directory / (_BINARY if self.file.name == _TEXT else _TEXT)
