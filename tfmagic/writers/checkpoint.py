@@ -7,7 +7,9 @@ a checkpoint cannot run.
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -161,9 +163,20 @@ def _is_variable(value: runtime.Live) -> bool:
 
 @dataclass(frozen=True)
 class CopyDraft:
-    """A checkpoint that lies beside a graph: its files under another name."""
+    """A checkpoint that lies beside a graph: its files under another name.
+
+    Attributes
+    ----------
+    files : CheckpointFiles
+        Where it is.
+    parts : tuple of Path
+        Its index and shards, each of which was there when the copy was prepared.
+    meta_graph_def : bytes or None
+        What the graph beside it will be.
+    """
 
     files: CheckpointFiles
+    parts: tuple[Path, ...]
     meta_graph_def: bytes | None
     notes: tuple[str, ...] = ()
 
@@ -174,11 +187,10 @@ class CopyDraft:
 
     def write(self, path: Path) -> None:
         """Copy the shards, then the index."""
-        for file in checkpoint_writing.files(self.files.prefix):
+        for file in self.parts:
             suffix = file.name.removeprefix(self.files.prefix.name)
-            if suffix != checkpoint_writing.META:
-                with file.open("rb") as source, path.with_name(path.name + suffix).open("wb") as target:
-                    progress.copy(source, target)
+            with file.open("rb") as source, path.with_name(path.name + suffix).open("wb") as target:
+                progress.copy(source, target)
         if self.meta_graph_def is not None:
             path.with_name(path.name + checkpoint_writing.META).write_bytes(self.meta_graph_def)
 
@@ -376,7 +388,12 @@ def _copied(source: Model) -> CopyDraft:
         )
     is_of_objects = source.meta_graph.object_graph_def is not None
     message = None if is_of_objects else source.meta_graph.meta_graph_def().SerializeToString()
-    return CopyDraft(files.checked(), message)
+    parts = [file for file in checkpoint_writing.files(files.prefix) if file.suffix != checkpoint_writing.META]
+    if checkpoint_writing.INDEX not in {file.suffix for file in parts}:
+        # It went away since the source was looked at.
+        index = f"{files.prefix}{checkpoint_writing.INDEX}"
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), index)
+    return CopyDraft(files.checked(), tuple(parts), message)
 
 
 def _is_bundle(files: CheckpointFiles) -> bool:
