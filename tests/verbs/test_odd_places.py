@@ -24,7 +24,7 @@ from tests.faults.subjects import SUBJECTS, Subject, doubled
 from tests.faults.trial import is_hidden, tree
 from tests.samples import SAMPLES
 from tfmagic import errors, progress
-from tfmagic.files import writing
+from tfmagic.files import hidden_places, writing
 from tfmagic.verbs import restore as restore_verb
 
 if TYPE_CHECKING:
@@ -546,3 +546,23 @@ def test_a_file_that_is_written_again_while_its_values_are_read_restores_nothing
         tfmagic.restore(model, file)
     for now, then in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(now, then)
+
+
+@pytest.mark.parametrize("name", ["m.pb", "m", "m.ckpt"])
+def test_a_result_that_somebody_takes_away_at_once_was_written(
+    samples: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Once it stood, nothing is raised."""
+    source = samples.path("meta_graph")
+    expected: Any = _export(source, tmp_path / "stays" / name)
+    close = hidden_places.HiddenPlace.close
+
+    def closing(place: hidden_places.HiddenPlace) -> None:
+        close(place)
+        if (tmp_path / "to").exists():
+            shutil.rmtree(tmp_path / "to")
+
+    monkeypatch.setattr(hidden_places.HiddenPlace, "close", closing)
+    done: Any = _export(source, tmp_path / "to" / name)
+    assert not (tmp_path / "to" / name).exists()
+    assert done.bytes == pytest.approx(expected.bytes, abs=100)

@@ -139,11 +139,10 @@ class Job:
                 draft = wrapped or self._draft(model, frozen, functions, result_tags, has_tags=wanted is not None)
             signed = {frozen.key: frozen} if frozen else (graph.signatures if graph else functions)
             source = Source(model, self.wish, signed, functions)
-            verifications, aside = self._write(draft, source, begin)
+            verifications, aside, size = self._write(draft, source, begin)
         last = (*aside, *self._finish())
         notes = (*model.notes, *reasons, *draft.notes, *conversion_checks.unchecked_notes(verifications), *last)
         seconds = time.perf_counter() - begun
-        size = (checkpoint_writing if isinstance(self.writer, Grouped) else writing).size_of(self.destination)
         return draft, Export(
             self.destination,
             self.writer.format,
@@ -260,8 +259,11 @@ class Job:
 
     def _write(
         self, draft: Draft, source: Source, begin: Callable[[str], None]
-    ) -> tuple[dict[str, Verification], list[str]]:
-        """Write aside, read back, compare; the destination changes only if all is well."""
+    ) -> tuple[dict[str, Verification], list[str], int]:
+        """Write aside, read back, compare; the destination changes only if all is well.
+
+        How large the result is, is asked before it is in its place: somebody may take it away from there.
+        """
         staging = self._staging(draft.size)
         with staging as staged:
             begin("writing")
@@ -273,9 +275,10 @@ class Job:
                 self.writer.settle(staged, self.destination)
             verifications = self._checked(draft, staged, source, begin)
             source.model.require_unchanged()
+            size = writing.size_of(written)
             # The last moment: what is left takes no time.
             progress.check()
-        return verifications, staging.notes
+        return verifications, staging.notes, size
 
     def _checked(
         self, draft: Draft, staged: Path, source: Source, begin: Callable[[str], None]
