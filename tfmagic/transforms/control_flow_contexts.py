@@ -25,13 +25,16 @@ def contexts(header: protos.Message, collection: str) -> Iterator[protos.Message
 
 
 def loop_exits(header: protos.Message, kept: Collection[str]) -> list[str]:
-    """Return the exits of all loops that stay: the context of one names them all, used or not."""
-    return [
-        name
-        for loop in contexts(header, "while_context")
-        if node_of(loop.pivot_name) in kept
-        for name in loop.loop_exit_names
-    ]
+    """Return the exits of all loops that stay, inside others too: the context of one names them all, used or not."""
+    outer = [context for collection in COLLECTIONS for context in contexts(header, collection)]
+    loops = [each for context in outer for each in _with_nested(context) if each.DESCRIPTOR.name == "WhileContextDef"]
+    return [name for loop in loops if node_of(loop.pivot_name) in kept for name in loop.loop_exit_names]
+
+
+def _with_nested(context: protos.Message) -> Iterator[protos.Message]:
+    yield context
+    for holder in context.nested_contexts:
+        yield from _with_nested(_inside(holder))
 
 
 def reduced(header: protos.Message, collection: str, names: Collection[str]) -> list[bytes]:
