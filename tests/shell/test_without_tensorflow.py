@@ -94,14 +94,41 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return directory / "model", {key: value.numpy() for key, value in module(tf.constant(TEXTS.tolist())).items()}
 
 
+#: A variable in three pieces.
+EMBEDDING = np.arange(18, dtype=np.float32).reshape(6, 3)
+
+
 @pytest.fixture(scope="module")
-def answers(samples: Built, tables: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Answer]]:
+def pieces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint with its graph, a variable of which is partitioned."""
+    import tensorflow as tf  # noqa: PLC0415 - as above
+
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+
+        def rows(shape: Any, dtype: Any, partition_info: Any) -> Any:
+            return tf.cast(EMBEDDING[partition_info.var_offset[0] :][: shape[0]], dtype)
+
+        split = v1.fixed_size_partitioner(3)
+        pieces = v1.get_variable("p/w", EMBEDDING.shape, initializer=rows, partitioner=split)
+        tf.gather(tf.convert_to_tensor(pieces), v1.placeholder(tf.int32, [None], name="ids"), name="rows")
+        session.run(v1.global_variables_initializer())
+        prefix = tmp_path_factory.mktemp("pieces") / "model.ckpt"
+        v1.train.Saver().save(session, str(prefix))
+    return prefix
+
+
+@pytest.fixture(scope="module")
+def answers(
+    samples: Built, tables: Any, pieces: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, Answer]]:
     """The answers to all command lines, given by one process, and the directory that they wrote to."""
     here = tmp_path_factory.mktemp("bare")
     paths = {name: str(samples.path(sample)) for name, sample in FROZEN.items()} | {"tables": str(tables[0])}
     lines = {name: ["freeze", path, "-o", f"{name}.pb"] for name, path in paths.items()}
     lines["cut"] = ["freeze", paths["meta"], "--inputs", "x", "--outputs", "hidden", "-o", "cut.pb"]
     lines["saved"] = ["export", paths["meta"], "saved"]
+    lines["pieces"] = ["export", str(pieces), "pieces", "--input", "ids=ids", "--output", "rows=rows"]
     lines["wrapped"] = ["export", "tf2.pb", "wrapped"]
     lines["signed"] = ["sign", paths["tf2"], "signed", "--rename", "serving_default=predict"]
     lines["events"] = ["export", paths["tf2"], "logs", "--format", "tensorboard"]
@@ -170,6 +197,20 @@ def test_a_checkpoint_with_its_graph_and_a_frozen_graph_become_saved_models(name
         assert sorted(each.name for each in loaded.variables) == sorted(
             f"{each}:0" for each in ("hidden/kernel", "hidden/bias", "out/kernel", "out/bias")
         )
+
+
+def test_a_partitioned_variable_stays_so(answers: Any) -> None:
+    import tensorflow as tf  # noqa: PLC0415 - as above
+
+    here, given = answers
+    assert given["pieces"].status == 0, given["pieces"].err
+    loaded = tf.saved_model.load(str(here / "pieces"))
+    found = loaded.signatures["serving_default"](ids=tf.constant([5, 0, 3]))["rows"]
+    np.testing.assert_array_equal(found, EMBEDDING[[5, 0, 3]])
+    assert sorted(each.name for each in loaded.variables) == [f"p/w/part_{place}:0" for place in range(3)]
+    np.testing.assert_array_equal(
+        tf.train.load_checkpoint(str(here / "pieces" / "variables" / "variables")).get_tensor("p/w"), EMBEDDING
+    )
 
 
 def test_the_rest_is_as_it_is_elsewhere(answers: Any, samples: Built) -> None:

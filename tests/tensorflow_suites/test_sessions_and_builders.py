@@ -46,7 +46,7 @@ def _served(tf: Any, path: Path, inputs: Mapping[str, Any], key: str = "serving_
 @pytest.fixture
 def control_flow_v1() -> Any:
     """Loops and branches as TensorFlow 1 built them; the switch is put back."""
-    util = importlib.import_module("tensorflow.python.ops.control_flow_util")
+    util: Any = importlib.import_module("tensorflow.python.ops.control_flow_util")
     before = util.ENABLE_CONTROL_FLOW_V2
     util.ENABLE_CONTROL_FLOW_V2 = False
     yield

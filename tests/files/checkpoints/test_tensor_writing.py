@@ -46,6 +46,38 @@ def test_tensorflow_reads_it(tmp_path: Path) -> None:
         np.testing.assert_array_equal(reader.get_tensor(key), value)
 
 
+WHOLE = np.arange(24, dtype=np.float32).reshape(6, 4)
+#: Pieces as SaveV2 has them: two of a tensor, and one that is all of another.
+PIECES = (("p/w", "6 4 0,2:0,4", WHOLE[:2]), ("p/w", "6 4 2,4:-", WHOLE[2:]), ("p/all", "6 4 0,6:0,4", WHOLE))
+
+
+def _pieces(directory: Path) -> Path:
+    tensors = (tensor_writing.Tensor(key, "float32", value, piece) for key, piece, value in PIECES)
+    tensor_writing.write(directory / "pieces", tensors)
+    return directory / "pieces"
+
+
+def test_pieces_of_a_tensor_are_read_as_one(tmp_path: Path) -> None:
+    checkpoint = tensor_bundle.open_checkpoint(_pieces(tmp_path))
+    assert set(checkpoint.entries) == {"p/w", "p/all"}
+    for key in checkpoint.entries:
+        np.testing.assert_array_equal(checkpoint.read(key), WHOLE)
+
+
+@pytest.mark.tensorflow
+def test_tensorflow_reads_pieces_whole_and_one_by_one(tmp_path: Path) -> None:
+    import tensorflow as tf  # noqa: PLC0415 - as above
+
+    prefix = str(_pieces(tmp_path))
+    np.testing.assert_array_equal(tf.train.load_checkpoint(prefix).get_tensor("p/w"), WHOLE)
+    keys, pieces, values = zip(*PIECES, strict=True)
+    found = tf.raw_ops.RestoreV2(
+        prefix=prefix, tensor_names=keys, shape_and_slices=pieces, dtypes=[tf.float32] * len(keys)
+    )
+    for value, expected in zip(found, values, strict=True):
+        np.testing.assert_array_equal(value, expected)
+
+
 def test_more_tensors_than_a_block_of_the_index_holds(tmp_path: Path) -> None:
     count = 2_000
     values = (tensor_writing.Tensor(f"v{n}", "int32", np.array(n, np.int32)) for n in range(count))

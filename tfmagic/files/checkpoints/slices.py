@@ -28,6 +28,19 @@ def extents(slice_proto: Message) -> Extents:
     )
 
 
+def add_extents(slice_proto: Message, piece: Extents) -> None:
+    """Write a TensorSliceProto."""
+    for start, length in piece:
+        extent = slice_proto.extent.add(start=start)
+        if length != _WHOLE:
+            extent.length = length
+
+
+def whole_shape(text: str) -> tuple[int, ...]:
+    """Return the shape of the tensor of which a slice of RestoreV2 is a piece: ``"10 4 0,5:-"`` begins with it."""
+    return tuple(map(int, text.split()[:-1]))
+
+
 def parsed(text: str) -> Extents:
     """Read the slice of RestoreV2: ``"10 4 0,5:-"`` is, of a tensor of shape [10, 4], the first five rows."""
     pieces = (piece.partition(",") for piece in text.rsplit(maxsplit=1)[-1].split(":"))

@@ -1,7 +1,7 @@
 """Write the tensors of a checkpoint: one data shard and its index, as TensorFlow's BundleWriter does.
 
 From tensorflow/core/util/tensor_bundle/tensor_bundle.cc. Not for: where the files come to stand
-(:mod:`tfmagic.files.checkpoints.writing`), nor slices of partitioned variables.
+(:mod:`tfmagic.files.checkpoints.writing`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple
 import numpy as np
 
 from tfmagic.files import crc32c, protos, wire
-from tfmagic.files.checkpoints import sorted_tables
+from tfmagic.files.checkpoints import slices, sorted_tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,11 +25,12 @@ _UINT32_MAX = (1 << 32) - 1
 
 
 class Tensor(NamedTuple):
-    """A tensor to be written, text as bytes objects."""
+    """A tensor to be written, text as bytes objects; ``slice`` says, as SaveV2 does, which piece of a whole it is."""
 
     key: str
     dtype: str
     values: npt.NDArray[np.generic]
+    slice: str = ""
 
 
 def write(prefix: Path, tensors: Iterable[Tensor]) -> None:
@@ -40,9 +41,9 @@ def write(prefix: Path, tensors: Iterable[Tensor]) -> None:
     prefix : Path
         How its files begin; the directory is there, the files are not.
     tensors : iterable of Tensor
-        Each key once.
+        Each key, or piece of one, once.
     """
-    entries: dict[bytes, bytes] = {}
+    entries: dict[bytes, protos.Message] = {}
     with prefix.with_name(prefix.name + _SHARD).open("wb") as shard:
         for tensor in tensors:
             entry = protos.message("BundleEntryProto")(dtype=protos.dtype_number(tensor.dtype), offset=shard.tell())
@@ -52,11 +53,25 @@ def write(prefix: Path, tensors: Iterable[Tensor]) -> None:
             )
             entry.size = shard.tell() - entry.offset
             entry.crc32c = crc32c.masked(crc)
-            entries[tensor.key.encode()] = entry.SerializeToString(deterministic=True)
+            entries[_entry_key(tensor, entries)] = entry
     header = protos.message("BundleHeaderProto")(num_shards=1)
     header.version.producer = 1
-    listed = {b"": header.SerializeToString(deterministic=True), **dict(sorted(entries.items()))}
+    listed = {key: each.SerializeToString(deterministic=True) for key, each in sorted({b"": header, **entries}.items())}
     prefix.with_name(prefix.name + _INDEX).write_bytes(sorted_tables.table(listed))
+
+
+def _entry_key(tensor: Tensor, entries: dict[bytes, protos.Message]) -> bytes:
+    """Return the key of a tensor's entry; a piece has one of its own, and the entry of the whole lists it."""
+    name = tensor.key.encode()
+    if not tensor.slice:
+        return name
+    piece, whole = slices.parsed(tensor.slice), slices.whole_shape(tensor.slice)
+    if slices.shape_of(piece, whole) == whole:
+        return name
+    listing = entries.setdefault(name, protos.message("BundleEntryProto")(dtype=protos.dtype_number(tensor.dtype)))
+    listing.shape.CopyFrom(protos.shape_proto(whole))
+    slices.add_extents(listing.slices.add(), piece)
+    return slices.key(name, piece)
 
 
 def _write_numbers(shard: BinaryIO, values: npt.NDArray[np.generic]) -> int:

@@ -76,8 +76,7 @@ class GraphDraft:
 
     def write_values(self, prefix: Path) -> None:
         """Write the checkpoint that the graph's saver restores, by TensorFlow where it is loaded, else ourselves."""
-        saved = [each.tensor for each in self.messages.variables]
-        if not runtime.is_loaded() and not any(tensor.slice for tensor in saved):
+        if not runtime.is_loaded():
             tensor_writing.write(prefix, (_tensor(*each) for batch in self._batches() for each in batch))
             return
         tf = runtime.tensorflow()
@@ -168,7 +167,7 @@ def _grouped(names: Sequence[str], size_of: Callable[[str], int]) -> Iterator[li
 
 def _tensor(saved: SavedTensor, values: np.ndarray) -> tensor_writing.Tensor:
     progress.check()
-    return tensor_writing.Tensor(saved.key, protos.dtype_name(saved.dtype), np.asarray(values))
+    return tensor_writing.Tensor(saved.key, protos.dtype_name(saved.dtype), np.asarray(values), saved.slice)
 
 
 def _write_part(prefix: str, tensors: Sequence[tuple[SavedTensor, np.ndarray]]) -> None:
