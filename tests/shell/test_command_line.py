@@ -51,6 +51,7 @@ def process(*words: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
         (("run", "graph.pb", "x=open('/etc/passwd')"), 2, "is no value"),
         (("run", "graph.pb", "x=@missing.npy"), 1, "No such file or directory: 'missing.npy'"),
         (("run", "graph.pb", "x=1", "x=2"), 2, "given twice"),
+        (("run", "graph.pb", "--timeout", "0"), 2, "--timeout wants a number of seconds above 0, such as 30, not '0'"),
         (("verify", "-", "-"), 2, "only one source"),
         (("restore", "a", "b"), 2, "restore needs a notebook"),
         (("panel",), 2, "panel needs a notebook"),

@@ -78,9 +78,9 @@ CASES: dict[str, tuple[Case, ...]] = {
     ),
     "run": (
         Case(
-            ("served", "x=[[1.0, 2.0, 3.0, 4.0]]"),
+            ("served", "x=[[1.0, 2.0, 3.0, 4.0]]", "--timeout", "600"),
             # Once before: a model that stays loaded is noted.
-            lambda: [tfmagic.run("served", {"x": [[1.0, 2.0, 3.0, 4.0]]}) for _ in range(2)][1],
+            lambda: [tfmagic.run("served", {"x": [[1.0, 2.0, 3.0, 4.0]]}, timeout=600) for _ in range(2)][1],
         ),
     ),
     "verify": (Case(("served", "graph.pb", "--signature", "serving_default"), verified),),

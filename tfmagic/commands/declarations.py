@@ -147,6 +147,7 @@ def _run(values: argparse.Namespace) -> object:
         signature=command_words.text(values.signature),
         outputs=command_words.many(values.outputs),
         repeat=command_words.count(values.repeat, "--repeat"),
+        timeout=command_words.seconds(values.timeout, "--timeout"),
         trust=values.trust,
     )
     if output is not None:
@@ -370,6 +371,7 @@ COMMANDS: Mapping[str, Command] = {
                 _SIGNATURE,
                 Argument(("--outputs",), "keys or tensors to compute, joined by commas", TENSOR, repeats=True),
                 Argument(("--repeat",), "how many warm calls are timed (1)", COUNT),
+                Argument(("--timeout",), "seconds after which the run is given up", COUNT),
                 _TRUST,
             ),
             _run,

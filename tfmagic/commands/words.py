@@ -7,6 +7,7 @@ Not for: which words a command takes (:mod:`tfmagic.commands.arguments`), or wha
 from __future__ import annotations
 
 import ast
+import math
 import re
 import warnings
 from typing import TYPE_CHECKING
@@ -185,6 +186,20 @@ def count(value: str | None, option: str) -> int:
         problem = f"{option} wants a whole number, not {value!r}"
         raise CommandError(problem)
     return int(unquote(value))
+
+
+def seconds(value: str | None, option: str) -> float | None:
+    """Read a number of seconds above 0, None if it was not given."""
+    if value is None:
+        return None
+    try:
+        number = float(unquote(value))
+    except ValueError:
+        number = 0.0
+    if not 0 < number < math.inf:
+        problem = f"{option} wants a number of seconds above 0, such as 30, not {value!r}"
+        raise CommandError(problem)
+    return number
 
 
 def text(value: str | None) -> str | None:

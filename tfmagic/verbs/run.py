@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfmagic import errors, progress
+from tfmagic import errors
 from tfmagic.display import render
 from tfmagic.functions import composites
 from tfmagic.functions.named_function import as_array
@@ -119,6 +119,7 @@ def run(  # noqa: PLR0913 - the contract's options
     signature: str | None = None,
     outputs: Ends = None,
     repeat: int = 1,
+    timeout: float | None = None,
     trust: bool = False,
 ) -> Run:
     """Run a model, and say how long loading, the first call and a warm one take.
@@ -141,6 +142,9 @@ def run(  # noqa: PLR0913 - the contract's options
         ops, such as a training op, which changes copies of the variables.
     repeat : int
         How many warm calls are timed after the first.
+    timeout : float, optional
+        Seconds after which the run is given up, its warm calls and all trials of generated inputs together; loading
+        does not count. Without, it is given up at the stop button alone.
     trust : bool
         Whether code in the source, such as a Lambda layer's in a Keras file, may run.
 
@@ -156,9 +160,11 @@ def run(  # noqa: PLR0913 - the contract's options
     UnknownNameError
         If there is no such signature, input or tensor; names the nearest.
     ConversionError
-        If a value's dtype or shape does not fit, the model does not run on the values, or inputs would have to be made
-        up for what acts outside the model.
+        If a value's dtype or shape does not fit, the model does not run on the values or not in time, or inputs would
+        have to be made up for what acts outside the model.
     """
+    if timeout is not None and not timeout > 0:
+        raise errors.ConversionError(f"timeout is a number of seconds above 0, not {timeout!r}; leave it out for none")
     if repeat < 0:
         raise errors.ConversionError(f"repeat is the number of warm calls, 0 or more, not {repeat!r}")
     loaded, values = _fed(source, Wish(signature, outputs=outputs), inputs, trust=trust)
@@ -169,8 +175,9 @@ def run(  # noqa: PLR0913 - the contract's options
     # A person who gives all values wants to see what the model prints.
     copies = TrialCopies(function, silent=not is_complete, sharing=is_complete)
     _require_values(function, copies)
-    runnable, used, results, first = _first_call(copies, values)
-    times = [_timed(runnable, used)[1] for _ in range(repeat)]
+    limit = _Limit(function, timeout)
+    runnable, used, results, first = _first_call(copies, values, limit)
+    times = [_timed(runnable, used, limit)[1] for _ in range(repeat)]
     warm = statistics.median(times) if times else float("nan")
     notes = (*_load_notes(loaded), *_generated_notes(function, values), *_copy_notes(copies), *function.notes)
     arrays = {key: _array(value) for key, value in results.items()}
@@ -246,7 +253,7 @@ def _generated_notes(function: NamedFunction, values: Mapping[str, object]) -> t
 
 
 def _first_call(
-    copies: TrialCopies, own: dict[str, npt.NDArray[Any]]
+    copies: TrialCopies, own: dict[str, npt.NDArray[Any]], limit: _Limit
 ) -> tuple[NamedFunction, dict[str, npt.NDArray[Any]], Mapping[str, npt.NDArray[Any]], float]:
     """Call a copy of the function on the first inputs that it accepts; return it, them, the results and the time."""
     function = copies.function
@@ -257,7 +264,7 @@ def _first_call(
         try:
             trial_run.require_shapes(function, values)
             runnable = copies.fresh()
-            results, seconds = _timed(runnable, values)
+            results, seconds = _timed(runnable, values, limit)
         except errors.TfMagicError:
             raise
         except UncopyableError as error:
@@ -275,10 +282,33 @@ def _first_call(
     ) from first
 
 
+class _Limit:
+    """What is left of the time that a person gives to a run."""
+
+    def __init__(self, function: NamedFunction, seconds: float | None) -> None:
+        self.function = function
+        self.seconds = seconds
+        self._end = None if seconds is None else time.monotonic() + seconds
+
+    @property
+    def left(self) -> float | None:
+        """The seconds that are left, None where there is no limit."""
+        return None if self._end is None else max(self._end - time.monotonic(), 0.0)
+
+
 def _timed(
-    function: NamedFunction, values: dict[str, npt.NDArray[Any]]
+    function: NamedFunction, values: dict[str, npt.NDArray[Any]], limit: _Limit
 ) -> tuple[Mapping[str, npt.NDArray[Any]], float]:
-    with cancellation.cancellable() as cancel, progress.stopping(cancel):
+    def call() -> tuple[Mapping[str, npt.NDArray[Any]], float]:
         begun = time.perf_counter()
         results = function(values)
         return results, time.perf_counter() - begun
+
+    try:
+        return cancellation.bounded(call, limit.left)
+    except cancellation.EndlessError as error:
+        whole = cancellation.EndlessError(limit.seconds or 0.0, goes_on=error.goes_on)
+        raise errors.ConversionError(
+            f"the run of {function.key!r} {whole}{trial_run.suspected(limit.function)}; give it more time with "
+            "timeout= (--timeout), or other inputs"
+        ) from error

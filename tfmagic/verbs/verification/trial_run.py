@@ -18,7 +18,7 @@ import numpy as np
 
 from tfmagic import errors, progress
 from tfmagic.files import protos
-from tfmagic.findings import hazards
+from tfmagic.findings import hazards, waits
 from tfmagic.functions import NamedFunction, tflite
 from tfmagic.functions.state.resource_copies import UncopyableError
 from tfmagic.functions.state.trial_copies import TrialCopies
@@ -185,13 +185,13 @@ class _Trial:
 
     def _run(self, values: Mapping[str, npt.ArrayLike]) -> _Outputs:
         """Run a copy of the source that begins where the user's model stands."""
-        return _limited(self._copies.fresh(), values)
+        return _limited(self._copies.fresh(), values, _LIMIT, self._source)
 
     def _result_of(self, values: Mapping[str, npt.ArrayLike]) -> _Outputs:
         """Run the result on inputs that the source takes."""
         try:
             run = self._result if self._result_copies is None else self._result_copies.fresh()
-            return _limited(run, values, _LIMIT * _PATIENCE)
+            return _limited(run, values, _LIMIT * _PATIENCE, self._result)
         except (_EndlessError, UncopyableError):
             raise
         except Exception as error:
@@ -295,25 +295,22 @@ def of_values(values: Iterable[tuple[str, npt.ArrayLike, npt.ArrayLike]], unchec
 class _EndlessError(Exception):
     """A call did not come to its end."""
 
-    def __init__(self, limit: float) -> None:
-        super().__init__(
-            f"a run took longer than {limit:.0f} s and was stopped (perhaps a loop that ends on other inputs only); "
-            "give inputs of your own to verify"
-        )
+    def __init__(self, run: Runner, error: cancellation.EndlessError) -> None:
+        super().__init__(f"a run {error}{suspected(run)}; give inputs of your own to verify")
 
 
-def _limited(run: Runner, values: Mapping[str, npt.ArrayLike], limit: float | None = None) -> _Outputs:
-    """Run a function, but not for ever, nor longer than who watches wants."""
-    limit = _LIMIT if limit is None else limit
-    cancelled = runtime.tensorflow().errors.CancelledError
-    begun = time.monotonic()
+def suspected(run: Runner) -> str:
+    """Say in brackets what a function that does not come to its end may be waiting for."""
+    reason = waits.suspect(run.concrete.graph.as_graph_def()) if isinstance(run, NamedFunction) else ""
+    return f" ({reason})" if reason else ""
+
+
+def _limited(run: Runner, values: Mapping[str, npt.ArrayLike], limit: float, original: Runner) -> _Outputs:
+    """Run a function, or a copy of it, but not for ever, nor longer than who watches wants."""
     try:
-        with cancellation.time_limit(limit) as cancel, progress.stopping(cancel):
-            return run(values)
-    except cancelled as error:
-        if time.monotonic() - begun < limit:
-            raise
-        raise _EndlessError(limit) from error
+        return cancellation.bounded(lambda: run(values), limit)
+    except cancellation.EndlessError as error:
+        raise _EndlessError(original, error) from error
 
 
 class _RefusedError(Exception):

@@ -1,0 +1,128 @@
+"""Models that wait: for a queue of TensorFlow 1, in a loop without end, for a socket that does not answer.
+
+Each runs in a process of its own, as what TensorFlow cannot stop goes on in its threads.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT
+from tfmagic.commands import declarations, words
+
+_MODELS = """
+import json, os, signal, socket, sys, threading, time
+import numpy as np
+import tensorflow as tf
+import tfmagic
+
+v1 = tf.compat.v1
+begun = threading.Event()
+
+def tell(x):
+    begun.set()
+    return x
+
+def ask(x):
+    begun.set()
+    with socket.create_connection(server.getsockname()) as asking:
+        asking.recv(1)
+    return x
+
+def queue():
+    with v1.Graph().as_default():
+        x = v1.placeholder(tf.float32, [None], name="x")
+        names = v1.FIFOQueue(4, [tf.float32], name="names")
+        y = tf.add(names.dequeue(name="taken"), v1.py_func(tell, [x], tf.float32), name="y")
+        return v1.Session(graph=y.graph), {"outputs": ["y"]}
+
+@tf.function(input_signature=[tf.TensorSpec([None], name="x")])
+def loop(x):
+    x = tf.ensure_shape(tf.numpy_function(tell, [x], tf.float32), [None])
+    return {"y": tf.while_loop(lambda n: tf.reduce_sum(n) >= 0, lambda n: (n * 1,), (x,))[0]}
+
+@tf.function(input_signature=[tf.TensorSpec([None], name="x")])
+def network(x):
+    return {"y": tf.ensure_shape(tf.numpy_function(ask, [x], tf.float32), [None])}
+
+server = socket.create_server(("127.0.0.1", 0))
+name, way = sys.argv[1:]
+source, options = queue() if name == "queue" else ({"loop": loop, "network": network}[name], {})
+pressed = []
+
+def press():
+    begun.wait()
+    pressed.append(time.monotonic())
+    os.kill(os.getpid(), signal.SIGINT)
+
+if way == "stop":
+    threading.Thread(target=press, daemon=True).start()
+elif way == "timeout":
+    options["timeout"] = 0.5
+try:
+    if way == "verify":
+        from tfmagic.verbs.verification import trial_run
+        trial_run._LIMIT = 0.5
+        tfmagic.verify(source, source, {"x": np.ones(2, np.float32)})
+    else:
+        tfmagic.run(source, {"x": np.ones(2, np.float32)}, **options)
+except BaseException as error:
+    after = time.monotonic() - pressed[0] if pressed else 0.0
+    print(json.dumps([type(error).__name__, str(error), after]))
+"""
+
+
+def ended(name: str, way: str) -> list[Any]:
+    """Return how a run ended: what it raised, what that says, seconds after the stop button was pressed."""
+    command = [sys.executable, "-c", _MODELS, name, way]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    said: list[Any] = json.loads(done.stdout)
+    return said
+
+
+SAYS = {
+    "queue": "was stopped (perhaps because node 'taken' (QueueDequeueV2) waits for a queue that nobody fills",
+    "loop": "runs code of the process, which may wait for anything",
+    "network": "goes on in the background, as TensorFlow cannot stop what it waits for; restarting the kernel ends it",
+}
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("name", SAYS)
+def test_a_run_is_given_up_in_time_and_says_why(name: str) -> None:
+    kind, says, _ = ended(name, "timeout")
+    assert kind == "ConversionError"
+    assert "took longer than 0.5 s" in says
+    assert SAYS[name] in says
+    assert "--timeout" in says
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("name", SAYS)
+def test_the_stop_button_ends_a_run_within_two_seconds(name: str) -> None:
+    kind, _, seconds = ended(name, "stop")
+    assert kind == "KeyboardInterrupt"
+    assert seconds < 2
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("name", ["loop", "network"])
+def test_a_verification_ends_at_its_limit_and_says_why(name: str) -> None:
+    kind, says, _ = ended(name, "verify")
+    assert kind == "ConversionError"
+    assert "the two cannot be compared: a run took longer than 0.5 s" in says
+    assert SAYS[name] in says
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "soon", "inf", "nan"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    command = declarations.COMMANDS["run"]
+    assert words.seconds(command.parse("m --timeout 2.5").timeout, "--timeout") == 2.5
+    with pytest.raises(words.CommandError, match="--timeout wants a number of seconds above 0, such as 30, not"):
+        words.seconds(text, "--timeout")
