@@ -97,6 +97,7 @@ def _freeze(values: argparse.Namespace) -> object:
         output=command_words.text(values.output),
         bind=values.bind or None,
         keep_variables=command_words.many(values.keep_variables),
+        ema=values.ema,
         optimize=values.optimize,
         overwrite=values.overwrite,
         verify=_must_verify(values),
@@ -125,6 +126,7 @@ def _export(values: argparse.Namespace) -> object:
         inputs=command_words.pairs(values.input, "--input"),
         outputs=command_words.pairs(values.output, "--output"),
         bind=values.bind or None,
+        ema=values.ema,
         optimize=values.optimize,
         select_tf_ops=values.select_tf_ops,
         text=values.text,
@@ -271,6 +273,7 @@ _FEEDS = Argument(
     (command_words.FEEDS,), "values for inputs: keys or tensors, and Python expressions; others are generated", FEED
 )
 _BIND = Argument(("--bind",), "INPUT=VALUE: make an input a constant, such as keep_prob=1.0", BOUND, repeats=True)
+_EMA = Argument(("--ema",), "moving averages of the weights in their place, where they are kept", None)
 _OPTIMIZE = Argument(("--optimize",), "fold constants and batch norms once, so that the first call is quicker", None)
 _TRUST = Argument(("--trust",), "let the model run what acts outside it: Python code, files, the network", None)
 
@@ -322,6 +325,7 @@ COMMANDS: Mapping[str, Command] = {
                 _TAGS,
                 _BIND,
                 Argument(("--keep-variables",), "variables that stay variables, joined by commas", NAME, repeats=True),
+                _EMA,
                 _OPTIMIZE,
                 _OVERWRITE,
                 _CODE,
@@ -346,6 +350,7 @@ COMMANDS: Mapping[str, Command] = {
                 Argument(("--input",), "KEY=TENSOR: an input of the signature", TENSOR, repeats=True),
                 Argument(("--output",), "KEY=TENSOR: an output of the signature", TENSOR, repeats=True),
                 _BIND,
+                _EMA,
                 _OPTIMIZE,
                 Argument(("--select-tf-ops",), "of TFLite: take TensorFlow's own ops where it lacks them (Flex)", None),
                 Argument(("--text",), "write a SavedModel's message as text, saved_model.pbtxt", None),

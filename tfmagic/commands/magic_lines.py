@@ -55,7 +55,7 @@ def line(request: Request, source: str) -> str:
 def _is_frozen(request: Request, options: Mapping[str, Any]) -> bool:
     """Say whether ``%tf_freeze`` can do it: it renames nothing and knows no batch."""
     sides = (options.get("inputs"), options.get("outputs"))
-    more = set(options) - {"signature", "inputs", "outputs", "tags", "optimize", "overwrite", "verify", "trust"}
+    more = set(options) - {"signature", "inputs", "outputs", "tags", "ema", "optimize", "overwrite", "verify", "trust"}
     freezes = isinstance(writer_named(request.format), Freezing)
     return freezes and not more and not any(map(plan_names.renames, sides))
 
@@ -85,7 +85,7 @@ def _exported(request: Request, options: Mapping[str, Any]) -> list[str]:
 
 
 def _switches(options: Mapping[str, Any]) -> Iterator[str]:
-    names = ("optimize", "select_tf_ops", "text", "overwrite", "trust")
+    names = ("ema", "optimize", "select_tf_ops", "text", "overwrite", "trust")
     yield from (f"--{name.replace('_', '-')}" for name in names if options.get(name))
     if options.get("verify") is False:
         yield "--no-verify"

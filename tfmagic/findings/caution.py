@@ -135,6 +135,13 @@ class CautionedModel(Protocol):
     def first_values(self, row: VariableRow, most: int) -> list[float]:
         """Return the first values of a variable; raises ReadError where they cannot be read."""
 
+    @property
+    def ema(self) -> bool:
+        """Whether its weights are their moving averages."""
+
+    def optimizer_averages(self) -> list[str]:
+        """Return the weights whose moving averages, which an optimizer keeps, are other values."""
+
     def averaged(self, names: Collection[str]) -> list[str]:
         """Return those variables of the main graph, by their nodes, beside which a moving average lies."""
 

@@ -34,13 +34,23 @@ _WEIGHTED = frozenset(
 
 def moving_averages(subject: Subject) -> Iterator[Caution]:
     """Find variables beside which their moving averages lie, which inference should read."""
-    if not subject.is_followed or not averages(row.name for row in subject.model.variable_rows()):
+    if subject.model.ema:
         return
-    rows = subject.rows(VARIABLES)
-    if names := subject.model.averaged(list(rows["name"][rows["function"] == ""])):
+    names = subject.model.optimizer_averages()
+    if subject.is_followed and averages(_variable_names(subject)):
+        rows = subject.rows(VARIABLES)
+        names = subject.model.averaged(list(rows["name"][rows["function"] == ""]))
+    if names:
         advice = "ema=True (--ema) takes the averages, with which it was most likely evaluated"
         what = "moving averages lie beside the weights, which are taken raw"
         yield Caution("moving-averages", MEDIUM, errors.listed(names), advice, what, names=tuple(names))
+
+
+def _variable_names(subject: Subject) -> Iterator[str]:
+    """Yield what variables are called, in the table and as objects: a table prefers keys to names that say little."""
+    yield from (row.name for row in subject.model.variable_rows())
+    objects = subject.model.meta_graph.object_graph_def
+    yield from (str(node.variable.name) for node in (() if objects is None else objects.nodes))
 
 
 def missing(subject: Subject) -> Iterator[Caution]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tfmagic.functions import meta_graphs, sessions, tf_functions, tflite, unsigned_graphs
     from tfmagic.functions.graph_defs import wrap_graph_def
+    from tfmagic.functions.keras import averages as keras_averages
     from tfmagic.functions.keras import files as keras_files
     from tfmagic.functions.keras import models as keras_models
     from tfmagic.functions.keras.models import trace as trace_keras_model
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "NamedFunction": ("named_function", "NamedFunction"),
     "SavedModelFunctions": ("saved_models", "SavedModelFunctions"),
+    "keras_averages": ("keras.averages", None),
     "keras_files": ("keras.files", None),
     "keras_models": ("keras.models", None),
     "load_saved_model": ("saved_models", "load_saved_model"),
@@ -37,6 +39,7 @@ _HOMES = {
 __all__ = [
     "NamedFunction",
     "SavedModelFunctions",
+    "keras_averages",
     "keras_files",
     "keras_models",
     "load_saved_model",

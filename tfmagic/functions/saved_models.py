@@ -26,7 +26,7 @@ from tfmagic.runtime import error_texts
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 #: How a SavedModel calls the class of an optimizer of Keras 2, and of an object that has none.
 _OPTIMIZER, _NO_CLASS = "optimizer", "_generic_user_object"
@@ -66,10 +66,13 @@ class SavedModelFunctions:
         The directory.
     tags : tuple of str or None
         The tag-set; None where there is only one.
+    ema : bool
+        Whether variables get their moving averages, of objects of TensorFlow 2.
     """
 
     path: Path
     tags: tuple[str, ...] | None
+    ema: bool = False
     _loaded: dict[object, runtime.Live] = field(default_factory=dict)
     _shared: Shared = field(default_factory=Shared)
 
@@ -81,12 +84,25 @@ class SavedModelFunctions:
             tagged, method, notes = self._declared.get(
                 chosen, (self.tags or signatures.DEFAULT_TAGS, signatures.PREDICT, ())
             )
+            if self.ema:
+                self._average(loaded.signatures[chosen].variables)
             named = of_concrete(loaded.signatures[chosen], chosen, tags=tagged, method=method, owner=loaded)
             if own_state(named.concrete.graph.as_graph_def()):
                 named = self._with_outside_state(named)
             named = replace(named, notes=(*named.notes, *notes))
             # The file keeps no order of its own.
             return named.ordered(sorted(one.key for one in named.inputs), sorted(one.key for one in named.outputs))
+
+    def _average(self, variables: Iterable[runtime.Live]) -> None:
+        """Give variables that were loaded here the moving averages that lie beside them."""
+        files = graph_variables.find_checkpoint(self.path)
+        message = message_files.read_message(_file(self.path), message_files.SAVED_MODEL)
+        for meta_graph in metagraphs.of_saved_model(message) if files is not None else ():
+            averages = Store(meta_graph, files).averages_by_name()
+            for variable in variables:
+                name = str(variable.name).removesuffix(":0")
+                if name in averages:
+                    variable.assign(averages[name]())
 
     @cached_property
     def _declared(self) -> Mapping[str, tuple[tuple[str, ...], str, tuple[str, ...]]]:

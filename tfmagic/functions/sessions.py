@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from tfmagic.functions.graph_defs import Values
     from tfmagic.functions.named_function import NamedFunction
 
 #: Where the inputs of an op that fills a table begin: the table itself comes first.
@@ -29,7 +30,12 @@ _TABLE_EXPORT = "LookupTableExportV2"
 
 
 def of_session(
-    session: runtime.Live, inputs: Mapping[str, str], outputs: Mapping[str, str], **others: runtime.Live
+    session: runtime.Live,
+    inputs: Mapping[str, str],
+    outputs: Mapping[str, str],
+    *,
+    read: Values | None = None,
+    **others: runtime.Live,
 ) -> NamedFunction:
     """Return the function between named tensors of a session's graph.
 
@@ -39,6 +45,8 @@ def of_session(
         Or a MonitoredSession, whose hooks do not run.
     inputs, outputs : mapping of str to str
         The tensors' names by the keys they are to have, in order.
+    read : callable, optional
+        Gives the values of variables by the names of their nodes; those that the session has if left out.
     **others
         ``key``, ``tags``, ``method`` of the NamedFunction.
 
@@ -54,7 +62,7 @@ def of_session(
         _graph_def(inner.graph, outputs.values()),
         inputs,
         outputs,
-        values=lambda names: values(inner, names),
+        values=read or (lambda names: values(inner, names)),
         tables=lambda names: {name: table(inner, name) for name in names},
         **others,
     )

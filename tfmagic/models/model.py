@@ -80,6 +80,12 @@ class Model(Displayed):
     trusting : callable or None
         Returns the same model, read with the user's word that it may act outside itself; None if that was given, or the
         model is the user's own.
+    averaging : callable or None
+        Returns the same model with the moving averages of its weights in their place; None where the form has none.
+    averages_apart : callable or None
+        Returns the weights whose moving averages, which an optimizer keeps, are other values; None without optimizers.
+    ema : bool
+        Whether its weights are their moving averages.
     narrowed : callable or None
         Returns the model of one MetaGraphDef, by its tag-set; None if there is but one.
     live : object
@@ -111,6 +117,9 @@ class Model(Displayed):
     file: Path | None = None
     computed: frozenset[Part] = frozenset()
     trusting: Callable[[], Model] | None = None
+    averaging: Callable[[], Model] | None = None
+    averages_apart: Callable[[], list[str]] | None = None
+    ema: bool = False
     narrowed: Callable[[Collection[str]], Model] | None = None
     live: Any = None
     state: Callable[[], Store | None] | None = None
@@ -262,7 +271,9 @@ class Model(Displayed):
     @property
     def cautions(self) -> tuple[Caution, ...]:
         """What a person should know before trusting it, the gravest first: facts that were read, nothing is run."""
-        return tuple(cautions.arranged((*self.carried, *self.once("cautions", lambda: cautions.cautions(self)))))
+        own: list[Caution] = self.once("cautions", lambda: cautions.cautions(self))
+        codes = {caution.code for caution in own}
+        return tuple(cautions.arranged((*own, *(each for each in self.carried if each.code not in codes))))
 
     @property
     def resizes_inputs(self) -> bool:
@@ -289,7 +300,7 @@ class Model(Displayed):
         if store is None and self.state is not None:
             from tfmagic.functions.state import saved_models  # noqa: PLC0415 - with the first graph that asks for it
 
-            store = saved_models.Store(self.meta_graph, self.checkpoint_files())
+            store = saved_models.Store(self.meta_graph, self.checkpoint_files(), ema=self.ema)
         return store
 
     def without_value(self, names: Collection[str]) -> list[str]:
@@ -301,6 +312,10 @@ class Model(Displayed):
         """Return those variables of the main graph, by their nodes, beside which a moving average lies."""
         store = self.stored_state() if names else None
         return store.averaged(names) if store is not None else []
+
+    def optimizer_averages(self) -> list[str]:
+        """Return the weights whose moving averages, which an optimizer keeps, are other values."""
+        return [] if self.averages_apart is None else self.averages_apart()
 
     def first_values(self, row: VariableRow, most: int) -> list[float]:
         """Return the first values of a variable.

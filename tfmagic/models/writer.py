@@ -175,6 +175,8 @@ class Writer(ABC):
     variables: ClassVar[Variables] = Variables.VALUES
     #: Whether the result has tag-sets of its own; else tags say which part of the source is meant.
     has_tag_sets: ClassVar[bool] = False
+    #: Whether its weights may be others than the source has: their moving averages.
+    takes_averages: ClassVar[bool] = True
     #: Whether a graph that nobody signed can be written between tensors that are named.
     takes_unsigned: ClassVar[bool] = False
     #: What of a signature it has no place for, in words.

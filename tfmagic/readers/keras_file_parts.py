@@ -9,23 +9,27 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
 
 from tfmagic import errors, functions
 from tfmagic.files import file_marks, protos
 from tfmagic.files.keras import archive as keras_archive
 from tfmagic.files.keras import config as keras_config
 from tfmagic.files.keras import specs as keras_specs
+from tfmagic.files.keras import values as keras_values
 from tfmagic.files.keras import weights as keras_weights
 from tfmagic.findings import graph_scan, hazards, keras_scan
 from tfmagic.graphs import signatures
 from tfmagic.graphs.metagraphs import MetaGraph
 from tfmagic.models.model import Model, Part
 from tfmagic.models.value_blocks import BLOCK, Values
+from tfmagic.readers.keras_model import KerasModelReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
-    from pathlib import Path
 
     from tfmagic.display.shown_model import ShownModel
     from tfmagic.files.keras.archive import Contents
@@ -40,6 +44,10 @@ if TYPE_CHECKING:
 Loaders: TypeAlias = "dict[Part, Callable[[], Any]]"
 
 FORM = "keras_file"
+#: How the names of what an optimizer keeps begin.
+_OPTIMIZER = "optimizer"
+#: As many weights are compared with an average, so many bytes of each: a display does not wait for more.
+_MOST_COMPARED, _COMPARED = 12, 4096
 
 
 def read(candidate: Candidate, tags: Collection[str] | None) -> Model:
@@ -74,6 +82,8 @@ def read(candidate: Candidate, tags: Collection[str] | None) -> Model:
         values=partial(_values, path, lambda: weights() if file_marks.of(path) == mark else None),
         settings=partial(_settings, {layer.path: layer for layer in layers}),
         advice=_advice(contents),
+        averaging=partial(_averaged, candidate) if contents.config else None,
+        averages_apart=partial(_averages_apart, path, contents.config, weights) if contents.config else None,
         trusting=None if candidate.trust else lambda: read(replace(candidate, trust=True), tags),
     )
 
@@ -98,6 +108,47 @@ def findings(model: ShownModel) -> Iterator[Finding]:
         yield from graph_scan.findings(model.meta_graphs)
 
 
+def _averaged(candidate: Candidate) -> Model:
+    """Return the model that Keras makes of a file, its weights being the moving averages that the optimizer kept."""
+    path = Path(str(candidate.path))
+    loaded = functions.keras_files.load(path, trust=candidate.trust)
+    with keras_values.opened(path) as stored:
+        averages = [stored.value(weight) for weight in _of_optimizer(stored.weights)]
+    functions.keras_averages.put(loaded.model, averages if _keeps_averages(path) else (), str(path))
+    reader = KerasModelReader()
+    live = reader.read(replace(candidate, value=loaded.model, path=None), None)
+    return replace(live, reader=reader, origin=str(path), notes=(*loaded.notes, *live.notes), ema=True)
+
+
+def _of_optimizer(weights: tuple[Weight, ...]) -> list[Weight]:
+    """Return what an optimizer keeps beside its counter and its learning rate: averages first, if it has them."""
+    return [weight for weight in weights if weight.name.startswith(_OPTIMIZER)][2:]
+
+
+def _keeps_averages(path: Path) -> bool:
+    """Say whether a file tells of an optimizer that averages."""
+    config = keras_archive.contents(path).config or {}
+    compiled = config.get("compile_config") or keras_archive.training_config(path)
+    optimizers = (compiled.get(name) for name in ("optimizer", "optimizer_config")) if compiled else ()
+    own = [each.get("config") for each in optimizers if isinstance(each, dict)]
+    return any(isinstance(each, dict) and each.get("use_ema") is True for each in own)
+
+
+def _averages_apart(path: Path, config: dict[str, Any] | None, weights: Callable[[], tuple[Weight, ...]]) -> list[str]:
+    """Return the first weight, if its moving average in the file is another value than any weight of that shape."""
+    if not config or not _keeps_averages(path):
+        return []
+    averages = _of_optimizer(weights())
+    own = [weight for weight in weights() if not weight.name.startswith(_OPTIMIZER)]
+    with keras_values.opened(path, weights()) as stored:
+        for average in averages[:1]:
+            alike = [weight for weight in own if weight.array.shape == average.array.shape]
+            first, *others = (next(stored.blocks(each, _COMPARED)) for each in (average, *alike[:_MOST_COMPARED]))
+            if not any(np.array_equal(first, other) for other in others):
+                return [weight.name for weight in alike[:1]]
+    return []
+
+
 def _settings(layers: Mapping[str, Layer], name: str) -> Mapping[str, object]:
     """Return the arguments of a layer's constructor, as its config has them."""
     config = layers[name].spec.get("config") if name in layers else None
@@ -105,8 +156,6 @@ def _settings(layers: Mapping[str, Layer], name: str) -> Mapping[str, object]:
 
 
 def _values(path: Path, listed: Callable[[], tuple[Weight, ...] | None], row: VariableRow) -> Values:
-    from tfmagic.files.keras import values as keras_values  # noqa: PLC0415 - with it comes h5py, for values only
-
     return Values(row.size or 0, lambda: keras_values.blocks(path, row.name, BLOCK, listed()))
 
 

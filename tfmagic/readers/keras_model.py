@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -86,7 +87,16 @@ class KerasModelReader(Reader):
             live=model,
             values=lambda row: live_values(row.name, dict(functions.keras_models.variables(model))),
             settings=partial(_settings, model),
+            averaging=partial(self._averaged, candidate),
+            averages_apart=partial(functions.keras_averages.apart, model),
             advice=obstacle,
+        )
+
+    def _averaged(self, candidate: Candidate) -> Model:
+        """Return the model of a copy whose weights are their moving averages."""
+        copy = functions.keras_averages.averaged_copy(candidate.value)
+        return replace(
+            self.read(replace(candidate, value=copy), None), origin=_origin(candidate.value), ema=True, reader=self
         )
 
     def code(self, source: CodeSource) -> list[str] | None:

@@ -97,16 +97,17 @@ def _read(path: Path) -> wire.Buffer:
     return message_files.read_message(path, message_files.META_GRAPH)
 
 
-def _model(
+def _model(  # noqa: PLR0913 - where it came from, and how it is read
     origin: str,
     load: Callable[[], tuple[MetaGraph, ...]],
     path: Path | None,
     checkpoint: checkpoint_location.CheckpointFiles | None,
     *,
     trust: bool,
+    ema: bool = False,
 ) -> Model:
     assets = path.parent if path else None
-    stores = cache(lambda: functions.saved_model_state.Store(load()[0], checkpoint, assets, trust=trust))
+    stores = cache(lambda: functions.saved_model_state.Store(load()[0], checkpoint, assets, trust=trust, ema=ema))
     wrap = functions.wrap_graph_def if trust else partial(wrap_if_harmless, origin)
     notes = () if checkpoint else ("no checkpoint lies beside it: variables are shown as the graph declares them",)
     return Model(
@@ -116,11 +117,13 @@ def _model(
             Part.GRAPH: load,
             Part.SIGNATURES: lambda: tuple((each.tags, each.signature_def) for each in load()),
             Part.VARIABLES: lambda: graph_variables.rows(checkpoint, load()),
-            Part.FUNCTION: lambda: partial(_function, stores(), wrap),
+            Part.FUNCTION: lambda: partial(function_of, stores(), wrap),
         },
         notes if path else (),
         path,
-        trusting=None if trust else partial(_model, origin, load, path, checkpoint, trust=True),
+        trusting=None if trust else partial(_model, origin, load, path, checkpoint, trust=True, ema=ema),
+        averaging=partial(_model, origin, load, path, checkpoint, trust=trust, ema=True),
+        ema=ema,
         state=stores,
         checkpoint=lambda: checkpoint_location.kept(
             checkpoint, graph_variables.checkpoint_beside(path) if path else None
@@ -128,7 +131,7 @@ def _model(
     )
 
 
-def _function(  # noqa: PLR0913 - a graph, and the options of its ends
+def function_of(  # noqa: PLR0913 - a graph, and the options of its ends
     store: Store,
     wrap: Callable[..., NamedFunction],
     key: str | None = None,

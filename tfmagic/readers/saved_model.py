@@ -18,6 +18,7 @@ from tfmagic.graphs import metagraphs, signatures
 from tfmagic.graphs import variables as graph_variables
 from tfmagic.models.model import Model, Part
 from tfmagic.models.reader import Reader
+from tfmagic.readers.meta_graph import function_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -116,20 +117,26 @@ class SavedModelReader(Reader):
         ]
 
 
-def _model(file: Path, notes: tuple[str, ...], tags: Collection[str] | None, *, trust: bool) -> Model:
+def _model(
+    file: Path, notes: tuple[str, ...], tags: Collection[str] | None, *, trust: bool, ema: bool = False
+) -> Model:
     directory = file.parent
     load = cache(partial(_load, file, None if tags is None else frozenset(tags)))
     if tags is not None:
         load()
     checkpoint = graph_variables.find_checkpoint(directory)
-    signed = cache(lambda: functions.SavedModelFunctions(directory, None if tags is None else tuple(tags)))
+    signed = cache(lambda: functions.SavedModelFunctions(directory, None if tags is None else tuple(tags), ema=ema))
 
     def function(key: str | None = None) -> functions.NamedFunction:
         if not trust:
             keys = None if key is None else [key]
             hazards.require_none(loading_hazards(directory, tags, keys), str(directory))
+        store = state() if ema else None
+        if store is not None:
+            return function_of(store, functions.wrap_graph_def, key)
         return signed().function(key)
 
+    state = cache(lambda: _state(load(), checkpoint, directory, trust=trust, ema=ema))
     return Model(
         SavedModelReader.form,
         str(directory),
@@ -142,22 +149,24 @@ def _model(file: Path, notes: tuple[str, ...], tags: Collection[str] | None, *, 
         (*notes, *_missing(directory), *_links(directory), *(checkpoint.notes if checkpoint else (_NO_CHECKPOINT,))),
         directory,
         file,
-        trusting=None if trust else lambda: _model(file, notes, tags, trust=True),
+        trusting=None if trust else lambda: _model(file, notes, tags, trust=True, ema=ema),
+        averaging=lambda: _model(file, notes, tags, trust=trust, ema=True),
+        ema=ema,
         narrowed=partial(_narrowed, file, notes, tags, trust),
         checkpoint=lambda: checkpoint_location.kept(checkpoint, graph_variables.find_checkpoint(directory)),
-        state=cache(lambda: _state(load(), checkpoint, directory, trust=trust)),
+        state=state,
     )
 
 
 def _state(
-    graphs: tuple[MetaGraph, ...], checkpoint: CheckpointFiles | None, directory: Path, *, trust: bool
+    graphs: tuple[MetaGraph, ...], checkpoint: CheckpointFiles | None, directory: Path, *, trust: bool, ema: bool
 ) -> Store | None:
     """Return the graph and its values as TensorFlow 1 sees them, None where TensorFlow 2 keeps objects."""
     serving = [each for each in graphs if each.tags == signatures.DEFAULT_TAGS]
     chosen = (serving or list(graphs))[0]
     if chosen.object_graph_def is not None:
         return None
-    return functions.saved_model_state.Store(chosen, checkpoint, directory / "assets", trust=trust)
+    return functions.saved_model_state.Store(chosen, checkpoint, directory / "assets", trust=trust, ema=ema)
 
 
 def loading_hazards(

@@ -56,18 +56,25 @@ class SessionReader(Reader):
         value = candidate.value
         if functions.tf_functions.is_a(value, "Graph"):
             return Model(self.form, f"a live {type(value).__name__}", {Part.GRAPH: cache(partial(_graphs, value))})
+        return self._of_session(value)
+
+    def _of_session(self, value: runtime.Live, *, ema: bool = False) -> Model:
+        """Return the model of a session, its weights or their moving averages in it."""
         graphs = cache(lambda: _graphs(functions.sessions.raw(value).graph))
+        state = cache(lambda: _state(value, graphs(), ema=ema))
         return Model(
             self.form,
             f"a live {type(value).__name__}",
             {
                 Part.GRAPH: graphs,
                 Part.VARIABLES: lambda: graph_variables.rows(None, graphs()),
-                Part.FUNCTION: lambda: partial(_function, value, graphs),
+                Part.FUNCTION: lambda: partial(_function, value, graphs, state if ema else None),
             },
             live=value,
             values=lambda row: _values(value, row.name),
-            state=cache(lambda: _state(value, graphs())),
+            state=state,
+            averaging=partial(self._of_session, value, ema=True),
+            ema=ema,
         )
 
     def code(self, source: CodeSource) -> list[str] | None:
@@ -95,13 +102,14 @@ def _graphs(value: runtime.Live) -> tuple[MetaGraph, ...]:
     return (MetaGraph.of_message(functions.sessions.meta_graph_def(value)),)
 
 
-def _state(session: runtime.Live, graphs: tuple[MetaGraph, ...]) -> Store:
-    return functions.session_state.SessionStore(graphs[0], session=functions.sessions.raw(session))
+def _state(session: runtime.Live, graphs: tuple[MetaGraph, ...], *, ema: bool) -> Store:
+    return functions.session_state.SessionStore(graphs[0], session=functions.sessions.raw(session), ema=ema)
 
 
 def _function(  # noqa: PLR0913 - what was given, and the options of a signature
     session: runtime.Live,
     graphs: Callable[[], tuple[MetaGraph, ...]],
+    state: Callable[[], Store] | None,
     key: str | None = None,
     *,
     inputs: Ends = None,
@@ -109,6 +117,5 @@ def _function(  # noqa: PLR0913 - what was given, and the options of a signature
     shared: Shared | None = None,
 ) -> NamedFunction:
     """Take out the function between the ends given, those proposed for the graph where none are."""
-    return functions.unsigned_graphs.between(
-        partial(functions.sessions.of_session, session), graphs()[0], key, inputs, outputs, shared=shared
-    )
+    wrap = partial(functions.sessions.of_session, session, read=None if state is None else state().values)
+    return functions.unsigned_graphs.between(wrap, graphs()[0], key, inputs, outputs, shared=shared)

@@ -45,6 +45,7 @@ def export(  # noqa: PLR0913 - the contract's options
     inputs: Ends = None,
     outputs: Ends = None,
     bind: Mapping[str, Any] | None = None,
+    ema: bool = False,
     optimize: bool = False,
     select_tf_ops: bool = False,
     batch: int | None = None,
@@ -77,6 +78,9 @@ def export(  # noqa: PLR0913 - the contract's options
         Other ends than the signature's: keys of it, or names of tensors in the graph. A mapping renames.
     bind : mapping of str to array-like, optional
         Values for inputs, which become constants: ``{"keep_prob": 1.0}``.
+    ema : bool
+        Whether weights get the values of their moving averages: of ``tf.train.ExponentialMovingAverage``, which lie
+        beside them, or of a Keras optimizer with ``use_ema``.
     optimize : bool
         Of a frozen graph or a SavedModel: whether TensorFlow's optimizer folds constants and batch norms once and for
         all, so that the first call is quicker. A SavedModel is frozen for that.
@@ -125,10 +129,14 @@ def export(  # noqa: PLR0913 - the contract's options
             raise errors.ConversionError(
                 f"{name}={value!r} is for {whose}, and {str(place)!r} asks for {writer.format!r}: {advice}"
             )
-    wish = Wish(
-        signature, method, inputs, outputs, signatures, batch, bind, optimize=optimize, select_tf_ops=select_tf_ops
-    )
+    if ema and not writer.takes_averages:
+        raise errors.ConversionError(
+            f"ema=True puts moving averages in the place of weights, and {writer.format!r}, which {str(place)!r} asks "
+            "for, holds what the source has: leave it out"
+        )
+    own: dict[str, Any] = {"ema": ema, "optimize": optimize, "select_tf_ops": select_tf_ops}
+    wish = Wish(signature, method, inputs, outputs, signatures, batch, bind, **own)
     job = Job(source, place, writer, wish, overwrite=overwrite, check=verify, trust=trust, keep=keep, text=text)
     # What has tag-sets gets these; for any other format they say which part of the source is meant.
-    own = writer.has_tag_sets
-    return job.run(**{"result_tags" if own else "source_tags": tag_set(tags)})[1]
+    has_own_tags = writer.has_tag_sets
+    return job.run(**{"result_tags" if has_own_tags else "source_tags": tag_set(tags)})[1]

@@ -24,7 +24,7 @@ from tfmagic.runtime import grappler
 from tfmagic.transforms import freeze as freeze_transform
 from tfmagic.transforms import optimize as optimize_transform
 from tfmagic.verbs.conversion import checks as conversion_checks
-from tfmagic.verbs.conversion import freeze_untraced
+from tfmagic.verbs.conversion import freeze_untraced, plan_effects
 from tfmagic.verbs.conversion import options as conversion_options
 from tfmagic.verbs.conversion.checks import Source
 from tfmagic.verbs.conversion.job import NOT_ASKED, STAGES, Job
@@ -54,6 +54,7 @@ def freeze(  # noqa: PLR0913 - the contract's options
     output: str | os.PathLike[str] | None = None,
     bind: Mapping[str, Any] | None = None,
     keep_variables: Collection[str] | None = None,
+    ema: bool = False,
     optimize: bool = False,
     overwrite: bool = False,
     verify: bool | None = None,
@@ -78,6 +79,9 @@ def freeze(  # noqa: PLR0913 - the contract's options
         Values for inputs, which become constants: ``{"keep_prob": 1.0}``.
     keep_variables : collection of str, optional
         Variables of a graph that stay variables, with what initialises and restores them.
+    ema : bool
+        Whether weights get the values of their moving averages: of ``tf.train.ExponentialMovingAverage``, which lie
+        beside them, or of a Keras optimizer with ``use_ema``.
     optimize : bool
         Whether TensorFlow's optimizer folds constants and batch norms once and for all, so that the first call is
         quicker. Inputs and outputs keep their names, other nodes may not.
@@ -104,7 +108,9 @@ def freeze(  # noqa: PLR0913 - the contract's options
         If the file exists, or cannot be written.
     """
     kept = None if keep_variables is None else tuple(keep_variables)
-    wish = Wish(signature=signature, inputs=inputs, outputs=outputs, bind=bind, keep_variables=kept, optimize=optimize)
+    wish = Wish(
+        signature=signature, inputs=inputs, outputs=outputs, bind=bind, keep_variables=kept, optimize=optimize, ema=ema
+    )
     if output is None:
         return _in_memory(source, wish, tag_set(tags), check=verify, trust=trust)
     writer = writer_for(writing.resolved(output))
@@ -134,7 +140,7 @@ def _in_memory(source: object, wish: Wish, tags: Collection[str] | None, *, chec
     """Freeze without writing; the graph is assembled when it is asked for, or to be verified."""
     if wish.optimize:
         grappler.require()
-    model = conversion_options.read_source(source, tags, must_exist=tags is not None, trust=trust)
+    model = conversion_options.read_source(source, tags, must_exist=tags is not None, trust=trust, ema=wish.ema)
     conversion_options.require_parts(model, GraphDefWriter(), WRITERS)
     with model.becoming(GraphDefWriter.format), progress.stages("freeze", len(STAGES) - 1) as begin:
         begin("tracing")
@@ -155,8 +161,9 @@ def _in_memory(source: object, wish: Wish, tags: Collection[str] | None, *, chec
     noted = result.with_notes(
         *model.notes, *reasons, *graph.notes, *graph.name_notes, *conversion_checks.unchecked_notes(verifications)
     )
+    remaining = plan_effects.remaining(model.cautions, has_inputs=wish.inputs is not None, ema=wish.ema)
     # Values are read when the graph is assembled.
-    return replace(noted, carried=model.cautions, marks=model.marks)
+    return replace(noted, carried=remaining, marks=model.marks)
 
 
 def _of_graph(frozen: FrozenGraph, notes: tuple[str, ...], path: Path | None, *, trust: bool) -> Model:

@@ -286,6 +286,7 @@ class CheckpointWriter(Writer):
     needs: ClassVar[frozenset[Part]] = frozenset({Part.VARIABLES, Part.FUNCTION})
     label: ClassVar[str] = "checkpoint (.ckpt)"
     options: ClassVar[frozenset[str]] = frozenset({"keep"})
+    takes_averages: ClassVar[bool] = False
     takes_unsigned: ClassVar[bool] = True
 
     def prepare(self, source: Model, options: WriteOptions) -> _Draft:

@@ -81,6 +81,7 @@ class TensorBoardWriter(Writer):
 
     format: ClassVar[str] = "tensorboard"
     suffixes: ClassVar[tuple[str, ...]] = ()
+    takes_averages: ClassVar[bool] = False
     needs: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH})
     label: ClassVar[str] = "graph for TensorBoard (a log directory)"
     options: ClassVar[frozenset[str]] = frozenset()

@@ -116,7 +116,7 @@ def load(path: Path, *, trust: bool = False) -> LoadedModel:
     python_code.check(
         source.config, path, trust=trust, is_registered=_is_registered, node_hazard=hazards.of_node_in_json
     )
-    with runtime.eager(), _same_random_numbers():
+    with runtime.eager(), same_random_numbers():
         return _first_of(source, _ways(source))
 
 
@@ -182,7 +182,7 @@ def _cause(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _same_random_numbers() -> Iterator[None]:
+def same_random_numbers() -> Iterator[None]:
     """Leave the user's random numbers as they were: Keras draws a seed for each layer that has one."""
     state = random.getstate()
     try:

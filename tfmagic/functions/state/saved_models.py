@@ -5,8 +5,9 @@ Not for: finding out which tensor of the checkpoint is whose (:mod:`tfmagic.grap
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,7 @@ from tfmagic.runtime import error_texts
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from tfmagic.files.checkpoints import tensor_bundle
     from tfmagic.files.checkpoints.entries import Entry
@@ -202,11 +203,23 @@ class Store:
     @cached_property
     def _average_keys(self) -> Mapping[str, str]:
         """The keys of moving averages where keys are paths of objects, by those of their variables."""
-        saved = saved_object_graph.by_key(self.meta_graph.object_graph_def)
-        if not saved or self._checkpoint is None:
-            return {}
-        keys = {saved[path].name: key for key in self._checkpoint.entries if (path := short_key(key)) in saved}
+        keys = self._keys_of_objects
         return {keys[name]: keys[average] for name, average in moving_averages.averages(keys).items()}
+
+    @cached_property
+    def _keys_of_objects(self) -> Mapping[str, str]:
+        """The keys of variables that are objects, by their names, of those that no other has."""
+        saved = saved_object_graph.by_key(self.meta_graph.object_graph_def)
+        entries = self._checkpoint.entries if saved and self._checkpoint is not None else ()
+        named = [(saved[path].name, key) for key in entries if (path := short_key(key)) in saved]
+        counts = Counter(name for name, _ in named)
+        return {name: key for name, key in named if counts[name] == 1}
+
+    def averages_by_name(self) -> dict[str, Callable[[], np.ndarray]]:
+        """Return what reads the moving average of each variable that is an object, by the variable's name."""
+        keys = self._keys_of_objects
+        pairs = moving_averages.averages(keys)
+        return {name: partial(self._read, keys[average]) for name, average in pairs.items()}
 
     def attribute_path(self, name: str) -> str:
         """Return the way to a variable along attributes, by which TensorFlow 2 stores it; empty where there is none."""

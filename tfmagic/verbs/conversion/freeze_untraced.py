@@ -85,7 +85,7 @@ def _edited(source: GraphSource, wish: Wish) -> FrozenGraph:
 def _stored(model: Model, path: Path, wish: Wish, key: str | None) -> FrozenGraph:
     """Freeze a SavedModel of TensorFlow 2: what it computes lies in functions."""
     files = model.checkpoint() if model.checkpoint else None
-    store = Store(model.meta_graph, files, path / "assets", trust=model.is_trusted)
+    store = Store(model.meta_graph, files, path / "assets", trust=model.is_trusted, ema=model.ema)
     signed = model.meta_graph.signature_def
     if all(signatures.is_hidden(name) for name in signed):
         raise errors.MissingPartError("signatures", model.form, model.parts)

@@ -120,7 +120,7 @@ class Job:
         self._check()
         wanted = source_tags or result_tags
         model = conversion_options.read_source(
-            self.source, wanted, must_exist=source_tags is not None, trust=self.trust
+            self.source, wanted, must_exist=source_tags is not None, trust=self.trust, ema=self.wish.ema
         )
         conversion_options.require_parts(model, self.writer, WRITERS)
         destinations.require_apart(model, self.destination, self.writer)
@@ -176,9 +176,8 @@ class Job:
 
     def _cautions(self, model: Model) -> tuple[Caution, ...]:
         """Return what is to be known of the source and holds for the result."""
-        answered = plan_effects.answered(has_inputs=self.wish.inputs is not None)
-        # What runs and has been written has all the values that it needs.
-        return tuple(each for each in model.cautions if each.code not in answered | {"missing-weights"})
+        wish = self.wish
+        return plan_effects.remaining(model.cautions, has_inputs=wish.inputs is not None, ema=wish.ema)
 
     def _check(self) -> None:
         """Refuse a destination, and what cannot be done to anything, before any work is done."""

@@ -13,6 +13,7 @@ from tfmagic import errors, readers
 from tfmagic.functions import composites, graph_defs
 from tfmagic.functions.keras import models as keras_models
 from tfmagic.graphs import saved_callables, signatures
+from tfmagic.graphs.resources import VARIABLES
 from tfmagic.graphs.signatures import own_key
 from tfmagic.models.model import Model, Part
 from tfmagic.transforms import batch
@@ -31,6 +32,10 @@ SignatureMap: TypeAlias = Mapping[str, Mapping[str, Any]]
 _UNSIGNED = (
     "Nobody signed this SavedModel: freeze it between tensors of its graph, inputs=[…] and outputs=[…] (--inputs, "
     "--outputs), or load it with tf.saved_model.load and give the function that is meant"
+)
+_NO_AVERAGES = (
+    "ema=True (--ema) takes the moving averages of weights, and none are to be seen in {}, neither variables of "
+    "tf.train.ExponentialMovingAverage nor those of an optimizer of Keras: leave it out"
 )
 #: Functions that a message names.
 _TOLD = 10
@@ -52,6 +57,7 @@ class Wish:
     keep_variables: Sequence[str] | None = None
     optimize: bool = False
     select_tf_ops: bool = False
+    ema: bool = False
 
     def __post_init__(self) -> None:
         """Refuse outputs that are none."""
@@ -63,7 +69,9 @@ class Wish:
         return tuple(name for name in _OPTIONS if getattr(self, name) is not None)
 
 
-def read_source(source: object, tags: Collection[str] | None, *, must_exist: bool, trust: bool = False) -> Model:
+def read_source(
+    source: object, tags: Collection[str] | None, *, must_exist: bool, trust: bool = False, ema: bool = False
+) -> Model:
     """Read the source, restricted to the MetaGraphDef that is meant.
 
     Parameters
@@ -76,7 +84,44 @@ def read_source(source: object, tags: Collection[str] | None, *, must_exist: boo
         Whether that is a tag-set of the source; else it may be one that the result is to have.
     trust : bool
         Whether the source may act outside itself.
+    ema : bool
+        Whether its weights are to be their moving averages.
+
+    Raises
+    ------
+    ConversionError
+        If there are to be moving averages and are none.
     """
+    model = _read_source(source, tags, must_exist=must_exist, trust=trust)
+    return averaged(model) if ema else model
+
+
+def averaged(model: Model) -> Model:
+    """Return a model with the moving averages of its weights in their place.
+
+    Raises
+    ------
+    ConversionError
+        If there are none.
+    """
+    if model.ema:
+        return model
+    if model.averaging is None:
+        raise errors.ConversionError(_NO_AVERAGES.format(repr(model.origin)))
+    result = model.averaging()
+    if result.averages_apart is not None:
+        return result  # what an optimizer of Keras keeps
+    # Recognition said what the form is able to do, and how its files looked.
+    result = replace(result, reader=model.reader, marks=model.marks)
+    frame = result.table("ops", all=True)
+    variables = list(frame["name"][frame["op"].isin(VARIABLES) & (frame["function"] == "")])
+    with_averages = result.averaged(variables)
+    if not with_averages:
+        raise errors.ConversionError(_NO_AVERAGES.format(repr(model.origin)))
+    return result.with_notes(f"the moving averages of {errors.listed(with_averages)} are taken for their values")
+
+
+def _read_source(source: object, tags: Collection[str] | None, *, must_exist: bool, trust: bool) -> Model:
     model = readers.read(source, tags=tags if must_exist else None, trust=trust)
     if not model.reader.has_tag_sets or must_exist:
         return model

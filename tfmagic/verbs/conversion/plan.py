@@ -44,7 +44,7 @@ class Request:
         ``INPUT=VALUE``, values as Python writes them, joined by commas.
     batch, keep : int or None
         As :func:`tfmagic.export` takes them.
-    optimize, select_tf_ops, text, overwrite, verify, trust : bool
+    ema, optimize, select_tf_ops, text, overwrite, verify, trust : bool
         As :func:`tfmagic.export` takes them.
     """
 
@@ -58,6 +58,7 @@ class Request:
     bind: str = ""
     batch: int | None = None
     keep: int | None = None
+    ema: bool = False
     optimize: bool = False
     select_tf_ops: bool = False
     text: bool = False
@@ -77,6 +78,7 @@ class Request:
             "bind": plan_names.constants(self.bind),
             "batch": self.batch,
             "keep": self.keep,
+            "ema": self.ema,
             "optimize": self.optimize,
             "select_tf_ops": self.select_tf_ops,
             "text": self.text,
@@ -85,6 +87,10 @@ class Request:
         }
         said = {name: value for name, value in fields.items() if value not in ("", None, False)}
         return said if self.verify else {**said, "verify": False}
+
+
+#: Codes of cautions that may keep a conversion from its end.
+_IN_THE_WAY = frozenset({"missing-weights", "uninitialised"})
 
 
 class Problem(NamedTuple):
@@ -136,9 +142,9 @@ def labels() -> dict[str, str]:
 def options_of(format: str, model: Model) -> frozenset[str]:
     """Return the options that mean something in a format, for a model."""
     writer = writer_named(format)
-    return (
-        writer.options | {"tags"} if _chooses_part(writer) and len(plan_effects.tag_sets(model)) > 1 else writer.options
-    )
+    more = {"tags"} if _chooses_part(writer) and len(plan_effects.tag_sets(model)) > 1 else set()
+    has_averages = any(caution.code == "moving-averages" for caution in model.cautions)
+    return writer.options | more | ({"ema"} if writer.takes_averages and has_averages else set())
 
 
 def _chooses_part(writer: Writer) -> bool:
@@ -202,6 +208,7 @@ def plan(model: Model, request: Request, names: Names) -> Plan:
         lambda: _bind_problems(request, names, chosen),
         lambda: _number_problems(request, facts),
         lambda: _key_problems(request, facts),
+        lambda: _average_problems(request, facts),
     )
     return Plan(
         tuple(problem for check in checks for problem in check()),
@@ -343,6 +350,11 @@ def _key_problems(request: Request, facts: Facts) -> Iterator[Problem]:
             yield Problem("inputs", str(error))
 
 
+def _average_problems(request: Request, facts: Facts) -> Iterator[Problem]:
+    if request.ema and "ema" not in options_of(facts.writer.format, facts.model):
+        yield Problem("ema", "no moving averages lie beside the weights, or the format holds what the source has")
+
+
 def _cautions(request: Request, facts: Facts) -> Iterator[str]:
     """Say what is possible, and perhaps not what is meant."""
     if request.method and not (request.inputs or request.outputs):
@@ -363,8 +375,10 @@ def _cautions(request: Request, facts: Facts) -> Iterator[str]:
     yield from _key_notes(request, facts)
     if request.optimize and facts.writer.variables is Variables.VARIABLES:
         yield "optimised, the result is frozen: each signature has its own constants"
-    settled = plan_effects.answered(has_inputs=bool(request.inputs.strip()))
-    yield from (caution.text for caution in facts.model.cautions if caution.code not in settled)
+    known = facts.model.cautions
+    left = plan_effects.remaining(known, has_inputs=bool(request.inputs.strip()), ema=request.ema)
+    # Nothing is made yet: what it lacks may keep it from being made.
+    yield from (caution.text for caution in known if caution in left or caution.code in _IN_THE_WAY)
     if request.select_tf_ops:
         yield "where TFLite lacks an op, the file runs in programs that link its Flex delegate, and not in Python"
     if not request.verify:

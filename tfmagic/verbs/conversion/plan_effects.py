@@ -18,8 +18,9 @@ from tfmagic.models.writer import Measures, Signatures, Variables
 from tfmagic.verbs.conversion import plan_names
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+    from tfmagic.findings.caution import Caution
     from tfmagic.frames import VariableRow
     from tfmagic.models.model import Model
     from tfmagic.models.writer import Size, Writer
@@ -171,9 +172,20 @@ def _chosen(signed: Mapping[str, Ends], signature: str | None, writer: Writer) -
     return (default,) if default else ()
 
 
-def answered(*, has_inputs: bool) -> set[str]:
-    """Return the codes of cautions that what is asked for answers."""
-    return {"input-pipeline"} if has_inputs else set()
+def remaining(known: Iterable[Caution], *, has_inputs: bool, ema: bool) -> tuple[Caution, ...]:
+    """Return the cautions that hold for a result that was made: it has its values, and what is asked for answers some.
+
+    Parameters
+    ----------
+    known : iterable of Caution
+        Those of the source.
+    has_inputs : bool
+        Whether inputs are named: behind a pipeline, perhaps.
+    ema : bool
+        Whether moving averages are taken.
+    """
+    settled = {"missing-weights": True, "uninitialised": True, "input-pipeline": has_inputs, "moving-averages": ema}
+    return tuple(caution for caution in known if not settled.get(caution.code))
 
 
 # Size

@@ -86,6 +86,7 @@ def _tells_the_part(verb: str, arguments: Sequence[object], format: str | None) 
 #: Options that stock TensorFlow could follow by a program only, not by a few lines.
 _WITHOUT_CODE: Mapping[str, str] = {
     **dict.fromkeys(("signatures", "rename_tags"), "the code shows one signature"),
+    "ema": "the averages are restored by a Saver of their own, tf.train.ExponentialMovingAverage.variables_to_restore",
     **dict.fromkeys(("bind", "keep_variables"), "it is an edit of the graph's messages, node by node"),
 }
 _VERBS: Mapping[str, Callable[..., list[str]]] = {

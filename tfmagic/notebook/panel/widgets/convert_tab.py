@@ -37,7 +37,7 @@ _CANCELLED = "Cancelled: nothing was written."
 _FIELDS = ("signature", "inputs", "outputs", "bind", "method", "tags", "batch", "keep")
 _NUMBERS = ("batch", "keep")
 #: The ticks that mean something in some formats only.
-_TICKS = ("optimize", "select_tf_ops", "text")
+_TICKS = ("ema", "optimize", "select_tf_ops", "text")
 
 
 def build(model: Model, panel: Place) -> ConvertTab:
@@ -88,6 +88,7 @@ class ConvertTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no typ
             "keep": forms.field(ipywidgets.Text, "Keep", placeholder="a number: of numbered checkpoints so many stay"),
         }
         self.ticks = {
+            "ema": forms.tick("Moving averages in place of the weights"),
             "optimize": forms.tick("Optimise: fold constants once"),
             "select_tf_ops": forms.tick("Take TensorFlow's ops where TFLite lacks them"),
             "text": forms.tick("Message as text"),
