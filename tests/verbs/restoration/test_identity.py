@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from tests.versions import needs_layer_names
-from tfmagic import errors
+from tfmagic import errors, readers
 from tfmagic.verbs.export import export
+from tfmagic.verbs.restoration import identity, live_variables, stored_values
 from tfmagic.verbs.restore import restore
 
 if TYPE_CHECKING:
@@ -472,3 +474,19 @@ def test_a_model_of_keras_2_takes_what_it_takes_itself(kind: str, tmp_path: Path
     assert set(restore(target, path)["status"]) == {"matched"}
     for mine, other in zip(target.get_weights(), source.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, other)
+
+
+def test_a_generator_of_another_dtype_keeps_no_weight_from_its_value(tmp_path: Path) -> None:
+    """Keras up to 3.4 exports them as uint32, by names that may be the live ones."""
+    keras.backend.clear_session()
+    recurrent().export(tmp_path / "served")
+    keras.backend.clear_session()
+    stored = stored_values.stored_values(readers.read(tmp_path / "served"))
+    is_state = [value.scope[-1:] == ("seed_generator_state",) for value in stored.saved]
+    assert any(is_state)
+    old = [
+        value._replace(dtype="uint32") if state else value for value, state in zip(stored.saved, is_state, strict=True)
+    ]
+    pairing = identity.paired(live_variables.live_variables(recurrent()), replace(stored, saved=tuple(old)), {})
+    assert pairing.required() == []
+    assert all(pairing.fits(*pair) for pair in pairing.pairs.items())

@@ -161,6 +161,7 @@ def _by_rank(pairing: Pairing, among: Iterable[int]) -> None:
         single = {name: place for name, place in zip(theirs, places, strict=True) if theirs.count(name) == 1}
         pairs = {target: single[name] for target, name in enumerate(ours) if name in single and ours.count(name) == 1}
         pairs = {target: other for target, other in pairs.items() if target not in pairing.pairs}
+        pairs = _without_other_states(pairing, pairs)
         if pairs.keys() >= set(pairing.required()) and all(pairing.fits(*pair) for pair in pairs.items()):
             pairing.pairs |= pairs
             return
@@ -261,10 +262,21 @@ def _in_order(pairing: Pairing, listed: Sequence[int]) -> None:
     for wanted in (_of_model(pairing.live), weights):
         pairs = dict(zip(wanted, listed, strict=False)) if len(wanted) == len(listed) else {}
         pairs = {target: other for target, other in pairs.items() if other not in pairing.reserved}
+        pairs = _without_other_states(pairing, pairs)
         attempt = Pairing(pairing.live, pairing.stored, {**pairs, **pairing.pairs}, set(pairing.explicit))
         if attempt.pairs and _is_complete(attempt) and _has_its_roles(attempt):
             pairing.pairs = attempt.pairs
             return
+
+
+def _without_other_states(pairing: Pairing, pairs: Mapping[int, int]) -> dict[int, int]:
+    """Leave out states of another dtype: generators had `uint32` up to Keras 3.4, and keep no weight from its value."""
+    targets, saved = pairing.live.targets, pairing.stored.saved
+    return {
+        target: other
+        for target, other in pairs.items()
+        if not targets[target].is_state or targets[target].dtype == saved[other].dtype
+    }
 
 
 def _of_model(live: LiveVariables) -> list[int]:
