@@ -139,6 +139,8 @@ class Job:
                 draft = wrapped or self._draft(model, frozen, functions, result_tags, has_tags=wanted is not None)
             signed = {frozen.key: frozen} if frozen else (graph.signatures if graph else functions)
             source = Source(model, self.wish, signed, functions)
+            # Before anything is written: what cannot be told of a damaged source is an error, too.
+            lost, cautions = self._losses(model, source_tags), self._cautions(model)
             verifications, aside, size = self._write(draft, source, begin)
         last = (*aside, *self._finish())
         notes = (*model.notes, *reasons, *draft.notes, *conversion_checks.unchecked_notes(verifications), *last)
@@ -150,8 +152,8 @@ class Job:
             seconds,
             conversion_checks.frame(verifications),
             notes,
-            self._losses(model, source_tags),
-            self._cautions(model),
+            lost,
+            cautions,
         )
 
     def _losses(self, model: Model, tags: str | Collection[str] | None) -> tuple[str, ...]:
