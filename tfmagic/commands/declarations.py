@@ -61,6 +61,8 @@ def _inspect(values: argparse.Namespace) -> object:
         raise command_words.CommandError(problem)
     if values.depth is not None and wanted != ["costs"]:
         raise command_words.CommandError("--depth belongs to --costs: it says how many parts of a name make a scope")
+    if values.depth is not None and not command_words.count(values.depth, "--depth"):
+        raise command_words.CommandError("--depth wants 1 or more: so many parts of a name make a scope")
     filters: dict[str, Any] = {
         "depth": None if values.depth is None else command_words.count(values.depth, "--depth"),
         "op": command_words.text(values.op),
