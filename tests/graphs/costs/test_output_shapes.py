@@ -96,7 +96,7 @@ def test_shapes_are_what_tensorflow_infers(tf: Any, ops: Callable[[Any, Any], An
         results = list(ops(tf, x))
         graph_def = protos.adopt(graph.as_graph_def())
     walk = graph_costs._Walk(graph_def)
-    facts = graph_costs._Graph({node.name: node for node in graph_def.node}, {}, {})
+    facts = graph_costs._Graph({node.name: node for node in graph_def.node})
     walk.run(facts, [each.name for each in results], "", 0)
     inferred = {name: [fact.shape for fact in outputs] for name, outputs in facts.facts.items()}
     wanted = {

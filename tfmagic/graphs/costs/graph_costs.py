@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic.frames import CostRow
-from tfmagic.graphs import op_outputs, ops, tensor_names
+from tfmagic.graphs import bodies, ops, tensor_names
 from tfmagic.graphs.costs import flops as node_flops
 from tfmagic.graphs.costs import output_shapes, small_values
 from tfmagic.graphs.costs.tensor_facts import UNKNOWN, NodeFacts, TensorFact, Weight
@@ -77,7 +77,7 @@ def of_graph(graph_def: protos.Message, outputs: Iterable[str], inputs: Mapping[
     """
     walk = _Walk(graph_def)
     known = {tensor_names.full(tensor): of_one_batch(shape) for tensor, shape in inputs.items()}
-    graph = _Graph({node.name: node for node in graph_def.node}, known, walk.definitions)
+    graph = _Graph({node.name: node for node in graph_def.node}, walk.definitions, known)
     walk.run(graph, [tensor_names.full(tensor) for tensor in outputs], "", 0)
     return tuple(walk.costs)
 
@@ -88,26 +88,18 @@ def of_one_batch(shape: Shape) -> Shape:
 
 
 @dataclass
-class _Graph:
+class _Graph(bodies.Body):
     """The nodes of a main graph or of a function's body, and what is known of its tensors."""
 
-    nodes: Mapping[str, protos.Message]
     #: The shapes of tensors that the caller gives, by full name.
-    given_shapes: Mapping[str, Shape]
-    definitions: Mapping[str, protos.Message]
+    given_shapes: Mapping[str, Shape] = field(default_factory=dict)
     arguments: Mapping[str, TensorFact] = field(default_factory=dict)
     facts: dict[str, list[TensorFact]] = field(default_factory=dict)
 
-    def source(self, text: str) -> tuple[str, int]:
-        """Return the node and the number of the output that a tensor is, as a graph or a body writes it."""
-        name, _, rest = text.partition(":")
-        if name not in self.nodes:
-            return name, 0
-        output, _, index = rest.rpartition(":")
-        place = int(index) if index.isdigit() else 0
-        if output:
-            return name, op_outputs.number(self.nodes[name], output, place, self.definitions) or 0
-        return name, place
+    @property
+    def cut(self) -> set[str]:
+        """The nodes whose first output the caller gives: nothing before them runs."""
+        return {tensor.removesuffix(":0") for tensor in self.given_shapes if tensor.endswith(":0")}
 
     def fact(self, text: str) -> TensorFact:
         """Return what is known of a tensor."""
@@ -140,20 +132,20 @@ class _Walk:
 
     def run(self, graph: _Graph, ends: Iterable[str], prefix: str, depth: int) -> None:
         """Find what is known of all tensors that the ends need."""
-        for node in _in_order(graph, ends):
+        for node in graph.in_order(ends, graph.cut):
             self.visited += 1
             if self.is_over:
                 # What is left may cost anything.
                 self.costs.append(NodeCost(prefix + node.name, node.op, None, None, ()))
                 return
-            inputs = [graph.fact(text) for text in node.input if not text.startswith("^")]
+            inputs = [graph.fact(text) for text in bodies.data_inputs(node)]
             graph.facts[node.name] = self._node(NodeFacts(node, inputs), graph, prefix, depth)
 
     def _node(self, facts: NodeFacts, graph: _Graph, prefix: str, depth: int) -> list[TensorFact]:
-        bodies = self._bodies(facts)
+        called = bodies.called(facts.node, self.functions)
         name = prefix + facts.node.name
-        if bodies:
-            return self._call(facts, bodies, _scope(name), depth)
+        if called:
+            return self._call(facts, called, _scope(name), depth)
         outputs = _outputs(facts)
         for place, fact in enumerate(outputs):
             shape = graph.given_shapes.get(f"{facts.node.name}:{place}")
@@ -164,19 +156,7 @@ class _Walk:
         self.costs.append(NodeCost(name, facts.op, node_flops.count(facts, outputs), results, weights))
         return outputs
 
-    def _bodies(self, facts: NodeFacts) -> list[protos.Message]:
-        """Return the functions that a node runs, a loop's condition before its body."""
-        if facts.op in self.functions:
-            return [self.functions[facts.op]]
-        if ops.named(facts.op).effect != ops.Effect.CALL:
-            return []
-        attr = facts.node.attr
-        keys = ("f", "then_branch", "else_branch", "cond", "body")
-        names = [attr[key].func.name for key in keys if key in attr and attr[key].HasField("func")]
-        names += [each.name for each in attr["branches"].list.func] if "branches" in attr else []
-        return [self.functions[name] for name in names if name in self.functions]
-
-    def _call(self, facts: NodeFacts, bodies: Sequence[protos.Message], prefix: str, depth: int) -> list[TensorFact]:
+    def _call(self, facts: NodeFacts, called: Sequence[protos.Message], prefix: str, depth: int) -> list[TensorFact]:
         """Run through what a node calls: of branches the one that costs more counts, of a loop one round."""
         if depth > _DEEPEST_CALL or self.is_over:
             return []
@@ -184,7 +164,7 @@ class _Walk:
         results: list[list[TensorFact]] = []
         dearest: list[NodeCost] = []
         begun = len(self.costs)
-        for body in bodies:
+        for body in called:
             results.append(self._body(body, inputs, prefix, depth + 1))
             if facts.op in _BRANCHES:
                 branch = self.costs[begun:]
@@ -205,12 +185,9 @@ class _Walk:
         if name not in self._bodies_by_name:
             self._bodies_by_name[name] = {node.name: node for node in function.node_def}
         graph = _Graph(
-            self._bodies_by_name[name],
-            {},
-            self.definitions,
-            dict(zip(arguments, inputs, strict=False)),
+            self._bodies_by_name[name], self.definitions, arguments=dict(zip(arguments, inputs, strict=False))
         )
-        results = [function.ret.get(output.name, output.name) for output in function.signature.output_arg]
+        results = bodies.results(function)
         self.run(graph, results, prefix, depth)
         return [graph.fact(text) for text in results]
 
@@ -218,27 +195,6 @@ class _Walk:
 def _scope(name: str) -> str:
     """Return the scope of a node with its stroke, ``""`` where it has none."""
     return "".join(name.rpartition("/")[:2])
-
-
-def _in_order(graph: _Graph, ends: Iterable[str]) -> Iterator[protos.Message]:
-    """Yield the nodes that ends need, each after what it needs; where they go in a circle it is cut."""
-    begun: set[str] = set()
-    waiting: list[tuple[str, bool]] = [(graph.source(text)[0], False) for text in ends]
-    while waiting:
-        name, is_ready = waiting.pop()
-        if is_ready:
-            yield graph.nodes[name]
-        elif name not in begun and name in graph.nodes:
-            begun.add(name)
-            waiting.append((name, True))
-            if not _is_cut(graph, name):
-                needed = [text for text in graph.nodes[name].input if not text.startswith("^")]
-                waiting.extend((graph.source(text)[0], False) for text in reversed(needed))
-
-
-def _is_cut(graph: _Graph, name: str) -> bool:
-    """Whether a node's first output is one that the caller gives: then nothing before it runs."""
-    return f"{name}:0" in graph.given_shapes
 
 
 def _outputs(facts: NodeFacts) -> list[TensorFact]:
