@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tfmagic.models.model import Model
     from tfmagic.notebook.panel.widgets.verb import graph_view, panel
     from tfmagic.verbs.conversion.job import Export
+    from tfmagic.verbs.diff import Diff, diff
     from tfmagic.verbs.export import export
     from tfmagic.verbs.forms import forms
     from tfmagic.verbs.freeze import freeze
@@ -47,6 +48,8 @@ __version__ = "0.1.0"
 
 #: Where each public name is defined; it is imported when it is first used.
 _HOMES = {
+    "Diff": "verbs.diff",
+    "diff": "verbs.diff",
     "Export": "verbs.conversion.job",
     "Model": "models.model",
     "Run": "verbs.run",
@@ -81,6 +84,7 @@ __all__ = [
     "Code",
     "ConversionError",
     "CorruptSourceError",
+    "Diff",
     "Export",
     "MissingDependencyError",
     "MissingPartError",
@@ -98,6 +102,7 @@ __all__ = [
     "VerificationError",
     "WriteError",
     "code",
+    "diff",
     "export",
     "forms",
     "freeze",

@@ -126,6 +126,21 @@ class CostRow(NamedTuple):
     activation_bytes: int | None
 
 
+class DiffRow(NamedTuple):
+    """One difference between two models.
+
+    ``difference`` is the largest between two numbers of a weight, ``cosine`` that of the angle between both; None where
+    the row is of no weight.
+    """
+
+    what: str
+    where: str
+    a: str
+    b: str
+    difference: float | None
+    cosine: float | None
+
+
 #: The public tables, by name, in the order in which they are shown.
 ROW_TYPES: Mapping[str, type[NamedTuple]] = {
     "signatures": SignatureRow,
@@ -183,6 +198,18 @@ def from_rows(table: str, rows: Iterable[tuple[object, ...]]) -> pd.DataFrame:
     names = columns(table)
     values = transposed or [()] * len(names)
     return from_columns(table, dict(zip(names, values, strict=True)))
+
+
+def of_findings(kind: type[NamedTuple], rows: Sequence[tuple[object, ...]]) -> pd.DataFrame:
+    """Build the DataFrame of what a verb found, whose columns are the fields of a row; numbers stay numbers."""
+    import pandas as pd  # noqa: PLC0415 - as below
+
+    columns = {name: [row[place] for row in rows] for place, name in enumerate(kind._fields)}
+    is_number = {name: "float" in str(hint) for name, hint in kind.__annotations__.items()}
+    frame = pd.DataFrame(
+        {name: pd.Series(values, dtype="float64" if is_number[name] else object) for name, values in columns.items()}
+    )
+    return shown_safely(frame)
 
 
 def from_columns(table: str, values: Mapping[str, object]) -> pd.DataFrame:

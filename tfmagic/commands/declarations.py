@@ -196,6 +196,16 @@ def _scan(values: argparse.Namespace) -> object:
     return _verb("scan")(values.SOURCE, all=values.all)
 
 
+def _diff(values: argparse.Namespace) -> object:
+    return _verb("diff")(
+        values.A,
+        values.B,
+        signature=command_words.text(values.signature),
+        tags=command_words.text(values.tags),
+        trust=values.trust,
+    )
+
+
 def _sign(values: argparse.Namespace) -> object:
     return _call(
         values,
@@ -439,6 +449,19 @@ COMMANDS: Mapping[str, Command] = {
                 printers={"sarif": _sarif},
                 denies=_is_grave,
             ),
+        ),
+        Command(
+            "diff",
+            "Say what differs between two models of any forms, without running either.",
+            (
+                Argument(("A",), "a model, as SOURCE elsewhere", SOURCE),
+                Argument(("B",), "the other one", SOURCE),
+                _SIGNATURE,
+                _TAGS,
+                _TRUST,
+            ),
+            _diff,
+            shell=ShellSide(denies=lambda result, _: not result.equal),
         ),
         Command(
             "sign",

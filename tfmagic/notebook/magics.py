@@ -249,6 +249,25 @@ class TfMagic(Magics):
         return self._run("slim", line)
 
     @line_magic
+    def tf_diff(self, line: str) -> object:
+        """Say what differs between two models of any forms, without running either.
+
+        ::
+
+            %tf_diff ./served frozen.pb
+            %tf_diff model before.keras
+
+        stands for::
+
+            tfmagic.diff("./served", "frozen.pb")
+            tfmagic.diff(model, "before.keras")
+
+        Returns a Diff: its ``table`` has a row for each signature, op, attribute, layer or weight that differs, and for
+        each scope that is only called otherwise; ``equal`` is the answer.
+        """
+        return self._run("diff", line)
+
+    @line_magic
     def tf_restore(self, line: str) -> object:
         """Put the values of a checkpoint or a file of weights into a live model, module or session.
 

@@ -106,7 +106,13 @@ def scan(source: object, *, all: bool = False) -> Scan:  # noqa: A002 - the cont
         if not findings:
             raise
     rows = scan_findings.arranged(findings, everything=all)
-    return Scan(_table(rows), scan_findings.verdict(findings), scan_findings.severity(findings), origin, rows)
+    return Scan(
+        frames.of_findings(Finding, rows),
+        scan_findings.verdict(findings),
+        scan_findings.severity(findings),
+        origin,
+        rows,
+    )
 
 
 def _of_unreadable(source: object) -> tuple[Finding, ...]:
@@ -117,11 +123,3 @@ def _of_unreadable(source: object) -> tuple[Finding, ...]:
     if places.is_directory(path):
         return tuple(file_scan.of_state_file(path))
     return keras_scan.of_container(path) if places.is_file(path) else ()
-
-
-def _table(rows: tuple[Finding, ...]) -> pd.DataFrame:
-    import pandas as pd  # noqa: PLC0415 - loaded with the first table
-
-    columns = {name: [row[place] for row in rows] for place, name in enumerate(Finding._fields)}
-    frame = pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns.items()})
-    return frames.shown_safely(frame)

@@ -1,0 +1,211 @@
+"""Two models of any forms are compared without running: what is the same is said so, what differs is one row."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import tfmagic
+from tfmagic import errors
+from tfmagic.files import protos
+from tfmagic.shell import command_line
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.tensorflow
+
+
+def network(**names: str) -> Any:
+    import keras  # noqa: PLC0415
+
+    keras.utils.clear_session()
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 3), name="image"),
+            layers.Conv2D(4, 3, name=names.get("conv", "conv")),
+            layers.BatchNormalization(name="norm"),
+            layers.ReLU(name="relu"),
+            layers.Flatten(name="flat"),
+            layers.Dense(5, name="head"),
+        ],
+        name=names.get("model", "net"),
+    )
+
+
+@pytest.fixture(scope="module")
+def net(tf: Any) -> Any:
+    tf.random.set_seed(3)
+    model = network()
+    tf.random.set_seed(None)
+    return model
+
+
+@pytest.fixture(scope="module")
+def made(net: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one model in many forms."""
+    place = tmp_path_factory.mktemp("diff")
+    tfmagic.export(net, place / "served")
+    tfmagic.freeze(net, output=place / "net.pb")
+    net.save(place / "net.keras")
+    net.save_weights(place / "net.weights.h5")
+    tfmagic.export(net, place / "net.ckpt")
+    return place
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ("served", "served"),
+        ("served", "net.pb"),
+        ("net.pb", "served"),
+        ("net.keras", "served"),
+        ("net.keras", "net.pb"),
+        ("net.keras", "net.weights.h5"),
+        ("served", "net.ckpt"),
+        ("net.weights.h5", "net.ckpt"),
+    ],
+)
+def test_one_model_in_two_forms_is_equal(made: Path, a: str, b: str) -> None:
+    found = tfmagic.diff(made / a, made / b)
+    assert found.equal, found.table.to_string()
+
+
+def test_a_live_model_equals_its_files_until_it_is_trained(net: Any, made: Path) -> None:
+    assert tfmagic.diff(net, made / "net.keras").equal
+    head = net.get_layer("head")
+    before = head.get_weights()
+    try:
+        head.set_weights([before[0] + 0.5, before[1]])
+        found = tfmagic.diff(made / "served", net)
+    finally:
+        head.set_weights(before)
+    assert not found.equal
+    (row,) = found.table[found.table["what"] == "weight"].itertuples(index=False)
+    assert (row.what, str(row.where).rpartition("/")[2]) == ("weight", "kernel")
+    assert row.difference == pytest.approx(0.5, abs=1e-6)
+    flat, moved = before[0].ravel().astype(float), before[0].ravel().astype(float) + 0.5
+    cosine = float(flat @ moved / np.linalg.norm(flat) / np.linalg.norm(moved))
+    assert row.cosine == pytest.approx(cosine, abs=1e-6)
+
+
+def test_two_exports_of_one_model_are_equal(net: Any, made: Path, tmp_path: Path) -> None:
+    net.export(tmp_path / "again", verbose=False)
+    tfmagic.export(net, tmp_path / "once_more")
+    assert tfmagic.diff(made / "served", tmp_path / "once_more").equal
+    table = tfmagic.diff(made / "served", tmp_path / "again").table
+    assert set(table["what"]) <= {"signature", "renamed"}
+
+
+def frozen(path: Path) -> Any:
+    message = protos.message("GraphDef")()
+    message.ParseFromString(path.read_bytes())
+    return message
+
+
+def written(path: Path, message: Any) -> Path:
+    path.write_bytes(message.SerializeToString())
+    return path
+
+
+def test_a_renamed_scope_is_one_row_and_leaves_them_equal(made: Path, tmp_path: Path) -> None:
+    text = (made / "net.pb").read_bytes()
+    message = frozen(made / "net.pb")
+    for node in message.node:
+        node.name = node.name.replace("norm/", "other/")
+        node.input[:] = [each.replace("norm/", "other/") for each in node.input]
+    assert message.SerializeToString() != text
+    found = tfmagic.diff(made / "net.pb", written(tmp_path / "renamed.pb", message))
+    assert found.equal
+    renamed = found.table[found.table["what"] == "renamed"]
+    ops = renamed[renamed["where"].str.endswith("ops")]
+    assert len(ops) == 1
+    assert ops["a"].iloc[0].endswith("norm")
+    assert ops["b"].iloc[0].endswith("other")
+
+
+def test_an_op_that_was_put_in_between_is_one_row(made: Path, tmp_path: Path) -> None:
+    message = frozen(made / "net.pb")
+    (relu,) = (node for node in message.node if node.op == "Relu")
+    extra = message.node.add()
+    extra.CopyFrom(relu)
+    extra.name, extra.op = "squashed", "Tanh"
+    relu.input[0] = "squashed"
+    found = tfmagic.diff(made / "net.pb", written(tmp_path / "more.pb", message))
+    assert not found.equal
+    ops = found.table[found.table["what"] == "op"]
+    assert ops[["where", "a", "b"]].to_numpy().tolist() == [["squashed", "", "Tanh"]]
+    assert set(found.table["what"]) == {"op"}
+
+
+def test_another_attribute_is_named_with_both_values(made: Path, tmp_path: Path) -> None:
+    message = frozen(made / "net.pb")
+    (convolution,) = (node for node in message.node if node.op == "Conv2D")
+    convolution.attr["padding"].s = b"SAME"
+    found = tfmagic.diff(made / "net.pb", written(tmp_path / "padded.pb", message))
+    rows = found.table[found.table["what"] == "attribute"]
+    assert rows[["a", "b"]].to_numpy().tolist() == [["VALID", "SAME"]]
+    assert rows["where"].iloc[0].endswith(", padding")
+
+
+def test_signatures_that_differ_are_told_by_their_keys(made: Path, tmp_path: Path) -> None:
+    stated = tfmagic.inspect(made / "served").signatures.set_index("side")["tensor"]
+    signed = {"serving_default": {"inputs": {"picture": stated["input"]}, "outputs": {"head": stated["output"]}}}
+    tfmagic.sign(made / "served", tmp_path / "signed", signatures=signed)
+    found = tfmagic.diff(made / "served", tmp_path / "signed")
+    assert not found.equal
+    assert sorted(found.table["where"]) == ["serving_default, input 'image'", "serving_default, input 'picture'"]
+
+
+def test_layers_of_files_are_compared_without_tensorflow(made: Path, tmp_path: Path, tf: Any) -> None:
+    del tf
+    import keras  # noqa: PLC0415
+
+    other = keras.models.load_model(made / "net.keras")
+    other.get_layer("relu").negative_slope = 0.1
+    other.save(tmp_path / "other.keras")
+    found = tfmagic.diff(made / "net.keras", tmp_path / "other.keras")
+    assert found.table[["what", "where", "a", "b"]].to_numpy().tolist() == [
+        ["layer", "relu, negative_slope", "0.0", "0.1"]
+    ]
+
+
+def test_python_magic_and_shell_agree_and_the_status_is_three_where_they_differ(
+    made: Path, tmp_path: Path, shell: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(made / "net.pb", tmp_path / "b.pb")
+    shell.user_ns.update(a=str(made / "net.pb"), b=str(tmp_path / "b.pb"))
+    assert shell.run_line_magic("tf_diff", "{a} {b}").equal
+    capsys.readouterr()
+    assert command_line.run(["diff", str(made / "net.pb"), str(tmp_path / "b.pb")]) == command_line.DONE
+    message = frozen(made / "net.pb")
+    (relu,) = (node for node in message.node if node.op == "Relu")
+    relu.op = "Relu6"
+    written(tmp_path / "b.pb", message)
+    capsys.readouterr()
+    assert command_line.run(["diff", str(made / "net.pb"), str(tmp_path / "b.pb"), "--as", "json"]) == 3
+    rows = json.loads(capsys.readouterr().out)["table"]
+    assert [row["what"] for row in rows] == ["op", "op"]
+
+
+def test_a_signature_that_there_is_not_is_named(made: Path) -> None:
+    with pytest.raises(errors.UnknownNameError, match="no signature 'nothing'"):
+        tfmagic.diff(made / "served", made / "served", signature="nothing")
+
+
+def test_the_display_names_both_and_escapes_what_they_say(made: Path, tmp_path: Path) -> None:
+    message = frozen(made / "net.pb")
+    extra = message.node.add()
+    (relu,) = (node for node in message.node if node.op == "Relu")
+    extra.CopyFrom(relu)
+    extra.name = "<b>bold</b>"
+    relu.input[0] = extra.name
+    found = tfmagic.diff(made / "net.pb", written(tmp_path / "x.pb", message))
+    assert "not equal" in repr(found)
+    assert "&lt;b&gt;bold" in found._repr_html_()
+    assert "<b>bold" not in found._repr_html_()

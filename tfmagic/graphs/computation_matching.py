@@ -1,0 +1,164 @@
+"""Which ops of two computations are the same, whatever they are called, and what is left over.
+
+An op that was put in between changes what everything behind it is made of: so ops are matched by all that comes before
+them, the rest by all that comes after, the rest of those by name. Each step takes time that grows with the number of
+ops alone. Not for: weights' values.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+from tfmagic.graphs.computation import INPUT, WEIGHT
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Iterator, Sequence
+
+    from tfmagic.graphs.computation import Computation, Op
+
+_Pairs: TypeAlias = dict[int, int]
+#: What TensorFlow appends to a scope that is opened again.
+_NUMBER = re.compile(r"(?:_\d+)+(?=/|$)")
+
+
+@dataclass
+class Matching:
+    """What two computations have in common, by the places of their ops.
+
+    Attributes
+    ----------
+    pairs : dict of int to int
+        Ops that are the same, or that have the same name and op.
+    first_only, second_only : list of int
+        Ops that the other one has not.
+    """
+
+    first: Computation
+    second: Computation
+    pairs: _Pairs = field(default_factory=dict)
+    first_only: list[int] = field(default_factory=list)
+    second_only: list[int] = field(default_factory=list)
+
+    @property
+    def has_all_weights(self) -> bool:
+        """Whether each weight that one computation uses is a weight of the other one, too."""
+        left = [self.first.ops[place] for place in self.first_only] + [
+            self.second.ops[place] for place in self.second_only
+        ]
+        return not any(op.op == WEIGHT for op in left)
+
+    @property
+    def constants(self) -> Iterator[tuple[str, str, bool]]:
+        """The names of weights that are constants in both graphs, and whether they are equal."""
+        for first, second in self.pairs.items():
+            if first in self.first.constants and second in self.second.constants:
+                is_equal = self.first.constants[first] == self.second.constants[second]
+                yield self.first.ops[first].name, self.second.ops[second].name, is_equal
+
+    @property
+    def changed(self) -> Iterator[tuple[Op, Op]]:
+        """Pairs that compute another thing: with other attributes, or of other inputs."""
+        for first, second in self.pairs.items():
+            a, b = self.first.ops[first], self.second.ops[second]
+            if a.attributes != b.attributes or [self._image(each) for each in a.inputs] != list(b.inputs):
+                yield a, b
+
+    def _image(self, tensor: tuple[int, int]) -> tuple[int, int]:
+        return self.pairs.get(tensor[0], -1), tensor[1]
+
+    @property
+    def renamed(self) -> dict[tuple[str, str], int]:
+        """How many ops a scope renames, by the scope's two names; numbers that TensorFlow appends are no names."""
+        scopes: Counter[tuple[str, str]] = Counter()
+        for first, second in self.pairs.items():
+            a, b = self.first.ops[first].name, self.second.ops[second].name
+            if a != b and self.first.ops[first].op not in (INPUT, WEIGHT, "Const"):
+                pair = parted(_NUMBER.sub("", a), _NUMBER.sub("", b))
+                scopes.update([pair] if pair[0] != pair[1] else [])
+        return dict(scopes)
+
+
+def parted(first: str, second: str) -> tuple[str, str]:
+    """Return two names without the parts at their ends that they share."""
+    a, b = first.split("/"), second.split("/")
+    while a and b and a[-1] == b[-1]:
+        a.pop()
+        b.pop()
+    return "/".join(a), "/".join(b)
+
+
+def match(first: Computation, second: Computation) -> Matching:
+    """Match the ops of two computations whose inputs have the same keys."""
+    matching = Matching(first, second)
+    numbers: dict[Hashable, int] = {}
+    _pair(matching, _forward(first, numbers), _forward(second, numbers))
+    if len(matching.pairs) < max(len(first.ops), len(second.ops)):
+        _pair(matching, _backward(first, numbers), _backward(second, numbers))
+        names = [[(op.op, _NUMBER.sub("", op.name)) for op in each.ops] for each in (first, second)]
+        _pair(matching, *names)
+    taken = set(matching.pairs.values())
+    matching.first_only = [place for place in range(len(first.ops)) if place not in matching.pairs]
+    matching.second_only = [place for place in range(len(second.ops)) if place not in taken]
+    return matching
+
+
+def _pair(matching: Matching, first: Sequence[Hashable], second: Sequence[Hashable]) -> None:
+    """Pair what is left and has the same mark: those of one name first, then in order."""
+    taken = set(matching.pairs.values())
+    waiting: dict[Hashable, list[int]] = defaultdict(list)
+    for place, mark in enumerate(second):
+        if place not in taken:
+            waiting[mark].append(place)
+    rest: list[int] = []
+    by_name = {(mark, matching.second.ops[place].name): place for mark, places in waiting.items() for place in places}
+    for place, mark in enumerate(first):
+        if place in matching.pairs or mark not in waiting:
+            continue
+        twin = by_name.pop((mark, matching.first.ops[place].name), None)
+        if twin is None:
+            rest.append(place)
+        else:
+            matching.pairs[place] = twin
+            taken.add(twin)
+    free = {mark: iter([place for place in places if place not in taken]) for mark, places in waiting.items()}
+    for place in rest:
+        twin = next(free[first[place]], None)
+        if twin is not None:
+            matching.pairs[place] = twin
+
+
+def _forward(computation: Computation, numbers: dict[Hashable, int]) -> list[int]:
+    """Return a number for each op by what it is made of: the same one means the same computation up to there."""
+    marks: list[int] = []
+    for op in computation.ops:
+        key = op.name if op.op == INPUT else ""
+        mark = (op.op, key, op.attributes, tuple((marks[place], output) for place, output in op.inputs))
+        marks.append(numbers.setdefault(mark, len(numbers)))
+    return marks
+
+
+def _backward(computation: Computation, numbers: dict[Hashable, int]) -> list[int]:
+    """Return a number for each op by what is made of it."""
+    uses: list[list[tuple[int, int, int]]] = [[] for _ in computation.ops]
+    for key, (place, output) in computation.outputs.items():
+        uses[place].append((numbers.setdefault(("result", key), len(numbers)), output, -1))
+    marks = [0] * len(computation.ops)
+    for place in reversed(range(len(computation.ops))):
+        op = computation.ops[place]
+        key = op.name if op.op == INPUT else ""
+        mark = ("of", op.op, key, op.attributes, tuple(sorted(uses[place])))
+        marks[place] = numbers.setdefault(mark, len(numbers))
+        for slot, (source, output) in enumerate(op.inputs):
+            uses[source].append((marks[place], output, slot))
+    return marks
+
+
+def named(computation: Computation, places: Iterable[int]) -> Iterator[tuple[str, str]]:
+    """Yield op and name of what stands at places, inputs and weights left out."""
+    for place in places:
+        op = computation.ops[place]
+        if op.op not in (INPUT, WEIGHT):
+            yield op.op, op.name

@@ -1,0 +1,152 @@
+"""The verb diff: what differs between two models, of any forms, without running either. And what it gives back.
+
+Not for: comparing what two models give (:mod:`tfmagic.verbs.verify`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tfmagic import errors, frames, readers
+from tfmagic.display import render
+from tfmagic.graphs.signatures import tag_set
+from tfmagic.verbs.differences import computations, weights
+from tfmagic.verbs.undisturbed import undisturbed
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    import pandas as pd
+
+    from tfmagic.models.model import Model
+
+#: Kinds of rows that leave two models equal.
+_APART = frozenset({"renamed", weights.UNUSED, "not compared"})
+_TITLES = {
+    "signature": "Signatures",
+    "op": "Ops that only one has",
+    "attribute": "Attributes",
+    "layer": "Layers",
+    "weight": "Weights",
+    "renamed": "Other names for the same",
+    weights.UNUSED: "Weights that only one has, and no result depends on",
+    "not compared": "Not compared",
+}
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Diff(render.Sectioned):
+    """What differs between two models.
+
+    Attributes
+    ----------
+    table : DataFrame
+        A row for each difference: what (``signature``, ``op``, ``attribute``, ``layer``, ``weight``, ``renamed``,
+        ``unused weight`` or ``not compared``), where, a, b, difference (the largest between two numbers of a weight),
+        cosine.
+    equal : bool
+        Whether both compute the same with the same weights under the same keys, whatever their nodes are called.
+    origins : tuple of str
+        What was compared.
+    notes : tuple of str
+        What was not compared, and why.
+    """
+
+    table: pd.DataFrame
+    equal: bool
+    origins: tuple[str, str]
+    notes: tuple[str, ...] = ()
+
+    def shown_sections(self) -> tuple[str, list[render.Section]]:
+        """Return the verdict, and the rows of each kind."""
+        verdict = "equal" if self.equal else "not equal"
+        pairs = [("verdict", verdict), ("a", self.origins[0]), ("b", self.origins[1])]
+        sections = [render.Section("Verdict", (*pairs, *(("note", note) for note in self.notes)))]
+        for what, title in _TITLES.items():
+            rows = self.table[self.table["what"] == what]
+            if len(rows):
+                shown = rows.drop(columns="what").head(render.MAX_ROWS)
+                sections.append(render.Section(title, table=shown.reset_index(drop=True), total=len(rows)))
+        return f"diff: {self.origins[0]} and {self.origins[1]}", sections
+
+
+@undisturbed
+def diff(
+    a: object,
+    b: object,
+    *,
+    signature: str | None = None,
+    tags: str | Collection[str] | None = None,
+    trust: bool = False,
+) -> Diff:
+    """Say what differs between two models of any forms, without running either.
+
+    Ops are matched by what they compute, so that a renamed scope is one row and an op that was put in between is one,
+    too; weights by name, else by equal values, and compared block by block where they lie. It answers: is this
+    checkpoint the one that I froze, what did fine-tuning change, what did the converter drop?
+
+    Parameters
+    ----------
+    a, b : object
+        Whatever :func:`tfmagic.inspect` takes.
+    signature : str, optional
+        The signature that is compared, by default the default or only one.
+    tags : str or collection of str, optional
+        The tag-set of the MetaGraphDef that is meant, in both.
+    trust : bool
+        Whether code in Keras files may run, where their graph must be made.
+
+    Returns
+    -------
+    Diff
+        ``table`` and ``equal``.
+
+    Raises
+    ------
+    ReadError
+        If a source is not recognised, or damaged.
+    UnknownNameError
+        If neither has such a signature or such tags.
+    MissingPartError
+        If the two have nothing in common that could be compared.
+    """
+    first, second = (readers.read(each, tags=tag_set(tags), trust=trust) for each in (a, b))
+    rows, notes = _compared(first, second, signature)
+    frame = frames.of_findings(frames.DiffRow, rows)
+    return Diff(frame, not any(row.what not in _APART for row in rows), (first.origin, second.origin), notes)
+
+
+def _compared(first: Model, second: Model, signature: str | None) -> tuple[list[frames.DiffRow], tuple[str, ...]]:
+    rows: list[frames.DiffRow] = []
+    notes: list[str] = []
+    parts = {
+        part for part in ("signatures", "graph", "keras", "variables") if part in first.parts and part in second.parts
+    }
+    has_graphs = first.is_at_hand("graph") and second.is_at_hand("graph")
+    has_layers = "keras" in parts and not has_graphs
+    if not (parts & {"keras", "variables"} or has_graphs or "graph" in parts):
+        raise errors.MissingPartError(
+            "variables", second.form, second.parts, f"{first.form} has {errors.listed(first.parts)}"
+        )
+    mine, theirs = computations.ends(first, signature), computations.ends(second, signature)
+    if mine and theirs:
+        rows += computations.signature_rows(mine, theirs)
+    matching = None
+    if has_layers:
+        rows += computations.layer_rows(first, second)
+    elif mine and theirs and "graph" in parts:
+        matching = computations.matched(first, second, mine, theirs)
+        rows += computations.op_rows(matching)
+    else:
+        notes.append("their graphs were not compared: " + _without_graph(first, second))
+    if "variables" in parts:
+        rows += weights.rows(first, second, matching)
+    else:
+        notes.append("their weights were not compared: one of the two has none")
+    return rows, tuple(notes)
+
+
+def _without_graph(first: Model, second: Model) -> str:
+    missing = dict.fromkeys(each.form for each in (first, second) if "graph" not in each.parts)
+    return f"{errors.listed(missing)} has none" if missing else "no signature says where they begin and end"

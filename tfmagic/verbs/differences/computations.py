@@ -1,0 +1,188 @@
+"""Rows for what two models compute and how they are signed, or which layers they have where no graph is at hand.
+
+Not for: the values of weights (:mod:`tfmagic.verbs.differences.weights`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from tfmagic import frames
+from tfmagic.graphs import computation, computation_matching, signatures
+from tfmagic.models.model import Part
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from tfmagic.files import protos
+    from tfmagic.frames import LayerRow
+    from tfmagic.graphs.computation import Op
+    from tfmagic.graphs.computation_matching import Matching
+    from tfmagic.graphs.signatures import Endpoint
+    from tfmagic.models.model import Model
+
+#: Longer texts of arguments are cut.
+_LONGEST = 200
+#: What Keras notes of an object beside its arguments: where it lies in memory, how it was registered.
+_BOOKKEEPING = frozenset({"shared_object_id", "registered_name", "module", "build_config"})
+
+
+class Ends(NamedTuple):
+    """What of a model is compared: the inputs and outputs of a signature, by key.
+
+    Attributes
+    ----------
+    key : str
+        The signature's; ``"proposed"`` where nobody wrote one.
+    """
+
+    key: str
+    inputs: dict[str, Endpoint]
+    outputs: dict[str, Endpoint]
+
+    @property
+    def is_proposed(self) -> bool:
+        """Whether its keys are names of nodes, as nobody wrote a signature."""
+        return self.key == signatures.PROPOSED
+
+
+def ends(model: Model, key: str | None) -> Ends | None:
+    """Return the ends of a signature, of a graph without any those that are proposed; None where there is neither.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such signature.
+    """
+    if model.is_at_hand("graph") and model.has_no_signature:
+        frame = model.proposals
+        rows = [signatures.Endpoint(*row) for row in zip(*(frame[name] for name in signatures.Endpoint._fields))]  # noqa: B905 - columns of one table
+        sides = list(frame["side"])
+        both = [
+            {row.key: row for row, side in zip(rows, sides, strict=True) if side == each}
+            for each in ("input", "output")
+        ]
+        return Ends(signatures.PROPOSED, both[0], both[1])
+    if "signatures" not in model.parts:
+        return None
+    stated = model.signature_def
+    if key is None and signatures.DEFAULT_KEY not in stated:
+        visible = [name for name in stated if not signatures.is_hidden(name)]
+        key = visible[0] if visible else None
+    return _stated(signatures.choose(stated, key), stated)
+
+
+def _stated(key: str, stated: Mapping[str, protos.Message]) -> Ends:
+    sides = [signatures.endpoints(getattr(stated[key], side)) for side in ("inputs", "outputs")]
+    return Ends(key, *({end.key: end for end in side} for side in sides))
+
+
+def signature_rows(first: Ends, second: Ends) -> Iterator[frames.DiffRow]:
+    """Yield a row for each end that only one has, or that is another tensor; proposed keys are not compared."""
+    if first.is_proposed or second.is_proposed:
+        return
+    for side in ("inputs", "outputs"):
+        mine: Mapping[str, Endpoint] = getattr(first, side)
+        theirs: Mapping[str, Endpoint] = getattr(second, side)
+        for key in dict.fromkeys((*mine, *theirs)):
+            a, b = (_described(each[key]) if key in each else "" for each in (mine, theirs))
+            if a != b:
+                yield frames.DiffRow("signature", f"{first.key}, {side[:-1]} {key!r}", a, b, None, None)
+
+
+def _described(end: Endpoint) -> str:
+    return f"{end.dtype} {signatures.shape_text(end.shape)}"
+
+
+def matched(first: Model, second: Model, mine: Ends, theirs: Ends) -> Matching:
+    """Match the ops of two models between the ends of their signatures."""
+    a, b = _of_graph(first, mine), _of_graph(second, theirs)
+    return computation_matching.match(_computation(first, a), _computation(second, _under_keys_of(a, b)))
+
+
+def _of_graph(model: Model, chosen: Ends) -> Ends:
+    """Return the ends with their tensors, where only the graph that Keras makes of a file names them."""
+    if all(end.tensor for side in chosen[1:] for end in side.values()):
+        return chosen
+    stated = model.meta_graph.signature_def
+    return _stated(signatures.choose(stated, chosen.key if chosen.key in stated else None), stated)
+
+
+def op_rows(matching: Matching) -> Iterator[frames.DiffRow]:
+    """Yield a row for each op that only one computation has, that has other attributes, and for each renamed scope."""
+    for op, name in computation_matching.named(matching.first, matching.first_only):
+        yield frames.DiffRow("op", name, op, "", None, None)
+    for op, name in computation_matching.named(matching.second, matching.second_only):
+        yield frames.DiffRow("op", name, "", op, None, None)
+    for a, b in matching.changed:
+        yield from _changes(a, b)
+    for (a_scope, b_scope), count in matching.renamed.items():
+        yield frames.DiffRow("renamed", f"{count} ops", a_scope, b_scope, None, None)
+
+
+def _computation(model: Model, chosen: Ends) -> computation.Computation:
+    with model.well_formed():
+        graph_def = model.meta_graph.graph_def()
+    inputs = {key: end.tensor for key, end in chosen.inputs.items()}
+    return computation.of_graph(graph_def, inputs, {key: end.tensor for key, end in chosen.outputs.items()})
+
+
+def _changes(a: Op, b: Op) -> Iterator[frames.DiffRow]:
+    mine, theirs = dict(a.attributes), dict(b.attributes)
+    for key in dict.fromkeys((*mine, *theirs)):
+        if mine.get(key) != theirs.get(key):
+            values = (mine.get(key, "default"), theirs.get(key, "default"))
+            yield frames.DiffRow("attribute", f"{a.name}, {key}", *values, None, None)
+
+
+def _under_keys_of(mine: Ends, theirs: Ends) -> Ends:
+    """Give the second model's ends the first one's keys where they have others and are as many: so ops are matched."""
+    return Ends(theirs.key, _renamed(mine.inputs, theirs.inputs), _renamed(mine.outputs, theirs.outputs))
+
+
+def _renamed(mine: Mapping[str, Endpoint], theirs: Mapping[str, Endpoint]) -> dict[str, Endpoint]:
+    if set(mine) == set(theirs) or len(mine) != len(theirs):
+        return dict(theirs)
+    free = [key for key in mine if key not in theirs]
+    keys: dict[str, Endpoint] = {}
+    for key, end in theirs.items():
+        # Those of one kind go together first.
+        likest = next((each for each in free if _described(mine[each]) == _described(end)), free[0] if free else key)
+        keys[key if key in mine else likest] = end
+        free = [each for each in free if each not in keys]
+    return keys
+
+
+def layer_rows(first: Model, second: Model) -> Iterator[frames.DiffRow]:
+    """Yield a row for each Keras layer that only one has, or that was made with other arguments."""
+    rows: list[Mapping[str, LayerRow]] = [{row.name: row for row in each.part(Part.KERAS)} for each in (first, second)]
+    for name in dict.fromkeys((*rows[0], *rows[1])):
+        mine, theirs = (each.get(name) for each in rows)
+        if mine is None or theirs is None:
+            yield frames.DiffRow(
+                "layer", name, mine.class_ if mine else "", theirs.class_ if theirs else "", None, None
+            )
+            continue
+        if mine.class_ != theirs.class_:
+            yield frames.DiffRow("layer", name, mine.class_, theirs.class_, None, None)
+        yield from _settings(name, first.layer_settings(name), second.layer_settings(name))
+
+
+def _settings(name: str, mine: Mapping[str, object], theirs: Mapping[str, object]) -> Iterator[frames.DiffRow]:
+    for key in dict.fromkeys((*mine, *theirs)):
+        a, b = (_setting(each[key]) if key in each else "" for each in (mine, theirs))
+        if a != b and key not in ("layers", "input_layers", "output_layers", "name"):
+            yield frames.DiffRow("layer", f"{name}, {key}", a[:_LONGEST], b[:_LONGEST], None, None)
+
+
+def _setting(value: object) -> str:
+    """Return the text of a layer's argument, the same for a live layer's and for what Keras writes of it."""
+    if isinstance(value, dict):
+        config = value.get("config")
+        if value.get("class_name") == "DTypePolicy" and isinstance(config, dict):
+            return str(config.get("name"))
+        pairs = {key: _setting(each) for key, each in sorted(value.items()) if key not in _BOOKKEEPING}
+        return str(pairs)
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_setting, value))}]"
+    return value if isinstance(value, str) else str(getattr(value, "name", value))

@@ -1,0 +1,252 @@
+"""Compare the values of two models' variables, block by block, as they lie on disk or live in memory.
+
+Variables go together by name; those that only one model calls so by equal values, else by shape and order where that is
+certain. Not for: finding values (:mod:`tfmagic.models.variable_values`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import defaultdict
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from tfmagic import errors, frames
+from tfmagic.graphs import computation_matching
+from tfmagic.models.model import Part
+from tfmagic.models.variable_values import VariableValues, comparable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tfmagic.frames import Shape, VariableRow
+    from tfmagic.graphs.computation_matching import Matching
+    from tfmagic.models.model import Model
+    from tfmagic.models.value_blocks import Array, Values
+
+
+class WeightDifference(NamedTuple):
+    """How far the values of two variables are from each other.
+
+    Attributes
+    ----------
+    largest : float
+        The largest difference between two numbers; NaN where one of them alone is none.
+    cosine : float or None
+        Of the angle between both, taken as vectors; None where one of them is all zeros.
+    """
+
+    largest: float
+    cosine: float | None
+
+
+class _Side:
+    """One model's variables, by name."""
+
+    def __init__(self, model: Model) -> None:
+        rows: Sequence[VariableRow] = model.part(Part.VARIABLES)
+        self.rows = {row.name: row for row in rows}
+        self._values = VariableValues(model)
+        self._digests: dict[str, str] = {}
+
+    def values(self, row: VariableRow) -> Values:
+        return self._values.of(row)
+
+    def digest(self, row: VariableRow) -> str:
+        """Return a digest of the values, of what cannot be read one that no other has."""
+        if row.name not in self._digests:
+            self._digests[row.name] = self._digest(row)
+        return self._digests[row.name]
+
+    def without_copies(self, rows: Sequence[VariableRow]) -> list[VariableRow]:
+        """Return what is no copy of another variable: a Keras export holds each weight under two keys."""
+        spare = {row.name for row in rows}
+        kinds = {_kind(row) for row in rows}
+        kept = [row for row in self.rows.values() if row.name not in spare and _kind(row) in kinds]
+        digests = {(_kind(row), self.digest(row)) for row in kept}
+        return [row for row in rows if (_kind(row), self.digest(row)) not in digests]
+
+    def _digest(self, row: VariableRow) -> str:
+        digest = hashlib.blake2b(digest_size=16)
+        try:
+            for block in self.values(row).blocks():
+                digest.update(np.ascontiguousarray(comparable(block, row.dtype)).tobytes())
+        except errors.TfMagicError:
+            return f"unread {id(self)} {row.name}"
+        return digest.hexdigest()
+
+
+#: What a weight is that only one model has, and that no result of it depends on.
+UNUSED = "unused weight"
+
+
+#: What TensorFlow saves beside a model's own variables.
+_BOOKKEEPING = frozenset({"save_counter"})
+
+
+def rows(first: Model, second: Model, matching: Matching | None) -> Iterator[frames.DiffRow]:
+    """Yield a row for each variable that differs, for each that only one has, and for each scope that is renamed.
+
+    Parameters
+    ----------
+    first, second : Model
+        Models with variables.
+    matching : Matching or None
+        What their computations have in common, if these were compared. Where all weights that both use go together,
+        what only one model has, and nothing is left for it in the other, is used by none. So is what only a checkpoint
+        has of a model.
+    """
+    all_match = matching is not None and matching.has_all_weights
+    spare = [
+        all_match or ("graph" not in model.parts and "graph" in beside.parts)
+        for model, beside in ((first, second), (second, first))
+    ]
+    constants = list(matching.constants) if matching is not None else []
+    a, b = _Side(first), _Side(second)
+    for mine, theirs, is_equal in constants:
+        if is_equal:
+            a.rows.pop(mine, None)
+            b.rows.pop(theirs, None)
+        elif mine not in a.rows or theirs not in b.rows:
+            where = mine if mine == theirs else f"{mine} / {theirs}"
+            yield frames.DiffRow("weight", where, "constant", "another value", None, None)
+    yield from _rows(a, b, spare)
+
+
+def _rows(a: _Side, b: _Side, spare: Sequence[bool]) -> Iterator[frames.DiffRow]:
+    pairs = [(a.rows[name], b.rows[name]) for name in a.rows if name in b.rows]
+    left = a.without_copies([row for name, row in a.rows.items() if name not in b.rows])
+    right = b.without_copies([row for name, row in b.rows.items() if name not in a.rows])
+    renamed = _by_values(a, b, left, right)
+    gone, come = {pair[0].name for pair in renamed}, {pair[1].name for pair in renamed}
+    left, right = [row for row in left if row.name not in gone], [row for row in right if row.name not in come]
+    guessed = _by_shape(left, right)
+    yield from (row for pair in pairs for row in _difference(a, b, *pair))
+    yield from _renames(renamed)
+    yield from (row for pair in guessed for row in _difference(a, b, *pair))
+    known, others = {pair[0].name for pair in guessed}, {pair[1].name for pair in guessed}
+    left, right = [row for row in left if row.name not in known], [row for row in right if row.name not in others]
+    for row in left:
+        what = UNUSED if (spare[0] and not right) or row.name in _BOOKKEEPING else "weight"
+        yield frames.DiffRow(what, row.name, _described(row), "", None, None)
+    for row in right:
+        what = UNUSED if (spare[1] and not left) or row.name in _BOOKKEEPING else "weight"
+        yield frames.DiffRow(what, row.name, "", _described(row), None, None)
+
+
+def _described(row: VariableRow) -> str:
+    return f"{row.dtype} {_shape_text(row.shape)}"
+
+
+def _shape_text(shape: Shape) -> str:
+    return "of unknown shape" if shape is None else str(shape)
+
+
+def _by_values(
+    a: _Side, b: _Side, left: Sequence[VariableRow], right: Sequence[VariableRow]
+) -> list[tuple[VariableRow, VariableRow]]:
+    """Pair variables of equal dtype, shape and values; only those are read that could have a twin."""
+    kinds = {_kind(row) for row in left} & {_kind(row) for row in right}
+    waiting: dict[object, list[VariableRow]] = defaultdict(list)
+    for row in right:
+        if _kind(row) in kinds:
+            waiting[_kind(row), b.digest(row)].append(row)
+    pairs = []
+    for row in left:
+        twins = waiting.get((_kind(row), a.digest(row))) if _kind(row) in kinds else None
+        if twins:
+            pairs.append((row, twins.pop(_likest(row.name, twins))))
+    return pairs
+
+
+def _kind(row: VariableRow) -> tuple[str, Shape]:
+    return row.dtype, row.shape
+
+
+def _likest(name: str, rows: Sequence[VariableRow]) -> int:
+    """Return the place of the row whose name shares most parts at its end: many weights hold the same zeros."""
+    own = name.split("/")[::-1]
+
+    def shared(row: VariableRow) -> int:
+        other = row.name.split("/")[::-1]
+        return next((place for place, pair in enumerate(zip(own, other, strict=False)) if pair[0] != pair[1]), len(own))
+
+    return max(range(len(rows)), key=lambda place: (shared(rows[place]), -place))
+
+
+def _by_shape(left: Sequence[VariableRow], right: Sequence[VariableRow]) -> list[tuple[VariableRow, VariableRow]]:
+    """Pair what is left where both models have as many variables of a shape, and their names end alike."""
+    by_kind: dict[object, tuple[list[VariableRow], list[VariableRow]]] = defaultdict(lambda: ([], []))
+    for side, listed in enumerate((left, right)):
+        for row in listed:
+            by_kind[_kind(row)][side].append(row)
+    return [
+        pair
+        for ours, theirs in by_kind.values()
+        if len(ours) == len(theirs)
+        for pair in zip(ours, theirs, strict=True)
+        if pair[0].name.rpartition("/")[2] == pair[1].name.rpartition("/")[2]
+    ]
+
+
+def _renames(pairs: Sequence[tuple[VariableRow, VariableRow]]) -> Iterator[frames.DiffRow]:
+    """Yield a row for each scope that is called otherwise, not one for each of its variables."""
+    scopes: dict[tuple[str, str], int] = defaultdict(int)
+    for mine, theirs in pairs:
+        scopes[computation_matching.parted(mine.name, theirs.name)] += 1
+    for scope, count in scopes.items():
+        yield frames.DiffRow("renamed", f"{count} weights", *scope, None, None)
+
+
+def _difference(a: _Side, b: _Side, mine: VariableRow, theirs: VariableRow) -> Iterator[frames.DiffRow]:
+    where = mine.name if mine.name == theirs.name else f"{mine.name} / {theirs.name}"
+    if _kind(mine) != _kind(theirs):
+        yield frames.DiffRow("weight", where, _described(mine), _described(theirs), None, None)
+        return
+    try:
+        difference = compared(a.values(mine), b.values(theirs), mine.dtype)
+    except errors.TfMagicError as error:
+        yield frames.DiffRow("not compared", where, _described(mine), str(error), None, None)
+        return
+    if difference.largest != 0:
+        yield frames.DiffRow(
+            "weight", where, _described(mine), _described(theirs), difference.largest, difference.cosine
+        )
+
+
+def compared(first: Values, second: Values, dtype: str) -> WeightDifference:
+    """Compare two variables of one dtype, a block of each at a time; NaN equals NaN, and an infinity itself."""
+    largest, product, squares = 0.0, 0.0, [0.0, 0.0]
+    for a, b in _together(first, second):
+        if a.tobytes() == b.tobytes():
+            x = comparable(a, dtype).astype(np.float64)
+            square = float(np.nansum(np.square(x)))
+            product, squares = product + square, [squares[0] + square, squares[1] + square]
+            continue
+        x, y = (comparable(each, dtype).astype(np.float64) for each in (a, b))
+        with np.errstate(invalid="ignore"):
+            apart = np.where((x == y) | (np.isnan(x) & np.isnan(y)), 0.0, np.abs(x - y))
+        block = float(np.max(apart)) if apart.size else 0.0
+        largest = block if math.isnan(block) else max(largest, block) if not math.isnan(largest) else largest
+        product += float(np.nansum(x * y))
+        squares = [total + float(np.nansum(np.square(each))) for total, each in zip(squares, (x, y), strict=True)]
+    scale = math.sqrt(squares[0]) * math.sqrt(squares[1])
+    return WeightDifference(largest, product / scale if scale and math.isfinite(scale) else None)
+
+
+def _together(first: Values, second: Values) -> Iterator[tuple[Array, Array]]:
+    """Yield pieces of both that begin and end alike, whatever the blocks of either are."""
+    if first.size != second.size:
+        raise errors.ConversionError(f"one has {first.size:,} values, the other {second.size:,}")
+    left, right = first.blocks(), second.blocks()
+    a = b = np.zeros(0)
+    while True:
+        a = a if a.size else next(left, np.zeros(0)).reshape(-1)
+        b = b if b.size else next(right, np.zeros(0)).reshape(-1)
+        length = min(a.size, b.size)
+        if not length:
+            return
+        yield a[:length], b[:length]
+        a, b = a[length:], b[length:]
