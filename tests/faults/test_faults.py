@@ -9,6 +9,7 @@ import pytest
 from tests.faults import interposer
 from tests.faults.__main__ import tried
 from tests.faults.subjects import PLAIN
+from tests.faults.trial import PACKAGE, STAGING
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,6 +37,10 @@ def test_what_puts_files_in_their_place_loses_nothing(name: str, mode: str, libr
         count, found = wrong(name, mode, kind, library)
         assert count > 5
         assert found == []
+
+
+def test_the_code_that_is_interrupted_is_where_it_is_looked_for() -> None:
+    assert [file for file in STAGING if not (PACKAGE / file).is_file()] == []
 
 
 @pytest.mark.parametrize("name", ["file", "checkpoint-files"])

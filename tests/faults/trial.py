@@ -36,8 +36,8 @@ PACKAGE = Path(tfmagic.__file__).parent
 #: The code that puts results in their place: interrupts come at each of its lines.
 STAGING = (
     "files/hidden_places.py", "files/renames.py", "files/writing.py", "files/checkpoints/writing.py",
-    "files/hdf5_writing.py", "verbs/conversion/job.py", "verbs/undisturbed.py", "verbs/signed_files.py",
-    "verbs/restore.py", "verbs/restoration/assignment.py",
+    "files/checkpoints/state_file.py", "files/hdf5_writing.py", "verbs/conversion/job.py", "verbs/undisturbed.py",
+    "verbs/signed_files.py", "verbs/kept_outputs.py", "verbs/restore.py", "verbs/restoration/assignment.py",
 )  # fmt: skip
 #: Names that differ from call to call, and are nobody's loss.
 _PASSING = re.compile(r"__autograph_generated")
