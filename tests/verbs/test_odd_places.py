@@ -38,18 +38,37 @@ pytestmark = [
 ]
 _MOUNT, _UMOUNT = (shutil.which(name) or "" for name in ("mount", "umount"))
 _FILES = ("graph", "graph-text", "keras", "h5", "weights", "tflite", "onnx", "events", "outputs")
-_WRITERS = (*_FILES, "saved-model", "checkpoint", "object-checkpoint", "events-directory")
+_WRITERS = (
+    *_FILES,
+    "saved-model",
+    "sign",
+    "merge",
+    "checkpoint",
+    "checkpoint-copied",
+    "object-checkpoint",
+    "events-directory",
+)
 #: A user who may nothing.
 _NOBODY = 65534
 
 
+@pytest.fixture(scope="session")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for what is signed, or copied, which everybody may read."""
+    result = tmp_path_factory.mktemp("sources")
+    result.chmod(0o755)
+    return result
+
+
 @pytest.fixture(params=_WRITERS)
-def subject(request: pytest.FixtureRequest) -> Subject:
+def subject(request: pytest.FixtureRequest, sources: Path) -> Subject:
     """What writes."""
     if request.param == "onnx":
         pytest.importorskip("tf2onnx")
         pytest.importorskip("onnxruntime")
-    return SUBJECTS[request.param]
+    result = SUBJECTS[request.param]
+    result.sources = sources
+    return result
 
 
 def _mounted(*arguments: str) -> None:
@@ -186,6 +205,7 @@ def test_a_place_that_is_not_permitted(subject: Subject, tmp_path: Path) -> None
     place = tmp_path / "private" / subject.destination
     subject.write(place, 1, overwrite=False)
     inner = place if place.is_dir() else place.parent
+    subject.write(tmp_path / "beside" / subject.destination, 2, overwrite=False)
     (tmp_path / "secret" / "inner").mkdir(parents=True)
     before = tree(tmp_path)
     (tmp_path / "private").chmod(0o555)

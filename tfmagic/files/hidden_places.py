@@ -57,6 +57,7 @@ _REFUSED = frozenset({
     errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG, errno.ENAMETOOLONG, errno.EIO,
     errno.ENOTDIR, errno.EBUSY, errno.EXDEV, errno.ENOTEMPTY, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ESTALE,
 })  # fmt: skip
+_OF_THE_PROCESS = frozenset({errno.EMFILE, errno.ENFILE})
 _WORDS = {os.strerror(code): code for code in sorted(_REFUSED)}
 
 _opened = threading.local()
@@ -218,8 +219,12 @@ def refused(error: BaseException, place: Path) -> int | None:
     while cause is not None:
         text = f"{cause} {getattr(cause, 'filename', '')}"
         is_of_system = isinstance(cause, OSError) and not isinstance(cause, errors.TfMagicError)
-        # What removes a directory speaks of names in it.
-        is_near = place.name in text or (is_of_system and not _is_elsewhere(getattr(cause, "filename", None)))
+        # What removes a directory speaks of names in it; where the process has no more files, each name is as good.
+        is_near = (
+            place.name in text
+            or (is_of_system and not _is_elsewhere(getattr(cause, "filename", None)))
+            or getattr(cause, "errno", None) in _OF_THE_PROCESS
+        )
         if is_near and is_of_system and getattr(cause, "errno", None) in _REFUSED:
             return int(getattr(cause, "errno", 0))
         if is_near and (words := [code for said, code in _WORDS.items() if said in text]):
@@ -230,7 +235,7 @@ def refused(error: BaseException, place: Path) -> int | None:
 
 def _refusal(error: OSError) -> errors.WriteError:
     advice = "make room there, or name another one in the environment variable TMPDIR"
-    if error.errno in (errno.EMFILE, errno.ENFILE):
+    if error.errno in _OF_THE_PROCESS:
         advice = "close some files, or restart the kernel"
     elif error.errno == errno.EFBIG:
         advice = "allow larger files (ulimit -f)"
