@@ -24,7 +24,7 @@ import difflib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     import pandas as pd
 
@@ -101,24 +101,39 @@ class UnknownNameError(MissingPartError):
         # LookupError keeps the message in args; MissingPartError's own wording does not fit here.
         LookupError.__init__(self, f"no {kind} {name!r}; {self._advice()}")
 
+    @property
+    def near(self) -> list[str]:
+        """The names that there are and that look like the one given, the nearest first."""
+        return difflib.get_close_matches(str(self.name), self.available, n=5, cutoff=0.5)
+
     def _advice(self) -> str:
         """Say which names are near, else which there are."""
-        near = difflib.get_close_matches(str(self.name), self.available, n=5, cutoff=0.5)
-        if near:
-            return f"did you mean {listed(near)}?"
+        if self.near:
+            return f"did you mean {listed(self.near)}?"
         return f"there is {listed(self.available)}"
 
 
 class ConversionError(TfMagicError):
     """A conversion did not come to its end.
 
+    Parameters
+    ----------
+    options : mapping, optional
+        Options of the verb that would help, by their Python names; ``...`` where the user alone knows the value.
+
     Attributes
     ----------
+    options : mapping
+        Those options.
     table : pandas.DataFrame or None
         Of values that do not fit a model: both sides, as ``restore`` returns them.
     """
 
     table: pd.DataFrame | None = None
+
+    def __init__(self, *args: object, options: Mapping[str, object] | None = None) -> None:
+        self.options = options or {}
+        super().__init__(*args)
 
 
 class UnsupportedConversionError(ConversionError, ValueError):
@@ -140,6 +155,7 @@ class UnsupportedConversionError(ConversionError, ValueError):
         format: str,
         possible: Iterable[str],
         reason: str = "",
+        options: Mapping[str, object] | None = None,
     ) -> None:
         self.form = form
         self.format = format
@@ -147,7 +163,7 @@ class UnsupportedConversionError(ConversionError, ValueError):
         self.reason = reason
         why = f": {reason}" if reason else ""
         others = f"; possible: {listed(self.possible)}" if self.possible else ""
-        super().__init__(f"a {form} source cannot become {format!r}{why}{others}")
+        super().__init__(f"a {form} source cannot become {format!r}{why}{others}", options=options)
 
 
 class TooLargeError(ConversionError, ValueError):

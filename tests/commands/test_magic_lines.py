@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tfmagic import errors
 from tfmagic.commands import magic_lines
-from tfmagic.verbs.conversion.plan import Request
+from tfmagic.verbs.conversion.request import Request
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

@@ -12,7 +12,7 @@ from tests.graph_samples import control_flow
 from tests.samples import SAMPLES
 from tfmagic.verbs.conversion import plan as conversion_plan
 from tfmagic.verbs.conversion import plan_names
-from tfmagic.verbs.conversion.plan import Request
+from tfmagic.verbs.conversion.request import Request
 
 if TYPE_CHECKING:
     from pathlib import Path

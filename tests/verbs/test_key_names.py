@@ -16,7 +16,8 @@ from tfmagic.files import protos
 from tfmagic.graphs.signatures import Endpoint
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.verbs.conversion import plan_names
-from tfmagic.verbs.conversion.plan import Request, plan
+from tfmagic.verbs.conversion.plan import plan
+from tfmagic.verbs.conversion.request import Request
 from tfmagic.verbs.snippets import serving_requests
 from tfmagic.verbs.snippets.serving_requests import Served
 
@@ -74,7 +75,7 @@ def test_a_plan_has_a_key(served: Path, key: str, format: str) -> None:
     model = tfmagic.inspect(served)
     names = plan_names.Names(plan_names.signed(model))
     request = Request(format, "m", inputs=f"{key}={key}", outputs=f"mine={key}", bind=f"{key}=1.0")
-    assert not names.problem("inputs", "serving_default", key)
+    assert not names.unknown("inputs", "serving_default", key)
     problems = plan(model, request, names).problems
     assert not [each for each in problems if each.field not in ("format", "destination")]
     options = request.options()

@@ -16,7 +16,7 @@ from tfmagic.writers import writer_named
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from tfmagic.verbs.conversion.plan import Request
+    from tfmagic.verbs.conversion.request import Request
 
 #: What needs no quotes on a line: no blank, bracket, quote, nothing that IPython or Python take for their own.
 _PLAIN = re.compile(r"[\w./:=,+@~%^-]+\Z")

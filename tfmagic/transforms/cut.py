@@ -212,5 +212,6 @@ def _require_inputs(nodes: Mapping[str, protos.Message], key: str, needed: set[s
         raise errors.ConversionError(
             f"the outputs of {key!r} also need {errors.listed(missing)}, which is not among the inputs "
             f"{errors.listed(sorted(inputs))}; add it, make it a constant with bind={{{missing[0]!r}: …}} (--bind "
-            f"{missing[0]}=…), or choose inputs further down the graph"
+            f"{missing[0]}=…), or choose inputs further down the graph",
+            options={"bind": dict.fromkeys(missing, ...)},
         )

@@ -139,4 +139,5 @@ def of_known_batch(source: Model) -> errors.UnsupportedConversionError:
         _OTHERS,
         "TFLite runs a loop over steps, such as an LSTM's or a GRU's, for a batch of known size only; fix it with "
         "batch=1 (--batch 1)",
+        {"batch": 1},
     )

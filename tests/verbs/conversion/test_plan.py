@@ -15,7 +15,7 @@ from tfmagic.commands import magic_lines
 from tfmagic.graphs import signatures
 from tfmagic.verbs.conversion import destinations, plan_names
 from tfmagic.verbs.conversion import plan as conversion_plan
-from tfmagic.verbs.conversion.plan import Request
+from tfmagic.verbs.conversion.request import Request
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -243,9 +243,9 @@ def test_a_name_that_nobody_knows_yet_is_not_called_wrong(samples: Built, in_tmp
 
 def test_near_names_are_found_in_a_large_graph_at_once() -> None:
     names = plan_names.Names({}, frozenset(f"layer_{number}/MatMul" for number in range(300_000)) | {"head/Softmax"})
-    assert "'head/Softmax'" in names.problem("outputs", "", "head/Sofmax")
-    assert not names.problem("outputs", "", "layer_299999/MatMul:0")
-    assert names.problem("outputs", "", "head/Softmax:first")
+    assert "'head/Softmax'" in str(names.unknown("outputs", "", "head/Sofmax"))
+    assert not names.unknown("outputs", "", "layer_299999/MatMul:0")
+    assert names.unknown("outputs", "", "head/Softmax:first")
 
 
 def test_several_signatures_ask_for_one(samples: Built, in_tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from tfmagic.commands import magic_lines
 from tfmagic.files import protos
 from tfmagic.graphs.signatures import Endpoint
 from tfmagic.verbs.conversion import plan_names
-from tfmagic.verbs.conversion.plan import Request, plan
+from tfmagic.verbs.conversion.plan import plan
+from tfmagic.verbs.conversion.request import Request
 
 if TYPE_CHECKING:
     from pathlib import Path

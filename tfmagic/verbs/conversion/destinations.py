@@ -54,7 +54,7 @@ def problem(destination: str, writer: Writer, size: int, *, overwrite: bool, num
     suffix_problem = _suffix_problem(where, writer)
     if suffix_problem:
         return suffix_problem
-    if not overwrite and not numbered and _is_taken(where, writer):
+    if not overwrite and not numbered and is_taken(where, writer):
         return f"{str(where)!r} exists; allow to replace what is there, or name another place"
     try:
         _check(where, writer, overwrite=overwrite, numbered=numbered)
@@ -65,7 +65,8 @@ def problem(destination: str, writer: Writer, size: int, *, overwrite: bool, num
     return ""
 
 
-def _is_taken(where: Path, writer: Writer) -> bool:
+def is_taken(where: Path, writer: Writer) -> bool:
+    """Say whether something of a format's result is there already."""
     return bool(checkpoint_writing.files(where)) if isinstance(writer, Grouped) else os.path.lexists(where)
 
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors
 from tfmagic.graphs import signatures
 from tfmagic.graphs.signatures import tag_set
 from tfmagic.models.model import Part
 from tfmagic.models.writer import Signatures, Variables
-from tfmagic.verbs.conversion import destinations, plan_effects, plan_names
+from tfmagic.verbs.conversion import destinations, plan_effects, plan_names, remedies
 from tfmagic.verbs.conversion import options as conversion_options
+from tfmagic.verbs.conversion.remedies import Remedy
 from tfmagic.writers import WRITERS, writer_named
 
 if TYPE_CHECKING:
@@ -28,65 +29,7 @@ if TYPE_CHECKING:
     from tfmagic.models.writer import Size, Writer
     from tfmagic.verbs.conversion.plan_effects import Facts
     from tfmagic.verbs.conversion.plan_names import Ends, Names
-
-
-@dataclass(frozen=True)
-class Request:
-    """A conversion as a form has it: empty where a person says nothing.
-
-    Attributes
-    ----------
-    format, destination, tags, signature, method : str
-        As :func:`tfmagic.export` takes them.
-    inputs, outputs : str
-        ``KEY=TENSOR`` or names, joined by commas.
-    bind : str
-        ``INPUT=VALUE``, values as Python writes them, joined by commas.
-    batch, keep : int or None
-        As :func:`tfmagic.export` takes them.
-    ema, optimize, select_tf_ops, text, overwrite, verify, trust : bool
-        As :func:`tfmagic.export` takes them.
-    """
-
-    format: str
-    destination: str = ""
-    tags: str = ""
-    signature: str = ""
-    method: str = ""
-    inputs: str = ""
-    outputs: str = ""
-    bind: str = ""
-    batch: int | None = None
-    keep: int | None = None
-    ema: bool = False
-    optimize: bool = False
-    select_tf_ops: bool = False
-    text: bool = False
-    overwrite: bool = False
-    verify: bool = True
-    trust: bool = False
-
-    def options(self) -> dict[str, Any]:
-        """Return the keyword arguments of :func:`tfmagic.export` that say something; raises ConversionError."""
-        fields: dict[str, Any] = {
-            "format": None if destinations.asks_for(self.destination, self.format) else self.format,
-            "tags": self.tags,
-            "signature": self.signature,
-            "method": self.method,
-            "inputs": plan_names.parsed(self.inputs),
-            "outputs": plan_names.parsed(self.outputs),
-            "bind": plan_names.constants(self.bind),
-            "batch": self.batch,
-            "keep": self.keep,
-            "ema": self.ema,
-            "optimize": self.optimize,
-            "select_tf_ops": self.select_tf_ops,
-            "text": self.text,
-            "overwrite": self.overwrite,
-            "trust": self.trust,
-        }
-        said = {name: value for name, value in fields.items() if value not in ("", None, False)}
-        return said if self.verify else {**said, "verify": False}
+    from tfmagic.verbs.conversion.request import Request
 
 
 #: Codes of cautions that may keep a conversion from its end.
@@ -94,10 +37,11 @@ _IN_THE_WAY = frozenset({"missing-weights", "uninitialised"})
 
 
 class Problem(NamedTuple):
-    """What keeps a conversion from being done: the field of the request that it is about, and one line."""
+    """What keeps a conversion from being done: the field of the request that it is about, one line, what would help."""
 
     field: str
     text: str
+    remedies: tuple[Remedy, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -201,7 +145,7 @@ def plan(model: Model, request: Request, names: Names) -> Plan:
     chosen = facts.chosen
     size = plan_effects.size(facts)
     checks: tuple[Callable[[], Iterator[Problem]], ...] = (
-        lambda: _place_problems(request, writer, size),
+        lambda: _place_problems(model, request, writer, size),
         lambda: _tag_problems(model, request, writer),
         lambda: _signature_problems(model, request, writer, names),
         lambda: _name_problems(request, names, chosen),
@@ -236,13 +180,27 @@ def _tag_problems(model: Model, request: Request, writer: Writer) -> Iterator[Pr
             yield Problem("tags", str(errors.UnknownNameError(request.tags, "tag-set", shown, model.form)))
 
 
-def _place_problems(request: Request, writer: Writer, size: Size | None) -> Iterator[Problem]:
+def ends_of(model: Model, request: Request, names: Names) -> Ends | None:
+    """Return the inputs and outputs that a person may choose among; None where several signatures are written."""
+    known = _names_of(model, request, names)
+    chosen = plan_effects.chosen_keys(known.signed, request.signature, writer_named(request.format))
+    return known.signed[chosen[0]] if len(chosen) == 1 and chosen[0] in known.signed else None
+
+
+def _place_problems(model: Model, request: Request, writer: Writer, size: Size | None) -> Iterator[Problem]:
     known = 0 if size is None or size.at_most else size.bytes
     problem = destinations.problem(
         request.destination, writer, known, overwrite=request.overwrite, numbered=request.keep is not None
     )
     if problem:
-        yield Problem("destination", problem)
+        offered = remedies.of_place(model, request, writer)
+        yield Problem("destination", problem, tuple(each for each in offered if _is_possible(model, each)))
+
+
+def _is_possible(model: Model, remedy: Remedy) -> bool:
+    """Say whether a model can be written in the format that would help, if one would."""
+    format = remedy.changes.get("format")
+    return format is None or not _why_not(model, writer_named(format))
 
 
 def _signature_problems(model: Model, request: Request, writer: Writer, names: Names) -> Iterator[Problem]:
@@ -259,7 +217,8 @@ def _signature_problems(model: Model, request: Request, writer: Writer, names: N
     except errors.UnknownNameError as error:
         several = not request.signature and writer.signatures is Signatures.ONE
         advice = f"a {writer.format} file holds one signature: name one of {errors.listed(error.available)}"
-        yield Problem("signature", advice if several else str(error))
+        known = error.available if several else error.near
+        yield Problem("signature", advice if several else str(error), remedies.of_names("signature", known))
     except errors.TfMagicError as error:
         yield Problem("signature", str(error))
 
@@ -272,9 +231,12 @@ def _name_problems(request: Request, names: Names, chosen: tuple[str, ...]) -> I
             yield Problem(side, str(error))
             continue
         if tensors and len(chosen) > 1:
-            yield Problem("signature", f"{side} are those of one signature: name one of {errors.listed(chosen)}")
-        problems = (names.problem(side, next(iter(chosen), ""), name) for name in tensors.values())
-        yield from (Problem(side, problem) for problem in problems if problem)
+            text = f"{side} are those of one signature: name one of {errors.listed(chosen)}"
+            yield Problem("signature", text, remedies.of_names("signature", chosen))
+        for key, name in tensors.items():
+            unknown = names.unknown(side, next(iter(chosen), ""), name)
+            if unknown is not None:
+                yield Problem(side, str(unknown), remedies.of_tensors(side, tensors, key, unknown.near))
 
 
 def _bind_problems(request: Request, names: Names, chosen: tuple[str, ...]) -> Iterator[Problem]:
@@ -283,8 +245,8 @@ def _bind_problems(request: Request, names: Names, chosen: tuple[str, ...]) -> I
     except errors.ConversionError as error:
         yield Problem("bind", str(error))
         return
-    problems = (names.problem("inputs", next(iter(chosen), ""), name) for name in values)
-    yield from (Problem("bind", problem) for problem in problems if problem)
+    problems = (names.unknown("inputs", next(iter(chosen), ""), name) for name in values)
+    yield from (Problem("bind", str(problem)) for problem in problems if problem is not None)
 
 
 def _without_bound(signed: Mapping[str, Ends], request: Request) -> dict[str, Ends]:
@@ -309,7 +271,8 @@ def _number_problems(request: Request, facts: Facts) -> Iterator[Problem]:
         yield Problem("batch", f"a batch has at least one element, not {request.batch}")
     closed = [ends for ends in facts.ends if not any(map(plan_effects.has_open_batch, ends.inputs))]
     if closed and not request.inputs:
-        yield Problem("batch", "no input leaves its batch open, so that fixing it changes nothing; leave it out")
+        text = "no input leaves its batch open, so that fixing it changes nothing; leave it out"
+        yield Problem("batch", text, (Remedy("Leave the batch as it is", {"batch": None}),))
 
 
 def _keys(request: Request, facts: Facts) -> Iterator[tuple[dict[str, str], dict[str, str]]]:
@@ -369,14 +332,14 @@ def _cautions(request: Request, facts: Facts) -> Iterator[str]:
             (True, True): ("begins and ends", f"{inputs} to {outputs}"),
             (True, False): ("begins", inputs),
             (False, True): ("ends", outputs),
-        }.get((not request.inputs.strip(), not request.outputs.strip()), ("", ""))
+        }.get((not plan_names.is_said(request.inputs), not plan_names.is_said(request.outputs)), ("", ""))
         if proposed:
             yield f"nothing in the graph says where it {where}: {proposed} is proposed, unless you name others"
     yield from _key_notes(request, facts)
     if request.optimize and facts.writer.variables is Variables.VARIABLES:
         yield "optimised, the result is frozen: each signature has its own constants"
     known = facts.model.cautions
-    left = plan_effects.remaining(known, has_inputs=bool(request.inputs.strip()), ema=request.ema)
+    left = plan_effects.remaining(known, has_inputs=plan_names.is_said(request.inputs), ema=request.ema)
     # Nothing is made yet: what it lacks may keep it from being made.
     yield from (caution.text for caution in known if caution in left or caution.code in _IN_THE_WAY)
     if request.select_tf_ops:

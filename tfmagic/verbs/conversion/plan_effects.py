@@ -152,7 +152,7 @@ def facts_of(  # noqa: PLR0913 - what a conversion is asked for
     """
     known = tag_sets(model)
     is_own = any(frozenset(each) == frozenset(tags) for each in known)
-    chosen = _chosen(signed, signature, writer)
+    chosen = chosen_keys(signed, signature, writer)
     return Facts(model, writer, signed, chosen, batch, optimize, tags if is_own else (), tuple(known))
 
 
@@ -161,7 +161,7 @@ def tag_sets(model: Model) -> list[tuple[str, ...]]:
     return [tags for tags, _ in model.part(Part.SIGNATURES)] if model.reader.has_tag_sets else []
 
 
-def _chosen(signed: Mapping[str, Ends], signature: str | None, writer: Writer) -> tuple[str, ...]:
+def chosen_keys(signed: Mapping[str, Ends], signature: str | None, writer: Writer) -> tuple[str, ...]:
     """Return the keys under which the source has what is written."""
     if signature in signed:
         return (str(signature),)

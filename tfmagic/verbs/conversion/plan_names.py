@@ -93,8 +93,8 @@ class Names:
     signed: Mapping[str, Ends]
     nodes: frozenset[str] = frozenset()
 
-    def problem(self, side: str, signature: str, name: str) -> str:
-        """Say why there is no such tensor, nothing if there is one or it is not known.
+    def unknown(self, side: str, signature: str, name: str) -> errors.UnknownNameError | None:
+        """Return what says that there is no such tensor, None if there is one or it is not known.
 
         Parameters
         ----------
@@ -109,10 +109,10 @@ class Names:
         keys = [end.key for end in ends]
         node, colon, number = name.partition(":")
         if signatures.find(ends, name) is not None:
-            return ""
+            return None
         if not self.nodes or (node in self.nodes and (not colon or number.isdecimal())):
-            return ""
-        return str(errors.UnknownNameError(name, "tensor", dict.fromkeys([*keys, *self._near(name)])))
+            return None
+        return errors.UnknownNameError(name, "tensor", dict.fromkeys([*keys, *self._near(name)]))
 
     @cached_property
     def _sorted(self) -> list[str]:
@@ -131,14 +131,23 @@ def nodes(model: Model) -> frozenset[str]:
     return frozenset(model.table("ops", all=True)["name"])
 
 
-def parsed(text: str) -> dict[str, str] | None:
+def is_said(value: str | Mapping[str, object]) -> bool:
+    """Say whether a field that takes text or pairs says anything."""
+    return bool(value.strip() if isinstance(value, str) else value)
+
+
+def parsed(text: str | Mapping[str, str]) -> dict[str, str] | None:
     """Read tensors as they are typed, ``KEY=TENSOR`` or names, joined by commas; None if nothing is.
+
+    Tensors that are given by their keys are returned as they are.
 
     Raises
     ------
     ConversionError
         If a key has no tensor or comes twice.
     """
+    if not isinstance(text, str):
+        return dict(text) or None
     tensors: dict[str, str] = {}
     for part in _parts(text):
         before, equals, after = (each.strip() for each in part.rpartition("="))
@@ -151,14 +160,18 @@ def parsed(text: str) -> dict[str, str] | None:
     return tensors or None
 
 
-def constants(text: str) -> dict[str, object] | None:
+def constants(text: str | Mapping[str, object]) -> dict[str, object] | None:
     """Read values for inputs as they are typed, ``INPUT=VALUE`` joined by commas; None if nothing is.
+
+    Values that are given by their inputs are returned as they are.
 
     Raises
     ------
     ConversionError
         If one is no such pair, or its value none that Python writes as a literal.
     """
+    if not isinstance(text, str):
+        return dict(text) or None
     values: dict[str, object] = {}
     rest = text
     while rest.strip():

@@ -21,7 +21,8 @@ from tfmagic.notebook.panel.widgets.panel import Panel, problem_line, said
 from tfmagic.notebook.panel.widgets.sections import Copy, SectionData, Sections
 from tfmagic.verbs.conversion import destinations, plan_names
 from tfmagic.verbs.conversion import plan as conversion_plan
-from tfmagic.verbs.conversion.plan import Plan, Problem, Request
+from tfmagic.verbs.conversion.plan import Plan, Problem
+from tfmagic.verbs.conversion.request import Request
 from tfmagic.verbs.export import export as export_verb
 from tfmagic.verbs.snippets.code import code
 
