@@ -257,6 +257,7 @@ def test_what_a_format_says_of_itself_is_all_that_anybody_asks(source: Path, tmp
     from tfmagic.commands import completion, magic_lines  # noqa: PLC0415 - this test alone walks through all rooms
     from tfmagic.notebook.panel.widgets import convert_tab  # noqa: PLC0415
     from tfmagic.verbs.conversion import plan, plan_names  # noqa: PLC0415
+    from tfmagic.verbs.conversion.request import Request  # noqa: PLC0415
 
     readers.register(ScaleReader())
     writers.register(NumberWriter())
@@ -264,7 +265,7 @@ def test_what_a_format_says_of_itself_is_all_that_anybody_asks(source: Path, tmp
     # The table of forms and the plan.
     assert tfmagic.forms().loc["scale", "number"]
     assert plan.formats(model)["number"] == ""
-    request = plan.Request("number", str(tmp_path / "m.number"))
+    request = Request("number", str(tmp_path / "m.number"))
     told = plan.plan(model, request, plan_names.Names(plan_names.signed(model)))
     assert not told.problems
     assert "the number" in told.kept
@@ -272,10 +273,10 @@ def test_what_a_format_says_of_itself_is_all_that_anybody_asks(source: Path, tmp
     assert str(told.size).endswith(" and a bracket")
     # The Convert tab.
     tab = convert_tab.build(model, SimpleNamespace(namespace={}, source=str(source)))
-    assert ("a number (.number)", "number") in tab.format.options
-    tab.format.value = "number"
-    assert tab.destination.value == "scale.number"
-    assert [name for name, field in tab.fields.items() if field.layout.display != "none"] == ["signature"]
+    assert ("A number", "number") in tab.form.format.options
+    tab.form.format.value = "number"
+    assert tab.form.destination.value == "scale.number"
+    assert [name for name, field in tab.form.fields.items() if field.layout.display != "none"] == ["signature"]
     # Code: the writer's own, or the call itself of what nobody knows in stock TensorFlow.
     assert magic_lines.line(request, "m") == f"%tf_export m {request.destination}"
     shown = str(tfmagic.code("export", tf_module(), request.destination, name="m"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.tensorflow
 
 WORK = 120_000
+#: What the element that has the focus is called.
+NAMES = """() => ["aria-label", "placeholder"].map((each) => document.activeElement.getAttribute(each))"""
 #: A function that takes seconds to run, so that there is time to stop it.
 SLOW = """
 import tensorflow as tf
@@ -90,11 +93,12 @@ def test_a_signature_is_run_on_an_expression(show: Show, sample: Path) -> None:
 def test_a_model_is_converted_and_verified(show: Show, sample: Path, server: Server) -> None:
     panel = show(f"%tf_inspect {sample.name}", "import tfmagic\ntfmagic.inspect('frozen.pb').form")
     shown = panel.open("Convert")
-    shown.get_by_label("Format").select_option("frozen graph (.pb)")
-    shown.get_by_label("Outputs").fill("z")
+    shown.get_by_role("group", name="Format").get_by_role("button", name="Frozen graph", exact=True).click()
+    shown.get_by_role("button", name="More options").click()
+    shown.get_by_label("Outputs as text").fill("z")
     shown.get_by_role("status").get_by_text("'y'").first.wait_for()
-    assert shown.get_by_role("button", name="Convert").is_disabled()
-    shown.get_by_label("Outputs").fill("")
+    assert shown.get_by_role("button", name="Convert", exact=True).is_disabled()
+    shown.get_by_label("Outputs as text").fill("")
     shown.get_by_label("Destination").fill("frozen.pb")
     shown.get_by_text("Size:").wait_for()
     for theme in (DARK, LIGHT):
@@ -103,7 +107,7 @@ def test_a_model_is_converted_and_verified(show: Show, sample: Path, server: Ser
     (server.root / "frozen.pb").unlink(missing_ok=True)
     shown.get_by_role("button", name="Show code").click()
     shown.get_by_text("%tf_freeze dense -o frozen.pb").first.wait_for()
-    shown.get_by_role("button", name="Convert").focus()
+    shown.get_by_role("button", name="Convert", exact=True).focus()
     panel.frontend.page.keyboard.press("Enter")
     shown.get_by_text("Written:").wait_for(timeout=WORK)
     # Who works by keyboard stays where the work was begun.
@@ -115,6 +119,59 @@ def test_a_model_is_converted_and_verified(show: Show, sample: Path, server: Ser
     assert value(panel, 2) == "'graph_def'"
 
 
+def test_a_conversion_is_chosen_by_keyboard_alone(show: Show, sample: Path, server: Server) -> None:
+    panel = show(f"%tf_inspect {sample.name}", "import tfmagic\nsorted(tfmagic.inspect('chosen').signatures['key'])")
+    for place in (server.root / "chosen", server.root / "taken"):
+        shutil.rmtree(place, ignore_errors=True)
+    (server.root / "taken").mkdir()
+    shown = panel.open("Convert")
+    shown.get_by_text("Size:").wait_for()
+    keys = panel.frontend.page.keyboard
+
+    def focused() -> Any:
+        return panel.frontend.page.evaluate("document.activeElement.textContent")
+
+    def go_to(word: str) -> None:
+        for _ in range(30):
+            if word in panel.frontend.page.evaluate(NAMES):
+                return
+            keys.press("Tab")
+        pytest.fail(f"no Tab leads to {word}")
+
+    shown.get_by_role("group", name="Format").get_by_role("button").first.focus()
+    go_to("Key of y")
+    keys.press("Control+a")
+    keys.type("scores")
+    go_to("a tensor or a layer by name")
+    keys.type("z")
+    keys.press("Enter")
+    help_button = shown.get_by_role("button", name="Use y")
+    help_button.wait_for()
+    # A row that was added has a place of its own, and is taken away by its tick.
+    shown.get_by_role("checkbox", name="z").focus()
+    keys.press("Space")
+    help_button.wait_for(state="hidden")
+    shown.get_by_label("Destination").fill("taken")
+    shown.get_by_label("Destination").press("Tab")
+    replace = shown.get_by_role("button", name="Write to")
+    replace.wait_for()
+    for theme in (DARK, LIGHT):
+        panel.set_theme(theme)
+        assert axe.violations(panel.frontend.page, ".tfm-panel") == []
+    replace.focus()
+    keys.press("Enter")
+    replace.wait_for(state="hidden")
+    assert focused() == "Convert"
+    shown.get_by_label("Destination").fill("chosen")
+    shown.get_by_label("Destination").press("Tab")
+    shown.get_by_text("Size:").wait_for()
+    shown.get_by_role("button", name="Convert", exact=True).focus()
+    keys.press("Enter")
+    shown.get_by_text("Written:").wait_for(timeout=WORK)
+    assert focused() == "Convert"
+    assert value(panel, 2) == "['scores', 'x']"
+
+
 def test_a_conversion_is_cancelled_and_leaves_nothing(show: Show, server: Server) -> None:
     panel = show(
         SLOW, "%tf_inspect slow", "import os\nsorted(each for each in os.listdir() if 'halfway' in each)", panel=2
@@ -123,14 +180,14 @@ def test_a_conversion_is_cancelled_and_leaves_nothing(show: Show, server: Server
     shown = panel.open("Convert")
     shown.get_by_label("Destination").fill("halfway")
     shown.get_by_text("Size:").wait_for()
-    shown.get_by_role("button", name="Convert").click()
+    shown.get_by_role("button", name="Convert", exact=True).click()
     shown.get_by_text("Verifying").wait_for(timeout=WORK)
     # Another tab answers meanwhile.
     panel.open("Signatures").get_by_role("heading", name="serving_default").wait_for()
     panel.tab("Convert").click()
     shown.get_by_role("button", name="Cancel").click()
     shown.get_by_text("Cancelled: nothing was written.").wait_for(timeout=WORK)
-    assert shown.get_by_role("button", name="Convert").is_enabled()
+    assert shown.get_by_role("button", name="Convert", exact=True).is_enabled()
     assert value(panel, 3) == "[]"
     assert not (server.root / "halfway").exists()
 
@@ -140,7 +197,7 @@ def test_what_a_conversion_refuses_is_one_line(show: Show, server: Server) -> No
     panel = show("%tf_inspect bare.pbtxt")
     shown = panel.open("Convert")
     shown.get_by_label("Destination").fill("nowhere/at/all")
-    shown.get_by_role("button", name="Convert").click()
+    shown.get_by_role("button", name="Convert", exact=True).click()
     status = shown.get_by_role("status").filter(has_text="Foreign")
     status.first.wait_for(timeout=WORK)
     assert "Traceback" not in shown.inner_text()

@@ -39,7 +39,7 @@ def test_work_is_shown_while_it_is_done_and_said_at_its_end() -> None:
 
     assert made.begin(lambda: in_stages(reached, go_on), done)
     assert reached.wait(_LONG)
-    assert (made.start.is_off, made.stop.is_off, made.bar.layout.visibility) == (True, False, "visible")
+    assert (made.start.is_off, made.stop.is_off, made.bar.layout.display) == (True, False, None)
     assert "Tracing … (step 1 of 2)" in shown(made)
     go_on.set()
     made.wait(_LONG)

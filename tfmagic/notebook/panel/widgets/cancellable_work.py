@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from tfmagic.notebook.panel.widgets.protocols import Place
     from tfmagic.progress import Stage
 
-_SHOWN, _HIDDEN = "visible", "hidden"
 #: What the styles of a bar are called in the style sheet.
 _TONES = {"success": ("tfm-says", "tfm-good"), "danger": ("tfm-says", "tfm-bad"), "warning": ("tfm-says",)}
 _ALL_TONES = ("tfm-says", "tfm-good", "tfm-bad")
@@ -37,6 +36,8 @@ class Work:
         What the button that begins it says.
     panel : Place
         The panel around the tab.
+    failed : callable, optional
+        Called with the error of work that failed, once that is said.
 
     Attributes
     ----------
@@ -48,7 +49,8 @@ class Work:
         What is being done, or what became of it, in one line that a screen reader says.
     """
 
-    def __init__(self, verb: str, panel: Place) -> None:
+    def __init__(self, verb: str, panel: Place, failed: Callable[[BaseException | None], None] | None = None) -> None:
+        self._failed = failed
         self.start = forms.Act(verb, is_primary=True)
         self.stop = forms.Act("Cancel", is_off=True)
         self.vouch = forms.Act("Trust the model, and go on")
@@ -58,8 +60,9 @@ class Work:
             min=0.0,
             max=1.0,
             style=forms.STYLE,
-            layout=ipywidgets.Layout(width=forms.WIDTH, visibility=_HIDDEN),
+            layout=ipywidgets.Layout(width=forms.WIDTH),
         )
+        forms.show(self.bar, shown=False)
         self.status = said("")
         self._verb = verb
         self._panel = panel
@@ -72,7 +75,7 @@ class Work:
     @property
     def controls(self) -> tuple[ipywidgets.Widget, ...]:
         """The widgets, one below the other."""
-        return (ipywidgets.HBox([self.start, self.stop, self.vouch]), self.bar, self.status)
+        return (forms.row(self.start, self.stop, self.vouch), self.bar, self.status)
 
     @property
     def is_running(self) -> bool:
@@ -154,7 +157,7 @@ class Work:
         self.refused(None)
         self.start.is_off, self.stop.is_off = True, False
         self.bar.value, self.bar.bar_style = 0.0, ""
-        self.bar.layout.visibility = _SHOWN
+        forms.show(self.bar, shown=True)
 
     def _show(self, stage: Stage) -> None:
         """Show where the call is; only a new stage is said aloud."""
@@ -177,10 +180,14 @@ class Work:
         finally:
             self.refused(refusal)
             self.bar.value, self.bar.bar_style = 1.0 if style == "success" else self.bar.value, style
+            # What became of it is said below: a bar that goes nowhere any more says nothing.
+            forms.show(self.bar, shown=False)
             with self._lock:
                 self._say(text, style)
                 self._watch = None
                 self.start.is_off, self.stop.is_off = not self._is_allowed, True
+            if refusal is not None and self._failed is not None:
+                self._failed(refusal)
 
 
 def _settings(panel: Place) -> Callable[[], None]:

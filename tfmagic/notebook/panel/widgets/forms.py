@@ -69,7 +69,9 @@ def tick(description: str, *, value: bool = False) -> ipywidgets.Checkbox:
 
 def row(*widgets: ipywidgets.Widget) -> ipywidgets.Box:
     """Put widgets side by side, on further lines where they do not fit."""
-    return ipywidgets.Box(widgets, layout=ipywidgets.Layout(flex_flow="row wrap", align_items="center"))
+    box = ipywidgets.Box(widgets, layout=ipywidgets.Layout(flex_flow="row wrap", align_items="center"))
+    box.add_class("tfm-row")
+    return box
 
 
 def show(widget: ipywidgets.Widget, *, shown: bool) -> None:

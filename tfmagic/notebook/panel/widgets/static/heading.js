@@ -28,11 +28,28 @@ function whenThere(id, then) {
 
 const BUTTON = ".jupyter-button";
 
+// Buttons of which one is chosen are a group, which goes by the label beside them.
+function nameGroup(group) {
+  if (!group || group.hasAttribute("role")) return;
+  group.setAttribute("role", "group");
+  group.setAttribute("aria-label", group.querySelector(".widget-label")?.textContent ?? "");
+}
+
+// Fields of rows have short labels to the eye; aloud each says of what it is.
+function nameFields(root) {
+  for (const label of root.querySelectorAll(".tfm-end .widget-label[title]")) {
+    const input = label.parentElement?.querySelector("input[type=text]");
+    if (input && label.title) input.setAttribute("aria-label", label.title);
+  }
+}
+
 function sayState(target) {
+  nameFields(target);
   const buttons = target.matches(BUTTON) ? [target] : target.classList.contains("tfm-panel") || target.closest(".widget-tab-contents") ? target.querySelectorAll(BUTTON) : [];
   for (const each of buttons) {
     each.setAttribute("aria-disabled", each.classList.contains("tfm-off"));
     if (each.classList.contains("widget-toggle-button")) each.setAttribute("aria-pressed", each.classList.contains("mod-active"));
+    nameGroup(each.closest(".widget-toggle-buttons"));
   }
 }
 
