@@ -62,7 +62,7 @@ def saved(server: Server, panel: PanelPage) -> list[Any]:
 
 def test_a_line_shows_the_panel_and_the_file_keeps_the_static_form(show: Show, server: Server) -> None:
     panel = show()
-    assert panel.titles() == ["Model", "Signatures", "Ops", "Graph", "Variables", "Run", "Convert"]
+    assert panel.titles() == ["Model", "Layers", "Signatures", "Ops", "Graph", "Variables", "Run", "Convert"]
     assert panel.static.count() == 0
     # Of the static form's output nothing is left on the page, not even its prompt.
     prompts = panel.cell.locator(".jp-OutputPrompt:visible").all_inner_texts()
@@ -282,7 +282,7 @@ def test_without_a_source_a_file_is_chosen_and_opened(notebook: OpenNotebook) ->
     cell.get_by_role("button", name="Open").click()
     panel = PanelPage(frontend, 1)
     panel.shown.locator(".tfm-card").wait_for()
-    assert panel.titles() == ["Model", "Signatures", "Ops", "Graph", "Variables", "Run", "Convert"]
+    assert panel.titles() == ["Model", "Layers", "Signatures", "Ops", "Graph", "Variables", "Run", "Convert"]
     assert frontend.run(2)[0]["data"]["text/plain"].endswith("served_graph.pbtxt'")
 
 

@@ -12,7 +12,7 @@ from tfmagic.display.graph.choices import choices
 from tfmagic.display.graph.unfolding import Unfolding
 from tfmagic.frames import LayerRow, VariableRow
 from tfmagic.models.model import Model, Part
-from tfmagic.notebook.panel import graph_details
+from tfmagic.notebook.panel import layer_settings
 from tfmagic.notebook.panel.graph_details import GraphDetails
 
 FLOAT = 1
@@ -151,4 +151,4 @@ def test_no_control_character_of_a_name_gets_into_the_pane(name: str) -> None:
     [(None, "none"), (True, "yes"), (1, "1"), (0.001, "0.001"), ("same", "same"), ([1, 2, 3, 4, 5], "(1, 2, 3, 4, 5)")],
 )
 def test_settings_are_worded_as_a_person_writes_them(value: object, text: str) -> None:
-    assert graph_details.setting_text("size", value) == text
+    assert layer_settings.setting_text("size", value) == text

@@ -18,13 +18,14 @@ from tfmagic.frames import VariableRow
 from tfmagic.graphs import node_details
 from tfmagic.graphs.ops import of_kind
 from tfmagic.models.model import Part
-from tfmagic.notebook.panel import cell_text
+from tfmagic.notebook.panel import cell_text, layer_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from tfmagic.display.graph.bodies import Body, Library
     from tfmagic.display.graph.boxes import Box
+    from tfmagic.files.wire import Mask
     from tfmagic.frames import Shape
     from tfmagic.models.model import Model
 
@@ -33,15 +34,6 @@ _MOST_NEIGHBOURS, _MOST_WEIGHTS, _MOST_OPS = 40, 12, 8
 #: What hands a weight on to what computes with it, and what holds one.
 _HANDING = frozenset({"Identity", "ReadVariableOp", "Enter", "RefEnter", "Cast", "Snapshot", "GuaranteeConst"})
 _HOLDING = of_kind("variable", "reference variable")
-#: Settings of layers that are nearly always as Keras sets them, by the whole name and by its end.
-_USUAL = frozenset(
-    {"name", "trainable", "dtype", "data_format", "batch_input_shape", "build_config", "registered_name"}
-)
-_USUAL_ENDS = ("_initializer", "_regularizer", "_constraint")
-#: Settings that are sizes: written as a person does, with crosses.
-_SIZES = ("size", "strides", "rate", "padding")
-#: A list of more numbers is written as one.
-_MOST_SIZES = 4
 Data = dict[str, Any]
 
 
@@ -120,7 +112,7 @@ class GraphDetails:
     def _settings(self, body: Body, node: int, row: int) -> tuple[list[list[str]], list[list[str]], str]:
         """Return the attributes of a node or the configuration of a layer, what is usual apart; a constant's values."""
         if self._is_layers:
-            return *_worded(self._model.layer_settings(body.names[node])), ""
+            return *layer_settings.worded(self._model.layer_settings(body.names[node])), ""
         if row < 0:
             return [], [], ""
         message = self._library.graph.node_def(row)
@@ -200,7 +192,7 @@ class GraphDetails:
     # Weights
 
     @cached_property
-    def _variables(self) -> dict[str, tuple[int, VariableRow]]:
+    def variables(self) -> dict[str, tuple[int, VariableRow]]:
         """The rows of the table of variables by name, none where they cannot be read."""
         if Part.VARIABLES.value not in self._model.parts or not self._model.is_at_hand(Part.VARIABLES.value):
             return {}
@@ -212,13 +204,13 @@ class GraphDetails:
     @cached_property
     def _by_layer(self) -> Mapping[str, list[str]]:
         """The names of variables by the layer that holds them: all of a path but its end."""
-        names = sorted(self._variables, key=lambda name: self._variables[name][0])
+        names = sorted(self.variables, key=lambda name: self.variables[name][0])
         return {layer: list(group) for layer, group in itertools.groupby(names, lambda name: name.rpartition("/")[0])}
 
     def _weights(self, box: Box) -> list[Data]:
         """List the weights that a box works with, the largest first where they are many."""
         names = list(dict.fromkeys(self._weight_names(box)))
-        rows = [self._variables[name] for name in names if name in self._variables]
+        rows = [self.variables[name] for name in names if name in self.variables]
         if len(rows) > _MOST_WEIGHTS:
             rows = sorted(rows, key=lambda row: -(row[1].size or 0))[:_MOST_WEIGHTS]
         return [
@@ -234,12 +226,25 @@ class GraphDetails:
 
     def variable(self, place: int) -> VariableRow:
         """Return a row of the table of variables, with None for what is missing."""
-        row = next(row for at, row in self._variables.values() if at == place)
+        row = next(row for at, row in self.variables.values() if at == place)
         known: list[Any] = [None if cell_text.is_missing(value) else value for value in row]
         return VariableRow(*known)
 
     def _weight_names(self, box: Box) -> Iterator[str]:
-        body, members = box.room.body, box.scope.members.tolist()
+        return self.weight_names(box.room.body, box.scope.members.tolist(), box.room.shown)
+
+    def weight_names(self, body: Body, members: Sequence[int], shown: Mask) -> Iterator[str]:
+        """Yield the names of the variables that some nodes work with; one may come more than once.
+
+        Parameters
+        ----------
+        body : Body
+            The graph of the nodes.
+        members : sequence of int
+            The nodes.
+        shown : array of bool
+            The nodes of the body that are drawn: others are what those are made with.
+        """
         if self._is_layers:
             for name in (body.names[node] for node in members):
                 # A layer within a layer (Bidirectional, attention) has its variables one level further down.
@@ -254,7 +259,7 @@ class GraphDetails:
             yield from self._held(body, node)
             for edge in body.inputs_of(node):
                 source = int(body.source[edge])
-                if not box.room.shown[source]:
+                if not shown[source]:
                     yield from self._held(body, source)
 
     def _held(self, body: Body, node: int) -> Iterator[str]:
@@ -298,35 +303,3 @@ def _shape(shape: Shape) -> str:
     if shape is None:
         return ""
     return scenes.shape_text(shape) or "scalar"
-
-
-def _worded(settings: Mapping[str, object]) -> tuple[list[list[str]], list[list[str]]]:
-    """Word the configuration of a layer: what tells it from others, and the rest."""
-    own: list[list[str]] = []
-    usual: list[list[str]] = []
-    for name, value in settings.items():
-        text = setting_text(name, value)
-        is_usual = value is None or name in _USUAL or name.endswith(_USUAL_ENDS)
-        (usual if is_usual else own).append([cell_text.cell_text(name), cell_text.long_text(text)])
-    return own, usual
-
-
-def setting_text(name: str, value: object) -> str:
-    """Word one setting of a layer as a person writes it."""
-    if value is None or isinstance(value, bool):
-        return {None: "none", True: "yes", False: "no"}[value]
-    if isinstance(value, dict):
-        return _object_text(value)
-    if isinstance(value, (list, tuple)):
-        numbers = [each for each in value if isinstance(each, int) and not isinstance(each, bool)]
-        is_size = name.endswith(_SIZES) and value and len(numbers) == len(value) <= _MOST_SIZES
-        return scenes.shape_text(tuple(numbers)) if is_size else f"({', '.join(map(str, value))})"
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _object_text(value: Mapping[str, object]) -> str:
-    """Word an object as Keras writes it: its class and what it is made of."""
-    label, config = value.get("class_name"), value.get("config")
-    if label == "DTypePolicy" and isinstance(config, dict):
-        return str(config.get("name"))
-    return label if isinstance(label, str) else repr(value)

@@ -587,5 +587,5 @@ def test_every_control_has_a_name(samples: Built, in_tmp_path: Path) -> None:
         tab.show_code,
         tab.work.start,
     ]
-    assert all(each.description for each in controls)
+    assert all(each.description or each.tooltip for each in controls)
     del in_tmp_path

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import tfmagic
+from tests.notebook.panel.test_scope_rows import tower
 from tfmagic.notebook.panel.widgets import layers_tab
 
 if TYPE_CHECKING:
@@ -46,3 +47,43 @@ def test_a_link_shows_the_layer_that_it_names(samples: Built) -> None:
     assert tab.table.wanted["row"] == 2
     tab.arrive(name="hid")
     assert tab.table.wanted["query"]["text"] == "hid"
+
+
+def test_layers_tell_their_activation_and_configuration(samples: Built) -> None:
+    tab, _ = built(samples)
+    assert {"activation", "configuration"} <= {column["name"] for column in tab.table.columns}
+    rows = tab.table.frame.set_index("name")
+    assert rows["activation"]["hidden"] == "relu"
+    assert rows["configuration"]["hidden"] == "units 3"
+    tab.table._handle_custom_msg({"do": "open", "row": 1}, [])
+    facts = dict(tab.table.details["facts"])
+    assert (facts["units"], facts["activation"]) == ("3", "relu")
+    assert "GlorotUniform" in facts["kernel_initializer"]
+
+
+def test_a_graph_without_keras_has_its_scopes_at_a_chosen_depth() -> None:
+    went: list[tuple[str, dict[str, Any]]] = []
+    panel: Any = SimpleNamespace(namespace={}, source="model", go_to=lambda tab, **what: went.append((tab, what)))
+    tab = layers_tab.build(tfmagic.inspect(tower()), panel)
+    assert isinstance(tab, layers_tab.ScopesTab)
+    assert list(tab.depth.options) == [1, 2, 3]
+    assert len(tab.table.frame) == 5
+    tab.table._handle_custom_msg({"do": "columns", "layout": {"hidden": ["ops"]}}, [])
+    tab.table._handle_custom_msg({"do": "open", "row": 1}, [])
+    assert dict(tab.table.details["facts"])["parameters"] == "10"
+    for act in ("Graph", "Variables"):
+        tab.table._handle_custom_msg({"do": "act", "name": act}, [])
+    node = {"name": "net/block_0/dense/MatMul", "function": ""}
+    assert went == [("Graph", node), ("Variables", {"name": "net/block_0/dense/w"})]
+    before = tab.table
+    tab.depth.value = 1
+    assert len(tab.table.frame) == 3
+    # What was made of the columns stays, and so does a table that was there.
+    assert tab.table.layout_of_columns["hidden"] == ["ops"]
+    tab.table._handle_custom_msg({"do": "open", "row": 1}, [])
+    tab.table._handle_custom_msg({"do": "act", "name": "Variables"}, [])
+    assert went[-1] == ("Variables", {"name": "net/"})
+    tab.depth.value = 2
+    assert tab.table is before
+    tab.arrive(name="net/block_2")
+    assert tab.table.wanted["row"] == 3

@@ -50,10 +50,9 @@ class EndRow(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         self.name, self.default_key = name, key
         shown = cell_text.cell_text(name)
         self.tick = ipywidgets.Checkbox(value=True, description=shown, indent=False, tooltip=shown)
-        self.key = ipywidgets.Text(value=key, description="as", tooltip=f"Key of {shown}")
-        self.value = ipywidgets.Text(
-            description="fixed at", placeholder="left out; or a value", tooltip=f"Value that {shown} is fixed at"
-        )
+        # Without a description of its own, a field goes by its tooltip; "as" before it is the style sheet's.
+        self.key = ipywidgets.Text(value=key, tooltip=f"Key of {shown}")
+        self.value = ipywidgets.Text(placeholder="left out; or a value", tooltip=f"Value that {shown} is fixed at")
         self._can_fix = can_fix
         super().__init__(children=(self.tick, self.key, self.value, ipywidgets.HTML(detail)))
         self.add_class("tfm-end")

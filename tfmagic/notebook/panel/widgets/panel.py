@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 #: The tabs in their order, and the parts of a model any of which a tab needs; none needed: it is always there.
 TABS: Mapping[str, tuple[str, ...]] = {
     "Model": (),
-    "Layers": ("keras",),
+    "Layers": ("keras", "graph"),
     "Signatures": ("signatures", "graph"),
     "Ops": ("graph",),
     "Graph": ("graph", "keras"),

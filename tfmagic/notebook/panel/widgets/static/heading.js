@@ -35,12 +35,9 @@ function nameGroup(group) {
   group.setAttribute("aria-label", group.querySelector(".widget-label")?.textContent ?? "");
 }
 
-// Fields of rows have short labels to the eye; aloud each says of what it is.
+// A field of a row has its name where the pointer rests; aloud that is only a hint.
 function nameFields(root) {
-  for (const label of root.querySelectorAll(".tfm-end .widget-label[title]")) {
-    const input = label.parentElement?.querySelector("input[type=text]");
-    if (input && label.title) input.setAttribute("aria-label", label.title);
-  }
+  for (const field of root.querySelectorAll(".tfm-end input[title]")) field.setAttribute("aria-label", field.title);
 }
 
 function sayState(target) {
