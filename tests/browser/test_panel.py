@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 #: Tabs of a SavedModel that need no TensorFlow to be built.
-READ = ("Model", "Signatures", "Ops", "Graph", "Variables")
+READ = ("Model", "Layers", "Signatures", "Ops", "Graph", "Variables")
 PAGE_WIDTHS = (600, 1600)
 #: What sticks out of the notebook to the right, beyond what scrolls by itself.
 OVERFLOW = """(root) => root.scrollWidth - root.clientWidth"""
@@ -94,6 +94,28 @@ def test_an_op_is_shown_in_the_graph_and_a_box_in_the_table(show: Show) -> None:
     panel.frontend.page.wait_for_function(
         "(each) => each.getAttribute('aria-selected') === 'true'", arg=box.element_handle()
     )
+
+
+#: How far apart a heading and the cells below it begin, of each column, in pixels.
+ASKEW = """(table) => [...table.querySelectorAll("[role=columnheader]")].map((heading, place) => Math.max(
+  ...[...table.querySelectorAll(".tfm-row")].map((row) =>
+    Math.abs(row.children[place].getBoundingClientRect().left - heading.getBoundingClientRect().left))))"""
+
+
+def test_columns_stand_below_their_headings_and_scopes_at_their_depth(show: Show) -> None:
+    panel = show()
+    for title in ("Ops", "Layers"):
+        shown = panel.open(title)
+        shown.get_by_role("gridcell").first.wait_for()
+        askew = shown.locator(".tfm-table").evaluate(ASKEW)
+        assert len(askew) > 2
+        assert max(askew) < 1
+    for theme in (DARK, LIGHT):
+        panel.set_theme(theme)
+        assert axe.violations(panel.frontend.page, ".tfm-panel") == []
+    shown.get_by_role("row").filter(has_text="probability").click()
+    shown.get_by_role("button", name="Show in the graph").click()
+    panel.shown.get_by_role("treeitem", name="probability").wait_for()
 
 
 #: A text to copy, and a word of it.

@@ -158,8 +158,8 @@ class Scopes:
     def _weight_names(self, nodes: list[int]) -> list[str]:
         if self._details is None or self._body is None:
             return []
-        found = dict.fromkeys(self._details.weight_names(self._body, nodes, self._shown))
-        return [name for name in found if name in self._details.variables]
+        names = dict.fromkeys(self._details.weight_names(self._body, nodes, self._shown))
+        return [name for name in names if name in self._details.variables]
 
     def _weights(self, nodes: list[int]) -> tuple[int | None, int | None]:
         """Add up the variables that nodes work with; nothing is known of a graph that is too large to follow."""

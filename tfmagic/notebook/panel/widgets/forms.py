@@ -70,7 +70,7 @@ def tick(description: str, *, value: bool = False) -> ipywidgets.Checkbox:
 def row(*widgets: ipywidgets.Widget) -> ipywidgets.Box:
     """Put widgets side by side, on further lines where they do not fit."""
     box = ipywidgets.Box(widgets, layout=ipywidgets.Layout(flex_flow="row wrap", align_items="center"))
-    box.add_class("tfm-row")
+    box.add_class("tfm-beside")
     return box
 
 

@@ -33,6 +33,8 @@ Data: TypeAlias = "dict[str, Any]"
 
 #: Widths in pixels: of a cell's margins, a character, and the bounds of a column of text that repeats.
 _PADDING, _CHARACTER, _NARROWEST, _WIDEST = 18, 7.5, 64, 170
+#: Likewise of a column of text that differs from row to row, and the rows that are looked at for it.
+_USUAL_WIDTH, _LONGEST, _SAMPLED = 104, 260, 200
 #: How columns of numbers of bytes end, and what their unit is called in the browser.
 _BYTES = "bytes"
 
@@ -185,6 +187,10 @@ class Table(anywidget.AnyWidget):
             used = values.cat.categories[values.cat.codes.unique()] if len(values) else values.cat.categories
             longest = max((len(str(each)) for each in used), default=0)
             column["least"] = min(max(_PADDING + _CHARACTER * max(longest, len(name)), _NARROWEST), _WIDEST)
+        elif column["kind"] == "text":
+            longest = max((len(each) for each in values.head(_SAMPLED).tolist() if isinstance(each, str)), default=0)
+            if _PADDING + _CHARACTER * longest > _USUAL_WIDTH:
+                column["least"] = min(_PADDING + _CHARACTER * longest, _LONGEST)
         return column
 
     def _kind(self, name: str) -> str:
