@@ -15,7 +15,7 @@ import tfmagic
 from tfmagic import errors, readers, writers
 from tfmagic.frames import VariableRow
 from tfmagic.models.model import Model, Part
-from tfmagic.models.writer import OPTIONS, Editing, Freezing, Signatures, Size, Writer
+from tfmagic.models.writer import OPTIONS, OWN_OPTIONS, Editing, Freezing, Signatures, Size, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -334,7 +334,7 @@ def test_every_format_says_what_a_person_calls_it_and_which_options_it_takes() -
     labels = [writer.label for writer in writers.WRITERS]
     assert all(labels)
     assert len(set(labels)) == len(labels)
-    assert all(writer.options <= OPTIONS for writer in writers.WRITERS)
+    assert all(writer.options <= OPTIONS | OWN_OPTIONS for writer in writers.WRITERS)
     # One writer puts an edited graph in its place, others take a frozen one.
     assert not [
         writer.format for writer in writers.WRITERS if isinstance(writer, Editing) and isinstance(writer, Freezing)

@@ -100,7 +100,9 @@ def _refusal(source: Model, error: Exception, wanted: Wanted) -> errors.Conversi
             "model with the dtype policy 'float32' (keras.config.set_dtype_policy) and load the same weights",
         )
     if lacking:
-        return errors.UnsupportedConversionError(source.form, "tflite", _OTHERS, _advice(lacking))
+        helps = all(kind == _SELECTED for kind, _ in lacking)
+        options = {"select_tf_ops": True} if helps else None
+        return errors.UnsupportedConversionError(source.form, "tflite", _OTHERS, _advice(lacking), options)
     if wanted.quantize == "int8" and _NOT_HERE.search(text):
         return errors.ConversionError(
             "to measure the values between the ops the model is run on the samples, and the interpreter here has none "

@@ -80,6 +80,8 @@ def _of_options(options: Mapping[str, Any], model: Model, request: Request) -> I
     """Yield what an error says itself that would help."""
     if "batch" in options:
         yield Remedy(f"Fix the batch at {options['batch']}", {"batch": options["batch"]})
+    if options.get("select_tf_ops"):
+        yield Remedy("Take TensorFlow's ops along", {"select_tf_ops": True})
     bind = options.get("bind") or {}
     values = {name: _usual(model, name) if value is ... else value for name, value in bind.items()}
     known = {name: value for name, value in values.items() if value is not None}
