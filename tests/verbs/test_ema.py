@@ -13,7 +13,7 @@ from tfmagic.commands import magic_lines
 from tfmagic.shell import command_line
 from tfmagic.verbs.conversion import plan as conversion_plan
 from tfmagic.verbs.conversion import plan_names
-from tfmagic.verbs.conversion.plan import Request
+from tfmagic.verbs.conversion.request import Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
