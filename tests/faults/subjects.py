@@ -15,7 +15,7 @@ import numpy as np
 import tfmagic
 from tests.faults import elsewhere
 from tfmagic.files import protos, writing
-from tfmagic.files.checkpoints import sorted_tables
+from tfmagic.files.checkpoints import sorted_tables, tensor_writing
 from tfmagic.files.checkpoints import writing as checkpoint_writing
 from tfmagic.verbs import kept_outputs
 from tfmagic.verbs.undisturbed import undisturbed
@@ -279,6 +279,22 @@ class Signed(SavedModel):
         return float(result[0, 0])
 
 
+class Slim(SavedModel):
+    """A SavedModel without what it does not need: Keras exports each weight twice."""
+
+    def write(self, place: Path, version: int, *, overwrite: bool) -> object:
+        source = self.sources / str(version)
+        if not source.exists():
+            network(version).export(source, verbose=False)
+        return tfmagic.slim(source, place, overwrite=overwrite)
+
+    def version(self, place: Path) -> float | None:
+        import tensorflow as tf  # noqa: PLC0415 - costs seconds
+
+        (result,) = tf.saved_model.load(str(place)).signatures["serving_default"](tf.constant(X)).values()
+        return float(result[0, 0])
+
+
 class Merged(SavedModel):
     """A SavedModel of two models."""
 
@@ -306,6 +322,22 @@ class Graph(Export):
         )
         values = [tf.make_ndarray(node.attr["value"].tensor) for node in graph_def.node if node.op == "Const"]
         return next(float(value[0, 0]) for value in values if value.shape == (4, 1))
+
+
+class SlimGraph(Graph):
+    """A graph without what its outputs do not need."""
+
+    def write(self, place: Path, version: int, *, overwrite: bool) -> object:
+        source = self.sources / f"{version}.pb"
+        if not source.exists():
+            graph_def = tfmagic.freeze(network(version)).graph_def
+            spare = graph_def.node.add(name="spare", op="Const")
+            spare.attr["dtype"].type = 1
+            spare.attr["value"].tensor.dtype = 1
+            spare.attr["value"].tensor.tensor_content = bytes(4)
+            graph_def.node.add(name="written", op="NoOp", input=["^spare"])
+            source.write_bytes(graph_def.SerializeToString())
+        return tfmagic.slim(source, place, overwrite=overwrite)
 
 
 class KerasFile(Export):
@@ -384,6 +416,19 @@ class ObjectCheckpoint(Export):
         reader = tf.train.load_checkpoint(str(place))
         keys = [key for key, shape in reader.get_variable_to_shape_map().items() if shape == [4, 1]]
         return float(reader.get_tensor(keys[0])[0, 0])
+
+
+class SlimCheckpoint(ObjectCheckpoint):
+    """A checkpoint without the state of an optimizer."""
+
+    def write(self, place: Path, version: int, *, overwrite: bool) -> object:
+        source = self.sources / f"{version}.ckpt"
+        if not source.with_name(source.name + ".index").exists():
+            kernel = np.full((4, 1), version, np.float32)
+            tensors = [tensor_writing.Tensor("y/kernel", "float32", kernel)]
+            tensors.append(tensor_writing.Tensor("y/kernel/Adam", "float32", kernel[:2]))
+            tensor_writing.write(source, tensors)
+        return tfmagic.slim(source, place, overwrite=overwrite)
 
 
 class SessionCheckpoint(Subject):
@@ -567,6 +612,9 @@ SUBJECTS: dict[str, Subject] = {
     "sign": Signed("model"),
     "sign-in-place": SignedInPlace("model"),
     "merge": Merged("model"),
+    "slim": Slim("model"),
+    "slim-graph": SlimGraph("model.pb"),
+    "slim-checkpoint": SlimCheckpoint("model.ckpt"),
     "checkpoint": SessionCheckpoint(),
     "checkpoint-copied": CopiedCheckpoint(),
     "object-checkpoint": ObjectCheckpoint("model.ckpt"),

@@ -47,6 +47,10 @@ def use(path: Path) -> None:
         scan._repr_html_()
         scan.sarif()
     with suppress(errors.ReadError, FileNotFoundError):
+        slim = tfmagic.slim(path)
+        repr(slim)
+        slim._repr_html_()
+    with suppress(errors.ReadError, FileNotFoundError):
         model = tfmagic.inspect(path)
         repr(model)
         model._repr_html_()

@@ -131,6 +131,9 @@ def answers(
     lines["pieces"] = ["export", str(pieces), "pieces", "--input", "ids=ids", "--output", "rows=rows"]
     lines["wrapped"] = ["export", "tf2.pb", "wrapped"]
     lines["signed"] = ["sign", paths["tf2"], "signed", "--rename", "serving_default=predict"]
+    lines["slim"] = ["slim", paths["keras"], "slim"]
+    lines["slim graph"] = ["slim", "tf2.pb", "slim.pb", "--as", "json"]
+    lines["slim checkpoint"] = ["slim", str(samples.path("checkpoint_of_objects")), "slim.ckpt", "--as", "csv"]
     lines["events"] = ["export", paths["tf2"], "logs", "--format", "tensorboard"]
     lines["signatures"] = ["inspect", paths["tf2"], "--signatures", "--as", "json"]
     lines["summary"] = ["inspect", paths["keras"], "--as", "markdown"]
@@ -221,6 +224,17 @@ def test_the_rest_is_as_it_is_elsewhere(answers: Any, samples: Built) -> None:
     rows = json.loads(given["signatures"].out)
     assert [row["key"] for row in rows] == tfmagic.inspect(samples.path("saved_model_tf2")).signatures["key"].tolist()
     assert given["summary"].out.startswith("### ")
+
+
+def test_models_get_slim(answers: Any) -> None:
+    here, given = answers
+    for name in ("slim", "slim graph", "slim checkpoint"):
+        assert given[name].status == 0, given[name].err
+    assert "not verified" in given["slim"].out
+    for path in ("slim", "slim.pb"):
+        (value,) = outputs(here / path, x=X).values()
+        np.testing.assert_allclose(value, network(X), rtol=1e-5)
+    assert given["slim checkpoint"].out.startswith("kind,where,bytes,retained,why\n")
 
 
 @pytest.mark.parametrize("name", ["verify", "run"])

@@ -576,7 +576,52 @@ def test_a_copy_goes_nowhere_into_its_source(tmp_path: Path) -> None:
     assert kinds(again) == {}
 
 
+def test_constants_that_functions_capture_are_found_again(tmp_path: Path) -> None:
+    import tensorflow as tf  # noqa: PLC0415 - costs seconds
+
+    saved = tf.Module()
+    values = np.linspace(0, 1, 8 * 400, dtype=np.float32).reshape(8, 400)
+    wanted, other = tf.constant(values), tf.constant(-values)
+    saved.big = tf.Variable(np.arange(999, dtype=np.float32))
+    spec = [tf.TensorSpec([None, 8], tf.float32, name="x")]
+    saved.served = tf.function(lambda x: {"y": tf.matmul(x, wanted)}, spec)
+    saved.other = tf.function(lambda x: {"y": tf.matmul(x, other)}, spec)
+    tf.saved_model.save(saved, str(tmp_path / "source"), {"serving_default": saved.served})
+    result = tfmagic.slim(tmp_path / "source", tmp_path / "slim", verify=True)
+    assert kinds(result)["constants"] > 8 * 400 * FLOAT
+    loaded = tf.saved_model.load(str(tmp_path / "slim"))
+    expected = X @ values
+    np.testing.assert_allclose(loaded.signatures["serving_default"](x=X)["y"], expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(served(tmp_path / "slim")["y"], expected, rtol=1e-5, atol=1e-6)
+
+
 # Graphs
+
+
+def test_constants_of_the_same_values_are_there_once(tmp_path: Path) -> None:
+    import tensorflow as tf  # noqa: PLC0415 - costs seconds
+
+    v1 = tf.compat.v1
+    values = np.linspace(0, 1, 8 * 2000, dtype=np.float32).reshape(8, 2000)
+    with tf.Graph().as_default() as graph:
+        x = v1.placeholder(tf.float32, [None, 8], "x")
+        first, second, third = (tf.constant(values, name=name) for name in ("first", "second", "third"))
+        with tf.control_dependencies([x]):
+            waiting = tf.constant(values, name="waiting")
+        tf.add_n([tf.matmul(x, each) for each in (first, second, third, waiting)], name="y")
+    (tmp_path / "source.pb").write_bytes(graph.as_graph_def().SerializeToString())
+    result = tfmagic.slim(tmp_path / "source.pb", tmp_path / "slim.pb", verify=True)
+    assert kinds(result)["duplicates"] > 2 * values.nbytes
+    assert (result.bytes_after or 0) < 2.1 * values.nbytes
+    nodes = {node.name: node for node in v1.GraphDef.FromString((tmp_path / "slim.pb").read_bytes()).node}
+    assert {name: nodes[name].op for name in ("first", "second", "third", "waiting")} == {
+        "first": "Const", "second": "Identity", "third": "Identity", "waiting": "Const",
+    }  # fmt: skip
+    with tf.Graph().as_default(), v1.Session() as session:
+        tf.graph_util.import_graph_def(v1.GraphDef(node=nodes.values()), name="")
+        np.testing.assert_array_equal(session.run("third:0"), values)
+    kept = tfmagic.slim(tmp_path / "source.pb", retain="duplicates")
+    assert kept.bytes_after == kept.bytes_before
 
 
 def test_a_graph_loses_what_its_outputs_do_not_need(tmp_path: Path) -> None:

@@ -107,9 +107,21 @@ class GraphUse:
         )
 
     @cached_property
+    def _signed(self) -> set[str]:
+        """The nodes of the main graph that signatures and loaders need."""
+        return self.ancestors(self.roots)
+
+    @cached_property
+    def constants(self) -> list[str]:
+        """Nodes of the main graph out of which TensorFlow 2 takes constants of functions that stay."""
+        numbers = () if self.objects is None else self.bound
+        operations = (self.objects.nodes[number].constant.operation for number in sorted(numbers))  # type: ignore[union-attr]
+        return [name for name in operations if name in self.nodes]
+
+    @cached_property
     def needed(self) -> set[str]:
         """The nodes of the main graph that are needed, the saver apart."""
-        return self.ancestors(self.roots) if self.is_signed else set(self.nodes)
+        return self._signed | self.ancestors(self.constants) if self.is_signed else set(self.nodes)
 
     @cached_property
     def functions(self) -> set[str]:
@@ -120,7 +132,7 @@ class GraphUse:
             return names
         entries = slim_objects.entry_functions(self.objects) if self.objects is not None else set()
         saving = self.ancestors(self.saver_roots)
-        nodes = [self.nodes[name] for name in sorted(self.needed | saving)]
+        nodes = [self.nodes[name] for name in sorted(self._signed | saving)]
         if self.objects is None:
             return function_library.needed_functions(nodes, library, entries)
         called: set[str] = set()

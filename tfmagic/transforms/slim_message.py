@@ -14,7 +14,7 @@ from tfmagic.graphs import function_library
 from tfmagic.graphs.resources import VARIABLES
 from tfmagic.graphs.tensor_names import node_of
 from tfmagic.graphs.variables import COLLECTIONS, definitions
-from tfmagic.transforms import control_flow_contexts, placement, slim_objects, slim_saver
+from tfmagic.transforms import control_flow_contexts, placement, slim_constants, slim_objects, slim_saver
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -144,7 +144,8 @@ class Reduction:
     @cached_property
     def _initialised(self) -> tuple[set[str], set[str]]:
         """Nodes that initialise variables which stay; and the variables that are to be set by the saver instead."""
-        base = self.use.ancestors([*self.use.roots, *self.use.saver_roots], self._nodes)
+        roots = [*self.use.roots, *self.use.constants, *self.use.saver_roots]
+        base = self.use.ancestors(roots, self._nodes)
         more: set[str] = set()
         by_saver: set[str] = set()
         for definition in _definitions(self.use.header):
@@ -152,8 +153,8 @@ class Reduction:
             if name not in base:
                 continue
             more |= self.use.ancestors([node_of(definition.snapshot_name)], self._nodes)
-            roots = [node_of(definition.initializer_name), node_of(definition.initial_value_name)]
-            needed = self.use.ancestors(roots, self._nodes)
+            own = [node_of(definition.initializer_name), node_of(definition.initial_value_name)]
+            needed = self.use.ancestors(own, self._nodes)
             heavy = sum(self.weights.nodes[each] for each in needed - base if self._nodes[each].op == "Const")
             if "constants" not in self.retained and heavy > _LARGE and name in self._assigns:
                 by_saver.add(name)
@@ -207,6 +208,13 @@ class Reduction:
         nodes = [self._nodes[name] for name in sorted(self.live)]
         return functions | function_library.needed_functions(nodes, self.use.message.graph_def.library)
 
+    @cached_property
+    def repeats(self) -> dict[str, str]:
+        """The constants that repeat what another holds, by name, and that other."""
+        # Out of some, TensorFlow 2 takes values by their names; and a saver wants its lists as constants.
+        fixed = {*self.use.constants, *self.use.ancestors(self.use.saver_roots)}
+        return slim_constants.originals(self.use, self.live - fixed)
+
     @property
     def unneeded(self) -> set[str]:
         """The nodes of the main graph that nothing needs."""
@@ -221,6 +229,7 @@ class Reduction:
             or self.functions < self.weights.functions.keys()
             or any(node.op not in _BYSTANDERS for node in leaving)
             or (self.weights.debug and "debug" not in self.retained)
+            or (self.repeats and "duplicates" not in self.retained)
         )
 
     # What is written
@@ -274,13 +283,18 @@ class Reduction:
                 changed[name].input[:] = [text for text in changed[name].input if text not in waits]
                 if is_traced:
                     changed[name].ClearField("experimental_debug_info")
+        for name, original in self.repeats.items() if "duplicates" not in self.retained else ():
+            changed[name] = slim_constants.handed_on(self._whole(name), original)
         placement.drop_absent_colocations(list(changed.values()), self.live)
         return {name: node.SerializeToString() for name, node in changed.items()}
 
     def _whole(self, name: str) -> Message:
         """Parse a node from the buffer, as the message may be without its weights."""
-        row = next(row for row, node in enumerate(self.use.message.graph_def.node) if node.name == name)
-        return self.use.meta_graph.graph.node_def(row)
+        return self.use.meta_graph.graph.node_def(self._rows[name])
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return {node.name: row for row, node in enumerate(self.use.message.graph_def.node)}
 
     def _library(self) -> list[Piece]:
         """Return the function library in pieces."""

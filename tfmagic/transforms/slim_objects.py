@@ -135,6 +135,7 @@ def reduced(saved: Message, functions: Collection[str], gone: Collection[int]) -
     """
     result = type(saved)()
     result.CopyFrom(saved)
+    taken = bound(saved, functions)
     for name in [name for name in result.concrete_functions if name not in functions]:
         del result.concrete_functions[name]
     for number, node in enumerate(result.nodes):
@@ -146,7 +147,8 @@ def reduced(saved: Message, functions: Collection[str], gone: Collection[int]) -
             "bare_concrete_function": node.bare_concrete_function.concrete_function_name,
             "captured_tensor": node.captured_tensor.concrete_function,
         }.get(kind or "")
-        if number in gone or (lost_function is not None and lost_function not in functions):
+        is_lost = number in gone or (lost_function is not None and lost_function not in functions)
+        if is_lost or (kind == "constant" and number not in taken):
             node.Clear()
             node.user_object.identifier = _PLAIN
             node.user_object.version.producer = 1

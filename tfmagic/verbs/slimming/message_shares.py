@@ -60,6 +60,11 @@ def _constants(reduction: Reduction, named: str) -> Iterator[Share]:
     for name in names:
         if sizes[name] < _SMALL:
             continue
+        if name in reduction.repeats:
+            goes = "duplicates" not in reduction.retained
+            why = f"the same values as {reduction.repeats[name]!r}" + ("" if goes else f"; {RETAINED}")
+            yield Share("duplicates", f"{named}{name}", sizes[name], not goes, why)
+            continue
         if name not in unneeded:
             yield Share.kept("constants", f"{named}{name}", sizes[name], "a signature needs it")
         elif _stays(reduction, name):

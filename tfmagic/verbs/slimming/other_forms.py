@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: How the names of an optimizer's and a metric's state begin in a Keras file.
 _OPTIMIZER, _METRICS = ("optimizer/", "optimizer_weights/"), ("metrics/", "_metrics/")
+#: Values that unpack to so many times their file are not read only to be compared.
+_MOST_GROWTH = 8
 
 
 @dataclass(frozen=True)
@@ -114,8 +116,11 @@ class OtherForm:
 
     def _repeats(self, rows: tuple[VariableRow, ...]) -> dict[str, str]:
         """Return, by its name, the variable whose values a variable repeats; values are read block by block."""
-        read = self.model.values
-        if read is None or self.model.path is None:
+        read, path = self.model.values, self.model.path
+        if read is None or path is None or not path.is_file():
+            return {}
+        # What is packed may claim to be any size.
+        if sum(row.bytes or 0 for row in rows) > _MOST_GROWTH * path.stat().st_size:
             return {}
         alike: dict[tuple[object, ...], list[VariableRow]] = defaultdict(list)
         for row in rows:
