@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -644,3 +646,64 @@ def test_a_graph_loses_what_its_outputs_do_not_need(tmp_path: Path) -> None:
     assert set(tfmagic.inspect(tmp_path / "slim.pbtxt").ops["name"]) == names
     with pytest.raises(tfmagic.ConversionError, match="one that ends in"):
         tfmagic.slim(tmp_path / "source.pb", tmp_path / "slim")
+
+
+# Real files
+
+
+@pytest.mark.corpus
+@pytest.mark.parametrize(
+    ("item", "files"),
+    [
+        # Its asset is named by a collection alone.
+        ("generated-by-upstream-tests/load_v1_in_v2_test/test_asset_loading", {"assets/vocab.txt"}),
+        # Nothing needs its asset; a collection names the constant that held its path.
+        ("tensorflow__tensorflow/tensorflow/cc/saved_model/testdata/half_plus_two/00000123", set()),
+    ],
+)
+def test_assets_of_old_models_stay_where_they_are_needed(
+    corpus: Path, tmp_path: Path, item: str, files: set[str]
+) -> None:
+    result = tfmagic.slim(corpus / item, tmp_path / "slim", verify=True)
+    assert {f"assets/{path.name}" for path in tmp_path.glob("slim/assets/*")} == files
+    assert result.verification is not None
+    assert True in list(result.verification["equal"])
+
+
+@pytest.mark.corpus
+def test_a_source_that_does_not_load_is_copied_and_says_so(corpus: Path, tmp_path: Path) -> None:
+    item = "tensorflow__serving/tensorflow_serving/servables/tensorflow/testdata/saved_model_counter/00000123"
+    result = tfmagic.slim(corpus / item, tmp_path / "slim")
+    assert any("cannot be loaded to be run, nor can the copy" in note for note in result.notes)
+
+
+@pytest.mark.corpus
+def test_where_nodes_come_from_is_left_out(corpus: Path, tmp_path: Path) -> None:
+    item = "tensorflow__serving@bd206e41/tensorflow_serving/servables/tensorflow/testdata/tf_text_regression/01"
+    result = tfmagic.slim(corpus / item, tmp_path / "slim")
+    assert kinds(result)["debug"] > 100_000
+    assert result.table["bytes"].sum() == result.bytes_before
+    again = tfmagic.slim(tmp_path / "slim")
+    assert "debug" not in set(again.table["kind"])
+    assert "debug" not in kinds(tfmagic.slim(corpus / item, retain=["debug"]))
+
+
+@pytest.mark.corpus
+@pytest.mark.slow
+def test_all_real_models_are_told_and_copied(corpus: Path, tmp_path: Path) -> None:
+    with (corpus / "MANIFEST.tsv").open(encoding="utf-8") as file:
+        items = [row["path"] for row in csv.DictReader(file, delimiter="\t")]
+    copied = 0
+    for number, item in enumerate(items):
+        try:
+            result = tfmagic.slim(corpus / item)
+        except (tfmagic.ReadError, FileNotFoundError):
+            continue
+        assert result.table["bytes"].sum() >= 0, item
+        if result.bytes_after is not None:
+            form = tfmagic.inspect(corpus / item).form
+            place = tmp_path / f"{number}{'.pb' if form == 'graph_def' else ''}"
+            with contextlib.suppress(tfmagic.CorruptSourceError):
+                tfmagic.slim(corpus / item, place, verify=False)
+                copied += 1
+    assert copied > 500

@@ -40,7 +40,7 @@ _SIGNATURES = "signatures"
 FLEX = "Flex"
 #: Custom ops that every TFLite interpreter has (tensorflow/lite/core/kernels/register.cc).
 _TFLITE_CUSTOM = frozenset({"AudioSpectrogram", "Mfcc", "NumericVerify", "TFLite_Detection_PostProcess"})
-_ASSET_COLLECTION = "saved_model_assets"
+ASSET_COLLECTION = "saved_model_assets"
 
 
 class Hazard(NamedTuple):
@@ -193,8 +193,8 @@ def own_assets(meta_graph_def: protos.Message) -> tuple[str, ...]:
 def asset_files(meta_graph_def: protos.Message) -> list[protos.Message]:
     """Return the AssetFileDefs, which TensorFlow 1 enters in a collection only."""
     assets = list(meta_graph_def.asset_file_def)
-    if _ASSET_COLLECTION in meta_graph_def.collection_def:
-        for packed in meta_graph_def.collection_def[_ASSET_COLLECTION].any_list.value:
+    if ASSET_COLLECTION in meta_graph_def.collection_def:
+        for packed in meta_graph_def.collection_def[ASSET_COLLECTION].any_list.value:
             with contextlib.suppress(protos.ParseError):
                 assets.append(protos.parse("AssetFileDef", packed.value))
     return assets

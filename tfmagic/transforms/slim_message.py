@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tfmagic.files import protos, wire
+from tfmagic.findings import hazards
 from tfmagic.graphs import function_library
 from tfmagic.graphs.resources import VARIABLES
 from tfmagic.graphs.tensor_names import node_of
@@ -48,9 +49,9 @@ class Weights:
     Attributes
     ----------
     nodes : dict of str to int
-        By node of the main graph.
+        By node of the main graph, less where it comes from.
     functions : dict of str to int
-        By function.
+        By function, likewise.
     debug : int
         Of where nodes come from in somebody's Python.
     total : int
@@ -65,6 +66,13 @@ class Weights:
         self.functions = _sizes(functions, graph.functions)
         self.debug = sum(_field_size(stop - start) for start, stop in _debug_spans(use))
         self.total = use.meta_graph.bytes
+        homes = graph.functions_of_nodes.tolist()
+        for row, size in _traces(use):
+            self.debug += size
+            if homes[row]:
+                self.functions[functions[homes[row] - 1]] -= size
+            else:
+                self.nodes[names[row]] -= size
 
 
 def _sizes(names: list[str], spans: tuple[wire.Integers, wire.Integers]) -> dict[str, int]:
@@ -85,9 +93,15 @@ def _debug_spans(use: GraphUse) -> Iterator[tuple[int, int]]:
     for start, end in graph.pieces:
         (spans,) = wire.spans(graph.buffer, start, end, _DEBUG)
         yield from zip(spans[0].tolist(), spans[1].tolist(), strict=True)
-    for _, starts, ends in graph.node_blocks():
+
+
+def _traces(use: GraphUse) -> Iterator[tuple[int, int]]:
+    """Yield the row of each node that says where it comes from, and what that takes."""
+    graph = use.meta_graph.graph
+    for first, starts, ends in graph.node_blocks():
         fields = wire.scan(graph.buffer, starts, ends).select(_NODE_DEBUG)
-        yield from zip(fields.start.tolist(), fields.end.tolist(), strict=True)
+        sizes = (fields.end - fields.start).tolist()
+        yield from zip((fields.owner + first).tolist(), map(_field_size, sizes), strict=True)
 
 
 @dataclass(frozen=True)
@@ -329,12 +343,11 @@ class Reduction:
         header.CopyFrom(self.use.header)
         for name in [name for name in header.meta_info_def.function_aliases if name not in self.functions]:
             del header.meta_info_def.function_aliases[name]
-        assets = [each for each in header.asset_file_def if node_of(each.tensor_info.name) in self.live]
-        if self._names_assets_by_number():
-            assets = list(header.asset_file_def)
-        copies = [type(each).FromString(each.SerializeToString()) for each in assets]
-        del header.asset_file_def[:]
-        header.asset_file_def.extend(copies)
+        if not self._names_assets_by_number():
+            assets = [each for each in header.asset_file_def if node_of(each.tensor_info.name) in self.live]
+            copies = [type(each).FromString(each.SerializeToString()) for each in assets]
+            del header.asset_file_def[:]
+            header.asset_file_def.extend(copies)
         for name in list(header.collection_def):
             self._reduce_collection(header, name)
         return header
@@ -354,6 +367,15 @@ class Reduction:
         elif name in control_flow_contexts.COLLECTIONS:
             kept = control_flow_contexts.reduced(header, name, self.live)
             collection.bytes_list.value[:] = kept
+        elif name == hazards.ASSET_COLLECTION and not self._names_assets_by_number():
+            kept_assets = [
+                each
+                for each in collection.any_list.value
+                if node_of(protos.parse("AssetFileDef", each.value).tensor_info.name) in self.live
+            ]
+            copies = [type(each).FromString(each.SerializeToString()) for each in kept_assets]
+            del collection.any_list.value[:]
+            collection.any_list.value.extend(copies)
         elif collection.HasField("bytes_list"):
             values = [each for data in collection.bytes_list.value for each in self._reduced_item(name, data)]
             collection.bytes_list.value[:] = values

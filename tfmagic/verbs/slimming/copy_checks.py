@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors
 from tfmagic.verbs.conversion import checks as conversion_checks
+from tfmagic.verbs.conversion import options as conversion_options
 from tfmagic.verbs.conversion.job import NOT_ASKED
 
 if TYPE_CHECKING:
@@ -43,6 +44,22 @@ def compared(
         if check:
             raise
         return source.unchecked(str(error))
+    except errors.VerificationError:
+        raise
+    except errors.ConversionError:
+        reason = _unloadable(source)
+        if not reason:
+            raise
+        return source.unchecked(f"the source cannot be loaded to be run, nor can the copy: {reason}")
+
+
+def _unloadable(source: Source) -> str:
+    """Say why a source cannot be loaded either, nothing if it can."""
+    try:
+        conversion_options.functions(source.model, source.wish, every=False)
+    except errors.TfMagicError as error:
+        return str(error).partition("\n")[0]
+    return ""
 
 
 def require_good(verifications: Mapping[str, Verification], place: Path, *, check: bool | None) -> None:

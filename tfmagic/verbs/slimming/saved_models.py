@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from tfmagic import errors, functions
 from tfmagic.files import places, protos, saved_model_files, wire, writing
 from tfmagic.files.checkpoints import tensor_bundle
+from tfmagic.findings import hazards
 from tfmagic.graphs import metagraphs, signatures
 from tfmagic.graphs import variables as graph_variables
 from tfmagic.runtime import tensorflow as runtime
@@ -29,7 +30,7 @@ from tfmagic.verbs.slimming.stored_values import StoredValues, read_objects
 from tfmagic.writers.saved_model.directory import require_session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from tfmagic.files.checkpoints.tensor_bundle import Checkpoint
@@ -157,7 +158,8 @@ class SavedModelSlim:
     @cached_property
     def _assets(self) -> set[str]:
         """The names of the assets that stay."""
-        return {each.filename for reduction in self.reductions for each in reduction.header().asset_file_def}
+        headers = [reduction.header() for reduction in self.reductions]
+        return {each.filename for header in headers for each in hazards.asset_files(header)}
 
     def _stays(self, file: Path, folder: str) -> bool:
         if folder == _ASSETS and "assets" not in self.retained:
@@ -322,6 +324,17 @@ class SavedModelSlim:
             for key, ends in signed.items():
                 source = Source(model, Wish(signature=key), {key: ends}, {})
                 load = partial(functions.load_saved_model, staged, tags)
-                loaders = partial(require_session, staged, tags)
+                loaders = partial(self._require_session, staged, tags)
                 verifications[named + key] = copy_checks.compared(source, load, loaders, check=check)[key]
         return verifications
+
+    def _require_session(self, staged: Path, tags: Sequence[str]) -> None:
+        """Load the copy as TensorFlow 1 does, where it loads the source."""
+        try:
+            require_session(staged, tags)
+        except errors.ConversionError:
+            try:
+                require_session(self.directory, tags)
+            except errors.ConversionError:
+                return
+            raise

@@ -90,7 +90,7 @@ def require_session(path: Path, tags: Sequence[str], sources: Sequence[NamedFunc
     ConversionError
         If that cannot be, TensorFlow's error is the cause; or if a key, a dtype or a shape is another.
     """
-    signature_def = _meta_graph_def(path).signature_def
+    signature_def = _meta_graph_def(path, tags).signature_def
     for source in sources:
         for side in ("inputs", "outputs"):
             _require_same(source, getattr(source, side), signatures.endpoints(getattr(signature_def[source.key], side)))
@@ -101,7 +101,8 @@ def require_session(path: Path, tags: Sequence[str], sources: Sequence[NamedFunc
             # That this loader is an old one is no news, nor is the path where the result is prepared.
             with held_back(tf.get_logger(), str(path), "is deprecated"):
                 compat.saved_model.load(session, list(tags), str(path))
-            for signature in signature_def.values():
+            for key in filter(lambda key: not signatures.is_hidden(key), signature_def):
+                signature = signature_def[key]
                 for info in (*signature.inputs.values(), *signature.outputs.values()):
                     for name in signatures.tensors_of(info):
                         graph.get_tensor_by_name(name)
@@ -133,9 +134,12 @@ def _agree(end: Endpoint, stated: Endpoint) -> bool:
     return len(end.shape) == len(stated.shape) and all(a is None or b is None or a == b for a, b in sizes)
 
 
-def _meta_graph_def(path: Path) -> protos.Message:
-    """Read what was written, which is one MetaGraphDef."""
+def _meta_graph_def(path: Path, tags: Sequence[str] = ()) -> protos.Message:
+    """Read what was written: the MetaGraphDef with these tags, the first where none has them."""
     place = path / BINARY
     if place.exists():
-        return protos.parse("SavedModel", place.read_bytes()).meta_graphs[0]
-    return protos.parse_text("SavedModel", (path / TEXT).read_text("utf-8")).meta_graphs[0]
+        message = protos.parse("SavedModel", place.read_bytes())
+    else:
+        message = protos.parse_text("SavedModel", (path / TEXT).read_text("utf-8"))
+    tagged = [each for each in message.meta_graphs if set(each.meta_info_def.tags) == set(tags)]
+    return (tagged or message.meta_graphs)[0]
