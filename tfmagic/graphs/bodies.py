@@ -75,7 +75,7 @@ def called(node: protos.Message, functions: Mapping[str, protos.Message]) -> lis
     # A function of TensorFlow 1 may be called as an op of its own name.
     if node.op in functions:
         return [functions[node.op]]
-    if ops.named(node.op).effect != ops.Effect.CALL:
+    if node.op not in ops.of_effect(ops.Effect.CALL):
         return []
     attr = node.attr
     names = [attr[key].func.name for key in _CALLING if key in attr and attr[key].HasField("func")]

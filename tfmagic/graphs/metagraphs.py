@@ -116,6 +116,10 @@ class MetaGraph:
         """The SignatureDefs by key, those of bookkeeping included, sorted: a map has no order of its own."""
         return {key: self.header.signature_def[key] for key in sorted(self.header.signature_def)}
 
+    def has_equal_graph(self, other: MetaGraph) -> bool:
+        """Whether the graph of another one is the same byte for byte."""
+        return self.graph.equals(other.graph)
+
     @property
     def bytes(self) -> int:
         """The serialised size."""

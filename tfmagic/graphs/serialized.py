@@ -149,6 +149,16 @@ class SerializedGraph:
         data = b"".join(bytes(self.buffer.data[start:end]) for start, end in self.pieces)
         return self.parsed(data, protos.message("GraphDef")())
 
+    def equals(self, other: SerializedGraph) -> bool:
+        """Whether another graph is the same byte for byte."""
+        sizes = [[end - start for start, end in graph.pieces] for graph in (self, other)]
+        return sizes[0] == sizes[1] and all(
+            bytes(self.buffer.data[start + first : min(start + first + _WHOLE, end)])
+            == bytes(other.buffer.data[begin + first : min(begin + first + _WHOLE, stop)])
+            for (start, end), (begin, stop) in zip(self.pieces, other.pieces, strict=True)
+            for first in range(0, end - start, _WHOLE)
+        )
+
     def lean_data(self) -> bytes:
         """Return the GraphDef as it is; of a large one without the attributes of nodes that hold weights."""
         if sum(end - start for start, end in self.pieces) <= _WHOLE:

@@ -98,6 +98,8 @@ def rows(first: Model, second: Model, matching: Matching | None) -> Iterator[fra
         what only one model has, and nothing is left for it in the other, is used by none. So is what only a checkpoint
         has of a model.
     """
+    if matching is not None and matching.is_same and first.variables_are_constants and second.variables_are_constants:
+        return
     all_match = matching is not None and matching.has_all_weights
     spare = [
         all_match or ("graph" not in model.parts and "graph" in beside.parts)
