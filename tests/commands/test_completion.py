@@ -47,6 +47,14 @@ def texts(line: str, **variables: object) -> list[str]:
     return [each.text for each in completion.complete(line, variables)[1]]
 
 
+def test_samples_are_variables_that_hold_many_values(files: Path) -> None:
+    del files
+    variables = {"photos": [1.0], "_hidden": [1.0], "count": 3, "pairs": {"x": []}}
+    assert texts("%tf_export graph.pb m.tflite --samples ", **variables) == ["pairs", "photos"]
+    assert texts("%tf_export graph.pb m.tflite --samples ph", **variables) == ["photos"]
+    assert texts("%tf_export graph.pb m.tflite --quantize ") == ["dynamic", "float16", "int8"]
+
+
 def test_other_lines_are_none_of_ours() -> None:
     for line in (
         "",

@@ -367,7 +367,8 @@ class TFLite(Export):
     def version(self, place: Path) -> float | None:
         import tensorflow as tf  # noqa: PLC0415 - costs seconds
 
-        (result,) = tf.lite.Interpreter(str(place)).get_signature_runner()(x=X).values()
+        interpreter = tf.lite.Interpreter(str(place))
+        (result,) = interpreter.get_signature_runner(next(iter(interpreter.get_signature_list())))(x=X).values()
         return float(result[0, 0])
 
 
@@ -622,6 +623,8 @@ SUBJECTS: dict[str, Subject] = {
     "h5": KerasFile("model.h5"),
     "weights": Weights("model.weights.h5"),
     "tflite": TFLite("model.tflite"),
+    "tflite-quantised": TFLite("model.tflite", quantize="dynamic", samples=np.repeat(X, 2, axis=0)),
+    "tflite-of-several": TFLite("model.tflite", signatures={"first": {}, "second": {}}),
     "onnx": Onnx("model.onnx"),
     "events": Events("model.tfevents.1", format="tensorboard"),
     "events-directory": Events("logs", format="tensorboard"),

@@ -99,6 +99,38 @@ CASES: dict[str, tuple[Case, ...]] = {
 }
 
 
+SAMPLES = np.linspace(-1, 1, 80, dtype=np.float32).reshape(20, 4)
+
+
+@pytest.mark.tensorflow
+def test_samples_are_an_expression_or_a_file(
+    models: Path, shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save("samples.npy", SAMPLES)
+    np.savez("samples.npz", x=SAMPLES, unused=SAMPLES)
+    np.savez("one.npz", x=SAMPLES)
+    python = told(as_json(tfmagic.export("served", "python.tflite", quantize="int8", samples=SAMPLES)), "python")
+    for place in ("samples.npy", "one.npz"):
+        line = ["export", "served", "shell.tflite", "--quantize", "int8", "--samples", f"@{place}", "--as", "json"]
+        assert command_line.run([*line, "--overwrite"]) == command_line.DONE
+        assert told(capsys.readouterr().out, "shell") == python
+    assert (models / "shell.tflite").read_bytes() == (models / "python.tflite").read_bytes()
+    line = ["export", "served", "no.tflite", "--quantize", "int8", "--samples"]
+    assert command_line.run([*line, "@samples.npz"]) == command_line.FAILED
+    assert "'unused'" in capsys.readouterr().err
+    assert command_line.run([*line[:-1]]) == command_line.FAILED
+    assert "--samples EXPR" in capsys.readouterr().err
+    assert command_line.run([*line[:-2], "int7"]) == command_line.FAILED
+    assert "did you mean 'int8'" in capsys.readouterr().err
+    shell.user_ns["photos"] = SAMPLES
+    code = "%tf_export served magic.tflite --quantize int8 --samples photos[:]"
+    with capture_output() as captured:
+        done = shell.run_cell(code)  # type: ignore[no-untyped-call]
+    assert done.success, captured.stdout + captured.stderr
+    assert told(as_json(done.result), "magic") == python
+    assert not (models / "no.tflite").exists()
+
+
 def lines() -> list[Any]:
     """Return each verb of the shell with its cases; one that nobody wrote any for is called on a source alone."""
     found = []

@@ -48,6 +48,8 @@ def here(in_tmp_path: Path) -> Path:
         (("inspect", "served", "--as"), "m", ["markdown"]),
         (("run", "served"), "", ["in put="]),
         (("run", "served"), "in put=@my", ["in put=@my graph.pb"]),
+        (("export", "served", "m.tflite", "--samples"), "@my", ["@my graph.pb"]),
+        (("export", "served", "m.tflite", "--quantize"), "i", ["int8"]),
         (("freeze", "served"), "--ov", ["--overwrite"]),
         (("export", "served", "out", "--signa"), "", []),
         (("inspect", "https://example.org/model", "--op"), "", []),

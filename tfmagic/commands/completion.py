@@ -46,6 +46,9 @@ _COLUMNS = {
     arguments.NAME: (("ops", "name"), ("variables", "name"), ("layers", "name")),
 }
 
+#: What is an expression, or holds one.
+_EXPRESSIONS = (arguments.FEED, arguments.BOUND, arguments.VALUE)
+
 
 class Completion(NamedTuple):
     """A proposal and what it is."""
@@ -177,13 +180,29 @@ def _values(argument: arguments.Argument, line: _Line) -> Iterator[Completion]:
         yield from (Completion(name, "format") for name in forms.format_names())
     elif kind == arguments.METHOD:
         yield from (Completion(name, "method") for name in signatures.METHODS)
-    elif kind in (arguments.FEED, arguments.BOUND) and not line.in_notebook and _FILE in line.word:
-        name, mark, path = line.word.partition(_FILE)
-        yield from (Completion(name + mark + each.text, _PATH) for each in _paths(line._replace(word=path)))
-    elif kind in (arguments.FEED, arguments.BOUND):
-        yield from (Completion(f"{line.name(key)}=", str(kind)) for key in _inputs(_source(line)))
+    elif kind in _EXPRESSIONS:
+        yield from _expressions(argument, line)
     elif kind in _COLUMNS:
         yield from _names(kind, line)
+
+
+def _expressions(argument: arguments.Argument, line: _Line) -> Iterator[Completion]:
+    """Yield what a value can be: the names of inputs before it, files in the shell, variables in a notebook."""
+    mark = _FILE if argument.kind != arguments.VALUE else _FILE[1:]
+    if not line.in_notebook and mark in line.word:
+        name, _, path = line.word.partition(mark)
+        yield from (Completion(name + mark + each.text, _PATH) for each in _paths(line._replace(word=path)))
+    elif argument.kind == arguments.VALUE:
+        yield from (Completion(name, "variable") for name, value in line.variables.items() if _is_value(name, value))
+    else:
+        yield from (Completion(f"{line.name(key)}=", str(argument.kind)) for key in _inputs(_source(line)))
+
+
+def _is_value(name: str, value: object) -> bool:
+    """Say whether a variable holds what stands for many values: arrays, lists, datasets."""
+    return not name.startswith("_") and (
+        isinstance(value, list | tuple | dict) or hasattr(value, "__array__") or hasattr(value, "as_numpy_iterator")
+    )
 
 
 def _paths(line: _Line) -> Iterator[Completion]:

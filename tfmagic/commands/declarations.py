@@ -29,11 +29,13 @@ from tfmagic.commands.arguments import (  # fmt: skip
     SOURCE,
     TAGS,
     TENSOR,
+    VALUE,
     Argument,
     Command,
     ShellSide,
 )
 from tfmagic.findings import scan
+from tfmagic.models.quantisation import QUANTISED
 from tfmagic.verbs.slimming import shares
 from tfmagic.verbs.verification import tolerances
 
@@ -130,6 +132,8 @@ def _export(values: argparse.Namespace) -> object:
         bind=values.bind or None,
         ema=values.ema,
         optimize=values.optimize,
+        quantize=command_words.text(values.quantize),
+        samples=values.samples,
         select_tf_ops=values.select_tf_ops,
         text=values.text,
         keep=None if values.keep is None else command_words.count(values.keep, "--keep"),
@@ -364,6 +368,8 @@ COMMANDS: Mapping[str, Command] = {
                 _BIND,
                 _EMA,
                 _OPTIMIZE,
+                Argument(("--quantize",), "of TFLite: smaller numbers; int8 wants --samples", NAME, choices=QUANTISED),
+                Argument(("--samples",), "typical inputs to quantise for, and to compare on", VALUE),
                 Argument(("--select-tf-ops",), "of TFLite: take TensorFlow's own ops where it lacks them (Flex)", None),
                 Argument(("--text",), "write a SavedModel's message as text, saved_model.pbtxt", None),
                 Argument(("--keep",), "of a checkpoint: number it, and keep so many in its directory", COUNT),

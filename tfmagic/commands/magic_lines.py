@@ -71,7 +71,7 @@ def _frozen(request: Request, options: Mapping[str, Any]) -> list[str]:
 
 def _exported(request: Request, options: Mapping[str, Any]) -> list[str]:
     words = ["export", _word(request.destination)]
-    for name in ("format", "tags", "signature", "method", "batch", "keep"):
+    for name in ("format", "tags", "signature", "method", "quantize", "samples", "batch", "keep"):
         if name in options:
             words += [f"--{name}", _word(str(options[name]))]
     for key, value in (options.get("bind") or {}).items():

@@ -6,9 +6,9 @@ Not for: the writers themselves, nor the list of them (``writers/__init__.py``).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from tfmagic.display import render
 from tfmagic.models.form import Part
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from tfmagic.models.plain_code import CodeSource
     from tfmagic.models.reader import Reader
 
+#: Values for the inputs of one call, by key.
+Call: TypeAlias = "Mapping[str, npt.NDArray[Any]]"
 #: Of small results most is what the format itself takes.
 _SMALL, _LARGEST_SMALL = 30_000, 100_000
 
@@ -49,6 +51,12 @@ class WriteOptions:
         Whether the graph is frozen and optimised.
     select_tf_ops : bool
         Whether a TFLite file may have TensorFlow's own ops.
+    quantize : str
+        One of :data:`tfmagic.models.quantisation.QUANTISED`, or empty.
+    samples : mapping of str to sequence of calls
+        Inputs to quantise for and to compare on, by the signatures' keys.
+    notes : tuple of str
+        What is to be said of the options.
     """
 
     signatures: tuple[str, ...]
@@ -57,6 +65,9 @@ class WriteOptions:
     text: bool = False
     optimize: bool = False
     select_tf_ops: bool = False
+    quantize: str = ""
+    samples: Mapping[str, Sequence[Call]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 class Draft(Protocol):
@@ -91,6 +102,15 @@ class Loadable(Protocol):
 
     def require_loaders(self, path: Path) -> None:
         """Load what was written in the other ways; raises ConversionError where that cannot be, or shows other ends."""
+
+
+@runtime_checkable
+class Approximate(Protocol):
+    """A draft of what gives other numbers than its source, on purpose: how far off is reported, not judged."""
+
+    @property
+    def samples(self) -> Mapping[str, Sequence[Call]]:
+        """Inputs of the user's own to try it on, by the signatures' keys; nothing where there are none."""
 
 
 class Signatures(Enum):
@@ -151,7 +171,7 @@ ENDS = frozenset({"signature", "inputs", "outputs", "bind", "batch"})
 #: The options of an export that mean something in one format and nothing in another.
 OPTIONS = ENDS | {"tags", "method", "text", "keep"}
 #: Those that a writer has to say, as what they ask for is its work.
-OWN_OPTIONS = frozenset({"optimize", "select_tf_ops"})
+OWN_OPTIONS = frozenset({"optimize", "quantize", "samples", "select_tf_ops"})
 
 
 class Writer(ABC):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: A line of the log: level, date or number, time, thread, place in the source; or one of those that say so in words.
 _LOGGED = re.compile(
     rb"[IWE]\d{4} [\d:.]+ +\d+ \S+:\d+\]|\d{4}-\d\d-\d\d [\d:.]+: [IWE] "
-    rb"|WARNING: All log messages before absl|INFO: Created "
+    rb"|WARNING: All log messages before absl|INFO: Created |fully_quantize: \d"
 )
 #: Where libraries write.
 _DESCRIPTOR = 2

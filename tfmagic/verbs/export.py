@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tfmagic import errors
 from tfmagic.files import writing
 from tfmagic.graphs.signatures import tag_set
+from tfmagic.models import quantisation
 from tfmagic.models.writer import Placing
 from tfmagic.verbs.conversion import job as conversion_job
 from tfmagic.verbs.conversion.job import Export, Job
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 _MEANT: Mapping[str, tuple[str, str]] = {
     "text": ("SavedModels", "a graph is text in a file that ends in '.pbtxt'"),
     "optimize": ("frozen graphs and SavedModels", "leave it out"),
+    "quantize": ("TFLite", "name a path that ends in '.tflite', or leave it out"),
+    "samples": ("TFLite that is quantised", "name a path that ends in '.tflite', or leave it out"),
     "select_tf_ops": ("TFLite", "leave it out"),
 }
 
@@ -47,6 +50,8 @@ def export(  # noqa: PLR0913 - the contract's options
     bind: Mapping[str, Any] | None = None,
     ema: bool = False,
     optimize: bool = False,
+    quantize: str | None = None,
+    samples: object = None,
     select_tf_ops: bool = False,
     batch: int | None = None,
     keep: int | None = None,
@@ -84,6 +89,11 @@ def export(  # noqa: PLR0913 - the contract's options
     optimize : bool
         Of a frozen graph or a SavedModel: whether TensorFlow's optimizer folds constants and batch norms once and for
         all, so that the first call is quicker. A SavedModel is frozen for that.
+    quantize : str, optional
+        Of a TFLite file: ``"float16"`` and ``"dynamic"`` (8 bits) store weights in less, ``"int8"`` computes with them,
+        too, between inputs and outputs that stay floats. How far off the result is, the notes say; nobody judges it.
+    samples : array, dict of arrays, list, generator or tf.data.Dataset, optional
+        Typical inputs, an example a row or an element: ``"int8"`` is made for them, and the result compared on them.
     select_tf_ops : bool
         Of a TFLite file: whether ops that TFLite lacks may be TensorFlow's own, for programs that link its Flex
         delegate.
@@ -122,19 +132,26 @@ def export(  # noqa: PLR0913 - the contract's options
         place = writer.place(place)
     if keep is not None:
         place = conversion_job.numbered(place, writer, keep)
-    own_options = {"text": text, "optimize": optimize, "select_tf_ops": select_tf_ops}
+    own_options = {
+        "text": text, "optimize": optimize, "quantize": quantize, "samples": samples, "select_tf_ops": select_tf_ops,
+    }  # fmt: skip
     for name, value in own_options.items():
-        if value and name not in writer.options:
+        # What samples are has no truth, and no short text.
+        if value is not None and value is not False and name not in writer.options:
             whose, advice = _MEANT[name]
+            shown = "…" if name == "samples" else repr(value)
             raise errors.ConversionError(
-                f"{name}={value!r} is for {whose}, and {str(place)!r} asks for {writer.format!r}: {advice}"
+                f"{name}={shown} is for {whose}, and {str(place)!r} asks for {writer.format!r}: {advice}"
             )
     if ema and not writer.takes_averages:
         raise errors.ConversionError(
             f"ema=True puts moving averages in the place of weights, and {writer.format!r}, which {str(place)!r} asks "
             "for, holds what the source has: leave it out"
         )
-    own: dict[str, Any] = {"ema": ema, "optimize": optimize, "select_tf_ops": select_tf_ops}
+    quantisation.require(quantize, has_samples=samples is not None)
+    own: dict[str, Any] = {
+        "ema": ema, "optimize": optimize, "quantize": quantize, "samples": samples, "select_tf_ops": select_tf_ops,
+    }  # fmt: skip
     wish = Wish(signature, method, inputs, outputs, signatures, batch, bind, **own)
     job = Job(source, place, writer, wish, overwrite=overwrite, check=verify, trust=trust, keep=keep, text=text)
     # What has tag-sets gets these; for any other format they say which part of the source is meant.

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _TEXT_GROWTH = 6
 _BUFFER_BYTES = 1 << 20
 _LOST = "the signature's key and method: a graph file has no place for them"
-_CONVERT = "from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2"
+FREEZING = "from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2"
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,7 @@ def frozen_code(source: CodeSource, place: str | None) -> list[str]:
     keys = sorted(end.key for end in source.function.outputs)
     names = ", ".join(f"{key!r} is Identity{f'_{number}' if number else ''}" for number, key in enumerate(keys))
     lines = [
-        _CONVERT,
+        FREEZING,
         "",
         "# Lookup tables are not in the result, and the keys of the signature are lost:",
         f"# {names}.",

@@ -6,6 +6,8 @@ Not for: the file's names and order (:mod:`tfmagic.files.tflite.renaming`).
 from __future__ import annotations
 
 import re
+import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfmagic import errors
@@ -13,12 +15,13 @@ from tfmagic.runtime import error_texts
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
 
     from tfmagic.models.model import Model
+    from tfmagic.models.plain_code import CodeSource
 
 #: Every model that TFLite takes can be written in these.
 _OTHERS = ("saved_model", "graph_def", "graph_text")
@@ -61,7 +64,9 @@ def converted(source: Model, saved: Path, keys: Sequence[str], wanted: Wanted) -
     """
     tf = runtime.tensorflow()
     try:
-        with runtime.eager():
+        with runtime.eager(), warnings.catch_warnings():
+            # TensorFlow announces that the interpreter will go by which it quantises.
+            warnings.simplefilter("ignore", UserWarning)
             converter = tf.lite.TFLiteConverter.from_saved_model(str(saved), signature_keys=list(keys))
             _tell(converter, wanted)
             return bytes(converter.convert())
@@ -85,6 +90,46 @@ def _examples(wanted: Wanted) -> Iterator[tuple[str, dict[str, Any]]]:
     for key, samples in wanted.samples.items():
         for sample in samples:
             yield key, dict(sample)
+
+
+def code(source: CodeSource) -> list[str]:
+    """Return the code that tells ``converter`` what the options say."""
+    options = source.options
+    lines: list[str] = []
+    quantize, samples = options.get("quantize"), options.get("samples")
+    if options.get("select_tf_ops"):
+        sets = "[tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]"
+        lines.append(f"converter.target_spec.supported_ops = {sets}")
+    if quantize:
+        lines.append("converter.optimizations = [tf.lite.Optimize.DEFAULT]")
+    if quantize == "float16":
+        lines.append("converter.target_spec.supported_types = [tf.float16]")
+    if quantize == "int8":
+        # What is an expression is shown as it was written.
+        shown = (samples if samples.isidentifier() else f"({samples})") if isinstance(samples, str) else "samples"
+        lines += [
+            "",
+            "",
+            *_examples_code(source, shown, samples),
+            "",
+            "",
+            "converter.representative_dataset = examples",
+        ]
+    return lines
+
+
+def _examples_code(source: CodeSource, shown: str, samples: object) -> list[str]:
+    """Return the code of a generator of examples, each a list in the order of the inputs."""
+    ends = source.function.inputs
+    row = "[number : number + 1]"
+    if isinstance(samples, Mapping) or len(ends) > 1:
+        values = ", ".join(f"{shown}[{end.key!r}]{row}.astype({end.dtype!r})" for end in ends)
+        count = f"len({shown}[{ends[0].key!r}])"
+    elif hasattr(samples, "__array__") or isinstance(samples, str):
+        values, count = f"{shown}{row}.astype({ends[0].dtype!r})", f"len({shown})"
+    else:
+        return ["def examples():", f"    for sample in {shown}:", "        yield [sample]"]
+    return ["def examples():", f"    for number in range({count}):", f"        yield [{values}]"]
 
 
 def _refusal(source: Model, error: Exception, wanted: Wanted) -> errors.ConversionError:

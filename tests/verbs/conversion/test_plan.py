@@ -370,6 +370,30 @@ def test_what_is_optimised_is_frozen(wide: Any, in_tmp_path: Path) -> None:
     assert not any("optimizer folds" in line for line in planned(wide, "saved_model", "m").lost)
 
 
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"quantize": "int8"}, "samples"),
+        ({"samples": "photos"}, "quantize"),
+        ({"quantize": "int3"}, "quantize"),
+    ],
+)
+def test_what_quantising_asks_for_is_told(wide: Any, in_tmp_path: Path, options: dict[str, str], field: str) -> None:
+    assert field in problems(planned(wide, "tflite", "m.tflite", **options))
+    del in_tmp_path
+
+
+def test_what_is_quantised_is_not_exact(wide: Any, in_tmp_path: Path) -> None:
+    plan = planned(wide, "tflite", "m.tflite", quantize="int8", samples="photos")
+    assert not plan.problems
+    assert any("exact numbers" in line for line in plan.lost)
+    assert any("reported" in line for line in plan.cautions)
+    assert plan.size is not None
+    assert plan.size.at_most
+    tfmagic.export(wide, in_tmp_path / "m.tflite", quantize="dynamic")
+    assert (in_tmp_path / "m.tflite").stat().st_size <= plan.size.bytes
+
+
 # The line
 
 
@@ -387,6 +411,14 @@ def run(shell: InteractiveShell, line: str) -> None:
             "%tf_freeze model -o m.pb --inputs x,z --no-verify",
         ),
         (Request("graph_def", "m.pb", optimize=True), "%tf_freeze model -o m.pb --optimize"),
+        (
+            Request("tflite", "m.tflite", quantize="int8", samples="photos[:9] / 2", select_tf_ops=True),
+            '%tf_export model m.tflite --quantize int8 --samples "photos[:9] / 2" --select-tf-ops',
+        ),
+        (
+            Request("tflite", "a'\"b.tflite", quantize="int8", samples="f(x)"),
+            "tfmagic.export(model, 'a\\'\"b.tflite', quantize='int8', samples=f(x))",
+        ),
         (Request("saved_model", "m", optimize=True), "%tf_export model m --optimize"),
         (Request("graph_def", "m.pb", outputs="s=y"), "%tf_export model m.pb --output s=y"),
         (Request("tflite", "my m.tflite", batch=1), '%tf_export model "my m.tflite" --batch 1'),

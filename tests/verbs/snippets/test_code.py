@@ -13,6 +13,7 @@ import tfmagic
 from tests.notebook.test_magics import run
 from tests.samples import SAMPLES
 from tfmagic import errors
+from tfmagic.files.tflite.structure import describe
 from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
 
@@ -92,6 +93,21 @@ def test_optimising_as_tfmagic_does(samples: Built, tmp_path: Path, name: str) -
     assert kinds["MatMul"] == 2
     assert kinds.sum() <= len(frozen.ops) + 2
     check(source, tmp_path / "theirs.pb", "graph_def")
+
+
+@pytest.mark.parametrize("name", ["keras_model", "saved_model_tf2", "tf_function"])
+@pytest.mark.parametrize("quantize", ["float16", "dynamic", "int8"])
+def test_quantising_as_tfmagic_does(samples: Built, tmp_path: Path, name: str, quantize: str) -> None:
+    place = tmp_path / "theirs.tflite"
+    examples = np.random.default_rng(0).random((20, 4), dtype=np.float32)
+    options: dict[str, Any] = {"quantize": quantize, **({"samples": examples} if quantize == "int8" else {})}
+    shown = tfmagic.code("export", samples[name], place, name="source", **options)
+    executed(str(shown), source=samples[name], samples=examples, apart=tmp_path)
+    tfmagic.export(samples[name], tmp_path / "ours.tflite", **options)
+    theirs, ours = (describe(each).subgraphs[0] for each in (place, tmp_path / "ours.tflite"))
+    kinds = [sorted(tensor.dtype for tensor in each.tensors if tensor.dtype != "int32") for each in (theirs, ours)]
+    assert ("int8" in kinds[0]) == ("int8" in kinds[1])
+    assert kinds[0].count("float16") == kinds[1].count("float16")
 
 
 def test_a_saved_model_that_is_optimised_has_no_code(samples: Built, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ Not for: flatbuffers as such (:mod:`tfmagic.files.flatbuffers`), or changing a f
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from tfmagic.files.flatbuffers import Buffer
 
@@ -153,10 +153,15 @@ def describe(path: Path) -> Description:
         If it does not parse, or its tables refer to what is not there.
     """
     with path.open("rb") as file:
-        buffer = Buffer(file, str(path))
-        if buffer.size < len(IDENTIFIER) * 2 or buffer.identifier() != IDENTIFIER:
-            buffer.corrupt(f"it lacks the identifier {IDENTIFIER!r}")
-        return _Parser(buffer).description()
+        return described(file, str(path))
+
+
+def described(file: BinaryIO, name: str) -> Description:
+    """Read the structure of an open file, as :func:`describe`; ``name`` is what errors call it."""
+    buffer = Buffer(file, name)
+    if buffer.size < len(IDENTIFIER) * 2 or buffer.identifier() != IDENTIFIER:
+        buffer.corrupt(f"it lacks the identifier {IDENTIFIER!r}")
+    return _Parser(buffer).description()
 
 
 class _Parser:

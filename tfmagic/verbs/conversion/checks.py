@@ -13,13 +13,13 @@ from tfmagic import errors
 from tfmagic.display import render
 from tfmagic.findings import hazards
 from tfmagic.functions import tflite
-from tfmagic.models.writer import Compared, Loadable, Runnable
+from tfmagic.models.writer import Approximate, Compared, Loadable, Runnable
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.verbs.conversion import options as conversion_options
-from tfmagic.verbs.verification import tolerances, trial_run
+from tfmagic.verbs.verification import approximation, tolerances, trial_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tfmagic.functions import NamedFunction
     from tfmagic.graphs.signatures import Endpoint
     from tfmagic.models.model import Model
-    from tfmagic.models.writer import Draft
+    from tfmagic.models.writer import Call, Draft
     from tfmagic.verbs.conversion.options import Wish
     from tfmagic.verbs.verification.trial_run import Runner, Verification
 
@@ -75,12 +75,16 @@ class Source:
         return {key: trial_run.unchecked(cast("NamedFunction", each), reason) for key, each in self.signatures.items()}
 
     def compared(
-        self, load: Callable[[str], Runner], require_loaders: Callable[[], None] | None = None
+        self,
+        load: Callable[[str], Runner],
+        require_loaders: Callable[[], None] | None = None,
+        samples: Mapping[str, Sequence[Call]] | None = None,
     ) -> dict[str, Verification]:
         """Run source and result on the same inputs.
 
         Each result is loaded, whether or not its source can be, unless nobody vouched for what that would do; where it
-        was not compared, in the other ways, too, in which it will be.
+        was not compared, in the other ways, too, in which it will be. ``samples`` are there for an approximation, which
+        is measured on them and not judged.
         """
         functions = self.functions
         if not functions:
@@ -98,7 +102,10 @@ class Source:
                 return self.unchecked(f"the source cannot be loaded to be run: {str(error).splitlines()[0]}")
         # What TensorFlow lets go of after a comparison is entered into the default graph, which may be the user's.
         with runtime.eager():
-            verifications = {key: _verified(each, load(key)) for key, each in functions.items()}
+            verifications = {
+                key: _verified(each, load(key), None if samples is None else samples.get(key, ()))
+                for key, each in functions.items()
+            }
             if require_loaders is not None and any(each.unchecked for each in verifications.values()):
                 require_loaders()
             return verifications
@@ -123,8 +130,10 @@ class Source:
         return not any(hazards.of_saved_model(each, each.signature_def) for each in messages)
 
 
-def _verified(source: NamedFunction, result: Runner) -> Verification:
+def _verified(source: NamedFunction, result: Runner, samples: Sequence[Call] | None) -> Verification:
     try:
+        if samples is not None:
+            return trial_run.approximated(source, result, samples, approximation.measure)
         return trial_run.verify(source, result)
     finally:
         # TFLite's interpreter holds the file open until the garbage is collected.
@@ -145,7 +154,8 @@ def verified(draft: Draft, staged: Path, source: Source, *, must: bool) -> dict[
         return unverified(draft, source, _NO_WAY_BACK)
     try:
         others = partial(draft.require_loaders, staged) if isinstance(draft, Loadable) else None
-        verifications = source.compared(partial(draft.load, staged), others)
+        samples = draft.samples if isinstance(draft, Approximate) else None
+        verifications = source.compared(partial(draft.load, staged), others, samples)
     except errors.MissingDependencyError as error:
         if must:
             raise
@@ -167,7 +177,15 @@ def require_checked(reasons: Iterable[str]) -> None:
 
 
 def require_equal(verifications: Mapping[str, Verification], consequence: str) -> None:
-    """Raise VerificationError where outputs differ; says by how much, and what follows."""
+    """Raise VerificationError where outputs differ, or an approximation is none; says by how much, and what follows."""
+    useless = "; ".join(each.wrong for each in verifications.values() if each.wrong)
+    if useless:
+        raise errors.VerificationError(
+            f"the quantised result is of no use: {useless}; {consequence}. error.verification has the numbers; "
+            "samples=… that are like what it will be used on help, or quantize='float16'; verify=False (--no-verify) "
+            "converts all the same",
+            frame(verifications),
+        )
     if any(each.differs for each in verifications.values()):
         compared = frame(verifications)
         wrong = compared[[equal is False for equal in compared["equal"].astype(object)]]
@@ -193,8 +211,19 @@ def frame(verifications: Mapping[str, Verification]) -> pd.DataFrame:
     kinds = dict.fromkeys(
         str(each.frame.attrs["inputs"]) for each in verifications.values() if "inputs" in each.frame.attrs
     )
-    joined.attrs.update({"equal": tolerances.MEANING, "inputs": "; ".join(kinds)})
+    meanings = dict.fromkeys(each.frame.attrs.get("equal", tolerances.MEANING) for each in verifications.values())
+    joined.attrs.update({"equal": next(iter(meanings)), "inputs": "; ".join(kinds)})
     return joined
+
+
+def notes(verifications: Mapping[str, Verification]) -> tuple[str, ...]:
+    """Say what was not verified and why, and how far off an approximation is."""
+    measured = (
+        f"{f'signature {key!r}: ' if len(verifications) > 1 else ''}{each.note}"
+        for key, each in verifications.items()
+        if each.note
+    )
+    return (*unchecked_notes(verifications), *measured)
 
 
 def unchecked_notes(verifications: Mapping[str, Verification]) -> tuple[str, ...]:
@@ -215,5 +244,5 @@ def _by(max_abs: float) -> str:
 def verification_section(table: pd.DataFrame) -> render.Section:
     """Show a comparison, with what it was made on and what its words mean."""
     kinds = str(table.attrs.get("inputs", ""))
-    facts = [("inputs", kinds), ("equal means", tolerances.MEANING)] if kinds else []
+    facts = [("inputs", kinds), ("equal means", table.attrs.get("equal", tolerances.MEANING))] if kinds else []
     return render.Section("Verification", facts, table)

@@ -25,6 +25,7 @@ from tfmagic.transforms.optimize import optimize
 from tfmagic.verbs.conversion import checks as conversion_checks
 from tfmagic.verbs.conversion import destinations, freeze_untraced, plan_effects, plan_names, wrap_frozen_graph
 from tfmagic.verbs.conversion import options as conversion_options
+from tfmagic.verbs.conversion import samples as conversion_samples
 from tfmagic.verbs.conversion.checks import Source
 from tfmagic.verbs.conversion.freeze_untraced import Straight
 from tfmagic.verbs.conversion.graph_signatures import graph_source
@@ -143,7 +144,7 @@ class Job:
             lost, cautions = self._losses(model, source_tags), self._cautions(model)
             verifications, aside, size = self._write(draft, source, begin)
         last = (*aside, *self._finish())
-        notes = (*model.notes, *reasons, *draft.notes, *conversion_checks.unchecked_notes(verifications), *last)
+        notes = (*model.notes, *reasons, *draft.notes, *conversion_checks.notes(verifications), *last)
         seconds = time.perf_counter() - begun
         return draft, Export(
             self.destination,
@@ -247,6 +248,8 @@ class Job:
         chosen = tuple(tags or ()) if tags is not None or not functions else next(iter(functions.values())).tags
         if self.wish.batch is not None:
             functions = {key: batches.fixed(each, self.wish.batch) for key, each in functions.items()}
+        wanted = self.wish.samples is not None
+        samples = conversion_samples.of_signatures(functions, self.wish.samples) if wanted else {}
         stated = (*self.wish.stated, *(("tags",) if has_tags else ()))
         options = WriteOptions(
             tuple(functions),
@@ -255,6 +258,9 @@ class Job:
             self.text,
             optimize=self.wish.optimize,
             select_tf_ops=self.wish.select_tf_ops,
+            quantize=self.wish.quantize or "",
+            samples={key: each.calls for key, each in samples.items()},
+            notes=tuple(dict.fromkeys(note for each in samples.values() for note in each.notes)),
         )
         return self.writer.prepare(_narrowed(model, functions) if functions else model, options)
 

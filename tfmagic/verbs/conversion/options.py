@@ -58,6 +58,8 @@ class Wish:
     optimize: bool = False
     select_tf_ops: bool = False
     ema: bool = False
+    quantize: str | None = None
+    samples: object = None
 
     def __post_init__(self) -> None:
         """Refuse outputs that are none."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tfmagic import errors
 from tfmagic.graphs import signatures
 from tfmagic.graphs.signatures import tag_set
+from tfmagic.models import quantisation
 from tfmagic.models.model import Part
 from tfmagic.models.writer import Signatures, Variables
 from tfmagic.verbs.conversion import destinations, plan_effects, plan_names, remedies
@@ -142,6 +143,7 @@ def plan(model: Model, request: Request, names: Names) -> Plan:
         tags=tag_set(request.tags) or (),
         optimize=request.optimize,
     )
+    facts = replace(facts, quantize=request.quantize)
     chosen = facts.chosen
     size = plan_effects.size(facts)
     checks: tuple[Callable[[], Iterator[Problem]], ...] = (
@@ -151,6 +153,7 @@ def plan(model: Model, request: Request, names: Names) -> Plan:
         lambda: _name_problems(request, names, chosen),
         lambda: _bind_problems(request, names, chosen),
         lambda: _number_problems(request, facts),
+        lambda: _quantisation_problems(request),
         lambda: _key_problems(request, facts),
         lambda: _average_problems(request, facts),
     )
@@ -275,6 +278,12 @@ def _number_problems(request: Request, facts: Facts) -> Iterator[Problem]:
         yield Problem("batch", text, (Remedy("Leave the batch as it is", {"batch": None}),))
 
 
+def _quantisation_problems(request: Request) -> Iterator[Problem]:
+    problem = quantisation.problem(request.quantize or None, has_samples=bool(request.samples))
+    if problem:
+        yield Problem("samples" if request.quantize in quantisation.QUANTISED else "quantize", problem)
+
+
 def _keys(request: Request, facts: Facts) -> Iterator[tuple[dict[str, str], dict[str, str]]]:
     """Yield the keys of inputs and outputs that each signature is to have, with their tensors."""
     stated = [plan_names.parsed(text) for text in (request.inputs, request.outputs)]
@@ -342,6 +351,8 @@ def _cautions(request: Request, facts: Facts) -> Iterator[str]:
     left = plan_effects.remaining(known, has_inputs=plan_names.is_said(request.inputs), ema=request.ema)
     # Nothing is made yet: what it lacks may keep it from being made.
     yield from (caution.text for caution in known if caution in left or caution.code in _IN_THE_WAY)
+    if request.quantize:
+        yield "how far the numbers are off is reported, and not judged"
     if request.select_tf_ops:
         yield "where TFLite lacks an op, the file runs in programs that link its Flex delegate, and not in Python"
     if not request.verify:

@@ -52,6 +52,8 @@ class Facts:
         The tag-set of the source that is meant; none: that of servers.
     tag_sets : tuple of tuple of str
         The tag-sets of the source.
+    quantize : str
+        A way to quantise, or empty.
     """
 
     model: Model
@@ -62,6 +64,7 @@ class Facts:
     optimize: bool = False
     tags: Collection[str] = ()
     tag_sets: tuple[tuple[str, ...], ...] = ()
+    quantize: str = ""
 
     @property
     def becomes(self) -> Variables:
@@ -199,7 +202,12 @@ def size(facts: Facts) -> Size | None:
         weights = 0
     # What was saved may hold more than the outputs need: copies, counts of steps.
     measures = Measures(
-        weights, graph, _bytes_of(facts.optimizer), len(facts.chosen), holds_more=facts.model.reader.holds_more
+        weights,
+        graph,
+        _bytes_of(facts.optimizer),
+        len(facts.chosen),
+        # Quantised, it is smaller by what nobody knows before.
+        holds_more=facts.model.reader.holds_more or bool(facts.quantize),
     )
     return facts.writer.size(facts.model, measures)
 
@@ -257,7 +265,9 @@ def _kept_batch(facts: Facts) -> Iterator[str]:
 
 def lost(facts: Facts) -> list[str]:
     """Say what the source has and the result has not."""
-    lines = [line for say in (_lost_training, _lost_nodes, _lost_signatures, _lost_assets) for line in say(facts)]
+    lines = [
+        line for say in (_lost_training, _lost_bits, _lost_nodes, _lost_signatures, _lost_assets) for line in say(facts)
+    ]
     return [*lines, *facts.writer.lost(facts.model), *_lost_batch(facts)]
 
 
@@ -271,6 +281,13 @@ def _lost_training(facts: Facts) -> Iterator[str]:
         yield "layers: Keras does not load the result as a model"
     if facts.was_trained or (facts.optimizer is not None and facts.writer.runs):
         yield "the optimizer and its state"
+
+
+def _lost_bits(facts: Facts) -> Iterator[str]:
+    if facts.quantize:
+        stored = "16 bits" if facts.quantize == "float16" else "8 bits"
+        computed = ", and computes with them where it can" if facts.quantize == "int8" else ""
+        yield f"exact numbers: the file has weights in {stored}{computed}"
 
 
 def _lost_nodes(facts: Facts) -> Iterator[str]:

@@ -160,6 +160,15 @@ def parsed(text: str | Mapping[str, str]) -> dict[str, str] | None:
     return tensors or None
 
 
+class Expression(str):
+    """The text of an expression over the notebook's variables: in code it stands as it is."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
 def constants(text: str | Mapping[str, object]) -> dict[str, object] | None:
     """Read values for inputs as they are typed, ``INPUT=VALUE`` joined by commas; None if nothing is.
 

@@ -23,6 +23,10 @@ class Request:
         ``KEY=TENSOR`` or names, joined by commas; or tensors by the keys that they are to have.
     bind : str or mapping
         ``INPUT=VALUE``, values as Python writes them, joined by commas; or values by their inputs.
+    quantize : str
+        As :func:`tfmagic.export` takes it.
+    samples : str
+        An expression over the notebook's variables, which a plan does not evaluate.
     batch, keep : int or None
         As :func:`tfmagic.export` takes them.
     ema, optimize, select_tf_ops, text, overwrite, verify, trust : bool
@@ -37,6 +41,8 @@ class Request:
     inputs: str | Mapping[str, str] = ""
     outputs: str | Mapping[str, str] = ""
     bind: str | Mapping[str, object] = ""
+    quantize: str = ""
+    samples: str = ""
     batch: int | None = None
     keep: int | None = None
     ema: bool = False
@@ -57,6 +63,8 @@ class Request:
             "inputs": plan_names.parsed(self.inputs),
             "outputs": plan_names.parsed(self.outputs),
             "bind": plan_names.constants(self.bind),
+            "quantize": self.quantize,
+            "samples": plan_names.Expression(self.samples),
             "batch": self.batch,
             "keep": self.keep,
             "ema": self.ema,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _COARSE = 0.25
 COLUMNS = ("output", "max_abs", "max_rel", "equal")
 #: A relative difference is taken to at least this.
-_SMALLEST = 1e-9
+SMALLEST = 1e-9
 
 
 class Difference(NamedTuple):
@@ -121,7 +121,7 @@ def _measured(ours: npt.NDArray[Any], theirs: npt.NDArray[Any], *, equal: bool) 
         return Difference(0.0, 0.0, equal=True) if equal else _UNLIKE
     size = np.abs(ours[finite])
     distance = np.abs(ours[finite] - theirs[finite])
-    return Difference(float(distance.max()), float((distance / np.maximum(size, _SMALLEST)).max()), equal)
+    return Difference(float(distance.max()), float((distance / np.maximum(size, SMALLEST)).max()), equal)
 
 
 def _close(ours: npt.NDArray[Any], theirs: npt.NDArray[Any], tolerance: float) -> bool:

@@ -10,6 +10,7 @@ or reading the result back, which each writer knows how to do.
 from __future__ import annotations
 
 import time
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -30,7 +31,7 @@ from tfmagic.verbs.verification import comparison, example_messages, trial_input
 from tfmagic.verbs.verification.comparison import Comparison
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
     import pandas as pd
@@ -63,10 +64,16 @@ class Verification(NamedTuple):
         nothing, or nothing was compared; ``attrs["inputs"]`` says which kind of inputs it was compared on.
     unchecked : str
         Why it could not be checked, empty if it was.
+    note : str
+        How far off an approximation is, which nobody judges; empty for what is to be equal.
+    wrong : str
+        Why nobody wants an approximation.
     """
 
     frame: pd.DataFrame
     unchecked: str = ""
+    note: str = ""
+    wrong: str = ""
 
     @property
     def differs(self) -> bool:
@@ -76,7 +83,7 @@ class Verification(NamedTuple):
     @property
     def reservation(self) -> str:
         """What is not verified and why, empty if all is."""
-        untelling = () if self.unchecked else Comparison(self.frame).untelling
+        untelling = () if self.unchecked or self.note else Comparison(self.frame).untelling
         if not untelling:
             return self.unchecked
         return (
@@ -110,13 +117,53 @@ def verify(
         If the result does not run on what the source accepts; its own error is the cause.
     """
     values = dict(inputs or {})
+    trial = partial(_Trial, source, result, names)
+    return _answer(source, result, names, lambda: trial().verified(values), is_complete=_is_complete(source, values))
+
+
+def approximated(
+    source: NamedFunction,
+    result: Runner,
+    calls: Sequence[Mapping[str, npt.ArrayLike]],
+    measure: Callable[[Iterator[tuple[str, _Outputs, _Outputs]]], Verification],
+    names: tuple[str, str] = ("the source", "the result"),
+) -> Verification:
+    """Run a function and an approximation of it on the same inputs, to be measured.
+
+    Parameters
+    ----------
+    source, result, names
+        As :func:`verify` takes them.
+    calls : sequence of mapping of str to array-like
+        Values of the user's own for all inputs; where there are none, they are generated.
+    measure : callable
+        Makes the answer of what kind of inputs these are, what the source gives, and what the result gives.
+
+    Raises
+    ------
+    ConversionError
+        If one of both does not run on them.
+    """
+    trial = partial(_Trial, source, result, names)
+    return _answer(source, result, names, lambda: measure(trial().pairs(calls)), is_complete=bool(calls))
+
+
+def _answer(
+    source: NamedFunction,
+    result: Runner,
+    names: tuple[str, str],
+    compared: Callable[[], Verification],
+    *,
+    is_complete: bool,
+) -> Verification:
+    """Return a comparison, or why there is none; on what is the user's, it is an error that the source does not run."""
     try:
-        reason = "" if _is_complete(source, values) else _outside(source, result)
-        return unchecked(source, reason) if reason else _Trial(source, result, names).verified(values)
+        reason = "" if is_complete else _outside(source, result)
+        return unchecked(source, reason) if reason else compared()
     except (_EndlessError, UncopyableError) as error:
         return unchecked(source, str(error))
     except _RefusedError as error:
-        if source.inputs and _is_complete(source, values):
+        if source.inputs and is_complete:
             raise errors.ConversionError(f"{names[0]} does not run on the inputs given: {error}") from error
         return unchecked(source, _refused(source, names[0], error))
 
@@ -153,6 +200,20 @@ class _Trial:
             return unchecked(self._source, _RANDOM)
         compared.frame.attrs["inputs"] = tried.kind
         return Verification(compared.frame)
+
+    def pairs(self, calls: Sequence[Mapping[str, npt.ArrayLike]]) -> Iterator[tuple[str, _Outputs, _Outputs]]:
+        """Yield the kind of inputs, what the source gives and what the result gives; raises as :meth:`verified`."""
+        if not calls:
+            tried, expected = self._accepted({})
+            yield tried.kind, expected, self._result_of(tried.arrays)
+        for number, call in enumerate(calls):
+            try:
+                expected = self._run(call)
+            except (_EndlessError, UncopyableError):
+                raise
+            except Exception as error:
+                raise _RefusedError(f"sample {number}: {error_texts.first_line(error)}") from error
+            yield "samples", expected, self._result_of(call)
 
     def _accepted(self, values: Mapping[str, npt.ArrayLike]) -> tuple[TrialInputs, _Outputs]:
         """Return inputs that the source takes, and what it makes of them: the first on which all outputs tell."""

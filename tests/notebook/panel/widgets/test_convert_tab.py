@@ -135,6 +135,31 @@ def test_optimising_is_a_tick_where_it_means_something(samples: Built, in_tmp_pa
     del in_tmp_path
 
 
+def test_a_tflite_file_is_quantised_for_samples_of_the_notebook(samples: Built, in_tmp_path: Path) -> None:
+    photos = np.random.default_rng(0).random((9, 4), dtype=np.float32)
+    tab = tab_of(samples["keras_model"], photos=photos)
+    assert "quantize" not in shown(tab)
+    tab.form.format.value = "tflite"
+    assert {"quantize", "samples"} <= shown(tab)
+    tab.form.fields["quantize"].value = "int8"
+    assert "needs typical inputs" in planned(tab)
+    assert tab.work.start.is_off
+    tab.form.fields["samples"].value = "photos * 2"
+    assert not tab.work.start.is_off
+    assert "exact numbers" in planned(tab)
+    tab.show_code.click()
+    until(lambda: "representative_dataset" in text(tab.code))
+    assert '--quantize int8 --samples "photos * 2"' in text(tab.code)
+    assert "(photos * 2)[number : number + 1]" in text(tab.code)
+    assert "Written" in converted(tab)
+    assert "on 9 samples" in text(tab.result)
+    tab.form.ticks["overwrite"].value = True
+    tab.form.fields["samples"].value = "pictures"
+    tab.work.start.click()
+    until(lambda: "'pictures' for 'samples' raises NameError" in text(tab.work.status))
+    del in_tmp_path
+
+
 def test_what_was_typed_for_another_format_is_not_asked_for(samples: Built, in_tmp_path: Path) -> None:
     tab = tab_of(samples["keras_model"])
     tab.form.fields["method"].value = "classify"

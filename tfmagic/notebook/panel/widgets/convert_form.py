@@ -15,6 +15,7 @@ import ipywidgets
 from tfmagic import errors
 from tfmagic.graphs.signatures import METHODS, own_key
 from tfmagic.models.model import Part
+from tfmagic.models.quantisation import QUANTISED
 from tfmagic.notebook.panel.widgets import forms, threads
 from tfmagic.notebook.panel.widgets.convert_ends import Ends
 from tfmagic.verbs.conversion import destinations, plan_names
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from tfmagic.models.model import Model
 
 #: The options that have a field each, in their order.
-_FIELDS = ("signature", "inputs", "outputs", "bind", "method", "tags", "batch", "keep")
+_FIELDS = ("signature", "inputs", "outputs", "bind", "method", "tags", "quantize", "samples", "batch", "keep")
 _NUMBERS = ("batch", "keep")
 #: The ticks that mean something in some formats only.
 _TICKS = ("ema", "optimize", "select_tf_ops", "text")
@@ -86,6 +87,12 @@ class ConvertForm(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no ty
             "bind": forms.field(ipywidgets.Text, "Bind", placeholder="inputs as constants: KEY=VALUE, …"),
             "method": forms.field(ipywidgets.Combobox, "Method", options=list(METHODS), placeholder="as it is"),
             "tags": forms.field(ipywidgets.Text, "Tags", placeholder="as they are; or serve, …"),
+            "quantize": forms.field(
+                ipywidgets.Dropdown, "Quantise", options=[("no", ""), *((each, each) for each in QUANTISED)]
+            ),
+            "samples": forms.field(
+                ipywidgets.Text, "Samples", placeholder="typical inputs: an expression, an example a row"
+            ),
             "batch": forms.field(ipywidgets.Text, "Batch size", placeholder="open"),
             "keep": forms.field(ipywidgets.Text, "Keep", placeholder="a number: of numbered checkpoints so many stay"),
         }

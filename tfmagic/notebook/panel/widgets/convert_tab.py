@@ -14,6 +14,7 @@ import ipywidgets
 from tfmagic import errors, readers
 from tfmagic.commands import magic_lines
 from tfmagic.display import render
+from tfmagic.notebook.panel import input_values
 from tfmagic.notebook.panel.widgets import forms, threads
 from tfmagic.notebook.panel.widgets.cancellable_work import Work
 from tfmagic.notebook.panel.widgets.convert_form import ConvertForm
@@ -188,6 +189,8 @@ class ConvertTab(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no type
             request = self.request
             options = request.options()
             self._line = magic_lines.line(request, self._panel.source)
+            if "samples" in options:
+                options["samples"] = input_values.evaluated(request.samples, "samples", self._panel.namespace)
         except errors.ConversionError as error:
             self.work.tell(str(error), "danger")
             return
