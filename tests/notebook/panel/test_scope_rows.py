@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas as pd
 import pytest
 
 import tfmagic
@@ -41,6 +42,18 @@ def test_scopes_are_rows_in_the_order_of_the_graph_with_what_they_weigh() -> Non
     assert list(frame["ops"]) == [1, 2, 2, 2, 1]
     assert list(frame["parameters"]) == [0, 10, 15, 20, 0]
     assert list(frame["bytes"]) == [0, 40, 60, 80, 0]
+
+
+def test_scopes_have_the_flops_of_a_run_and_none_where_they_are_not_known() -> None:
+    rows: list[Any] = [("x", "Placeholder", ()), ("a/b/n", "Neg", ("x",)), ("a/c/n", "FromAnExtension", ("a/b/n",))]
+    graph = drawn_graphs.graph(rows)
+    for node in graph.node:
+        node.attr["dtype" if node.op == "Placeholder" else "T"].type = 1
+    for size in (1, 7):
+        graph.node[0].attr["shape"].shape.dim.add().size = size
+    frame = Scopes(tfmagic.inspect(graph)).frame(2)
+    assert list(frame["name"]) == ["x", "a/b", "a/c"]
+    assert frame["flops"].astype(object).tolist() == [pd.NA, 7, pd.NA]
 
 
 @pytest.mark.parametrize(("depth", "count"), [(1, 3), (2, 5), (3, 8), (8, 8)])

@@ -290,7 +290,9 @@ def by_scope(costs: Sequence[NodeCost], depth: int | None = None) -> Iterator[Co
     for cost in costs:
         if cost.op in _WITHOUT_RESULT and not cost.weights and cost.flops == 0:
             continue
-        scope = scopes.setdefault("/".join(cost.name.split("/")[:depth]), _Scope())
+        parts = cost.name.split("/")
+        # The last part is the node's own.
+        scope = scopes.setdefault("/".join(parts[: max(1, min(depth, len(parts) - 1))]), _Scope())
         scope.ops[cost.op] += 1
         scope.flops_by_op.update({cost.op: cost.flops} if cost.flops else {})
         scope.flops.append(cost.flops)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tfmagic.models.model import Model
 
 #: Columns of the table.
-COLUMNS = ("name", "class", "shape", "ops", "parameters", "bytes")
+COLUMNS = ("name", "class", "shape", "ops", "parameters", "bytes", "flops")
 #: Names have no more components that make a depth of their own.
 MOST_DEPTH = 8
 #: So many rows tell something of a graph.
@@ -109,7 +109,8 @@ class Scopes:
         -------
         DataFrame
             Columns :data:`COLUMNS`: the scope, its most telling op, the shape that leaves it, how many ops it has, and
-            the parameters and bytes of the variables that it works with; a variable of two scopes counts for both.
+            the parameters and bytes of the variables that it works with, and the FLOPs of a batch of one where a
+            signature runs it; a variable of two scopes counts for both.
         """
         groups = self._groups(depth)
         weights = [self._weights(nodes) for nodes in groups.values()]
@@ -121,6 +122,7 @@ class Scopes:
             "parameters": pd.array([size for size, _ in weights], dtype="Int64"),
             "bytes": pd.array([size for _, size in weights], dtype="Int64"),
         })  # fmt: skip
+        table["flops"] = pd.array([self._flops(depth).get(name) for name in groups], dtype="Int64")
         table["shape"] = pd.Series(self._shapes(groups), dtype=object)
         return table
 
@@ -146,6 +148,13 @@ class Scopes:
         leaving = body.source[(source >= 0) & (source != target) & (body.slot >= 0)]
         last = {int(number[node]): int(node) for node in np.sort(leaving).tolist()}
         return [body.shapes[last.get(place, nodes[-1])] for place, nodes in enumerate(groups.values())]
+
+    def _flops(self, depth: int) -> dict[str, int | None]:
+        """Return the operations of one run by scope; of a graph that is too large to follow none."""
+        if self._details is None:
+            return {}
+        rows = self._model.rows("costs", depth=depth)
+        return {str(row[0]): row[5] for row in rows.rows} if rows is not None else {}  # type: ignore[misc]
 
     # Weights
 

@@ -21,7 +21,7 @@ def built(samples: Built) -> tuple[Any, list[tuple[str, dict[str, Any]]]]:
 def test_layers_have_bars_of_their_parameters_and_bytes(samples: Built) -> None:
     tab, _ = built(samples)
     kinds = {column["name"]: column["kind"] for column in tab.table.columns}
-    assert kinds["parameters"] == kinds["bytes"] == "bar"
+    assert kinds["parameters"] == kinds["bytes"] == kinds["flops"] == "bar"
     assert list(tab.table.frame["bytes"]) == [0, 60, 32]
 
 

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from tfmagic.models.model import Model
     from tfmagic.notebook.panel.widgets.protocols import Place
 
-COLUMNS = ("name", "class", "shape", "parameters", "bytes", "activation", "configuration", "trainable", "inputs")
+COLUMNS = (
+    "name", "class", "shape", "parameters", "bytes", "flops", "activation", "configuration", "trainable", "inputs",
+)  # fmt: skip
 FACETS = {"class": "(none)", "trainable": "not trained", "activation": "(none)"}
 _GRAPH, _VARIABLES = "Graph", "Variables"
 #: Of more layers the configuration is told only in the details: each layer is looked for among all.
@@ -52,7 +54,7 @@ class LayersTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no type
             columns=COLUMNS,
             search=("name", "class"),
             facets=FACETS,
-            bars=("parameters", "bytes"),
+            bars=("parameters", "bytes", "flops"),
             on_row=self._open,
             on_act=self._act,
             namespace=panel.namespace,
@@ -149,7 +151,7 @@ class ScopesTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no type
                 columns=scope_rows.COLUMNS,
                 search=("name", "class"),
                 facets={"class": "(none)"},
-                bars=("parameters", "bytes"),
+                bars=("parameters", "bytes", "flops"),
                 on_row=self._open,
                 on_act=self._act,
                 namespace=self._panel.namespace,
