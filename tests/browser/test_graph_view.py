@@ -145,7 +145,7 @@ def weighty(on: list[Any]) -> GraphView:
         tfmagic.inspect(graph),
         lambda row: on.append(("row", row)),
         on_variable=lambda row: on.append(("variable", row)),
-        on_output=lambda tensor: on.append(("output", tensor)),
+        on_output=lambda tensor, _signature: on.append(("output", tensor)),
     )
     assert isinstance(view, GraphView)
     return view

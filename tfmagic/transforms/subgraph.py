@@ -153,8 +153,9 @@ def cut(
         for name, outer in captured.items():
             if name.partition(":")[0] in needed:
                 fed[name] = concrete_functions.capture(outer)
+        part = _part(graph_def, needed, fed)
         results = tf.graph_util.import_graph_def(
-            graph_def, input_map=fed, return_elements=[end.tensor for end in outputs], name=""
+            part, input_map=fed, return_elements=[end.tensor for end in outputs], name=""
         )
         return {f"{place:06}": tf.identity(tensor) for place, tensor in enumerate(results)}
 
@@ -165,6 +166,29 @@ def cut(
     return replace(
         function, concrete=concrete, inputs=tuple(arguments), outputs=tuple(results), places=tuple(range(len(results)))
     )
+
+
+def _part(graph_def: runtime.Live, needed: set[str], fed: Collection[str]) -> runtime.Live:
+    """Return the nodes that are needed, and those that are fed: a stateful one beside them would run by itself."""
+    # What is fed may be named by an edge of control, and has inputs that nobody needs.
+    stops = {tensor_names.node_of(name) for name in fed}
+    kept = needed | stops
+    part = type(graph_def)()
+    part.CopyFrom(graph_def)
+    del part.node[:]
+    for node in graph_def.node:
+        if node.name not in kept:
+            continue
+        copy = part.node.add()
+        copy.CopyFrom(node)
+        if node.name not in needed and node.input:
+            copy.op = "NoOp"
+            copy.attr.clear()
+        # What is given need not be waited for: it would be a placeholder that nobody feeds.
+        waits = [text for text in node.input if not (text.startswith("^") and tensor_names.node_of(text) in stops)]
+        del copy.input[:]
+        copy.input.extend(waits if copy.op != "NoOp" or node.op == "NoOp" else ())
+    return part
 
 
 def _needed(graph_def: runtime.Live, stops: Sequence[str], outputs: Sequence[Endpoint]) -> set[str]:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -14,6 +14,11 @@ from tfmagic.frames import LayerRow, VariableRow
 from tfmagic.models.model import Model, Part
 from tfmagic.notebook.panel import layer_settings
 from tfmagic.notebook.panel.graph_details import GraphDetails
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.samples import Built
 
 FLOAT = 1
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -152,3 +157,32 @@ def test_no_control_character_of_a_name_gets_into_the_pane(name: str) -> None:
 )
 def test_settings_are_worded_as_a_person_writes_them(value: object, text: str) -> None:
     assert layer_settings.setting_text("size", value) == text
+
+
+def told_of(model: Model, library: Any, function: str, label: str, *, is_layers: bool) -> dict[str, Any]:
+    unfolding = Unfolding(library, function)
+    while closed := [box for box in unfolding.visible() if box.can_open and not box.is_open and box.kind != "op"]:
+        unfolding.open(closed[0].number)
+    found = [box for box in unfolding.visible() if box.kind == "op" and box.name.endswith(label)]
+    return GraphDetails(model, library, is_layers=is_layers).of(found[0])
+
+
+@pytest.mark.tensorflow
+def test_a_layer_of_a_live_model_can_be_an_output_and_one_of_a_file_cannot(samples: Built) -> None:
+    for name, tensor in (("keras_model", "hidden"), ("keras_archive", "")):
+        model = tfmagic.inspect(samples[name])
+        (choice,) = [each for each in choices(model) if each.title == "layers"]
+        assert told_of(model, choice.library, choice.function, "hidden", is_layers=True)["tensor"] == tensor
+        # Its inputs and outputs are ends already.
+        assert told_of(model, choice.library, choice.function, "x", is_layers=True)["tensor"] == ""
+
+
+@pytest.mark.tensorflow
+def test_a_node_of_the_function_that_a_signature_runs_can_be_its_output(samples: Built, tmp_path: Path) -> None:
+    tfmagic.export(samples["keras_model"], tmp_path / "served", signature="classify")
+    model = tfmagic.inspect(tmp_path / "served")
+    choice = choices(model)[0]
+    told = told_of(model, choice.library, choice.function, "Relu", is_layers=False)
+    assert (told["tensor"], told["signature"]) == (f"{told['name']}:0", "classify")
+    done = tfmagic.run(tmp_path / "served", {"x": np.ones((2, 4), "float32")}, outputs=[told["tensor"]])
+    assert next(iter(done.outputs.values())).shape == (2, 3)

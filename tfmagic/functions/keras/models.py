@@ -134,6 +134,14 @@ def is_symbolic(tensor: object) -> bool:
     return type(tensor).__name__ == "KerasTensor"
 
 
+def named_layers(model: runtime.Live) -> set[str]:
+    """Return the names by which a live model's layers stand for their outputs; no name of its inputs and outputs."""
+    if keras_runtime.inputs_of(model) is None:
+        return set()
+    known = _symbolic(model)
+    return known.layers.keys() - known.inputs.keys() - known.outputs.keys()
+
+
 class _Symbolic(NamedTuple):
     """The symbolic tensors of a model: its inputs and outputs by key, each layer's output by its name."""
 

@@ -15,8 +15,10 @@ import numpy as np
 from tfmagic.display.graph import entry_points, scenes
 from tfmagic.display.graph.bodies import ARGUMENT, CONTROL, ENDS
 from tfmagic.frames import VariableRow
-from tfmagic.graphs import node_details
+from tfmagic.functions.keras import models as keras_models
+from tfmagic.graphs import node_details, signatures
 from tfmagic.graphs.ops import of_kind
+from tfmagic.graphs.tensor_names import node_of
 from tfmagic.models.model import Part
 from tfmagic.notebook.panel import cell_text, layer_settings
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from tfmagic.frames import Shape
     from tfmagic.models.model import Model
 
+#: Calls of one function, which is run as it is.
+_PLAIN_CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 #: Neighbours, weights and kinds of ops that are listed.
 _MOST_NEIGHBOURS, _MOST_WEIGHTS, _MOST_OPS = 40, 12, 8
 #: What hands a weight on to what computes with it, and what holds one.
@@ -62,7 +66,8 @@ class GraphDetails:
         -------
         dict
             ``n``, ``name``, ``op`` (``""`` of several), ``line`` (what it is), ``function``, ``row`` of the table of
-            ops or -1, ``tensor`` that can be an output or ``""``; ``settings`` and ``usual``, lists of name and text;
+            ops or -1, ``tensor`` that can be an output or ``""``, and its ``signature``; ``settings`` and ``usual``,
+            lists of name and text;
             ``inputs`` and ``outputs``, lists of ``name``, ``key``, ``node``, ``dtype``, ``shape``; ``more`` of these;
             ``holds``, its weights by ``name``, ``dtype``, ``shape``, ``bytes``, ``row`` of the table of variables;
             ``value`` of a constant in words.
@@ -82,11 +87,13 @@ class GraphDetails:
             return int(body.slot[edge]) == CONTROL
 
         settings, usual, value = self._settings(body, node, row)
+        tensor, signature = self._output(body, node, row)
         return {
             "line": self._line(box),
             "function": body.function,
             "row": row,
-            "tensor": self._tensor(body, node, row),
+            "tensor": tensor,
+            "signature": signature,
             "settings": settings,
             "usual": usual,
             "value": value,
@@ -104,10 +111,50 @@ class GraphDetails:
         function = f"function {body.function}" if body.function else ""
         return cell_text.long_text(", ".join(filter(None, [box.op, place, where, function])))
 
-    def _tensor(self, body: Body, node: int, row: int) -> str:
-        """Return what a conversion calls the node's tensor, if it can be cut there: in the main graph alone."""
-        ends = row < 0 or body.function or not body.dtypes[node] or body.ops[node] in ENDS
-        return "" if ends or Part.FUNCTION.value not in self._model.parts else f"{body.names[node]}:0"
+    def _output(self, body: Body, node: int, row: int) -> tuple[str, str]:
+        """Return what a conversion calls the tensor of a node or a layer, if it can be cut there, and its signature."""
+        name = body.names[node]
+        if Part.FUNCTION.value not in self._model.parts or body.ops[node] in ENDS:
+            return "", ""
+        if self._is_layers:
+            return (name, "") if name in self._named_layers else ("", "")
+        if row < 0 or not body.dtypes[node]:
+            return "", ""
+        if not body.function:
+            return f"{name}:0", ""
+        signature = self._signatures.get(body.function, "")
+        return (f"{name}:0", signature) if signature else ("", "")
+
+    @cached_property
+    def _named_layers(self) -> frozenset[str]:
+        """The layers of a live model by which a conversion can be cut."""
+        if self._model.live is None:
+            return frozenset()
+        return frozenset(keras_models.named_layers(self._model.live))
+
+    @cached_property
+    def _signatures(self) -> dict[str, str]:
+        """The signatures by the function that each runs: of a graph that is loaded as functions, which are cut."""
+        if self._model.reader.is_open:
+            return {}
+        main = self._library.body()
+        places = dict(zip(main.names, range(len(main.names)), strict=True))
+        functions = {}
+        for key, signature in self._model.meta_graph.signature_def.items():
+            makers = {self._maker(main, places.get(node_of(end.name), -1)) for end in signature.outputs.values()}
+            if signatures.is_hidden(key) or len(makers) != 1:
+                continue
+            caller = makers.pop()
+            calls = self._library.calls(main, caller) if caller >= 0 and main.ops[caller] in _PLAIN_CALLS else ()
+            functions.update({call.function: key for call in calls if call.function not in functions})
+        return functions
+
+    @staticmethod
+    def _maker(body: Body, node: int) -> int:
+        """Return what made a tensor that is handed on, -1 if there is no such node."""
+        while node >= 0 and body.ops[node] == "Identity" and (edges := body.inputs_of(node)):
+            node = int(body.source[edges[0]])
+        return node
 
     def _settings(self, body: Body, node: int, row: int) -> tuple[list[list[str]], list[list[str]], str]:
         """Return the attributes of a node or the configuration of a layer, what is usual apart; a constant's values."""
@@ -181,6 +228,7 @@ class GraphDetails:
             "function": body.function,
             "row": -1,
             "tensor": "",
+            "signature": "",
             "settings": [[cell_text.cell_text(op), f"{number:,}"] for op, number in ops[:_MOST_OPS]],
             "usual": [[cell_text.cell_text(op), f"{number:,}"] for op, number in ops[_MOST_OPS:]],
             "value": "",

@@ -297,11 +297,14 @@ def _obtain(model: Model, key: str | None, wish: Wish, shared: graph_defs.Shared
 
 
 def names_layers(model: Model, inputs: Ends, outputs: Ends) -> bool:
-    """Say whether some of the ends of a live Keras model are symbolic tensors of its layers."""
+    """Say whether some of the ends of a live Keras model are symbolic tensors of its layers, or the layers' names."""
     if model.live is None or Part.KERAS not in model.loaders:
         return False
-    sides = [each for each in (inputs, outputs) if each is not None]
-    return any(keras_models.is_symbolic(tensor) for each in sides for tensor in by_key(each).values())
+    tensors = [tensor for each in (inputs, outputs) if each is not None for tensor in by_key(each).values()]
+    if any(map(keras_models.is_symbolic, tensors)):
+        return True
+    words = {tensor for tensor in tensors if isinstance(tensor, str)}
+    return bool(words) and not words.isdisjoint(keras_models.named_layers(model.live))
 
 
 def with_method(function: NamedFunction, method: str | None) -> NamedFunction:

@@ -125,10 +125,14 @@ class Names:
 
 
 def nodes(model: Model) -> frozenset[str]:
-    """Return the names of all nodes, none if the model has no graph; of a large graph that takes a second."""
+    """Return the names of all nodes, none if the model has no graph; of a large graph that takes a second.
+
+    Layers of a live Keras model are among them: their names stand for their outputs.
+    """
     if Part.GRAPH not in model.loaders:
         return frozenset()
-    return frozenset(model.table("ops", all=True)["name"])
+    is_live = model.live is not None and Part.KERAS in model.loaders
+    return frozenset(model.table("ops", all=True)["name"]) | frozenset(model.layers["name"] if is_live else ())
 
 
 def is_said(value: str | Mapping[str, object]) -> bool:

@@ -211,6 +211,17 @@ def test_a_tensor_that_the_graph_speaks_of_becomes_the_output(samples: Built, in
     assert list(signatures[signatures["side"] == "output"]["key"]) == ["hidden"]
 
 
+def test_a_layer_that_the_graph_speaks_of_becomes_the_output(samples: Built, in_tmp_path: Path) -> None:
+    tab = tab_of(samples["keras_model"])
+    tab.arrive(outputs=("hidden",), signature=None)
+    assert row_of(tab, "outputs", "hidden").tick.value
+    assert not row_of(tab, "outputs", "out").tick.value
+    assert "Written" in converted(tab)
+    assert list(readers.read(in_tmp_path / "network").signatures["key"]) == ["x", "hidden"]
+    # Once the graph was traced, too, the name is known.
+    assert "no tensor" not in planned(tab)
+
+
 def test_the_result_is_written_checked_and_shown(samples: Built, in_tmp_path: Path) -> None:
     tab = tab_of(samples["keras_model"])
     tab.form.fields["signature"].value = "classify"

@@ -213,7 +213,8 @@ class ConvertForm(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no ty
         self._has_rows = ends is not None
         for side, rows in self.ends.items():
             if ends is not None:
-                layers = self._model.layers["name"] if side == "outputs" and self._model.is_at_hand(Part.KERAS) else ()
+                has_layers = side == "outputs" and self._model.live is not None and self._model.is_at_hand(Part.KERAS)
+                layers = self._model.layers["name"] if has_layers else ()
                 rows.offer(ends.side(side), layers, can_fix="bind" in meant)
             is_shown = ends is not None and not self.fields[side].value.strip()
             forms.show(rows, shown=is_shown)

@@ -40,7 +40,7 @@ def build(model: Model, panel: Place | None = None) -> ipywidgets.Widget:
         model,
         _row_opener(model, panel),
         on_variable=lambda row: panel.go_to(_VARIABLES, row=row),
-        on_output=lambda tensor: panel.go_to(_CONVERT, outputs=(tensor,)),
+        on_output=lambda tensor, signature: panel.go_to(_CONVERT, outputs=(tensor,), signature=signature or None),
     )
 
 

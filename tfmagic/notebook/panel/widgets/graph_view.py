@@ -63,7 +63,8 @@ class GraphView(anywidget.AnyWidget):
     on_row, on_variable : callable, optional
         Called with the row of the table of ops, or of variables, that a person wants to see there.
     on_output : callable, optional
-        Called with the tensor that a person wants as an output.
+        Called with the tensor that a person wants as an output, and the signature that it belongs to, ``""`` for the
+        one that there is.
     """
 
     _esm = assets.script("graph.js")
@@ -81,7 +82,7 @@ class GraphView(anywidget.AnyWidget):
         on_row: Callable[[int], None] | None = None,
         *,
         on_variable: Callable[[int], None] | None = None,
-        on_output: Callable[[str], None] | None = None,
+        on_output: Callable[[str, str], None] | None = None,
     ) -> None:
         self._lock = threading.RLock()
         self._model = model
@@ -295,9 +296,9 @@ class GraphView(anywidget.AnyWidget):
             self._on_variable(row)
 
     def _use(self, box: Box) -> None:
-        tensor = self._details.of(box)["tensor"]
-        if self._on_output is not None and tensor:
-            self._on_output(tensor)
+        details = self._details.of(box)
+        if self._on_output is not None and details["tensor"]:
+            self._on_output(details["tensor"], details["signature"])
 
     # Details
 
