@@ -61,7 +61,9 @@ export function drawCell(column, text, share, neighbours) {
   if (text.length > LONG) cell.title = text;
   if (column.kind === "name") drawName(cell, text, neighbours);
   else if (column.unit === "bytes" && text) drawSize(cell, text);
-  else cell.append(make("span", { class: "tfm-text", text }));
+  else if (share) cell.append(make("span", { class: "tfm-text", text }));
+  // An element less in most cells: thousands are drawn at each key.
+  else cell.textContent = text;
   if (text === "0") cell.classList.add("tfm-nought");
   return cell;
 }
