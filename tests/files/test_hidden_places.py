@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import subprocess
 import sys
 import tempfile
@@ -165,3 +166,16 @@ def test_a_temporary_directory_that_is_full_says_so(tmp_path: Path, monkeypatch:
     with pytest.raises(FileNotFoundError), Scratch():
         raise FileNotFoundError(errno.ENOENT, "no", "elsewhere")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_write_protected_is_removed_and_nothing_behind_links(tmp_path: Path) -> None:
+    (tmp_path / "of others").mkdir(mode=0o555)
+    inner = tmp_path / "old" / "variables" / "deep"
+    inner.mkdir(parents=True)
+    (inner / "file").touch()
+    (inner / "link").symlink_to(tmp_path / "of others", target_is_directory=True)
+    for directory in (inner, inner.parent):
+        directory.chmod(0o555)
+    hidden_places.remove(tmp_path / "old")
+    assert [path.name for path in tmp_path.iterdir()] == ["of others"]
+    assert stat.S_IMODE((tmp_path / "of others").stat().st_mode) == 0o555
