@@ -11,6 +11,7 @@ import os
 import resource
 import shutil
 import subprocess
+import sys
 import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,7 +25,7 @@ from tests.faults.subjects import SUBJECTS, Subject, doubled
 from tests.faults.trial import is_hidden, tree
 from tests.samples import SAMPLES
 from tfmagic import errors, progress
-from tfmagic.files import hidden_places, writing
+from tfmagic.files import copies, hidden_places, writing
 from tfmagic.verbs import restore as restore_verb
 
 if TYPE_CHECKING:
@@ -508,10 +509,10 @@ def test_a_source_that_changes_while_it_is_signed(
     """A copy is of one version: never the message of one beside the variables of the other."""
     source = samples.copy("saved_model_tf2", tmp_path)
     index = source / "variables" / "variables.index"
-    copy = shutil.copytree
+    copy = copies.copy
 
-    def changing(*args: Any, **options: Any) -> Any:
-        monkeypatch.setattr(shutil, "copytree", copy)
+    def changing(*args: Any) -> None:
+        monkeypatch.setattr(copies, "copy", copy)
         if change == "replaced":
             copy(source, tmp_path / "other")
         if change == "written":
@@ -520,10 +521,10 @@ def test_a_source_that_changes_while_it_is_signed(
             shutil.rmtree(source)
         if change == "replaced":
             (tmp_path / "other").rename(source)
-        return copy(*args, **options)
+        copy(*args)
 
     (tmp_path / "to").mkdir()
-    monkeypatch.setattr(shutil, "copytree", changing)
+    monkeypatch.setattr(copies, "copy", changing)
     with pytest.raises(errors.CorruptSourceError, match="changed while it was signed"):
         tfmagic.sign(source, tmp_path / "to" / "m", rename={"serving_default": "again"})
     assert list((tmp_path / "to").iterdir()) == []
@@ -586,3 +587,13 @@ def test_a_result_that_somebody_takes_away_at_once_was_written(
     done: Any = _export(source, tmp_path / "to" / name)
     assert not (tmp_path / "to" / name).exists()
     assert done.bytes == pytest.approx(expected.bytes, abs=100)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a file that fails to be read is of Linux's /proc")
+def test_a_source_whose_disk_fails_is_not_told_as_the_destination(samples: Built, tmp_path: Path) -> None:
+    source = samples.copy("saved_model_tf2", tmp_path)
+    (source / "assets").mkdir(exist_ok=True)
+    (source / "assets" / "words.txt").symlink_to("/proc/self/mem")
+    with pytest.raises(errors.ReadError, match=r"words\.txt' cannot be read: Input/output error"):
+        tfmagic.sign(source, tmp_path / "to" / "m", rename={"serving_default": "again"})
+    assert not (tmp_path / "to").exists()

@@ -215,6 +215,8 @@ def refused(error: BaseException, place: Path) -> int | None:
     """
     if not isinstance(error, Exception) or isinstance(error, errors.WriteError | errors.VerificationError):
         return None
+    if isinstance(error, errors.ReadError) and place.name not in str(error):
+        return None
     cause: BaseException | None = error
     while cause is not None:
         text = f"{cause} {getattr(cause, 'filename', '')}"

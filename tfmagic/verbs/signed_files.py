@@ -8,13 +8,12 @@ no file with the original: whoever writes into the one must not change the other
 
 from __future__ import annotations
 
-import shutil
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
-from tfmagic.files import file_marks, message_files, places, protos, reading, saved_model_files, wire, writing
+from tfmagic.files import copies, file_marks, message_files, places, protos, reading, saved_model_files, wire, writing
 from tfmagic.files.hidden_places import Scratch
 from tfmagic.findings import hazards
 from tfmagic.graphs import metagraphs
@@ -98,7 +97,7 @@ class SignedFile:
         with staging as staged, self._unchanged():
             staged.mkdir()
             for part in parts:
-                copy_part(part, staged / part.name)
+                copies.copy(part, staged / part.name)
             self._write(staged / self.file.name)
             whole = staged if runtime.is_loaded() else None
             unverified = self._verified(whole, check=check, trust=trust)
@@ -261,15 +260,7 @@ def _link(target: Path, link: Path) -> None:
     try:
         link.symlink_to(target, target_is_directory=target.is_dir())
     except OSError:  # Windows permits links to few.
-        copy_part(target, link)
-
-
-def copy_part(source: Path, target: Path) -> None:
-    """Copy a file or a directory; what is behind links comes along."""
-    if source.is_dir():
-        shutil.copytree(source, target)
-    else:
-        shutil.copy2(source, target)
+        copies.copy(target, link)
 
 
 def left_out(directory: Path) -> tuple[str, ...]:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from tfmagic import errors, progress
-from tfmagic.files import protos
+from tfmagic import errors
+from tfmagic.files import copies, protos
 from tfmagic.files.checkpoints import slices as tensor_slices
 from tfmagic.files.checkpoints import state_file, tensor_bundle, trackable_object_graph
 from tfmagic.files.checkpoints import writing as checkpoint_writing
@@ -189,8 +189,7 @@ class CopyDraft:
         """Copy the shards, then the index."""
         for file in self.parts:
             suffix = file.name.removeprefix(self.files.prefix.name)
-            with file.open("rb") as source, path.with_name(path.name + suffix).open("wb") as target:
-                progress.copy(source, target)
+            copies.copy(file, path.with_name(path.name + suffix))
         if self.meta_graph_def is not None:
             path.with_name(path.name + checkpoint_writing.META).write_bytes(self.meta_graph_def)
 

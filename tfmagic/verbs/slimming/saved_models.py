@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from tfmagic import errors, functions
-from tfmagic.files import places, protos, saved_model_files, wire, writing
+from tfmagic.files import copies, places, protos, saved_model_files, wire, writing
 from tfmagic.files.checkpoints import tensor_bundle
 from tfmagic.findings import hazards
 from tfmagic.graphs import metagraphs, signatures
@@ -267,7 +267,7 @@ class SavedModelSlim:
                 if self._stays(part, folder):
                     copy = staged / part.relative_to(self.directory)
                     copy.parent.mkdir(parents=True, exist_ok=True)
-                    signed_files.copy_part(part, copy)
+                    copies.copy(part, copy)
             verifications = self._verified(staged, check=check)
             copy_checks.require_good(verifications, place, check=check)
             notes = self._fingerprint(staged)
@@ -282,7 +282,7 @@ class SavedModelSlim:
             for path in {table.path for table in self.values.checkpoint.tables}:
                 copy = staged / path.relative_to(self.directory)
                 copy.parent.mkdir(parents=True, exist_ok=True)
-                signed_files.copy_part(path, copy)
+                copies.copy(path, copy)
             return
         prefix = staged / folder.relative_to(self.directory) / self.values.checkpoint.prefix.name
         prefix.parent.mkdir(parents=True, exist_ok=True)

@@ -5,10 +5,10 @@ Not for: files that a running graph reads (:mod:`tfmagic.findings.hazards`).
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors
+from tfmagic.files import copies
 from tfmagic.graphs.tensor_names import FreeNames, node_of
 
 if TYPE_CHECKING:
@@ -98,4 +98,4 @@ def copy_assets(assets: Iterable[Asset], directory: Path) -> None:
     """Copy the files into a SavedModel's directory."""
     for file, name in {each.file: each.name for each in assets}.items():
         (directory / FOLDER).mkdir(exist_ok=True)
-        shutil.copyfile(file, directory / FOLDER / name)
+        copies.copy(file, directory / FOLDER / name)
