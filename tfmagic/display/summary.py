@@ -151,13 +151,16 @@ def _frozen(model: ShownModel) -> str:
 
 def _hidden(model: ShownModel) -> str:
     """Word what the tables leave out."""
-    counts = {name: model.hidden_count(name) for name in ("signatures", "ops") if _has(model, name)}
+    counts = {name: model.hidden_count(name) for name in _HIDDEN_KINDS if _has(model, name)}
     parts = [f"{count:,} {_HIDDEN_KINDS[name]}" for name, count in counts.items() if count]
-    return f"{' and '.join(parts)}; all=True (--all) shows them" if parts else ""
+    listed = " and ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
+    return f"{listed}; all=True (--all) shows them" if parts else ""
 
 
 def _has(model: ShownModel, table: str) -> bool:
     """Say whether a table can be had without following every edge of a huge graph."""
+    if table == "variables":
+        return model.is_at_hand("variables")
     if table == "signatures":
         return model.is_at_hand("signatures") and not model.has_no_signature
     return model.is_at_hand("graph") and len(model.meta_graph.graph.nodes[0]) <= model_card.FOLLOWED_NODES
@@ -180,7 +183,11 @@ def _nodes(model: ShownModel) -> int:
     return sum(len(graph.nodes[0]) + len(graph.function_nodes.owner) for graph in graphs)
 
 
-_HIDDEN_KINDS = {"signatures": "rows of TensorFlow's own signatures", "ops": "ops that only save or restore"}
+_HIDDEN_KINDS = {
+    "signatures": "rows of TensorFlow's own signatures",
+    "ops": "ops that only save or restore",
+    "variables": "copies of variables",
+}
 #: The tabs of the panel that show what a fact counts.
 FACT_TABS = {"ops": "Ops", "variables": "Variables", "graph": "Graph", "tags": "Signatures"}
 _OP_ROWS, _VARIABLE_ROWS = RowsAt("Ops", "op", "op"), RowsAt("Variables", "name", "name")

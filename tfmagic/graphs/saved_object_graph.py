@@ -14,9 +14,12 @@ from tfmagic.files.checkpoints.trackable_object_graph import short_key
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
+    from tfmagic.files.checkpoints.entries import Entry
     from tfmagic.files.protos import Message
 
 
+#: The list under which an export of Keras' has each variable once more.
+KERAS_COPIES = "_all_variables"
 #: The lists of its variables that a model has.
 _LISTS = frozenset({"variables", "trainable_variables", "non_trainable_variables"})
 
@@ -80,19 +83,62 @@ def _slots(object_graph: Message, paths: Mapping[int, str]) -> Iterator[tuple[st
                 yield f"{variable}/.OPTIMIZER_SLOT/{optimizer}/{escaped(slot.slot_name)}", slot.slot_variable_node_id
 
 
+def copies(saved: Mapping[str, SavedVariable], entries: Mapping[str, Entry]) -> set[str]:
+    """Return the readable parts of keys under which an export of Keras 3 has variables a second time.
+
+    It stores each in a list of all, too, as another object. One that has the name and the value of another variable is
+    that variable; a value that somebody changed is not.
+
+    Parameters
+    ----------
+    saved : mapping of str to SavedVariable
+        As :func:`by_key` returns them.
+    entries : mapping of str to Entry
+        What the checkpoint has, by its keys.
+    """
+    stored = {short_key(key): entry for key, entry in entries.items()}
+    listed = [path for path in saved if path.startswith(f"{KERAS_COPIES}/") and path in stored]
+    if not listed:
+        return set()
+    others = {
+        (variable.name, *_value(stored[path]))
+        for path, variable in saved.items()
+        if path in stored and not path.startswith(f"{KERAS_COPIES}/")
+    }
+    return {path for path in listed if (saved[path].name, *_value(stored[path])) in others}
+
+
+def _value(entry: Entry) -> tuple[object, ...]:
+    """Return what two tensors of one value have in common."""
+    return entry.dtype, entry.shape, entry.bytes, entry.crc32c
+
+
 def escaped(name: str) -> str:
     """Write an attribute's name as the saver does."""
     return name.replace(".", "..").replace("/", ".S")
 
 
-def names(saved: Mapping[str, SavedVariable], keys: Collection[str]) -> dict[str, str]:
+def names(saved: Mapping[str, SavedVariable], keys: Collection[str], again: Collection[str] = ()) -> dict[str, str]:
     """Choose the name under which each checkpoint key is listed: the variable's own if it is no other's, else the key.
 
     A name that does not say where the variable belongs (``kernel``) is worse than the key. Keras 3 exports each
     variable twice, of which the functions read one: that is the variable, the other goes by its key.
+
+    Parameters
+    ----------
+    saved : mapping of str to SavedVariable
+        As :func:`by_key` returns them.
+    keys : collection of str
+        The checkpoint's keys, or the readable parts of them.
+    again : collection of str
+        Readable parts of the keys of copies (:func:`copies`), which go by them.
     """
     short = {key: short_key(key) for key in keys}
-    known = {key: saved[path] for key, path in short.items() if path in saved and "/" in saved[path].name}
+    known = {
+        key: saved[path]
+        for key, path in short.items()
+        if path in saved and "/" in saved[path].name and path not in again
+    }
     bearers = Counter(variable.name for variable in known.values())
     readers = Counter(variable.name for variable in known.values() if variable.is_used)
     own = {

@@ -59,11 +59,19 @@ def rows(
     saved: dict[str, saved_object_graph.SavedVariable] = {}
     for graph in graphs:
         saved |= saved_object_graph.by_key(graph.object_graph_def)
-    names = saved_object_graph.names(saved, [row.name for row in stored.rows_by_key()])
-    return tuple(
-        row._replace(name=names[row.name], trainable=_is_trained(row.name, saved, trained))
-        for row in stored.rows_by_key()
-    )
+    again = saved_object_graph.copies(saved, stored.entries)
+    rows = stored.rows_by_key()
+    names = saved_object_graph.names(saved, [row.name for row in rows], again)
+    return tuple(row._replace(name=names[row.name], trainable=_is_trained(row.name, saved, trained)) for row in rows)
+
+
+def copies(checkpoint: checkpoint_location.CheckpointFiles | None, graphs: Sequence[MetaGraph]) -> frozenset[str]:
+    """Return the names of those rows that are a variable of the table once more: Keras 3 exports each twice."""
+    if checkpoint is None or not checkpoint.tables:
+        return frozenset()
+    entries = checkpoint.opened.entries
+    again = (saved_object_graph.copies(saved_object_graph.by_key(each.object_graph_def), entries) for each in graphs)
+    return frozenset().union(*again)
 
 
 def in_order(graphs: Sequence[MetaGraph]) -> list[str]:

@@ -19,6 +19,7 @@ from tfmagic.display.summary import Displayed
 from tfmagic.files import file_marks, protos, wire
 from tfmagic.findings import cautions
 from tfmagic.graphs import function_uses, plumbing, signatures
+from tfmagic.graphs import variables as graph_variables
 from tfmagic.models import costs as model_costs
 from tfmagic.models import tables as model_tables
 from tfmagic.models.form import Form, Part
@@ -288,7 +289,7 @@ class Model(Displayed):
     def variable_rows(self) -> Sequence[VariableRow]:
         """Return the rows of the table of variables, none where there is none to be seen."""
         rows: Sequence[VariableRow] = self.part(Part.VARIABLES) if self.is_at_hand("variables") else ()
-        return rows
+        return [row for row in rows if row.name not in self._copies] if rows and self._copies else rows
 
     def checkpoint_files(self) -> CheckpointFiles | None:
         """Return the checkpoint with the values of its variables, None if it has none."""
@@ -453,6 +454,8 @@ class Model(Displayed):
         rows = self._rows(name, depth)
         if name == "signatures" and not all:
             rows = [row for row in rows if not signatures.is_hidden(str(row[1]))]
+        if name == "variables" and not all and self._copies:
+            rows = [row for row in rows if row[0] not in self._copies]
         return frames.Rows(name, rows)
 
     def _require_table(self, name: str) -> None:
@@ -530,7 +533,19 @@ class Model(Displayed):
         if name == "ops":
             hidden: list[bool] = self.once("hidden ops", lambda: plumbing.is_plumbing(frame, self._function_uses))
             return hidden
+        if name == "variables" and self._copies:
+            return [each in self._copies for each in frame["name"]]
         return [False] * len(frame)
+
+    @property
+    def _copies(self) -> frozenset[str]:
+        """The names of rows of the table of variables that are one of them once more, as Keras 3 exports them."""
+        if Part.GRAPH not in self.loaders or self.checkpoint is None:
+            return frozenset()
+        copies: frozenset[str] = self.once(
+            "copies", lambda: graph_variables.copies(self.checkpoint_files(), self.meta_graphs)
+        )
+        return copies
 
     @property
     def _function_uses(self) -> list[FunctionUse]:
@@ -550,7 +565,8 @@ def _of_checkpoint(model: Model) -> Iterator[Finding]:
 
 
 def _variable_count(model: Model) -> int:
-    return len(model.part(Part.VARIABLES)) if Part.VARIABLES in model.loaders else 0
+    rows = model.rows("variables") if Part.VARIABLES in model.loaders else None
+    return 0 if rows is None else len(rows.rows)
 
 
 #: What makes the rows of each table but that of the ops, which is made of columns; costs have a depth.

@@ -100,7 +100,8 @@ class VariableValues:
         short = {
             key: trackable_object_graph.short_key(key) for key in opened.entries if key != trackable_object_graph.KEY
         }
-        names = saved_object_graph.names(saved, list(short.values()))
+        again = saved_object_graph.copies(saved, opened.entries)
+        names = saved_object_graph.names(saved, list(short.values()), again)
         return opened, {names[path]: key for key, path in short.items()}
 
     def _of_checkpoint(self, row: VariableRow) -> Values:

@@ -77,11 +77,13 @@ class Facts:
         if not self.model.is_at_hand("variables"):
             return None
         try:
-            rows = self.model.part(Part.VARIABLES)
+            rows: Sequence[VariableRow] = self.model.part(Part.VARIABLES)
         except errors.TfMagicError:
             return None
         # A training keeps more beside them, which only a copy has.
-        return rows if self.is_copy else [row for row in rows if not any(mark in row.name for mark in _TRAINING)]
+        if self.is_copy:
+            return rows
+        return [row for row in self.model.variable_rows() if not any(mark in row.name for mark in _TRAINING)]
 
     @property
     def is_copy(self) -> bool:

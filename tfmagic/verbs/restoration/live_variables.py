@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors, readers
 from tfmagic.functions import sessions, tf_functions
+from tfmagic.graphs.saved_object_graph import KERAS_COPIES
 from tfmagic.models.model import Model, Part
 from tfmagic.readers.function import FunctionReader
 from tfmagic.readers.keras_model import KerasModelReader
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from tfmagic.frames import Shape
 
 KERAS, SESSION, OBJECT = KerasModelReader.form, SessionReader.form, FunctionReader.form
-#: The list under which an export of Keras' has each variable once more.
-KERAS_COPIES = "_all_variables"
 #: What a live module keeps for itself beside weights: its class, or a class that it descends from.
 _STATEFUL = frozenset({"Generator", "SeedGenerator", "Metric"})
 

@@ -9,8 +9,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from tfmagic.graphs.saved_object_graph import KERAS_COPIES
 from tfmagic.runtime import tensorflow as runtime
-from tfmagic.verbs.restoration.live_variables import KERAS_COPIES, is_variable
+from tfmagic.verbs.restoration.live_variables import is_variable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,8 +14,8 @@ from tfmagic.files import protos
 from tfmagic.files.checkpoints import tensor_bundle, trackable_object_graph
 from tfmagic.graphs import saved_object_graph
 from tfmagic.graphs import variables as graph_variables
+from tfmagic.graphs.saved_object_graph import KERAS_COPIES
 from tfmagic.verbs.restoration import given_names
-from tfmagic.verbs.restoration.live_variables import KERAS_COPIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
