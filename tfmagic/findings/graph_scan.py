@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tfmagic.findings import hazards, scan
-from tfmagic.findings.execution import ASKING, OWN_FILE, Executed, Graph, Walk
+from tfmagic.findings.execution import ASKING, OWN_FILE, Executed, Graph, Nodes, Walk
 from tfmagic.findings.scan import CALLED, LOAD, RUN, Finding, finding
 from tfmagic.graphs import ops, plumbing, signatures
 from tfmagic.graphs.ops import Effect
@@ -33,6 +33,8 @@ _NAMED_FUNCTIONS, _MOST_FUNCTIONS = 6, 1000
 #: Effects that have a row, each, and those of which rows are counted.
 _TOLD = ASKING | {Effect.PRINTS}
 _COUNTED = (Effect.STATE, Effect.RANDOM)
+#: Ops of which it is the attributes, or a graph in a string, that say whether they do.
+_DECIDED = frozenset({"DatasetFromGraph", "FixedUnigramCandidateSampler"})
 #: The file that TensorFlow 1's Saver names where its user names none.
 _DEFAULT_FILE = b"model"
 #: Bytes that a constant may take in memory, however little of the file it is.
@@ -70,14 +72,16 @@ class _Scanned:
         return Graph(self.message.graph_def)
 
     def findings(self) -> Iterator[Finding]:
-        everywhere = Walk(self._graph, effects=_TOLD | frozenset(_COUNTED))
+        # Variables and reads of them are the most of many graphs: where their op says it all, no node is looked at.
+        is_plain = not any(nodes.of_ops(_DECIDED) for _, nodes in self._bodies)
+        everywhere = Walk(self._graph, effects=_TOLD if is_plain else _TOLD | frozenset(_COUNTED))
         everywhere.entry = "the graph"
         everywhere.whole_graph()
         for name in self._graph.library:
             everywhere.function(name)
         acting = [node for node in everywhere.seen if node.effect in _TOLD]
-        yield from self._counted(everywhere.seen)
-        yield from _sizes(self._graph, self.place)
+        yield from self._counted(self._by_op() if is_plain else ((each.effect, each.op) for each in everywhere.seen))
+        yield from _sizes(self._bodies, self.place)
         yield from self._indices()
         yield from self._assets()
         if acting:
@@ -104,7 +108,7 @@ class _Scanned:
         )
         calling.entry = "its saver"
         calling.ends(_saver_ends(header))
-        for name in header.object_graph_def.concrete_functions:
+        for name in sorted(header.object_graph_def.concrete_functions):
             calling.entry = f"the function {name!r} of the saved object"
             calling.function(name, hazards.arguments(header, name))
         calling.entry = "a node that nothing asks for"
@@ -155,9 +159,22 @@ class _Scanned:
             why = op.reason if op.effect is Effect.UNKNOWN and op.reason else ""
             yield finding(node.effect, f"{node.effect.value}: {node.op}{subject}", where, fires, why)
 
-    def _counted(self, seen: Iterable[Executed]) -> Iterator[Finding]:
+    @cached_property
+    def _bodies(self) -> list[tuple[str, Nodes]]:
+        """The nodes of the main graph and of each function, by its name."""
+        return [("", self._graph.nodes), *((name, self._graph.body(name)) for name in self._graph.library)]
+
+    def _by_op(self) -> Iterator[tuple[Effect, str]]:
+        """Yield effect and op of each node that keeps state or draws random numbers, by what is known of its op."""
+        for _, nodes in self._bodies:
+            # Of two functions of one name, what both have is there once.
+            for _, op in {(node.name, node.op) for node in nodes.of_ops(ops.of_effect(*_COUNTED))}:
+                if op not in self._graph.library or op in ops.registered():
+                    yield ops.named(op).effect, op
+
+    def _counted(self, seen: Iterable[tuple[Effect, str]]) -> Iterator[Finding]:
         """Yield a row for each op that keeps state or draws random numbers."""
-        counts = Counter((node.effect, node.op) for node in seen if node.effect in _COUNTED)
+        counts = Counter(pair for pair in seen if pair[0] in _COUNTED)
         for (effect, op), count in counts.items():
             where = f"{self.place}{count:,} node{'s' if count > 1 else ''}"
             yield finding(effect, f"{effect.value}: {op}", where, RUN)
@@ -228,9 +245,9 @@ def _dangling(objects: protos.Message, assets: int) -> Iterator[str]:
                 yield f"the function {name!r} holds the object {bound} of {count}"
 
 
-def _sizes(graph: Graph, place: str) -> Iterator[Finding]:
+def _sizes(bodies: Iterable[tuple[str, Nodes]], place: str) -> Iterator[Finding]:
     """Yield a row for each constant that would take far more memory than it takes of the file."""
-    for function, nodes in [("", graph.nodes), *((name, graph.body(name)) for name in graph.library)]:
+    for function, nodes in bodies:
         for node in nodes.of_ops({"Const"}):
             size = _claimed(node) * _DTYPE_BYTES
             if size > _LARGE and size > _EXPANSION * node.ByteSize():
