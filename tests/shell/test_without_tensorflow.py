@@ -127,6 +127,10 @@ def answers(
     paths = {name: str(samples.path(sample)) for name, sample in FROZEN.items()} | {"tables": str(tables[0])}
     lines = {name: ["freeze", path, "-o", f"{name}.pb"] for name, path in paths.items()}
     lines["cut"] = ["freeze", paths["meta"], "--inputs", "x", "--outputs", "hidden", "-o", "cut.pb"]
+    lines["before"] = ["freeze", paths["tf2"], "--outputs", "hidden", "-o", "before.pb"]
+    lines["behind"] = ["freeze", paths["tf2"], "--inputs", "hidden", "--outputs", "y", "-o", "behind.pb"]
+    lines["without"] = ["freeze", paths["tf2"], "--inputs", "MatMul_1", "--outputs", "hidden", "-o", "without.pb"]
+    lines["misspelt"] = ["freeze", paths["tf2"], "--outputs", "hiddn", "-o", "misspelt.pb"]
     lines["saved"] = ["export", paths["meta"], "saved"]
     lines["pieces"] = ["export", str(pieces), "pieces", "--input", "ids=ids", "--output", "rows=rows"]
     lines["wrapped"] = ["export", "tf2.pb", "wrapped"]
@@ -185,6 +189,17 @@ def test_a_graph_is_cut(answers: Any) -> None:
     ops = tfmagic.inspect(here / "cut.pb").ops
     assert {"x", "hidden"} <= set(ops["name"])
     assert not {"y", "out/kernel"} & set(ops["name"])
+
+
+def test_a_model_is_cut_within_its_functions(answers: Any) -> None:
+    here, given = answers
+    for name in ("before", "behind"):
+        assert given[name].status == 0, given[name].err
+    hidden = outputs(here / "before.pb", x=X)["hidden"]
+    assert hidden.shape == (3, 3)
+    np.testing.assert_allclose(outputs(here / "behind.pb", hidden=hidden)["y"], network(X), rtol=1e-5)
+    assert "'x', which is not among the inputs 'MatMul_1'" in given["without"].err
+    assert "no tensor 'hiddn'; did you mean 'hidden'" in given["misspelt"].err
 
 
 @pytest.mark.parametrize("name", ["saved", "wrapped"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -119,15 +120,30 @@ def test_the_meta_graph_of_the_tags_is_frozen(samples: Built) -> None:
 
 
 @pytest.mark.usefixtures("unloadable")
-def test_any_tensor_of_a_tf1_graph_is_an_end(samples: Built) -> None:
-    result = freeze(samples["saved_model_tf1"], outputs={"inner": "hidden"}, verify=False)
+@pytest.mark.parametrize("name", ["saved_model_tf1", "saved_model_tf2"])
+def test_any_tensor_of_a_graph_or_of_its_functions_is_an_end(samples: Built, name: str) -> None:
+    result = freeze(samples[name], outputs={"inner": "hidden"}, verify=False)
     assert result.signatures["key"].tolist() == ["x", "inner"]
     assert run(result, x=X)["inner"].shape == (3, 3)
-    later = freeze(samples["saved_model_tf1"], inputs=["hidden:0"], outputs=["y"], verify=False)
+    later = freeze(samples[name], inputs=["hidden:0"], outputs=["y"], verify=False)
     assert later.signatures["key"].tolist() == ["hidden", "y"]
-    assert run(later, hidden=run(result, x=X)["inner"])["y"].shape == (3, 2)
-    with pytest.raises(errors.ConversionError, match=LOADED):  # names inside a function are the loader's
-        freeze(samples["saved_model_tf2"], outputs=["hidden"], verify=False)
+    np.testing.assert_allclose(run(later, hidden=run(result, x=X)["inner"])["y"], network(X), rtol=1e-5)
+    assert not {"x", "hidden/kernel"} & set(later.ops["name"])
+
+
+@pytest.mark.usefixtures("unloadable")
+def test_a_tensor_of_several_calls_is_named_with_one_of_them(tf: Any, tmp_path: Path) -> None:
+    module = tf.Module()
+    module.scale = tf.Variable(3.0)
+    scaled = tf.function(lambda x: tf.multiply(x, module.scale, name="scaled"))
+    specs = [tf.TensorSpec([], name="x")]
+    module.f = tf.function(lambda x: {"y": scaled(scaled(x)) + 1.0}, input_signature=specs)
+    tf.saved_model.save(module, str(tmp_path / "m"), signatures=module.f)
+    with pytest.raises(errors.UnknownNameError, match="no single tensor 'scaled'") as refused:
+        freeze(tmp_path / "m", outputs=["scaled"], verify=False)
+    first, second = re.findall(r"'([^']*/scaled)'", str(refused.value))
+    outputs = run(freeze(tmp_path / "m", outputs={"first": first, "second": second}, verify=False), x=np.float32(2))
+    assert sorted(outputs.values()) == [6.0, 18.0]
 
 
 def test_names_that_are_wrong(samples: Built) -> None:

@@ -22,6 +22,7 @@ from tfmagic.transforms.asset_contents import asset_contents, text_value
 from tfmagic.transforms.end_names import name_ends, node_names, rename_nodes
 from tfmagic.transforms.freeze import State, assembled
 from tfmagic.transforms.frozen_graph import Value
+from tfmagic.transforms.inner_tensors import FlatGraph
 from tfmagic.transforms.variable_reads import refusal
 
 if TYPE_CHECKING:
@@ -38,7 +39,50 @@ _CALL, _TABLE = re.compile(r"(Stateful)?PartitionedCall(_\d+)?"), "hash_table"
 _REF_WRITES = of_kind("reference write") | {"IsVariableInitialized"}
 
 
-def freeze(store: Store, ends: tuple[Sequence[Endpoint], Sequence[Endpoint]], *, key: str, method: str) -> FrozenGraph:
+def flat_graph(store: Store, ends: tuple[Sequence[Endpoint], Sequence[Endpoint]]) -> FlatGraph:
+    """Return what a signature needs of a stored graph, its calls inlined.
+
+    Raises
+    ------
+    ConversionError
+        If the graph is out of the ordinary.
+    """
+    graph_def, inputs, outputs = _part(store.graph_def, _hidden(ends, "flat/"))
+    _inline(graph_def, store)
+    own = {node.name for node in store.graph_def.node}
+    unknown = [node.name for node in graph_def.node if node.op in VARIABLES | TABLES and node.name not in own]
+    if unknown:
+        raise errors.ConversionError(f"the functions of the graph make {errors.listed(unknown)} themselves")
+    sides = (
+        tuple(end._replace(key=own.key) for end, own in zip(side, owns, strict=True))
+        for side, owns in zip((inputs, outputs), ends, strict=True)
+    )
+    return FlatGraph(graph_def, store.meta_graph.header, *sides)
+
+
+def _part(
+    graph_def: protos.Message, ends: tuple[Sequence[Endpoint], Sequence[Endpoint]]
+) -> tuple[protos.Message, tuple[Endpoint, ...], tuple[Endpoint, ...]]:
+    """Return a copy of what lies between some ends, and the ends in it."""
+    part = protos.message("GraphDef")()
+    part.CopyFrom(graph_def)
+    inputs, outputs = name_ends(part, *ends)
+    keep = [end.tensor.removesuffix(":0") for end in (*inputs, *outputs)]
+    try:
+        inlining.prune(part, keep[len(inputs) :], keep[: len(inputs)])
+    except KeyError as error:
+        raise errors.ConversionError(f"the graph is incomplete: it takes {error}, and there is no such node") from error
+    return part, inputs, outputs
+
+
+def freeze(
+    store: Store,
+    ends: tuple[Sequence[Endpoint], Sequence[Endpoint]],
+    *,
+    key: str,
+    method: str,
+    flat: FlatGraph | None = None,
+) -> FrozenGraph:
     """Freeze the part of a stored graph between some ends.
 
     Parameters
@@ -49,6 +93,8 @@ def freeze(store: Store, ends: tuple[Sequence[Endpoint], Sequence[Endpoint]], *,
         Tensors of the main graph under the user's keys.
     key, method : str
         Of the signature.
+    flat : FlatGraph, optional
+        The graph of which the ends are tensors, where it is not the main graph.
 
     Raises
     ------
@@ -57,22 +103,16 @@ def freeze(store: Store, ends: tuple[Sequence[Endpoint], Sequence[Endpoint]], *,
     TooLargeError
         If the result would pass 2 GiB.
     """
-    graph_def = protos.message("GraphDef")()
-    graph_def.CopyFrom(store.graph_def)
-    inputs, outputs = name_ends(graph_def, *_hidden(ends))
-    keep = [end.tensor.removesuffix(":0") for end in (*inputs, *outputs)]
-    try:
-        inlining.prune(graph_def, keep[len(inputs) :], keep[: len(inputs)])
-    except KeyError as error:
-        raise errors.ConversionError(f"the graph is incomplete: it takes {error}, and there is no such node") from error
+    graph_def, inputs, outputs = _part(store.graph_def if flat is None else flat.graph_def, _hidden(ends))
+    results = [end.tensor.removesuffix(":0") for end in outputs]
     _refuse_writes(graph_def)
     held = state(graph_def, store)
     held = held.renamed(rename_nodes(graph_def, _attribute_names(store, held)))
-    _wait_for_calls(graph_def, keep[len(inputs) :])
+    _wait_for_calls(graph_def, results)
     _inline(graph_def, store)
     _refuse_writes(graph_def)
     _require_known(graph_def, held)
-    assets = asset_contents(graph_def.node, {**store.asset_paths, **store.asset_variables}, keep[len(inputs) :])
+    assets = asset_contents(graph_def.node, {**store.asset_paths, **store.asset_variables}, results)
     held = held._replace(tensors={**held.tensors, **assets})
     named = [
         [end._replace(key=own.key) for end, own in zip(side, owns, strict=True)]
@@ -89,10 +129,12 @@ def _attribute_names(store: Store, held: State) -> dict[str, str]:
     return dict(zip(paths, node_names(paths.values()), strict=True))
 
 
-def _hidden(ends: tuple[Sequence[Endpoint], Sequence[Endpoint]]) -> tuple[list[Endpoint], list[Endpoint]]:
+def _hidden(
+    ends: tuple[Sequence[Endpoint], Sequence[Endpoint]], scope: str = ""
+) -> tuple[list[Endpoint], list[Endpoint]]:
     """Give ends keys that no node has, so that no variable's node steps back; such an Identity is skipped later."""
     numbers = itertools.count()
-    inputs, outputs = ([end._replace(key=f"tfmagic/{next(numbers)}/Identity") for end in side] for side in ends)
+    inputs, outputs = ([end._replace(key=f"tfmagic/{scope}{next(numbers)}/Identity") for end in side] for side in ends)
     return inputs, outputs
 
 

@@ -7,7 +7,7 @@ Not for: what the edit does (:mod:`tfmagic.transforms.freeze_graph`), nor what g
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from tfmagic import errors
 from tfmagic.files import protos
@@ -20,14 +20,15 @@ from tfmagic.verbs.conversion import options as conversion_options
 from tfmagic.verbs.conversion.graph_signatures import graph_source, plain_signature
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from tfmagic.graphs.signatures import Endpoint
     from tfmagic.models.model import Model
     from tfmagic.transforms.frozen_graph import FrozenGraph
+    from tfmagic.transforms.inner_tensors import FlatGraph
     from tfmagic.verbs.conversion.graph_signatures import GraphSource
-    from tfmagic.verbs.conversion.options import Ends, Wish
+    from tfmagic.verbs.conversion.options import Wish
 
 _PLACEHOLDERS = of_kind("placeholder")
 
@@ -60,13 +61,29 @@ def freeze(model: Model, wish: Wish) -> Straight:
         return Straight(None)
     (key,) = conversion_options.keys_of(model, wish.signature, every=False)
     try:
-        return Straight(_stored(model, model.path, wish, key))
+        part = _stored_part(model, model.path, wish, key)
+        missing = part.flat.missing_inputs(part.inputs, part.outputs) if part.flat else None
+        if missing is None:
+            return Straight(_stored(part, wish, key))
     except errors.TooLargeError:
         raise
+    except errors.UnknownNameError:
+        raise
     except errors.MissingPartError:
-        return Straight(None)  # a name inside a function, perhaps, which only the loaded function has
+        return Straight(None)
     except errors.ConversionError as error:
         return Straight(None, (f"the model was loaded to freeze it, which takes memory and time: {error}",))
+    raise errors.ConversionError(missing)
+
+
+class _Part(NamedTuple):
+    """What is to be frozen of a SavedModel: between tensors of the main graph, or of the flat one if there is one."""
+
+    store: Store
+    signature: protos.Message
+    inputs: Sequence[Endpoint]
+    outputs: Sequence[Endpoint]
+    flat: FlatGraph | None
 
 
 def _edited(source: GraphSource, wish: Wish) -> FrozenGraph:
@@ -82,41 +99,60 @@ def _edited(source: GraphSource, wish: Wish) -> FrozenGraph:
     return freeze_graph(source.store, key, signature.definition, ends, keep=wish.keep_variables or ())
 
 
-def _stored(model: Model, path: Path, wish: Wish, key: str | None) -> FrozenGraph:
-    """Freeze a SavedModel of TensorFlow 2: what it computes lies in functions."""
+def _stored_part(model: Model, path: Path, wish: Wish, key: str | None) -> _Part:
+    """Find what is meant of a SavedModel of TensorFlow 2: what it computes lies in functions."""
     files = model.checkpoint() if model.checkpoint else None
     store = Store(model.meta_graph, files, path / "assets", trust=model.is_trusted, ema=model.ema)
     signed = model.meta_graph.signature_def
     if all(signatures.is_hidden(name) for name in signed):
         raise errors.MissingPartError("signatures", model.form, model.parts)
     signature = signed[signatures.choose(signed, key)]
-    inputs, outputs = (
-        _chosen(model, wanted, signatures.endpoints(side))
-        for wanted, side in ((wish.inputs, signature.inputs), (wish.outputs, signature.outputs))
+    own = (
+        tuple(_declared(store, end) for end in signatures.endpoints(signature.inputs)),
+        signatures.endpoints(signature.outputs),
     )
+    if any("," in end.tensor for side in own for end in side):
+        raise errors.ConversionError(f"{key!r} has ends that are no plain tensors")
+    wanted = [
+        conversion_options.named(each, [end.key for end in side])
+        for each, side in zip((wish.inputs, wish.outputs), own, strict=True)
+    ]
+    flat = None
+    if any(_is_inner(names, side) for names, side in zip(wanted, own, strict=True)):
+        flat = freeze_stored.flat_graph(store, own)
+        own = flat.inputs, flat.outputs
+    inputs, outputs = (_chosen(flat, each, side) for each, side in zip(wanted, own, strict=True))
     if not outputs:
         raise errors.MissingPartError("function", model.form, model.parts)
-    if any("," in end.tensor for end in (*inputs, *outputs)):
-        raise errors.ConversionError(f"{key!r} has ends that are no plain tensors")
-    own_method = signature.method_name or signatures.PREDICT
+    return _Part(store, signature, inputs, outputs, flat)
+
+
+def _stored(part: _Part, wish: Wish, key: str | None) -> FrozenGraph:
+    own_method = part.signature.method_name or signatures.PREDICT
     frozen = freeze_stored.freeze(
-        store,
-        ([_declared(store, end) for end in inputs], outputs),
+        part.store,
+        (part.inputs, part.outputs),
         key=wish.signature or key or signatures.DEFAULT_KEY,
         method=own_method if wish.method is None else signatures.method_uri(wish.method),
+        flat=part.flat,
     )
-    return replace(frozen, notes=(*frozen.notes, *signatures.default_notes(signature)))
+    return replace(frozen, notes=(*frozen.notes, *signatures.default_notes(part.signature)))
 
 
-def _chosen(model: Model, wanted: Ends, ends: Sequence[Endpoint]) -> list[Endpoint]:
-    """Return the ends that are meant, under their keys; what is inside a function has no name in the main graph."""
-    names = conversion_options.named(wanted, [end.key for end in ends])
+def _is_inner(names: Mapping[str, str] | None, ends: Sequence[Endpoint]) -> bool:
+    """Say whether one of the names is no end of the signature."""
+    return any(signatures.find(ends, name) is None for name in (names or {}).values())
+
+
+def _chosen(flat: FlatGraph | None, names: Mapping[str, str] | None, ends: Sequence[Endpoint]) -> list[Endpoint]:
+    """Return the ends that are meant, under their keys; what is inside a function is a tensor of the flat graph."""
     if names is None:
         return list(ends)
     chosen = {key: signatures.find(ends, name) for key, name in names.items()}
-    if None in chosen.values():
-        raise errors.MissingPartError("tensor", model.form, model.parts)
-    return [end._replace(key=key) for key, end in chosen.items() if end is not None]
+    return [
+        flat.end(key, names[key]) if end is None and flat is not None else cast("Endpoint", end)._replace(key=key)
+        for key, end in chosen.items()
+    ]
 
 
 def _declared(store: Store, end: Endpoint) -> Endpoint:
