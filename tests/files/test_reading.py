@@ -80,6 +80,23 @@ def test_a_bomb_is_refused_within_bounds(tmp_path: Path, monkeypatch: pytest.Mon
         tracemalloc.stop()
 
 
+def test_text_may_grow_further_than_what_is_binary(tmp_path: Path) -> None:
+    """A graph as text whose weights are zeros: 65 MiB of it are 200 kB packed."""
+    line = (
+        b'node { name: "weights" attr { key: "value" value { tensor { tensor_content: "'
+        + b"\\000" * 1000
+        + b'" } } } }\n'
+    )
+    text = line * (65 * 1024 * 1024 // len(line) + 1)
+    packed = gzip.compress(text)
+    assert len(text) > max(200 * len(packed), 64 << 20)
+    (tmp_path / "graph.pbtxt").write_bytes(packed)
+    assert reading.read_buffer(tmp_path / "graph.pbtxt").size == len(text)
+    (tmp_path / "bomb").write_bytes(gzip.compress(b"\0" + text))
+    with pytest.raises(errors.CorruptSourceError, match="unpacks to more than 64 MiB"):
+        reading.read_buffer(tmp_path / "bomb")
+
+
 def test_more_than_a_message_can_be_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "large"
     with path.open("wb") as file:

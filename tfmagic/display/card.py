@@ -41,6 +41,8 @@ _MOST_ENDS, _HEAVIEST, _MOST_CAUTIONS = 4, 5, 4
 _DEEPEST = 2
 #: Ends are proposed, and the ops that only save are told apart, for graphs up to this size: both follow every edge.
 FOLLOWED_NODES = 300_000
+#: The picture is drawn of graphs up to this size: the card does not wait longer than two seconds for it.
+_PICTURED_NODES = 100_000
 _THOUSAND = 1000
 _POWERS = ("k", "M", "G", "T")
 
@@ -110,7 +112,7 @@ def picture(model: ShownModel) -> Picture | None:
 
     try:
         is_graph = model.is_at_hand("graph") and not model.is_at_hand("keras")
-        if is_graph and not 0 < len(model.table("ops", all=True)) <= FOLLOWED_NODES:
+        if is_graph and not 0 < len(model.table("ops", all=True)) <= _PICTURED_NODES:
             return None
         drawn: Picture | None = model.once("folded picture", lambda: folded_svg.picture(model))
     except Exception:  # noqa: BLE001 - a display must not raise; the sections say what cannot be read

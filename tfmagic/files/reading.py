@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import re
 import stat
 import zlib
 from contextlib import contextmanager, suppress
@@ -31,6 +32,9 @@ _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 GZIP_MAGIC = b"\x1f\x8b"
 #: A gzip file may grow to this many times its size; weights and text stay far below, a bomb does not.
 _GROWTH, _ALWAYS_ALLOWED = 200, 64 << 20
+#: Text may grow further: what a graph says of a million nodes, or of weights that are zeros, is the same over and over.
+_TEXT_ALLOWED, _LOOKED_AT = 256 << 20, 4096
+_NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
 
 
 @contextmanager
@@ -142,7 +146,8 @@ def _too_large(path: Path, size: int) -> str:
 
 def gunzip(path: Path, data: bytes) -> bytes:
     """Unpack gzip data of a file, all its members, to no more than a model of that size plausibly grows to."""
-    limit = min(max(len(data) * _GROWTH, _ALWAYS_ALLOWED), PROTOBUF_LIMIT)
+    allowed = _TEXT_ALLOWED if _is_text(head_of(data, _LOOKED_AT)) else _ALWAYS_ALLOWED
+    limit = min(max(len(data) * _GROWTH, allowed), PROTOBUF_LIMIT)
     try:
         with gzip.open(io.BytesIO(data)) as file:
             # One byte more than there is room for tells a file that fills it from one that does not fit.
@@ -157,6 +162,11 @@ def gunzip(path: Path, data: bytes) -> bytes:
         message = f"{str(path)!r} unpacks to more than {limit >> 20} MiB, which no model of its size does"
         raise errors.CorruptSourceError(f"{message}: it is made to fill the memory; do not use it")
     return result
+
+
+def _is_text(head: bytes) -> bool:
+    """Say whether a file begins as text: without the bytes that no text has."""
+    return bool(head) and _NO_TEXT.search(head) is None
 
 
 def head_of(data: bytes, limit: int) -> bytes:

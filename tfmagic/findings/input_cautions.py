@@ -14,7 +14,7 @@ from tfmagic.graphs import restores
 from tfmagic.graphs.tensor_names import node_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from tfmagic.findings.caution import Subject
     from tfmagic.frames import Shape
@@ -132,17 +132,19 @@ def fixed_batch(subject: Subject) -> Iterator[Caution]:
         return
     frame = model.table("signatures")
     rows = frame[frame["side"] == "input"]
-    closed = [key for key, ends in rows.groupby("signature", sort=False, observed=True) if _is_closed(ends["shape"])]
+    shapes: dict[str, list[Shape]] = {}
+    for key, shape in zip(rows["signature"], rows["shape"], strict=True):
+        shapes.setdefault(key, []).append(shape)
+    closed = [key for key, ends in shapes.items() if _is_closed(ends)]
     if closed:
         advice = "it takes one size of batch only: export with an Input whose first dimension is None"
         what = "a signature without an open batch dimension"
         yield Caution("fixed-batch", LOW, errors.listed(closed), advice, what, names=tuple(map(str, closed)))
 
 
-def _is_closed(shapes: Iterator[Shape]) -> bool:
+def _is_closed(shapes: Sequence[Shape]) -> bool:
     """Say whether no shape leaves its first dimension open, and one has dimensions at all."""
-    known = list(shapes)
-    return all(shape is not None and None not in shape[:1] for shape in known) and any(known)
+    return all(shape is not None and None not in shape[:1] for shape in shapes) and any(shapes)
 
 
 def densified(subject: Subject) -> Iterator[Caution]:

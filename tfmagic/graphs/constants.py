@@ -30,10 +30,13 @@ def weights(meta_graph: MetaGraph) -> Iterator[VariableRow]:
     """Yield a row for each constant of the main graph with more than one element of a floating or quantised dtype."""
     columns = node_columns.read(meta_graph.graph, {})
     count = len(meta_graph.graph.nodes[0])
-    for place in np.flatnonzero(np.asarray(columns.op[:count] == "Const")).tolist():
+    dtypes = columns.dtype.categories
+    is_floating = np.array([str(dtype).startswith(_FLOATING) for dtype in dtypes] or [False], bool)
+    is_weight = np.asarray(columns.op[:count] == "Const") & is_floating[columns.dtype.codes[:count]]
+    for place in np.flatnonzero(is_weight).tolist():
         dtype, shape = str(columns.dtype[place]), columns.shape[place]
         size = None if shape is None or None in shape else math.prod(shape)
-        if dtype.startswith(_FLOATING) and size is not None and size > 1:
+        if size is not None and size > 1:
             item = protos.item_size(dtype)
             yield VariableRow(str(columns.name[place]), dtype, shape, size, None if item is None else size * item, None)
 

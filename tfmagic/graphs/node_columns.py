@@ -61,20 +61,27 @@ def read(graph: SerializedGraph, shapes: Mapping[str, Shape]) -> NodeColumns:
     WireError
         Where the graph is not well-formed protobuf.
     """
+    if "columns" not in graph.kept:
+        graph.kept["columns"] = _read(graph)
+    columns: NodeColumns = graph.kept["columns"]
+    return columns._replace(shape=_with_known(columns, len(graph.nodes[0]), shapes)) if shapes else columns
+
+
+def _read(graph: SerializedGraph) -> NodeColumns:
     scanner = _NodeScanner(graph.buffer, graph.producer)
     for _, starts, ends in graph.node_blocks():
         scanner.add(starts, ends)
     names = ["", *(signature.name for signature in graph.function_signatures)]
-    columns = scanner.columns(_categorical(graph.functions_of_nodes, names))
-    return columns._replace(shape=_with_known(columns, len(graph.nodes[0]), shapes))
+    return scanner.columns(_categorical(graph.functions_of_nodes, names))
 
 
 def _with_known(columns: NodeColumns, main: int, known: Mapping[str, Shape]) -> Objects:
     """Fill in the shapes of the main graph's nodes that are known from elsewhere."""
-    for index in [place for place, name in enumerate(columns.name[:main]) if name in known] if known else ():
-        if columns.shape[index] is None:
-            columns.shape[index] = known[columns.name[index]]
-    return columns.shape
+    shapes = columns.shape.copy()
+    for index in [place for place, name in enumerate(columns.name[:main]) if name in known]:
+        if shapes[index] is None:
+            shapes[index] = known[columns.name[index]]
+    return shapes
 
 
 def _joined(blocks: Sequence[Objects]) -> Objects:
@@ -199,6 +206,10 @@ def _tuples(texts: Objects, owner: Integers, count: int) -> Objects:
     offsets = np.cumsum(arity) - arity
     for number in np.unique(arity).tolist():
         owners = np.flatnonzero(arity == number)
+        if number > len(owners):
+            for index in owners.tolist():
+                tuples[index] = tuple(texts[offsets[index] : offsets[index] + number].tolist())
+            continue
         columns = [texts[offsets[owners] + place].tolist() for place in range(number)]
         values = zip(*columns, strict=True) if number else itertools.repeat((), len(owners))
         tuples[owners] = np.fromiter(values, dtype=object, count=len(owners))

@@ -7,9 +7,9 @@ call (:mod:`tfmagic.graphs.function_uses`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -53,6 +53,8 @@ class SerializedGraph:
 
     buffer: Buffer
     pieces: tuple[Span, ...]
+    #: What was read of all nodes, kept for whoever asks next.
+    kept: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, data: bytes) -> SerializedGraph:

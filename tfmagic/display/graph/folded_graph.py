@@ -33,13 +33,15 @@ if TYPE_CHECKING:
 MOST_BOXES, _LEAST_BOXES = 13, 6
 #: Tucked nodes between a weight and the drawn one that it belongs to.
 _MOST_TUCKED = 1_000
+#: More scopes that no series holds are taken by the handful before anything is said of each.
+_MOST_SCOPES = 2_000
 #: More neighbours than these are joined without weighing each pair.
 _MOST_WEIGHED = 240
 #: Boxes beside each other at most.
 MOST_BESIDE = 2
 _TELLING_SHARE = 0.5
 #: A larger graph is folded by names alone, and its weights are not summed.
-_FOLLOWED_NODES = 100_000
+_FOLLOWED_NODES = 50_000
 #: Kinds of ops that belong to the layer before them.
 _FOLLOWING = frozenset({"norm", "activation"})
 #: Ops of other kinds that do.
@@ -229,9 +231,13 @@ class _Folding:
         scopes = sorted(scopes, key=self._middle)
         if len(scopes) > MOST_BOXES:
             scopes = sorted(name_scopes.by_series(scopes), key=self._middle)
+        if len(scopes) > _MOST_SCOPES:
+            scopes = name_scopes.in_handfuls(scopes, _MOST_SCOPES)
         return [_Unit(scope.label.removesuffix("_*"), scope.members.tolist(), scope) for scope in scopes]
 
     def _middle(self, scope: Scope) -> float:
+        if len(scope.members) == 1:
+            return float(self.place[scope.members[0]])
         # A twentieth of what numpy's median takes of a handful.
         places = np.sort(self.place[scope.members])
         return float(places[(len(places) - 1) // 2] + places[len(places) // 2]) / 2

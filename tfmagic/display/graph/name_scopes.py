@@ -159,6 +159,16 @@ def _gathered(label: str, parts: list[Scope], kind: str) -> Scope:
     return Scope(label, members, parts[0].depth, kind, parts)
 
 
+def in_handfuls(parts: list[Scope], most: int) -> list[Scope]:
+    """Gather neighbours by their number alone, under the names of the first and the last, until there are so few."""
+    size = -(-len(parts) // most)
+    handfuls = [parts[first : first + size] for first in range(0, len(parts), size)]
+    return [
+        _gathered(f"{each[0].label} … {each[-1].label}", each, "chunk") if len(each) > 1 else each[0]
+        for each in handfuls
+    ]
+
+
 def _by_chunks(body: Body, parts: list[Scope]) -> list[Scope]:
     """Cut a long row of parts into chunks of neighbours; inputs and outputs stay outside."""
     ends = [part for part in parts if part.is_node and body.ops[int(part.members[0])] in ENDS][: MAX_PARTS // 3]

@@ -1,0 +1,49 @@
+"""What is shown of a model takes as much longer as the model is larger, whatever there is much of.
+
+A ratio of two sizes, in seconds of the processor: how busy a machine is does not count. The figures of really large
+models are in ``tests/benchmarks/bench_any_size.py``.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+import tfmagic
+from tests import size_samples
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SMALL, TIMES = 1_500, 5
+#: What goes with the square of the size takes 25 times as long; what is sorted, collected and cached a bit more than 5.
+MOST = 11
+#: What there is to do at any size.
+LEAST = 0.03
+
+
+def seconds(path: Path) -> float:
+    """Return what it takes to read a model and to show it as text and as HTML: the best of some times."""
+    taken = []
+    for _ in range(2):
+        begun = time.process_time()
+        model = tfmagic.inspect(path)
+        assert repr(model)
+        assert model._repr_html_()
+        taken.append(time.process_time() - begun)
+    return min(taken)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def warm(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Import what showing imports."""
+    for kind in size_samples.KINDS:
+        seconds(size_samples.written(kind, 10, tmp_path_factory.mktemp(kind)))
+
+
+@pytest.mark.parametrize("kind", size_samples.KINDS)
+def test_a_model_that_is_larger_takes_no_more_than_its_size_longer(kind: str, tmp_path: Path) -> None:
+    small, large = (seconds(size_samples.written(kind, count, tmp_path)) for count in (SMALL, TIMES * SMALL))
+    assert large < MOST * max(small, LEAST), f"{kind}: {small:.3f} s of {SMALL:,}, {large:.3f} s of {TIMES * SMALL:,}"
