@@ -330,3 +330,15 @@ def test_what_only_scans_writes_or_draws_is_not_loaded_to_read() -> None:
     loaded = {name.removeprefix("tfmagic.") for name in done.stdout.split()}
     assert "readers.saved_model" in loaded
     assert sorted(loaded & NOT_TO_READ) == []
+
+
+def test_no_test_calls_keras_as_only_new_ones_have_it() -> None:
+    """The suite runs on the oldest Keras, too, whose ``Model.export`` knows no ``verbose``."""
+    calls = {
+        f"{path.relative_to(PACKAGE.parent)}:{node.lineno}"
+        for path in sorted((PACKAGE.parent / "tests").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "export"
+        if any(keyword.arg == "verbose" for keyword in node.keywords)
+    }
+    assert not calls, "leave out verbose=: Keras 3.5 has no such argument, and pytest keeps what is printed"

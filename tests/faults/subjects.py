@@ -285,7 +285,7 @@ class Slim(SavedModel):
     def write(self, place: Path, version: int, *, overwrite: bool) -> object:
         source = self.sources / str(version)
         if not source.exists():
-            network(version).export(source, verbose=False)
+            network(version).export(source)
         return tfmagic.slim(source, place, overwrite=overwrite)
 
     def version(self, place: Path) -> float | None:

@@ -50,12 +50,12 @@ def test_ids_of_floats_are_told_of_layers_and_of_graphs(network: Any, tmp_path: 
 
     assert cautions(network)["float-ids"].names == ("ids",)
     network.save(tmp_path / "m.keras")
-    network.export(tmp_path / "m", verbose=False)
+    network.export(tmp_path / "m")
     for path in (tmp_path / "m.keras", tmp_path / "m"):
         assert cautions(path)["float-ids"].names == ("ids",)
     typed = keras.Input((6,), name="ids", dtype="int32")
     clean = keras.Model(typed, keras.layers.Embedding(50, 4)(typed))
-    clean.export(tmp_path / "clean", verbose=False)
+    clean.export(tmp_path / "clean")
     assert not cautions(clean)
     assert not cautions(tmp_path / "clean")
 
@@ -81,7 +81,7 @@ def test_dropout_and_batch_norm_that_are_called_in_training(tmp_path: Path, *, t
     norm = keras.layers.BatchNormalization(name="norm")(image, training=training)
     net = keras.Model(image, keras.layers.Dropout(0.5, name="drop")(norm, training=training))
     net.layers[1].set_weights([np.full(3, value, np.float32) for value in (1, 0, 0.25, 2)])
-    net.export(tmp_path / "m", verbose=False)
+    net.export(tmp_path / "m")
     known = [each for each in tfmagic.inspect(tmp_path / "m").cautions if each.code == "training-mode"]
     assert len(known) == (2 if training else 0)
     assert {each.severity for each in known} <= {"high"}
@@ -129,7 +129,7 @@ def test_half_precision_of_layers_and_graphs_and_what_tflite_says(tmp_path: Path
     assert cautions(net)["half-precision"].names == ("half",)
     net.save(tmp_path / "m.keras")
     assert cautions(tmp_path / "m.keras")["half-precision"].names == ("half",)
-    net.export(tmp_path / "m", verbose=False)
+    net.export(tmp_path / "m")
     (name,) = cautions(tmp_path / "m")["half-precision"].names
     assert name.endswith(("half/MatMul", "half_1/MatMul"))
     with pytest.raises(tfmagic.errors.UnsupportedConversionError, match="half precision"):
@@ -170,7 +170,7 @@ def test_a_model_that_nobody_trained(tmp_path: Path) -> None:
         net.save(paths[0])
         net.save(paths[1])
         net.save_weights(paths[2])
-        net.export(paths[3], verbose=False)
+        net.export(paths[3])
         tfmagic.freeze(net, output=paths[4], overwrite=True, verify=False)
 
     write()
@@ -238,7 +238,7 @@ def test_layers_without_their_weights(network: Any, tmp_path: Path) -> None:
 
 
 def test_they_are_the_same_wherever_they_are_told(network: Any, tmp_path: Path) -> None:
-    network.export(tmp_path / "m", verbose=False)
+    network.export(tmp_path / "m")
     model = tfmagic.inspect(tmp_path / "m")
     plan = conversion_plan.plan(model, Request("saved_model", str(tmp_path / "n")), plan_names.Names({}))
     exported = tfmagic.export(model, tmp_path / "n")

@@ -95,7 +95,7 @@ def test_a_live_model_equals_its_files_until_it_is_trained(net: Any, made: Path)
 
 
 def test_two_exports_of_one_model_are_equal(net: Any, made: Path, tmp_path: Path) -> None:
-    net.export(tmp_path / "again", verbose=False)
+    net.export(tmp_path / "again")
     tfmagic.export(net, tmp_path / "once_more")
     assert tfmagic.diff(made / "served", tmp_path / "once_more").equal
     table = tfmagic.diff(made / "served", tmp_path / "again").table

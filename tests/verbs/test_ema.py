@@ -159,7 +159,7 @@ def test_where_there_are_none_nothing_is_written(tf: Any, tmp_path: Path) -> Non
 
     net = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     net.save(tmp_path / "m.keras")
-    net.export(tmp_path / "m", verbose=False)
+    net.export(tmp_path / "m")
     module = tf.function(lambda x: x, [tf.TensorSpec([None])])
     for source in (net, tmp_path / "m.keras", tmp_path / "m", module):
         with pytest.raises(errors.ConversionError, match=r"averages.*leave"):

@@ -343,7 +343,7 @@ def test_a_keras_export_comes_out_at_the_size_of_its_weights(tmp_path: Path) -> 
 
     model = keras.Sequential([keras.Input((8,), name="x"), keras.layers.Dense(4096), keras.layers.Dense(256)])
     weights = sum(value.nbytes for value in model.get_weights())
-    model.export(tmp_path / "source", verbose=False)
+    model.export(tmp_path / "source")
     result = tfmagic.slim(tmp_path / "source", tmp_path / "slim")
     files = [(tmp_path / name / "saved_model.pb").read_bytes() for name in ("source", "slim")]
     assert files[0] == files[1]
