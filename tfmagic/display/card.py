@@ -72,19 +72,29 @@ def heading(model: ShownModel) -> Heading:
     return Heading(own[1], f"{title}, live") if own else Heading(re.sub(r"^an? ", "", model.origin), title)
 
 
-def card(model: ShownModel) -> Element:
-    """Return what is said of a model, as elements; what cannot be read is left to the sections below it."""
+def card(model: ShownModel, scan: str = "") -> Element:
+    """Return what is said of a model, as elements; what cannot be read is left to the sections below it.
+
+    Parameters
+    ----------
+    model : ShownModel
+        The model.
+    scan : str
+        The verdict of its scan, in a line; empty where there is none.
+    """
     parts = [part for make in _PARTS for part in _attempt(make, model)]
+    if scan:
+        parts.append(element("p", element("strong", "Scan"), ": ", scan, class_="tfm-small"))
     return element("div", *parts, class_="tfm-card-words")
 
 
-def lines(model: ShownModel) -> list[str]:
+def lines(model: ShownModel, scan: str = "") -> list[str]:
     """Return the card as text, a line for each thing that is said."""
-    rows = [row for part in card(model).children for row in _rows(part)]
+    rows = [row for part in card(model, scan).children for row in _rows(part)]
     return [" ".join("".join(texts(row)).split()) if row.tag != "tr" else _columns(row) for row in rows]
 
 
-def markup(model: ShownModel) -> str:
+def markup(model: ShownModel, scan: str = "") -> str:
     """Return the card as static HTML, with its style sheet and the picture as an ``<img>``."""
     name, detail = heading(model).name, f"{model.form}: {model.origin}"
     title = element("p", element("strong", name), " ", element("span", detail, class_="tfm-quiet"), class_="tfm-title")
@@ -96,7 +106,7 @@ def markup(model: ShownModel) -> str:
         image = f'<img src="{address}" alt="{words}" width="{drawing.width:d}">'
         caption = elements.markup(element("p", element("strong", PICTURED)))
         figure = f"<figure>{caption}{image}{elements.markup(element('p', FILLED, class_='tfm-small'))}</figure>"
-    said = elements.markup(card(model))
+    said = elements.markup(card(model, scan))
     rows = f'<div class="tfm-card-row">{said}{figure}</div>'
     return f'<style>{style()}</style><div class="tfm-card">{elements.markup(title)}{rows}</div>'
 

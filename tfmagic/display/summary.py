@@ -18,13 +18,14 @@ from tfmagic.findings import scan
 from tfmagic.graphs import resources, saved_callables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     import pandas as pd
 
     from tfmagic.display.graph.svg import Picture
     from tfmagic.display.shown_model import ShownModel
 
+_SCAN = "scan"
 #: A display scans graphs up to this size.
 _SCANNED_NODES = 200_000
 #: A path that a magic's line takes without quotes.
@@ -36,10 +37,27 @@ def heading(model: ShownModel) -> str:
     return f"{model.form}: {model.origin}"
 
 
-def sections(model: ShownModel) -> list[Section]:
-    """Return the sections of a model's display."""
+def sections(model: ShownModel, *, scanned: bool = True) -> list[Section]:
+    """Return the sections of a model's display.
+
+    Parameters
+    ----------
+    model : ShownModel
+        The model.
+    scanned : bool
+        Whether the verdict of its scan is among the facts; else nothing waits for it.
+    """
     sections = [section for make in _SECTIONS for section in _attempt(make, model)]
-    return [Section("Summary", tuple(_facts(model))), *sections]
+    facts = (fact for fact in _facts(model, without=() if scanned else (_SCAN,)))
+    return [Section("Summary", tuple(facts)), *sections]
+
+
+def scan_line(model: ShownModel) -> str:
+    """Return the verdict of a scan, as the summary has it; empty where nobody asks for one, or it cannot be had."""
+    try:
+        return _verdict(model)
+    except Exception:  # noqa: BLE001 - a display must not raise; the summary says why
+        return ""
 
 
 def picture_of(model: ShownModel) -> Picture | None:
@@ -60,11 +78,11 @@ class Displayed:
 
     def __repr__(self: ShownModel) -> str:
         """Show the model as text."""
-        return render.text(heading(self), sections(self), model_card.lines(self))
+        return render.text(heading(self), sections(self), model_card.lines(self, scan_line(self)))
 
     def _repr_html_(self: ShownModel) -> str:
         """Show the model as static HTML, which survives nbconvert and GitHub."""
-        return render.wanted_markup(heading(self), sections(self), model_card.markup(self))
+        return render.wanted_markup(heading(self), sections(self), model_card.markup(self, scan_line(self)))
 
     def _repr_mimebundle_(self, **_options: object) -> dict[str, object]:
         """Show the model as the front end and the user's choice want it."""
@@ -89,9 +107,11 @@ def _one_line(error: BaseException) -> str:
     return f"{kind}: {error}".splitlines()[0]
 
 
-def _facts(model: ShownModel) -> Iterator[tuple[str, object]]:
+def _facts(model: ShownModel, without: Collection[str] = ()) -> Iterator[tuple[str, object]]:
     """Yield the facts of the first section."""
     for name, fact in _FACTS.items():
+        if name in without:
+            continue
         if name in _GRAPH_FACTS and not model.is_at_hand("graph"):
             continue
         try:
@@ -200,7 +220,7 @@ _FACTS = {
     "frozen": _frozen,
     "variables": _variables_fact,
     "hidden": _hidden,
-    "scan": _verdict,
+    _SCAN: _verdict,
 }
 _GRAPH_FACTS = frozenset({"TensorFlow", "tags", "ops", "graph", "constants", "frozen"})
 

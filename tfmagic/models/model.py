@@ -53,6 +53,8 @@ TABLE_PARTS: Mapping[str, Part] = {
     "layers": Part.KERAS,
     "costs": Part.GRAPH,
 }
+#: Under this name a model keeps the rows of its scan.
+_FINDINGS = "findings"
 _MISSING_ADVICE = "Convert the source to a form that has it, or give the model that it came from"
 
 
@@ -133,6 +135,7 @@ class Model(Displayed):
     carried: tuple[Caution, ...] = ()
     _read: dict[str, Any] = field(default_factory=dict, init=False, compare=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False, compare=False)
+    _scan_lock: threading.RLock = field(default_factory=threading.RLock, init=False, compare=False)
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -183,7 +186,10 @@ class Model(Displayed):
     def once(self, name: str, load: Callable[[], Any]) -> Any:  # noqa: ANN401 - as part()
         """Return what was worked out under this name, working it out at the first call."""
         # Two tabs of a panel may ask at the same time: the second waits for what the first reads.
-        with self._lock:
+        return self._once(name, load, self._lock)
+
+    def _once(self, name: str, load: Callable[[], Any], lock: threading.RLock) -> Any:  # noqa: ANN401 - as above
+        with lock:
             if name not in self._read:
                 self._load(name, load)
             value = self._read[name]
@@ -264,8 +270,16 @@ class Model(Displayed):
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What the model could do to who uses it: all rows of a scan, harmless ones included."""
-        rows: tuple[Finding, ...] = self.once("findings", lambda: (*self.reader.findings(self), *_of_checkpoint(self)))
+        # A scan goes on behind what is shown, which does not wait for it.
+        rows: tuple[Finding, ...] = self._once(
+            _FINDINGS, lambda: (*self.reader.findings(self), *_of_checkpoint(self)), self._scan_lock
+        )
         return rows
+
+    @property
+    def is_scanned(self) -> bool:
+        """Whether it is known already what the model could do; of what is alive, nobody asks."""
+        return self.path is None or _FINDINGS in self._read
 
     # Cautions
 

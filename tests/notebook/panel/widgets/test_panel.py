@@ -20,6 +20,7 @@ from tfmagic import errors
 from tfmagic.display import render
 from tfmagic.models.model import Model, Part
 from tfmagic.notebook import live_display
+from tfmagic.notebook.panel.widgets import model_tab
 from tfmagic.notebook.panel.widgets import panel as panels
 from tfmagic.notebook.panel.widgets.panel import TABS, VIEW, Panel
 from tfmagic.notebook.panel.widgets.verb import panel as opened
@@ -163,6 +164,31 @@ def test_the_summary_links_to_rows(samples: Built) -> None:
     names = [cell["link"]["what"]["name"] for row in biggest["rows"] for cell in row if "link" in cell]
     assert names == list(tfmagic.inspect(samples["saved_model_tf1"]).variables.sort_values("bytes")["name"])[::-1]
     json.dumps(summary.sections)
+
+
+def test_the_card_does_not_wait_for_the_scan(samples: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tfmagic.inspect(samples["saved_model_tf2"])
+    may_scan = threading.Event()
+    own = type(model.reader).findings
+
+    def findings(reader: Any, of: Any) -> Any:
+        assert may_scan.wait(60)
+        return own(reader, of)
+
+    monkeypatch.setattr(type(model.reader), "findings", findings)
+    tab = model_tab.build(model, Panel(model, {}))
+    assert "under way" in str(tab.card.words)
+    assert "scan" not in dict(tab.more.sections[0]["facts"])
+    # Nor does anything else that is asked of the model meanwhile.
+    assert len(model.table("ops", all=True))
+    may_scan.set()
+    joined()
+    verdict = dict(tab.more.sections[0]["facts"])["scan"]["text"]
+    assert verdict.startswith("clean")
+    assert verdict in str(tab.card.words)
+    assert verdict in repr(model).split("Summary")[0]
+    # It is known by now.
+    assert verdict in str(model_tab.build(model, Panel(model, {})).card.words)
 
 
 def test_only_links_that_were_given_are_followed() -> None:

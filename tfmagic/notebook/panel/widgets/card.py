@@ -53,6 +53,10 @@ class Card(anywidget.AnyWidget):
         )
         self.on_msg(self._handle)
 
+    def say(self, words: Element) -> None:
+        """Say something else; the links are those that were given."""
+        self.words = list(elements.data(words))
+
     def _handle(self, _widget: object, content: Mapping[str, Any], _buffers: object) -> None:
         """Follow a link, if it is one of those that were given."""
         link = content.get("follow")

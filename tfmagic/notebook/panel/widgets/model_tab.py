@@ -14,6 +14,7 @@ from tfmagic.display import card as model_card
 from tfmagic.display import summary
 from tfmagic.display.elements import element
 from tfmagic.display.render import cell_text
+from tfmagic.notebook.panel.widgets import threads
 from tfmagic.notebook.panel.widgets.card import Card
 from tfmagic.notebook.panel.widgets.panel import tabs_of
 from tfmagic.notebook.panel.widgets.sections import Cell, Link, SectionData, Sections
@@ -36,6 +37,8 @@ _BARS = ("count", "bytes")
 _NEXT = {"Graph": "Explore the graph", "Run": "Run it", "Convert": "Convert it", "Variables": "See the variables"}
 _MOST_NEXT = 3
 _MORE = "All that was read of it"
+#: What stands where the verdict of a scan will be.
+_SCANNING = "under way …"
 
 
 def build(model: Model, panel: Place) -> ipywidgets.VBox:
@@ -55,14 +58,28 @@ class ModelTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
     """
 
     def __init__(self, model: Model, panel: Place) -> None:
-        words = model_card.card(model)
-        words = words._replace(children=(*words.children, _next(model)))
+        self._model = model
+        is_scanned = model.is_scanned
+        words = self._words(summary.scan_line(model) if is_scanned else _SCANNING)
         opened = element("button", "Open", leads_to={"tab": "Graph"}, class_="tfm-link")
         caption = element("figcaption", element("span", model_card.PICTURED), opened)
         note = element("p", model_card.FILLED, class_="tfm-small")
         self.card = Card(words, model_card.picture(model), caption, note, panel.go_to)
-        self.more = Sections(sections(model), panel.go_to, folded=_MORE)
+        self.more = Sections(sections(model, scanned=is_scanned), panel.go_to, folded=_MORE)
         super().__init__(children=(self.card, self.more))
+        if not is_scanned:
+            threads.begin(self._scan, "scan")
+
+    def _words(self, scan: str) -> Element:
+        """Return what the card says, with the verdict of a scan and the buttons below."""
+        words = model_card.card(self._model, scan)
+        return words._replace(children=(*words.children, _next(self._model)))
+
+    def _scan(self) -> None:
+        """Say what the model could do once that is known: the card stood without it."""
+        verdict = summary.scan_line(self._model)
+        self.card.say(self._words(verdict))
+        self.more.sections = sections(self._model)
 
 
 def _next(model: Model) -> Element:
@@ -77,9 +94,10 @@ def _next(model: Model) -> Element:
     return element("div", *buttons, class_="tfm-next")
 
 
-def sections(model: Model) -> list[SectionData]:
-    """Return the sections of a model's display, with links."""
-    return [_section(each) for each in summary.sections(model) if each.title not in _ELSEWHERE]
+def sections(model: Model, *, scanned: bool = True) -> list[SectionData]:
+    """Return the sections of a model's display, with links; without the verdict of its scan if none was made yet."""
+    listed = summary.sections(model, scanned=scanned)
+    return [_section(each) for each in listed if each.title not in _ELSEWHERE]
 
 
 def _section(section: Section) -> SectionData:
