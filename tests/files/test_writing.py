@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tfmagic import errors
-from tfmagic.files import protos, renames, writing
+from tfmagic.files import protos, reading, renames, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -385,6 +385,18 @@ def test_an_error_of_something_that_was_read_is_not_reworded(tmp_path: Path) -> 
     with pytest.raises(PermissionError) as caught, writing.Staging(tmp_path / "model.pb"):
         raise PermissionError(errno.EACCES, "no", "/etc/shadow")
     assert not isinstance(caught.value, errors.WriteError)
+
+
+def test_a_disk_that_fails_to_be_read_is_that_of_the_source(tmp_path: Path) -> None:
+    """What reading a file that is open raises has no name of a file."""
+    with (
+        pytest.raises(errors.ReadError, match="weights' cannot be read"),
+        writing.Staging(tmp_path / "model.pb"),
+        reading.refusals(tmp_path / "weights"),
+    ):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+    with pytest.raises(errors.WriteError, match="failed to write"), writing.Staging(tmp_path / "model.pb"):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
 def run(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:

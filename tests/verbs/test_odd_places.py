@@ -44,6 +44,8 @@ _WRITERS = (
     "saved-model",
     "sign",
     "merge",
+    "slim",
+    "slim-checkpoint",
     "checkpoint",
     "checkpoint-copied",
     "object-checkpoint",
@@ -68,7 +70,8 @@ def subject(request: pytest.FixtureRequest, sources: Path) -> Subject:
         pytest.importorskip("tf2onnx")
         pytest.importorskip("onnxruntime")
     result = SUBJECTS[request.param]
-    result.sources = sources
+    result.sources = sources / request.param
+    result.sources.mkdir(exist_ok=True)
     return result
 
 

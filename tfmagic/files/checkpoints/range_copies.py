@@ -264,7 +264,7 @@ def same_bytes(checkpoint: Checkpoint, entry: Entry, other_checkpoint: Checkpoin
     if size != (other.bytes or 0):
         return False
     shards = checkpoint.shard(entry.shard), other_checkpoint.shard(other.shard)
-    with shards[0].open("rb") as left, shards[1].open("rb") as right:
+    with reading.refusals(checkpoint.prefix), shards[0].open("rb") as left, shards[1].open("rb") as right:
         left.seek(entry.offset)
         right.seek(other.offset)
         return all(a == b for a, b in zip(_blocks(left, size), _blocks(right, size), strict=True))

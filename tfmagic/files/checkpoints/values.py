@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tfmagic import errors
-from tfmagic.files import crc32c, protos
+from tfmagic.files import crc32c, protos, reading
 from tfmagic.files.checkpoints import slices as tensor_slices
 from tfmagic.files.checkpoints.sorted_tables import varint
 
@@ -163,7 +163,8 @@ def assembled(shape: Shape, pieces: Sequence[tuple[Extents, np.ndarray]]) -> np.
 
 
 def _span(place: Place) -> bytes:
-    with place.path.open("rb") as file:
+    # Where a result is being written meanwhile, it is this file that the system refuses, not the result's.
+    with reading.refusals(place.path), place.path.open("rb") as file:
         file.seek(place.offset)
         data = file.read(place.bytes)
     if len(data) < place.bytes:
