@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from tfmagic.files import protos
     from tfmagic.frames import LayerRow, Shape
+    from tfmagic.graphs.costs.graph_costs import NodeCost
     from tfmagic.graphs.metagraphs import MetaGraph
 
 
@@ -71,8 +72,8 @@ def _models_around(names: Sequence[str]) -> dict[str, list[str]]:
     return around
 
 
-def of_graph(meta_graph: MetaGraph, ends: Ends, depth: int | None) -> Iterable[CostRow]:
-    """Return a row for each name scope of what the ends need.
+def of_graph(meta_graph: MetaGraph, ends: Ends) -> tuple[NodeCost, ...]:
+    """Return what each node costs that the ends need; of a large graph that takes seconds.
 
     Parameters
     ----------
@@ -80,13 +81,26 @@ def of_graph(meta_graph: MetaGraph, ends: Ends, depth: int | None) -> Iterable[C
         With the graph.
     ends : Ends
         What is run.
-    depth : int, optional
-        How many parts of a name make its scope, by default as many as make the model more than one.
     """
     # The rules of hundreds of ops are loaded with the first table of costs.
     from tfmagic.graphs.costs import graph_costs  # noqa: PLC0415
 
-    return graph_costs.by_scope(graph_costs.of_graph(meta_graph.graph_def(), ends.outputs, ends.inputs), depth)
+    return graph_costs.of_graph(meta_graph.graph_def(), ends.outputs, ends.inputs)
+
+
+def by_scope(nodes: Sequence[NodeCost], depth: int | None) -> Iterable[CostRow]:
+    """Return a row for each name scope of some nodes.
+
+    Parameters
+    ----------
+    nodes : sequence of NodeCost
+        As :func:`of_graph` returns them.
+    depth : int, optional
+        How many parts of a name make its scope, by default as many as make the model more than one.
+    """
+    from tfmagic.graphs.costs import graph_costs  # noqa: PLC0415 - as above
+
+    return graph_costs.by_scope(nodes, depth)
 
 
 class Ends(NamedTuple):

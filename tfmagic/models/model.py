@@ -505,7 +505,9 @@ class Model(Displayed):
             ends = model_costs.Ends.of_proposals(self.proposals)
         else:
             ends = model_costs.Ends.of_signatures(self.meta_graph.signature_def or dict(self.signature_def))
-        return model_costs.of_graph(self.meta_graph, ends, depth)
+        # Another depth is another sum of the same.
+        nodes = self.once("costs of nodes", lambda: model_costs.of_graph(self.meta_graph, ends))
+        return model_costs.by_scope(nodes, depth)
 
     @property
     def has_no_signature(self) -> bool:

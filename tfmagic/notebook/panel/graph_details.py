@@ -23,11 +23,10 @@ from tfmagic.models.model import Part
 from tfmagic.notebook.panel import cell_text, layer_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from tfmagic.display.graph.bodies import Body, Library
     from tfmagic.display.graph.boxes import Box
-    from tfmagic.files.wire import Mask
     from tfmagic.frames import Shape
     from tfmagic.models.model import Model
 
@@ -240,7 +239,7 @@ class GraphDetails:
     # Weights
 
     @cached_property
-    def variables(self) -> dict[str, tuple[int, VariableRow]]:
+    def _variables(self) -> dict[str, tuple[int, VariableRow]]:
         """The rows of the table of variables by name, none where they cannot be read."""
         if Part.VARIABLES.value not in self._model.parts or not self._model.is_at_hand(Part.VARIABLES.value):
             return {}
@@ -252,13 +251,13 @@ class GraphDetails:
     @cached_property
     def _by_layer(self) -> Mapping[str, list[str]]:
         """The names of variables by the layer that holds them: all of a path but its end."""
-        names = sorted(self.variables, key=lambda name: self.variables[name][0])
+        names = sorted(self._variables, key=lambda name: self._variables[name][0])
         return {layer: list(group) for layer, group in itertools.groupby(names, lambda name: name.rpartition("/")[0])}
 
     def _weights(self, box: Box) -> list[Data]:
         """List the weights that a box works with, the largest first where they are many."""
         names = list(dict.fromkeys(self._weight_names(box)))
-        rows = [self.variables[name] for name in names if name in self.variables]
+        rows = [self._variables[name] for name in names if name in self._variables]
         if len(rows) > _MOST_WEIGHTS:
             rows = sorted(rows, key=lambda row: -(row[1].size or 0))[:_MOST_WEIGHTS]
         return [
@@ -274,25 +273,12 @@ class GraphDetails:
 
     def variable(self, place: int) -> VariableRow:
         """Return a row of the table of variables, with None for what is missing."""
-        row = next(row for at, row in self.variables.values() if at == place)
+        row = next(row for at, row in self._variables.values() if at == place)
         known: list[Any] = [None if cell_text.is_missing(value) else value for value in row]
         return VariableRow(*known)
 
     def _weight_names(self, box: Box) -> Iterator[str]:
-        return self.weight_names(box.room.body, box.scope.members.tolist(), box.room.shown)
-
-    def weight_names(self, body: Body, members: Sequence[int], shown: Mask) -> Iterator[str]:
-        """Yield the names of the variables that some nodes work with; one may come more than once.
-
-        Parameters
-        ----------
-        body : Body
-            The graph of the nodes.
-        members : sequence of int
-            The nodes.
-        shown : array of bool
-            The nodes of the body that are drawn: others are what those are made with.
-        """
+        body, members = box.room.body, box.scope.members.tolist()
         if self._is_layers:
             for name in (body.names[node] for node in members):
                 # A layer within a layer (Bidirectional, attention) has its variables one level further down.
@@ -307,7 +293,7 @@ class GraphDetails:
             yield from self._held(body, node)
             for edge in body.inputs_of(node):
                 source = int(body.source[edge])
-                if not shown[source]:
+                if not box.room.shown[source]:
                     yield from self._held(body, source)
 
     def _held(self, body: Body, node: int) -> Iterator[str]:

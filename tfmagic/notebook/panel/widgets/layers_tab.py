@@ -5,7 +5,6 @@ Of a graph that nobody made of Keras layers, its name scopes at a chosen depth. 
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING
 
 import ipywidgets
@@ -17,8 +16,6 @@ from tfmagic.notebook.panel.widgets import forms
 from tfmagic.notebook.panel.widgets.table import Act, Details, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from tfmagic.models.model import Model
     from tfmagic.notebook.panel.widgets.protocols import Place
 
@@ -26,6 +23,7 @@ COLUMNS = (
     "name", "class", "shape", "parameters", "bytes", "flops", "activation", "configuration", "trainable", "inputs",
 )  # fmt: skip
 FACETS = {"class": "(none)", "trainable": "not trained", "activation": "(none)"}
+_SCOPE_COLUMNS = ("name", "class", "ops", "parameters", "bytes", "flops", "activation_bytes")
 _GRAPH, _VARIABLES = "Graph", "Variables"
 #: Of more layers the configuration is told only in the details: each layer is looked for among all.
 _CONFIGURED = 3_000
@@ -148,7 +146,7 @@ class ScopesTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no type
             self._tables[depth] = Table(
                 self._scopes.frame(depth),
                 label="Scopes",
-                columns=scope_rows.COLUMNS,
+                columns=_SCOPE_COLUMNS,
                 search=("name", "class"),
                 facets={"class": "(none)"},
                 bars=("parameters", "bytes", "flops"),
@@ -180,31 +178,17 @@ class ScopesTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no type
             return
         scope = self.table.frame.iloc[row]
         facts = [(str(column), cell_text.long_text(scope[column])) for column in scope.index if column != "name"]
-        if self._scopes.function:
-            facts.append(("function", cell_text.long_text(self._scopes.function)))
         acts = [Act(name=_GRAPH, text="Show in the graph")]
-        if self._weights(row):
+        if self._scopes.weights(str(scope["name"])):
             acts.append(Act(name=_VARIABLES, text="Show its weights"))
         title = cell_text.long_text(scope["name"])
         self.table.tell(Details(row=row, title=title, facts=[fact for fact in facts if fact[1]], acts=acts))
 
-    def _weights(self, row: int) -> list[str]:
-        return self._scopes.weights(str(self.table.frame["name"].iloc[row]), int(self.depth.value))
-
     def _act(self, name: str, row: int) -> None:
-        """Show the scope's box, or the rows of its weights."""
+        """Show the scope's first box, or the rows of its weights."""
+        scope = str(self.table.frame["name"].iloc[row])
         if name == _GRAPH:
-            scope = str(self.table.frame["name"].iloc[row])
-            node = self._scopes.node_name(scope, int(self.depth.value))
-            self._panel.go_to(_GRAPH, name=node, function=self._scopes.function)
-            return
-        weights = self._weights(row)
-        # One alone is opened; of several, what their names have in common filters.
-        several = f"{_common_scope(weights)}/" if len(weights) > 1 and _common_scope(weights) else ""
-        self._panel.go_to(_VARIABLES, name=weights[0] if len(weights) == 1 else several)
-
-
-def _common_scope(names: Sequence[str]) -> str:
-    """Return the scope that holds all of some names, ``""`` where that is the whole graph."""
-    levels = zip(*(name.split("/")[:-1] for name in names), strict=False)
-    return "/".join(level[0] for level in itertools.takewhile(lambda level: len(set(level)) == 1, levels))
+            node, function = self._scopes.node(scope)
+            self._panel.go_to(_GRAPH, name=node, function=function)
+        else:
+            self._panel.go_to(_VARIABLES, name=self._scopes.weights(scope))
