@@ -15,7 +15,7 @@ from tfmagic import errors
 from tfmagic.files import crc32c, reading, snappy, wire
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 #: The table's last bytes, little endian 0xdb4775248b80fb57.
@@ -35,6 +35,8 @@ _VARINT_END = 0x80
 _VARINT_BITS = 63
 #: As many entries go into one block of a table that is written.
 _ENTRIES = 64
+#: One key in so many is spelled out whole.
+_RESTART = 16
 
 
 class _Handle(NamedTuple):
@@ -280,22 +282,36 @@ def table(entries: Mapping[bytes, bytes]) -> bytes:
     blocks: list[bytes] = []
     handles, size = {}, 0
     for start in range(0, len(items), _ENTRIES):
-        block = _unshared(dict(items[start : start + _ENTRIES]))
+        block = _shared(items[start : start + _ENTRIES], _RESTART)
         handles[items[min(start + _ENTRIES, len(items)) - 1][0]] = _varints(size, len(block))
         blocks.append(_sealed(block))
         size += len(blocks[-1])
     footer = b""
-    for block in (_unshared({}), _unshared(handles)):
+    for listed in ((), tuple(handles.items())):
+        # Keys of an index block are searched, so each is whole, as LevelDB has it.
+        block = _shared(listed, 1)
         footer += _varints(size, len(block))
         blocks.append(_sealed(block))
         size += len(blocks[-1])
     return b"".join(blocks) + footer.ljust(FOOTER_BYTES - len(MAGIC), b"\0") + MAGIC
 
 
-def _unshared(entries: Mapping[bytes, bytes]) -> bytes:
-    """Return a block whose keys share nothing, with one restart point."""
-    parts = (_varints(0, len(key), len(value)) + key + value for key, value in entries.items())
-    return b"".join(parts) + (0).to_bytes(4, "little") + (1).to_bytes(4, "little")
+def _shared(items: Sequence[tuple[bytes, bytes]], interval: int) -> bytes:
+    """Return a block, of whose keys one in so many is whole, the others without what they share with the one before."""
+    parts: list[bytes] = []
+    restarts: list[int] = []
+    position, before = 0, b""
+    for number, (key, value) in enumerate(items):
+        if number % interval == 0:
+            restarts.append(position)
+            before = b""
+        common = next((place for place, (a, b) in enumerate(zip(before, key, strict=False)) if a != b), None)
+        common = min(len(before), len(key)) if common is None else common
+        parts.append(_varints(common, len(key) - common, len(value)) + key[common:] + value)
+        position += len(parts[-1])
+        before = key
+    points = b"".join(point.to_bytes(4, "little") for point in restarts or [0])
+    return b"".join(parts) + points + len(restarts or [0]).to_bytes(4, "little")
 
 
 def _sealed(block: bytes) -> bytes:

@@ -321,11 +321,12 @@ class SavedModelSlim:
                 continue
             model = self.model if self.model.narrowed is None else self.model.narrowed(tags)
             named = f"{','.join(tags)}/" if len(self.meta_graphs) > 1 else ""
+            # Loaded once for all signatures.
+            copy = functions.SavedModelFunctions(staged, tags)
             for key, ends in signed.items():
                 source = Source(model, Wish(signature=key), {key: ends}, {})
-                load = partial(functions.load_saved_model, staged, tags)
                 loaders = partial(self._require_session, staged, tags)
-                verifications[named + key] = copy_checks.compared(source, load, loaders, check=check)[key]
+                verifications[named + key] = copy_checks.compared(source, copy.function, loaders, check=check)[key]
         return verifications
 
     def _require_session(self, staged: Path, tags: Sequence[str]) -> None:
