@@ -19,6 +19,7 @@ from tfmagic.graphs.tensor_names import FreeNames, full, node_of, plain
 from tfmagic.graphs.tensors import GraphTensors
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.runtime.ops_and_devices import Definitions
+from tfmagic.transforms.settled_branches import settle_branches
 from tfmagic.transforms.subgraph import cut
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ def bind_graph(store: Store, values: Mapping[str, npt.ArrayLike]) -> Store:
     store : Store
         The graph, which stays as it is.
     values : mapping of str to array-like
-        By the names of the tensors. A placeholder becomes a constant of its name.
+        By the names of the tensors. A placeholder becomes a constant of its name, and of a branch that it decides one
+        side is left.
 
     Raises
     ------
@@ -60,6 +62,7 @@ def bind_graph(store: Store, values: Mapping[str, npt.ArrayLike]) -> Store:
         shape = protos.shape_of(info.tensor_shape)
         constant = _constant(name, value, protos.dtype_name(info.dtype), shape)
         _put(message.graph_def, plain(info.name), constant, names)
+    settle_branches(message.graph_def)
     return replace(store, meta_graph=MetaGraph.of_message(message))
 
 

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 _PLACEHOLDERS = of_kind("placeholder")
 #: Ops whose state lies elsewhere than in variables and tables.
 _OTHER_STATE = re.compile(
-    r"\w*Queue(V2)?|(?!Anonymous)\w*Iterator(V2)?|\w+Reader(V2)?|Stack(V2)?|Barrier|TemporaryVariable|AutoReloadVariable"
+    r"\w*Queue(V2)?|(?!Anonymous)\w*Iterator(V2)?|\w+Reader(V2)?|Barrier|TemporaryVariable|AutoReloadVariable"
     r"|BoostedTrees\w*Handle\w*|SimpleML\w*Resource|Anonymous(Iterator|MultiDevice|RandomSeed|SeedGen)\w*"
 )
 _ASSIGNMENTS = re.compile(r"Assign(?:Add|Sub)?VariableOp|Resource(?:Scatter|Apply|SparseApply)\w*")

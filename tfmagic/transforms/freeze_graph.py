@@ -20,7 +20,7 @@ from tfmagic.transforms import freeze, freeze_stored, tables
 from tfmagic.transforms.asset_contents import asset_contents
 from tfmagic.transforms.cut import Part, ancestors
 from tfmagic.transforms.end_names import node_names
-from tfmagic.transforms.frozen_graph import FrozenGraph, constant
+from tfmagic.transforms.frozen_graph import FrozenGraph, become, constant
 from tfmagic.transforms.function_names import name_by_content
 from tfmagic.transforms.placement import drop_absent_colocations, leave_absent_devices
 from tfmagic.transforms.variable_reads import Body, Library, Spec, refusal
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from tfmagic.functions.state.saved_models import Store
     from tfmagic.graphs.signatures import Endpoint
     from tfmagic.transforms.frozen_graph import Value
+
+
+#: Ops that ask whether a variable has a value.
+_ASKING = frozenset({"IsVariableInitialized", "VarIsInitializedOp"})
 
 
 def freeze_graph(
@@ -161,6 +165,7 @@ class _Freezing:
         """Turn the variables into constants of their names, and what reads them into what reads a constant."""
         nodes = {node.name: node for node in self.graph_def.node}
         state = freeze_stored.state(self.graph_def, self.store, self.keep)
+        self._answer_whether_set({*state.tensors, *state.variables})
         self._dereference({name for name in state.tensors if nodes[name].op in REF_VARIABLES}, nodes)
         starts = {name: Spec(value.dtype, value.shape) for name, value in state.variables.items()}
         Body(self.graph_def.node, Library(self.graph_def), starts).rewrite()
@@ -171,6 +176,17 @@ class _Freezing:
             if value.texts is not None:
                 nodes[name].attr["value"].tensor.CopyFrom(value.texts())
         return {name: value for name, value in values.items() if value.texts is None}
+
+    def _answer_whether_set(self, variables: set[str]) -> None:
+        """Let what asks whether a variable has a value say yes: a constant has one."""
+        for node in self.graph_def.node:
+            if node.op in _ASKING and node_of(node.input[0]) in variables:
+                become(node, "Const", dtype="bool")
+                waits = [text for text in node.input if text.startswith("^")]
+                del node.input[:]
+                node.input.extend(waits)
+                node.attr["value"].tensor.dtype = protos.dtype_number("bool")
+                node.attr["value"].tensor.tensor_content = b"\x01"
 
     def _dereference(self, variables: set[str], nodes: Mapping[str, protos.Message]) -> None:
         """Let ops on references to what becomes a constant be those on values; refuse what writes there."""
@@ -184,8 +200,9 @@ class _Freezing:
                 if node.op not in PLAIN_OPS:
                     raise refusal(
                         f"op {node.name!r} ({node.op}) writes to a variable or needs it as one, and a constant cannot "
-                        "be written to. Export to a SavedModel, which keeps variables; or keep them here, with "
-                        "keep_variables=[…] (--keep-variables)"
+                        "be written to. If an input decides whether it runs, as in a batch norm, make that a constant, "
+                        "with bind={'is_training': False} (--bind); or export to a SavedModel, which keeps variables; "
+                        "or keep them here, with keep_variables=[…] (--keep-variables)"
                     )
                 references.add(node.name)
                 grown = True

@@ -160,7 +160,14 @@ def cut(
         return {f"{place:06}": tf.identity(tensor) for place, tensor in enumerate(results)}
 
     with runtime.eager():
-        concrete = tf.function(call, input_signature=specs, autograph=False).get_concrete_function()
+        try:
+            concrete = tf.function(call, input_signature=specs, autograph=False).get_concrete_function()
+        except AttributeError as error:
+            # Its order of side effects looks for contexts that a loop or a branch of an imported graph does not have.
+            raise errors.ConversionError(
+                f"TensorFlow cannot make a function of a part of {function.key!r}, which writes to variables within "
+                f"loops or branches of TensorFlow 1: {error}"
+            ) from error
     arguments = [end._replace(tensor=tensor.name) for end, tensor in zip(inputs, concrete.inputs, strict=False)]
     results = [end._replace(tensor=tensor.name) for end, tensor in zip(outputs, concrete.outputs, strict=True)]
     return replace(
