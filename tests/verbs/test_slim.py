@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from tfmagic.files import crc32c, protos
 from tfmagic.files.checkpoints import slices as tensor_slices
 from tfmagic.files.checkpoints import sorted_tables, tensor_bundle, tensor_writing, trackable_object_graph
 from tfmagic.files.checkpoints.tensor_writing import Tensor
+from tfmagic.verbs.slimming import shares
 
 if TYPE_CHECKING:
     from tests.samples import Built
@@ -479,6 +481,58 @@ def test_several_meta_graphs_share_what_any_of_them_needs(tmp_path: Path, resour
     names = set(tfmagic.inspect(tmp_path / "slim", tags="serve").ops["name"])
     assert "wide/kernel" in names
     assert not [name for name in names if "Adam" in name or "gradients" in name]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("resource", [False, True], ids=["references", "resources"])
+@pytest.mark.parametrize("retain", [*([kind] for kind in shares.KINDS), ["unreached", "optimizer"], shares.KINDS])
+def test_each_kind_can_be_retained(tmp_path: Path, resource: bool, retain: list[str]) -> None:  # noqa: FBT001
+    source = trained_session(tmp_path, resource=resource)
+    result = tfmagic.slim(source, tmp_path / "slim", retain=retain, verify=True)
+    # Nodes that train slots go with those.
+    assert not set(retain) & (kinds(result).keys() - {"unreached"})
+    for tags, key in (("serve", "y"), ("other", "z")):
+        np.testing.assert_array_equal(served(tmp_path / "slim", tags=tags)[key], served(source, tags=tags)[key])
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_what_a_signature_reaches_is_byte_for_byte_what_it_was(tmp_path: Path, data: st.DataObject) -> None:
+    import tensorflow as tf  # noqa: PLC0415 - costs seconds
+
+    numbers = data.draw(st.lists(st.sampled_from([0.0, 1.0, -0.0, np.nan]), min_size=1, max_size=6))
+    used = data.draw(st.lists(st.booleans(), min_size=len(numbers), max_size=len(numbers)))
+    module = tf.Module()
+    module.all = [tf.Variable(np.full((8, 4), number, np.float32)) for number in numbers]
+    module.text = tf.Variable(["a", "b"])
+    read = [each for each, is_used in zip(module.all, used, strict=True) if is_used]
+    spec = [tf.TensorSpec([None, 8], tf.float32, name="x")]
+    module.served = tf.function(
+        lambda x: {"y": tf.add_n([x[:, :1], *(tf.matmul(x, each)[:, :1] for each in read)])}, spec
+    )
+    place = Path(tempfile.mkdtemp(dir=tmp_path))
+    tf.saved_model.save(module, str(place / "source"), {"serving_default": module.served})
+    tfmagic.slim(place / "source", place / "slim", verify=False)
+    before, after = (stored(place / name / "variables" / "variables") for name in ("source", "slim"))
+    reached = {f"all/{place}/.ATTRIBUTES/VARIABLE_VALUE" for place, is_used in enumerate(used) if is_used}
+    assert reached <= after.keys() <= before.keys()
+    assert all(before[key].tobytes() == after[key].tobytes() for key in after.keys() - {trackable_object_graph.KEY})
+    assert served(place / "slim")["y"].tobytes() == served(place / "source")["y"].tobytes()
+    loaded = tf.saved_model.load(str(place / "slim"))
+    assert all(loaded.all[place].numpy().tobytes() == before[key].tobytes() for place, key in listed(reached))
+
+
+def listed(keys: set[str]) -> list[tuple[int, str]]:
+    """Return the numbers of keys in a list, and the keys."""
+    return [(int(key.split("/")[1]), key) for key in sorted(keys)]
+
+
+def test_the_index_of_a_checkpoint_with_its_graph_stands_for_its_values(samples: Built, tmp_path: Path) -> None:
+    prefix = samples.path("meta_graph_of_a_prefix")
+    with pytest.raises(tfmagic.UnsupportedConversionError, match="'.index' for a copy of its values"):
+        tfmagic.slim(prefix, tmp_path / "slim")
+    tfmagic.slim(f"{prefix}.index", tmp_path / "slim")
+    assert stored(tmp_path / "slim").keys() == stored(prefix).keys()
 
 
 def test_large_initial_values_go_and_the_variable_is_set_by_the_saver(tmp_path: Path) -> None:
