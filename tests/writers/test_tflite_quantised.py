@@ -102,6 +102,7 @@ def test_samples_may_come_in_every_way(model: Any, tmp_path: Path) -> None:
         "dicts": [{"image": each} for each in X],
         "generator": (each[None] for each in X),
         "function": lambda: iter(X),
+        "literal": X.tolist(),
         "tuples": [(each,) for each in X],
         "dataset": dataset,
         "batched": dataset.batch(4),
@@ -161,6 +162,25 @@ def test_a_batch_that_is_fixed_is_filled(tmp_path: Path) -> None:
     assert any("nothing was quantised" in note or "quantised, dynamic" in note for note in done.notes)
 
 
+@pytest.mark.parametrize("layer", ["LSTM", "GRU"])
+def test_loops_that_would_end_the_process_are_refused(tmp_path: Path, layer: str) -> None:
+    keras = keras_runtime.keras()
+    steps = np.random.default_rng(0).random((8, 5, 30), dtype=np.float32)
+
+    def network(**options: Any) -> Any:
+        return keras.Sequential(
+            [keras.Input((5, 30), name="steps"), getattr(keras.layers, layer)(40, name="last", **options)]
+        )
+
+    with pytest.raises(errors.UnsupportedConversionError, match=r"crashes on a loop.*quantize='dynamic'.*unroll=True"):
+        tfmagic.export(network(), tmp_path / "m.tflite", quantize="int8", samples=steps, batch=1)
+    assert list(tmp_path.iterdir()) == []
+    for model, way in ((network(), "dynamic"), (network(unroll=True), "int8")):
+        done = tfmagic.export(model, tmp_path / "m.tflite", quantize=way, samples=steps, batch=1, overwrite=True)
+        assert done.verification.attrs["inputs"] == "8 samples"
+        assert done.verification["max_abs"].max() < 0.1
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -189,6 +209,14 @@ def test_what_cannot_be_is_told_before_anything_is_written(
     with pytest.raises(errors.TfMagicError, match=says):
         tfmagic.export(model, tmp_path / "m.tflite", **options)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_generator_that_fails_is_told(model: Any, tmp_path: Path) -> None:
+    with pytest.raises(errors.ConversionError, match="example 1 raises ZeroDivisionError") as caught:
+        tfmagic.export(model, tmp_path / "m.tflite", quantize="int8", samples=(X[:1] / (1 // n) for n in (1, 0)))
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+    done = tfmagic.export(model, tmp_path / "m.tflite", quantize="int8", samples=X[0])
+    assert done.verification.attrs["inputs"] == "1 sample"
 
 
 @pytest.mark.parametrize("name", ["m.pb", "m", "m.keras", "m.ckpt"])

@@ -126,7 +126,7 @@ class _Runner:
             said = " ".join(str(error).split())
             if call.flex and _SELECTED in said:
                 raise errors.MissingDependencyError(
-                    f"running {str(path)!r}",
+                    "running a TFLite file",
                     "",
                     state=f"TensorFlow's own kernels ({errors.listed(call.flex)}), which TFLite calls Flex, and the "
                     "interpreter here has none",

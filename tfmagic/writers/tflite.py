@@ -115,6 +115,8 @@ class TFLiteWriter(Writer):
         if options.quantize:
             # To see what values it reaches, TensorFlow runs the model, and cannot where it reads variables.
             functions = [_frozen(function) for function in functions]
+        if options.quantize == "int8":
+            tflite_conversion.require_measurable(source, [each.concrete.graph.as_graph_def() for each in functions])
         plain = tuple(map(_with_plain_keys, functions))
         on_the_way = WriteOptions(options.signatures, signatures.DEFAULT_TAGS)
         draft = SavedModelWriter().of_functions(source, plain, on_the_way)

@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfmagic import errors
+from tfmagic.graphs.function_library import all_nodes
 from tfmagic.runtime import error_texts
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -31,6 +32,8 @@ _SELECTED = "TF Select"
 #: What it says where it was to run such ops to see what values they reach.
 _NOT_HERE = re.compile(r"Select TensorFlow op|Regular TensorFlow ops are not supported")
 _HALVES = re.compile(r"x(?:b?f16)>")
+#: Ops of what a loop collects.
+_COLLECTED = re.compile(r"TensorList\w*|TensorArray\w*")
 _LISTS = re.compile(r"TensorList\w*")
 
 
@@ -176,6 +179,26 @@ def _advice(lacking: Sequence[tuple[str, str]]) -> str:
 
 def _names(lacking: Sequence[tuple[str, str]]) -> list[str]:
     return sorted({name for _, name in lacking})
+
+
+def require_measurable(source: Model, graph_defs: Iterable[runtime.Live]) -> None:
+    """Refuse loops that collect their steps: TensorFlow's run of them, to see what values they reach, ends the process.
+
+    Raises
+    ------
+    UnsupportedConversionError
+        If there is one.
+    """
+    lists = [node.name for each in graph_defs for node in all_nodes(each) if _COLLECTED.match(node.op)]
+    if lists:
+        raise errors.UnsupportedConversionError(
+            source.form,
+            "tflite",
+            _OTHERS,
+            "to quantise with 'int8' TensorFlow runs the model on the samples, and crashes on a loop that collects its "
+            f"steps, such as an LSTM's, a GRU's or map_fn's ({lists[0]!r}): quantize='dynamic' or 'float16' "
+            "(--quantize) can do it, and so can a layer with unroll=True",
+        )
 
 
 def of_known_batch(source: Model) -> errors.UnsupportedConversionError:

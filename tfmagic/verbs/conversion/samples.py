@@ -141,13 +141,30 @@ def _array(value: object) -> npt.NDArray[Any]:
 def _listed(examples: Iterable[Any]) -> _Listed:
     taken: list[Any] = []
     size = 0
-    for example in examples:
+    for example in _raised(examples):
         if len(taken) == MOST_CALLS or size > _MOST_BYTES:
             return _Listed(taken, is_whole=False)
         plain = _plain(example)
         size += sum(each.nbytes for each in _arrays(plain))
         taken.append(plain)
     return _Listed(taken, is_whole=True)
+
+
+def _raised(examples: Iterable[Any]) -> Iterator[Any]:
+    """Yield examples; what the user's own generator raises is told as that."""
+    iterator, number = iter(examples), 0
+    while True:
+        try:
+            example = next(iterator)
+        except StopIteration:
+            return
+        except errors.TfMagicError:
+            raise
+        except Exception as error:
+            said = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise errors.ConversionError(f"samples cannot be read: example {number} raises {said}") from error
+        yield example
+        number += 1
 
 
 def _plain(example: Any) -> Any:  # noqa: ANN401 - what a user gives
@@ -174,7 +191,7 @@ def _arrays(example: Any) -> Iterator[npt.NDArray[Any]]:  # noqa: ANN401 - as ab
 
 def _of_rows(function: NamedFunction, arrays: Mapping[str, npt.NDArray[Any]]) -> Samples:
     ends = _ends(function, arrays)
-    rows = {end.key: _rows(end, arrays[end.key]) for end in ends}
+    rows = {end.key: _rows(end, _with_batch(end, arrays[end.key])) for end in ends}
     counts = {key: len(values) for key, values in rows.items()}
     if len(set(counts.values())) > 1:
         lengths = ", ".join(f"{key!r} has {count:,}" for key, count in counts.items())
