@@ -24,6 +24,7 @@ import tfmagic
 from tests.faults.subjects import SUBJECTS, Subject, doubled
 from tests.faults.trial import is_hidden, tree
 from tests.samples import SAMPLES
+from tests.versions import needs_quiet_threads
 from tfmagic import errors, progress
 from tfmagic.files import copies, hidden_places, writing
 from tfmagic.verbs import restore as restore_verb
@@ -285,6 +286,7 @@ def test_files_that_may_be_no_larger(subject: Subject, tmp_path: Path, limit: in
     assert tree(tmp_path) == before
 
 
+@needs_quiet_threads
 def test_a_process_that_may_open_no_more_files(subject: Subject, tmp_path: Path) -> None:
     """It is done, or told in our words; what is hidden goes with the next write."""
     place = tmp_path / subject.destination
