@@ -445,7 +445,7 @@ def test_the_panel_leaves_the_users_world_as_it_was(
 
     def convert_tab_of(source: Any, place: Path) -> Any:
         tab = convert_tab.build(readers.read(source), panel)
-        tab.destination.value = str(place)
+        tab.form.destination.value = str(place)
         return tab
 
     tabs: dict[str, Callable[[str], Any]] = {
