@@ -130,3 +130,30 @@ def test_a_gradient_through_a_loop_is_frozen(tf: Any) -> None:
     frozen = tfmagic.freeze(_session(tf, build), inputs=["x"], outputs=["y"])
     np.testing.assert_allclose(tfmagic.run(frozen, {"x": _X}).outputs["y"], np.cos(_X), rtol=1e-5)
     assert "StackV2" in set(frozen.ops["op"])
+
+
+@pytest.mark.parametrize("state", ["live", "saved"])
+def test_a_function_is_frozen_without_its_training(tf: Any, tmp_path: Path, state: str) -> None:
+    """The same of TensorFlow 2, whose branches are functions, one of them within another."""
+    module = tf.Module()
+    module.mean = tf.Variable(tf.ones([4]), trainable=False)
+
+    def trained(x: Any) -> Any:
+        module.mean.assign(module.mean * 0.9)
+        return x - tf.reduce_mean(x, 0)
+
+    def call(x: Any, training: Any) -> Any:
+        inner = tf.cond(training, lambda: trained(x), lambda: x - module.mean)
+        return {
+            "y": tf.cond(training, lambda: inner, lambda: tf.cond(training, lambda: trained(x), lambda: inner * 2.0))
+        }
+
+    specs = [tf.TensorSpec([None, 4], name="x"), tf.TensorSpec([], tf.bool, name="training")]
+    module.call = tf.function(call, input_signature=specs)
+    tf.saved_model.save(module, str(tmp_path / "m"), signatures=module.call)
+    source = {"live": module.call, "saved": tmp_path / "m"}[state]
+    frozen = tfmagic.freeze(source, bind={"training": False})
+    np.testing.assert_allclose(tfmagic.run(frozen, {"x": _X}).outputs["y"], (_X - 1.0) * 2.0, rtol=1e-5)
+    assert not {"If", "StatelessIf", "StatefulPartitionedCall"} & set(frozen.ops["op"])
+    with pytest.raises(errors.ConversionError, match="writes to a variable"):
+        tfmagic.freeze(source)

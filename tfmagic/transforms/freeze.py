@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors
+from tfmagic.files import protos
 from tfmagic.functions.named_function import graph_notes
 from tfmagic.graphs import function_library
 from tfmagic.graphs.ops import Effect, of_effect, of_kind
@@ -36,12 +37,12 @@ from tfmagic.transforms.captures import (
 from tfmagic.transforms.end_names import name_ends, node_names, rename_nodes
 from tfmagic.transforms.frozen_graph import FrozenGraph, constant
 from tfmagic.transforms.function_names import name_by_content
+from tfmagic.transforms.settled_branches import settle_conditionals
 from tfmagic.transforms.variable_reads import Body, Library, Spec, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping, Sequence
 
-    from tfmagic.files import protos
     from tfmagic.functions import NamedFunction
     from tfmagic.graphs.signatures import Endpoint
     from tfmagic.runtime import tensorflow as runtime
@@ -192,7 +193,12 @@ def _flat_graph(function: NamedFunction) -> protos.Message:
         )
         raise errors.TooLargeError(message) from error
     keep = [endpoint.tensor for endpoint in (*function.inputs, *function.outputs)]
-    return inlining.inlined(graph_def, [*keep, *(tensor.name for tensor in function.concrete.inputs)])
+    keep += [tensor.name for tensor in function.concrete.inputs]
+    flat = inlining.inlined(graph_def, keep)
+    # An input that was made a constant decides branches, perhaps one within another.
+    while settle_conditionals(flat):
+        flat = inlining.inlined(protos.native(flat), keep)
+    return flat
 
 
 def _variable_names(

@@ -39,9 +39,7 @@ def settle_branches(graph_def: protos.Message) -> None:
         for name, node in nodes.items()
         if node.op in _SWITCHES and (value := _predicate(nodes, node.input[1])) is not None
     }
-    for node in nodes.values():
-        if node.op in _CONDITIONALS:
-            _settle_conditional(node, _predicate(nodes, node.input[0]))
+    settle_conditionals(graph_def)
     if not sides:
         return
     alive = _alive(nodes, sides)
@@ -50,6 +48,17 @@ def settle_branches(graph_def: protos.Message) -> None:
             del graph_def.node[place]
     for node in graph_def.node:
         _settle(node, alive, sides)
+
+
+def settle_conditionals(graph_def: protos.Message) -> bool:
+    """Let the branch that a constant predicate chooses be called, in place; say whether there was one."""
+    nodes = {node.name: node for node in graph_def.node}
+    conditionals = [node for node in graph_def.node if node.op in _CONDITIONALS]
+    values = {node.name: _predicate(nodes, node.input[0]) for node in conditionals}
+    for node in conditionals:
+        if (value := values[node.name]) is not None:
+            _settle_conditional(node, value=value)
+    return any(value is not None for value in values.values())
 
 
 def _predicate(nodes: Mapping[str, protos.Message], text: str) -> bool | None:
@@ -73,10 +82,8 @@ def _predicate(nodes: Mapping[str, protos.Message], text: str) -> bool | None:
     return None
 
 
-def _settle_conditional(node: protos.Message, value: bool | None) -> None:  # noqa: FBT001 - the predicate's
-    """Let a branch that is a function be called, whatever the predicate would be."""
-    if value is None:
-        return
+def _settle_conditional(node: protos.Message, *, value: bool) -> None:
+    """Make a call of a conditional."""
     node.op = "PartitionedCall" if node.op == "StatelessIf" else "StatefulPartitionedCall"
     node.attr["f"].CopyFrom(node.attr["then_branch" if value else "else_branch"])
     for name in ("then_branch", "else_branch", "Tcond", "output_shapes"):
