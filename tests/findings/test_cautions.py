@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import html
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -76,6 +77,29 @@ def test_state_and_code_outside_the_graph_are_said(op: str, word: str) -> None:
     (found,) = cautions.cautions(graph(node("it", op)))
     assert found.ops == (op,)
     assert word in found.text
+
+
+def test_as_many_draws_are_followed_as_a_display_waits_for() -> None:
+    nodes = [node("x", "Placeholder"), node("rate", "Const")]
+    before = "x"
+    for number in range(5000):
+        scope = f"drop_{number}"
+        nodes += [
+            node(f"{scope}/draw", "RandomUniform"),
+            node(f"{scope}/mask", "GreaterEqual", f"{scope}/draw", "rate"),
+            node(f"{scope}/cast", "Cast", f"{scope}/mask"),
+            node(f"{scope}/mul", "Mul", before, f"{scope}/cast"),
+        ]
+        before = f"{scope}/mul"
+    model = graph(*nodes)
+    times = [time.process_time()]
+    assert len(model.ends.outputs) == 1
+    times.append(time.process_time())
+    (found,) = cautions.cautions(model)
+    times.append(time.process_time())
+    assert (found.code, found.names[0]) == ("training-mode", "drop_0/draw")
+    # A look at all of the graph for each of its draws would take hundreds of times as long as one for its ends.
+    assert times[2] - times[1] < 10 * (times[1] - times[0])
 
 
 def test_the_summary_says_them() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from tfmagic import frames
 from tfmagic.graphs import constants, function_uses, plumbing, signatures
@@ -37,6 +37,8 @@ MOST_FOLLOWED = 300_000
 MOST_READ = 2_000
 #: Ops that run one of several functions: what is in one of them need not run.
 _BRANCHING = frozenset({"If", "StatelessIf", "Case", "StatelessCase"})
+_SWITCHES = frozenset({"Switch", "RefSwitch"})
+_JOINS = frozenset({"Merge", "RefMerge", "Exit", "RefExit"})
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,14 @@ class CautionedModel(Protocol):
         """Return those variables of the main graph, by their nodes, beside which a moving average lies."""
 
 
+class Place(NamedTuple):
+    """A node of the table of ops: its row, its type, and what it takes by data."""
+
+    row: int
+    op: str
+    inputs: tuple[str, ...]
+
+
 class Subject:
     """A model under the eyes of the checks, and what several of them want to know of it.
 
@@ -211,11 +221,6 @@ class Subject:
         return function_uses.read(self.model.meta_graph.graph)
 
     @cached_property
-    def needed(self) -> set[str]:
-        """The nodes of the main graph that the outputs need."""
-        return plumbing.ancestors(self.nodes, (each.partition(":")[0] for each in self.outputs))
-
-    @cached_property
     def nodes(self) -> dict[str, plumbing.Node]:
         """The nodes of the main graph, by name."""
         return plumbing.main_graph(self.ops)
@@ -258,41 +263,50 @@ class Subject:
     def always_run(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return those of some rows of ops that run whatever is fed, as far as can be seen."""
         frame = frame[~frame["function"].isin(self.branches)]
-        if not self.those(("Switch", "RefSwitch")) or not self.is_followed:
+        if not self.those(_SWITCHES) or not self.is_followed:
             return frame
-        decided = {name for name, node in self.nodes.items() if node.op in ("Switch", "RefSwitch")}
-        return frame[[bool(function) or not self._depends(name, decided) for function, name in _places(frame)]]
+        return frame[[bool(function) or name not in self._decided for function, name in _places(frame)]]
 
-    def _depends(self, name: str, others: Collection[str]) -> bool:
-        """Say whether a node of the main graph waits for one of some others."""
-        return bool(plumbing.ancestors(self.nodes, [name]) & set(others))
+    @cached_property
+    def _decided(self) -> set[str]:
+        """The nodes of the main graph between a Switch and where its branches, or its loop, come together again."""
+        nodes, used = self.nodes, plumbing.consumers(self.nodes)
+        switches = (name for name, node in nodes.items() if node.op in _SWITCHES)
+        return reached(switches, lambda name: (each for each in used.get(name, ()) if nodes[each].op not in _JOINS))
 
     def constant(self, function: str, text: str) -> np.ndarray | None:
         """Return the value of a constant that an input of a function's node, or of the main graph's, names."""
-        name = text.partition(":")[0]
-        frame = self.ops
-        is_it = (frame["name"] == name) & (frame["function"] == function) & (frame["op"] == "Const")
-        rows = frame.index[is_it].tolist()
-        node = self.node_def(rows[0]) if rows else None
-        return constants.tensor_value(node.attr["value"].tensor) if node is not None and "value" in node.attr else None
+        place = self.nodes_of(function).get(text.partition(":")[0])
+        if place is None or place.op != "Const":
+            return None
+        node = self.node_def(place.row)
+        return constants.tensor_value(node.attr["value"].tensor) if "value" in node.attr else None
 
-    def following(self, function: str, roots: Iterable[str], ops: Collection[str]) -> set[str]:
-        """Return what consumes some nodes of a function, through ops of some types, these included."""
-        used = self._consumers(function)
-        return reached(roots, lambda name: (user for user, op in used.get(name, ()) if op in ops))
-
-    def _consumers(self, function: str) -> Mapping[str, Sequence[tuple[str, str]]]:
+    def nodes_of(self, function: str) -> Mapping[str, Place]:
+        """Return the nodes of a function, or of the main graph, by name."""
         if function not in self._by_function:
-            used: dict[str, list[tuple[str, str]]] = {}
-            rows = self.served[self.served["function"] == function]
-            for name, op, inputs in zip(rows["name"], rows["op"], rows["inputs"], strict=True):
-                for text in inputs:
-                    used.setdefault(text.partition(":")[0], []).append((name, op))
-            self._by_function[function] = used
+            frame = self.ops[self.ops["function"] == function]
+            columns = zip(frame["name"], frame.index.tolist(), frame["op"], frame["inputs"], strict=True)
+            self._by_function[function] = {name: Place(row, op, inputs) for name, row, op, inputs in columns}
         return self._by_function[function]
 
     @cached_property
-    def _by_function(self) -> dict[str, Mapping[str, Sequence[tuple[str, str]]]]:
+    def _by_function(self) -> dict[str, dict[str, Place]]:
+        return {}
+
+    def following(self, function: str, roots: Iterable[str], ops: Collection[str]) -> set[str]:
+        """Return what consumes some nodes of a function, through ops of some types, these included."""
+        if function not in self._consumers:
+            used: dict[str, list[tuple[str, str]]] = {}
+            for name, place in self.nodes_of(function).items():
+                for text in place.inputs:
+                    used.setdefault(text.partition(":")[0], []).append((name, place.op))
+            self._consumers[function] = used
+        used = self._consumers[function]
+        return reached(roots, lambda name: (user for user, op in used.get(name, ()) if op in ops))
+
+    @cached_property
+    def _consumers(self) -> dict[str, dict[str, list[tuple[str, str]]]]:
         return {}
 
     @cached_property

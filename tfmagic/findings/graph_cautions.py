@@ -29,6 +29,8 @@ _NORMS = frozenset({"FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"})
 _DRAWS = frozenset({"RandomUniform", "StatelessRandomUniform", "StatelessRandomUniformV2"})
 _TO_MASK = frozenset({"Add", "AddV2", "Sub", "Mul", "Identity"})
 _MASKS = frozenset({"GreaterEqual", "Floor"})
+#: So many draws are followed: of a training unrolled over its steps, all are alike.
+_MOST_DRAWS = 200
 #: And from the mask to what is dropped.
 _TO_DROPPED = frozenset({"Cast", "Identity"})
 _DROPPED = frozenset({"Mul", "Select", "SelectV2"})
@@ -89,7 +91,7 @@ def _is_training(subject: Subject, row: int) -> bool:
 
 def _batch_moments(subject: Subject) -> pd.DataFrame:
     """Return the means over the batch that ``tf.nn.moments`` takes where values are normalised by them."""
-    roots = set(subject.rows(_ROOTS)["function"])
+    roots = set(subject.rows(_ROOTS)["function"]) if subject.is_followed else set()
     rows = subject.rows(_MEANS)
     rows = rows[rows["function"].isin(roots)]
     rows = rows[rows["name"].str.endswith(_MOMENTS_MEAN)]
@@ -105,8 +107,8 @@ def _is_over_batch(subject: Subject, function: str, inputs: tuple[str, ...]) -> 
 
 def dropout_in_training(subject: Subject) -> Iterator[Caution]:
     """Find dropout that drops: a random mask by which values are multiplied, whatever is fed."""
-    draws = subject.rows(_DRAWS)
-    if not len(draws):
+    draws = subject.rows(_DRAWS)[:_MOST_DRAWS]
+    if not len(draws) or not subject.is_followed:
         return
     drops = [_drops(subject, function, name) for function, name in zip(draws["function"], draws["name"], strict=True)]
     names = _names(subject.always_run(draws[drops])) if any(drops) else ()
@@ -118,32 +120,31 @@ def dropout_in_training(subject: Subject) -> Iterator[Caution]:
 
 def _drops(subject: Subject, function: str, name: str) -> bool:
     """Say whether what a node draws decides what is dropped, at a rate that nobody feeds."""
+    nodes = subject.nodes_of(function)
     after = subject.following(function, [name], _TO_MASK | _MASKS)
-    rows = subject.served[(subject.served["function"] == function) & subject.served["name"].isin(after)]
-    masks = rows[rows["op"].isin(_MASKS)]
-    if not len(masks):
+    masks = [each for each in after if nodes[each].op in _MASKS]
+    if not masks:
         return False
-    last = subject.following(function, masks["name"], _TO_DROPPED | _DROPPED) - after
-    dropped = subject.served[(subject.served["function"] == function) & subject.served["name"].isin(last)]
-    return bool(dropped["op"].isin(_DROPPED).any()) and not (not function and _is_fed(subject, rows))
+    last = subject.following(function, masks, _TO_DROPPED | _DROPPED) - after
+    return any(nodes[each].op in _DROPPED for each in last) and not (not function and _is_fed(subject, after))
 
 
-def _is_fed(subject: Subject, rows: pd.DataFrame) -> bool:
+def _is_fed(subject: Subject, names: set[str]) -> bool:
     """Say whether what a mask of the main graph is made of depends on what is fed to it alone: a rate."""
-    sources = {text.partition(":")[0] for inputs in rows["inputs"] for text in inputs} - set(rows["name"])
-    scalars = {name for name, node in subject.nodes.items() if node.op in PLACEHOLDERS}
+    nodes = subject.nodes_of("")
     # The shape of what is drawn comes from the input, through a Shape; a rate comes straight.
     passing = _TO_MASK | {"RealDiv", "Div", "Cast", "Reshape", "Switch", "Merge"}
-    waiting, seen = list(sources), set(sources)
+    waiting = [text.partition(":")[0] for name in names for text in nodes[name].inputs]
+    seen = set(names)
     while waiting:
         name = waiting.pop()
-        if name in scalars:
+        if name in seen or name not in nodes:
+            continue
+        seen.add(name)
+        if nodes[name].op in PLACEHOLDERS:
             return True
-        node = subject.nodes.get(name)
-        if node is not None and node.op in passing:
-            more = {text.partition(":")[0] for text in node.inputs} - seen
-            seen |= more
-            waiting += more
+        if nodes[name].op in passing:
+            waiting += [text.partition(":")[0] for text in nodes[name].inputs]
     return False
 
 

@@ -135,6 +135,8 @@ def _kept(rows: Iterable[VariableRow]) -> list[tuple[VariableRow, float]]:
 def _is_as_begun(subject: Subject, row: VariableRow, value: float) -> bool:
     try:
         if subject.model.variables_are_constants:
+            if not subject.is_followed:
+                return False
             constant = subject.constant("", row.name)
             numbers = [] if constant is None else constant.reshape(-1)[:_MOST_NUMBERS].tolist()
         else:
