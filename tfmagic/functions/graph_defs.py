@@ -148,7 +148,7 @@ def _wrapped(
         concrete = tf.compat.v1.wrap_function(call, list(part.specs.values()))
     except (ValueError, TypeError, tf.errors.OpError) as error:
         said = error_texts.gist(error).rstrip(".") + (_WRITES if "_ref" in str(error) else "")
-        raise errors.ConversionError(f"TensorFlow cannot import the graph: {said}") from error
+        raise errors.ConversionError(f"TensorFlow cannot import the graph: {said}; check its nodes") from error
     concrete_functions.name_arguments(concrete, [spec.name for spec in part.specs.values()])
     order = sorted(marked)
     inputs = zip(part.inputs, concrete.inputs, strict=False)

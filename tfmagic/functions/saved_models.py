@@ -165,7 +165,8 @@ class SavedModelFunctions:
         if first is None and loaded is not None:
             return loaded
         raise errors.ConversionError(
-            f"TensorFlow cannot load the SavedModel {os.fspath(self.path)!r}: {error_texts.gist(first or ValueError())}"
+            f"TensorFlow cannot load the SavedModel {os.fspath(self.path)!r}: "
+            f"{error_texts.gist(first or ValueError())}; load it with the TensorFlow that wrote it, and export it again"
         ) from first
 
     def _once(self, reduce: Callable[[protos.Message], bool] | None) -> runtime.Live | None:

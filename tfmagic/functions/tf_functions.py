@@ -160,7 +160,8 @@ def _traced(function: runtime.Live) -> list[runtime.Live]:
         # Whatever its own code raises is its author's to see.
         if function.input_signature is not None or not _takes_arguments(function):
             raise errors.ConversionError(
-                f"the tf.function {function_name(function)!r} does not trace: {error_texts.gist(error)}"
+                f"the tf.function {function_name(function)!r} does not trace: {error_texts.gist(error)}; mend it, "
+                "or give a ConcreteFunction of it"
             ) from error
         return []
 

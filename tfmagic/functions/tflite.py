@@ -133,7 +133,9 @@ class _Runner:
                     remedy="a program that runs it links TFLite's Flex delegate (on Android "
                     "org.tensorflow:tensorflow-lite-select-tf-ops, on iOS TensorFlowLiteSelectTfOps)",
                 ) from error
-            raise errors.ConversionError(f"{str(path)!r} does not run in TFLite's interpreter: {said}") from error
+            raise errors.ConversionError(
+                f"{str(path)!r} does not run in TFLite's interpreter: {said}; check that it has its ops"
+            ) from error
 
     def _content(self, path: Path) -> bytes | None:
         """Return the file with another name for an input called ``self``: the interpreter takes inputs by keyword.

@@ -185,7 +185,9 @@ def require_own_key(key: str) -> None:
         If it is empty or TensorFlow's own.
     """
     if is_hidden(key) or not key:
-        raise errors.ConversionError(f"{key!r} is no key for a signature: what begins with '__' is TensorFlow's own")
+        raise errors.ConversionError(
+            f"{key!r} is no key for a signature: what begins with '__' is TensorFlow's own; choose another"
+        )
 
 
 def rows(tagged: TaggedSignatures) -> Iterator[SignatureRow]:

@@ -38,7 +38,7 @@ def check(entry: object, kind: str, own: Collection[str], members: Iterable[str]
         raise errors.TfMagicError(f"{entry!r} is a class; register an instance of it: {entry.__name__}()")
     missing = [member for member in members if not hasattr(entry, member)]
     if missing:
-        raise errors.TfMagicError(f"{entry!r} has no {errors.listed(missing)}, which every {kind} has")
+        raise errors.TfMagicError(f"{entry!r} has no {errors.listed(missing)}, which every {kind} has; add it")
     name = getattr(entry, kind)
     if name in own:
         raise errors.TfMagicError(f"the {kind} {name!r} is one of tfmagic's own; give yours another name")

@@ -97,7 +97,7 @@ class NotebookWords:
             if os.path.lexists(path):
                 return path
             if not isinstance(error, (NameError, AttributeError)):
-                message = f"{token!r} is no path, and as an expression it raises {_said(error)}"
+                message = f"{token!r} is no path, and as an expression it raises {_said(error)}; check either"
                 raise command_words.CommandError(message) from error
             self._require_path(token, path, f"as an expression it raises {_said(error)}")
             return path

@@ -126,7 +126,7 @@ def values_of_constant(meta_graph: MetaGraph, row: VariableRow) -> Values:
     try:
         return value_blocks.cut(comparable(constants.value(meta_graph, row.name).reshape(-1), row.dtype))
     except (errors.UnknownNameError, ValueError) as error:
-        raise errors.ReadError(f"the graph has no value for {row.name!r}: {error}") from error
+        raise errors.ReadError(f"the graph has no value for {row.name!r}: {error}; inspect it again") from error
 
 
 def rows(graphs: tuple[MetaGraph, ...]) -> tuple[VariableRow, ...]:

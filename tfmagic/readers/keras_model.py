@@ -154,7 +154,9 @@ def live_values(name: str, variables: Mapping[str, runtime.Live]) -> Values:
         try:
             return cut(np.asarray(variables[name].numpy()))
         except (RuntimeError, NotImplementedError, AttributeError) as error:
-            raise errors.ReadError(f"the value of {name!r} cannot be read: {error_texts.gist(error)}") from error
+            raise errors.ReadError(
+                f"the value of {name!r} cannot be read: {error_texts.gist(error)}; inspect the model again"
+            ) from error
 
 
 def variable_row(name: str, variable: runtime.Live) -> VariableRow:

@@ -46,6 +46,8 @@ def gist(error: BaseException | None) -> str:
         return type(error).__name__
     if _WRAPPED.match(text):
         text = " ".join(_telling(text))
+    # What works goes on behind it.
+    text = text.rstrip(".")
     return text if len(text) <= _GIST else f"{text[:_GIST]} ..."
 
 

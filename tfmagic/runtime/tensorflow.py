@@ -134,4 +134,6 @@ def fingerprint(saved_model: Path) -> bytes | None:
         return None
     # An exception of C++, which is a plain Exception of Python.
     except Exception as error:
-        raise errors.CorruptSourceError(f"TensorFlow does not parse its message: {error_texts.gist(error)}") from error
+        raise errors.CorruptSourceError(
+            f"TensorFlow does not parse its message: {error_texts.gist(error)}; save it again"
+        ) from error

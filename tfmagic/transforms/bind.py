@@ -102,12 +102,17 @@ def _constant(name: str, value: npt.ArrayLike, dtype: str, shape: Shape) -> prot
         fitted = array if dtype == "string" else array.astype(tf.as_dtype(dtype).as_numpy_dtype)
         message = protos.adopt(tf.make_tensor_proto(fitted, dtype))
     except (TypeError, ValueError) as error:
-        raise errors.ConversionError(f"{name!r} is {dtype}, and cannot be bound to {value!r}: {error}") from error
+        raise errors.ConversionError(
+            f"{name!r} is {dtype}, and cannot be bound to {value!r}: {error}; give a value of that dtype"
+        ) from error
     if dtype != "string" and not np.array_equal(fitted.astype(array.dtype), array) and not dtype.startswith(_FLOATS):
-        raise errors.ConversionError(f"{name!r} is {dtype}, and {value!r} would be another value as such")
+        raise errors.ConversionError(
+            f"{name!r} is {dtype}, and {value!r} would be another value as such; give one of that dtype"
+        )
     if shape is not None and not tf.TensorShape(shape).is_compatible_with(np.shape(fitted)):
         raise errors.ConversionError(
-            f"{name!r} has the shape {shape}, and the value it is bound to has {np.shape(fitted)}: {value!r}"
+            f"{name!r} has the shape {shape}, and the value it is bound to has "
+            f"{np.shape(fitted)}; give one of that shape, not {value!r}"
         )
     return message
 

@@ -127,7 +127,9 @@ def _check_names(meta_graphs: Sequence[MetaGraph], changes: Changes) -> None:
     for key in (*changes.rename.values(), *changes.signatures):
         signatures.require_own_key(key)
         if key in changes.signatures and key in changes.remove:
-            raise errors.ConversionError(f"the signature {key!r} cannot be both removed and made")
+            raise errors.ConversionError(
+                f"the signature {key!r} cannot be both removed and made; leave one of them out"
+            )
     tag_sets = {frozenset(each.tags): ",".join(each.tags) for each in meta_graphs}
     for tags in changes.tags:
         if tags not in tag_sets:

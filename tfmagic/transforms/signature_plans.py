@@ -227,7 +227,9 @@ def _check_renames(there: Collection[str], rename: Mapping[str, str], gone: set[
     after = Counter([rename.get(key, key) for key in there if key not in gone])
     for old, new in rename.items():
         if old in gone:
-            raise errors.ConversionError(f"the signature {old!r} cannot be both renamed and removed")
+            raise errors.ConversionError(
+                f"the signature {old!r} cannot be both renamed and removed; leave one of them out"
+            )
         if after[new] > 1:
             raise errors.ConversionError(
                 f"the signature {old!r} cannot become {new!r}: there would be two of that key. Remove or rename the "

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 #: What options are for that mean nothing in most formats, and what to do instead.
 _MEANT: Mapping[str, tuple[str, str]] = {
-    "text": ("SavedModels", "a graph is text in a file that ends in '.pbtxt'"),
+    "text": ("SavedModels", "a graph is text in a file that ends in '.pbtxt'; leave text= out"),
     "optimize": ("frozen graphs and SavedModels", "leave it out"),
     "quantize": ("TFLite", "name a path that ends in '.tflite', or leave it out"),
     "samples": ("TFLite that is quantised", "name a path that ends in '.tflite', or leave it out"),

@@ -60,7 +60,9 @@ def content(file: File) -> object:
         return _READERS[file.suffix](file.content)
     except Exception as error:
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise errors.ConversionError(f"{file.name!r} cannot be read: {said}") from error
+        raise errors.ConversionError(
+            f"{file.name!r} cannot be read: {said}; check the file, or give its values as .npy"
+        ) from error
 
 
 def _arrays(content: bytes) -> dict[str, npt.NDArray[Any]]:

@@ -268,7 +268,9 @@ def _first_call(
         except errors.TfMagicError:
             raise
         except UncopyableError as error:
-            raise errors.ConversionError(f"{function.key!r} cannot be run without a trace: {error}") from error
+            raise errors.ConversionError(
+                f"{function.key!r} cannot be run without a trace: {error}; give all inputs, and it is run as it is"
+            ) from error
         except Exception as error:  # noqa: BLE001 - a model's code may raise anything
             first = first or error
         else:

@@ -97,7 +97,9 @@ def fitting(end: Endpoint, value: runtime.Live) -> npt.NDArray[Any]:
     try:
         array = input_files.of_file(value, end) if isinstance(value, File) else as_array(value)
     except ValueError as error:
-        raise errors.ConversionError(f"the value for {_wanted(end)} is no array: {error}") from error
+        raise errors.ConversionError(
+            f"the value for {_wanted(end)} is no array: {error}; give a number, nested lists of them, or an array"
+        ) from error
     problem = _dtype_problem(end.dtype.removesuffix("_ref"), array) or _shape_problem(end, array)
     if problem:
         raise errors.ConversionError(f"the input {_wanted(end)}, and the value given is {_text(array)}: {problem}")

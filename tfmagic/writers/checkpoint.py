@@ -133,7 +133,7 @@ class ObjectDraft:
                 self._checkpoint.write(str(path))
         except (ValueError, TypeError, tf.errors.OpError) as error:
             raise errors.ConversionError(
-                f"TensorFlow cannot save a checkpoint of it: {error_texts.gist(error)}"
+                f"TensorFlow cannot save a checkpoint of it: {error_texts.gist(error)}; export a SavedModel"
             ) from error
 
     def read_back(self, path: Path) -> Iterator[tuple[str, npt.ArrayLike, npt.ArrayLike]]:

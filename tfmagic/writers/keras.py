@@ -188,7 +188,8 @@ def saved(place: AbstractContextManager[object], save: Callable[[Any], object], 
     except OSError:
         raise
     except Exception as error:
-        raise errors.ConversionError(f"Keras cannot save {what}: {error_texts.gist(error)}") from error
+        advice = "give each class of yours a get_config, or export a SavedModel"
+        raise errors.ConversionError(f"Keras cannot save {what}: {error_texts.gist(error)}; {advice}") from error
 
 
 @contextlib.contextmanager

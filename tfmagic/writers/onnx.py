@@ -81,7 +81,8 @@ class OnnxDraft:
         except errors.MissingDependencyError:
             raise
         except Exception as error:
-            raise errors.ConversionError(f"onnxruntime does not take the result: {error_texts.gist(error)}") from error
+            said = f"onnxruntime does not take the result: {error_texts.gist(error)}"
+            raise errors.ConversionError(f"{said}; verify=False (--no-verify) writes it all the same") from error
         named = list(zip(self.names[0], self.frozen.inputs, strict=True))
 
         def run(inputs: Mapping[str, npt.ArrayLike]) -> dict[str, npt.NDArray[Any]]:
@@ -164,7 +165,9 @@ def _converted(source: Model, frozen: FrozenGraph, names: tuple[Sequence[str], S
     except errors.MissingDependencyError:
         raise
     except Exception as error:
-        raise errors.ConversionError(f"tf2onnx gave up: {error_texts.gist(error)}") from error
+        raise errors.ConversionError(
+            f"tf2onnx gave up: {error_texts.gist(error)}; choose other outputs, or another format"
+        ) from error
     unknown = sorted({node.op_type for node in _nodes(model.graph) if not _is_known(node)})
     if unknown:
         raise _refusal(

@@ -132,7 +132,9 @@ class TensorBoardWriter(Writer):
         graph_def = source.meta_graph.graph_def().SerializeToString()
         if len(graph_def) > PROTOBUF_LIMIT:
             size = f"{len(graph_def) / 2**30:.2f} GiB"
-            raise errors.TooLargeError(f"the graph takes {size}, and TensorBoard reads no message of 2 GiB or more")
+            raise errors.TooLargeError(
+                f"the graph takes {size}, and TensorBoard reads none of 2 or more; freeze a part"
+            )
         return EventDraft(graph_def, time.time())
 
 

@@ -158,7 +158,9 @@ def _refusal(source: Model, error: Exception, wanted: Wanted) -> errors.Conversi
         )
     if _LISTS.search(text):
         return of_known_batch(source)
-    return errors.ConversionError(f"TensorFlow's converter to TFLite gave up: {error_texts.gist(error)}")
+    return errors.ConversionError(
+        f"TensorFlow's converter to TFLite gave up: {error_texts.gist(error)}; choose other outputs, or another format"
+    )
 
 
 def _advice(lacking: Sequence[tuple[str, str]]) -> str:

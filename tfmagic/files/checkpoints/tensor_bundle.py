@@ -170,6 +170,7 @@ class Checkpoint:
             raise
         except (ValueError, OverflowError) as error:
             message = f"the value of {name!r} in {str(self.prefix)!r} cannot be read: {error}"
+            message += "; copy the checkpoint again, or give another"
             raise errors.CorruptSourceError(message) from error
 
     def places(self, name: str) -> list[tensor_values.Place]:

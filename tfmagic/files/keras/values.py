@@ -156,7 +156,9 @@ def _reading(path: Path) -> Iterator[None]:
         raise
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         problem = str(error).partition("\n")[0]
-        raise errors.CorruptSourceError(f"the values in {str(path)!r} cannot be read: {problem}") from error
+        raise errors.CorruptSourceError(
+            f"the values in {str(path)!r} cannot be read: {problem}; save or copy it again"
+        ) from error
 
 
 def blocks(path: Path, name: str, size: int, weights: tuple[Weight, ...] | None = None) -> Iterator[npt.NDArray[Any]]:

@@ -54,7 +54,7 @@ def trace(model: runtime.Live, key: str = DEFAULT_KEY) -> NamedFunction:
                 first = first or error
     raise errors.ConversionError(
         f"the Keras model {model.name!r} cannot be traced with training=False on {call.specs}: "
-        f"{error_texts.gist(first)}"
+        f"{error_texts.gist(first)}; mend its call, or give a tf.function of it that has an input_signature"
     ) from first
 
 
@@ -112,7 +112,8 @@ def trace_between(
         except Exception as error:  # Keras raises anything
             raise errors.ConversionError(
                 f"the Keras model {model.name!r} cannot be traced from {errors.listed(starts)} to "
-                f"{errors.listed(stops)}: {error_texts.gist(error)}"
+                f"{errors.listed(stops)}: {error_texts.gist(error)}; "
+                "choose others, between which the layers take nothing else"
             ) from error
     ends = {tensor.name: tensor for tensor in concrete.inputs}
     order = sorted(marked)

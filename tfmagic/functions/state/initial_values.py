@@ -87,7 +87,9 @@ def _computed(graph_def: protos.Message, tensors: Mapping[str, str], values: Val
     names = [name for name in sorted(needed) if nodes[name].op in VARIABLES]
     circle = [name for name in names if name in tensors]
     if circle:
-        raise errors.ConversionError(f"the initial values of {errors.listed(circle)} are made from one another")
+        raise errors.ConversionError(
+            f"the initial values of {errors.listed(circle)} are made from one another; give the live session"
+        )
     stored = values(names)
     with tf.Graph().as_default() as graph, tf.compat.v1.Session(graph=graph) as session:
         try:
@@ -97,6 +99,7 @@ def _computed(graph_def: protos.Message, tensors: Mapping[str, str], values: Val
             computed = session.run({name: full(tensor) for name, tensor in tensors.items()})
         except (ValueError, TypeError, tf.errors.OpError) as error:
             message = f"the initial values of {errors.listed(tensors)} cannot be computed: {error_texts.gist(error)}"
+            message += "; give the live session, whose values count"
             raise errors.ConversionError(message) from error
     return {name: _stored(np.asarray(value)) for name, value in computed.items()}
 

@@ -327,12 +327,14 @@ class Store:
 
     def _entry(self, slot: Slot) -> Entry:
         if self._checkpoint is None or slot.key not in self._checkpoint.entries:
-            raise errors.ConversionError(f"there is no checkpoint with {slot.key!r} in it beside the graph")
+            raise errors.ConversionError(
+                f"there is no checkpoint with {slot.key!r} in it beside the graph; put it there"
+            )
         return self._checkpoint.entries[slot.key]
 
     def _read(self, key: str) -> np.ndarray:
         if self._checkpoint is None:
-            raise errors.ConversionError(f"there is no checkpoint with {key!r} in it beside the graph")
+            raise errors.ConversionError(f"there is no checkpoint with {key!r} in it beside the graph; put it there")
         entry = self._checkpoint.entries[key]
         if entry.slices or entry.dtype == "string":
             return self._checkpoint.read(key)
@@ -343,6 +345,7 @@ class Store:
             message = (
                 f"the value of {key!r} in {str(self._checkpoint.prefix)!r} cannot be read: {error_texts.gist(error)}"
             )
+            message += "; copy the checkpoint again"
             raise errors.CorruptSourceError(message) from error
         return self._checkpoint.read(key) if value is None else value
 
@@ -361,7 +364,9 @@ class Store:
         try:
             return table_objects.of_content(self._nodes[name], *content)
         except (ValueError, TypeError, tf.errors.OpError) as error:
-            raise errors.ConversionError(f"the table {name!r} cannot be filled: {error_texts.gist(error)}") from error
+            raise errors.ConversionError(
+                f"the table {name!r} cannot be filled: {error_texts.gist(error)}; give the live session"
+            ) from error
 
     def table_contents(self, names: Sequence[str]) -> dict[str, TableContent]:
         """Return what the graph's own tables are filled with, by the names of their nodes.
@@ -393,7 +398,9 @@ class Store:
         try:
             return text_tables.content(path, self._nodes[name], fill.node)
         except (OSError, ValueError) as error:
-            raise errors.ConversionError(f"the table {name!r} cannot be filled: {error}") from error
+            raise errors.ConversionError(
+                f"the table {name!r} cannot be filled: {error}; give the live session"
+            ) from error
 
     def _require_own_file(self, fill: Fill) -> None:
         """Refuse to read a file elsewhere for a model that nobody vouched for."""

@@ -84,7 +84,7 @@ def evaluated(text: str, key: str, variables: MutableMapping[str, object]) -> ob
         return eval(compile(text.strip(), "<tfmagic>", "eval"), dict(variables))  # noqa: S307 - the user's own
     except Exception as error:
         said = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise errors.ConversionError(f"the value {text!r} for {key!r} raises {said}") from error
+        raise errors.ConversionError(f"the value {text!r} for {key!r} raises {said}; mend the expression") from error
 
 
 # Files

@@ -134,7 +134,7 @@ def _array(value: object) -> npt.NDArray[Any]:
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise errors.ConversionError(f"samples are no array: {error}") from error
+        raise errors.ConversionError(f"samples are no array: {error}; give one, or examples by input") from error
     return array.astype(object) if array.dtype.kind in "US" else array
 
 
@@ -255,7 +255,8 @@ def _by_key(function: NamedFunction, example: Any) -> tuple[Mapping[str, npt.NDA
     if len(example) > 1 and (len(ends) == 1 or not isinstance(example[0], np.ndarray)):
         return _by_key(function, example[0])[0], True
     raise errors.ConversionError(
-        f"an example is {len(example)} values, and the inputs are {errors.listed(end.key for end in ends)}"
+        f"an example is {len(example)} values, and the inputs are {errors.listed(end.key for end in ends)}: "
+        "give a value for each"
     )
 
 
@@ -287,8 +288,8 @@ def _fitting(end: Endpoint, value: npt.NDArray[Any], number: int) -> npt.NDArray
     try:
         array = run_inputs.fitting(end, value)
     except errors.ConversionError as error:
-        raise errors.ConversionError(f"example {number}: {error}") from error
+        raise errors.ConversionError(f"example {number}: {error}; change it, or leave it out") from error
     dtype = runtime.tensorflow().as_dtype(end.dtype.removesuffix("_ref")).as_numpy_dtype
     if array.dtype.kind in "fc" and not np.isfinite(array).all():
-        raise errors.ConversionError(f"example {number}: the value for {end.key!r} holds NaN or infinity")
+        raise errors.ConversionError(f"example {number}: the value for {end.key!r} holds NaN or infinity; leave it out")
     return array if array.dtype == object else array.astype(dtype)

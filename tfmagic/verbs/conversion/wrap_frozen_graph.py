@@ -177,7 +177,8 @@ def _imported(skeleton: protos.Message) -> runtime.Live:
         try:
             tf.graph_util.import_graph_def(protos.native(skeleton), name="")
         except (ValueError, TypeError, tf.errors.OpError) as error:
-            raise errors.ConversionError(f"TensorFlow cannot import the graph: {error_texts.gist(error)}") from error
+            said = f"TensorFlow cannot import the graph: {error_texts.gist(error)}"
+            raise errors.ConversionError(f"{said}; check that this TensorFlow has its ops") from error
     return graph
 
 

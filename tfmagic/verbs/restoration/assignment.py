@@ -61,7 +61,7 @@ def assign(
             with runtime.eager():
                 _assign(live, values, loads, contents)
     except (ValueError, TypeError, KeyError, AttributeError, tf.errors.OpError) as error:
-        problem = f"a value cannot be assigned, and nothing was restored: {error_texts.gist(error)}"
+        problem = f"a value cannot be assigned, and nothing was restored: {error_texts.gist(error)}; compare both sides"
         raise errors.ConversionError(problem) from error
 
 

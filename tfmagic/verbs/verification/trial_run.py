@@ -260,7 +260,7 @@ class _Trial:
             shapes = {key: np.shape(value) for key, value in values.items()}
             raise errors.ConversionError(
                 f"{self._names[1]} does not run on inputs of shapes {shapes}, which {self._names[0]} takes: "
-                f"{error_texts.first_line(error)}"
+                f"{error_texts.first_line(error)}; choose other inputs and outputs, or compare on inputs that both take"
             ) from error
 
     def _require_running(self, values: Mapping[str, npt.ArrayLike]) -> None:

@@ -61,7 +61,9 @@ def save(chosen: tuple[NamedFunction, ...], tags: tuple[str, ...], trainable: Ma
                 tf.saved_model.save(root, str(path), signatures=wrapped)
         except (ValueError, TypeError, AssertionError, tf.errors.OpError) as error:
             names = errors.listed(function.key for function in chosen)
-            raise errors.ConversionError(f"TensorFlow cannot save {names}: {error}") from error
+            raise errors.ConversionError(
+                f"TensorFlow cannot save {names}: {error}; export a frozen graph (.pb) instead"
+            ) from error
     _edit(path, chosen, tags, trainable)
 
 

@@ -108,7 +108,8 @@ def require_session(path: Path, tags: Sequence[str], sources: Sequence[NamedFunc
                         graph.get_tensor_by_name(name)
         except (ValueError, TypeError, KeyError, RuntimeError, tf.errors.OpError) as error:
             raise errors.ConversionError(
-                f"TensorFlow 1 does not load the SavedModel that comes out: {error_texts.gist(error)}"
+                f"TensorFlow 1 does not load the SavedModel that comes out: {error_texts.gist(error)}; "
+                "choose other inputs and outputs, or export a frozen graph (.pb)"
             ) from error
 
 
@@ -120,7 +121,7 @@ def _require_same(source: NamedFunction, ends: Sequence[Endpoint], stated: Seque
     if wrong:
         raise errors.ConversionError(
             f"{errors.listed(wrong)} of the signature {source.key!r} came out otherwise than the source has it: "
-            f"{ {key: known[key][2:] if key in known else None for key in wrong} }"
+            f"{ {key: known[key][2:] if key in known else None for key in wrong} }; choose other keys"
         )
 
 
