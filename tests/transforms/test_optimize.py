@@ -123,6 +123,27 @@ def test_functions_loops_tables_and_draws_stay_what_they_are() -> None:
         np.testing.assert_allclose(outputs[key], value, rtol=1e-6)
 
 
+def test_branches_and_loops_stay_functions() -> None:
+    tf = runtime.tensorflow()
+    v1 = tf.compat.v1
+
+    @tf.function  # type: ignore[untyped-decorator]
+    def chosen(x: Any) -> Any:
+        whole = tf.cast(tf.reduce_sum(x), tf.int32)
+        y = tf.switch_case(whole % 3, [lambda: x * 2.0, lambda: x + 1.0, lambda: -x])
+        y = tf.cond(whole > 2, lambda: y + 0.5, lambda: y)
+        return tf.while_loop(lambda i, _: i < whole, lambda i, y: (i + 1, y * 1.5), (0, y))[1]
+
+    with tf.Graph().as_default() as graph:
+        tf.identity(chosen(v1.placeholder(tf.float32, [2], name="x")), name="y")
+    result = tfmagic.freeze(graph.as_graph_def(), outputs=["y"], optimize=True)
+    found = kinds(result.graph_def)
+    assert not {"Switch", "Merge", "Enter", "_SwitchN"} & set(found)
+    for x in ([0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [2.0, 1.0]):
+        (value,) = session_run(result.graph_def, ["y:0"], {"x:0": x})
+        np.testing.assert_allclose(value, chosen(tf.constant(x)).numpy(), rtol=1e-6)
+
+
 def test_norms_that_are_not_fixed_stay() -> None:
     tf = runtime.tensorflow()
     v1 = tf.compat.v1

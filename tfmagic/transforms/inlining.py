@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 #: Functional control flow stays functional: lowered to Switch and Merge it leaves placeholders without a feed.
-_LOWERING = "_lower_using_switch_merge"
+LOWERING = "_lower_using_switch_merge"
 #: Attributes of nodes that hold for the graph they came from only.
 _LOCAL_ATTRS = ("_class", "_gradient_op_type", "_construction_context")
 #: Attributes of functions by which an optimizer would exchange them for others.
@@ -68,8 +68,8 @@ def _keep_functions(graph_def: protos.Message) -> None:
     for function in graph_def.library.function:
         _drop(function, _EXCHANGE_ATTRS)
     for node in function_library.all_nodes(graph_def):
-        if _LOWERING in node.attr:
-            node.attr[_LOWERING].b = False
+        if LOWERING in node.attr:
+            node.attr[LOWERING].b = False
 
 
 def _leave_places(graph_def: protos.Message) -> None:

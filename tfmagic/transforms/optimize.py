@@ -49,7 +49,11 @@ def optimize(frozen: FrozenGraph) -> FrozenGraph:
     ends = [end.tensor for end in (*frozen.inputs, *frozen.outputs)]
     own = {name for node in function_library.all_nodes(source) for name in node.attr if name.startswith(_OWN)}
     batch_norms.unfold(source, ends)
+    # Where nodes ask for it, branches and loops that are functions would become those of TensorFlow 1.
+    lowered = _lowering(source, to=False)
     result = _optimized(source, ends, before)
+    if lowered:
+        _lowering(result, to=True)
     _leave_process(result, own)
     inputs, outputs = (
         list(dict.fromkeys(node_of(end.tensor) for end in side)) for side in (frozen.inputs, frozen.outputs)
@@ -61,6 +65,15 @@ def optimize(frozen: FrozenGraph) -> FrozenGraph:
     smaller = replace(frozen, graph_def=result, values={}, notes=(*frozen.notes, note))
     smaller.require_small_enough()
     return smaller
+
+
+def _lowering(graph_def: protos.Message, *, to: bool) -> bool:
+    """Set what asks for branches and loops to be lowered where a node has it; say whether one asked."""
+    nodes = [node for node in function_library.all_nodes(graph_def) if inlining.LOWERING in node.attr]
+    asked = any(node.attr[inlining.LOWERING].b for node in nodes)
+    for node in nodes:
+        node.attr[inlining.LOWERING].b = to
+    return asked
 
 
 def _optimized(source: protos.Message, ends: list[str], before: Counter[str]) -> protos.Message:
