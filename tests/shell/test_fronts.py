@@ -55,6 +55,10 @@ CASES: dict[str, tuple[Case, ...]] = {
     ),
     "forms": (Case((), tfmagic.forms),),
     "scan": (Case(("served",), lambda: tfmagic.scan("served")),),
+    "slim": (
+        Case(("served", "--retain", "debug,assets"), lambda: tfmagic.slim("served", retain=["debug", "assets"])),
+        Case(("served", "OUT", "--no-verify"), lambda: tfmagic.slim("served", "python", verify=False)),
+    ),
     "freeze": (
         Case(("served", "-o", "OUT.pb"), lambda: tfmagic.freeze("served", output="python.pb")),
         Case(
