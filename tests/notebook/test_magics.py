@@ -271,11 +271,11 @@ import sys
 from IPython.core.interactiveshell import InteractiveShell
 before = set(sys.modules)
 InteractiveShell.instance().run_line_magic("load_ext", "tfmagic")
-print(*{".".join(name.split(".")[:2]) for name in set(sys.modules) - before})
+print(*(set(sys.modules) - before))
 """
     imported = set(_printed(program))
     assert "tfmagic.notebook" in imported
-    heavy = {"google.protobuf", "pandas", "h5py", "tensorflow", "ipywidgets", "anywidget", "tfmagic.models"}
+    heavy = {"google.protobuf", "pandas", "h5py", "tensorflow", "ipywidgets", "anywidget", "tfmagic.models.model"}
     assert not imported & heavy
 
 
