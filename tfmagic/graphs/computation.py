@@ -8,6 +8,7 @@ alike. Not for: finding what differs (:mod:`tfmagic.graphs.computation_matching`
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -28,7 +29,6 @@ _SKIPPED = frozenset({
 })  # fmt: skip
 _PLACEHOLDERS = ops.of_kind("placeholder", "default placeholder")
 _VARIABLES = frozenset({"VarHandleOp", "VariableV2", "Variable"})
-_FLOATING = ("float", "bfloat", "complex", "qint", "quint", "half")
 #: Attributes that say how a node is run, or what TensorFlow knows of it, not what it computes.
 _SILENT = frozenset({
     "allowed_devices", "config", "config_proto", "container", "debug_name", "executor_type", "output_shapes",
@@ -202,11 +202,9 @@ class _Reading:
     def _constant(self, name: str, node: protos.Message) -> Tensor:
         tensor = node.attr["value"].tensor
         dtype, shape = protos.dtype_name(tensor.dtype), protos.shape_of(tensor.tensor_shape)
-        size = 1
-        for dimension in shape or ():
-            size *= dimension or 0
+        size = math.prod(dimension or 0 for dimension in shape or ())
         described = (("dtype", dtype), ("shape", str(shape)))
-        if dtype.startswith(_FLOATING) and size > 1:
+        if constants.is_of_weights(dtype) and size > 1:
             weight = self.add(Op(name, WEIGHT, (), ()))
             self.computation.constants[weight[0]] = f"{dtype} {shape} {_digest(tensor)}"
             return weight

@@ -26,12 +26,17 @@ if TYPE_CHECKING:
 _FLOATING = ("float", "bfloat", "complex", "qint", "quint")
 
 
+def is_of_weights(dtype: str) -> bool:
+    """Say whether a dtype is one that weights have: floating, complex or quantised."""
+    return dtype.startswith(_FLOATING)
+
+
 def weights(meta_graph: MetaGraph) -> Iterator[VariableRow]:
     """Yield a row for each constant of the main graph with more than one element of a floating or quantised dtype."""
     columns = node_columns.read(meta_graph.graph, {})
     count = len(meta_graph.graph.nodes[0])
     dtypes = columns.dtype.categories
-    is_floating = np.array([str(dtype).startswith(_FLOATING) for dtype in dtypes] or [False], bool)
+    is_floating = np.array([is_of_weights(str(dtype)) for dtype in dtypes] or [False], bool)
     is_weight = np.asarray(columns.op[:count] == "Const") & is_floating[columns.dtype.codes[:count]]
     for place in np.flatnonzero(is_weight).tolist():
         dtype, shape = str(columns.dtype[place]), columns.shape[place]

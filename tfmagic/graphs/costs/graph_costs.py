@@ -6,13 +6,12 @@ Nothing runs: shapes go forward from the inputs, whose batch is one. Not for: th
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic.frames import CostRow
-from tfmagic.graphs import bodies, ops, tensor_names
+from tfmagic.graphs import bodies, constants, ops, tensor_names
 from tfmagic.graphs.costs import flops as node_flops
 from tfmagic.graphs.costs import output_shapes, small_values
 from tfmagic.graphs.costs.tensor_facts import UNKNOWN, NodeFacts, TensorFact, Weight
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 _MOST_CALLS = 4
 _MOST_NODES = 300_000
 _DEEPEST_CALL = 200
-_FLOATING = ("float", "bfloat", "complex", "qint", "quint")
 #: Ops that hand a weight on as it is, at most in another dtype or place.
 _HANDING_ON = frozenset(
     [
@@ -230,12 +228,10 @@ def _weight(facts: NodeFacts, shape: Shape, dtype: str) -> Weight | None:
     if content is not None:
         name = facts.text("shared_name") or facts.node.name
         return Weight(name, content.size, content.bytes)
-    if facts.op in ("VariableV2", "Variable"):
-        stored = TensorFact(dtype, shape)
+    stored = TensorFact(dtype, shape)
+    is_constant = facts.op == "Const" and constants.is_of_weights(dtype) and (stored.size or 0) > 1
+    if facts.op in ("VariableV2", "Variable") or is_constant:
         return Weight(facts.node.name, stored.size, stored.bytes)
-    size = None if shape is None or None in shape else math.prod(each or 0 for each in shape)
-    if facts.op == "Const" and dtype.startswith(_FLOATING) and (size or 0) > 1:
-        return Weight(facts.node.name, size, TensorFact(dtype, shape).bytes)
     return None
 
 
