@@ -62,11 +62,7 @@ class LayersTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no type
 
     def arrive(self, name: str | None = None, **_others: object) -> None:
         """Show a layer by its name; a part of a name filters by it."""
-        names = self.table.frame["name"].tolist()
-        if name in names:
-            self.table.show(names.index(name))
-        else:
-            self.table.filter(name or "")
+        _arrive(self.table, name)
 
     def _open(self, row: int) -> None:
         """Tell what is known of a layer."""
@@ -95,6 +91,15 @@ class LayersTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no type
             self._panel.go_to(_GRAPH, layer=layer)
         else:
             self._panel.go_to(_VARIABLES, name=f"{layer}/")
+
+
+def _arrive(table: Table, name: str | None) -> None:
+    """Show the row of a name; by a part of one the rows are filtered."""
+    names = table.frame["name"].tolist()
+    if name in names:
+        table.show(names.index(name))
+    else:
+        table.filter(name or "")
 
 
 def _configured(model: Model) -> pd.DataFrame:
@@ -166,11 +171,7 @@ class ScopesTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no type
 
     def arrive(self, name: str | None = None, **_others: object) -> None:
         """Show a scope by its name; a part of a name filters by it."""
-        names = self.table.frame["name"].tolist()
-        if name in names:
-            self.table.show(names.index(name))
-        else:
-            self.table.filter(name or "")
+        _arrive(self.table, name)
 
     def _open(self, row: int) -> None:
         """Tell what is known of a scope."""
