@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from functools import partial
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -155,7 +156,8 @@ def test_a_call_cancelled_anywhere_leaves_what_was_there(samples: Built, tmp_pat
     counting = Stopping()
     with progress.watched(counting):
         export(tmp_path / "elsewhere" / place)
-    assert [each.name for each in counting.stages if not each.share] == _STAGES
+    # A stage that takes long is told of more than once, on a slow disk before its first byte too.
+    assert [name for name, _ in groupby(each.name for each in counting.stages)] == _STAGES
     # Stages, blocks, runs, and the last moment.
     assert counting.checks > len(_STAGES)
     for at in range(counting.checks):
