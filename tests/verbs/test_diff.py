@@ -12,6 +12,7 @@ import pytest
 import tfmagic
 from tfmagic import errors
 from tfmagic.files import protos
+from tfmagic.graphs import computation
 from tfmagic.shell import command_line
 
 if TYPE_CHECKING:
@@ -209,3 +210,31 @@ def test_the_display_names_both_and_escapes_what_they_say(made: Path, tmp_path: 
     assert "not equal" in repr(found)
     assert "&lt;b&gt;bold" in found._repr_html_()
     assert "<b>bold" not in found._repr_html_()
+
+
+def test_what_is_cut_is_said_and_never_equal(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    message = frozen(made / "net.pb")
+    message.versions.producer += 1
+    again = written(tmp_path / "again.pb", message)
+    assert tfmagic.diff(made / "net.pb", again).equal
+    monkeypatch.setattr(computation, "MOST_OPS", 4)
+    found = tfmagic.diff(made / "net.pb", again)
+    assert not found.equal
+    rows = found.table[found.table["what"] == "not compared"]
+    assert rows[["where", "a", "b"]].to_numpy().tolist() == [
+        ["ops after the first 4", "at least 4 ops", "at least 4 ops"]
+    ]
+    assert "not all was compared" in repr(found)
+
+
+def test_a_constant_in_the_body_of_a_loop_is_compared(tf: Any, tmp_path: Path) -> None:
+    def looping(step: float) -> Any:
+        def count(x: Any) -> Any:
+            return tf.while_loop(lambda y: tf.reduce_sum(y) < 9.0, lambda y: (y + tf.constant([step, 2.0]),), (x,))
+
+        function = tf.function(count, input_signature=[tf.TensorSpec([2])])
+        return function.get_concrete_function().graph.as_graph_def()
+
+    paths = [written(tmp_path / f"{step}.pb", looping(step)) for step in (1.0, 1.5)]
+    assert tfmagic.diff(paths[0], paths[0]).equal
+    assert not tfmagic.diff(*paths).equal

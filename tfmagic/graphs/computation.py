@@ -51,7 +51,8 @@ _DEFAULTS: Mapping[str, frozenset[str]] = {
 #: Those of them whose value decides what is computed, or that may be zero on purpose.
 _KEPT_AS_ZERO = frozenset({"alpha", "epsilon", "exponential_avg_factor", "is_training"})
 _DEEPEST_CALL = 200
-_MOST_OPS = 3_000_000
+#: More ops are not looked at.
+MOST_OPS = 3_000_000
 #: Constants of more elements are compared by a digest.
 _LONGEST_VALUE = 100
 INPUT, WEIGHT = "input", "weight"
@@ -84,11 +85,16 @@ class Op(NamedTuple):
 
 @dataclass
 class Computation:
-    """Ops in the order in which they can run, what comes out, and digests of the weights that are constants."""
+    """Ops in the order in which they can run, what comes out, and digests of the weights that are constants.
+
+    ``is_cut`` says that there are more ops than are looked at: functions that call one another, each twice, run
+    exponentially many.
+    """
 
     ops: list[Op] = field(default_factory=list)
     outputs: dict[str, Tensor] = field(default_factory=dict)
     constants: dict[int, str] = field(default_factory=dict)
+    is_cut: bool = False
 
 
 def of_graph(graph_def: protos.Message, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> Computation:
@@ -147,7 +153,8 @@ class _Reading:
         for node in graph.in_order(ends, cut):
             if node.name in cut and node.op in _PLACEHOLDERS:
                 continue
-            if len(self.computation.ops) > _MOST_OPS:
+            if len(self.computation.ops) >= MOST_OPS:
+                self.computation.is_cut = True
                 break
             outputs[node.name] = self._node(node, [tensor(text) for text in bodies.data_inputs(node)], prefix, depth)
         return [tensor(text) for text in ends]
@@ -189,8 +196,13 @@ class _Reading:
             inner = _Reading(self.functions, attributes=self.attributes, digests=self.digests)
             inputs = [inner.add(Op(str(place), INPUT, (), ())) for place in range(len(function.signature.input_arg))]
             results = inner._call(function, inputs, "", depth)
-            steps = [(each.op, each.attributes, each.inputs) for each in inner.computation.ops]
+            # Only a constant of the body itself: what is handed in is compared where it comes from.
+            values = inner.computation.constants
+            steps = [
+                (op.op, op.attributes, op.inputs, values.get(place)) for place, op in enumerate(inner.computation.ops)
+            ]
             self.digests[name] = str(hash((tuple(steps), tuple(results))))
+            self.computation.is_cut |= inner.computation.is_cut
         return self.digests[name]
 
     def _weight(self, name: str) -> Tensor:

@@ -46,6 +46,16 @@ class Matching:
     is_same: bool = False
 
     @property
+    def is_cut(self) -> bool:
+        """Whether one of the two has more ops than were looked at."""
+        return any(each.is_cut for each in self.both)
+
+    @property
+    def both(self) -> tuple[Computation, Computation]:
+        """The two computations."""
+        return self.first, self.second
+
+    @property
     def has_all_weights(self) -> bool:
         """Whether each weight that one computation uses is a weight of the other one, too."""
         left = [self.first.ops[place] for place in self.first_only] + [

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from tfmagic.models.model import Model
 
 #: Kinds of rows that leave two models equal.
-_APART = frozenset({"renamed", weights.UNUSED, "not compared"})
+_APART = frozenset({"renamed", weights.UNUSED})
+_NOT_COMPARED = "not compared"
 _TITLES = {
     "signature": "Signatures",
     "op": "Ops that only one has",
@@ -31,7 +32,7 @@ _TITLES = {
     "weight": "Weights",
     "renamed": "Other names for the same",
     weights.UNUSED: "Weights that only one has, and no result depends on",
-    "not compared": "Not compared",
+    _NOT_COMPARED: "Not compared",
 }
 
 
@@ -46,7 +47,8 @@ class Diff(render.Sectioned):
         ``unused weight`` or ``not compared``), where, a, b, difference (the largest between two numbers of a weight),
         cosine.
     equal : bool
-        Whether both compute the same with the same weights under the same keys, whatever their nodes are called.
+        Whether both compute the same with the same weights under the same keys, whatever their nodes are called; False
+        as well where something that both have could not be compared.
     origins : tuple of str
         What was compared.
     notes : tuple of str
@@ -61,6 +63,8 @@ class Diff(render.Sectioned):
     def shown_sections(self) -> tuple[str, list[render.Section]]:
         """Return the verdict, and the rows of each kind."""
         verdict = "equal" if self.equal else "not equal"
+        if not self.equal and set(self.table["what"]) <= _APART | {_NOT_COMPARED}:
+            verdict = "no difference seen, but not all was compared"
         pairs = [("verdict", verdict), ("a", self.origins[0]), ("b", self.origins[1])]
         sections = [render.Section("Verdict", (*pairs, *(("note", note) for note in self.notes)))]
         for what, title in _TITLES.items():

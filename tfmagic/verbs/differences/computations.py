@@ -121,6 +121,12 @@ def op_rows(matching: Matching) -> Iterator[frames.DiffRow]:
         yield from _changes(a, b)
     for (a_scope, b_scope), count in matching.renamed.items():
         yield frames.DiffRow("renamed", f"{count} ops", a_scope, b_scope, None, None)
+    if matching.is_cut:
+        most = computation.MOST_OPS
+        first, second = (
+            f"at least {most:,} ops" if each.is_cut else f"{len(each.ops):,} ops" for each in matching.both
+        )
+        yield frames.DiffRow("not compared", f"ops after the first {most:,}", first, second, None, None)
 
 
 def _computation(model: Model, chosen: Ends) -> computation.Computation:
