@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     )
     from tfmagic.models.model import Model
     from tfmagic.notebook.panel.widgets.verb import graph_view, panel
+    from tfmagic.verbs.catalog import catalog
     from tfmagic.verbs.conversion.job import Export
     from tfmagic.verbs.diff import Diff, diff
     from tfmagic.verbs.export import export
@@ -48,6 +49,7 @@ __version__ = "0.1.0"
 
 #: Where each public name is defined; it is imported when it is first used.
 _HOMES = {
+    "catalog": "verbs.catalog",
     "Diff": "verbs.diff",
     "diff": "verbs.diff",
     "Export": "verbs.conversion.job",
@@ -101,6 +103,7 @@ __all__ = [
     "UntrustedCodeError",
     "VerificationError",
     "WriteError",
+    "catalog",
     "code",
     "diff",
     "export",

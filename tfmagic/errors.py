@@ -47,7 +47,15 @@ class TfMagicError(Exception):
 
 
 class ReadError(TfMagicError):
-    """A source could not be read."""
+    """A source could not be read.
+
+    Attributes
+    ----------
+    table : pandas.DataFrame or None
+        Of a catalogue that broke off: the rows that were finished.
+    """
+
+    table: pd.DataFrame | None = None
 
 
 class UnrecognizedSourceError(ReadError, ValueError):

@@ -141,6 +141,63 @@ class DiffRow(NamedTuple):
     cosine: float | None
 
 
+class CatalogRow(NamedTuple):
+    """One model of a catalogue; what is nested is JSON text, what it does not say is None.
+
+    Attributes
+    ----------
+    address : str
+        What :func:`tfmagic.inspect` takes.
+    form : str or None
+        The form, None where it could not be told.
+    error : str or None
+        Why it could not be read, or not all of it.
+    stamp : str
+        Another text once one of its files was written again.
+    bytes : int
+        What its files take.
+    created : str or None
+        When the file that makes it a model was written, in UTC as ISO 8601 has it.
+    tensorflow_version, keras_version : str or None
+        What wrote it.
+    tags : str or None
+        The tag-sets: ``[["serve"]]``.
+    signatures : str or None
+        A list of objects with ``tags``, ``signature``, ``method``, ``inputs`` and ``outputs``, and in these ``dtype``
+        and ``shape`` by key.
+    parameters : int or None
+        The elements of its variables, of a graph those of the constants that are weights.
+    families : str or None
+        How many of its ops, or layers, do which kind of work.
+    severity : str or None
+        That of its scan.
+    structure, weights : str or None
+        Fingerprints: equal for models that compute the same but for their weights; equal for the same weights.
+    formats : str or None
+        What it can be converted to.
+    """
+
+    address: str
+    form: str | None
+    error: str | None
+    stamp: str
+    bytes: int
+    created: str | None
+    tensorflow_version: str | None
+    keras_version: str | None
+    tags: str | None
+    signatures: str | None
+    parameters: int | None
+    families: str | None
+    severity: str | None
+    structure: str | None
+    weights: str | None
+    formats: str | None
+
+
+#: The columns of a catalogue that are numbers.
+CATALOG_NUMBERS = frozenset({"bytes", "parameters"})
+
 #: The public tables, by name, in the order in which they are shown.
 ROW_TYPES: Mapping[str, type[NamedTuple]] = {
     "signatures": SignatureRow,
@@ -208,6 +265,20 @@ def of_findings(kind: type[NamedTuple], rows: Sequence[tuple[object, ...]]) -> p
     is_number = {name: "float" in str(hint) for name, hint in kind.__annotations__.items()}
     frame = pd.DataFrame(
         {name: pd.Series(values, dtype="float64" if is_number[name] else object) for name, values in columns.items()}
+    )
+    return shown_safely(frame)
+
+
+def of_catalog(rows: Iterable[CatalogRow]) -> pd.DataFrame:
+    """Build the DataFrame of a catalogue: numbers that may be missing, all else text or None."""
+    import pandas as pd  # noqa: PLC0415 - as below
+
+    columns = list(zip(*rows, strict=True)) or [()] * len(CatalogRow._fields)
+    frame = pd.DataFrame(
+        {
+            name: pd.Series(list(values), dtype="Int64" if name in CATALOG_NUMBERS else object)
+            for name, values in zip(CatalogRow._fields, columns, strict=True)
+        }
     )
     return shown_safely(frame)
 

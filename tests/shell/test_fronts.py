@@ -56,6 +56,13 @@ CASES: dict[str, tuple[Case, ...]] = {
     ),
     "forms": (Case((), tfmagic.forms),),
     "scan": (Case(("served",), lambda: tfmagic.scan("served")),),
+    "catalog": (
+        Case(("served", "graph.pb"), lambda: tfmagic.catalog("served", "graph.pb")),
+        Case(
+            ("served", "*.pb", "--read-weights", "--executor", "threads", "-o", "OUT.csv"),
+            lambda: tfmagic.catalog("served", "*.pb", read_weights=True, output="python.csv"),
+        ),
+    ),
     "slim": (
         Case(("served", "--retain", "debug,assets"), lambda: tfmagic.slim("served", retain=["debug", "assets"])),
         Case(("served", "OUT", "--no-verify"), lambda: tfmagic.slim("served", "python", verify=False)),

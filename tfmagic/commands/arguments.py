@@ -54,11 +54,11 @@ class Argument:
     kind : str or None
         What its value is; None for a switch.
     repeats : bool
-        Whether an option may be given several times or with commas.
+        Whether an option may be given several times or with commas, or a positional argument is one or more words.
     optional : bool
         Whether a positional argument may be left out.
     choices : tuple of str
-        The values that there are, where they are few.
+        The values that there are, where they are few; of an expression, those that are words.
     """
 
     flags: tuple[str, ...]
@@ -217,6 +217,6 @@ def _parser_options(argument: Argument) -> dict[str, Any]:
     if argument.kind == FEED:
         return {"nargs": "*", "help": help_text}
     if not argument.is_option:
-        return {"nargs": "?" if argument.optional else None, "help": help_text}
+        return {"nargs": "+" if argument.repeats else "?" if argument.optional else None, "help": help_text}
     action = "append" if argument.repeats else "store"
     return {"action": action, "metavar": argument.kind.upper(), "help": help_text}

@@ -143,7 +143,7 @@ def _proposals(line: _Line) -> Iterator[Completion]:
         return
     positional = [each for each in command.arguments if not each.is_option]
     place = len(_positional(command, before))
-    if positional and positional[-1].kind == arguments.FEED:
+    if positional and (positional[-1].kind == arguments.FEED or positional[-1].repeats):
         place = min(place, len(positional) - 1)
     if place < len(positional):
         yield from _values(positional[place], line)
@@ -169,6 +169,9 @@ def _values(argument: arguments.Argument, line: _Line) -> Iterator[Completion]:
     kind = argument.kind
     if argument.choices:
         yield from (Completion(choice, argument.flags[-1].lstrip("-")) for choice in argument.choices)
+        # An expression may be one of them, or any object of that kind.
+        names = line.variables.items() if kind == arguments.VALUE else ()
+        yield from (Completion(name, "variable") for name, value in names if hasattr(value, "submit"))
     elif kind == arguments.SOURCE:
         yield from (Completion(name, "model") for name in nearby.model_names(line.variables))
         yield from _paths(line)

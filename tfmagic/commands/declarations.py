@@ -210,6 +210,17 @@ def _diff(values: argparse.Namespace) -> object:
     )
 
 
+def _catalog(values: argparse.Namespace) -> object:
+    return _verb("catalog")(
+        *map(command_words.unquote, values.PLACE),
+        executor=values.executor,
+        previous=command_words.text(values.previous),
+        output=command_words.text(values.output),
+        read_weights=values.read_weights,
+        overwrite=values.overwrite,
+    )
+
+
 def _sign(values: argparse.Namespace) -> object:
     return _call(
         values,
@@ -468,6 +479,29 @@ COMMANDS: Mapping[str, Command] = {
             ),
             _diff,
             shell=ShellSide(denies=lambda result, _: not result.equal),
+        ),
+        Command(
+            "catalog",
+            "Show a row for each model below some places, whatever its form.",
+            (
+                Argument(
+                    ("PLACE",),
+                    "a folder, a model, or a pattern: * for letters of a name, ** for any folders",
+                    PATH,
+                    repeats=True,
+                ),
+                Argument(("--previous",), "an earlier catalogue's file: what did not change is not read again", PATH),
+                Argument(("-o", "--output"), "file to write as well: .csv, .jsonl or .parquet", PATH),
+                Argument(("--read-weights",), "read values where no checksums are stored, to find copies", None),
+                Argument(
+                    ("--executor",),
+                    "where models are read: an executor, or one of the words threads and processes",
+                    VALUE,
+                    choices=("threads", "processes"),
+                ),
+                _OVERWRITE,
+            ),
+            _catalog,
         ),
         Command(
             "sign",

@@ -20,7 +20,9 @@ BINARY, TEXT, FINGERPRINT = "saved_model.pb", "saved_model.pbtxt", "fingerprint.
 #: Where users may lay what they want to have beside the model, such as requests that warm a server up.
 EXTRA = "assets.extra"
 _ASSETS, _VARIABLES = "assets", ("variables", "saved_model_variables")
-_SINGLE = frozenset({BINARY, TEXT, "saved_model.cpb", FINGERPRINT, "keras_metadata.pb"})
+#: The folders of a SavedModel, and the files beside its message.
+PARTS = frozenset({_ASSETS, *_VARIABLES, EXTRA, "debug"})
+SINGLE = frozenset({BINARY, TEXT, "saved_model.cpb", FINGERPRINT, "keras_metadata.pb"})
 #: What a file manager leaves in any directory.
 _ANYWHERE = frozenset({".DS_Store", "desktop.ini", "Thumbs.db"})
 _CHECKPOINT = re.compile(r"variables\.(index|data-\d{5}-of-\d{5})")
@@ -43,7 +45,7 @@ def strangers(directory: Path, *, extra: bool = False) -> list[str]:
     for path in _files(directory):
         top, name = path.parts[0], path.name
         if len(path.parts) == 1:
-            is_own = name in _SINGLE
+            is_own = name in SINGLE
         elif top == _ASSETS:
             named = _named_assets(directory) if named is None else named
             is_own = path.relative_to(_ASSETS).as_posix() in named

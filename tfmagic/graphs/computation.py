@@ -85,15 +85,17 @@ class Op(NamedTuple):
 
 @dataclass
 class Computation:
-    """Ops in the order in which they can run, what comes out, and digests of the weights that are constants.
+    """Ops in the order in which they can run, what comes out, digests of constants that are weights, kinds of weights.
 
-    ``is_cut`` says that there are more ops than are looked at: functions that call one another, each twice, run
-    exponentially many.
+    A kind is dtype and shape as a text, which tells nothing of whether a weight is a variable or a constant. ``is_cut``
+    says that there are more ops than are looked at: functions that call one another, each twice, run exponentially
+    many.
     """
 
     ops: list[Op] = field(default_factory=list)
     outputs: dict[str, Tensor] = field(default_factory=dict)
     constants: dict[int, str] = field(default_factory=dict)
+    kinds: dict[int, str] = field(default_factory=dict)
     is_cut: bool = False
 
 
@@ -172,7 +174,7 @@ class _Reading:
         if node.op in _SKIPPED and inputs:
             return inputs
         if node.op in _VARIABLES or _is_captured(node):
-            return [self._weight(self._text(node, "shared_name") or node.name)]
+            return [self._weight(self._text(node, "shared_name") or node.name, node)]
         if node.op == "Const":
             return [self._constant(name, node)]
         functions = bodies.called(node, self.functions)
@@ -201,14 +203,18 @@ class _Reading:
             steps = [
                 (op.op, op.attributes, op.inputs, values.get(place)) for place, op in enumerate(inner.computation.ops)
             ]
-            self.digests[name] = str(hash((tuple(steps), tuple(results))))
+            # Python's own hash is another one in each process.
+            self.digests[name] = _short_digest(repr((steps, results)).encode())
             self.computation.is_cut |= inner.computation.is_cut
         return self.digests[name]
 
-    def _weight(self, name: str) -> Tensor:
+    def _weight(self, name: str, node: protos.Message) -> Tensor:
         """Return a variable, which several nodes may name; which one it is, its values tell."""
         if name not in self.weights:
             self.weights[name] = self.add(Op(name, WEIGHT, (), ()))
+            if "shape" in node.attr:
+                dtype, shape = protos.dtype_name(node.attr["dtype"].type), protos.shape_of(node.attr["shape"].shape)
+                self.computation.kinds[self.weights[name][0]] = f"{dtype} {shape}"
         return self.weights[name]
 
     def _constant(self, name: str, node: protos.Message) -> Tensor:
@@ -218,6 +224,7 @@ class _Reading:
         described = (("dtype", dtype), ("shape", str(shape)))
         if constants.is_of_weights(dtype) and size > 1:
             weight = self.add(Op(name, WEIGHT, (), ()))
+            self.computation.kinds[weight[0]] = f"{dtype} {shape}"
             self.computation.constants[weight[0]] = f"{dtype} {shape} {_digest(tensor)}"
             return weight
         return self.add(Op(name, "Const", (*described, ("value", _value_text(tensor, size))), ()))
@@ -258,6 +265,10 @@ def _digest(tensor: protos.Message) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
+def _short_digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=8).hexdigest()
+
+
 def _value_text(tensor: protos.Message, size: int) -> str:
     """Return the text of a constant's value, of a long one its digest."""
     try:
@@ -267,7 +278,7 @@ def _value_text(tensor: protos.Message, size: int) -> str:
     if size <= _LONGEST_VALUE:
         return repr(value.tolist())
     data = value.tobytes() if value.dtype != object else b"\0".join(map(bytes, value.reshape(-1)))
-    return f"{size} values, {hashlib.blake2b(data, digest_size=8).hexdigest()}"
+    return f"{size} values, {_short_digest(data)}"
 
 
 def _gathering(op: Op, known: Sequence[Op]) -> Op:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from tfmagic.display.shown_model import ShownModel
@@ -79,6 +79,24 @@ class Form:
         """
         del path
         return [], 0
+
+    def keras_version(self, model: ShownModel) -> str:
+        """Return the version of Keras that wrote a source, empty where it does not say."""
+        del model
+        return ""
+
+    def own_ops(self, model: ShownModel) -> Mapping[str, int]:
+        """Return how often each op occurs in what is no graph of TensorFlow's and has no layers."""
+        del model
+        return {}
+
+    def own_structure(self, model: ShownModel) -> tuple[str, ...]:
+        """Return texts that are the same for two sources alike, of what is no graph of TensorFlow's and has no layers.
+
+        Names say nothing in them.
+        """
+        del model
+        return ()
 
     def code(self, source: CodeSource) -> list[str] | None:
         """Return stock TensorFlow that makes ``function``, or ``session``, of a source; None if it has no way."""

@@ -56,7 +56,10 @@ class NotebookWords:
                 setattr(values, name, self.source(getattr(values, name)))
             elif argument.kind in (arguments.FEED, arguments.BOUND):
                 setattr(values, argument.attribute, self.feeds(getattr(values, argument.attribute) or []))
-            elif argument.kind == arguments.VALUE and getattr(values, argument.attribute) is not None:
+            elif argument.kind == arguments.VALUE and getattr(values, argument.attribute) not in (
+                None,
+                *argument.choices,
+            ):
                 word = f"{argument.flags[-1].lstrip('-')}={getattr(values, argument.attribute)}"
                 setattr(values, argument.attribute, next(iter(self.feeds([word]).values())))
         if cell is not None:

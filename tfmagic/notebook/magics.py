@@ -268,6 +268,25 @@ class TfMagic(Magics):
         return self._run("diff", line)
 
     @line_magic
+    def tf_catalog(self, line: str) -> object:
+        """Show a row for each model below some places, whatever its form.
+
+        ::
+
+            %tf_catalog ./models "./more/**/prod" --output models.parquet
+            %tf_catalog ./models --previous models.parquet --executor pool
+
+        stands for::
+
+            tfmagic.catalog("./models", "./more/**/prod", output="models.parquet")
+            tfmagic.catalog("./models", previous="models.parquet", executor=pool)
+
+        Returns a DataFrame: what each model is, takes and gives, its fingerprints, what it could do to who loads it, or
+        why it cannot be read. ``%tf_catalog --help`` lists the options.
+        """
+        return self._run("catalog", line)
+
+    @line_magic
     def tf_restore(self, line: str) -> object:
         """Put the values of a checkpoint or a file of weights into a live model, module or session.
 

@@ -66,6 +66,12 @@ class KerasFileReader(Reader):
 
         yield from keras_file_parts.findings(model)
 
+    def keras_version(self, model: ShownModel) -> str:
+        """Return the version that the file records."""
+        from tfmagic.files.keras import archive as keras_archive  # noqa: PLC0415 - see above
+
+        return "" if model.path is None else keras_archive.contents(model.path).keras_version
+
     def code(self, source: CodeSource) -> list[str] | None:
         """Return the code that loads the model and traces it."""
         load = f"model = keras.saving.load_model({source.place}, compile=False)"

@@ -6,6 +6,7 @@ file (``graph_def``, ``meta_graph``).
 
 from __future__ import annotations
 
+import re
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 BINARY, TEXT, CHUNKED = "saved_model.pb", "saved_model.pbtxt", "saved_model.cpb"
 #: Where Keras 2 keeps the configs of its layers, since TensorFlow 2.5.
 _KERAS_METADATA = "keras_metadata.pb"
+#: How the version stands in the JSON that Keras 2 notes of a model, and as much of that as is looked through.
+_KERAS_VERSION, _MOST_METADATA = re.compile(rb'"keras_version": "([0-9][0-9A-Za-z.+-]{0,40})"'), 64 << 20
 #: Triton keeps each version's SavedModel in a folder of this name.
 _TRITON_FOLDER = "model.savedmodel"
 _NO_CHECKPOINT = "there is no checkpoint in it: variables, if there are any, are shown as the graph declares them"
@@ -67,6 +70,15 @@ class SavedModelReader(Reader):
         path = Path(str(candidate.path))
         file, notes = (path, ()) if candidate.is_file else _newest(path)
         return _model(file, notes, tags, trust=candidate.trust)
+
+    def keras_version(self, model: ShownModel) -> str:
+        """Return the version that Keras 2 notes beside each layer; Keras 3 leaves none in an export."""
+        metadata = Path(model.origin) / _KERAS_METADATA
+        if places.is_file(metadata):
+            return _noted_version(places.head(metadata, _MOST_METADATA))
+        objects = model.meta_graph.object_graph_def
+        noted = (node.user_object.metadata for node in objects.nodes) if objects is not None else ()
+        return next(filter(None, (_noted_version(text.encode()) for text in noted)), "")
 
     def findings(self, model: ShownModel) -> Iterator[Finding]:
         """Yield what each message could do, of two side by side both, Keras's metadata, and which links lead out."""
@@ -115,6 +127,12 @@ class SavedModelReader(Reader):
             *source.keywords(),
             ")",
         ]
+
+
+def _noted_version(data: bytes) -> str:
+    """Return the version in the JSON that Keras 2 notes of an object, or in a file of such."""
+    noted = _KERAS_VERSION.search(data)
+    return noted[1].decode() if noted else ""
 
 
 def _model(

@@ -88,6 +88,15 @@ class TFLiteReader(Reader):
         named = [(names[number], size) for number, size in sizes.items() if number and number in names and size]
         return named, sum(sizes.values()) - sum(size for _, size in named)
 
+    def own_ops(self, model: ShownModel) -> Mapping[str, int]:
+        """Return how often each op occurs, in all subgraphs."""
+        return {} if model.path is None else tflite_structure.describe(model.path).ops
+
+    def own_structure(self, model: ShownModel) -> tuple[str, ...]:
+        """Return the ops of each subgraph, and the kinds of its tensors."""
+        description = None if model.path is None else tflite_structure.describe(model.path)
+        return tuple(map(_structure, description.subgraphs)) if description else ()
+
     def findings(self, model: ShownModel) -> Iterator[Finding]:
         """Yield what ops could do that are not TFLite's own; files with metadata are zip archives as well."""
         if model.path is not None:
@@ -107,6 +116,11 @@ class TFLiteReader(Reader):
             *source.keywords(constants=False),
             ")",
         ]
+
+
+def _structure(subgraph: Subgraph) -> str:
+    kinds = [(tensor.dtype, tensor.shape) for tensor in subgraph.tensors]
+    return repr((sorted(subgraph.ops.items()), kinds, subgraph.inputs, subgraph.outputs))
 
 
 def _function(path: Path, description: Description, key: str | None = None, *, trust: bool) -> functions.NamedFunction:

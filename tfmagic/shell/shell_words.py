@@ -74,9 +74,11 @@ class ShellWords:
             elif argument.kind == arguments.SOURCE:
                 value = self._source(word)
             elif argument.kind == arguments.VALUE:
-                value = self._value(word, argument)
+                value = word if word in argument.choices else self._value(word, argument)
             elif not argument.repeats:
                 value = _kept(word)
+            elif not argument.is_option:
+                value = list(map(_kept, word))
             else:
                 continue
             setattr(values, argument.attribute, value)

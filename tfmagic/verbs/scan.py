@@ -102,7 +102,7 @@ def scan(source: object, *, all: bool = False) -> Scan:  # noqa: A002 - the cont
         findings, origin = model.findings, model.origin
     except errors.ReadError:
         # What cannot be read may be made so that one reader cannot, and another does.
-        findings, origin = _of_unreadable(source), str(source)
+        findings, origin = of_unreadable(source), str(source)
         if not findings:
             raise
     rows = scan_findings.arranged(findings, everything=all)
@@ -115,7 +115,7 @@ def scan(source: object, *, all: bool = False) -> Scan:  # noqa: A002 - the cont
     )
 
 
-def _of_unreadable(source: object) -> tuple[Finding, ...]:
+def of_unreadable(source: object) -> tuple[Finding, ...]:
     """Return what is to be said of a path that no reader takes."""
     if not isinstance(source, (str, os.PathLike)):
         return ()

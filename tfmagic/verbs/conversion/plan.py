@@ -97,7 +97,19 @@ def _chooses_part(writer: Writer) -> bool:
     return Part.GRAPH in writer.needs and not writer.has_tag_sets
 
 
+def able_formats(model: Model) -> list[str]:
+    """Return the formats that a model can be written in by what both are able to do, whatever is installed here."""
+    return [writer.format for writer in WRITERS if not _why_unable(model, writer)]
+
+
 def _why_not(model: Model, writer: Writer) -> str:
+    reason = _why_unable(model, writer)
+    if reason or writer.library is None or importlib.util.find_spec(writer.library.module) is not None:
+        return reason
+    return f"{writer.library.module!r} is not installed; run: {writer.library.line}"
+
+
+def _why_unable(model: Model, writer: Writer) -> str:
     missing = sorted(part.value for part in writer.needs - set(model.loaders))
     if Part.KERAS.value in missing:
         return f"this {model.form} has no layers of Keras"
@@ -105,10 +117,7 @@ def _why_not(model: Model, writer: Writer) -> str:
         return f"this {model.form} has no {errors.listed(missing)}"
     if conversion_options.is_unsigned(model) and writer.signatures is not Signatures.NONE and not writer.takes_unsigned:
         return "nobody signed this SavedModel: freeze it between tensors of its graph"
-    reason = writer.why_not(model)
-    if reason or writer.library is None or importlib.util.find_spec(writer.library.module) is not None:
-        return reason
-    return f"{writer.library.module!r} is not installed; run: {writer.library.line}"
+    return writer.why_not(model)
 
 
 # The plan

@@ -132,6 +132,11 @@ def op_rows(matching: Matching) -> Iterator[frames.DiffRow]:
 def _computation(model: Model, chosen: Ends) -> computation.Computation:
     with model.well_formed():
         graph_def = model.meta_graph.graph_def()
+    return between(graph_def, chosen)
+
+
+def between(graph_def: protos.Message, chosen: Ends) -> computation.Computation:
+    """Return what a graph computes between the ends of a signature."""
     inputs = {key: end.tensor for key, end in chosen.inputs.items()}
     return computation.of_graph(graph_def, inputs, {key: end.tensor for key, end in chosen.outputs.items()})
 
@@ -179,19 +184,19 @@ def layer_rows(first: Model, second: Model) -> Iterator[frames.DiffRow]:
 
 def _settings(name: str, mine: Mapping[str, object], theirs: Mapping[str, object]) -> Iterator[frames.DiffRow]:
     for key in dict.fromkeys((*mine, *theirs)):
-        a, b = (_setting(each[key]) if key in each else "" for each in (mine, theirs))
+        a, b = (setting(each[key]) if key in each else "" for each in (mine, theirs))
         if a != b and key not in ("layers", "input_layers", "output_layers", "name"):
             yield frames.DiffRow("layer", f"{name}, {key}", a[:_LONGEST], b[:_LONGEST], None, None)
 
 
-def _setting(value: object) -> str:
+def setting(value: object) -> str:
     """Return the text of a layer's argument, the same for a live layer's and for what Keras writes of it."""
     if isinstance(value, dict):
         config = value.get("config")
         if value.get("class_name") == "DTypePolicy" and isinstance(config, dict):
             return str(config.get("name"))
-        pairs = {key: _setting(each) for key, each in sorted(value.items()) if key not in _BOOKKEEPING}
+        pairs = {key: setting(each) for key, each in sorted(value.items()) if key not in _BOOKKEEPING}
         return str(pairs)
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_setting, value))}]"
+        return f"[{', '.join(map(setting, value))}]"
     return value if isinstance(value, str) else str(getattr(value, "name", value))

@@ -1,0 +1,38 @@
+"""Short texts that are the same for two computations that are alike, whatever their nodes are called.
+
+What stands for a weight is its dtype and shape, so that a model, what was frozen of it and what was trained on have one
+fingerprint. Not for: saying what differs (:mod:`tfmagic.graphs.computation_matching`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tfmagic.graphs.computation import Computation
+
+#: Bytes of a fingerprint: among a million models two are taken for one with a chance of one in 10**26.
+_BYTES = 16
+
+
+def of_parts(parts: Iterable[str | bytes]) -> str:
+    """Return the fingerprint of a sequence of texts, each of which counts as a whole."""
+    digest = hashlib.blake2b(digest_size=_BYTES)
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
+        digest.update(len(data).to_bytes(8, "little"))
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def of_computation(computation: Computation) -> str:
+    """Return the fingerprint of what comes out of a computation, in any order and under any keys."""
+    known: list[str] = []
+    for place, op in enumerate(computation.ops):
+        attributes = (text for pair in op.attributes for text in pair)
+        inputs = (f"{known[source]}:{number}" for source, number in op.inputs)
+        known.append(of_parts((op.op, computation.kinds.get(place, ""), *attributes, "", *inputs)))
+    return of_parts(sorted(f"{known[source]}:{number}" for source, number in computation.outputs.values()))
