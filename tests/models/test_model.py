@@ -9,7 +9,8 @@ from tests.wire_samples import field, node
 from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.graphs import metagraphs
-from tfmagic.models.model import TABLE_PARTS, Model, Part
+from tfmagic.models.model import Model, Part
+from tfmagic.models.public_tables import TABLE_PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,7 +18,7 @@ from tests.conftest import ROOT
 from tests.samples import SAMPLES, WEIGHTS, Built, Sample
 from tfmagic import errors, frames, readers
 from tfmagic.display import card
-from tfmagic.models import model, recognition
+from tfmagic.models import model, public_tables, recognition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -95,7 +95,7 @@ def test_every_form_has_a_sample_and_every_sample_a_reader() -> None:
 
 def test_tables_are_those_of_the_design() -> None:
     assert {table: " ".join(frames.columns(table)) for table in frames.ROW_TYPES} == COLUMNS
-    assert {table: part.value for table, part in model.TABLE_PARTS.items()} == PARTS
+    assert {table: part.value for table, part in public_tables.TABLE_PARTS.items()} == PARTS
 
 
 @every_sample

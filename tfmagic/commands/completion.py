@@ -17,7 +17,8 @@ from tfmagic import readers
 from tfmagic.commands import arguments, declarations
 from tfmagic.commands import words as command_words
 from tfmagic.graphs import signatures
-from tfmagic.models.model import TABLE_PARTS, Model, Part
+from tfmagic.models.model import Model, Part
+from tfmagic.models.public_tables import TABLE_PARTS
 from tfmagic.verbs import forms, nearby
 
 if TYPE_CHECKING:
