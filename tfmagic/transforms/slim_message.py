@@ -10,12 +10,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tfmagic.files import protos, wire
-from tfmagic.findings import hazards
 from tfmagic.graphs import function_library
 from tfmagic.graphs.resources import VARIABLES
 from tfmagic.graphs.tensor_names import node_of
 from tfmagic.graphs.variables import COLLECTIONS, definitions
 from tfmagic.transforms import control_flow_contexts, placement, slim_constants, slim_objects, slim_saver
+from tfmagic.transforms.slim_header import Header
+from tfmagic.transforms.slim_weights import DEBUG, Weights
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -26,12 +27,9 @@ if TYPE_CHECKING:
     Piece = bytes | memoryview
 
 # Field numbers of tensorflow/core/framework/graph.proto, node_def.proto and protobuf/meta_graph.proto.
-_NODE, _LIBRARY, _DEBUG = 1, 2, 5
+_NODE, _LIBRARY = 1, 2
 _FUNCTION, _GRADIENT, _REGISTERED = 1, 2, 3
-_NODE_DEBUG = 6
 _GRAPH_DEF, _OBJECT_GRAPH = 2, 7
-#: Of QueueRunnerDef: queue_name, enqueue_op_name.
-_QUEUE_OPS = frozenset({1, 2})
 #: Ops that only declare, set and read variables: loaders and exporters leave some, and they weigh next to nothing.
 _BYSTANDERS = VARIABLES | {
     "VarIsInitializedOp", "IsVariableInitialized", "ReadVariableOp", "AssignVariableOp", "Assign", "Identity", "NoOp",
@@ -41,67 +39,6 @@ _ASSIGNS = frozenset({"Assign", "AssignVariableOp"})
 _LARGE = 1 << 10
 _COLOCATED = b"loc:@"
 _CLASS = "_class"
-
-
-class Weights:
-    """What each part of a graph takes in its message, tags and lengths included.
-
-    Attributes
-    ----------
-    nodes : dict of str to int
-        By node of the main graph, less where it comes from.
-    functions : dict of str to int
-        By function, likewise.
-    debug : int
-        Of where nodes come from in somebody's Python.
-    total : int
-        Of the whole MetaGraphDef.
-    """
-
-    def __init__(self, use: GraphUse) -> None:
-        graph = use.meta_graph.graph
-        names = [node.name for node in use.message.graph_def.node]
-        functions = [function.signature.name for function in use.message.graph_def.library.function]
-        self.nodes = _sizes(names, graph.nodes)
-        self.functions = _sizes(functions, graph.functions)
-        self.debug = sum(_field_size(stop - start) for start, stop in _debug_spans(use))
-        self.total = use.meta_graph.bytes
-        homes = graph.functions_of_nodes.tolist()
-        for row, size in _traces(use):
-            self.debug += size
-            if homes[row]:
-                self.functions[functions[homes[row] - 1]] -= size
-            else:
-                self.nodes[names[row]] -= size
-
-
-def _sizes(names: list[str], spans: tuple[wire.Integers, wire.Integers]) -> dict[str, int]:
-    sizes: dict[str, int] = {}
-    for name, size in zip(names, (spans[1] - spans[0]).tolist(), strict=True):
-        sizes[name] = sizes.get(name, 0) + _field_size(size)
-    return sizes
-
-
-def _field_size(size: int) -> int:
-    """Return what a field of so many bytes takes, with a tag of one byte."""
-    return 1 + len(wire.written(size)) + size
-
-
-def _debug_spans(use: GraphUse) -> Iterator[tuple[int, int]]:
-    """Yield where a graph says which code its nodes come from."""
-    graph = use.meta_graph.graph
-    for start, end in graph.pieces:
-        (spans,) = wire.spans(graph.buffer, start, end, _DEBUG)
-        yield from zip(spans[0].tolist(), spans[1].tolist(), strict=True)
-
-
-def _traces(use: GraphUse) -> Iterator[tuple[int, int]]:
-    """Yield the row of each node that says where it comes from, and what that takes."""
-    graph = use.meta_graph.graph
-    for first, starts, ends in graph.node_blocks():
-        fields = wire.scan(graph.buffer, starts, ends).select(_NODE_DEBUG)
-        sizes = (fields.end - fields.start).tolist()
-        yield from zip((fields.owner + first).tolist(), map(_field_size, sizes), strict=True)
 
 
 @dataclass(frozen=True)
@@ -276,7 +213,7 @@ class Reduction:
         for start, end in graph.pieces:
             place = start
             for number, _, _, stop in wire.fields(graph.buffer, start, end):
-                if number not in (_NODE, _LIBRARY) and not (number == _DEBUG and "debug" not in self.retained):
+                if number not in (_NODE, _LIBRARY) and not (number == DEBUG and "debug" not in self.retained):
                     pieces.append(graph.buffer.data[place:stop])
                 place = stop
         return pieces
@@ -339,91 +276,14 @@ class Reduction:
 
     def header(self) -> Message:
         """Return what is beside the graph, without what names nodes that are gone."""
-        header = protos.message("MetaGraphDef")()
-        header.CopyFrom(self.use.header)
-        for name in [name for name in header.meta_info_def.function_aliases if name not in self.functions]:
-            del header.meta_info_def.function_aliases[name]
-        if not self._names_assets_by_number():
-            assets = [each for each in header.asset_file_def if node_of(each.tensor_info.name) in self.live]
-            copies = [type(each).FromString(each.SerializeToString()) for each in assets]
-            del header.asset_file_def[:]
-            header.asset_file_def.extend(copies)
-        for name in list(header.collection_def):
-            self._reduce_collection(header, name)
-        return header
-
-    def _names_assets_by_number(self) -> bool:
-        """Whether the object graph has assets, which it counts."""
-        return self.use.objects is not None and any(node.HasField("asset") for node in self.use.objects.nodes)
-
-    def _reduce_collection(self, header: Message, name: str) -> None:
-        collection = header.collection_def[name]
-        if collection.HasField("node_list"):
-            names = [each for each in collection.node_list.value if node_of(each) in self.live]
-            if len(names) < len(collection.node_list.value):
-                collection.node_list.value[:] = names
-                if not names:
-                    del header.collection_def[name]
-        elif name in control_flow_contexts.COLLECTIONS:
-            kept = control_flow_contexts.reduced(header, name, self.live)
-            collection.bytes_list.value[:] = kept
-        elif name == hazards.ASSET_COLLECTION and not self._names_assets_by_number():
-            kept_assets = [
-                each
-                for each in collection.any_list.value
-                if node_of(protos.parse("AssetFileDef", each.value).tensor_info.name) in self.live
-            ]
-            copies = [type(each).FromString(each.SerializeToString()) for each in kept_assets]
-            del collection.any_list.value[:]
-            collection.any_list.value.extend(copies)
-        elif collection.HasField("bytes_list"):
-            values = [each for data in collection.bytes_list.value for each in self._reduced_item(name, data)]
-            collection.bytes_list.value[:] = values
-
-    def _reduced_item(self, collection: str, data: bytes) -> Iterator[bytes]:
-        """Yield an item of a collection, less what it names that is gone; nothing if that is all."""
-        if collection == "savers":
-            saver = _parsed("SaverDef", data)
-            if saver is None or node_of(saver.restore_op_name) in self.live:
-                yield data
-            return
-        if collection == "queue_runners":
-            if all(node_of(name) in self.live for name in _queue_ops(data)):
-                yield data
-            return
-        definition = _parsed("VariableDef", data)
-        name = "" if definition is None else node_of(definition.variable_name)
-        if definition is None or name not in self.use.nodes:
-            yield data
-        elif name in self.live:
-            if name in self._initialised[1] and self.use.is_signed and "unreached" not in self.retained:
-                definition.initializer_name = self._assigns[name]
-                definition.initial_value_name = ""
-                yield definition.SerializeToString()
-            else:
-                yield data
+        shortens = self.use.is_signed and "unreached" not in self.retained
+        by_saver = {name: self._assigns[name] for name in self._initialised[1]} if shortens else {}
+        return Header(self.use, self.live, self.functions, by_saver).message()
 
 
 def _definitions(header: Message) -> Iterator[Message]:
     for collection in COLLECTIONS:
         yield from definitions(header, collection)
-
-
-def _parsed(name: str, data: bytes) -> Message | None:
-    try:
-        return protos.parse(name, data)
-    except protos.ParseError:
-        return None
-
-
-def _queue_ops(data: bytes) -> list[str]:
-    """Return the queue and the ops of a QueueRunnerDef, nothing of what is none."""
-    buffer = wire.Buffer(data)
-    try:
-        spans = [(start, end) for number, _, start, end in wire.fields(buffer, 0, buffer.size) if number in _QUEUE_OPS]
-        return [buffer.text(start, end) for start, end in spans]
-    except wire.WireError:
-        return []
 
 
 def _field(number: int, pieces: list[Piece]) -> list[Piece]:
