@@ -17,7 +17,7 @@ from tfmagic.graphs.resources import VARIABLES, resource
 from tfmagic.graphs.signatures import tensors_of
 from tfmagic.graphs.tensor_names import node_of
 from tfmagic.graphs.walks import reached
-from tfmagic.transforms import slim_objects, slim_saver
+from tfmagic.transforms import slim_lists, slim_objects, slim_saver
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -168,7 +168,7 @@ class GraphUse:
             return set(keys)
         try:
             listed = {key for nodes in self._restoring() for key in slim_saver.listed_keys(nodes)}
-        except slim_saver.OrdinaryError:
+        except slim_lists.OrdinaryError:
             return set(keys)
         # Handles of one name are one variable.
         needed = {resource(self.nodes[name]) for name in self.needed if self.nodes[name].op in VARIABLES}

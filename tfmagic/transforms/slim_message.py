@@ -14,7 +14,7 @@ from tfmagic.graphs import function_library
 from tfmagic.graphs.resources import VARIABLES
 from tfmagic.graphs.tensor_names import node_of
 from tfmagic.graphs.variables import COLLECTIONS, definitions
-from tfmagic.transforms import control_flow_contexts, placement, slim_constants, slim_objects, slim_saver
+from tfmagic.transforms import control_flow_contexts, placement, slim_constants, slim_lists, slim_objects, slim_saver
 from tfmagic.transforms.slim_header import Header
 from tfmagic.transforms.slim_weights import DEBUG, Weights
 
@@ -136,7 +136,7 @@ class Reduction:
         """
         lost = sorted(self._edited.dead & self.needed) if self.use.is_signed else []
         if lost:
-            raise slim_saver.OrdinaryError(f"{lost[0]!r} hangs on a variable that nothing else needs")
+            raise slim_lists.OrdinaryError(f"{lost[0]!r} hangs on a variable that nothing else needs")
 
     @cached_property
     def live(self) -> set[str]:

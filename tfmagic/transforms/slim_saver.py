@@ -15,6 +15,8 @@ from tfmagic.files import protos
 from tfmagic.files.checkpoints import optimizer_state
 from tfmagic.graphs.ops import of_kind
 from tfmagic.graphs.tensor_names import node_of
+from tfmagic.transforms import slim_lists
+from tfmagic.transforms.slim_lists import OrdinaryError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -46,10 +48,6 @@ class Edited(NamedTuple):
     dead: frozenset[str]
 
 
-class OrdinaryError(errors.ConversionError):
-    """A saver is made in no way that is known, and stays as it is."""
-
-
 def listed_keys(nodes: Iterable[protos.Message]) -> set[str]:
     """Return all keys that ops of some nodes restore, as far as constants tell.
 
@@ -62,7 +60,7 @@ def listed_keys(nodes: Iterable[protos.Message]) -> set[str]:
     keys: set[str] = set()
     for node in by_name.values():
         if node.op in RESTORES and len(node.input) > _KEYS:
-            keys.update(_texts(_constant(by_name, node.input[_KEYS])))
+            keys.update(slim_lists.texts(slim_lists.constant(by_name, node.input[_KEYS])))
     return keys
 
 
@@ -148,19 +146,19 @@ class _Scope:
 
     def _cut_lists(self, node: protos.Message) -> list[bool] | None:
         """Take the keys out of the lists of a node; return which stay, None where all do."""
-        keys = _constant(self.nodes, node.input[_KEYS])
+        keys = slim_lists.constant(self.nodes, node.input[_KEYS])
         kept = self._kept.get(keys.name)
         if kept is None:
-            kept = [text not in self.gone for text in _texts(keys)]
+            kept = [text not in self.gone for text in slim_lists.texts(keys)]
             self._kept[keys.name] = kept
             if not all(kept):
-                _keep(self._own(keys.name), kept)
-        slices = _constant(self.nodes, node.input[_SLICES])
+                slim_lists.keep(self._own(keys.name), kept)
+        slices = slim_lists.constant(self.nodes, node.input[_SLICES])
         before = self._kept.setdefault(slices.name, kept)
         if before != kept:
             raise OrdinaryError(f"{slices.name!r} lists the slices of two savers")
         if not all(kept) and slices.name not in self.changed:
-            _keep(self._own(slices.name), kept)
+            slim_lists.keep(self._own(slices.name), kept)
         return None if all(kept) else kept
 
     def _restore(self, node: protos.Message) -> None:
@@ -168,8 +166,8 @@ class _Scope:
         if kept is None:
             return
         own = self._own(node.name)
-        _keep_types(own, "dtypes", kept)
-        _forget_shapes(own)
+        slim_lists.keep_types(own, "dtypes", kept)
+        slim_lists.forget_shapes(own)
         place = 0
         for number, stays in enumerate(kept):
             if not stays:
@@ -191,7 +189,7 @@ class _Scope:
         if kept is None:
             return
         own = self._own(node.name)
-        _keep_types(own, "dtypes", kept)
+        slim_lists.keep_types(own, "dtypes", kept)
         tensors = own.input[_FIRST_TENSOR : _FIRST_TENSOR + len(kept)]
         if len(tensors) != len(kept):
             raise OrdinaryError(f"{node.name!r} saves {len(tensors)} tensors under {len(kept)} keys")
@@ -209,7 +207,7 @@ class _Scope:
         kept = [number not in gone for number in range(count)]
         texts = [text for text, stays in zip(own.input[:count], kept, strict=True) if stays]
         own.input[:] = [*texts, *own.input[count:]]
-        _keep_types(own, "Tin", kept)
+        slim_lists.keep_types(own, "Tin", kept)
         _renumber(own.attr, gone)
 
     def _spread(self) -> None:
@@ -332,46 +330,3 @@ def _renumber(attributes: Mapping[str, protos.Message], gone: Sequence[int]) -> 
         kept = [number - sum(each < number for each in gone) for number in numbers if number not in gone]
         del numbers[:]
         numbers.extend(kept)
-
-
-def _constant(nodes: Mapping[str, protos.Message], text: str) -> protos.Message:
-    """Return the constant that a node takes."""
-    node = nodes.get(node_of(text))
-    while node is not None and node.op == "Identity" and node.input:
-        node = nodes.get(node_of(node.input[0]))
-    if node is None or node.op != "Const" or "value" not in node.attr:
-        raise OrdinaryError(f"what {text!r} lists is no constant")
-    return node
-
-
-def _texts(node: protos.Message) -> list[str]:
-    tensor = node.attr["value"].tensor
-    texts = [each.decode("utf-8", "backslashreplace") for each in tensor.string_val]
-    shape = protos.shape_of(tensor.tensor_shape)
-    if shape != (len(texts),):
-        raise OrdinaryError(f"{node.name!r} lists {len(texts)} texts in a tensor of shape {shape}")
-    return texts
-
-
-def _keep(node: protos.Message, kept: Sequence[bool]) -> None:
-    """Leave only some of the texts of a constant."""
-    tensor = node.attr["value"].tensor
-    texts = [text for text, stays in zip(tensor.string_val, kept, strict=True) if stays]
-    del tensor.string_val[:]
-    tensor.string_val.extend(texts)
-    tensor.tensor_shape.dim[0].size = len(texts)
-    if "_output_shapes" in node.attr:
-        _forget_shapes(node)
-
-
-def _forget_shapes(node: protos.Message) -> None:
-    """Take away what a node says of the shapes of its results, which are others now."""
-    if "_output_shapes" in node.attr:
-        del node.attr["_output_shapes"]
-
-
-def _keep_types(node: protos.Message, name: str, kept: Sequence[bool]) -> None:
-    types = list(node.attr[name].list.type)
-    if len(types) != len(kept):
-        raise OrdinaryError(f"{node.name!r} states {len(types)} dtypes for {len(kept)} tensors")
-    node.attr[name].list.type[:] = [each for each, stays in zip(types, kept, strict=True) if stays]

@@ -19,8 +19,8 @@ from tfmagic.graphs import variables as graph_variables
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import slim_objects
 from tfmagic.transforms.slim_graph import GraphUse
+from tfmagic.transforms.slim_lists import OrdinaryError
 from tfmagic.transforms.slim_message import Reduction
-from tfmagic.transforms.slim_saver import OrdinaryError
 from tfmagic.verbs import signed_files
 from tfmagic.verbs.conversion.checks import Source
 from tfmagic.verbs.conversion.options import Wish
