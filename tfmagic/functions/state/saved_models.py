@@ -1,6 +1,7 @@
-"""What a graph on disk keeps outside itself: the values of its variables in a checkpoint, the content of its tables.
+"""What a graph on disk keeps outside itself: above all the values of its variables in a checkpoint.
 
-Not for: finding out which tensor of the checkpoint is whose (:mod:`tfmagic.graphs.restores`).
+Not for: finding out which tensor of the checkpoint is whose (:mod:`tfmagic.graphs.restores`), or the content of tables
+(:mod:`tfmagic.functions.state.stored_tables`).
 """
 
 from __future__ import annotations
@@ -14,31 +15,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfmagic import errors
-from tfmagic.files import places, protos
+from tfmagic.files import protos
 from tfmagic.files.checkpoints import slices as tensor_slices
 from tfmagic.files.checkpoints.trackable_object_graph import short_key
-from tfmagic.findings import hazards
-from tfmagic.functions.state import table_objects, text_tables
 from tfmagic.functions.state.initial_values import Stored, initial_values
-from tfmagic.functions.state.live_tables import TableContent
-from tfmagic.graphs import constants, moving_averages, restores, saved_object_graph
+from tfmagic.functions.state.stored_tables import StoredTables
+from tfmagic.graphs import moving_averages, restores, saved_object_graph
 from tfmagic.graphs import variables as graph_variables
-from tfmagic.graphs.made_tables import with_own_tables
-from tfmagic.graphs.ops import Effect
 from tfmagic.graphs.resources import VARIABLES, resource
 from tfmagic.graphs.tensor_names import node_of
 from tfmagic.graphs.walks import reached
-from tfmagic.runtime import error_texts
-from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from tfmagic.files.checkpoints import tensor_bundle
-    from tfmagic.files.checkpoints.entries import Entry
-    from tfmagic.files.checkpoints.location import CheckpointFiles
-    from tfmagic.graphs.metagraphs import MetaGraph
-    from tfmagic.graphs.restores import Fill, Slot, Source
+    from tfmagic.graphs.restores import Slot
 
 _ASSIGNMENTS = frozenset({"Assign", "AssignVariableOp"})
 #: Where a SavedModel names the op that initialises it.
@@ -47,74 +38,8 @@ _INIT_SIGNATURE = "__saved_model_init_op"
 
 
 @dataclass(frozen=True)
-class Store:
-    """The state of a MetaGraphDef, as it lies on disk.
-
-    Attributes
-    ----------
-    meta_graph : MetaGraph
-        Its graph, its saver and its collections say what belongs where.
-    files : CheckpointFiles or None
-        The checkpoint beside it.
-    assets : Path or None
-        The directory of its asset files.
-    trust : bool
-        Whether the user vouched for the model, so that files elsewhere that it names may be read.
-    ema : bool
-        Whether a variable's value is its moving average, of those that have one.
-    """
-
-    meta_graph: MetaGraph
-    files: CheckpointFiles | None = None
-    assets: Path | None = None
-    trust: bool = False
-    ema: bool = False
-
-    @cached_property
-    def graph_def(self) -> protos.Message:
-        """The GraphDef, of our pool."""
-        return with_own_tables(self.meta_graph.graph_def())
-
-    @cached_property
-    def _nodes(self) -> Mapping[str, protos.Message]:
-        return {node.name: node for node in self.graph_def.node}
-
-    @cached_property
-    def _restores(self) -> restores.Restores:
-        return restores.read(self.graph_def, self.meta_graph.header)
-
-    @cached_property
-    def _checkpoint(self) -> tensor_bundle.Checkpoint | None:
-        return self.files.opened if self.files else None
-
-    @cached_property
-    def _reader(self) -> runtime.Live:
-        """TensorFlow's own reader where TensorFlow is loaded, which checks checksums faster; None for the format V1."""
-        if self.files is None or self._checkpoint is None or self._checkpoint.version == "V1":
-            return None
-        # Where the path is a pattern, TensorFlow's reader finds none of the files, or those of another checkpoint.
-        if not runtime.is_loaded() or places.is_pattern(self.files.prefix):
-            return None
-        return runtime.tensorflow().train.load_checkpoint(str(self.files.prefix))
-
-    @cached_property
-    def _by_resource(self) -> Mapping[tuple[bytes, bytes], str]:
-        """The nodes that are restored or filled, by what identifies a resource in a session."""
-        known = (*self._restores.variables, *self._restores.fills)
-        return {resource(self._nodes[name]): name for name in known if name in self._nodes}
-
-    @cached_property
-    def asset_paths(self) -> Mapping[str, Path]:
-        """The asset files, by the node that holds each one's name."""
-        if self.assets is None:
-            return {}
-        paths = {
-            asset.tensor_info.name.partition(":")[0]: self.assets / asset.filename
-            for asset in hazards.asset_files(self.meta_graph.header)
-            if hazards.is_inside(asset.filename)
-        }
-        # A link of the file system may lead anywhere: caches of model hubs consist of them.
-        return {name: path.resolve() for name, path in paths.items() if path.is_file()}
+class Store(StoredTables):
+    """The state of a MetaGraphDef, as it lies on disk."""
 
     @cached_property
     def asset_variables(self) -> Mapping[str, Path]:
@@ -227,30 +152,6 @@ class Store:
         path = short_key(slot.key) if slot else ""
         return "" if slot is None or path == slot.key or saved_object_graph.is_listed(path) else path
 
-    def table_content(self, table: str, export: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return the keys and values of a table that can have changed.
-
-        Parameters
-        ----------
-        table : str
-            Its node.
-        export : str
-            The node that reads it in a session.
-
-        Raises
-        ------
-        ConversionError
-            If nothing says what it holds.
-        """
-        del export
-        fills = [each for each in self._restores.fills.get(table, ()) if None not in each.sources]
-        if len(fills) != 1:
-            raise errors.ConversionError(
-                f"what the table {table!r} holds is not to be read from the files: {_why(fills)}; give the live session"
-            )
-        keys, values = (self._content(each) for each in fills[0].sources)
-        return keys, values
-
     def values(self, names: Sequence[str]) -> dict[str, np.ndarray]:
         """Read the values of variables, by the names of their nodes.
 
@@ -324,111 +225,3 @@ class Store:
         region = tensor_slices.region(piece, whole)
         shape = tensor_slices.shape_of(piece, whole)
         return Stored(entry.dtype, shape, lambda: np.ascontiguousarray(self._read(slot.key)[region]))
-
-    def _entry(self, slot: Slot) -> Entry:
-        if self._checkpoint is None or slot.key not in self._checkpoint.entries:
-            raise errors.ConversionError(
-                f"there is no checkpoint with {slot.key!r} in it beside the graph; put it there"
-            )
-        return self._checkpoint.entries[slot.key]
-
-    def _read(self, key: str) -> np.ndarray:
-        if self._checkpoint is None:
-            raise errors.ConversionError(f"there is no checkpoint with {key!r} in it beside the graph; put it there")
-        entry = self._checkpoint.entries[key]
-        if entry.slices or entry.dtype == "string":
-            return self._checkpoint.read(key)
-        try:
-            value = None if self._reader is None else np.asarray(self._reader.get_tensor(key))
-        # Its errors come from C++: OpError, RuntimeError, ValueError, IndexError where a shard is too short.
-        except Exception as error:
-            message = (
-                f"the value of {key!r} in {str(self._checkpoint.prefix)!r} cannot be read: {error_texts.gist(error)}"
-            )
-            message += "; copy the checkpoint again"
-            raise errors.CorruptSourceError(message) from error
-        return self._checkpoint.read(key) if value is None else value
-
-    def tables(self, names: Sequence[str]) -> dict[str, runtime.Live]:
-        """Make tables with what the graph's own tables are filled with, by the names of their nodes.
-
-        Raises
-        ------
-        ConversionError
-            If nothing fills one, or what fills it is computed.
-        """
-        return {name: self._table(name, content) for name, content in self.table_contents(names).items()}
-
-    def _table(self, name: str, content: TableContent) -> runtime.Live:
-        tf = runtime.tensorflow()
-        try:
-            return table_objects.of_content(self._nodes[name], *content)
-        except (ValueError, TypeError, tf.errors.OpError) as error:
-            raise errors.ConversionError(
-                f"the table {name!r} cannot be filled: {error_texts.gist(error)}; give the live session"
-            ) from error
-
-    def table_contents(self, names: Sequence[str]) -> dict[str, TableContent]:
-        """Return what the graph's own tables are filled with, by the names of their nodes.
-
-        Raises
-        ------
-        ConversionError
-            If nothing fills one, or what fills it is computed.
-        """
-        return {name: self._filling(name) for name in names}
-
-    def _filling(self, name: str) -> TableContent:
-        fills = self._restores.fills
-        filled = fills.get(name) or fills.get(self._by_resource.get(resource(self._nodes[name]), ""), ())
-        contents = [each for each in filled if None not in each.sources]
-        # A dense table is stored with its empty buckets.
-        if len(filled) != 1 or not contents or self._nodes[name].op.startswith("MutableDense"):
-            message = (
-                f"what the table {name!r} ({self._nodes[name].op}) holds is not to be read from the files: "
-                f"{_why(filled)}; give the live model or session"
-            )
-            raise errors.ConversionError(message)
-        (fill,) = contents
-        self._require_own_file(fill)
-        sources = [self._content(each) for each in fill.sources]
-        if fill.node.op not in table_objects.TEXT_FILLERS:
-            return TableContent(*sources)
-        path = Path(np.asarray(sources[0]).reshape(-1)[0].decode())
-        try:
-            return text_tables.content(path, self._nodes[name], fill.node)
-        except (OSError, ValueError) as error:
-            raise errors.ConversionError(
-                f"the table {name!r} cannot be filled: {error}; give the live session"
-            ) from error
-
-    def _require_own_file(self, fill: Fill) -> None:
-        """Refuse to read a file elsewhere for a model that nobody vouched for."""
-        source = fill.sources[0]
-        is_own = isinstance(source, restores.Constant) and source.node in self.asset_paths
-        if self.trust or is_own or fill.node.op not in table_objects.TEXT_FILLERS:
-            return
-        tensor = source.tensor if isinstance(source, restores.Constant) else None
-        path = b"".join(tensor.string_val[:1]).decode(errors="replace") if tensor is not None else ""
-        hazard = hazards.Hazard(Effect.READS_FILES, f"node {fill.node.name!r}", fill.node.op, path)
-        directory = self.assets.parent if self.assets and self.assets.name == "assets" else self.assets
-        raise hazards.refusal([hazard], str(directory or "a graph"))
-
-    def _content(self, source: Source) -> np.ndarray:
-        """Return the keys or values of a table, or the name of the file that holds them."""
-        if isinstance(source, restores.Slot):
-            self._entry(source)
-            return self._read(source.key)
-        if source is None:
-            raise errors.ConversionError("what fills a table is computed by the graph; give the live model or session")
-        if source.node in self.asset_paths:
-            return np.array(str(self.asset_paths[source.node]).encode(), dtype=object)
-        if source.tensor is None:
-            raise errors.ConversionError(f"the asset file behind {source.node!r} is missing; copy it to where it was")
-        return constants.tensor_value(source.tensor)
-
-
-def _why(fills: Sequence[Fill]) -> str:
-    if not fills:
-        return "nothing in the graph fills it"
-    return "several ops fill it" if len(fills) > 1 else "the graph computes it"
