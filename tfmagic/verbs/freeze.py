@@ -26,6 +26,7 @@ from tfmagic.transforms import optimize as optimize_transform
 from tfmagic.verbs.conversion import checks as conversion_checks
 from tfmagic.verbs.conversion import freeze_untraced, plan_effects
 from tfmagic.verbs.conversion import options as conversion_options
+from tfmagic.verbs.conversion import sources as conversion_sources
 from tfmagic.verbs.conversion.checks import Source
 from tfmagic.verbs.conversion.job import NOT_ASKED, STAGES, Job
 from tfmagic.verbs.conversion.options import Wish
@@ -140,8 +141,8 @@ def _in_memory(source: object, wish: Wish, tags: Collection[str] | None, *, chec
     """Freeze without writing; the graph is assembled when it is asked for, or to be verified."""
     if wish.optimize:
         grappler.require()
-    model = conversion_options.read_source(source, tags, must_exist=tags is not None, trust=trust, ema=wish.ema)
-    conversion_options.require_parts(model, GraphDefWriter(), WRITERS)
+    model = conversion_sources.read_source(source, tags, must_exist=tags is not None, trust=trust, ema=wish.ema)
+    conversion_sources.require_parts(model, GraphDefWriter(), WRITERS)
     with model.becoming(GraphDefWriter.format), progress.stages("freeze", len(STAGES) - 1) as begin:
         begin("tracing")
         frozen, reasons = freeze_untraced.freeze(model, wish)

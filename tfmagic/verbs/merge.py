@@ -27,6 +27,7 @@ from tfmagic.verbs import merged_graphs
 from tfmagic.verbs.conversion import checks as conversion_checks
 from tfmagic.verbs.conversion import destinations
 from tfmagic.verbs.conversion import options as conversion_options
+from tfmagic.verbs.conversion import sources as conversion_sources
 from tfmagic.verbs.conversion.options import Wish
 from tfmagic.verbs.undisturbed import undisturbed
 from tfmagic.verbs.verification import trial_run
@@ -115,7 +116,7 @@ def merge(  # noqa: PLR0913 - the contract's options
     if output is not None:
         place = writing.resolved(output)
         writing.check(place, overwrite=overwrite, directory=writer_for(place).directory)
-    models = [conversion_options.read_source(each, None, must_exist=False, trust=trust) for each in (first, second)]
+    models = [conversion_sources.read_source(each, None, must_exist=False, trust=trust) for each in (first, second)]
     if output is not None:
         for model in models:
             destinations.require_apart(model, place, writer_for(place))

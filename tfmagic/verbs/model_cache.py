@@ -22,6 +22,7 @@ from tfmagic.models.model import Model, Part
 from tfmagic.readers import keras_model
 from tfmagic.transforms.subgraph import by_key
 from tfmagic.verbs.conversion import options as conversion_options
+from tfmagic.verbs.conversion import sources as conversion_sources
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -138,7 +139,7 @@ def _released(source: object, function: NamedFunction) -> NamedFunction:
 
 
 def _read(source: object, *, trust: bool) -> Model:
-    model = conversion_options.read_source(source, None, must_exist=False, trust=trust)
+    model = conversion_sources.read_source(source, None, must_exist=False, trust=trust)
     if Part.FUNCTION not in model.loaders:
         advice = model.advice or "Only what can run has one: give the model that it came from"
         raise errors.MissingPartError("function", model.form, model.parts, advice)

@@ -23,7 +23,7 @@ from tfmagic.graphs import signatures
 from tfmagic.runtime import cancellation, error_texts
 from tfmagic.transforms.captures import captures, value_of
 from tfmagic.verbs import model_cache, run_inputs, session_steps
-from tfmagic.verbs.conversion import options as conversion_options
+from tfmagic.verbs.conversion import sources as conversion_sources
 from tfmagic.verbs.conversion.options import Wish
 from tfmagic.verbs.model_cache import Loaded
 from tfmagic.verbs.undisturbed import undisturbed
@@ -231,7 +231,7 @@ def _step(source: object, wish: Wish, inputs: Mapping[str, object] | None, *, tr
     if wish.outputs is None or wish.signature is not None:
         return None
     begun = time.perf_counter()
-    model = conversion_options.read_source(source, None, must_exist=False, trust=trust)
+    model = conversion_sources.read_source(source, None, must_exist=False, trust=trust)
     function = session_steps.step(model, wish.outputs, inputs or ())
     return None if function is None else Loaded(function, model, time.perf_counter() - begun, again=False)
 

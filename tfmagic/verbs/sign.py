@@ -13,6 +13,7 @@ from tfmagic.files import writing
 from tfmagic.graphs.signatures import tag_set
 from tfmagic.transforms.signature_plans import Changes, Wanted
 from tfmagic.verbs.conversion import options as conversion_options
+from tfmagic.verbs.conversion import signature_maps
 from tfmagic.verbs.signed_files import SignedFile
 from tfmagic.verbs.undisturbed import undisturbed
 
@@ -111,11 +112,11 @@ def _changes(
     rename_tags: Mapping[str, str] | str | None,
 ) -> Changes:
     """Read what is asked for; refused if it has no meaning."""
-    described = conversion_options.checked_mapping(signatures, "signatures")
+    described = signature_maps.checked_mapping(signatures, "signatures")
     wanted = {key: _wanted(key, fields) for key, fields in described.items()}
     gone = (remove,) if isinstance(remove, str) else tuple(remove or ())
     tags = {frozenset(_tags(old)): _tags(new) for old, new in _tag_pairs(rename_tags).items()}
-    changes = Changes(wanted, dict(conversion_options.checked_mapping(rename, "rename")), gone, tags)
+    changes = Changes(wanted, dict(signature_maps.checked_mapping(rename, "rename")), gone, tags)
     if not changes.for_signatures and not tags:
         raise errors.ConversionError(
             "nothing is to be changed: give signatures={…}, rename={…}, remove=[…] or rename_tags={…} (on a magic's "
@@ -126,7 +127,7 @@ def _changes(
 
 def _wanted(key: str, fields: Mapping[str, Any]) -> Wanted:
     """Read an entry of a signature map."""
-    conversion_options.check_fields(key, fields, _FIELDS)
+    signature_maps.check_fields(key, fields, _FIELDS)
     inputs, outputs = (conversion_options.named(fields.get(side)) for side in ("inputs", "outputs"))
     return Wanted(fields.get("signature"), inputs, outputs, fields.get("method"))
 

@@ -26,6 +26,7 @@ from tfmagic.verbs.conversion import checks as conversion_checks
 from tfmagic.verbs.conversion import destinations, freeze_untraced, plan_effects, plan_names, wrap_frozen_graph
 from tfmagic.verbs.conversion import options as conversion_options
 from tfmagic.verbs.conversion import samples as conversion_samples
+from tfmagic.verbs.conversion import sources as conversion_sources
 from tfmagic.verbs.conversion.checks import Source
 from tfmagic.verbs.conversion.freeze_untraced import Straight
 from tfmagic.verbs.conversion.graph_signatures import graph_source
@@ -120,10 +121,10 @@ class Job:
         begun = time.perf_counter()
         self._check()
         wanted = source_tags or result_tags
-        model = conversion_options.read_source(
+        model = conversion_sources.read_source(
             self.source, wanted, must_exist=source_tags is not None, trust=self.trust, ema=self.wish.ema
         )
-        conversion_options.require_parts(model, self.writer, WRITERS)
+        conversion_sources.require_parts(model, self.writer, WRITERS)
         destinations.require_apart(model, self.destination, self.writer)
         with model.becoming(self.writer.format), progress.stages(self.destination.name, len(STAGES)) as begin:
             begin("tracing")

@@ -9,20 +9,19 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from tfmagic import errors, readers
+from tfmagic import errors
 from tfmagic.functions import composites, graph_defs
 from tfmagic.functions.keras import models as keras_models
 from tfmagic.graphs import saved_callables, signatures
-from tfmagic.graphs.resources import VARIABLES
 from tfmagic.graphs.signatures import own_key
 from tfmagic.models.model import Model, Part
 from tfmagic.transforms import batch
 from tfmagic.transforms.bind import bind_function
 from tfmagic.transforms.subgraph import by_key, select
+from tfmagic.verbs.conversion.signature_maps import check_fields, checked_mapping, require_some
 
 if TYPE_CHECKING:
     from tfmagic.functions import NamedFunction
-    from tfmagic.models.writer import Writer
 
 #: Names or tensors; a mapping gives them keys of their own.
 Ends: TypeAlias = Sequence[object] | Mapping[str, object] | str | None
@@ -32,10 +31,6 @@ SignatureMap: TypeAlias = Mapping[str, Mapping[str, Any]]
 _UNSIGNED = (
     "Nobody signed this SavedModel: freeze it between tensors of its graph, inputs=[…] and outputs=[…] (--inputs, "
     "--outputs), or load it with tf.saved_model.load and give the function that is meant"
-)
-_NO_AVERAGES = (
-    "ema=True (--ema) takes the moving averages of weights, and none are to be seen in {}, neither variables of "
-    "tf.train.ExponentialMovingAverage nor those of an optimizer of Keras: leave it out"
 )
 #: Functions that a message names.
 _TOLD = 10
@@ -63,107 +58,12 @@ class Wish:
 
     def __post_init__(self) -> None:
         """Refuse outputs that are none."""
-        _require_some(self.outputs)
+        require_some(self.outputs)
 
     @property
     def stated(self) -> tuple[str, ...]:
         """The options that the user named."""
         return tuple(name for name in _OPTIONS if getattr(self, name) is not None)
-
-
-def read_source(
-    source: object, tags: Collection[str] | None, *, must_exist: bool, trust: bool = False, ema: bool = False
-) -> Model:
-    """Read the source, restricted to the MetaGraphDef that is meant.
-
-    Parameters
-    ----------
-    source : object
-        What the user gave.
-    tags : collection of str, optional
-        The tag-set that the user named.
-    must_exist : bool
-        Whether that is a tag-set of the source; else it may be one that the result is to have.
-    trust : bool
-        Whether the source may act outside itself.
-    ema : bool
-        Whether its weights are to be their moving averages.
-
-    Raises
-    ------
-    ConversionError
-        If there are to be moving averages and are none.
-    """
-    model = _read_source(source, tags, must_exist=must_exist, trust=trust)
-    return averaged(model) if ema else model
-
-
-def averaged(model: Model) -> Model:
-    """Return a model with the moving averages of its weights in their place.
-
-    Raises
-    ------
-    ConversionError
-        If there are none.
-    """
-    if model.ema:
-        return model
-    if model.averaging is None:
-        raise errors.ConversionError(_NO_AVERAGES.format(repr(model.origin)))
-    result = model.averaging()
-    if result.averages_apart is not None:
-        return result  # what an optimizer of Keras keeps
-    # Recognition said what the form is able to do, and how its files looked.
-    result = replace(result, reader=model.reader, marks=model.marks)
-    frame = result.table("ops", all=True)
-    variables = list(frame["name"][frame["op"].isin(VARIABLES) & (frame["function"] == "")])
-    with_averages = result.averaged(variables)
-    if not with_averages:
-        raise errors.ConversionError(_NO_AVERAGES.format(repr(model.origin)))
-    return result.with_notes(f"the moving averages of {errors.listed(with_averages)} are taken for their values")
-
-
-def _read_source(source: object, tags: Collection[str] | None, *, must_exist: bool, trust: bool) -> Model:
-    model = readers.read(source, tags=tags if must_exist else None, trust=trust)
-    if not model.reader.has_tag_sets or must_exist:
-        return model
-    tag_sets = [found for found, _ in model.part(Part.SIGNATURES)]
-    wanted = next((each for each in tag_sets if tags is not None and set(each) == set(tags)), None)
-    if wanted is None and len(tag_sets) > 1:
-        wanted = next((each for each in tag_sets if each == signatures.DEFAULT_TAGS), None)
-        if wanted is None:
-            shown = [",".join(each) for each in tag_sets]
-            raise errors.UnknownNameError(",".join(tags or signatures.DEFAULT_TAGS), "tag-set", shown, model.form)
-    return model if wanted is None else readers.read(source, tags=wanted, trust=trust)
-
-
-def require_parts(model: Model, writer: Writer, writers: Collection[Writer]) -> None:
-    """Refuse a source that lacks what a format is made from.
-
-    Raises
-    ------
-    UnsupportedConversionError
-        Naming the formats that are possible.
-    """
-    missing = writer.needs - set(model.loaders)
-    if missing:
-        possible = [each.format for each in writers if each.needs <= set(model.loaders)]
-        reason = lacking(model, missing)
-        raise errors.UnsupportedConversionError(model.form, writer.format, possible, reason)
-
-
-def lacking(model: Model, missing: Collection[Part]) -> str:
-    """Say what a source lacks for a format, and what to do instead."""
-    if Part.KERAS in missing and Part.FUNCTION in model.loaders:
-        return "it has no layers of Keras, and nothing makes layers of a graph: give the Keras model that it came from"
-    way = f". {model.advice}" if model.advice else _way_round(model)
-    return f"it has no {errors.listed(sorted(part.value for part in missing))}{way}"
-
-
-def _way_round(model: Model) -> str:
-    """Say what to do instead with a source of which nothing can be made by itself."""
-    known = next((note for note in model.notes if note.startswith("its graph is")), model.reader.instead)
-    return f"; {known}" if known else ""
 
 
 def functions(model: Model, wish: Wish, *, every: bool) -> dict[str, NamedFunction]:
@@ -219,50 +119,8 @@ def checked(wish: Wish) -> SignatureMap:
     for key, fields in signature_map.items():
         signatures.require_own_key(key)
         check_fields(key, fields, _SIGNATURE_FIELDS)
-        _require_some(fields.get("outputs"))
+        require_some(fields.get("outputs"))
     return signature_map
-
-
-def _require_some(outputs: Ends) -> None:
-    """Refuse a signature that gives nothing; one that takes nothing may be."""
-    if isinstance(outputs, str | Sequence | Mapping) and not outputs:
-        raise errors.ConversionError("no output is named; leave the option out to keep those of the signature")
-
-
-def checked_mapping(mapping: Any, option: str) -> Mapping[str, Any]:  # noqa: ANN401 - checked here
-    """Return what an option maps signature keys to, nothing if it was not given.
-
-    Raises
-    ------
-    ConversionError
-        If it is no such mapping.
-    """
-    if mapping is not None and (not isinstance(mapping, Mapping) or not all(isinstance(key, str) for key in mapping)):
-        raise errors.ConversionError(f"{option} wants a mapping by signature keys, not {mapping!r}")
-    return mapping or {}
-
-
-def check_fields(key: str, fields: object, known: Sequence[str]) -> None:
-    """Refuse an entry of a signature map that has no meaning.
-
-    Raises
-    ------
-    ConversionError
-        If it is no mapping, or holds something else than text where text is due.
-    UnknownNameError
-        If it has a field that there is not.
-    """
-    if not isinstance(fields, Mapping):
-        example = "{'inputs': {'key': 'tensor'}, 'outputs': {…}, 'method': 'predict'}"
-        raise errors.ConversionError(
-            f"signature {key!r} is described by a mapping such as {example}, not by {fields!r}"
-        )
-    for name in fields:
-        if name not in known:
-            raise errors.UnknownNameError(str(name), "field of a signature", known)
-    for name in {"signature", "method"}.intersection(fields):
-        if not isinstance(fields[name], str | None):
-            raise errors.ConversionError(f"signature {key!r}: its {name} is text, not {fields[name]!r}")
 
 
 def _of_map(model: Model, wish: Wish, key: str, fields: Mapping[str, Any], shared: graph_defs.Shared) -> NamedFunction:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors
 from tfmagic.graphs.signatures import tag_set
-from tfmagic.verbs.conversion import options as conversion_options
+from tfmagic.verbs.conversion import sources as conversion_sources
 from tfmagic.verbs.snippets import calls, results
 from tfmagic.verbs.snippets.sources import Source
 from tfmagic.writers import writer_for
@@ -69,7 +69,7 @@ def code(verb: str, source: object, *arguments: object, name: str = "model", **o
         raise errors.UnknownNameError(verb, "verb that converts", list(_VERBS))
     tags = tag_set(options.get("tags"))
     of_source = tags is not None and _tells_the_part(verb, arguments, options.get("format"))
-    model = conversion_options.read_source(source, tags, must_exist=of_source, trust=bool(options.get("trust")))
+    model = conversion_sources.read_source(source, tags, must_exist=of_source, trust=bool(options.get("trust")))
     for option, reason in _WITHOUT_CODE.items():
         if options.get(option):
             raise errors.UnsupportedConversionError(model.form, f"code with {option}=", (), reason)

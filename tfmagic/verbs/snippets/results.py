@@ -14,6 +14,7 @@ from tfmagic.functions import nested_structures
 from tfmagic.models.model import Part
 from tfmagic.transforms.merge import merge as planned
 from tfmagic.verbs.conversion import options as conversion_options
+from tfmagic.verbs.conversion import sources as conversion_sources
 from tfmagic.verbs.snippets.example_values import is_argument
 from tfmagic.verbs.snippets.sources import Source, spec
 from tfmagic.writers import WRITERS, writer_for
@@ -42,7 +43,7 @@ def export(source: Source, destination: str | os.PathLike[str]) -> list[str]:
     """Return the code that writes a source in another format."""
     place = os.fspath(destination)
     writer = writer_for(Path(place), source.options.get("format"))
-    conversion_options.require_parts(source.model, writer, WRITERS)
+    conversion_sources.require_parts(source.model, writer, WRITERS)
     begun = source.begun
     lines = None if begun is None else writer.code(source, place)
     if begun is None or lines is None:
@@ -121,7 +122,7 @@ def restore(source: Source, checkpoint: str | os.PathLike[str]) -> list[str]:
 def merge(source: Source, second: object) -> list[str]:
     """Return the code that calls one model on what another gives."""
     other = Source(
-        str(source.options.get("second_name", "second")), conversion_options.read_source(second, None, must_exist=False)
+        str(source.options.get("second_name", "second")), conversion_sources.read_source(second, None, must_exist=False)
     )
     if source.is_session or other.is_session:
         reason = "two graphs of TensorFlow 1 are joined with import_graph_def and its input_map"
