@@ -100,8 +100,7 @@ def trace_between(
             part = _function_between(model, list(starts.values()), list(stops.values()))
 
             def serve(*tensors: runtime.Live) -> dict[str, runtime.Live]:
-                name_scopes.forget_empty_scopes()
-                with tf.name_scope(model.name):
+                with name_scopes.without_empty_scopes(), tf.name_scope(model.name):
                     results = part(list(tensors))
                 named = zip(stops, nested_structures.identifiers(stops), results, strict=True)
                 tensors_by_key = {one: tf.identity(result, name=name) for one, name, result in named}
@@ -219,7 +218,7 @@ def _traced(model: runtime.Live, call: calls.Call, key: str, notes: tuple[str, .
     names = nested_structures.identifiers(call.input_keys)
     specs = [tf.TensorSpec(spec.shape, spec.dtype, name=name) for spec, name in zip(call.specs, names, strict=True)]
     marked: dict[str, tuple[str, nested_structures.Path]] = {}
-    forget = tf.autograph.experimental.do_not_convert(name_scopes.forget_empty_scopes)
+    mended_scopes = tf.autograph.experimental.do_not_convert(name_scopes.without_empty_scopes)
     pack = tf.autograph.experimental.do_not_convert(
         lambda tensors: nested_structures.rebuild((call.args, call.kwargs), tensors)
     )
@@ -233,9 +232,10 @@ def _traced(model: runtime.Live, call: calls.Call, key: str, notes: tuple[str, .
         owned = dict(zip(owned, values, strict=True))
 
     def serve(*tensors: runtime.Live) -> runtime.Live:
-        forget()
         args, kwargs = pack(iter(tensors))
-        return label(called(*args, **kwargs))
+        with mended_scopes():
+            result = called(*args, **kwargs)
+        return label(result)
 
     concrete = tf.function(serve, input_signature=specs).get_concrete_function()
     ends = {tensor.name: tensor for tensor in concrete.inputs}
