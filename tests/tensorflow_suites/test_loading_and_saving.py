@@ -199,6 +199,43 @@ def test_variables_stay_where_their_module_has_them(tf: Any, lookup: Any, tmp_pa
         assert not any("was loaded" in note for note in frozen.notes)
 
 
+@pytest.mark.parametrize("state", ["live", "loaded"])
+def test_variables_far_down_have_the_way_to_them_as_their_key(tf: Any, lookup: Any, tmp_path: Path, state: str) -> None:
+    """TensorFlow's own saver takes the shortest way, which is the list of all variables."""
+    lookup.encoder = tf.Module()
+    lookup.encoder.blocks = [tf.Module(), tf.Module()]
+    for place, block in enumerate(lookup.encoder.blocks):
+        block.kernel = tf.Variable(np.full((2,), place + 2), dtype=tf.int64, name=f"k{place}")
+    kernels = [block.kernel for block in lookup.encoder.blocks]
+    lookup.look = tf.function(
+        lambda keys: {"y": lookup.first.lookup(keys)[:, None] * kernels[0] * kernels[1] * lookup.weight},
+        input_signature=[tf.TensorSpec([None], tf.string, name="keys")],
+    )
+    source = lookup if state == "live" else _saved(tf, lookup, tmp_path / "m", signatures=lookup.look)
+    tfmagic.export(source, tmp_path / "n", signature="look" if state == "live" else None)
+    stored = tf.train.load_checkpoint(str(tmp_path / "n" / "variables" / "variables"))
+    ways = {f"encoder/blocks/{place}/kernel/.ATTRIBUTES/VARIABLE_VALUE": [place + 2] * 2 for place in range(2)}
+    for key, value in ways.items():
+        assert stored.get_tensor(key).tolist() == value
+    keys = set(stored.get_variable_to_shape_map())
+    assert keys == {"_CHECKPOINTABLE_OBJECT_GRAPH", "weight/.ATTRIBUTES/VARIABLE_VALUE", *ways}
+    again = tf.saved_model.load(str(tmp_path / "n"))
+    assert [block.kernel.numpy().tolist() for block in again.encoder.blocks] == [[2, 2], [3, 3]]
+    assert len(again.variables) == 3
+    given = {"keys": np.array([b"surgery"], dtype=object)}
+    for outputs in (tfmagic.run(tmp_path / "n", given).outputs, _by_session(tf, tmp_path / "n", given)):
+        assert outputs["y"].tolist() == [[12, 12]]
+    # What the saver in its graph saves is read along the objects, too.
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        saver = tf.compat.v1.saved_model.load(session, ["serve"], str(tmp_path / "n")).saver_def
+        written = session.run(saver.save_tensor_name, {saver.filename_tensor_name: str(tmp_path / "o")}).decode()
+    for prefix in (tmp_path / "n" / "variables" / "variables", written):
+        target = tf.train.Checkpoint(encoder=tf.train.Checkpoint(blocks=[tf.Module(), tf.Module()]))
+        target.encoder.blocks[1].kernel = tf.Variable([0, 0], dtype=tf.int64)
+        target.read(str(prefix)).expect_partial()
+        assert target.encoder.blocks[1].kernel.numpy().tolist() == [3, 3]
+
+
 @pytest.mark.parametrize("state", ["live", "saved", "loaded"])
 def test_an_asset_that_is_read_comes_along(tf: Any, tmp_path: Path, state: str) -> None:
     """``test_capture_assets``: its path would lead to where the source lay, which nobody keeps."""

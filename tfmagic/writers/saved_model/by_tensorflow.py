@@ -17,7 +17,8 @@ from tfmagic.runtime import concrete_functions
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.runtime.log_filters import held_back
 from tfmagic.transforms.captures import assets, captures, holders, value_of
-from tfmagic.writers.saved_model.main_graph import ways_to
+from tfmagic.writers.saved_model import checkpoint_keys, directory
+from tfmagic.writers.saved_model.main_graph import key_of, ways_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -185,7 +186,10 @@ def _edit(path: Path, chosen: tuple[NamedFunction, ...], tags: tuple[str, ...], 
     saved = protos.parse("SavedModel", file.read_bytes())
     meta_graph = saved.meta_graphs[0]
     meta_graph.meta_info_def.tags[:] = tags
-    _mark_trainable(meta_graph.object_graph_def, variables(chosen), trainable)
+    live = variables(chosen)
+    _mark_trainable(meta_graph.object_graph_def, live, trainable)
+    keys = {way.names: key_of(place, way) for place, way in enumerate(ways_to(chosen, live)) if way.names}
+    checkpoint_keys.rename(path / directory.VARIABLES / directory.VARIABLES, meta_graph, keys)
     for function in chosen:
         signature = meta_graph.signature_def[function.key]
         signature.method_name = function.method

@@ -132,7 +132,7 @@ def parts(functions: Functions, trainable: Mapping[int, bool]) -> Parts:
     ways = ways_to(sources, live)
     variables = tuple(
         Stored(
-            variable, name, next(taken), _key(place, way), bool(trainable.get(id(variable), variable.trainable)), way
+            variable, name, next(taken), key_of(place, way), bool(trainable.get(id(variable), variable.trainable)), way
         )
         for place, (variable, name, way) in enumerate(zip(live, names, ways, strict=True))
     )
@@ -148,7 +148,7 @@ def ways_to(sources: Sequence[NamedFunction], live: Sequence[runtime.Live]) -> l
     return [way if counts[way.names] == 1 and own.isdisjoint(way.names[:1]) else Way() for way in ways]
 
 
-def _key(place: int, way: Way) -> str:
+def key_of(place: int, way: Way) -> str:
     """Return a variable's key in the checkpoint: the way to it, as TensorFlow's saver writes that."""
     return "/".join([*map(escaped, way.names or ("variables", str(place))), _VALUE])
 
