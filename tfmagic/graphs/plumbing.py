@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
+from tfmagic.graphs import loop_bodies
 from tfmagic.graphs.ops import of_kind, output_dtype
 from tfmagic.graphs.resources import VARIABLES
 from tfmagic.graphs.tensor_names import node_of
@@ -52,10 +53,6 @@ _GUARDS = frozenset({"If", "StatelessIf"})
 _HANDLES = frozenset({"resource", "variant"})
 #: What tf.gradients, which every optimizer of TensorFlow 1 calls, appends to an op's name: the scope of its gradient.
 _GRADIENT = "_grad"
-#: Where a loop of TensorFlow 1 begins and ends.
-_ENTRIES, _EXITS = frozenset({"Enter", "RefEnter"}), frozenset({"Exit", "RefExit"})
-#: Loops of TensorFlow 1 inside one another, beyond which a graph counts as one without an end.
-_MOST_LOOPS = 32
 
 
 class Node(NamedTuple):
@@ -105,7 +102,8 @@ def propose_ends(nodes: Mapping[str, Node]) -> Ends:
     used = consumers(nodes)
     placeholders = [name for name, node in nodes.items() if node.op in of_kind("placeholder")]
     inputs = [name for name in placeholders if used.get(name)]
-    bodies, gradients = _loop_bodies(nodes, used), _gradient_nodes(nodes)
+    ops = {name: node.op for name, node in nodes.items()}
+    bodies, gradients = loop_bodies.inside(ops, used), _gradient_nodes(nodes)
     behind = reached(gradients, lambda name: used.get(name, ())) - gradients - bodies
     # What only a training step differentiates is a result all the same; an energy behind which forces lie is not.
     onlookers = set() if any(_is_result(nodes[name].op) and not used.get(name) for name in behind) else gradients
@@ -125,21 +123,6 @@ def propose_ends(nodes: Mapping[str, Node]) -> Ends:
         tuple(name for name in placeholders if not used.get(name)),
         tuple(f"{name}:0" for name, node in nodes.items() if node.op == "PlaceholderWithDefault"),
     )
-
-
-def _loop_bodies(nodes: Mapping[str, Node], used: Mapping[str, list[str]]) -> set[str]:
-    """Return the nodes that lie between the entries and the exits of loops of TensorFlow 1: no session fetches them."""
-    depths: dict[str, int] = {}
-    waiting = [(name, 1) for name, node in nodes.items() if node.op in _ENTRIES]
-    while waiting:
-        name, depth = waiting.pop()
-        if not depths.get(name, 0) < depth <= _MOST_LOOPS:
-            continue
-        depths[name] = depth
-        for user in used.get(name, ()):
-            op = nodes[user].op
-            waiting.append((user, depth + (op in _ENTRIES) - (op in _EXITS)))
-    return set(depths)
 
 
 def _gradient_nodes(nodes: Mapping[str, Node]) -> set[str]:
