@@ -117,6 +117,26 @@ def test_a_function_of_a_ragged_tensor(tmp_path: Path) -> None:
         np.testing.assert_array_equal(outputs["twice_row_splits"], [0, 1, 3])
 
 
+def test_what_a_session_gives_for_a_composite_tensor_is_a_value_for_one(tmp_path: Path) -> None:
+    tf: Any = runtime.tensorflow()
+    v1 = tf.compat.v1
+    with tf.Graph().as_default():
+        words = v1.placeholder(tf.string, [None], "words")
+        session = v1.Session()
+        split = session.run(tf.strings.split(words), {words: ["a b", "c"]})
+    assert type(split).__name__ == "RaggedTensorValue"
+    specs = [tf.RaggedTensorSpec([None, None], tf.string), tf.SparseTensorSpec([None, 3], tf.float32)]
+    function = tf.function(
+        lambda ragged, plain: {"count": ragged.row_lengths(), "sum": tf.sparse.reduce_sum(plain, 1)},
+        input_signature=specs,
+    )
+    tfmagic.export(function, tmp_path / "m")
+    values = {"ragged": split, "plain": v1.SparseTensorValue(np.array(INDICES), np.array(VALUES, np.float32), SHAPE)}
+    for source in (function, tmp_path / "m"):
+        outputs = tfmagic.run(source, values).outputs
+        assert (outputs["count"].tolist(), outputs["sum"].tolist()) == ([2, 1], [3.0, 4.0])
+
+
 def test_the_keys_of_parts() -> None:
     tf = runtime.tensorflow()
     nested = tf.ragged.constant([[[1], [2, 3]], [[4]]])

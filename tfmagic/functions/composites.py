@@ -25,19 +25,31 @@ _PARTS = {
     "IndexedSlices": ("values", "indices", "dense_shape"),
 }
 _RAGGED = "Ragged"
+#: What a session of TensorFlow 1 is fed, and gives.
+_VALUES = frozenset({"SparseTensorValue", "RaggedTensorValue"})
 
 
 def is_composite(value: object) -> bool:
     """Say whether a value is made of several tensors, or describes such a one; needs no TensorFlow."""
     bases = {base.__name__ for base in type(value).__mro__}
     name = type(value).__name__
-    return bool(bases & {"CompositeTensor", "TypeSpec"}) and name.startswith((*_PARTS, _RAGGED))
+    return name in _VALUES or (bool(bases & {"CompositeTensor", "TypeSpec"}) and name.startswith((*_PARTS, _RAGGED)))
 
 
 def part_keys(key: str, value: runtime.Live) -> list[str]:
     """Return the keys of the parts of a composite tensor, or of what its spec describes."""
-    count = len(runtime.tensorflow().nest.flatten(value, expand_composites=True))
+    count = len(_flat(value))
     return _keys(key, type(value).__name__, count)
+
+
+def _flat(value: runtime.Live) -> list[runtime.Live]:
+    """Return the parts in TensorFlow's order; of what a session gives, whose parts may be lists, it knows none."""
+    if type(value).__name__ == "RaggedTensorValue":
+        return [value.flat_values, *value.nested_row_splits]
+    if type(value).__name__ == "SparseTensorValue":
+        return [value.indices, value.values, value.dense_shape]
+    parts: list[runtime.Live] = runtime.tensorflow().nest.flatten(value, expand_composites=True)
+    return parts
 
 
 def _keys(key: str, kind: str, count: int) -> list[str]:
@@ -62,11 +74,10 @@ def fed_by_part(values: Mapping[str, object] | None) -> Mapping[str, object] | N
     """Return values by the names of symbolic tensors where composite ones are given for composite ones."""
     if not isinstance(values, Mapping) or not any(map(is_composite, values)):
         return values
-    flatten = runtime.tensorflow().nest.flatten
     result: dict[str, object] = {}
     for key, value in values.items():
         if is_composite(key) and is_composite(value):
-            tensors, parts = (flatten(each, expand_composites=True) for each in (key, value))
+            tensors, parts = map(_flat, (key, value))
             result.update(zip((tensor.name for tensor in tensors), parts, strict=True))
         else:
             result[key] = value
@@ -88,7 +99,7 @@ def taken_apart(tensors: Mapping[str, object], known: Collection[str] = ()) -> d
         if not is_composite(value):
             result[key] = value
             continue
-        parts = runtime.tensorflow().nest.flatten(value, expand_composites=True)
+        parts = _flat(value)
         keys = part_keys(key, value)
         numbered = [key, *(f"{key}_{number}" for number in range(1, len(parts)))]
         if not set(keys) <= set(known) and set(numbered) <= set(known):

@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, NamedTuple
 from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.functions import nested_structures
-from tfmagic.graphs import function_library
+from tfmagic.graphs import function_library, loop_bodies
+from tfmagic.graphs.ops import of_kind
 from tfmagic.graphs.resources import TABLES, VARIABLES, filled_tables
-from tfmagic.graphs.tensor_names import full, node_of
+from tfmagic.graphs.tensor_names import full, node_of, plain
 from tfmagic.runtime import concrete_functions
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
+_PLACEHOLDERS = of_kind("placeholder")
 #: What function bodies have in the place of placeholders and fetches.
 _ARGUMENTS = frozenset({"_Arg", "_Retval", "_DeviceArg", "_DeviceRetval"})
 #: Ops of control flow exist twice, for values and for references to them.
@@ -64,6 +66,9 @@ def part_between(graph_def: protos.Message, inputs: Mapping[str, str], outputs: 
     feeds, fetches = ({key: _known(name, nodes) for key, name in side.items()} for side in (inputs, outputs))
     needed = needed_nodes(nodes, set(feeds.values()), fetches.values())
     refuse_arguments(nodes, needed)
+    fed = {plain(tensor) for tensor in feeds.values()}
+    require_placeholders(nodes, f"the outputs {errors.listed(fetches)}", needed, fed)
+    loop_bodies.require_outside(nodes, needed, fed, map(plain, fetches.values()))
     filled = filled_tables(map(nodes.__getitem__, needed))
     states = {
         name: nodes[name]
@@ -109,6 +114,38 @@ def refuse_arguments(nodes: Mapping[str, runtime.Live], needed: set[str]) -> Non
             f"{errors.listed(arguments)} stand for the arguments and results of a function "
             f"({nodes[arguments[0]].op}), so that this is the body of one and no graph by itself; choose inputs behind "
             "them and outputs before them, with inputs=[…] and outputs=[…]"
+        )
+
+
+def require_placeholders(
+    nodes: Mapping[str, runtime.Live], outputs: str, needed: Collection[str], fed: Collection[str]
+) -> None:
+    """Refuse inputs that do not suffice: the outputs wait for a value that nobody gives.
+
+    Parameters
+    ----------
+    nodes : mapping of str to NodeDef
+        The graph.
+    outputs : str
+        What a message calls them.
+    needed : collection of str
+        The nodes that they depend on.
+    fed : collection of str
+        The inputs, as nodes name theirs.
+
+    Raises
+    ------
+    ConversionError
+        Naming what is missing.
+    """
+    names = {node_of(tensor) for tensor in fed}
+    missing = [name for name in nodes if name in needed and nodes[name].op in _PLACEHOLDERS and name not in names]
+    if missing:
+        raise errors.ConversionError(
+            f"{outputs} also need {errors.listed(missing)}, which is not among the inputs "
+            f"{errors.listed(sorted(fed))}; add it, make it a constant with bind={{{missing[0]!r}: …}} (--bind "
+            f"{missing[0]}=…), or choose inputs further down the graph",
+            options={"bind": dict.fromkeys(missing, ...)},
         )
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from tfmagic import errors
 from tfmagic.files import protos
-from tfmagic.functions.graph_part import refuse_arguments
+from tfmagic.functions.graph_part import refuse_arguments, require_placeholders
+from tfmagic.graphs import loop_bodies
 from tfmagic.graphs.ops import of_kind
 from tfmagic.graphs.pipelines import handed_out
 from tfmagic.graphs.signatures import tensors_of
@@ -59,7 +60,9 @@ class Part:
         for key, signature in signatures.items():
             own = {tensor for tensor, _ in fed(signature)}
             needed, leaves = ancestors(nodes, fetched(signature), own)
-            _require_inputs(nodes, key, needed, own)
+            _refuse_pipelines(nodes, key, needed, own)
+            require_placeholders(nodes, f"the outputs of {key!r}", needed, own)
+            loop_bodies.require_outside(nodes, needed, own, fetched(signature))
             self.kept |= needed
             self.holes |= leaves | {node_of(tensor) for tensor in own}
         self.holes -= self.kept
@@ -193,8 +196,8 @@ def ancestors(
     return needed, leaves - needed
 
 
-def _require_inputs(nodes: Mapping[str, protos.Message], key: str, needed: set[str], inputs: set[str]) -> None:
-    """Refuse inputs that do not suffice: the outputs of the signature wait for a value that nobody gives."""
+def _refuse_pipelines(nodes: Mapping[str, protos.Message], key: str, needed: set[str], inputs: set[str]) -> None:
+    """Refuse outputs that wait for the next element of what no signature starts."""
     fed = {plain(tensor) for tensor in inputs}
     tensors = handed_out(
         {name: node.op for name, node in nodes.items()},
@@ -205,13 +208,4 @@ def _require_inputs(nodes: Mapping[str, protos.Message], key: str, needed: set[s
             f"the outputs of {key!r} come out of an input pipeline, a queue or an iterator, which hands out something "
             f"else at each run and which no signature starts: name what it hands out as inputs, inputs={tensors!r} "
             f"(--inputs {','.join(tensors)})"
-        )
-    names = {node_of(tensor) for tensor in inputs}
-    missing = [name for name in nodes if name in needed and nodes[name].op in _PLACEHOLDERS and name not in names]
-    if missing:
-        raise errors.ConversionError(
-            f"the outputs of {key!r} also need {errors.listed(missing)}, which is not among the inputs "
-            f"{errors.listed(sorted(inputs))}; add it, make it a constant with bind={{{missing[0]!r}: …}} (--bind "
-            f"{missing[0]}=…), or choose inputs further down the graph",
-            options={"bind": dict.fromkeys(missing, ...)},
         )

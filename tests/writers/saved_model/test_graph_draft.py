@@ -114,7 +114,7 @@ def test_a_variable_by_reference_is_told(tmp_path: Path) -> None:
     np.testing.assert_array_equal(tfmagic.run(tmp_path / "m", {"x": X}).outputs["weights"], [3, 4])
 
 
-@pytest.mark.parametrize("place", ["m", "m.pb"])
+@pytest.mark.parametrize("place", ["m", "m.pb", "m.pbtxt", "m.tflite", "m.onnx"])
 def test_ends_that_do_not_suffice_are_refused(tmp_path: Path, place: str) -> None:
     found = SITUATIONS["behind_a_step"](tmp_path)
     with pytest.raises(tfmagic.errors.ConversionError, match="also need 'raw'"):
