@@ -125,7 +125,9 @@ class _Freezing:
     def frozen(self, inputs: Sequence[Endpoint], outputs: Sequence[Endpoint]) -> FrozenGraph:
         """Put constants in the place of the state, and name what has to be named."""
         _require_plain(*inputs, *outputs)
-        assigned = freeze.assignments(self.graph_def)
+        # What stays a variable keeps what initialises it.
+        kept = {node.name for node in self.graph_def.node if self._assigns_kept(node)}
+        assigned = [name for name in freeze.assignments(self.graph_def) if name not in kept]
         freeze.refuse_python(self.graph_def)
         freeze.refuse_other_state(self.graph_def)
         values = self._tables()
