@@ -3,11 +3,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -219,3 +222,29 @@ def test_a_call_that_is_to_stop_does() -> None:
     with progress.watched(watch), ThreadPoolExecutor(2) as executor, pytest.raises(progress.CancelledError):
         list(engines.rows(executor, slow, numbered(100), lost))
     assert time.monotonic() - begun < 20
+
+
+_PEAK = """
+import resource, sys, tfmagic
+from concurrent.futures import ThreadPoolExecutor
+with ThreadPoolExecutor(2) as executor:
+    frame = tfmagic.catalog(sys.argv[1], executor=executor, read_weights=True)
+assert frame["error"].isna().all(), frame["error"].tolist()
+print(len(frame), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+def test_memory_is_bounded_by_workers_not_by_models(tmp_path: Path) -> None:
+    peaks = []
+    for count in (8, 48):
+        place = tmp_path / str(count)
+        for number in range(count):
+            trees.frozen(place / f"{number:03d}.pb", trees.weight("w", np.full(1 << 20, number, np.float32)))
+        done = subprocess.run([sys.executable, "-c", _PEAK, str(place)], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        listed, peak = map(int, done.stdout.split())
+        assert listed == count
+        peaks.append(peak * 1024)
+    # Forty more models of 4 MB each would take 160 MB, and more while they are parsed.
+    assert peaks[1] - peaks[0] < 40e6, peaks

@@ -58,3 +58,13 @@ def frozen(path: Path, *more: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(graph(node("x", "Placeholder"), node("y", "Relu", "x"), *more).SerializeToString())
     return path
+
+
+def weight(name: str, value: np.ndarray) -> Any:
+    """Return a constant of numbers."""
+    node_def = protos.message("NodeDef")(name=name, op="Const")
+    tensor = node_def.attr["value"].tensor
+    tensor.dtype = node_def.attr["dtype"].type = protos.dtype_number(str(value.dtype))
+    tensor.tensor_shape.CopyFrom(protos.shape_proto(value.shape))
+    tensor.tensor_content = value.tobytes()
+    return node_def
