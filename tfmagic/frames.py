@@ -197,6 +197,13 @@ class CatalogRow(NamedTuple):
 
 #: The columns of a catalogue that are numbers.
 CATALOG_NUMBERS = frozenset({"bytes", "parameters"})
+#: Those that a person is shown, what is looked for first first.
+CATALOG_SHOWN = (
+    *("address", "form", "error", "bytes", "parameters", "severity", "tensorflow_version", "keras_version", "created"),
+    *("signatures", "families", "formats", "tags", "structure", "weights"),
+)
+#: Those of which several models share a value; the commonest fingerprints are those of copies.
+CATALOG_FACETS = ("form", "severity", "tensorflow_version", "keras_version", "structure", "weights")
 
 #: The public tables, by name, in the order in which they are shown.
 ROW_TYPES: Mapping[str, type[NamedTuple]] = {

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from tfmagic import errors, readers
+from tfmagic.notebook.panel.widgets import catalog_panel
+from tfmagic.notebook.panel.widgets.catalog_panel import CatalogPanel
 from tfmagic.notebook.panel.widgets.chooser import Chooser
 from tfmagic.notebook.panel.widgets.graph_view import GraphView
 from tfmagic.notebook.panel.widgets.panel import Panel, notebook_variables
 
 
-def panel(source: object = None, *, trust: bool = False) -> Panel | Chooser:
+def panel(source: object = None, *, trust: bool = False) -> Panel | Chooser | CatalogPanel:
     """Show a model in a live panel: its summary, signatures, ops, graph, variables; run it, convert it.
 
     Parameters
     ----------
     source : object, optional
-        Whatever :func:`tfmagic.inspect` takes. Without, the panel begins with a choice among the notebook's variables
-        that hold models and the files below the working directory.
+        Whatever :func:`tfmagic.inspect` takes, or a catalogue (:func:`tfmagic.catalog`), whose rows are filtered,
+        opened and compared. Without, the panel begins with a choice among the notebook's variables that hold models and
+        the files below the working directory.
     trust : bool
         Whether Python code that a Keras file carries (a Lambda layer's) may run, once its graph is asked for.
 
     Returns
     -------
-    Panel or Chooser
+    Panel, Chooser or CatalogPanel
         A widget; where no kernel lives, its text and HTML are those of the model.
 
     Raises
@@ -33,6 +36,8 @@ def panel(source: object = None, *, trust: bool = False) -> Panel | Chooser:
     """
     if source is None:
         return Chooser(notebook_variables(), trust=trust)
+    if catalog_panel.is_catalog(source):
+        return CatalogPanel(source, trust=trust)  # type: ignore[arg-type] # a DataFrame, as was found
     return Panel(readers.read(source, trust=trust))
 
 
