@@ -13,9 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfmagic import readers
+from tfmagic import errors, readers
 from tfmagic.commands import arguments, declarations
 from tfmagic.commands import words as command_words
+from tfmagic.files import places
+from tfmagic.files.addresses import urls
 from tfmagic.graphs import signatures
 from tfmagic.models.model import Model, Part
 from tfmagic.models.public_tables import TABLE_PARTS
@@ -239,7 +241,14 @@ def _quoted_name(name: str) -> str:
 def _source(line: _Line) -> Model:
     """Return the model that the line speaks of; nothing of it is read yet, no expression evaluated."""
     word = _positional(line.command, line.before)[0]
-    return readers.read(line.variables.get(word, Path(command_words.unquote(word) if line.in_notebook else word)))
+    text = command_words.unquote(word) if line.in_notebook else word
+    source = line.variables.get(word, text)
+    if isinstance(source, Model) and not places.is_here(source.path):
+        # Whether its files changed would be a question to the network, and nobody waits for that at each key.
+        return source
+    if isinstance(source, str | os.PathLike) and places.is_address(source):
+        raise errors.ReadError(f"{urls.without_credentials(str(source))!r} is not asked while a line is typed")
+    return readers.read(source if word in line.variables else Path(urls.here(text)))
 
 
 def _names(kind: str, line: _Line) -> Iterator[Completion]:
@@ -273,5 +282,7 @@ def _is_at_hand(model: Model, part: Part) -> bool:
     if part not in model.loaders or model.is_read(part):
         return part in model.loaders
     file = model.file or model.path
+    if not places.is_here(file):
+        return False
     is_small = file is None or not file.is_file() or file.stat().st_size <= _LARGEST
     return is_small and part not in model.reader.costly

@@ -6,13 +6,12 @@ A library that copies tells of both in one error, and would wait for a pipe. Not
 
 from __future__ import annotations
 
-import os
 import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tfmagic import progress
-from tfmagic.files import reading
+from tfmagic.files import places, reading
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +40,7 @@ def copy(source: Path, target: Path) -> None:
     if source.is_dir():
         target.mkdir()
         with reading.refusals(source):
-            names = sorted(os.listdir(source))  # noqa: PTH208 - names are enough
+            names = sorted(places.names(source))
         for name in names:
             copy(source / name, target / name)
     else:

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
+from tfmagic import errors
+from tfmagic.files.addresses.address import Address
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
@@ -17,11 +20,12 @@ Mark: TypeAlias = tuple[int, int, int]
 _MOST = 1000
 
 
-def of(path: Path) -> Mark | None:
-    """Return the mark of a file, None if it cannot be looked at."""
+def of(path: Path, *, now: bool = False) -> Mark | None:
+    """Return the mark of a file, None if it cannot be looked at; ``now`` asks an address once more."""
     try:
-        status = path.stat()
-    except (OSError, ValueError):
+        # What is at an address is asked for once, unless somebody wants to know what changed.
+        status = path.stat_now() if now and isinstance(path, Address) else path.stat()
+    except (OSError, ValueError, errors.ReadError):
         return None
     return status.st_ino, status.st_size, status.st_mtime_ns
 
@@ -41,6 +45,10 @@ def of_model(path: Path, file: Path | None = None) -> dict[Path, Mark]:
 
 
 def _files(path: Path, file: Path | None) -> Iterator[Path]:
+    if isinstance(path, Address):
+        # What nobody has looked at yet is not asked for: each look costs a request.
+        yield from path.seen()
+        return
     # What writes is not loaded to read anything but a checkpoint.
     from tfmagic.files.checkpoints import writing as checkpoint_writing  # noqa: PLC0415
 
@@ -60,9 +68,9 @@ def _files(path: Path, file: Path | None) -> Iterator[Path]:
 
 def changed(marks: Mapping[Path, Mark]) -> list[Path]:
     """Return the files that are others than they were; those that are gone do not count."""
-    return [path for path, mark in marks.items() if of(path) not in (None, mark)]
+    return [path for path, mark in marks.items() if of(path, now=True) not in (None, mark)]
 
 
 def gone(marks: Mapping[Path, Mark]) -> list[Path]:
     """Return the files that are no longer there, or can no longer be looked at."""
-    return [path for path in marks if of(path) is None]
+    return [path for path in marks if of(path, now=True) is None]

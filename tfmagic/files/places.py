@@ -11,12 +11,16 @@ import os
 import re
 import stat
 import unicodedata
+import zipfile
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
+from tfmagic.files.addresses import urls
+from tfmagic.files.addresses.address import Address
+from tfmagic.files.addresses.entries import Fetched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,6 +50,9 @@ def require_visible(path: Path) -> None:
     ReadError
         If it is not permitted, or the links lead in a circle.
     """
+    if isinstance(path, Address):
+        path.exists()
+        return
     try:
         os.stat(path)  # noqa: PTH116 - Path.exists() answers "no" to a loop of links
     except (FileNotFoundError, NotADirectoryError):
@@ -68,6 +75,8 @@ def require_existence(path: Path) -> None:
     if path.is_symlink():
         message = f"{str(path)!r} is a link to {str(path.readlink())!r}, which is not there; give the file itself"
         raise FileNotFoundError(message)
+    if isinstance(path, Address):
+        raise FileNotFoundError(urls.nothing_at(str(path)))
     parent = path.parent
     advice = f"; {what_is_near(path) or 'check the path'}"
     where = "" if parent.is_dir() else f", nor a directory {str(parent)!r}"
@@ -87,9 +96,43 @@ def what_is_near(path: Path) -> str:
 
 
 def _listable_names(directory: Path) -> list[str]:
-    if not directory.is_dir() or not os.access(directory, os.R_OK):
+    if isinstance(directory, Address) or not directory.is_dir() or not os.access(directory, os.R_OK):
         return []
     return list(islice(os.listdir(directory), _COMPARED))  # noqa: PTH208 - names are enough
+
+
+def as_address(path: Path | None) -> Address:
+    """Return a path that is known to be an address; raises TypeError for one of this machine."""
+    if not isinstance(path, Address):
+        message = f"{str(path)!r} is no address"
+        raise TypeError(message)
+    return path
+
+
+def is_address(source: str | os.PathLike[str]) -> bool:
+    """Whether what a user gave for a path is an address."""
+    return isinstance(source, Address) or urls.is_address(os.fsdecode(source))
+
+
+def is_here(path: Path | None) -> bool:
+    """Whether a path is one of this machine."""
+    return not isinstance(path, Address)
+
+
+def fetch_whole(path: Path, why: str) -> None:
+    """Fetch a file at an address whole, where reading it piece by piece would take longer; it is told why."""
+    if isinstance(path, Address):
+        path.place.fetched_whole(path.inside, why=why)
+
+
+def notes(path: Path) -> tuple[str, ...]:
+    """Return what a person should know of how a path's files were fetched, nothing for what lies here."""
+    return tuple(path.place.notes) if isinstance(path, Address) else ()
+
+
+def fetched(path: Path | None) -> Fetched:
+    """Return what the files of a model have cost so far, nothing for what lies here."""
+    return path.fetched if isinstance(path, Address) else Fetched()
 
 
 def is_pattern(path: Path) -> bool:
@@ -119,11 +162,15 @@ def is_directory(path: Path) -> bool:
 
 def names(directory: Path) -> frozenset[str]:
     """Return the names in a directory."""
+    if isinstance(directory, Address):
+        return frozenset(path.name for path in directory.iterdir())
     return frozenset(entry.name for entry in os.scandir(directory))
 
 
 def directories(directory: Path) -> list[Path]:
     """Return the directories in a directory."""
+    if isinstance(directory, Address):
+        return [path for path in directory.iterdir() if path.is_dir()]
     return [directory / entry.name for entry in os.scandir(directory) if entry.is_dir()]
 
 
@@ -131,6 +178,12 @@ def head(file: Path, count: int) -> bytes:
     """Return the first bytes of a file."""
     with file.open("rb") as opened:
         return opened.read(count)
+
+
+def is_archive(file: Path) -> bool:
+    """Whether a file is a zip archive, perhaps among other things."""
+    with file.open("rb") as opened:
+        return zipfile.is_zipfile(opened)
 
 
 def size(file: Path) -> int:
@@ -150,6 +203,9 @@ def special(path: Path) -> str:
 
 def links_out(directory: Path) -> Iterator[tuple[str, str]]:
     """Yield each link below a directory that leads out of it, relative to it, and where to; of so many names."""
+    if isinstance(directory, Address):
+        # There are no links at an address, and each look costs a request.
+        return
     home = directory.resolve()
     for path in islice(directory.rglob("*"), _COMPARED):
         if path.is_symlink():

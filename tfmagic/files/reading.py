@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from tfmagic import errors
 from tfmagic.files import wire
+from tfmagic.files.addresses.address import Address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,6 +73,11 @@ def opened(path: Path) -> Iterator[BufferedReader]:
         If it changed while it was open: what was read may be half of the one and half of the other.
     """
     with refusals(path):
+        if isinstance(path, Address):
+            # What it is, and whether it is still the same, is looked at with each answer.
+            with path.opened() as remote:
+                yield remote
+            return
         source = _Source(path)
     file: BufferedReader = BufferedReader(source)
     with file:
@@ -127,7 +133,8 @@ def read_buffer(path: Path) -> wire.Buffer:
         If it is larger than a protobuf message can be, or unpacks to more than it plausibly holds.
     """
     with opened(path) as file:
-        size = os.fstat(file.fileno()).st_size
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
         if size > PROTOBUF_LIMIT:
             raise errors.CorruptSourceError(_too_large(path, size))
         data = bytearray(size + wire.PADDING)

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 
 from tfmagic import errors
 from tfmagic.files import hidden_places, renames, saved_model_files
+from tfmagic.files.addresses import urls
+from tfmagic.files.addresses.address import Address, path_of
 from tfmagic.files.hidden_places import HiddenPlace
 
 if TYPE_CHECKING:
@@ -48,14 +50,16 @@ _SUFFIX = 16
 
 
 def resolved(destination: str | os.PathLike[str]) -> Path:
-    """Return where a write to the destination lands: the target of links, an absolute path.
+    """Return where a write to the destination lands: the target of links, an absolute path; an address stays one.
 
     Raises
     ------
     WriteError
         If the path is empty, holds a NUL, is a loop of links, or is relative to a directory that is gone.
     """
-    text = os.fspath(destination)
+    if isinstance(destination, Address) or urls.is_address(os.fspath(destination)):
+        return path_of(destination)
+    text = urls.here(os.fspath(destination))
     try:
         # Unlike Path.expanduser, this leaves a name that begins with ~ alone where there is no such user.
         path = Path(os.path.realpath(os.path.expanduser(text)))  # noqa: PTH111

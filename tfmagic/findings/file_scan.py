@@ -5,7 +5,6 @@ Not for: what the messages say (:mod:`tfmagic.findings.graph_scan`) or Keras fil
 
 from __future__ import annotations
 
-import zipfile
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
@@ -32,7 +31,7 @@ def of_directory(directory: Path) -> Iterator[Finding]:
 def of_file(path: Path) -> Iterator[Finding]:
     """Yield a row if a file that is no archive is one as well."""
     try:
-        is_archive = places.is_file(path) and zipfile.is_zipfile(path)
+        is_archive = places.is_file(path) and places.is_archive(path)
     except OSError:
         return
     if is_archive:

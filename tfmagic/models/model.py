@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors
 from tfmagic.display.summary import Displayed
+from tfmagic.files import places
 from tfmagic.findings import cautions
 from tfmagic.models.form import Form, Part
 from tfmagic.models.public_tables import PublicTables
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tfmagic.files import file_marks
+    from tfmagic.files.addresses.entries import Fetched
     from tfmagic.files.checkpoints.location import CheckpointFiles
     from tfmagic.findings.caution import Caution
     from tfmagic.findings.scan import Finding
@@ -90,6 +92,10 @@ class Model(PublicTables, Displayed):
         How the files looked when the model was recognised.
     carried : tuple of Caution
         What is to be known of it for how it was made: of what it was frozen from.
+    local : callable or None
+        Returns the same model read from a copy of its files on this machine; None for what does not lie at an address.
+    held : object
+        What has to live as long as the model does.
     """
 
     form: str
@@ -113,9 +119,26 @@ class Model(PublicTables, Displayed):
     advice: str = ""
     marks: Mapping[Path, file_marks.Mark] = field(default_factory=dict)
     carried: tuple[Caution, ...] = ()
+    local: Callable[[], Model] | None = None
+    held: object = None
     _read: dict[str, Any] = field(default_factory=dict, init=False, compare=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False, compare=False)
     _scan_lock: threading.RLock = field(default_factory=threading.RLock, init=False, compare=False)
+
+    def here(self) -> Model:
+        """Return the model on this machine: itself, or, of one at an address, that of a copy which is fetched for it.
+
+        Raises
+        ------
+        ReadError
+            If its files cannot be fetched, or changed since.
+        """
+        return self if self.local is None else self.once("on this machine", self.local)
+
+    @property
+    def fetched(self) -> Fetched:
+        """Bytes and requests that it has cost so far, where it lies at an address."""
+        return places.fetched(self.path)
 
     @property
     def title(self) -> str:

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
 from tfmagic.files import file_marks, message_files, places, reading
+from tfmagic.files.addresses.address import path_of
+from tfmagic.models import local_models
 from tfmagic.models.form import Form
 from tfmagic.models.model import Model
 from tfmagic.models.reader import Candidate
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
+    from pathlib import Path
 
     from tfmagic.models.reader import Reader
 
@@ -43,7 +46,7 @@ def recognise(
         inner = list(_inside(candidate, readers))
         if len(inner) == 1:
             ((chosen, contents),) = inner
-            note = f"{Path(str(chosen.path)).name!r} is shown, the only model in {str(candidate.path)!r}"
+            note = f"{_name(chosen)!r} is shown, the only model in {str(candidate.path)!r}"
             return _read(contents, replace(chosen, trust=trust), tags).with_notes(note)
         if candidate.path is not None:
             places.require_existence(candidate.path)
@@ -69,13 +72,31 @@ def _again(
 def _read(reader: Reader, candidate: Candidate, tags: Collection[str] | None) -> Model:
     """Read a source; its model knows what its form is able to do, and how its files look now."""
     model = reader.read(candidate, tags)
+    if not places.is_here(model.path):
+        _begin(model)
     # What another reader read is able to do what that one says.
     known = reader if type(model.reader) is Form else model.reader
+    notes = () if model.path is None else places.notes(model.path)
     marks = {} if model.path is None else file_marks.of_model(model.path, model.file)
+
+    def completed(read: Model, *, trust: bool) -> Model:
+        result = replace(read, reader=known, marks=marks, notes=(*read.notes, *notes))
+        return result if places.is_here(result.path) else local_models.with_local(result, partial(again, trust=trust))
+
+    def again(path: Path, *, trust: bool) -> Model:
+        return _read(reader, replace(candidate, value=path, path=path, trust=trust), tags)
+
     trusting = model.trusting
-    if trusting is None:
-        return replace(model, reader=known, marks=marks)
-    return replace(model, reader=known, marks=marks, trusting=lambda: replace(trusting(), reader=known, marks=marks))
+    result = completed(model, trust=candidate.trust)
+    return result if trusting is None else replace(result, trusting=lambda: completed(trusting(), trust=True))
+
+
+def _begin(model: Model) -> None:
+    """Look at the begin of what is read first, so that how an address' server gives files is known, and told."""
+    files = None if model.file is not None else model.checkpoint_files()
+    first = model.file or (model.path if files is None else next(iter(files.tables), None))
+    if first is not None and places.is_file(first):
+        places.head(first, 1)
 
 
 def candidate_of(source: object) -> Candidate:
@@ -88,8 +109,7 @@ def candidate_of(source: object) -> Candidate:
     """
     if not isinstance(source, (str, os.PathLike)):
         return Candidate(source)
-    # Unlike Path.expanduser, this leaves a file named "~x" alone where there is no user x.
-    path = Path(os.path.expanduser(os.fsdecode(os.fspath(source))))  # noqa: PTH111
+    path = path_of(source)
     places.require_visible(path)
     return Candidate(source, path)
 
@@ -128,7 +148,9 @@ def _claiming(candidate: Candidate, readers: Sequence[Reader]) -> Reader | None:
 def _inside(candidate: Candidate, readers: Sequence[Reader]) -> Iterator[tuple[Candidate, Reader]]:
     """Yield the files of a directory that are models, and who reads them; those that cannot be read are none."""
     for name in sorted(candidate.entries)[:_LOOKED_AT]:
-        path = Path(str(candidate.path)) / name
+        if candidate.path is None:
+            return
+        path = candidate.path / name
         nested = Candidate(path, path)
         try:
             reader = _claiming(nested, readers) if places.is_file(path) and name not in _SIDE_FILES else None
@@ -141,12 +163,17 @@ def _inside(candidate: Candidate, readers: Sequence[Reader]) -> Iterator[tuple[C
 def _unrecognised(candidate: Candidate, readers: Sequence[Reader], several: Sequence[Candidate]) -> str:
     """Word that no form claims a source: what it seems to be, and which forms there are."""
     if several:
-        names = errors.listed(Path(str(each.path)).name for each in several)
+        names = errors.listed(map(_name, several))
         return f"{str(candidate.path)!r} holds several models: {names}; give the path of one of them"
     known = ", ".join(reader.form for reader in readers if reader.is_live == (candidate.path is None))
     # How each of them looks would be ten lines, which hide what is said of this source.
     forms = f"The forms are: {known}{'' if candidate.path else ', or a path'}; tfmagic.forms() (%tf_forms) shows them"
     return f"{_given(candidate)} is no model that tfmagic reads: {_guess(candidate)}. {forms}"
+
+
+def _name(candidate: Candidate) -> str:
+    """Return the name of a file."""
+    return "" if candidate.path is None else candidate.path.name
 
 
 def _given(candidate: Candidate) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from tfmagic import errors
 from tfmagic.commands import arguments
 from tfmagic.commands import words as command_words
+from tfmagic.files.addresses import urls
 from tfmagic.files.places import what_is_near
 
 if TYPE_CHECKING:
@@ -92,7 +93,10 @@ class NotebookWords:
         CommandError
             If it is written as an expression is, does not evaluate, and leads to no model as a path.
         """
-        path = Path(command_words.unquote(token))
+        text = command_words.unquote(token)
+        if urls.is_address(text):
+            return text
+        path = Path(urls.here(text))
         try:
             value = self._evaluated(token)
         except Exception as error:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache, partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -30,6 +29,7 @@ from tfmagic.readers.keras_model import KerasModelReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
+    from pathlib import Path
 
     from tfmagic.display.shown_model import ShownModel
     from tfmagic.files.keras.archive import Contents
@@ -110,7 +110,8 @@ def findings(model: ShownModel) -> Iterator[Finding]:
 
 def _averaged(candidate: Candidate) -> Model:
     """Return the model that Keras makes of a file, its weights being the moving averages that the optimizer kept."""
-    path = Path(str(candidate.path))
+    path = candidate.path
+    assert path is not None  # noqa: S101 - a live object is no file
     loaded = functions.keras_files.load(path, trust=candidate.trust)
     with keras_values.opened(path) as stored:
         averages = [stored.value(weight) for weight in _of_optimizer(stored.weights)]

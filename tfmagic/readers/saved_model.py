@@ -67,7 +67,8 @@ class SavedModelReader(Reader):
         UnknownNameError
             If no MetaGraphDef has exactly these tags.
         """
-        path = Path(str(candidate.path))
+        path = candidate.path
+        assert path is not None  # noqa: S101 - a live object is no SavedModel
         file, notes = (path, ()) if candidate.is_file else _newest(path)
         return _model(file, notes, tags, trust=candidate.trust)
 
@@ -85,7 +86,8 @@ class SavedModelReader(Reader):
         # As in Form.
         from tfmagic.findings import file_scan, graph_scan, keras_scan  # noqa: PLC0415
 
-        directory = Path(model.origin)
+        directory = model.path
+        assert directory is not None  # noqa: S101 - it was read from one
         files = [file for file in (directory / BINARY, directory / TEXT) if places.is_file(file)]
         metadata = directory / _KERAS_METADATA
         if places.is_file(metadata):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from tfmagic import errors, progress
 from tfmagic.commands import arguments
 from tfmagic.commands import words as command_words
+from tfmagic.files.addresses import urls
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -86,7 +87,7 @@ class ShellWords:
     def _source(self, word: str) -> object:
         """Return the path of a source; what comes on standard input is put into a file, and read from there."""
         if word != STANDARD:
-            return Path(word)
+            return word if urls.is_address(word) else Path(urls.here(word))
         if self._has_read_input:
             raise command_words.CommandError("only one source can come on standard input; give a path for the other")
         self._has_read_input = True

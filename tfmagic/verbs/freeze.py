@@ -164,7 +164,7 @@ def _in_memory(source: object, wish: Wish, tags: Collection[str] | None, *, chec
     )
     remaining = plan_effects.remaining(model.cautions, has_inputs=wish.inputs is not None, ema=wish.ema)
     # Values are read when the graph is assembled.
-    return replace(noted, carried=remaining, marks=model.marks)
+    return replace(noted, carried=remaining, marks=model.marks, held=model.held)
 
 
 def _of_graph(frozen: FrozenGraph, notes: tuple[str, ...], path: Path | None, *, trust: bool) -> Model:

@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors, progress, readers
-from tfmagic.files import writing
+from tfmagic.files import places, writing
 from tfmagic.functions.meta_graphs import meta_graph_def
 from tfmagic.functions.state.trial_copies import TrialCopies
 from tfmagic.graphs import signatures
@@ -115,7 +115,8 @@ def merge(  # noqa: PLR0913 - the contract's options
         raise errors.ConversionError(f"connect maps outputs to inputs, as in {{'out': 'in'}}, and is no {connect!r}")
     if output is not None:
         place = writing.resolved(output)
-        writing.check(place, overwrite=overwrite, directory=writer_for(place).directory)
+        if places.is_here(place):
+            writing.check(place, overwrite=overwrite, directory=writer_for(place).directory)
     models = [conversion_sources.read_source(each, None, must_exist=False, trust=trust) for each in (first, second)]
     if output is not None:
         for model in models:
@@ -124,7 +125,8 @@ def merge(  # noqa: PLR0913 - the contract's options
     if freeze:
         result = freeze_verb.freeze(result, verify=verify)
     # Values are read when they are written.
-    result = replace(result, marks={path: mark for model in models for path, mark in model.marks.items()})
+    marks = {path: mark for model in models for path, mark in model.marks.items()}
+    result = replace(result, marks=marks, held=[model.held for model in models])
     return result if output is None else _written(result, output, overwrite=overwrite, check=verify)
 
 

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfmagic import errors
-from tfmagic.files import file_marks
+from tfmagic.files import file_marks, listings, places
+from tfmagic.files.addresses.address import path_of
 from tfmagic.models.model import Model, Part
 from tfmagic.readers import keras_model
 from tfmagic.transforms.subgraph import by_key
@@ -158,10 +159,16 @@ def _identity(source: object, *, trust: bool) -> tuple[Hashable | None, object]:
     """Return what a source is known by and what changes when it changes; no key for what is not kept."""
     if isinstance(source, str | os.PathLike):
         # As a source is read: a name that begins with ~ may be just that.
-        path = Path(os.path.realpath(os.path.expanduser(os.fsdecode(os.fspath(source)))))  # noqa: PTH111
+        path = path_of(source)
+        if not places.is_here(path):
+            return ("address", hash(path), trust), _address_mark(path)
+        path = Path(os.path.realpath(path))
         return ("path", str(path), trust), _files_mark(path)
     if isinstance(source, Model):
-        return (("model", id(source), trust), _files_mark(source.path)) if source.path else (None, None)
+        if source.path is None:
+            return None, None
+        mark = _files_mark(source.path) if places.is_here(source.path) else _address_mark(source.path)
+        return ("model", id(source), trust), mark
     if keras_model.is_keras(source):
         return ("object", id(source), trust), _keras_mark(source)
     return None, None
@@ -172,6 +179,12 @@ def _files_mark(path: Path) -> tuple[object, ...]:
     inside = path.rglob("*") if path.is_dir() else path.parent.glob(f"{_escaped(path.name.partition('.')[0])}*")
     files = sorted(each for each, _ in zip(inside, range(_FILES), strict=False) if each.is_file())
     return tuple((str(each), file_marks.of(each)) for each in files)
+
+
+def _address_mark(path: Path) -> tuple[object, ...]:
+    """Return what differs once a model at an address was written again, as one list of its names tells."""
+    files = [*listings.walk(path)] if places.is_directory(path) else [*listings.beside(places.as_address(path))]
+    return tuple((str(each.path), each.size, each.stamp) for each in files[:_FILES])
 
 
 def _escaped(name: str) -> str:

@@ -86,7 +86,7 @@ def restore(
         If ``rename`` speaks of a name that there is not.
     """
     live = live_variables(source)
-    file = readers.read(checkpoint, trust=trust)
+    file = readers.read(checkpoint, trust=trust).here()
     where = str(file.path or file.origin)
     stored = stored_values(file)
     pairing = _checked(paired(live, stored, rename or {}), where, partial=partial)

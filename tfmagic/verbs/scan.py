@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfmagic import errors, frames, readers
 from tfmagic.display import render
 from tfmagic.files import places
+from tfmagic.files.addresses.address import path_of
 from tfmagic.findings import file_scan, keras_scan
 from tfmagic.findings import scan as scan_findings
 from tfmagic.findings.scan import SEVERITIES, Finding
@@ -119,7 +119,7 @@ def of_unreadable(source: object) -> tuple[Finding, ...]:
     """Return what is to be said of a path that no reader takes."""
     if not isinstance(source, (str, os.PathLike)):
         return ()
-    path = Path(os.fsdecode(source)).expanduser()
+    path = path_of(source)
     if places.is_directory(path):
         return tuple(file_scan.of_state_file(path))
     return keras_scan.of_container(path) if places.is_file(path) else ()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors, readers
-from tfmagic.files import writing
+from tfmagic.files import places, writing
 from tfmagic.graphs.signatures import tag_set
 from tfmagic.transforms.signature_plans import Changes, Wanted
 from tfmagic.verbs.conversion import options as conversion_options
@@ -20,6 +20,7 @@ from tfmagic.verbs.undisturbed import undisturbed
 if TYPE_CHECKING:
     import os
     from collections.abc import Collection, Mapping, Sequence
+    from pathlib import Path
 
     from tfmagic.models.model import Model
     from tfmagic.verbs.conversion.options import SignatureMap
@@ -92,8 +93,16 @@ def sign(  # noqa: PLR0913 - the contract's options
             f"only a SavedModel on disk can be signed again, and this is a {model.form}: "
             "tfmagic.export(source, destination, signatures={…}) writes one with the signatures that you name"
         )
+    if destination is None and not places.is_here(model.path):
+        raise errors.WriteError(
+            f"{model.origin!r} lies at an address, where a SavedModel is never replaced: name a destination"
+        )
+    model = model.here()
+    assert model.file is not None  # noqa: S101 - a copy has what was copied
     job = SignedFile.of(model, model.file, changes)
     place = job.directory if destination is None else writing.resolved(destination)
+    if not places.is_here(place):
+        return _uploaded(job, model, place, check=verify)
     if destination is not None:
         writing.check(place, overwrite=overwrite, directory=True)
     if destination is None or place == writing.resolved(job.directory):
@@ -103,6 +112,16 @@ def sign(  # noqa: PLR0913 - the contract's options
     result = readers.read(place, trust=trust)
     said = [note for note in model.notes if destination is None and note not in result.notes]
     return result.with_notes(*said, *notes)
+
+
+def _uploaded(job: SignedFile, model: Model, place: Path, *, check: bool | None) -> Model:
+    """Sign a copy on this machine, and bring it to an address."""
+    # With it comes what uploads.
+    from tfmagic.files.addresses import uploads  # noqa: PLC0415
+
+    with uploads.staging(places.as_address(place), overwrite=False, several=True) as aside:
+        notes = job.to(aside, overwrite=False, check=check, trust=model.is_trusted)
+    return readers.read(place, trust=model.is_trusted).with_notes(*notes)
 
 
 def _changes(

@@ -5,12 +5,13 @@ Not for: the rows and the copy of each form (``verbs/slimming/``).
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from tfmagic import errors, progress, readers
 from tfmagic.display import render
-from tfmagic.files import message_files, writing
+from tfmagic.files import message_files, places, writing
 from tfmagic.files.checkpoints import writing as checkpoint_writing
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.verbs.conversion import checks as conversion_checks
@@ -24,6 +25,7 @@ from tfmagic.verbs.undisturbed import undisturbed
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     import pandas as pd
@@ -155,7 +157,7 @@ def slim(  # noqa: PLR0913 - the contract's options
         If the destination exists, or cannot be written.
     """
     retained = shares.checked(retain)
-    model = readers.read(source, trust=trust)
+    model = readers.read(source, trust=trust).here()
     with model.well_formed(), progress.stages("slim", len(_STAGES)) as begin:
         begin(_STAGES[0])
         plan = _plan(model, retained)
@@ -187,13 +189,24 @@ def _told(model: Model, plan: Slim) -> Slimmed:
     return Slimmed(shares.table(plan.shares()), None, plan.bytes_before, size, None, notes, model.origin)
 
 
+def _staged(plan: Slim, place: Path, *, overwrite: bool) -> AbstractContextManager[Path]:
+    """Return where to write: the place itself, or one on this machine from where it is brought to an address."""
+    if places.is_here(place):
+        return nullcontext(place)
+    # With it comes what uploads.
+    from tfmagic.files.addresses import uploads  # noqa: PLC0415
+
+    return uploads.staging(places.as_address(place), overwrite=overwrite, several=not isinstance(plan, GraphSlim))
+
+
 def _copied(model: Model, plan: Slim, place: Path, *, overwrite: bool, check: bool | None) -> Slimmed:
     """Write the copy and say what came of it."""
     if check and not isinstance(plan, CheckpointSlim):
         runtime.tensorflow()
     table = shares.table(plan.shares())
-    verifications, notes = plan.write(place, overwrite=overwrite, check=check)
-    size = checkpoint_writing.size_of(place) if isinstance(plan, CheckpointSlim) else writing.size_of(place)
+    with _staged(plan, place, overwrite=overwrite) as target:
+        verifications, notes = plan.write(target, overwrite=overwrite, check=check)
+        size = checkpoint_writing.size_of(target) if isinstance(plan, CheckpointSlim) else writing.size_of(target)
     notes = [*model.notes, *notes, *conversion_checks.unchecked_notes(verifications)]
     verification = conversion_checks.frame(verifications) if verifications else None
     return Slimmed(table, place, plan.bytes_before, size, verification, tuple(notes), model.origin)

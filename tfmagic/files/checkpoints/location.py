@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
-from tfmagic.files import file_marks, protos
+from tfmagic.files import file_marks, places, protos
 from tfmagic.files.checkpoints import sorted_tables, tensor_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
 #: The name of the text file in which ``tf.train`` keeps track of a directory's checkpoints.
 STATE_FILE = "checkpoint"
@@ -106,7 +107,7 @@ class _Directory:
     @cached_property
     def names(self) -> frozenset[str]:
         try:
-            return frozenset(os.listdir(self.path))  # noqa: PTH208 - names are enough
+            return places.names(self.path)
         except (OSError, ValueError):
             # ValueError: a state file may name anything, a NUL included.
             return frozenset()
@@ -139,7 +140,7 @@ def find(path: Path) -> CheckpointFiles | None:
     CorruptSourceError
         If the path leads to a state file whose checkpoints are gone.
     """
-    if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
+    if _is_directory(path):
         return _in_directory(path)
     if _is_file(path):
         return _from_file(path)
@@ -159,13 +160,22 @@ def is_checkpoint(path: Path) -> bool:
         return True
 
 
-def _is_file(path: Path | str) -> bool:
-    return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises for a name that is too long
+def _is_directory(path: Path) -> bool:
+    with suppress(OSError, ValueError):
+        return path.is_dir()
+    # A name that is too long.
+    return False
+
+
+def _is_file(path: Path) -> bool:
+    with suppress(OSError, ValueError):
+        return path.is_file()
+    return False
 
 
 def _from_prefix(prefix: Path, directory: _Directory | None = None) -> CheckpointFiles | None:
     """Find the index or the V1 files of a prefix, or of the name that Saver gives a V1 checkpoint of several."""
-    index = Path(f"{prefix}.index")
+    index = prefix.with_name(f"{prefix.name}.index") if prefix.name else prefix / ".index"
     if _is_file(index):
         return CheckpointFiles(prefix, (index,))
     siblings = directory or _Directory(prefix.parent)

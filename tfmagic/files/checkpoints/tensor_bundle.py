@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
@@ -26,6 +25,7 @@ from tfmagic.frames import VariableRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
     import numpy as np
 
@@ -71,7 +71,7 @@ class Checkpoint:
 
     def shard(self, number: int) -> Path:
         """Return the path of a data shard, there or not."""
-        return Path(f"{self.prefix}.data-{number:05d}-of-{self.shard_count:05d}")
+        return self.prefix.with_name(f"{self.prefix.name}.data-{number:05d}-of-{self.shard_count:05d}")
 
     @cached_property
     def shards(self) -> Mapping[Path, int]:
@@ -285,7 +285,7 @@ def open_checkpoint(prefix: Path, tables: Tables | None = None) -> Checkpoint:
     CorruptSourceError
         If a table is missing, truncated or does not parse.
     """
-    paths = [Path(f"{prefix}.index")] if tables is None else list(tables)
+    paths = [prefix.with_name(f"{prefix.name}.index")] if tables is None else list(tables)
     opened = tuple(Table.open(path) for path in paths)
     head = opened[0].first()[1]
     if head.startswith(_V1_MARK):

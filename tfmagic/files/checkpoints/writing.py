@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from tfmagic import errors
 from tfmagic.files import hidden_places, places, protos, renames, writing
+from tfmagic.files.addresses.address import Address
 from tfmagic.files.checkpoints import sorted_tables
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ def remove(prefix: Path) -> None:
 
 def set_aside(prefix: Path) -> Path | None:
     """Return where a checkpoint lies whole that a killed write has set aside, None if there is none."""
+    if isinstance(prefix, Address):
+        return None
     try:
         names = [name for name in os.listdir(prefix.parent) if hidden_places.is_hidden(name)]  # noqa: PTH208
     except OSError:

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from tfmagic import errors
-from tfmagic.files import hdf5
+from tfmagic.files import hdf5, places
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,7 +86,7 @@ def _is_archive(head: bytes, path: Path) -> bool:
     The first member decides for a truncated archive, whose list of names is lost.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             return {CONFIG, METADATA} <= set(archive.namelist())
     except _DAMAGE:
         return head[_LOCAL_HEADER.size :].startswith((CONFIG.encode(), METADATA.encode(), WEIGHTS.encode()))
@@ -159,6 +159,8 @@ def training_config(path: Path) -> dict[str, Any]:
 def _archive_contents(path: Path) -> Contents:
     with _opened(path) as archive:
         names = set(archive.namelist())
+        if WEIGHTS in names and archive.getinfo(WEIGHTS).compress_type != zipfile.ZIP_STORED:
+            places.fetch_whole(path, "its weights are compressed")
         config = _parse(_member_text(archive, CONFIG, path), path, repr(CONFIG))
         metadata = _parse(_member_text(archive, METADATA, path), path, repr(METADATA)) if METADATA in names else {}
     version = metadata.get("keras_version")
@@ -204,7 +206,7 @@ def weights(path: Path) -> Iterator[Node]:
 def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     """Open an archive whose list of members is sound."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             _check_names(archive, path)
             yield archive
     except (errors.TfMagicError, FileNotFoundError, PermissionError):
@@ -277,7 +279,7 @@ def _data_offset(file: IO[bytes], info: zipfile.ZipInfo, path: Path) -> int:
         _corrupt(path, f"the zip archive lists {info.filename!r} where it is not")
     _, name_length, extra_length = _LOCAL_HEADER.unpack(header)
     begin = info.header_offset + _LOCAL_HEADER.size + int(name_length) + int(extra_length)
-    if begin + info.file_size > os.fstat(file.fileno()).st_size:
+    if begin + info.file_size > file.seek(0, os.SEEK_END):
         _corrupt(path, f"{info.filename!r} reaches beyond the end of the file")
     return begin
 

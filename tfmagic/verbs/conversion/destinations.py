@@ -26,7 +26,7 @@ def place(destination: str, writer: Writer) -> Path | None:
     try:
         path = writing.resolved(destination.strip())
         return writer.place(path) if isinstance(writer, Placing) else path
-    except (OSError, ValueError):
+    except (OSError, ValueError, errors.TfMagicError):
         return None
 
 
@@ -52,7 +52,8 @@ def problem(destination: str, writer: Writer, size: int, *, overwrite: bool, num
     if where is None:
         return "this is no path"
     suffix_problem = _suffix_problem(where, writer)
-    if suffix_problem:
+    if suffix_problem or not places.is_here(where):
+        # A network is asked when it is written, not while somebody types.
         return suffix_problem
     if not overwrite and not numbered and is_taken(where, writer):
         return f"{str(where)!r} exists; allow to replace what is there, or name another place"
@@ -119,6 +120,9 @@ def require_apart(model: Model, destination: Path, writer: Writer) -> None:
     WriteError
         If the destination is a file of the model's, holds one, or lies in its directory.
     """
+    if not places.is_here(destination):
+        # What is read there is no file of this machine, and an object is replaced as a whole.
+        return
     replaced = checkpoint_writing.files(destination) if isinstance(writer, Grouped) else [destination]
     shown = repr(str(destination))
     for path in map(writing.resolved, model.marks):

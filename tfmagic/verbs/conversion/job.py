@@ -9,11 +9,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors, progress, readers
 from tfmagic.display import render
-from tfmagic.files import writing
+from tfmagic.files import places, writing
 from tfmagic.files.checkpoints import state_file
 from tfmagic.files.checkpoints import writing as checkpoint_writing
 from tfmagic.graphs.signatures import DEFAULT_TAGS, tag_set
@@ -118,6 +118,8 @@ class Job:
         self, *, source_tags: str | Collection[str] | None = None, result_tags: Collection[str] | None = None
     ) -> tuple[Draft, Export]:
         """Do it all, or leave everything as it was."""
+        if not places.is_here(self.destination):
+            return self._uploaded(source_tags=source_tags, result_tags=result_tags)
         begun = time.perf_counter()
         self._check()
         wanted = source_tags or result_tags
@@ -157,6 +159,17 @@ class Job:
             lost,
             cautions,
         )
+
+    def _uploaded(self, **tags: Any) -> tuple[Draft, Export]:  # noqa: ANN401 - those of run
+        """Do it all on this machine, and bring the result to its address."""
+        # With it comes what uploads.
+        from tfmagic.files.addresses import uploads  # noqa: PLC0415
+
+        several = self.writer.directory or isinstance(self.writer, Grouped)
+        destination = places.as_address(self.destination)
+        with uploads.staging(destination, overwrite=self.overwrite, several=several) as place:
+            draft, done = replace(self, destination=place, overwrite=False).run(**tags)
+        return draft, replace(done, path=destination)
 
     def _losses(self, model: Model, tags: str | Collection[str] | None) -> tuple[str, ...]:
         """Say what the source has and the result has not, as the plan does; nothing that would have to be traced."""

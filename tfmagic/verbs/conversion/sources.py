@@ -46,7 +46,7 @@ def read_source(
     ConversionError
         If there are to be moving averages and are none.
     """
-    model = _read_source(source, tags, must_exist=must_exist, trust=trust)
+    model = _read_source(source, tags, must_exist=must_exist, trust=trust).here()
     return averaged(model) if ema else model
 
 
