@@ -262,7 +262,8 @@ def _restore(values: argparse.Namespace) -> object:
 
 def _panel(values: argparse.Namespace) -> object:
     """Run %tf_panel: widgets are the notebook's, which puts in what is called."""
-    return getattr(values, PANEL)(values.SOURCE, trust=values.trust)
+    color = command_words.unquote(values.color) if isinstance(values.color, str) else values.color
+    return getattr(values, PANEL)(values.SOURCE, color=color, compare=values.compare, trust=values.trust)
 
 
 def _drawn(model: Any) -> str:  # noqa: ANN401 - a Model, or a table of one
@@ -565,6 +566,13 @@ COMMANDS: Mapping[str, Command] = {
             "Show a model in a live panel: see, explore, run and convert it.",
             (
                 Argument(("SOURCE",), f"{_SOURCE.help}; without, a choice of what is at hand", SOURCE, optional=True),
+                Argument(
+                    ("--color",),
+                    "what colours the graph: parameters, bytes, flops, time, or numbers by the names of nodes",
+                    VALUE,
+                    choices=("parameters", "bytes", "flops", "time"),
+                ),
+                Argument(("--compare",), "another model, as SOURCE: drawn over this one, with a tab Diff", SOURCE),
                 _TRUST,
             ),
             _panel,

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from tfmagic.display import elements
 from tfmagic.display.elements import Element, element, texts
 from tfmagic.display.graph import op_colours
-from tfmagic.display.render import size_text
+from tfmagic.display.render import cell_text, size_text
 from tfmagic.files import places
+from tfmagic.frames import visible
 from tfmagic.graphs.resources import VARIABLES
 from tfmagic.graphs.signatures import DEFAULT_KEY
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from tfmagic.display.graph.shades import Colour
     from tfmagic.display.graph.svg import Picture
     from tfmagic.display.shown_model import ShownModel
     from tfmagic.frames import Shape
@@ -94,18 +96,18 @@ def lines(model: ShownModel, scan: str = "") -> list[str]:
     return [" ".join("".join(texts(row)).split()) if row.tag != "tr" else _columns(row) for row in rows]
 
 
-def markup(model: ShownModel, scan: str = "") -> str:
-    """Return the card as static HTML, with its style sheet and the picture as an ``<img>``."""
+def markup(model: ShownModel, scan: str = "", colour: Colour | None = None) -> str:
+    """Return the card as static HTML, with its style sheet and the picture, coloured by data, as an ``<img>``."""
     name, detail = heading(model).name, f"{model.form}: {model.origin}"
     title = element("p", element("strong", name), " ", element("span", detail, class_="tfm-quiet"), class_="tfm-title")
-    drawing = picture(model)
+    drawing = picture(model, colour)
     figure = ""
     if drawing is not None:
         address = html.escape(drawing.address, quote=False).replace('"', "&quot;")
         words = html.escape(drawing.words, quote=True)
         image = f'<img src="{address}" alt="{words}" width="{drawing.width:d}">'
         caption = elements.markup(element("p", element("strong", PICTURED)))
-        figure = f"<figure>{caption}{image}{elements.markup(element('p', FILLED, class_='tfm-small'))}</figure>"
+        figure = f"<figure>{caption}{image}{elements.markup(note(drawing, colour))}</figure>"
     said = elements.markup(card(model, scan))
     rows = f'<div class="tfm-card-row">{said}{figure}</div>'
     return f'<style>{style()}</style><div class="tfm-card">{elements.markup(title)}{rows}</div>'
@@ -116,7 +118,14 @@ PICTURED = "The graph, folded"
 FILLED = "A box is filled as far as its share of the parameters."
 
 
-def picture(model: ShownModel) -> Picture | None:
+def note(drawing: Picture | None, colour: Colour | None) -> Element:
+    """Say what the fill of a box means, and what has no place in the picture."""
+    more = visible(drawing.note) if drawing is not None and drawing.note else ""
+    by = FILLED if colour is None else f"A box is coloured by {cell_text(colour.title)}."
+    return element("p", " ".join(filter(None, [by, more])), class_="tfm-small")
+
+
+def picture(model: ShownModel, colour: Colour | None = None) -> Picture | None:
     """Return the folded graph, None where it is not at hand, too large to follow, or damaged."""
     from tfmagic.display.graph import folded_svg  # noqa: PLC0415 - with the first picture, as what lays graphs out
 
@@ -124,6 +133,8 @@ def picture(model: ShownModel) -> Picture | None:
         is_graph = model.is_at_hand("graph") and not model.is_at_hand("keras")
         if is_graph and not 0 < len(model.table("ops", all=True)) <= _PICTURED_NODES:
             return None
+        if colour is not None:
+            return folded_svg.picture(model, colour)
         drawn: Picture | None = model.once("folded picture", lambda: folded_svg.picture(model))
     except Exception:  # noqa: BLE001 - a display must not raise; the sections say what cannot be read
         return None

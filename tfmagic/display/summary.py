@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from tfmagic.display.graph.shades import Colour
     from tfmagic.display.graph.svg import Picture
     from tfmagic.display.shown_model import ShownModel
 
@@ -67,6 +68,36 @@ def picture_of(model: ShownModel) -> Picture | None:
 
     drawn: Picture | None = model.once("picture", lambda: svg.picture(model))
     return drawn
+
+
+class Coloured:
+    """A model as it is shown where no kernel lives, its picture coloured by data.
+
+    Parameters
+    ----------
+    model : ShownModel
+        The model.
+    colour : Colour
+        What its boxes are coloured by.
+    below : Displayed, optional
+        What else is shown, below it.
+    """
+
+    def __init__(self, model: ShownModel, colour: Colour, below: render.Displayed | None = None) -> None:
+        self._model = model
+        self._colour = colour
+        self._below = below
+
+    def __repr__(self) -> str:
+        """Show the model as text."""
+        return "\n\n".join(map(repr, filter(None, [self._model, self._below])))
+
+    def _repr_html_(self) -> str:
+        """Show the model as static HTML."""
+        model = self._model
+        words = model_card.markup(model, scan_line(model), self._colour)
+        page = render.wanted_markup(heading(model), sections(model), words)
+        return page if self._below is None else page + self._below._repr_html_()
 
 
 class Displayed:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from tfmagic.graphs.costs.graph_costs import NodeCost
     from tfmagic.graphs.function_uses import FunctionUse
 
 #: The part that each table shows.
@@ -156,13 +157,18 @@ class PublicTables(ReadParts):
         """Return the costs of a Keras model's own layers, else of the scopes of its graph."""
         if Part.KERAS in self.loaders:
             return model_costs.of_layers(self.part(Part.KERAS), depth or 1)
+        # Another depth is another sum of the same.
+        return model_costs.by_scope(self.node_costs, depth)
+
+    @property
+    def node_costs(self) -> tuple[NodeCost, ...]:
+        """What each node of the graph costs that the default signature, or what is proposed for one, needs."""
         if self.has_no_signature:
             ends = model_costs.Ends.of_proposals(self.proposals)
         else:
             ends = model_costs.Ends.of_signatures(self.meta_graph.signature_def or dict(self.signature_def))
-        # Another depth is another sum of the same.
-        nodes = self.once("costs of nodes", lambda: model_costs.of_graph(self.meta_graph, ends))
-        return model_costs.by_scope(nodes, depth)
+        nodes: tuple[NodeCost, ...] = self.once("costs of nodes", lambda: model_costs.of_graph(self.meta_graph, ends))
+        return nodes
 
     @property
     def has_no_signature(self) -> bool:

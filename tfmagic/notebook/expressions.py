@@ -21,9 +21,15 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable, Mapping
 
-    from tfmagic.commands.arguments import Command
+    from tfmagic.commands.arguments import Argument, Command
 
 _ABSENT = object()
+
+
+def _is_word(argument: Argument, values: Namespace) -> bool:
+    """Say whether an option was left out, or has a value that is no expression: one of the words that it knows."""
+    value = getattr(values, argument.attribute)
+    return value is None or command_words.unquote(value) in argument.choices
 
 
 class NotebookWords:
@@ -49,18 +55,15 @@ class NotebookWords:
         CommandError
             If an expression raises, or a name is that of no variable and no path but near to one.
         """
-        sources = [each.flags[0] for each in command.arguments if each.kind == arguments.SOURCE]
+        sources = [each.attribute for each in command.arguments if each.kind == arguments.SOURCE]
         setattr(values, arguments.NAMES, [str(getattr(values, each)) for each in sources])
         for argument in command.arguments:
-            (name, *_) = argument.flags
+            name = argument.attribute
             if argument.kind == arguments.SOURCE and getattr(values, name) is not None:
                 setattr(values, name, self.source(getattr(values, name)))
             elif argument.kind in (arguments.FEED, arguments.BOUND):
                 setattr(values, argument.attribute, self.feeds(getattr(values, argument.attribute) or []))
-            elif argument.kind == arguments.VALUE and getattr(values, argument.attribute) not in (
-                None,
-                *argument.choices,
-            ):
+            elif argument.kind == arguments.VALUE and not _is_word(argument, values):
                 word = f"{argument.flags[-1].lstrip('-')}={getattr(values, argument.attribute)}"
                 setattr(values, argument.attribute, next(iter(self.feeds([word]).values())))
         if cell is not None:

@@ -320,6 +320,10 @@ class TfMagic(Magics):
             import tfmagic
             tfmagic.panel(model)
 
+        and ``%tf_panel model --color flops``, or ``--color series``, is ``tfmagic.panel(model, color="flops")``, or
+        ``color=series``: numbers by the names of nodes, layers or scopes; ``%tf_panel model --compare before.keras`` is
+        ``tfmagic.panel(model, compare="before.keras")``.
+
         Without SOURCE the choice is among the notebook's models and the files around it. ``%tf_panel --help`` lists the
         options.
         """
@@ -408,9 +412,9 @@ def _late(name: str) -> ModuleType:
     return importlib.import_module(f"tfmagic.{name}")
 
 
-def _show_panel(source: object, *, trust: bool) -> object:
+def _show_panel(source: object, **options: object) -> object:
     """Show the panel; widgets are imported when they are shown."""
-    return _late("notebook.panel.widgets.verb").panel(source, trust=trust)
+    return _late("notebook.panel.widgets.verb").panel(source, **options)
 
 
 class Matcher:

@@ -194,6 +194,11 @@ class Library:
             self._bodies[function] = self._build(function)
         return self._bodies[function]
 
+    @property
+    def names(self) -> set[str]:
+        """What the nodes of all bodies are called."""
+        return set(map(str, self.frame["name"]))
+
     def parameters(self, body: Body) -> Integers | None:
         """Return how many parameters each node has, if the library knows; a graph says it by its constants alone."""
         del body

@@ -21,9 +21,10 @@ from tfmagic.display.graph.bodies import ENDS, RESULT
 from tfmagic.graphs.ops import of_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from tfmagic.display.graph.bodies import Body
+    from tfmagic.display.graph.bodies import Body, Library
+    from tfmagic.display.graph.choices import Choice
     from tfmagic.display.graph.name_scopes import Scope
     from tfmagic.display.shown_model import ShownModel
     from tfmagic.files.wire import Integers, Mask
@@ -99,12 +100,17 @@ class FoldedGraph:
         Numbers of boxes.
     ranks : tuple of int
         For each box, in which row it stands.
+    library, body, shown
+        What was folded: the body with all others, and which of its nodes are drawn.
     """
 
     title: str
     boxes: tuple[FoldedBox, ...]
     edges: tuple[tuple[int, int], ...]
     ranks: tuple[int, ...]
+    library: Library = field(repr=False)
+    body: Body = field(repr=False)
+    shown: Mask = field(repr=False)
 
     @property
     def parameters(self) -> int:
@@ -112,22 +118,30 @@ class FoldedGraph:
         return sum(box.parameters for box in self.boxes)
 
 
-def folded(model: ShownModel) -> FoldedGraph | None:
+def folded(model: ShownModel, over: Callable[[list[Choice]], list[Choice]] | None = None) -> FoldedGraph | None:
     """Fold the graph of a model; nothing is traced for it.
+
+    Parameters
+    ----------
+    model : ShownModel
+        The model.
+    over : callable, optional
+        Puts more into what there is to draw.
 
     Returns
     -------
     FoldedGraph or None
         None where no graph is at hand.
     """
-    drawn = next((each for each in graph_choices.choices(model) if each.library is not None), None)
+    choices = graph_choices.choices(model)
+    drawn = next((each for each in (over(choices) if over else choices) if each.library is not None), None)
     if drawn is None or drawn.library is None:
         return None
     body = drawn.library.body(drawn.function)
     shown = name_scopes.Shown(body).plain
     if not body.names or not shown.any():
         return None
-    return _Folding(body, shown, drawn.library.parameters(body)).all(drawn.title)
+    return _Folding(body, shown, drawn.library.parameters(body)).all(drawn.title, drawn.library)
 
 
 @dataclass
@@ -172,14 +186,14 @@ class _Folding:
         own = self._summed_weights() if parameters is None and self.is_small else parameters
         self.parameters = np.zeros(len(body.names), np.int64) if own is None else own
 
-    def all(self, title: str) -> FoldedGraph:
+    def all(self, title: str, library: Library) -> FoldedGraph:
         """Fold until a person can take it in at one look."""
         units = self._units()
         for fold in (self._joined_ends, self._runs, self._by_cuts, self._runs, self._by_neighbours):
             units = fold(units)
         units, edges, ranks = self._narrowed(units)
         boxes = tuple(self._box(unit) for unit in units)
-        return FoldedGraph(title, boxes, tuple(sorted(edges)), tuple(ranks))
+        return FoldedGraph(title, boxes, tuple(sorted(edges)), tuple(ranks), library, self.body, self.shown)
 
     # Weights
 

@@ -8,17 +8,18 @@ and in an ``<img>``, where its own colours are legible on white and on black. No
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic.display import render
-from tfmagic.display.graph import folded_graph, scenes
-from tfmagic.display.graph.svg import COLOURS, FONT, Picture, escaped
+from tfmagic.display.graph import folded_graph, scenes, shades
+from tfmagic.display.graph.svg import COLOURS, FONT, Picture, escaped, legend
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tfmagic.display.graph.folded_graph import FoldedBox, FoldedGraph
+    from tfmagic.display.graph.shades import Colour, Painted, Shades
     from tfmagic.display.shown_model import ShownModel
     from tfmagic.frames import Shape
 
@@ -36,42 +37,68 @@ _INK, _SOFT, _PAPER, _LINE = (
 )
 #: Beside boxes there is no paper of ours in an ``<img>``.
 _BARE = "var(--soft, #7a828d)"
+#: What a box says is written in, its name and its detail: on paper, on pale fills, on strong ones.
+_INKS, _ON_PALE, _ON_STRONG = (_INK, _SOFT), ("#111827", "#111827"), ("#ffffff", "#ffffff")
+#: A legend of numbers is not written in less.
+_LEGEND_WIDTH = 300
 _ARROW = 4
 #: Characters of all that is said of a box.
 _MOST_TITLE = 400
 
 
-def picture(model: ShownModel) -> Picture | None:
+def picture(model: ShownModel, colour: Colour | None = None) -> Picture | None:
     """Draw the graph of a model folded to about a dozen boxes.
+
+    Parameters
+    ----------
+    model : ShownModel
+        The model.
+    colour : callable, optional
+        Makes what colours the boxes of a library; without, their colours tell the kinds of their ops.
 
     Returns
     -------
     Picture or None
         None where no graph is at hand: nothing is traced for it.
     """
-    folded = folded_graph.folded(model)
-    return drawn(folded) if folded is not None else None
+    folded = folded_graph.folded(model, colour.over if colour else None)
+    if folded is None:
+        return None
+    if colour is None:
+        return drawn(folded)
+    groups = [(folded.body, folded.shown, box.nodes) for box in folded.boxes]
+    return drawn(folded, colour(folded.library).shades(groups))
 
 
-def drawn(folded: FoldedGraph) -> Picture:
-    """Draw a folded graph."""
+def drawn(folded: FoldedGraph, colours: Shades | None = None) -> Picture:
+    """Draw a folded graph, its boxes filled by what colours them, or as far as their share of the parameters."""
     places = _Places.of(folded)
     edges = "".join(_edges(folded, places))
-    boxes = "".join(_box(box, places.corners[index], places, folded) for index, box in enumerate(folded.boxes))
+    painted = colours.boxes if colours else [None] * len(folded.boxes)
+    pairs = enumerate(zip(folded.boxes, painted, strict=True))
+    boxes = "".join(_box(box, places.corners[index], places, folded, paint) for index, (box, paint) in pairs)
     width, height = round(places.width), round(places.height)
-    words = _words(folded)
+    words = _words(folded, colours)
+    if colours:
+        width = max(width, _LEGEND_WIDTH)
+        rows, keys = legend(colours.legend, width - 2 * _MARGIN, colours.title)
+        boxes += f'<g transform="translate({_MARGIN} {height + 6})" font-size="11">{keys}</g>'
+        height += 6 + 20 * rows
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" width="{width}" height="{height}" '
         f'viewBox="0 0 {width} {height}" font-family="{FONT}" font-size="12">'
         f"<title>{escaped(folded.title)}</title><desc>{escaped(words)}</desc>{edges}{boxes}</svg>"
     )
-    return Picture(svg, words, width, height)
+    return Picture(svg, words, width, height, colours.note if colours else "")
 
 
-def _words(folded: FoldedGraph) -> str:
+def _words(folded: FoldedGraph, colours: Shades | None) -> str:
     """Say what the picture shows."""
-    names = ", ".join(" ".join(filter(None, [box.label, box.detail])) for box in folded.boxes)
-    return render.cell_text(f"{folded.title}: {names}")
+    numbers = [paint.words for paint in colours.boxes] if colours else [""] * len(folded.boxes)
+    pairs = zip(folded.boxes, numbers, strict=True)
+    names = ", ".join(" ".join(filter(None, [box.label, box.detail, number])) for box, number in pairs)
+    by = f" by {colours.title}" if colours else ""
+    return render.cell_text(f"{folded.title}{by}: {names}")
 
 
 class Corner(NamedTuple):
@@ -136,10 +163,10 @@ def _shape(shape: Shape) -> str:
     return scenes.shape_text(shape[1:] if shape and shape[0] is None else shape)
 
 
-def _box(box: FoldedBox, corner: Corner, places: _Places, folded: FoldedGraph) -> str:
-    """Draw a box, what it is, how much it weighs, and the shape that leaves it."""
+def _box(box: FoldedBox, corner: Corner, places: _Places, folded: FoldedGraph, paint: Painted | None) -> str:
+    """Draw a box, what it is, how much it weighs or what its number is, and the shape that leaves it."""
     x, y = corner
-    colour = COLOURS[box.kind]
+    colour = COLOURS[box.kind] if paint is None else _LINE
     frame = f'height="{_HEIGHT}" rx="{_HEIGHT / 2 if box.kind == "end" else 4:g}"'
     parts = ["<g>", f"<title>{escaped(render.cut(_title(box, folded), _MOST_TITLE))}</title>"]
     if box.count > 1:
@@ -148,15 +175,20 @@ def _box(box: FoldedBox, corner: Corner, places: _Places, folded: FoldedGraph) -
             'stroke-opacity=".6"/>'
         )
     parts.append(f'<rect x="{x:g}" y="{y:g}" width="{places.box_width}" {frame} fill="{_PAPER}"/>')
-    share = box.parameters / folded.parameters if folded.parameters else 0
-    filled = share * places.box_width
-    if filled >= 1:
-        parts.append(f'<rect x="{x:g}" y="{y:g}" width="{filled:.1f}" {frame} fill="{colour}" fill-opacity=".3"/>')
-    parts.append(
-        f'<rect x="{x:g}" y="{y:g}" width="{places.box_width}" {frame} fill="{colour}" fill-opacity=".1" '
-        f'stroke="{colour}"/>'
-    )
-    parts += [*_texts(box, x, y, places.box_width), _beside(box, corner, places), "</g>"]
+    whole = f'<rect x="{x:g}" y="{y:g}" width="{places.box_width}" {frame}'
+    inks = _INKS
+    if paint is not None:
+        fill, is_strong = shades.FILLS[paint.kind]
+        parts.append(f'{whole} fill="{fill}" stroke="{colour}"/>')
+        inks = _ON_STRONG if is_strong else _ON_PALE
+    else:
+        share = box.parameters / folded.parameters if folded.parameters else 0
+        filled = share * places.box_width
+        if filled >= 1:
+            parts.append(f'<rect x="{x:g}" y="{y:g}" width="{filled:.1f}" {frame} fill="{colour}" fill-opacity=".3"/>')
+        parts.append(f'{whole} fill="{colour}" fill-opacity=".1" stroke="{colour}"/>')
+    shown = replace(box, detail=paint.words) if paint and paint.words else box
+    parts += [*_texts(shown, x, y, places.box_width, inks), _beside(box, corner, places), "</g>"]
     return "".join(parts)
 
 
@@ -166,7 +198,7 @@ def _title(box: FoldedBox, folded: FoldedGraph) -> str:
     return ", ".join(filter(None, [box.label, box.detail, _shape(box.shape), share]))
 
 
-def _texts(box: FoldedBox, x: float, y: float, width: float) -> Iterator[str]:
+def _texts(box: FoldedBox, x: float, y: float, width: float, inks: tuple[str, str]) -> Iterator[str]:
     """Write a label and what it is, as much of both as there is room for."""
     room = width - 20
     label = render.cut(box.label, int(room / _LETTER))
@@ -179,10 +211,10 @@ def _texts(box: FoldedBox, x: float, y: float, width: float) -> Iterator[str]:
         label = render.cut(box.label, max(int((room - len(detail) * _SMALL - 6) / _LETTER), int(room / _LETTER / 2)))
         left = int((room - len(label) * _LETTER - 6) / _SMALL)
         detail = render.cut(detail, left) if left > 4 else ""  # noqa: PLR2004 - fewer letters say nothing
-    yield f'<text x="{x + 9:g}" y="{y + 16:g}" fill="{_INK}">{escaped(label)}</text>'
+    yield f'<text x="{x + 9:g}" y="{y + 16:g}" fill="{inks[0]}">{escaped(label)}</text>'
     if detail:
         yield (
-            f'<text x="{x + width - 9:g}" y="{y + 16:g}" font-size="11" text-anchor="end" fill="{_SOFT}">'
+            f'<text x="{x + width - 9:g}" y="{y + 16:g}" font-size="11" text-anchor="end" fill="{inks[1]}">'
             f"{escaped(detail)}</text>"
         )
 

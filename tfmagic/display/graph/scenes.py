@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from tfmagic.display.graph.boxes import Box
     from tfmagic.display.graph.layout.nesting import Item, Layout, Point
+    from tfmagic.display.graph.shades import Colouring
     from tfmagic.display.graph.unfolding import Unfolding
     from tfmagic.display.graph.visible_edges import Edge
     from tfmagic.frames import Shape
@@ -48,7 +49,7 @@ class Words(NamedTuple):
     title: str
 
 
-def scene(unfolding: Unfolding, *, wrap: float | None = 1.6) -> Data:
+def scene(unfolding: Unfolding, *, wrap: float | None = 1.6, colouring: Colouring | None = None) -> Data:
     """Lay out what is visible; the columns of what was drawn before stay.
 
     Parameters
@@ -57,14 +58,26 @@ def scene(unfolding: Unfolding, *, wrap: float | None = 1.6) -> Data:
         What is open.
     wrap : float, optional
         The width to height ratio to aim for with long chains.
+    colouring : Colouring, optional
+        What colours the boxes in place of the kinds of their ops.
 
     Returns
     -------
     dict
-        ``boxes`` (drawn in this order), ``edges``, ``width``, ``height`` in pixels, ``kinds``: those that appear.
+        ``boxes`` (drawn in this order), ``edges``, ``width``, ``height`` in pixels, ``kinds``: those that appear, or
+        the classes of what colours; ``coloured``: what that is, ``""`` for kinds, and ``note``: what is to be known of
+        it.
     """
     boxes = list(unfolding.visible())
     words = {box.number: said(box) for box in boxes}
+    kinds = {box.number: box.op_kind for box in boxes}
+    shades = None
+    if colouring is not None:
+        closed = [box for box in boxes if not box.is_open]
+        shades = colouring.shades([(box.room.body, box.room.shown, box.scope.members) for box in closed])
+        for box, painted in zip(closed, shades.boxes, strict=True):
+            kinds[box.number] = painted.kind
+            words[box.number] = _with_number(words[box.number], painted.words, shades.title)
     edges = visible_edges.visible(unfolding)
     placed = nesting.place(
         _items(unfolding.root.boxes, words),
@@ -73,14 +86,26 @@ def scene(unfolding: Unfolding, *, wrap: float | None = 1.6) -> Data:
         heads=unfolding.heads,
     )
     unfolding.heads |= placed.heads
-    kinds = {box.op_kind for box in boxes if not box.is_open}
+    seen = {box.op_kind for box in boxes if not box.is_open}
     return {
-        "boxes": [_box_data(box, words[box.number], placed) for box in boxes],
+        "boxes": [_box_data(box, words[box.number], kinds[box.number], placed) for box in boxes],
         "edges": list(_edge_data(edges, placed)),
         "width": math.ceil(placed.width),
         "height": math.ceil(placed.height),
-        "kinds": [[kind, label] for kind, label in op_colours.KINDS.items() if kind in kinds],
+        "kinds": [list(pair) for pair in shades.legend]
+        if shades
+        else [[kind, label] for kind, label in op_colours.KINDS.items() if kind in seen],
+        "coloured": shades.title if shades else "",
+        "note": shades.note if shades else "",
     }
+
+
+def _with_number(words: Words, number: str, title: str) -> Words:
+    """Put the number that colours a box before what else its second line says."""
+    if not number:
+        return words
+    detail = cut(", ".join(filter(None, [number, words.detail])), int((_MOST_WIDTH - _MARGIN) / _SMALL_LETTER))
+    return Words(words.label, detail, cut(f"{words.title}; {title}: {number}", _MOST_TITLE))
 
 
 def _items(boxes: Iterable[Box], words: dict[int, Words]) -> list[Item]:
@@ -150,7 +175,7 @@ def shape_text(shape: Shape) -> str:
     return _TIMES.join("?" if each is None else str(each) for each in shape) if shape else ""
 
 
-def _box_data(box: Box, words: Words, placed: Layout) -> Data:
+def _box_data(box: Box, words: Words, kind: str, placed: Layout) -> Data:
     x, y, width, height = placed.boxes[box.number]
     state = "open" if box.is_open else "folded" if box.can_open else "op"
     shape = "end" if box.kind == "op" and box.op in ENDS else box.kind
@@ -163,7 +188,7 @@ def _box_data(box: Box, words: Words, placed: Layout) -> Data:
         "label": words.label,
         "detail": "" if box.is_open else words.detail,
         "title": words.title,
-        "kind": box.op_kind,
+        "kind": kind,
         "state": state,
         "shape": shape,
         "parent": box.parent.number if box.parent else -1,

@@ -12,14 +12,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tfmagic.display.graph import choices as graph_choices
-from tfmagic.display.graph import scenes
+from tfmagic.display.graph import scenes, shades
 from tfmagic.display.graph.unfolding import Unfolding
-from tfmagic.display.render import cell_text
+from tfmagic.display.render import cell_text, cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from tfmagic.display.graph.scenes import Data
+    from tfmagic.display.graph.shades import Colour
     from tfmagic.display.shown_model import ShownModel
 
 #: By kind of op. Middle lightness: legible on white and on black, and told apart with most kinds of colour blindness.
@@ -38,12 +39,16 @@ COLOURS = {
     "other": "#8a8f98",
 }
 _INK, _FAINT, _LINE, _PAPER = "#1f2937", "#56606e", "#8b929c", "#f6f8fb"
+#: On fills of data: what words are written in on pale ones, on strong ones, and the frame of a box.
+_DARK, _WHITE, _FRAME = "#111827", "#ffffff", "#6b7280"
 FONT = "system-ui,-apple-system,Segoe UI,Roboto,sans-serif"
 _MARGIN, _LEGEND = 12, 30
 #: Characters that stand for themselves in an address and in an attribute of HTML.
 _PLAIN = " '()*,-./:;=@_~!$+"
 #: Letters of the legend's 11 pixels height are about this wide.
 _LEGEND_LETTER, _LEGEND_GAP = 5.9, 30
+#: Letters of a legend's title.
+_MOST_TITLE = 40
 
 
 @dataclass(frozen=True)
@@ -58,12 +63,15 @@ class Picture:
         What it shows, for who cannot see it.
     width, height : int
         In pixels.
+    note : str
+        What else is to be known of it.
     """
 
     svg: str = field(repr=False)
     words: str
     width: int
     height: int
+    note: str = ""
 
     def _repr_svg_(self) -> str:
         """Show it where nothing but pictures is shown: GitHub strips them out of HTML, not out of outputs."""
@@ -78,7 +86,7 @@ class Picture:
         return f"data:image/svg+xml,{urllib.parse.quote(svg, safe=_PLAIN)}"
 
 
-def picture(model: ShownModel, *, constants: bool = False) -> Picture | None:
+def picture(model: ShownModel, *, constants: bool = False, colour: Colour | None = None) -> Picture | None:
     """Draw the graph of a model, folded to what a person can take in.
 
     Parameters
@@ -87,24 +95,27 @@ def picture(model: ShownModel, *, constants: bool = False) -> Picture | None:
         Its layers are drawn if it has them, else its graph if that is at hand.
     constants : bool
         Whether constants and variables are drawn too.
+    colour : callable, optional
+        Makes what colours the boxes of a library.
 
     Returns
     -------
     Picture or None
         None if there is nothing to draw without tracing the model.
     """
-    drawn = next((each for each in graph_choices.choices(model) if each.library is not None), None)
+    choices = graph_choices.choices(model)
+    drawn = next((each for each in (colour.over(choices) if colour else choices) if each.library is not None), None)
     if drawn is None or drawn.library is None:
         return None
     unfolding = Unfolding(drawn.library, drawn.function, constants=constants)
     unfolding.start()
-    scene = scenes.scene(unfolding)
+    scene = scenes.scene(unfolding, colouring=colour(drawn.library) if colour else None)
     return of_scene(scene, drawn.title) if scene["boxes"] else None
 
 
 def of_scene(scene: Data, title: str, *, titled: bool = False) -> Picture:
     """Draw a scene; ``titled`` writes the whole name of each box where a pointer rests on it."""
-    legend_rows, legend = _legend(scene["kinds"], max(scene["width"], _LEAST_WIDTH))
+    legend_rows, keys = legend(scene["kinds"], max(scene["width"], _LEAST_WIDTH), scene.get("coloured", ""))
     width = round(max(scene["width"], _LEAST_WIDTH) + 2 * _MARGIN)
     height = round(scene["height"] + 2 * _MARGIN + legend_rows * _LEGEND)
     words = _words(scene, title)
@@ -115,7 +126,7 @@ def of_scene(scene: Data, title: str, *, titled: bool = False) -> Picture:
         f'viewBox="0 0 {width} {height}" font-family="{FONT}" font-size="12">'
         f"<title>{escaped(title)}</title><desc>{escaped(words)}</desc>{_ARROW}"
         f'<g transform="translate({_MARGIN} {_MARGIN})">{body}</g>'
-        f'<g transform="translate({_MARGIN} {height - legend_rows * _LEGEND})" font-size="11">{legend}</g></svg>'
+        f'<g transform="translate({_MARGIN} {height - legend_rows * _LEGEND})" font-size="11">{keys}</g></svg>'
     )
     return Picture(svg, words, width, height)
 
@@ -163,9 +174,22 @@ def _boxes(boxes: Sequence[Data], *, titled: bool) -> Iterator[str]:
             more = f'<path d="{below}" stroke-width="3" stroke-opacity=".45"/>' if below else ""
             drawn = "".join(_drawn(box, titled=titled) for box in own)
             yield f'<g fill="{_PAPER}" stroke="{colour}" stroke-width="1.6">{more}{drawn}</g>'
-    yield f'<g text-anchor="middle" fill="{_INK}">{"".join(_line(box, "label") for box in closed)}</g>'
-    yield f'<g text-anchor="middle" fill="{_FAINT}" font-size="10.5">'
-    yield "".join(_line(box, "detail") for box in closed if box["detail"])
+    for kind, (fill, is_strong) in shades.FILLS.items():
+        own = [box for box in closed if box["kind"] == kind]
+        if own:
+            drawn = "".join(_drawn(box, titled=titled) for box in own)
+            yield f'<g fill="{fill}" stroke="{_FRAME}" stroke-width="1.2">{drawn}</g>'
+            yield from _lines(own, *([_WHITE, _WHITE] if is_strong else [_DARK, _DARK]))
+    yield from _lines([box for box in closed if box["kind"] not in shades.FILLS], _INK, _FAINT)
+
+
+def _lines(boxes: Sequence[Data], ink: str, faint: str) -> Iterator[str]:
+    """Write what boxes say, in the colours of their first and their second lines."""
+    if not boxes:
+        return
+    yield f'<g text-anchor="middle" fill="{ink}">{"".join(_line(box, "label") for box in boxes)}</g>'
+    yield f'<g text-anchor="middle" fill="{faint}" font-size="10.5">'
+    yield "".join(_line(box, "detail") for box in boxes if box["detail"])
     yield "</g>"
 
 
@@ -204,15 +228,25 @@ def _edges(edges: Sequence[Data]) -> Iterator[str]:
     yield "</g>"
 
 
-def _legend(kinds: list[list[str]], width: float) -> tuple[int, str]:
-    """Draw the legend: how many lines it takes, and the lines."""
+def _key(kind: str) -> str:
+    if kind in COLOURS:
+        return f'fill="{COLOURS[kind]}"'
+    return f'fill="{shades.FILLS[kind][0]}" stroke="{_FRAME}"'
+
+
+def legend(kinds: Sequence[Sequence[str]], width: float, title: str = "") -> tuple[int, str]:
+    """Draw the legend, behind a title: how many lines it takes, and the lines."""
     parts, x, row = [], 0.0, 0
+    if title:
+        title = cut(title, _MOST_TITLE)
+        parts.append(f'<text x="0" y="11" fill="{_LINE}" font-weight="600">{escaped(title)}</text>')
+        x = len(title) * _LEGEND_LETTER * 1.1 + 14
     for kind, label in kinds:
         size = len(label) * _LEGEND_LETTER + _LEGEND_GAP
         if x and x + size > width:
             x, row = 0.0, row + 1
         parts.append(
-            f'<rect x="{x:.0f}" y="{row * 20 + 2}" width="11" height="11" rx="3" fill="{COLOURS[kind]}"/>'
+            f'<rect x="{x:.0f}" y="{row * 20 + 2}" width="11" height="11" rx="3" {_key(kind)}/>'
             f'<text x="{x + 16:.0f}" y="{row * 20 + 11}" fill="{_LINE}">{escaped(label)}</text>'
         )
         x += size

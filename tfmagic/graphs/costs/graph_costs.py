@@ -52,13 +52,22 @@ _LOOPS = ops.of_kind("loop")
 
 
 class NodeCost(NamedTuple):
-    """What one run of a node costs; None is not known."""
+    """What one run of a node costs; None is not known.
+
+    Attributes
+    ----------
+    name : str
+        Behind the scopes of what calls the function that it is in.
+    place : (str, str)
+        The function, ``""`` for the main graph, and the node's own name.
+    """
 
     name: str
     op: str
     flops: int | None
     activation_bytes: int | None
     weights: tuple[Weight, ...]
+    place: tuple[str, str] = ("", "")
 
 
 def of_graph(graph_def: protos.Message, outputs: Iterable[str], inputs: Mapping[str, Shape]) -> tuple[NodeCost, ...]:
@@ -92,6 +101,8 @@ class _Graph(bodies.Body):
     #: The shapes of tensors that the caller gives, by full name.
     given_shapes: Mapping[str, Shape] = field(default_factory=dict)
     arguments: Mapping[str, TensorFact] = field(default_factory=dict)
+    #: Which function's body it is.
+    function: str = ""
     facts: dict[str, list[TensorFact]] = field(default_factory=dict)
 
     @property
@@ -151,7 +162,8 @@ class _Walk:
                 outputs[place] = fact._replace(shape=shape)
         weights = () if facts.op in _HANDING_ON else tuple(each.weight for each in facts.inputs if each.weight)
         results = 0 if facts.op in _WITHOUT_RESULT else _sum(fact.bytes for fact in outputs)
-        self.costs.append(NodeCost(name, facts.op, node_flops.count(facts, outputs), results, weights))
+        flops = node_flops.count(facts, outputs)
+        self.costs.append(NodeCost(name, facts.op, flops, results, weights, (graph.function, facts.node.name)))
         return outputs
 
     def _call(self, facts: NodeFacts, called: Sequence[protos.Message], prefix: str, depth: int) -> list[TensorFact]:
@@ -183,7 +195,10 @@ class _Walk:
         if name not in self._bodies_by_name:
             self._bodies_by_name[name] = {node.name: node for node in function.node_def}
         graph = _Graph(
-            self._bodies_by_name[name], self.definitions, arguments=dict(zip(arguments, inputs, strict=False))
+            self._bodies_by_name[name],
+            self.definitions,
+            arguments=dict(zip(arguments, inputs, strict=False)),
+            function=name,
         )
         results = bodies.results(function)
         self.run(graph, results, prefix, depth)

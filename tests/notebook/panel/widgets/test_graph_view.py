@@ -15,6 +15,7 @@ from tfmagic.models import variable_statistics
 from tfmagic.models.model import Model, Part
 from tfmagic.notebook.panel.widgets import graph_tab, threads
 from tfmagic.notebook.panel.widgets.graph_view import GraphView
+from tfmagic.verbs import colouring
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -231,6 +232,7 @@ def test_the_tab_links_to_the_tab_of_ops() -> None:
         def __init__(self) -> None:
             self.namespace: MutableMapping[str, object] = {}
             self.source = "model"
+            self.colour, self.compared, self.trust = None, None, False
             self.went: list[tuple[str, dict[str, object]]] = []
 
         def go_to(self, title: str, **what: object) -> None:
@@ -354,3 +356,38 @@ def test_the_graph_alone_is_a_bare_widget_and_says_what_has_none(tmp_path: Path)
 def test_a_model_without_a_graph_has_no_view_of_it() -> None:
     with pytest.raises(tfmagic.MissingPartError, match="graph"):
         tfmagic.graph_view(Model("checkpoint", "made", {Part.VARIABLES: tuple}))
+
+
+def coloured(**more: Any) -> Asked:
+    colour = colouring.of(drawn_graphs.model(chain(["x", *NAMES])), dict.fromkeys(NAMES, 1.0))
+    return Asked(drawn_graphs.model(chain(["x", *NAMES])), colour=colour, **more)
+
+
+def test_a_graph_is_coloured_by_what_is_given_and_by_what_is_chosen() -> None:
+    asked = coloured()
+    assert (asked.view.colour, asked.view.scene["coloured"]) == ("own", "values")
+    assert [word for word, _ in asked.view.colours] == ["", "own", "parameters", "bytes", "flops", "time"]
+    assert {box["kind"] for box in asked.view.scene["boxes"] if box["label"].startswith("block_")} == {"up6"}
+    asked.ask("open", n=asked.number("block_3"))
+    kinds = {box["label"]: box["kind"] for box in asked.view.scene["boxes"]}
+    assert (kinds["unit_30"], kinds["block_4"]) == ("up1", "up6")
+    asked.ask("colour", colour="")
+    assert (asked.view.colour, asked.view.scene["coloured"]) == ("", "")
+    assert "up6" not in {box["kind"] for box in asked.view.scene["boxes"]}
+    asked.ask("colour", colour="own")
+    assert asked.view.scene["coloured"] == "values"
+
+
+@pytest.mark.parametrize("word", ["<b>", "color", "0"])
+def test_a_colour_that_there_is_not_changes_nothing(word: str) -> None:
+    asked = coloured()
+    before = asked.view.scene
+    asked.ask("colour", colour=word)
+    assert "choose what to colour by" in asked.answers[-1]["error"]
+    assert asked.view.scene == before
+
+
+def test_the_saved_picture_has_the_colours_and_the_classes() -> None:
+    svg = coloured().view.svg()
+    assert "#084594" in svg
+    assert ">values</text>" in svg

@@ -30,6 +30,7 @@ class Around:
     def __init__(self) -> None:
         self.namespace: MutableMapping[str, object] = {}
         self.source = "model"
+        self.colour, self.compared, self.trust = None, None, False
         self.went: list[tuple[str, dict[str, object]]] = []
 
     def go_to(self, title: str, **what: object) -> None:

@@ -36,11 +36,15 @@ def build(model: Model, panel: Place | None = None) -> ipywidgets.Widget:
         return ipywidgets.Label(message)
     if panel is None:
         return GraphView(model)
+    colour = panel.colour
     return GraphView(
         model,
         _row_opener(model, panel),
         on_variable=lambda row: panel.go_to(_VARIABLES, row=row),
         on_output=lambda tensor, signature: panel.go_to(_CONVERT, outputs=(tensor,), signature=signature or None),
+        colour=colour,
+        compared=panel.compared,
+        trust=panel.trust,
     )
 
 

@@ -6,6 +6,7 @@ panel around it (:mod:`tfmagic.notebook.panel.widgets.graph_tab`).
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ from tfmagic.models.variable_values import VariableValues
 from tfmagic.notebook.panel import cell_text
 from tfmagic.notebook.panel.graph_details import GraphDetails
 from tfmagic.notebook.panel.widgets import assets, threads, variables_tab
+from tfmagic.verbs import colouring
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,9 +33,13 @@ if TYPE_CHECKING:
     from tfmagic.display.graph.boxes import Box
     from tfmagic.display.graph.choices import Choice
     from tfmagic.display.graph.scenes import Data
+    from tfmagic.display.graph.shades import Colour
     from tfmagic.frames import VariableRow
     from tfmagic.models.model import Model
+    from tfmagic.verbs.compared_graphs import ComparedColour
 
+#: The words for what was given in Python to colour by, and to compare with.
+_OWN, _COMPARED = "own", "compared"
 #: Hits that a search lists, bodies that can be chosen.
 _MOST_HITS, _MOST_ENTRIES = 30, 200
 #: Up to so many values are read before the handler answers, which is sooner than a thread would be seen to work.
@@ -65,6 +71,12 @@ class GraphView(anywidget.AnyWidget):
     on_output : callable, optional
         Called with the tensor that a person wants as an output, and the signature that it belongs to, ``""`` for the
         one that there is.
+    colour : Colour, optional
+        What the boxes are coloured by at first, in place of the kinds of their ops.
+    compared : ComparedColour, optional
+        What differs from another model, which is drawn over this one.
+    trust : bool
+        Whether the model may be run, to be timed, though it acts outside itself.
     """
 
     _esm = assets.script("graph.js")
@@ -73,27 +85,42 @@ class GraphView(anywidget.AnyWidget):
     entries: traitlets.List[str] = traitlets.List().tag(sync=True)
     entry = traitlets.Int(0).tag(sync=True)
     constants = traitlets.Bool(default_value=False).tag(sync=True)
+    #: What boxes can be coloured by, and which of it they are: a word of :data:`tfmagic.verbs.colouring.TITLES`, ``""``
+    #: for kinds of ops, "own" for what was given in Python.
+    colours: traitlets.List[list[str]] = traitlets.List().tag(sync=True)
+    colour = traitlets.Unicode("").tag(sync=True)
     #: Where the details lead: "row", "variable", "output".
     links: traitlets.List[str] = traitlets.List().tag(sync=True)
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a person may do from here, and what is shown
         self,
         model: Model,
         on_row: Callable[[int], None] | None = None,
         *,
         on_variable: Callable[[int], None] | None = None,
         on_output: Callable[[str, str], None] | None = None,
+        colour: Colour | None = None,
+        compared: ComparedColour | None = None,
+        trust: bool = False,
     ) -> None:
         self._lock = threading.RLock()
         self._model = model
         self._values = VariableValues(model)
-        self._choices = _choices(model)
+        self._over = compared.over if compared is not None else list
+        self._choices = self._over(_choices(model))
         self._on_row, self._on_variable, self._on_output = on_row, on_variable, on_output
         self._reading = threading.Event()
         self._ratio = 1.6
         self._unfolding = self._started(0, constants=False)
+        self._own = {word: own for word, own in ((_OWN, colour), (_COMPARED, compared)) if own is not None}
+        self._trust = trust
+        self._colour = next(iter(self._own.values()), None)
+        own = [[word, cell_text.cell_text(each.title)] for word, each in self._own.items()]
+        words = [[word, colouring.TITLES[word]] for word in colouring.choices(model)]
         super().__init__(
-            scene=scenes.scene(self._unfolding, wrap=self._ratio),
+            scene=self._scene(),
+            colours=[["", "kind of op"], *own, *(pair for pair in words if colour is None or pair[1] != colour.title)],
+            colour=next(iter(self._own), ""),
             entries=_titles(self._choices),
             links=[
                 name
@@ -106,7 +133,8 @@ class GraphView(anywidget.AnyWidget):
     def _started(self, entry: int, *, constants: bool) -> Unfolding:
         """Unfold a body as far as it is telling."""
         if self._choices[entry].library is None:
-            self._choices = (self._choices[:entry] + graph_choices.of_graph(self._model))[:_MOST_ENTRIES]
+            traced = self._over(graph_choices.of_graph(self._model))
+            self._choices = (self._choices[:entry] + traced)[:_MOST_ENTRIES]
         _, library, function = self._choices[entry]
         assert library is not None  # noqa: S101 - for mypy: traced above
         unfolding = Unfolding(library, function, constants=constants)
@@ -157,8 +185,16 @@ class GraphView(anywidget.AnyWidget):
                 names = self._unfolding.library.body(function).names
                 self._reveal(function, list(names).index(name))
             except (errors.TfMagicError, KeyError, ValueError):
-                where = f"in {function!r}" if function else "in the main graph"
-                self.send({"error": f"{name!r} {where} is not part of what is drawn here"})
+                self._arrive_anywhere(name, function)
+
+    def _arrive_anywhere(self, name: str, function: str) -> None:
+        """Show a node of no known function in whichever draws it: not everybody who names it knows that."""
+        if not function:
+            with contextlib.suppress(errors.UnknownNameError):
+                self.show(name)
+                return
+        where = f"in {function!r}" if function else "in the main graph"
+        self.send({"error": f"{name!r} {where} is not part of what is drawn here"})
 
     def _arrive_at_layer(self, layer: str) -> None:
         with self._lock:
@@ -209,6 +245,7 @@ class GraphView(anywidget.AnyWidget):
             "fold": lambda asked: self._fold(self._box(asked)),
             "start": lambda _: self._restart(self.entry, constants=self.constants),
             "choose": lambda asked: self._restart(int(asked["entry"]), constants=self.constants),
+            "colour": lambda asked: self._choose_colour(str(asked["colour"])),
             "constants": lambda asked: self._restart(self.entry, constants=bool(asked["on"])),
             "ratio": lambda asked: self._fit(float(asked["ratio"])),
             "find": lambda asked: self._find(str(asked["text"])),
@@ -232,7 +269,47 @@ class GraphView(anywidget.AnyWidget):
 
     def _draw(self, anchor: int = -1, focus: int = -1) -> None:
         """Send what is visible; the browser keeps the anchor where it is, and shows the focus."""
-        self.scene = {**scenes.scene(self._unfolding, wrap=self._ratio), "anchor": anchor, "focus": focus}
+        self.scene = {**self._scene(), "anchor": anchor, "focus": focus}
+
+    def _scene(self) -> Data:
+        """Lay out what is visible, and colour it; what a graph cannot be coloured by, the note says."""
+        if self._colour is None:
+            return scenes.scene(self._unfolding, wrap=self._ratio)
+        try:
+            colours = self._colour(self._unfolding.library)
+            return scenes.scene(self._unfolding, wrap=self._ratio, colouring=colours)
+        except errors.TfMagicError as error:
+            plain = scenes.scene(self._unfolding, wrap=self._ratio)
+            return {**plain, "note": f"not coloured by {self._colour.title}: {error}"}
+
+    def _choose_colour(self, word: str) -> None:
+        """Colour by something else; what has to be measured is measured in a thread."""
+        if word not in [known for known, _ in self.colours]:
+            message = "choose what to colour by from the list"
+            raise ValueError(message)
+        if word != colouring.TIME:
+            self._recolour(word)
+            return
+        self.send({"said": "running the model to time its ops …"})
+
+        def measure() -> None:
+            try:
+                colour = colouring.of(self._model, word, trust=self._trust)
+            except errors.TfMagicError as error:
+                self.send({"error": cell_text.long_text(str(error)), "colour": self.colour})
+            else:
+                with self._lock:
+                    self._recolour(word, colour)
+
+        threads.begin(measure, "time")
+
+    def _recolour(self, word: str, colour: Colour | None = None) -> None:
+        if word and colour is None:
+            colour = self._own[word] if word in self._own else colouring.of(self._model, word)
+        self._colour = colour
+        with self.hold_sync():
+            self.colour = word
+            self._draw()
 
     def _open(self, box: Box) -> None:
         if len(list(self._unfolding.visible())) + self._unfolding.growth(box.number) > MAX_VISIBLE:

@@ -63,8 +63,9 @@ class ModelTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         words = self._words(summary.scan_line(model) if is_scanned else _SCANNING)
         opened = element("button", "Open", leads_to={"tab": "Graph"}, class_="tfm-link")
         caption = element("figcaption", element("span", model_card.PICTURED), opened)
-        note = element("p", model_card.FILLED, class_="tfm-small")
-        self.card = Card(words, model_card.picture(model), caption, note, panel.go_to)
+        colour = panel.colour or panel.compared
+        drawing = model_card.picture(model, colour)
+        self.card = Card(words, drawing, caption, model_card.note(drawing, colour), panel.go_to)
         self.more = Sections(sections(model, scanned=is_scanned), panel.go_to, folded=_MORE)
         super().__init__(children=(self.card, self.more))
         if not is_scanned:

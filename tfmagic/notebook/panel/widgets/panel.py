@@ -15,7 +15,7 @@ import ipywidgets
 
 from tfmagic import errors, frames
 from tfmagic.display import card as model_card
-from tfmagic.display import render
+from tfmagic.display import render, summary
 from tfmagic.notebook.panel.widgets import threads
 from tfmagic.notebook.panel.widgets.heading import Heading
 from tfmagic.notebook.panel.widgets.protocols import Destination
@@ -24,7 +24,9 @@ from tfmagic.runtime import keras as keras_runtime
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
 
+    from tfmagic.display.graph.shades import Colour
     from tfmagic.models.model import Model
+    from tfmagic.verbs.compared_graphs import ComparedColour
 
 #: The tabs in their order, and the parts of a model any of which a tab needs; none needed: it is always there.
 TABS: Mapping[str, tuple[str, ...]] = {
@@ -37,6 +39,8 @@ TABS: Mapping[str, tuple[str, ...]] = {
     "Run": ("function",),
     "Convert": (),
 }
+#: Beside them, where a model is compared with another one.
+_DIFF = "Diff"
 #: Built with the panel: what a person sees first must not wait for a thread.
 _FIRST = "Model"
 #: The MIME type under which a front end finds a widget.
@@ -83,6 +87,12 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         What is shown.
     variables : mutable mapping of str to object, optional
         The notebook's variables: expressions are evaluated over them and results put there.
+    colour : Colour, optional
+        What the graph is coloured by, live and in the static form.
+    compared : ComparedColour, optional
+        What differs from another model: a tab of its own, and marks on the graph.
+    trust : bool
+        Whether the model may be run, to be timed, though it acts outside itself.
 
     Attributes
     ----------
@@ -94,14 +104,25 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         Makes a thread's settings those of the user's.
     """
 
-    def __init__(self, model: Model, variables: MutableMapping[str, object] | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        variables: MutableMapping[str, object] | None = None,
+        *,
+        colour: Colour | None = None,
+        compared: ComparedColour | None = None,
+        trust: bool = False,
+    ) -> None:
         self.model = model
+        self.colour = colour
+        self.compared = compared
+        self.trust = trust
         self.namespace = notebook_variables() if variables is None else variables
         self.source = source_name(model, self.namespace)
         #: Gives a thread what Keras keeps for each thread: this runs where the user's cell runs.
         self.settings = keras_runtime.thread_settings()
         self._lock = threading.RLock()
-        self._titles = tabs_of(model)
+        self._titles = [*tabs_of(model), *([_DIFF] if compared is not None else [])]
         self._built: dict[str, ipywidgets.Widget] = {}
         self._arrivals: dict[str, dict[str, object]] = {}
         self._building: set[str] = set()
@@ -190,7 +211,12 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
 
     def _repr_mimebundle_(self, **_options: object) -> dict[str, object]:
         """Show the panel live, and the model's static forms for where no kernel lives."""
-        return render.bundle(self.model, self)
+        model = self.model
+        colour = self.colour or self.compared
+        if colour is None:
+            return render.bundle(model, self)
+        below = self.compared.diff if self.compared is not None else None
+        return render.bundle(summary.Coloured(model, colour, below), self)
 
 
 def view(widget: ipywidgets.DOMWidget) -> dict[str, object]:

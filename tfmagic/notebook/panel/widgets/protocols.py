@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
+    from tfmagic.display.graph.shades import Colour
+    from tfmagic.verbs.compared_graphs import ComparedColour
+
 
 class Place(Protocol):
     """The panel around a tab.
@@ -20,10 +23,21 @@ class Place(Protocol):
         The notebook's variables: expressions are evaluated over them, results are put there.
     source : str
         What a magic line would call the model: a variable's name or a path.
+    trust : bool
+        Whether the model may act outside itself.
     """
 
     namespace: MutableMapping[str, object]
     source: str
+    trust: bool
+
+    @property
+    def colour(self) -> Colour | None:
+        """What the graph is coloured by, None for the kinds of its ops."""
+
+    @property
+    def compared(self) -> ComparedColour | None:
+        """What differs from another model, None where there is none."""
 
     def go_to(self, title: str, **what: object) -> None:
         """Show another tab, and in it what is named."""

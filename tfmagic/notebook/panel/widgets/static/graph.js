@@ -52,6 +52,8 @@ class Graph {
   legend = make("span", { class: "tfm-legend" });
   said = make("span", { class: "tfm-said", role: "status" });
   bodies = /** @type {HTMLSelectElement} */ (make("select", { "aria-label": "Graph or function to show" }));
+  colours = /** @type {HTMLSelectElement} */ (make("select", { "aria-label": "What boxes are coloured by", title: "What boxes are coloured by" }));
+  note = make("span", { class: "tfm-note", hidden: "" });
   constants = button("Constants", () => this.ask({ do: "constants", on: !this.model.get("constants") }),
     { title: "Show constants and variables as boxes", "aria-pressed": "false" });
   full = button("", () => this.fill(), { title: "Full screen", "aria-label": "Full screen", "aria-pressed": "false" });
@@ -77,7 +79,7 @@ class Graph {
     this.model = model;
     this.svg.append(tips(this.marker), this.world);
     this.stage.append(this.svg);
-    const foot = make("div", { class: "tfm-foot" }, this.legend, make("span", { class: "tfm-hint", text: HINT }), this.said);
+    const foot = make("div", { class: "tfm-foot" }, this.legend, this.note, make("span", { class: "tfm-hint", text: HINT }), this.said);
     const left = make("div", { class: "tfm-left" }, this.stage, this.handle);
     this.root.append(this.buildBar(), make("div", { class: "tfm-main" }, left, this.pane.root), foot);
     element.append(this.root);
@@ -96,7 +98,7 @@ class Graph {
     corners.append(draw("path", { class: "tfm-corners", d: "M1 4V1H4M8 1H11V4M11 8V11H8M4 11H1V8" }));
     this.full.append(corners);
     bar.append(
-      this.search.root, this.bodies, this.constants, make("span", { class: "tfm-gap" }),
+      this.search.root, this.bodies, this.colours, this.constants, make("span", { class: "tfm-gap" }),
       titled("Fit", "Fit the picture into the view (0)", () => this.camera.fit(true)),
       titled("−", "Zoom out (-)", () => this.zoom(-1), { "aria-label": "Zoom out" }),
       titled("+", "Zoom in (+)", () => this.zoom(1), { "aria-label": "Zoom in" }),
@@ -126,6 +128,8 @@ class Graph {
       this.fresh = true;
       this.ask({ do: "choose", entry: this.bodies.selectedIndex });
     });
+    this.colours.addEventListener("change",
+      () => this.ask({ do: "colour", colour: this.model.get("colours")[this.colours.selectedIndex][0] }));
     document.addEventListener("fullscreenchange", this.onFull);
     this.sizes.observe(this.root);
     this.timers.ping(() => this.ask({ do: "ping" }));
@@ -207,8 +211,12 @@ class Graph {
 
   /** @param {Scene} scene */
   paintFrame(scene) {
-    this.legend.replaceChildren(...scene.kinds.map(([kind, text]) =>
+    const title = scene.coloured ? [make("strong", { text: scene.coloured })] : [];
+    this.legend.replaceChildren(...title, ...scene.kinds.map(([kind, text]) =>
       make("span", { class: "tfm-key", "data-kind": kind, text })));
+    this.note.textContent = scene.note ?? "";
+    this.note.hidden = !scene.note;
+    this.paintColours();
     /** @type {string[]} */
     const entries = this.model.get("entries");
     if (this.bodies.options.length !== entries.length || this.bodies.options[0]?.text !== entries[0]) {
@@ -219,6 +227,16 @@ class Graph {
     this.constants.setAttribute("aria-pressed", this.model.get("constants"));
     const open = scene.boxes.filter((box) => box.state === "open").length;
     this.say(`${scene.boxes.length - open} boxes, ${scene.edges.length} edges`);
+  }
+
+  paintColours() {
+    /** @type {[string, string][]} */
+    const colours = this.model.get("colours") ?? [];
+    if (this.colours.options.length !== colours.length) {
+      this.colours.replaceChildren(...colours.map(([, text]) => make("option", { text: `Colour: ${text}` })));
+    }
+    this.colours.selectedIndex = colours.findIndex(([word]) => word === this.model.get("colour"));
+    this.colours.hidden = colours.length < 2;
   }
 
   /**
@@ -373,6 +391,9 @@ class Graph {
   /** @param {any} message */
   receive(message) {
     if (message.error) this.say(message.error);
+    if (message.said) this.say(message.said);
+    // What was chosen could not be done.
+    if (message.error) this.paintColours();
     if (message.detail && message.detail.n === this.chosen) {
       this.pane.show(message.detail, this.model.get("links"));
       this.showPane(true);

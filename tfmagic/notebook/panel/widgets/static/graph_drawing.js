@@ -9,8 +9,8 @@ import { ownKeys } from "./dom.js";
  *   kind: string, state: string, shape: string, parent: number, depth: number}} Box
  * @typedef {{a: number, b: number, d: string, n: number, w: number, control: boolean, shape: string,
  *   at: [number, number] | null}} Edge
- * @typedef {{boxes: Box[], edges: Edge[], width: number, height: number, kinds: [string, string][], anchor?: number,
- *   focus?: number}} Scene
+ * @typedef {{boxes: Box[], edges: Edge[], width: number, height: number, kinds: [string, string][], coloured?: string,
+ *   note?: string, anchor?: number, focus?: number}} Scene
  */
 
 const SVG = "http://www.w3.org/2000/svg";
