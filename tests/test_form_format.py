@@ -40,7 +40,8 @@ def cells() -> list[tuple[Sample, Writer]]:
 
 def possible(model: tfmagic.Model) -> list[str]:
     """The formats that a source has the parts for."""
-    return [writer.format for writer in WRITERS if {part.value for part in writer.needs} <= set(model.parts)]
+    parts = model.reader.written_parts(model.loaders)
+    return [writer.format for writer in WRITERS if writer.needs <= parts]
 
 
 @pytest.mark.parametrize(("sample", "writer"), cells(), ids=[f"{sample}-{writer.format}" for sample, writer in cells()])

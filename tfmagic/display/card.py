@@ -200,7 +200,7 @@ def verdict(model: ShownModel) -> str:
 
 
 def _verdict_of_what_runs(model: ShownModel, parts: set[str]) -> str:
-    if "graph" not in parts:
+    if "graph" not in parts or model.has_own_ops:
         return "It can be run and compared; what it computes is compiled, and converts no further."
     if not model.is_at_hand("graph") or not model.has_no_signature:
         return "Graph, weights and a signature are here: it can be run and converted."

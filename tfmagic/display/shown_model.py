@@ -61,6 +61,10 @@ class ShownModel(Protocol):
         """What a person should know before trusting it."""
 
     @property
+    def has_own_ops(self) -> bool:
+        """Whether its graph is of ops that TensorFlow does not have."""
+
+    @property
     def variables_are_constants(self) -> bool:
         """Whether what are called its variables are constants of the graph."""
 

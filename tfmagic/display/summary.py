@@ -193,6 +193,8 @@ def _variables_fact(model: ShownModel) -> str:
 
 def _frozen(model: ShownModel) -> str:
     """Say of a graph alone whether it holds all that it needs."""
+    if model.has_own_ops:
+        return ""
     if "variables" in model.parts and not model.variables_are_constants:
         return ""
     ops = model.table("ops", all=True)["op"]

@@ -20,7 +20,7 @@ SCALARS = {
     name: struct.Struct(f"<{code}")
     for name, code in {
         "bool": "?", "byte": "b", "ubyte": "B", "short": "h", "ushort": "H", "int": "i", "uint": "I", "long": "q",
-        "ulong": "Q",
+        "ulong": "Q", "float": "f",
     }.items()
 }  # fmt: skip
 
@@ -39,7 +39,7 @@ class Buffer(Blocks):
         return self.read(4, 4)
 
     def scalar(self, kind: str, offset: int) -> int:
-        """Return the scalar at an offset; ``kind`` is a key of :data:`SCALARS`."""
+        """Return the scalar at an offset; ``kind`` is a key of :data:`SCALARS`, of which "float" is no integer's."""
         value: int = self.unpack(SCALARS[kind], offset)[0]
         return value
 
@@ -71,6 +71,10 @@ class Table:
         position = self.position(field)
         return default if position is None else self._buffer.scalar(kind, position)
 
+    def real(self, field: int) -> float:
+        """Return a float, zero if it is absent."""
+        return float(self.scalar(field, "float"))
+
     def text(self, field: int) -> str:
         """Return a string, empty if it is absent; bytes that are no UTF-8 are replaced."""
         return self.data(field).decode("utf-8", "replace")
@@ -91,12 +95,21 @@ class Table:
         data = self._buffer.read(vector.offset, vector.length * layout.size)
         return tuple(value for (value,) in layout.iter_unpack(data))
 
+    def reals(self, field: int) -> tuple[float, ...]:
+        """Return a vector of floats, empty if it is absent."""
+        return tuple(map(float, self.scalars(field, "float")))
+
     def tables(self, field: int) -> Iterator[Table]:
         """Yield the tables of a vector, none if it is absent."""
         vector = self.vector(field, 4)
         for index in range(vector.length):
             position = vector.offset + 4 * index
             yield Table(self._buffer, position + self._buffer.scalar("uint", position))
+
+    def table(self, field: int) -> Table | None:
+        """Return the table that a field refers to, None if it is absent."""
+        position = self.position(field)
+        return None if position is None else Table(self._buffer, position + self._buffer.scalar("uint", position))
 
     def position(self, field: int) -> int | None:
         """Return where a field lies, None if it is absent."""

@@ -105,6 +105,10 @@ class CautionedModel(Protocol):
         """Where the main graph seems to begin and end."""
 
     @property
+    def has_own_ops(self) -> bool:
+        """Whether its graph is of ops that TensorFlow does not have."""
+
+    @property
     def variables_are_constants(self) -> bool:
         """Whether what are called its variables are constants of the graph."""
 
@@ -170,8 +174,8 @@ class Subject:
 
     @cached_property
     def has_graph(self) -> bool:
-        """Whether its graph can be looked at."""
-        return self.model.is_at_hand("graph")
+        """Whether its graph can be looked at: of other ops than TensorFlow's nothing is known here."""
+        return self.model.is_at_hand("graph") and not self.model.has_own_ops
 
     @cached_property
     def ops(self) -> pd.DataFrame:

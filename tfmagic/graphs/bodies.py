@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 #: The attributes in which a node names the functions that it runs, a loop's condition before its body.
 _CALLING = ("f", "then_branch", "else_branch", "cond", "body")
+#: Ops of TFLite that run functions once each, or again and again.
+_TFLITE_CALLING = frozenset({
+    "CALL", "CALL_ONCE", "IF", "STABLEHLO_CASE", "STABLEHLO_COMPOSITE", "STABLEHLO_WHILE", "WHILE",
+})  # fmt: skip
 
 
 @dataclass
@@ -75,7 +79,7 @@ def called(node: protos.Message, functions: Mapping[str, protos.Message]) -> lis
     # A function of TensorFlow 1 may be called as an op of its own name.
     if node.op in functions:
         return [functions[node.op]]
-    if node.op not in ops.of_effect(ops.Effect.CALL):
+    if node.op not in ops.of_effect(ops.Effect.CALL) and node.op not in _TFLITE_CALLING:
         return []
     attr = node.attr
     names = [attr[key].func.name for key in _CALLING if key in attr and attr[key].HasField("func")]

@@ -218,6 +218,9 @@ class _Reading:
         return self.weights[name]
 
     def _constant(self, name: str, node: protos.Message) -> Tensor:
+        if "value" not in node.attr or "quantization" in node.attr:
+            # A weight of a TFLite file, whose values lie elsewhere.
+            return self.add(Op(name, WEIGHT, (), ()))
         tensor = node.attr["value"].tensor
         dtype, shape = protos.dtype_name(tensor.dtype), protos.shape_of(tensor.tensor_shape)
         size = math.prod(dimension or 0 for dimension in shape or ())

@@ -31,6 +31,8 @@ _VALUE_TENSOR = 8
 _TENSOR_SHAPE, _TENSOR_FIRST_CONTENT = 2, 4
 #: ``int_val``, ``int64_val``, ``bool_val``, ``half_val``, ``uint32_val`` and ``uint64_val``, packed or not.
 _TENSOR_VARINTS = (7, 10, 11, 13, 16, 17)
+#: An attribute of ours: how many bytes a constant takes whose value lies elsewhere.
+STORED = "_stored_bytes"
 #: A byte of a varint from here on is not its last.
 _MORE = 128
 
@@ -82,6 +84,7 @@ def first_outputs(
     constants = attributes.take(attributes.named("value", _is_any(op_names, ops, {"Const"})))
     _read_tensors(constants, shape, sizes, items)
     _fill(shape, "AttrValue", attributes.take(attributes.named("_output_shapes")), _first_shape)
+    _fill_sizes(sizes, attributes.take(attributes.named(STORED)))
     return Outputs(dtypes, dtype, shape, sizes)
 
 
@@ -190,6 +193,13 @@ def _fill(shapes: Objects, name: str, places: _Places, decode: Callable[[protos.
     table[:] = values
     if len(codes):
         shapes[places.owner] = table[codes]
+
+
+def _fill_sizes(sizes: Integers, places: _Places) -> None:
+    """Put the sizes that some messages say into the column."""
+    values, codes = _decoded("AttrValue", places, lambda value: int(value.i))
+    if len(codes):
+        sizes[places.owner] = np.array(values, np.int64)[codes]
 
 
 def _forget_scalars(shapes: Objects, doubtful: wire.Mask) -> None:

@@ -38,9 +38,11 @@ class Effect(StrEnum):
 #: What stays inside the model: such ops run without a word.
 FREE_EFFECTS = frozenset({Effect.PURE, Effect.CALL, Effect.RANDOM, Effect.STATE, Effect.PRINTS})
 
-#: Attributes that name the first output's dtype, in the order in which they win. With the exceptions in ops.txt this is
+#: Attributes that name the first output's dtype, in the order in which they win; the first is ours, of TFLite's ops.
+#: With the exceptions in ops.txt this is
 #: right for every op that TensorFlow 2.21 registers.
 _DTYPE_ATTRS = (
+    "_output_types",
     "Toutput", "Tout", "out_type", "output_type", "output_types", "DstT", "Tcomplex", "dtype", "element_dtype",
     "dtypes", "component_types", "Toutputs", "Tresults", "T", "Tparams",
 )  # fmt: skip

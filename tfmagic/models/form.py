@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from tfmagic.display.shown_model import ShownModel
@@ -55,12 +55,20 @@ class Form:
     variables_are_constants: ClassVar[bool] = False
     #: What would work instead of a source that lacks a part.
     instead: ClassVar[str] = ""
+    #: Whether its graph is of ops that TensorFlow does not have: it can be looked at, compared and run as a whole, and
+    #: what is known of TensorFlow's ops does not hold of it.
+    has_own_ops: ClassVar[bool] = False
     #: Whether whoever runs it may give its inputs other sizes than it states.
     resizes_inputs: ClassVar[bool] = False
     #: Whether it may hold more variables than its outputs need: a training's copies and counts.
     holds_more: ClassVar[bool] = False
     #: What makes a smaller one where slim, which copies files of some forms only, cannot.
     smaller: ClassVar[str] = "export it to a SavedModel or freeze it first, and slim that"
+
+    @classmethod
+    def written_parts(cls, parts: Iterable[Part]) -> frozenset[Part]:
+        """Return those of some parts of which something else can be written: a graph of ops of its own is none."""
+        return frozenset(parts) - ({Part.GRAPH, Part.VARIABLES} if cls.has_own_ops else set())
 
     def findings(self, model: ShownModel) -> Iterator[Finding]:
         """Yield the rows of a scan of a source: what it could do to who uses it, read without loading anything."""
@@ -84,19 +92,6 @@ class Form:
         """Return the version of Keras that wrote a source, empty where it does not say."""
         del model
         return ""
-
-    def own_ops(self, model: ShownModel) -> Mapping[str, int]:
-        """Return how often each op occurs in what is no graph of TensorFlow's and has no layers."""
-        del model
-        return {}
-
-    def own_structure(self, model: ShownModel) -> tuple[str, ...]:
-        """Return texts that are the same for two sources alike, of what is no graph of TensorFlow's and has no layers.
-
-        Names say nothing in them.
-        """
-        del model
-        return ()
 
     def code(self, source: CodeSource) -> list[str] | None:
         """Return stock TensorFlow that makes ``function``, or ``session``, of a source; None if it has no way."""

@@ -21,7 +21,7 @@ from tfmagic.models.form import Form, Part
 from tfmagic.models.public_tables import PublicTables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from tfmagic.files import file_marks
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tfmagic.files.checkpoints.location import CheckpointFiles
     from tfmagic.findings.caution import Caution
     from tfmagic.findings.scan import Finding
-    from tfmagic.frames import VariableRow
+    from tfmagic.frames import AssetRow, VariableRow
     from tfmagic.functions.state.saved_models import Store
     from tfmagic.models.value_blocks import Values
 
@@ -84,6 +84,8 @@ class Model(PublicTables, Displayed):
         Returns the :class:`Values` of a variable, by its row in the table, where they lie in no checkpoint.
     settings : callable or None
         Returns the arguments of a layer's constructor, by the layer's name in the table; None where no layers are.
+    packed : callable or None
+        Returns the :class:`AssetRow` of each file that lies in its own file; None where they lie beside it.
     reader : Form
         What its form is able to do. Recognition puts the reader here that claimed the source.
     advice : str
@@ -115,6 +117,7 @@ class Model(PublicTables, Displayed):
     checkpoint: Callable[[], CheckpointFiles | None] | None = None
     values: Callable[[VariableRow], Values] | None = None
     settings: Callable[[str], Mapping[str, object]] | None = None
+    packed: Callable[[], Iterable[AssetRow]] | None = None
     reader: Form = field(default_factory=Form)
     advice: str = ""
     marks: Mapping[Path, file_marks.Mark] = field(default_factory=dict)
@@ -144,6 +147,11 @@ class Model(PublicTables, Displayed):
     def title(self) -> str:
         """What a person calls a source of this form."""
         return self.reader.title or self.form
+
+    @property
+    def has_own_ops(self) -> bool:
+        """Whether its graph is of ops that TensorFlow does not have: it is looked at and compared, not converted."""
+        return self.reader.has_own_ops
 
     @property
     def variables_are_constants(self) -> bool:

@@ -241,7 +241,9 @@ _ROWS: Mapping[str, Callable[[PublicTables], Iterable[tuple[object, ...]]]] = {
     "functions": lambda model: model._function_uses,  # noqa: SLF001 - this module's own
     "variables": lambda model: model.part(Part.VARIABLES),
     "metagraphs": lambda model: model_tables.metagraphs(model.meta_graphs, _variable_count(model)),
-    "assets": lambda model: model_tables.assets(model.meta_graphs, model.path),
+    "assets": lambda model: (
+        model_tables.assets(model.meta_graphs, model.path) if model.packed is None else model.packed()
+    ),
     "layers": lambda model: model.part(Part.KERAS),
     "costs": lambda model: model._costs(None),  # noqa: SLF001 - as above
 }

@@ -17,10 +17,11 @@ from tfmagic.models.form import Part
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from tfmagic.files.checkpoints.location import CheckpointFiles
+    from tfmagic.frames import AssetRow
     from tfmagic.graphs.metagraphs import MetaGraph
 
 MISSING_ADVICE = "Convert the source to a form that has it, or give the model that it came from"
@@ -36,6 +37,7 @@ class ReadParts:
     file: Path | None
     computed: frozenset[Part]
     checkpoint: Callable[[], CheckpointFiles | None] | None
+    packed: Callable[[], Iterable[AssetRow]] | None
     advice: str
     marks: Mapping[Path, file_marks.Mark]
     _read: dict[str, Any]

@@ -333,6 +333,8 @@ def conversion_table(readers: Iterable[Reader], writers: Iterable[Writer]) -> li
     """Compute what can become what: a format is possible where the form has the parts that its writer needs."""
     listed = list(writers)
     return [
-        Conversions(reader.form, {writer.format: writer.needs <= reader.parts for writer in listed})
+        Conversions(
+            reader.form, {writer.format: writer.needs <= reader.written_parts(reader.parts) for writer in listed}
+        )
         for reader in readers
     ]

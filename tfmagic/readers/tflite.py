@@ -1,32 +1,40 @@
-"""TensorFlow Lite flatbuffers: their signatures, and a summary of ops and tensors.
+"""TensorFlow Lite flatbuffers: their signatures, operators, tensors and weights, read without TensorFlow.
 
 Running a model needs an interpreter (:mod:`tfmagic.functions.tflite`). Not for: the schema
-(:mod:`tfmagic.files.tflite.structure`), or the graph, which TFLite does not keep as TensorFlow's ops.
+(:mod:`tfmagic.files.tflite.structure`), or how operators are written as nodes (:mod:`tfmagic.graphs.tflite_graphs`).
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeAlias
 
 from tfmagic import errors, functions
 from tfmagic.files import protos
+from tfmagic.files.tflite import metadata as tflite_metadata
 from tfmagic.files.tflite import structure as tflite_structure
+from tfmagic.files.tflite import values as tensor_values
 from tfmagic.findings import hazards
 from tfmagic.findings.scan import RUN, finding
+from tfmagic.frames import AssetRow, VariableRow
+from tfmagic.graphs import tflite_graphs
+from tfmagic.graphs.metagraphs import MetaGraph
 from tfmagic.graphs.ops import Effect
 from tfmagic.graphs.signatures import Endpoint, choose
 from tfmagic.models.model import Model, Part
 from tfmagic.models.reader import Reader
+from tfmagic.models.value_blocks import Values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from tfmagic.display.shown_model import ShownModel
-    from tfmagic.files.tflite.structure import Description, Subgraph, Tensor
+    from tfmagic.files.tflite.structure import Description, Subgraph
+    from tfmagic.files.tflite.tensors import Tensor
     from tfmagic.findings.scan import Finding
+    from tfmagic.graphs.tflite_graphs import TFLiteGraph
     from tfmagic.models.plain_code import CodeSource
     from tfmagic.models.reader import Candidate
 
@@ -35,6 +43,8 @@ METHOD = "tensorflow/serving/predict"
 PROPOSAL = "no SignatureDef in the file: inputs and outputs of subgraph 0 are shown as a proposal"
 #: Ops that a note lists; the rest is counted.
 _LISTED_OPS = 12
+#: Inputs and outputs, and letters of its maker's words, that notes tell.
+_LISTED_ENDS, _LONGEST = 8, 200
 
 Signatures: TypeAlias = "tuple[tuple[tuple[str, ...], Mapping[str, protos.Message]], ...]"
 
@@ -45,7 +55,9 @@ class TFLiteReader(Reader):
     form: ClassVar[str] = "tflite"
     title: ClassVar[str] = "TFLite model"
     resizes_inputs: ClassVar[bool] = True
-    parts: ClassVar[frozenset[Part]] = frozenset({Part.SIGNATURES, Part.FUNCTION})
+    parts: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.SIGNATURES, Part.VARIABLES, Part.FUNCTION})
+    has_own_ops: ClassVar[bool] = True
+    variables_are_constants: ClassVar[bool] = True
     smaller: ClassVar[str] = "slim what it was made of, and export that once more"
     looks_like: ClassVar[str] = "a `.tflite` flatbuffer"
 
@@ -69,12 +81,26 @@ class TFLiteReader(Reader):
         if tags:
             raise errors.UnknownNameError(",".join(sorted(tags)), "tag-set", (), self.form)
         description = tflite_structure.describe(path)
-        loaders: dict[Part, Callable[[], Any]] = {Part.SIGNATURES: partial(signatures, description)}
+        load = cache(partial(_graph, path, description))
+        loaders: dict[Part, Callable[[], Any]] = {
+            Part.GRAPH: lambda: (MetaGraph.of_message(load().message),),
+            Part.SIGNATURES: partial(signatures, description),
+            Part.VARIABLES: lambda: tuple(_rows(load().weights, description)),
+        }
         if description.subgraphs:
             trust = candidate.trust
             loaders[Part.FUNCTION] = lambda: partial(_function, path, description, trust=trust)
         trusting = None if candidate.trust else lambda: self.read(replace(candidate, trust=True), tags)
-        return Model(self.form, str(path), loaders, tuple(notes(description)), path, trusting=trusting)
+        return Model(
+            self.form,
+            str(path),
+            loaders,
+            tuple(notes(description, path)),
+            path,
+            trusting=trusting,
+            values=lambda row: _values(path, description, load().weights, row.name),
+            packed=partial(_packed, path, description),
+        )
 
     def constant_sizes(self, path: Path) -> tuple[list[tuple[str, int]], int]:
         """Return what each buffer takes, by the first tensor that has it, and what those take that none has."""
@@ -87,15 +113,6 @@ class TFLiteReader(Reader):
         # Buffer 0 is that of tensors without content.
         named = [(names[number], size) for number, size in sizes.items() if number and number in names and size]
         return named, sum(sizes.values()) - sum(size for _, size in named)
-
-    def own_ops(self, model: ShownModel) -> Mapping[str, int]:
-        """Return how often each op occurs, in all subgraphs."""
-        return {} if model.path is None else tflite_structure.describe(model.path).ops
-
-    def own_structure(self, model: ShownModel) -> tuple[str, ...]:
-        """Return the ops of each subgraph, and the kinds of its tensors."""
-        description = None if model.path is None else tflite_structure.describe(model.path)
-        return tuple(map(_structure, description.subgraphs)) if description else ()
 
     def findings(self, model: ShownModel) -> Iterator[Finding]:
         """Yield what ops could do that are not TFLite's own; files with metadata are zip archives as well."""
@@ -118,9 +135,44 @@ class TFLiteReader(Reader):
         ]
 
 
-def _structure(subgraph: Subgraph) -> str:
-    kinds = [(tensor.dtype, tensor.shape) for tensor in subgraph.tensors]
-    return repr((sorted(subgraph.ops.items()), kinds, subgraph.inputs, subgraph.outputs))
+def _graph(path: Path, description: Description) -> TFLiteGraph:
+    """Return the file as messages.
+
+    Raises
+    ------
+    CorruptSourceError
+        If its operators refer to what is not there.
+    """
+
+    def contents(number: int) -> bytes:
+        return tensor_values.content(path, description.buffers[number])
+
+    def corrupt(problem: str) -> NoReturn:
+        raise errors.CorruptSourceError(f"{str(path)!r} is damaged: {problem}; copy or download it again")
+
+    return tflite_graphs.of_description(description, _declared(description), contents, corrupt)
+
+
+def _rows(weights: Mapping[str, Tensor], description: Description) -> Iterator[VariableRow]:
+    """Yield a row for each constant that is a weight; one of integers that stand for real numbers is one, too."""
+    for name, tensor in weights.items():
+        stored = description.buffers[tensor.buffer].length
+        yield VariableRow(name, tensor.dtype, tensor.shape, tensor_values.size(tensor), stored, None)
+
+
+def _values(path: Path, description: Description, weights: Mapping[str, Tensor], name: str) -> Values:
+    """Return the real numbers of a weight.
+
+    Raises
+    ------
+    ReadError
+        If there is no such weight.
+    """
+    if name not in weights:
+        raise errors.ReadError(f"{str(path)!r} has no weight {name!r}; inspect it again")
+    tensor = weights[name]
+    place = description.buffers[tensor.buffer]
+    return Values(tensor_values.size(tensor), partial(tensor_values.blocks, path, tensor, place))
 
 
 def _function(path: Path, description: Description, key: str | None = None, *, trust: bool) -> functions.NamedFunction:
@@ -148,7 +200,44 @@ def signatures(description: Description) -> Signatures:
     return (((), definitions),)
 
 
-def notes(description: Description) -> Iterator[str]:
+def _packed(path: Path, description: Description) -> Iterator[AssetRow]:
+    """Yield the files that are packed along, each with the input or output that it belongs to, as its metadata say."""
+    sizes = tflite_metadata.packed_sizes(path)
+    told = _metadata(path, description)
+    owners = {file.name: owner for file, owner in (told.all_files if told is not None else ())}
+    for name in dict.fromkeys((*owners, *sizes)):
+        yield AssetRow("", name, owners.get(name, ""), sizes.get(name))
+
+
+def _metadata(path: Path, description: Description) -> tflite_metadata.Metadata | None:
+    """Return what the maker says of a model, nothing where that is damaged: the model runs without it."""
+    try:
+        return tflite_metadata.read(path, description)
+    except errors.CorruptSourceError:
+        return None
+
+
+def _maker_notes(told: tflite_metadata.Metadata) -> Iterator[str]:
+    """Say in sentences what the maker says of a model."""
+    pairs = (("name", told.name), ("version", told.version), ("author", told.author), ("licence", told.license))
+    facts = [f"{key} {_cut(value)!r}" for key, value in pairs if value]
+    if facts or told.description:
+        yield "its maker says: " + ", ".join([*facts, *filter(None, [_cut(told.description)])])
+    for side, ends in (("input", told.inputs), ("output", told.outputs)):
+        for number, end in enumerate(ends[:_LISTED_ENDS]):
+            files = (f"{file.kind} in {file.name!r}" for file in end.files)
+            parts = filter(None, (_cut(end.description), end.content, *end.units, *files))
+            yield f"{side} {number} {end.name!r}: {'; '.join(parts)}"
+        if len(ends) > _LISTED_ENDS:
+            yield f"{len(ends) - _LISTED_ENDS:,} {side}s more are described"
+
+
+def _cut(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
+
+
+def notes(description: Description, path: Path) -> Iterator[str]:
     """Say in sentences what no table shows."""
     if not description.subgraphs:
         yield "no subgraph in the file: there is nothing to run"
@@ -157,14 +246,19 @@ def notes(description: Description) -> Iterator[str]:
     text = f", {description.text!r}" if description.text else ""
     yield f"TFLite schema {description.schema_version}{text}"
     tensors = sum(len(subgraph.tensors) for subgraph in description.subgraphs)
-    yield f"subgraphs {len(description.subgraphs):,}, tensors {tensors:,}, bytes of constants {description.buffers:,}"
+    stored = f"bytes of constants {description.constant_bytes:,}"
+    yield f"subgraphs {len(description.subgraphs):,}, tensors {tensors:,}, {stored}"
     ops = description.ops
     if ops:
         listed = ", ".join(f"{name} {count:,}" for name, count in ops.most_common(_LISTED_OPS))
         rest = len(ops) - _LISTED_OPS
         yield f"ops {ops.total():,}: {listed}" + (f" and {rest} kinds more" if rest > 0 else "")
-    if description.metadata:
-        yield f"metadata: {errors.listed(description.metadata)}"
+    others = [name for name, _ in description.metadata if name != tflite_metadata.NAME]
+    if others:
+        yield f"metadata: {errors.listed(others)}"
+    told = _metadata(path, description)
+    if told is not None:
+        yield from _maker_notes(told)
 
 
 def _declared(description: Description) -> Sequence[tflite_structure.Signature]:

@@ -70,6 +70,18 @@ CALLS = {
     "Case": (("branches",), 1),
     "StatelessCase": (("branches",), 1),
     "MapDataset": (("f",), 1),
+    # As TFLite calls them.
+    "CALL": (("f",), 0),
+    "CALL_ONCE": (("f",), 0),
+    "IF": (("then_branch", "else_branch"), 1),
+    "WHILE": (("cond", "body"), 0),
+    "STABLEHLO_CASE": (("branches",), 1),
+    "STABLEHLO_COMPOSITE": (("f",), 0),
+    "STABLEHLO_REDUCE": (("body",), 0),
+    "STABLEHLO_REDUCE_WINDOW": (("body",), 0),
+    "STABLEHLO_SCATTER": (("f",), 0),
+    "STABLEHLO_SORT": (("f",), 0),
+    "STABLEHLO_WHILE": (("cond", "body"), 0),
 }
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from tfmagic.graphs.costs import output_shapes
+from tfmagic.graphs.costs import output_shapes, tflite_flops
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -51,20 +51,23 @@ _NUMBERS = ("float", "bfloat", "complex", "half")
 
 def count(facts: NodeFacts, outputs: Sequence[TensorFact]) -> int | None:
     """Return a node's FLOPs, None where its op or a size that they depend on is not known."""
-    if facts.op in _FREE or not _computes(facts, outputs):
+    if facts.op in _FREE or facts.op in tflite_flops.FREE or not _computes(facts, outputs):
         return 0
     try:
-        if facts.op in _PER_OUTPUT:
-            return _PER_OUTPUT[facts.op] * _size(outputs[:1])
-        rule = _RULES.get(facts.op)
+        each = _PER_OUTPUT.get(facts.op) or tflite_flops.PER_OUTPUT.get(facts.op)
+        if each is not None:
+            return each * _size(outputs[:1])
+        rule = _RULES.get(facts.op) or tflite_flops.RULES.get(facts.op)
         return None if rule is None else rule(facts, outputs)
     except (LookupError, ValueError, TypeError, ZeroDivisionError):
         return None
 
 
 def _computes(facts: NodeFacts, outputs: Sequence[TensorFact]) -> bool:
-    """Whether floating-point numbers go in or come out; of what is not known so much is assumed."""
+    """Whether floating-point numbers go in or come out, or what stands for such; what is not known may be some."""
     dtypes = {fact.dtype for fact in (*facts.inputs, *outputs)}
+    if "quantization" in facts.node.attr:
+        return True
     return not dtypes or any(not dtype or dtype.startswith(_NUMBERS) for dtype in dtypes)
 
 

@@ -31,6 +31,8 @@ _DEEPEST_CALL = 200
 _HANDING_ON = frozenset(
     [
         "Cast",
+        "DENSIFY",
+        "DEQUANTIZE",
         "Dequantize",
         "Enter",
         "GuaranteeConst",
@@ -46,9 +48,9 @@ _HANDING_ON = frozenset(
 _WITHOUT_RESULT = ops.of_kind(
     "placeholder", "default placeholder", "argument", "constant", "identity", "variable", "reference variable",
     "variable read", "call", "branch", "loop", "control flow",
-) - {"Cast"} | {"Reshape", "Squeeze", "ExpandDims"}  # fmt: skip
-_BRANCHES = ops.of_kind("branch")
-_LOOPS = ops.of_kind("loop")
+) - {"Cast"} | {"Reshape", "Squeeze", "ExpandDims", "RESHAPE", "SQUEEZE", "EXPAND_DIMS"}  # fmt: skip
+_BRANCHES = ops.of_kind("branch") | {"IF", "STABLEHLO_CASE"}
+_LOOPS = ops.of_kind("loop") | {"WHILE", "STABLEHLO_WHILE"}
 
 
 class NodeCost(NamedTuple):
@@ -244,7 +246,8 @@ def _weight(facts: NodeFacts, shape: Shape, dtype: str) -> Weight | None:
         name = facts.text("shared_name") or facts.node.name
         return Weight(name, content.size, content.bytes)
     stored = TensorFact(dtype, shape)
-    is_constant = facts.op == "Const" and constants.is_of_weights(dtype) and (stored.size or 0) > 1
+    is_real = constants.is_of_weights(dtype) or "quantization" in facts.node.attr
+    is_constant = facts.op == "Const" and is_real and (stored.size or 0) > 1
     if facts.op in ("VariableV2", "Variable") or is_constant:
         return Weight(facts.node.name, stored.size, stored.bytes)
     return None

@@ -222,7 +222,9 @@ def _range(facts: NodeFacts) -> Iterator[Shape]:
 
 
 def _constant(facts: NodeFacts) -> Iterator[Shape]:
-    yield protos.shape_of(facts.node.attr["value"].tensor.tensor_shape)
+    # Of a large constant of a TFLite file the shape alone is stated.
+    if "value" in facts.node.attr:
+        yield protos.shape_of(facts.node.attr["value"].tensor.tensor_shape)
 
 
 def _shape_op(facts: NodeFacts) -> Iterator[Shape]:

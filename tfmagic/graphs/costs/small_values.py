@@ -38,6 +38,8 @@ def value(facts: NodeFacts) -> np.ndarray | None:
 
 
 def _constant(facts: NodeFacts) -> np.ndarray:
+    if "value" not in facts.node.attr:
+        raise LookupError(facts.op)
     tensor = facts.node.attr["value"].tensor
     if math.prod(dim.size for dim in tensor.tensor_shape.dim) > _MOST_ELEMENTS:
         raise ValueError(facts.op)

@@ -120,9 +120,12 @@ class NodeFacts:
         return self.node.attr[attr].s.decode("utf-8", "replace") if attr in self.node.attr else default
 
     def dtype(self, attr: str) -> str:
-        """Return an attribute that is a dtype, ``""`` where it is none that is known."""
+        """Return an attribute that is a dtype, of a list the first, ``""`` where it is none that is known."""
+        if attr not in self.node.attr:
+            return ""
+        value = self.node.attr[attr]
         try:
-            return protos.dtype_name(self.node.attr[attr].type) if attr in self.node.attr else ""
+            return protos.dtype_name(value.list.type[0] if value.list.type else value.type)
         except KeyError:
             return ""
 

@@ -113,7 +113,7 @@ class GraphDetails:
     def _output(self, body: Body, node: int, row: int) -> tuple[str, str]:
         """Return what a conversion calls the tensor of a node or a layer, if it can be cut there, and its signature."""
         name = body.names[node]
-        if Part.FUNCTION.value not in self._model.parts or body.ops[node] in ENDS:
+        if Part.FUNCTION.value not in self._model.parts or self._model.has_own_ops or body.ops[node] in ENDS:
             return "", ""
         if self._is_layers:
             return (name, "") if name in self._named_layers else ("", "")

@@ -30,7 +30,7 @@ def op_counts(model: Model) -> Mapping[str, int]:
     if model.is_at_hand(Part.KERAS):
         return Counter(row.class_ for row in model.part(Part.KERAS))
     if not model.is_at_hand(Part.GRAPH):
-        return model.reader.own_ops(model)
+        return {}
     graph_def = _graph_def(model)
     counts = Counter(node.op for node in graph_def.node)
     for function in graph_def.library.function:
@@ -48,10 +48,7 @@ def fingerprint(model: Model) -> str | None:
     """Return the fingerprint, None where the form tells nothing of its structure."""
     if model.is_at_hand(Part.KERAS):
         return fingerprints.of_parts(_layers(model))
-    if model.is_at_hand(Part.GRAPH):
-        return _of_graph(model)
-    own = model.reader.own_structure(model)
-    return fingerprints.of_parts(own) if own else None
+    return _of_graph(model) if model.is_at_hand(Part.GRAPH) else None
 
 
 def _of_graph(model: Model) -> str | None:

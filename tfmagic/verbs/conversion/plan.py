@@ -110,9 +110,11 @@ def _why_not(model: Model, writer: Writer) -> str:
 
 
 def _why_unable(model: Model, writer: Writer) -> str:
-    missing = sorted(part.value for part in writer.needs - set(model.loaders))
+    missing = sorted(part.value for part in writer.needs - model.reader.written_parts(model.loaders))
     if Part.KERAS.value in missing:
         return f"this {model.form} has no layers of Keras"
+    if missing and model.has_own_ops:
+        return f"the graph of this {model.form} is of ops that TensorFlow does not have"
     if missing:
         return f"this {model.form} has no {errors.listed(missing)}"
     if conversion_options.is_unsigned(model) and writer.signatures is not Signatures.NONE and not writer.takes_unsigned:

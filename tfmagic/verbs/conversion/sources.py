@@ -97,9 +97,10 @@ def require_parts(model: Model, writer: Writer, writers: Collection[Writer]) -> 
     UnsupportedConversionError
         Naming the formats that are possible.
     """
-    missing = writer.needs - set(model.loaders)
+    there = model.reader.written_parts(model.loaders)
+    missing = writer.needs - there
     if missing:
-        possible = [each.format for each in writers if each.needs <= set(model.loaders)]
+        possible = [each.format for each in writers if each.needs <= there]
         reason = lacking(model, missing)
         raise errors.UnsupportedConversionError(model.form, writer.format, possible, reason)
 
@@ -109,6 +110,8 @@ def lacking(model: Model, missing: Collection[Part]) -> str:
     if Part.KERAS in missing and Part.FUNCTION in model.loaders:
         return "it has no layers of Keras, and nothing makes layers of a graph: give the Keras model that it came from"
     way = f". {model.advice}" if model.advice else _way_round(model)
+    if model.has_own_ops and Part.GRAPH in missing:
+        return f"its graph is of ops of its own, which TensorFlow does not have{way}"
     return f"it has no {errors.listed(sorted(part.value for part in missing))}{way}"
 
 

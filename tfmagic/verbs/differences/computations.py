@@ -65,7 +65,8 @@ def ends(model: Model, key: str | None) -> Ends | None:
         return Ends(signatures.PROPOSED, both[0], both[1])
     if "signatures" not in model.parts:
         return None
-    stated = model.signature_def
+    # A TFLite file has tensors, of which its graph makes nodes.
+    stated = model.meta_graph.signature_def if model.has_own_ops else model.signature_def
     if key is None and signatures.DEFAULT_KEY not in stated:
         visible = [name for name in stated if not signatures.is_hidden(name)]
         key = visible[0] if visible else None

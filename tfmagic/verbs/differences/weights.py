@@ -98,7 +98,7 @@ def rows(first: Model, second: Model, matching: Matching | None) -> Iterator[fra
         what only one model has, and nothing is left for it in the other, is used by none. So is what only a checkpoint
         has of a model.
     """
-    if matching is not None and matching.is_same and first.variables_are_constants and second.variables_are_constants:
+    if matching is not None and matching.is_same and _holds_weights(first) and _holds_weights(second):
         return
     all_match = matching is not None and matching.has_all_weights
     spare = [
@@ -115,6 +115,11 @@ def rows(first: Model, second: Model, matching: Matching | None) -> Iterator[fra
             where = mine if mine == theirs else f"{mine} / {theirs}"
             yield frames.DiffRow("weight", where, "constant", "another value", None, None)
     yield from _rows(a, b, spare)
+
+
+def _holds_weights(model: Model) -> bool:
+    """Whether the weights are in the graph, so that equal graphs have equal ones."""
+    return model.variables_are_constants and not model.has_own_ops
 
 
 def _rows(a: _Side, b: _Side, spare: Sequence[bool]) -> Iterator[frames.DiffRow]:

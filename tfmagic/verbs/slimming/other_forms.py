@@ -89,7 +89,8 @@ class OtherForm:
 
     def _of_variables(self) -> Iterator[Share]:
         """Yield what variables take, those apart that repeat another's values, and the rest of the file."""
-        rows: tuple[VariableRow, ...] = self.model.part(Part.VARIABLES) if Part.VARIABLES in self.model.loaders else ()
+        has_rows = Part.VARIABLES in self.model.loaders and not self.model.has_own_ops
+        rows: tuple[VariableRow, ...] = self.model.part(Part.VARIABLES) if has_rows else ()
         repeats = self._repeats(rows)
         plain: list[tuple[str, int]] = []
         total = 0
