@@ -142,7 +142,7 @@ def read(path: Path, description: Description) -> Metadata | None:
 def packed_sizes(path: Path) -> dict[str, int]:
     """Return the files that are packed along, by name with their bytes; none of a file that is no archive as well."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             return {each.filename: each.file_size for each in archive.infolist() if not each.is_dir()}
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         return {}
@@ -157,8 +157,8 @@ def packed_file(path: Path, name: str) -> bytes:
         If there is no such file, or it does not unpack, or it is larger than a list of labels or a vocabulary is.
     """
     try:
-        with zipfile.ZipFile(path) as archive, archive.open(name) as file:
-            content = file.read(_MOST_BYTES + 1)
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive, archive.open(name) as packed:
+            content = packed.read(_MOST_BYTES + 1)
     except KeyError:
         raise errors.UnknownNameError(name, "packed file", sorted(packed_sizes(path))) from None
     except (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError, RuntimeError, NotImplementedError) as error:
