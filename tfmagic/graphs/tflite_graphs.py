@@ -293,8 +293,8 @@ class _Body:
         if option in CALLS and all(isinstance(each, int) and 0 <= each < len(names) for each in numbers):
             attribute = node.attr[CALLS[option]]
             if isinstance(value, list):
-                for each in numbers:
-                    attribute.list.func.add(name=names[int(each)])
+                for own in numbers:
+                    attribute.list.func.add(name=names[int(own)])
             else:
                 attribute.func.name = names[int(numbers[0])]
             return
@@ -308,12 +308,12 @@ class _Body:
         node.attr["_output_shapes"].list.shape.extend(protos.shape_proto(each.shape) for each in outputs)
         node.attr["_output_types"].list.type.extend(dtype_number(each.dtype) for each in outputs)
         node.attr["_tensors"].list.s.extend(each.name.encode("utf-8", "surrogatepass") for each in outputs)
-        for place, each in enumerate(outputs):
+        for place, output in enumerate(outputs):
             end = f"_{place}" if place else ""
-            if each.quantisation is not None:
-                node.attr[f"quantization{end}"].s = quantisation_text(each.quantisation).encode()
-            if each.sparsity is not None:
-                node.attr[f"sparsity{end}"].s = sparsity_text(each.sparsity).encode()
+            if output.quantisation is not None:
+                node.attr[f"quantization{end}"].s = quantisation_text(output.quantisation).encode()
+            if output.sparsity is not None:
+                node.attr[f"sparsity{end}"].s = sparsity_text(output.sparsity).encode()
         quantisation = outputs[0].quantisation
         if quantisation is not None and quantisation.scale:
             node.attr["_scale"].list.f.extend(quantisation.scale)
@@ -356,16 +356,16 @@ def _custom_options(operator: Operator) -> Iterator[tuple[str, Value]]:
     if not data:
         return
     try:
-        told = flexbuffers.read(data)
+        content = flexbuffers.read(data)
     except ValueError:
         yield "custom_options", data
         return
-    if isinstance(told, dict):
-        yield from ((name, _plain(value)) for name, value in told.items())
-    elif operator.op.startswith(_FLEX) and isinstance(told, list) and len(told) > 1:
-        yield from _attributes_of_node(told[1], data)
+    if isinstance(content, dict):
+        yield from ((name, _plain(value)) for name, value in content.items())
+    elif operator.op.startswith(_FLEX) and isinstance(content, list) and len(content) > 1:
+        yield from _attributes_of_node(content[1], data)
     else:
-        yield "custom_options", _plain(told)
+        yield "custom_options", _plain(content)
 
 
 def _attributes_of_node(node: object, data: bytes) -> Iterator[tuple[str, Value]]:

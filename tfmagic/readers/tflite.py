@@ -203,8 +203,8 @@ def signatures(description: Description) -> Signatures:
 def _packed(path: Path, description: Description) -> Iterator[AssetRow]:
     """Yield the files that are packed along, each with the input or output that it belongs to, as its metadata say."""
     sizes = tflite_metadata.packed_sizes(path)
-    told = _metadata(path, description)
-    owners = {file.name: owner for file, owner in (told.all_files if told is not None else ())}
+    maker = _metadata(path, description)
+    owners = {file.name: owner for file, owner in (maker.all_files if maker is not None else ())}
     for name in dict.fromkeys((*owners, *sizes)):
         yield AssetRow("", name, owners.get(name, ""), sizes.get(name))
 
@@ -217,13 +217,13 @@ def _metadata(path: Path, description: Description) -> tflite_metadata.Metadata 
         return None
 
 
-def _maker_notes(told: tflite_metadata.Metadata) -> Iterator[str]:
+def _maker_notes(maker: tflite_metadata.Metadata) -> Iterator[str]:
     """Say in sentences what the maker says of a model."""
-    pairs = (("name", told.name), ("version", told.version), ("author", told.author), ("licence", told.license))
+    pairs = (("name", maker.name), ("version", maker.version), ("author", maker.author), ("licence", maker.license))
     facts = [f"{key} {_cut(value)!r}" for key, value in pairs if value]
-    if facts or told.description:
-        yield "its maker says: " + ", ".join([*facts, *filter(None, [_cut(told.description)])])
-    for side, ends in (("input", told.inputs), ("output", told.outputs)):
+    if facts or maker.description:
+        yield "its maker says: " + ", ".join([*facts, *filter(None, [_cut(maker.description)])])
+    for side, ends in (("input", maker.inputs), ("output", maker.outputs)):
         for number, end in enumerate(ends[:_LISTED_ENDS]):
             files = (f"{file.kind} in {file.name!r}" for file in end.files)
             parts = filter(None, (_cut(end.description), end.content, *end.units, *files))
@@ -256,9 +256,9 @@ def notes(description: Description, path: Path) -> Iterator[str]:
     others = [name for name, _ in description.metadata if name != tflite_metadata.NAME]
     if others:
         yield f"metadata: {errors.listed(others)}"
-    told = _metadata(path, description)
-    if told is not None:
-        yield from _maker_notes(told)
+    maker = _metadata(path, description)
+    if maker is not None:
+        yield from _maker_notes(maker)
 
 
 def _declared(description: Description) -> Sequence[tflite_structure.Signature]:

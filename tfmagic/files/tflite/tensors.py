@@ -123,7 +123,7 @@ def _quantisation(table: Table) -> Quantisation | None:
     """Read how a tensor is quantised; converters write an empty table for those that are not."""
     scheme = ("", "custom", "blockwise")[min(2, table.scalar(_Quantisation.DETAILS_TYPE, "ubyte"))]
     details = table.table(_Quantisation.DETAILS) if scheme else None
-    found = Quantisation(
+    quantisation = Quantisation(
         table.reals(_Quantisation.SCALE),
         table.scalars(_Quantisation.ZERO_POINT, "long"),
         table.scalar(_Quantisation.DIMENSION, "int"),
@@ -132,7 +132,7 @@ def _quantisation(table: Table) -> Quantisation | None:
         scheme,
         details.scalar(2, "int") if details is not None and scheme == "blockwise" else 0,
     )
-    return found if found.scale or found.low or found.high or found.scheme else None
+    return quantisation if quantisation.scale or quantisation.low or quantisation.high or quantisation.scheme else None
 
 
 def _sparsity(table: Table) -> Sparsity:

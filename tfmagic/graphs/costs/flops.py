@@ -54,9 +54,9 @@ def count(facts: NodeFacts, outputs: Sequence[TensorFact]) -> int | None:
     if facts.op in _FREE or facts.op in tflite_flops.FREE or not _computes(facts, outputs):
         return 0
     try:
-        each = _PER_OUTPUT.get(facts.op) or tflite_flops.PER_OUTPUT.get(facts.op)
-        if each is not None:
-            return each * _size(outputs[:1])
+        factor = _PER_OUTPUT.get(facts.op) or tflite_flops.PER_OUTPUT.get(facts.op)
+        if factor is not None:
+            return factor * _size(outputs[:1])
         rule = _RULES.get(facts.op) or tflite_flops.RULES.get(facts.op)
         return None if rule is None else rule(facts, outputs)
     except (LookupError, ValueError, TypeError, ZeroDivisionError):
