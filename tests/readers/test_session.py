@@ -7,6 +7,8 @@ import pytest
 
 import tfmagic
 from tfmagic import errors, functions, readers
+from tfmagic.functions import sessions
+from tfmagic.functions.state import sessions as state
 from tfmagic.models.model import Part
 
 if TYPE_CHECKING:
@@ -44,6 +46,34 @@ def build(tf: Any, *, resource: bool) -> Any:
         session = v1.Session()
         session.run([v1.global_variables_initializer(), v1.tables_initializer()])
     return session
+
+
+def test_variables_are_read_several_in_one_run(tf: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    v1 = tf.compat.v1
+    with tf.Graph().as_default():
+        x = y = v1.placeholder(tf.float32, [None, 4], name="x")
+        for number in range(6):
+            y = tf.matmul(y, v1.get_variable(f"w{number}", [4, 4]))
+        tf.identity(y, name="y")
+        session = v1.Session()
+        session.run(v1.global_variables_initializer())
+    given = {x: np.eye(4)}
+    expected = session.run("y:0", given)
+    runs = []
+    values = sessions.values
+
+    def counted(inner: Any, names: Any) -> Any:
+        runs.append(list(names))
+        return values(inner, names)
+
+    monkeypatch.setattr(sessions, "values", counted)
+    monkeypatch.setattr(state, "_GROUP_BYTES", 130)
+    tfmagic.freeze(session, outputs=["y"], output=tmp_path / "m.pb", verify=False)
+    assert sorted(map(len, runs)) == [2, 2, 2]
+    frozen = v1.GraphDef.FromString((tmp_path / "m.pb").read_bytes())
+    with tf.Graph().as_default(), v1.Session() as other:
+        tf.graph_util.import_graph_def(frozen, name="")
+        np.testing.assert_allclose(other.run("y:0", {"x:0": np.eye(4)}), expected, rtol=1e-6)
 
 
 @pytest.mark.usefixtures("control_flow")

@@ -85,6 +85,55 @@ def test_eager_mode_inside_a_graph(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.tensorflow
+def test_eager_mode_within_eager_mode() -> None:
+    tf = runtime.tensorflow()
+    graph = tf.Graph()
+    with graph.as_default(), runtime.eager():
+        outer = tf.compat.v1.get_default_graph()
+        with runtime.eager():
+            assert tf.executing_eagerly()
+            assert tf.compat.v1.get_default_graph() is outer
+        # A graph that is entered in between is left again.
+        with graph.as_default(), runtime.eager():
+            assert tf.executing_eagerly()
+            assert tf.compat.v1.get_default_graph() not in (graph, outer)
+        assert tf.executing_eagerly()
+        assert tf.compat.v1.get_default_graph() is outer
+
+
+@pytest.mark.tensorflow
+def test_functions_run_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    tf = runtime.tensorflow()
+    module = importlib.import_module("tensorflow.python.eager.context")
+    before = module.context().function_call_options
+
+    def is_optimised() -> bool:
+        config = tf.compat.v1.ConfigProto.FromString(module.context().function_call_options.config_proto_serialized)
+        return not config.graph_options.rewrite_options.disable_meta_optimizer
+
+    assert is_optimised()
+    with concrete_functions.unoptimized():
+        assert not is_optimised()
+        assert float(tf.function(lambda x: x + 1)(tf.constant(1.0))) == 2
+    assert module.context().function_call_options is before
+    monkeypatch.delattr(module, "FunctionCallOptions")
+    with concrete_functions.unoptimized():
+        assert is_optimised()
+
+
+@pytest.mark.tensorflow
+def test_a_graph_is_described_once_while_it_stays_as_it_is() -> None:
+    tf = runtime.tensorflow()
+    concrete = tf.function(lambda x: x + 1).get_concrete_function(tf.TensorSpec([]))
+    described = concrete_functions.graph_def(concrete)
+    assert described == concrete.graph.as_graph_def()
+    assert concrete_functions.graph_def(concrete) is described
+    with concrete.graph.as_default():
+        tf.constant(1.0, name="later")
+    assert "later" in {node.name for node in concrete_functions.graph_def(concrete).node}
+
+
+@pytest.mark.tensorflow
 def test_the_functions_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     tf = runtime.tensorflow()
     concrete = tf.function(lambda x: x).get_concrete_function(tf.TensorSpec([]))

@@ -12,6 +12,7 @@ from tfmagic.files import protos
 from tfmagic.functions import nested_structures
 from tfmagic.functions.named_function import endpoint
 from tfmagic.graphs import signatures
+from tfmagic.runtime import concrete_functions
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
@@ -21,24 +22,46 @@ if TYPE_CHECKING:
     from tfmagic.graphs.signatures import Endpoint
 
 
-def meta_graph_def(functions: Sequence[NamedFunction]) -> protos.Message:
+def meta_graph_def(functions: Sequence[NamedFunction], *, shapes: bool = True) -> protos.Message:
     """Describe functions, one signature each, in one MetaGraphDef of our pool.
 
     Variables and tables stand in the graph as the placeholders that TensorFlow captures them by.
+
+    Parameters
+    ----------
+    functions : sequence of NamedFunction
+        The functions.
+    shapes : bool
+        Whether each node states the shapes of its outputs, which takes most of the time.
     """
     if len(functions) == 1:
         (only,) = functions
-        return _message(only.concrete.graph, [(only, only.inputs, only.outputs)])
-    return _message(*_calling(functions))
+        ends = [(only, only.inputs, only.outputs)]
+        if not shapes:
+            return _message(only.concrete.graph, concrete_functions.graph_def(only.concrete), ends)
+        graph = only.concrete.graph
+    else:
+        graph, ends = _calling(functions)
+    return _message(graph, graph.as_graph_def(add_shapes=shapes), ends)
+
+
+def signature_defs(functions: Sequence[NamedFunction]) -> tuple[tuple[str, ...], dict[str, protos.Message]]:
+    """Return the tag-set and the signatures that :func:`meta_graph_def` states; of one function without its graph."""
+    if len(functions) == 1:
+        (only,) = functions
+        return only.tags, {only.key: signatures.signature_def(only.inputs, only.outputs, only.method)}
+    stated = meta_graph_def(functions)
+    return tuple(stated.meta_info_def.tags), {key: stated.signature_def[key] for key in sorted(stated.signature_def)}
 
 
 def _message(
-    graph: runtime.Live, ends: Sequence[tuple[NamedFunction, tuple[Endpoint, ...], tuple[Endpoint, ...]]]
+    graph: runtime.Live,
+    graph_def: runtime.Live,
+    ends: Sequence[tuple[NamedFunction, tuple[Endpoint, ...], tuple[Endpoint, ...]]],
 ) -> protos.Message:
     result = protos.message("MetaGraphDef")()
-    graph_def = graph.as_graph_def(add_shapes=True)
-    _drop(graph_def, _returns(graph, {each.tensor for _, _, outputs in ends for each in outputs}))
     result.graph_def.MergeFromString(graph_def.SerializeToString())
+    _drop(result.graph_def, _returns(graph, {each.tensor for _, _, outputs in ends for each in outputs}))
     result.meta_info_def.tensorflow_version = runtime.tensorflow().__version__
     for function, inputs, outputs in ends:
         result.signature_def[function.key].CopyFrom(signatures.signature_def(inputs, outputs, function.method))
@@ -51,12 +74,9 @@ def _returns(graph: runtime.Live, named: set[str]) -> set[str]:
     return {tensor.op.name for tensor in graph.outputs if tensor.op.type == "Identity" and tensor.name not in named}
 
 
-def _drop(graph_def: runtime.Live, names: set[str]) -> None:
-    kept = [node for node in graph_def.node if node.name not in names]
-    if len(kept) < len(graph_def.node):
-        copies = [type(node).FromString(node.SerializeToString()) for node in kept]
-        del graph_def.node[:]
-        graph_def.node.extend(copies)
+def _drop(graph_def: protos.Message, names: set[str]) -> None:
+    for place in reversed([place for place, node in enumerate(graph_def.node) if node.name in names]):
+        del graph_def.node[place]
 
 
 def _calling(

@@ -172,7 +172,7 @@ def of_concrete(concrete: runtime.Live, key: str, **others: runtime.Live) -> Nam
     inputs = tuple(endpoint(name, concrete.inputs[place]) for name, place in arguments)
     outputs = tuple(endpoint(name, concrete.outputs[place]) for name, place in results)
     others.setdefault("owner", concrete)
-    others.setdefault("notes", graph_notes(concrete.graph))
+    others.setdefault("notes", graph_notes(concrete))
     others.setdefault("variables", variables_by_name(concrete.graph.variables))
     return NamedFunction(concrete, inputs, outputs, tuple(place for _, place in results), key, **others)
 
@@ -194,9 +194,9 @@ def with_values(function: NamedFunction) -> NamedFunction:
     return function
 
 
-def graph_notes(graph: runtime.Live) -> tuple[str, ...]:
+def graph_notes(concrete: runtime.Live) -> tuple[str, ...]:
     """Say what makes two calls on the same inputs differ: a layer in training mode, mostly."""
-    ops = {node.op for node in function_library.all_nodes(graph.as_graph_def())}
+    ops = {node.op for node in function_library.all_nodes(concrete_functions.graph_def(concrete))}
     effects = (
         (sorted(op for op in ops if _RANDOM_OP.match(op)), "draws random numbers"),
         (sorted(op for op in ops if _ASSIGN_OP.match(op)), "assigns variables"),

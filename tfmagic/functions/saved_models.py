@@ -22,7 +22,7 @@ from tfmagic.functions.state.saved_models import Store
 from tfmagic.graphs import metagraphs, signatures
 from tfmagic.graphs import variables as graph_variables
 from tfmagic.graphs.resources import own_state
-from tfmagic.runtime import error_texts
+from tfmagic.runtime import concrete_functions, error_texts
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class SavedModelFunctions:
             if self.ema:
                 self._average(loaded.signatures[chosen].variables)
             named = of_concrete(loaded.signatures[chosen], chosen, tags=tagged, method=method, owner=loaded)
-            if own_state(named.concrete.graph.as_graph_def()):
+            if own_state(concrete_functions.graph_def(named.concrete)):
                 named = self._with_outside_state(named)
             named = replace(named, notes=(*named.notes, *notes))
             # The file keeps no order of its own.

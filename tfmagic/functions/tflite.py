@@ -98,11 +98,15 @@ def _tokens(graph_def: runtime.Live) -> Iterator[bytes]:
 
 
 def without_interpreters(graph_def: runtime.Live) -> runtime.Live:
-    """Return a graph, changed in place, whose calls of interpreters look as harmless as they are."""
-    for node in all_nodes(graph_def):
+    """Return a graph whose calls of interpreters look as harmless as they are: a copy, where there is one."""
+    if _interpreters.isdisjoint(_tokens(graph_def)):
+        return graph_def
+    result = type(graph_def)()
+    result.CopyFrom(graph_def)
+    for node in all_nodes(result):
         if "token" in node.attr and node.attr["token"].s in _interpreters:
             node.op = "IdentityN"
-    return graph_def
+    return result
 
 
 def let_go(runner: object) -> None:

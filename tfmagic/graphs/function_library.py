@@ -25,6 +25,8 @@ def all_nodes(graph_def: protos.Message) -> Iterator[protos.Message]:
 
 def called(nodes: Iterable[protos.Message], functions: dict[str, protos.Message]) -> set[str]:
     """Return the names of the functions that nodes call, themselves or through others."""
+    if not functions:
+        return set()
     return reached(_calls(nodes, functions), lambda name: _calls(functions[name].node_def, functions))
 
 

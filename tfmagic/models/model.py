@@ -92,6 +92,9 @@ class Model(PublicTables, Displayed):
         Why parts are absent that the form in general has, and what to do; a sentence, or nothing.
     marks : mapping of Path to Mark
         How the files looked when the model was recognised.
+    lean : callable or None
+        Returns the same model with a graph that is sooner there, and lacks what cautions do not look at: shapes, the
+        content of large constants; None where the graph is as soon there as it is.
     carried : tuple of Caution
         What is to be known of it for how it was made: of what it was frozen from.
     local : callable or None
@@ -121,6 +124,7 @@ class Model(PublicTables, Displayed):
     reader: Form = field(default_factory=Form)
     advice: str = ""
     marks: Mapping[Path, file_marks.Mark] = field(default_factory=dict)
+    lean: Callable[[], Model] | None = None
     carried: tuple[Caution, ...] = ()
     local: Callable[[], Model] | None = None
     held: object = None
@@ -193,9 +197,14 @@ class Model(PublicTables, Displayed):
     @property
     def cautions(self) -> tuple[Caution, ...]:
         """What a person should know before trusting it, the gravest first: facts that were read, nothing is run."""
-        own: list[Caution] = self.once("cautions", lambda: cautions.cautions(self))
+        own: list[Caution] = self.once("cautions", lambda: cautions.cautions(self.looked_at))
         codes = {caution.code for caution in own}
         return tuple(cautions.arranged((*own, *(each for each in self.carried if each.code not in codes))))
+
+    @property
+    def looked_at(self) -> Model:
+        """The model itself where its graph was read already, else the lean one: what only looks at it takes that."""
+        return self if self.lean is None or Part.GRAPH in self._read else self.lean()
 
     @property
     def resizes_inputs(self) -> bool:

@@ -6,6 +6,7 @@ Not for: Keras models (``keras_model``), which are objects of the same kind to T
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -61,18 +62,25 @@ class FunctionReader(Reader):
         value = candidate.value
         traced = cache(partial(functions.tf_functions.collect, value))
         graphs = cache(lambda: (MetaGraph.of_message(functions.meta_graphs.meta_graph_def(traced())),))
-        return Model(
+        variables = partial(_live_variables, value, traced)
+        if functions.tf_functions.is_concrete(value):
+            # It has those that it captured, whatever becomes of the module.
+            variables = cache(variables)
+        lean = cache(lambda: (MetaGraph.of_message(functions.meta_graphs.meta_graph_def(traced(), shapes=False)),))
+        model = Model(
             self.form,
             origin(value),
             {
                 Part.GRAPH: graphs,
-                Part.SIGNATURES: lambda: tuple((each.tags, each.signature_def) for each in graphs()),
+                Part.SIGNATURES: lambda: (functions.meta_graphs.signature_defs(traced()),),
                 Part.VARIABLES: lambda: _variables(value, traced),
                 Part.FUNCTION: lambda: partial(_chosen, traced),
             },
             live=value,
-            values=lambda row: keras_model.live_values(row.name, _live_variables(value, traced)),
+            values=lambda row: keras_model.live_values(row.name, variables()),
+            reader=self,
         )
+        return replace(model, lean=lambda: replace(model, loaders={**model.loaders, Part.GRAPH: lean}))
 
     def code(self, source: CodeSource) -> list[str] | None:
         """Return the code that obtains the ConcreteFunction."""

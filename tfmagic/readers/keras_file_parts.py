@@ -26,6 +26,7 @@ from tfmagic.graphs.metagraphs import MetaGraph
 from tfmagic.models.model import Model, Part
 from tfmagic.models.value_blocks import BLOCK, Values
 from tfmagic.readers.keras_model import KerasModelReader
+from tfmagic.runtime import concrete_functions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -166,7 +167,7 @@ def _made_loaders(path: Path, config: dict[str, Any], *, trust: bool) -> Loaders
     graphs = cache(lambda: (MetaGraph.of_message(functions.meta_graphs.meta_graph_def([traced()])),))
     return {
         Part.GRAPH: graphs,
-        Part.SIGNATURES: lambda: tuple((each.tags, each.signature_def) for each in graphs()),
+        Part.SIGNATURES: lambda: (functions.meta_graphs.signature_defs([traced()]),),
         Part.FUNCTION: lambda: partial(_function, traced),
     }
 
@@ -181,7 +182,7 @@ def _traced(path: Path, config: dict[str, Any], *, trust: bool) -> NamedFunction
     loaded = functions.keras_files.load(path, trust=trust)
     function = functions.trace_keras_model(loaded.model)
     if not trust:
-        hazards.require_none(hazards.of_graph(function.concrete.graph.as_graph_def()), str(path))
+        hazards.require_none(hazards.of_graph(concrete_functions.graph_def(function.concrete)), str(path))
     ends = keras_config.signature(config)
     if ends is not None:
         function = replace(function, inputs=_renamed(function.inputs, list(ends.inputs)))

@@ -74,12 +74,13 @@ class KerasModelReader(Reader):
         }
         in_tensorflow: dict[Part, Callable[[], object]] = {
             Part.GRAPH: graphs,
-            Part.SIGNATURES: lambda: tuple((each.tags, each.signature_def) for each in graphs()),
+            Part.SIGNATURES: lambda: (functions.meta_graphs.signature_defs([traced()]),),
             Part.FUNCTION: lambda: partial(_function, traced),
         }
         obstacle = "" if keras_runtime.is_keras_2(model) else keras_runtime.no_way_to_tensorflow()
         unbuilt = "" if model.built else "the model is not built yet: call it once on data to see its graph and weights"
-        return Model(
+        lean = cache(lambda: (MetaGraph.of_message(functions.meta_graphs.meta_graph_def([traced()], shapes=False)),))
+        described = Model(
             self.form,
             _origin(model),
             own if obstacle else own | in_tensorflow,
@@ -90,7 +91,11 @@ class KerasModelReader(Reader):
             averaging=partial(self._averaged, candidate),
             averages_apart=partial(functions.keras_averages.apart, model),
             advice=obstacle,
+            reader=self,
         )
+        if obstacle:
+            return described
+        return replace(described, lean=lambda: replace(described, loaders={**described.loaders, Part.GRAPH: lean}))
 
     def _averaged(self, candidate: Candidate) -> Model:
         """Return the model of a copy whose weights are their moving averages."""

@@ -13,9 +13,13 @@ from typing import TYPE_CHECKING
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 
+#: Messages of graphs, by the graphs, with the version that each is of.
+_messages: weakref.WeakKeyDictionary[runtime.Live, tuple[int, runtime.Live]] = weakref.WeakKeyDictionary()
+#: Larger ones, whose constants weigh more than making them anew takes time, are not kept.
+_MOST_KEPT = 16 << 20
 #: By the functions that they are of.
 _twins: weakref.WeakKeyDictionary[runtime.Live, runtime.Live] = weakref.WeakKeyDictionary()
 
@@ -29,6 +33,40 @@ def call_flat(concrete: runtime.Live, tensors: Sequence[runtime.Live]) -> runtim
     if flat is not None:
         return flat(list(tensors), concrete.captured_inputs)
     return concrete(**dict(zip(argument_keywords(concrete), tensors, strict=True)))
+
+
+@contextlib.contextmanager
+def unoptimized() -> Iterator[None]:
+    """Have functions that are called inside, by this thread, run as they are: to optimise one takes longer than a run.
+
+    What is called once gains by it. The fallback lets TensorFlow optimise.
+    """
+    try:
+        module = importlib.import_module("tensorflow.python.eager.context")
+        context = module.context()
+        before = context.function_call_options
+        config = runtime.tensorflow().compat.v1.ConfigProto.FromString(before.config_proto_serialized)
+        config.graph_options.rewrite_options.disable_meta_optimizer = True
+        options = module.FunctionCallOptions(before.executor_type, config)
+    except (ImportError, AttributeError, TypeError):
+        yield
+        return
+    context.function_call_options = options
+    try:
+        yield
+    finally:
+        context.function_call_options = before
+
+
+def graph_def(concrete: runtime.Live) -> runtime.Live:
+    """Return the GraphDef of a function's graph, to be looked at: it is made once for all who ask, and not changed."""
+    graph = concrete.graph
+    version, message = _messages.get(graph, (None, None))
+    if version != graph.version:
+        version, message = graph.version, graph.as_graph_def()
+        if message.ByteSize() <= _MOST_KEPT:
+            _messages[graph] = version, message
+    return message
 
 
 def argument_keywords(concrete: runtime.Live) -> list[str]:

@@ -134,7 +134,7 @@ def _imported(function: NamedFunction, tensors: Mapping[str, runtime.Live], size
     concrete = function.concrete
     inside = {tensor.name: tensor for tensor in concrete.inputs}
     keep = [*(end.tensor for end in function.outputs), *inside]
-    graph_def = protos.native(inlining.inlined(concrete.graph.as_graph_def(), keep))
+    graph_def = protos.native(inlining.inlined(concrete_functions.graph_def(concrete), keep))
     for nodes in (graph_def.node, *(function.node_def for function in graph_def.library.function)):
         _close_lists(tf, nodes, size)
     settle(graph_def)
@@ -155,7 +155,7 @@ def has_open_lists(function: NamedFunction) -> bool:
     if not any(end.shape and end.shape[0] is None for end in function.inputs):
         return False
     tf = runtime.tensorflow()
-    graph_def = function.concrete.graph.as_graph_def()
+    graph_def = concrete_functions.graph_def(function.concrete)
     bodies = (graph_def.node, *(body.node_def for body in graph_def.library.function))
     return any(node.op == "TensorListReserve" for nodes in bodies for node, _ in _open_lists(tf, nodes))
 

@@ -22,7 +22,8 @@ from tfmagic.graphs.tensor_names import node_of, plain
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-_CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
+#: Ops that call the function that an attribute of theirs names.
+CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 #: Attributes by which a function, or a call, stays what it is.
 _STAYING = ("_noinline", "_XlaMustCompile")
 #: Ops that begin a loop of TensorFlow 1, whose name must be its own.
@@ -133,7 +134,7 @@ class _Flattening:
 
     def _called(self, node: protos.Message) -> protos.Message | None:
         """Return the function that a node calls and that is to stand in its place."""
-        name = node.attr["f"].func.name if node.op in _CALLS and "f" in node.attr else node.op
+        name = node.attr["f"].func.name if node.op in CALLS and "f" in node.attr else node.op
         function = self._functions.get(name)
         if function is None or any(
             attr in each.attr and each.attr[attr].b for attr in _STAYING for each in (node, function)
@@ -191,7 +192,7 @@ class _Body:
         self._arguments = {each.name: text for each, text in zip(arguments, taken, strict=True)}
         #: What the call waits for, and with it whatever acts in the function.
         self.waits = [text for text in call.input if text.startswith("^")]
-        self._attributes = call.attr["f"].func.attr if call.op in _CALLS else call.attr
+        self._attributes = call.attr["f"].func.attr if call.op in CALLS else call.attr
 
     def node(self, node: protos.Message) -> protos.Message:
         """Return a node of the function as it stands in the graph."""

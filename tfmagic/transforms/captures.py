@@ -15,6 +15,7 @@ import numpy as np
 from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.graphs.resources import own_state, python_calls
+from tfmagic.runtime import concrete_functions
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.frozen_graph import Value
 
@@ -111,7 +112,7 @@ def require_outside_state(function: NamedFunction, format: str) -> None:
     UnsupportedConversionError
         Naming the ops.
     """
-    graph_def = function.concrete.graph.as_graph_def()
+    graph_def = concrete_functions.graph_def(function.concrete)
     inside, python = own_state(graph_def), python_calls(graph_def)
     if inside:
         reason = (
@@ -150,7 +151,10 @@ def value_of(variable: runtime.Live) -> runtime.Live:
     tf = runtime.tensorflow()
     value = None
     with runtime.eager(), contextlib.suppress(tf.errors.FailedPreconditionError, tf.errors.NotFoundError):
-        value = variable.read_value()
+        # One of several devices knows itself which of its copies counts.
+        is_one = hasattr(variable, "handle") and not hasattr(variable, "values")
+        value = tf.raw_ops.ReadVariableOp(resource=variable.handle, dtype=variable.dtype) if is_one else None
+        value = variable.read_value() if value is None else value
     if value is None or not variable.shape.is_compatible_with(value.shape):
         held = "none" if value is None else f"one of shape {tuple(value.shape.as_list())}"
         raise errors.ConversionError(
@@ -172,9 +176,7 @@ def _value(source: runtime.Live, read: Callable[[], runtime.Live]) -> Value:
 
 def content(tensor: runtime.Live) -> Chunk:
     """Return the bytes of an eager tensor of numbers, without a copy where TensorFlow can."""
-    tf = runtime.tensorflow()
-    with runtime.eager(), tf.device("CPU"):
-        here = tf.identity(tensor)
+    here = tensor if "CPU" in tensor.device else _here(tensor)
     if not here.shape.num_elements():
         return b""
     try:
@@ -182,6 +184,13 @@ def content(tensor: runtime.Live) -> Chunk:
     except (BufferError, ValueError, TypeError, NotImplementedError):
         values = here.numpy()  # a dtype that numpy's buffers do not know, such as bfloat16: copied
     return np.ascontiguousarray(values).reshape(-1).view(np.uint8).data
+
+
+def _here(tensor: runtime.Live) -> runtime.Live:
+    """Return an eager tensor of another device in this one's memory."""
+    tf = runtime.tensorflow()
+    with runtime.eager(), tf.device("CPU"):
+        return tf.identity(tensor)
 
 
 def strings(tensor: runtime.Live) -> protos.Message:

@@ -146,8 +146,11 @@ def rename_nodes(graph_def: protos.Message, names: dict[str, str]) -> dict[str, 
                 free for number in range(1, len(taken) + 2) if (free := f"{name}_{number}") not in taken
             )
             taken.add(renamed[name])
+    if not renamed:
+        return renamed
     for node in graph_def.node:
-        node.name = renamed.get(node.name, node.name)
+        if node.name in renamed:
+            node.name = renamed[node.name]
         for index, source in enumerate(node.input):
             name = node_of(source)
             if name in renamed:

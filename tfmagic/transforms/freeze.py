@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import itertools
 import re
-from dataclasses import replace
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors
-from tfmagic.files import protos
 from tfmagic.functions.named_function import graph_notes
 from tfmagic.graphs import function_library
 from tfmagic.graphs.ops import Effect, of_effect, of_kind
@@ -23,6 +22,8 @@ from tfmagic.graphs.resources import PYTHON_OPS
 from tfmagic.graphs.seed_states import DRAWN_STATE, KERNEL_RANDOM
 from tfmagic.graphs.tensor_names import node_of
 from tfmagic.graphs.walks import reached
+from tfmagic.runtime import concrete_functions
+from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import frozen_state, inlining, tables
 from tfmagic.transforms.asset_contents import asset_contents
 from tfmagic.transforms.captures import (
@@ -32,7 +33,6 @@ from tfmagic.transforms.captures import (
     of_tensor,
     of_variable,
     require_outside_state,
-    value_of,
 )
 from tfmagic.transforms.end_names import name_ends, node_names, rename_nodes
 from tfmagic.transforms.frozen_graph import FrozenGraph, constant
@@ -41,11 +41,12 @@ from tfmagic.transforms.settled_branches import settle_conditionals
 from tfmagic.transforms.variable_reads import Body, Library, Spec, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
+    from tfmagic.files import protos
     from tfmagic.functions import NamedFunction
     from tfmagic.graphs.signatures import Endpoint
-    from tfmagic.runtime import tensorflow as runtime
     from tfmagic.transforms.frozen_graph import Value
 
 _PLACEHOLDERS = of_kind("placeholder")
@@ -88,20 +89,17 @@ def freeze(function: NamedFunction) -> FrozenGraph:
     )
     state = state._replace(tensors={**state.tensors, **_read_assets(graph_def, function, captured)})
     names = rename_nodes(graph_def, _variable_names(graph_def, function, captured.variables))
-    frozen = assembled(
+    # What its graph tells is told of the frozen one, in words of its own.
+    of_source = graph_notes(function.concrete) if function.notes else ()
+    return assembled(
         graph_def,
         (function.inputs, function.outputs),
         state.renamed(names),
+        reading=runtime.eager,
+        known=[note for note in function.notes if note not in of_source],
         key=function.key,
         method=function.method,
     )
-    needed = {id(value) for value in frozen.values.values()}
-    for name, value in state.variables.items():
-        if id(value) in needed:
-            value_of(captured.variables[name])  # refused here: what is not written is not read otherwise
-    # What its graph tells is told of the frozen one, in words of its own.
-    of_source = graph_notes(function.concrete.graph) if function.notes else ()
-    return replace(frozen, notes=(*(note for note in function.notes if note not in of_source), *frozen.notes))
 
 
 def _read_assets(graph_def: protos.Message, function: NamedFunction, captured: Captures) -> dict[str, Value]:
@@ -126,7 +124,13 @@ class State(NamedTuple):
 
 
 def assembled(
-    graph_def: protos.Message, ends: tuple[Sequence[Endpoint], Sequence[Endpoint]], state: State, **others: str
+    graph_def: protos.Message,
+    ends: tuple[Sequence[Endpoint], Sequence[Endpoint]],
+    state: State,
+    *,
+    reading: Callable[[], AbstractContextManager[None]] = nullcontext,
+    known: Sequence[str] = (),
+    **others: str,
 ) -> FrozenGraph:
     """Name the ends of a flat graph, and put constants in the place of its state.
 
@@ -138,6 +142,10 @@ def assembled(
         The tensors of the graph under the user's keys.
     state : State
         What the nodes that stand for variables, tensors and tables hold.
+    reading : callable
+        Gives a context in which many values are read faster than each by itself.
+    known : sequence of str
+        What is to be noted first.
     **others
         ``key`` and ``method`` of the signature.
 
@@ -170,7 +178,8 @@ def assembled(
         outputs,
         others["key"],
         others["method"],
-        (*notes(graph_def, () if of_state else assigned, checked - _checks(graph_def, names[0])), *of_state),
+        (*known, *notes(graph_def, () if of_state else assigned, checked - _checks(graph_def, names[0])), *of_state),
+        reading=reading,
     )
     frozen.require_small_enough()
     return frozen
@@ -183,7 +192,7 @@ def _node(tensor: str) -> str:
 def _flat_graph(function: NamedFunction) -> protos.Message:
     """Return the function's graph, calls inlined: variables are placeholders in it, their content is elsewhere."""
     try:
-        graph_def = function.concrete.graph.as_graph_def()
+        graph_def = concrete_functions.graph_def(function.concrete)
     except ValueError as error:
         if "larger than" not in str(error):
             raise
@@ -197,7 +206,7 @@ def _flat_graph(function: NamedFunction) -> protos.Message:
     flat = inlining.inlined(graph_def, keep)
     # An input that was made a constant decides branches, perhaps one within another.
     while settle_conditionals(flat):
-        flat = inlining.inlined(protos.native(flat), keep)
+        flat = inlining.inlined(flat, keep)
     return flat
 
 

@@ -8,7 +8,9 @@ skeleton (:mod:`tfmagic.transforms.freeze`).
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from tfmagic import errors
@@ -18,6 +20,7 @@ from tfmagic.graphs.signature_keys import name_notes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     import numpy as np
 
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 # tensor}.proto: field number and wire type 2. A map's entry has the key as its field 1 and the value as its field 2.
 _GRAPH_NODE, _NODE_ATTR, _ENTRY_VALUE, _VALUE_TENSOR, _TENSOR_CONTENT = b"\x0a", b"\x2a", b"\x12", b"\x42", b"\x22"
 _ENTRY_KEY = b"\x0a\x05value"
+#: A skeleton up to so many bytes is serialised once.
+_MOST_KEPT = 16 << 20
 
 
 class Value(NamedTuple):
@@ -69,6 +74,8 @@ class FrozenGraph:
         What a person should know of the result.
     kept : callable or None
         Gives the values of the variables that stay variables, by the names of their nodes; None where none does.
+    reading : callable
+        Gives a context in which many values are read faster than each by itself.
     """
 
     graph_def: protos.Message
@@ -79,8 +86,9 @@ class FrozenGraph:
     method: str
     notes: tuple[str, ...] = ()
     kept: Callable[[Sequence[str]], Mapping[str, np.ndarray]] | None = None
+    reading: Callable[[], AbstractContextManager[None]] = nullcontext
 
-    @property
+    @cached_property
     def size(self) -> int:
         """The serialised size in bytes, exactly."""
         return sum(len(head) + (value.size if value else 0) for head, value in self._pieces())
@@ -108,6 +116,18 @@ class FrozenGraph:
             )
             raise errors.TooLargeError(message)
 
+    def require_values(self) -> None:
+        """Refuse variables that have no value, where nothing is written that would read them.
+
+        Raises
+        ------
+        ConversionError
+            If there is one.
+        """
+        with self.reading():
+            for value in self.values.values():
+                value.read()
+
     def chunks(self) -> Iterator[Chunk]:
         """Yield the serialised graph piece by piece, reading one tensor at a time."""
         for head, value in self._pieces():
@@ -119,13 +139,29 @@ class FrozenGraph:
         """Return the whole GraphDef with all content in it."""
         result = protos.message("GraphDef")()
         result.CopyFrom(self.graph_def)
-        for node in result.node:
-            if node.name in self.values:
-                node.attr["value"].tensor.tensor_content = bytes(self.values[node.name].read())
+        with self.reading():
+            for node in result.node:
+                if node.name in self.values:
+                    node.attr["value"].tensor.tensor_content = bytes(self.values[node.name].read())
         return result
 
-    def _pieces(self) -> Iterator[tuple[bytes, Value | None]]:
-        """Yield bytes, and the content that follows them, if any follows."""
+    def _pieces(self) -> Iterable[tuple[bytes, Value | None]]:
+        """Return bytes, and the content that follows them, if any follows."""
+        return self._small_pieces or self._serialised()
+
+    @cached_property
+    def _small_pieces(self) -> list[tuple[bytes, Value | None]]:
+        """The pieces, which sizes and writing go through, none where they would be as much again in memory."""
+        pieces, size = [], 0
+        for head, value in self._serialised():
+            pieces.append((head, value))
+            size += len(head)
+            if size > _MOST_KEPT:
+                return []
+        return pieces
+
+    def _serialised(self) -> Iterator[tuple[bytes, Value | None]]:
+        """Yield the pieces."""
         for node in self.graph_def.node:
             value = self.values.get(node.name)
             yield (_whole(node) if value is None else _head(node, value)), value

@@ -28,19 +28,27 @@ _EXCHANGE_ATTRS = ("api_implements", "api_preferred_device", "forward_function_n
 
 
 def inlined(graph_def: protos.Message, keep: Sequence[str]) -> protos.Message:
-    """Return the graph with its calls inlined, in our pool, devices cleared.
+    """Return a copy of the graph with its calls inlined, in our pool, devices cleared.
 
     Parameters
     ----------
     graph_def : GraphDef
-        Of TensorFlow's own class; it is changed.
+        Of any descriptor pool; it stays as it is.
     keep : sequence of str
         Nodes that must stay under their names.
     """
-    _keep_functions(graph_def)
-    result = protos.adopt(grappler.inline_calls(graph_def, keep))
+    result = protos.adopt(graph_def)
+    _keep_functions(result)
+    if _calls(result):
+        result = protos.adopt(grappler.inline_calls(protos.native(result), keep))
     _leave_places(result)
     return result
+
+
+def _calls(graph_def: protos.Message) -> bool:
+    """Say whether there is anything to inline: a node that is called a call, or by the name of a function."""
+    names = {*call_inlining.CALLS, *(function.signature.name for function in graph_def.library.function)}
+    return any(node.op in names for node in function_library.all_nodes(graph_def))
 
 
 def flatten(graph_def: protos.Message, definitions: Mapping[str, protos.Message]) -> None:
@@ -75,7 +83,7 @@ def _keep_functions(graph_def: protos.Message) -> None:
 def _leave_places(graph_def: protos.Message) -> None:
     """Take out what held for the process and the graph that nodes come from."""
     for node in function_library.all_nodes(graph_def):
-        node.device = ""
+        node.ClearField("device")
         _drop(node, _LOCAL_ATTRS)
 
 
@@ -98,10 +106,12 @@ def prune(graph_def: protos.Message, outputs: Iterable[str], inputs: Sequence[st
     nodes = {node.name: node for node in graph_def.node}
     ends = list(outputs)
     needed = reached(ends, lambda name: map(node_of, nodes[name].input)) | set(inputs)
-    inner = [name for name in nodes if name in needed and name not in {*inputs, *ends}]
-    kept = [_copy(nodes[name]) for name in (*inputs, *inner, *ends)]
-    del graph_def.node[:]
-    graph_def.node.extend(kept)
+    outer = {*inputs, *ends}
+    wanted = [*inputs, *(name for name in nodes if name in needed and name not in outer), *ends]
+    if wanted != list(nodes):
+        kept = [_copy(nodes[name]) for name in wanted]
+        del graph_def.node[:]
+        graph_def.node.extend(kept)
     prune_library(graph_def)
 
 

@@ -29,6 +29,7 @@ from tfmagic.functions import nested_structures
 from tfmagic.functions.named_function import NamedFunction, endpoint
 from tfmagic.graphs import signatures
 from tfmagic.graphs.resources import own_state
+from tfmagic.runtime import concrete_functions
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ def planned(
 
 
 def _require_outside_state(name: str, part: NamedFunction) -> None:
-    ops = own_state(part.concrete.graph.as_graph_def())
+    ops = own_state(concrete_functions.graph_def(part.concrete))
     if ops:
         raise errors.ConversionError(
             f"the {name} model keeps variables or tables inside its graph, as TensorFlow 1 does "

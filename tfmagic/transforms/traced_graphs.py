@@ -20,6 +20,7 @@ from tfmagic.graphs.function_library import all_nodes
 from tfmagic.graphs.metagraphs import MetaGraph
 from tfmagic.graphs.resources import own_state, python_calls
 from tfmagic.graphs.tensor_names import FreeNames, node_of
+from tfmagic.runtime import concrete_functions
 from tfmagic.transforms.captures import captures, of_tensor, value_of
 from tfmagic.transforms.end_names import node_names
 from tfmagic.transforms.frozen_graph import constant
@@ -90,7 +91,7 @@ def traced_store(function: NamedFunction, trainable: Mapping[int, bool]) -> Trac
     trainable : mapping of int to bool
         Whether variables are trained, by their identity, where the source says otherwise than TensorFlow.
     """
-    native = function.concrete.graph.as_graph_def()
+    native = concrete_functions.graph_def(function.concrete)
     held = captures(function)
     if held.resources or own_state(native) or python_calls(native):
         return None

@@ -149,6 +149,8 @@ def _in_memory(source: object, wish: Wish, tags: Collection[str] | None, *, chec
         functions = {} if frozen else conversion_options.functions(model, wish, every=False)
         begin("converting")
         graph = frozen or freeze_transform.freeze(next(iter(functions.values())))
+        if frozen is None:
+            graph.require_values()
         graph = optimize_transform.optimize(graph) if wish.optimize else graph
         begin("verifying")
         result = _of_graph(graph, (), None, trust=model.is_trusted)

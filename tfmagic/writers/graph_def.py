@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 #: Text is at most so much larger: a byte of content takes up to four characters, a small field its name besides.
 _TEXT_GROWTH = 6
-_BUFFER_BYTES = 1 << 20
+#: Small pieces are written together, large ones go to the disk from where they are.
+_BUFFER_BYTES = 1 << 16
 _LOST = "the signature's key and method: a graph file has no place for them"
 FREEZING = "from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2"
 
@@ -55,7 +56,7 @@ class GraphDefDraft:
 
     def write(self, path: Path) -> None:
         """Write the graph, one tensor at a time."""
-        with path.open("wb", buffering=_BUFFER_BYTES) as file:
+        with path.open("wb", buffering=_BUFFER_BYTES) as file, self.frozen.reading():
             for chunk in self.frozen.chunks():
                 progress.check()
                 file.write(chunk)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.writers.saved_model.test_writer import run_v1
 from tfmagic import errors, readers
-from tfmagic.files import protos
+from tfmagic.files import message_files, protos
 from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.verbs.conversion import wrap_frozen_graph
@@ -125,6 +125,19 @@ def test_a_skeleton_has_all_but_the_content(frozen: Path) -> None:
     assert len(large) == 1
     large[0].attr["value"].tensor.ClearField("tensor_content")
     assert found == whole
+
+
+def test_a_large_file_is_told_of_without_its_constants(
+    frozen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = export(frozen, tmp_path / "first")
+
+    def whole(path: Path, _name: str) -> Any:
+        pytest.fail(f"{path} was read whole")
+
+    monkeypatch.setattr(message_files, "read_message", whole)
+    done = export(frozen, tmp_path / "served")
+    assert (done.losses, done.cautions, done.notes) == (expected.losses, expected.cautions, expected.notes)
 
 
 @pytest.mark.parametrize("cut", [1000, 300_000])

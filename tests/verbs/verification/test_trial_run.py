@@ -9,7 +9,7 @@ import pytest
 from tfmagic import errors, functions, progress
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.verbs.conversion import checks as conversion_checks
-from tfmagic.verbs.verification import trial_run
+from tfmagic.verbs.verification import trial_inputs, trial_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,6 +39,40 @@ def test_the_first_size_that_the_source_accepts_counts() -> None:
 
     assert not trial_run.verify(source, result).differs
     assert seen == [(1, 300)]
+
+
+def pooled(*shape: int | None) -> NamedFunction:
+    """Return a function of images that takes them in all sizes, and states one."""
+    tf = runtime.tensorflow()
+    return traced(lambda x: {"y": tf.reduce_mean(tf.nn.relu(x), axis=[1, 2])}, spec(*shape))
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("shape", [(None, 224, 224, 3), (2, 3, 224, 224)])
+def test_images_may_be_smaller_than_stated(shape: tuple[int | None, ...]) -> None:
+    source = pooled(*shape)
+    assert trial_run.verify(source, source, quickly=True).frame.attrs["inputs"] == trial_inputs.SMALLER
+    assert trial_run.verify(source, source).frame.attrs["inputs"] == trial_inputs.DRAWN
+    values = {"x": np.ones([2 if size is None else size for size in shape])}
+    assert trial_run.verify(source, source, values, quickly=True).frame.attrs["inputs"] == trial_inputs.GIVEN
+    wrong = traced(lambda x: {"y": source.on_tensors({"x": x})["y"][:, ::-1]}, spec(*shape))
+    assert trial_run.verify(source, wrong, quickly=True).differs
+
+
+@pytest.mark.tensorflow
+def test_what_smaller_images_do_not_settle_the_stated_ones_do() -> None:
+    tf = runtime.tensorflow()
+    shape = (None, 128, 128, 3)
+    fixed = traced(lambda x: {"y": tf.reshape(x, [-1, 128 * 128 * 3])[:, :9]}, spec(*shape))
+    found = trial_run.verify(fixed, fixed, quickly=True)
+    assert found.frame["equal"].tolist() == [True]
+    assert found.frame.attrs["inputs"] == trial_inputs.DRAWN
+    # One that is another function for sizes that nobody promised.
+    source = pooled(*shape)
+    other = traced(lambda x: {"y": tf.reduce_sum(tf.nn.relu(x), axis=[1, 2]) / 128**2}, spec(*shape))
+    found = trial_run.verify(source, other, quickly=True)
+    assert found.frame["equal"].tolist() == [True]
+    assert found.frame.attrs["inputs"] == trial_inputs.DRAWN
 
 
 @pytest.mark.tensorflow

@@ -125,7 +125,7 @@ def trace_between(
         key,
         owner=_owner(model, owned.values(), concrete),
         variables=owned,
-        notes=graph_notes(concrete.graph),
+        notes=graph_notes(concrete),
     )
 
 
@@ -244,7 +244,7 @@ def _traced(model: runtime.Live, call: calls.Call, key: str, notes: tuple[str, .
     order = sorted(marked)
     return NamedFunction(
         concrete, inputs, outputs, tuple(order.index(one) for one in marked), key,
-        owner=_owner(model, owned.values(), concrete), variables=owned, notes=(*notes, *graph_notes(concrete.graph)),
+        owner=_owner(model, owned.values(), concrete), variables=owned, notes=(*notes, *graph_notes(concrete)),
         model=model, returned={one: path for one, (_, path) in marked.items()},
     )  # fmt: skip
 

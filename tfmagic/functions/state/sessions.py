@@ -1,16 +1,18 @@
-"""A session as a place where the state of a graph lies: variables are read one at a time, when they are wanted.
+"""A session as a place where the state of a graph lies: variables are read a few at a time, when they are wanted.
 
 Not for: the same of files (:mod:`tfmagic.functions.state.saved_models`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
+from tfmagic.files import protos
 from tfmagic.functions import sessions
 from tfmagic.functions.state import live_tables
 from tfmagic.functions.state.initial_values import Stored
@@ -19,12 +21,29 @@ from tfmagic.graphs import moving_averages
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import numpy as np
 
-    from tfmagic.files import protos
     from tfmagic.functions.state.live_tables import TableContent
+
+#: Variables of so many bytes are read in one run.
+_GROUP_BYTES = 32 << 20
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Variables that are read in one run; each value is let go of when it is handed out."""
+
+    store: SessionStore
+    names: tuple[str, ...]
+    _values: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def value(self, name: str) -> np.ndarray:
+        """Return the value of one of the variables as it is now, or was when another of them was read."""
+        if name not in self._values:
+            self._values.update(self.store.values(self.names))
+        return self._values.pop(name)
 
 
 @dataclass(frozen=True)
@@ -93,7 +112,26 @@ class SessionStore(Store):
         ConversionError
             If nothing in the graph reads one, or its shape is not known before it is read.
         """
-        return {name: self._declared(name) for name in names}
+        declared = {name: self._declared(name) for name in names}
+        return {
+            name: declared[name]._replace(read=partial(group.value, name))
+            for group in self._groups(declared)
+            for name in group.names
+        }
+
+    def _groups(self, declared: Mapping[str, Stored]) -> Iterator[_Group]:
+        """Yield the variables in groups, in order: a run of a session costs more than reading a small one."""
+        names: list[str] = []
+        size = 0
+        for name, stored in declared.items():
+            bytes_of = math.prod(stored.shape) * (protos.item_size(stored.dtype) or 0)
+            if names and size + bytes_of > _GROUP_BYTES:
+                yield _Group(self, tuple(names))
+                names, size = [], 0
+            names.append(name)
+            size += bytes_of
+        if names:
+            yield _Group(self, tuple(names))
 
     def _declared(self, name: str) -> Stored:
         tensor = sessions.reading(self.session.graph, self._meant(name))

@@ -137,7 +137,7 @@ class TrialCopies:
 
     @cached_property
     def _graph_def(self) -> protos.Message:
-        return self.function.concrete.graph.as_graph_def()
+        return concrete_functions.graph_def(self.function.concrete)
 
     @cached_property
     def _captures(self) -> Mapping[str, runtime.Live]:

@@ -134,7 +134,7 @@ def _verified(source: NamedFunction, result: Runner, samples: Sequence[Call] | N
     try:
         if samples is not None:
             return trial_run.approximated(source, result, samples, approximation.measure)
-        return trial_run.verify(source, result)
+        return trial_run.verify(source, result, quickly=True)
     finally:
         # TFLite's interpreter holds the file open until the garbage is collected.
         tflite.let_go(result)

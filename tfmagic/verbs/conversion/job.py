@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from tfmagic.transforms.frozen_graph import FrozenGraph
     from tfmagic.verbs.conversion.graph_signatures import GraphSource
     from tfmagic.verbs.conversion.options import Wish
+    from tfmagic.verbs.conversion.wrap_frozen_graph import WrappedDraft
     from tfmagic.verbs.verification.trial_run import Verification
 
 #: What is said of a result that nobody wanted checked.
@@ -144,7 +145,8 @@ class Job:
             signed = {frozen.key: frozen} if frozen else (graph.signatures if graph else functions)
             source = Source(model, self.wish, signed, functions)
             # Before anything is written: what cannot be told of a damaged source is an error, too.
-            lost, cautions = self._losses(model, source_tags), self._cautions(model)
+            shown = model.looked_at if wrapped is None else wrapped.lean
+            lost, cautions = self._losses(shown, source_tags), self._cautions(shown)
             verifications, aside, size = self._write(draft, source, begin)
         last = (*aside, *self._finish())
         notes = (*model.notes, *reasons, *draft.notes, *conversion_checks.notes(verifications), *last)
@@ -230,7 +232,7 @@ class Job:
             return straight
         return straight._replace(frozen=optimize(straight.frozen))
 
-    def _wrapped(self, model: Model, tags: Collection[str] | None) -> Draft | None:
+    def _wrapped(self, model: Model, tags: Collection[str] | None) -> WrappedDraft | None:
         """Wrap the graph as it lies on disk, if what is wanted is a graph and that can be done."""
         if not isinstance(self.writer, Editing) or self.text or self.wish.optimize:
             return None

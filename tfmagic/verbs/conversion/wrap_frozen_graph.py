@@ -7,7 +7,7 @@ The graph stays what it is, byte for byte, so it is compared and not run. Not fo
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import zip_longest
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from tfmagic.graphs.resources import own_state, python_calls
 from tfmagic.graphs.signatures import Endpoint
 from tfmagic.graphs.tensors import GraphTensors
 from tfmagic.models.model import Part
+from tfmagic.readers import graph_def
 from tfmagic.runtime import error_texts
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.frozen_graph import serialised
@@ -56,12 +57,15 @@ class WrappedDraft:
         What comes before and after it.
     notes : tuple of str
         What a person should know.
+    lean : Model
+        The source with a graph whose large constants have no content: whoever tells of it needs none.
     """
 
     source: Path
     header: bytes
     trailer: bytes
     notes: tuple[str, ...]
+    lean: Model
 
     @property
     def size(self) -> int:
@@ -103,7 +107,14 @@ def draft(model: Model, wish: Wish, tags: tuple[str, ...]) -> WrappedDraft | Non
     if own_state(skeleton) or python_calls(skeleton):
         return None
     signed = _signatures(model, wish, skeleton)
-    return None if signed is None else _wrapped(model.path, signed, tags)
+    return None if signed is None else _wrapped(model.path, signed, tags, _lean(model, skeleton))
+
+
+def _lean(model: Model, skeleton: protos.Message) -> Model:
+    """Return a model whose graph is this one."""
+    graphs = (metagraphs.of_graph_def(wire.Buffer(serialised(skeleton))),)
+    loaders = {**model.loaders, Part.GRAPH: lambda: graphs, Part.VARIABLES: lambda: graph_def.rows(graphs)}
+    return replace(model, loaders=loaders)
 
 
 def _is_large_file(model: Model) -> bool:
@@ -199,7 +210,7 @@ def _info(graph: runtime.Live, name: str) -> protos.Message:
     return info
 
 
-def _wrapped(path: Path, signed: Mapping[str, protos.Message], tags: tuple[str, ...]) -> WrappedDraft:
+def _wrapped(path: Path, signed: Mapping[str, protos.Message], tags: tuple[str, ...], lean: Model) -> WrappedDraft:
     before, after = (protos.message("MetaGraphDef")() for _ in range(2))
     before.meta_info_def.tags.extend(tags)
     before.meta_info_def.tensorflow_version = runtime.version()
@@ -215,7 +226,7 @@ def _wrapped(path: Path, signed: Mapping[str, protos.Message], tags: tuple[str, 
             "the model that the graph was frozen from, whose weights then lie outside of the message"
         )
     note = f"the graph is the file's own, byte for byte: it was compared and not run ({size / 2**20:,.0f} MiB)"
-    return WrappedDraft(path, header, trailer, (note, *signatures.tag_notes(tags)))
+    return WrappedDraft(path, header, trailer, (note, *signatures.tag_notes(tags)), lean)
 
 
 #: The way to a tensor: GraphDef.node, NodeDef.attr, its value, AttrValue.tensor.

@@ -32,7 +32,7 @@ _SEED = 20240229
 #: What inputs are called in ``attrs["inputs"]`` of a comparison.
 GIVEN, DRAWN, ZEROS, ONES, RANGE = "given", "drawn from [0, 1)", "zeros", "ones", "the dtype's usual range"
 LARGER, IMAGE, SENTENCE, EXAMPLE = "larger sizes", "an image", "a sentence", "a serialised Example"
-WEIGHTS = "sizes of its weights"
+WEIGHTS, SMALLER = "sizes of its weights", "smaller images than stated"
 #: What signatures that look alike may stand for: images in bytes, then indices into a table of at least two rows.
 _BYTE_LIMITS = (256, 2)
 _INDEX_LIMIT = 2
@@ -45,6 +45,10 @@ _RANKS = (2, 4, 1, 3, 0)
 _MNIST = 28
 #: A batch of pictures: rows, columns, and colours.
 _IMAGE_RANK, _CHANNELS = 4, 3
+#: A side of an image from which on a smaller one is tried, and that; and channels up to which it is an image.
+_LARGE_SIDE, _SMALL_SIDE, _MOST_CHANNELS = 96, 64, 16
+#: Where the sides of images are, by where their channels are.
+_SIDES = {3: (1, 2), 1: (2, 3)}
 
 
 class TrialInputs(NamedTuple):
@@ -103,6 +107,27 @@ def attempts() -> Iterator[Attempt]:
     for kind, rank in product((ZEROS, ONES, RANGE), _RANKS[:2]):
         yield _USUAL._replace(rank=rank, kind=kind)
     yield Attempt(1, 224, rank=4, kind=LARGER)
+
+
+def smaller(ends: Sequence[Endpoint]) -> TrialInputs | None:
+    """Return inputs whose images have smaller sides than a signature states; None where it states no large ones.
+
+    Nobody promises that a function takes them: most that convolve and pool do.
+    """
+    lesser = [end._replace(shape=_smaller(end.shape)) for end in ends]
+    return None if lesser == list(ends) else TrialInputs(SMALLER, dict(make(lesser)))
+
+
+def _smaller(shape: Shape) -> Shape:
+    if shape is None or len(shape) != _IMAGE_RANK:
+        return shape
+    # Channels come last, or right behind the batch.
+    sides = next(
+        (sides for channels, sides in _SIDES.items() if (shape[channels] or _LARGE_SIDE) <= _MOST_CHANNELS), ()
+    )
+    return tuple(
+        _SMALL_SIDE if place in sides and (size or 0) >= _LARGE_SIDE else size for place, size in enumerate(shape)
+    )
 
 
 def candidates(

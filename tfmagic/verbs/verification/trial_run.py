@@ -10,6 +10,7 @@ or reading the result back, which each writer knows how to do.
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -23,7 +24,7 @@ from tfmagic.findings import hazards, waits
 from tfmagic.functions import NamedFunction, tflite
 from tfmagic.functions.state.resource_copies import UncopyableError
 from tfmagic.functions.state.trial_copies import TrialCopies
-from tfmagic.runtime import cancellation, error_texts
+from tfmagic.runtime import cancellation, concrete_functions, error_texts
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import inlining
 from tfmagic.transforms.captures import assets, captures
@@ -97,6 +98,8 @@ def verify(
     result: Runner,
     inputs: Mapping[str, npt.ArrayLike] | None = None,
     names: tuple[str, str] = ("the source", "the result"),
+    *,
+    quickly: bool = False,
 ) -> Verification:
     """Run a function and what it was converted to on the same inputs.
 
@@ -110,6 +113,9 @@ def verify(
         Values of the user's own instead of generated ones; those that are missing are generated.
     names : (str, str)
         What a person calls the two.
+    quickly : bool
+        Whether images may be smaller than the source states, as long as both take them and give the same: of one that
+        was made of the other, that settles it. TensorFlow does not optimise them for it.
 
     Raises
     ------
@@ -117,7 +123,7 @@ def verify(
         If the result does not run on what the source accepts; its own error is the cause.
     """
     values = dict(inputs or {})
-    trial = partial(_Trial, source, result, names)
+    trial = partial(_Trial, source, result, names, quickly=quickly)
     return _answer(source, result, names, lambda: trial().verified(values), is_complete=_is_complete(source, values))
 
 
@@ -181,8 +187,9 @@ def _outside(*runners: Runner) -> str:
 class _Trial:
     """A source and a result on their way through the same inputs."""
 
-    def __init__(self, source: NamedFunction, result: Runner, names: tuple[str, str]) -> None:
+    def __init__(self, source: NamedFunction, result: Runner, names: tuple[str, str], *, quickly: bool = False) -> None:
         self._source = source
+        self._quickly = quickly
         self._names = names
         self._copies = TrialCopies(source, repeatable=True)
         self._result_copies = TrialCopies(result, repeatable=True) if isinstance(result, NamedFunction) else None
@@ -190,6 +197,9 @@ class _Trial:
 
     def verified(self, values: Mapping[str, npt.ArrayLike]) -> Verification:
         """Run both; raises the reasons for which that cannot be."""
+        settled = None if values or not self._quickly else self._verified_smaller()
+        if settled is not None:
+            return settled
         tried, expected = self._accepted(values)
         try:
             result = self._result_of(tried.arrays)
@@ -200,6 +210,36 @@ class _Trial:
             return unchecked(self._source, _RANDOM)
         compared.frame.attrs["inputs"] = tried.kind
         return Verification(compared.frame)
+
+    def _verified_smaller(self) -> Verification | None:
+        """Run both on smaller images than the source states; None where that does not show that they are equal."""
+        tried = trial_inputs.smaller(self._source.inputs)
+        if tried is None or self._result_copies is None:
+            return None
+        try:
+            expected = self._run(tried.arrays)
+            result = self._limited(self._result_copies.fresh(), tried.arrays, _LIMIT, self._result)
+        except errors.TfMagicError:
+            raise
+        except Exception:  # noqa: BLE001 - as in _accepted
+            return None
+        compared = comparison.compare(_placeless(self._source, expected), _placeless(self._result, result))
+        if compared.differs or compared.untelling:
+            return None
+        compared.frame.attrs["inputs"] = tried.kind
+        return Verification(compared.frame)
+
+    def _limited(self, run: Runner, values: Mapping[str, npt.ArrayLike], limit: float, original: Runner) -> _Outputs:
+        """Run a function, or a copy of it, but not for ever, nor longer than who watches wants."""
+
+        def call() -> _Outputs:
+            with concrete_functions.unoptimized() if self._quickly else nullcontext():
+                return run(values)
+
+        try:
+            return cancellation.bounded(call, limit)
+        except cancellation.EndlessError as error:
+            raise _EndlessError(original, error) from error
 
     def pairs(self, calls: Sequence[Mapping[str, npt.ArrayLike]]) -> Iterator[tuple[str, _Outputs, _Outputs]]:
         """Yield the kind of inputs, what the source gives and what the result gives; raises as :meth:`verified`."""
@@ -246,13 +286,13 @@ class _Trial:
 
     def _run(self, values: Mapping[str, npt.ArrayLike]) -> _Outputs:
         """Run a copy of the source that begins where the user's model stands."""
-        return _limited(self._copies.fresh(), values, _LIMIT, self._source)
+        return self._limited(self._copies.fresh(), values, _LIMIT, self._source)
 
     def _result_of(self, values: Mapping[str, npt.ArrayLike]) -> _Outputs:
         """Run the result on inputs that the source takes."""
         try:
             run = self._result if self._result_copies is None else self._result_copies.fresh()
-            return _limited(run, values, _LIMIT * _PATIENCE, self._result)
+            return self._limited(run, values, _LIMIT * _PATIENCE, self._result)
         except (_EndlessError, UncopyableError):
             raise
         except Exception as error:
@@ -302,7 +342,7 @@ def _replaced(values: npt.ArrayLike, names: Mapping[bytes, bytes]) -> npt.NDArra
 def outside(function: NamedFunction) -> str:
     """Say why a function is not run on made-up inputs: what that would do outside the model; empty if nothing."""
     concrete = function.concrete
-    graph_def = tflite.without_interpreters(concrete.graph.as_graph_def())
+    graph_def = tflite.without_interpreters(concrete_functions.graph_def(concrete))
     ends = [tensor.name for tensor in concrete.outputs] + [op.name for op in concrete.graph.control_outputs]
     # Texts that it holds are its own, such as the places of its assets.
     captured = concrete.inputs[len(concrete.inputs) - len(concrete.captured_inputs) :]
@@ -314,7 +354,7 @@ def outside(function: NamedFunction) -> str:
 def examples(function: NamedFunction) -> Iterator[bytes]:
     """Yield the serialised messages that a function parses."""
     if any(end.dtype == "string" for end in function.inputs):
-        yield from example_messages.messages(function.concrete.graph.as_graph_def())
+        yield from example_messages.messages(concrete_functions.graph_def(function.concrete))
 
 
 def weight_sizes(function: NamedFunction) -> Iterator[int]:
@@ -362,16 +402,8 @@ class _EndlessError(Exception):
 
 def suspected(run: Runner) -> str:
     """Say in brackets what a function that does not come to its end may be waiting for."""
-    reason = waits.suspect(run.concrete.graph.as_graph_def()) if isinstance(run, NamedFunction) else ""
+    reason = waits.suspect(concrete_functions.graph_def(run.concrete)) if isinstance(run, NamedFunction) else ""
     return f" ({reason})" if reason else ""
-
-
-def _limited(run: Runner, values: Mapping[str, npt.ArrayLike], limit: float, original: Runner) -> _Outputs:
-    """Run a function, or a copy of it, but not for ever, nor longer than who watches wants."""
-    try:
-        return cancellation.bounded(lambda: run(values), limit)
-    except cancellation.EndlessError as error:
-        raise _EndlessError(original, error) from error
 
 
 class _RefusedError(Exception):
@@ -388,7 +420,7 @@ def require_shapes(source: NamedFunction, arrays: Mapping[str, npt.ArrayLike]) -
         return
     tf = runtime.tensorflow()
     keep = [end.tensor for end in (*source.inputs, *source.outputs)]
-    graph_def = protos.native(inlining.inlined(source.concrete.graph.as_graph_def(), keep))
+    graph_def = protos.native(inlining.inlined(concrete_functions.graph_def(source.concrete), keep))
     with tf.Graph().as_default():
         fed = {end.tensor: tf.compat.v1.placeholder(end.dtype, np.shape(arrays[end.key])) for end in source.inputs}
         tf.graph_util.import_graph_def(graph_def, input_map=fed, name="")

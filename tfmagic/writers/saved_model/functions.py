@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic.files import protos
 from tfmagic.graphs.signature_keys import argument_order, require_arguments
-from tfmagic.runtime import gradients
+from tfmagic.runtime import concrete_functions, gradients
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.captures import assets, captures
 from tfmagic.transforms.signature_functions import Layout, reordered
@@ -71,7 +71,7 @@ def _is_plain(function: NamedFunction) -> bool:
     # A variable of tf.distribute is several, and each of them is saved.
     if any(hasattr(each, "values") or not hasattr(each, "handle") for each in captured.unique_variables()):
         return False
-    return all(gradients.is_own(each) for each in _custom_gradients(function.concrete.graph.as_graph_def()))
+    return all(gradients.is_own(each) for each in _custom_gradients(concrete_functions.graph_def(function.concrete)))
 
 
 def _custom_gradients(graph_def: protos.Message) -> set[str]:
