@@ -1,6 +1,7 @@
 """Freeze a session with 300 MB in 30 variables: tfmagic against ``convert_variables_to_constants`` and writing.
 
-The files go to memory where the system has a place for that: a disk that takes a second for 300 MB takes it from both.
+Against stock, files go to memory where the system has a place for that: a disk that takes a second for 300 MB takes it
+from both. Against a plain write they go to the disk.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ import os
 import tempfile
 from pathlib import Path
 
-from tests.benchmarks.jobs import compare, report
+from tests.benchmarks.jobs import compare, report, report_beside_plain
 
-#: What issue 3 asks for.
-GOAL = 8
+#: What issue 3 asks for, and issue 20: times as long as a plain write.
+GOAL, PLAIN_GOAL = 8, 1.3
+ROUNDS = 5
 
 PREPARE = """
 import tensorflow as tf, tfmagic
@@ -38,8 +40,13 @@ def main() -> None:
     """Print seconds, memory and their ratio."""
     memory = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH112, S108 - Linux's own place
     with tempfile.TemporaryDirectory(dir=memory) as directory:
-        jobs = compare(3, PREPARE, str(Path(directory) / "{label}.pb"), ours=OURS, stock=THEIRS)
-    report("freeze a session of 300 MB", jobs, "ours", "stock", GOAL)
+        jobs = compare(ROUNDS, PREPARE, str(Path(directory) / "{label}.pb"), ours=OURS, stock=THEIRS)
+        report("freeze a session of 300 MB, into memory", jobs, "ours", "stock", GOAL)
+    with tempfile.TemporaryDirectory() as directory:
+        place = Path(directory) / "ours.pb"
+        job = compare(ROUNDS, PREPARE, str(place), ours=OURS)["ours"]
+        print("the same, to the disk:")
+        report_beside_plain("ours", job, Path(directory) / "plain", place.stat().st_size, PLAIN_GOAL)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ from pathlib import Path
 from tests.benchmarks.jobs import compare, report
 from tests.benchmarks.processes import measure
 
-#: What issue 3 asks for.
-GOAL = 50
+#: What issue 20 asks for.
+GOAL = 324
+ROUNDS = 5
 
 WRITE = """
 import sys
@@ -19,7 +20,15 @@ module.parts = [tf.Variable(tf.zeros([5000, 5000])) for _ in range(10)]
 module.call = tf.function(lambda x: {"y": x + sum(each[0, 0] for each in module.parts)})
 tf.saved_model.save(module, sys.argv[1], signatures=module.call.get_concrete_function(tf.TensorSpec([None], name="x")))
 """
-PREPARE = "import tensorflow as tf, tfmagic\ntfmagic.sign  # imports the verb\n"
+PREPARE = """
+import shutil
+import tensorflow as tf, tfmagic
+tfmagic.sign  # imports the verb
+# Each round begins with the message as it was.
+message, kept = sys.argv[1] + "/saved_model.pb", sys.argv[1] + ".pb"
+shutil.copyfile(*((kept, message) if os.path.exists(kept) else (message, kept)))
+shutil.rmtree(sys.argv[1] + "_again", ignore_errors=True)
+"""
 OURS = 'tfmagic.sign(sys.argv[1], rename={"serving_default": "predict"})'
 THEIRS = """
 loaded = tf.saved_model.load(sys.argv[1])
@@ -33,7 +42,7 @@ def main() -> None:
         for label in ("ours", "stock"):
             measure(WRITE, str(Path(directory) / label))
         before = _marks(Path(directory) / "ours")
-        jobs = compare(1, PREPARE, str(Path(directory) / "{label}"), ours=OURS, stock=THEIRS)
+        jobs = compare(ROUNDS, PREPARE, str(Path(directory) / "{label}"), ours=OURS, stock=THEIRS)
         untouched = _marks(Path(directory) / "ours") == before
     report("sign a SavedModel of 1 GB again in place", jobs, "ours", "stock", GOAL)
     print(f"  variables untouched: {untouched}")

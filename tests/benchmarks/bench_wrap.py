@@ -8,8 +8,9 @@ from pathlib import Path
 from tests.benchmarks.jobs import compare, report
 from tests.benchmarks.processes import measure
 
-#: What issue 3 asks for: times faster, and added peak in bytes of the file.
-GOAL, PEAK_GOAL = 20, 0.1
+#: What issues 20 and 3 ask for: times faster, and added peak in bytes of the file.
+GOAL, PEAK_GOAL = 42, 0.1
+ROUNDS = 3
 
 WRITE = """
 import sys
@@ -25,7 +26,7 @@ with tf.Graph().as_default() as graph:
 open(sys.argv[1], "wb").write(graph.as_graph_def().SerializeToString())
 """
 PREPARE = "import tensorflow as tf, tfmagic\ntfmagic.export  # imports the verb\n"
-OURS = "tfmagic.export(sys.argv[1], sys.argv[2])"
+OURS = "tfmagic.export(sys.argv[1], sys.argv[2], overwrite=True)"
 THEIRS = """
 graph_def = tf.compat.v1.GraphDef.FromString(open(sys.argv[1], "rb").read())
 wrapped = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(graph_def, name=""), []).prune("x:0", "y:0")
@@ -38,7 +39,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         frozen = Path(directory) / "frozen.pb"
         measure(WRITE, str(frozen))
-        jobs = compare(1, PREPARE, str(frozen), str(Path(directory) / "{label}"), ours=OURS, stock=THEIRS)
+        jobs = compare(ROUNDS, PREPARE, str(frozen), str(Path(directory) / "{label}"), ours=OURS, stock=THEIRS)
         size = frozen.stat().st_size
     report(f"make a SavedModel of a frozen graph of {size / 1e6:.0f} MB, ours compared byte for byte", jobs, "ours",
            "stock", GOAL)  # fmt: skip

@@ -5,9 +5,18 @@ Not for: whole processes (:mod:`tests.benchmarks.processes`).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import os
+import statistics
+import time
+from typing import TYPE_CHECKING, NamedTuple
 
-from tests.benchmarks.processes import in_turns
+from tests.benchmarks.processes import runs_in_turns
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: A plain write goes to the disk in pieces of so many bytes.
+_PIECE = 1 << 20
 
 _BEGIN = """
 import json, os, resource, sys, time
@@ -49,8 +58,11 @@ def compare(rounds: int, prepare: str, *arguments: str, **jobs: str) -> dict[str
         label: (_BEGIN + prepare + _CLOCK + code + _END, *(each.replace("{label}", label) for each in arguments))
         for label, code in jobs.items()
     }
-    found = in_turns(rounds, **codes)
-    return {label: Job(*_numbers(run.output)) for label, run in found.items()}
+    runs = {
+        label: sorted(Job(*_numbers(run.output)) for run in measured)
+        for label, measured in runs_in_turns(rounds, **codes).items()
+    }
+    return {label: taken[statistics.median_low(range(rounds))] for label, taken in runs.items()}
 
 
 def _numbers(output: str) -> tuple[float, int]:
@@ -64,3 +76,27 @@ def report(title: str, jobs: dict[str, Job], ours: str, theirs: str, goal: float
     for label, job in jobs.items():
         print(f"  {label:<28} {job.seconds:7.2f} s   added peak {job.added / 1e6:7.0f} MB")
     print(f"  ratio {jobs[theirs].seconds / jobs[ours].seconds:.1f} (goal: at least {goal:g})")
+
+
+def report_beside_plain(name: str, job: Job, place: Path, size: int, goal: float) -> None:
+    """Print how many times as long as a plain write of the same bytes a job took."""
+    plain = plain_write(place, size)
+    print(f"  {name} {job.seconds / plain:.2f} times a plain write of {plain:.2f} s (goal: at most {goal:g})")
+
+
+def plain_write(place: Path, size: int, rounds: int = 3) -> float:
+    """Return the seconds of writing so many bytes in pieces of 1 MiB, and flushing file and directory, the median."""
+    piece = os.urandom(_PIECE)
+    seconds = []
+    for _ in range(rounds):
+        begun = time.perf_counter()
+        with place.open("wb", buffering=0) as file:
+            for start in range(0, size, _PIECE):
+                file.write(piece[: size - start])
+            os.fsync(file.fileno())
+        directory = os.open(place.parent, os.O_RDONLY)
+        os.fsync(directory)
+        os.close(directory)
+        seconds.append(time.perf_counter() - begun)
+        place.unlink()
+    return statistics.median(seconds)

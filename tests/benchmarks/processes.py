@@ -1,16 +1,22 @@
 """Time whole fresh processes, in turns, and report a ratio of medians.
 
-A person who opens a notebook or runs a tool pays for the process, not for the call. Not for: timing within one
-process.
+A person who opens a notebook or runs a tool pays for the process, not for the call. Bytecode is compiled before, as an
+installed package's is. Not for: timing within one process (:mod:`tests.benchmarks.jobs`).
 """
 
 from __future__ import annotations
 
+import compileall
 import statistics
 import subprocess
 import sys
 import time
+from functools import cache
+from pathlib import Path
 from typing import NamedTuple
+
+#: Of this checkout.
+_ROOT = Path(__file__).resolve().parents[2]
 
 #: Comes before measured code: as the process ends, however it ends, its peak goes to standard error.
 _PEAK = """
@@ -29,6 +35,7 @@ class Measured(NamedTuple):
 
 def measure(code: str, *arguments: str) -> Measured:
     """Run code in a fresh interpreter."""
+    _compile()
     command = [sys.executable, "-c", _PEAK + code, *arguments]
     start = time.perf_counter()
     done = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -36,8 +43,20 @@ def measure(code: str, *arguments: str) -> Measured:
     return Measured(seconds, int(done.stderr.rpartition("PEAK ")[2]) * 1024, done.stdout.strip())
 
 
+@cache
+def _compile() -> None:
+    """Compile this package's bytecode, which a checkout may be without."""
+    compileall.compile_dir(_ROOT / "tfmagic", quiet=2)
+
+
 def in_turns(rounds: int, **codes: tuple[str, ...]) -> dict[str, Measured]:
-    """Measure several pieces of code in turns; return the run of the median time of each.
+    """Measure several pieces of code in turns; return the run of the median time of each; see :func:`runs_in_turns`."""
+    runs = runs_in_turns(rounds, **codes)
+    return {label: sorted(measured)[statistics.median_low(range(rounds))] for label, measured in runs.items()}
+
+
+def runs_in_turns(rounds: int, **codes: tuple[str, ...]) -> dict[str, list[Measured]]:
+    """Measure several pieces of code in turns; return all runs of each.
 
     Parameters
     ----------
@@ -50,7 +69,7 @@ def in_turns(rounds: int, **codes: tuple[str, ...]) -> dict[str, Measured]:
     for _ in range(rounds):
         for label, (code, *arguments) in codes.items():
             runs[label].append(measure(code, *arguments))
-    return {label: sorted(found)[statistics.median_low(range(rounds))] for label, found in runs.items()}
+    return runs
 
 
 def report(title: str, measured: dict[str, Measured], ours: str, theirs: str, goal: float) -> None:
