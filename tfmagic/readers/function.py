@@ -62,10 +62,9 @@ class FunctionReader(Reader):
         value = candidate.value
         traced = cache(partial(functions.tf_functions.collect, value))
         graphs = cache(lambda: (MetaGraph.of_message(functions.meta_graphs.meta_graph_def(traced())),))
-        variables = partial(_live_variables, value, traced)
-        if functions.tf_functions.is_concrete(value):
-            # It has those that it captured, whatever becomes of the module.
-            variables = cache(variables)
+        # One that was traced has those that it captured, whatever becomes of the module.
+        kept = cache if functions.tf_functions.is_concrete(value) else partial
+        variables: Callable[[], Mapping[str, runtime.Live]] = kept(partial(_live_variables, value, traced))
         lean = cache(lambda: (MetaGraph.of_message(functions.meta_graphs.meta_graph_def(traced(), shapes=False)),))
         model = Model(
             self.form,
