@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import importlib
 import importlib.util
 import os
 import sys
@@ -50,6 +51,16 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Built:
 def tf() -> Any:
     """TensorFlow, where it is installed."""
     return pytest.importorskip("tensorflow")
+
+
+@pytest.fixture
+def control_flow_v1() -> Iterator[None]:
+    """Loops and branches as TensorFlow 1 built them; the switch is put back."""
+    util: Any = importlib.import_module("tensorflow.python.ops.control_flow_util")
+    before = util.ENABLE_CONTROL_FLOW_V2
+    util.ENABLE_CONTROL_FLOW_V2 = False
+    yield
+    util.ENABLE_CONTROL_FLOW_V2 = before
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ change what a conversion has to do: loops within loops, assets of one name, sign
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,16 +40,6 @@ def _served(tf: Any, path: Path, inputs: Mapping[str, Any], key: str = "serving_
     loaded = tf.saved_model.load(str(path))
     called = loaded.signatures[key](**{name: tf.constant(value) for name, value in inputs.items()})
     return [first, {name: value.numpy() for name, value in called.items()}]
-
-
-@pytest.fixture
-def control_flow_v1() -> Any:
-    """Loops and branches as TensorFlow 1 built them; the switch is put back."""
-    util: Any = importlib.import_module("tensorflow.python.ops.control_flow_util")
-    before = util.ENABLE_CONTROL_FLOW_V2
-    util.ENABLE_CONTROL_FLOW_V2 = False
-    yield
-    util.ENABLE_CONTROL_FLOW_V2 = before
 
 
 @pytest.mark.parametrize("outside", ["loop", "branch"])

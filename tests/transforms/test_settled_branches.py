@@ -19,18 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-pytestmark = pytest.mark.tensorflow
+pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("control_flow_v1")]
 _X = np.random.default_rng(0).random((3, 4), np.float32)
-
-
-@pytest.fixture(autouse=True)
-def control_flow_v1() -> Any:
-    """Loops and branches as TensorFlow 1 built them; the switch is put back."""
-    util: Any = importlib.import_module("tensorflow.python.ops.control_flow_util")
-    before = util.ENABLE_CONTROL_FLOW_V2
-    util.ENABLE_CONTROL_FLOW_V2 = False
-    yield
-    util.ENABLE_CONTROL_FLOW_V2 = before
 
 
 def _session(tf: Any, build: Callable[[Any, Any], Any]) -> Any:
