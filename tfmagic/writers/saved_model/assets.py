@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors
-from tfmagic.files import copies
+from tfmagic.files import copies, places
 from tfmagic.graphs.tensor_names import FreeNames, node_of
 
 if TYPE_CHECKING:
@@ -48,8 +48,7 @@ def assets_of(nodes: Mapping[str, protos.Message], store: Store) -> tuple[Asset,
     ConversionError
         If a file is not there, or lies where a file has no business to point to.
     """
-    # A SavedModel is carried to systems for which `Words.txt` and `words.txt` are one file.
-    names = FreeNames((), str.casefold)
+    names = FreeNames((), _name_anywhere)
     by_file: dict[Path, str] = {}
     assets = []
     for tensor in dict.fromkeys(_tensors(nodes, store)):
@@ -58,6 +57,14 @@ def assets_of(nodes: Mapping[str, protos.Message], store: Store) -> tuple[Asset,
             by_file[file] = names(file.name)
         assets.append(Asset(file, f"{node_of(tensor)}:0", by_file[file]))
     return tuple(assets)
+
+
+def _name_anywhere(name: str) -> str:
+    """Return what two names share if they are one file on another system, to which a SavedModel may be carried.
+
+    For macOS and Windows `Words.txt` and `words.txt` are one; Windows takes away dots and blanks at the end.
+    """
+    return places.folded(name).rstrip(". ")
 
 
 def _tensors(nodes: Mapping[str, protos.Message], store: Store) -> Iterator[str]:
