@@ -152,8 +152,8 @@ class CatalogRow(NamedTuple):
         The form, None where it could not be told.
     error : str or None
         Why it could not be read, or not all of it.
-    stamp : str
-        Another text once one of its files was written again.
+    stamp : str or None
+        Another text once one of its files was written again, None where a server does not tell that.
     bytes : int
         What its files take.
     created : str or None
@@ -180,7 +180,7 @@ class CatalogRow(NamedTuple):
     address: str
     form: str | None
     error: str | None
-    stamp: str
+    stamp: str | None
     bytes: int
     created: str | None
     tensorflow_version: str | None

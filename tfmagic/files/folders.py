@@ -1,7 +1,7 @@
 """What lies in a folder: names, sizes, and by what a change of each file is told. No link out of a place is followed.
 
-A walk over many models looks at a place through this alone. Not for: which files are one model
-(:mod:`tfmagic.files.bundles`), or reading any.
+A walk over many models looks at a place through this alone, be it here or at an address. Not for: which files are one
+model (:mod:`tfmagic.files.bundles`), or reading any.
 """
 
 from __future__ import annotations
@@ -9,6 +9,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import NamedTuple
+
+from tfmagic.files.addresses import entries as entries_at_addresses
+from tfmagic.files.addresses import remote_place
+from tfmagic.files.addresses.address import Address
 
 
 class Entry(NamedTuple):
@@ -23,7 +27,7 @@ class Entry(NamedTuple):
     size : int
         The bytes of a file, 0 of a folder.
     version : str
-        What is another text once the file was written again.
+        What is another text once the file was written again; empty where that is not known.
     modified : float
         When it was last written, in seconds since 1970; 0 where that is not known.
     elsewhere : str
@@ -41,6 +45,8 @@ class Entry(NamedTuple):
 def entries(folder: Path, place: Path) -> list[Entry]:
     """Return what a folder shows, by name; links to folders and what is neither file nor folder are left out.
 
+    What was listed is not kept: a place may hold more than fits into memory, and be others the next time.
+
     Parameters
     ----------
     folder : Path
@@ -52,10 +58,50 @@ def entries(folder: Path, place: Path) -> list[Entry]:
     ------
     OSError
         If it cannot be listed.
+    ReadError
+        If an address may not be listed, or its server does not answer.
     """
+    if isinstance(folder, Address):
+        fresh = folder.anew()
+        return sorted(_remote(name, entry) for name, entry in fresh.place.listing(fresh.inside).items())
     with os.scandir(folder) as listed:
         known = [entry for item in listed if (entry := _entry(item, place)) is not None]
     return sorted(known)
+
+
+def unkept(place: Path) -> Path:
+    """Return a place whose listings no library keeps; one of this machine as it is."""
+    if not isinstance(place, Address):
+        return place
+    files = place.place.store.files
+    try:
+        own = type(files)(*files.storage_args, **{**files.storage_options, "use_listings_cache": False})
+        store = remote_place.store_of(own)
+    except Exception:  # noqa: BLE001 - of many libraries; what keeps listings works as well
+        return place
+    return Address(remote_place.RemotePlace(place.place.url, store), place.inside)
+
+
+def named(path: Path) -> Path:
+    """Return an address as if its user had named it, whom it tells that it is refused; another path as it is."""
+    if not isinstance(path, Address):
+        return path
+    place = path.place
+    url = place.url._replace(path=path.inside)
+    return Address(remote_place.RemotePlace(url, remote_place.store_of(place.store.files)), path.inside)
+
+
+def looked_up(path: Path, entry: Entry) -> Entry:
+    """Return what is known of a file, asked for where a list does not tell its version."""
+    if entry.version or not isinstance(path, Address):
+        return entry
+    known = path.anew().entry()
+    return entry if known is None else _remote(entry.name, known)
+
+
+def _remote(name: str, entry: entries_at_addresses.Entry) -> Entry:
+    version = f"{entry.size}-{entry.tag}" if entry.tag else ""
+    return Entry(name, entry.is_directory, max(entry.size, 0), version, entry.modified / 1e9)
 
 
 def _entry(item: os.DirEntry[str], place: Path) -> Entry | None:

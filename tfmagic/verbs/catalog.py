@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfmagic import errors, frames, progress
+from tfmagic.files.addresses.address import path_of
 from tfmagic.verbs.cataloguing import engines, outputs, row_files, tasks
 from tfmagic.verbs.cataloguing.walks import Walk
 from tfmagic.verbs.undisturbed import undisturbed
@@ -44,7 +45,8 @@ def catalog(
     Parameters
     ----------
     *places : str or path
-        Folders, models, or patterns: ``*`` for letters of a name, ``**`` for any folders.
+        Folders, models, or patterns (``*`` for letters of a name, ``**`` for any folders), here or at addresses that
+        ``fsspec`` knows, such as ``s3://bucket/team/**``.
     executor : concurrent.futures.Executor or str, optional
         Where models are read: by default ``"threads"`` of this process; ``"processes"``, which are started for it; or
         any executor of the user's, such as ipyparallel's and Dask's. At most four models a worker are on their way.
@@ -81,10 +83,10 @@ def catalog(
         )
     known = _known(previous)
     target = None if output is None else outputs.Output(output, overwrite=overwrite)
-    walk = Walk(tuple(os.fsdecode(os.fspath(place)) for place in places))
+    walk = Walk(tuple(place if isinstance(place, str | Path) else os.fsdecode(place) for place in places))
     rows: list[CatalogRow] = []
     todo = _tasks(walk, known, reads_weights=read_weights)
-    with target or nullcontext(), engines.opened(executor) as engine:
+    with target or nullcontext(), engines.opened(executor, waits=walk.waits) as engine:
         try:
             for row in engines.rows(engine, tasks.row, todo, _lost):
                 progress.check()
@@ -105,7 +107,7 @@ def _tasks(
     for met in walk.models():
         task = tasks.of_model(met, reads_weights=reads_weights)
         earlier = known.get(task.address)
-        holds = earlier is not None and earlier.stamp == task.stamp and earlier.error is None
+        holds = earlier is not None and bool(task.stamp) and earlier.stamp == task.stamp and earlier.error is None
         # Without weights an earlier row may be of a catalogue that did not read them.
         is_whole = earlier is not None and (earlier.weights is not None or not reads_weights)
         yield task, earlier if holds and is_whole else None
@@ -116,7 +118,7 @@ def _known(previous: pd.DataFrame | str | os.PathLike[str] | None) -> dict[str, 
     if previous is None:
         return {}
     if isinstance(previous, str | os.PathLike):
-        return {row.address: row for row in row_files.read(Path(os.path.expanduser(previous)))}  # noqa: PTH111 - as in walks
+        return {row.address: row for row in row_files.read(path_of(previous))}
     try:
         return {row.address: row for row in _rows_of(previous)}
     except (AttributeError, KeyError, ValueError, TypeError) as error:

@@ -85,13 +85,16 @@ def taken_apart(text: str, path: str) -> Url:
     http = _OF_HTTP.fullmatch(path)
     parts = http or _TAIL.fullmatch(path)
     assert parts is not None  # noqa: S101 - the second pattern takes all
-    inside = parts["path"].rstrip("/") or ("/" if parts["path"] else "")
+    # A server has a root, whether or not an address ends in its slash.
+    inside = parts["path"].rstrip("/") or ("/" if http or parts["path"] else "")
     prefix, shown, end = _first_part(without_credentials(text))
     own = inside.strip("/")
     shown = shown.rstrip("/") if own else shown
     head = shown.removesuffix(own) if own else shown
     if own and head == shown:
         head = f"{shown.partition('://')[0]}://"
+    if http and not head.endswith("/"):
+        head += "/"
     return Url(http["root"] if http else "", inside, parts["tail"] or "", prefix + head, end)
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 #: Tasks of a worker that are on their way.
 EACH_WORKER = 4
-#: Threads wait for files more than they compute; more of them than this only take turns.
+#: Threads that wait for addresses; for files, there are as many as cores: more only take turns, and memory.
 _MOST_THREADS = 8
 #: Executors by name, where there is no object to hand in.
 THREADS, PROCESSES = "threads", "processes"
@@ -51,8 +51,15 @@ class _Begun(NamedTuple):
 
 
 @contextmanager
-def opened(executor: object) -> Iterator[Executor]:
+def opened(executor: object, *, waits: bool = False) -> Iterator[Executor]:
     """Return an executor: the user's own, which is left as it is, or one by its name, which is closed at the end.
+
+    Parameters
+    ----------
+    executor : object
+        An executor, the name of one, or None for threads.
+    waits : bool
+        Whether tasks mostly wait for others, so that more threads than cores are of use.
 
     Raises
     ------
@@ -62,7 +69,7 @@ def opened(executor: object) -> Iterator[Executor]:
         If it is no executor.
     """
     if executor is None or isinstance(executor, str):
-        own = _named(executor or THREADS)
+        own = _named(executor or THREADS, waits=waits)
         try:
             yield own
         finally:
@@ -76,12 +83,14 @@ def opened(executor: object) -> Iterator[Executor]:
         yield executor  # type: ignore[misc] # what has the method, whatever it inherits from
 
 
-def _named(name: str) -> Executor:
+def _named(name: str, *, waits: bool) -> Executor:
     if name not in (THREADS, PROCESSES):
         raise errors.UnknownNameError(name, "executor", (THREADS, PROCESSES))
     count = os.cpu_count() or 1
     if name == THREADS:
-        return ThreadPoolExecutor(min(_MOST_THREADS, count + 2), thread_name_prefix="tfmagic catalog")
+        return ThreadPoolExecutor(
+            _MOST_THREADS if waits else min(_MOST_THREADS, count), thread_name_prefix="tfmagic catalog"
+        )
     # A process that is forked takes along locks that nobody in it opens again.
     return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"))
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from tfmagic import errors
-from tfmagic.files import renames, writing
+from tfmagic.files import places, renames, writing
 from tfmagic.verbs.cataloguing import row_files
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ class Output:
     """
 
     def __init__(self, destination: str | os.PathLike[str], *, overwrite: bool) -> None:
+        if places.is_address(destination):
+            raise errors.WriteError("a catalogue is written on this machine: name a file here, and copy that there")
         self.destination = writing.resolved(destination)
         self._format = row_files.format_of(self.destination)
         writing.check(self.destination, overwrite=overwrite, directory=False)

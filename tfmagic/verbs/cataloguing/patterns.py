@@ -1,6 +1,7 @@
 """Places with wildcards: ``models/*/prod`` and ``bucket/team/**``.
 
-``*`` and ``?`` stand for letters of one name, ``**`` for any number of folders. What a pattern matches is a model, or a
+``*`` and ``?`` stand for letters of one name, ``**`` for any number of folders; at an address, where a ``?`` begins
+what is asked and names have brackets, only what has a ``*`` is a pattern. What a pattern matches is a model, or a
 folder with models. Not for: walking.
 """
 
@@ -12,11 +13,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
+from tfmagic.files.addresses import urls
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _ANY = "**"
-_WILD = re.compile(r"[*?\[]")
+_WILD, _STAR = re.compile(r"[*?\[]"), re.compile(r"\*")
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,8 @@ class Pattern:
 def parted(place: str) -> tuple[str, Pattern]:
     """Return the folder in which a pattern begins, and the rest of it."""
     names = place.split("/")
-    first = next((number for number, name in enumerate(names) if _WILD.search(name)), len(names))
+    wild = _wild(place)
+    first = next((number for number, name in enumerate(names) if wild.search(name)), len(names))
     rest = tuple(name for name in names[first:] if name)
     base = "/".join(names[:first])
     if not base:
@@ -52,7 +56,11 @@ def parted(place: str) -> tuple[str, Pattern]:
 
 def is_pattern(place: str) -> bool:
     """Say whether a place has wildcards."""
-    return _WILD.search(place) is not None
+    return _wild(place).search(place) is not None
+
+
+def _wild(place: str) -> re.Pattern[str]:
+    return _STAR if urls.is_address(place) else _WILD
 
 
 @cache

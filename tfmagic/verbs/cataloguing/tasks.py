@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors, readers
 from tfmagic.display.graph import op_colours
+from tfmagic.files import folders, places
 from tfmagic.findings import scan as scan_findings
 from tfmagic.frames import CatalogRow
 from tfmagic.graphs import fingerprints
@@ -41,7 +42,7 @@ class Task(NamedTuple):
     Attributes
     ----------
     address, stamp, created : str
-        As in its row.
+        As in its row; without a stamp, nobody can tell whether it was written again.
     bytes : int
         What its files take.
     is_certain : bool
@@ -50,6 +51,8 @@ class Task(NamedTuple):
         Why it is not read at all; empty if it is.
     reads_weights : bool
         Whether values are read where no checksums are stored.
+    source : Path or None
+        What is read, an address with what it takes to be asked; None: what ``address`` names.
     """
 
     address: str
@@ -59,12 +62,14 @@ class Task(NamedTuple):
     is_certain: bool
     problem: str = ""
     reads_weights: bool = False
+    source: Path | None = None
 
 
 def of_model(met: Met, *, reads_weights: bool = False) -> Task:
     """Return the task for a model that a walk came by."""
     files = [entry for _, entry in met.files]
-    stamp = fingerprints.of_parts((_EDITION, *(part for path, entry in met.files for part in (path, entry.version))))
+    parts = (part for path, entry in met.files for part in (path, entry.version))
+    stamp = fingerprints.of_parts((_EDITION, *parts)) if all(entry.version for entry in files) else ""
     modified = met.decisive.modified if met.decisive else 0.0
     problem = (
         f"{met.elsewhere}, which leads out of the place that is catalogued, so it was not read; name that place too"
@@ -72,7 +77,8 @@ def of_model(met: Met, *, reads_weights: bool = False) -> Task:
         else ""
     )
     size = sum(entry.size for entry in files)
-    return Task(str(met.address), stamp, _time(modified), size, met.is_certain, problem, reads_weights)
+    source = None if places.is_here(met.address) else folders.named(met.address)
+    return Task(str(met.address), stamp, _time(modified), size, met.is_certain, problem, reads_weights, source)
 
 
 def _time(seconds: float) -> str | None:
@@ -87,7 +93,7 @@ def row(task: Task) -> CatalogRow | None:
     """Read a model and return its row; None for a file that is none, and was not meant to be by its name."""
     if task.problem:
         return unread(task, task.problem) if task.is_certain else None
-    path = Path(task.address)
+    path = task.source or Path(task.address)
     try:
         model = readers.read(path)
     except Exception as error:  # noqa: BLE001 - a broken model is a row, never the end
@@ -99,7 +105,7 @@ def row(task: Task) -> CatalogRow | None:
 def unread(task: Task, problem: str, *, severity: str | None = None) -> CatalogRow:
     """Return the row of a model that was not read."""
     unknown = dict.fromkeys(CatalogRow._fields)
-    known = {"address": task.address, "error": problem, "stamp": task.stamp, "bytes": task.bytes}
+    known = {"address": task.address, "error": problem, "stamp": task.stamp or None, "bytes": task.bytes}
     return _clean({**unknown, **known, "created": task.created, "severity": severity})
 
 

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors
 from tfmagic.files import bundles, folders, places
+from tfmagic.files.addresses.address import path_of
+from tfmagic.files.bundles import Bundle
 from tfmagic.verbs.cataloguing import patterns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from tfmagic.files.bundles import Bundle
     from tfmagic.files.folders import Entry
     from tfmagic.verbs.cataloguing.patterns import Pattern
 
@@ -61,8 +62,8 @@ class Walk:
 
     Parameters
     ----------
-    places : sequence of str
-        Folders, models, patterns.
+    places : tuple of str or Path
+        Folders, models, patterns, here or at addresses.
 
     Attributes
     ----------
@@ -70,9 +71,14 @@ class Walk:
         Which folders could not be looked into, which links were not followed.
     """
 
-    places: tuple[str, ...]
+    places: tuple[str | Path, ...]
     notes: list[str] = field(default_factory=list)
     left_out: int = 0
+
+    @property
+    def waits(self) -> bool:
+        """Whether what is read lies at an address, so that who reads it mostly waits."""
+        return any(map(places.is_address, self.places))
 
     @property
     def said(self) -> tuple[str, ...]:
@@ -98,12 +104,11 @@ class Walk:
                     seen.update(() if real is None else (real,))
                     yield model
 
-    def _below(self, place: str) -> Iterator[Met]:
+    def _below(self, place: str | Path) -> Iterator[Met]:
         pattern = patterns.Pattern()
-        path = Path(os.path.expanduser(place))  # noqa: PTH111 - a name that begins with ~ may be no user's
-        if patterns.is_pattern(place) and not os.path.lexists(path):
-            base, pattern = patterns.parted(os.path.expanduser(place))  # noqa: PTH111 - as above
-            path = Path(base)
+        if isinstance(place, str) and patterns.is_pattern(place) and not _is_name(place):
+            place, pattern = patterns.parted(place)
+        path = folders.unkept(path_of(place))
         places.require_visible(path)
         if places.is_directory(path):
             yield from self._in_folder(path, pattern)
@@ -114,13 +119,19 @@ class Walk:
         """Yield the model that is a file, or a checkpoint by its prefix."""
         folder = path.parent
         # What is named itself may be a link to anywhere.
-        home = Path(folder.resolve().anchor)
-        entries = self._listed(folder, home) if places.is_directory(folder) else []
+        is_here = places.is_here(path)
+        home = Path(folder.resolve().anchor) if is_here else folder
+        entries = self._listed(folder, home, is_place=is_here) if not is_here or places.is_directory(folder) else ()
         for bundle in bundles.bundles(entries or ()):
             if path.name == bundle.name or any(entry.name == path.name for entry in bundle.files):
                 yield self._met(folder, bundle, home)
                 return
-        places.require_existence(path)
+        if is_here or not places.exists(path):
+            places.require_existence(path)
+        if not is_here:
+            # Its server lists nothing: what it is shows as it is read.
+            yield self._met(folder, Bundle(path.name, (folders.Entry(path.name),), is_certain=True), home)
+            return
         raise errors.ReadError(
             f"{str(path)!r} is no folder, and no model by its name; give a folder, or a model's file"
         )
@@ -145,6 +156,11 @@ class Walk:
     def _listed(self, folder: Path, home: Path, *, is_place: bool = True) -> list[Entry] | None:
         try:
             return folders.entries(folder, home)
+        except errors.ReadError as error:
+            if is_place:
+                raise
+            self._note(f"{str(folder)!r} was not looked into: {error}")
+            return None
         except OSError as error:
             if is_place:
                 message = f"{str(folder)!r} cannot be looked into: {error.strerror or error}; check its permissions"
@@ -168,11 +184,12 @@ class Walk:
         files = [(entry.name, entry) for entry in bundle.files]
         for name in bundle.folders:
             files += self._inside(folder, name, home)
-        files.sort()
+        files = sorted((path, folders.looked_up(folder / path, entry)) for path, entry in files)
         leading = next(((path, entry) for path, entry in files if entry.elsewhere), None)
         elsewhere = f"{leading[0]!r} is a link to {leading[1].elsewhere!r}" if leading else ""
         address = folder / bundle.name if bundle.name else folder
-        return Met(address, tuple(files), bundles.decisive(bundle), bundle.is_certain, elsewhere)
+        known = bundle._replace(files=tuple(entry for path, entry in files if path == entry.name))
+        return Met(address, tuple(files), bundles.decisive(known), bundle.is_certain, elsewhere)
 
     def _inside(self, folder: Path, name: str, home: Path) -> Iterator[tuple[str, Entry]]:
         """Yield the files of a folder that belongs to a model, with all below it."""
@@ -188,3 +205,8 @@ class Walk:
             self.notes.append(note)
         else:
             self.left_out += 1
+
+
+def _is_name(place: str) -> bool:
+    """Say whether there is something whose own name has the letters of a pattern; an address is not asked for it."""
+    return not places.is_address(place) and os.path.lexists(path_of(place))
