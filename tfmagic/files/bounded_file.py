@@ -61,9 +61,11 @@ class Blocks:
         self._left -= count
         if self._left < 0:
             self.corrupt("its parts refer to one another over and over")
-        first, last = offset // _BLOCK, max(offset, offset + count - 1) // _BLOCK
+        # Blocks count from the begin of the file, as those do that are fetched from an address.
+        place = self._begin + offset
+        first, last = place // _BLOCK, max(place, place + count - 1) // _BLOCK
         data = b"".join(self._block(number) for number in range(first, last + 1))
-        piece = data[offset - first * _BLOCK :][:count]
+        piece = data[place - first * _BLOCK :][:count]
         if len(piece) != count:
             self.corrupt("it became shorter while it was read")
         return piece
@@ -83,6 +85,6 @@ class Blocks:
         if number not in self._kept:
             if len(self._kept) >= _KEPT_BLOCKS:
                 self._kept.pop(next(iter(self._kept)))
-            self._file.seek(self._begin + number * _BLOCK)
+            self._file.seek(number * _BLOCK)
             self._kept[number] = self._file.read(_BLOCK)
         return self._kept[number]
