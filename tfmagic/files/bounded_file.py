@@ -44,6 +44,8 @@ class Blocks:
         self.origin = origin
         self.size = file.seek(0, os.SEEK_END) - begin if size is None else size
         self._file = file
+        # A file at an address says by what it is fetched: each block is a request.
+        self._block_bytes: int = getattr(getattr(file, "raw", None), "block", _BLOCK)
         self._begin = begin
         self._kept: dict[int, bytes] = {}
         self._left = self.size * _REPEATS + _ALLOWANCE
@@ -63,9 +65,10 @@ class Blocks:
             self.corrupt("its parts refer to one another over and over")
         # Blocks count from the begin of the file, as those do that are fetched from an address.
         place = self._begin + offset
-        first, last = place // _BLOCK, max(place, place + count - 1) // _BLOCK
+        block = self._block_bytes
+        first, last = place // block, max(place, place + count - 1) // block
         data = b"".join(self._block(number) for number in range(first, last + 1))
-        piece = data[place - first * _BLOCK :][:count]
+        piece = data[place - first * block :][:count]
         if len(piece) != count:
             self.corrupt("it became shorter while it was read")
         return piece
@@ -85,6 +88,6 @@ class Blocks:
         if number not in self._kept:
             if len(self._kept) >= _KEPT_BLOCKS:
                 self._kept.pop(next(iter(self._kept)))
-            self._file.seek(number * _BLOCK)
-            self._kept[number] = self._file.read(_BLOCK)
+            self._file.seek(number * self._block_bytes)
+            self._kept[number] = self._file.read(self._block_bytes)
         return self._kept[number]

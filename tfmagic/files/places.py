@@ -76,6 +76,8 @@ def require_existence(path: Path) -> None:
         message = f"{str(path)!r} is a link to {str(path.readlink())!r}, which is not there; give the file itself"
         raise FileNotFoundError(message)
     if isinstance(path, Address):
+        if path.place.refusal is not None:
+            raise path.place.refusal
         raise FileNotFoundError(urls.nothing_at(str(path)))
     parent = path.parent
     advice = f"; {what_is_near(path) or 'check the path'}"

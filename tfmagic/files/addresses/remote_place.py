@@ -28,9 +28,12 @@ if TYPE_CHECKING:
 
     from tfmagic.files.addresses.urls import Url
 
-BLOCK = 64 << 10
+#: What is fetched at least: headers of HDF5 lie between the values, and of a larger block most would be values.
+BLOCK = 16 << 10
+#: So many blocks are fetched at once where the ones before were read: 64 KiB.
+_AHEAD = 4
 #: Blocks of a model that are kept: 16 MiB.
-_KEPT = 256
+_KEPT = 1024
 #: A longer stretch is read once, and would push out all that is read over and over.
 _LONG = 1 << 20
 #: A whole file comes in so many pieces at most, each of at least so many bytes.
@@ -47,6 +50,10 @@ _PACKAGES = {
 _UNAUTHORISED = frozenset({401, 403})
 #: Names of errors that say that nobody asks: botocore's, Google's.
 _NO_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError")
+
+
+class RefusedError(errors.ReadError):
+    """Who asks may not read it; a store may also say so of what is not there."""
 
 
 class RemotePlace:
@@ -66,6 +73,8 @@ class RemotePlace:
         self.url = url
         self.store = store
         self.notes: list[str] = []
+        #: Why the address that the user named could not be looked at.
+        self.refusal: RefusedError | None = None
         self._lock = threading.RLock()
         self._entries: dict[str, Entry | None] = {}
         self._listings: dict[str, dict[str, Entry]] = {}
@@ -97,10 +106,10 @@ class RemotePlace:
         try:
             with self.refusals(path):
                 return self.store.entry(self.url.asked(path))
-        except errors.ReadError:
+        except RefusedError as error:
             # Who may read an object, but not list the others, is refused what is not there.
             if path == self.url.path:
-                raise
+                self.refusal = error
             return None
 
     def seen(self) -> list[str]:
@@ -169,7 +178,9 @@ class RemotePlace:
         first, last = begin // BLOCK, max(begin, end - 1) // BLOCK
         missing = [number for number in range(first, last + 1) if (path, number) not in self._blocks]
         if missing:
-            self._fetch_blocks(path, entry, missing[0], missing[-1])
+            is_going_on = all((path, missing[0] - back) in self._blocks for back in (1, 2))
+            to = max(missing[-1], missing[0] + _AHEAD - 1) if is_going_on else missing[-1]
+            self._fetch_blocks(path, entry, missing[0], min(to, (entry.size - 1) // BLOCK))
         blocks = [self._blocks[path, number] for number in range(first, last + 1)]
         for number in range(first, last + 1):
             self._blocks.move_to_end((path, number))
@@ -258,6 +269,9 @@ class RemotePlace:
 class RangeFile(io.RawIOBase):
     """A file at an address, read where it is looked at."""
 
+    #: By so many bytes it is fetched at least.
+    block = BLOCK
+
     def __init__(self, place: RemotePlace, path: str, entry: Entry) -> None:
         super().__init__()
         self._place, self._path, self._entry = place, path, entry
@@ -340,7 +354,7 @@ def translated(error: Exception, shown: str) -> Exception:
         return FileNotFoundError(urls.nothing_at(shown))
     if isinstance(error, PermissionError) or status in _UNAUTHORISED:
         said = f" (status {status})" if status is not None else ""
-        return errors.ReadError(
+        return RefusedError(
             f"{shown!r} may not be read{said}: it needs credentials, or others; they are taken from fsspec's "
             "configuration and the environment"
         )

@@ -138,7 +138,13 @@ class ConditionalStore(Store):
             self._open[path] = self.files.open(path, "rb", cache_type="none")
         file = self._open[path]
         file.seek(begin)
-        data: bytes = file.read(end - begin)
+        try:
+            data: bytes = file.read(end - begin)
+        except Exception as error:
+            # Of a library that may not be installed.
+            if type(error).__name__ == "FileExpired":
+                raise ChangedError from None
+            raise
         return data
 
     def __init__(self, files: Any) -> None:  # noqa: ANN401 - as above

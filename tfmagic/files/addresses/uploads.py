@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tfmagic.files.addresses.address import Address
 
 #: By these readers tell a model, or find its other files.
-_DECISIVE = ("saved_model.pb", "saved_model.pbtxt", ".index")
+_DECISIVE = (".index", "saved_model.pbtxt", "saved_model.pb")
 #: A list of a directory's checkpoints is of all that are in it, and others may have written it meanwhile.
 _LEFT_OUT = frozenset({"checkpoint"})
 _BLOCK = 8 << 20
@@ -111,7 +111,7 @@ def _upload(directory: Path, destination: Address) -> None:
     """Upload all files below a directory to where the destination lies."""
     files = [path for path in directory.rglob("*") if path.is_file() and path.name not in _LEFT_OUT]
     # The decisive one, at the end, is the first to go if something fails.
-    ordered = sorted(files, key=lambda path: (path.name.endswith(_DECISIVE), path.as_posix()))
+    ordered = sorted(files, key=lambda path: (_rank(path.name), path.as_posix()))
     names = [path.relative_to(directory).as_posix() for path in ordered]
     existed = destination.exists()
     written: list[Address] = []
@@ -132,6 +132,11 @@ def _upload(directory: Path, destination: Address) -> None:
             error.add_note(f"{str(destination)!r} was not written: {said}")
             raise
         raise errors.WriteError(f"{str(destination)!r} cannot be written: {_reason(error)}. {said}") from None
+
+
+def _rank(name: str) -> int:
+    """Return when a file comes: the later, the more depends on it."""
+    return next((number for number, end in enumerate(_DECISIVE, 1) if name.endswith(end)), 0)
 
 
 def _put(path: Path, target: Address) -> None:

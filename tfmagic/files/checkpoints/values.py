@@ -15,6 +15,7 @@ import numpy as np
 
 from tfmagic import errors
 from tfmagic.files import crc32c, protos, reading
+from tfmagic.files.addresses.address import Address
 from tfmagic.files.checkpoints import slices as tensor_slices
 from tfmagic.files.checkpoints.sorted_tables import varint
 
@@ -88,7 +89,7 @@ def from_shard(place: Place, dtype: str, shape: Shape, *, big_endian: bool = Fal
     if count * stored.itemsize != place.bytes:
         message = f"{place.bytes:,} bytes do not make a {dtype} tensor of shape {shape}"
         raise ValueError(message)
-    values = np.fromfile(place.path, dtype=np.uint8, count=place.bytes, offset=place.offset)
+    values = _octets(place, 0, place.bytes)
     if len(values) < place.bytes:
         message = f"{str(place.path)!r} became shorter while it was read"
         raise ValueError(message)
@@ -111,7 +112,7 @@ def blocks(place: Place, dtype: str, size: int, *, big_endian: bool = False) -> 
     crc = 0
     for first in range(0, place.bytes, step):
         count = min(step, place.bytes - first)
-        values = np.fromfile(place.path, dtype=np.uint8, count=count, offset=place.offset + first)
+        values = _octets(place, first, count)
         if len(values) < count or count % stored.itemsize:
             message = f"{str(place.path)!r} became shorter while it was read"
             raise errors.CorruptSourceError(message)
@@ -160,6 +161,15 @@ def assembled(shape: Shape, pieces: Sequence[tuple[Extents, np.ndarray]]) -> np.
     for piece, value in pieces:
         result[tensor_slices.region(piece, shape)] = value
     return result
+
+
+def _octets(place: Place, first: int, count: int) -> np.ndarray:
+    """Read bytes of a value, perhaps fewer where the file ends."""
+    if not isinstance(place.path, Address):
+        return np.fromfile(place.path, dtype=np.uint8, count=count, offset=place.offset + first)
+    with place.path.opened() as file:
+        file.seek(place.offset + first)
+        return np.frombuffer(bytearray(file.read(count)), np.uint8)
 
 
 def _span(place: Place) -> bytes:
