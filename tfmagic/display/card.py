@@ -43,8 +43,8 @@ _MOST_ENDS, _HEAVIEST, _MOST_CAUTIONS = 4, 5, 4
 _DEEPEST = 2
 #: Ends are proposed, and the ops that only save are told apart, for graphs up to this size: both follow every edge.
 FOLLOWED_NODES = 300_000
-#: The picture is drawn of graphs up to this size: the card does not wait longer than two seconds for it.
-_PICTURED_NODES = 100_000
+#: The picture is drawn of graphs, and of Keras models, up to these sizes: the card waits two seconds for it at most.
+_PICTURED_NODES, _PICTURED_LAYERS = 100_000, 20_000
 _THOUSAND = 1000
 _POWERS = ("k", "M", "G", "T")
 
@@ -130,8 +130,11 @@ def picture(model: ShownModel, colour: Colour | None = None) -> Picture | None:
     from tfmagic.display.graph import folded_svg  # noqa: PLC0415 - with the first picture, as what lays graphs out
 
     try:
-        is_graph = model.is_at_hand("graph") and not model.is_at_hand("keras")
-        if is_graph and not 0 < len(model.table("ops", all=True)) <= _PICTURED_NODES:
+        if model.is_at_hand("keras"):
+            count, most = len(model.layers), _PICTURED_LAYERS
+        else:
+            count, most = len(model.table("ops", all=True)) if model.is_at_hand("graph") else 1, _PICTURED_NODES
+        if not 0 < count <= most:
             return None
         if colour is not None:
             return folded_svg.picture(model, colour)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tfmagic.files import hdf5
+    from tfmagic.files.keras.archive import Contents
 
 #: What is not Python's own and still no model's: names in these run code that is installed.
 _LIBRARIES = frozenset({
@@ -48,7 +49,8 @@ def of_config(config: dict[str, Any], place: str, fires: str = LOAD) -> Iterator
     fires : str
         When Keras would follow it.
     """
-    for code in python_code.anywhere(config):
+    told = python_code.anywhere(config)
+    for code in told.code:
         where = f"{place}: layer {code.layer!r}" if code.layer else place
         if code.node is not None:
             yield from _of_node(code.node, where, fires)
@@ -56,7 +58,7 @@ def of_config(config: dict[str, Any], place: str, fires: str = LOAD) -> Iterator
             yield finding(Effect.READS_FILES, code.what, where, fires)
         else:
             yield finding(Effect.HOST_CODE, f"host code: {code.what}", where, fires)
-    for name in sorted({name for name, _ in python_code.foreign(config)}):
+    for name in told.foreign:
         known = name.partition(".")[0] in sys.stdlib_module_names | _LIBRARIES
         why = "" if known else "a loader imports the module, and calls what is so called there"
         effect = Effect.HOST_CODE if known else Effect.UNKNOWN
@@ -77,9 +79,8 @@ def _of_node(node: str, where: str, fires: str) -> Iterator[Finding]:
         yield finding(executed.effect, f"{executed.effect.value}: {executed.op}{subject}", where, fires)
 
 
-def of_contents(path: Path) -> Iterator[Finding]:
-    """Yield the rows of a file whose container is sound."""
-    contents = keras_archive.contents(path)
+def of_contents(path: Path, contents: Contents) -> Iterator[Finding]:
+    """Yield the rows of a file whose container is sound, and what it holds besides values was read."""
     if contents.config:
         yield from of_config(contents.config, "config")
     yield from of_config(keras_archive.training_config(path), "training config")

@@ -101,6 +101,8 @@ class Model(PublicTables, Displayed):
         Returns the same model read from a copy of its files on this machine; None for what does not lie at an address.
     held : object
         What has to live as long as the model does.
+    scanned : callable or None
+        Yields the rows of a scan of what was parsed to read it; None where the reader looks at the file for them.
     """
 
     form: str
@@ -128,6 +130,7 @@ class Model(PublicTables, Displayed):
     carried: tuple[Caution, ...] = ()
     local: Callable[[], Model] | None = None
     held: object = None
+    scanned: Callable[[], Iterable[Finding]] | None = None
     _read: dict[str, Any] = field(default_factory=dict, init=False, compare=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False, compare=False)
     _scan_lock: threading.RLock = field(default_factory=threading.RLock, init=False, compare=False)
@@ -184,10 +187,13 @@ class Model(PublicTables, Displayed):
     def findings(self) -> tuple[Finding, ...]:
         """What the model could do to who uses it: all rows of a scan, harmless ones included."""
         # A scan goes on behind what is shown, which does not wait for it.
-        rows: tuple[Finding, ...] = self._once(
-            _FINDINGS, lambda: (*self.reader.findings(self), *_of_checkpoint(self)), self._scan_lock
-        )
+        rows: tuple[Finding, ...] = self._once(_FINDINGS, lambda: tuple(self._scan()), self._scan_lock)
         return rows
+
+    def _scan(self) -> Iterator[Finding]:
+        yield from self.scanned() if self.scanned is not None else ()
+        yield from self.reader.findings(self)
+        yield from _of_checkpoint(self)
 
     @property
     def is_scanned(self) -> bool:

@@ -61,10 +61,11 @@ class KerasFileReader(Reader):
         return keras_file_parts.read(candidate, tags)
 
     def findings(self, model: ShownModel) -> Iterator[Finding]:
-        """Yield what the config, the archive and the weights could do."""
-        from tfmagic.readers import keras_file_parts  # noqa: PLC0415 - see above
+        """Yield what the graph could do, if it is there; the model knows what its file says."""
+        if model.is_at_hand(Part.GRAPH):
+            from tfmagic.findings import graph_scan  # noqa: PLC0415 - with the first graph
 
-        yield from keras_file_parts.findings(model)
+            yield from graph_scan.findings(model.meta_graphs)
 
     def keras_version(self, model: ShownModel) -> str:
         """Return the version that the file records."""

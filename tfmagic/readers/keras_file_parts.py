@@ -17,10 +17,11 @@ from tfmagic import errors, functions
 from tfmagic.files import file_marks, protos
 from tfmagic.files.keras import archive as keras_archive
 from tfmagic.files.keras import config as keras_config
+from tfmagic.files.keras import layer_rows
 from tfmagic.files.keras import specs as keras_specs
 from tfmagic.files.keras import values as keras_values
 from tfmagic.files.keras import weights as keras_weights
-from tfmagic.findings import graph_scan, hazards, keras_scan
+from tfmagic.findings import hazards, keras_scan
 from tfmagic.graphs import signatures
 from tfmagic.graphs.metagraphs import MetaGraph
 from tfmagic.models.model import Model, Part
@@ -32,9 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
     from pathlib import Path
 
-    from tfmagic.display.shown_model import ShownModel
     from tfmagic.files.keras.archive import Contents
-    from tfmagic.files.keras.config import End, Layer
+    from tfmagic.files.keras.config import End, Ends, Layer, Structure
     from tfmagic.files.keras.weight_names import Weight
     from tfmagic.findings.scan import Finding
     from tfmagic.frames import LayerRow, VariableRow
@@ -67,11 +67,12 @@ def read(candidate: Candidate, tags: Collection[str] | None) -> Model:
     if tags and set(tags) != set(signatures.DEFAULT_TAGS):
         raise errors.UnknownNameError(",".join(sorted(tags)), "tag-set", signatures.DEFAULT_TAGS, FORM)
     contents = keras_archive.contents(path)
-    layers = keras_config.layers(contents.config) if contents.config else ()
+    structure = keras_config.Structure(contents.config) if contents.config else None
+    layers = structure.layers if structure else ()
     mark = file_marks.of(path)
     weights = cache(partial(_read_weights, path, contents.config))
-    stored = _stored_loaders(contents, layers, weights)
-    loading = _made_loaders(path, contents.config, trust=candidate.trust) if contents.config else {}
+    stored = _stored_loaders(contents, structure, weights)
+    loading = _made_loaders(path, structure, trust=candidate.trust) if structure else {}
     return Model(
         FORM,
         str(path),
@@ -86,6 +87,7 @@ def read(candidate: Candidate, tags: Collection[str] | None) -> Model:
         averaging=partial(_averaged, candidate) if contents.config else None,
         averages_apart=partial(_averages_apart, path, contents.config, weights) if contents.config else None,
         trusting=None if candidate.trust else lambda: read(replace(candidate, trust=True), tags),
+        scanned=partial(_scanned, path, contents),
     )
 
 
@@ -99,14 +101,10 @@ def _advice(contents: Contents) -> str:
     )
 
 
-def findings(model: ShownModel) -> Iterator[Finding]:
-    """Yield the rows of a scan: what the config, the archive and the weights could do, and the graph if it is there."""
-    if model.path is None:
-        return
-    yield from keras_scan.of_container(model.path)
-    yield from keras_scan.of_contents(model.path)
-    if model.is_at_hand(Part.GRAPH):
-        yield from graph_scan.findings(model.meta_graphs)
+def _scanned(path: Path, contents: Contents) -> Iterator[Finding]:
+    """Yield the rows of a scan of a file: what the config, the archive and the weights could do."""
+    yield from keras_scan.of_container(path)
+    yield from keras_scan.of_contents(path, contents)
 
 
 def _averaged(candidate: Candidate) -> Model:
@@ -116,7 +114,8 @@ def _averaged(candidate: Candidate) -> Model:
     loaded = functions.keras_files.load(path, trust=candidate.trust)
     with keras_values.opened(path) as stored:
         averages = [stored.value(weight) for weight in _of_optimizer(stored.weights)]
-    functions.keras_averages.put(loaded.model, averages if _keeps_averages(path) else (), str(path))
+    has_averages = _keeps_averages(path, keras_archive.contents(path).config)
+    functions.keras_averages.put(loaded.model, averages if has_averages else (), str(path))
     reader = KerasModelReader()
     live = reader.read(replace(candidate, value=loaded.model, path=None), None)
     return replace(live, reader=reader, origin=str(path), notes=(*loaded.notes, *live.notes), ema=True)
@@ -127,10 +126,9 @@ def _of_optimizer(weights: tuple[Weight, ...]) -> list[Weight]:
     return [weight for weight in weights if weight.name.startswith(_OPTIMIZER)][2:]
 
 
-def _keeps_averages(path: Path) -> bool:
-    """Say whether a file tells of an optimizer that averages."""
-    config = keras_archive.contents(path).config or {}
-    compiled = config.get("compile_config") or keras_archive.training_config(path)
+def _keeps_averages(path: Path, config: dict[str, Any] | None) -> bool:
+    """Say whether a file with such a config tells of an optimizer that averages."""
+    compiled = (config or {}).get("compile_config") or keras_archive.training_config(path)
     optimizers = (compiled.get(name) for name in ("optimizer", "optimizer_config")) if compiled else ()
     own = [each.get("config") for each in optimizers if isinstance(each, dict)]
     return any(isinstance(each, dict) and each.get("use_ema") is True for each in own)
@@ -138,7 +136,7 @@ def _keeps_averages(path: Path) -> bool:
 
 def _averages_apart(path: Path, config: dict[str, Any] | None, weights: Callable[[], tuple[Weight, ...]]) -> list[str]:
     """Return the first weight, if its moving average in the file is another value than any weight of that shape."""
-    if not config or not _keeps_averages(path):
+    if not config or not _keeps_averages(path, config):
         return []
     averages = _of_optimizer(weights())
     own = [weight for weight in weights() if not weight.name.startswith(_OPTIMIZER)]
@@ -161,9 +159,9 @@ def _values(path: Path, listed: Callable[[], tuple[Weight, ...] | None], row: Va
     return Values(row.size or 0, lambda: keras_values.blocks(path, row.name, BLOCK, listed()))
 
 
-def _made_loaders(path: Path, config: dict[str, Any], *, trust: bool) -> Loaders:
+def _made_loaders(path: Path, structure: Structure, *, trust: bool) -> Loaders:
     """Return the loaders of what Keras makes of a file: they share one model."""
-    traced = cache(partial(_traced, path, config, trust=trust))
+    traced = cache(partial(_traced, path, structure, trust=trust))
     graphs = cache(lambda: (MetaGraph.of_message(functions.meta_graphs.meta_graph_def([traced()])),))
     return {
         Part.GRAPH: graphs,
@@ -177,13 +175,13 @@ def _function(traced: Callable[[], NamedFunction], key: str | None = None) -> Na
     return traced()
 
 
-def _traced(path: Path, config: dict[str, Any], *, trust: bool) -> NamedFunction:
+def _traced(path: Path, structure: Structure, *, trust: bool) -> NamedFunction:
     """Load the model and trace it, its ends under the names that the file's signature gives them."""
     loaded = functions.keras_files.load(path, trust=trust)
     function = functions.trace_keras_model(loaded.model)
     if not trust:
         hazards.require_none(hazards.of_graph(concrete_functions.graph_def(function.concrete)), str(path))
-    ends = keras_config.signature(config)
+    ends = structure.signature
     if ends is not None:
         function = replace(function, inputs=_renamed(function.inputs, list(ends.inputs)))
         function = replace(function, outputs=_renamed(function.outputs, list(ends.outputs)))
@@ -207,30 +205,28 @@ def _order(ends: tuple[Endpoint, ...], keys: list[str]) -> list[str]:
 
 
 def _stored_loaders(
-    contents: Contents, layers: tuple[Layer, ...], weights: Callable[[], tuple[Weight, ...]]
+    contents: Contents, structure: Structure | None, weights: Callable[[], tuple[Weight, ...]]
 ) -> Loaders:
     """Return the loaders of what a file holds."""
-    config = contents.config
     loaders: Loaders = {}
     if contents.has_weights:
         loaders[Part.VARIABLES] = lambda: keras_weights.variables(weights())
-    if config and layers:
-        loaders[Part.KERAS] = lambda: _rows(layers, weights() if contents.has_weights else None)
-    if config and keras_config.signature(config) is not None:
-        loaders[Part.SIGNATURES] = partial(read_signatures, config)
+    if structure and structure.layers:
+        loaders[Part.KERAS] = lambda: _rows(structure.layers, weights() if contents.has_weights else None)
+    if structure and structure.signature:
+        loaders[Part.SIGNATURES] = partial(_signatures, structure.signature)
     return loaders
 
 
-def read_signatures(config: dict[str, Any]) -> TaggedSignatures:
+def _signatures(ends: Ends) -> TaggedSignatures:
     """Return the signature that the config implies, in the shape of a SavedModel's.
 
     Tensors have no names, as there is no graph yet; an unknown dtype is DT_INVALID.
     """
-    ends = keras_config.signature(config)
     signature = protos.message("SignatureDef")(method_name=signatures.PREDICT)
-    for key, end in ends.inputs.items() if ends else ():
+    for key, end in ends.inputs.items():
         _fill(signature.inputs[key], end)
-    for key, end in ends.outputs.items() if ends else ():
+    for key, end in ends.outputs.items():
         _fill(signature.outputs[key], end)
     return ((signatures.DEFAULT_TAGS, {signatures.DEFAULT_KEY: signature}),)
 
@@ -253,7 +249,7 @@ def _rows(layers: tuple[Layer, ...], weights: tuple[Weight, ...] | None) -> tupl
         {} if weights is None else keras_weights.sums(weights, layers, measure)
         for measure in (lambda array: array.size, lambda array: array.bytes)
     )
-    return keras_config.rows(layers, counts, sizes)
+    return layer_rows.rows(layers, counts, sizes)
 
 
 def _notes(contents: Contents, layers: tuple[Layer, ...]) -> Iterator[str]:

@@ -8,6 +8,8 @@ import pytest
 from tests import keras_samples
 from tfmagic import errors
 from tfmagic.files.keras import config as keras_config
+from tfmagic.files.keras import layer_rows
+from tfmagic.files.keras import specs as keras_specs
 from tfmagic.files.keras.config import End
 
 FLOATS = End("float32", (None, 4))
@@ -174,9 +176,26 @@ def test_junk_in_a_config_is_survived(junk: object) -> None:
     for place in _places(sample):
         model = json.loads(text)
         _put(model, place, junk)
-        keras_config.rows(keras_config.layers(model), {}, {})
+        layer_rows.rows(keras_config.layers(model), {}, {})
         keras_config.carrying_code(keras_config.layers(model))
         keras_config.signature(model)
+
+
+def test_paths_that_would_take_all_of_the_memory_are_refused() -> None:
+    inner = sequential(*(layer(f"l{number}", units=1) for number in range(100)))
+    inner["config"]["name"] = "n" * (keras_config.MOST_LETTERS // 100)
+    with pytest.raises(errors.CorruptSourceError, match="all paths together take more than"):
+        keras_config.layers(sequential(inner))
+
+
+def test_leaves_are_the_layers_that_hold_no_others_under_the_ends_of_long_ways() -> None:
+    inner = sequential(layer("a", units=1), layer("b", units=1))
+    inner["config"]["name"] = "inner"
+    model = sequential(layer("first", units=1), inner, layer("last", units=1))
+    places = [(outer, keras_specs.name(spec)) for outer, spec in keras_specs.leaves(model)]
+    assert places == [("", "first"), ("inner/", "a"), ("inner/", "b"), ("", "last")]
+    inner["config"]["name"] = "n" * 100_000
+    assert {len(outer) for outer, _ in keras_specs.leaves(model)} <= {0, 1001}
 
 
 def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

@@ -13,19 +13,19 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors
-from tfmagic.files.keras import layer_costs
 from tfmagic.files.keras import shapes as keras_shapes
 from tfmagic.files.keras import specs as keras_specs
-from tfmagic.frames import LayerRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tfmagic.files.keras.specs import Spec
     from tfmagic.frames import Shape
 
 #: Models nested deeper than this are no model but an attack on the stack.
 MAX_NESTING = 50
+#: Letters of the names of models before the paths of all layers, and of what those consume.
+MOST_LETTERS = 1 << 28
 
 
 class Layer(NamedTuple):
@@ -86,73 +86,72 @@ class Reference(NamedTuple):
     tensor: int
 
 
-def layers(model: Spec) -> tuple[Layer, ...]:
-    """List the layers of a model's config, each nested model followed by its own.
+class Structure:
+    """The layers and the ends of a model's config, each worked out once.
 
-    A nested model is a row itself, as in ``model.layers``; its layers' paths begin with its name.
+    Parameters
+    ----------
+    model : dict
+        The config.
 
     Raises
     ------
     CorruptSourceError
-        If models are nested deeper than any real one.
+        If models are nested deeper than any real one, or their names would make paths that take all of the memory.
     """
-    return tuple(_walk(_Scope(model), "", frozen=False))
+
+    def __init__(self, model: Spec) -> None:
+        self._scope = _Scope(model)
+        self._room = MOST_LETTERS
+
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers, each nested model followed by its own.
+
+        A nested model is a row itself, as in ``model.layers``; its layers' paths begin with its name.
+        """
+        return tuple(self._walk(self._scope, "", frozen=False))
+
+    @cached_property
+    def signature(self) -> Ends | None:
+        """The inputs and outputs, None where the config does not tell both.
+
+        A key is the user's own for dict inputs and outputs, else the name of the layer; a name that occurs again gets
+        ``_1``, ``_2``, ... A subclassed model's config tells nothing.
+        """
+        ends = self._scope.model_ends
+        return ends if ends.inputs and ends.outputs else None
+
+    def _walk(self, scope: _Scope, prefix: str, *, frozen: bool) -> Iterator[Layer]:
+        for layer in scope.layers(prefix, frozen=frozen, take=self._take):
+            yield layer
+            inner = scope.nested.get(layer.path.removeprefix(prefix))
+            if inner is not None:
+                yield from self._walk(inner, f"{layer.path}/", frozen=layer.trainable is False)
+
+    def _take(self, letters: int) -> None:
+        """Note that names of models are written out once more, before the paths of layers."""
+        self._room -= letters
+        if self._room < 0:
+            raise errors.CorruptSourceError(
+                f"the Keras config names models and nests layers in them so that all paths together take more than "
+                f"{MOST_LETTERS:,} letters; it is made up: save the model once more"
+            )
 
 
-def rows(
-    layers: Sequence[Layer], counts: Mapping[str, int | None], sizes: Mapping[str, int | None]
-) -> tuple[LayerRow, ...]:
-    """Return the rows of the public table, from the number of elements in each layer's weights and their bytes."""
-    flops = _flops(layers)
-    return tuple(
-        LayerRow(
-            layer.path, layer.class_name, layer.inputs, layer.outputs, layer.shape, counts.get(layer.path),
-            layer.trainable, sizes.get(layer.path), flops[layer.path],
-            layer_costs.activation_bytes(layer.shape, layer.dtype),
-        )
-        for layer in layers
-    )  # fmt: skip
+def layers(model: Spec) -> tuple[Layer, ...]:
+    """List the layers of a model's config; raises as :class:`Structure`."""
+    return Structure(model).layers
 
 
-def _flops(layers: Sequence[Layer]) -> dict[str, int | None]:
-    """Return the operations of each layer of a config by its path, a nested model's with those of its layers."""
-    costs: dict[str, int | None] = {}
-    inner: dict[str, list[int | None]] = {}
-    # Layers come after the models around them, so the innermost is added up first.
-    for layer in reversed(layers):
-        costs[layer.path] = layer_costs.total(inner.get(layer.path, ())) if layer.is_model else _of_layer(layer)
-        inner.setdefault(layer.model, []).append(costs[layer.path])
-    return costs
-
-
-def _of_layer(layer: Layer) -> int | None:
-    """Return the operations of a layer of Keras's own; what another's does is not known by its name."""
-    is_foreign = ">" in str(layer.spec.get("class_name")) or ">" in str(layer.spec.get("registered_name") or "")
-    arguments = keras_specs.arguments(layer.spec)
-    return None if is_foreign else layer_costs.flops(layer.class_name, arguments, layer.input_shapes, layer.shape)
+def signature(model: Spec) -> Ends | None:
+    """Return the inputs and outputs of a model, None where its config does not tell both."""
+    return Structure(model).signature
 
 
 def carrying_code(layers: Sequence[Layer]) -> tuple[str, ...]:
     """Return the paths of the layers whose config holds Python code, in Lambda layers or functions."""
     return tuple(layer.path for layer in layers if not layer.is_model and keras_specs.has_code(layer.spec))
-
-
-def signature(model: Spec) -> Ends | None:
-    """Return the inputs and outputs of a model, None where its config does not tell both.
-
-    A key is the user's own for dict inputs and outputs, else the name of the layer; a name that occurs again gets
-    ``_1``, ``_2``, ... A subclassed model's config tells nothing.
-    """
-    ends = _Scope(model).model_ends
-    return ends if ends.inputs and ends.outputs else None
-
-
-def _walk(scope: _Scope, prefix: str, *, frozen: bool) -> Iterator[Layer]:
-    for layer in scope.layers(prefix, frozen=frozen):
-        yield layer
-        inner = scope.nested.get(layer.path.removeprefix(prefix))
-        if inner is not None:
-            yield from _walk(inner, f"{layer.path}/", frozen=layer.trainable is False)
 
 
 class _Scope:
@@ -186,18 +185,20 @@ class _Scope:
         is_sequential = keras_specs.class_name(self.model) == "Sequential"
         return is_sequential or not any("inbound_nodes" in spec for spec in self.members.values())
 
-    def layers(self, prefix: str, *, frozen: bool) -> Iterator[Layer]:
-        """Yield the model's own layers, their paths after the prefix."""
+    def layers(self, prefix: str, *, frozen: bool, take: Callable[[int], None]) -> Iterator[Layer]:
+        """Yield the model's own layers, their paths after the prefix; before each, tell how many letters that takes."""
         sources = {key: tuple(dict.fromkeys(ref.layer for call in calls for ref in call))
                    for key, calls in self.calls.items()}  # fmt: skip
         consumers: dict[str, list[str]] = {key: [] for key in self.members}
         for key, names in sources.items():
             for source in names:
-                consumers[source].append(prefix + key)
+                consumers[source].append(key)
+        outer = prefix[:-1]
         for key, spec in self.members.items():
+            take(len(prefix) * (1 + len(sources[key]) + len(consumers[key])))
             yield Layer(
-                prefix + key, prefix[:-1], keras_specs.class_name(spec), spec,
-                tuple(prefix + source for source in sources[key]), tuple(consumers[key]),
+                prefix + key, outer, keras_specs.class_name(spec), spec,
+                tuple(prefix + source for source in sources[key]), tuple(prefix + user for user in consumers[key]),
                 self.ends[key].shape, self.ends[key].dtype,
                 keras_specs.trainable(spec, frozen=frozen), key in self.nested, tuple(self._input_shapes(key, spec)),
             )  # fmt: skip

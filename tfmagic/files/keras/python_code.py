@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 from tfmagic import errors
 from tfmagic.files.keras import bytecode
-from tfmagic.files.keras import config as keras_config
 from tfmagic.files.keras import specs as keras_specs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from tfmagic.files.keras.specs import Spec
@@ -35,8 +34,12 @@ _VERSIONS = re.compile(r"compat\.v[12]\.")
 _NODE_LAYER = "TensorFlowOpLayer"
 #: Layers that load more than their own weights, and the argument that says what.
 _LOADING_LAYERS = {"TFSMLayer": "filepath", "TorchModuleWrapper": "module"}
+#: Classes by which a config has Keras call or load something that it names.
+_NAMING = frozenset({*OP_LAYERS, *_METHOD_LAYERS, *_LOADING_LAYERS, _NODE_LAYER, "function"})
+#: Classes that hold code or name it.
+_TELLING = _NAMING | {"Lambda", "__lambda__"}
 #: Arguments of layers that look words up, and of tokenizers: what they hold, or the name of a file with it.
-_VOCABULARIES = ("vocabulary", "idf_weights", "merges", "proto")
+_VOCABULARIES = frozenset({"vocabulary", "idf_weights", "merges", "proto"})
 #: The parts of Keras whose functions compute; those of the others change settings, load or save.
 _COMPUTING_PARTS = frozenset({
     "activations", "constraints", "initializers", "losses", "metrics", "ops", "regularizers",
@@ -70,18 +73,46 @@ class Code(NamedTuple):
     node: str | None = None
 
 
+class Told(NamedTuple):
+    """What a config tells: code, by layer, then elsewhere; objects outside of Keras's modelling parts, by name."""
+
+    code: tuple[Code, ...]
+    foreign: tuple[str, ...]
+
+
 def in_config(config: Spec) -> tuple[Code, ...]:
     """Return the code that runs when the model is loaded or called, by layer."""
-    own = [code for layer in keras_config.layers(config) if not layer.is_model for code in _in(layer.path, layer.spec)]
-    listed = own or list(_in(keras_specs.name(config), config))
-    return tuple(dict.fromkeys(listed))
+    own = dict.fromkeys(
+        code
+        for outer, spec in keras_specs.leaves(config)
+        for member in keras_specs.objects(spec)
+        if _may_tell(member)
+        for code in _of_object(outer + keras_specs.name(spec), member)
+    )
+    return tuple(own or dict.fromkeys(_in(keras_specs.name(config), config)))
 
 
-def anywhere(config: Spec) -> tuple[Code, ...]:
-    """Return the code of a config by layer, then what stands elsewhere: in what the model was trained with."""
-    own = in_config(config)
+def anywhere(config: Spec) -> Told:
+    """Return the code of a config, and what it names: of layers, and of what the model was trained with."""
+    own: dict[Code, None] = {}
+    elsewhere: list[Spec] = []
+    named: dict[tuple[str, str, str] | None, None] = {}
+    leaves: set[int] = set()
+    # A config is large because it has many layers: each object is looked at once.
+    for outer, spec in keras_specs.leaves(config):
+        leaves.add(id(spec))
+        for member in keras_specs.objects(spec):
+            if "module" in member:
+                named[_named(member)] = None
+            if _may_tell(member):
+                own.update(dict.fromkeys(_of_object(outer + keras_specs.name(spec), member)))
+    for member in keras_specs.objects(config, leaves):
+        named[_named(member)] = None
+        elsewhere += [member] if _may_tell(member) else []
     known = {code[1:] for code in own}
-    return (*own, *dict.fromkeys(code for code in _in("", config) if code[1:] not in known))
+    layer = "" if own else keras_specs.name(config)
+    rest = dict.fromkeys(code for member in elsewhere for code in _of_object(layer, member) if code[1:] not in known)
+    return Told((*own, *rest), tuple(sorted({name for name, _ in _foreign(named)})))
 
 
 def check(
@@ -170,7 +201,16 @@ def computing_functions() -> frozenset[str]:
 def _in(layer: str, spec: object) -> Iterator[Code]:
     """Yield the code in a layer's config, at any depth."""
     for member in keras_specs.objects(spec):
-        yield from _of_object(layer, member)
+        if _may_tell(member):
+            yield from _of_object(layer, member)
+
+
+def _may_tell(spec: Spec) -> bool:
+    """Say whether an object may hold or name code: most of a config are tensors, calls and plain layers."""
+    config = spec.get("config")
+    if isinstance(config, dict) and not config.keys().isdisjoint(_VOCABULARIES):
+        return True
+    return keras_specs.class_name(spec) in _TELLING
 
 
 def _of_object(layer: str, spec: Spec) -> Iterator[Code]:
@@ -186,10 +226,10 @@ def _of_object(layer: str, spec: Spec) -> Iterator[Code]:
     elif kind == "__lambda__":
         code = arguments.get("code", arguments.get("value"))
         yield Code(layer, "a lambda", str(code[0] if isinstance(code, list) and code else code))
-    else:
+    elif kind in _NAMING:
         yield from _of_name(layer, kind, spec)
-    for name in _VOCABULARIES:
-        if isinstance(arguments.get(name), str) and arguments[name]:
+    for name in sorted(_VOCABULARIES & arguments.keys()):
+        if isinstance(arguments[name], str) and arguments[name]:
             yield Code(layer, f"reads the file {arguments[name]!r}")
 
 
@@ -227,12 +267,23 @@ def is_dump(value: object) -> TypeGuard[list[Any]]:
 
 def foreign(config: Spec) -> Iterator[tuple[str, str]]:
     """Yield the objects outside of Keras's modelling parts that a config names, and their names if registered."""
-    for member in keras_specs.objects(config):
-        module, kind = member.get("module"), member.get("class_name")
-        if isinstance(module, str) and isinstance(kind, str):
-            own = member["config"] if kind == "function" and isinstance(member.get("config"), str) else kind
-            if not is_modelling(module, own):
-                yield f"{module}.{own}", str(member.get("registered_name") or own)
+    return _foreign(map(_named, keras_specs.objects(config)))
+
+
+def _foreign(named: Iterable[tuple[str, str, str] | None]) -> Iterator[tuple[str, str]]:
+    # A large model has few classes.
+    for module, own, registered in dict.fromkeys(filter(None, named)):
+        if not is_modelling(module, own):
+            yield f"{module}.{own}", registered
+
+
+def _named(spec: Spec) -> tuple[str, str, str] | None:
+    """Return module, name and registered name of what an object names, None where it names nothing."""
+    module, kind = spec.get("module"), spec.get("class_name")
+    if not (isinstance(module, str) and isinstance(kind, str)):
+        return None
+    own = spec["config"] if kind == "function" and isinstance(spec.get("config"), str) else kind
+    return module, own, str(spec.get("registered_name") or own)
 
 
 def is_modelling(module: str, name: str) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from tfmagic.files.keras import shapes as keras_shapes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from tfmagic.frames import Shape
 
@@ -26,6 +26,8 @@ _OWN_DTYPE = frozenset({
     "CategoryEncoding", "Discretization", "HashedCrossing", "Hashing", "IntegerLookup", "Lambda", "SlicingOpLambda",
     "StringLookup", "TFOpLambda", "TensorFlowOpLayer", "TextVectorization",
 })  # fmt: skip
+#: Letters of the place of a layer.
+_MOST_PLACE = 1000
 #: Keras's own default (``floatx``), which configs before TensorFlow 2 leave out.
 _DEFAULT_DTYPE = "float32"
 
@@ -47,6 +49,26 @@ def members(model: Spec) -> list[Spec]:
     return [spec for spec in listed if isinstance(spec, dict) and isinstance(spec.get("class_name"), str)]
 
 
+def leaves(model: Spec) -> Iterator[tuple[str, Spec]]:
+    """Yield the layers of a model that hold no others, at any depth, each with the models that it is in: ``"a/b/"``.
+
+    Those are for messages: of what names make long it is the end.
+    """
+    # Of many layers no list is made: each object more that the garbage collector has to look at would cost more than
+    # the layer.
+    waiting = [("", iter(members(model)))]
+    while waiting:
+        outer, specs = waiting[-1]
+        for spec in specs:
+            if inner := members(spec):
+                way = f"{outer}{name(spec)}/"
+                waiting.append((way if len(way) <= _MOST_PLACE else f"…{way[-_MOST_PLACE:]}", iter(inner)))
+                break
+            yield outer, spec
+        else:
+            waiting.pop()
+
+
 def arguments(spec: Spec) -> Spec:
     """Return the arguments of a layer's constructor."""
     config = spec.get("config")
@@ -62,7 +84,9 @@ def name(spec: Spec) -> str:
 def class_name(spec: Spec) -> str:
     """Return a layer's class, without the package that Keras 2 puts before a registered one (``Package>Class``)."""
     own = spec.get("class_name")
-    return printable(own).rpartition(">")[2] if isinstance(own, str) else ""
+    if not isinstance(own, str):
+        return ""
+    return own if own.isascii() and ">" not in own else printable(own).rpartition(">")[2]
 
 
 def snake_case(camel: str) -> str:
@@ -79,7 +103,7 @@ def keras_2_snake_case(camel: str) -> str:
 
 def printable(text: str) -> str:
     """Replace lone surrogates, which JSON can spell and UTF-8 cannot."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def trainable(spec: Spec, *, frozen: bool) -> bool | None:
@@ -133,13 +157,25 @@ def has_code(spec: Spec) -> bool:
     return any(str(each.get("class_name")) in _CODE for each in objects(spec))
 
 
-def objects(value: object) -> Iterator[Spec]:
-    """Yield the JSON objects in a value at any depth, itself included, in the order in which they are written."""
+def objects(value: object, apart: Collection[int] = ()) -> Iterator[Spec]:
+    """Yield the JSON objects in a value at any depth, itself included, in the order in which they are written.
+
+    Parameters
+    ----------
+    value : object
+        What JSON may hold.
+    apart : collection of int
+        The ``id`` of each object that is left out, with all that is in it.
+    """
     pending = [value]
     while pending:
         item = pending.pop()
-        if isinstance(item, dict):
+        if not isinstance(item, dict):
+            inner = reversed(item) if isinstance(item, list) else ()
+        elif id(item) in apart:
+            continue
+        else:
             yield item
-            pending.extend(reversed(item.values()))
-        elif isinstance(item, list):
-            pending.extend(reversed(item))
+            inner = reversed(item.values())
+        # What is left are texts and numbers, most of a config.
+        pending += [each for each in inner if isinstance(each, (dict, list))]
