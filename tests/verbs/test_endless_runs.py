@@ -8,12 +8,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.conftest import ROOT
 from tfmagic.commands import declarations, words
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _MODELS = """
 import json, os, signal, socket, sys, threading, time
@@ -50,9 +53,33 @@ def loop(x):
 def network(x):
     return {"y": tf.ensure_shape(tf.numpy_function(ask, [x], tf.float32), [None])}
 
+def saved(op):
+    with v1.Graph().as_default() as graph, v1.Session(graph=graph) as session:
+        x = v1.placeholder(tf.float32, [None], name="x")
+        y = tf.add(x, 1.0, name="y")
+        signature = v1.saved_model.predict_signature_def({"x": x}, {"y": y})
+        builder = v1.saved_model.Builder(sys.argv[3])
+        builder.add_meta_graph_and_variables(session, ["serve"], {"serving_default": signature}, main_op=op())
+        builder.save()
+    return sys.argv[3]
+
+def initialiser_loop():
+    first = v1.py_func(tell, [tf.ones([])], tf.float32)
+    first.set_shape([])
+    return tf.while_loop(lambda n: n > 0, lambda n: (n * 1,), (first,))[0].op
+
+def initialiser_pure_loop():
+    return tf.while_loop(lambda n: n > 0, lambda n: (n * 1,), (tf.ones([]),))[0].op
+
+def initialiser_network():
+    return v1.py_func(ask, [tf.ones([])], tf.float32).op
+
 server = socket.create_server(("127.0.0.1", 0))
-name, way = sys.argv[1:]
-source, options = queue() if name == "queue" else ({"loop": loop, "network": network}[name], {})
+name, way = sys.argv[1:3]
+if name.startswith("initialiser"):
+    source, options = saved(globals()[name]), {"trust": True}
+else:
+    source, options = queue() if name == "queue" else ({"loop": loop, "network": network}[name], {})
 pressed = []
 
 def press():
@@ -67,8 +94,15 @@ elif way == "timeout":
 try:
     if way == "verify":
         from tfmagic.verbs.verification import trial_run
-        trial_run._LIMIT = 0.5
-        tfmagic.verify(source, source, {"x": np.ones(2, np.float32)})
+        trial_run.LIMIT = 0.5
+        tfmagic.verify(source, source, {"x": np.ones(2, np.float32)}, **options)
+    elif way == "export":
+        from tfmagic.verbs.verification import trial_run
+        trial_run.LIMIT = 0.5
+        begun_export = time.monotonic()
+        done = tfmagic.export(source, sys.argv[3] + "_again", trust=True)
+        print(json.dumps(["done", " ".join(done.notes), time.monotonic() - begun_export]))
+        os._exit(0)
     else:
         tfmagic.run(source, {"x": np.ones(2, np.float32)}, **options)
 except BaseException as error:
@@ -77,9 +111,9 @@ except BaseException as error:
 """
 
 
-def ended(name: str, way: str) -> list[Any]:
+def ended(name: str, way: str, folder: str = "") -> list[Any]:
     """Return how a run ended: what it raised, what that says, seconds after the stop button was pressed."""
-    command = [sys.executable, "-c", _MODELS, name, way]
+    command = [sys.executable, "-c", _MODELS, name, way, folder]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     said: list[Any] = json.loads(done.stdout)
@@ -118,6 +152,40 @@ def test_a_verification_ends_at_its_limit_and_says_why(name: str) -> None:
     assert kind == "ConversionError"
     assert "the two cannot be compared: a run took longer than 0.5 s" in says
     assert SAYS[name] in says
+
+
+LOADS = {
+    "initialiser_loop": "perhaps because node 'PyFunc' (PyFunc) runs code of the process",
+    "initialiser_network": "goes on in the background, as TensorFlow cannot stop what it waits for",
+}
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("name", LOADS)
+@pytest.mark.parametrize("way", ["timeout", "verify"])
+def test_loading_is_given_up_in_time_and_says_why(name: str, way: str, tmp_path: Path) -> None:
+    kind, says, _ = ended(name, way, str(tmp_path / "saved"))
+    assert kind == "ConversionError"
+    assert "loading the SavedModel" in says
+    assert "took longer than 0.5 s" in says
+    assert LOADS[name] in says
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("name", LOADS)
+def test_the_stop_button_ends_loading_within_two_seconds(name: str, tmp_path: Path) -> None:
+    kind, _, seconds = ended(name, "stop", str(tmp_path / "saved"))
+    assert kind == "KeyboardInterrupt"
+    assert seconds < 2
+
+
+@pytest.mark.tensorflow
+def test_a_model_whose_loading_never_ends_is_exported_unverified(tmp_path: Path) -> None:
+    kind, says, seconds = ended("initialiser_pure_loop", "export", str(tmp_path / "saved"))
+    assert kind == "done"
+    assert "not verified: " in says
+    assert "took longer than 0.5 s" in says
+    assert seconds < 60
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "soon", "inf", "nan"])

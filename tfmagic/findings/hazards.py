@@ -127,6 +127,19 @@ def load(walk: Walk, meta_graph_def: protos.Message) -> None:
         walk.function(name, arguments(meta_graph_def, name))
 
 
+def has_initialisers(header: protos.Message, objects: protos.Message | None) -> bool:
+    """Say whether a loader runs anything of a model beside the saver that restores it.
+
+    Parameters
+    ----------
+    header : MetaGraphDef
+        With its collections and signatures.
+    objects : SavedObjectGraph, optional
+        Its objects.
+    """
+    return any(_initialisers(header)) or (objects is not None and any(_functions_run_by_loader(objects)))
+
+
 def call(walk: Walk, meta_graph_def: protos.Message, key: str) -> None:
     """Walk through what a signature runs: its tensors, and the function that TensorFlow 2's loader calls by its key."""
     walk.entry = f"signature {key!r}"

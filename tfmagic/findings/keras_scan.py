@@ -49,8 +49,8 @@ def of_config(config: dict[str, Any], place: str, fires: str = LOAD) -> Iterator
     fires : str
         When Keras would follow it.
     """
-    told = python_code.anywhere(config)
-    for code in told.code:
+    carried = python_code.anywhere(config)
+    for code in carried.code:
         where = f"{place}: layer {code.layer!r}" if code.layer else place
         if code.node is not None:
             yield from _of_node(code.node, where, fires)
@@ -58,7 +58,7 @@ def of_config(config: dict[str, Any], place: str, fires: str = LOAD) -> Iterator
             yield finding(Effect.READS_FILES, code.what, where, fires)
         else:
             yield finding(Effect.HOST_CODE, f"host code: {code.what}", where, fires)
-    for name in told.foreign:
+    for name in carried.foreign:
         known = name.partition(".")[0] in sys.stdlib_module_names | _LIBRARIES
         why = "" if known else "a loader imports the module, and calls what is so called there"
         effect = Effect.HOST_CODE if known else Effect.UNKNOWN

@@ -11,22 +11,25 @@ import shutil
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors
 from tfmagic.files import message_files, protos
 from tfmagic.files.hidden_places import Scratch
+from tfmagic.findings import waits
 from tfmagic.functions.graph_defs import Shared, wrap_graph_def
 from tfmagic.functions.named_function import NamedFunction, of_concrete
 from tfmagic.functions.state.saved_models import Store
 from tfmagic.graphs import metagraphs, signatures
 from tfmagic.graphs import variables as graph_variables
 from tfmagic.graphs.resources import own_state
-from tfmagic.runtime import concrete_functions, error_texts
+from tfmagic.runtime import cancellation, concrete_functions, error_texts
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+
+    from tfmagic.graphs.metagraphs import MetaGraph
 
 #: How a SavedModel calls the class of an optimizer of Keras 2, and of an object that has none.
 _OPTIMIZER, _NO_CLASS = "optimizer", "_generic_user_object"
@@ -56,6 +59,13 @@ def load_saved_model(
     return SavedModelFunctions(Path(path), None if tags is None else tuple(tags)).function(key)
 
 
+class _Stated(NamedTuple):
+    """What a file states: of each signature its tag-set, its method and notes; what loading may wait for, if it may."""
+
+    signatures: Mapping[str, tuple[tuple[str, ...], str, tuple[str, ...]]]
+    waits: str
+
+
 @dataclass(frozen=True)
 class SavedModelFunctions:
     """The signatures of a SavedModel that is loaded once, so that they share their variables.
@@ -81,9 +91,8 @@ class SavedModelFunctions:
         with runtime.eager():
             loaded = self._load(key)
             chosen = signatures.choose(loaded.signatures, key)
-            tagged, method, notes = self._declared.get(
-                chosen, (self.tags or signatures.DEFAULT_TAGS, signatures.PREDICT, ())
-            )
+            unknown = (self.tags or signatures.DEFAULT_TAGS, signatures.PREDICT, ())
+            tagged, method, notes = self._stated.signatures.get(chosen, unknown)
             if self.ema:
                 self._average(loaded.signatures[chosen].variables)
             named = of_concrete(loaded.signatures[chosen], chosen, tags=tagged, method=method, owner=loaded)
@@ -96,8 +105,7 @@ class SavedModelFunctions:
     def _average(self, variables: Iterable[runtime.Live]) -> None:
         """Give variables that were loaded here the moving averages that lie beside them."""
         files = graph_variables.find_checkpoint(self.path)
-        message = message_files.read_message(_file(self.path), message_files.SAVED_MODEL)
-        for meta_graph in metagraphs.of_saved_model(message) if files is not None else ():
+        for meta_graph in self._meta_graphs() if files is not None else ():
             averages = Store(meta_graph, files).averages_by_name()
             for variable in variables:
                 name = str(variable.name).removesuffix(":0")
@@ -105,18 +113,16 @@ class SavedModelFunctions:
                     variable.assign(averages[name]())
 
     @cached_property
-    def _declared(self) -> Mapping[str, tuple[tuple[str, ...], str, tuple[str, ...]]]:
-        """What TensorFlow's loader does not tell of each signature: its tag-set, its method, notes on its defaults."""
+    def _stated(self) -> _Stated:
+        """What the file states and TensorFlow's loader does not tell."""
         declared: dict[str, tuple[tuple[str, ...], str, tuple[str, ...]]] = {}
-        for meta_graph in metagraphs.of_saved_model(
-            message_files.read_message(_file(self.path), message_files.SAVED_MODEL)
-        ):
-            if self.tags and set(self.tags) != set(meta_graph.tags):
-                continue
+        waiting = ""
+        for meta_graph in self._meta_graphs():
+            waiting = waiting or waits.at_loading(meta_graph)
             for key, signature in meta_graph.signature_def.items():
                 method = str(signature.method_name) or signatures.PREDICT
                 declared.setdefault(key, (meta_graph.tags, method, signatures.default_notes(signature)))
-        return declared
+        return _Stated(declared, waiting)
 
     def _with_outside_state(self, loaded: NamedFunction) -> NamedFunction:
         """Return a function of TensorFlow 1 with variables and tables that can be saved and trained.
@@ -124,8 +130,7 @@ class SavedModelFunctions:
         TensorFlow's loader leaves variables by reference, and tables, inside the graph. Where the graph also assigns
         them, it stays so; it can run, and whoever would lose its values on saving refuses it.
         """
-        message = message_files.read_message(_file(self.path), message_files.SAVED_MODEL)
-        for meta_graph in metagraphs.of_saved_model(message):
+        for meta_graph in self._meta_graphs():
             signature = meta_graph.signature_def.get(loaded.key)
             if signature is None or set(meta_graph.tags) != set(loaded.tags):
                 continue
@@ -156,6 +161,11 @@ class SavedModelFunctions:
                 candidate = self._once(reduce)
             except errors.WriteError:
                 raise  # for want of a temporary directory
+            except cancellation.EndlessError as error:
+                raise errors.ConversionError(
+                    f"loading the SavedModel {os.fspath(self.path)!r} {error} ({self._stated.waits}), which the loader "
+                    "runs; a frozen graph (%tf_freeze), whose initialiser is left out, may run all the same"
+                ) from error
             except Exception as error:  # noqa: BLE001 - the loader runs into anything
                 first = first or error
                 continue
@@ -172,31 +182,45 @@ class SavedModelFunctions:
     def _once(self, reduce: Callable[[protos.Message], bool] | None) -> runtime.Live | None:
         """Load the directory, or a reduced copy, unless that was done before."""
         if reduce not in self._loaded:
-            tags = None if self.tags is None else list(self.tags)
-            self._loaded[reduce] = (
-                runtime.tensorflow().saved_model.load(os.fspath(self.path), tags=tags)
-                if reduce is None
-                else _load_reduced(self.path, tags, reduce)
-            )
+            self._loaded[reduce] = self._by_tensorflow(self.path) if reduce is None else self._reduced(reduce)
         return self._loaded[reduce]
 
+    def _by_tensorflow(self, path: Path) -> runtime.Live:
+        """Have TensorFlow load a directory, in a thread of its own if what the loader runs may never end."""
+        tags = None if self.tags is None else list(self.tags)
 
-def _load_reduced(path: Path, tags: list[str] | None, reduce: Callable[[protos.Message], bool]) -> runtime.Live | None:
-    """Load a copy with some of its messages left out, None if there is nothing to leave out."""
-    saved_model = _parse(path)
-    reduced = [reduce(meta_graph) for meta_graph in saved_model.meta_graphs]
-    if not any(reduced):
-        return None
-    # Assets are read again when the object is saved, so the copy lives as long as the object.
-    scratch = Scratch()
-    with scratch as copy:
-        (copy / "saved_model.pb").write_bytes(saved_model.SerializeToString())
-        for name in ("variables", "assets"):
-            if (path / name).is_dir():
-                _link(path / name, copy / name)
-        loaded = runtime.tensorflow().saved_model.load(os.fspath(copy), tags=tags)
-        scratch.belongs_to(loaded)
-    return loaded
+        def load() -> runtime.Live:
+            return runtime.tensorflow().saved_model.load(os.fspath(path), tags=tags)
+
+        def load_apart() -> runtime.Live:
+            with runtime.eager():
+                return load()
+
+        return cancellation.bounded(load_apart) if self._stated.waits else load()
+
+    def _meta_graphs(self) -> Iterator[MetaGraph]:
+        """Yield the MetaGraphDefs that may be loaded, as they lie in the file."""
+        message = message_files.read_message(_file(self.path), message_files.SAVED_MODEL)
+        yield from (
+            each for each in metagraphs.of_saved_model(message) if set(self.tags or each.tags) == set(each.tags)
+        )
+
+    def _reduced(self, reduce: Callable[[protos.Message], bool]) -> runtime.Live | None:
+        """Load a copy with some of its messages left out, None if there is nothing to leave out."""
+        saved_model = _parse(self.path)
+        reduced = [reduce(meta_graph) for meta_graph in saved_model.meta_graphs]
+        if not any(reduced):
+            return None
+        # Assets are read again when the object is saved, so the copy lives as long as the object.
+        scratch = Scratch()
+        with scratch as copy:
+            (copy / "saved_model.pb").write_bytes(saved_model.SerializeToString())
+            for name in ("variables", "assets"):
+                if (self.path / name).is_dir():
+                    _link(self.path / name, copy / name)
+            loaded = self._by_tensorflow(copy)
+            scratch.belongs_to(loaded)
+        return loaded
 
 
 def _file(path: Path) -> Path:

@@ -8,9 +8,9 @@ for: asking for it (:mod:`tfmagic.progress`).
 from __future__ import annotations
 
 import contextlib
-import contextvars
 import importlib
 import threading
+from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tfmagic import progress
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 #: Seconds that a call has to come to its end once it is told to; a stop button is answered within two.
 _GRACE = 1.0
+#: Seconds that a call gets for which nobody says so.
+_limit: ContextVar[float | None] = ContextVar("tfmagic_limit", default=None)
 
 
 class EndlessError(Exception):
@@ -39,7 +41,12 @@ class EndlessError(Exception):
         self.goes_on = goes_on
         alone = "goes on in the background, as TensorFlow cannot stop what it waits for; restarting the kernel ends it"
         ended = alone if goes_on else "was stopped"
-        super().__init__(f"took longer than {seconds:g} s and {ended}")
+        super().__init__(f"took longer than {seconds:.3g} s and {ended}")
+
+
+def is_endless(error: BaseException) -> bool:
+    """Say whether an error tells of a call that did not come to its end in time."""
+    return isinstance(error.__cause__, EndlessError)
 
 
 @contextlib.contextmanager
@@ -59,6 +66,16 @@ def cancellable() -> Iterator[Callable[[], None]]:
         yield manager.start_cancel
 
 
+@contextlib.contextmanager
+def limited(seconds: float | None) -> Iterator[None]:
+    """Give so many seconds to each call inside that is bounded and does not say itself how long it may take."""
+    token = _limit.set(seconds)
+    try:
+        yield
+    finally:
+        _limit.reset(token)
+
+
 def bounded(call: Callable[[], _Result], seconds: float | None = None) -> _Result:
     """Return what a call returns, which runs in a thread of its own, so that whoever waits for it can go on.
 
@@ -68,7 +85,7 @@ def bounded(call: Callable[[], _Result], seconds: float | None = None) -> _Resul
         Takes nothing. It runs in the context of the caller; what TensorFlow and Keras know of a thread, such as a
         default graph, is not there.
     seconds : float, optional
-        How long it may take.
+        How long it may take; as :func:`limited` says if left out.
 
     Raises
     ------
@@ -77,6 +94,7 @@ def bounded(call: Callable[[], _Result], seconds: float | None = None) -> _Resul
     progress.CancelledError, KeyboardInterrupt
         If whoever watches asks for an end, or the stop button is pressed: at most :data:`_GRACE` seconds later.
     """
+    seconds = _limit.get() if seconds is None else seconds
     running = _Running(call)
     with progress.stopping(running.stop):
         try:
@@ -99,7 +117,7 @@ class _Running:
 
     def __init__(self, call: Callable[[], object]) -> None:
         self._call = call
-        self._context = contextvars.copy_context()
+        self._context = copy_context()
         self._cancel: Callable[[], None] | None = None
         self._values: list[object] = []
         self._error: BaseException | None = None

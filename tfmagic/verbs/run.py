@@ -143,8 +143,9 @@ def run(  # noqa: PLR0913 - the contract's options
     repeat : int
         How many warm calls are timed after the first.
     timeout : float, optional
-        Seconds after which the run is given up, its warm calls and all trials of generated inputs together; loading
-        does not count. Without, it is given up at the stop button alone.
+        Seconds after which the run is given up, its warm calls and all trials of generated inputs together; what a
+        SavedModel's loader runs has as many for itself. Reading, and Python code that loads or traces, do not count.
+        Without, it is given up at the stop button alone.
     trust : bool
         Whether code in the source, such as a Lambda layer's in a Keras file, may run.
 
@@ -167,7 +168,8 @@ def run(  # noqa: PLR0913 - the contract's options
         raise errors.ConversionError(f"timeout is a number of seconds above 0, not {timeout!r}; leave it out for none")
     if repeat < 0:
         raise errors.ConversionError(f"repeat is the number of warm calls, 0 or more, not {repeat!r}")
-    loaded, values = _fed(source, Wish(signature, outputs=outputs), inputs, trust=trust)
+    with cancellation.limited(timeout):
+        loaded, values = _fed(source, Wish(signature, outputs=outputs), inputs, trust=trust)
     function = loaded.function
     is_complete = len(values) == len(function.inputs)
     if not is_complete:

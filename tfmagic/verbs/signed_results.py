@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors, functions
+from tfmagic.runtime import cancellation
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.runtime.log_filters import held_back
 from tfmagic.verbs.verification import comparison, trial_run
@@ -50,11 +51,13 @@ def compared(before: Path, after: Path, signed: Signed) -> Iterator[tuple[str, V
     for key in signed.changed:
         planned = signed.plan[key]
         try:
-            old = _before(before, signed, planned)
+            with cancellation.limited(trial_run.LIMIT):
+                old = _before(before, signed, planned)
         except errors.ConversionError as error:
             yield key, trial_run.Verification(_no_frame(), f"the original cannot be run either ({error})")
             continue
-        new = functions.load_saved_model(after, signed.tags, key)
+        with cancellation.limited(trial_run.LIMIT):
+            new = functions.load_saved_model(after, signed.tags, key)
         if old is not None:
             yield key, trial_run.verify(old, new, quickly=True)
         if all(end.WhichOneof("encoding") == "name" for end in _ends(planned)):

@@ -18,7 +18,7 @@ from tfmagic.graphs import function_library
 from tfmagic.graphs.ops import Effect, named, of_kind
 from tfmagic.graphs.resources import TABLES, VARIABLES
 from tfmagic.graphs.tensor_names import full
-from tfmagic.runtime import error_texts
+from tfmagic.runtime import cancellation, error_texts
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
@@ -96,7 +96,14 @@ def _computed(graph_def: protos.Message, tensors: Mapping[str, str], values: Val
             tf.graph_util.import_graph_def(protos.native(part), name="")
             for name in names:
                 _assign(tf, session, graph.get_tensor_by_name(f"{name}:0"), stored[name])
-            computed = session.run({name: full(tensor) for name, tensor in tensors.items()})
+            # An initialiser may go round for ever.
+            fetches = {name: full(tensor) for name, tensor in tensors.items()}
+            computed = cancellation.bounded(lambda: session.run(fetches))
+        except cancellation.EndlessError as error:
+            raise errors.ConversionError(
+                f"computing the initial values of {errors.listed(tensors)} {error}; give the live session, whose "
+                "values count"
+            ) from error
         except (ValueError, TypeError, tf.errors.OpError) as error:
             message = f"the initial values of {errors.listed(tensors)} cannot be computed: {error_texts.gist(error)}"
             message += "; give the live session, whose values count"

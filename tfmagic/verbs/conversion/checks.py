@@ -14,6 +14,7 @@ from tfmagic.display import render
 from tfmagic.findings import hazards
 from tfmagic.functions import tflite
 from tfmagic.models.writer import Approximate, Compared, Loadable, Runnable
+from tfmagic.runtime import cancellation
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.verbs.conversion import options as conversion_options
 from tfmagic.verbs.verification import approximation, tolerances, trial_run
@@ -89,7 +90,8 @@ class Source:
         functions = self.functions
         if not functions:
             try:
-                loaded = conversion_options.functions(self.model, self.wish, every=len(self.signatures) > 1)
+                with cancellation.limited(trial_run.LIMIT):
+                    loaded = conversion_options.functions(self.model, self.wish, every=len(self.signatures) > 1)
                 only = next(iter(loaded.values()))
                 functions = {key: loaded.get(key, only) for key in self.signatures}
             except errors.UntrustedCodeError as error:
@@ -98,16 +100,17 @@ class Source:
                     "--trust runs both on inputs of yours"
                 )
             except errors.TfMagicError as error:
-                self._require_loading(load, error)
+                if not cancellation.is_endless(error):
+                    self._require_loading(load, error)
                 return self.unchecked(f"the source cannot be loaded to be run: {str(error).splitlines()[0]}")
         # What TensorFlow lets go of after a comparison is entered into the default graph, which may be the user's.
         with runtime.eager():
             verifications = {
-                key: _verified(each, load(key), None if samples is None else samples.get(key, ()))
+                key: _verified(each, partial(load, key), None if samples is None else samples.get(key, ()))
                 for key, each in functions.items()
             }
             if require_loaders is not None and any(each.unchecked for each in verifications.values()):
-                require_loaders()
+                _require(require_loaders)
             return verifications
 
     def _require_loading(self, load: Callable[[str], Runner], reason: errors.TfMagicError) -> None:
@@ -130,7 +133,24 @@ class Source:
         return not any(hazards.of_saved_model(each, each.signature_def) for each in messages)
 
 
-def _verified(source: NamedFunction, result: Runner, samples: Sequence[Call] | None) -> Verification:
+def _require(loaders: Callable[[], None]) -> None:
+    """Load in the other ways; that loading does not come to its end is how the source is, and was said."""
+    try:
+        with cancellation.limited(trial_run.LIMIT):
+            loaders()
+    except errors.ConversionError as error:
+        if not cancellation.is_endless(error):
+            raise
+
+
+def _verified(source: NamedFunction, load: Callable[[], Runner], samples: Sequence[Call] | None) -> Verification:
+    try:
+        with cancellation.limited(trial_run.LIMIT):
+            result = load()
+    except errors.ConversionError as error:
+        if not cancellation.is_endless(error):
+            raise
+        return trial_run.unchecked(source, str(error))
     try:
         if samples is not None:
             return trial_run.approximated(source, result, samples, approximation.measure)

@@ -44,10 +44,10 @@ if TYPE_CHECKING:
     _Outputs: TypeAlias = Mapping[str, npt.NDArray[Any]]
 
 _RANDOM = "it draws at random, and no seed makes source and result draw the same"
-#: Seconds after which a run is stopped.
-_LIMIT = 30.0
-#: A result gets so many times as long as the source: the first call of a frozen graph of half a gigabyte, of which
-#: TensorFlow makes copies to optimise it, took 35 s on two busy cores.
+#: Seconds after which a run is stopped, or what a loader runs.
+LIMIT = 30.0
+#: A result gets so many times as long as the source took, and that on top: the first call of a frozen graph of half a
+#: gigabyte, of which TensorFlow makes copies to optimise it, took 35 s on two busy cores.
 _PATIENCE = 10
 #: Seconds after which no other inputs are tried than the best so far.
 _SEARCH = 20.0
@@ -194,6 +194,8 @@ class _Trial:
         self._copies = TrialCopies(source, repeatable=True)
         self._result_copies = TrialCopies(result, repeatable=True) if isinstance(result, NamedFunction) else None
         self._result = result
+        #: The longest run of the source so far, in seconds.
+        self._longest = 0.0
 
     def verified(self, values: Mapping[str, npt.ArrayLike]) -> Verification:
         """Run both; raises the reasons for which that cannot be."""
@@ -218,8 +220,8 @@ class _Trial:
             return None
         try:
             expected = self._run(tried.arrays)
-            result = self._limited(self._result_copies.fresh(), tried.arrays, _LIMIT, self._result)
-        except errors.TfMagicError:
+            result = self._limited(self._result_copies.fresh(), tried.arrays, LIMIT, self._result)
+        except (errors.TfMagicError, _EndlessError):
             raise
         except Exception:  # noqa: BLE001 - as in _accepted
             return None
@@ -286,13 +288,17 @@ class _Trial:
 
     def _run(self, values: Mapping[str, npt.ArrayLike]) -> _Outputs:
         """Run a copy of the source that begins where the user's model stands."""
-        return self._limited(self._copies.fresh(), values, _LIMIT, self._source)
+        run = self._copies.fresh()
+        begun = time.monotonic()
+        outputs = self._limited(run, values, LIMIT, self._source)
+        self._longest = max(self._longest, time.monotonic() - begun)
+        return outputs
 
     def _result_of(self, values: Mapping[str, npt.ArrayLike]) -> _Outputs:
         """Run the result on inputs that the source takes."""
         try:
             run = self._result if self._result_copies is None else self._result_copies.fresh()
-            return self._limited(run, values, _LIMIT * _PATIENCE, self._result)
+            return self._limited(run, values, LIMIT + _PATIENCE * self._longest, self._result)
         except (_EndlessError, UncopyableError):
             raise
         except Exception as error:

@@ -12,7 +12,7 @@ from tfmagic.files import protos
 from tfmagic.files.saved_model_files import BINARY, FINGERPRINT, TEXT
 from tfmagic.functions import composites
 from tfmagic.graphs import signatures
-from tfmagic.runtime import error_texts
+from tfmagic.runtime import cancellation, error_texts
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.runtime.log_filters import held_back
 
@@ -96,16 +96,26 @@ def require_session(path: Path, tags: Sequence[str], sources: Sequence[NamedFunc
             _require_same(source, getattr(source, side), signatures.endpoints(getattr(signature_def[source.key], side)))
     tf = runtime.tensorflow()
     compat = tf.compat.v1
-    with tf.Graph().as_default() as graph, compat.Session(graph=graph) as session:
+    graph = tf.Graph()
+
+    def load() -> None:
+        # That this loader is an old one is no news, nor is the path where the result is prepared.
+        with graph.as_default(), held_back(tf.get_logger(), str(path), "is deprecated"):
+            compat.saved_model.load(session, list(tags), str(path))
+
+    with compat.Session(graph=graph) as session:
         try:
-            # That this loader is an old one is no news, nor is the path where the result is prepared.
-            with held_back(tf.get_logger(), str(path), "is deprecated"):
-                compat.saved_model.load(session, list(tags), str(path))
+            cancellation.bounded(load)
             for key in filter(lambda key: not signatures.is_hidden(key), signature_def):
                 signature = signature_def[key]
                 for info in (*signature.inputs.values(), *signature.outputs.values()):
                     for name in signatures.tensors_of(info):
                         graph.get_tensor_by_name(name)
+        except cancellation.EndlessError as error:
+            raise errors.ConversionError(
+                f"loading the SavedModel that comes out as TensorFlow 1 does {error}: its initialiser runs then; "
+                "export a frozen graph (.pb), which has none"
+            ) from error
         except (ValueError, TypeError, KeyError, RuntimeError, tf.errors.OpError) as error:
             raise errors.ConversionError(
                 f"TensorFlow 1 does not load the SavedModel that comes out: {error_texts.gist(error)}; "
