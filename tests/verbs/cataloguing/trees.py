@@ -68,3 +68,8 @@ def weight(name: str, value: np.ndarray) -> Any:
     tensor.tensor_shape.CopyFrom(protos.shape_proto(value.shape))
     tensor.tensor_content = value.tobytes()
     return node_def
+
+
+def numbers(count: int) -> np.ndarray:
+    """Return so many numbers."""
+    return np.arange(count, dtype=np.float32)

@@ -160,7 +160,8 @@ def _json(value: object) -> str:
 def _tags(model: Model) -> str | None:
     if Part.GRAPH not in model.loaders or not model.is_at_hand(Part.GRAPH):
         return None
-    return _json([list(each.tags) for each in model.meta_graphs])
+    tag_sets = [list(each.tags) for each in model.meta_graphs]
+    return _json(tag_sets) if any(tag_sets) else None
 
 
 def _signatures(model: Model) -> str | None:
