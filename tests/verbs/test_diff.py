@@ -238,3 +238,66 @@ def test_a_constant_in_the_body_of_a_loop_is_compared(tf: Any, tmp_path: Path) -
     paths = [written(tmp_path / f"{step}.pb", looping(step)) for step in (1.0, 1.5)]
     assert tfmagic.diff(paths[0], paths[0]).equal
     assert not tfmagic.diff(*paths).equal
+
+
+def small(*nodes: str) -> Any:
+    return protos.parse_text("GraphDef", "".join(f"node {{{each}}}" for each in nodes))
+
+
+_FLOAT = 'attr {key: "T" value {type: DT_FLOAT}}'
+_X, _Y = (f'name: "{name}" op: "Placeholder" attr {{key: "dtype" value {{type: DT_FLOAT}}}}' for name in "xy")
+
+
+def node(name: str, op: str, *inputs: str) -> str:
+    return f'name: "{name}" op: "{op}" {_FLOAT} ' + " ".join(f'input: "{each}"' for each in inputs)
+
+
+def weight(name: str, value: float) -> str:
+    tensor = f"tensor {{dtype: DT_FLOAT tensor_shape {{dim {{size: 2}} dim {{size: 2}}}} float_val: {value}}}"
+    return f'name: "{name}" op: "Const" attr {{key: "value" value {{{tensor}}}}}'
+
+
+_REWIRED = {
+    "inputs in another order": (
+        [_X, _Y, node("s", "Sub", "x", "y")],
+        [_X, _Y, node("s", "Sub", "y", "x")],
+        "s, input 0",
+    ),
+    "a shortcut from elsewhere": (
+        [_X, node("a", "Relu", "x"), node("b", "Tanh", "a"), node("c", "AddV2", "b", "a")],
+        [_X, node("a", "Relu", "x"), node("b", "Tanh", "a"), node("c", "AddV2", "b", "x")],
+        "c, input 1",
+    ),
+    "another output of a node": (
+        [_X, node("a", "Unpack", "x"), node("c", "Neg", "a:0")],
+        [_X, node("a", "Unpack", "x"), node("c", "Neg", "a:1")],
+        "c, input 0",
+    ),
+    "weights that changed places": (
+        [_X, weight("v", 1), weight("w", 2), node("a", "MatMul", "x", "v"), node("b", "MatMul", "a", "w")],
+        [_X, weight("v", 1), weight("w", 2), node("a", "MatMul", "x", "w"), node("b", "MatMul", "a", "v")],
+        "a, input 1",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", _REWIRED)
+def test_the_same_ops_that_are_wired_otherwise_are_not_equal(case: str) -> None:
+    first, second, where = _REWIRED[case]
+    found = tfmagic.diff(small(*first), small(*second))
+    assert not found.equal
+    assert where in found.table["where"].tolist()
+    assert tfmagic.diff(small(*first), small(*first)).equal
+    assert tfmagic.diff(small(*first), small(*reversed(first))).equal
+
+
+def test_outputs_that_changed_their_keys_are_not_equal(tf: Any, tmp_path: Path) -> None:
+    def ends(*keys: str) -> Any:
+        spec = [tf.TensorSpec([2], name="x")]
+        return tf.function(lambda x: dict(zip(keys, (tf.tanh(x), tf.nn.relu(x)), strict=True)), input_signature=spec)
+
+    for place, keys in (("a", ("p", "q")), ("b", ("q", "p"))):
+        tfmagic.export(ends(*keys), tmp_path / place, verify=False)
+    found = tfmagic.diff(tmp_path / "a", tmp_path / "b")
+    assert not found.equal
+    assert found.table["where"].str.startswith("output ").any()

@@ -17,7 +17,7 @@ from tfmagic.graphs.computation import INPUT, WEIGHT, Computation
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Sequence
 
-    from tfmagic.graphs.computation import Op
+    from tfmagic.graphs.computation import Op, Tensor
 
 _Pairs: TypeAlias = dict[int, int]
 #: What TensorFlow appends to a scope that is opened again.
@@ -36,6 +36,8 @@ class Matching:
         Ops that the other one has not.
     is_same : bool
         Whether both are the same bytes: then nothing was looked at.
+    marks : two lists of int
+        A number for each op by what it is made of.
     """
 
     first: Computation
@@ -44,6 +46,7 @@ class Matching:
     first_only: list[int] = field(default_factory=list)
     second_only: list[int] = field(default_factory=list)
     is_same: bool = False
+    marks: tuple[list[int], list[int]] = ([], [])
 
     @property
     def is_cut(self) -> bool:
@@ -73,14 +76,48 @@ class Matching:
 
     @property
     def changed(self) -> Iterator[tuple[Op, Op]]:
-        """Pairs that compute another thing: with other attributes, or of other inputs."""
+        """Pairs that have other attributes."""
         for first, second in self.pairs.items():
             a, b = self.first.ops[first], self.second.ops[second]
-            if a.attributes != b.attributes or [self._image(each) for each in a.inputs] != list(b.inputs):
+            if a.attributes != b.attributes:
                 yield a, b
 
-    def _image(self, tensor: tuple[int, int]) -> tuple[int, int]:
-        return self.pairs.get(tensor[0], -1), tensor[1]
+    @property
+    def rewired(self) -> Iterator[tuple[str, str, str]]:
+        """What takes other tensors than its partner, with these: a node and its input, or an output by its key.
+
+        Where one of the tensors is of an op that only one computation has, that says it.
+        """
+        taken = set(self.pairs.values())
+        names = [{op.name for op in each.ops if op.op == WEIGHT} for each in self.both]
+        for first, second in self.pairs.items():
+            a, b = self.first.ops[first], self.second.ops[second]
+            if any(place not in self.pairs for place, _ in a.inputs) or any(
+                place not in taken for place, _ in b.inputs
+            ):
+                continue
+            if len(a.inputs) != len(b.inputs):
+                yield f"{a.name}, inputs", f"{len(a.inputs)} inputs", f"{len(b.inputs)} inputs"
+                continue
+            for slot, (mine, theirs) in enumerate(zip(a.inputs, b.inputs, strict=True)):
+                if not self._is_same(mine, theirs, names):
+                    yield f"{a.name}, input {slot}", _text(self.first, mine), _text(self.second, theirs)
+        for key, mine in self.first.outputs.items():
+            theirs = self.second.outputs.get(key, (-1, 0))
+            if mine[0] in self.pairs and theirs[0] in taken and not self._is_same(mine, theirs, names):
+                yield f"output {key!r}", _text(self.first, mine), _text(self.second, theirs)
+
+    def _is_same(self, mine: Tensor, theirs: Tensor, weight_names: Sequence[set[str]]) -> bool:
+        """Whether two tensors are the same: those of partners, or of ops that compute the same."""
+        if mine[1] != theirs[1]:
+            return False
+        if self.pairs[mine[0]] == theirs[0]:
+            return True
+        a, b = self.first.ops[mine[0]], self.second.ops[theirs[0]]
+        if WEIGHT in (a.op, b.op):
+            # Weights compute nothing: where names tell which is which, others go together in vain.
+            return a.op == b.op and a.name not in weight_names[1] and b.name not in weight_names[0]
+        return self.marks[0][mine[0]] == self.marks[1][theirs[0]]
 
     @property
     def renamed(self) -> dict[tuple[str, str], int]:
@@ -92,6 +129,11 @@ class Matching:
                 pair = parted(_NUMBER.sub("", a), _NUMBER.sub("", b))
                 scopes.update([pair] if pair[0] != pair[1] else [])
         return dict(scopes)
+
+
+def _text(computation: Computation, tensor: Tensor) -> str:
+    name = computation.ops[tensor[0]].name
+    return f"{name}:{tensor[1]}" if tensor[1] else name
 
 
 def parted(first: str, second: str) -> tuple[str, str]:
@@ -112,7 +154,8 @@ def match(first: Computation, second: Computation) -> Matching:
     """Match the ops of two computations whose inputs have the same keys."""
     matching = Matching(first, second)
     numbers: dict[Hashable, int] = {}
-    _pair(matching, _forward(first, numbers), _forward(second, numbers))
+    matching.marks = _forward(first, numbers), _forward(second, numbers)
+    _pair(matching, *matching.marks)
     if len(matching.pairs) < max(len(first.ops), len(second.ops)):
         _pair(matching, _backward(first, numbers), _backward(second, numbers))
         names = [[(op.op, _NUMBER.sub("", op.name)) for op in each.ops] for each in (first, second)]

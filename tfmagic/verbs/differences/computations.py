@@ -120,6 +120,8 @@ def op_rows(matching: Matching) -> Iterator[frames.DiffRow]:
         yield frames.DiffRow("op", name, "", op, None, None)
     for a, b in matching.changed:
         yield from _changes(a, b)
+    for where, mine, theirs in matching.rewired:
+        yield frames.DiffRow("attribute", where, mine, theirs, None, None)
     for (a_scope, b_scope), count in matching.renamed.items():
         yield frames.DiffRow("renamed", f"{count} ops", a_scope, b_scope, None, None)
     if matching.is_cut:
