@@ -12,14 +12,22 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
+import numpy as np
+
 from tfmagic.graphs.computation import INPUT, WEIGHT, Computation
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    import numpy.typing as npt
 
     from tfmagic.graphs.computation import Op, Tensor
 
 _Pairs: TypeAlias = dict[int, int]
+_Integers: TypeAlias = "npt.NDArray[np.int64]"
+_Mask: TypeAlias = "npt.NDArray[np.bool_]"
+#: More than there are marks, outputs of an op or inputs: numbers below it are joined to one, which tells them apart.
+_MOST = 1 << 40
 #: What TensorFlow appends to a scope that is opened again.
 _NUMBER = re.compile(r"(?:_\d+)+(?=/|$)")
 
@@ -153,67 +161,115 @@ def same() -> Matching:
 def match(first: Computation, second: Computation) -> Matching:
     """Match the ops of two computations whose inputs have the same keys."""
     matching = Matching(first, second)
-    numbers: dict[Hashable, int] = {}
-    matching.marks = _forward(first, numbers), _forward(second, numbers)
+    kinds = _Numbers()
+    matching.marks = _forward(first, kinds), _forward(second, kinds)
     _pair(matching, *matching.marks)
     if len(matching.pairs) < max(len(first.ops), len(second.ops)):
-        _pair(matching, _backward(first, numbers), _backward(second, numbers))
-        names = [[(op.op, _NUMBER.sub("", op.name)) for op in each.ops] for each in (first, second)]
-        _pair(matching, *names)
+        _pair(matching, _backward(first, kinds), _backward(second, kinds))
+        _pair(matching, *_by_name(matching))
     taken = set(matching.pairs.values())
     matching.first_only = [place for place in range(len(first.ops)) if place not in matching.pairs]
     matching.second_only = [place for place in range(len(second.ops)) if place not in taken]
     return matching
 
 
-def _pair(matching: Matching, first: Sequence[Hashable], second: Sequence[Hashable]) -> None:
-    """Pair what is left and has the same mark: those of one name first, then in order."""
-    taken = set(matching.pairs.values())
-    waiting: dict[Hashable, list[int]] = defaultdict(list)
-    for place, mark in enumerate(second):
-        if place not in taken:
-            waiting[mark].append(place)
-    rest: list[int] = []
-    by_name = {(mark, matching.second.ops[place].name): place for mark, places in waiting.items() for place in places}
-    for place, mark in enumerate(first):
-        if place in matching.pairs or mark not in waiting:
-            continue
-        twin = by_name.pop((mark, matching.first.ops[place].name), None)
-        if twin is None:
-            rest.append(place)
-        else:
-            matching.pairs[place] = twin
-            taken.add(twin)
-    free = {mark: iter([place for place in places if place not in taken]) for mark, places in waiting.items()}
-    for place in rest:
-        twin = next(free[first[place]], None)
-        if twin is not None:
-            matching.pairs[place] = twin
+class _Numbers(dict[object, int]):
+    """Numbers for what is asked for, in the order of asking; a million tuples would keep the garbage collector busy."""
+
+    def __missing__(self, key: object) -> int:
+        number = self[key] = len(self)
+        return number
 
 
-def _forward(computation: Computation, numbers: dict[Hashable, int]) -> list[int]:
+def _pair(matching: Matching, first: Sequence[int], second: Sequence[int]) -> None:
+    """Pair what is left and has the same mark, which is no negative number: those of one name first, then in order."""
+    left = _marks_left(first, matching.pairs.keys()), _marks_left(second, set(matching.pairs.values()))
+    counts = [np.bincount(marks[marks >= 0], minlength=max(map(_greatest, left)) + 1) for marks in left]
+    once = (counts[0] == 1) & (counts[1] == 1)
+    twins = np.full(len(once), -1)
+    twins[left[1][_is_any(left[1], once)]] = np.flatnonzero(_is_any(left[1], once))
+    single = np.flatnonzero(_is_any(left[0], once))
+    matching.pairs.update(zip(single.tolist(), twins[left[0][single]].tolist(), strict=True))
+    several = (counts[0] > 0) & (counts[1] > 0) & ~once
+    _pair_several(matching, *(_places_by_mark(marks, several) for marks in left))
+
+
+def _marks_left(marks: Sequence[int], taken: Collection[int]) -> _Integers:
+    left = np.array(marks, np.int64)
+    left[np.fromiter(taken, np.int64, len(taken))] = -1
+    return left
+
+
+def _greatest(marks: _Integers) -> int:
+    return int(marks.max(initial=-1))
+
+
+def _is_any(marks: _Integers, wanted: _Mask) -> _Mask:
+    """Say of each mark whether it is wanted; a negative one is none."""
+    return np.append(wanted, False)[marks]
+
+
+def _places_by_mark(marks: _Integers, wanted: _Mask) -> dict[int, list[int]]:
+    places: dict[int, list[int]] = defaultdict(list)
+    chosen = np.flatnonzero(_is_any(marks, wanted))
+    for place, mark in zip(chosen.tolist(), marks[chosen].tolist(), strict=True):
+        places[mark].append(place)
+    return places
+
+
+def _pair_several(matching: Matching, first: Mapping[int, list[int]], second: Mapping[int, list[int]]) -> None:
+    """Pair what shares its mark with others: those of one name, then the rest in order."""
+    for mark, places in first.items():
+        by_name = {matching.second.ops[place].name: place for place in reversed(second[mark])}
+        rest = []
+        for place in places:
+            twin = by_name.pop(matching.first.ops[place].name, None)
+            if twin is None:
+                rest.append(place)
+            else:
+                matching.pairs[place] = twin
+        if rest:
+            taken = {matching.pairs[place] for place in places if place in matching.pairs}
+            matching.pairs.update(zip(rest, (place for place in second[mark] if place not in taken), strict=False))
+
+
+def _by_name(matching: Matching) -> tuple[list[int], list[int]]:
+    """Return a number for each op that is left by its kind and its name, without what TensorFlow appends to names."""
+    numbers = _Numbers()
+    left = matching.pairs.keys(), set(matching.pairs.values())
+    first, second = (
+        [-1 if place in taken else numbers[op.op, _NUMBER.sub("", op.name)] for place, op in enumerate(computation.ops)]
+        for computation, taken in zip(matching.both, left, strict=True)
+    )
+    return first, second
+
+
+def _forward(computation: Computation, numbers: _Numbers) -> list[int]:
     """Return a number for each op by what it is made of: the same one means the same computation up to there."""
     marks: list[int] = []
     for op in computation.ops:
-        key = op.name if op.op == INPUT else ""
-        mark = (op.op, key, op.attributes, tuple((marks[place], output) for place, output in op.inputs))
-        marks.append(numbers.setdefault(mark, len(numbers)))
+        mark = numbers[op.op, op.name if op.op == INPUT else "", op.attributes, len(op.inputs)]
+        for place, output in op.inputs:
+            mark = numbers[(mark * _MOST + marks[place]) * _MOST + output]
+        marks.append(mark)
     return marks
 
 
-def _backward(computation: Computation, numbers: dict[Hashable, int]) -> list[int]:
+def _backward(computation: Computation, numbers: _Numbers) -> list[int]:
     """Return a number for each op by what is made of it."""
-    uses: list[list[tuple[int, int, int]]] = [[] for _ in computation.ops]
+    uses: list[list[int]] = [[] for _ in computation.ops]
     for key, (place, output) in computation.outputs.items():
-        uses[place].append((numbers.setdefault(("result", key), len(numbers)), output, -1))
+        uses[place].append((numbers["result", key] * _MOST + output) * _MOST)
     marks = [0] * len(computation.ops)
     for place in reversed(range(len(computation.ops))):
         op = computation.ops[place]
-        key = op.name if op.op == INPUT else ""
-        mark = ("of", op.op, key, op.attributes, tuple(sorted(uses[place])))
-        marks[place] = numbers.setdefault(mark, len(numbers))
+        mark = numbers["of", op.op, op.name if op.op == INPUT else "", op.attributes, len(uses[place])]
+        for use in sorted(uses[place]):
+            mark = numbers[-1 - mark * _MOST**3 - use]
+        marks[place] = mark
+        uses[place] = []
         for slot, (source, output) in enumerate(op.inputs):
-            uses[source].append((marks[place], output, slot))
+            uses[source].append((mark * _MOST + output) * _MOST + slot + 1)
     return marks
 
 
