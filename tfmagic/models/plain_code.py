@@ -27,6 +27,10 @@ class CodeSource(Protocol):
         """The path, in quotes."""
 
     @property
+    def where(self) -> str:
+        """The path as the code names it: of what lies at an address, that of the copy which the code makes."""
+
+    @property
     def path(self) -> Path | None:
         """The path."""
 

@@ -73,7 +73,7 @@ class MetaGraphReader(Reader):
 
     def code(self, source: CodeSource) -> list[str] | None:
         """Return the code that imports the graph and restores its values."""
-        prefix = str(source.path).removesuffix(_SUFFIX)
+        prefix = source.where.removesuffix(_SUFFIX)
         return [
             "session = tf.compat.v1.Session(graph=tf.Graph())",
             "with session.graph.as_default():",

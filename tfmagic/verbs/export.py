@@ -67,7 +67,8 @@ def export(  # noqa: PLR0913 - the contract's options
     source : object
         Whatever :func:`tfmagic.inspect` takes.
     destination : path-like
-        Its suffix says the format, a path without one a SavedModel.
+        Its suffix says the format, a path without one a SavedModel. At an address (``s3://bucket/served/1``) what was
+        written and verified here is uploaded; only a single object is ever replaced there.
     format : str, optional
         The format, whatever the suffix (``tfmagic.forms()`` lists them).
     tags : str or collection of str, optional

@@ -28,6 +28,8 @@ def inspect(
     source : object
         A live Keras model, ``tf.function``, ConcreteFunction, ``tf.Module``, loaded SavedModel, Session or Graph, a
         GraphDef or MetaGraphDef message, or a path. Files are read without TensorFlow, and nothing in them is run.
+        A path may be an address that ``fsspec`` knows, such as ``s3://bucket/model`` (extras ``remote`` and ``s3``): of
+        it is fetched what is asked for, and ``model.fetched`` says how much that was.
     form : str, optional
         Takes the source for this form (``tfmagic.forms()`` lists them) instead of recognising it.
     tags : str or collection of str, optional

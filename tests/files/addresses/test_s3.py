@@ -253,3 +253,21 @@ def test_credentials_appear_nowhere(samples: Built, bucket: Bucket) -> None:
     assert f"s3://{BUCKET}/team/model" in shown.getvalue()
     assert KEY not in shown.getvalue()
     assert SECRET not in shown.getvalue()
+
+
+def test_the_code_fetches_and_sends(samples: Built, bucket: Bucket, tmp_path: Path) -> None:
+    samples.path("saved_model_tf2")
+    bucket.put(samples.directory / "saved_model_tf2", "team")
+    source, result = f"s3://{BUCKET}/team/model", f"s3://{BUCKET}/result/frozen.pb"
+    text = str(tfmagic.code("freeze", source, output=result))
+    assert f"url_to_fs({source!r})" in text
+    assert f"url_to_fs({result!r})" in text
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        exec(compile(text, "code", "exec"), {})  # noqa: S102 - it is what the test is about
+    assert (tmp_path / "model" / "saved_model.pb").is_file()
+    assert "result/frozen.pb" in bucket.names()
+    assert len(tfmagic.inspect(result).ops)
+    secret = str(tfmagic.code("export", source, f"https://ann:{SECRET}@example.org/m.pb?token={SECRET}"))
+    assert SECRET not in secret
+    assert "https://example.org/m.pb" in secret

@@ -23,8 +23,14 @@ _NO_AVERAGES = (
 )
 
 
-def read_source(
-    source: object, tags: Collection[str] | None, *, must_exist: bool, trust: bool = False, ema: bool = False
+def read_source(  # noqa: PLR0913 - what the user said of a source
+    source: object,
+    tags: Collection[str] | None,
+    *,
+    must_exist: bool,
+    trust: bool = False,
+    ema: bool = False,
+    here: bool = True,
 ) -> Model:
     """Read the source, restricted to the MetaGraphDef that is meant.
 
@@ -40,13 +46,16 @@ def read_source(
         Whether the source may act outside itself.
     ema : bool
         Whether its weights are to be their moving averages.
+    here : bool
+        Whether it is to be on this machine; what lies at an address is fetched whole for that.
 
     Raises
     ------
     ConversionError
         If there are to be moving averages and are none.
     """
-    model = _read_source(source, tags, must_exist=must_exist, trust=trust).here()
+    model = _read_source(source, tags, must_exist=must_exist, trust=trust)
+    model = model.here() if here else model
     return averaged(model) if ema else model
 
 

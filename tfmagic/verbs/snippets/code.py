@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from tfmagic import errors
 from tfmagic.graphs.signatures import tag_set
 from tfmagic.verbs.conversion import sources as conversion_sources
-from tfmagic.verbs.snippets import calls, results
+from tfmagic.verbs.snippets import calls, remote_files, results
+from tfmagic.verbs.snippets.remote_files import Sent
 from tfmagic.verbs.snippets.sources import Source
 from tfmagic.writers import writer_for
 
@@ -69,13 +70,18 @@ def code(verb: str, source: object, *arguments: object, name: str = "model", **o
         raise errors.UnknownNameError(verb, "verb that converts", list(_VERBS))
     tags = tag_set(options.get("tags"))
     of_source = tags is not None and _tells_the_part(verb, arguments, options.get("format"))
-    model = conversion_sources.read_source(source, tags, must_exist=of_source, trust=bool(options.get("trust")))
+    model = conversion_sources.read_source(
+        source, tags, must_exist=of_source, trust=bool(options.get("trust")), here=False
+    )
     for option, reason in _WITHOUT_CODE.items():
         if options.get(option):
             raise errors.UnsupportedConversionError(model.form, f"code with {option}=", (), reason)
-    lines = _VERBS[verb](Source(name, model, options), *arguments)
+    sent = Sent.of(verb, arguments, options)
+    lines = _VERBS[verb](Source(name, model, sent.options), *sent.arguments)
     first = [_IMPORT] if any("tf." in line for line in lines) else []
-    return Code("\n".join([*first, *lines]).rstrip() + "\n")
+    fetched = [*remote_files.fetching(model), *sent.fetched]
+    of_files = [remote_files.IMPORT] if any("fsspec." in line for line in (*fetched, *lines, *sent.lines)) else []
+    return Code("\n".join([*of_files, *first, *fetched, *lines, *sent.lines]).rstrip() + "\n")
 
 
 def _tells_the_part(verb: str, arguments: Sequence[object], format: str | None) -> bool:

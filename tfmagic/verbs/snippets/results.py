@@ -15,6 +15,7 @@ from tfmagic.models.model import Part
 from tfmagic.transforms.merge import merge as planned
 from tfmagic.verbs.conversion import options as conversion_options
 from tfmagic.verbs.conversion import sources as conversion_sources
+from tfmagic.verbs.snippets import remote_files
 from tfmagic.verbs.snippets.example_values import is_argument
 from tfmagic.verbs.snippets.sources import Source, spec
 from tfmagic.writers import WRITERS, writer_for
@@ -82,7 +83,7 @@ def sign(source: Source, destination: str | os.PathLike[str] | None = None) -> l
         if key not in keys:
             raise errors.UnknownNameError(key, "signature", keys)
     kept = {rename.get(key, key): f"loaded.signatures[{key!r}]" for key in keys if key not in gone}
-    place = f"{source.model.path}_signed" if destination is None else os.fspath(destination)
+    place = f"{source.where}_signed" if destination is None else os.fspath(destination)
     pairs = ", ".join(f"{key!r}: {value}" for key, value in kept.items())
     return [
         "",
@@ -122,7 +123,8 @@ def restore(source: Source, checkpoint: str | os.PathLike[str]) -> list[str]:
 def merge(source: Source, second: object) -> list[str]:
     """Return the code that calls one model on what another gives."""
     other = Source(
-        str(source.options.get("second_name", "second")), conversion_sources.read_source(second, None, must_exist=False)
+        str(source.options.get("second_name", "second")),
+        conversion_sources.read_source(second, None, must_exist=False, here=False),
     )
     if source.is_session or other.is_session:
         reason = "two graphs of TensorFlow 1 are joined with import_graph_def and its input_map"
@@ -134,6 +136,7 @@ def merge(source: Source, second: object) -> list[str]:
     lines = [
         *source.lines(),
         "first = function",
+        *remote_files.fetching(other.model),
         *other.lines(),
         "second = function",
         "",

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors
+from tfmagic.files import places
 from tfmagic.functions import nested_structures
 from tfmagic.functions.keras import calls as keras_calls
 from tfmagic.graphs import tensor_names
@@ -87,7 +88,12 @@ class Source:
     @property
     def place(self) -> str:
         """The path, in quotes."""
-        return repr(str(self.path))
+        return repr(self.where)
+
+    @property
+    def where(self) -> str:
+        """The path as the code names it: of what lies at an address, that of the copy which the code makes."""
+        return str(self.path) if self.path is None or places.is_here(self.path) else self.path.name
 
     @property
     def path(self) -> Path | None:
