@@ -14,8 +14,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tfmagic.findings import hazards, scan
-from tfmagic.findings.execution import ASKING, OWN_FILE, Executed, Graph, Nodes, Walk
+from tfmagic.findings.execution import ASKING, Executed, Walk
+from tfmagic.findings.known_values import OWN_FILE
 from tfmagic.findings.scan import CALLED, LOAD, RUN, Finding, finding
+from tfmagic.findings.walked_graphs import Graph, Nodes
 from tfmagic.graphs import ops, plumbing, signatures
 from tfmagic.graphs.ops import Effect
 from tfmagic.graphs.tensor_names import full

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors
 from tfmagic.files import protos
-from tfmagic.findings.execution import OWN_FILE, Executed, Graph, Value, Walk
+from tfmagic.findings.execution import Executed, Walk
+from tfmagic.findings.known_values import OWN_FILE, Value
+from tfmagic.findings.walked_graphs import Graph
 from tfmagic.graphs import ops, signatures
 from tfmagic.graphs.ops import Effect
 from tfmagic.graphs.tensor_names import full

@@ -19,8 +19,9 @@ from tfmagic.files import protos, reading, wire
 from tfmagic.files.keras import archive as keras_archive
 from tfmagic.files.keras import python_code
 from tfmagic.findings import hazards, scan
-from tfmagic.findings.execution import Graph, Walk
+from tfmagic.findings.execution import Walk
 from tfmagic.findings.scan import CALLED, LOAD, Finding, finding
+from tfmagic.findings.walked_graphs import Graph
 from tfmagic.graphs.ops import Effect
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tfmagic.findings import hazards
-from tfmagic.findings.execution import Graph, Walk
+from tfmagic.findings.execution import Walk
+from tfmagic.findings.walked_graphs import Graph
 from tfmagic.graphs import function_library, ops
 from tfmagic.graphs.ops import Effect
 from tfmagic.graphs.pipelines import HANDING_OUT
