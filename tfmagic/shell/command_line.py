@@ -20,6 +20,7 @@ from tfmagic.commands.arguments import Argument
 from tfmagic.files.hidden_places import Scratch
 from tfmagic.frames import visible
 from tfmagic.shell import native_log, printing, shell_words
+from tfmagic.shell.result_tables import Written
 from tfmagic.shell.shell_words import STANDARD, ShellWords
 
 if TYPE_CHECKING:
@@ -195,7 +196,7 @@ def _without_content(command: Command, values: Namespace, result: object) -> obj
     name = command.shell.writes
     is_text = getattr(values, _AS) in (None, "text")
     written = is_text and name and getattr(values, name) is not None and not getattr(values, "code", False)
-    return printing.Written(result) if written and hasattr(result, "loaders") else result
+    return Written(result) if written and hasattr(result, "loaders") else result
 
 
 def _hand_on(result: Any, path: Path) -> None:  # noqa: ANN401 - whatever a verb returns

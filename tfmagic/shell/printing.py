@@ -14,66 +14,28 @@ import io
 import json
 import math
 import re
-import shutil
 import sys
-import textwrap
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors, frames
 from tfmagic.display import render
-from tfmagic.files import writing
 from tfmagic.frames import visible
+from tfmagic.shell.result_tables import Table, fields_of, is_frame, is_missing, table_of
+from tfmagic.shell.terminal_text import as_text, word_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from tfmagic.commands.arguments import Command
 
 #: Tables of a model that its JSON has no room for: they have a row a node, and are printed when they are asked for.
 _LONG_TABLES = frozenset({"ops", "functions", "costs"})
-#: Between the columns of a table.
-_GAP = "  "
-#: Below this width a column says nothing.
-_NARROWEST = 8
 #: What Markdown takes for nothing but text, wherever it stands.
 _PLAIN = re.compile(r"[A-Za-z0-9 ,()%]*|-?[\d.,]+")
 #: A cell that begins so is a formula to a program for tables.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 #: What is written for characters that a terminal cannot show.
 _ASCII = str.maketrans({"…": "...", "\N{EM DASH}": "-", "\N{MULTIPLICATION SIGN}": "x", "→": "->"})
-
-
-class Table(NamedTuple):
-    """A table, of pandas or not: its columns and its rows."""
-
-    columns: list[str]
-    rows: list[tuple[Any, ...]]
-
-
-class Written(render.Sectioned):
-    """A model that was written, shown by what is known without reading it again.
-
-    Parameters
-    ----------
-    model : Model
-        As the verb returned it.
-    """
-
-    def __init__(self, model: Any) -> None:  # noqa: ANN401 - a Model
-        self._model = model
-
-    def shown_sections(self) -> tuple[str, list[render.Section]]:
-        """Return where it lies, its size, its signatures and its notes."""
-        model = self._model
-        size = writing.size_of(model.path)
-        facts = [("size", render.size_text(size)), *(("note", note) for note in model.notes)]
-        return f"{model.form}: {model.origin}", [render.Section("Written", facts)]
-
-    @property
-    def signatures(self) -> frames.Rows | None:
-        """Its signatures, as rows."""
-        rows: frames.Rows | None = self._model.rows("signatures")
-        return rows
 
 
 def formats(command: Command) -> tuple[str, ...]:
@@ -98,101 +60,6 @@ def write(text: str) -> None:
     sys.stdout.flush()
 
 
-def table_of(result: object) -> Table | None:
-    """Return a result that is a table, or the one table that it is about; None if it has none or several."""
-    if isinstance(result, frames.Rows):
-        return Table(result.columns, list(map(tuple, result.rows)))
-    if _is_frame(result):
-        frame: Any = result
-        if frame.index.name is not None:
-            frame = frame.reset_index()
-        return Table(list(map(str, frame.columns)), list(frame.itertuples(index=False, name=None)))
-    fields = _fields(result)
-    for name in ("table", "verification"):
-        if _is_frame(fields.get(name)):
-            return table_of(fields[name])
-    return None
-
-
-def _is_frame(value: object) -> bool:
-    """Say whether a value is a DataFrame, without importing pandas for it."""
-    return type(value).__module__ != "builtins" and hasattr(value, "itertuples")
-
-
-def _fields(result: object) -> dict[str, Any]:
-    """Return the public fields of a result that is a frozen dataclass."""
-    if not dataclasses.is_dataclass(result):
-        return {}
-    return {
-        each.name: getattr(result, each.name) for each in dataclasses.fields(result) if not each.name.startswith("_")
-    }
-
-
-# Text
-
-
-def _text(result: object) -> str:
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    if isinstance(result, frames.Rows) or _is_frame(result):
-        table = table_of(result)
-        return "" if table is None else "\n".join(_laid_out(table, width))
-    lines = repr(result).split("\n")
-    table = table_of(result.signatures) if isinstance(result, Written) else None
-    lines += (
-        [] if table is None else ["", "Signatures", *(f"  {line}" for line in _laid_out(table, width and width - 2))]
-    )
-    return "\n".join(lines if width is None else _folded(lines, width))
-
-
-def _laid_out(table: Table, width: int | None) -> list[str]:
-    """Lay out a table in columns, narrower ones where the terminal is."""
-    rows = [table.columns, *([_short(value) for value in row] for row in table.rows)]
-    sizes = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    if width is not None:
-        sizes = _fitted(sizes, width)
-    return [_GAP.join(_cut(cell, size) for cell, size in zip(row, sizes, strict=True)).rstrip() for row in rows]
-
-
-def _fitted(sizes: list[int], width: int) -> list[int]:
-    """Take from the widest columns what does not fit into a line."""
-    sizes = list(sizes)
-    while sizes and sum(sizes) + len(_GAP) * (len(sizes) - 1) > width and max(sizes) > _NARROWEST:
-        sizes[sizes.index(max(sizes))] -= 1
-    return sizes
-
-
-def _cut(cell: str, size: int) -> str:
-    return cell.ljust(size) if len(cell) <= size else cell[: size - 1] + "…"
-
-
-def _folded(lines: Iterable[str], width: int) -> Iterator[str]:
-    """Continue lines that are too long in the next one, further to the right."""
-    for line in lines:
-        indent = " " * (len(line) - len(line.lstrip()) + 4)
-        folded = textwrap.wrap(
-            line, width, subsequent_indent=indent, drop_whitespace=True, replace_whitespace=False, tabsize=1
-        )
-        yield from folded or [""]
-
-
-def _word(value: object) -> str:
-    """Word a cell as a display does, without cutting it."""
-    if isinstance(value, tuple):
-        text = ", ".join(map(str, value)) if value and isinstance(value[0], str) else str(value)
-    else:
-        text = "" if _is_missing(value) else str(value)
-    return visible(text)
-
-
-def _short(value: object) -> str:
-    """Word a cell for people: no number has more digits than say something."""
-    return f"{value:.6g}" if isinstance(value, float) else _word(value)
-
-
-def _is_missing(value: object) -> bool:
-    return value is None or type(value).__name__ in ("NAType", "NaTType")
-
-
 # CSV
 
 
@@ -211,7 +78,7 @@ def _csv(result: object) -> str:
 
 def _inert(value: object) -> str:
     """Word a cell so that a program for tables takes no name for a formula."""
-    text = _word(value)
+    text = word_of(value)
     return f"'{text}" if isinstance(value, (str, tuple)) and text.startswith(_FORMULA) else text
 
 
@@ -227,7 +94,7 @@ def _keys(result: object) -> object:
     """Return what the JSON of a result says: a table's rows, a model's facts and tables, a dataclass's fields."""
     if hasattr(result, "loaders"):
         return _model(result)
-    return _fields(result) or result
+    return fields_of(result) or result
 
 
 def _model(model: Any) -> dict[str, object]:  # noqa: ANN401 - a Model
@@ -275,10 +142,10 @@ def _plain_scalar(value: float | bytes) -> object:
 
 def _plain_object(value: Any) -> Any:  # noqa: ANN401 - as above
     """Turn a table into its rows, a dataclass into its fields, an array into lists."""
-    table = table_of(value) if isinstance(value, frames.Rows) or _is_frame(value) else None
+    table = table_of(value) if isinstance(value, frames.Rows) or is_frame(value) else None
     if table is not None:
         return [dict(zip(table.columns, map(_plain, row), strict=True)) for row in table.rows]
-    if _is_missing(value):
+    if is_missing(value):
         return None
     if dataclasses.is_dataclass(value):
         return _plain(_keys(value))
@@ -289,7 +156,7 @@ def _plain_object(value: Any) -> Any:  # noqa: ANN401 - as above
 
 
 def _markdown(result: object) -> str:
-    if isinstance(result, frames.Rows) or _is_frame(result):
+    if isinstance(result, frames.Rows) or is_frame(result):
         table = table_of(result)
         return "" if table is None else _markdown_table(table, len(table.rows))
     if not hasattr(result, "shown_sections"):
@@ -316,7 +183,7 @@ def _markdown_table(table: Table, most: int, total: int | None = None) -> str:
 
 def _marked(value: object) -> str:
     """Word a value for Markdown: in a code span, in which nobody is mentioned and nothing is linked, if need be."""
-    text = _word(value)
+    text = word_of(value)
     if _PLAIN.fullmatch(text):
         return text
     if not set("`|\\").intersection(text):
@@ -335,7 +202,7 @@ def _fenced(text: str) -> str:
 
 
 def _page(result: object) -> str:
-    if isinstance(result, frames.Rows) or _is_frame(result):
+    if isinstance(result, frames.Rows) or is_frame(result):
         table = table_of(result)
         title, body = "tfmagic", "" if table is None else _html_table(table)
     else:
@@ -355,13 +222,13 @@ def _page(result: object) -> str:
 def _html_table(table: Table) -> str:
     head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in table.columns)
     rows = "\n".join(
-        f"<tr>{''.join(f'<td>{html.escape(_word(value))}</td>' for value in row)}</tr>" for row in table.rows
+        f"<tr>{''.join(f'<td>{html.escape(word_of(value))}</td>' for value in row)}</tr>" for row in table.rows
     )
     return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>"
 
 
 _PRINTERS: Mapping[str, Callable[[object], str]] = {
-    "text": _text,
+    "text": as_text,
     "csv": _csv,
     "json": _json,
     "markdown": _markdown,
