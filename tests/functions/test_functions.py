@@ -13,6 +13,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
+import tfmagic
 from tfmagic import errors, functions
 from tfmagic.files import message_files
 from tfmagic.functions import nested_structures
@@ -596,3 +597,33 @@ def test_names_are_made_unique_and_plain() -> None:
         "t_1st",
         "t_",
     ]
+
+
+def test_variables_of_one_name_go_by_the_attributes_that_lead_to_them(tf: Any, tmp_path: Path) -> None:
+    """As in TensorFlow's own guide to modules, whose every layer calls its variables ``w`` and ``b``."""
+
+    class Dense(tf.Module):  # type: ignore[misc]
+        def __init__(self, factor: float) -> None:
+            super().__init__()
+            self.w = tf.Variable([[factor]], name="w")
+            self.b = tf.Variable([factor], name="b" if factor > 1 else "shift")
+
+        def __call__(self, x: Any) -> Any:
+            return x @ self.w + self.b
+
+    class Network(tf.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = [Dense(2.0), Dense(1.0)]
+
+        @tf.function(input_signature=[tf.TensorSpec([None, 1], name="x")])  # type: ignore[untyped-decorator]
+        def __call__(self, x: Any) -> Any:
+            return {"y": self.layers[1](self.layers[0](x))}
+
+    network = Network()
+    names = {"layers/0/w", "layers/1/w", "b", "shift"}
+    assert set(tfmagic.inspect(network).variables["name"]) == names
+    frozen = tfmagic.freeze(network)
+    assert {node.name for node in frozen.graph_def.node if node.op == "Const"} == names
+    tfmagic.export(network, tmp_path / "m")
+    assert {each.name for each in tf.saved_model.load(str(tmp_path / "m")).variables} == {f"{name}:0" for name in names}

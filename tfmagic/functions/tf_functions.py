@@ -7,6 +7,7 @@ A lone function has the default key, as TensorFlow gives it on saving; of severa
 from __future__ import annotations
 
 import inspect
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -317,16 +318,18 @@ def variables(value: runtime.Live, functions: tuple[NamedFunction, ...]) -> dict
 
 
 def _names(value: runtime.Live, listed: Collection[runtime.Live]) -> list[str]:
-    """Return the names of variables; one that nobody named goes by the attributes that lead to it."""
+    """Return the names of variables; one without a name, or of another's, goes by the attributes that lead to it."""
     names = [str(one.name).partition(":")[0] for one in listed]
-    if not any(map(is_nameless, names)):
+    counts = Counter(names)
+    unclear = {name for name in names if is_nameless(name) or counts[name] > 1}
+    if not unclear:
         return names
     paths = {
         key: "/".join(way.names)
         for root in reversed([value, *_closure(value)])
         for key, way in attribute_paths(root).items()
     }
-    return [paths.get(id(one), name) if is_nameless(name) else name for one, name in zip(listed, names, strict=True)]
+    return [paths.get(id(one), name) if name in unclear else name for one, name in zip(listed, names, strict=True)]
 
 
 def _own_variables(value: runtime.Live) -> list[runtime.Live]:
