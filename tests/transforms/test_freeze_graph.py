@@ -12,6 +12,9 @@ from tests.session_samples import SITUATIONS, X
 from tfmagic.files import protos
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.function_names import name_by_content, rename_functions
+from tfmagic.verbs.conversion import plan_names
+from tfmagic.verbs.conversion.plan import plan
+from tfmagic.verbs.conversion.request import Request
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,6 +59,27 @@ def test_keys_that_no_tensor_bears_get_an_identity(tmp_path: Path) -> None:
     result = tfmagic.freeze(found.session, outputs={"Lu": "Lu:0", "a b": "Lu:1", "x": "Lu:0"})
     tensors = result.signatures.query("side == 'output'").set_index("key")["tensor"].to_dict()
     assert tensors == {"Lu": "Lu:0", "a b": "a_b:0", "x": "x_1:0"}
+
+
+def test_a_key_takes_no_name_of_a_node_that_is_left_out(tf: Any, tmp_path: Path) -> None:
+    """By ``y:0`` somebody means the labels, whatever the signature calls what the model says."""
+    v1 = tf.compat.v1
+    with tf.Graph().as_default():
+        x, labels = (v1.placeholder(tf.float32, [None], name) for name in ("x", "y"))
+        scores = tf.identity(x * 2.0, "scores")
+        tf.reduce_sum(scores - labels, name="loss")
+        session = v1.Session()
+    tfmagic.export(session, tmp_path / "m", inputs=["x"], outputs={"y": "scores"})
+    for source, expected in ((session, "y_1"), (tmp_path / "m", "y")):
+        frozen = tfmagic.freeze(source, inputs=["x"], outputs={"y": "scores"})
+        assert set(frozen.ops["name"]) == {"x", "mul/y", "mul", "scores", expected}
+        assert frozen.signatures["tensor"].iloc[-1] == f"{expected}:0"
+    model = tfmagic.inspect(session)
+    request = Request("graph_def", "m.pb", inputs="x", outputs="y=scores")
+    planned = plan(model, request, plan_names.Names(plan_names.signed(model))).cautions
+    done = tfmagic.export(session, tmp_path / "m.pb", inputs=["x"], outputs={"y": "scores"})
+    for notes in (planned, done.notes):
+        assert any("'y' is 'y_1'" in note for note in notes), notes
 
 
 def test_what_is_kept_can_be_initialised_and_assigned(tmp_path: Path) -> None:

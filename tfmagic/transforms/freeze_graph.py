@@ -224,13 +224,15 @@ class _Freezing:
         return [text for text in taken if not text.startswith("^")]
 
     def _named(self, ends: Sequence[Endpoint]) -> Iterator[Endpoint]:
-        """Yield the outputs under nodes of their keys: where no tensor bears a key, an Identity under a free name."""
-        taken = FreeNames(node.name for node in self.graph_def.node)
+        """Yield the outputs under nodes of their keys: where no tensor bears a key, an Identity under a free name.
+
+        What only a node bears that is left out is not free: by its name somebody means that.
+        """
         for end, name in zip(ends, node_names(end.key for end in ends), strict=True):
             tensor = plain(end.tensor)
             dtype = end.dtype.removesuffix("_ref")
             if tensor not in (name, plain(end.key)):
-                node = self.graph_def.node.add(name=taken(name), op="Identity")
+                node = self.graph_def.node.add(name=self.names(name), op="Identity")
                 node.input.append(tensor)
                 node.attr["T"].type = protos.dtype_number(dtype)
                 tensor = node.name

@@ -13,7 +13,7 @@ from tfmagic import errors, functions, progress
 from tfmagic.files import protos
 from tfmagic.files.reading import PROTOBUF_LIMIT, read_bytes
 from tfmagic.graphs.signature_keys import name_notes
-from tfmagic.graphs.tensor_names import plain
+from tfmagic.graphs.tensor_names import FreeNames, plain
 from tfmagic.models.model import Part
 from tfmagic.models.writer import ENDS, Size, Variables, Writer
 from tfmagic.runtime.grappler import PASSES
@@ -96,11 +96,15 @@ def _traced_notes(inputs: Iterable[str], outputs: Iterable[str]) -> tuple[str, .
     return name_notes("a graph", zip(keys, node_names(keys), strict=True))
 
 
-def _edited_notes(inputs: Mapping[str, str], outputs: Mapping[str, str]) -> tuple[str, ...]:
+def _edited_notes(source: Model, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> tuple[str, ...]:
     """Say by which of its nodes a graph that is edited has keys; an output gets one where none bears its key."""
+    ends = list(zip(outputs.items(), node_names(outputs), strict=True))
+    wanted = tuple(name for (key, tensor), name in ends if plain(tensor) not in (name, plain(key)))
+    frame = source.table("ops", all=True) if wanted else None
+    nodes: Iterable[str] = () if frame is None else frame["name"][frame["function"] == ""]
+    free = FreeNames(name for name in nodes if name.startswith(wanted))
     names = [plain(tensor) for tensor in inputs.values()]
-    for (key, tensor), name in zip(outputs.items(), node_names(outputs), strict=True):
-        names.append(key if plain(tensor) == plain(key) else name)
+    names += [free(name) if name in wanted else plain(tensor) for (_, tensor), name in ends]
     return name_notes("a graph", zip([*inputs, *outputs], names, strict=True))
 
 
@@ -119,7 +123,7 @@ class GraphDefWriter(Writer):
     def key_notes(self, source: Model, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> tuple[str, ...]:
         """Say by which nodes the graph has keys: what is a graph keeps its own."""
         is_graph = source.state is not None and source.state() is not None
-        return _edited_notes(inputs, outputs) if is_graph else _traced_notes(inputs, outputs)
+        return _edited_notes(source, inputs, outputs) if is_graph else _traced_notes(inputs, outputs)
 
     def prepare(self, source: Model, options: WriteOptions) -> GraphDefDraft:
         """Freeze the function.
