@@ -692,3 +692,22 @@ def test_constants_have_the_names_of_variables_that_were_captured_by_number() ->
     ops = frozen.ops
     assert {"weights", "bias"} <= set(ops["name"][ops["op"] == "Const"])
     assert not any(name.isdecimal() for name in ops["name"])
+
+
+def test_nodes_of_branches_have_the_names_that_they_were_given(tmp_path: Path) -> None:
+    """TensorFlow's optimizer copies a branch with variables, and marks each node of the copy."""
+    tf: Any = runtime.tensorflow()
+    weight = tf.Variable(3.0)
+    scaled = tf.function(lambda x: x * weight)
+
+    @tf.function(input_signature=[tf.TensorSpec([], name="x")])  # type: ignore[untyped-decorator]
+    def chosen(x: Any) -> Any:
+        return {"y": tf.cond(x > 0.0, lambda: scaled(tf.add(x, weight, name="moved")), lambda: x - weight)}
+
+    frozen = tfmagic.freeze(chosen, output=tmp_path / "m.pb")
+    nodes = {name for name in frozen.ops["name"] if "moved" in name}
+    assert nodes
+    assert all(name.endswith(("/moved", "/moved/ReadVariableOp")) for name in nodes), nodes
+    assert not [name for name in frozen.ops["name"] if "_tfg_" in name]
+    for value, expected in ((1.0, 12.0), (-1.0, -4.0)):
+        assert tfmagic.run(tmp_path / "m.pb", {"x": value}, outputs=["y"]).outputs["y"] == expected

@@ -14,7 +14,7 @@ from tfmagic.graphs import function_library
 from tfmagic.graphs.tensor_names import node_of
 from tfmagic.graphs.walks import reached
 from tfmagic.runtime import grappler
-from tfmagic.transforms import call_inlining
+from tfmagic.transforms import call_inlining, inlined_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -41,6 +41,7 @@ def inlined(graph_def: protos.Message, keep: Sequence[str]) -> protos.Message:
     _keep_functions(result)
     if _calls(result):
         result = protos.adopt(grappler.inline_calls(protos.native(result), keep))
+        inlined_names.restore(result)
     _leave_places(result)
     return result
 
