@@ -49,9 +49,6 @@ def _files(path: Path, file: Path | None) -> Iterator[Path]:
         # What nobody has looked at yet is not asked for: each look costs a request.
         yield from path.seen()
         return
-    # What writes is not loaded to read anything but a checkpoint.
-    from tfmagic.files.checkpoints import writing as checkpoint_writing  # noqa: PLC0415
-
     try:
         if file is not None and path.is_dir():
             inside = (found for found in file.parent.rglob("*") if found.is_file())
@@ -59,11 +56,18 @@ def _files(path: Path, file: Path | None) -> Iterator[Path]:
         elif path.is_file():
             yield path
             # A graph beside its values.
-            yield from checkpoint_writing.files(path.with_suffix("")) if path.suffix in (".meta", ".index") else ()
+            yield from _checkpoint_files(path.with_suffix("")) if path.suffix in (".meta", ".index") else ()
         elif not path.is_dir():
-            yield from checkpoint_writing.files(path)
+            yield from _checkpoint_files(path)
     except OSError:
         return
+
+
+def _checkpoint_files(prefix: Path) -> Iterable[Path]:
+    # What writes is not loaded to read anything but a checkpoint.
+    from tfmagic.files.checkpoints import writing as checkpoint_writing  # noqa: PLC0415
+
+    return checkpoint_writing.files(prefix)
 
 
 def changed(marks: Mapping[Path, Mark]) -> list[Path]:

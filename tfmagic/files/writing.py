@@ -221,6 +221,8 @@ class Aside:
         As :func:`resolved` returns it. Nothing is made on the way to it.
     size : int
         The predicted size in bytes, 0 if unknown.
+    flushed : bool
+        Whether the disk has to have it before it takes its name: what can be made anew may be lost with the power.
 
     Attributes
     ----------
@@ -234,9 +236,10 @@ class Aside:
         stands at the destination now.
     """
 
-    def __init__(self, destination: Path, *, size: int = 0) -> None:
+    def __init__(self, destination: Path, *, size: int = 0, flushed: bool = True) -> None:
         self.destination = destination
         self.size = size
+        self.flushed = flushed
         self.notes: list[str] = []
         self.base = nearest(destination)
         self.place = HiddenPlace(self.base)
@@ -281,7 +284,7 @@ class Aside:
             raise
         except OSError as problem:
             raise refusal(problem, self.destination, self._stands()) from problem
-        if not renames.is_flushed(self.base):
+        if self.flushed and not renames.is_flushed(self.base):
             self.notes.append("it is written, but the disk did not confirm its name: look at it after a power failure")
 
     def commit(self) -> None:
@@ -329,6 +332,8 @@ class Staging(Aside):
         The predicted size in bytes, 0 if unknown.
     extra : bool
         As :func:`check` takes it.
+    flushed : bool
+        As :class:`Aside` takes it.
 
     Raises
     ------
@@ -336,18 +341,26 @@ class Staging(Aside):
         If the destination is refused, not permitted, or has no room; the old destination is then untouched.
     """
 
-    def __init__(
-        self, destination: Path, *, overwrite: bool = False, directory: bool = False, size: int = 0, extra: bool = False
+    def __init__(  # noqa: PLR0913 - what a write may be
+        self,
+        destination: Path,
+        *,
+        overwrite: bool = False,
+        directory: bool = False,
+        size: int = 0,
+        extra: bool = False,
+        flushed: bool = True,
     ) -> None:
         check(destination, overwrite=overwrite, directory=directory, extra=extra)
-        super().__init__(destination, size=size)
+        super().__init__(destination, size=size, flushed=flushed)
         self._overwrite = overwrite
         self._directory = directory
         self._extra = extra
 
     def commit(self) -> None:
         """Put what was written in its place."""
-        renames.flush(self.staged)
+        if self.flushed:
+            renames.flush(self.staged)
         self.place.hold_parent()
         # Somebody may have written there meanwhile.
         check(self.destination, overwrite=self._overwrite, directory=self._directory, extra=self._extra)
