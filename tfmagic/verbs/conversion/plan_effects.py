@@ -315,7 +315,8 @@ def _lost_assets(facts: Facts) -> Iterator[str]:
     is_file_elsewhere = facts.becomes is not Variables.VARIABLES and not facts.is_copy
     if not is_file_elsewhere or not facts.model.is_at_hand("graph"):
         return
-    names = list(dict.fromkeys(facts.model.assets["filename"]))
+    rows = facts.model.rows("assets")
+    names = list(dict.fromkeys(() if rows is None else map(str, rows.column("filename"))))
     if names:
         inside = ", what the outputs need of their content is in the graph" if facts.writer.runs else ""
         yield f"the asset file{_s(names)} {errors.listed(names)}{inside}"
