@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+import tfmagic
 from tfmagic import errors, functions, readers
 from tfmagic.models.model import Model, Part
 from tfmagic.models.writer import WriteOptions
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.writers import WRITERS, writer_for
+from tfmagic.writers import graph_def as writer_module
 from tfmagic.writers.graph_def import GraphDefWriter, GraphTextWriter
 
 if TYPE_CHECKING:
@@ -120,3 +122,46 @@ def test_large_text_is_refused(source: Model, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("tfmagic.writers.graph_def.PROTOBUF_LIMIT", 100)
     with pytest.raises(errors.TooLargeError, match=r"write '\.pb' instead"):
         GraphTextWriter().prepare(source, OPTIONS)
+
+
+@pytest.mark.parametrize("suffix", [".pb", ".pbtxt"])
+@pytest.mark.parametrize("fault", ["its last bit", "another order of outputs", "a variable less"])
+def test_a_fault_in_the_file_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, fault: str
+) -> None:
+    tf = runtime.tensorflow()
+    generator = np.random.default_rng(0)
+    # One that stands beside the graph that is run, and one in it.
+    large, small = (tf.Variable(generator.random(shape, np.float32)) for shape in ((300, 300), (300, 2)))
+
+    def call(x: Any) -> dict[str, Any]:
+        y = x @ large @ small
+        return {"a": tf.identity(y[:, 0], "a"), "b": tf.identity(y[:, 1], "b")}
+
+    concrete = tf.function(call, input_signature=[tf.TensorSpec([None, 300], name="x")]).get_concrete_function()
+    assert not any("not verified" in note for note in tfmagic.freeze(concrete, output=tmp_path / f"a{suffix}").notes)
+    spoiled: list[str] = []
+
+    def spoil(graph_def: Any) -> Any:
+        nodes = {node.name: node for node in graph_def.node}
+        constants = [node for node in graph_def.node if node.op == "Const"]
+        weights = [node for node in constants if len(node.attr["value"].tensor.tensor_content) > 1000]
+        assert len(weights) == 2
+        spoiled.append(fault)
+        if fault == "its last bit":
+            content = bytearray(weights[0].attr["value"].tensor.tensor_content)
+            content[0] ^= 1
+            weights[0].attr["value"].tensor.tensor_content = bytes(content)
+        elif fault == "another order of outputs":
+            first, second = nodes["a"].input[0], nodes["b"].input[0]
+            nodes["a"].input[0], nodes["b"].input[0] = second, first
+        else:
+            weights[1].attr["value"].tensor.ClearField("tensor_content")
+        return graph_def
+
+    read_back = writer_module.read_back
+    monkeypatch.setattr(writer_module, "read_back", lambda frozen, found, key: read_back(frozen, spoil(found), key))
+    with pytest.raises(errors.ConversionError, match=r"not written as they are|differs from the source"):
+        tfmagic.freeze(concrete, output=tmp_path / f"b{suffix}")
+    assert spoiled == [fault]
+    assert [path.name for path in tmp_path.iterdir()] == [f"a{suffix}"]

@@ -63,11 +63,11 @@ def _files(path: Path, file: Path | None) -> Iterator[Path]:
         return
 
 
-def _checkpoint_files(prefix: Path) -> Iterable[Path]:
+def _checkpoint_files(prefix: Path) -> list[Path]:
     # What writes is not loaded to read anything but a checkpoint.
     from tfmagic.files.checkpoints import writing as checkpoint_writing  # noqa: PLC0415
 
-    return checkpoint_writing.files(prefix)
+    return list(checkpoint_writing.files(prefix))
 
 
 def changed(marks: Mapping[Path, Mark]) -> list[Path]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from tfmagic import errors
 from tfmagic.files import protos
@@ -48,6 +48,7 @@ def wrap_graph_def(  # noqa: PLR0913 - a graph, its ends, its state
     values: Values | None = None,
     tables: Tables | None = None,
     shared: Shared | None = None,
+    held: Mapping[str, runtime.Live] | None = None,
     **others: runtime.Live,
 ) -> NamedFunction:
     """Wrap the part of a graph between named ends as a function.
@@ -63,6 +64,9 @@ def wrap_graph_def(  # noqa: PLR0913 - a graph, its ends, its state
         that hold them. Without, the graph must have none.
     shared : Shared, optional
         What functions of the same graph have made already; what is made here is added.
+    held : mapping of str to tensor, optional
+        What stands for constants of the graph, by their nodes; their content may be missing in it. TensorFlow copies
+        the constants of a function several times, and not what it captures.
     **others
         ``key``, ``tags``, ``method`` of the NamedFunction.
 
@@ -74,9 +78,10 @@ def wrap_graph_def(  # noqa: PLR0913 - a graph, its ends, its state
         If variables or tables have no values, or TensorFlow cannot import the graph; its error is the cause.
     """
     with runtime.eager():
-        part = part_between(graph_def, inputs, outputs)
+        part = part_between(graph_def, inputs, outputs, held or ())
         known = shared or Shared()
-        return _wrapped(part, _variables(part, values, known), _table_objects(part, tables, known), others)
+        state = _State(_variables(part, values, known), _table_objects(part, tables, known), held or {})
+        return _wrapped(part, state, others)
 
 
 @dataclass(frozen=True)
@@ -128,18 +133,21 @@ def _table_objects(part: GraphPart, tables: Tables | None, shared: Shared) -> di
     return {name: shared.tables[name] for name in names}
 
 
-def _wrapped(
-    part: GraphPart,
-    variables: dict[str, runtime.Live],
-    tables: dict[str, runtime.Live],
-    others: dict[str, runtime.Live],
-) -> NamedFunction:
+class _State(NamedTuple):
+    """What a function takes from outside, by the nodes that it stands for: variables, tables, constants."""
+
+    variables: dict[str, runtime.Live]
+    tables: dict[str, runtime.Live]
+    held: Mapping[str, runtime.Live]
+
+
+def _wrapped(part: GraphPart, state: _State, others: dict[str, runtime.Live]) -> NamedFunction:
     """Import the part into a function from its inputs to its outputs."""
     tf = runtime.tensorflow()
     marked: dict[str, str] = {}
 
     def call(*arguments: runtime.Live) -> dict[str, runtime.Live]:
-        states = _states(part, variables, tables)
+        states = _states(part, state)
         outputs = _outputs(part, {**states, **dict(zip(part.inputs.values(), arguments, strict=True))})
         marked.update((key, tensor.name) for key, tensor in outputs.items())
         return outputs
@@ -157,20 +165,19 @@ def _wrapped(
         tuple(endpoint(key, tensor) for key, tensor in inputs),
         tuple(endpoint(key, concrete.graph.get_tensor_by_name(name)) for key, name in marked.items()),
         tuple(order.index(key) for key in marked),
-        owner=_owner(variables, tables),
-        variables=variables,
+        owner=_owner(state.variables, state.tables),
+        variables=state.variables,
         **others,
     )
 
 
-def _states(
-    part: GraphPart, variables: dict[str, runtime.Live], tables: dict[str, runtime.Live]
-) -> dict[str, runtime.Live]:
-    """Return what stands for the outputs of variable and table nodes inside the function being made."""
-    handles = {name: one.handle for name, one in variables.items() if part.states[name].op in RESOURCE_VARIABLES}
-    handles.update((name, table.resource_handle) for name, table in tables.items())
+def _states(part: GraphPart, state: _State) -> dict[str, runtime.Live]:
+    """Return what stands for the outputs of nodes that were taken out, inside the function being made."""
+    handles = {name: one.handle for name, one in state.variables.items() if part.states[name].op in RESOURCE_VARIABLES}
+    handles.update((name, table.resource_handle) for name, table in state.tables.items())
+    handles.update((name, tensor) for name, tensor in state.held.items() if name in part.states)
     tensors = {f"{name}:0": concrete_functions.capture(handle) for name, handle in handles.items()}
-    for name, variable in variables.items():
+    for name, variable in state.variables.items():
         # A node that is a reference gives the value itself to whoever does not assign it.
         if name not in handles:
             tensors[f"{name}:0"] = variable.read_value()

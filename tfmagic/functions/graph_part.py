@@ -51,8 +51,19 @@ class GraphPart(NamedTuple):
         return {full(text) for node in self.graph_def.node for text in node.input if not text.startswith("^")}
 
 
-def part_between(graph_def: protos.Message, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> GraphPart:
+def part_between(
+    graph_def: protos.Message, inputs: Mapping[str, str], outputs: Mapping[str, str], held: Collection[str] = ()
+) -> GraphPart:
     """Take the part between tensors out of a GraphDef, which stays as it is.
+
+    Parameters
+    ----------
+    graph_def : GraphDef
+        Of any descriptor pool.
+    inputs, outputs : mapping of str to str
+        The tensors by key.
+    held : collection of str
+        Constants that are taken out like variables.
 
     Raises
     ------
@@ -73,7 +84,7 @@ def part_between(graph_def: protos.Message, inputs: Mapping[str, str], outputs: 
     states = {
         name: nodes[name]
         for name in needed
-        if nodes[name].op in VARIABLES or (nodes[name].op in TABLES and name not in filled)
+        if nodes[name].op in VARIABLES or (nodes[name].op in TABLES and name not in filled) or name in held
     }
     result = type(source)(versions=source.versions, library=source.library)
     kept = needed - set(states)

@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+
 from tfmagic import errors, functions, progress
 from tfmagic.files import protos
 from tfmagic.files.reading import PROTOBUF_LIMIT, read_bytes
 from tfmagic.graphs.signature_keys import name_notes
-from tfmagic.graphs.tensor_names import FreeNames, plain
+from tfmagic.graphs.tensor_names import FreeNames, node_of, plain
 from tfmagic.models.model import Part
 from tfmagic.models.writer import ENDS, Size, Variables, Writer
+from tfmagic.runtime import tensorflow as runtime
 from tfmagic.runtime.grappler import PASSES
 from tfmagic.transforms.end_names import node_names
 from tfmagic.transforms.freeze import freeze
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
 _TEXT_GROWTH = 6
 #: Small pieces are written together, large ones go to the disk from where they are.
 _BUFFER_BYTES = 1 << 16
+#: From so many bytes on a constant stands beside the graph that is run to check it; and constants that a message names.
+_LARGE, _MOST_NAMED = 256 << 10, 5
 _LOST = "the signature's key and method: a graph file has no place for them"
 FREEZING = "from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2"
 
@@ -62,8 +67,8 @@ class GraphDefDraft:
                 file.write(chunk)
 
     def load(self, path: Path, key: str) -> NamedFunction:
-        """Read the file back and wrap it as a function."""
-        return wrapped(self.frozen, protos.parse("GraphDef", read_bytes(path)), key)
+        """Read the file back and wrap it as a function; raises ConversionError if it holds other constants."""
+        return read_back(self.frozen, protos.parse("GraphDef", read_bytes(path)), key)
 
 
 @dataclass(frozen=True)
@@ -80,14 +85,60 @@ class GraphTextDraft(GraphDefDraft):
         path.write_text(protos.to_text(self.frozen.filled()), "utf-8")
 
     def load(self, path: Path, key: str) -> NamedFunction:
-        """Read the file back and wrap it as a function."""
-        return wrapped(self.frozen, protos.parse_text("GraphDef", path.read_text("utf-8")), key)
+        """Read the file back and wrap it as a function; raises ConversionError if it holds other constants."""
+        return read_back(self.frozen, protos.parse_text("GraphDef", path.read_text("utf-8")), key)
 
 
-def wrapped(frozen: FrozenGraph, graph_def: protos.Message, key: str) -> NamedFunction:
+def wrapped(
+    frozen: FrozenGraph, graph_def: protos.Message, key: str, held: Mapping[str, runtime.Live] | None = None
+) -> NamedFunction:
     """Make a frozen graph that was read back a function under the keys of its signature."""
     inputs, outputs = ({end.key: end.tensor for end in ends} for ends in (frozen.inputs, frozen.outputs))
-    return functions.wrap_graph_def(graph_def, inputs, outputs, values=frozen.kept, key=key, method=frozen.method)
+    return functions.wrap_graph_def(
+        graph_def, inputs, outputs, values=frozen.kept, held=held, key=key, method=frozen.method
+    )
+
+
+def read_back(frozen: FrozenGraph, graph_def: protos.Message, key: str) -> NamedFunction:
+    """Make a function of a graph that was read back, its large constants beside it, and look at each of them.
+
+    A run alone would not tell a weight that is off by its last bits.
+
+    Parameters
+    ----------
+    frozen : FrozenGraph
+        What was written.
+    graph_def : GraphDef
+        What was read; its large constants lose their content.
+    key : str
+        The signature's key.
+
+    Raises
+    ------
+    ConversionError
+        If a constant is not there, or holds anything else than it should.
+    """
+    left, wrong, held = dict(frozen.values), [], {}
+    ends = {node_of(end.tensor) for end in (*frozen.inputs, *frozen.outputs)}
+    with runtime.eager():
+        for node in graph_def.node:
+            value = left.pop(node.name, None)
+            if value is None:
+                continue
+            tensor = node.attr["value"].tensor
+            content = np.frombuffer(tensor.tensor_content, np.uint8)
+            if node.op != "Const" or not np.array_equal(content, np.frombuffer(value.read(), np.uint8)):
+                wrong.append(node.name)
+            elif value.size >= _LARGE and node.name not in ends:
+                dtype = runtime.tensorflow().as_dtype(value.dtype).as_numpy_dtype
+                held[node.name] = runtime.tensorflow().constant(content.view(dtype).reshape(value.shape))
+                tensor.ClearField("tensor_content")
+    if wrong or left:
+        raise errors.ConversionError(
+            f"the constants {errors.listed([*wrong, *left][:_MOST_NAMED])} were not written as they are, so nothing "
+            "was left; look at the disk, and whether something else changes the model meanwhile"
+        )
+    return wrapped(frozen, graph_def, key, held)
 
 
 def _traced_notes(inputs: Iterable[str], outputs: Iterable[str]) -> tuple[str, ...]:
