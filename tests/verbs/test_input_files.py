@@ -3,6 +3,8 @@ from __future__ import annotations
 import base64
 import io
 import json
+import wave
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,8 +12,9 @@ import pytest
 
 from tests.array_files import npy
 from tfmagic import errors
+from tfmagic.commands import declarations
+from tfmagic.display import pictures as picture_files
 from tfmagic.graphs.signatures import Endpoint
-from tfmagic.notebook.panel import pictures as picture_files
 from tfmagic.verbs import input_files, run_inputs
 from tfmagic.verbs.input_files import File
 from tfmagic.verbs.verification import trial_inputs
@@ -125,3 +128,65 @@ def test_what_is_no_picture_is_said() -> None:
         input_files.of_file(File("a.bin", b"hello"), IMAGES)
     with pytest.raises(errors.ConversionError, match=r"which is none; give \.npy or \.json"):
         input_files.of_file(File("a.png", trial_inputs.png(8)), VECTORS)
+
+
+def wav(samples: Any, width: int = 2, channels: int = 1) -> bytes:
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(width)
+        file.setframerate(16_000)
+        file.writeframes(np.asarray(samples).tobytes())
+    return buffer.getvalue()
+
+
+SOUND = Endpoint("sound", "sound:0", "float32", (None, None))
+
+
+@pytest.mark.parametrize(
+    ("content", "values"),
+    [
+        (wav(np.array([0, 16384, -32768], "<i2")), [0, 0.5, -1]),
+        (wav(np.array([128, 192, 0], "u1"), 1), [0, 0.5, -1]),
+        (wav(np.array([0, 1 << 30, -(1 << 31)], "<i4"), 4), [0, 0.5, -1]),
+        (wav(np.array([0, 16384, -32768, 0], "<i2"), channels=2), [0.25, -0.5]),
+    ],
+)
+def test_sound_is_its_samples(content: bytes, values: list[float]) -> None:
+    found = input_files.of_file(File("a.wav", content), SOUND)
+    np.testing.assert_allclose(found, [values])
+    flat = input_files.of_file(File("a.wav", content), SOUND._replace(shape=(None,)))
+    np.testing.assert_allclose(flat, values)
+
+
+@pytest.mark.parametrize("content", [b"", b"RIFF", wav(np.zeros(3, "u1"), 3), b"\0" * 100])
+def test_what_is_no_sound_is_refused(content: bytes) -> None:
+    with pytest.raises(errors.ConversionError, match=r"'a.wav' cannot be read"):
+        input_files.of_file(File("a.wav", content), SOUND)
+
+
+def test_a_folder_is_its_pictures_in_natural_order(tmp_path: Path) -> None:
+    for name in ("p10.png", "p9.PNG", "notes.txt", "p1.jpg"):
+        (tmp_path / name).write_bytes(b"")
+    assert [Path(each.name).name for each in input_files.at(tmp_path)] == ["p1.jpg", "p9.PNG", "p10.png"]
+    (tmp_path / "empty").mkdir()
+    for path in (tmp_path / "empty", tmp_path / "nowhere"):
+        with pytest.raises(errors.ConversionError):
+            input_files.at(path)
+
+
+@pytest.mark.tensorflow
+def test_pictures_of_several_sizes_are_a_batch_only_where_the_model_says_the_size(tmp_path: Path) -> None:
+    for size in (8, 16):
+        (tmp_path / f"{size}.png").write_bytes(picture_files.png(np.full((size, size, 3), 255, np.uint8)))
+    assert run_inputs.fitting(IMAGES, str(tmp_path)).shape == (2, 4, 4, 3)
+    paths = [tmp_path / "8.png", tmp_path / "16.png"]
+    np.testing.assert_allclose(run_inputs.fitting(IMAGES, paths, "-1 to 1"), 1, rtol=1e-6)
+    with pytest.raises(errors.ConversionError, match="have different ones"):
+        run_inputs.fitting(IMAGES._replace(shape=(None, None, None, 3)), tmp_path)
+    with pytest.raises(errors.ConversionError, match="one picture and no batch"):
+        run_inputs.fitting(IMAGES._replace(shape=(4, 4, 3)), tmp_path)
+
+
+def test_the_command_knows_the_same_pixels() -> None:
+    assert tuple(input_files.PIXELS) == declarations._PIXELS

@@ -156,6 +156,8 @@ def _run(values: argparse.Namespace) -> object:
         outputs=command_words.many(values.outputs),
         repeat=command_words.count(values.repeat, "--repeat"),
         timeout=command_words.seconds(values.timeout, "--timeout"),
+        labels=command_words.unquote(values.labels) if isinstance(values.labels, str) else values.labels,
+        pixels=command_words.text(values.pixels) or "0 to 1",
         trust=values.trust,
     )
     if output is not None:
@@ -305,6 +307,8 @@ _EMA = Argument(("--ema",), "moving averages of the weights in their place, wher
 _OPTIMIZE = Argument(("--optimize",), "fold constants and batch norms once, so that the first call is quicker", None)
 _TRUST = Argument(("--trust",), "let the model run what acts outside it: Python code, files, the network", None)
 
+#: What the pixels of a picture may become: the keys of :data:`tfmagic.verbs.input_files.PIXELS`, which a test compares.
+_PIXELS = ("0 to 1", "-1 to 1", "0 to 255")
 #: What the verbs mean that compare.
 _EQUAL = f"Outputs count as equal so: {tolerances.MEANING}. Trials run on copies: what a run changes stays as it was."
 
@@ -407,6 +411,8 @@ COMMANDS: Mapping[str, Command] = {
                 Argument(("--outputs",), "keys or tensors to compute, joined by commas", TENSOR, repeats=True),
                 Argument(("--repeat",), "how many warm calls are timed (1)", COUNT),
                 Argument(("--timeout",), "seconds after which the run is given up", COUNT),
+                Argument(("--labels",), "what the classes are called: a file with one in each line, or a list", SOURCE),
+                Argument(("--pixels",), "what a picture's pixels become (0 to 1)", NAME, choices=_PIXELS),
                 _TRUST,
             ),
             _run,

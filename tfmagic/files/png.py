@@ -1,6 +1,6 @@
 """Eight-bit PNG files (https://www.w3.org/TR/png-3/) of pixels that are bytes already.
 
-Not for: turning numbers into pixels (:mod:`tfmagic.notebook.panel.pictures`), or reading a file.
+Not for: turning numbers into pixels (:mod:`tfmagic.display.pictures`), or reading a file.
 """
 
 from __future__ import annotations

@@ -136,7 +136,11 @@ class TfMagic(Magics):
             import tfmagic
             tfmagic.run("./served", {"x": images[:8]}, repeat=10)
 
-        Inputs that are left out are generated. ``%tf_run --help`` lists the options.
+        Inputs that are left out are generated. With ``photos = "./photos"``, ``%tf_run ./classifier image=photos
+        --labels labels.txt --pixels "-1 to 1"`` runs it on the pictures of a folder, and ranks the classes:
+        ``tfmagic.run("./classifier", {"image": photos}, labels="labels.txt", pixels="-1 to 1").top()``.
+
+        ``%tf_run --help`` lists the options.
         """
         return self._run("run", line)
 

@@ -103,6 +103,8 @@ class ShellWords:
             # Imported with the first file: it brings what runs models.
             input_files = importlib.import_module("tfmagic.verbs.input_files")
             path = Path(text.removeprefix(_FILE))
+            if path.is_dir() and argument.kind == arguments.FEED:
+                return input_files.at(path)
             file = input_files.File(str(path), path.read_bytes())
             if argument.kind == arguments.FEED:
                 return file

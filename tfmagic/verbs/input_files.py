@@ -1,4 +1,4 @@
-"""Values for inputs that lie in a file: arrays, JSON, text, pictures.
+"""Values for inputs that lie in a file: arrays, JSON, text, sound, pictures; and pictures in a folder.
 
 Nothing in a file is executed: no pickled object is loaded. Not for: whether a value fits its input
 (:mod:`tfmagic.verbs.run_inputs`).
@@ -9,6 +9,8 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
+import wave
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,7 +19,8 @@ from tfmagic import errors
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     import numpy.typing as npt
 
@@ -31,7 +34,11 @@ PIXELS: Mapping[str, tuple[float, float]] = {
     "0 to 255": (1.0, 0.0),
 }
 #: What holds a value as it is; any other file is taken for a picture.
-SUFFIXES = (".npy", ".npz", ".json", ".txt")
+SUFFIXES = (".npy", ".npz", ".json", ".txt", ".wav")
+#: What is a picture in a folder.
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
+#: Pictures of a folder that are taken at most.
+_MOST_PICTURES = 1000
 _CHANNELS = (1, 3, 4)
 _PICTURE_RANKS = (3, 4)
 
@@ -75,8 +82,80 @@ _READERS: Mapping[str, Callable[[bytes], object]] = {
     ".npz": _arrays,
     ".json": lambda content: json.loads(content, object_hook=_binary),
     ".txt": lambda content: content.decode().removesuffix("\n"),
+    ".wav": lambda content: _sound(content),  # noqa: PLW0108 - defined below
     "": lambda content: content,
 }
+
+
+def at(path: Path) -> list[File]:
+    """Read a file, or the pictures in a folder, in the natural order of their names.
+
+    Raises
+    ------
+    ConversionError
+        If there is no such path, or no picture in the folder.
+    """
+    try:
+        if not path.is_dir():
+            return [File(str(path), path.read_bytes())]
+        names = sorted((each for each in path.iterdir() if each.suffix.lower() in PICTURES), key=_natural)
+        if len(names) > _MOST_PICTURES:
+            raise errors.ConversionError(
+                f"{str(path)!r} holds {len(names):,} pictures, and {_MOST_PICTURES:,} are taken at most: give a list"
+            )
+        pictures = [File(str(each), each.read_bytes()) for each in names]
+    except OSError as error:
+        reason = error.strerror or error
+        raise errors.ConversionError(f"{str(path)!r} cannot be read: {reason}; check the path") from error
+    if not pictures:
+        raise errors.ConversionError(f"the folder {str(path)!r} holds no picture ({errors.listed(PICTURES)})")
+    return pictures
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    parts = re.split(r"([0-9]+)", path.name)
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in parts]
+
+
+def of_files(files: Sequence[File], end: Endpoint, pixels: str = "0 to 1") -> npt.NDArray[Any]:
+    """Return the value that one file has for an input, or the batch that several pictures are.
+
+    Raises
+    ------
+    ConversionError
+        As :func:`of_file`; and if the pictures are of several sizes and the input states none.
+    """
+    if len(files) == 1:
+        return of_file(files[0], end, pixels)
+    arrays = [of_file(each, end, pixels) for each in files]
+    other = next((place for place, array in enumerate(arrays) if array.shape[1:] != arrays[0].shape[1:]), 0)
+    if other:
+        raise errors.ConversionError(
+            f"{end.key!r} states no size, and {files[0].name!r} and {files[other].name!r} have different ones: bring "
+            "them to one size"
+        )
+    rank = len(end.shape) if end.shape is not None else arrays[0].ndim
+    if arrays[0].ndim < max(rank, 1) or rank in (0, _PICTURE_RANKS[0]):
+        raise errors.ConversionError(f"{end.key!r} takes {end.shape}, one picture and no batch: give one file")
+    return np.concatenate(arrays)
+
+
+def _sound(content: bytes) -> npt.NDArray[np.float32]:
+    """Return the samples of a WAV file of whole numbers, from -1 to 1, channels mixed to one."""
+    with wave.open(io.BytesIO(content)) as file:
+        width, channels = file.getsampwidth(), file.getnchannels()
+        frames = file.readframes(file.getnframes())
+    if width not in _SAMPLES:
+        message = f"samples of {width} bytes; 1, 2 and 4 are read"
+        raise ValueError(message)
+    samples = np.frombuffer(frames, _SAMPLES[width]).astype(np.float32)
+    # Of one byte each, silence is 128 (RIFF WAVE, section "Data Format of the Samples").
+    centred = (samples - 128) / 128 if width == 1 else samples / float(1 << (8 * width - 1))
+    return np.asarray(centred.reshape(-1, channels).mean(axis=1), np.float32)
+
+
+#: By bytes of a sample.
+_SAMPLES = {1: "u1", 2: "<i2", 4: "<i4"}
 
 
 def of_file(file: File, end: Endpoint, pixels: str = "0 to 1") -> npt.NDArray[Any]:
@@ -85,7 +164,7 @@ def of_file(file: File, end: Endpoint, pixels: str = "0 to 1") -> npt.NDArray[An
     Parameters
     ----------
     file : File
-        ``.npy`` or ``.npz`` without pickled objects, ``.json``, ``.txt``, or a picture.
+        ``.npy`` or ``.npz`` without pickled objects, ``.json``, ``.txt``, ``.wav``, or a picture.
     end : Endpoint
         The input. One of text gets the bytes of a picture's file.
     pixels : str
@@ -107,6 +186,9 @@ def of_file(file: File, end: Endpoint, pixels: str = "0 to 1") -> npt.NDArray[An
         except ValueError as error:
             raise errors.ConversionError(f"{file.name!r} cannot be read: {error}".splitlines()[0]) from error
     rank = len(end.shape or ())
+    if file.suffix == ".wav":
+        # Samples come last; all before them are batches of one.
+        return np.asarray(value).reshape((*(1,) * (rank - 1), -1)) if rank else np.asarray(value)
     return np.array(value, dtype=object).reshape((1,) * rank) if file.suffix == ".txt" else np.asarray(value)
 
 

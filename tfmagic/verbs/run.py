@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import statistics
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tfmagic import errors
-from tfmagic.display import render
+from tfmagic.display import pictures, render
 from tfmagic.functions import composites
 from tfmagic.functions.named_function import as_array
 from tfmagic.functions.state.resource_copies import UncopyableError
@@ -22,7 +22,7 @@ from tfmagic.functions.state.trial_copies import TrialCopies
 from tfmagic.graphs import signatures
 from tfmagic.runtime import cancellation, error_texts
 from tfmagic.transforms.captures import captures, value_of
-from tfmagic.verbs import model_cache, run_inputs, session_steps
+from tfmagic.verbs import class_labels, input_files, model_cache, run_inputs, session_steps
 from tfmagic.verbs.conversion import sources as conversion_sources
 from tfmagic.verbs.conversion.options import Wish
 from tfmagic.verbs.model_cache import Loaded
@@ -36,11 +36,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tfmagic.functions import NamedFunction
+    from tfmagic.models.model import Model
     from tfmagic.verbs.conversion.options import Ends
 
 _ARRAY_COLUMNS = ("key", "dtype", "shape", "values")
 #: Values of an array that a display shows.
 _SHOWN = 6
+#: Fewer numbers than these are rather coordinates than classes.
+_CLASSES = 6
+_TOP_COLUMNS = ("output", "row", "class", "label", "value")
+_MOST_RANKED = 25
+_BATCH_OF_PICTURES = 4
 
 
 @dataclass(frozen=True, repr=False)
@@ -61,6 +67,10 @@ class Run(render.Sectioned):
         What it was called with, given or generated.
     notes : tuple of str
         Which inputs were generated, and what a person should know of the model.
+    labels : dict of str to tuple of str
+        By output, what its classes are called, where that is known.
+    files : dict of str to tuple of str
+        By input, the files that its rows were read from.
     """
 
     outputs: dict[str, npt.NDArray[Any]]
@@ -69,6 +79,37 @@ class Run(render.Sectioned):
     warm_seconds: float
     inputs: dict[str, npt.NDArray[Any]]
     notes: tuple[str, ...] = ()
+    labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    files: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def top(self, count: int = 5) -> pd.DataFrame:
+        """Return the largest values of each row of each output that is a vector of numbers.
+
+        Parameters
+        ----------
+        count : int
+            How many of a row.
+
+        Returns
+        -------
+        DataFrame
+            output, row (its file's name, where it was read from one, else its number), class (its number), label
+            (``""`` where it is not known), value.
+        """
+        import pandas as pd  # noqa: PLC0415 - loaded with the first table
+
+        rows = [row for key, array in self.outputs.items() for row in self._top(key, array, count)]
+        return pd.DataFrame(rows, columns=list(_TOP_COLUMNS))
+
+    def _top(self, key: str, array: npt.NDArray[Any], count: int) -> Iterator[tuple[object, ...]]:
+        if not is_of_classes(array):
+            return
+        names = next((names for names in self.files.values() if len(names) == len(array)), ())
+        labels = self.labels.get(key, ())
+        for row, vector in enumerate(array.reshape(-1, array.shape[-1])):
+            numbers = np.nan_to_num(vector.astype(np.float64), nan=-np.inf)
+            for place in np.argsort(-numbers, kind="stable")[:count].tolist():
+                yield key, names[row] if names else row, place, labels[place] if labels else "", float(vector[place])
 
     def shown_sections(self) -> tuple[str, list[render.Section]]:
         """Return the outputs, the times and the inputs."""
@@ -81,9 +122,39 @@ class Run(render.Sectioned):
         ]
         return f"run: {', '.join(self.outputs)}", [
             render.Section("Outputs", table=_table(self.outputs)),
+            *self._ranked(),
+            *_pictured("Output", self.outputs),
             render.Section("Time", facts),
             render.Section("Inputs", table=_table(self.inputs)),
+            *_pictured("Input", self.inputs),
         ]
+
+    def _ranked(self) -> Iterator[render.Section]:
+        top = self.top()
+        if not len(top):
+            return
+        spare = [*(["output"] if len(set(top["output"])) == 1 else []), *([] if any(top["label"]) else ["label"])]
+        shown = top.assign(value=[f"{value:.4g}" for value in top["value"]]).drop(columns=spare)
+        yield render.Section("Largest values", table=shown.head(_MOST_RANKED), total=len(shown))
+
+
+def is_of_classes(array: npt.NDArray[Any]) -> bool:
+    """Say whether an output is a vector of numbers, or a batch of such, one number for each class."""
+    return array.ndim in (1, 2) and array.dtype.kind in "fiu" and array.size > 0 and array.shape[-1] >= _CLASSES
+
+
+def _pictured(side: str, arrays: Mapping[str, npt.NDArray[Any]]) -> Iterator[render.Section]:
+    """Yield a section for each array that is a picture, or a batch of some: what the model was given, and gives."""
+    for key, array in arrays.items():
+        if pictures.is_picture(array):
+            size = f"{array.shape[-3]}\N{MULTIPLICATION SIGN}{array.shape[-2]}"
+            count = array.shape[0] if array.ndim == _BATCH_OF_PICTURES else 1
+            facts = [(repr(key), f"{count:,} of {size}, from {_number(array.min())} to {_number(array.max())}")]
+            yield render.Section(f"{side} as a picture", facts, picture=pictures.strip(array))
+
+
+def _number(value: object) -> str:
+    return f"{float(value):.3g}"  # type: ignore[arg-type] # numpy's scalars
 
 
 def _seconds(seconds: float) -> str:
@@ -120,6 +191,8 @@ def run(  # noqa: PLR0913 - the contract's options
     outputs: Ends = None,
     repeat: int = 1,
     timeout: float | None = None,
+    labels: object = None,
+    pixels: str = "0 to 1",
     trust: bool = False,
 ) -> Run:
     """Run a model, and say how long loading, the first call and a warm one take.
@@ -134,7 +207,8 @@ def run(  # noqa: PLR0913 - the contract's options
     inputs : mapping of str to array-like, optional
         Values by the signature's keys or by tensor names (``"x"``, ``"x:0"``). Those left out are generated from the
         signature, which the notes say. In a graph without a signature any tensor may be given; it then takes the
-        place of what would compute it.
+        place of what would compute it. A path stands for what the file holds: a picture (brought to the input's size),
+        a sound (``.wav``), an array or JSON; a folder, or a list of paths, for a batch of pictures.
     signature : str, optional
         May be left out where there is a default one or only one.
     outputs : sequence or mapping of str to tensor, optional
@@ -146,6 +220,12 @@ def run(  # noqa: PLR0913 - the contract's options
         Seconds after which the run is given up, its warm calls and all trials of generated inputs together; what a
         SavedModel's loader runs has as many for itself. Reading, and Python code that loads or traces, do not count.
         Without, it is given up at the stop button alone.
+    labels : sequence of str, or path, optional
+        What the classes are called; by default what lies with the model says it: an asset, a file in it or beside it
+        (``labels.txt``) with as many lines as an output has values.
+    pixels : str
+        What the pixels of a picture's file become for an input of floats: ``"0 to 1"``, ``"-1 to 1"`` or
+        ``"0 to 255"``, whichever the model was trained on.
     trust : bool
         Whether code in the source, such as a Lambda layer's in a Keras file, may run.
 
@@ -166,10 +246,13 @@ def run(  # noqa: PLR0913 - the contract's options
     """
     if timeout is not None and not timeout > 0:
         raise errors.ConversionError(f"timeout is a number of seconds above 0, not {timeout!r}; leave it out for none")
+    if pixels not in input_files.PIXELS:
+        raise errors.ConversionError(f"pixels are {errors.listed(input_files.PIXELS)}, not {pixels!r}")
     if repeat < 0:
         raise errors.ConversionError(f"repeat is the number of warm calls, 0 or more, not {repeat!r}")
+    named = None if labels is None else class_labels.of(labels)
     with cancellation.limited(timeout):
-        loaded, values = _fed(source, Wish(signature, outputs=outputs), inputs, trust=trust)
+        loaded, values = _fed(source, Wish(signature, outputs=outputs), inputs, pixels, trust=trust)
     function = loaded.function
     is_complete = len(values) == len(function.inputs)
     if not is_complete:
@@ -183,7 +266,42 @@ def run(  # noqa: PLR0913 - the contract's options
     warm = statistics.median(times) if times else float("nan")
     notes = (*_load_notes(loaded), *_generated_notes(function, values), *_copy_notes(copies), *function.notes)
     arrays = {key: _array(value) for key, value in results.items()}
-    return Run(arrays, loaded.seconds, first, warm, used, notes)
+    files = run_inputs.file_names(function, inputs)
+    labelled, said = _labelled(loaded.model, arrays, named)
+    notes = (*notes, *_pixel_notes(function, files, pixels), *said)
+    return Run(arrays, loaded.seconds, first, warm, used, notes, labelled, files)
+
+
+def _labelled(
+    model: Model, outputs: Mapping[str, npt.NDArray[Any]], labels: tuple[str, ...] | None
+) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+    """Return what the classes of each output are called, and what is to be said of it.
+
+    Raises
+    ------
+    ConversionError
+        If labels are given, and no output has as many values.
+    """
+    counts = {key: int(array.shape[-1]) for key, array in outputs.items() if is_of_classes(array) or labels}
+    if labels is not None:
+        fitting = {key: labels for key, count in counts.items() if count == len(labels)}
+        if not fitting:
+            sizes = errors.listed(f"{key}: {count:,}" for key, count in counts.items())
+            raise errors.ConversionError(
+                f"there are {len(labels):,} labels, and the outputs have other counts ({sizes}): give one a value"
+            )
+        return fitting, []
+    read = {key: class_labels.own(model, count) for key, count in counts.items()}
+    notes = [f"the classes of {key!r} are called as {name!r} has it" for key, (_, name) in read.items() if name]
+    return {key: own for key, (own, _) in read.items() if own}, notes
+
+
+def _pixel_notes(function: NamedFunction, files: Mapping[str, tuple[str, ...]], pixels: str) -> Iterator[str]:
+    """Say what became of pictures on their way into the model."""
+    floats = {end.key for end in function.inputs if "float" in end.dtype}
+    for key, names in files.items():
+        if key in floats and not any(name.lower().endswith(input_files.SUFFIXES) for name in names):
+            yield f"pixels of {key!r} become {pixels}; a picture of another size is stretched to the model's"
 
 
 def _require_trial(function: NamedFunction) -> None:
@@ -211,21 +329,21 @@ def _copy_notes(copies: TrialCopies) -> Iterator[str]:
 
 
 def _fed(
-    source: object, wish: Wish, inputs: Mapping[str, object] | None, *, trust: bool
+    source: object, wish: Wish, inputs: Mapping[str, object] | None, pixels: str, *, trust: bool
 ) -> tuple[Loaded, dict[str, npt.NDArray[Any]]]:
     """Load the function that takes these inputs, and return them by its keys."""
     inputs = composites.fed_by_part(inputs)
     step = _step(source, wish, inputs, trust=trust)
     if step is not None:
-        return step, run_inputs.matched(step.function, inputs, ())
+        return step, run_inputs.matched(step.function, inputs, (), pixels)
     loaded = model_cache.load(source, wish, trust=trust)
     try:
-        return loaded, run_inputs.matched(loaded.function, inputs, loaded.signed)
+        return loaded, run_inputs.matched(loaded.function, inputs, loaded.signed, pixels)
     except errors.UnknownNameError:
         if not loaded.model.reader.is_open or not inputs or wish.signature is not None:
             raise
     inner = model_cache.load(source, replace(wish, inputs=list(inputs)), trust=trust)
-    return inner, run_inputs.matched(inner.function, inputs, inner.signed)
+    return inner, run_inputs.matched(inner.function, inputs, inner.signed, pixels)
 
 
 def _step(source: object, wish: Wish, inputs: Mapping[str, object] | None, *, trust: bool) -> Loaded | None:

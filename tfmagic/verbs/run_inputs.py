@@ -5,7 +5,9 @@ Not for: making values (:mod:`tfmagic.verbs.verification.trial_inputs`) or runni
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -35,7 +37,10 @@ _TEXT_KINDS = "SUO"
 
 
 def matched(
-    function: NamedFunction, values: Mapping[str, object] | None, signed: TaggedSignatures = ()
+    function: NamedFunction,
+    values: Mapping[str, object] | None,
+    signed: TaggedSignatures = (),
+    pixels: str = "0 to 1",
 ) -> dict[str, npt.NDArray[Any]]:
     """Return the values as arrays by the keys of the inputs that they are for.
 
@@ -47,6 +52,9 @@ def matched(
         By key, by a tensor's name, with or without ``:0``, or by the tensor itself.
     signed : tagged signatures
         For the names that the source's own SignatureDefs give the tensors.
+    pixels : str
+        What the pixels of a picture's file become for an input of floats: a key of
+        :data:`tfmagic.verbs.input_files.PIXELS`.
 
     Raises
     ------
@@ -69,8 +77,30 @@ def matched(
             raise errors.UnknownNameError(name, "input", [end.key for end in function.inputs])
         if end.key in arrays:
             raise errors.ConversionError(f"the input {end.key!r} is given twice, the second time as {name!r}")
-        arrays[end.key] = fitting(end, value)
+        arrays[end.key] = fitting(end, value, pixels)
     return arrays
+
+
+def file_names(function: NamedFunction, values: Mapping[str, object] | None) -> dict[str, tuple[str, ...]]:
+    """Return for each input whose value lies in files what these are called."""
+    named = {}
+    for end in function.inputs:
+        files = _files(end, (values or {}).get(end.key))
+        if files:
+            named[end.key] = tuple(each.name.replace("\\", "/").rpartition("/")[2] for each in files)
+    return named
+
+
+def _files(end: Endpoint, value: object) -> list[File]:
+    """Return the files that a value stands for: a path, a folder of pictures, several paths; none if it is a value."""
+    if isinstance(value, File):
+        return [value]
+    is_text = end.dtype.removesuffix("_ref") == "string"
+    if isinstance(value, os.PathLike) or (isinstance(value, str) and not is_text and os.path.lexists(value)):
+        return input_files.at(Path(value))
+    if isinstance(value, list | tuple) and value and all(isinstance(each, File | os.PathLike) for each in value):
+        return [file for each in value for file in ([each] if isinstance(each, File) else input_files.at(Path(each)))]
+    return []
 
 
 def _meant(name: object, function: NamedFunction, signed: TaggedSignatures) -> Endpoint | None:
@@ -86,8 +116,8 @@ def _meant(name: object, function: NamedFunction, signed: TaggedSignatures) -> E
     return end and next(each for each in function.inputs if each.key == end.key)
 
 
-def fitting(end: Endpoint, value: runtime.Live) -> npt.NDArray[Any]:
-    """Return a value, or what a file holds for the input, as an array.
+def fitting(end: Endpoint, value: runtime.Live, pixels: str = "0 to 1") -> npt.NDArray[Any]:
+    """Return a value, or what files hold for the input, as an array.
 
     Raises
     ------
@@ -95,7 +125,8 @@ def fitting(end: Endpoint, value: runtime.Live) -> npt.NDArray[Any]:
         If its dtype or shape cannot be the input's; shows both sides.
     """
     try:
-        array = input_files.of_file(value, end) if isinstance(value, File) else as_array(value)
+        files = _files(end, value)
+        array = input_files.of_files(files, end, pixels) if files else as_array(value)
     except ValueError as error:
         raise errors.ConversionError(
             f"the value for {_wanted(end)} is no array: {error}; give a number, nested lists of them, or an array"

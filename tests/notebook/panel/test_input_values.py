@@ -5,9 +5,9 @@ import pytest
 
 from tests.array_files import npy
 from tfmagic import errors
+from tfmagic.display import pictures as picture_files
 from tfmagic.graphs.signatures import Endpoint
 from tfmagic.notebook.panel import input_values
-from tfmagic.notebook.panel import pictures as picture_files
 from tfmagic.verbs.input_files import File
 
 VECTORS = Endpoint("x", "x:0", "float32", (None, 2))

@@ -15,7 +15,7 @@ import pytest
 
 from tests.samples import network
 from tfmagic import readers
-from tfmagic.notebook.panel import pictures as picture_files
+from tfmagic.display import pictures as picture_files
 from tfmagic.notebook.panel.widgets import run_tab
 from tfmagic.notebook.panel.widgets.input_fields import EXPRESSION, FILE
 from tfmagic.notebook.panel.widgets.protocols import Destination
@@ -198,14 +198,54 @@ def test_pictures_go_in_and_come_out(painter: Any) -> None:
     assert field.pixels.layout.display != "none"
     field.file.value = uploaded("white.png", picture_files.png(np.full((16, 16, 3), 255, np.uint8)))
     assert "Done" in ran(tab)
-    (found,) = re.findall(r'<img alt="picture, picture 1" src="data:image/png;base64,([^"]+)"', tab.result.value)
-    pixels = tf.io.decode_png(base64.b64decode(found)).numpy()
-    assert pixels.shape == (8, 8, 3)
-    assert set(pixels.ravel()) == {128}
+    # What the model gives, then what it was given.
+    given, taken = re.findall(r'src="data:image/png;base64,([^"]+)"', tab.result.value)
+    pixels = tf.io.decode_png(base64.b64decode(given)).numpy()
+    assert pixels.shape == (8, 8, 4)
+    assert set(pixels[..., :3].ravel()) == {128}
+    assert set(tf.io.decode_png(base64.b64decode(taken)).numpy().ravel()) == {255}
     # The largest of the scores, largest first.
-    top = re.search(r"<caption[^>]*>scores: the largest 5, of the first row</caption>.*?</table>", tab.result.value)
+    top = re.search(r"Largest values.*?</table>", tab.result.value)
     assert top is not None
-    assert re.findall(r"<td>(\d)</td><td>(\d)</td>", top[0]) == [(str(n), str(n)) for n in (5, 4, 3, 2, 1)]
+    assert re.findall(r"white.png</td><td[^>]*>(\d)</td>", top[0]) == ["5", "4", "3", "2", "1"]
+
+
+def test_several_pictures_are_a_batch_shown_before_and_called_by_their_files(painter: Any, tmp_path: Path) -> None:
+    tab = tab_of(painter, names=["a", "b", "c", "d", "e", "<f>"])
+    field = tab.fields[0]
+    for place, bright in enumerate((0, 255)):
+        content = picture_files.png(np.full((16, 12, 3), bright, np.uint8))
+        (tmp_path / f"p{place}.png").write_bytes(content)
+    field.how.value = FILE
+    contents = [(tmp_path / f"p{place}.png").read_bytes() for place in range(2)]
+    field.file.value = (*uploaded("p0.png", contents[0]), *uploaded("p1.png", contents[1]))
+    assert "2 files are chosen" in text(field.said)
+    assert field.preview.value.count("stretched to 8\N{MULTIPLICATION SIGN}8 pixels") == 2
+    field.how.value = "path"
+    assert field.preview.value == ""
+    field.path.value = str(tmp_path / "nowhere")
+    assert "cannot be read" in text(field.said)
+    field.path.value = str(tmp_path)
+    assert field.preview.value.count("<figure") == 2
+    tab.labels.value = "names"
+    assert "Done" in ran(tab)
+    run = tab._last_run
+    assert run is not None
+    assert run.inputs["images"].shape == (2, 8, 8, 3)
+    assert run.top(1)[["row", "label"]].values.tolist() == [["p0.png", "<f>"], ["p1.png", "<f>"]]
+    assert "&lt;f&gt;" in tab.result.value
+    assert "<f>" not in tab.result.value
+    tab.labels.value = "['a', 'b']"
+    assert "cannot be read" in ran(tab)
+
+
+@pytest.mark.parametrize("limit", ["soon", "0", "-1", "inf", "nan"])
+def test_a_time_limit_that_is_none_is_refused(samples: Built, limit: str) -> None:
+    tab = tab_of(samples["graph_def"])
+    tab.timeout.value = limit
+    assert "the time limit is a number of seconds above 0" in ran(tab)
+    tab.timeout.value = "60"
+    assert "Done" in ran(tab)
 
 
 def test_other_tensors_may_be_asked_for(samples: Built) -> None:

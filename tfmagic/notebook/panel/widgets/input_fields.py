@@ -1,17 +1,18 @@
-"""The fields of one input of a model: an expression, an uploaded file, or a generated value.
+"""The fields of one input of a model: an expression, uploaded files, a path, or a generated value; and what it is.
 
 Not for: what a value is made of (:mod:`tfmagic.notebook.panel.input_values`, :mod:`tfmagic.verbs.input_files`).
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ipywidgets
 
 from tfmagic import errors
 from tfmagic.graphs import signatures
-from tfmagic.notebook.panel import input_values
+from tfmagic.notebook.panel import file_previews, input_values
 from tfmagic.notebook.panel.widgets import forms
 from tfmagic.verbs import input_files
 
@@ -20,10 +21,15 @@ if TYPE_CHECKING:
 
     from tfmagic.graphs.signatures import Endpoint
 
-GENERATE, EXPRESSION, FILE = "generate", "expression", "file"
-_CHOICES = (("generated", GENERATE), ("a Python expression", EXPRESSION), ("an uploaded file", FILE))
+GENERATE, EXPRESSION, FILE, PATH = "generate", "expression", "file", "path"
+_CHOICES = (
+    ("generated", GENERATE),
+    ("a Python expression", EXPRESSION),
+    ("an uploaded file, or pictures", FILE),
+    ("a path: a file, or a folder of pictures", PATH),
+)
 #: More than this an upload through a notebook's socket does not bear.
-_ACCEPTED = ".npy,.npz,.json,.txt,.png,.jpg,.jpeg,.bmp,.gif"
+_ACCEPTED = ".npy,.npz,.json,.txt,.wav,.png,.jpg,.jpeg,.bmp,.gif"
 #: Ranks of inputs that may be pictures.
 _PICTURE_RANKS = (3, 4)
 
@@ -44,23 +50,34 @@ class InputFields(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no ty
         self._variables = variables
         self.how = forms.field(ipywidgets.Dropdown, "Value", options=_CHOICES)
         self.expression = forms.field(ipywidgets.Text, "Expression", placeholder="images[:8]")
-        self.file = ipywidgets.FileUpload(accept=_ACCEPTED, description="Choose a file", multiple=False)
+        self.file = ipywidgets.FileUpload(accept=_ACCEPTED, description="Choose files", multiple=True)
+        self.path = forms.field(ipywidgets.Text, "Path", placeholder="./pictures", continuous_update=False)
         self.pixels = forms.field(ipywidgets.Dropdown, "Pixels", options=list(input_files.PIXELS))
         self.said = ipywidgets.HTML()
         # A screen reader hears of which input each control is.
-        for control in (self.how, self.expression, self.file, self.pixels):
+        self.preview = ipywidgets.HTML()
+        for control in (self.how, self.expression, self.file, self.path, self.pixels):
             control.tooltip = f"{control.description}: {end.key}"
         heading = ipywidgets.HTML(f"<strong>{forms.text(end.key)}</strong> <code>{forms.text(_wanted(end))}</code>")
-        super().__init__(children=(heading, self.how, self.expression, self.file, self.pixels, self.said))
-        for control in (self.how, self.expression, self.file):
+        fields = (self.how, self.expression, self.file, self.path, self.pixels)
+        super().__init__(children=(heading, *fields, self.said, self.preview))
+        for control in (self.how, self.expression, self.file, self.path):
             control.observe(lambda _: self._refresh(), "value")
         self._refresh()
 
     @property
-    def upload(self) -> input_files.File | None:
-        """The file that was uploaded."""
-        upload = self.file.value
-        return input_files.File(str(upload[0]["name"]), bytes(upload[0]["content"])) if upload else None
+    def files(self) -> list[input_files.File]:
+        """The files that were uploaded, or that the path leads to.
+
+        Raises
+        ------
+        ConversionError
+            If the path leads to none.
+        """
+        if self.how.value == PATH:
+            text = self.path.value.strip()
+            return input_files.at(Path(text).expanduser()) if text else []
+        return [input_files.File(str(each["name"]), bytes(each["content"])) for each in self.file.value]
 
     @property
     def is_given(self) -> bool:
@@ -77,21 +94,35 @@ class InputFields(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no ty
         """
         if self.how.value == EXPRESSION:
             return input_values.evaluated(self.expression.value, self.end.key, self._variables)
-        upload = self.upload
-        if upload is None:
+        files = self.files
+        if not files:
             raise errors.ConversionError(f"no file is chosen for {self.end.key!r}; choose one, or have it generated")
-        return input_files.of_file(upload, self.end, self.pixels.value)
+        return files if len(files) > 1 else files[0]
 
     def _refresh(self) -> None:
         forms.show(self.expression, shown=self.how.value == EXPRESSION)
         forms.show(self.file, shown=self.how.value == FILE)
-        forms.show(self.pixels, shown=self.how.value == FILE and _takes_pixels(self.end))
-        text = ""
+        forms.show(self.path, shown=self.how.value == PATH)
+        forms.show(self.pixels, shown=self.how.value in (FILE, PATH) and _takes_pixels(self.end))
+        text, preview = "", ""
         if self.how.value == EXPRESSION:
             text = input_values.problem(self.expression.value, self.end, self._variables)
-        elif self.how.value == FILE and self.upload is not None:
-            text = input_values.file_problem(self.upload, self.end) or f"{self.upload.name} is chosen"
+        elif self.how.value in (FILE, PATH):
+            text, preview = self._about_files()
         self.said.value = f'<span role="status">{forms.text(text)}</span>'
+        self.preview.value = preview
+
+    def _about_files(self) -> tuple[str, str]:
+        """Say what was chosen, and show it as what it is."""
+        try:
+            files = self.files
+        except errors.ConversionError as error:
+            return str(error), ""
+        if not files:
+            return "", ""
+        name = files[0].name.replace("\\", "/").rpartition("/")[2]
+        chosen = f"{name} is chosen" if len(files) == 1 else f"{len(files):,} files are chosen, a batch"
+        return input_values.file_problem(files[0], self.end) or chosen, file_previews.preview(files, self.end)
 
 
 def _wanted(end: Endpoint) -> str:

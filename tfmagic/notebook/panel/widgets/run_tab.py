@@ -5,37 +5,30 @@ Not for: running (:mod:`tfmagic.verbs.run`) or what a value is made of (:mod:`tf
 
 from __future__ import annotations
 
-import base64
 import keyword
+import math
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
-import numpy as np
 
 from tfmagic import errors
+from tfmagic.commands import words as command_words
 from tfmagic.graphs import signatures
-from tfmagic.notebook.panel import pictures as picture_files
+from tfmagic.notebook.panel import input_values
 from tfmagic.notebook.panel.widgets import forms, threads
 from tfmagic.notebook.panel.widgets.cancellable_work import Work
-from tfmagic.notebook.panel.widgets.input_fields import InputFields
+from tfmagic.notebook.panel.widgets.input_fields import FILE, PATH, InputFields
 from tfmagic.notebook.panel.widgets.panel import problem_line, said
 from tfmagic.verbs.conversion import plan_names
 from tfmagic.verbs.run import Run
 from tfmagic.verbs.run import run as run_verb
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from tfmagic.models.model import Model
     from tfmagic.notebook.panel.widgets.protocols import Place
 
-#: Of a vector at least this long the largest values are shown, so many.
-_VECTOR, _TOP = 6, 5
-#: Pictures that are shown of an output.
-_PICTURES = 4
-#: The longer side of a picture on the page, in pixels, at most.
-_SEEN = 192
 _UNSIGNED = (
     "Nobody signed this SavedModel: freeze it between tensors of its graph (the tab Convert), and run the result."
 )
@@ -70,7 +63,9 @@ class RunTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self.signature = forms.field(ipywidgets.Dropdown, "Signature")
         self.inputs = ipywidgets.VBox()
         self.outputs = forms.field(ipywidgets.Text, "Outputs", placeholder="those of the signature; or tensors, …")
+        self.labels = forms.field(ipywidgets.Text, "Labels", placeholder="the model's own; or labels.txt, a variable")
         self.repeat = forms.field(ipywidgets.BoundedIntText, "Warm calls", value=1, min=0, max=1000)
+        self.timeout = forms.field(ipywidgets.Text, "Time limit", placeholder="none; or seconds")
         self.trust = forms.tick("Trust the model: it may act outside itself")
         self.work = Work("Run", panel)
         self.result = ipywidgets.HTML()
@@ -78,8 +73,8 @@ class RunTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self.keep = forms.Act("Put outputs into it")
         self.kept = said("")
         self.keeping = ipywidgets.VBox([forms.row(self.variable, self.keep), self.kept])
-        children = (self.signature, self.inputs, self.outputs, self.repeat, self.trust, *self.work.controls)
-        super().__init__(children=(*children, self.result, self.keeping))
+        fields = (self.signature, self.inputs, self.outputs, self.labels, self.repeat, self.timeout, self.trust)
+        super().__init__(children=(*fields, *self.work.controls, self.result, self.keeping))
         self.add_class("tfm-form")
         forms.show(self.trust, shown=model.trusting is not None)
         forms.show(self.keeping, shown=False)
@@ -153,17 +148,28 @@ class RunTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
             "repeat": self.repeat.value,
             "trust": self.trust.value,
         }
+        # Two inputs of pictures have one range of pixels: that of the last one that was given as files.
+        pixels = [each.pixels.value for each in fields if each.how.value in (FILE, PATH)]
+        limit, labels = self.timeout.value.strip(), self.labels.value.strip()
 
         def call() -> Run:
             values = {each.end.key: each.value() for each in fields if each.is_given}
-            return run_verb(_source(self._model), values, **options)
+            more = {"timeout": _seconds(limit), "labels": self._labels(labels), "pixels": [*pixels, "0 to 1"][0]}
+            return run_verb(_source(self._model), values, **options, **more)
 
         self.work.begin(call, self._done)
+
+    def _labels(self, text: str) -> object:
+        """Return the labels that a person names: a variable of the notebook, an expression over them, else a file."""
+        names = command_words.names_in(text) if text else None
+        if names and set(names) <= set(self._panel.namespace):
+            return input_values.evaluated(text, "labels", self._panel.namespace)
+        return Path(command_words.unquote(text)).expanduser() if text else None
 
     def _done(self, run: Run) -> str:
         with self._lock:
             self._last_run, self._in_the_way = run, ""
-            self.result.value = forms.result(run) + "".join(_shown(key, each) for key, each in run.outputs.items())
+            self.result.value = forms.result(run)
             forms.show(self.keeping, shown=True)
         return "Done."
 
@@ -195,38 +201,22 @@ def _source(model: Model) -> object:
     return model.live if model.reader.is_one_call and model.live is not None else model
 
 
-def _shown(key: str, array: npt.NDArray[Any]) -> str:
-    """Show more of an output than its first values: the largest of a vector, pictures."""
-    if picture_files.is_picture(array):
-        return _pictures(key, array)
-    vector = array[0] if array.ndim == 2 and len(array) else array  # noqa: PLR2004 - a batch of vectors
-    if vector.ndim == 1 and len(vector) >= _VECTOR and vector.dtype.kind in "fiu":
-        return _largest(key, array.ndim, vector)
-    return ""
+def _seconds(text: str) -> float | None:
+    """Return the time limit that is written in the form, None without one.
 
-
-def _largest(key: str, rank: int, vector: npt.NDArray[Any]) -> str:
-    places = np.argsort(-np.nan_to_num(vector.astype(np.float64), nan=-np.inf), kind="stable")[:_TOP]
-    rows = "".join(f"<tr><td>{place}</td><td>{float(vector[place]):.4g}</td></tr>" for place in places)
-    title = f"{forms.text(key)}: the largest {_TOP}{', of the first row' if rank > 1 else ''}"
-    return (
-        f'<table><caption style="text-align:left;white-space:nowrap">{title}</caption>'
-        f'<thead><tr><th scope="col">place</th><th scope="col">value</th></tr></thead><tbody>{rows}</tbody></table>'
-    )
-
-
-def _pictures(key: str, array: npt.NDArray[Any]) -> str:
-    shown_pictures = picture_files.pictures(array, _PICTURES)
-    images = "".join(_image(f"{key}, picture {number}", each) for number, each in enumerate(shown_pictures, 1))
-    return f"<figure style='margin:8px 0'><figcaption>{forms.text(key)}</figcaption>{images}</figure>"
-
-
-def _image(alternative: str, picture: npt.NDArray[Any]) -> str:
-    data = base64.b64encode(picture_files.png(picture)).decode()
-    # Of a small picture each pixel is seen; a large one is made to fit.
-    height, width = picture.shape[:2]
-    times = min(_SEEN / max(height, width), max(1, _SEEN // max(height, width)))
-    return (
-        f'<img alt="{forms.text(alternative)}" src="data:image/png;base64,{data}" width="{width * times:.0f}" '
-        f'height="{height * times:.0f}" style="margin:0 8px 8px 0;image-rendering:pixelated">'
-    )
+    Raises
+    ------
+    ConversionError
+        If it is no number of seconds above 0.
+    """
+    if not text:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < math.inf:
+        raise errors.ConversionError(
+            f"the time limit is a number of seconds above 0, not {text!r}; leave it empty for none"
+        )
+    return seconds

@@ -5,7 +5,8 @@ Not for: deciding which numbers a model wants in a pixel (:mod:`tfmagic.verbs.in
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import base64
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 _RANKS = (3, 4)
 #: Smaller ones are rather tables, larger ones are shown with pixels left out.
 _SMALLEST, _LARGEST = 8, 512
+#: Pixels of a strip's pictures at most, and between them.
+_SEEN, _GAP = 160, 2
+_ROUNDING = 1e-4
 
 
 def is_picture(array: npt.NDArray[Any]) -> bool:
@@ -29,6 +33,52 @@ def is_picture(array: npt.NDArray[Any]) -> bool:
 def pictures(array: npt.NDArray[Any], count: int) -> list[npt.NDArray[Any]]:
     """Return the first pictures of a batch, or the one that there is."""
     return [array] if array.ndim == _RANKS[0] else list(array[:count])
+
+
+class Strip(NamedTuple):
+    """Some pictures beside each other, to be shown on a page.
+
+    Attributes
+    ----------
+    address : str
+        A ``data:`` address.
+    width : int
+        In pixels.
+    """
+
+    address: str
+    width: int
+
+
+def strip(array: npt.NDArray[Any], count: int = 4) -> Strip:
+    """Return the first pictures of a batch beside each other, each as high as the first, two pixels between them.
+
+    Parameters
+    ----------
+    array : array
+        What :func:`is_picture` takes.
+    count : int
+        How many at most.
+    """
+    shown = [_colours(_bytes(each[:: _step(each), :: _step(each)])) for each in pictures(array, count)]
+    gap = np.full((shown[0].shape[0], _GAP, 4), 0, np.uint8)
+    parts = [part for picture in shown for part in (picture, gap)][:-1]
+    joined = np.concatenate(parts, axis=1)
+    height, width = joined.shape[:2]
+    content = encoded((row.tobytes() for row in joined), width, height, 4)
+    times = max(1, _SEEN // shown[0].shape[0])
+    return Strip(f"data:image/png;base64,{base64.b64encode(content).decode()}", width * times)
+
+
+def _step(picture: npt.NDArray[Any]) -> int:
+    return max(1, -(-int(max(picture.shape[:2])) // _SEEN))
+
+
+def _colours(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return pixels of four channels: red, green, blue, and how much they cover."""
+    channels = pixels.shape[-1]
+    whole = pixels if channels > 1 else np.repeat(pixels, 3, axis=-1)
+    return whole if channels == 4 else np.concatenate([whole, np.full_like(whole[..., :1], 255)], axis=-1)  # noqa: PLR2004
 
 
 def png(picture: npt.NDArray[Any]) -> bytes:
@@ -51,8 +101,10 @@ def _bytes(picture: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     low, high = values.min(), values.max()
     if picture.dtype.kind in "iu" and low >= 0 and high <= np.iinfo(np.uint8).max:
         return values.astype(np.uint8)
-    if low >= -1 and high <= 1:
-        low, high = (0.0, 1.0) if low >= 0 else (-1.0, 1.0)
+    # Bringing a picture to another size leaves a little more than 1.
+    if low >= -1 - _ROUNDING and high <= 1 + _ROUNDING:
+        low, high = (0.0, 1.0) if low >= -_ROUNDING else (-1.0, 1.0)
+        values = np.clip(values, low, high)
     scaled = (values - low) / ((high - low) or 1.0)
     pixels: npt.NDArray[np.uint8] = np.rint(scaled * 255).astype(np.uint8)
     return pixels
