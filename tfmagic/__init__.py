@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from tfmagic.verbs.inspect import inspect
     from tfmagic.verbs.merge import merge
     from tfmagic.verbs.restore import restore
-    from tfmagic.verbs.run import Run, run
+    from tfmagic.verbs.run import run
+    from tfmagic.verbs.run_results import Run
     from tfmagic.verbs.scan import Scan, scan
     from tfmagic.verbs.sign import sign
     from tfmagic.verbs.slim import Slimmed, slim
@@ -54,7 +55,7 @@ _HOMES = {
     "diff": "verbs.diff",
     "Export": "verbs.conversion.job",
     "Model": "models.model",
-    "Run": "verbs.run",
+    "Run": "verbs.run_results",
     "export": "verbs.export",
     "forms": "verbs.forms",
     "freeze": "verbs.freeze",

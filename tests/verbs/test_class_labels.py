@@ -12,7 +12,7 @@ import pytest
 
 from tfmagic import errors
 from tfmagic.verbs import class_labels
-from tfmagic.verbs.run import Run
+from tfmagic.verbs.run_results import Run
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from tfmagic.verbs.run import Run
+    from tfmagic.verbs.run_results import Run
 
 _SUFFIX = ".npz"
 

@@ -22,12 +22,12 @@ from tfmagic.notebook.panel.widgets.cancellable_work import Work
 from tfmagic.notebook.panel.widgets.input_fields import FILE, PATH, InputFields
 from tfmagic.notebook.panel.widgets.panel import problem_line, said
 from tfmagic.verbs.conversion import plan_names
-from tfmagic.verbs.run import Run
 from tfmagic.verbs.run import run as run_verb
 
 if TYPE_CHECKING:
     from tfmagic.models.model import Model
     from tfmagic.notebook.panel.widgets.protocols import Place
+    from tfmagic.verbs.run_results import Run
 
 _UNSIGNED = (
     "Nobody signed this SavedModel: freeze it between tensors of its graph (the tab Convert), and run the result."
