@@ -4,9 +4,11 @@ import json
 import zipfile
 from typing import TYPE_CHECKING, Any
 
+import h5py
 import pytest
 
 import tfmagic
+from tests.findings.graph_defs import graph, node, text
 from tfmagic.files import protos, wire
 from tfmagic.findings import keras_scan
 
@@ -104,3 +106,45 @@ def test_an_archive_behind_other_bytes_is_told(tmp_path: Path) -> None:
     path = archive(tmp_path / "m.keras")
     path.write_bytes(b"GIF89a" + path.read_bytes())
     assert tfmagic.scan(path).severity == "medium"
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> bytes:
+    """Another model in HDF5."""
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file.attrs["model_config"] = json.dumps(sequential(dense(activation="exec")))
+    return (tmp_path / "other.h5").read_bytes()
+
+
+def at_512(path: Path, name: str, content: bytes) -> None:
+    """Write an archive whose first member begins where libhdf5 looks for HDF5."""
+    with zipfile.ZipFile(path, "w") as written:
+        info = zipfile.ZipInfo(name)
+        info.extra = b"\xff\xff" + (512 - 30 - len(name) - 4).to_bytes(2, "little") + bytes(512 - 30 - len(name) - 4)
+        written.writestr(info, content)
+        written.writestr("metadata.json", json.dumps({"keras_version": "3.15.0"}))
+        written.writestr("config.json", json.dumps(sequential(dense())))
+
+
+def test_hdf5_behind_an_archive_is_told_but_not_that_weights_begin_there(tmp_path: Path, other: bytes) -> None:
+    path = tmp_path / "two.keras"
+    at_512(path, "inner", other)
+    with h5py.File(path) as file:
+        assert "exec" in file.attrs["model_config"]
+    (row,) = tfmagic.scan(path).table.itertuples()
+    assert (row.severity, row.what) == ("medium", "an HDF5 file behind other bytes")
+    at_512(path, "model.weights.h5", other)
+    assert [each for each in tfmagic.scan(path).table["what"] if "HDF5 file behind" in each] == []
+
+
+def test_hdf5_behind_a_graph_is_told(tmp_path: Path, other: bytes) -> None:
+    def written(before: int) -> bytes:
+        return graph(text("t", bytes(before) + other), node("y", "Relu", "t")).SerializeToString()
+
+    before = 512 - written(500).index(other) + 500
+    data = written(before - (written(before).index(other) - 512))
+    path = tmp_path / "two.pb"
+    path.write_bytes(data)
+    assert data.index(other) == 512
+    (row,) = tfmagic.scan(path).table.itertuples()
+    assert (row.severity, row.what) == ("medium", "an HDF5 file behind other bytes")

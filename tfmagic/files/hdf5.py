@@ -13,6 +13,7 @@ datasets, the layout with fractal heaps, which Keras does not write, or what Ker
 from __future__ import annotations
 
 import math
+import os
 import re
 from contextlib import contextmanager
 from functools import cached_property
@@ -79,6 +80,22 @@ def opened(path: Path) -> Iterator[Node]:
     """
     with path.open("rb") as file:
         yield File(file, str(path)).root
+
+
+def place(path: Path) -> int:
+    """Return where libhdf5 finds HDF5 in a file, -1 if nowhere: other bytes may stand before it.
+
+    It looks at 0, 512, 1024 and each double of that (H5FD_locate_signature in H5FDint.c).
+    """
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        begin = 0
+        while begin + len(MAGIC) <= size:
+            file.seek(begin)
+            if file.read(len(MAGIC)) == MAGIC:
+                return begin
+            begin = max(512, 2 * begin)
+    return -1
 
 
 class File(Blocks):

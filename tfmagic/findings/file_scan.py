@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
-from tfmagic.files import places
+from tfmagic.files import hdf5, places
 from tfmagic.files.checkpoints import state_file
 from tfmagic.findings import scan
 from tfmagic.findings.scan import LOAD, Finding, finding
 from tfmagic.graphs.ops import Effect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from tfmagic.files.checkpoints.location import CheckpointFiles
@@ -29,13 +29,31 @@ def of_directory(directory: Path) -> Iterator[Finding]:
 
 
 def of_file(path: Path) -> Iterator[Finding]:
-    """Yield a row if a file that is no archive is one as well."""
+    """Yield a row if a file that is no archive, and no HDF5, is one as well."""
     try:
-        is_archive = places.is_file(path) and places.is_archive(path)
+        is_file = places.is_file(path)
+        kinds = {
+            "a zip archive as well": is_file and places.is_archive(path),
+            "an HDF5 file behind other bytes": is_file and is_hdf5_behind(path),
+        }
     except OSError:
         return
-    if is_archive:
-        yield Finding(scan.MEDIUM, "a zip archive as well", f"file {path.name!r}", LOAD, scan.TWO_READERS)
+    for what in (what for what, is_so in kinds.items() if is_so):
+        yield Finding(scan.MEDIUM, what, f"file {path.name!r}", LOAD, scan.TWO_READERS)
+
+
+def is_hdf5_behind(path: Path, known: Collection[int] = ()) -> bool:
+    """Say whether libhdf5 would open a file that begins otherwise: at an address, that is too many requests to ask.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    known : collection of int
+        Places where HDF5 is what a reader of the file's own kind expects.
+    """
+    place = hdf5.place(path) if places.is_here(path) else -1
+    return place > 0 and place not in known
 
 
 def of_state_file(directory: Path) -> Iterator[Finding]:

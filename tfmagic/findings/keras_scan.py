@@ -18,7 +18,7 @@ from tfmagic import errors
 from tfmagic.files import protos, reading, wire
 from tfmagic.files.keras import archive as keras_archive
 from tfmagic.files.keras import python_code
-from tfmagic.findings import hazards, scan
+from tfmagic.findings import file_scan, hazards, scan
 from tfmagic.findings.execution import Walk
 from tfmagic.findings.scan import CALLED, LOAD, Finding, finding
 from tfmagic.findings.walked_graphs import Graph
@@ -129,6 +129,8 @@ def _of_members(archive: zipfile.ZipFile, path: Path) -> Iterator[Finding]:
         begins = file.read(len(keras_archive.ZIP_MAGIC)) == keras_archive.ZIP_MAGIC
     if not begins:
         yield Finding(scan.MEDIUM, "a zip archive behind other bytes", path.name, LOAD, scan.TWO_READERS)
+    if file_scan.is_hdf5_behind(path, _stored(archive)):
+        yield Finding(scan.MEDIUM, "an HDF5 file behind other bytes", path.name, LOAD, scan.TWO_READERS)
     if b"PK\x05\x06" in archive.comment:
         yield Finding(scan.MEDIUM, "a zip archive with two directories", path.name, LOAD, scan.TWO_READERS)
     # Some file systems, and who unpacks to them, take two names for one that differ in the case of their letters alone.
@@ -152,6 +154,18 @@ def _of_members(archive: zipfile.ZipFile, path: Path) -> Iterator[Finding]:
         if _local_name(archive, info) not in (None, info.orig_filename) or "\0" in info.orig_filename:
             what = f"the member {info.filename!r} is called otherwise where it lies"
             yield Finding(scan.MEDIUM, what, path.name, LOAD, scan.TWO_READERS)
+
+
+def _stored(archive: zipfile.ZipFile) -> set[int]:
+    """Return where the weights of a Keras archive begin, which are HDF5 wherever they lie."""
+    weights = [info for info in archive.infolist() if info.filename == keras_archive.WEIGHTS]
+    file = archive.fp
+    places = set()
+    for info in weights if file is not None else ():
+        file.seek(info.header_offset)
+        header = file.read(30)
+        places.add(info.header_offset + 30 + sum(int.from_bytes(header[a : a + 2], "little") for a in (26, 28)))
+    return places
 
 
 def _local_name(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> str | None:
