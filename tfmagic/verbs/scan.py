@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tfmagic import errors, frames, readers
@@ -29,9 +30,6 @@ class Scan(render.Sectioned):
 
     Attributes
     ----------
-    table : DataFrame
-        A row for each thing that it could do, the gravest first: severity, what, where, fires (``load``, ``run``, or
-        ``called``: only if somebody calls for it), why. Empty for a model that stays within itself.
     verdict : str
         One line.
     severity : str
@@ -40,11 +38,19 @@ class Scan(render.Sectioned):
         What was scanned.
     """
 
-    table: pd.DataFrame
     verdict: str
     severity: str
     origin: str
     _findings: tuple[Finding, ...] = field(default=(), repr=False)
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """A row for each thing that the model could do, the gravest first; empty where it stays within itself.
+
+        The columns are severity, what, where, fires (``load``, ``run``, or ``called``: only if somebody calls for it)
+        and why. Who wants no more than the verdict waits for no pandas.
+        """
+        return frames.of_findings(Finding, self._findings)
 
     def reaches(self, severity: str) -> bool:
         """Say whether the model is at least as grave as this.
@@ -65,7 +71,7 @@ class Scan(render.Sectioned):
     def shown_sections(self) -> tuple[str, list[render.Section]]:
         """Return the verdict, and the rows if there are any."""
         sections = [render.Section("Verdict", (("severity", self.severity), ("verdict", self.verdict)))]
-        if len(self.table):
+        if self._findings:
             sections.append(render.Section("Findings", table=self.table))
         return f"scan: {self.origin}", sections
 
@@ -107,7 +113,6 @@ def scan(source: object, *, all: bool = False) -> Scan:  # noqa: A002 - the cont
             raise
     rows = scan_findings.arranged(findings, everything=all)
     return Scan(
-        frames.of_findings(Finding, rows),
         scan_findings.verdict(findings),
         scan_findings.severity(findings),
         origin,
