@@ -60,6 +60,18 @@ def test_ids_of_floats_are_told_of_layers_and_of_graphs(network: Any, tmp_path: 
     assert not cautions(tmp_path / "clean")
 
 
+def test_ids_of_floats_are_followed_out_of_nested_models(tmp_path: Path) -> None:
+    import keras  # noqa: PLC0415 - as above
+
+    rows = keras.Sequential([keras.Input((6,)), keras.layers.Embedding(50, 4), keras.layers.Flatten()])
+    wrapped = keras.Sequential([keras.Input((6,)), rows])
+    number, ids = keras.Input((3,), name="number"), keras.Input((6,), name="ids")
+    outer = keras.Model([ids, number], keras.layers.Concatenate()([number, wrapped(ids)]))
+    outer.save(tmp_path / "m.keras")
+    for source in (outer, tmp_path / "m.keras"):
+        assert cautions(source)["float-ids"].names == ("ids",)
+
+
 def test_a_table_that_is_looked_up_by_what_was_computed_has_no_ids(tf: Any, tmp_path: Path) -> None:
     module = tf.Module()
     module.rows = tf.Variable(tf.ones([5, 2]))

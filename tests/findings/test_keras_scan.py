@@ -139,7 +139,7 @@ def test_hdf5_behind_an_archive_is_told_but_not_that_weights_begin_there(tmp_pat
 
 def test_hdf5_behind_a_graph_is_told(tmp_path: Path, other: bytes) -> None:
     def written(before: int) -> bytes:
-        return graph(text("t", bytes(before) + other), node("y", "Relu", "t")).SerializeToString()
+        return bytes(graph(text("t", bytes(before) + other), node("y", "Relu", "t")).SerializeToString())
 
     before = 512 - written(500).index(other) + 500
     data = written(before - (written(before).index(other) - 512))

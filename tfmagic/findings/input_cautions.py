@@ -14,7 +14,7 @@ from tfmagic.graphs import restores
 from tfmagic.graphs.tensor_names import node_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tfmagic.findings.caution import Subject
     from tfmagic.frames import Shape
@@ -57,14 +57,32 @@ def _keys_of_layers(subject: Subject) -> list[str]:
     for _ in range(_MOST_STEPS):
         if not waiting:
             break
-        for name in layers[waiting.pop()][1]:
+        for source in layers[waiting.pop()][1]:
+            name = _given(layers, source)
             kind = layers[name][0] if name in layers else ""
             if kind in _INPUTS:
                 sources[name] = None
             elif kind in _ARRANGING:
                 waiting.append(name)
-    # What a nested model takes is given to it by the model around it.
     return [name for name in sources if "/" not in name and _states_float(subject, name)]
+
+
+def _given(layers: Mapping[str, tuple[str, tuple[str, ...]]], name: str) -> str:
+    """Return the layer that gives what the input of a nested model takes; any other layer as it is.
+
+    Of several inputs the table of layers does not say which is which.
+    """
+    # Names with a slash in them may lead round in a circle.
+    for _ in range(_MOST_STEPS):
+        if name not in layers or layers[name][0] not in _INPUTS:
+            break
+        model = name.rpartition("/")[0]
+        sources = layers[model][1] if model in layers else ()
+        own = [each for each, (kind, _) in layers.items() if kind in _INPUTS and each.rpartition("/")[0] == model]
+        if len(sources) != 1 or len(own) != 1:
+            break
+        (name,) = sources
+    return name
 
 
 def _states_float(subject: Subject, name: str) -> bool:

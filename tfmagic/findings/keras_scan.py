@@ -158,10 +158,11 @@ def _of_members(archive: zipfile.ZipFile, path: Path) -> Iterator[Finding]:
 
 def _stored(archive: zipfile.ZipFile) -> set[int]:
     """Return where the weights of a Keras archive begin, which are HDF5 wherever they lie."""
-    weights = [info for info in archive.infolist() if info.filename == keras_archive.WEIGHTS]
     file = archive.fp
-    places = set()
-    for info in weights if file is not None else ():
+    places: set[int] = set()
+    for info in archive.infolist():
+        if info.filename != keras_archive.WEIGHTS or file is None:
+            continue
         file.seek(info.header_offset)
         header = file.read(30)
         places.add(info.header_offset + 30 + sum(int.from_bytes(header[a : a + 2], "little") for a in (26, 28)))
