@@ -12,7 +12,8 @@ import re
 from typing import TYPE_CHECKING, Protocol
 
 from tfmagic import errors
-from tfmagic.files import protos, reading, wire
+from tfmagic.files import places, protos, reading, wire
+from tfmagic.files.addresses import sparse_messages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -47,6 +48,9 @@ _TEXT_FIELDS = {
     "model_checkpoint_path": CHECKPOINT_STATE,
     "all_model_checkpoint_paths": CHECKPOINT_STATE,
 }
+#: By which fields a constant's content is reached: node, attr, value, tensor, tensor_content.
+_CONTENT = (1, 5, 2, 8, 4)
+_WAYS = {GRAPH: _CONTENT, META_GRAPH: (2, *_CONTENT), SAVED_MODEL: (2, 2, *_CONTENT)}
 #: Fields looked at before a decision: the first few settle it.
 _ENOUGH = 16
 
@@ -112,11 +116,11 @@ def _field(buffer: wire.Buffer, position: int) -> tuple[int, int, int, int]:
     """Read one field whose payload may reach past the buffer."""
     if position >= buffer.size:
         raise wire.WireError(position, "the head ends")
-    tag, after = wire.varint(buffer.data, position, buffer.size)
+    tag, after = wire.varint(buffer.view, position, buffer.size)
     if tag & 7 != _B:
-        begin, stop = wire.payload(buffer.data, after, buffer.size, tag & 7)
+        begin, stop = wire.payload(buffer.view, after, buffer.size, tag & 7)
         return tag >> 3, tag & 7, begin, stop
-    size, begin = wire.varint(buffer.data, after, buffer.size)
+    size, begin = wire.varint(buffer.view, after, buffer.size)
     return tag >> 3, _B, begin, begin + size
 
 
@@ -318,12 +322,20 @@ def read_message(path: Path, name: str) -> wire.Buffer:
     ReadError
         If the file may not be read.
     """
-    buffer = reading.read_buffer(path)
-    head = bytes(buffer.data[: min(buffer.size, HEAD_BYTES)])
+    buffer = sparse_messages.read(path, _WAYS[name]) if _may_have_holes(path, name) else reading.read_buffer(path)
+    head = bytes(buffer.view[: min(buffer.size, HEAD_BYTES)])
     held = _kind(head)
     if held != name:
         raise errors.CorruptSourceError(_holds_other(path, name, held or guess(head)))
     return _parsed_text(path, buffer, name) if message_in_text(head) else buffer
+
+
+def _may_have_holes(path: Path, name: str) -> bool:
+    """Whether a file lies at an address and may hold large constants that nobody has to fetch yet."""
+    if places.is_here(path) or name not in _WAYS or places.size(path) <= sparse_messages.SMALL:
+        return False
+    head = places.head(path, HEAD_BYTES)
+    return not head.startswith(reading.GZIP_MAGIC) and message_in_text(head) is None
 
 
 def _parsed_text(path: Path, buffer: wire.Buffer, name: str) -> wire.Buffer:

@@ -72,15 +72,30 @@ class Buffer:
         self.size = len(data) if size is None else size
         #: The same bytes; a plain sequence answers for one byte faster than a view does.
         self.raw = bytes(padded) if isinstance(padded, memoryview) else padded
-        self.data = memoryview(self.raw)
+        #: As it was loaded: who looks for fields reads this, and skips what they hold.
+        self.view = memoryview(self.raw)
         self.octets: npt.NDArray[np.uint8] = np.frombuffer(self.raw, np.uint8)
         # One unaligned little-endian word at every byte: a gather of eight bytes is one take.
         self.words: npt.NDArray[np.uint64] = np.ndarray((self.size + 1,), "<u8", self.raw, strides=(1,))
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all bytes are at hand."""
+        return True
+
+    @property
+    def data(self) -> memoryview:
+        """All bytes."""
+        return self.view
+
+    def piece(self, start: int, end: int) -> memoryview:
+        """Return some bytes."""
+        return self.view[start:end]
+
     def text(self, start: int, end: int) -> str:
         """Decode one string; raises WireError if it is not UTF-8."""
         try:
-            return str(self.data[start:end], "utf-8")
+            return str(self.view[start:end], "utf-8")
         except UnicodeDecodeError as error:
             raise WireError(start + error.start, "a string is not UTF-8") from error
 
@@ -133,7 +148,7 @@ def fields(buffer: Buffer, start: int, end: int) -> Iterator[tuple[int, int, int
     WireError
         Where the bytes stop being protobuf.
     """
-    data, position = buffer.data, start
+    data, position = buffer.view, start
     while position < end:
         tag, position = _tag(data, position, end)
         begin, position = payload(data, position, end, tag & 7)
@@ -158,7 +173,7 @@ def spans(buffer: Buffer, start: int, end: int, *numbers: int) -> list[tuple[Int
         if tag != last:
             last, known = tag, note.get(tag)
         if known is None:
-            position = _one(buffer.data, position, end, spans_by_tag)
+            position = _one(buffer.view, position, end, spans_by_tag)
             continue
         known(position)
         size = raw[position + 1]
@@ -169,7 +184,7 @@ def spans(buffer: Buffer, start: int, end: int, *numbers: int) -> list[tuple[Int
         if more < _CONTINUED:
             position += 3 + (size & 127 | more << 7)
         else:
-            _, position = payload(buffer.data, position + 1, end, BYTES)
+            _, position = payload(buffer.view, position + 1, end, BYTES)
     if position > end:
         raise WireError(end, "a field reaches past its message")
     return [_payloads(buffer, np.array(places, np.int64)) for places in spans_by_tag.values()]

@@ -40,7 +40,7 @@ def strings(buffer: Buffer, starts: Integers, ends: Integers) -> list[str]:
     first, last = int(starts.min()), int(ends.max())
     if last - first > _SPARSE * (int((ends - starts).sum()) + _DENSE):
         return [buffer.text(start, end) for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
-    region = str(buffer.data[first:last], "latin-1")
+    region = str(buffer.view[first:last], "latin-1")
     pieces = [region[a:b] for a, b in zip((starts - first).tolist(), (ends - first).tolist(), strict=True)]
     if not all(map(str.isascii, pieces)):
         for index in [place for place, text in enumerate(pieces) if not text.isascii()]:
@@ -70,7 +70,7 @@ def distinct(buffer: Buffer, starts: Integers, ends: Integers) -> tuple[Integers
     seen: dict[bytes, int] = {}
     merged = np.arange(len(examples))
     for code in long.tolist():
-        content = bytes(buffer.data[starts[examples[code]] : ends[examples[code]]])
+        content = bytes(buffer.piece(int(starts[examples[code]]), int(ends[examples[code]])))
         merged[code] = seen.setdefault(content, code)
     kept, places = np.unique(merged, return_inverse=True)
     return places[codes], examples[kept]

@@ -205,7 +205,7 @@ def _metadata(buffer: wire.Buffer) -> Iterator[str]:
         for number, kind, start, end in wire.fields(buffer, 0, buffer.size):
             if number == 1 and kind == wire.BYTES:
                 inner = [(a, b) for field, kind, a, b in wire.fields(buffer, start, end) if (field, kind) == (5, 2)]
-                yield from (str(buffer.data[a:b], "utf-8", "replace") for a, b in inner)
+                yield from (str(buffer.piece(a, b), "utf-8", "replace") for a, b in inner)
     except wire.WireError:
         return
 

@@ -95,7 +95,7 @@ class MetaGraph:
 
     def _parsed(self, wanted: Callable[[int], bool]) -> protos.Message:
         """Parse some of the fields: a message cut at its fields is a message."""
-        data = b"".join(bytes(self.buffer.data[a:b]) for number, (a, b), _ in self._fields if wanted(number))
+        data = b"".join(bytes(self.buffer.piece(a, b)) for number, (a, b), _ in self._fields if wanted(number))
         try:
             return protos.parse("MetaGraphDef", data)
         except protos.ParseError as error:

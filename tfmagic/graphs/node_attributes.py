@@ -181,7 +181,7 @@ def _decoded(name: str, places: _Places, decode: Callable[[protos.Message], obje
 def wire_message(buffer: Buffer, name: str, start: int, end: int) -> protos.Message:
     """Parse a small message in place; raises WireError if it is not one."""
     try:
-        return protos.parse(name, buffer.data[start:end])
+        return protos.parse(name, buffer.piece(start, end))
     except protos.ParseError as error:
         raise wire.WireError(start, f"a {name} does not parse") from error
 

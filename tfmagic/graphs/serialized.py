@@ -148,23 +148,26 @@ class SerializedGraph:
 
     def graph_def(self) -> protos.Message:
         """Parse the whole GraphDef."""
-        data = b"".join(bytes(self.buffer.data[start:end]) for start, end in self.pieces)
+        data = b"".join(bytes(self.buffer.piece(start, end)) for start, end in self.pieces)
         return self.parsed(data, protos.message("GraphDef")())
 
     def equals(self, other: SerializedGraph) -> bool:
         """Whether another graph is the same byte for byte."""
         sizes = [[end - start for start, end in graph.pieces] for graph in (self, other)]
         return sizes[0] == sizes[1] and all(
-            bytes(self.buffer.data[start + first : min(start + first + _WHOLE, end)])
-            == bytes(other.buffer.data[begin + first : min(begin + first + _WHOLE, stop)])
+            bytes(self.buffer.piece(start + first, min(start + first + _WHOLE, end)))
+            == bytes(other.buffer.piece(begin + first, min(begin + first + _WHOLE, stop)))
             for (start, end), (begin, stop) in zip(self.pieces, other.pieces, strict=True)
             for first in range(0, end - start, _WHOLE)
         )
 
     def lean_data(self) -> bytes:
-        """Return the GraphDef as it is; of a large one without the attributes of nodes that hold weights."""
-        if sum(end - start for start, end in self.pieces) <= _WHOLE:
-            return b"".join(bytes(self.buffer.data[start:end]) for start, end in self.pieces)
+        """Return the GraphDef as it is; without the attributes of nodes that hold weights where those cost something.
+
+        That is of a large one, and where what they hold would have to be fetched.
+        """
+        if self.buffer.is_whole and sum(end - start for start, end in self.pieces) <= _WHOLE:
+            return b"".join(bytes(self.buffer.piece(start, end)) for start, end in self.pieces)
         return b"".join(_trimmed(self.buffer, start, end, _NODES) for start, end in self.pieces)
 
     def parsed(self, data: bytes, message: protos.Message) -> protos.Message:
@@ -186,7 +189,7 @@ def _trimmed(buffer: Buffer, start: int, end: int, nodes: _Fields) -> bytes:
             content = _trimmed(buffer, begin, stop, nodes[number])
             kept += wire.written(number << 3 | wire.BYTES) + wire.written(len(content)) + content
         else:
-            kept += buffer.data[position:stop]
+            kept += buffer.piece(position, stop)
         position = stop
     return bytes(kept)
 

@@ -113,7 +113,7 @@ def _declared(graphs: Sequence[MetaGraph]) -> Iterator[VariableRow]:
     seen: set[str] = set()
     for graph in graphs:
         trained = _trained([graph])
-        for node in graph.graph_def().node if _has_variables(graph) else ():
+        for node in graph.lean_meta_graph_def().graph_def.node if _has_variables(graph) else ():
             name = node.attr["shared_name"].s.decode(errors="replace") or node.name if _is_handle(node) else node.name
             if node.op in resources.VARIABLES and name not in seen:
                 seen.add(name)

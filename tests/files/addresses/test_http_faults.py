@@ -16,6 +16,7 @@ import pytest
 import tfmagic
 from tests.address_servers import Served, serving
 from tfmagic import errors, progress
+from tfmagic.files import protos
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,13 +108,63 @@ def test_a_deflated_archive_is_fetched_whole_once_and_told(served: Served, tmp_p
     assert served.bytes <= 2 * path.stat().st_size + MEBI
 
 
-def test_a_graph_takes_at_most_fifty_requests(served: Served, graph: bytes) -> None:
-    (served.root / "graph.pb").write_bytes(graph)
-    model = tfmagic.inspect(f"{served.url}/graph.pb")
-    assert len(model.ops)
-    assert len(model.variables) == 1
-    assert len(served.requests) <= 50
-    assert served.bytes <= len(graph) + MEBI
+def test_a_graph_is_read_without_its_large_constants(served: Served) -> None:
+    tf: Any = pytest.importorskip("tensorflow")
+    constants, small = 12, 20_000
+    generator = np.random.default_rng(0)
+    with tf.Graph().as_default() as whole:
+        x = tf.compat.v1.placeholder(tf.float32, [None, 1 << 17], "x")
+        for number in range(constants):
+            x = x * tf.constant(generator.normal(size=1 << 17).astype(np.float32), name=f"weights_{number}")
+        tf.identity(x, name="y")
+    graph_def = whole.as_graph_def()
+    for number in range(small):
+        graph_def.node.add(name=f"some/rather/long/scope/of/names/node_{number}", op="NoOp")
+    path = served.root / "graph.pb"
+    path.write_bytes(graph_def.SerializeToString())
+    here, there = tfmagic.inspect(path), tfmagic.inspect(f"{served.url}/graph.pb")
+    pd.testing.assert_frame_equal(there.ops, here.ops)
+    pd.testing.assert_frame_equal(there.variables, here.variables)
+    pd.testing.assert_frame_equal(there.signatures, here.signatures)
+    pd.testing.assert_frame_equal(tfmagic.scan(there).table, tfmagic.scan(here).table)
+    assert there.cautions == here.cautions
+    assert repr(there).replace(there.origin, "") == repr(here).replace(here.origin, "")
+    assert len(served.requests) <= 50 + constants
+    assert served.bytes < path.stat().st_size - constants * (384 << 10)
+    # What somebody asks for is fetched, and is the file's own.
+    assert there.first_values(there.variable_rows()[3], 5) == here.first_values(here.variable_rows()[3], 5)
+    assert served.bytes < path.stat().st_size // 2
+    assert there.graph_def == here.graph_def
+
+
+@pytest.mark.parametrize("form", ["meta_graph", "saved_model"])
+def test_constants_are_left_out_further_inside_too(served: Served, graph: bytes, form: str) -> None:
+    graph_def = protos.parse("GraphDef", graph)
+    meta_graph = protos.message("MetaGraphDef")(graph_def=graph_def)
+    meta_graph.meta_info_def.tags.append("serve")
+    if form == "meta_graph":
+        path = served.root / "graph.meta"
+        path.write_bytes(meta_graph.SerializeToString())
+    else:
+        path = served.root / "model"
+        path.mkdir()
+        message = protos.message("SavedModel")(saved_model_schema_version=1, meta_graphs=[meta_graph])
+        (path / "saved_model.pb").write_bytes(message.SerializeToString())
+    here, there = tfmagic.inspect(path), tfmagic.inspect(f"{served.url}/{path.name}")
+    pd.testing.assert_frame_equal(there.ops, here.ops)
+    assert served.bytes < 2 * MEBI
+    assert there.meta_graph_def == here.meta_graph_def
+
+
+def test_a_damaged_graph_says_the_same_as_on_disk(served: Served, graph: bytes) -> None:
+    for name, data in (("cut.pb", graph[: 3 * MEBI]), ("other.pb", graph[:-200] + bytes(range(200)))):
+        (served.root / name).write_bytes(data)
+        said = []
+        for place in (served.root / name, f"{served.url}/{name}"):
+            with pytest.raises(errors.CorruptSourceError) as caught:
+                _ = tfmagic.inspect(place).ops
+            said.append(str(caught.value).replace(str(served.root), "").replace(served.url, ""))
+        assert said[0] == said[1]
 
 
 def test_nothing_is_left_of_what_was_fetched_whole(tmp_path: Path, graph: bytes) -> None:
