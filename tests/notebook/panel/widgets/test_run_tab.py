@@ -236,7 +236,11 @@ def test_several_pictures_are_a_batch_shown_before_and_called_by_their_files(pai
     assert "&lt;f&gt;" in tab.result.value
     assert "<f>" not in tab.result.value
     tab.labels.value = "['a', 'b']"
-    assert "cannot be read" in ran(tab)
+    assert "there are 2 labels" in ran(tab)
+    tab.labels.value = "list('uvwxyz')"
+    assert "Done" in ran(tab)
+    tab.labels.value = "nowhere.txt"
+    assert "'nowhere.txt' cannot be read" in ran(tab)
 
 
 @pytest.mark.parametrize("limit", ["soon", "0", "-1", "inf", "nan"])

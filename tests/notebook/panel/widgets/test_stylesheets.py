@@ -51,3 +51,11 @@ def test_timers_and_keys_of_the_front_end_are_kept_in_one_script() -> None:
     others = {path.name: path.read_text("utf-8") for path in STATIC.glob("*.js") if path.name != "dom.js"}
     for word in ("lm-suppress-shortcuts", "createElement(", "PING_AFTER ="):
         assert [name for name, text in others.items() if word in text] == []
+
+
+def test_no_part_around_others_styles_what_these_call_their_own() -> None:
+    """The panel holds the card: a class of both would have the styles of both."""
+    card = (Path(display.__file__).parent / "card.css").read_text("utf-8")
+    around = (STATIC / "panel.css").read_text("utf-8")
+    classes = [set(re.findall(r"\.(tfm-[\w-]+)", text)) for text in (card, around)]
+    assert classes[0] & classes[1] <= {"tfm-small", "tfm-quiet", "tfm-says"}

@@ -55,7 +55,7 @@ class EndRow(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         self.value = ipywidgets.Text(placeholder="left out; or a value", tooltip=f"Value that {shown} is fixed at")
         self._can_fix = can_fix
         super().__init__(children=(self.tick, self.key, self.value, ipywidgets.HTML(detail)))
-        self.add_class("tfm-end")
+        self.add_class("tfm-end-row")
         self.show()
         for control in (self.tick, self.key, self.value):
             control.observe(lambda _: self._changed(changed), "value")
@@ -116,7 +116,7 @@ class Ends(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         noun = side.removesuffix("s")
         self._title = ipywidgets.HTML()
         self.rows = ipywidgets.VBox()
-        self.rows.add_class("tfm-ends")
+        self.rows.add_class("tfm-end-rows")
         self.add = forms.field(
             ipywidgets.Combobox,
             f"Add an {noun}",

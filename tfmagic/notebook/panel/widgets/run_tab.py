@@ -5,6 +5,7 @@ Not for: running (:mod:`tfmagic.verbs.run`) or what a value is made of (:mod:`tf
 
 from __future__ import annotations
 
+import builtins
 import keyword
 import math
 import threading
@@ -162,7 +163,8 @@ class RunTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
     def _labels(self, text: str) -> object:
         """Return the labels that a person names: a variable of the notebook, an expression over them, else a file."""
         names = command_words.names_in(text) if text else None
-        if names and set(names) <= set(self._panel.namespace):
+        known = [name for name in names or () if name in self._panel.namespace or hasattr(builtins, name)]
+        if names is not None and len(known) == len(names) and not Path(text).expanduser().exists():
             return input_values.evaluated(text, "labels", self._panel.namespace)
         return Path(command_words.unquote(text)).expanduser() if text else None
 

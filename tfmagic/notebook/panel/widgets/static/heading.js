@@ -37,7 +37,7 @@ function nameGroup(group) {
 
 // A field of a row has its name where the pointer rests; aloud that is only a hint.
 function nameFields(root) {
-  for (const field of root.querySelectorAll(".tfm-end input[title]")) field.setAttribute("aria-label", field.title);
+  for (const field of root.querySelectorAll(".tfm-end-row input[title]")) field.setAttribute("aria-label", field.title);
 }
 
 function sayState(target) {
