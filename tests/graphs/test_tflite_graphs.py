@@ -156,3 +156,21 @@ def test_what_else_it_may_become_is_what_it_was(place: Path) -> None:
     assert not row[["saved_model", "graph_def", "onnx", "tflite", "checkpoint"]].any(axis=None)
     with pytest.raises(tfmagic.errors.UnsupportedConversionError, match="ops of its own"):
         tfmagic.freeze(place / "float32.tflite")
+
+
+def test_what_the_converter_kept_and_left_out_is_told_by_kinds_of_ops(tf: Any, tmp_path: Path) -> None:
+    layers = tf.keras.layers
+    convolution = layers.Conv2D(4, 3, use_bias=False, name="conv")
+    model = tf.keras.Sequential([tf.keras.Input((8, 8, 3)), convolution, layers.BatchNormalization(), layers.ReLU()])
+    tfmagic.export(model, tmp_path / "served", verify=False)
+    tfmagic.export(model, tmp_path / "m.tflite", verify=False)
+    found = tfmagic.diff(tmp_path / "served", tmp_path / "m.tflite")
+    assert not found.equal
+    ops = found.table[found.table["what"] == "op"]
+    counts = dict(zip(ops["where"], zip(ops["a"], ops["b"], strict=True), strict=True))
+    # The norm is folded into the convolution, whose bias is what is left of it.
+    assert counts["Rsqrt"] == ("1 op", "")
+    assert counts["BiasAdd"] == ("", "1 op")
+    assert not {"Conv2D", "Relu"} & set(counts)
+    assert found.table["what"].tolist()[-1] == "not compared"
+    assert not (found.table["what"] == "weight").any()

@@ -223,7 +223,9 @@ def _outputs(facts: NodeFacts) -> list[TensorFact]:
 def _dtypes(facts: NodeFacts, count: int) -> Iterator[str]:
     """Yield the dtypes of outputs: the rule of the first one is right for nearly all ops."""
     rule = ops.output_dtype(facts.op)
-    dtype = next(filter(None, (facts.dtype(attr) for attr in rule.attrs)), rule.default)
+    # A node has fewer attributes than a rule asks for.
+    stated = set(facts.node.attr)
+    dtype = next(filter(None, (facts.dtype(attr) for attr in rule.attrs if attr in stated)), rule.default)
     stored = facts.input(0).content
     if facts.op == "ReadVariableOp" and stored is not None:
         dtype = stored.dtype

@@ -101,7 +101,7 @@ def matched(first: Model, second: Model, mine: Ends, theirs: Ends) -> Matching:
     if a == b and first.meta_graph.has_equal_graph(second.meta_graph):
         # Nothing can differ, and the constants are the same bytes.
         return computation_matching.same()
-    return computation_matching.match(_computation(first, a), _computation(second, _under_keys_of(a, b)))
+    return computation_matching.match(computation_of(first, a), computation_of(second, _under_keys_of(a, b)))
 
 
 def _of_graph(model: Model, chosen: Ends) -> Ends:
@@ -132,7 +132,8 @@ def op_rows(matching: Matching) -> Iterator[frames.DiffRow]:
         yield frames.DiffRow("not compared", f"ops after the first {most:,}", first, second, None, None)
 
 
-def _computation(model: Model, chosen: Ends) -> computation.Computation:
+def computation_of(model: Model, chosen: Ends) -> computation.Computation:
+    """Return what a model computes between the ends of a signature, which name tensors of its graph."""
     with model.well_formed():
         graph_def = model.meta_graph.graph_def()
     return between(graph_def, chosen)
