@@ -13,11 +13,11 @@ from tfmagic.findings import graph_cautions, input_cautions, variable_cautions
 from tfmagic.findings.caution import SEVERITIES, Caution, CautionedModel, Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     Check: TypeAlias = Callable[[Subject], Iterator[Caution]]
 
-__all__ = ["CHECKS", "Caution", "CautionedModel", "arranged", "cautions"]
+__all__ = ["CHECKS", "OF_VALUES", "Caution", "CautionedModel", "arranged", "cautions"]
 
 CHECKS: tuple[Check, ...] = (
     graph_cautions.foreign,
@@ -37,10 +37,14 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def cautions(model: CautionedModel) -> list[Caution]:
+#: Checks for values that are not there, which a conversion that is done has answered.
+OF_VALUES: tuple[Check, ...] = (variable_cautions.missing, variable_cautions.uninitialised)
+
+
+def cautions(model: CautionedModel, without: Collection[Check] = ()) -> list[Caution]:
     """Return what there is to know of a model, the gravest first; what is not at hand is not asked for."""
     subject = Subject(model)
-    return arranged(caution for check in CHECKS for caution in _of(check, subject))
+    return arranged(caution for check in CHECKS if check not in without for caution in _of(check, subject))
 
 
 def arranged(known: Iterable[Caution]) -> list[Caution]:

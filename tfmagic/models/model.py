@@ -203,7 +203,16 @@ class Model(PublicTables, Displayed):
     @property
     def cautions(self) -> tuple[Caution, ...]:
         """What a person should know before trusting it, the gravest first: facts that were read, nothing is run."""
-        own: list[Caution] = self.once("cautions", lambda: cautions.cautions(self.looked_at))
+        return self._with_carried(self.once("cautions", lambda: cautions.cautions(self.looked_at)))
+
+    @property
+    def cautions_but_of_values(self) -> tuple[Caution, ...]:
+        """The same but for values that are not there: to see whether a session's variables have some, it has to run."""
+        if "cautions" in self._read:
+            return self.cautions
+        return self._with_carried(cautions.cautions(self.looked_at, cautions.OF_VALUES))
+
+    def _with_carried(self, own: Sequence[Caution]) -> tuple[Caution, ...]:
         codes = {caution.code for caution in own}
         return tuple(cautions.arranged((*own, *(each for each in self.carried if each.code not in codes))))
 

@@ -164,7 +164,7 @@ def _in_memory(source: object, wish: Wish, tags: Collection[str] | None, *, chec
     noted = result.with_notes(
         *model.notes, *reasons, *graph.notes, *graph.name_notes, *conversion_checks.unchecked_notes(verifications)
     )
-    remaining = plan_effects.remaining(model.cautions, has_inputs=wish.inputs is not None, ema=wish.ema)
+    remaining = plan_effects.remaining(model.cautions_but_of_values, has_inputs=wish.inputs is not None, ema=wish.ema)
     # Values are read when the graph is assembled.
     return replace(noted, carried=remaining, marks=model.marks, held=model.held)
 

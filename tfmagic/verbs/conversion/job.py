@@ -196,7 +196,8 @@ class Job:
     def _cautions(self, model: Model) -> tuple[Caution, ...]:
         """Return what is to be known of the source and holds for the result."""
         wish = self.wish
-        return plan_effects.remaining(model.cautions, has_inputs=wish.inputs is not None, ema=wish.ema)
+        known = model.cautions_but_of_values
+        return plan_effects.remaining(known, has_inputs=wish.inputs is not None, ema=wish.ema)
 
     def _check(self) -> None:
         """Refuse a destination, and what cannot be done to anything, before any work is done."""
