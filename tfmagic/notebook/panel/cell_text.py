@@ -22,6 +22,8 @@ def cell_text(value: object) -> str:
         return ""
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
         return f"{value:,}"
+    if isinstance(value, (float, np.floating)):
+        return f"{value:.6g}"
     if isinstance(value, str):
         return render.cut(value)
     return render.cell_text(value)

@@ -59,3 +59,10 @@ def test_no_part_around_others_styles_what_these_call_their_own() -> None:
     around = (STATIC / "panel.css").read_text("utf-8")
     classes = [set(re.findall(r"\.(tfm-[\w-]+)", text)) for text in (card, around)]
     assert classes[0] & classes[1] <= {"tfm-small", "tfm-quiet", "tfm-says"}
+
+
+def test_colours_of_data_outweigh_the_tokens_that_another_widget_brings_later() -> None:
+    style = re.sub(r"/\*.*?\*/", "", (STATIC / "graph.css").read_text("utf-8"), flags=re.DOTALL)
+    rules = re.findall(r"([^{}]+)\{[^{}]*--(?:kind|fill|edge):", style)
+    assert len(rules) >= 6
+    assert [rule.strip() for rule in rules if not rule.strip().startswith(".tfm-graph.tfm-graph ")] == []
