@@ -28,8 +28,14 @@ ROOT = Path(__file__).resolve().parent.parent
 CORPUS = Path(os.environ.get("TFMAGIC_CORPUS") or ROOT.parent / "shared" / "corpus")
 #: Set by ``make test`` and by CI: a browser test that cannot run is then a failure.
 BROWSER_REQUIRED = bool(os.environ.get("TFMAGIC_REQUIRE_BROWSER") or os.environ.get("CI"))
-#: What a worker of pytest-xdist runs as a whole: a browser and its servers, and one reading of the corpus.
-GROUPS = ("tests/browser/", "tests/test_corpus.py")
+#: What a worker of pytest-xdist runs as a whole, by how its tests begin and what stands in their brackets: a front end
+#: with its kernels, the bare pages, one reading of the corpus.
+GROUPS = {
+    "lab": ("tests/browser/", "[lab"),
+    "notebook": ("tests/browser/", "[notebook"),
+    "pages": ("tests/browser/", ""),
+    "corpus": ("tests/test_corpus.py", ""),
+}
 NO_CORPUS = f"no corpus at {CORPUS}; TFMAGIC_CORPUS names one"
 
 
@@ -164,7 +170,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
         """Deals out single tests, and the groups as a whole, the largest first."""
 
         def _split_scope(self, nodeid: str) -> str:
-            return next((group for group in GROUPS if nodeid.startswith(group)), nodeid)
+            mentions = ((group, nodeid.startswith(begin) and part in nodeid) for group, (begin, part) in GROUPS.items())
+            return next((group for group, is_meant in mentions if is_meant), nodeid)
 
     return Groups(config, log)
 

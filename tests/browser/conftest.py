@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn, get_args
 from urllib.parse import urlsplit
 
@@ -10,6 +12,7 @@ from playwright.sync_api import sync_playwright
 
 from tests.browser import chromium
 from tests.browser.frontend import Frontend
+from tests.browser.served import lay_out
 from tests.browser.server import App, Server, jupyter
 from tests.conftest import BROWSER_REQUIRED
 
@@ -106,13 +109,19 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     shared.close()
 
 
+@contextlib.contextmanager
+def watched(context: BrowserContext) -> Iterator[tuple[Page, Watch]]:
+    """Open a page, and see what it does."""
+    opened = context.new_page()
+    yield opened, Watch(opened)
+    opened.close()
+
+
 @pytest.fixture
 def page(context: BrowserContext) -> Iterator[Page]:
     """A new page; the test fails on a request to another host and on an uncaught script error."""
-    opened = context.new_page()
-    watch = Watch(opened)
-    yield opened
-    opened.close()
+    with watched(context) as (opened, watch):
+        yield opened
     watch.check()
 
 
@@ -127,17 +136,48 @@ def server(
         yield running
 
 
+def open_notebook(server: Server, page: Page, name: str, cells: Sequence[str]) -> Frontend:
+    """Open a notebook with the given code cells, under a name of its own; none has run yet."""
+    file = f"{name}-{len(list(server.root.glob('*.ipynb')))}.ipynb"
+    server.write_notebook(file, cells)
+    frontend = Frontend(page)
+    frontend.open(server.page(file))
+    return frontend
+
+
 @pytest.fixture
 def notebook(server: Server, page: Page, request: pytest.FixtureRequest) -> Iterator[OpenNotebook]:
     """Open a notebook with the given code cells; none has run yet."""
-
-    def open_notebook(cells: Sequence[str]) -> Frontend:
-        name = f"{request.node.originalname}-{len(list(server.root.glob('*.ipynb')))}.ipynb"
-        server.write_notebook(name, cells)
-        frontend = Frontend(page)
-        frontend.open(server.page(name))
-        return frontend
-
-    yield open_notebook
+    yield lambda cells: open_notebook(server, page, request.node.originalname, cells)
     page.close()
+    server.stop_kernels()
+
+
+@dataclass(frozen=True)
+class Lasting:
+    """A notebook that stays open, with its kernel, for all tests of a module.
+
+    Attributes
+    ----------
+    frontend : Frontend
+        The notebook.
+    watch : Watch
+        What its page must not do, to be checked by each test.
+    """
+
+    frontend: Frontend
+    watch: Watch
+
+
+@pytest.fixture(scope="module")
+def lasting(server: Server, context: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Lasting]:
+    """Open a notebook with the cells that the module names ``CELLS``, of what lies beside it; the first one has run.
+
+    A page and a kernel cost seconds: tests share them which neither change what the kernel holds nor end it.
+    """
+    lay_out(server.root)
+    with watched(context) as (page, watch):
+        frontend = open_notebook(server, page, request.module.__name__.rpartition(".")[2], request.module.CELLS)
+        assert frontend.run(0) == []
+        yield Lasting(frontend, watch)
     server.stop_kernels()

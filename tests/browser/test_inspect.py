@@ -1,4 +1,4 @@
-"""The magics in real front ends: what they show, what they complete, how they fail."""
+"""The magics in real front ends: what they show, how they fail."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from tests.browser.served import HOSTILE, LOAD, lay_out
 
 if TYPE_CHECKING:
     from tests.browser.conftest import OpenNotebook
-    from tests.browser.frontend import Frontend
     from tests.browser.server import Server
 
 
@@ -19,14 +18,6 @@ if TYPE_CHECKING:
 def sources(server: Server) -> None:
     """Lay out what the notebooks show."""
     lay_out(server.root)
-
-
-def after_loading(notebook: OpenNotebook, *cells: str) -> Frontend:
-    """Open a notebook in which the extension is loaded and the cells but the last, which is empty, have run."""
-    frontend = notebook([LOAD, *cells, ""])
-    for index in range(len(cells) + 1):
-        assert [output for output in frontend.run(index) if output["output_type"] == "error"] == []
-    return frontend
 
 
 @pytest.mark.parametrize("source", ["served_model", "served_graph.pbtxt"])
@@ -44,7 +35,9 @@ def test_inspect_shows_its_summary(notebook: OpenNotebook, source: str) -> None:
 
 
 def test_a_summary_shows_the_signatures_as_text(notebook: OpenNotebook) -> None:
-    frontend = after_loading(notebook, "%tf_inspect served_model")
+    frontend = notebook([LOAD, "%tf_inspect served_model"])
+    for index in (0, 1):
+        assert [output for output in frontend.run(index) if output["output_type"] == "error"] == []
     frontend.cell(1).get_by_text("All that was read of it").click()
     shown = frontend.shown(1)
     assert "classify_pictures" in shown
@@ -60,33 +53,6 @@ def test_a_table_is_assigned_and_shown(notebook: OpenNotebook) -> None:
     cells = frontend.cell(2).locator("table.dataframe td").all_inner_texts()
     assert "probability" in cells
     assert "image" not in cells
-
-
-def test_flags_are_completed(notebook: OpenNotebook) -> None:
-    frontend = after_loading(notebook)
-    assert {"--ops", "--signatures", "--variables"} <= set(frontend.complete(1, "%tf_inspect served_model --"))
-    assert {"--signatures", "--signature"} <= set(frontend.complete(1, "table = %tf_inspect served_model --sig"))
-
-
-def test_variables_that_hold_a_model_are_completed(notebook: OpenNotebook) -> None:
-    bound = "import tfmagic\nserving_a = tfmagic.inspect('served_model')\nserving_b = serving_a\nserving_number = 3"
-    frontend = after_loading(notebook, bound)
-    offered = frontend.complete(2, "%tf_inspect serving_")
-    assert {"serving_a", "serving_b"} <= set(offered)
-    assert "serving_number" not in offered
-
-
-def test_paths_are_completed(notebook: OpenNotebook) -> None:
-    offered = {name.rstrip("/") for name in after_loading(notebook).complete(1, "%tf_inspect served_")}
-    assert {"served_model", "served_graph.pbtxt"} <= offered
-
-
-def test_what_the_model_holds_is_completed(notebook: OpenNotebook) -> None:
-    frontend = after_loading(notebook)
-    keys = frontend.complete(1, "%tf_inspect served_model --signature cl")
-    assert {"classify_pictures", "classify_again"} <= set(keys)
-    assert "probability" in frontend.complete(1, "%tf_inspect served_model --ops --name p")
-    assert "Placeholder" in frontend.complete(1, "%tf_inspect served_model --ops --op P")
 
 
 #: A line that fails, and what its message must name.

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import nbformat
 import pytest
 
 from tests.browser import axe
-from tests.browser.panel_page import DARK, LIGHT, RESTART, SAVE, PanelPage
-from tests.browser.served import HOSTILE, LOAD, lay_out
+from tests.browser.panel_page import RESTART, SAVE, PanelPage
+from tests.browser.served import LOAD, lay_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,11 +21,6 @@ if TYPE_CHECKING:
     Show = Callable[..., PanelPage]
 
 VIEW = "application/vnd.jupyter.widget-view+json"
-#: Tabs of a SavedModel that need no TensorFlow to be built.
-READ = ("Model", "Layers", "Signatures", "Ops", "Graph", "Variables")
-PAGE_WIDTHS = (600, 1600)
-#: What sticks out of the notebook to the right, beyond what scrolls by itself.
-OVERFLOW = """(root) => root.scrollWidth - root.clientWidth"""
 
 
 @pytest.fixture(autouse=True)
@@ -82,160 +77,6 @@ def test_the_summary_leads_to_the_rows(show: Show) -> None:
     panel.built().get_by_text("1 of 3 rows").wait_for()
     (row,) = panel.shown.get_by_role("grid").get_by_role("row").filter(has_text="image").all_inner_texts()
     assert "probability" in row
-
-
-def test_an_op_is_shown_in_the_graph_and_a_box_in_the_table(show: Show) -> None:
-    panel = show()
-    shown = panel.open("Ops")
-    shown.get_by_role("row").filter(has_text="probability").click()
-    shown.get_by_role("button", name="Show in graph").click()
-    box = panel.shown.get_by_role("treeitem", name="probability")
-    box.wait_for()
-    panel.frontend.page.wait_for_function(
-        "(each) => each.getAttribute('aria-selected') === 'true'", arg=box.element_handle()
-    )
-
-
-#: How far apart a heading and the cells below it begin, of each column, in pixels.
-ASKEW = """(table) => [...table.querySelectorAll("[role=columnheader]")].map((heading, place) => Math.max(
-  ...[...table.querySelectorAll(".tfm-row")].map((row) =>
-    Math.abs(row.children[place].getBoundingClientRect().left - heading.getBoundingClientRect().left))))"""
-
-
-def test_columns_stand_below_their_headings_and_scopes_at_their_depth(show: Show) -> None:
-    panel = show()
-    for title in ("Ops", "Layers"):
-        shown = panel.open(title)
-        shown.get_by_role("gridcell").first.wait_for()
-        askew = shown.locator(".tfm-table").evaluate(ASKEW)
-        assert len(askew) > 2
-        assert max(askew) < 1
-    for theme in (DARK, LIGHT):
-        panel.set_theme(theme)
-        assert axe.violations(panel.frontend.page, ".tfm-panel") == []
-    shown.get_by_role("row").filter(has_text="probability").click()
-    shown.get_by_role("button", name="Show in the graph").click()
-    panel.shown.get_by_role("treeitem", name="probability").wait_for()
-
-
-#: A text to copy, and a word of it.
-COPIES = {"Python": "saved_model.load", "REST request": ":predict", "gRPC request": "make_tensor_proto"}
-
-
-def test_a_signature_is_copied_as_python_and_as_requests(show: Show) -> None:
-    panel = show()
-    panel.frontend.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    shown = panel.open("Signatures")
-    for label, word in {
-        "Python": "saved_model.load",
-        "REST request": ":predict",
-        "gRPC request": "make_tensor_proto",
-    }.items():
-        shown.get_by_role("button", name=f"Copy: {label}").last.click(force=True)
-        shown.get_by_role("status").get_by_text("Copied").wait_for()
-        copied = panel.frontend.page.evaluate("navigator.clipboard.readText()")
-        assert word in copied
-        assert "picture" in copied
-
-
-def test_names_of_a_model_are_text_in_every_tab(show: Show) -> None:
-    """The page fails its test on the request that the markup in these names would make."""
-    panel = show()
-    for title in READ:
-        shown = panel.open(title)
-        if title == "Model":
-            shown.get_by_text("All that was read of it").click()
-        if title in ("Model", "Signatures", "Ops"):
-            shown.get_by_text(HOSTILE).first.wait_for(state="attached", timeout=8000)
-        assert shown.locator('img[src*="elsewhere"]').count() == 0
-
-
-def test_the_keyboard_alone_reaches_the_tabs_and_what_they_hold(show: Show) -> None:
-    panel = show()
-    keys = panel.frontend.page.keyboard
-    panel.tab("Model").focus()
-    for _ in range(panel.titles().index("Signatures")):
-        keys.press("ArrowRight")
-    keys.press("Enter")
-    panel.shown.get_by_role("heading", name="classify_pictures (serve)").wait_for()
-    summary = panel.shown.locator("summary").first
-    summary.focus()
-    keys.press("Enter")
-    panel.shown.locator("pre").first.wait_for()
-    # The front end's own shortcuts hear nothing: no cell is cut, none becomes Markdown.
-    cells = panel.frontend.page.locator(".jp-Notebook .jp-Cell").count()
-    for key in ("m", "x", "d", "d", "b"):
-        keys.press(key)
-    assert panel.frontend.page.locator(".jp-Notebook .jp-Cell").count() == cells
-    assert panel.frontend.page.locator(".jp-Notebook .jp-MarkdownCell").count() == 0
-
-
-@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
-def test_no_tab_keeps_anybody_out(show: Show, theme: str) -> None:
-    panel = show()
-    panel.set_theme(theme)
-    for title in READ:
-        panel.open(title)
-        assert axe.violations(panel.frontend.page, ".tfm-panel") == [], title
-    panel.set_theme(LIGHT)
-
-
-def test_in_the_dark_theme_the_panel_is_dark(show: Show) -> None:
-    panel = show()
-    ink = "(each) => getComputedStyle(each).color.match(/[\\d.]+/g).slice(0, 3).map(Number)"
-    heading = panel.shown.locator(".tfm-verdict")
-    light = heading.evaluate(ink)
-    panel.set_theme(DARK)
-    panel.frontend.page.wait_for_function("() => document.body.dataset.jpThemeLight === 'false'")
-    dark = heading.evaluate(ink)
-    panel.set_theme(LIGHT)
-    assert max(light) < 128 < min(dark)
-
-
-@pytest.mark.parametrize("width", PAGE_WIDTHS)
-def test_the_panel_fits_narrow_and_wide_windows(show: Show, width: int) -> None:
-    panel = show()
-    page = panel.frontend.page
-    page.set_viewport_size({"width": width, "height": 900})
-    try:
-        for title in READ:
-            panel.open(title)
-            box, around = panel.root.bounding_box(), panel.cell.bounding_box()
-            assert box is not None
-            assert around is not None
-            assert box["x"] + box["width"] <= around["x"] + around["width"] + 1, title
-            assert panel.shown.evaluate(OVERFLOW) <= 1, title
-    finally:
-        page.set_viewport_size({"width": 1280, "height": 900})
-
-
-#: Those of the elements whose text is cut off.
-CUT = "(all) => all.filter((each) => each.scrollWidth > each.clientWidth).map((each) => each.textContent)"
-#: Those of the cells whose text stands on several lines.
-BROKEN = """(all) => all.filter((each) => {
-  const range = document.createRange();
-  range.selectNodeContents(each);
-  return new Set([...range.getClientRects()].map((box) => Math.round(box.top))).size > 1;
-}).map((each) => each.textContent)"""
-
-
-def test_on_a_narrow_page_titles_and_short_words_are_whole(show: Show) -> None:
-    panel = show()
-    page = panel.frontend.page
-    page.set_viewport_size({"width": 600, "height": 900})
-    try:
-        labels = panel.root.locator(".lm-TabBar-tabLabel")
-        assert labels.count() == len(panel.titles())
-        assert labels.evaluate_all(CUT) == []
-        panel.shown.get_by_text("All that was read of it").click()
-        words = panel.shown.locator(".tfm-sections td").filter(has_text=re.compile("^(serve|input|output|float32)$"))
-        assert words.count() >= 4
-        assert words.evaluate_all(BROKEN) == []
-        # A text of several lines is set as text is, and not with the height of a control for each.
-        line = panel.open("Convert").locator("li").first
-        assert line.evaluate("(each) => parseFloat(getComputedStyle(each).lineHeight)") < 22
-    finally:
-        page.set_viewport_size({"width": 1280, "height": 900})
 
 
 def test_two_panels_on_one_model_do_not_mind_each_other(show: Show) -> None:
@@ -324,15 +165,20 @@ def test_bad_input_is_one_line_without_a_panel(notebook: OpenNotebook) -> None:
         assert len(shown.splitlines()) == 1
 
 
-@pytest.mark.parametrize(("mode", "live"), [("auto", 1), ("html", 0), ("text", 0)])
-def test_the_choice_of_display(notebook: OpenNotebook, mode: str, live: int) -> None:
-    frontend = notebook([LOAD, f"%config TfMagic.display = '{mode}'", "%tf_inspect served_model"])
-    for index in (0, 1):
-        frontend.run(index)
-    outputs = frontend.run(2)
-    assert sum(VIEW in output["data"] for output in outputs) == live
-    assert ("text/html" in outputs[-1]["data"]) is (mode != "text")
-    assert "picture" in frontend.shown(2)
+#: How many outputs are live, by what is chosen.
+DISPLAYS = {"auto": 1, "html": 0, "text": 0}
+
+
+def test_the_choice_of_display(notebook: OpenNotebook) -> None:
+    lines = [(f"%config TfMagic.display = '{mode}'", "%tf_inspect served_model") for mode in DISPLAYS]
+    frontend = notebook([LOAD, *itertools.chain(*lines)])
+    frontend.run(0)
+    for index, (mode, live) in zip(range(2, 8, 2), DISPLAYS.items(), strict=True):
+        frontend.run(index - 1)
+        outputs = frontend.run(index)
+        assert sum(VIEW in output["data"] for output in outputs) == live, mode
+        assert ("text/html" in outputs[-1]["data"]) is (mode != "text")
+        assert "picture" in frontend.shown(index)
 
 
 BUSY = "import time\ntime.sleep(8)\nprint('slept')"
