@@ -38,6 +38,7 @@ _KEPT = 1024
 _LONG = 1 << 20
 #: A whole file comes in so many pieces at most, each of at least so many bytes.
 _PIECES, _PIECE = 40, 8 << 20
+_HTTP = "fsspec.implementations.http"
 #: What has to be installed for a protocol; what is not listed says it itself.
 _PACKAGES = {
     **dict.fromkeys(("http", "https", "memory"), "tfmagic[remote]"),
@@ -341,7 +342,8 @@ def store_of(files: Any) -> Store:  # noqa: ANN401 - of an optional library
     protocols = {files.protocol} if isinstance(files.protocol, str) else set(files.protocol)
     if protocols & urls.CACHES:
         return CachedStore(files)
-    if "https" in protocols:
+    # Before 2025.10 fsspec's own class for HTTP names no protocol.
+    if "https" in protocols or any(kind.__module__ == _HTTP for kind in type(files).__mro__):
         return HttpStore(files)
     return ConditionalStore(files) if "s3" in protocols else Store(files)
 
