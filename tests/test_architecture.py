@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 import statistics
 import subprocess
 import sys
@@ -332,13 +333,11 @@ def test_what_only_scans_writes_or_draws_is_not_loaded_to_read() -> None:
     assert sorted(loaded & NOT_TO_READ) == []
 
 
-def test_no_test_calls_keras_as_only_new_ones_have_it() -> None:
+def test_no_test_and_no_notebook_calls_keras_as_only_new_ones_have_it() -> None:
     """The suite runs on the oldest Keras, too, whose ``Model.export`` knows no ``verbose``."""
-    calls = {
-        f"{path.relative_to(PACKAGE.parent)}:{node.lineno}"
-        for path in sorted((PACKAGE.parent / "tests").rglob("*.py"))
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "export"
-        if any(keyword.arg == "verbose" for keyword in node.keywords)
-    }
+    root = PACKAGE.parent
+    texts = {path: path.read_text("utf-8") for path in (*root.glob("tests/**/*.py"), *root.glob("notebooks/*.ipynb"))}
+    calls = [
+        str(path.relative_to(root)) for path, text in texts.items() if re.search(r"\.export\([^\n]*\bverbose=", text)
+    ]
     assert not calls, "leave out verbose=: Keras 3.5 has no such argument, and pytest keeps what is printed"
