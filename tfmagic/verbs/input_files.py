@@ -108,7 +108,9 @@ def at(path: Path) -> list[File]:
         reason = error.strerror or error
         raise errors.ConversionError(f"{str(path)!r} cannot be read: {reason}; check the path") from error
     if not pictures:
-        raise errors.ConversionError(f"the folder {str(path)!r} holds no picture ({errors.listed(PICTURES)})")
+        raise errors.ConversionError(
+            f"the folder {str(path)!r} holds no picture; give one with files {errors.listed(PICTURES)}"
+        )
     return pictures
 
 

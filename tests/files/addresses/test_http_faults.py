@@ -349,7 +349,7 @@ def test_results_go_to_memory(samples: Built) -> None:
         done = tfmagic.export(samples["keras_model"], "memory://served/1")
         assert str(done.path) == "memory://served/1"
         assert len(tfmagic.inspect("memory://served/1").variables) == 4
-        with pytest.raises(errors.WriteError, match=r"'memory://served/2' is free"):
+        with pytest.raises(errors.WriteError, match=r"'memory://served/2', which is free"):
             tfmagic.export(samples["keras_model"], "memory://served/1", overwrite=True)
         frozen = tfmagic.freeze("memory://served/1", output="memory://m.pb")
         assert str(frozen.path) == "memory://m.pb"

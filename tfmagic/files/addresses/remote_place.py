@@ -330,7 +330,7 @@ def place_at(text: str) -> tuple[RemotePlace, str]:
     except Exception as error:  # noqa: BLE001 - a file system may raise anything about a setting, and repeat it
         if isinstance(error, ValueError) and scheme not in fsspec.available_protocols():
             known = "https://, s3://, gs://, abfs://, hf://, memory://"
-            message = f"{shown!r} begins with a protocol that fsspec does not know; it knows {known} and more"
+            message = f"{shown!r} begins with a protocol that fsspec does not know; use {known} or another of its"
             raise errors.ReadError(message) from None
         raise translated(error, shown) from None
     url = urls.taken_apart(text, path)
@@ -362,7 +362,7 @@ def translated(error: Exception, shown: str) -> Exception:
         )
     if name in _NO_CREDENTIALS:
         return errors.ReadError(
-            f"no credentials were found for {shown!r}; they are taken from fsspec's configuration and the environment"
+            f"no credentials were found for {shown!r}; put them into fsspec's configuration or the environment"
         )
     if isinstance(error, StatusError):
         return errors.ReadError(f"{shown!r} cannot be read: the server answers with status {status}; try it later")

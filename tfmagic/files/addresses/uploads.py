@@ -58,8 +58,8 @@ def check(destination: Address, *, overwrite: bool, several: bool) -> None:
     if several or destination.is_dir():
         raise errors.WriteError(
             errno.EEXIST,
-            f"{shown} exists, and what is several objects is never replaced at an address; {_free(destination)!r} is "
-            "free",
+            f"{shown} exists, and what is several objects is never replaced at an address; choose another, such as "
+            f"{_free(destination)!r}, which is free",
         )
     if not overwrite:
         raise errors.WriteError(
