@@ -12,7 +12,7 @@ import pytest
 
 from tests.notebook.panel.test_table_pages import FRAME
 from tfmagic.display import render
-from tfmagic.notebook.panel.widgets import table as table_widget
+from tfmagic.notebook.panel import variable_names
 from tfmagic.notebook.panel.widgets.table import Table
 
 
@@ -204,9 +204,9 @@ def test_what_is_no_name_is_told_while_typing_and_nothing_is_kept(name: str) -> 
 
 
 def test_a_name_that_is_taken_is_said() -> None:
-    assert "int" in table_widget.checked_name("taken", {"taken": 1}).note
-    assert table_widget.checked_name("list", {}).note
-    assert table_widget.checked_name("mine", {"taken": 1}) == table_widget.Naming()
+    assert "int" in variable_names.checked_name("taken", {"taken": 1}).note
+    assert variable_names.checked_name("list", {}).note
+    assert variable_names.checked_name("mine", {"taken": 1}) == variable_names.Naming()
 
 
 def test_without_a_kernel_the_first_rows_stand_there_escaped() -> None:

@@ -20,7 +20,8 @@ from tfmagic.notebook.panel.widgets import forms
 from tfmagic.notebook.panel.widgets.cancellable_work import Work
 from tfmagic.notebook.panel.widgets.heading import Heading
 from tfmagic.notebook.panel.widgets.panel import Panel, notebook_variables
-from tfmagic.notebook.panel.widgets.table import Act, Details, Table
+from tfmagic.notebook.panel.widgets.row_details import Act, Details
+from tfmagic.notebook.panel.widgets.table import Table
 from tfmagic.runtime import keras as keras_runtime
 from tfmagic.verbs.diff import diff
 

@@ -11,7 +11,8 @@ import ipywidgets
 
 from tfmagic.notebook.panel import cell_text
 from tfmagic.notebook.panel.widgets import forms
-from tfmagic.notebook.panel.widgets.table import Act, Details, Table
+from tfmagic.notebook.panel.widgets.row_details import Act, Details
+from tfmagic.notebook.panel.widgets.table import Table
 
 if TYPE_CHECKING:
     from tfmagic.models.model import Model

@@ -13,7 +13,8 @@ import pandas as pd
 from tfmagic.models.model import Part
 from tfmagic.notebook.panel import cell_text, layer_settings, scope_rows
 from tfmagic.notebook.panel.widgets import forms
-from tfmagic.notebook.panel.widgets.table import Act, Details, Table
+from tfmagic.notebook.panel.widgets.row_details import Act, Details
+from tfmagic.notebook.panel.widgets.table import Table
 
 if TYPE_CHECKING:
     from tfmagic.models.model import Model

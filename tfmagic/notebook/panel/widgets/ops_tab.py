@@ -17,7 +17,8 @@ from tfmagic.graphs import node_details
 from tfmagic.graphs.node_neighbours import Neighbours
 from tfmagic.notebook.panel import cell_text
 from tfmagic.notebook.panel.widgets import threads
-from tfmagic.notebook.panel.widgets.table import Act, Details, Group, Link, Table
+from tfmagic.notebook.panel.widgets.row_details import Act, Details, Group, Link
+from tfmagic.notebook.panel.widgets.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

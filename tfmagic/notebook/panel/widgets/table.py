@@ -6,12 +6,10 @@ the rows mean, which the tabs around it know.
 
 from __future__ import annotations
 
-import builtins
-import keyword
 import threading
 import weakref
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anywidget
 import numpy as np
@@ -20,14 +18,15 @@ import traitlets
 
 from tfmagic.display import render
 from tfmagic.notebook.panel import cell_text, table_layouts, table_pages
+from tfmagic.notebook.panel.variable_names import checked_name
 from tfmagic.notebook.panel.widgets import assets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping, Sequence
-    from typing import NotRequired
 
     from tfmagic.notebook.panel.table_columns import Mask
     from tfmagic.notebook.panel.table_pages import Query
+    from tfmagic.notebook.panel.widgets.row_details import Details
 
 Data: TypeAlias = "dict[str, Any]"
 
@@ -37,49 +36,6 @@ _PADDING, _CHARACTER, _NARROWEST, _WIDEST = 18, 7.5, 64, 170
 _USUAL_WIDTH, _LONGEST, _SAMPLED = 104, 260, 200
 #: How columns of numbers of bytes end, and what their unit is called in the browser.
 _BYTES = "bytes"
-
-
-class Link(TypedDict):
-    """A name that leads to a row; without one it is only said."""
-
-    text: str
-    row: NotRequired[int]
-
-
-class Act(TypedDict):
-    """A button: the name that is told to the kernel, and what stands on it."""
-
-    name: str
-    text: str
-
-
-class Group(TypedDict):
-    """Names under a title; ``more`` are not listed."""
-
-    title: str
-    links: Sequence[Link]
-    more: NotRequired[int]
-
-
-class Chart(TypedDict):
-    """A histogram: a height between 0 and 1 for each bar, what stands at both ends, and all of it in words."""
-
-    bars: Sequence[float]
-    low: str
-    high: str
-    text: str
-
-
-class Details(TypedDict):
-    """What is shown of one row below the table."""
-
-    row: int
-    title: str
-    facts: Sequence[tuple[str, str]]
-    note: NotRequired[str]
-    groups: NotRequired[Sequence[Group]]
-    acts: NotRequired[Sequence[Act]]
-    chart: NotRequired[Chart]
 
 
 class Table(anywidget.AnyWidget):
@@ -377,24 +333,3 @@ def _has_content(values: pd.Series[Any]) -> bool:
         used = np.unique(values.cat.codes)
         return any(code >= 0 and str(values.cat.categories[code]) for code in used.tolist())
     return values.dtype != object or any(value is not None and value not in ("", ()) for value in values.tolist())
-
-
-class Naming(NamedTuple):
-    """What is wrong with a name, and what is to be known of it; empty where there is nothing."""
-
-    problem: str = ""
-    note: str = ""
-
-
-def checked_name(name: str, variables: Mapping[str, object]) -> Naming:
-    """Check a name for a new variable of the notebook."""
-    name = name.strip()
-    if not name:
-        return Naming("give it a name")
-    if not name.isidentifier():
-        return Naming(f"{name!r} is no name for a variable: letters, digits and _, no digit first")
-    if keyword.iskeyword(name):
-        return Naming(f"{name!r} is a word of Python's own")
-    if name in variables:
-        return Naming(note=f"{name} is there already ({type(variables[name]).__name__}) and will be replaced")
-    return Naming(note=f"{name} would hide Python's own {name}") if hasattr(builtins, name) else Naming()

@@ -18,7 +18,8 @@ from tfmagic.models.variable_statistics import CancelledError
 from tfmagic.models.variable_values import VariableValues
 from tfmagic.notebook.panel import cell_text
 from tfmagic.notebook.panel.widgets import threads
-from tfmagic.notebook.panel.widgets.table import Act, Chart, Details, Table
+from tfmagic.notebook.panel.widgets.row_details import Act, Chart, Details
+from tfmagic.notebook.panel.widgets.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
