@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -238,6 +239,26 @@ def test_an_interrupt_leaves_what_was_finished(place: Path, tmp_path: Path, monk
     assert output.read_text() == "the old one"
     again = tfmagic.catalog(place, previous=tmp_path / "out.unfinished.csv")
     pd.testing.assert_frame_equal(again, frame)
+
+
+def test_a_run_that_goes_on_and_is_stopped_loses_nothing(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output, unfinished = tmp_path / "out.jsonl", tmp_path / "out.unfinished.jsonl"
+    frame = tfmagic.catalog(place, output=output)
+    output.rename(unfinished)
+    (place / "served" / "1" / "saved_model.pb").touch()
+
+    def stopped(task: tasks.Task) -> frames.CatalogRow | None:
+        if task.address.endswith("served/1"):
+            raise KeyboardInterrupt
+        return tasks.unread(task, "")
+
+    monkeypatch.setattr(tasks, "row", stopped)
+    with ThreadPoolExecutor(1) as executor, pytest.raises(KeyboardInterrupt):
+        tfmagic.catalog(place, previous=unfinished, output=output, executor=executor)
+    left = {json.loads(line)["address"] for line in unfinished.read_text().splitlines()}
+    assert left >= set(frame["address"]) - {str(place / "served" / "1")} - {str(place / "broken.keras")}
 
 
 def test_a_model_that_no_reader_expects_is_a_row(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,10 +91,17 @@ def catalog(
             for row in engines.rows(engine, tasks.row, todo, _lost):
                 progress.check()
                 rows.append(row)
+                known.pop(row.address, None)
                 if target is not None:
                     target.write(row)
-        except engines.BrokenOffError as error:
-            raise _broken_off(error, rows, target) from error.__cause__
+        except BaseException as error:
+            if target is not None and rows:
+                # What was known of the rest is not lost with what was gone on from.
+                for row in known.values():
+                    target.write(row)
+            if isinstance(error, engines.BrokenOffError):
+                raise _broken_off(error, rows, target) from error.__cause__
+            raise
     frame = frames.of_catalog(rows)
     frame.attrs["notes"] = walk.said
     return frame
