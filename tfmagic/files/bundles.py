@@ -34,6 +34,7 @@ _SUFFIXES = """
     woff woff2 xls xlsx xml xz yaml yml zip zst
 """
 _OTHERS = frozenset(_SUFFIXES.split())
+_AS_TEXT = ".pb."
 #: What a training writes beside its checkpoints for TensorBoard.
 _EVENTS = "events.out.tfevents."
 #: Descriptions in text format that lie beside models: of Triton's servers, of classes, of a training.
@@ -114,7 +115,8 @@ def _may_be_model(name: str) -> bool:
     lower = name.lower()
     if lower in _DESCRIPTIONS or lower.startswith(_EVENTS):
         return False
-    return lower.rpartition(".")[2] not in _OTHERS
+    # TensorFlow's own tools call a message as text "graph.pb.txt".
+    return lower.rpartition(".")[2] not in _OTHERS or _AS_TEXT in lower
 
 
 def decisive(bundle: Bundle) -> Entry | None:
