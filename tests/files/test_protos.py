@@ -293,3 +293,24 @@ def test_messages_of_protobufs_own_are_wired_as_its_own() -> None:
     info = protos.message("MetaGraphDef.MetaInfoDef")()
     info.any_info.MergeFromString(held.SerializeToString())
     assert (info.any_info.type_url, info.any_info.value) == (held.type_url, held.value)
+
+
+def test_threads_that_ask_first_share_one_pool() -> None:
+    program = """
+import sys, threading
+sys.setswitchinterval(1e-6)
+from tfmagic.files import protos
+begin = threading.Barrier(4)
+classes = []
+def ask(name):
+    begin.wait()
+    classes.append(protos.message(name))
+names = ("TensorShapeProto", "TensorInfo", "NodeDef", "GraphDef")
+threads = [threading.Thread(target=ask, args=(name,)) for name in names]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+pools = {id(each.DESCRIPTOR.file.pool) for each in classes}
+assert len(pools) == 1, pools
+protos.message("TensorInfo")().tensor_shape.CopyFrom(protos.message("TensorShapeProto")())
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pkgutil
 import re
+import threading
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from tfmagic.frames import Shape
 
+_BUILDING = threading.Lock()
 #: A message of the pool; its fields are known at run time only.
 Message: TypeAlias = Any
 ParseError = DecodeError
@@ -174,9 +176,15 @@ def shape_proto(shape: Shape) -> Message:
     return result
 
 
-@cache
 def _pool() -> descriptor_pool.DescriptorPool:
-    """Build the pool from the schema, once."""
+    """Return the pool; two threads that ask first must not get one each, whose classes would not mix."""
+    with _BUILDING:
+        return _built_pool()
+
+
+@cache
+def _built_pool() -> descriptor_pool.DescriptorPool:
+    """Build the pool from the schema."""
     files = {
         package: descriptor_pb2.FileDescriptorProto(name=f"tfmagic/{package}.proto", package=package, syntax="proto3")
         for package in ("google.protobuf", _PACKAGE)
