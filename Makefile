@@ -28,7 +28,7 @@ VENV ?= .venv
 TENSORFLOW ?=
 OLDEST ?= 3.11
 NEWEST ?= 3.13
-# One more than there are cores: the one with the browser tests mostly waits.
+# One more than there are cores: those with a browser wait for it, its server and its kernels.
 JOBS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 ARGS ?=
 
