@@ -111,7 +111,7 @@ class MetaGraph:
         """The TensorFlow that wrote it, as it says; old ones wrote what no parser of versions takes."""
         return str(self.header.meta_info_def.tensorflow_version)
 
-    @property
+    @cached_property
     def signature_def(self) -> Mapping[str, protos.Message]:
         """The SignatureDefs by key, those of bookkeeping included, sorted: a map has no order of its own."""
         return {key: self.header.signature_def[key] for key in sorted(self.header.signature_def)}

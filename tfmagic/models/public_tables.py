@@ -206,7 +206,10 @@ class PublicTables(ReadParts):
     def _hidden(self, name: str, frame: pd.DataFrame) -> list[bool]:
         """Say of each row whether it is bookkeeping."""
         if name == "signatures":
-            return [signatures.is_hidden(key) for key in frame["signature"]]
+            own: list[bool] = self.once(
+                "hidden signatures", lambda: list(map(signatures.is_hidden, frame["signature"]))
+            )
+            return own
         if name == "ops":
             hidden: list[bool] = self.once("hidden ops", lambda: plumbing.is_plumbing(frame, self._function_uses))
             return hidden

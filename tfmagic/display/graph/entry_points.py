@@ -53,6 +53,10 @@ class Entry(NamedTuple):
     function: str
 
 
+#: Signatures whose functions are looked for: nobody chooses among more, and a card waits for it.
+_MOST_SIGNATURES = 1_000
+
+
 class Hit(NamedTuple):
     """A node that a search found."""
 
@@ -85,7 +89,7 @@ def _of_signatures(library: Library, meta_graph: MetaGraph) -> Iterator[Entry]:
     main = library.body()
     places = dict(zip(main.names, range(len(main.names)), strict=True)) if signatures else {}
     seen = set()
-    for key in sorted(signatures, key=lambda key: (rank.get(key, len(rank)), key)):
+    for key in sorted(signatures, key=lambda key: (rank.get(key, len(rank)), key))[:_MOST_SIGNATURES]:
         signature = signatures[key]
         ends = _Ends(
             {places.get(node_of(info.name), -1): (name, info) for name, info in signature.inputs.items()},
