@@ -48,7 +48,7 @@ window.mount = async ([state, esm, css]) => {
   window.unmount = await widget.render({ model, el: document.getElementById("here") });
 };
 """
-KEYS = ("scene", "entries", "entry", "constants", "links")
+KEYS = ("scene", "entries", "entry", "constants", "links", "colours", "colour")
 
 
 #: Scrolling and changes of size are told with the next frame.

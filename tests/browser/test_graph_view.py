@@ -10,6 +10,7 @@ import tfmagic
 from tests import drawn_graphs
 from tests.browser.graph_page import GraphPage
 from tests.drawn_graphs import HOSTILE, LOOP, LOOPING, chain
+from tfmagic.notebook.panel.widgets import assets
 from tfmagic.notebook.panel.widgets.graph_view import GraphView
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def test_a_search_unfolds_to_the_hit_and_brings_it_into_view(show: Show) -> None
     shown = show(chain(NAMES))
     search = shown.page.get_by_role("combobox", name="Find an op by name or type")
     search.fill("unit_58")
-    option = shown.page.get_by_role("option")
+    option = shown.page.locator(".tfm-hits li")
     option.wait_for()
     assert option.inner_text().split() == ["net/block_11/unit_58", "Relu"]
     search.press("Enter")
@@ -198,7 +199,7 @@ def test_the_list_of_a_search_lies_over_the_picture_and_hits_are_outlined(show: 
     before = stage.bounding_box()
     search = shown.page.get_by_role("combobox", name="Find an op by name or type")
     search.fill("unit_1")
-    shown.page.get_by_role("option").first.wait_for()
+    shown.page.locator(".tfm-hits li").first.wait_for()
     assert stage.bounding_box() == before
     listed = shown.page.get_by_role("listbox").bounding_box()
     assert listed is not None
@@ -208,7 +209,7 @@ def test_the_list_of_a_search_lies_over_the_picture_and_hits_are_outlined(show: 
     assert "tfm-hit" not in classes(shown, "block_9")
     assert shown.page.locator(".tfm-hits mark").first.inner_text() == "unit_1"
     search.press("Escape")
-    shown.page.get_by_role("option").first.wait_for(state="hidden")
+    shown.page.locator(".tfm-hits li").first.wait_for(state="hidden")
     search.press("Escape")
     assert shown.page.evaluate("document.activeElement.classList.contains('tfm-box')")
 
@@ -356,7 +357,7 @@ def test_hostile_names_are_text(show: Show) -> None:
         shown.page.keyboard.press("Enter")
         shown.settle()
     shown.page.get_by_role("combobox").first.fill("script")
-    shown.page.get_by_role("option").first.wait_for()
+    shown.page.locator(".tfm-hits li").first.wait_for()
     shown.page.get_by_role("combobox").first.press("Enter")
     shown.settle()
     assert shown.page.evaluate(elements) == scripts == 0
@@ -471,3 +472,31 @@ def test_in_a_real_front_end_a_click_reaches_the_kernel(notebook: OpenNotebook) 
     assert frontend.page.locator(".jp-Notebook .jp-Cell").count() == cells
     assert frontend.page.locator(".jp-Notebook .jp-MarkdownCell").count() == 0
     assert "unit_9" in frontend.run(1)[0]["data"]["text/plain"]
+
+
+def test_boxes_are_coloured_by_numbers_that_the_legend_tells(page: Page) -> None:
+    """In light and dark, the strongest class is legible, and no other widget's sheet takes the colours away."""
+    model = drawn_graphs.model(chain(NAMES))
+    view = tfmagic.graph_view(model, color={f"net/block_{n // 5}/unit_{n}": float(n) for n in range(60)} | {"x": -1.0})
+    shown = GraphPage.mount(page, view, DARK)
+    chooser = page.get_by_label("What boxes are coloured by")
+    assert chooser.locator("option:checked").inner_text() == "Colour: values"
+    # As another widget does that is shown later.
+    page.add_style_tag(content=assets.tokens())
+    legend = page.locator(".tfm-legend").inner_text()
+    assert "values" in legend
+    assert "to 290" in legend
+    fills = [fill_of(shown, label) for label in ("x", "block_0", "block_11")]
+    assert len(set(fills)) == 3
+    chooser.select_option(label="Colour: kind of op")
+    shown.settle()
+    assert "values" not in page.locator(".tfm-legend").inner_text()
+    assert fill_of(shown, "block_0") == fill_of(shown, "block_11")
+    chooser.select_option(label="Colour: values")
+    shown.settle()
+    assert [fill_of(shown, label) for label in ("x", "block_0", "block_11")] == fills
+
+
+def fill_of(shown: GraphPage, label: str) -> str:
+    fill: str = shown.box(label).locator("rect").last.evaluate("(rect) => getComputedStyle(rect).fill")
+    return fill
