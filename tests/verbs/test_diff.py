@@ -13,7 +13,9 @@ import tfmagic
 from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.graphs import computation
+from tfmagic.models import value_blocks
 from tfmagic.shell import command_line
+from tfmagic.verbs.differences import weights
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -301,3 +303,11 @@ def test_outputs_that_changed_their_keys_are_not_equal(tf: Any, tmp_path: Path) 
     found = tfmagic.diff(tmp_path / "a", tmp_path / "b")
     assert not found.equal
     assert found.table["where"].str.startswith("output ").any()
+
+
+def test_numbers_of_any_size_are_compared_without_a_warning() -> None:
+    far = np.array([0, 0x7F800001, 0x7F7FFFFF], np.uint32).view(np.float32)
+    found = weights.compared(value_blocks.cut(far), value_blocks.cut(np.array([1e38, 2, 0], np.float32)), "float32")
+    assert np.isnan(found.largest)
+    high, low = (value_blocks.cut(np.array([size, 1.0])) for size in (1e300, -1e300))
+    assert weights.compared(high, low, "float64").largest == pytest.approx(2e300)

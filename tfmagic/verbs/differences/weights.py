@@ -226,19 +226,20 @@ def _difference(a: _Side, b: _Side, mine: VariableRow, theirs: VariableRow) -> I
 def compared(first: Values, second: Values, dtype: str) -> WeightDifference:
     """Compare two variables of one dtype, a block of each at a time; NaN equals NaN, and an infinity itself."""
     largest, product, squares = 0.0, 0.0, [0.0, 0.0]
-    for a, b in _together(first, second):
-        if a.tobytes() == b.tobytes():
-            x = comparable(a, dtype).astype(np.float64)
-            square = float(np.nansum(np.square(x)))
-            product, squares = product + square, [squares[0] + square, squares[1] + square]
-            continue
-        x, y = (comparable(each, dtype).astype(np.float64) for each in (a, b))
-        with np.errstate(invalid="ignore"):
+    # Numbers of damaged files, and of models that diverged, are of any size: nobody is warned of that.
+    with np.errstate(all="ignore"):
+        for a, b in _together(first, second):
+            if a.tobytes() == b.tobytes():
+                x = comparable(a, dtype).astype(np.float64)
+                square = float(np.nansum(np.square(x)))
+                product, squares = product + square, [squares[0] + square, squares[1] + square]
+                continue
+            x, y = (comparable(each, dtype).astype(np.float64) for each in (a, b))
             apart = np.where((x == y) | (np.isnan(x) & np.isnan(y)), 0.0, np.abs(x - y))
-        block = float(np.max(apart)) if apart.size else 0.0
-        largest = block if math.isnan(block) else max(largest, block) if not math.isnan(largest) else largest
-        product += float(np.nansum(x * y))
-        squares = [total + float(np.nansum(np.square(each))) for total, each in zip(squares, (x, y), strict=True)]
+            block = float(np.max(apart)) if apart.size else 0.0
+            largest = block if math.isnan(block) else max(largest, block) if not math.isnan(largest) else largest
+            product += float(np.nansum(x * y))
+            squares = [total + float(np.nansum(np.square(each))) for total, each in zip(squares, (x, y), strict=True)]
     scale = math.sqrt(squares[0]) * math.sqrt(squares[1])
     return WeightDifference(largest, product / scale if scale and math.isfinite(scale) else None)
 
