@@ -93,6 +93,13 @@ def test_a_categorical_may_hold_labels_that_no_row_has() -> None:
     assert frames.categorical(np.array([0]), ["a", "b"]).tolist() == ["a"]
 
 
+@pytest.mark.parametrize("table", frames.ROW_TYPES)
+def test_text_that_no_utf_8_can_hold_is_kept(table: str) -> None:
+    rows = [tuple("\ud800" if isinstance(value, str) else value for value in row) for row in ROWS[table]]
+    assert values(frames.from_rows(table, rows)) == rows
+    assert frames.categorical(np.array([0]), ["\ud800"]).tolist() == ["\ud800"]
+
+
 HOSTILE = "a\x1b[31mb\x07c\x9bd\u202ee$x^2$"
 
 

@@ -304,7 +304,8 @@ def categorical(codes: npt.NDArray[np.integer], labels: Sequence[str]) -> pd.Cat
     """Build a column of text that repeats from numbers into its labels."""
     import pandas as pd  # noqa: PLC0415 - as above
 
-    return pd.Categorical.from_codes(codes, categories=pd.Index(list(labels)))
+    # With pyarrow installed, pandas' own type for text refuses what is no UTF-8, as in names that a JSON text escapes.
+    return pd.Categorical.from_codes(codes, categories=pd.Index(list(labels), dtype=object))
 
 
 def _series(name: str, values: object, repeating: bool) -> pd.Series:  # noqa: FBT001 - internal
@@ -318,7 +319,7 @@ def _series(name: str, values: object, repeating: bool) -> pd.Series:  # noqa: F
         return pd.Series(values)
     items = values if isinstance(values, list) else list(values)  # type: ignore[call-overload]
     if repeating:
-        return pd.Series(pd.Categorical(items))
+        return pd.Series(pd.Categorical(pd.Series(items, dtype=object)))
     if name in _INTEGERS:
         # What a model claims may be past any file and any memory: that is not known, then.
         items = [item if item is None or abs(item) <= _MAX_INTEGER else None for item in items]

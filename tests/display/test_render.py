@@ -117,7 +117,8 @@ def test_of_an_endless_name_the_ends_alone_are_looked_at(monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("name", HOSTILE, ids=ascii)
 def test_hostile_names_are_shown_and_do_nothing(name: str) -> None:
-    sections = [Section(name, ((name, name), ("x", (name, name))), pd.DataFrame({name: [name]}), total=3)]
+    table = pd.DataFrame([[name]], columns=pd.Index([name], dtype=object), dtype=object)
+    sections = [Section(name, ((name, name), ("x", (name, name))), table, total=3)]
     page = render.markup(name, sections)
     found = Reader(page)
     assert found.elements <= ELEMENTS

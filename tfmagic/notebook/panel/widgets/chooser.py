@@ -131,7 +131,7 @@ class Chooser(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         listed = [("variable", name) for _, name in self.models.options] + [
             ("file", path) for _, path in self.files.options
         ]
-        table = pd.DataFrame(listed, columns=["kind", "name"])
+        table = pd.DataFrame(listed, columns=["kind", "name"], dtype=object)
         return [Section("At hand", (("advice", "%tf_panel NAME shows one of them"),), table)]
 
     def __repr__(self) -> str:
