@@ -1,6 +1,6 @@
 """Real graphs edited: every node that is left is as it was, and what comes besides is what an edit has to add.
 
-All graphs of the corpus were held to this once (CONTRIBUTING); these are of each kind some.
+Three eighths of the corpus were held to this once, 166 graphs; these are of each kind some.
 """
 
 from __future__ import annotations
