@@ -33,6 +33,8 @@ _OK, _PARTIAL, _NOT_FOUND, _FAILED, _NOT_SATISFIABLE = 200, 206, frozenset({404,
 _NO_HEAD = frozenset({400, 401, 403, 405, 501})
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _CHUNK = 1 << 20
+#: Seconds without an answer after which a server is asked again.
+_SILENCE = 60.0
 #: Seconds between two looks whether somebody wants to stop.
 _LOOK = 0.1
 #: Servers without listings have no directories; these names make one of a SavedModel's.
@@ -107,7 +109,8 @@ class HttpStore(Store):
 
     async def _asked(self, method: str, url: str, headers: Mapping[str, str]) -> Any:  # noqa: ANN401 - of aiohttp
         session = await self.files.set_session()
-        options = {**self.files.kwargs}
+        # A large file takes as long as it takes; a server that says nothing for a while is another story.
+        options = {"timeout": _timeout(), **self.files.kwargs}
         # A range of what was packed on the way would be of no use.
         sent = {"Accept-Encoding": "identity", **options.pop("headers", {}), **headers}
         self.fetched.requests += 1
@@ -179,6 +182,12 @@ class HttpStore(Store):
             raise
         if entry.size not in (target.tell() - begin, -1):
             raise ChangedError
+
+
+def _timeout() -> Any:  # noqa: ANN401 - of aiohttp
+    import aiohttp  # noqa: PLC0415 - it is there where there is HTTP
+
+    return aiohttp.ClientTimeout(total=None, connect=_SILENCE, sock_read=_SILENCE)
 
 
 async def _persistent(ask: Callable[[], Awaitable[_T]]) -> _T:

@@ -11,6 +11,7 @@ import itertools
 import os
 import tempfile
 import threading
+import weakref
 from collections import OrderedDict
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
@@ -18,7 +19,8 @@ from typing import IO, TYPE_CHECKING, Any
 from tfmagic import errors, optional, progress
 from tfmagic.files.addresses import urls
 from tfmagic.files.addresses.entries import ChangedError, Entry, NoRangesError
-from tfmagic.files.addresses.http_store import HttpStore, StatusError
+from tfmagic.files.addresses.http_store import HttpStore
+from tfmagic.files.addresses.refusals import RefusedError, translated
 from tfmagic.files.addresses.stores import CachedStore, ConditionalStore, Store
 
 if TYPE_CHECKING:
@@ -48,13 +50,6 @@ _PACKAGES = {
     "hf": "huggingface_hub",
     **dict.fromkeys(("sftp", "ssh"), "paramiko"),
 }
-_UNAUTHORISED = frozenset({401, 403})
-#: Names of errors that say that nobody asks: botocore's, Google's.
-_NO_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError")
-
-
-class RefusedError(errors.ReadError):
-    """Who asks may not read it; a store may also say so of what is not there."""
 
 
 class RemotePlace:
@@ -81,6 +76,7 @@ class RemotePlace:
         self._listings: dict[str, dict[str, Entry]] = {}
         self._blocks: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._whole: dict[str, IO[bytes]] = {}
+        weakref.finalize(self, _close, self._whole)
 
     def anew(self) -> RemotePlace:
         """Return the place as somebody sees it who has asked nothing yet."""
@@ -309,6 +305,12 @@ class RangeFile(io.RawIOBase):
         return count
 
 
+def _close(files: dict[str, IO[bytes]]) -> None:
+    """Let go of temporary files; they have no names, so that nothing is left of them."""
+    for file in files.values():
+        file.close()
+
+
 def place_at(text: str) -> tuple[RemotePlace, str]:
     """Return the place of an address, and the path in it.
 
@@ -346,24 +348,3 @@ def store_of(files: Any) -> Store:  # noqa: ANN401 - of an optional library
     if "https" in protocols or any(kind.__module__ == _HTTP for kind in type(files).__mro__):
         return HttpStore(files)
     return ConditionalStore(files) if "s3" in protocols else Store(files)
-
-
-def translated(error: Exception, shown: str) -> Exception:
-    """Word what a library raised, without its own text, which may hold credentials."""
-    status = getattr(error, "status", None)
-    name = type(error).__name__
-    if isinstance(error, FileNotFoundError):
-        return FileNotFoundError(urls.nothing_at(shown))
-    if isinstance(error, PermissionError) or status in _UNAUTHORISED:
-        said = f" (status {status})" if status is not None else ""
-        return RefusedError(
-            f"{shown!r} may not be read{said}: it needs credentials, or others; they are taken from fsspec's "
-            "configuration and the environment"
-        )
-    if name in _NO_CREDENTIALS:
-        return errors.ReadError(
-            f"no credentials were found for {shown!r}; put them into fsspec's configuration or the environment"
-        )
-    if isinstance(error, StatusError):
-        return errors.ReadError(f"{shown!r} cannot be read: the server answers with status {status}; try it later")
-    return errors.ReadError(f"{shown!r} cannot be read: {name}; check the address, the network and the server")

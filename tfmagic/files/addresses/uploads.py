@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors, progress
-from tfmagic.files.addresses import local_copies, remote_place
+from tfmagic.files.addresses import local_copies, refusals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -178,7 +178,7 @@ def _reason(error: Exception) -> str:
     """Say what failed, without the words of a library."""
     if isinstance(error, errors.TfMagicError):
         return str(error)
-    worded = remote_place.translated(error, "")
+    worded = refusals.translated(error, "")
     if isinstance(error, PermissionError) or "credentials" in str(worded):
         return "it may not be written: credentials that allow it come from fsspec's configuration and the environment"
     return f"{type(error).__name__}; check the address, the network and the server"
