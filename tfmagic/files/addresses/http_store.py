@@ -145,7 +145,11 @@ class HttpStore(Store):
             if answer.status == _OK:
                 # It is on its way, and no other answer is to be had.
                 whole = tempfile.TemporaryFile()  # noqa: SIM115 - it is handed out
-                await self._receive(answer, entry, whole)
+                try:
+                    await self._receive(answer, entry, whole)
+                except BaseException:
+                    whole.close()
+                    raise
                 raise NoRangesError(whole)
             if answer.status != _PARTIAL:
                 raise _refusal(answer)
