@@ -267,7 +267,10 @@ def _parsed(model: Any) -> Any:
     """Parse the graph that is shown with protobuf alone, from the whole file."""
     from tfmagic.files import protos  # noqa: PLC0415 - as above
 
-    name = {"saved_model": "SavedModel", "graph_def": "GraphDef", "meta_graph": "MetaGraphDef"}[model.form]
+    name = {"saved_model": "SavedModel", "graph_def": "GraphDef", "meta_graph": "MetaGraphDef"}.get(model.form)
+    if name is None:
+        # A TFLite file is held to flatbuffers' own reader elsewhere.
+        return None
     data = Path(model.file or model.path).read_bytes()
     try:
         message = protos.parse_text(name, data.decode())

@@ -125,6 +125,9 @@ class RemotePlace:
                 with self.refusals(path):
                     if not self.store.is_directory(self.url.asked(path)):
                         return False
+                    # Some servers show a page for whatever ends in a slash: what is refused is no empty directory.
+                    if self.refusal is not None and not self.listing(path):
+                        raise self.refusal
                 self._entries[path] = known = Entry(0, is_directory=True)
             return known.is_directory
 
