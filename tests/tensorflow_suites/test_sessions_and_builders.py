@@ -12,22 +12,13 @@ import numpy as np
 import pytest
 
 import tfmagic
+from tests.tensorflow_suites.initialised_sessions import initialised
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
 pytestmark = pytest.mark.tensorflow
-
-
-def _session(tf: Any, build: Callable[[Any], None]) -> Any:
-    """Return a session on a graph of TensorFlow 1, initialised."""
-    v1 = tf.compat.v1
-    with tf.Graph().as_default() as graph:
-        build(v1)
-        session = v1.Session(graph=graph)
-        session.run([v1.global_variables_initializer(), v1.tables_initializer()])
-    return session
 
 
 def _served(tf: Any, path: Path, inputs: Mapping[str, Any], key: str = "serving_default") -> list[dict[str, Any]]:
@@ -62,7 +53,7 @@ def test_loops_within_loops_and_branches_load_and_have_gradients(tf: Any, tmp_pa
         v1.gradients(result, [weight])
         tf.identity(result, name="y")
 
-    session = _session(tf, build)
+    session = initialised(tf, build)
     tfmagic.export(session, tmp_path / "m", inputs=["x"], outputs=["y"])
     assert [each["y"] for each in _served(tf, tmp_path / "m", {"x": 3.0})] == [48.0, 48.0]
     frozen = tfmagic.freeze(session, inputs=["x"], outputs=["y"])
@@ -91,7 +82,7 @@ def test_assets_of_one_name_keep_their_contents(tf: Any, tmp_path: Path) -> None
             tf.identity(tf.lookup.StaticHashTable(lines, -1).lookup(keys), name=f"index{place}")
 
     names = ["index0", "index1", "index2"]
-    tfmagic.export(_session(tf, build), tmp_path / "m", inputs=["keys"], outputs=names)
+    tfmagic.export(initialised(tf, build), tmp_path / "m", inputs=["keys"], outputs=names)
     (tmp_path / "m").rename(tmp_path / "moved")
     for file in files:
         file.unlink()
@@ -118,7 +109,7 @@ def test_signatures_that_begin_in_each_others_middle(tf: Any, tmp_path: Path) ->
         middle = tf.identity(v1.placeholder(tf.float32, [], name="x") * 2.0, name="middle")
         tf.identity(middle + 1.0, name="z")
 
-    session = _session(tf, build)
+    session = initialised(tf, build)
     with session.graph.as_default():
         info = {
             name: v1.saved_model.build_tensor_info(session.graph.get_tensor_by_name(f"{name}:0"))
@@ -151,7 +142,7 @@ def test_a_checkpoint_of_each_version_is_frozen_to_what_is_needed(tf: Any, tmp_p
         x = v1.placeholder(tf.float32, [None, 3], name="x")
         tf.nn.relu6(tf.matmul(x, tf.convert_to_tensor(weight)), name="y")
 
-    session = _session(tf, build)
+    session = initialised(tf, build)
     with session.graph.as_default():
         saver = tf.compat.v1.train.Saver(write_version=version)
         prefix = saver.save(session, str(tmp_path / "model.ckpt"), global_step=7)

@@ -18,6 +18,7 @@ import pytest
 
 import tfmagic
 from tests.graph_samples import control_flow
+from tests.tensorflow_suites.initialised_sessions import initialised
 from tfmagic import errors
 
 if TYPE_CHECKING:
@@ -41,15 +42,6 @@ def _cli() -> Any:
     return importlib.import_module("tensorflow.python.tools.saved_model_cli")
 
 
-def _session(tf: Any, build: Callable[[Any], None]) -> Any:
-    v1 = tf.compat.v1
-    with tf.Graph().as_default() as graph:
-        build(v1)
-        session = v1.Session(graph=graph)
-        session.run([v1.global_variables_initializer(), v1.tables_initializer()])
-    return session
-
-
 @pytest.fixture
 def session(tf: Any) -> Any:
     """A graph with a variable, a vector of any length, a text, and a tensor of which no rank is known."""
@@ -62,7 +54,7 @@ def session(tf: Any) -> Any:
         tf.cast(tf.reduce_sum(x, 1), tf.int64, name="whole")
         tf.strings.length(v1.get_default_graph().get_tensor_by_name("word:0"), name="length")
 
-    return _session(tf, build)
+    return initialised(tf, build)
 
 
 _SIGNATURES: dict[str, dict[str, Any]] = {
@@ -170,7 +162,7 @@ def test_a_simple_save_stays_one(tf: Any, tmp_path: Path) -> None:
         table = v1.lookup.StaticHashTable(lines, -1)
         tf.multiply(tf.cast(table.lookup(keys), tf.float32), weight, name="scaled")
 
-    session = _session(tf, build)
+    session = initialised(tf, build)
     with session.graph.as_default():
         ends = [session.graph.get_tensor_by_name(name) for name in ("Colour:0", "scaled:0")]
         v1.saved_model.simple_save(
@@ -212,7 +204,7 @@ def test_a_graph_is_cut_and_frozen_to_the_nodes_of_tensorflows_own(tf: Any, vers
         v1.train.GradientDescentOptimizer(0.1).minimize(tf.reduce_sum(rows), name="train")
 
     with control_flow(version):
-        session = _session(tf, build)
+        session = initialised(tf, build)
     graph_def = session.graph.as_graph_def()
     ids = np.array([5, 0], np.int32)
     expected = session.run("y:0", {"ids:0": ids})

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from IPython.core.interactiveshell import InteractiveShell
 
-fsspec = pytest.importorskip("fsspec")
+pytest.importorskip("fsspec")
 pytest.importorskip("aiohttp")
 
 GRAPH = field(1, node("image", "Placeholder", attrs=attr("dtype", b"\x30\x01"))) + field(1, node("y", "Relu", "image"))
@@ -36,15 +36,6 @@ def address(tmp_path: Path) -> Iterator[Any]:
     (tmp_path / "graph.pb").write_bytes(GRAPH)
     with serving(tmp_path) as served:
         yield served
-
-
-@pytest.fixture
-def memory() -> Iterator[Any]:
-    """The file system in fsspec's memory, empty again afterwards."""
-    files = fsspec.filesystem("memory")
-    yield files
-    files.store.clear()
-    files.pseudo_dirs[:] = [""]
 
 
 def test_a_magic_takes_an_address(shell: InteractiveShell, address: Any) -> None:

@@ -21,10 +21,9 @@ from tfmagic.files.addresses.address import path_of
 from tfmagic.models.public_tables import TABLE_PARTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-fsspec = pytest.importorskip("fsspec")
+pytest.importorskip("fsspec")
 pytest.importorskip("aiohttp")
 
 FILES = [name for name, sample in SAMPLES.items() if sample.is_file]
@@ -36,15 +35,6 @@ SERVERS: dict[str, dict[str, Any]] = {
     "without versions": {"versions": False},
 }
 TABLES = ("signatures", "ops", "functions", "variables", "metagraphs", "assets", "layers", "costs")
-
-
-@pytest.fixture
-def memory() -> Iterator[Any]:
-    """The file system in fsspec's memory, empty again afterwards."""
-    files = fsspec.filesystem("memory")
-    yield files
-    files.store.clear()
-    files.pseudo_dirs[:] = [""]
 
 
 def tables(model: tfmagic.Model) -> dict[str, pd.DataFrame]:
