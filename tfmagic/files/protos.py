@@ -132,10 +132,11 @@ def dtype_name(number: int) -> str:
 
     A number that no release of TensorFlow gave out comes back as ``"dtype_<number>"``.
     """
-    if number in _dtype_names():
-        return _dtype_names()[number]
-    if number - _REF in _dtype_names():
-        return _dtype_names()[number - _REF] + "_ref"
+    names = _dtype_names()
+    if number in names:
+        return names[number]
+    if number - _REF in names:
+        return names[number - _REF] + "_ref"
     return f"dtype_{number}"
 
 
@@ -162,7 +163,7 @@ def shape_of(shape: Message) -> Shape:
     """
     if shape.unknown_rank:
         return None
-    return tuple(dim.size if dim.size >= 0 else None for dim in shape.dim)
+    return tuple([size if (size := dim.size) >= 0 else None for dim in shape.dim])
 
 
 def shape_proto(shape: Shape) -> Message:

@@ -9,19 +9,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from tfmagic.files import protos
 from tfmagic.findings.known_values import DEEPEST, OWN_FILE, Body, Inputs, Value
-from tfmagic.findings.walked_graphs import INTERCHANGEABLE, Graph
+from tfmagic.findings.walked_graphs import INTERCHANGEABLE, Graph, functions_of
 from tfmagic.graphs import op_effects, ops
 from tfmagic.graphs.ops import Effect
 from tfmagic.graphs.tensor_names import full, node_of
 from tfmagic.graphs.walks import reached
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
 
 #: Effects that need somebody's word.
@@ -32,6 +32,8 @@ _Context: TypeAlias = tuple[tuple[str, Value], ...]
 #: Ops that run functions, or may, though their effect says less.
 _RUNNING = frozenset({"OneShotIterator"})
 _RUNNING_KINDS = frozenset({"tpu", "test"})
+#: Ops that run other functions than their attributes name: in a string, and gradients.
+_CALLING_MORE = frozenset({"DatasetFromGraph", "SymbolicGradient"})
 #: Ops whose inputs, from this one on, are the arguments of the function that they run.
 _ARGUMENTS_FROM = {
     "PartitionedCall": 0,
@@ -111,14 +113,16 @@ class Walk:
     judged: set[tuple[str, str]] = field(default_factory=set)
     callers: dict[str, str] = field(default_factory=dict)
     _contexts: dict[str, set[_Context]] = field(default_factory=lambda: defaultdict(set))
+    #: The nodes of the main graph that were gone through, by what was fed that keeps others from running.
+    _passed: dict[frozenset[str], set[str]] = field(default_factory=lambda: defaultdict(set))
     #: Functions that are still to be walked through: calls may be nested deeper than Python's stack.
     _waiting: list[tuple[str, _Context]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.know(self.own)
-        self._quiet = _quiet(self.effects | {Effect.STATE} if self.inside else self.effects).difference(
-            self.graph.library
-        )
+        watched = self.effects | {Effect.STATE} if self.inside else self.effects
+        self._quiet = self.graph.not_called(_quiet(watched))
+        self._acting = self.graph.acting(self._quiet, _calling(watched))
 
     def know(self, own: Iterable[str], at_start: Iterable[str] = ()) -> None:
         """Say which tensors of the main graph name files of the model's own from now on.
@@ -132,6 +136,7 @@ class Walk:
         """
         fed, started = ({full(tensor): OWN_FILE for tensor in tensors} for tensors in (own, at_start))
         self._main = Body("", self.graph.nodes, fed, self.graph.aliases, started)
+        self._passed.clear()
 
     def whole_graph(self) -> None:
         """Walk through every node of the main graph."""
@@ -145,17 +150,33 @@ class Walk:
         tensors = [part for tensor in tensors for part in tensor.split(",")]
         fed = [part for tensor in fed for part in tensor.split(",")]
         stops = {full(tensor) for tensor in fed}
-        nodes = self._main.nodes
+        nodes, louder = self._main.nodes, self._main.nodes.but(self._quiet)
+        roots = [node_of(tensor) for tensor in tensors if full(tensor) not in stops]
+        if not roots or not louder:
+            return
+        # Thousands of signatures may end in one graph: what an earlier one went through, a later one need not, if what
+        # both are fed keeps the same from running. That what does nothing by itself does not run keeps nothing.
+        keeping = frozenset(stop for stop in stops if self._keeps(node_of(stop)))
+        passed = self._passed[keeping]
 
         def before(name: str) -> list[str]:
             edges = nodes[name].input if name in nodes else ()
-            return [node_of(edge) for edge in edges if edge.startswith("^") or full(edge) not in stops]
+            names = (node_of(edge) for edge in edges if edge.startswith("^") or full(edge) not in stops)
+            return [each for each in names if each not in passed]
 
-        roots = [node_of(tensor) for tensor in tensors if full(tensor) not in stops]
-        if not roots or not nodes.but(self._quiet):
-            return
-        needed = reached(roots, before)
-        self._walk(self._main, [node for node in nodes.but(self._quiet) if node.name in needed])
+        needed = reached((root for root in roots if root not in passed), before)
+        passed |= needed
+        if not needed.isdisjoint(self._louder_names):
+            self._walk(self._main, [node for node in louder if node.name in needed])
+
+    def _keeps(self, name: str) -> bool:
+        """Say whether anything that matters does not run where a node of the main graph is fed."""
+        nodes = self._main.nodes
+        return name in nodes and (name in self._louder_names or bool(nodes[name].input))
+
+    @cached_property
+    def _louder_names(self) -> frozenset[str]:
+        return frozenset(node.name for node in self._main.nodes.but(self._quiet))
 
     def function(self, name: str, arguments: Sequence[Value] = ()) -> None:
         """Walk through a function, called with arguments of which something may be known."""
@@ -181,6 +202,8 @@ class Walk:
         if name not in self.graph.library:
             return
         self.callers.setdefault(name, caller)
+        if name not in self._acting:
+            return
         names = [full(argument.name) for argument in self.graph.library[name].signature.input_arg]
         known = [(argument, value) for argument, value in zip(names, arguments, strict=False) if _names_files(value)]
         contexts = self._contexts[name]
@@ -198,10 +221,12 @@ class Walk:
         if node.op == "DatasetFromGraph":
             self._graph_in_a_string(body.function, node, values(0))
         if is_call:
-            self._call(node.op, [body.value(edge) for edge in data], body.function)
-        start = _ARGUMENTS_FROM.get(node.op)
+            known = [body.value(edge) for edge in data] if node.op in self._acting else ()
+            self._call(node.op, known, body.function)
+        names = list(functions_of(node))
+        start = _ARGUMENTS_FROM.get(node.op) if self._acting.intersection(names) else None
         arguments = () if start is None else [body.value(edge) for edge in data[start:]]
-        for name in functions_of(node):
+        for name in names:
             self._call(name, arguments, body.function)
         if node.op == "SymbolicGradient":
             for name in self.graph.gradients:
@@ -247,25 +272,17 @@ def _quiet(effects: frozenset[Effect]) -> frozenset[str]:
     return ops.of_effect(*(effect for effect in harmless if effect in ops.FREE_EFFECTS)) - running
 
 
+@cache
+def _calling(effects: frozenset[Effect]) -> frozenset[str]:
+    """Return the ops that do none of some things but run functions, which their attributes name."""
+    return frozenset() if Effect.CALL in effects else ops.of_effect(Effect.CALL) - _CALLING_MORE
+
+
 def _names_files(value: Value) -> bool:
     """Say whether a value may be a file's name: others are not worth another walk through the function."""
     return value is OWN_FILE or (
         value is not None and len(value) <= _MOST_NAMES and all(isinstance(v, bytes) for v in value)
     )
-
-
-def functions_of(node: protos.Message) -> Iterator[str]:
-    """Yield the names of the functions in a node's attributes."""
-    for value in node.attr.values():
-        yield from _functions_in(value)
-
-
-def _functions_in(value: protos.Message) -> Iterator[str]:
-    kind = value.WhichOneof("value")
-    for function in [value.func] if kind == "func" else value.list.func if kind == "list" else ():
-        yield function.name
-        for inner in function.attr.values():
-            yield from _functions_in(inner)
 
 
 def _subject(node: protos.Message, place: int | str | None, values: Inputs) -> str:

@@ -17,7 +17,7 @@ from tfmagic.findings import hazards, scan
 from tfmagic.findings.execution import ASKING, Executed, Walk
 from tfmagic.findings.known_values import OWN_FILE
 from tfmagic.findings.scan import CALLED, LOAD, RUN, Finding, finding
-from tfmagic.findings.walked_graphs import Graph, Nodes
+from tfmagic.findings.walked_graphs import Graph
 from tfmagic.graphs import ops, plumbing, signatures
 from tfmagic.graphs.ops import Effect
 from tfmagic.graphs.tensor_names import full
@@ -73,9 +73,13 @@ class _Scanned:
     def _graph(self) -> Graph:
         return Graph(self.message.graph_def)
 
+    @cached_property
+    def _loaded(self) -> hazards.Loaded:
+        return hazards.Loaded(self.message)
+
     def findings(self) -> Iterator[Finding]:
         # Variables and reads of them are the most of many graphs: where their op says it all, no node is looked at.
-        is_plain = not any(nodes.of_ops(_DECIDED) for _, nodes in self._bodies)
+        is_plain = self._graph.present.isdisjoint(_DECIDED)
         everywhere = Walk(self._graph, effects=_TOLD if is_plain else _TOLD | frozenset(_COUNTED))
         everywhere.entry = "the graph"
         everywhere.whole_graph()
@@ -83,7 +87,7 @@ class _Scanned:
             everywhere.function(name)
         acting = [node for node in everywhere.seen if node.effect in _TOLD]
         yield from self._counted(self._by_op() if is_plain else ((each.effect, each.op) for each in everywhere.seen))
-        yield from _sizes(self._bodies, self.place)
+        yield from _sizes(self._graph, self.place)
         yield from self._indices()
         yield from self._assets()
         if acting:
@@ -99,20 +103,20 @@ class _Scanned:
         """Yield what is loaded, what is run and what can be called, each walked through."""
         header = self.message
         loading = Walk(self._graph, effects=_TOLD)
-        hazards.load(loading, header)
+        hazards.load(loading, self._loaded)
         yield LOAD, loading
         running = Walk(self._graph, effects=_TOLD)
         self._run(running, acting)
         yield RUN, running
         # Whoever calls a saver says which files: they are his own.
         calling = Walk(
-            self._graph, (*hazards.own_assets(header), *self._named_by_callers()), effects=_TOLD, writes_own=True
+            self._graph, (*self._loaded.own_assets, *self._named_by_callers()), effects=_TOLD, writes_own=True
         )
         calling.entry = "its saver"
         calling.ends(_saver_ends(header))
         for name in sorted(header.object_graph_def.concrete_functions):
             calling.entry = f"the function {name!r} of the saved object"
-            calling.function(name, hazards.arguments(header, name))
+            calling.function(name, self._loaded.arguments(name, self._graph.library))
         calling.entry = "a node that nothing asks for"
         calling.whole_graph()
         for name, function in self._graph.library.items():
@@ -129,8 +133,7 @@ class _Scanned:
             walk.entry = "the graph"
             walk.whole_graph()
             return
-        for key in keys:
-            hazards.call(walk, self.message, key)
+        hazards.call(walk, self._loaded, keys)
         if not keys and not self.message.object_graph_def.nodes:
             walk.entry = "the graph"
             walk.ends(self._proposed)
@@ -161,18 +164,12 @@ class _Scanned:
             why = op.reason if op.effect is Effect.UNKNOWN and op.reason else ""
             yield finding(node.effect, f"{node.effect.value}: {node.op}{subject}", where, fires, why)
 
-    @cached_property
-    def _bodies(self) -> list[tuple[str, Nodes]]:
-        """The nodes of the main graph and of each function, by its name."""
-        return [("", self._graph.nodes), *((name, self._graph.body(name)) for name in self._graph.library)]
-
     def _by_op(self) -> Iterator[tuple[Effect, str]]:
         """Yield effect and op of each node that keeps state or draws random numbers, by what is known of its op."""
-        for _, nodes in self._bodies:
-            # Of two functions of one name, what both have is there once.
-            for _, op in {(node.name, node.op) for node in nodes.of_ops(ops.of_effect(*_COUNTED))}:
-                if op not in self._graph.library or op in ops.registered():
-                    yield ops.named(op).effect, op
+        counted = ops.of_effect(*_COUNTED)
+        # Of two functions of one name, what both have is there once.
+        for _, _, op in dict.fromkeys((name, node.name, node.op) for name, node in self._graph.of_ops(counted)):
+            yield ops.named(op).effect, op
 
     def _counted(self, seen: Iterable[tuple[Effect, str]]) -> Iterator[Finding]:
         """Yield a row for each op that keeps state or draws random numbers."""
@@ -193,7 +190,7 @@ class _Scanned:
             )
 
     def _assets(self) -> Iterator[Finding]:
-        for asset in hazards.asset_files(self.message):
+        for asset in self._loaded.asset_files:
             if not hazards.is_inside(asset.filename):
                 why = "a loader reads, or copies, a file that is not the model's own"
                 what = f"reads files: an asset is called {asset.filename!r}"
@@ -247,16 +244,15 @@ def _dangling(objects: protos.Message, assets: int) -> Iterator[str]:
                 yield f"the function {name!r} holds the object {bound} of {count}"
 
 
-def _sizes(bodies: Iterable[tuple[str, Nodes]], place: str) -> Iterator[Finding]:
+def _sizes(graph: Graph, place: str) -> Iterator[Finding]:
     """Yield a row for each constant that would take far more memory than it takes of the file."""
-    for function, nodes in bodies:
-        for node in nodes.of_ops({"Const"}):
-            size = _claimed(node) * _DTYPE_BYTES
-            if size > _LARGE and size > _EXPANSION * node.ByteSize():
-                inside = f"function {function!r}, " if function else ""
-                what = f"a bomb: a constant of {size // _DTYPE_BYTES:,} elements in {node.ByteSize():,} bytes"
-                where = f"{place}{inside}node {node.name!r}"
-                yield Finding(scan.MEDIUM, what, where, RUN, "it may take all of the memory")
+    for function, node in graph.of_ops({"Const"}):
+        size = _claimed(node) * _DTYPE_BYTES
+        if size > _LARGE and size > _EXPANSION * node.ByteSize():
+            inside = f"function {function!r}, " if function else ""
+            what = f"a bomb: a constant of {size // _DTYPE_BYTES:,} elements in {node.ByteSize():,} bytes"
+            where = f"{place}{inside}node {node.name!r}"
+            yield Finding(scan.MEDIUM, what, where, RUN, "it may take all of the memory")
 
 
 def _claimed(node: protos.Message) -> int:

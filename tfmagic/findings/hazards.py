@@ -7,6 +7,7 @@ needs the user's word. Not for: whether somebody gave that word, which the calle
 from __future__ import annotations
 
 import contextlib
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors
@@ -19,7 +20,7 @@ from tfmagic.graphs.ops import Effect
 from tfmagic.graphs.tensor_names import full
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 #: What a hazard would do, as a sentence says it.
 _DOINGS = {
@@ -74,6 +75,69 @@ class Hazard(NamedTuple):
         return f"{self.where}: {self.what}{subject}{', at load time' if self.loading else ''}"
 
 
+class Loaded:
+    """A MetaGraphDef as its loader knows it, when it calls a function or runs a node.
+
+    Parameters
+    ----------
+    message : MetaGraphDef
+        With its signatures, objects and assets.
+    """
+
+    def __init__(self, message: protos.Message) -> None:
+        self.message = message
+
+    @cached_property
+    def asset_files(self) -> list[protos.Message]:
+        """The AssetFileDefs."""
+        return asset_files(self.message)
+
+    @cached_property
+    def own_assets(self) -> tuple[str, ...]:
+        """The tensors that name assets which lie in the model's own directory."""
+        return tuple(
+            full(asset.tensor_info.name)
+            for asset in self.asset_files
+            if is_inside(asset.filename) and asset.tensor_info.name
+        )
+
+    @cached_property
+    def signature_functions(self) -> Mapping[str, list[str]]:
+        """The functions that TensorFlow 2's loader calls a signature, by its key."""
+        objects = self.message.object_graph_def
+        known: dict[str, list[str]] = {}
+        for child in objects.nodes[0].children if objects.nodes else ():
+            if child.local_name == _SIGNATURES and 0 <= child.node_id < len(objects.nodes):
+                for signature in objects.nodes[child.node_id].children:
+                    known.setdefault(signature.local_name, []).extend(_functions_of(objects, signature.node_id))
+        return known
+
+    def arguments(self, name: str, library: Mapping[str, protos.Message]) -> list[Value]:
+        """Return what is known of the arguments of a function of the object graph: the last ones are what it captured.
+
+        Parameters
+        ----------
+        name : str
+            The function.
+        library : mapping of str to FunctionDef
+            The functions of the graph.
+        """
+        objects = self.message.object_graph_def
+        if name not in library or name not in objects.concrete_functions:
+            return []
+        bound = objects.concrete_functions[name].bound_inputs
+        arguments: list[Value] = [None] * (len(library[name].signature.input_arg) - len(bound))
+        return arguments + [self._captured(number) for number in bound]
+
+    def _captured(self, number: int) -> Value:
+        """Return what is known of a captured object: that it is an asset of the model's own."""
+        nodes = self.message.object_graph_def.nodes
+        if not 0 <= number < len(nodes) or nodes[number].WhichOneof("kind") != "asset":
+            return None
+        files, index = self.asset_files, nodes[number].asset.asset_file_def_index
+        return OWN_FILE if 0 <= index < len(files) and is_inside(files[index].filename) else None
+
+
 def of_graph(
     graph_def: protos.Message, ends: Iterable[str] | None = None, *, fed: Iterable[str] = (), own: Collection[str] = ()
 ) -> tuple[Hazard, ...]:
@@ -106,27 +170,26 @@ def of_saved_model(meta_graph_def: protos.Message, keys: Iterable[str]) -> tuple
     says.
     """
     graph = Graph(meta_graph_def.graph_def)
-    loading, running = Walk(graph), Walk(graph)
-    load(loading, meta_graph_def)
-    for key in keys:
-        call(running, meta_graph_def, key)
+    loading, running, loaded = Walk(graph), Walk(graph), Loaded(meta_graph_def)
+    load(loading, loaded)
+    call(running, loaded, keys)
     return tuple(dict.fromkeys((*_hazards(loading.seen, loading=True), *_hazards(running.seen))))
 
 
-def load(walk: Walk, meta_graph_def: protos.Message) -> None:
+def load(walk: Walk, loaded: Loaded) -> None:
     """Walk through what TensorFlow's loaders run: they feed the saver its files, and the initialisers the assets."""
-    saver = meta_graph_def.saver_def
-    if saver.restore_op_name:
+    message = loaded.message
+    if message.saver_def.restore_op_name:
         walk.entry = "its saver"
-        walk.know([saver_file(meta_graph_def)])
-        walk.ends([saver.restore_op_name])
-    walk.know(own_assets(meta_graph_def))
-    for entry, nodes in _initialisers(meta_graph_def):
+        walk.know([saver_file(message)])
+        walk.ends([message.saver_def.restore_op_name])
+    walk.know(loaded.own_assets)
+    for entry, nodes in _initialisers(message):
         walk.entry = entry
         walk.ends(nodes)
-    for entry, name in _functions_run_by_loader(meta_graph_def.object_graph_def):
+    for entry, name in _functions_run_by_loader(message.object_graph_def):
         walk.entry = entry
-        walk.function(name, arguments(meta_graph_def, name))
+        walk.function(name, loaded.arguments(name, walk.graph.library))
 
 
 def has_initialisers(header: protos.Message, objects: protos.Message | None) -> bool:
@@ -142,19 +205,20 @@ def has_initialisers(header: protos.Message, objects: protos.Message | None) -> 
     return any(_initialisers(header)) or (objects is not None and any(_functions_run_by_loader(objects)))
 
 
-def call(walk: Walk, meta_graph_def: protos.Message, key: str) -> None:
-    """Walk through what a signature runs: its tensors, and the function that TensorFlow 2's loader calls by its key."""
-    walk.entry = f"signature {key!r}"
-    walk.know((), at_start=own_assets(meta_graph_def))
-    for name in _signature_functions(meta_graph_def.object_graph_def, key):
-        walk.function(name, arguments(meta_graph_def, name))
-    if key in meta_graph_def.signature_def:
-        signature = meta_graph_def.signature_def[key]
-        fed, ends = (
-            [tensor for info in side.values() for tensor in signatures.tensors_of(info)]
-            for side in (signature.inputs, signature.outputs)
-        )
-        walk.ends(ends, fed)
+def call(walk: Walk, loaded: Loaded, keys: Iterable[str]) -> None:
+    """Walk through what signatures run: their tensors, and what TensorFlow 2's loader calls by their keys."""
+    walk.know((), at_start=loaded.own_assets)
+    signed = loaded.message.signature_def
+    for key in keys:
+        walk.entry = f"signature {key!r}"
+        for name in loaded.signature_functions.get(key, ()):
+            walk.function(name, loaded.arguments(name, walk.graph.library))
+        if key in signed:
+            fed, ends = (
+                [tensor for info in side.values() for tensor in signatures.tensors_of(info)]
+                for side in (signed[key].inputs, signed[key].outputs)
+            )
+            walk.ends(ends, fed)
 
 
 def saver_file(meta_graph_def: protos.Message) -> str:
@@ -194,15 +258,6 @@ def of_node_in_json(text: str) -> str:
 def of_outer_file(place: str) -> Hazard:
     """Return what it means that a place in an HDF5 file leads into another file."""
     return Hazard(Effect.READS_FILES, f"HDF5 object {place!r}", "its values lie in another file", loading=True)
-
-
-def own_assets(meta_graph_def: protos.Message) -> tuple[str, ...]:
-    """Return the tensors that name assets which lie in the model's own directory."""
-    return tuple(
-        full(asset.tensor_info.name)
-        for asset in asset_files(meta_graph_def)
-        if is_inside(asset.filename) and asset.tensor_info.name
-    )
 
 
 def asset_files(meta_graph_def: protos.Message) -> list[protos.Message]:
@@ -275,38 +330,9 @@ def _functions_run_by_loader(objects: protos.Message) -> Iterator[tuple[str, str
                 yield f"restoring {key!r}", name
 
 
-def _signature_functions(objects: protos.Message, key: str) -> Iterator[str]:
-    """Yield the functions that TensorFlow 2's loader calls a signature."""
-    for child in objects.nodes[0].children if objects.nodes else ():
-        if child.local_name == _SIGNATURES and 0 <= child.node_id < len(objects.nodes):
-            for signature in objects.nodes[child.node_id].children:
-                if signature.local_name == key:
-                    yield from _functions_of(objects, signature.node_id)
-
-
 def _functions_of(objects: protos.Message, number: int) -> Iterator[str]:
     if 0 <= number < len(objects.nodes):
         node = objects.nodes[number]
         yield from node.function.concrete_functions
         if node.bare_concrete_function.concrete_function_name:
             yield node.bare_concrete_function.concrete_function_name
-
-
-def arguments(meta_graph_def: protos.Message, name: str) -> list[Value]:
-    """Return what is known of the arguments of a function of the object graph: the last ones are what it captured."""
-    objects = meta_graph_def.object_graph_def
-    library = {function.signature.name: function for function in meta_graph_def.graph_def.library.function}
-    if name not in library or name not in objects.concrete_functions:
-        return []
-    bound = objects.concrete_functions[name].bound_inputs
-    arguments: list[Value] = [None] * (len(library[name].signature.input_arg) - len(bound))
-    return arguments + [_captured(meta_graph_def, number) for number in bound]
-
-
-def _captured(meta_graph_def: protos.Message, number: int) -> Value:
-    """Return what is known of a captured object: that it is an asset of the model's own."""
-    nodes = meta_graph_def.object_graph_def.nodes
-    if not 0 <= number < len(nodes) or nodes[number].WhichOneof("kind") != "asset":
-        return None
-    files, index = asset_files(meta_graph_def), nodes[number].asset.asset_file_def_index
-    return OWN_FILE if 0 <= index < len(files) and is_inside(files[index].filename) else None

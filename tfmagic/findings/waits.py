@@ -45,7 +45,7 @@ def at_loading(meta_graph: MetaGraph) -> str:
         return ""
     message = meta_graph.lean_meta_graph_def()
     walk = Walk(Graph(message.graph_def), effects=frozenset(Effect))
-    hazards.load(walk, message)
+    hazards.load(walk, hazards.Loaded(message))
     return _suspect((node.node, node.op) for node in walk.seen)
 
 

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from tfmagic.graphs import op_effects
+from tfmagic.graphs import op_effects, ops
 from tfmagic.graphs.resources import VARIABLES, resource
+from tfmagic.graphs.walks import reached
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from tfmagic.files import protos
 
@@ -40,6 +41,11 @@ class Nodes(Mapping[str, "protos.Message"]):
     @cached_property
     def _ops(self) -> list[str]:
         return [node.op for node in self.node_defs]
+
+    @cached_property
+    def present(self) -> frozenset[str]:
+        """The ops that there are."""
+        return frozenset(self._ops)
 
     @cached_property
     def _places(self) -> dict[str, int]:
@@ -92,18 +98,98 @@ class Graph:
                 self.alike[function.attr[INTERCHANGEABLE].s].append(name)
         #: Of two functions of one name it is open which one counts: both are looked at.
         self._twins: dict[str, list[protos.Message]] = defaultdict(list)
-        for function in graph_def.library.function:
-            self._twins[function.signature.name].extend(function.node_def)
+        if len(self.library) < len(graph_def.library.function):
+            for function in graph_def.library.function:
+                self._twins[function.signature.name].extend(function.node_def)
         self._bodies: dict[str, Nodes] = {}
+        self._quiet: dict[frozenset[str], frozenset[str]] = {}
+        self._acting: dict[tuple[frozenset[str], frozenset[str]], frozenset[str]] = {}
+
+    def _node_defs(self, name: str) -> Sequence[protos.Message]:
+        return self._twins[name] if self._twins else self.library[name].node_def
 
     def body(self, name: str) -> Nodes:
         """Return the nodes of a function."""
         if name not in self._bodies:
-            self._bodies[name] = Nodes(self._twins[name])
+            self._bodies[name] = Nodes(self._node_defs(name))
         return self._bodies[name]
+
+    @cached_property
+    def present(self) -> frozenset[str]:
+        """The ops of the main graph and of all functions."""
+        return self.nodes.present | {node.op for name in self.library for node in self._node_defs(name)}
+
+    def of_ops(self, names: Collection[str]) -> Iterator[tuple[str, protos.Message]]:
+        """Yield the nodes of some ops, the main graph's and those of each function, behind the function's name."""
+        if self.present.isdisjoint(names):
+            return
+        yield from (("", node) for node in self.nodes.of_ops(names))
+        for name in self.library:
+            yield from ((name, node) for node in self._node_defs(name) if node.op in names)
+
+    def not_called(self, ops: frozenset[str]) -> frozenset[str]:
+        """Return those of some ops whose names no function bears, which is called where it does."""
+        if ops not in self._quiet:
+            self._quiet[ops] = ops.difference(self.library)
+        return self._quiet[ops]
+
+    def acting(self, quiet: frozenset[str], calling: frozenset[str]) -> frozenset[str]:
+        """Return the functions that hold other nodes than those of some ops, themselves or in what they call.
+
+        Parameters
+        ----------
+        quiet : frozenset of str
+            Ops that count for nothing and run no function.
+        calling : frozenset of str
+            Ops that do nothing but run functions.
+        """
+        if (quiet, calling) not in self._acting:
+            self._acting[quiet, calling] = frozenset(self._found_acting(quiet, calling))
+        return self._acting[quiet, calling]
+
+    def _found_acting(self, quiet: frozenset[str], calling: frozenset[str]) -> Iterable[str]:
+        calling = (calling | self.library.keys()) - ops.registered().intersection(self.library)
+        rest = self.present - calling
+        if rest <= quiet and rest.isdisjoint(op_effects.CONSTANTS):
+            return ()
+        callers: dict[str, list[str]] = defaultdict(list)
+        own = [name for name in self.library if self._acts(name, quiet, calling, callers)]
+        for names in self.alike.values():
+            for name in names:
+                callers[name] += names
+        return reached(own, lambda name: callers.get(name, ()))
+
+    def _acts(
+        self, name: str, quiet: frozenset[str], calling: frozenset[str], callers: Mapping[str, list[str]]
+    ) -> bool:
+        """Say whether a function acts by a node of its own; if it does not, enter it as the caller of what it calls."""
+        names: list[str] = []
+        for node in self._node_defs(name):
+            op = node.op
+            if op in calling:
+                names.append(op)
+                names += functions_of(node)
+            elif op not in quiet or (op in op_effects.CONSTANTS and op_effects.holds_handle(node)):
+                return True
+        for called in names:
+            callers[called].append(name)
+        return False
 
     @cached_property
     def aliases(self) -> Mapping[tuple[bytes, bytes], int]:
         """How many nodes are one and the same variable, by what identifies it."""
-        bodies = [self.nodes, *map(self.body, self.library)]
-        return Counter(resource(node) for body in bodies for node in body.of_ops(VARIABLES))
+        return Counter(resource(node) for _, node in self.of_ops(VARIABLES))
+
+
+def functions_of(node: protos.Message) -> Iterator[str]:
+    """Yield the names of the functions in a node's attributes."""
+    for value in node.attr.values():
+        yield from _functions_in(value)
+
+
+def _functions_in(value: protos.Message) -> Iterator[str]:
+    kind = value.WhichOneof("value")
+    for function in [value.func] if kind == "func" else value.list.func if kind == "list" else ():
+        yield function.name
+        for inner in function.attr.values():
+            yield from _functions_in(inner)

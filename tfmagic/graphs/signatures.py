@@ -138,10 +138,12 @@ def signature_def(inputs: Iterable[Endpoint], outputs: Iterable[Endpoint], metho
 
 def endpoints(side: Mapping[str, protos.Message]) -> tuple[Endpoint, ...]:
     """Read the inputs or the outputs of a SignatureDef, sorted by key: a map has no order of its own."""
-    return tuple(
-        Endpoint(key, tensor_name(side[key]), protos.dtype_name(side[key].dtype), _shape(side[key]))
-        for key in sorted(side)
-    )
+    return tuple([_endpoint(key, side[key]) for key in sorted(side)])
+
+
+def _endpoint(key: str, info: protos.Message) -> Endpoint:
+    # A name is one of the encodings: where there is one, it is no other.
+    return Endpoint(key, info.name or tensor_name(info), protos.dtype_name(info.dtype), _shape(info))
 
 
 def _shape(info: protos.Message) -> Shape:

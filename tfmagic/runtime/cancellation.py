@@ -14,6 +14,7 @@ from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tfmagic import progress
+from tfmagic.runtime import alarms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -96,7 +97,7 @@ def bounded(call: Callable[[], _Result], seconds: float | None = None) -> _Resul
     """
     seconds = _limit.get() if seconds is None else seconds
     running = _Running(call)
-    with progress.stopping(running.stop):
+    with alarms.held(), progress.stopping(running.stop):
         try:
             running.begin()
             is_woken = running.woken.wait(seconds)

@@ -7,6 +7,7 @@ Not for: what it gives back (:mod:`tfmagic.verbs.run_results`), making inputs
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from dataclasses import replace
@@ -20,7 +21,8 @@ from tfmagic.functions.named_function import as_array
 from tfmagic.functions.state.resource_copies import UncopyableError
 from tfmagic.functions.state.trial_copies import TrialCopies
 from tfmagic.graphs import signatures
-from tfmagic.runtime import cancellation, error_texts
+from tfmagic.models.model import Model
+from tfmagic.runtime import alarms, cancellation, error_texts
 from tfmagic.transforms.captures import captures, value_of
 from tfmagic.verbs import class_labels, input_files, model_cache, run_inputs, session_steps
 from tfmagic.verbs.conversion import sources as conversion_sources
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from tfmagic.functions import NamedFunction
-    from tfmagic.models.model import Model
     from tfmagic.verbs.conversion.options import Ends
 
 
@@ -75,9 +76,9 @@ def run(  # noqa: PLR0913 - the contract's options
     repeat : int
         How many warm calls are timed after the first.
     timeout : float, optional
-        Seconds after which the run is given up, its warm calls and all trials of generated inputs together; what a
-        SavedModel's loader runs has as many for itself. Reading, and Python code that loads or traces, do not count.
-        Without, it is given up at the stop button alone.
+        Seconds after which the run is given up, its warm calls and all trials of generated inputs together; loading and
+        tracing, less what is imported for it, have as many for themselves. Without, it is given up at the stop button
+        alone.
     labels : sequence of str, or path, optional
         What the classes are called; by default what lies with the model says it: an asset, a file in it or beside it
         (``labels.txt``) with as many lines as an output has values.
@@ -109,8 +110,13 @@ def run(  # noqa: PLR0913 - the contract's options
     if repeat < 0:
         raise errors.ConversionError(f"repeat is the number of warm calls, 0 or more, not {repeat!r}")
     named = None if labels is None else class_labels.of(labels)
-    with cancellation.limited(timeout):
-        loaded, values = _fed(source, Wish(signature, outputs=outputs), inputs, pixels, trust=trust)
+    try:
+        with cancellation.limited(timeout), alarms.alarm(timeout):
+            loaded, values = _fed(source, Wish(signature, outputs=outputs), inputs, pixels, trust=trust)
+    except alarms.TimeIsUpError as error:
+        raise errors.ConversionError(
+            f"loading or tracing {_shown(source)} {error}; give it more time with timeout= (--timeout)"
+        ) from error
     function = loaded.function
     is_complete = len(values) == len(function.inputs)
     if not is_complete:
@@ -128,6 +134,13 @@ def run(  # noqa: PLR0913 - the contract's options
     labelled, said = _labelled(loaded.model, arrays, named)
     notes = (*notes, *_pixel_notes(function, files, pixels), *said)
     return Run(arrays, loaded.seconds, first, warm, used, notes, labelled, files)
+
+
+def _shown(source: object) -> str:
+    """Name a source for a message."""
+    if isinstance(source, (str, os.PathLike)):
+        return repr(str(source))
+    return repr(source.origin) if isinstance(source, Model) else f"the {type(source).__name__}"
 
 
 def _labelled(
