@@ -129,7 +129,7 @@ assert place.path.exists()
 # Whoever opens the lock again finds it taken.
 for path in (place.path / "lock", place.parent):
     number = os.open(path, os.O_RDONLY)
-    assert hidden_places._locked(number) is False
+    assert hidden_places.locked(number) is False
     os.close(number)
 place.close()
 assert os.listdir(sys.argv[1]) == []

@@ -23,13 +23,13 @@ import zlib
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING, BinaryIO
 
 from tfmagic import errors
 from tfmagic.files import renames
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
 if sys.platform == "win32":
@@ -93,7 +93,7 @@ class HiddenPlace:
                 self._lock = (self.path / _LOCK).open("xb")
             except FileNotFoundError:
                 continue
-            if _locked(self._lock.fileno()) is not False and self._is_ours():
+            if locked(self._lock.fileno()) is not False and self._is_ours():
                 return
         raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN), str(self.path))
 
@@ -116,7 +116,7 @@ class HiddenPlace:
         with suppress(OSError):
             self._held = os.open(self.parent, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
         end = time.monotonic() + _PATIENCE
-        while self._held is not None and _locked(self._held) is False:
+        while self._held is not None and locked(self._held) is False:
             if time.monotonic() > end:
                 raise errors.WriteError(
                     errno.EAGAIN,
@@ -124,10 +124,11 @@ class HiddenPlace:
                 )
             time.sleep(_PAUSE)
 
-    def belongs_to(self, owner: object) -> None:
-        """Let the place live as long as an object, instead of the call that made it."""
-        weakref.finalize(owner, self.close)
+    def belongs_to(self, owner: object) -> Callable[[], object]:
+        """Let the place live as long as an object, instead of the call that made it; return what ends it earlier."""
+        end = weakref.finalize(owner, self.close)
         _places().remove(self)
+        return end
 
     def close(self) -> None:
         """Put back what was set aside by a write that was not finished, and remove the directory.
@@ -181,7 +182,7 @@ class Scratch:
             self._place.make()
         except OSError as error:
             self.close()
-            raise _refusal(error) from error
+            raise refusal_of_temporary(error) from error
         except BaseException:
             self.close()
             raise
@@ -194,18 +195,35 @@ class Scratch:
         self.close()
         code = refused(error, self._place.path) if error is not None and self._place is not None else None
         if code is not None:
-            raise _refusal(OSError(code, os.strerror(code))) from error
+            raise refusal_of_temporary(OSError(code, os.strerror(code))) from error
 
-    def belongs_to(self, owner: object) -> None:
-        """Keep the directory for as long as an object lives, instead of a block."""
-        if self._place is not None:
-            place, self._place = self._place, None
-            place.belongs_to(owner)
+    def belongs_to(self, owner: object) -> Callable[[], object]:
+        """Keep the directory for as long as an object lives, instead of a block; return what ends it earlier."""
+        if self._place is None:
+            return self.close
+        place, self._place = self._place, None
+        return place.belongs_to(owner)
 
     def close(self) -> None:
         """Remove the directory now."""
         if self._place is not None:
             self._place.close()
+
+
+def nameless() -> IO[bytes]:
+    """Open a temporary file without a name, so that nothing is left of it when the process is killed.
+
+    Where the system cannot do without a name, it goes as it is closed.
+
+    Raises
+    ------
+    WriteError
+        If there is no room, or no permission.
+    """
+    try:
+        return tempfile.TemporaryFile()
+    except OSError as error:
+        raise refusal_of_temporary(error) from error
 
 
 def refused(error: BaseException, place: Path) -> int | None:
@@ -235,15 +253,21 @@ def refused(error: BaseException, place: Path) -> int | None:
     return None
 
 
-def _refusal(error: OSError) -> errors.WriteError:
+def refusal_of_temporary(error: OSError) -> errors.WriteError:
+    """Word what the system says when it refuses a write in the temporary directory."""
     advice = "make room there, or name another one in the environment variable TMPDIR"
     if error.errno in _OF_THE_PROCESS:
         advice = "close some files, or restart the kernel"
     elif error.errno == errno.EFBIG:
         advice = "allow larger files (ulimit -f)"
+    try:
+        directory = tempfile.gettempdir()
+    except OSError:
+        # Python tries several, and names the first that takes a file.
+        directory = os.environ.get("TMPDIR", "/tmp")  # noqa: S108 - what it tried
     return errors.WriteError(
         error.errno,
-        f"the temporary directory {tempfile.gettempdir()!r} cannot be written: the system says "
+        f"the temporary directory {directory!r} cannot be written: the system says "
         f"{error.strerror or str(error)!r}; {advice}. Nothing else was changed",
     )
 
@@ -319,7 +343,7 @@ def _swept(place: Path) -> Iterator[str]:
     except OSError:
         return
     with lock:
-        if _locked(lock.fileno()) is not True or not _is_of_this_kernel(place, lock):
+        if locked(lock.fileno()) is not True or not _is_of_this_kernel(place, lock):
             return
         names = renames.aside(place)
         if renames.settled(place):
@@ -352,7 +376,7 @@ def _kernel() -> str:
     return f"{zlib.crc32(text.encode()):08x}"
 
 
-def _locked(descriptor: int) -> bool | None:
+def locked(descriptor: int) -> bool | None:
     """Lock an open file, unless another has; None where the file system knows no locks."""
     try:
         if sys.platform == "win32":

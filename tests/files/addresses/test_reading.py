@@ -168,8 +168,8 @@ def test_what_needs_tensorflow_is_fetched_told_and_removed(samples: Built, tmp_p
                 assert value.tolist() == expected.tolist(), (name, key)
             assert any("fetched from the address" in note for note in model.here().notes)
             assert model.here().origin == model.origin
-        assert list(tmp_path.glob("tfmagic-*"))
+        assert list(tmp_path.glob(".tfmagic-*"))
         tfmagic.verbs.model_cache.forget()
         del model, there
         gc.collect()
-        assert not list(tmp_path.glob("tfmagic-*"))
+        assert not list(tmp_path.glob(".tfmagic-*"))

@@ -11,11 +11,11 @@ import asyncio
 import concurrent.futures
 import email.utils
 import re
-import tempfile
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
 
 from tfmagic import progress
+from tfmagic.files import hidden_places
 from tfmagic.files.addresses.entries import ChangedError, Entry, NoRangesError
 from tfmagic.files.addresses.stores import Store
 
@@ -144,7 +144,7 @@ class HttpStore(Store):
                 raise ChangedError
             if answer.status == _OK:
                 # It is on its way, and no other answer is to be had.
-                whole = tempfile.TemporaryFile()  # noqa: SIM115 - it is handed out
+                whole = hidden_places.nameless()
                 try:
                     await self._receive(answer, entry, whole)
                 except BaseException:

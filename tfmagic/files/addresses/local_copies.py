@@ -7,15 +7,15 @@ Each answer is checked as for one who reads. Not for: which files make a model
 from __future__ import annotations
 
 import shutil
-import tempfile
-import weakref
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from tfmagic import errors, progress
+from tfmagic.files import hidden_places
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from tfmagic.files.addresses.address import Address
 
@@ -24,11 +24,21 @@ _SPARE = 256 << 20
 
 
 class LocalCopy:
-    """A temporary directory that is there as long as somebody holds this."""
+    """A temporary directory that is there as long as somebody holds this; one of a killed process is swept.
+
+    Raises
+    ------
+    WriteError
+        If there is no room for it, or no permission.
+    """
 
     def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="tfmagic-"))
-        self._end = weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+        scratch = hidden_places.Scratch()
+        with scratch as place:
+            # Beside the lock.
+            self.path: Path = place / "copy"
+            self.path.mkdir()
+            self._end = scratch.belongs_to(self)
 
     def remove(self) -> None:
         """Remove it now."""

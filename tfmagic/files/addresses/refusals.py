@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+
 from tfmagic import errors
+from tfmagic.files import hidden_places
 from tfmagic.files.addresses import urls
 from tfmagic.files.addresses.http_store import StatusError
 
 _UNAUTHORISED = frozenset({401, 403})
 #: Names of errors that say that nobody asks: botocore's, Google's.
 _NO_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError")
+
+#: What no server says to who reads: what is fetched has no room here.
+_OF_THIS_MACHINE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE})
 
 
 class RefusedError(errors.ReadError):
@@ -19,6 +25,8 @@ def translated(error: Exception, shown: str) -> Exception:
     """Word what a library raised, without its own text, which may hold credentials."""
     status = getattr(error, "status", None)
     name = type(error).__name__
+    if isinstance(error, OSError) and error.errno in _OF_THIS_MACHINE:
+        return hidden_places.refusal_of_temporary(error)
     if isinstance(error, FileNotFoundError):
         return FileNotFoundError(urls.nothing_at(shown))
     if isinstance(error, PermissionError) or status in _UNAUTHORISED:

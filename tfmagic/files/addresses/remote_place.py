@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import itertools
 import os
-import tempfile
 import threading
 import weakref
 from collections import OrderedDict
@@ -17,6 +16,7 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
 from tfmagic import errors, optional, progress
+from tfmagic.files import hidden_places
 from tfmagic.files.addresses import urls
 from tfmagic.files.addresses.entries import ChangedError, Entry, NoRangesError
 from tfmagic.files.addresses.http_store import HttpStore
@@ -210,7 +210,9 @@ class RemotePlace:
         Raises
         ------
         ReadError
-            If it cannot be fetched, or there is no room for it.
+            If it cannot be fetched.
+        WriteError
+            If the temporary directory has no room for it.
         """
         with self._lock:
             entry = entry or self.entry(path)
@@ -218,8 +220,8 @@ class RemotePlace:
                 raise FileNotFoundError(urls.nothing_at(self.url.shown(path)))
             if path in self._whole:
                 return entry
-            # Without a name where the system can do without, so that nothing is left of it when the process is killed.
-            target = whole or tempfile.TemporaryFile()  # noqa: SIM115 - it stays open as long as the place is used
+            # It stays open as long as the place is used.
+            target = whole or hidden_places.nameless()
             if whole is None:
                 self.copy(path, entry, target)
             entry = entry._replace(size=target.seek(0, os.SEEK_END))
@@ -251,6 +253,8 @@ class RemotePlace:
             If it may not be read, or the server does not answer.
         CorruptSourceError
             If it changed.
+        WriteError
+            If the temporary directory has no room for what is fetched.
         """
         try:
             yield
