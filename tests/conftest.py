@@ -28,14 +28,6 @@ ROOT = Path(__file__).resolve().parent.parent
 CORPUS = Path(os.environ.get("TFMAGIC_CORPUS") or ROOT.parent / "shared" / "corpus")
 #: Set by ``make test`` and by CI: a browser test that cannot run is then a failure.
 BROWSER_REQUIRED = bool(os.environ.get("TFMAGIC_REQUIRE_BROWSER") or os.environ.get("CI"))
-#: What a worker of pytest-xdist runs as a whole, by how its tests begin and what stands in their brackets: a front end
-#: with its kernels, the bare pages, one reading of the corpus.
-GROUPS = {
-    "lab": ("tests/browser/", "[lab"),
-    "notebook": ("tests/browser/", "[notebook"),
-    "pages": ("tests/browser/", ""),
-    "corpus": ("tests/test_corpus.py", ""),
-}
 NO_CORPUS = f"no corpus at {CORPUS}; TFMAGIC_CORPUS names one"
 
 
@@ -163,15 +155,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Keep tests that share what is costly on one worker; pytest-xdist's own groups are lost on pytest 9.2."""
-    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - there only where tests run in parallel
-
-    class Groups(LoadScopeScheduling):  # type: ignore[misc, unused-ignore]
-        """Deals out single tests, and the groups as a whole, the largest first."""
-
-        def _split_scope(self, nodeid: str) -> str:
-            mentions = ((group, nodeid.startswith(begin) and part in nodeid) for group, (begin, part) in GROUPS.items())
-            return next((group for group, is_meant in mentions if is_meant), nodeid)
+    """Keep tests that share what is costly on one worker."""
+    from tests.groups import Groups  # noqa: PLC0415 - pytest-xdist is there only where tests run in parallel
 
     return Groups(config, log)
 

@@ -1,0 +1,51 @@
+"""How pytest-xdist deals tests out to its workers: one by one, but groups that share what is costly as a whole.
+
+pytest-xdist's own groups are lost on pytest 9.2, and where a worker dies it deals out too little to the one that takes
+its place, so that the run never ends.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xdist.scheduler import LoadScopeScheduling
+
+#: What a worker runs as a whole, by how its tests begin and what stands in their brackets: a front end with its
+#: kernels, the bare pages, one reading of the corpus. They take longest, so they are dealt out first.
+GROUPS = {
+    "lab": ("tests/browser/", "[lab"),
+    "notebook": ("tests/browser/", "[notebook"),
+    "pages": ("tests/browser/", ""),
+    "corpus": ("tests/test_corpus.py", ""),
+}
+#: A worker begins a test when it knows of the next one.
+_AHEAD = 2
+
+
+class Groups(LoadScopeScheduling):  # type: ignore[misc, unused-ignore]
+    """Deals out single tests, and the groups as a whole, in the order in which tests are collected."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        mentions = ((group, nodeid.startswith(begin) and part in nodeid) for group, (begin, part) in GROUPS.items())
+        return next((group for group, is_meant in mentions if is_meant), nodeid)
+
+    def _reschedule(self, node: Any) -> None:
+        """Deal out until a worker has enough, also to one that begins late: nothing else would ask for it."""
+        super()._reschedule(node)
+        while self.workqueue and not node.shutting_down and self._pending_of(self.assigned_work[node]) <= _AHEAD:
+            self._assign_work_unit(node)
+
+    def remove_node(self, node: Any) -> str | None:
+        """Take back what a worker did not do; the test in which it died is done, or it would end the next one."""
+        units = self.assigned_work.pop(node)
+        left = [test for unit in units.values() for test, is_done in unit.items() if not is_done]
+        if not left:
+            return None
+        for scope, unit in units.items():
+            if left[0] in unit:
+                unit[left[0]] = True
+            if not all(unit.values()):
+                self.workqueue[scope] = unit
+        for other in self.assigned_work:
+            self._reschedule(other)
+        return str(left[0])

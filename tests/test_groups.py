@@ -1,0 +1,45 @@
+"""A worker that dies ends neither the run nor another worker: its test fails, and all others are run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.conftest import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TESTS = """
+import os, pytest
+
+@pytest.mark.parametrize("number", range(12))
+def test_some(number):
+    if number in {FATAL}:
+        os._exit(1)
+"""
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("fatal", [(4,), (0, 1, 11)])
+def test_a_worker_that_dies_leaves_the_rest_to_others(tmp_path: Path, workers: int, fatal: tuple[int, ...]) -> None:
+    (tmp_path / "conftest.py").write_text("from tests.conftest import pytest_xdist_make_scheduler", encoding="utf-8")
+    (tmp_path / "test_some.py").write_text(TESTS.replace("{FATAL}", str(set(fatal))), encoding="utf-8")
+    environment = {name: value for name, value in os.environ.items() if "XDIST" not in name}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "xdist", "-n", str(workers), str(tmp_path)],
+        env={**environment, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert f"{len(fatal)} failed, {12 - len(fatal)} passed" in done.stdout
+    for number in fatal:
+        assert f"crashed while running 'test_some.py::test_some[{number}]'" in done.stdout
