@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -12,10 +13,11 @@ import pandas as pd
 import pytest
 
 import tfmagic
+from tests.conftest import ROOT
 from tests.findings.graph_defs import writing
 from tests.verbs.cataloguing import trees
 from tfmagic import errors, frames
-from tfmagic.verbs.cataloguing import tasks
+from tfmagic.verbs.cataloguing import outputs, tasks
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -259,6 +261,61 @@ def test_a_run_that_goes_on_and_is_stopped_loses_nothing(
         tfmagic.catalog(place, previous=unfinished, output=output, executor=executor)
     left = {json.loads(line)["address"] for line in unfinished.read_text().splitlines()}
     assert left >= set(frame["address"]) - {str(place / "served" / "1")} - {str(place / "broken.keras")}
+
+
+#: Goes on from what a run left, and is killed where it reads the model that was written again.
+KILLED = """
+import os, signal, sys, tfmagic
+from tfmagic.verbs.cataloguing import tasks
+work = tasks.row
+
+def killed(task):
+    if task.address.endswith("served/1"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return work(task)
+
+tasks.row = killed
+place, previous, output = sys.argv[1:]
+tfmagic.catalog(place, previous=previous, output=output)
+"""
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_a_run_that_goes_on_may_be_killed_again_and_again(place: Path, tmp_path: Path, suffix: str) -> None:
+    if suffix == ".parquet":
+        pytest.importorskip("pyarrow")
+    output, unfinished = tmp_path / f"out{suffix}", tmp_path / f"out.unfinished{suffix}"
+    addresses = set(tfmagic.catalog(place, output=output)["address"])
+    output.rename(unfinished)
+    (place / "served" / "1" / "saved_model.pb").touch()
+    for _ in range(3):
+        done = subprocess.run([sys.executable, "-c", KILLED, place, unfinished, output], check=False, cwd=ROOT)
+        assert done.returncode == -signal.SIGKILL
+        assert {row.address for row in outputs.rows_of(unfinished)} == addresses
+        assert not output.exists()
+    again = tfmagic.catalog(place, previous=unfinished, output=output)
+    pd.testing.assert_frame_equal(again, tfmagic.catalog(place))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [output.name, "place"]
+
+
+def test_of_two_runs_to_one_output_the_first_is_done(place: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.csv"
+    tfmagic.catalog(place, output=tmp_path / "other.csv")
+    rows = list(outputs.rows_of(tmp_path / "other.csv"))
+    with outputs.Output(output, overwrite=False) as first:
+        first.write(rows[0])
+        with pytest.raises(errors.WriteError, match=r"another run is writing .*out\.unfinished\.csv"):
+            tfmagic.catalog(place, output=output)
+    assert [row.address for row in outputs.rows_of(output)] == [rows[0].address]
+    with (  # noqa: PT012 - the error comes at the end of the block
+        pytest.raises(errors.WriteError, match="another run"),
+        outputs.Output(output, overwrite=True) as first,
+    ):
+        first.write(rows[0])
+        # As where there are no locks.
+        first.unfinished.unlink()
+        first.unfinished.write_text("half of it")
+    assert [row.address for row in outputs.rows_of(output)] == [rows[0].address]
 
 
 def test_a_model_that_no_reader_expects_is_a_row(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

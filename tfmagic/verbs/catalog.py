@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfmagic import errors, frames, progress
-from tfmagic.files.addresses.address import path_of
 from tfmagic.verbs.cataloguing import engines, outputs, row_files, tasks
 from tfmagic.verbs.cataloguing.walks import Walk
 from tfmagic.verbs.undisturbed import undisturbed
@@ -125,7 +124,7 @@ def _known(previous: pd.DataFrame | str | os.PathLike[str] | None) -> dict[str, 
     if previous is None:
         return {}
     if isinstance(previous, str | os.PathLike):
-        return {row.address: row for row in row_files.read(path_of(previous))}
+        return {row.address: row for row in outputs.rows_of(previous)}
     try:
         return {row.address: row for row in _rows_of(previous)}
     except (AttributeError, KeyError, ValueError, TypeError) as error:
