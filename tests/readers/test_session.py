@@ -8,7 +8,7 @@ import pytest
 import tfmagic
 from tfmagic import errors, functions, readers
 from tfmagic.functions import sessions
-from tfmagic.functions.state import sessions as state
+from tfmagic.functions.state import value_groups
 from tfmagic.models.model import Part
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def test_variables_are_read_several_in_one_run(tf: Any, tmp_path: Path, monkeypa
 
     monkeypatch.setattr(sessions, "values", counted)
     monkeypatch.setattr(sessions, "without_value", looked_for)
-    monkeypatch.setattr(state, "_GROUP_BYTES", 130)
+    monkeypatch.setattr(value_groups, "GROUP_BYTES", 130)
     tfmagic.freeze(session, outputs=["y"], output=tmp_path / "m.pb", verify=False)
     assert sorted(map(len, runs)) == [2, 2, 2]
     frozen = v1.GraphDef.FromString((tmp_path / "m.pb").read_bytes())

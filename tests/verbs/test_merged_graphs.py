@@ -10,8 +10,8 @@ import pytest
 import tfmagic
 from tests.graph_samples import control_flow
 from tests.session_samples import X
+from tfmagic.functions.state import value_groups
 from tfmagic.runtime import tensorflow as runtime
-from tfmagic.writers.saved_model import graph_draft
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,7 +118,7 @@ def test_a_merge_becomes_a_checkpoint_with_its_graph(
     tf = runtime.tensorflow()
     v1 = tf.compat.v1
     if parts > 1:
-        monkeypatch.setattr(graph_draft, "_CHUNK", 1)
+        monkeypatch.setattr(value_groups, "GROUP_BYTES", 1)
     first, second = half(2.0, version=2, resource=False), half(3.0, version=2, resource=True)
     expected = second.run("y:0", {"x:0": first.run("y:0", {"x:0": X})})
     merged = tfmagic.merge(first, second, connect={"y": "x"})

@@ -11,10 +11,13 @@ import tfmagic
 from tests.killed import killed_at_each_moment
 from tfmagic import errors
 from tfmagic.files import renames
+from tfmagic.files.checkpoints import tensor_writing
+from tfmagic.functions.state import value_groups
 from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.verbs.export import export
 from tfmagic.writers import writer_for
+from tfmagic.writers.checkpoint_drafts import SessionDraft
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -287,3 +290,64 @@ def test_what_has_no_meaning_is_refused(session: Any, tmp_path: Path) -> None:
         with pytest.raises(errors.ConversionError, match="no variable"):
             export(empty, tmp_path / "model.ckpt")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_large_session_is_copied_a_few_values_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Partitions of one variable, too, are one tensor, whichever of TensorFlow's readers reads them."""
+    tf: Any = runtime.tensorflow()
+    v1 = tf.compat.v1
+    monkeypatch.setattr(value_groups, "GROUP_BYTES", 40)
+    with tf.Graph().as_default():
+        with v1.variable_scope("p", partitioner=v1.fixed_size_partitioner(3)):
+            v1.get_variable("w", [6, 4], use_resource=False)
+        v1.get_variable("b", [7], dtype=tf.int64, initializer=v1.constant_initializer(list(range(7))))
+        v1.get_variable("text", dtype=tf.string, initializer=tf.constant(["a\0", "größe"]))
+        v1.get_variable("half", [3], dtype=tf.bfloat16, initializer=v1.constant_initializer(1.5))
+        v1.Variable(tf.zeros([0, 2]), name="any", validate_shape=False)
+        session = v1.Session()
+        session.run(v1.global_variables_initializer())
+        expected = session.run(v1.global_variables())
+    done = tfmagic.export(session, tmp_path / "m.ckpt")
+    assert done.verification["equal"].fillna(value=True).all()
+    assert len(done.verification) == len(expected)
+    reader = tf.train.load_checkpoint(str(tmp_path / "m.ckpt"))
+    np.testing.assert_array_equal(reader.get_tensor("p/w"), np.concatenate(expected[:3]))
+    assert reader.get_tensor("b").tolist() == list(range(7))
+    with tf.Graph().as_default(), v1.Session() as again:
+        v1.train.import_meta_graph(str(tmp_path / "m.ckpt.meta")).restore(again, str(tmp_path / "m.ckpt"))
+        for value, own in zip(again.run(v1.global_variables()), expected, strict=True):
+            np.testing.assert_array_equal(value, own)
+
+
+def test_a_session_that_goes_on_meanwhile(session: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was written is what counts, not what the session has by the time that it is read back."""
+    write = SessionDraft.write
+
+    def written(draft: SessionDraft, path: Path) -> None:
+        write(draft, path)
+        session.run("step", {"x:0": np.ones((2, 3))})
+
+    before = session.run(session.graph.get_collection("variables"))
+    monkeypatch.setattr(SessionDraft, "write", written)
+    assert all(export(session, tmp_path / "model.ckpt").verification["equal"])
+    assert any(
+        (one != two).any()
+        for one, two in zip(before, session.run(session.graph.get_collection("variables")), strict=True)
+    )
+    tfmagic.restore(session, tmp_path / "model.ckpt")
+    for value, own in zip(session.run(session.graph.get_collection("variables")), before, strict=True):
+        np.testing.assert_array_equal(value, own)
+
+
+def test_a_value_that_is_stored_otherwise_is_told(
+    session: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = tensor_writing.write
+
+    def spoilt(prefix: Path, tensors: Any) -> None:
+        write(prefix, (each._replace(values=each.values + 1) if each.key == "weight" else each for each in tensors))
+
+    monkeypatch.setattr(tensor_writing, "write", spoilt)
+    with pytest.raises(errors.VerificationError, match="weight"):
+        export(session, tmp_path / "model.ckpt")
+    assert not list(tmp_path.iterdir())

@@ -6,33 +6,36 @@ Not for: which of them a source becomes (:mod:`tfmagic.writers.checkpoint`).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from tfmagic import errors
-from tfmagic.files import copies, protos
+from tfmagic.files import copies, crc32c, protos
 from tfmagic.files.checkpoints import slices as tensor_slices
-from tfmagic.files.checkpoints import tensor_bundle, trackable_object_graph
+from tfmagic.files.checkpoints import tensor_bundle, tensor_writing, trackable_object_graph
 from tfmagic.files.checkpoints import writing as checkpoint_writing
+from tfmagic.functions import named_function
 from tfmagic.runtime import error_texts
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
 
     from tfmagic.files.checkpoints.location import CheckpointFiles
-    from tfmagic.functions.state.session_checkpoints import SavedSession
+    from tfmagic.functions.state.session_checkpoints import SavedSession, SessionTensor
     from tfmagic.writers.saved_model.graph_draft import GraphDraft
 
 #: Room for the index, and what a checkpoint says of its objects.
 _INDEX_BYTES = 1 << 20
 _VALUE = "VARIABLE_VALUE"
+#: The shape of a value, and the checksum of its bytes.
+Fingerprint: TypeAlias = tuple[tuple[int, ...], int]
 
 
 @dataclass(frozen=True)
@@ -41,35 +44,54 @@ class SessionDraft:
 
     saved: SavedSession
     notes: tuple[str, ...] = ()
+    #: What was written, by key and slice.
+    written: dict[tuple[str, str], Fingerprint] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
         """What the files will take in bytes, about."""
-        return sum(each.nbytes for each in self.saved.values) + len(self.saved.meta_graph_def) + _INDEX_BYTES
+        return self.saved.size + len(self.saved.meta_graph_def) + _INDEX_BYTES
 
     def write(self, path: Path) -> None:
         """Write the three files."""
-        saved = self.saved
-        tf = runtime.tensorflow()
-        with runtime.eager(), tf.device("CPU"):
-            tf.raw_ops.SaveV2(
-                prefix=str(path),
-                tensor_names=list(saved.names),
-                shape_and_slices=list(saved.slices),
-                tensors=[tf.constant(each) for each in saved.values],
-            )
-        path.with_name(path.name + checkpoint_writing.META).write_bytes(saved.meta_graph_def)
+        tensor_writing.write(path, self._tensors())
+        path.with_name(path.name + checkpoint_writing.META).write_bytes(self.saved.meta_graph_def)
+
+    def _tensors(self) -> Iterator[tensor_writing.Tensor]:
+        """Yield what is written, and keep what it takes to know it again."""
+        for tensor, value in self.saved.values():
+            array = np.asarray(value)
+            self.written[tensor.key, tensor.slice] = _fingerprint(array)
+            yield tensor_writing.Tensor(tensor.key, tensor.dtype, array, tensor.slice)
 
     def read_back(self, path: Path) -> Iterator[tuple[str, npt.ArrayLike, npt.ArrayLike]]:
-        """Yield each value and what was stored of it."""
-        reader = runtime.tensorflow().train.load_checkpoint(str(path))
-        for name, slices, value in zip(self.saved.names, self.saved.slices, self.saved.values, strict=True):
-            yield f"{name} {slices}".strip(), value, _piece(reader.get_tensor(name), slices)
+        """Yield each value and what TensorFlow restores; the session, which may go on, is asked where they differ."""
+        for group in self.saved.groups():
+            for tensor, stored in zip(group, _restored(path, group), strict=True):
+                is_same = _fingerprint(stored) == self.written[tensor.key, tensor.slice]
+                value = stored if is_same else self.saved.value(tensor)
+                yield f"{tensor.key} {tensor.slice}".strip(), value, stored
 
 
-def _piece(whole: npt.NDArray[Any], slices: str) -> npt.NDArray[Any]:
-    """Return the part of a tensor that a partition is, the whole of one that has none."""
-    return whole[tensor_slices.region(tensor_slices.parsed(slices), whole.shape)] if slices else whole
+def _fingerprint(value: npt.NDArray[Any]) -> Fingerprint:
+    """Return what tells a value from another."""
+    if value.dtype == object:
+        return value.shape, crc32c.checksum(repr(value.tolist()).encode())
+    content = np.ascontiguousarray(value).reshape(-1).view(np.uint8) if value.size else np.zeros(0, np.uint8)
+    return value.shape, crc32c.checksum(content.data)
+
+
+def _restored(path: Path, tensors: Sequence[SessionTensor]) -> list[npt.NDArray[Any]]:
+    """Return tensors as a Saver restores them."""
+    tf = runtime.tensorflow()
+    with runtime.eager(), tf.device("CPU"):
+        values = tf.raw_ops.RestoreV2(
+            prefix=str(path),
+            tensor_names=[tensor.key for tensor in tensors],
+            shape_and_slices=[tensor.slice for tensor in tensors],
+            dtypes=[tf.as_dtype(tensor.dtype) for tensor in tensors],
+        )
+    return [named_function.as_array(value) for value in values]
 
 
 @dataclass(frozen=True)
@@ -210,11 +232,10 @@ class GraphValuesDraft:
     def read_back(self, path: Path) -> Iterator[tuple[str, npt.ArrayLike, npt.ArrayLike]]:
         """Yield each variable's value and what was stored of it."""
         copy = tensor_bundle.open_checkpoint(path)
-        for variable in self.graph.messages.variables:
-            value = self.graph.store.values([variable.node])[variable.node]
-            whole = copy.read(variable.tensor.key)
-            piece = variable.tensor.slice
-            yield f"{variable.tensor.key} {piece}".strip(), value, _piece(whole, piece)
+        for variable, value in self.graph.values(self.graph.messages.variables):
+            key, piece = variable.tensor.key, variable.tensor.slice
+            stored = copy.read(key, piece=tensor_slices.parsed(piece) if piece else ())
+            yield f"{key} {piece}".strip(), value, stored
 
 
 @dataclass(frozen=True)
@@ -231,14 +252,8 @@ class ConstantsDraft:
 
     def write(self, path: Path) -> None:
         """Write the files."""
-        tf = runtime.tensorflow()
-        with runtime.eager(), tf.device("CPU"):
-            tf.raw_ops.SaveV2(
-                prefix=str(path),
-                tensor_names=list(self.values),
-                shape_and_slices=[""] * len(self.values),
-                tensors=[tf.constant(each) for each in self.values.values()],
-            )
+        tensors = (tensor_writing.Tensor(name, value.dtype.name, value) for name, value in self.values.items())
+        tensor_writing.write(path, tensors)
 
     def read_back(self, path: Path) -> Iterator[tuple[str, npt.ArrayLike, npt.ArrayLike]]:
         """Yield each value and what was stored of it."""

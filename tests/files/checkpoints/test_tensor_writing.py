@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from tfmagic import errors
 from tfmagic.files.checkpoints import tensor_bundle, tensor_writing
 
 if TYPE_CHECKING:
@@ -84,3 +85,16 @@ def test_more_tensors_than_a_block_of_the_index_holds(tmp_path: Path) -> None:
     tensor_writing.write(tmp_path / "many", values)
     checkpoint = tensor_bundle.open_checkpoint(tmp_path / "many")
     assert [int(checkpoint.read(f"v{n}")) for n in (0, 999, count - 1)] == [0, 999, count - 1]
+
+
+def test_a_piece_is_read_alone_where_it_lies_alone(tmp_path: Path) -> None:
+    checkpoint = tensor_bundle.open_checkpoint(_pieces(tmp_path))
+    (shard,) = tmp_path.glob("*.data*")
+    content = bytearray(shard.read_bytes())
+    content[0] ^= 1
+    shard.write_bytes(content)
+    np.testing.assert_array_equal(checkpoint.read("p/w", piece=((2, 4), (0, -1))), WHOLE[2:])
+    np.testing.assert_array_equal(checkpoint.read("p/all", piece=((1, 2), (0, -1))), WHOLE[1:3])
+    for piece in ((), ((0, 2), (0, 4)), ((0, 3), (0, 4))):
+        with pytest.raises(errors.CorruptSourceError):
+            checkpoint.read("p/w", piece=piece)

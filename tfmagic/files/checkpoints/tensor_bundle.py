@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.files.checkpoints import entries as checkpoint_entries
@@ -27,9 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    import numpy as np
-
     from tfmagic.files.checkpoints.entries import Entry
+    from tfmagic.files.checkpoints.slices import Extents
 
     Tables = Iterable[Path]
 
@@ -136,8 +137,8 @@ class Checkpoint:
         keys = [key for key in self.entries if key != trackable_object_graph.KEY]
         return tuple(self._row(key, name, None) for key, name in trackable_object_graph.names(None, keys).items())
 
-    def read(self, name: str, *, check: bool = True) -> np.ndarray:
-        """Read one tensor.
+    def read(self, name: str, *, check: bool = True, piece: Extents = ()) -> np.ndarray:
+        """Read one tensor, or a piece of it.
 
         Parameters
         ----------
@@ -145,6 +146,8 @@ class Checkpoint:
             The name as listed, or the checkpoint key.
         check : bool
             Whether to compare the value with its checksum.
+        piece : extents of each dimension, optional
+            What of it is wanted; where it lies by itself, nothing else is read.
 
         Returns
         -------
@@ -161,11 +164,11 @@ class Checkpoint:
         """
         entry = self._entry(name)
         try:
-            if self.version == "V1":
-                return self._from_table(entry)
-            if entry.slices:
-                return self._assembled(entry)
-            return self._from_shard(entry, check=check)
+            own = self.pieces.get(tensor_slices.key(entry.key, piece)) if piece and entry.slices else None
+            if own is not None:
+                return self._from_shard(own, check=check)
+            whole = self._whole(entry, check=check)
+            return np.ascontiguousarray(whole[tensor_slices.region(piece, whole.shape)]) if piece else whole
         except errors.ReadError:
             raise
         except (ValueError, OverflowError) as error:
@@ -241,6 +244,11 @@ class Checkpoint:
         if note:
             raise errors.CorruptSourceError(f"{note} (prefix {str(self.prefix)!r})")
         return tensor_values.Place(path, entry.offset, entry.bytes or 0, entry.crc32c if check else None)
+
+    def _whole(self, entry: Entry, *, check: bool) -> np.ndarray:
+        if self.version == "V1":
+            return self._from_table(entry)
+        return self._assembled(entry) if entry.slices else self._from_shard(entry, check=check)
 
     def _assembled(self, entry: Entry) -> np.ndarray:
         values = []

@@ -10,9 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
+from typing import TYPE_CHECKING, TypeVar
 
 from tfmagic import errors
 from tfmagic.files import protos
@@ -29,12 +27,15 @@ from tfmagic.graphs.walks import reached
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    import numpy as np
+
     from tfmagic.graphs.restores import Slot
 
 _ASSIGNMENTS = frozenset({"Assign", "AssignVariableOp"})
 #: Where a SavedModel names the op that initialises it.
 _INIT_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
 _INIT_SIGNATURE = "__saved_model_init_op"
+_Key = TypeVar("_Key")
 
 
 @dataclass(frozen=True)
@@ -72,15 +73,24 @@ class Store(StoredTables):
 
         The op that initialises what is loaded sets it; of a variable that is local to a process its own initialiser.
         """
-        if self.init_op in self._nodes:
-            for node in self._assignments(self.init_op):
-                if resource(self._nodes[node_of(node.input[0])]) == resource(self._nodes[name]):
-                    return str(node.input[1])
-        for definition in graph_variables.definitions(self.meta_graph.header, "local_variables"):
-            initialiser = self._nodes.get(node_of(definition.initializer_name))
-            if node_of(definition.variable_name) == name and initialiser is not None and initialiser.op in _ASSIGNMENTS:
-                return str(initialiser.input[1])
-        return ""
+        own = self._set_tensors.get(resource(self._nodes[name]), "") if name in self._nodes else ""
+        return own or self._local_tensors.get(name, "")
+
+    @cached_property
+    def _set_tensors(self) -> Mapping[tuple[bytes, bytes], str]:
+        """The tensors that the op which initialises what is loaded gives to variables, by what identifies these."""
+        assignments = self._assignments(self.init_op) if self.init_op in self._nodes else []
+        pairs = ((resource(self._nodes[node_of(node.input[0])]), str(node.input[1])) for node in assignments)
+        return _firsts(pairs)
+
+    @cached_property
+    def _local_tensors(self) -> Mapping[str, str]:
+        """The tensors that the initialisers of variables which are local to a process give them, by their nodes."""
+        definitions = graph_variables.definitions(self.meta_graph.header, "local_variables")
+        pairs = ((node_of(each.variable_name), self._nodes.get(node_of(each.initializer_name))) for each in definitions)
+        return _firsts(
+            (name, str(node.input[1])) for name, node in pairs if node is not None and node.op in _ASSIGNMENTS
+        )
 
     def _assignments(self, name: str) -> list[protos.Message]:
         """Return the ops of the main graph that give a variable a value, of those that an op needs."""
@@ -222,6 +232,13 @@ class Store(StoredTables):
         if not slot.slice:
             return Stored(entry.dtype, whole, lambda: self._read(slot.key))
         piece = tensor_slices.parsed(slot.slice)
-        region = tensor_slices.region(piece, whole)
         shape = tensor_slices.shape_of(piece, whole)
-        return Stored(entry.dtype, shape, lambda: np.ascontiguousarray(self._read(slot.key)[region]))
+        return Stored(entry.dtype, shape, lambda: self._read_piece(slot.key, piece))
+
+
+def _firsts(pairs: Iterable[tuple[_Key, str]]) -> dict[_Key, str]:
+    """Return a mapping that keeps the first value of each key."""
+    result: dict[_Key, str] = {}
+    for key, value in pairs:
+        result.setdefault(key, value)
+    return result

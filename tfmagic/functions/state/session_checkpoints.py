@@ -7,10 +7,11 @@ come from the user's session. Not for: functions of a session (:mod:`tfmagic.fun
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from tfmagic import errors
-from tfmagic.functions import sessions
+from tfmagic import errors, progress
+from tfmagic.functions import named_function, sessions
+from tfmagic.functions.state.value_groups import grouped, tensor_bytes
 from tfmagic.graphs.resources import VARIABLES
 from tfmagic.runtime import tensorflow as runtime
 
@@ -19,7 +20,33 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from tfmagic.frames import Shape
+
 _SAVE, _INPUTS = "SaveV2", 3
+
+
+class SessionTensor(NamedTuple):
+    """A tensor of a checkpoint, which is a variable or a piece of one.
+
+    Attributes
+    ----------
+    key : str
+        Its key in the checkpoint.
+    slice : str
+        Which part of the whole it is, empty for all.
+    node : str
+        The variable in the user's graph.
+    dtype : str
+        Of its values.
+    shape : tuple or None
+        As far as the graph says it.
+    """
+
+    key: str
+    slice: str
+    node: str
+    dtype: str
+    shape: Shape
 
 
 @dataclass(frozen=True)
@@ -28,18 +55,46 @@ class SavedSession:
 
     Attributes
     ----------
+    session : tf.compat.v1.Session
+        Where the values are.
     meta_graph_def : bytes
         The serialised MetaGraphDef, with a Saver's ops and its SaverDef.
-    names, slices : tuple of str
-        The key of each tensor in the checkpoint, and which part of the whole it is, empty for all.
-    values : tuple of ndarray
-        The values.
+    tensors : tuple of SessionTensor
+        What the Saver saves, in its order.
     """
 
+    session: runtime.Live
     meta_graph_def: bytes
-    names: tuple[str, ...]
-    slices: tuple[str, ...]
-    values: tuple[np.ndarray, ...]
+    tensors: tuple[SessionTensor, ...]
+
+    @property
+    def size(self) -> int:
+        """What the values take in bytes, as far as the graph says it."""
+        return sum(tensor_bytes(tensor.dtype, tensor.shape) or 0 for tensor in self.tensors)
+
+    def groups(self) -> Iterator[list[SessionTensor]]:
+        """Yield the tensors a few at a time."""
+        return grouped(self.tensors, lambda tensor: tensor_bytes(tensor.dtype, tensor.shape))
+
+    def values(self) -> Iterator[tuple[SessionTensor, np.ndarray]]:
+        """Yield each tensor with the value that the session has for it, a few in memory at a time.
+
+        Raises
+        ------
+        ReadError
+            If the session is closed.
+        ConversionError
+            If a variable is not initialised.
+        """
+        for group in self.groups():
+            progress.check()
+            values = dict(sessions.values(self.session, [tensor.node for tensor in group]))
+            for tensor in group:
+                yield tensor, values.pop(tensor.node)
+
+    def value(self, tensor: SessionTensor) -> np.ndarray:
+        """Return the value that the session has for one tensor now."""
+        return sessions.values(self.session, [tensor.node])[tensor.node]
 
 
 def of_session(session: runtime.Live) -> SavedSession:
@@ -48,7 +103,7 @@ def of_session(session: runtime.Live) -> SavedSession:
     Raises
     ------
     ConversionError
-        If the graph has nothing to save, a variable is not initialised, or what a table holds cannot be found out.
+        If the graph has nothing to save, or what a table holds cannot be found out.
     """
     tf = runtime.tensorflow()
     inner = sessions.raw(session)
@@ -66,9 +121,11 @@ def of_session(session: runtime.Live) -> SavedSession:
         scope = saver_def.save_tensor_name.rpartition("/")[0]
         save = copy.get_operation_by_name(f"{scope}/{_SAVE}" if scope else _SAVE)
         names, slices = ([each.decode() for each in _constant(tf, save.inputs[place])] for place in (1, 2))
-        sources = [_variable(tensor) for tensor in save.inputs[_INPUTS:]]
-    values = sessions.values(inner, sources)
-    return SavedSession(meta_graph_def, tuple(names), tuple(slices), tuple(values[name] for name in sources))
+        tensors = tuple(
+            SessionTensor(key, piece, _variable(tensor), tensor.dtype.base_dtype.name, named_function.shape(tensor))
+            for key, piece, tensor in zip(names, slices, save.inputs[_INPUTS:], strict=True)
+        )
+    return SavedSession(inner, meta_graph_def, tensors)
 
 
 def _require_variables_only(graph: runtime.Live) -> None:

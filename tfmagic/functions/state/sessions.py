@@ -5,30 +5,27 @@ Not for: the same of files (:mod:`tfmagic.functions.state.saved_models`).
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
-from tfmagic.files import protos
 from tfmagic.functions import sessions
 from tfmagic.functions.state import live_tables
 from tfmagic.functions.state.initial_values import Stored
 from tfmagic.functions.state.saved_models import Store
+from tfmagic.functions.state.value_groups import grouped, tensor_bytes
 from tfmagic.graphs import moving_averages
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     import numpy as np
 
+    from tfmagic.files import protos
     from tfmagic.functions.state.live_tables import TableContent
-
-#: Variables of so many bytes are read in one run.
-_GROUP_BYTES = 32 << 20
 
 
 @dataclass(frozen=True)
@@ -113,25 +110,13 @@ class SessionStore(Store):
             If nothing in the graph reads one, or its shape is not known before it is read.
         """
         declared = {name: self._declared(name) for name in names}
+        groups = (
+            _Group(self, tuple(names))
+            for names in grouped(declared, lambda name: tensor_bytes(declared[name].dtype, declared[name].shape))
+        )
         return {
-            name: declared[name]._replace(read=partial(group.value, name))
-            for group in self._groups(declared)
-            for name in group.names
+            name: declared[name]._replace(read=partial(group.value, name)) for group in groups for name in group.names
         }
-
-    def _groups(self, declared: Mapping[str, Stored]) -> Iterator[_Group]:
-        """Yield the variables in groups, in order: a run of a session costs more than reading a small one."""
-        names: list[str] = []
-        size = 0
-        for name, stored in declared.items():
-            bytes_of = math.prod(stored.shape) * (protos.item_size(stored.dtype) or 0)
-            if names and size + bytes_of > _GROUP_BYTES:
-                yield _Group(self, tuple(names))
-                names, size = [], 0
-            names.append(name)
-            size += bytes_of
-        if names:
-            yield _Group(self, tuple(names))
 
     def _declared(self, name: str) -> Stored:
         tensor = sessions.reading(self.session.graph, self._meant(name))

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tfmagic.files.checkpoints import tensor_bundle
     from tfmagic.files.checkpoints.entries import Entry
     from tfmagic.files.checkpoints.location import CheckpointFiles
+    from tfmagic.files.checkpoints.slices import Extents
     from tfmagic.graphs.metagraphs import MetaGraph
     from tfmagic.graphs.restores import Slot
 
@@ -109,19 +110,24 @@ class StoredGraph:
             )
         return self._checkpoint.entries[slot.key]
 
-    def _read(self, key: str) -> np.ndarray:
+    def _read_piece(self, key: str, piece: Extents) -> np.ndarray:
+        return self._there(key).read(key, piece=piece)
+
+    def _there(self, key: str) -> tensor_bundle.Checkpoint:
         if self._checkpoint is None:
             raise errors.ConversionError(f"there is no checkpoint with {key!r} in it beside the graph; put it there")
-        entry = self._checkpoint.entries[key]
+        return self._checkpoint
+
+    def _read(self, key: str) -> np.ndarray:
+        checkpoint = self._there(key)
+        entry = checkpoint.entries[key]
         if entry.slices or entry.dtype == "string":
-            return self._checkpoint.read(key)
+            return checkpoint.read(key)
         try:
             value = None if self._reader is None else np.asarray(self._reader.get_tensor(key))
         # Its errors come from C++: OpError, RuntimeError, ValueError, IndexError where a shard is too short.
         except Exception as error:
-            message = (
-                f"the value of {key!r} in {str(self._checkpoint.prefix)!r} cannot be read: {error_texts.gist(error)}"
-            )
+            message = f"the value of {key!r} in {str(checkpoint.prefix)!r} cannot be read: {error_texts.gist(error)}"
             message += "; copy the checkpoint again"
             raise errors.CorruptSourceError(message) from error
-        return self._checkpoint.read(key) if value is None else value
+        return checkpoint.read(key) if value is None else value

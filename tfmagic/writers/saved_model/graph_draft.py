@@ -5,7 +5,6 @@ Not for: making the message (:mod:`tfmagic.writers.saved_model.graph_messages`).
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,26 +14,23 @@ from tfmagic import progress
 from tfmagic.files import protos, saved_model_files
 from tfmagic.files.checkpoints import tensor_writing
 from tfmagic.functions.saved_models import SavedModelFunctions
+from tfmagic.functions.state.value_groups import grouped, tensor_bytes
 from tfmagic.graphs import signatures as signature_defs
 from tfmagic.graphs.tensor_names import node_of
-from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.frozen_graph import serialised
 from tfmagic.writers.saved_model import directory
 from tfmagic.writers.saved_model.assets import assets_of, copy_assets
 from tfmagic.writers.saved_model.graph_messages import graph_messages
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from tfmagic.functions import NamedFunction
     from tfmagic.functions.state.saved_models import Store
     from tfmagic.writers.saved_model.assets import Asset
     from tfmagic.writers.saved_model.graph_messages import GraphMessages
-    from tfmagic.writers.saved_model.saver import SavedTensor
-
-#: Values that are in memory at a time.
-_CHUNK = 64 << 20
+    from tfmagic.writers.saved_model.saver import SavedTensor, SavedVariable
 
 
 @dataclass(frozen=True)
@@ -58,7 +54,7 @@ class GraphDraft:
     def size(self) -> int:
         """What the directory will take in bytes, about."""
         nodes = {node.name: node for node in self.messages.meta_graph_def.graph_def.node}
-        weights = sum(_bytes_of(nodes[each.node]) for each in self.messages.variables)
+        weights = sum(_bytes_of(nodes[each.node]) or 0 for each in self.messages.variables)
         return weights + int(self.messages.meta_graph_def.ByteSize()) + sum(_size(each.file) for each in self.assets)
 
     def write(self, path: Path) -> None:
@@ -75,29 +71,25 @@ class GraphDraft:
         directory.settle(path, text=self.text)
 
     def write_values(self, prefix: Path) -> None:
-        """Write the checkpoint that the graph's saver restores, by TensorFlow where it is loaded, else ourselves."""
-        if not runtime.is_loaded():
-            tensor_writing.write(prefix, (_tensor(*each) for batch in self._batches() for each in batch))
-            return
-        tf = runtime.tensorflow()
-        parts: list[str] = []
-        for batch in self._batches():
-            progress.check()
-            parts.append(f"{prefix}-part-{len(parts)}")
-            _write_part(parts[-1], batch)
-        with runtime.eager(), tf.device("CPU"):
-            tf.raw_ops.MergeV2Checkpoints(checkpoint_prefixes=parts, destination_prefix=str(prefix))
+        """Write the checkpoint that the graph's saver restores, a few values in memory at a time."""
+        tensor_writing.write(prefix, self._tensors())
 
-    def _batches(self) -> Iterator[list[tuple[SavedTensor, np.ndarray]]]:
-        """Yield what goes into each part of the checkpoint."""
+    def values(self, variables: Iterable[SavedVariable]) -> Iterator[tuple[SavedVariable, np.ndarray]]:
+        """Yield variables with their values, which come from the source a few at a time."""
         nodes = {node.name: node for node in self.messages.meta_graph_def.graph_def.node}
-        tensors = {each.node: each.tensor for each in self.messages.variables}
-        for names in _grouped(list(tensors), lambda name: _bytes_of(nodes[name])):
-            values = self.store.values(names)
-            yield [(tensors[name], values[name]) for name in names]
+        for group in grouped(variables, lambda variable: _bytes_of(nodes[variable.node])):
+            progress.check()
+            values = dict(self.store.values([variable.node for variable in group]))
+            for variable in group:
+                yield variable, values.pop(variable.node)
+
+    def _tensors(self) -> Iterator[tensor_writing.Tensor]:
+        """Yield what goes into the checkpoint."""
+        for variable, value in self.values(self.messages.variables):
+            yield _tensor(variable.tensor, value)
         for table in self.messages.tables:
             content = self.store.table_content(table.node, node_of(table.keys.source))
-            yield list(zip((table.keys, table.values), content, strict=True))
+            yield from map(_tensor, (table.keys, table.values), content)
 
     def load(self, path: Path, key: str) -> NamedFunction:
         """Read the directory back as TensorFlow 2 does, and see that TensorFlow 1 takes it as well.
@@ -144,38 +136,10 @@ def _size(file: Path) -> int:
     return file.stat().st_size
 
 
-def _bytes_of(node: protos.Message) -> int:
-    """Return how much a variable takes, as far as its node says."""
-    shape = protos.shape_of(node.attr["shape"].shape) or ()
-    item = protos.item_size(protos.dtype_name(node.attr["dtype"].type)) or 0
-    return math.prod(size or 0 for size in shape) * item
-
-
-def _grouped(names: Sequence[str], size_of: Callable[[str], int]) -> Iterator[list[str]]:
-    """Yield names in groups, of which each takes about as much as may be in memory at a time."""
-    group: list[str] = []
-    total = 0
-    for name in names:
-        group.append(name)
-        total += size_of(name)
-        if total >= _CHUNK:
-            yield group
-            group, total = [], 0
-    if group:
-        yield group
+def _bytes_of(node: protos.Message) -> int | None:
+    """Return how much a variable takes, None where its node does not say."""
+    return tensor_bytes(protos.dtype_name(node.attr["dtype"].type), protos.shape_of(node.attr["shape"].shape))
 
 
 def _tensor(saved: SavedTensor, values: np.ndarray) -> tensor_writing.Tensor:
-    progress.check()
     return tensor_writing.Tensor(saved.key, protos.dtype_name(saved.dtype), np.asarray(values), saved.slice)
-
-
-def _write_part(prefix: str, tensors: Sequence[tuple[SavedTensor, np.ndarray]]) -> None:
-    tf = runtime.tensorflow()
-    with runtime.eager(), tf.device("CPU"):
-        tf.raw_ops.SaveV2(
-            prefix=prefix,
-            tensor_names=[tensor.key for tensor, _ in tensors],
-            shape_and_slices=[tensor.slice for tensor, _ in tensors],
-            tensors=[tf.constant(value) for _, value in tensors],
-        )
