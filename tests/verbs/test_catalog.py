@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import signal
@@ -212,6 +213,15 @@ def test_a_table_of_a_killed_run_is_gone_on_from(place: Path, tmp_path: Path) ->
         again = tfmagic.catalog(place, previous=unfinished, output=output, overwrite=True)
         pd.testing.assert_frame_equal(again, frame)
         assert not unfinished.exists()
+
+
+def test_what_python_takes_for_a_long_cell_is_as_before(place: Path, tmp_path: Path) -> None:
+    limit = csv.field_size_limit()
+    output = tmp_path / "out.csv"
+    frame = tfmagic.catalog(place).assign(signatures="x" * (2 * limit))
+    frame.to_csv(output, index=False)
+    assert set(tfmagic.catalog(place, previous=output)["signatures"].dropna()) == {"x" * (2 * limit)}
+    assert csv.field_size_limit() == limit
 
 
 def test_a_place_that_is_not_there_leaves_an_unfinished_table_as_it_was(tmp_path: Path) -> None:

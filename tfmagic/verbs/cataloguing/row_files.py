@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _FIELDS = CatalogRow._fields
 #: A cell that begins so is a formula to a program for tables; one that begins with an apostrophe before is text.
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
+#: Letters of a cell: the signatures of a large model take more than the 128 KiB that Python's csv expects.
+_LONGEST_CELL = 1 << 30
 #: Rows that a group of Parquet has at most: so many are in memory.
 _GROUP = 1000
 _PARQUET = ("a catalogue in Parquet", "'tfmagic[parquet]'")
@@ -64,7 +66,9 @@ def _plain(text: str) -> str:
 
 def _read_csv(file: BinaryIO) -> Iterator[Mapping[str, Any]]:
     text = io.TextIOWrapper(file, "utf-8", newline="")
-    csv.field_size_limit(max(csv.field_size_limit(), 1 << 30))
+    # The limit is the whole process's: whoever else reads may meet the larger one meanwhile, and keeps their own.
+    limit = csv.field_size_limit()
+    csv.field_size_limit(max(limit, _LONGEST_CELL))
     try:
         for row in csv.DictReader(_whole_lines(text), strict=True):
             yield {name: _plain(value) if value else None for name, value in row.items() if isinstance(name, str)}
@@ -72,6 +76,8 @@ def _read_csv(file: BinaryIO) -> Iterator[Mapping[str, Any]]:
         # Of a writer that was killed within a cell that has lines.
         if "unexpected end of data" not in str(error):
             raise
+    finally:
+        csv.field_size_limit(limit)
 
 
 def _whole_lines(text: io.TextIOWrapper) -> Iterator[str]:
