@@ -1,7 +1,7 @@
 """The summary of models of any size, and how it grows: with nodes, functions, inputs of a node, layers, and so on.
 
 Each size is a process of its own. A ratio of two sizes is that of their seconds of the processor. The reading, which
-goes before, is the table of ops, or of layers.
+goes before, is the table of ops, of layers where there are many, or of signatures.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def main() -> None:
         for count in (LARGEST.get(kind, 100_000) // SMALLER, LARGEST.get(kind, 100_000)):
             with tempfile.TemporaryDirectory() as directory:
                 path = size_samples.written(kind, count, Path(directory))
-                table = "layers" if kind == "layers" else "ops"
+                table = kind if kind in ("layers", "signatures") else "ops"
                 read, text, html, added = numbers(measure(_SHOW, str(path), table))
                 size = content(kind, path, count)
             bound = 50 * size + 100e6

@@ -53,6 +53,10 @@ class ShownModel(Protocol):
         """The file or directory, if it is one."""
 
     @property
+    def file(self) -> Path | None:
+        """The file with the graph, where the path is a directory."""
+
+    @property
     def findings(self) -> tuple[Finding, ...]:
         """What the model could do to who uses it."""
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tfmagic.files import protos
     from tfmagic.files.checkpoints.location import CheckpointFiles
-    from tfmagic.frames import VariableRow
+    from tfmagic.frames import SignatureRow, VariableRow
     from tfmagic.graphs.function_uses import FunctionUse
     from tfmagic.graphs.metagraphs import MetaGraph
 
@@ -128,6 +128,9 @@ class CautionedModel(Protocol):
 
     def layer_settings(self, name: str) -> Mapping[str, object]:
         """Return what a layer was made with, nothing where that is not known."""
+
+    def signature_rows(self) -> Sequence[SignatureRow]:
+        """Return the rows of the table of signatures, those proposed left out."""
 
     def variable_rows(self) -> Sequence[VariableRow]:
         """Return the rows of the table of variables, none where there is none."""

@@ -148,11 +148,10 @@ def fixed_batch(subject: Subject) -> Iterator[Caution]:
     model = subject.model
     if model.resizes_inputs or not model.is_at_hand("signatures") or model.has_no_signature:
         return
-    frame = model.table("signatures")
-    rows = frame[frame["side"] == "input"]
     shapes: dict[str, list[Shape]] = {}
-    for key, shape in zip(rows["signature"], rows["shape"], strict=True):
-        shapes.setdefault(key, []).append(shape)
+    for row in model.signature_rows():
+        if row.side == "input":
+            shapes.setdefault(row.signature, []).append(row.shape)
     closed = [key for key, ends in shapes.items() if _is_closed(ends)]
     if closed:
         advice = "it takes one size of batch only: export with an Input whose first dimension is None"

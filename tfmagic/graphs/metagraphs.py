@@ -53,11 +53,18 @@ class MetaGraph:
         return cls.of(message.SerializeToString())
 
     @cached_property
-    def _fields(self) -> list[tuple[int, Span, Span]]:
-        """Each field's number, its place with the tag and its payload's."""
+    def _pieces(self) -> list[tuple[int, Span, Span]]:
+        """The graph, the object graph and what lies between: a field's number or 0, its place, its payload's."""
         pieces, position = [], self.start
         for number, _, begin, stop in wire.fields(self.buffer, self.start, self.end):
-            pieces.append((number, (position, stop), (begin, stop)))
+            if number in (_GRAPH_DEF, _OBJECT_GRAPH_DEF):
+                pieces.append((number, (position, stop), (begin, stop)))
+            elif pieces and not pieces[-1][0]:
+                # Of a hundred thousand signatures each is a field: one piece holds them all.
+                first, _ = pieces[-1][1]
+                pieces[-1] = (0, (first, stop), (first, stop))
+            else:
+                pieces.append((0, (position, stop), (position, stop)))
             position = stop
         return pieces
 
@@ -65,7 +72,7 @@ class MetaGraph:
     def graph(self) -> SerializedGraph:
         """The GraphDef in place."""
         return SerializedGraph(
-            self.buffer, tuple(payload for number, _, payload in self._fields if number == _GRAPH_DEF)
+            self.buffer, tuple(payload for number, _, payload in self._pieces if number == _GRAPH_DEF)
         )
 
     @cached_property
@@ -94,8 +101,8 @@ class MetaGraph:
         return self.graph.graph_def()
 
     def _parsed(self, wanted: Callable[[int], bool]) -> protos.Message:
-        """Parse some of the fields: a message cut at its fields is a message."""
-        data = b"".join(bytes(self.buffer.piece(a, b)) for number, (a, b), _ in self._fields if wanted(number))
+        """Parse some of the pieces: a message cut at its fields is a message."""
+        data = b"".join(bytes(self.buffer.piece(a, b)) for number, (a, b), _ in self._pieces if wanted(number))
         try:
             return protos.parse("MetaGraphDef", data)
         except protos.ParseError as error:
@@ -146,7 +153,7 @@ class GraphOnly(MetaGraph):
     """A GraphDef taken for a MetaGraphDef: the buffer holds the graph itself, without the field's tag."""
 
     @cached_property
-    def _fields(self) -> list[tuple[int, Span, Span]]:
+    def _pieces(self) -> list[tuple[int, Span, Span]]:
         return []
 
     @cached_property

@@ -6,6 +6,7 @@ Not for: finding the ends of a graph that has no signature (:mod:`tfmagic.graphs
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
 from tfmagic import errors
@@ -148,7 +149,13 @@ def _endpoint(key: str, info: protos.Message) -> Endpoint:
 
 def _shape(info: protos.Message) -> Shape:
     """Return a TensorInfo's shape; one that was never written means unknown rank, not a scalar."""
-    return protos.shape_of(info.tensor_shape) if info.HasField("tensor_shape") else None
+    return _shape_in(info.tensor_shape.SerializeToString()) if info.HasField("tensor_shape") else None
+
+
+@lru_cache(maxsize=1024)
+def _shape_in(data: bytes) -> Shape:
+    """Read a serialised TensorShapeProto: of a hundred thousand ends most have one of a few."""
+    return protos.shape_of(protos.parse("TensorShapeProto", data))
 
 
 def tensors_of(info: protos.Message) -> tuple[str, ...]:
@@ -195,10 +202,12 @@ def require_own_key(key: str) -> None:
 def rows(tagged: TaggedSignatures) -> Iterator[SignatureRow]:
     """Yield a row for each input and output of each signature, those of bookkeeping included."""
     for tags, signatures in tagged:
+        joined = ",".join(tags)
         for key, signature in signatures.items():
-            for side in ("input", "output"):
-                for endpoint in endpoints(getattr(signature, f"{side}s")):
-                    yield SignatureRow(",".join(tags), key, signature.method_name, side, endpoint.key, *endpoint[1:])
+            method = str(signature.method_name)
+            for side, ends in (("input", signature.inputs), ("output", signature.outputs)):
+                for end in endpoints(ends):
+                    yield SignatureRow(joined, key, method, side, *end)
 
 
 def choose(signatures: Mapping[str, object], key: str | None = None) -> str:
@@ -225,8 +234,10 @@ def shapes_by_node(signatures: Mapping[str, protos.Message]) -> dict[str, Shape]
     """Return the shapes that signatures state for first outputs of nodes, by the node's name."""
     shapes: dict[str, Shape] = {}
     for signature in signatures.values():
-        for endpoint in (*endpoints(signature.inputs), *endpoints(signature.outputs)):
-            node, _, index = endpoint.tensor.partition(":")
-            if endpoint.shape is not None and index in ("", "0"):
-                shapes.setdefault(node, endpoint.shape)
+        for side in (signature.inputs, signature.outputs):
+            for key in sorted(side):
+                info = side[key]
+                node, _, index = (info.name or tensor_name(info)).partition(":")
+                if node not in shapes and index in ("", "0") and (shape := _shape(info)) is not None:
+                    shapes[node] = shape
     return shapes

@@ -11,7 +11,7 @@ import itertools
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tfmagic import errors
 from tfmagic.display.summary import Displayed
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tfmagic.files.checkpoints.location import CheckpointFiles
     from tfmagic.findings.caution import Caution
     from tfmagic.findings.scan import Finding
-    from tfmagic.frames import AssetRow, VariableRow
+    from tfmagic.frames import AssetRow, SignatureRow, VariableRow
     from tfmagic.functions.state.saved_models import Store
     from tfmagic.models.value_blocks import Values
 
@@ -230,6 +230,11 @@ class Model(PublicTables, Displayed):
     def is_live(self) -> bool:
         """Whether it is an object of the user's, not a file or a message."""
         return self.live is not None
+
+    def signature_rows(self) -> Sequence[SignatureRow]:
+        """Return the rows of the table of signatures, those proposed left out."""
+        listed = self.rows("signatures")
+        return () if listed is None else cast("Sequence[SignatureRow]", listed.rows)
 
     def variable_rows(self) -> Sequence[VariableRow]:
         """Return the rows of the table of variables, none where there is none to be seen."""

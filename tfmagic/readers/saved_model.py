@@ -93,7 +93,7 @@ class SavedModelReader(Reader):
         if places.is_file(metadata):
             yield from keras_scan.of_saved_model(None, metadata)
         for file in files:
-            graphs = metagraphs.of_saved_model(message_files.read_message(file, message_files.SAVED_MODEL))
+            graphs = _graphs_in(file, model)
             yield from graph_scan.findings(graphs, file.name if len(files) > 1 else "")
             for meta_graph in graphs:
                 yield from keras_scan.of_saved_model(meta_graph.object_graph_def)
@@ -286,6 +286,14 @@ def _load(path: Path, tags: frozenset[str] | None) -> tuple[MetaGraph, ...]:
         available = [",".join(each.tags) for each in meta_graphs]
         raise errors.UnknownNameError(",".join(sorted(tags)), "tag-set", available, SavedModelReader.form)
     return chosen
+
+
+def _graphs_in(file: Path, model: ShownModel) -> tuple[MetaGraph, ...]:
+    """Return all MetaGraphDefs of a file, those that a model was read from as it has them."""
+    if file != model.file:
+        return metagraphs.of_saved_model(message_files.read_message(file, message_files.SAVED_MODEL))
+    known = {each.start: each for each in model.meta_graphs}
+    return tuple(known.get(each.start, each) for each in metagraphs.of_saved_model(model.meta_graphs[0].buffer))
 
 
 def _links(directory: Path) -> tuple[str, ...]:
