@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests import ready_python
 from tests.samples import Built
 
 if TYPE_CHECKING:
@@ -49,6 +50,21 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Built:
 def tf() -> Any:
     """TensorFlow, where it is installed."""
     return pytest.importorskip("tensorflow")
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory that all workers of a run share."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
+@pytest.fixture(scope="session")
+def ready_tensorflow(run_folder: Path) -> list[str]:
+    """What stands for ``python`` in a command: TensorFlow is imported there, and has done nothing yet."""
+    if not importlib.util.find_spec("tensorflow"):
+        pytest.skip("TensorFlow is not installed")
+    return ready_python.command(run_folder, ready_python.TENSORFLOW)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@ from __future__ import annotations
 import signal
 import socket
 import subprocess
-import sys
 import threading
 
 import pytest
@@ -42,9 +41,9 @@ except KeyboardInterrupt as error:
 
 
 @pytest.mark.tensorflow
-def test_an_interrupt_ends_a_run_that_would_never_end() -> None:
+def test_an_interrupt_ends_a_run_that_would_never_end(ready_tensorflow: list[str]) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", ENDLESS], capture_output=True, text=True, cwd=ROOT, timeout=120, check=False
+        [*ready_tensorflow, "-c", ENDLESS], capture_output=True, text=True, cwd=ROOT, timeout=120, check=False
     )
     assert done.stdout.split() == ["stopped", "None", "True"], done.stderr[-2000:]
 

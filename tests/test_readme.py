@@ -6,7 +6,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -41,9 +40,9 @@ def blocks(language: str) -> list[str]:
 
 @pytest.mark.tensorflow
 @pytest.mark.slow
-def test_the_code_runs(tmp_path: Path) -> None:
+def test_the_code_runs(tmp_path: Path, ready_tensorflow: list[str]) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", RUN_CELLS],
+        [*ready_tensorflow, "-c", RUN_CELLS],
         input=json.dumps(blocks("python")),
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         cwd=tmp_path,

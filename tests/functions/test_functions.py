@@ -343,8 +343,7 @@ def test_tracing_works_inside_a_graph(keras: Any, tf: Any) -> None:
         assert graph.get_operations() == []
 
 
-def test_tracing_works_where_eager_execution_is_off(tf: Any) -> None:
-    del tf
+def test_tracing_works_where_eager_execution_is_off(ready_tensorflow: list[str]) -> None:
     program = """
         import numpy as np, tensorflow as tf, keras
         tf.compat.v1.disable_v2_behavior()
@@ -359,9 +358,8 @@ def test_tracing_works_where_eager_execution_is_off(tf: Any) -> None:
         assert not tf.executing_eagerly()
     """
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=False, env=environment
-    )
+    command = [*ready_tensorflow, "-c", textwrap.dedent(program)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
 
 

@@ -120,7 +120,9 @@ def test_a_subclassed_model_shows_what_keras_knows() -> None:
 
 
 @pytest.mark.parametrize("library", ["keras", "tf_keras"])
-def test_a_model_built_without_eager_execution_is_shown_but_not_converted(library: str) -> None:
+def test_a_model_built_without_eager_execution_is_shown_but_not_converted(
+    library: str, ready_tensorflow: list[str]
+) -> None:
     pytest.importorskip(library)
     program = f"""
         import tensorflow as tf
@@ -139,9 +141,8 @@ def test_a_model_built_without_eager_execution_is_shown_but_not_converted(librar
             raise AssertionError
     """
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=False, env=environment
-    )
+    command = [*ready_tensorflow, "-c", textwrap.dedent(program)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
 
 

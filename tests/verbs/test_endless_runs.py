@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +16,10 @@ from tests.conftest import ROOT
 from tfmagic.commands import declarations, words
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    Ended = Callable[..., list[Any]]
 
 _MODELS = """
 import json, os, signal, socket, sys, threading, time
@@ -111,9 +114,14 @@ except BaseException as error:
 """
 
 
-def ended(name: str, way: str, folder: str = "") -> list[Any]:
-    """Return how a run ended: what it raised, what that says, seconds after the stop button was pressed."""
-    command = [sys.executable, "-c", _MODELS, name, way, folder]
+@pytest.fixture
+def ended(ready_tensorflow: list[str]) -> Ended:
+    """Tell how a run ended, by the model, the way, a folder: what it raised, what that says, seconds after the stop."""
+    return partial(_ended, ready_tensorflow)
+
+
+def _ended(python: list[str], name: str, way: str, folder: str = "") -> list[Any]:
+    command = [*python, "-c", _MODELS, name, way, folder]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     said: list[Any] = json.loads(done.stdout)
@@ -129,7 +137,7 @@ SAYS = {
 
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("name", SAYS)
-def test_a_run_is_given_up_in_time_and_says_why(name: str) -> None:
+def test_a_run_is_given_up_in_time_and_says_why(ended: Ended, name: str) -> None:
     kind, says, _ = ended(name, "timeout")
     assert kind == "ConversionError"
     assert "took longer than 0.5 s" in says
@@ -139,7 +147,7 @@ def test_a_run_is_given_up_in_time_and_says_why(name: str) -> None:
 
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("name", SAYS)
-def test_the_stop_button_ends_a_run_within_two_seconds(name: str) -> None:
+def test_the_stop_button_ends_a_run_within_two_seconds(ended: Ended, name: str) -> None:
     kind, _, seconds = ended(name, "stop")
     assert kind == "KeyboardInterrupt"
     assert seconds < 2
@@ -147,7 +155,7 @@ def test_the_stop_button_ends_a_run_within_two_seconds(name: str) -> None:
 
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("name", ["loop", "network"])
-def test_a_verification_ends_at_its_limit_and_says_why(name: str) -> None:
+def test_a_verification_ends_at_its_limit_and_says_why(ended: Ended, name: str) -> None:
     kind, says, _ = ended(name, "verify")
     assert kind == "ConversionError"
     assert "the two cannot be compared: a run took longer than 0.5 s" in says
@@ -163,7 +171,7 @@ LOADS = {
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("name", LOADS)
 @pytest.mark.parametrize("way", ["timeout", "verify"])
-def test_loading_is_given_up_in_time_and_says_why(name: str, way: str, tmp_path: Path) -> None:
+def test_loading_is_given_up_in_time_and_says_why(ended: Ended, name: str, way: str, tmp_path: Path) -> None:
     kind, says, _ = ended(name, way, str(tmp_path / "saved"))
     assert kind == "ConversionError"
     assert "loading the SavedModel" in says
@@ -173,14 +181,14 @@ def test_loading_is_given_up_in_time_and_says_why(name: str, way: str, tmp_path:
 
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("name", LOADS)
-def test_the_stop_button_ends_loading_within_two_seconds(name: str, tmp_path: Path) -> None:
+def test_the_stop_button_ends_loading_within_two_seconds(ended: Ended, name: str, tmp_path: Path) -> None:
     kind, _, seconds = ended(name, "stop", str(tmp_path / "saved"))
     assert kind == "KeyboardInterrupt"
     assert seconds < 2
 
 
 @pytest.mark.tensorflow
-def test_a_model_whose_loading_never_ends_is_exported_unverified(tmp_path: Path) -> None:
+def test_a_model_whose_loading_never_ends_is_exported_unverified(ended: Ended, tmp_path: Path) -> None:
     kind, says, seconds = ended("initialiser_pure_loop", "export", str(tmp_path / "saved"))
     assert kind == "done"
     assert "not verified: " in says

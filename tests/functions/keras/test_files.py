@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import random
 import subprocess
-import sys
 import zipfile
 from typing import TYPE_CHECKING, Any
 
@@ -305,10 +304,10 @@ assert not tf.executing_eagerly()
 """
 
 
-def test_the_users_graph_is_not_built_in(tmp_path: Path) -> None:
+def test_the_users_graph_is_not_built_in(tmp_path: Path, ready_tensorflow: list[str]) -> None:
     keras = pytest.importorskip("tf_keras")
     keras_2_samples.depthwise(keras, None).save(tmp_path / "model.h5")
-    subprocess.run([sys.executable, "-c", _IN_A_GRAPH, str(tmp_path / "model.h5")], check=True)
+    subprocess.run([*ready_tensorflow, "-c", _IN_A_GRAPH, str(tmp_path / "model.h5")], check=True)
 
 
 def test_a_bomb_is_not_unpacked_by_keras(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,9 +51,11 @@ def numbered(model: Any, start: int) -> Any:
 # Copied
 
 
-def test_every_copy_of_a_strategys_variables_has_the_value_that_stock_gives_it(tmp_path: Path) -> None:
+def test_every_copy_of_a_strategys_variables_has_the_value_that_stock_gives_it(
+    tmp_path: Path, ready_tensorflow: list[str]
+) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", mirrored_values.__name__, str(tmp_path), str(tmp_path / "values.json")]
+    command = [*ready_tensorflow, "-m", mirrored_values.__name__, str(tmp_path), str(tmp_path / "values.json")]
     subprocess.run(command, check=True, env=environment, timeout=300)
     values = json.loads((tmp_path / "values.json").read_text(encoding="utf-8"))
     weights = 6
