@@ -210,7 +210,7 @@ def test_a_single_file_goes_to_standard_output(
 def test_what_libraries_log_of_themselves_is_kept_back_and_what_a_model_prints_is_not(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    from tfmagic.shell import native_log  # noqa: PLC0415 - the one test of it
+    from tfmagic.runtime import native_log  # noqa: PLC0415 - the one test of it
 
     with native_log.kept_back():
         os.write(2, b"I0000 00:00:1796012739.024663   18326 port.cc:153] oneDNN\nprinted by a model\n")

@@ -19,7 +19,8 @@ from tfmagic.commands import words as command_words
 from tfmagic.commands.arguments import Argument
 from tfmagic.files.hidden_places import Scratch
 from tfmagic.frames import visible
-from tfmagic.shell import native_log, printing, shell_words
+from tfmagic.runtime import native_log
+from tfmagic.shell import printing, shell_words
 from tfmagic.shell.result_tables import Written
 from tfmagic.shell.shell_words import STANDARD, ShellWords
 
