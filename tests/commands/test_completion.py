@@ -294,3 +294,11 @@ def test_the_other_completions_stay(shell: InteractiveShell) -> None:
     shell.run_line_magic("unload_ext", "tfmagic")
     assert "some_variable" in completed(shell, "some_v")
     assert not any("tf_inspect" in text for text in completed(shell, "%tf_insp"))
+
+
+def test_models_come_before_pictures_and_the_like(files: Path) -> None:
+    for name in ("a.png", "a notes.txt", "a.keras", "a_ckpt.index", "A"):
+        (files / name).write_bytes(b"")
+    (files / "a folder").mkdir()
+    assert texts("%tf_inspect a") == ['"a folder/', "a.keras", "a_ckpt.index", '"a notes.txt"', "a.png"]
+    assert texts("%tf_inspect a", a_model=tfmagic.inspect(files / "graph.pb"))[0] == "a_model"

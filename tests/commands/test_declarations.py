@@ -263,3 +263,13 @@ def test_a_word_that_is_no_value_may_be_the_rest_of_a_path() -> None:
         command_words.feeds(["model"])
     with pytest.raises(CommandError, match=r"NAME=EXPR, not '=1'$"):
         command_words.feeds(["=1"])
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "forms"])
+def test_help_ends_with_examples_that_can_be_typed(name: str) -> None:
+    command = COMMANDS[name]
+    assert command.examples
+    assert "" in command.examples or all(command.parse(example) for example in command.examples)
+    lines = command.parser(f"%tf_{name}").format_help().rstrip().splitlines()
+    assert lines[-len(command.examples) - 1] == "examples:"
+    assert lines[-1] == f"  %tf_{name} {command.examples[-1]}"

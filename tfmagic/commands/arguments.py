@@ -125,6 +125,8 @@ class Command:
         What its help says below the arguments.
     body : str
         What a cell's body is to be, or in the shell the file of ``--signatures``; empty where there is none.
+    examples : tuple of str
+        Lines that its help ends with, without what calls the command.
     shell : ShellSide
         What it is in the shell beyond that.
     """
@@ -135,6 +137,7 @@ class Command:
     run: Callable[[argparse.Namespace], object]
     details: str = ""
     body: str = ""
+    examples: tuple[str, ...] = ()
     shell: ShellSide = field(default_factory=ShellSide)
 
     def parse(self, line: str) -> argparse.Namespace:
@@ -166,6 +169,7 @@ class Command:
             add_help=False,
             allow_abbrev=False,
         )
+        parser.examples = self.examples
         for argument in self.arguments if arguments is None else arguments:
             parser.add_argument(*argument.flags, **_parser_options(argument))
         parser.add_argument("-h", "--help", action="store_true", help="show this help")
@@ -189,7 +193,14 @@ def parsed(words: Sequence[str], parser: argparse.ArgumentParser) -> argparse.Na
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that raises where argparse would end the process."""
+    """A parser that raises where argparse would end the process, and whose help ends with examples."""
+
+    examples: Sequence[str] = ()
+
+    def format_help(self) -> str:
+        # What argparse is given itself, it folds.
+        lines = [f"  {self.prog} {each}".rstrip() for each in self.examples]
+        return super().format_help() + ("\n".join(["", "examples:", *lines, ""]) if lines else "")
 
     def error(self, message: str) -> NoReturn:
         # Intermixed with options, argparse takes words that may be left out for required where another one is missing.

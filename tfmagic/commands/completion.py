@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tfmagic import errors, readers
 from tfmagic.commands import arguments, declarations
 from tfmagic.commands import words as command_words
-from tfmagic.files import places
+from tfmagic.files import bundles, places
 from tfmagic.files.addresses import urls
 from tfmagic.graphs import signatures
 from tfmagic.models.model import Model, Part
@@ -118,12 +118,20 @@ class _Line(NamedTuple):
 
 
 def _sorted(proposals: Callable[[], Iterator[Completion]], beginning: str) -> list[Completion]:
-    """Return the proposals that begin like a word, models before paths."""
+    """Return the proposals that begin like a word: models, then paths that may be one, then pictures and the like."""
     try:
         fitting = {each for each in proposals() if _bare(each.text).startswith(beginning)}
     except Exception:  # noqa: BLE001 - a completion must not disturb, whatever a half-typed line means
         fitting = set()
-    return sorted(fitting, key=lambda each: (each.kind == _PATH, each.text))[:_MOST]
+    return sorted(fitting, key=lambda each: (_rank(each), each.text))[:_MOST]
+
+
+def _rank(proposal: Completion) -> int:
+    """Return what comes first, by names alone."""
+    if proposal.kind != _PATH:
+        return 0
+    name = _bare(proposal.text).rstrip("'\"")
+    return 1 if name.endswith("/") or bundles.may_be_model(name.rpartition("/")[2]) else 2
 
 
 def _bare(word: str) -> str:

@@ -343,6 +343,7 @@ COMMANDS: Mapping[str, Command] = {
                 _TRUST,
             ),
             _inspect,
+            examples=("./served", "./served --ops --op Conv", "model.keras --costs --depth 2"),
             shell=ShellSide(printers={"svg": _drawn}),
         ),
         Command(
@@ -367,6 +368,7 @@ COMMANDS: Mapping[str, Command] = {
             ),
             _freeze,
             _EQUAL,
+            examples=("./served -o model.pb", "model.keras -o model.pb --optimize"),
             shell=ShellSide(required=("--output",), writes="output"),
         ),
         Command(
@@ -398,6 +400,7 @@ COMMANDS: Mapping[str, Command] = {
             ),
             _export,
             _EQUAL,
+            examples=("model.keras ./served/1", "./served/1 model.tflite --quantize float16"),
             body=_SIGNATURE_MAP,
             shell=ShellSide(writes="DEST"),
         ),
@@ -416,6 +419,7 @@ COMMANDS: Mapping[str, Command] = {
                 _TRUST,
             ),
             _run,
+            examples=("./served", "./served --signature serving_default --repeat 10"),
             shell=ShellSide((Argument(("-o", "--output"), "file to keep the outputs in: .npz", PATH), _OVERWRITE)),
         ),
         Command(
@@ -430,6 +434,7 @@ COMMANDS: Mapping[str, Command] = {
             ),
             _verify,
             _EQUAL,
+            examples=("model.keras ./served/1",),
             shell=ShellSide(denies=_differs),
         ),
         Command(
@@ -454,6 +459,7 @@ COMMANDS: Mapping[str, Command] = {
             ),
             _merge,
             _EQUAL,
+            examples=("decoder.pb ./classifier --connect flat=x -o ./merged",),
             shell=ShellSide(required=("--output",), writes="output"),
         ),
         Command(
@@ -464,6 +470,7 @@ COMMANDS: Mapping[str, Command] = {
                 Argument(("--all",), "include what stays within the model: its state, random numbers", None),
             ),
             _scan,
+            examples=("downloaded.keras", "./served --all"),
             shell=ShellSide(
                 (
                     Argument(
@@ -485,6 +492,7 @@ COMMANDS: Mapping[str, Command] = {
                 _TRUST,
             ),
             _diff,
+            examples=("./served/1 ./served/2",),
             shell=ShellSide(denies=lambda result, _: not result.equal),
         ),
         Command(
@@ -509,6 +517,7 @@ COMMANDS: Mapping[str, Command] = {
                 _OVERWRITE,
             ),
             _catalog,
+            examples=("./models", "s3://bucket/team/** -o models.csv"),
         ),
         Command(
             "sign",
@@ -529,6 +538,7 @@ COMMANDS: Mapping[str, Command] = {
             ),
             _sign,
             _EQUAL,
+            examples=("./served --rename serving_default=predict", "./served ./signed --remove train"),
             body=_SIGNATURE_MAP,
         ),
         Command(
@@ -547,6 +557,7 @@ COMMANDS: Mapping[str, Command] = {
             ),
             _slim,
             _EQUAL,
+            examples=("./served", "./served ./slim"),
         ),
         Command(
             "restore",
@@ -565,6 +576,7 @@ COMMANDS: Mapping[str, Command] = {
                 _TRUST,
             ),
             _restore,
+            examples=("model ./ckpt-1000",),
             shell=ShellSide(absent="it puts values into a live model or session, and a shell has none"),
         ),
         Command(
@@ -582,6 +594,7 @@ COMMANDS: Mapping[str, Command] = {
                 _TRUST,
             ),
             _panel,
+            examples=("", "./served --color bytes"),
             shell=ShellSide(absent="it is made of live widgets"),
         ),
         Command(

@@ -92,7 +92,7 @@ def _of_files(files: Iterable[Entry]) -> Iterator[Bundle]:
         if entry.name in groups:
             # A checkpoint of one file, with its graph beside it.
             groups[entry.name].append(entry)
-        elif _may_be_model(entry.name):
+        elif may_be_model(entry.name):
             yield Bundle(entry.name, (entry,), is_certain=entry.name.lower().endswith(_CERTAIN))
     for stem, group in groups.items():
         yield _checkpoint(stem, sorted(group))
@@ -111,7 +111,8 @@ def _checkpoint(stem: str, group: list[Entry]) -> Bundle:
     return Bundle(group[0].name, tuple(group), is_certain=_INDEX in suffixes)
 
 
-def _may_be_model(name: str) -> bool:
+def may_be_model(name: str) -> bool:
+    """Say whether a file may be a model, going by its name."""
     lower = name.lower()
     if lower in _DESCRIPTIONS or lower.startswith(_EVENTS):
         return False
