@@ -9,6 +9,9 @@ import pytest
 import tfmagic
 from tests.notebook.panel.widgets.test_panel import joined
 from tests.verbs.cataloguing import trees
+from tfmagic import errors
+from tfmagic.notebook.panel import catalog_words
+from tfmagic.notebook.panel.widgets import catalog_panel
 from tfmagic.notebook.panel.widgets.catalog_panel import CatalogPanel
 from tfmagic.notebook.panel.widgets.panel import Panel
 from tfmagic.verbs.diff import Diff
@@ -111,3 +114,68 @@ def test_a_magic_shows_rows_that_were_chosen(place: Path, shell: InteractiveShel
 def test_an_empty_catalogue_is_shown(tmp_path: Path) -> None:
     assert window(of(tmp_path))["total"] == 0
     assert "0 models" in repr(of(tmp_path))
+
+
+def test_models_at_addresses_are_opened_and_compared() -> None:
+    fsspec = pytest.importorskip("fsspec")
+    files = fsspec.filesystem("memory")
+    for name in ("a", "b"):
+        files.pipe(f"/panelled/{name}.pbtxt", b'node { name: "x" op: "NoOp" }')
+    shown = tfmagic.panel(tfmagic.catalog("memory://panelled"))
+    assert isinstance(shown, CatalogPanel)
+    assert shown.show_model(0)
+    shown.work.wait()
+    assert isinstance(shown.result, Panel)
+    assert shown.compare(0, 1)
+    shown.work.wait()
+    assert isinstance(shown.result, Diff)
+    assert shown.result.equal
+    files.rm("/panelled", recursive=True)
+
+
+def test_what_asks_for_trust_goes_on_with_it(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = of(place)
+    asked_with: list[bool] = []
+
+    def refusing(*_: object, trust: bool) -> Diff:
+        asked_with.append(trust)
+        if not trust:
+            raise errors.UntrustedCodeError("it carries code")
+        return tfmagic.diff(place / "a", place / "a")
+
+    monkeypatch.setattr(catalog_panel, "diff", refusing)
+    assert shown.compare(1, 2)
+    joined()
+    assert shown.work.vouch.layout.display is None
+    shown.work.vouch.click()
+    joined()
+    assert asked_with == [False, True]
+    assert isinstance(shown.result, Diff)
+    assert shown.work.vouch.layout.display == "none"
+
+
+def test_json_is_shown_in_words_and_kept_as_it_is(place: Path) -> None:
+    shown = of(place)
+    words = shown.table.frame.iloc[1]
+    assert words["signatures"] == "serving_default: x 4 float32 → y any shape float32"
+    assert words["tags"] == "serve"
+    assert words["formats"].startswith("saved_model, graph_def")
+    assert "1 matrix" in words["families"].split(", ")
+    kept: dict[str, Any] = {}
+    shown.table._namespace = kept
+    asked(shown, "keep", text="rows", query={"text": "broken"})
+    assert kept["rows"].equals(tfmagic.catalog(place).iloc[[0]].reset_index(drop=True))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "null", '[{"signature": 1}]', "[" * 100_000])
+def test_what_is_no_json_of_that_kind_is_shown_as_it_is(text: str) -> None:
+    assert catalog_words.in_words("signatures", text) == text
+
+
+def test_headings_and_numbers_have_room(place: Path) -> None:
+    frame = tfmagic.catalog(place).assign(parameters=3_538_984_000)
+    shown = tfmagic.panel(frame)
+    assert isinstance(shown, CatalogPanel)
+    least = {column["name"]: column.get("least", 0) for column in shown.table.columns}
+    assert least["parameters"] >= 7 * len("3,538,984,000")
+    assert least["tensorflow_version"] >= 7 * len("tensorflow_version")

@@ -7,16 +7,16 @@ Not for: making a catalogue (:mod:`tfmagic.verbs.catalog`), or the panel of one 
 from __future__ import annotations
 
 import threading
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import ipywidgets
 
 from tfmagic import frames, readers
 from tfmagic.display import render
 from tfmagic.display.render import Section
-from tfmagic.notebook.panel import cell_text
-from tfmagic.notebook.panel.widgets import forms
+from tfmagic.files.addresses.address import path_of
+from tfmagic.notebook.panel import catalog_words, cell_text
+from tfmagic.notebook.panel.widgets import diff_tab, forms
 from tfmagic.notebook.panel.widgets.cancellable_work import Work
 from tfmagic.notebook.panel.widgets.heading import Heading
 from tfmagic.notebook.panel.widgets.panel import Panel, notebook_variables
@@ -26,7 +26,7 @@ from tfmagic.runtime import keras as keras_runtime
 from tfmagic.verbs.diff import diff
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Callable, MutableMapping
 
     import pandas as pd
 
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 _SEARCH = ("address", "error", "signatures", "families", "formats")
 _FACETS = dict.fromkeys(frames.CATALOG_FACETS, "(not known)")
+#: Lower than other tables: what is opened comes below.
+_HEIGHT = 300
 _OPEN, _FIRST, _COMPARE = "open", "first", "compare"
 
 
@@ -76,7 +78,7 @@ class CatalogPanel(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no t
         self.first = -1
         self.result: Panel | Diff | None = None
         self.table = Table(
-            self._frame,
+            catalog_words.worded(self._frame),
             label="Models",
             columns=frames.CATALOG_SHOWN,
             search=_SEARCH,
@@ -86,13 +88,22 @@ class CatalogPanel(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no t
             on_act=self._act,
             namespace=self.namespace,
             variable="models",
+            kept=self._frame,
+            height=_HEIGHT,
         )
         self.work = Work("Read", self)
-        for control in (self.work.start, self.work.stop):
-            forms.show(control, shown=False)
+        self.work.vouch.on_click(lambda _: self._go_on())
+        forms.show(self.work.start, shown=False)
+        buttons, _, status = self.work.controls
+        self._doing = ipywidgets.VBox((buttons, status))
+        self._doing.add_class("tfm-form")
+        self._doing.add_class("tfm-reading")
+        forms.show(self._doing, shown=False)
+        #: What was refused for want of trust, to be done with it.
+        self._refused: Callable[[], object] = bool
         self.below = ipywidgets.VBox()
         self.heading = Heading(text=_title(self._frame), detail="")
-        super().__init__(children=(self.heading, self.table, *self.work.controls, self.below))
+        super().__init__(children=(self.heading, self.table, self._doing, self.below))
         self.add_class("tfm-panel")
 
     def go_to(self, title: str, **what: object) -> None:
@@ -107,7 +118,7 @@ class CatalogPanel(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no t
     def details(self, row: int) -> Details:
         """Return all that a row says, and what can be done with it."""
         values = self._frame.iloc[row]
-        facts = [(name, cell_text.long_text(values[name])) for name in frames.CATALOG_SHOWN[1:]]
+        facts = [(name, _fact(name, values[name])) for name in frames.CATALOG_SHOWN[1:]]
         facts = [(name, text) for name, text in facts if text]
         acts = [Act(name=_OPEN, text="Open"), Act(name=_FIRST, text="Compare with another")]
         if self.first not in (-1, row):
@@ -121,6 +132,7 @@ class CatalogPanel(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no t
     def _act(self, name: str, row: int) -> None:
         if name == _FIRST:
             self.first = row
+            forms.show(self._doing, shown=True)
             self.work.tell(f"{self.address(row)} is one of two: open the row of the other, and compare.")
         elif name == _COMPARE:
             self.compare(self.first, row)
@@ -131,31 +143,38 @@ class CatalogPanel(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no t
         """Open the model of a row below the table; False where something is being done already."""
         address = self.address(row)
 
-        def read() -> Panel:
-            return Panel(readers.read(Path(address), trust=self._trust), self.namespace)
-
-        return self._begin(read, f"{address} is shown below.")
+        return self._begin(
+            lambda trust: Panel(readers.read(path_of(address), trust=trust), self.namespace),
+            f"{address} is shown below.",
+        )
 
     def compare(self, first: int, second: int) -> bool:
         """Compare the models of two rows; False where something is being done already."""
-        a, b = Path(self.address(first)), Path(self.address(second))
-        return self._begin(lambda: diff(a, b, trust=self._trust), f"{a} and {b} are compared below.")
+        a, b = self.address(first), self.address(second)
+        return self._begin(lambda trust: diff(path_of(a), path_of(b), trust=trust), f"{a} and {b} are compared below.")
 
-    def _begin(self, call: Any, said: str) -> bool:  # noqa: ANN401 - what makes a panel or a comparison
+    def _begin(self, call: Callable[[bool], Panel | Diff], words: str, *, trust: bool | None = None) -> bool:
         def done(result: Panel | Diff) -> str:
             self._put(result)
-            return said
+            return words
 
-        forms.show(self.work.stop, shown=True)
-        return self.work.begin(call, done)
+        self._refused = lambda: self._begin(call, words, trust=True)
+        forms.show(self._doing, shown=True)
+        return self.work.begin(lambda: call(self._trust if trust is None else trust), done)
+
+    def _go_on(self) -> None:
+        """Do once more what asked for trust, with it."""
+        self._refused()
 
     def _put(self, result: Panel | Diff) -> None:
         """Show what was opened or compared, in the place of what was shown before."""
-        shown = result if isinstance(result, Panel) else ipywidgets.HTML(forms.result(result))
+        shown = result if isinstance(result, Panel) else _compared(result, self)
+        heading = shown.children[0]
         with self._lock:
             before = self.result
             self.result = result
             self.below.children = (shown,)
+        heading.come_into_view()
         if isinstance(before, Panel):
             before.dispose()
 
@@ -163,7 +182,11 @@ class CatalogPanel(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no t
 
     def _sections(self) -> list[Section]:
         shown = [name for name in frames.CATALOG_SHOWN if self._frame[name].notna().any()]
-        return [Section("Models", table=self._frame[shown].head(render.MAX_ROWS), total=len(self._frame))]
+        return [
+            Section(
+                "Models", table=catalog_words.worded(self._frame[shown].head(render.MAX_ROWS)), total=len(self._frame)
+            )
+        ]
 
     def __repr__(self) -> str:
         """Show the rows as text."""
@@ -176,6 +199,25 @@ class CatalogPanel(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no t
     def _repr_mimebundle_(self, **_options: object) -> dict[str, object]:
         """Show them live, and below what stands where no kernel lives."""
         return render.bundle(self, self)
+
+
+def _fact(name: str, value: object) -> str:
+    """Word a cell at length; what is listed on lines of its own."""
+    words = catalog_words.in_words(name, value, lines=True)
+    if not isinstance(words, str):
+        return cell_text.cell_text(words)
+    return "\n".join(map(cell_text.long_text, words.splitlines()))
+
+
+def _compared(result: Diff, panel: CatalogPanel) -> ipywidgets.VBox:
+    """Show a comparison below a heading of its own."""
+    table = diff_tab.rows(result, panel, lambda row: table.tell(diff_tab.details(table, row)) if row >= 0 else None)
+    forms.show(table, shown=len(result.table) > 0)
+    said = ipywidgets.HTML(diff_tab.verdict(result))
+    said.add_class("tfm-form")
+    shown = ipywidgets.VBox((Heading(text="Comparison"), said, table))
+    shown.add_class("tfm-panel")
+    return shown
 
 
 def _title(frame: pd.DataFrame) -> str:

@@ -15,6 +15,8 @@ from tfmagic.notebook.panel.widgets.row_details import Act, Details
 from tfmagic.notebook.panel.widgets.table import Table
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from tfmagic.models.model import Model
     from tfmagic.notebook.panel.widgets.protocols import Place
     from tfmagic.verbs.diff import Diff
@@ -46,18 +48,8 @@ class DiffTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         compared = panel.compared.diff
         self._panel = panel
         self._has_layers = "keras" in model.parts
-        self.verdict = ipywidgets.HTML(_verdict(compared))
-        self.table = Table(
-            compared.table.astype({"what": "category"}),
-            label="Differences",
-            columns=COLUMNS,
-            search=("where", "a", "b"),
-            facets={"what": "(none)"},
-            on_row=self._open,
-            on_act=self._act,
-            namespace=panel.namespace,
-            variable="differences",
-        )
+        self.verdict = ipywidgets.HTML(verdict(compared))
+        self.table = rows(compared, panel, on_row=self._open, on_act=self._act)
         forms.show(self.table, shown=len(compared.table) > 0)
         super().__init__(children=(self.verdict, self.table))
 
@@ -66,12 +58,10 @@ class DiffTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         if row < 0:
             return
         difference = self.table.frame.iloc[row]
-        facts = [(str(column), cell_text.long_text(difference[column])) for column in difference.index]
         acts = [Act(name=_GRAPH, text="Show in the graph")] if difference["what"] in _DRAWN else []
         if difference["what"] == _WEIGHT and difference["a"]:
             acts = [Act(name=_VARIABLES, text="Show the variable")]
-        title = cell_text.long_text(difference["where"])
-        self.table.tell(Details(row=row, title=title, facts=[fact for fact in facts if fact[1]], acts=acts))
+        self.table.tell(details(self.table, row, acts))
 
     def _act(self, name: str, row: int) -> None:
         """Show a difference's box, or the row of its weight."""
@@ -84,7 +74,35 @@ class DiffTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self._panel.go_to(_GRAPH, **({"layer": node} if difference["what"] == "layer" else {"name": node}))
 
 
-def _verdict(compared: Diff) -> str:
+def rows(
+    compared: Diff,
+    panel: Place,
+    on_row: Callable[[int], None] | None = None,
+    on_act: Callable[[str, int], None] | None = None,
+) -> Table:
+    """Return the table of all differences."""
+    return Table(
+        compared.table.astype({"what": "category"}),
+        label="Differences",
+        columns=COLUMNS,
+        search=("where", "a", "b"),
+        facets={"what": "(none)"},
+        on_row=on_row,
+        on_act=on_act,
+        namespace=panel.namespace,
+        variable="differences",
+    )
+
+
+def details(table: Table, row: int, acts: Sequence[Act] = ()) -> Details:
+    """Return all that is known of one difference."""
+    difference = table.frame.iloc[row]
+    facts = [(str(column), cell_text.long_text(difference[column])) for column in difference.index]
+    title = cell_text.long_text(difference["where"])
+    return Details(row=row, title=title, facts=[fact for fact in facts if fact[1]], acts=acts)
+
+
+def verdict(compared: Diff) -> str:
     """Say whether both are equal, as a line in the tone of the answer."""
     first, second = map(forms.text, compared.origins)
     count = len(compared.table)

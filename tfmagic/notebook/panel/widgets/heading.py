@@ -30,3 +30,9 @@ class Heading(anywidget.AnyWidget):
     detail = traitlets.Unicode().tag(sync=True)
     #: The id of the element that holds the static form, empty where there is none.
     stand_in = traitlets.Unicode().tag(sync=True)
+    #: How often it was brought into view: what a click opens far below is else not seen.
+    arrivals = traitlets.Int(0).tag(sync=True)
+
+    def come_into_view(self) -> None:
+        """Bring what it stands above into view, once it is drawn."""
+        self.arrivals += 1

@@ -34,6 +34,8 @@ Data: TypeAlias = "dict[str, Any]"
 _PADDING, _CHARACTER, _NARROWEST, _WIDEST = 18, 7.5, 64, 170
 #: Likewise of a column of text that differs from row to row, and the rows that are looked at for it.
 _USUAL_WIDTH, _LONGEST, _SAMPLED = 104, 260, 200
+#: Of a column of numbers, and of a heading's margins with the arrow that says how it is sorted.
+_USUAL_NUMBER, _HEADING = 76, 34
 #: How columns of numbers of bytes end, and what their unit is called in the browser.
 _BYTES = "bytes"
 
@@ -67,6 +69,8 @@ class Table(anywidget.AnyWidget):
         Where the filtered rows can be put as a DataFrame.
     variable : str
         The name that is proposed for it.
+    kept : DataFrame, optional
+        The rows that are put there, where those that are shown say the same in other words.
     height : int
         Of the rows that are in view, in pixels, at most.
     """
@@ -103,6 +107,7 @@ class Table(anywidget.AnyWidget):
         on_act: Callable[[str, int], None] | None = None,
         namespace: MutableMapping[str, object] | None = None,
         variable: str = "",
+        kept: pd.DataFrame | None = None,
         height: int = 420,
     ) -> None:
         self._lock = threading.RLock()
@@ -111,6 +116,7 @@ class Table(anywidget.AnyWidget):
         self._shown = [name for name in (columns or map(str, frame.columns)) if _has_content(frame[name])]
         self._bars = tuple(name for name in bars if name in self._shown)
         self._on_row, self._on_act, self._namespace = on_row, on_act, namespace
+        self._originals = frame if kept is None else kept
         self._asked = 0
         #: What was kept last, and a variable of the user's that would be replaced, until the person says so once more.
         self._kept: weakref.ref[pd.DataFrame] | None = None
@@ -139,14 +145,18 @@ class Table(anywidget.AnyWidget):
         if name.endswith(_BYTES):
             column["unit"] = _BYTES
         values = self.frame[name]
-        if column["kind"] == "text" and isinstance(values.dtype, pd.CategoricalDtype):
+        heading = _HEADING + _CHARACTER * len(name)
+        if column["kind"] == "number":
+            shown = [values.min(), values.max()] if len(values) else []
+            longest = max((len(cell_text.cell_text(each)) for each in shown), default=0)
+            _widen(column, max(_PADDING + _CHARACTER * longest, heading), _USUAL_NUMBER)
+        elif column["kind"] == "text" and isinstance(values.dtype, pd.CategoricalDtype):
             used = values.cat.categories[values.cat.codes.unique()] if len(values) else values.cat.categories
             longest = max((len(str(each)) for each in used), default=0)
             column["least"] = min(max(_PADDING + _CHARACTER * max(longest, len(name)), _NARROWEST), _WIDEST)
         elif column["kind"] == "text":
             longest = max((len(each) for each in values.head(_SAMPLED).tolist() if isinstance(each, str)), default=0)
-            if _PADDING + _CHARACTER * longest > _USUAL_WIDTH:
-                column["least"] = min(_PADDING + _CHARACTER * longest, _LONGEST)
+            _widen(column, max(min(_PADDING + _CHARACTER * longest, _LONGEST), heading), _USUAL_WIDTH)
         return column
 
     def _kind(self, name: str) -> str:
@@ -275,7 +285,7 @@ class Table(anywidget.AnyWidget):
             self._in_the_way = ""
             with self._lock:
                 rows = self._pages.find(_query(asked.get("query", {}))).rows
-                kept = self.frame.iloc[rows].reset_index(drop=True)
+                kept = self._originals.iloc[rows].reset_index(drop=True)
             self._namespace[name] = kept
             self._kept = weakref.ref(kept)
             naming["kept"] = f"{name} is now a DataFrame of {len(kept):,} rows"
@@ -300,6 +310,12 @@ class Table(anywidget.AnyWidget):
         bundle = super()._repr_mimebundle_(**options)
         live, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
         return {**(live or {}), **static}, metadata
+
+
+def _widen(column: Data, width: float, usual: int) -> None:
+    """Say how many pixels a column needs, where these are more than the usual ones."""
+    if width > usual:
+        column["least"] = width
 
 
 def _query(asked: Mapping[str, Any]) -> Query:

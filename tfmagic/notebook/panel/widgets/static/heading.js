@@ -112,6 +112,19 @@ function render({ model, el }) {
     el.style.display = title.textContent ? "" : "none";
   };
   retitle();
+  // Drawn by now or later: the first frame in which it has a place is the one.
+  let seen = 0;
+  const arrive = (left = FRAMES) => {
+    if (model.get("arrivals") === seen) return;
+    if (el.offsetParent) {
+      seen = model.get("arrivals");
+      el.scrollIntoView({ block: "start" });
+    }
+    else if (left) requestAnimationFrame(() => arrive(left - 1));
+  };
+  const called = () => arrive();
+  model.on("change:arrivals", called);
+  called();
   model.on("change:text", retitle);
   model.on("comm_live_update", changed);
   model.on("change:stand_in", watch);
@@ -122,6 +135,7 @@ function render({ model, el }) {
     panel?.removeEventListener("focusin", suppress);
     watchButtons.disconnect();
     model.off("change:text", retitle);
+    model.off("change:arrivals", called);
     model.off("comm_live_update", changed);
     model.off("change:stand_in", watch);
     // The output is being cleared, or another view of the panel took its place.

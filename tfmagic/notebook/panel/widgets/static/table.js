@@ -381,6 +381,8 @@ class Table {
     const here = this.questions.fetched;
     const number = here?.numbers[this.active - here.start];
     if (number === undefined) return;
+    // Between the rows and what is told of one stand all headings: a second Enter leads there at once.
+    if (number === this.opened && !this.about.hidden) { this.about.focus(); return; }
     this.opened = number;
     this.mark();
     this.model.send({ do: "open", row: number });

@@ -1,5 +1,5 @@
 // @ts-check
-// What keys do in a table: arrows and pages go through its rows, Enter opens one, Escape closes it, `/` filters.
+// What keys do in a table: arrows and pages go through its rows, Enter opens one and leads to its details, Escape closes it, `/` filters.
 // Not for: keys in lists beside it (`table_facets.js`, `table_columns.js`).
 
 /**
