@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from tfmagic.files.wire import Buffer, Integers
 
 #: Longer contents are told apart one by one: an op's name, a dtype or a shape is shorter.
-_LONG = PADDING
+LONG = PADDING
 #: Strings lie close together while their region is at most this many times their length and a little more.
 _SPARSE, _DENSE = 16, 4096
 #: Spans are hashed in groups of like length, so that a short one costs no more than it is.
-_WIDTHS = (16, 48, 112, _LONG)
+_WIDTHS = (16, 48, 112, LONG)
 #: A factor for each word of a span, odd and otherwise arbitrary, and one for its size.
-_FACTORS = np.array([pow(0x9E3779B97F4A7C15, place, 1 << 64) for place in range(1, _LONG // WORD + 2)], np.uint64)
+_FACTORS = np.array([pow(0x9E3779B97F4A7C15, place, 1 << 64) for place in range(1, LONG // WORD + 2)], np.uint64)
 _FOLD = np.uint64(29)
 #: By size: keeps so many of a span's bytes.
-_MASKS = (np.arange(_LONG) < np.arange(_LONG + 1)[:, None]).astype(np.uint8) * np.uint8(255)
+_MASKS = (np.arange(LONG) < np.arange(LONG + 1)[:, None]).astype(np.uint8) * np.uint8(255)
 
 
 def strings(buffer: Buffer, starts: Integers, ends: Integers) -> list[str]:
@@ -64,7 +64,7 @@ def distinct(buffer: Buffer, starts: Integers, ends: Integers) -> tuple[Integers
     """
     codes, examples = kinds(buffer, starts, ends)
     # Long contents came back as all different; a dictionary tells the equal ones.
-    long = np.flatnonzero((ends - starts)[examples] > _LONG)
+    long = np.flatnonzero((ends - starts)[examples] > LONG)
     if not len(long):
         return codes, examples
     seen: dict[bytes, int] = {}
@@ -80,7 +80,7 @@ def kinds(buffer: Buffer, starts: Integers, ends: Integers) -> tuple[Integers, I
     """Tell apart the contents of many spans, like :func:`distinct`, but take long ones for different unread."""
     sizes = ends - starts
     codes = np.zeros(len(starts), np.int64)
-    short, long = np.flatnonzero(sizes <= _LONG), np.flatnonzero(sizes > _LONG)
+    short, long = np.flatnonzero(sizes <= LONG), np.flatnonzero(sizes > LONG)
     codes[short], examples = _distinct_short(buffer, starts[short], sizes[short])
     codes[long] = np.arange(len(long)) + len(examples)
     return codes, np.concatenate([short[examples], long])

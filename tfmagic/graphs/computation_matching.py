@@ -14,22 +14,32 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from tfmagic.graphs.computation import INPUT, WEIGHT, Computation
+from tfmagic.graphs.computation import INPUT, Computation, spread
+from tfmagic.graphs.node_descriptions import WEIGHT
+from tfmagic.graphs.numbered_nodes import OUTPUTS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
+    from tfmagic.files.wire import Integers, Mask
     from tfmagic.graphs.computation import Op, Tensor
 
-_Pairs: TypeAlias = dict[int, int]
-_Integers: TypeAlias = "npt.NDArray[np.int64]"
-_Mask: TypeAlias = "npt.NDArray[np.bool_]"
-#: More than there are marks, outputs of an op or inputs: numbers below it are joined to one, which tells them apart.
-_MOST = 1 << 40
+#: A mark is less than two to this.
+_BITS = 32
+#: Ops with more inputs take a mark after each of them: longer integers take longer.
+_FEW_INPUTS = 2
 #: What TensorFlow appends to a scope that is opened again.
 _NUMBER = re.compile(r"(?:_\d+)+(?=/|$)")
+#: What is no op of TensorFlow whose scope would be renamed.
+_NAMELESS = (INPUT, WEIGHT, "Const")
+
+_Marks: TypeAlias = "npt.NDArray[np.int64]"
+
+
+def _no_marks() -> tuple[_Marks, _Marks]:
+    return np.zeros(0, np.int64), np.zeros(0, np.int64)
 
 
 @dataclass
@@ -38,23 +48,19 @@ class Matching:
 
     Attributes
     ----------
-    pairs : dict of int to int
-        Ops that are the same, or that have the same name and op.
-    first_only, second_only : list of int
-        Ops that the other one has not.
+    partners : two int arrays
+        For each op of a computation the one of the other that is the same, or has the same name and op; -1 for none.
     is_same : bool
         Whether both are the same bytes: then nothing was looked at.
-    marks : two lists of int
+    marks : two int arrays
         A number for each op by what it is made of.
     """
 
     first: Computation
     second: Computation
-    pairs: _Pairs = field(default_factory=dict)
-    first_only: list[int] = field(default_factory=list)
-    second_only: list[int] = field(default_factory=list)
+    partners: tuple[Integers, Integers] = field(default_factory=_no_marks)
     is_same: bool = False
-    marks: tuple[list[int], list[int]] = ([], [])
+    marks: tuple[_Marks, _Marks] = field(default_factory=_no_marks)
 
     @property
     def is_cut(self) -> bool:
@@ -67,28 +73,49 @@ class Matching:
         return self.first, self.second
 
     @property
+    def pairs(self) -> tuple[Integers, Integers]:
+        """The places of ops that go together, in each of the two."""
+        firsts = np.flatnonzero(self.partners[0] >= 0)
+        return firsts, self.partners[0][firsts]
+
+    @property
+    def first_only(self) -> list[int]:
+        """Ops that the second one has not."""
+        return np.flatnonzero(self.partners[0] < 0).tolist()
+
+    @property
+    def second_only(self) -> list[int]:
+        """Ops that the first one has not."""
+        return np.flatnonzero(self.partners[1] < 0).tolist()
+
+    @property
     def has_all_weights(self) -> bool:
         """Whether each weight that one computation uses is a weight of the other one, too."""
-        left = [self.first.ops[place] for place in self.first_only] + [
-            self.second.ops[place] for place in self.second_only
-        ]
-        return not any(op.op == WEIGHT for op in left)
+        return all(
+            (partners[whole.of_ops(WEIGHT)] >= 0).all()
+            for whole, partners in zip(self.both, self.partners, strict=True)
+        )
 
     @property
     def constants(self) -> Iterator[tuple[str, str, bool]]:
         """The names of weights that are constants in both graphs, and whether they are equal."""
-        for first, second in self.pairs.items():
-            if first in self.first.constants and second in self.second.constants:
-                is_equal = self.first.constants[first] == self.second.constants[second]
-                yield self.first.ops[first].name, self.second.ops[second].name, is_equal
+        for first, value in self.first.constants.items():
+            second = int(self.partners[0][first])
+            if second in self.second.constants:
+                is_equal = value == self.second.constants[second]
+                yield self.first.names[first], self.second.names[second], is_equal
 
     @property
     def changed(self) -> Iterator[tuple[Op, Op]]:
         """Pairs that have other attributes."""
-        for first, second in self.pairs.items():
-            a, b = self.first.ops[first], self.second.ops[second]
-            if a.attributes != b.attributes:
-                yield a, b
+        firsts, seconds = self.pairs
+        numbers = _Numbers()
+        a, b = (
+            np.array([numbers[attributes] for _, attributes in whole.described] or [0], np.int64)[whole.codes[places]]
+            for whole, places in zip(self.both, (firsts, seconds), strict=True)
+        )
+        for place in np.flatnonzero(a != b).tolist():
+            yield self.first.ops[int(firsts[place])], self.second.ops[int(seconds[place])]
 
     @property
     def rewired(self) -> Iterator[tuple[str, str, str]]:
@@ -96,14 +123,9 @@ class Matching:
 
         Where one of the tensors is of an op that only one computation has, that says it.
         """
-        taken = set(self.pairs.values())
-        names = [{op.name for op in each.ops if op.op == WEIGHT} for each in self.both]
-        for first, second in self.pairs.items():
+        names = [set(whole.names.of(whole.of_ops(WEIGHT))) for whole in self.both]
+        for first, second in zip(*(each.tolist() for each in self._doubtful), strict=True):
             a, b = self.first.ops[first], self.second.ops[second]
-            if any(place not in self.pairs for place, _ in a.inputs) or any(
-                place not in taken for place, _ in b.inputs
-            ):
-                continue
             if len(a.inputs) != len(b.inputs):
                 yield f"{a.name}, inputs", f"{len(a.inputs)} inputs", f"{len(b.inputs)} inputs"
                 continue
@@ -112,35 +134,74 @@ class Matching:
                     yield f"{a.name}, input {slot}", _text(self.first, mine), _text(self.second, theirs)
         for key, mine in self.first.outputs.items():
             theirs = self.second.outputs.get(key, (-1, 0))
-            if mine[0] in self.pairs and theirs[0] in taken and not self._is_same(mine, theirs, names):
+            is_paired = self.partners[0][mine[0]] >= 0 and theirs[0] >= 0 and self.partners[1][theirs[0]] >= 0
+            if is_paired and not self._is_same(mine, theirs, names):
                 yield f"output {key!r}", _text(self.first, mine), _text(self.second, theirs)
+
+    @property
+    def _doubtful(self) -> tuple[Integers, Integers]:
+        """Pairs whose inputs all have partners, which are not each other's."""
+        firsts, seconds = self.pairs
+        known = [
+            _is_all(whole, partners[whole.sources // OUTPUTS] >= 0)
+            for whole, partners in zip(self.both, self.partners, strict=True)
+        ]
+        kept = known[0][firsts] & known[1][seconds]
+        firsts, seconds = firsts[kept], seconds[kept]
+        counts, others = (
+            np.diff(whole.offsets)[places] for whole, places in zip(self.both, (firsts, seconds), strict=True)
+        )
+        is_doubtful = counts != others
+        alike = np.flatnonzero(~is_doubtful)
+        a, b = (
+            whole.sources[spread(whole.offsets[places[alike]], counts[alike])]
+            for whole, places in zip(self.both, (firsts, seconds), strict=True)
+        )
+        is_other = (a % OUTPUTS != b % OUTPUTS) | (self.partners[0][a // OUTPUTS] != b // OUTPUTS)
+        is_doubtful[np.repeat(alike, counts[alike])[is_other]] = True
+        return firsts[is_doubtful], seconds[is_doubtful]
 
     def _is_same(self, mine: Tensor, theirs: Tensor, weight_names: Sequence[set[str]]) -> bool:
         """Whether two tensors are the same: those of partners, or of ops that compute the same."""
         if mine[1] != theirs[1]:
             return False
-        if self.pairs[mine[0]] == theirs[0]:
+        if self.partners[0][mine[0]] == theirs[0]:
             return True
         a, b = self.first.ops[mine[0]], self.second.ops[theirs[0]]
         if WEIGHT in (a.op, b.op):
             # Weights compute nothing: where names tell which is which, others go together in vain.
             return a.op == b.op and a.name not in weight_names[1] and b.name not in weight_names[0]
-        return self.marks[0][mine[0]] == self.marks[1][theirs[0]]
+        return bool(self.marks[0][mine[0]] == self.marks[1][theirs[0]])
 
     @property
     def renamed(self) -> dict[tuple[str, str], int]:
         """How many ops a scope renames, by the scope's two names; numbers that TensorFlow appends are no names."""
+        firsts, seconds = self.pairs
+        is_named = np.array([op not in _NAMELESS for op, _ in self.first.described] or [False], bool)
+        kept = is_named[self.first.codes[firsts]]
+        names = [whole.names.of(places[kept]) for whole, places in zip(self.both, (firsts, seconds), strict=True)]
+        # Most have the same name in another scope: the scopes are told apart once.
         scopes: Counter[tuple[str, str]] = Counter()
-        for first, second in self.pairs.items():
-            a, b = self.first.ops[first].name, self.second.ops[second].name
-            if a != b and self.first.ops[first].op not in (INPUT, WEIGHT, "Const"):
-                pair = parted(_NUMBER.sub("", a), _NUMBER.sub("", b))
-                scopes.update([pair] if pair[0] != pair[1] else [])
-        return dict(scopes)
+        for a, b in zip(*names, strict=True):
+            if a != b:
+                (mine, _, own), (theirs, _, other) = a.rpartition("/"), b.rpartition("/")
+                scopes[(mine, theirs) if own == other else (a, b)] += 1
+        counts: Counter[tuple[str, str]] = Counter()
+        for (mine, theirs), count in scopes.items():
+            pair = parted(_NUMBER.sub("", mine), _NUMBER.sub("", theirs))
+            if pair[0] != pair[1]:
+                counts[pair] += count
+        return dict(counts)
 
 
-def _text(computation: Computation, tensor: Tensor) -> str:
-    name = computation.ops[tensor[0]].name
+def _is_all(whole: Computation, flags: Mask) -> Mask:
+    """Say of each op whether all its inputs have a flag."""
+    missing = np.concatenate([[0], np.cumsum(~flags)])
+    return np.asarray(np.diff(missing[whole.offsets]) == 0)
+
+
+def _text(whole: Computation, tensor: Tensor) -> str:
+    name = whole.names[tensor[0]]
     return f"{name}:{tensor[1]}" if tensor[1] else name
 
 
@@ -160,56 +221,51 @@ def same() -> Matching:
 
 def match(first: Computation, second: Computation) -> Matching:
     """Match the ops of two computations whose inputs have the same keys."""
-    matching = Matching(first, second)
-    kinds = _Numbers()
-    matching.marks = _forward(first, kinds), _forward(second, kinds)
-    _pair(matching, *matching.marks)
-    if len(matching.pairs) < max(len(first.ops), len(second.ops)):
-        _pair(matching, _backward(first, kinds), _backward(second, kinds))
-        _pair(matching, *_by_name(matching))
-    taken = set(matching.pairs.values())
-    matching.first_only = [place for place in range(len(first.ops)) if place not in matching.pairs]
-    matching.second_only = [place for place in range(len(second.ops)) if place not in taken]
+    partners = np.full(len(first.codes), -1, np.int64), np.full(len(second.codes), -1, np.int64)
+    matching = Matching(first, second, partners)
+    numbers = _Numbers()
+    matching.marks = _forward(first, numbers), _forward(second, numbers)
+    _pair(matching, matching.marks)
+    if any((each < 0).any() for each in partners):
+        _pair(matching, (_backward(first, numbers), _backward(second, numbers)))
+        _pair(matching, _by_name(matching))
     return matching
 
 
 class _Numbers(dict[object, int]):
-    """Numbers for what is asked for, in the order of asking; a million tuples would keep the garbage collector busy."""
+    """Numbers from 1 on for what is asked for; integers, as a million tuples would keep the garbage collector busy."""
 
     def __missing__(self, key: object) -> int:
-        number = self[key] = len(self)
+        number = self[key] = len(self) + 1
         return number
 
 
-def _pair(matching: Matching, first: Sequence[int], second: Sequence[int]) -> None:
+def _pair(matching: Matching, marks: tuple[_Marks, _Marks]) -> None:
     """Pair what is left and has the same mark, which is no negative number: those of one name first, then in order."""
-    left = _marks_left(first, matching.pairs.keys()), _marks_left(second, set(matching.pairs.values()))
-    counts = [np.bincount(marks[marks >= 0], minlength=max(map(_greatest, left)) + 1) for marks in left]
+    left = [np.where(partners < 0, each, -1) for each, partners in zip(marks, matching.partners, strict=True)]
+    most = 1 + max(int(each.max(initial=-1)) for each in left)
+    counts = [np.bincount(each[each >= 0], minlength=most) for each in left]
     once = (counts[0] == 1) & (counts[1] == 1)
-    twins = np.full(len(once), -1)
-    twins[left[1][_is_any(left[1], once)]] = np.flatnonzero(_is_any(left[1], once))
-    single = np.flatnonzero(_is_any(left[0], once))
-    matching.pairs.update(zip(single.tolist(), twins[left[0][single]].tolist(), strict=True))
+    by_mark = np.full(most, -1)
+    places = np.flatnonzero(_is_any(left[1], once))
+    by_mark[left[1][places]] = places
+    firsts = np.flatnonzero(_is_any(left[0], once))
+    _join(matching, firsts, by_mark[left[0][firsts]])
     several = (counts[0] > 0) & (counts[1] > 0) & ~once
-    _pair_several(matching, *(_places_by_mark(marks, several) for marks in left))
+    _pair_several(matching, *(_places_by_mark(each, several) for each in left))
 
 
-def _marks_left(marks: Sequence[int], taken: Collection[int]) -> _Integers:
-    left = np.array(marks, np.int64)
-    left[np.fromiter(taken, np.int64, len(taken))] = -1
-    return left
+def _join(matching: Matching, firsts: Integers | list[int], seconds: Integers | list[int]) -> None:
+    matching.partners[0][firsts] = seconds
+    matching.partners[1][seconds] = firsts
 
 
-def _greatest(marks: _Integers) -> int:
-    return int(marks.max(initial=-1))
-
-
-def _is_any(marks: _Integers, wanted: _Mask) -> _Mask:
+def _is_any(marks: _Marks, wanted: Mask) -> Mask:
     """Say of each mark whether it is wanted; a negative one is none."""
     return np.append(wanted, False)[marks]
 
 
-def _places_by_mark(marks: _Integers, wanted: _Mask) -> dict[int, list[int]]:
+def _places_by_mark(marks: _Marks, wanted: Mask) -> dict[int, list[int]]:
     places: dict[int, list[int]] = defaultdict(list)
     chosen = np.flatnonzero(_is_any(marks, wanted))
     for place, mark in zip(chosen.tolist(), marks[chosen].tolist(), strict=True):
@@ -219,63 +275,123 @@ def _places_by_mark(marks: _Integers, wanted: _Mask) -> dict[int, list[int]]:
 
 def _pair_several(matching: Matching, first: Mapping[int, list[int]], second: Mapping[int, list[int]]) -> None:
     """Pair what shares its mark with others: those of one name, then the rest in order."""
+    firsts: list[int] = []
+    seconds: list[int] = []
     for mark, places in first.items():
-        by_name = {matching.second.ops[place].name: place for place in reversed(second[mark])}
-        rest = []
+        by_name = {matching.second.names[place]: place for place in reversed(second[mark])}
+        rest, taken = [], set()
         for place in places:
-            twin = by_name.pop(matching.first.ops[place].name, None)
+            twin = by_name.pop(matching.first.names[place], None)
             if twin is None:
                 rest.append(place)
             else:
-                matching.pairs[place] = twin
-        if rest:
-            taken = {matching.pairs[place] for place in places if place in matching.pairs}
-            matching.pairs.update(zip(rest, (place for place in second[mark] if place not in taken), strict=False))
+                firsts.append(place)
+                seconds.append(twin)
+                taken.add(twin)
+        free = [place for place in second[mark] if place not in taken]
+        firsts += rest[: len(free)]
+        seconds += free[: len(rest)]
+    _join(matching, firsts, seconds)
 
 
-def _by_name(matching: Matching) -> tuple[list[int], list[int]]:
+def _by_name(matching: Matching) -> tuple[_Marks, _Marks]:
     """Return a number for each op that is left by its kind and its name, without what TensorFlow appends to names."""
     numbers = _Numbers()
-    left = matching.pairs.keys(), set(matching.pairs.values())
-    first, second = (
-        [-1 if place in taken else numbers[op.op, _NUMBER.sub("", op.name)] for place, op in enumerate(computation.ops)]
-        for computation, taken in zip(matching.both, left, strict=True)
-    )
-    return first, second
+    marks = []
+    for whole, partners in zip(matching.both, matching.partners, strict=True):
+        own = np.full(len(partners), -1, np.int64)
+        places = np.flatnonzero(partners < 0)
+        ops = [whole.described[code][0] for code in whole.codes[places].tolist()]
+        names = whole.names.of(places)
+        own[places] = [numbers[op, _NUMBER.sub("", name)] for op, name in zip(ops, names, strict=True)]
+        marks.append(own)
+    return marks[0], marks[1]
 
 
-def _forward(computation: Computation, numbers: _Numbers) -> list[int]:
+def _first_marks(whole: Computation, numbers: _Numbers, way: str, counts: Integers) -> Integers:
+    """Return a number for each op by what it computes by itself, and how many tensors it has to do with."""
+    codes = np.array([numbers[described] for described in whole.described] or [0], np.int64)[whole.codes]
+    pairs, places = np.unique(codes << _BITS | counts, return_inverse=True)
+    marks = np.array([numbers[way, pair] for pair in pairs.tolist()], np.int64)[places]
+    for place in whole.of_ops(INPUT).tolist():
+        marks[place] = numbers[way, whole.names[place], int(counts[place])]
+    return marks
+
+
+def _forward(whole: Computation, numbers: _Numbers) -> _Marks:
     """Return a number for each op by what it is made of: the same one means the same computation up to there."""
-    marks: list[int] = []
-    for op in computation.ops:
-        mark = numbers[op.op, op.name if op.op == INPUT else "", op.attributes, len(op.inputs)]
-        for place, output in op.inputs:
-            mark = numbers[(mark * _MOST + marks[place]) * _MOST + output]
-        marks.append(mark)
-    return marks
+    counts = np.diff(whole.offsets)
+    marks = _first_marks(whole, numbers, "forward", counts).tolist()
+    number = numbers.__getitem__
+    for place, outputs in _further_outputs(whole, counts):
+        marks[place] = numbers[marks[place], outputs]
+    sources = (whole.sources // OUTPUTS).tolist()
+    begin = 0
+    for place, count in enumerate(counts.tolist()):
+        if count == 1:
+            marks[place] = number(marks[place] << _BITS | marks[sources[begin]])
+        elif count:
+            mark = marks[place]
+            for source in sources[begin : begin + count]:
+                mark = mark << _BITS | marks[source]
+                if count > _FEW_INPUTS:
+                    mark = number(mark)
+            marks[place] = mark if count > _FEW_INPUTS else number(mark)
+        begin += count
+    return np.array(marks, np.int64)
 
 
-def _backward(computation: Computation, numbers: _Numbers) -> list[int]:
+def _further_outputs(whole: Computation, counts: Integers) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """Yield the ops that consume anything but the first outputs of others, with the numbers of these outputs."""
+    owners = np.repeat(np.arange(len(counts)), counts)
+    for place in np.unique(owners[whole.sources % OUTPUTS > 0]).tolist():
+        outputs = whole.sources[whole.offsets[place] : whole.offsets[place + 1]] % OUTPUTS
+        yield place, tuple(outputs.tolist())
+
+
+def _backward(whole: Computation, numbers: _Numbers) -> _Marks:
     """Return a number for each op by what is made of it."""
-    uses: list[list[int]] = [[] for _ in computation.ops]
-    for key, (place, output) in computation.outputs.items():
-        uses[place].append((numbers["result", key] * _MOST + output) * _MOST)
-    marks = [0] * len(computation.ops)
-    for place in reversed(range(len(computation.ops))):
-        op = computation.ops[place]
-        mark = numbers["of", op.op, op.name if op.op == INPUT else "", op.attributes, len(uses[place])]
-        for use in sorted(uses[place]):
-            mark = numbers[-1 - mark * _MOST**3 - use]
-        marks[place] = mark
-        uses[place] = []
-        for slot, (source, output) in enumerate(op.inputs):
-            uses[source].append((mark * _MOST + output) * _MOST + slot + 1)
-    return marks
+    count = len(whole.codes)
+    sources, users, labels = _uses(whole, numbers)
+    counts = np.bincount(sources, minlength=count)
+    # A mark more, of what nobody uses as it comes out.
+    marks = [*_first_marks(whole, numbers, "backward", counts).tolist(), 0]
+    order = np.argsort(sources, kind="stable")
+    users, labels = users[order].tolist(), labels[order].tolist()
+    begins = np.concatenate([[0], np.cumsum(counts)]).tolist()
+    number = numbers.__getitem__
+    for place in range(count - 1, -1, -1):
+        begin, end = begins[place], begins[place + 1]
+        if end - begin == 1:
+            marks[place] = number((marks[place] << _BITS | marks[users[begin]]) << _BITS | labels[begin])
+        elif end > begin:
+            uses = zip(users[begin:end], labels[begin:end], strict=True)
+            mark = marks[place]
+            for use in sorted(marks[user] << _BITS | label for user, label in uses):
+                mark = number(mark << 2 * _BITS | use)
+            marks[place] = mark
+    return np.array(marks[:-1], np.int64)
 
 
-def named(computation: Computation, places: Iterable[int]) -> Iterator[tuple[str, str]]:
+def _uses(whole: Computation, numbers: _Numbers) -> tuple[Integers, Integers, Integers]:
+    """Return for each use of a tensor the op that gives it, the one that takes it, and a number that says how."""
+    counts = np.diff(whole.offsets)
+    slots = np.arange(len(whole.sources)) - np.repeat(whole.offsets[:-1], counts)
+    ways, places = np.unique(slots * OUTPUTS + whole.sources % OUTPUTS, return_inverse=True)
+    labels = np.array([numbers["input", way] for way in ways.tolist()], np.int64)[places]
+    ends = list(whole.outputs.items())
+    outside = np.full(len(ends), len(counts))
+    results = np.array([numbers["result", key, output] for key, (_, output) in ends], np.int64)
+    return (
+        np.concatenate([whole.sources // OUTPUTS, np.array([place for _, (place, _) in ends], np.int64)]),
+        np.concatenate([np.repeat(np.arange(len(counts)), counts), outside]),
+        np.concatenate([labels, results]),
+    )
+
+
+def named(whole: Computation, places: Sequence[int]) -> Iterator[tuple[str, str]]:
     """Yield op and name of what stands at places, inputs and weights left out."""
     for place in places:
-        op = computation.ops[place]
-        if op.op not in (INPUT, WEIGHT):
-            yield op.op, op.name
+        op = whole.described[whole.codes[place]][0]
+        if op not in (INPUT, WEIGHT):
+            yield op, whole.names[place]

@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+from tfmagic.graphs.computation import tensors
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -28,11 +30,13 @@ def of_parts(parts: Iterable[str | bytes]) -> str:
     return digest.hexdigest()
 
 
-def of_computation(computation: Computation) -> str:
+def of_computation(whole: Computation) -> str:
     """Return the fingerprint of what comes out of a computation, in any order and under any keys."""
     known: list[str] = []
-    for place, op in enumerate(computation.ops):
-        attributes = (text for pair in op.attributes for text in pair)
-        inputs = (f"{known[source]}:{number}" for source, number in op.inputs)
-        known.append(of_parts((op.op, computation.kinds.get(place, ""), *attributes, "", *inputs)))
-    return of_parts(sorted(f"{known[source]}:{number}" for source, number in computation.outputs.values()))
+    sources, offsets = tensors(whole.sources.tolist()), whole.offsets.tolist()
+    for place, code in enumerate(whole.codes.tolist()):
+        op, attributes = whole.described[code]
+        texts = (text for pair in attributes for text in pair)
+        inputs = (f"{known[source]}:{number}" for source, number in sources[offsets[place] : offsets[place + 1]])
+        known.append(of_parts((op, whole.kinds.get(place, ""), *texts, "", *inputs)))
+    return of_parts(sorted(f"{known[source]}:{number}" for source, number in whole.outputs.values()))

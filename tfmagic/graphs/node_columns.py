@@ -31,6 +31,16 @@ _NODE_NAME, _NODE_OP, _NODE_INPUT, _NODE_DEVICE, _NODE_ATTR = 1, 2, 3, 4, 5
 _CARET = ord("^")
 
 
+class NodeKinds(NamedTuple):
+    """Which nodes have the same op and the same attributes: a number for each node, and by number a row with it.
+
+    Nodes with very long attributes are of kinds of their own.
+    """
+
+    of_nodes: Integers
+    examples: list[int]
+
+
 class NodeColumns(NamedTuple):
     """The columns of the table of ops, one entry a node: those of the main graph first, then function by function."""
 
@@ -61,18 +71,25 @@ def read(graph: SerializedGraph, shapes: Mapping[str, Shape]) -> NodeColumns:
     WireError
         Where the graph is not well-formed protobuf.
     """
-    if "columns" not in graph.kept:
-        graph.kept["columns"] = _read(graph)
-    columns: NodeColumns = graph.kept["columns"]
+    columns = _read(graph)[0]
     return columns._replace(shape=_with_known(columns, len(graph.nodes[0]), shapes)) if shapes else columns
 
 
-def _read(graph: SerializedGraph) -> NodeColumns:
-    scanner = _NodeScanner(graph.buffer, graph.producer)
-    for _, starts, ends in graph.node_blocks():
-        scanner.add(starts, ends)
-    names = ["", *(signature.name for signature in graph.function_signatures)]
-    return scanner.columns(_categorical(graph.functions_of_nodes, names))
+def kinds(graph: SerializedGraph) -> NodeKinds:
+    """Tell apart all nodes by op and attributes; raises what :func:`read` does."""
+    return _read(graph)[1]
+
+
+def _read(graph: SerializedGraph) -> tuple[NodeColumns, NodeKinds]:
+    if "columns" not in graph.kept:
+        scanner = _NodeScanner(graph.buffer, graph.producer)
+        for _, starts, ends in graph.node_blocks():
+            scanner.add(starts, ends)
+        names = ["", *(signature.name for signature in graph.function_signatures)]
+        columns = scanner.columns(_categorical(graph.functions_of_nodes, names))
+        graph.kept["columns"] = columns, NodeKinds(_joined_integers(scanner.kinds), scanner.examples)
+    both: tuple[NodeColumns, NodeKinds] = graph.kept["columns"]
+    return both
 
 
 def _with_known(columns: NodeColumns, main: int, known: Mapping[str, Shape]) -> Objects:
@@ -87,6 +104,10 @@ def _with_known(columns: NodeColumns, main: int, known: Mapping[str, Shape]) -> 
 def _joined(blocks: Sequence[Objects]) -> Objects:
     """Join the blocks of a column."""
     return np.concatenate(blocks) if blocks else np.zeros(0, object)
+
+
+def _joined_integers(blocks: Sequence[Integers]) -> Integers:
+    return np.concatenate(blocks) if blocks else np.zeros(0, np.int64)
 
 
 def _categorical(codes: Integers, labels: Sequence[str]) -> pd.Categorical[str]:
@@ -130,6 +151,12 @@ class _NodeScanner:
     dtypes: _Labels = field(default_factory=_Labels)
     shapes: list[Objects] = field(default_factory=list)
     sizes: list[Integers] = field(default_factory=list)
+    kinds: list[Integers] = field(default_factory=list)
+    #: A row of each kind.
+    examples: list[int] = field(default_factory=list)
+    #: The number of a kind by its op and the bytes of its attributes.
+    _kinds_by_content: dict[tuple[int, bytes], int] = field(default_factory=dict)
+    _rows: int = 0
 
     def add(self, starts: Integers, ends: Integers) -> None:
         """Read one block of nodes.
@@ -145,7 +172,9 @@ class _NodeScanner:
             tails = examples = np.arange(len(starts))
             inner = fields
         ops = self._add_head(fields, len(starts))
-        self._add_outputs(inner.select(_NODE_ATTR), ops, tails)
+        spans = rests[examples], ends[examples]
+        self._add_outputs(inner.select(_NODE_ATTR), ops, tails, spans)
+        self._rows += len(starts)
 
     def _add_head(self, fields: Fields, count: int) -> Integers:
         """Add the columns before the attributes; return the ops."""
@@ -153,11 +182,12 @@ class _NodeScanner:
         self._add_labels(self.devices, fields.select(_NODE_DEVICE), count)
         return self._add_labels(self.ops, fields.select(_NODE_OP), count)
 
-    def _add_outputs(self, entries: Fields, ops: Integers, tails: Integers) -> None:
-        """Add dtype, shape and size; what a tail means depends on the op before it."""
+    def _add_outputs(self, entries: Fields, ops: Integers, tails: Integers, spans: tuple[Integers, Integers]) -> None:
+        """Add dtype, shape, size and kind; what a tail, which lies in one of the spans, means depends on the op."""
         names = list(self.ops.numbers)
         pairs, nodes, place = np.unique(tails * len(names) + ops, return_index=True, return_inverse=True)
         del pairs
+        self._add_kinds(ops[nodes], (spans[0][tails[nodes]], spans[1][tails[nodes]]), nodes, place)
         # The entries are those of one example of each tail; each op with that tail has them.
         outputs = first_outputs(self.buffer, _repeated(entries, tails[nodes]), names, ops[nodes], self.producer).of(
             place
@@ -165,6 +195,18 @@ class _NodeScanner:
         self.dtypes.add(outputs.dtypes, outputs.dtype)
         self.shapes.append(outputs.shape)
         self.sizes.append(outputs.bytes)
+
+    def _add_kinds(self, ops: Integers, spans: tuple[Integers, Integers], nodes: Integers, place: Integers) -> None:
+        """Add the kinds of a block's nodes, of which examples were chosen."""
+        numbers = []
+        for op, start, end, node in zip(*(each.tolist() for each in (ops, *spans, nodes)), strict=True):
+            number = len(self.examples)
+            if end - start <= wire_spans.LONG:
+                number = self._kinds_by_content.setdefault((op, bytes(self.buffer.view[start:end])), number)
+            if number == len(self.examples):
+                self.examples.append(self._rows + node)
+            numbers.append(number)
+        self.kinds.append(np.array(numbers, np.int64)[place])
 
     def columns(self, function: pd.Categorical[str]) -> NodeColumns:
         """Return all columns read so far."""
@@ -177,7 +219,7 @@ class _NodeScanner:
             self.devices.categorical(),
             self.dtypes.categorical(),
             _joined(self.shapes),
-            np.concatenate(self.sizes) if self.sizes else np.zeros(0, np.int64),
+            _joined_integers(self.sizes),
         )
 
     def _add_labels(self, labels: _Labels, fields: Fields, count: int) -> Integers:

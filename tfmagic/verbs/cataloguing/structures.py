@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from tfmagic.graphs import fingerprints, plumbing, signatures
+import numpy as np
+
+from tfmagic.graphs import fingerprints, node_columns, plumbing, signatures
 from tfmagic.models.form import Part
 from tfmagic.verbs.differences import computations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from tfmagic.files import protos
     from tfmagic.models.model import Model
     from tfmagic.verbs.differences.computations import Ends
 
@@ -31,17 +32,11 @@ def op_counts(model: Model) -> Mapping[str, int]:
         return Counter(row.class_ for row in model.part(Part.KERAS))
     if not model.is_at_hand(Part.GRAPH):
         return {}
-    graph_def = _graph_def(model)
-    counts = Counter(node.op for node in graph_def.node)
-    for function in graph_def.library.function:
-        counts.update(node.op for node in function.node_def)
-    return {op: count for op, count in counts.items() if op not in plumbing.SAVE_RESTORE_OPS}
-
-
-def _graph_def(model: Model) -> protos.Message:
-    """Return the graph, parsed once for all that is told of it."""
-    graph_def: protos.Message = model.once("catalogued graph", model.meta_graph.graph_def)
-    return graph_def
+    column = node_columns.read(model.meta_graph.graph, {}).op
+    counts = dict(
+        zip(column.categories, np.bincount(column.codes, minlength=len(column.categories)).tolist(), strict=True)
+    )
+    return {op: count for op, count in counts.items() if count and op not in plumbing.SAVE_RESTORE_OPS}
 
 
 def fingerprint(model: Model) -> str | None:
@@ -59,8 +54,7 @@ def _of_graph(model: Model) -> str | None:
     known = [ends for ends in _all_ends(model) if ends.outputs]
     if not known:
         return fingerprints.of_parts(f"{op} {count}" for op, count in sorted(op_counts(model).items()))
-    graph_def = _graph_def(model)
-    computed = [computations.between(graph_def, ends) for ends in known]
+    computed = list(computations.between(model.meta_graph, known))
     if any(each.is_cut for each in computed):
         return None
     texts = sorted({fingerprints.of_computation(each) for each in computed})

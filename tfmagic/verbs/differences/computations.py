@@ -8,16 +8,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import frames
-from tfmagic.graphs import computation, computation_matching, signatures
+from tfmagic.graphs import computation, computation_matching, computation_reading, signatures
 from tfmagic.models.model import Part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from tfmagic.files import protos
     from tfmagic.frames import LayerRow
     from tfmagic.graphs.computation import Op
     from tfmagic.graphs.computation_matching import Matching
+    from tfmagic.graphs.metagraphs import MetaGraph
     from tfmagic.graphs.signatures import Endpoint
     from tfmagic.models.model import Model
 
@@ -127,7 +128,7 @@ def op_rows(matching: Matching) -> Iterator[frames.DiffRow]:
     if matching.is_cut:
         most = computation.MOST_OPS
         first, second = (
-            f"at least {most:,} ops" if each.is_cut else f"{len(each.ops):,} ops" for each in matching.both
+            f"at least {most:,} ops" if each.is_cut else f"{len(each.codes):,} ops" for each in matching.both
         )
         yield frames.DiffRow("not compared", f"ops after the first {most:,}", first, second, None, None)
 
@@ -135,14 +136,24 @@ def op_rows(matching: Matching) -> Iterator[frames.DiffRow]:
 def computation_of(model: Model, chosen: Ends) -> computation.Computation:
     """Return what a model computes between the ends of a signature, which name tensors of its graph."""
     with model.well_formed():
-        graph_def = model.meta_graph.graph_def()
-    return between(graph_def, chosen)
+        return next(between(model.meta_graph, [chosen]))
 
 
-def between(graph_def: protos.Message, chosen: Ends) -> computation.Computation:
-    """Return what a graph computes between the ends of a signature."""
-    inputs = {key: end.tensor for key, end in chosen.inputs.items()}
-    return computation.of_graph(graph_def, inputs, {key: end.tensor for key, end in chosen.outputs.items()})
+def between(meta_graph: MetaGraph, chosen: Iterable[Ends]) -> Iterator[computation.Computation]:
+    """Yield what a graph computes between the ends of each of some signatures."""
+    sides = ((_tensors(each.inputs), _tensors(each.outputs)) for each in chosen)
+    return computation_reading.of_graph(meta_graph.graph, *sides)
+
+
+def _tensors(side: Mapping[str, Endpoint]) -> dict[str, str]:
+    """Return the tensors of a signature's side by key; a sparse one is several, which go by its key and a number."""
+    tensors: dict[str, str] = {}
+    for key, end in side.items():
+        parts = end.tensor.split(",")
+        tensors |= (
+            {f"{key}, part {place}": part for place, part in enumerate(parts)} if parts[1:] else {key: end.tensor}
+        )
+    return tensors
 
 
 def _changes(a: Op, b: Op) -> Iterator[frames.DiffRow]:

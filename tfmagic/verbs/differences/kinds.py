@@ -12,7 +12,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from tfmagic import frames
-from tfmagic.graphs.computation import INPUT, WEIGHT
+from tfmagic.graphs.computation import INPUT
+from tfmagic.graphs.node_descriptions import WEIGHT
 from tfmagic.verbs.differences import computations
 
 if TYPE_CHECKING:

@@ -1,0 +1,198 @@
+"""Whether two graphs compute the same is held against going back from their outputs message by message."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+import tfmagic
+from tfmagic.files import protos
+from tfmagic.graphs import computation_matching, computation_reading
+from tfmagic.graphs.serialized import SerializedGraph
+
+_OPS = ("Relu", "Tanh", "AddV2", "Identity", "Split", "Const", "IdentityN")
+
+
+def random_graph(seed: int, size: int = 30) -> Any:
+    chosen = random.Random(seed)
+    graph = protos.message("GraphDef")()
+    for name in ("x", "y"):
+        graph.node.add(name=name, op="Placeholder").attr["dtype"].type = 1
+    outputs = ["x", "y"]
+    for number in range(size):
+        op = chosen.choice(_OPS)
+        node = graph.node.add(name=f"scope_{number % 3}/n{number}", op=op)
+        count = {"Const": 0, "AddV2": 2, "IdentityN": 2}.get(op, 1)
+        node.input.extend(chosen.choice(outputs[-12:]) for _ in range(count))
+        if op == "Const":
+            tensor = node.attr["value"].tensor
+            tensor.dtype = 3
+            tensor.int_val.append(chosen.randrange(3))
+        elif chosen.random() < 0.2:
+            node.input.append(f"^{chosen.choice(outputs).partition(':')[0]}")
+        node.attr["T"].type = chosen.choice([1, 1, 1, 2])
+        outputs += [node.name, f"{node.name}:1"] if op in ("Split", "IdentityN") else [node.name]
+    return graph
+
+
+def term(graph: Any, text: str) -> object:
+    """Return what a tensor is made of, one inside the other."""
+    name, _, place = text.partition(":")
+    node = next(each for each in graph.node if each.name == name)
+    inputs = [each for each in node.input if not each.startswith("^")]
+    if node.op in ("Identity", "IdentityN"):
+        return term(graph, inputs[int(place or 0)])
+    value = node.attr["value"].tensor.int_val[:] if node.op == "Const" else []
+    own = name if node.op == "Placeholder" else ""
+    return node.op, own, int(place or 0), node.attr["T"].type, tuple(value), tuple(term(graph, each) for each in inputs)
+
+
+def renamed(graph: Any, seed: int) -> Any:
+    """Return a graph with other names, its nodes in another order."""
+    names = {node.name: node.name if node.op == "Placeholder" else f"other/{node.name}" for node in graph.node}
+    nodes = list(graph.node)
+    random.Random(seed).shuffle(nodes)
+    other = protos.message("GraphDef")()
+    for node in nodes:
+        added = other.node.add()
+        added.CopyFrom(node)
+        added.name = names[node.name]
+        del added.input[:]
+        for text in node.input:
+            name, colon, place = text.removeprefix("^").partition(":")
+            added.input.append("^" * text.startswith("^") + names.get(name, name) + colon + place)
+    return other
+
+
+def matched(first: Any, second: Any, ends: tuple[str, str]) -> computation_matching.Matching:
+    sides = zip((first, second), ends, strict=True)
+    wholes = [
+        next(
+            computation_reading.of_graph(
+                SerializedGraph.of(graph.SerializeToString()), ({"x": "x", "y": "y"}, {"out": end})
+            )
+        )
+        for graph, end in sides
+    ]
+    return computation_matching.match(*wholes)
+
+
+def is_equal(matching: computation_matching.Matching) -> bool:
+    left = [*matching.first_only, *matching.second_only]
+    return not left and not list(matching.changed) and not list(matching.rewired)
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_other_names_in_another_order_compute_the_same(seed: int) -> None:
+    graph = random_graph(seed)
+    last = graph.node[-1].name
+    assert is_equal(matched(graph, renamed(graph, seed), (last, f"other/{last}")))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_graphs_are_equal_if_their_outputs_are_made_of_the_same(seed: int) -> None:
+    chosen = random.Random(seed)
+    graph = random_graph(seed)
+    other = renamed(graph, seed)
+    node = chosen.choice([each for each in other.node if each.op in ("Relu", "Tanh", "AddV2")])
+    if chosen.random() < 0.5:
+        node.attr["T"].type = 3
+    else:
+        node.input[0] = "x"
+    last = graph.node[-1].name
+    expected = term(graph, last) == term(other, f"other/{last}")
+    assert is_equal(matched(graph, other, (last, f"other/{last}"))) == expected
+
+
+def test_weights_go_together_whatever_they_are_kept_in() -> None:
+    """A chain of layers with variables, and the same with constants, of which one layer got another op."""
+    variables, constants = protos.message("GraphDef")(), protos.message("GraphDef")()
+    for graph in (variables, constants):
+        graph.node.add(name="x", op="Placeholder").attr["dtype"].type = 1
+        last = "x"
+        for number in range(200):
+            weight = graph.node.add(name=f"w{number}")
+            if graph is variables:
+                weight.op = "VarHandleOp"
+                weight.attr["dtype"].type = 1
+                weight.attr["shape"].shape.dim.add(size=4)
+                graph.node.add(name=f"read{number}", op="ReadVariableOp", input=[weight.name])
+            else:
+                weight.op = "Const"
+                weight.attr["value"].tensor.dtype = 1
+                weight.attr["value"].tensor.tensor_shape.dim.add(size=4)
+                weight.attr["value"].tensor.float_val.append(number)
+            used = f"read{number}" if graph is variables else weight.name
+            op = "Tanh" if graph is constants and number == 77 else "Relu"
+            graph.node.add(name=f"mul{number}", op="Mul", input=[last, used])
+            last = graph.node.add(name=f"act{number}", op=op, input=[f"mul{number}"]).name
+    matching = matched(variables, constants, (last, last))
+    assert [matching.first.names[place] for place in matching.first_only] == ["act77"]
+    assert [matching.second.ops[place].op for place in matching.second_only] == ["Tanh"]
+    assert matching.has_all_weights
+    assert len(matching.second.constants) == 200
+
+
+def test_a_function_that_calls_itself_comes_to_an_end() -> None:
+    graph = protos.parse_text(
+        "GraphDef",
+        """
+        node {name: "x" op: "Placeholder" attr {key: "dtype" value {type: DT_FLOAT}}}
+        node {name: "call" op: "PartitionedCall" input: "x" attr {key: "f" value {func {name: "again"}}}}
+        library {function {
+          signature {name: "again" input_arg {name: "a" type: DT_FLOAT} output_arg {name: "b" type: DT_FLOAT}}
+          node_def {name: "up" op: "Relu" input: "a"}
+          node_def {name: "inner" op: "PartitionedCall" input: "up:activations:0"
+                    attr {key: "f" value {func {name: "again"}}}}
+          ret {key: "b" value: "inner:output:0"}
+        }}
+        """,
+    )
+    matching = matched(graph, graph, ("call", "call"))
+    assert is_equal(matching)
+    assert 200 <= len(matching.first.ops) < 210
+
+
+def test_a_loop_of_version_1_and_an_input_from_nowhere_are_compared() -> None:
+    graph = protos.parse_text(
+        "GraphDef",
+        """
+        node {name: "x" op: "Placeholder"} node {name: "y" op: "Placeholder"}
+        node {name: "enter" op: "Enter" input: "x"} node {name: "merge" op: "Merge" input: "enter" input: "next"}
+        node {name: "next" op: "NextIteration" input: "step"}
+        node {name: "step" op: "AddV2" input: "merge" input: "gone"}
+        node {name: "exit" op: "Exit" input: "merge"}
+        """,
+    )
+    assert is_equal(matched(graph, renamed(graph, 1), ("exit", "other/exit")))
+
+
+def test_the_parts_of_a_sparse_input_are_inputs() -> None:
+    graph = protos.parse_text(
+        "MetaGraphDef",
+        """
+        graph_def {
+          node {name: "i" op: "Placeholder"} node {name: "v" op: "Placeholder"} node {name: "s" op: "Placeholder"}
+          node {name: "out" op: "SparseTensorDenseAdd" input: "i" input: "v" input: "s" input: "v"}
+        }
+        signature_def {key: "serving_default" value {
+          inputs {key: "x" value {coo_sparse {
+            indices_tensor_name: "i:0" values_tensor_name: "v:0" dense_shape_tensor_name: "s:0"}}}
+          outputs {key: "y" value {name: "out:0"}}
+        }}
+        """,
+    )
+    other = protos.message("MetaGraphDef")()
+    other.CopyFrom(graph)
+    for node in other.graph_def.node:
+        node.name = f"net/{node.name}"
+        node.input[:] = [f"net/{each}" for each in node.input]
+    sparse = other.signature_def["serving_default"].inputs["x"].coo_sparse
+    sparse.indices_tensor_name, sparse.values_tensor_name = "net/i:0", "net/v:0"
+    sparse.dense_shape_tensor_name = "net/s:0"
+    other.signature_def["serving_default"].outputs["y"].name = "net/out:0"
+    found = tfmagic.diff(graph, other)
+    assert found.equal, found.table.to_string()
+    assert set(found.table["what"]) == {"renamed"}
