@@ -65,6 +65,30 @@ def test_loops_within_loops_and_branches_load_and_have_gradients(tf: Any, tmp_pa
         assert again.run(v1.gradients(y, x), {x: 3.0}) == [16.0]
 
 
+@pytest.mark.usefixtures("control_flow_v1")
+def test_a_branch_that_nothing_waits_for_in_a_loop_has_gradients(tf: Any, tmp_path: Path) -> None:
+    """What is in a branch is known by the branch's pivot, on which no op depends where each takes something."""
+
+    def build(v1: Any) -> None:
+        x = v1.placeholder(tf.float32, [], name="x")
+        weight = v1.get_variable("w", initializer=2.0, use_resource=True)
+
+        def step(i: Any, value: Any) -> Any:
+            return i + 1, v1.cond(value > 0.0, lambda: value * weight, lambda: value - weight)
+
+        result = v1.while_loop(lambda i, _: i < 3, step, [0, x])[1]
+        v1.gradients(result, [weight])
+        tf.identity(result, name="y")
+
+    tfmagic.export(initialised(tf, build), tmp_path / "m", inputs=["x"], outputs=["y"])
+    v1 = tf.compat.v1
+    with tf.Graph().as_default() as graph, v1.Session() as again:
+        v1.saved_model.load(again, ["serve"], str(tmp_path / "m"))
+        x, y = graph.get_tensor_by_name("x:0"), graph.get_tensor_by_name("y:0")
+        assert again.run([y, *v1.gradients(y, x)], {x: 3.0}) == [24.0, 8.0]
+        assert again.run([y, *v1.gradients(y, x)], {x: -3.0}) == [-9.0, 1.0]
+
+
 def test_assets_of_one_name_keep_their_contents(tf: Any, tmp_path: Path) -> None:
     """``testAssetsNameCollisionDiffFile``, ``…SameFile``: two files of one name, one of them named twice."""
     files = [tmp_path / folder / "vocabulary.txt" for folder in ("a", "b")]

@@ -11,7 +11,7 @@ from tfmagic.files import protos
 from tfmagic.graphs.tensor_names import node_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
 #: The collections, and the message that each holds.
 COLLECTIONS = {"while_context": "WhileContextDef", "cond_context": "CondContextDef"}
@@ -24,11 +24,31 @@ def contexts(header: protos.Message, collection: str) -> Iterator[protos.Message
             yield protos.parse(COLLECTIONS[collection], data)
 
 
-def loop_exits(header: protos.Message, kept: Collection[str]) -> list[str]:
-    """Return the exits of all loops that stay, inside others too: the context of one names them all, used or not."""
+def companions(header: protos.Message, kept: Collection[str]) -> list[str]:
+    """Return what the contexts of loops and branches that stay name, used or not, of those inside others too.
+
+    These are all exits of a loop, and the pivot of a branch: what is made in the branch, its gradients too, waits for it.
+    """
     outer = [context for collection in COLLECTIONS for context in contexts(header, collection)]
-    loops = [each for context in outer for each in _with_nested(context) if each.DESCRIPTOR.name == "WhileContextDef"]
-    return [name for loop in loops if node_of(loop.pivot_name) in kept for name in loop.loop_exit_names]
+    nested = [inner for context in outer for inner in _with_nested(context)]
+    exits = [name for each in nested if not _is_branch(each) for name in _exits(each, kept)]
+    return exits + [each.pivot_name for each in nested if _is_branch(each) and _has_own(each, kept)]
+
+
+def _is_branch(context: protos.Message) -> bool:
+    return bool(context.DESCRIPTOR.name == "CondContextDef")
+
+
+def _exits(loop: protos.Message, kept: Collection[str]) -> Sequence[str]:
+    return loop.loop_exit_names if node_of(loop.pivot_name) in kept else ()
+
+
+def _has_own(branch: protos.Message, kept: Collection[str]) -> bool:
+    """Say whether a node of a branch stays, its condition and what only comes into it apart."""
+    values = branch.values_def
+    others = {node_of(name) for name in (branch.pred_name, branch.pivot_name, *values.external_values)}
+    names = {node_of(name) for name in values.values}
+    return node_of(branch.pred_name) in kept and any(name in kept for name in names - others)
 
 
 def _with_nested(context: protos.Message) -> Iterator[protos.Message]:
@@ -48,7 +68,7 @@ def reduced(header: protos.Message, collection: str, names: Collection[str]) -> 
 
 
 def _is_there(context: protos.Message, names: Collection[str]) -> bool:
-    stated = [context.pivot_name, *([context.pred_name] if context.DESCRIPTOR.name == "CondContextDef" else ())]
+    stated = [context.pivot_name, *([context.pred_name] if _is_branch(context) else ())]
     return all(node_of(name) in names for name in stated)
 
 

@@ -77,7 +77,7 @@ class NeededPart:
         self.main_op = self._main_op()
         self.fills = self._fills()
         self.exports = self._exports()
-        self.part.need(control_flow_contexts.loop_exits(self.header, self.part.kept))
+        self.part.need(control_flow_contexts.companions(self.header, self.part.kept))
         self.variable_defs = {
             node_of(each.variable_name): each
             for collection in COLLECTIONS
