@@ -27,7 +27,7 @@ def contexts(header: protos.Message, collection: str) -> Iterator[protos.Message
 def companions(header: protos.Message, kept: Collection[str]) -> list[str]:
     """Return what the contexts of loops and branches that stay name, used or not, of those inside others too.
 
-    These are all exits of a loop, and the pivot of a branch: what is made in the branch, its gradients too, waits for it.
+    These are all exits of a loop, and the pivot of a branch: what is made in it, gradients too, waits for that.
     """
     outer = [context for collection in COLLECTIONS for context in contexts(header, collection)]
     nested = [inner for context in outer for inner in _with_nested(context)]
