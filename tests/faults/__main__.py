@@ -100,7 +100,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         library = interposer.compiled(Path(folder))
         for name in options.subjects:
-            for mode in ("overwrite",) if SUBJECTS[name].in_place else options.modes:
+            for mode in SUBJECTS[name].modes(options.modes):
                 for kind in (kind for kind in options.kinds if kind in SUBJECTS[name].kinds):
                     counts: Counter[str] = Counter()
                     for words, wrong in tried(

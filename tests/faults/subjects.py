@@ -5,6 +5,8 @@ A subject writes version 1 or 2 of a thing, and tells which of them lies at a pl
 
 from __future__ import annotations
 
+import csv
+import os
 import sys
 from abc import ABC, abstractmethod
 from functools import cache
@@ -17,11 +19,13 @@ from tests.faults import elsewhere
 from tfmagic.files import protos, writing
 from tfmagic.files.checkpoints import sorted_tables, tensor_writing
 from tfmagic.files.checkpoints import writing as checkpoint_writing
+from tfmagic.models.model import Part
+from tfmagic.models.variable_values import VariableValues
 from tfmagic.verbs import kept_outputs
 from tfmagic.verbs.undisturbed import undisturbed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 #: The kinds of faults: a call that fails, a disk that stays full from there on, a kill, an interrupt.
@@ -39,6 +43,12 @@ class Subject(ABC):
         Its name, or how its files begin.
     in_place : bool
         Whether it changes what is there, and does nothing at a new place.
+    is_never_replaced : bool
+        Whether what it wrote is never replaced.
+    unfinished : tuple of str
+        Names beside the destination under which it may leave what it had, for the next call to go on from.
+    has_directories : bool
+        Whether directories count where it lies.
     is_group : bool
         Whether it is several files, which cannot change in one step.
     kinds : tuple of str
@@ -49,6 +59,9 @@ class Subject(ABC):
 
     destination: str = "model"
     in_place: ClassVar[bool] = False
+    is_never_replaced: ClassVar[bool] = False
+    unfinished: ClassVar[tuple[str, ...]] = ()
+    has_directories: ClassVar[bool] = True
     is_group: bool = False
     kinds: ClassVar[tuple[str, ...]] = KINDS
     sources: Path
@@ -60,6 +73,21 @@ class Subject(ABC):
     @abstractmethod
     def version(self, place: Path) -> float | None:
         """Return which version is there, complete; None for anything else."""
+
+    def read(self, place: Path) -> float | None:
+        """Return which version tfmagic reads there; raises what tfmagic does, NotImplementedError if nobody asks."""
+        raise NotImplementedError
+
+    @property
+    def can_be_written_again(self) -> bool:
+        """Whether a call may follow one that was done."""
+        return not (self.in_place or self.is_never_replaced)
+
+    def modes(self, wanted: Sequence[str]) -> tuple[str, ...]:
+        """Return those ways to write it that there are: to a ``"new"`` place, or to ``"overwrite"``."""
+        if self.in_place:
+            return ("overwrite",)
+        return tuple(mode for mode in wanted if mode == "new" or not self.is_never_replaced)
 
 
 class PlainFile(Subject):
@@ -393,6 +421,73 @@ class Events(Export):
         return next((number for number in (1, 2) if f"network_{number}".encode() in graphs[0]), None)
 
 
+@cache
+def object_store() -> str:
+    """Have fsspec take the disk for a store of objects; returns the protocol."""
+    import fsspec  # noqa: PLC0415 - an extra
+    from fsspec.implementations.local import LocalFileSystem  # noqa: PLC0415 - beside it
+
+    class Disk(LocalFileSystem):  # type: ignore[misc]
+        protocol = ("disk",)
+
+        def __init__(self, **options: Any) -> None:
+            super().__init__(auto_mkdir=True, **options)
+
+        @classmethod
+        def _strip_protocol(cls, path: str | os.PathLike[str]) -> str:
+            return str(super()._strip_protocol(os.fspath(path).removeprefix("disk://")))
+
+        def info(self, path: Any, **options: Any) -> dict[str, Any]:
+            result: dict[str, Any] = super().info(path, **options)
+            if result["type"] == "directory" and not any(files for _, _, files in os.walk(result["name"])):
+                raise FileNotFoundError(path)
+            return result
+
+    fsspec.register_implementation("disk", Disk, clobber=True)
+    return "disk://"
+
+
+class Uploaded(SavedModel):
+    """A SavedModel that is brought to an address."""
+
+    is_never_replaced = True
+    has_directories = False
+    # Nobody is there to remove what a killed process had uploaded.
+    kinds = ("calls", "full", "interrupts")
+
+    def write(self, place: Path, version: int, *, overwrite: bool) -> object:
+        return tfmagic.export(network(version), f"{object_store()}{place}", overwrite=overwrite)
+
+
+class UploadedGraph(Graph):
+    """A frozen graph that is brought to an address."""
+
+    has_directories = False
+    kinds = ("calls", "full", "interrupts")
+
+    def write(self, place: Path, version: int, *, overwrite: bool) -> object:
+        return tfmagic.freeze(network(version), output=f"{object_store()}{place}", overwrite=overwrite)
+
+
+class Catalogue(Subject):
+    """A catalogue of a model, which has its version as its name."""
+
+    destination = "catalogue.csv"
+    unfinished = ("catalogue.unfinished.csv", "catalogue.unfinished-before.csv")
+
+    def write(self, place: Path, version: int, *, overwrite: bool) -> object:
+        source = self.sources / f"of-{version}" / f"{version}.pb"
+        if not source.exists():
+            source.parent.mkdir(exist_ok=True)
+            source.write_bytes(protos.message("GraphDef")().SerializeToString())
+        return tfmagic.catalog(source.parent, output=place, overwrite=overwrite)
+
+    def version(self, place: Path) -> float | None:
+        with place.open(encoding="utf-8", newline="") as file:
+            (row,) = csv.DictReader(file)
+        return float(row["address"].rpartition("/")[2].removesuffix(".pb"))
+
+
 class Outputs(Subject):
     """What a run gave, in a file."""
 
@@ -406,6 +501,13 @@ class Outputs(Subject):
             return float(kept["y"][0, 0])
 
 
+def read_kernel(place: Path) -> float:
+    """Return what tfmagic reads of a checkpoint's variable of four rows."""
+    model = tfmagic.inspect(place, form="checkpoint")
+    (row,) = (row for row in model.part(Part.VARIABLES) if row.shape == (4, 1))
+    return float(next(VariableValues(model).of(row).blocks()).reshape(-1)[0])
+
+
 class ObjectCheckpoint(Export):
     """A checkpoint of objects."""
 
@@ -417,6 +519,9 @@ class ObjectCheckpoint(Export):
         reader = tf.train.load_checkpoint(str(place))
         keys = [key for key, shape in reader.get_variable_to_shape_map().items() if shape == [4, 1]]
         return float(reader.get_tensor(keys[0])[0, 0])
+
+    def read(self, place: Path) -> float | None:
+        return read_kernel(place)
 
 
 class SlimCheckpoint(ObjectCheckpoint):
@@ -449,6 +554,9 @@ class SessionCheckpoint(Subject):
             v1.train.import_meta_graph(f"{place}.meta").restore(restored, str(place))
             result = float(restored.run("y:0", {"x:0": X})[0, 0])
         return {1.0: 1, -2.0: 2}.get(result)
+
+    def read(self, place: Path) -> float | None:
+        return read_kernel(place)
 
 
 class CopiedCheckpoint(SessionCheckpoint):
@@ -628,6 +736,9 @@ SUBJECTS: dict[str, Subject] = {
     "onnx": Onnx("model.onnx"),
     "events": Events("model.tfevents.1", format="tensorboard"),
     "events-directory": Events("logs", format="tensorboard"),
+    "uploaded": Uploaded("model"),
+    "uploaded-graph": UploadedGraph("model.pb"),
+    "catalogue": Catalogue(),
     "outputs": Outputs(),
     "restore": Restored(),
     "restore-session": RestoredSession(),

@@ -50,6 +50,31 @@ def test_an_interrupt_at_any_line_leaves_nothing_behind(name: str, library: Path
     assert found == []
 
 
+@pytest.mark.parametrize("kind", ["kills", "interrupts"])
+def test_a_catalogue_is_complete_or_what_it_was(kind: str, library: Path) -> None:
+    for mode in ("new", "overwrite"):
+        count, found = wrong("catalogue", mode, kind, library, points=40)
+        assert count > 3
+        assert found == []
+
+
+@pytest.mark.tensorflow
+@pytest.mark.slow
+def test_a_killed_checkpoint_is_the_old_one_with_files_beside_or_aside(library: Path) -> None:
+    """What is beside goes with the next call, and no reader takes the old values and the new graph for one thing."""
+    between = [text for _, texts in tried("checkpoint", "overwrite", "kills", library) for text in texts]
+    assert {text.partition(":")[0] for text in between} == {"(between", "(aside"}
+
+
+@pytest.mark.tensorflow
+@pytest.mark.slow
+def test_an_upload_at_some_of_its_lines(library: Path) -> None:
+    pytest.importorskip("fsspec")
+    count, found = wrong("uploaded-graph", "overwrite", "interrupts", library, points=20)
+    assert count > 10
+    assert found == []
+
+
 @pytest.mark.tensorflow
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["saved-model", "checkpoint", "h5", "stored-saved-model"])

@@ -85,22 +85,27 @@ def catalog(
     walk = Walk(tuple(place if isinstance(place, str | Path) else os.fsdecode(place) for place in places))
     rows: list[CatalogRow] = []
     todo = _tasks(walk, known, reads_weights=read_weights)
-    with target or nullcontext(), engines.opened(executor, waits=walk.waits) as engine:
-        try:
-            for row in engines.rows(engine, tasks.row, todo, _lost):
-                progress.check()
-                rows.append(row)
-                known.pop(row.address, None)
-                if target is not None:
-                    target.write(row)
-        except BaseException as error:
-            if target is not None and rows:
-                # What was known of the rest is not lost with what was gone on from.
-                for row in known.values():
-                    target.write(row)
-            if isinstance(error, engines.BrokenOffError):
-                raise _broken_off(error, rows, target) from error.__cause__
-            raise
+    try:
+        with target or nullcontext(), engines.opened(executor, waits=walk.waits) as engine:
+            try:
+                for row in engines.rows(engine, tasks.row, todo, _lost):
+                    progress.check()
+                    rows.append(row)
+                    known.pop(row.address, None)
+                    if target is not None:
+                        target.write(row)
+            except BaseException as error:
+                if target is not None and rows:
+                    # What was known of the rest is not lost with what was gone on from.
+                    for row in known.values():
+                        target.write(row)
+                if isinstance(error, engines.BrokenOffError):
+                    raise _broken_off(error, rows, target) from error.__cause__
+                raise
+    finally:
+        # An interrupt that came as the block began to end kept it from that.
+        if target is not None:
+            target.release()
     frame = frames.of_catalog(rows)
     frame.attrs["notes"] = walk.said
     return frame

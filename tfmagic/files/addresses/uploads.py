@@ -12,13 +12,15 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors, progress
-from tfmagic.files.addresses import local_copies, refusals
+from tfmagic.files import hidden_places
+from tfmagic.files.addresses import refusals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from tfmagic.files.addresses.address import Address
+    from tfmagic.files.addresses.entries import Entry
 
 #: By these readers tell a model, or find its other files.
 _DECISIVE = (".index", "saved_model.pbtxt", "saved_model.pb")
@@ -97,14 +99,13 @@ def staging(destination: Address, *, overwrite: bool, several: bool) -> Iterator
     """
     destination = destination.anew()
     check(destination, overwrite=overwrite, several=several)
-    aside = local_copies.LocalCopy()
-    try:
-        yield aside.path / destination.name
+    with hidden_places.Scratch() as place:
+        aside = place / "aside"
+        aside.mkdir()
+        yield aside / destination.name
         # Somebody may have written there meanwhile.
         check(destination.anew(), overwrite=overwrite, several=several)
-        _upload(aside.path, destination)
-    finally:
-        aside.remove()
+        _upload(aside, destination)
 
 
 def _upload(directory: Path, destination: Address) -> None:
@@ -113,13 +114,13 @@ def _upload(directory: Path, destination: Address) -> None:
     # The decisive one, at the end, is the first to go if something fails.
     ordered = sorted(files, key=lambda path: (_rank(path.name), path.as_posix()))
     names = [path.relative_to(directory).as_posix() for path in ordered]
-    existed = destination.exists()
+    before = destination.anew().entry()
     written: list[Address] = []
     try:
         for path, name in zip(ordered, names, strict=True):
             target = destination.parent / name
             # What is on its way may stand there whatever is said of it; an old object that it replaces stays.
-            if not existed:
+            if before is None:
                 written.append(target)
             _put(path, target)
     except BaseException as error:
@@ -127,7 +128,7 @@ def _upload(directory: Path, destination: Address) -> None:
         if left:
             said = f"what was uploaded of it could not be removed again: {errors.listed(map(str, left))}"
         else:
-            said = "What was there before is unchanged" if existed else "Nothing of it is left there"
+            said = "Nothing of it is left there" if before is None else _stands(destination, before)
         if not isinstance(error, Exception):
             error.add_note(f"{str(destination)!r} was not written: {said}")
             raise
@@ -155,10 +156,24 @@ def _put(path: Path, target: Address) -> None:
         with suppress(Exception):
             remote.discard()
         raise
-    entry = target.entry(fresh=True)
+    try:
+        entry = target.entry(fresh=True)
+    except errors.ReadError:
+        # Who may write may not be allowed to look, and it was taken.
+        return
     if entry is None or entry.size != size:
         message = f"{target.name!r} has {0 if entry is None else entry.size:,} of {size:,} bytes there"
         raise errors.WriteError(message)
+
+
+def _stands(destination: Address, before: Entry) -> str:
+    """Say what is there of an object that was to be replaced."""
+    now: Entry | None = None
+    with suppress(Exception):
+        now = destination.entry(fresh=True)
+    if now == before and (before.tag or before.modified):
+        return "What was there before is unchanged"
+    return "It may be there nevertheless: look at what is there"
 
 
 def _removed(written: list[Address]) -> list[Address]:

@@ -166,8 +166,7 @@ class Output:
                 if error is None and not self._is_ours():
                     raise self._other_run()
             finally:
-                if self._file is not None:
-                    self._file.close()
+                self.release()
             if error is None:
                 self._put_in_place()
         except OSError as problem:
@@ -176,6 +175,11 @@ class Output:
             if isinstance(problem, errors.TfMagicError):
                 raise
             raise writing.refusal(problem, self.destination, self.stands()) from problem
+
+    def release(self) -> None:
+        """Close the file, and with it give up its lock; what is in it stays."""
+        if self._file is not None:
+            self._file.close()
 
     def _put_in_place(self) -> None:
         renames.flush(self.unfinished)
