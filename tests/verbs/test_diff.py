@@ -130,6 +130,9 @@ def test_a_renamed_scope_is_one_row_and_leaves_them_equal(made: Path, tmp_path: 
     assert len(ops) == 1
     assert ops["a"].iloc[0].endswith("norm")
     assert ops["b"].iloc[0].endswith("other")
+    # Names differ by no number, so there is no column of them.
+    assert "cosine" not in str(found)
+    assert "nan" not in found._repr_html_()
 
 
 def test_an_op_that_was_put_in_between_is_one_row(made: Path, tmp_path: Path) -> None:

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 #: Kinds of rows that leave two models equal.
 _APART = frozenset({"renamed", weights.UNUSED})
-_NOT_COMPARED = "not compared"
+_NOT_COMPARED, _WEIGHT = "not compared", "weight"
 _TITLES = {
     "signature": "Signatures",
     "op": "Ops that only one has",
     "attribute": "Attributes",
     "layer": "Layers",
-    "weight": "Weights",
+    _WEIGHT: "Weights",
     "renamed": "Other names for the same",
     weights.UNUSED: "Weights that only one has, and no result depends on",
     _NOT_COMPARED: "Not compared",
@@ -70,7 +70,9 @@ class Diff(render.Sectioned):
         for what, title in _TITLES.items():
             rows = self.table[self.table["what"] == what]
             if len(rows):
-                shown = rows.drop(columns="what").head(render.MAX_ROWS)
+                # Only the values of weights differ by a number.
+                hidden = ["what"] if what == _WEIGHT else ["what", "difference", "cosine"]
+                shown = rows.drop(columns=hidden).head(render.MAX_ROWS)
                 sections.append(render.Section(title, table=shown.reset_index(drop=True), total=len(rows)))
         return f"diff: {self.origins[0]} and {self.origins[1]}", sections
 
