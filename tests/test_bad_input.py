@@ -235,6 +235,32 @@ def test_files_of_others_are_guessed(name: str, tmp_path: Path) -> None:
     assert all(form in message for form in ("saved_model", "graph_def", "tflite", "keras_file"))
 
 
+def test_what_a_directory_without_a_model_holds_is_told(tmp_path: Path) -> None:
+    header = json.dumps({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode()
+    written(tmp_path / "hub" / "config.json", b"{}")
+    written(tmp_path / "hub" / "model.safetensors", len(header).to_bytes(8, "little") + header + bytes(8))
+    written(tmp_path / "flax" / "_CHECKPOINT_METADATA", b"{}")
+    written(tmp_path / "notes" / "a.txt", b"words")
+    (tmp_path / "new").mkdir()
+    says = {"hub": "'model.safetensors' seems to be a safetensors file", "flax": "Orbax", "new": "an empty directory"}
+    says["notes"] = "'a.txt'; give the path of the model itself"
+    for name, words in says.items():
+        assert words in refusal(tmp_path / name, errors.UnrecognizedSourceError)
+
+
+def test_a_model_further_down_is_offered(tmp_path: Path) -> None:
+    written(tmp_path / "outer" / "data" / "mine" / "graph.pb", graph_def().SerializeToString())
+    message = refusal(tmp_path / "outer", errors.UnrecognizedSourceError)
+    assert f"give the path of one that lies in it: {str(tmp_path / 'outer' / 'data' / 'mine')!r}" in message
+
+
+def test_a_name_in_other_letters_is_offered(tmp_path: Path) -> None:
+    written(tmp_path / "good.pb", graph_def().SerializeToString())
+    assert "'good.pb'" in refusal(tmp_path / "GOOD.PB", FileNotFoundError).replace(f"{tmp_path}/", "")
+    with pytest.raises(errors.UnknownNameError, match="did you mean 'Image'"):
+        raise errors.UnknownNameError("IMAGE", "tensor", ("Image", "other"))
+
+
 def test_text_graphs_that_do_not_parse(tmp_path: Path) -> None:
     good = 'node { name: "a" op: "Placeholder" attr { key: "dtype" value { type: DT_FLOAT } } }'
     for index, text in enumerate(

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 #: More names than this in one message help nobody.
 LISTED_NAMES = 12
+#: Names like one that does not exist.
+_OFFERED = 5
 
 
 def listed(names: Iterable[object]) -> str:
@@ -112,7 +114,10 @@ class UnknownNameError(MissingPartError):
     @property
     def near(self) -> list[str]:
         """The names that there are and that look like the one given, the nearest first."""
-        return difflib.get_close_matches(str(self.name), self.available, n=5, cutoff=0.5)
+        wanted = str(self.name)
+        same = [name for name in self.available if name.casefold() == wanted.casefold()]
+        near = difflib.get_close_matches(wanted, self.available, n=_OFFERED, cutoff=0.5)
+        return list(dict.fromkeys([*same, *near]))[:_OFFERED]
 
     def _advice(self) -> str:
         """Say which names are near, else which there are."""

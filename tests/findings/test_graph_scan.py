@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+import time
 from typing import Any
 
 import pytest
@@ -145,3 +147,86 @@ def test_a_large_graph_is_read_without_its_weights(monkeypatch: pytest.MonkeyPat
     assert lean.ByteSize() < 1000
     assert [each.name for each in lean.graph_def.node] == ["x", "w", "y"]
     assert rows(meta_graph_def(graph_def, {"f": "y:0"})) == [("high", WRITES, "run")]
+
+
+def test_of_thousands_of_functions_the_one_that_acts_is_seen_through_all_that_call_it() -> None:
+    """Functions that only call others are passed over unless something that they lead to acts."""
+    names = [f"f{number}" for number in range(300)]
+    chain = [function(a, ["x"], node("c", "PartitionedCall", "x", f=b)) for a, b in itertools.pairwise(names)]
+    for last, expected in (
+        (function(names[-1], ["x"], node("c", "Relu", "x")), []),
+        (WRITER, [("high", WRITES, "run")]),
+    ):
+        named = [
+            *chain[:-1],
+            function(names[-2], ["x"], node("c", "PartitionedCall", "x", f=last.signature.name)),
+            last,
+        ]
+        graph_def = graph(X, node("y", "PartitionedCall", "x", f="f0"), functions=named)
+        assert rows(meta_graph_def(graph_def, {"f": "y:0"})) == expected
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        node("c", "SymbolicGradient", "x", f="quiet"),
+        node("c", "OneShotIterator", dataset_factory="writer"),
+        node("c", "writer"),
+        node("c", "MapDataset", "x", f="writer"),
+        node("c", "Case", "x", branches=["quiet", "writer"]),
+    ],
+    ids=["gradient", "iterator", "by its name", "dataset", "branches"],
+)
+def test_whatever_calls_a_function_that_acts_is_walked_through(call: Any) -> None:
+    quiet = function("quiet", ["x"], node("c", "Relu", "x"))
+    outer = function("outer", ["x"], node("m", "PartitionedCall", "x", f="middle"))
+    graph_def = graph(
+        X, node("y", "PartitionedCall", "x", f="outer"), functions=[outer, function("middle", ["x"], call)]
+    )
+    graph_def.library.function.extend([quiet, WRITER])
+    graph_def.library.gradient.add(function_name="quiet", gradient_func="writer")
+    assert ("high", WRITES, "run") in rows(meta_graph_def(graph_def, {"f": "y:0"}))
+
+
+def test_functions_that_stand_for_one_another_are_walked_through_together() -> None:
+    named = [function("plain", ["x"], node("c", "Relu", "x"), api_implements=b"same"), WRITER]
+    named.append(function("other", ["x"], node("c", "PartitionedCall", "x", f="writer"), api_implements=b"same"))
+    graph_def = graph(X, node("y", "PartitionedCall", "x", f="plain"), functions=named)
+    assert rows(meta_graph_def(graph_def, {"f": "y:0"})) == [("high", WRITES, "run")]
+
+
+def test_what_one_signature_feeds_another_may_run() -> None:
+    """What signatures share is walked through once, but for what an earlier one was fed in its place."""
+    graph_def = graph(X, *writing(), node("written", "Identity", "x", "^write"), node("y", "Relu", "written"))
+    message = meta_graph_def(graph_def, {"a": "y:0", "b": "y:0"})
+    message.signature_def["a"].inputs["x"].name = "written:0"
+    assert rows(message) == [("high", WRITES, "run")]
+    message.signature_def["b"].inputs["x"].name = "written:0"
+    assert rows(message) == [("medium", WRITES, "called")]
+
+
+def test_a_hundred_times_as_many_signatures_functions_and_assets_take_as_much_longer() -> None:
+    """What each signature, each function of an object and each asset was looked up in once took its square."""
+
+    def seconds(count: int) -> float:
+        named = [function(f"f{number}", ["x"], node("c", "Relu", "x")) for number in range(count)]
+        end = node("n0", "Relu", "x")
+        chain = [node(f"n{number}", "Relu", f"n{number - 1}") for number in range(1, count)]
+        graph_def = graph(X, end, *chain, *writing(), functions=named)
+        message = meta_graph_def(graph_def, {f"k{number}": f"n{count - 1}" for number in range(count)})
+        root = message.object_graph_def.nodes.add()
+        root.children.add(node_id=1, local_name="signatures")
+        signed = message.object_graph_def.nodes.add()
+        for number in range(count):
+            message.object_graph_def.nodes.add().bare_concrete_function.concrete_function_name = f"f{number}"
+            signed.children.add(node_id=number + 2, local_name=f"k{number}")
+            message.object_graph_def.concrete_functions[f"f{number}"].bound_inputs.append(count + 2 + number)
+            message.asset_file_def.add(filename=f"a{number}").tensor_info.name = f"t{number}:0"
+        for number in range(count):
+            message.object_graph_def.nodes.add().asset.asset_file_def_index = number
+        begun = time.process_time()
+        assert rows(message) == [("medium", WRITES, "called")]
+        return time.process_time() - begun
+
+    seconds(5)
+    assert seconds(2_000) < 40 * max(seconds(200), 0.02)

@@ -77,12 +77,36 @@ def initialiser_pure_loop():
 def initialiser_network():
     return v1.py_func(ask, [tf.ones([])], tf.float32).op
 
+@tf.function(input_signature=[tf.TensorSpec([None], name="x")])
+def traced(x):
+    ask(x)
+    return {"y": x + 1}
+
+def keras_file():
+    import keras
+
+    @keras.saving.register_keras_serializable("own")
+    class Asking(keras.layers.Layer):
+        def call(self, x):
+            return x + 1
+
+        @classmethod
+        def from_config(cls, config):
+            ask(config)
+            return cls(**config)
+
+    x = keras.Input([2], name="x")
+    keras.Model(x, Asking(name="y")(x)).save(sys.argv[3] + ".keras")
+    return sys.argv[3] + ".keras"
+
 server = socket.create_server(("127.0.0.1", 0))
 name, way = sys.argv[1:3]
 if name.startswith("initialiser"):
     source, options = saved(globals()[name]), {"trust": True}
+elif name == "keras_file":
+    source, options = keras_file(), {"trust": True}
 else:
-    source, options = queue() if name == "queue" else ({"loop": loop, "network": network}[name], {})
+    source, options = queue() if name == "queue" else ({"loop": loop, "network": network, "traced": traced}[name], {})
 pressed = []
 
 def press():
@@ -185,6 +209,23 @@ def test_the_stop_button_ends_loading_within_two_seconds(ended: Ended, name: str
     kind, _, seconds = ended(name, "stop", str(tmp_path / "saved"))
     assert kind == "KeyboardInterrupt"
     assert seconds < 2
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("name", ["traced", "keras_file"])
+@pytest.mark.parametrize("way", ["timeout", "stop"])
+def test_python_code_that_loads_or_traces_is_left_in_time_too(
+    ended: Ended, name: str, way: str, tmp_path: Path
+) -> None:
+    kind, says, seconds = ended(name, way, str(tmp_path / "saved"))
+    if way == "stop":
+        assert kind == "KeyboardInterrupt"
+        assert seconds < 2
+        return
+    assert kind == "ConversionError"
+    assert "loading or tracing" in says
+    assert "took longer than 0.5 s and was stopped in 'ask'" in says
+    assert "--timeout" in says
 
 
 @pytest.mark.tensorflow

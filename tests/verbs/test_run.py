@@ -187,6 +187,9 @@ def test_wrong_names_get_the_nearest_right_ones(tmp_path: Path) -> None:
         tfmagic.run(save(tmp_path / "m"), signature="mien")
     with pytest.raises(errors.ConversionError, match="-1"):
         tfmagic.run(module(), repeat=-1)
+    for wrong in ({"repeat": "x"}, {"repeat": 1.5}, {"timeout": "5"}, {"timeout": float("nan")}):
+        with pytest.raises(errors.ConversionError, match="number of"):
+            tfmagic.run(module(), **wrong)
 
 
 def test_a_model_that_refuses_says_what_it_takes() -> None:

@@ -205,7 +205,7 @@ def _frozen(model: ShownModel) -> str:
 def _hidden(model: ShownModel) -> str:
     """Word what the tables leave out."""
     counts = {name: model.hidden_count(name) for name in _HIDDEN_KINDS if _has(model, name)}
-    parts = [f"{count:,} {_HIDDEN_KINDS[name]}" for name, count in counts.items() if count]
+    parts = [f"{count:,} {_HIDDEN_KINDS[name][count > 1]}" for name, count in counts.items() if count]
     listed = " and ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
     return f"{listed}; all=True (--all) shows them" if parts else ""
 
@@ -237,9 +237,9 @@ def _nodes(model: ShownModel) -> int:
 
 
 _HIDDEN_KINDS = {
-    "signatures": "rows of TensorFlow's own signatures",
-    "ops": "ops that only save or restore",
-    "variables": "copies of variables",
+    "signatures": ("row of TensorFlow's own signatures", "rows of TensorFlow's own signatures"),
+    "ops": ("op that only saves or restores", "ops that only save or restore"),
+    "variables": ("copy of a variable", "copies of variables"),
 }
 #: The tabs of the panel that show what a fact counts.
 FACT_TABS = {"ops": "Ops", "variables": "Variables", "graph": "Graph", "tags": "Signatures"}

@@ -7,12 +7,11 @@ a mark (HDF5, zip, TFLite).
 
 from __future__ import annotations
 
-import codecs
 import re
 from typing import TYPE_CHECKING, Protocol
 
 from tfmagic import errors
-from tfmagic.files import places, protos, reading, wire
+from tfmagic.files import foreign_files, places, protos, reading, wire
 from tfmagic.files.addresses import sparse_messages
 
 if TYPE_CHECKING:
@@ -55,11 +54,6 @@ _WAYS = {GRAPH: _CONTENT, META_GRAPH: (2, *_CONTENT), SAVED_MODEL: (2, 2, *_CONT
 _ENOUGH = 16
 
 
-def _code(text: str) -> str:
-    """Leave out empty lines and comments; comments alone say nothing of which message they are about."""
-    return "\n".join(line for line in text.splitlines() if line.strip()[:1] not in ("", "#"))
-
-
 def message_in_text(head: bytes) -> str | None:
     """Return the name of the message that text format begins here, None if none does."""
     try:
@@ -69,7 +63,7 @@ def message_in_text(head: bytes) -> str | None:
         if error.start < len(head) - 4:
             return None
         text = head[: error.start].decode("utf-8")
-    field = _FIRST_FIELD.match(_code(text).lstrip())
+    field = _FIRST_FIELD.match(foreign_files.uncommented(text).lstrip())
     return _TEXT_FIELDS.get(field[1]) if field else None
 
 
@@ -207,76 +201,16 @@ def _is_op_list(payload: bytes) -> bool:
 MESSAGES = frozenset({SAVED_MODEL, META_GRAPH, GRAPH, CHECKPOINT_STATE})
 #: As much of a file as is looked at.
 HEAD_BYTES = 64 * 1024
-_ZIP, _TORCH = b"PK\x03\x04", b"/data.pkl"
-#: Where the table of contents of a safetensors file begins, behind its size.
-_SAFETENSORS_JSON = 8
-#: Beginnings of files that are not models of ours, and what to say of them.
-_GUESSES: tuple[tuple[bytes, str], ...] = (
-    (b"version https://git-lfs", "a Git LFS pointer, not the file itself: run `git lfs pull` in its repository"),
-    (
-        b"\x83\xaf\x70\xd1\x0d\x88\x4a\x3f",
-        "a chunked proto (.cpb), which no public TensorFlow reads; save it unchunked",
-    ),
-    (b"GGUF", "a GGUF file of llama.cpp; give the TensorFlow model that it was made from, if there is one"),
-    (b"PK\x03\x04", "a zip archive without a Keras model; unpack it and give what is inside"),
-    (b"\x89HDF", "an HDF5 file without Keras' marks"),
-    (b"\x1f\x8b", "gzip data; unpack it and give what is inside"),
-    (b"\x80\x02", "a Python pickle, perhaps of PyTorch; save the model from its own library"),
-    (b"\x80\x03", "a Python pickle; it would run code to be read: save the model from its own library"),
-    (b"\x80\x05", "a Python pickle; it would run code to be read: save the model from its own library"),
-    (b"\x80\x04", "a Python pickle; it would run code to be read: save the model from its own library"),
-    (b"RIFF", "a media file; give the model's own file"),
-    (b"\x89PNG", "a PNG image; give the model's own file"),
-    (b"\xff\xd8\xff", "a JPEG image; give the model's own file"),
-    (b"\0" * 64, "zeros: the file was never written to its end; copy or download it again"),
-    (b"\x93NUMPY", "a NumPy array; load it with numpy.load"),
-    (b"\x28\xb5\x2f\xfd", "zstd data; unpack it and give what is inside"),
-    (b"7z\xbc\xaf", "a 7-zip archive; unpack it and give what is inside"),
-    (b"BZh", "bzip2 data; unpack it and give what is inside"),
-    (b"\xfd7zXZ", "xz data; unpack it and give what is inside"),
-)
-
-_TEXT_GUESSES = (
-    (b"<", "HTML or XML: a download may have got an error page instead of the file; download it again"),
-    (b"{", "JSON; of TensorFlow.js only the SavedModel that it was made from can be read: give that"),
-)
 #: Fields of ONNX's ModelProto (onnx.proto): its version, who made it, then the graph and the sets of operators.
 _ONNX_FIELDS = {1: _V, 2: _B, 3: _B, 4: _B, 5: _V, 6: _B, 7: _B, 8: _B, 14: _B, 20: _B, 25: _B, 26: _B}
 _ONNX_VERSION, _ONNX_TEXTS, _ONNX_GRAPH, _ONNX_OPERATORS = 1, frozenset({2, 3, 4}), 7, 8
-_CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 
 
 def guess(head: bytes) -> str:
-    """Say what a file may be that no form claims."""
-    if not head:
-        return "nothing: the file is empty, so its writing or copying did not finish; save or copy it again"
-    # A binary message may begin with a line feed and a brace: the tag of its first field and the length of that.
-    text = b"" if _CONTROLS.search(head) else head.removeprefix(codecs.BOM_UTF8).lstrip()
-    unknown = (
-        "no message of TensorFlow's that can be told by its beginning; it may be truncated or of another program: "
-        "check where it comes from, or copy it again"
-    )
-    return next(filter(None, (_guess_at_binary(head), _guess_at_text(text))), unknown)
-
-
-def _guess_at_binary(head: bytes) -> str:
-    if head.startswith(_ZIP) and _TORCH in head:
-        return "a file of PyTorch; save or convert the model from there, and give what TensorFlow wrote"
-    if head[_SAFETENSORS_JSON:].startswith(b'{"') and head[4:_SAFETENSORS_JSON] == bytes(4):
-        return "a safetensors file, which holds values and no model; load it in the library that made the model"
-    if head[257:262] == b"ustar":
-        return "a tar archive; unpack it and give what is inside"
+    """Say what a file may be that no form claims, and what to do."""
     if _is_onnx(list(_fields(head))):
         return "an ONNX model; give the TensorFlow model that it was made from"
-    return next((meaning for beginning, meaning in _GUESSES if head.startswith(beginning)), "")
-
-
-def _guess_at_text(text: bytes) -> str:
-    if text and not _code(text.decode(errors="replace")):
-        return "text with comments and nothing else; give the file with the model"
-    known = next((meaning for beginning, meaning in _TEXT_GUESSES if text.startswith(beginning)), "")
-    plain = "text, but none of TensorFlow's messages in text format; give the model's own file"
-    return known or (plain if text and text.isascii() else "")
+    return foreign_files.guess(head)
 
 
 def _is_onnx(fields: list[_Found]) -> bool:

@@ -90,7 +90,8 @@ def what_is_near(path: Path) -> str:
     """Word which paths are near a missing one, or begin with it and a blank, which quotes keep; empty if none is."""
     names = _listable_names(path.parent)
     cut_off = sorted(name for name in names if name.startswith(f"{path.name} "))[:_OFFERED]
-    near = cut_off or difflib.get_close_matches(path.name, names, n=_OFFERED)
+    same = sorted(name for name in names if folded(name) == folded(path.name))[:_OFFERED]
+    near = cut_off or same or difflib.get_close_matches(path.name, names, n=_OFFERED)
     if not near:
         return ""
     offered = f"did you mean {errors.listed(str(path.parent / name) for name in near)}?"

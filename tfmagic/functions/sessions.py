@@ -14,6 +14,7 @@ from tfmagic.functions.graph_defs import wrap_graph_def
 from tfmagic.functions.state import table_objects
 from tfmagic.functions.tf_functions import is_a
 from tfmagic.graphs.resources import REF_VARIABLES
+from tfmagic.runtime import error_texts
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def values(session: runtime.Live, names: Sequence[str]) -> Mapping[str, np.ndarr
         raise _closed() from error
     except runtime.tensorflow().errors.FailedPreconditionError as error:
         raise errors.ConversionError(
-            f"the session has variables without a value: {error.message}; run their initializer "
+            f"the session has variables without a value: {error_texts.gist(error)}; run their initializer "
             "(tf.compat.v1.global_variables_initializer()) or restore a checkpoint first"
         ) from error
     return arrays

@@ -6,12 +6,14 @@ Not for: how a form is told, which each reader knows.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
-from tfmagic.files import file_marks, message_files, places, reading
+from tfmagic.files import file_marks, foreign_files, message_files, places, reading
 from tfmagic.files.addresses.address import path_of
 from tfmagic.models import local_models
 from tfmagic.models.form import Form
@@ -24,8 +26,11 @@ if TYPE_CHECKING:
 
     from tfmagic.models.reader import Reader
 
-#: Files looked at in a directory that is none of the known layouts.
-_LOOKED_AT = 100
+#: Files, or folders, looked at in a directory that is none of the known layouts; how deep, and how many are offered.
+_LOOKED_AT, _DEEPEST, _OFFERED = 100, 3, 3
+#: Files of a directory that are guessed at, and how much of each is read.
+_GUESSED_AT, _HEAD = 20, 4096
+_ORBAX = frozenset({"_CHECKPOINT_METADATA", "manifest.ocdbt", "_METADATA"})
 #: Suffixes of what lies beside a model without being one.
 _SIDE_FILES = frozenset({"fingerprint.pb", "keras_metadata.pb", "saved_model_config.pb"})
 
@@ -168,7 +173,47 @@ def _unrecognised(candidate: Candidate, readers: Sequence[Reader], several: Sequ
     known = ", ".join(reader.form for reader in readers if reader.is_live == (candidate.path is None))
     # How each of them looks would be ten lines, which hide what is said of this source.
     forms = f"The forms are: {known}{'' if candidate.path else ', or a path'}; tfmagic.forms() (%tf_forms) shows them"
+    below = list(islice(_below(candidate.path, readers), _OFFERED)) if candidate.is_directory else []
+    if below:
+        offered = errors.listed(map(str, below))
+        return f"{_given(candidate)} is no model itself; give the path of one that lies in it: {offered}"
     return f"{_given(candidate)} is no model that tfmagic reads: {_guess(candidate)}. {forms}"
+
+
+def _below(directory: Path | None, readers: Sequence[Reader], depth: int = _DEEPEST) -> Iterator[Path]:
+    """Yield the folders below a directory that are models, the nearest of each branch."""
+    if directory is None or not depth or not places.is_here(directory):
+        return
+    try:
+        folders = sorted(places.directories(directory))[:_LOOKED_AT]
+    except OSError:
+        return
+    for folder in folders:
+        nested = Candidate(folder, folder)
+        try:
+            is_model = _claiming(nested, readers) is not None or any(True for _ in _inside(nested, readers))
+        except (OSError, errors.ReadError):
+            continue
+        if is_model:
+            yield folder
+        else:
+            yield from _below(folder, readers, depth - 1)
+
+
+def _guess_at_directory(candidate: Candidate) -> str:
+    """Say what a directory without a model holds: a file that tells what it is, else some names."""
+    names = sorted(candidate.entries)
+    if not names:
+        return "an empty directory; give the one that the model was saved to"
+    if _ORBAX.intersection(names):
+        return "a checkpoint of Orbax, as JAX and Flax write them; load it there, and export a SavedModel (jax2tf)"
+    for name in names[:_GUESSED_AT]:
+        path = None if candidate.path is None else candidate.path / name
+        with suppress(OSError):
+            guessed = message_files.guess(places.head(path, _HEAD)) if path and places.is_file(path) else ""
+            if guessed and foreign_files.is_told(guessed):
+                return f"a directory whose {name!r} seems to be {guessed}"
+    return f"a directory with {errors.listed(names)}; give the path of the model itself"
 
 
 def _name(candidate: Candidate) -> str:
@@ -186,8 +231,7 @@ def _guess(candidate: Candidate) -> str:
     if candidate.path is None:
         return "it is neither a model nor a path"
     if candidate.is_directory:
-        names = sorted(candidate.entries)
-        return f"a directory with {errors.listed(names)}" if names else "an empty directory"
+        return _guess_at_directory(candidate)
     if candidate.is_file:
         return f"it seems to be {message_files.guess(candidate.head)}"
     return f"it is {places.special(candidate.path)}; copy what it holds into a file and give that"

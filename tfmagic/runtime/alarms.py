@@ -76,9 +76,11 @@ def alarm(seconds: float | None) -> Iterator[None]:
     try:
         with ticking.ringing():
             yield
-    except _Rung:
-        # What it leaves is a stack of TensorFlow's, which tells nothing more.
-        raise TimeIsUpError(seconds, ticking.where) from None
+    except (Exception, _Rung) as error:
+        # Code that handles everything, as Keras does around a Lambda, may have made another error of it.
+        if ticking.left > 0:
+            raise
+        raise TimeIsUpError(seconds, ticking.where) from (None if isinstance(error, _Rung) else error)
 
 
 @contextlib.contextmanager
@@ -105,7 +107,7 @@ class _Ticking:
 
     def __init__(self, seconds: float) -> None:
         self._tick = min(seconds / _TICKS, _LONGEST)
-        self._left = seconds
+        self.left = seconds
         self._is_over = False
         self.where = ""
 
@@ -124,8 +126,9 @@ class _Ticking:
         """Count a tick, and raise when none is left; again at each one after that, should somebody handle it."""
         if self._is_over or _held or _is_importing(frame):
             return
-        self._left -= self._tick
-        if self._left < self._tick / 2:
+        self.left = max(self.left - self._tick, 0.0)
+        if self.left < self._tick / 2:
+            self.left = 0.0
             self.where = self.where or _place(frame)
             raise _Rung
 

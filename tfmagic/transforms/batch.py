@@ -80,6 +80,8 @@ def _is_open(info: protos.Message) -> bool:
 
 def _require_open(key: str, size: int, *, is_open: bool) -> None:
     """Refuse a size that is none, and one that changes nothing."""
+    if isinstance(size, bool) or not isinstance(size, int):
+        raise errors.ConversionError(f"a batch is a number of elements, not {size!r}; give batch=1 (--batch 1)")
     if size < 1:
         raise errors.ConversionError(f"a batch has at least one element, not {size}; give batch=1 (--batch 1)")
     if not is_open:

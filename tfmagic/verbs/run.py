@@ -103,11 +103,11 @@ def run(  # noqa: PLR0913 - the contract's options
         If a value's dtype or shape does not fit, the model does not run on the values or not in time, or inputs would
         have to be made up for what acts outside the model.
     """
-    if timeout is not None and not timeout > 0:
+    if timeout is not None and not (_is_number(timeout) and timeout > 0):
         raise errors.ConversionError(f"timeout is a number of seconds above 0, not {timeout!r}; leave it out for none")
     if pixels not in input_files.PIXELS:
         raise errors.ConversionError(f"pixels are {errors.listed(input_files.PIXELS)}, not {pixels!r}")
-    if repeat < 0:
+    if not (_is_number(repeat) and repeat == int(repeat) and repeat >= 0):
         raise errors.ConversionError(f"repeat is the number of warm calls, 0 or more, not {repeat!r}")
     named = None if labels is None else class_labels.of(labels)
     try:
@@ -126,7 +126,7 @@ def run(  # noqa: PLR0913 - the contract's options
     _require_values(function, copies)
     limit = _Limit(function, timeout)
     runnable, used, results, first = _first_call(copies, values, limit)
-    times = [_timed(runnable, used, limit)[1] for _ in range(repeat)]
+    times = [_timed(runnable, used, limit)[1] for _ in range(int(repeat))]
     warm = statistics.median(times) if times else float("nan")
     notes = (*_load_notes(loaded), *_generated_notes(function, values), *_copy_notes(copies), *function.notes)
     arrays = {key: _array(value) for key, value in results.items()}
@@ -134,6 +134,10 @@ def run(  # noqa: PLR0913 - the contract's options
     labelled, said = _labelled(loaded.model, arrays, named)
     notes = (*notes, *_pixel_notes(function, files, pixels), *said)
     return Run(arrays, loaded.seconds, first, warm, used, notes, labelled, files)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float, np.number)) and bool(np.isfinite(value))
 
 
 def _shown(source: object) -> str:

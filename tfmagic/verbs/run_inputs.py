@@ -129,7 +129,8 @@ def fitting(end: Endpoint, value: runtime.Live, pixels: str = "0 to 1") -> npt.N
         array = input_files.of_files(files, end, pixels) if files else as_array(value)
     except ValueError as error:
         raise errors.ConversionError(
-            f"the value for {_wanted(end)} is no array: {error}; give a number, nested lists of them, or an array"
+            f"the input {_wanted(end)}, and the value given is no array: {str(error).rstrip('.')}; give a number, "
+            "nested lists of them with as many elements each, or an array"
         ) from error
     problem = _dtype_problem(end.dtype.removesuffix("_ref"), array) or _shape_problem(end, array)
     if problem:

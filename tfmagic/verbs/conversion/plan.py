@@ -349,7 +349,10 @@ def _cautions(request: Request, facts: Facts) -> Iterator[str]:
     if signatures.PROPOSED in facts.chosen:
         inputs, outputs = (errors.listed(end.key for end in side) for side in facts.signed[signatures.PROPOSED])
         where, proposed = {
-            (True, True): ("begins and ends", f"{inputs} to {outputs}"),
+            (True, True): (
+                "begins and ends",
+                f"{inputs} to {outputs}" if facts.signed[signatures.PROPOSED][0] else outputs,
+            ),
             (True, False): ("begins", inputs),
             (False, True): ("ends", outputs),
         }.get((not plan_names.is_said(request.inputs), not plan_names.is_said(request.outputs)), ("", ""))
