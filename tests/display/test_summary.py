@@ -97,7 +97,7 @@ def test_ends_are_proposed_where_there_is_no_signature() -> None:
 
 def test_a_huge_graph_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(card, "FOLLOWED_NODES", 6)
-    monkeypatch.setattr(plumbing, "propose_ends", lambda _: pytest.fail("every edge was followed"))
+    monkeypatch.setattr(plumbing, "ends_of", lambda _: pytest.fail("every edge was followed"))
     monkeypatch.setattr(plumbing, "is_plumbing", lambda *_: pytest.fail("every edge was followed"))
     found = whole(signatures=tagged)
     assert titles(found) == ["Summary", "Layers", "Op counts", "Biggest variables"]

@@ -70,7 +70,7 @@ def propose(meta_graph: MetaGraph, outputs: Ends = None) -> plumbing.Ends:
     """
     ops = from_columns("ops", node_columns.read(meta_graph.graph, {})._asdict())
     nodes = plumbing.main_graph(ops)
-    ends = plumbing.propose_ends(nodes)
+    ends = plumbing.ends_of(meta_graph.graph)
     dtypes = dict(zip(ops["name"], ops["dtype"], strict=True))
     needed = None if outputs is None else plumbing.ancestors(nodes, map(tensor_names.node_of, by_key(outputs).values()))
     return ends._replace(

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tfmagic.files import protos
-from tfmagic.graphs import bodies, computation, node_descriptions, ops, tensor_names
+from tfmagic.graphs import bodies, computation, node_descriptions, numbered_nodes, ops, tensor_names
 from tfmagic.graphs.computation import INPUT, Computation, Names, spread, tensors
 from tfmagic.graphs.node_descriptions import WEIGHT
-from tfmagic.graphs.numbered_nodes import OUTPUTS, NumberedGraph
+from tfmagic.graphs.numbered_nodes import OUTPUTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from tfmagic.files.wire import Integers
     from tfmagic.graphs.node_descriptions import Attributes, Description, Weight
-    from tfmagic.graphs.numbered_nodes import NumberedBody
+    from tfmagic.graphs.numbered_nodes import NumberedBody, NumberedGraph
     from tfmagic.graphs.serialized import SerializedGraph
 
 #: Ops whose value is that of their input.
@@ -61,7 +61,7 @@ def of_graph(graph: SerializedGraph, *ends: tuple[Mapping[str, str], Mapping[str
     WireError
         Where the graph is not well-formed protobuf.
     """
-    kinds = _Kinds(NumberedGraph(graph))
+    kinds = _Kinds(numbered_nodes.of_graph(graph))
     main = kinds.graph.body(0)
     for inputs, outputs in ends:
         reading = _Reading(kinds)

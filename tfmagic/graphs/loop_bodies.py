@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from tfmagic.files import protos
 
-_ENTRIES, _EXITS = frozenset({"Enter", "RefEnter"}), frozenset({"Exit", "RefExit"})
+#: Ops through which values come into the body of a loop, and leave it.
+ENTRIES, _EXITS = frozenset({"Enter", "RefEnter"}), frozenset({"Exit", "RefExit"})
 #: Loops within loops that are told apart: a damaged graph may enter without ever leaving.
 _MOST_LOOPS = 32
 #: Names that a message shows.
@@ -41,13 +42,13 @@ def inside(ops: Mapping[str, str], used: Mapping[str, Iterable[str]]) -> set[str
         The nodes that take what a node gives.
     """
     depths: dict[str, int] = {}
-    waiting = [(name, 1) for name, op in ops.items() if op in _ENTRIES]
+    waiting = [(name, 1) for name, op in ops.items() if op in ENTRIES]
     while waiting:
         name, depth = waiting.pop()
         if not depths.get(name, 0) < depth <= _MOST_LOOPS:
             continue
         depths[name] = depth
-        waiting += [(user, depth + (ops[user] in _ENTRIES) - (ops[user] in _EXITS)) for user in used.get(name, ())]
+        waiting += [(user, depth + (ops[user] in ENTRIES) - (ops[user] in _EXITS)) for user in used.get(name, ())]
     return set(depths)
 
 
@@ -70,7 +71,7 @@ def require_outside(
     ConversionError
         Naming what comes out of the loop.
     """
-    if not any(nodes[name].op in _ENTRIES for name in needed):
+    if not any(nodes[name].op in ENTRIES for name in needed):
         return
     ops = {name: nodes[name].op for name in needed}
     inputs = {name: [text for text in map(plain, nodes[name].input) if text not in fed] for name in needed}
@@ -80,7 +81,7 @@ def require_outside(
     if any(
         text in fed or node_of(text) not in bodies
         for name in bodies
-        if ops[name] not in _ENTRIES
+        if ops[name] not in ENTRIES
         for text in map(plain, nodes[name].input)
     ):
         everywhere = inside({name: node.op for name, node in nodes.items()}, _all_users(nodes))

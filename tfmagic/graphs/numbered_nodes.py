@@ -25,6 +25,14 @@ if TYPE_CHECKING:
 OUTPUTS = 1 << 20
 
 
+def of_graph(graph: SerializedGraph) -> NumberedGraph:
+    """Return the nodes of a graph by number, found once for all who ask; raises what :class:`NumberedGraph` does."""
+    if "numbered" not in graph.kept:
+        graph.kept["numbered"] = NumberedGraph(graph)
+    numbered: NumberedGraph = graph.kept["numbered"]
+    return numbered
+
+
 class NumberedGraph:
     """The nodes of a graph, those of the main graph first, then function by function.
 

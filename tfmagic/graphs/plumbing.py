@@ -10,19 +10,23 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from tfmagic.graphs import loop_bodies
 from tfmagic.graphs.ops import of_kind, output_dtype
 from tfmagic.graphs.resources import VARIABLES
 from tfmagic.graphs.tensor_names import node_of
 from tfmagic.graphs.walks import reached
+from tfmagic.graphs.wiring import Wiring
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import pandas as pd
 
-    from tfmagic.frames import Shape
+    from tfmagic.files.wire import Mask
     from tfmagic.graphs.function_uses import FunctionUse
+    from tfmagic.graphs.serialized import SerializedGraph
 
 #: Ops of saving and restoring, hidden in a listing of ops unless all are asked for.
 SAVE_RESTORE_OPS = of_kind("save", "restore")
@@ -90,6 +94,31 @@ def consumers(nodes: Mapping[str, Node]) -> dict[str, list[str]]:
     return by_input
 
 
+def _wiring(nodes: Mapping[str, Node]) -> Wiring:
+    """Give numbers to nodes."""
+    numbers = {name: number for number, name in enumerate(nodes)}
+    labels = {op: number for number, op in enumerate(dict.fromkeys(node.op for node in nodes.values()))}
+    texts = [text for node in nodes.values() for text in node.inputs]
+    edges = (
+        np.repeat(np.arange(len(nodes)), np.array([len(node.inputs) for node in nodes.values()], np.int64)),
+        np.array([numbers.get(node_of(text), -1) for text in texts], np.int64),
+        np.array([text.startswith("^") for text in texts], bool),
+    )
+    ops = np.array([labels[node.op] for node in nodes.values()], np.int64)
+    return Wiring(list(nodes), ops, list(labels), edges)
+
+
+def _nodes(wiring: Wiring) -> dict[str, Node]:
+    """Return nodes by name again."""
+    inputs: list[list[str]] = [[] for _ in wiring.names]
+    for taker, source, is_control in zip(
+        wiring.takers.tolist(), wiring.sources.tolist(), wiring.controls.tolist(), strict=True
+    ):
+        inputs[taker].append(f"^{wiring.names[source]}" if is_control else wiring.names[source])
+    ops = (wiring.labels[op] for op in wiring.ops.tolist())
+    return {name: Node(op, tuple(own)) for name, op, own in zip(wiring.names, ops, inputs, strict=True)}
+
+
 def propose_ends(nodes: Mapping[str, Node]) -> Ends:
     """Propose where a graph without signatures begins and ends.
 
@@ -97,49 +126,76 @@ def propose_ends(nodes: Mapping[str, Node]) -> Ends:
     on an input, only those count, and of those the ones that are no by-products: that leaves a training graph's loose
     ends behind. Inputs are the placeholders that these need.
     """
-    saving = _plumbing_nodes(nodes, set())
-    nodes = {name: node for name, node in nodes.items() if name not in saving}
-    used = consumers(nodes)
-    placeholders = [name for name, node in nodes.items() if node.op in of_kind("placeholder")]
-    inputs = [name for name in placeholders if used.get(name)]
-    ops = {name: node.op for name, node in nodes.items()}
-    bodies, gradients = loop_bodies.inside(ops, used), _gradient_nodes(nodes)
-    behind = reached(gradients, lambda name: used.get(name, ())) - gradients - bodies
+    return _proposed(_wiring(nodes))
+
+
+def ends_of(graph: SerializedGraph) -> Ends:
+    """Propose where the main graph of a serialised one begins and ends; see :func:`propose_ends`."""
+    return _proposed(Wiring.of_graph(graph))
+
+
+def _proposed(wiring: Wiring) -> Ends:
+    if wiring.of_ops(SAVE_RESTORE_OPS.__contains__).any():
+        wiring = wiring.without(wiring.called(_plumbing_nodes(_nodes(wiring), set())))
+    is_used = wiring.used > 0
+    placeholders = wiring.of_ops(of_kind("placeholder").__contains__)
+    bodies, gradients = wiring.called(_in_loops(wiring)), wiring.called(_gradient_nodes(wiring.names))
+    is_result, is_looking = wiring.of_ops(_is_result), wiring.of_ops(_LOOKING.__contains__)
+    behind = wiring.behind(gradients) & ~gradients & ~bodies if gradients.any() else gradients
     # What only a training step differentiates is a result all the same; an energy behind which forces lie is not.
-    onlookers = set() if any(_is_result(nodes[name].op) and not used.get(name) for name in behind) else gradients
-    outside = (name for name in nodes if name not in bodies and name not in gradients)
-    consumed = _consumed(nodes, onlookers)
-    loose = [name for name in outside if name not in consumed]
-    ends = [name for name in loose if _is_result(nodes[name].op)]
-    fed = reached(inputs, lambda name: used.get(name, ()))
-    ends = [name for name in ends if name in fed] or ends
-    ends = ends or [name for name in loose if _is_written_result(name, nodes, fed, is_fed=bool(inputs))]
-    results = [name for name in ends if not _is_by_product(name, nodes, is_awaited=bool(used.get(name)))]
-    results = results or ends
-    needed = ancestors(nodes, results) if results else set(inputs)
+    onlookers = is_looking if (behind & is_result & ~is_used).any() else is_looking | gradients
+    # A summary and an assertion look at a value without using it.
+    consumed = np.zeros(len(wiring.names), bool)
+    consumed[wiring.sources[~onlookers[wiring.takers] & ~wiring.controls]] = True
+    loose = ~bodies & ~gradients & ~consumed
+    ends = loose & is_result
+    inputs = placeholders & is_used
+    if ends.sum() != 1:
+        fed = wiring.behind(inputs)
+        ends = ends & fed if (ends & fed).any() else ends
+        if not ends.any():
+            ends = loose & _written_results(wiring, fed, is_fed=bool(inputs.any()))
+    by_products = [node for node in np.flatnonzero(ends).tolist() if _is_by_product(node, wiring)]
+    if len(by_products) < ends.sum():
+        ends[by_products] = False
+    needed = wiring.before(ends) if ends.any() else inputs
     return Ends(
-        tuple(f"{name}:0" for name in inputs if name in needed),
-        tuple(f"{name}:0" for name in results),
-        tuple(name for name in placeholders if not used.get(name)),
-        tuple(f"{name}:0" for name, node in nodes.items() if node.op == "PlaceholderWithDefault"),
+        _tensors(wiring, inputs & needed),
+        _tensors(wiring, ends),
+        tuple(wiring.names[node] for node in np.flatnonzero(placeholders & ~is_used).tolist()),
+        _tensors(wiring, wiring.of_ops("PlaceholderWithDefault".__eq__)),
     )
 
 
-def _gradient_nodes(nodes: Mapping[str, Node]) -> set[str]:
+def _tensors(wiring: Wiring, chosen: Mask) -> tuple[str, ...]:
+    return tuple(f"{wiring.names[node]}:0" for node in np.flatnonzero(chosen).tolist())
+
+
+def _in_loops(wiring: Wiring) -> set[str]:
+    """Return the nodes between the entries and the exits of loops."""
+    if not wiring.of_ops(loop_bodies.ENTRIES.__contains__).any():
+        return set()
+    nodes = _nodes(wiring)
+    return loop_bodies.inside({name: node.op for name, node in nodes.items()}, consumers(nodes))
+
+
+def _gradient_nodes(names: Sequence[str]) -> set[str]:
     """Return the nodes in the scopes of tf.gradients, whatever their user called them.
 
     Such a scope holds, for an op ``a/b`` of the graph, the scope ``a/b_grad``.
     """
     scopes: set[str] = set()
-    for folder in {name.rpartition("/")[0] for name in nodes if f"{_GRADIENT}/" in name}:
+    folders = {name.rpartition("/")[0] for name in names if f"{_GRADIENT}/" in name}
+    known = set(names) if folders else set()
+    for folder in folders:
         parts = folder.split("/")
         for end, part in enumerate(parts[1:], 1):
             of_op = part.removesuffix(_GRADIENT)
             begins = range(1, end + 1) if of_op != part else ()
-            scopes.update("/".join(parts[:begin]) for begin in begins if "/".join([*parts[begin:end], of_op]) in nodes)
+            scopes.update("/".join(parts[:begin]) for begin in begins if "/".join([*parts[begin:end], of_op]) in known)
     if not scopes:
         return set()
-    return {name for name in nodes if any(folder in scopes for folder in _folders(name))}
+    return {name for name in names if any(folder in scopes for folder in _folders(name))}
 
 
 def _folders(name: str) -> Iterator[str]:
@@ -149,31 +205,19 @@ def _folders(name: str) -> Iterator[str]:
         place = name.find("/", place + 1)
 
 
-def _is_written_result(name: str, nodes: Mapping[str, Node], fed: Collection[str], *, is_fed: bool) -> bool:
-    """Say whether a node that ends a graph hands on what it wrote; where nothing is fed, an Assign initialises."""
-    op = nodes[name].op
-    return op in _WRITES and (name in fed if is_fed else op != "Assign")
+def _written_results(wiring: Wiring, fed: Mask, *, is_fed: bool) -> Mask:
+    """Say of each node whether it hands on what it wrote; where nothing is fed, an Assign initialises."""
+    writes = wiring.of_ops(_WRITES.__contains__)
+    return writes & fed if is_fed else writes & ~wiring.of_ops("Assign".__eq__)
 
 
-def _is_by_product(name: str, nodes: Mapping[str, Node], *, is_awaited: bool) -> bool:
+def _is_by_product(node: int, wiring: Wiring) -> bool:
     """Say whether a node that ends a graph is left over from a loop or a gradient."""
-    node = nodes[name]
-    source = nodes.get(node_of(node.inputs[0])) if node.op == "Identity" and node.inputs else None
+    op, source = wiring.labels[wiring.ops[node]], wiring.first_input(node)
+    before = wiring.labels[wiring.ops[source]] if op == "Identity" and source >= 0 else ""
     # What something waits for and nothing uses is the branch of an assertion.
-    is_guards = source is not None and source.op in _GUARDS and is_awaited
-    is_branchings = source is not None and source.op in _BRANCHING
-    return is_branchings or is_guards or node.op in _SELDOM_RESULT
-
-
-def _consumed(nodes: Mapping[str, Node], onlookers: Collection[str]) -> set[str]:
-    """Return the nodes whose value is consumed; onlookers, a summary and an assertion look at one without using it."""
-    return {
-        node_of(edge)
-        for user, node in nodes.items()
-        if node.op not in _LOOKING and user not in onlookers
-        for edge in node.inputs
-        if not edge.startswith("^")
-    }
+    is_guards = before in _GUARDS and wiring.used[node] > 0
+    return before in _BRANCHING or is_guards or op in _SELDOM_RESULT
 
 
 def _is_result(op: str) -> bool:
@@ -242,12 +286,6 @@ def _plumbing_nodes(nodes: Mapping[str, Node], callers: set[str]) -> set[str]:
                 names.add(name)
                 waiting.append(name)
     return names
-
-
-def endpoint_shapes(ops: pd.DataFrame) -> dict[str, tuple[str, Shape]]:
-    """Return dtype and shape of each node's first output in the main graph, by name."""
-    main = ops[ops["function"] == ""]
-    return {name: (dtype, shape) for name, dtype, shape in zip(main["name"], main["dtype"], main["shape"], strict=True)}
 
 
 def ancestors(nodes: Mapping[str, Node], roots: Iterable[str]) -> set[str]:

@@ -9,10 +9,12 @@ import math
 import re
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from tfmagic.files import protos
 from tfmagic.files.checkpoints import location as checkpoint_location
 from tfmagic.frames import Shape, VariableRow
-from tfmagic.graphs import resources, saved_object_graph
+from tfmagic.graphs import node_columns, resources, saved_object_graph
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -113,15 +115,21 @@ def _declared(graphs: Sequence[MetaGraph]) -> Iterator[VariableRow]:
     seen: set[str] = set()
     for graph in graphs:
         trained = _trained([graph])
-        for node in graph.lean_meta_graph_def().graph_def.node if _has_variables(graph) else ():
+        for node in _variable_nodes(graph):
             name = node.attr["shared_name"].s.decode(errors="replace") or node.name if _is_handle(node) else node.name
-            if node.op in resources.VARIABLES and name not in seen:
+            if name not in seen:
                 seen.add(name)
                 yield declared_row(node, name, trained.get(name))
 
 
-def _has_variables(graph: MetaGraph) -> bool:
-    return bool(len(graph.graph.nodes[0]))
+def _variable_nodes(graph: MetaGraph) -> Iterator[protos.Message]:
+    """Yield the nodes of the main graph that are variables."""
+    count = len(graph.graph.nodes[0])
+    if not count:
+        return
+    column = node_columns.read(graph.graph, {}).op[:count]
+    is_variable = np.array([op in resources.VARIABLES for op in column.categories] or [False], bool)
+    yield from map(graph.graph.node_def, np.flatnonzero(is_variable[column.codes]).tolist())
 
 
 def _is_handle(node: protos.Message) -> bool:

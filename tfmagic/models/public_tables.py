@@ -184,15 +184,14 @@ class PublicTables(ReadParts):
 
         The signature's key and its method are ``"proposed"``.
         """
-        frame: pd.DataFrame = self.once(
-            "proposals", lambda: model_tables.proposals(self.meta_graph, self.table("ops", all=True), self.ends)
-        )
+        frame: pd.DataFrame = self.once("proposals", lambda: model_tables.proposals(self.meta_graph, self.ends))
         return frame.copy()
 
     @cached_property
     def ends(self) -> plumbing.Ends:
         """Where the main graph seems to begin and end."""
-        return plumbing.propose_ends(plumbing.main_graph(self.table("ops", all=True)))
+        with self.well_formed():
+            return plumbing.ends_of(self.meta_graph.graph)
 
     def hidden_count(self, name: str) -> int:
         """Return how many rows of a table are shown only with ``all``."""

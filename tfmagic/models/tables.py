@@ -14,7 +14,7 @@ from tfmagic.findings import hazards
 from tfmagic.graphs import node_columns, plumbing, signatures, tensor_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -32,19 +32,23 @@ def ops(meta_graph: MetaGraph) -> pd.DataFrame:
     return frames.from_columns("ops", columns._asdict())
 
 
-def proposals(meta_graph: MetaGraph, whole: pd.DataFrame, ends: plumbing.Ends) -> pd.DataFrame:
-    """Return the rows of a signature for the ends that were found in the whole table of ops."""
-    known = plumbing.endpoint_shapes(whole)
+def proposals(meta_graph: MetaGraph, ends: plumbing.Ends) -> pd.DataFrame:
+    """Return the rows of a signature for the ends that were found in the main graph."""
+    columns = node_columns.read(meta_graph.graph, signatures.shapes_by_node(meta_graph.signature_def))
+    wanted = set(map(tensor_names.node_of, (*ends.inputs, *ends.outputs)))
+    count = len(meta_graph.graph.nodes[0])
+    rows = {name: row for row, name in enumerate(columns.name[:count].tolist()) if name in wanted}
     tags = ",".join(meta_graph.tags)
     sides = [("input", each) for each in ends.inputs] + [("output", each) for each in ends.outputs]
-    return frames.from_rows(
-        "signatures",
-        (
-            (tags, signatures.PROPOSED, signatures.PROPOSED, side, tensor_names.node_of(tensor), tensor)
-            + known[tensor_names.node_of(tensor)]
-            for side, tensor in sides
-        ),
-    )
+    return frames.from_rows("signatures", (_proposal(tags, side, each, columns, rows) for side, each in sides))
+
+
+def _proposal(
+    tags: str, side: str, tensor: str, columns: node_columns.NodeColumns, rows: Mapping[str, int]
+) -> frames.SignatureRow:
+    name = tensor_names.node_of(tensor)
+    dtype, shape = str(columns.dtype[rows[name]]), columns.shape[rows[name]]
+    return frames.SignatureRow(tags, signatures.PROPOSED, signatures.PROPOSED, side, name, tensor, dtype, shape)
 
 
 def metagraphs(meta_graphs: Sequence[MetaGraph], variables: int) -> Iterable[frames.MetaGraphRow]:
