@@ -252,6 +252,33 @@ def test_layers_without_their_weights(network: Any, tmp_path: Path) -> None:
     assert cautions(tmp_path / "m.h5")["missing-weights"].names == ("kind",)
 
 
+@pytest.mark.parametrize("kind", ["MutableHashTable", "DenseHashTable", "StaticHashTable"])
+def test_tables_that_can_be_written_are_told_of_live_functions_and_files(tf: Any, tmp_path: Path, kind: str) -> None:
+    words, ids = tf.constant(["a", "b"]), tf.constant([1, 2], tf.int64)
+    lookup = tf.lookup.experimental
+    table = {
+        "MutableHashTable": lambda: lookup.MutableHashTable(tf.string, tf.int64, -1),
+        "DenseHashTable": lambda: lookup.DenseHashTable(tf.string, tf.int64, -1, "", "$"),
+        "StaticHashTable": lambda: tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(words, ids), -1),
+    }[kind]()
+    module = tf.Module()
+    module.table, module.weight = table, tf.Variable(1, dtype=tf.int64)
+    module.look = tf.function(
+        lambda word: {"id": table.lookup(word) * module.weight}, [tf.TensorSpec([None], tf.string, name="word")]
+    )
+    tf.saved_model.save(module, str(tmp_path / "m"), signatures=module.look)
+    codes = set() if kind == "StaticHashTable" else {"mutable-tables"}
+    for source in (module, module.look, tmp_path / "m"):
+        assert set(cautions(source)) == codes
+    if kind == "MutableHashTable":
+        table.insert(words, ids)
+        exported = tfmagic.export(module, tmp_path / "f.pb")
+        assert {each.code for each in exported.cautions} == codes
+        table.insert(["c"], tf.constant([3], tf.int64))
+        # What it held then, and nothing that was written into it later, as the advice says.
+        assert tfmagic.run(tmp_path / "f.pb", {"word": ["a", "c"]}).outputs["id"].tolist() == [1, -1]
+
+
 def test_they_are_the_same_wherever_they_are_told(network: Any, tmp_path: Path) -> None:
     network.export(tmp_path / "m")
     model = tfmagic.inspect(tmp_path / "m")

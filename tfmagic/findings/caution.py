@@ -138,6 +138,9 @@ class CautionedModel(Protocol):
     def checkpoint_files(self) -> CheckpointFiles | None:
         """Return the checkpoint with the values of its variables, None if it has none."""
 
+    def captured_tables(self) -> tuple[str, ...]:
+        """Return the classes of the tables that can be written and that a live function captured."""
+
     def without_value(self, names: Collection[str]) -> list[str]:
         """Return those variables of the main graph, by their nodes, that have no value."""
 

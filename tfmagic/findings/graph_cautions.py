@@ -65,9 +65,11 @@ def python(subject: Subject) -> Iterator[Caution]:
 
 def tables(subject: Subject) -> Iterator[Caution]:
     """Find tables whose content changes."""
-    if mutable := subject.those(_MUTABLE_TABLES):
-        advice = "a frozen graph cannot hold what is in them: export a SavedModel"
-        yield Caution("mutable-tables", MEDIUM, ", ".join(mutable), advice, "it has mutable lookup tables", mutable)
+    known = subject.those(_MUTABLE_TABLES)
+    # A live function captured its tables: in its graph there are none.
+    if mutable := known or (subject.model.captured_tables() if subject.has_graph else ()):
+        advice = "a frozen graph keeps at most what they hold now, and takes nothing more: export a SavedModel"
+        yield Caution("mutable-tables", MEDIUM, ", ".join(mutable), advice, "it has mutable lookup tables", known)
 
 
 def batch_norm_in_training(subject: Subject) -> Iterator[Caution]:

@@ -6,6 +6,7 @@ A lone function has the default key, as TensorFlow gives it on saving; of severa
 
 from __future__ import annotations
 
+import gc
 import inspect
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -22,11 +23,13 @@ from tfmagic.runtime import concrete_functions, error_texts
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
 _FORM = "function"
 #: The op by which the first call of a function finds out whether the variables that it makes have values.
 _ASKS_FOR_VALUE = "VarIsInitializedOp"
+#: TensorFlow's tables that can be written at any time.
+_WRITABLE_TABLES = ("DenseHashTable", "MutableHashTable")
 #: Values that can be told in a word.
 _SHORT = (bool, int, float, str, bytes, type(None))
 
@@ -69,6 +72,25 @@ def collect(value: runtime.Live) -> tuple[NamedFunction, ...]:
         keys = nested_structures.unique(key for key, _ in keyed)
         named = _all_named(value, [(key, concrete) for key, (_, concrete) in zip(keys, keyed, strict=True)])
         return _with_common_names(named, variables(value, named))
+
+
+def captured_tables(named: Iterable[NamedFunction]) -> tuple[str, ...]:
+    """Return the classes of the tables that can be written and that functions captured.
+
+    A function does not lead to the objects whose handles it captured: they are searched for as TensorFlow does, to
+    tell their names in its errors (``saved_model/save.py``).
+    """
+    handles = [
+        tensor for function in named for tensor in function.concrete.captured_inputs if tensor.dtype.name == "resource"
+    ]
+    variables = (variable for function in named for variable in function.concrete.graph.variables)
+    owned = {id(variable.handle) for variable in variables if hasattr(variable, "handle")}
+    handles = [tensor for tensor in handles if id(tensor) not in owned]
+    if not handles:
+        return ()
+    holders = gc.get_referrers(*handles)
+    holders += gc.get_referrers(*(holder for holder in holders if isinstance(holder, dict)))
+    return tuple(sorted({name for name in _WRITABLE_TABLES if any(is_a(holder, name) for holder in holders)}))
 
 
 def _all_named(value: runtime.Live, keyed: Sequence[tuple[str, runtime.Live]]) -> tuple[NamedFunction, ...]:

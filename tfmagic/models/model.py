@@ -103,6 +103,8 @@ class Model(PublicTables, Displayed):
         What has to live as long as the model does.
     scanned : callable or None
         Yields the rows of a scan of what was parsed to read it; None where the reader looks at the file for them.
+    tables : callable or None
+        Returns the classes of the tables that can be written and that a live function captured; None where none can be.
     """
 
     form: str
@@ -131,6 +133,7 @@ class Model(PublicTables, Displayed):
     local: Callable[[], Model] | None = None
     held: object = None
     scanned: Callable[[], Iterable[Finding]] | None = None
+    tables: Callable[[], tuple[str, ...]] | None = None
     _read: dict[str, Any] = field(default_factory=dict, init=False, compare=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False, compare=False)
     _scan_lock: threading.RLock = field(default_factory=threading.RLock, init=False, compare=False)
@@ -249,6 +252,10 @@ class Model(PublicTables, Displayed):
 
             store = saved_models.Store(self.meta_graph, self.checkpoint_files(), ema=self.ema)
         return store
+
+    def captured_tables(self) -> tuple[str, ...]:
+        """Return the classes of the tables that can be written and that a live function captured."""
+        return () if self.tables is None else self.tables()
 
     def without_value(self, names: Collection[str]) -> list[str]:
         """Return those variables of the main graph, by their nodes, that have no value."""

@@ -77,6 +77,7 @@ class FunctionReader(Reader):
             },
             live=value,
             values=lambda row: keras_model.live_values(row.name, variables()),
+            tables=lambda: functions.tf_functions.captured_tables(traced()),
             reader=self,
         )
         return replace(model, lean=lambda: replace(model, loaders={**model.loaders, Part.GRAPH: lean}))
