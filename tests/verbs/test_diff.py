@@ -314,3 +314,49 @@ def test_numbers_of_any_size_are_compared_without_a_warning() -> None:
     assert np.isnan(found.largest)
     high, low = (value_blocks.cut(np.array([size, 1.0])) for size in (1e300, -1e300))
     assert weights.compared(high, low, "float64").largest == pytest.approx(2e300)
+
+
+class Odd:
+    """Writes SavedModels and checkpoints with text and complex numbers among their variables."""
+
+    def __init__(self, tf: Any, words: list[bytes], wave: list[complex]) -> None:
+        module = tf.Module()
+        module.words = tf.Variable(words, name="words")
+        module.wave = tf.Variable(tf.constant(wave, tf.complex64), name="wave")
+        spec = [tf.TensorSpec([2], tf.float32, name="x")]
+        module.call = tf.function(
+            lambda x: {"text": module.words + "!", "wave": module.wave * tf.cast(x, tf.complex64)}, input_signature=spec
+        )
+        self.module, self.tf = module, tf
+
+    def saved(self, path: Path) -> Path:
+        self.tf.saved_model.save(self.module, str(path), signatures={"serving_default": self.module.call})
+        return path
+
+
+def test_text_and_complex_numbers_are_compared(tf: Any, tmp_path: Path) -> None:
+    first = Odd(tf, [b"a", b"bc"], [1 + 2j, 3j])
+    a, again = first.saved(tmp_path / "a"), first.saved(tmp_path / "again")
+    assert tfmagic.diff(a, again).equal
+    assert tfmagic.diff(a, first.module.call.get_concrete_function()).equal
+    tfmagic.freeze(a, output=tmp_path / "a.pb")
+    other = Odd(tf, [b"a", b"bd"], [1 + 2j, 3j + 4]).saved(tmp_path / "other")
+    rows = tfmagic.diff(a, other).table.set_index("where")
+    assert rows.loc["words", "b"] == "1 of 2 differ"
+    assert rows.loc["wave", "difference"] == pytest.approx(4)
+    # (1+2i)(1-2i) + 3i(4-3i), real: 5 + 9; lengths: 14 and 5 + 25.
+    assert rows.loc["wave", "cosine"] == pytest.approx(14 / np.sqrt(14 * 30))
+    assert set(rows["what"]) == {"weight"}
+
+
+def test_complex_constants_of_frozen_graphs_keep_both_parts(tmp_path: Path) -> None:
+    def graph(imaginary: float) -> Any:
+        value = f"tensor {{dtype: DT_COMPLEX64 tensor_shape {{dim {{size: 2}}}} scomplex_val: [1, {imaginary}, 3, 4]}}"
+        dtype = 'attr {key: "dtype" value {type: DT_COMPLEX64}}'
+        const = f'name: "w" op: "Const" {dtype} attr {{key: "value" value {{{value}}}}}'
+        return written(tmp_path / f"{imaginary}.pb", small(const, _X, node("y", "Mul", "x", "w")))
+
+    assert tfmagic.diff(graph(2), graph(2)).equal
+    (row,) = tfmagic.diff(graph(2), graph(5)).table.itertuples(index=False)
+    assert (row.what, row.where) == ("weight", "w")
+    assert row.difference == pytest.approx(3)

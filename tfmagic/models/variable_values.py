@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from tfmagic.graphs.metagraphs import MetaGraph
     from tfmagic.models.value_blocks import Array
 
-#: Kinds of numpy dtypes that have an order.
-_ORDERED = frozenset("iufb")
-_BFLOAT16 = "bfloat16"
+#: Kinds of numpy dtypes that numpy itself compares: numbers, and text as bytes.
+_OWN_KINDS = frozenset("iufbcOS")
+_BFLOAT16, _TEXT = "bfloat16", "string"
 
 
 class WithVariables(Protocol):
@@ -80,6 +80,18 @@ class VariableValues:
             If a session does not tell them.
         """
         _require_numbers(row)
+        return self.as_stored(row)
+
+    def as_stored(self, row: VariableRow) -> Values:
+        """Return the values of a variable of any dtype, text as bytes objects.
+
+        Raises
+        ------
+        ReadError
+            If they cannot be read.
+        ConversionError
+            If a session does not tell them.
+        """
         return self._of_checkpoint(row) if self._model.values is None else self._model.values(row)
 
     # Checkpoints
@@ -110,8 +122,8 @@ class VariableValues:
             raise errors.ReadError(f"no checkpoint with a value for {row.name!r} lies beside {self._model.origin!r}")
         opened, keys = beside
         key = keys[row.name]
-        if opened.version == "V1":
-            # Its values lie in messages, which are read as a whole.
+        if opened.version == "V1" or row.dtype == _TEXT:
+            # Its values lie in messages, or one behind the other, which are read as a whole.
             return cut(opened.read(key))
         places = opened.places(key)
         size = math.prod(each or 0 for each in opened.entries[key].shape or ())
@@ -120,7 +132,7 @@ class VariableValues:
 
 def _require_numbers(row: VariableRow) -> None:
     """Refuse what has no mean or no order."""
-    if row.dtype == "string":
+    if row.dtype == _TEXT:
         raise errors.ReadError("it holds strings, which have no statistics")
     try:
         kind = tensor_values.numpy_dtype(row.dtype)
@@ -140,7 +152,7 @@ def _from_shards(opened: tensor_bundle.Checkpoint, dtype: str, places: list[tens
 
 
 def comparable(values: Array, dtype: str) -> Array:
-    """Return numbers that can be compared: a bfloat16 that numpy does not know is the upper half of a float32."""
+    """Return values that can be compared: a bfloat16 that numpy does not know is the upper half of a float32."""
     if dtype == _BFLOAT16 and values.dtype.kind == "u":
         return (values.astype(np.uint32) << 16).view(np.float32)
-    return values if values.dtype.kind in _ORDERED else values.astype(np.float64)
+    return values if values.dtype.kind in _OWN_KINDS else values.astype(np.float64)

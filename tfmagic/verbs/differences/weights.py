@@ -52,7 +52,7 @@ class _Side:
         self._digests: dict[str, str] = {}
 
     def values(self, row: VariableRow) -> Values:
-        return self._values.of(row)
+        return self._values.as_stored(row)
 
     def digest(self, row: VariableRow) -> str:
         """Return a digest of the values, of what cannot be read one that no other has."""
@@ -72,12 +72,22 @@ class _Side:
         digest = hashlib.blake2b(digest_size=16)
         try:
             for block in self.values(row).blocks():
-                digest.update(np.ascontiguousarray(comparable(block, row.dtype)).tobytes())
+                digest.update(_content(comparable(block, row.dtype)))
         except errors.TfMagicError:
             return f"unread {id(self)} {row.name}"
         return digest.hexdigest()
 
 
+def _content(values: Array) -> bytes:
+    """Return bytes that are the same for the same values."""
+    if values.dtype.kind not in _TEXT_KINDS:
+        return np.ascontiguousarray(values).tobytes()
+    texts = list(map(bytes, values.tolist()))
+    return b"".join([*(len(text).to_bytes(8, "little") for text in texts), *texts])
+
+
+#: Kinds of numpy dtypes in which text comes.
+_TEXT_KINDS = frozenset("OS")
 #: What a weight is that only one model has, and that no result of it depends on.
 UNUSED = "unused weight"
 
@@ -213,7 +223,13 @@ def _difference(a: _Side, b: _Side, mine: VariableRow, theirs: VariableRow) -> I
         yield frames.DiffRow("weight", where, _described(mine), _described(theirs), None, None)
         return
     try:
-        difference = compared(a.values(mine), b.values(theirs), mine.dtype)
+        first, second = a.values(mine), b.values(theirs)
+        if mine.dtype == "string":
+            others = _other_texts(first, second)
+            words = f"{others:,} of {first.size:,} differ"
+            yield from [frames.DiffRow("weight", where, _described(mine), words, None, None)] if others else []
+            return
+        difference = compared(first, second, mine.dtype)
     except errors.TfMagicError as error:
         yield frames.DiffRow("not compared", where, _described(mine), str(error), None, None)
         return
@@ -223,25 +239,38 @@ def _difference(a: _Side, b: _Side, mine: VariableRow, theirs: VariableRow) -> I
         )
 
 
+def _other_texts(first: Values, second: Values) -> int:
+    """Return how many texts of two variables differ."""
+    return sum(
+        bytes(x) != bytes(y) for a, b in _together(first, second) for x, y in zip(a.tolist(), b.tolist(), strict=True)
+    )
+
+
 def compared(first: Values, second: Values, dtype: str) -> WeightDifference:
     """Compare two variables of one dtype, a block of each at a time; NaN equals NaN, and an infinity itself."""
     largest, product, squares = 0.0, 0.0, [0.0, 0.0]
     # Numbers of damaged files, and of models that diverged, are of any size: nobody is warned of that.
     with np.errstate(all="ignore"):
         for a, b in _together(first, second):
+            wide = np.complex128 if dtype.startswith("complex") else np.float64
             if a.tobytes() == b.tobytes():
-                x = comparable(a, dtype).astype(np.float64)
-                square = float(np.nansum(np.square(x)))
+                x = comparable(a, dtype).astype(wide)
+                square = _product(x, x)
                 product, squares = product + square, [squares[0] + square, squares[1] + square]
                 continue
-            x, y = (comparable(each, dtype).astype(np.float64) for each in (a, b))
+            x, y = (comparable(each, dtype).astype(wide) for each in (a, b))
             apart = np.where((x == y) | (np.isnan(x) & np.isnan(y)), 0.0, np.abs(x - y))
             block = float(np.max(apart)) if apart.size else 0.0
             largest = block if math.isnan(block) else max(largest, block) if not math.isnan(largest) else largest
-            product += float(np.nansum(x * y))
-            squares = [total + float(np.nansum(np.square(each))) for total, each in zip(squares, (x, y), strict=True)]
+            product += _product(x, y)
+            squares = [total + _product(each, each) for total, each in zip(squares, (x, y), strict=True)]
     scale = math.sqrt(squares[0]) * math.sqrt(squares[1])
     return WeightDifference(largest, product / scale if scale and math.isfinite(scale) else None)
+
+
+def _product(x: Array, y: Array) -> float:
+    """Return the product of two vectors of numbers, complex ones taken as pairs of these."""
+    return float(np.nansum((x * np.conj(y)).real))
 
 
 def _together(first: Values, second: Values) -> Iterator[tuple[Array, Array]]:
