@@ -2,14 +2,18 @@ from __future__ import annotations
 
 import itertools
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import tfmagic
 from tests.findings.graph_defs import function, graph, node, text, writing
 from tfmagic.files import protos
 from tfmagic.findings import graph_scan, scan
 from tfmagic.graphs.metagraphs import MetaGraph
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 X = node("x", "Placeholder")
 WRITER = function("writer", (), *writing())
@@ -230,3 +234,14 @@ def test_a_hundred_times_as_many_signatures_functions_and_assets_take_as_much_lo
 
     seconds(5)
     assert seconds(2_000) < 40 * max(seconds(200), 0.02)
+
+
+def test_a_chunked_message_beside_the_one_that_is_read_is_told(tmp_path: Path) -> None:
+    message = protos.message("SavedModel")(saved_model_schema_version=1)
+    message.meta_graphs.add().CopyFrom(meta_graph_def(graph(X, node("y", "Relu", "x")), {"f": "y:0"}))
+    (tmp_path / "saved_model.pb").write_bytes(message.SerializeToString())
+    assert tfmagic.scan(tmp_path).severity == "clean"
+    (tmp_path / "saved_model.cpb").write_bytes(b"anything")
+    result = tfmagic.scan(tmp_path)
+    assert result.severity == "medium"
+    assert "'saved_model.cpb' lies beside 'saved_model.pb'" in result.verdict

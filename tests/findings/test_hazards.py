@@ -312,6 +312,19 @@ def test_a_constant_that_is_a_handle_may_be_anybodys_object(dtype: str) -> None:
     assert effects(graph(X, node("y", "PartitionedCall", "x", f="f"), functions=[inner])) == {Effect.UNKNOWN}
 
 
+@pytest.mark.parametrize("dtype", ["resource", "variant", "float32"])
+def test_a_text_that_is_parsed_to_a_handle_may_name_anybodys_object(dtype: str) -> None:
+    parsed = node("parsed", "ParseTensor", "text")
+    parsed.attr["out_type"].type = protos.dtype_number(dtype)
+    inside = function("inside", (), text("text", b"x"), parsed)
+    for graph_def in (
+        graph(text("text", b"x"), parsed),
+        graph(node("y", "PartitionedCall", f="inside"), functions=[inside]),
+    ):
+        effects = {hazard.effect for hazard in hazards.of_graph(graph_def)}
+        assert effects == (set() if dtype == "float32" else {Effect.UNKNOWN})
+
+
 def test_an_iterator_that_a_string_names_may_be_anybodys() -> None:
     assert effects(graph(text("name", b"theirs"), node("i", "IteratorFromStringHandleV2", "name"))) == {Effect.UNKNOWN}
 

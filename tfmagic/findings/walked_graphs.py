@@ -70,11 +70,11 @@ class Nodes(Mapping[str, "protos.Message"]):
     def but(self, names: frozenset[str]) -> list[protos.Message]:
         """Return the nodes of all other ops, and the constants among these that hold handles."""
         if names not in self._louder:
-            constants, nodes = op_effects.CONSTANTS & names, self.node_defs
+            constants, nodes = op_effects.VALUES & names, self.node_defs
             self._louder[names] = [
                 nodes[place]
                 for place, op in enumerate(self._ops)
-                if op not in names or (op in constants and op_effects.holds_handle(nodes[place]))
+                if op not in names or (op in constants and op_effects.gives_handle(nodes[place]))
             ]
         return self._louder[names]
 
@@ -150,7 +150,7 @@ class Graph:
     def _found_acting(self, quiet: frozenset[str], calling: frozenset[str]) -> Iterable[str]:
         calling = (calling | self.library.keys()) - ops.registered().intersection(self.library)
         rest = self.present - calling
-        if rest <= quiet and rest.isdisjoint(op_effects.CONSTANTS):
+        if rest <= quiet and rest.isdisjoint(op_effects.VALUES):
             return ()
         callers: dict[str, list[str]] = defaultdict(list)
         own = [name for name in self.library if self._acts(name, quiet, calling, callers)]
@@ -169,7 +169,7 @@ class Graph:
             if op in calling:
                 names.append(op)
                 names += functions_of(node)
-            elif op not in quiet or (op in op_effects.CONSTANTS and op_effects.holds_handle(node)):
+            elif op not in quiet or (op in op_effects.VALUES and op_effects.gives_handle(node)):
                 return True
         for called in names:
             callers[called].append(name)

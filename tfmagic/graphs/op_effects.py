@@ -25,8 +25,9 @@ _DESCRIPTORS_IN_MEMORY = (b"local://", b"bytes://")
 _LONG_SLEEP = 1.0
 #: Dtypes whose values are no numbers and no text.
 _HANDLES = frozenset({"resource", "variant"})
-#: Ops that hold a value; they are many, so that who walks asks :func:`holds_handle` first.
-CONSTANTS = frozenset({"Const", "HostConst", "_EagerConst"})
+#: Ops that give a value of a dtype that they state: one that they hold, or, ParseTensor, one that a text holds. As they
+#: are many, who walks asks :func:`gives_handle` first.
+VALUES = frozenset({"Const", "HostConst", "_EagerConst", "ParseTensor"})
 #: Which input, or which attribute, names the files that an op reads or writes, or the address that it talks to.
 _FILE_NAMES: dict[str, int | str] = {
     "ReadFile": 0, "MatchingFiles": 0, "ImmutableConst": "memory_region_name", "Skipgram": "filename",
@@ -122,17 +123,17 @@ def _sleep(unit: float, number: int) -> _Decision:
     return decide
 
 
-def holds_handle(node: protos.Message) -> bool:
+def gives_handle(node: protos.Message) -> bool:
     """Say whether a constant is no value but a handle: it names an object of the process, whose ever that is."""
     kinds = (
-        node.attr["dtype"].type if "dtype" in node.attr else 0,
+        *(node.attr[name].type for name in ("dtype", "out_type") if name in node.attr),
         node.attr["value"].tensor.dtype if "value" in node.attr else 0,
     )
     return any(protos.dtype_name(kind) in _HANDLES for kind in kinds)
 
 
 def _constant(node: protos.Message, _constants: Constants) -> Effect:
-    return Effect.UNKNOWN if holds_handle(node) else Effect.PURE
+    return Effect.UNKNOWN if gives_handle(node) else Effect.PURE
 
 
 def _graph_in_a_string(_node: protos.Message, constants: Constants) -> Effect:
@@ -159,5 +160,5 @@ _DECISIONS: dict[str, _Decision] = {
     "SleepDataset": _sleep(1e-6, 1),
     "ExperimentalSleepDataset": _sleep(1e-6, 1),
     "DatasetFromGraph": _graph_in_a_string,
-    **dict.fromkeys(CONSTANTS, _constant),
+    **dict.fromkeys(VALUES, _constant),
 }

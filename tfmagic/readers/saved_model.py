@@ -84,7 +84,8 @@ class SavedModelReader(Reader):
     def findings(self, model: ShownModel) -> Iterator[Finding]:
         """Yield what each message could do, of two side by side both, Keras's metadata, and which links lead out."""
         # As in Form.
-        from tfmagic.findings import file_scan, graph_scan, keras_scan  # noqa: PLC0415
+        from tfmagic.findings import file_scan, graph_scan, keras_scan, scan  # noqa: PLC0415
+        from tfmagic.findings.scan import Finding  # noqa: PLC0415
 
         directory = model.path
         assert directory is not None  # noqa: S101 - it was read from one
@@ -97,6 +98,9 @@ class SavedModelReader(Reader):
             yield from graph_scan.findings(graphs, file.name if len(files) > 1 else "")
             for meta_graph in graphs:
                 yield from keras_scan.of_saved_model(meta_graph.object_graph_def)
+        if files and places.is_file(directory / CHUNKED):
+            what = f"{CHUNKED!r} lies beside {files[0].name!r}, and is not looked into"
+            yield Finding(scan.MEDIUM, what, f"file {CHUNKED!r}", scan.LOAD, scan.TWO_READERS)
         yield from file_scan.of_directory(directory)
 
     def code(self, source: CodeSource) -> list[str] | None:
