@@ -259,3 +259,16 @@ def _function(tf: Any, keys: list[str]) -> Any:
     function = tf.function(lambda values: {"sum": tf.add_n(list(values.values())) + 1.0})
     function({key: tf.constant([0.0, 0.0]) for key in keys})
     return function
+
+
+def test_keys_of_a_keras_model_that_differ_in_case(tf: Any, tmp_path: Path) -> None:
+    """A graph that is traced has no two names that do."""
+    keras = tf.keras
+    ends = {name: keras.Input((2,), name=name) for name in ("scale", "Scale", "SCALE")}
+    low, title, high = ends.values()
+    model = keras.Model(ends, {"y": low + 10 * title, "Y": low - high})
+    given = {name: np.full((1, 2), number, "f") for number, name in enumerate(ends, 1)}
+    for format in ("m", "m.pb", "m.tflite", "m.keras"):
+        tfmagic.export(model, tmp_path / format)
+        outputs = tfmagic.run(tmp_path / format, given).outputs
+        assert {key: value.tolist() for key, value in outputs.items()} == {"y": [[21, 21]], "Y": [[-2, -2]]}

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
@@ -56,22 +57,25 @@ def key(path: Path) -> str | None:
     return "/".join(names) if names else None
 
 
-def unique(names: Iterable[str]) -> list[str]:
-    """Make names unique by numbering those that repeat: ``shared``, ``shared_1``, ``shared_2``."""
-    taken: dict[str, None] = {}
+def unique(names: Iterable[str], *, fold: bool = False) -> list[str]:
+    """Make names unique by numbering those that repeat: ``shared``, ``shared_1``; with ``fold`` in any case."""
+    taken: dict[str, str] = {}
+    numbers: Counter[str] = Counter()
     for name in names:
-        candidate, number = name, 0
-        while candidate in taken:
-            number += 1
-            candidate = f"{name}_{number}"
-        taken[candidate] = None
-    return list(taken)
+        candidate = name
+        while (candidate.lower() if fold else candidate) in taken:
+            numbers[name] += 1
+            candidate = f"{name}_{numbers[name]}"
+        taken[candidate.lower() if fold else candidate] = candidate
+    return list(taken.values())
 
 
-def identifiers(keys: Iterable[str]) -> list[str]:
+def identifiers(keys: Iterable[str], *, fold: bool = True) -> list[str]:
     """Return names that TensorFlow takes for ops and arguments, each as near to its key as can be.
 
-    TensorFlow forgets an argument's name that is no identifier, and calls the tensor ``Placeholder``.
+    TensorFlow forgets an argument's name that is no identifier, and calls the tensor ``Placeholder``; in what it traces
+    no two names differ by the case of their letters alone.
     """
     plain = (re.sub(r"\W", "_", text, flags=re.ASCII) for text in keys)
-    return unique(text if text[:1].isalpha() else f"t{text}" if text.startswith("_") else f"t_{text}" for text in plain)
+    named = (text if text[:1].isalpha() else f"t{text}" if text.startswith("_") else f"t_{text}" for text in plain)
+    return unique(named, fold=fold)

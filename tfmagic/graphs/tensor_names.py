@@ -5,8 +5,8 @@ Not for: the keys of a signature (:mod:`tfmagic.graphs.signatures`).
 
 from __future__ import annotations
 
-import itertools
 import re
+from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 #: Names that tracing gives to the identities at the end of each function; nobody chose them.
 _NAMELESS = re.compile(r"(?:.*/)?(?:Identity|ReadVariableOp|PartitionedCall|StatefulPartitionedCall)(?:_\d+)?\Z")
+_NOT_IN_NODES = re.compile(r"[^A-Za-z0-9_./>-]|>(?![A-Za-z0-9.])")
 
 
 def node_of(text: str) -> str:
@@ -29,6 +30,14 @@ def full(text: str) -> str:
 def is_nameless(node: str) -> bool:
     """Say whether a node's name is one that TensorFlow gave to what only passes a value on."""
     return _NAMELESS.match(node) is not None
+
+
+def spelled(text: str) -> str:
+    """Put underscores for what the name of a node cannot hold; how it begins is left to the caller.
+
+    From tensorflow/core/graph/tensor_id.cc and framework/node_def_util.cc; ``>`` stands between names.
+    """
+    return _NOT_IN_NODES.sub("_", text)
 
 
 def plain(text: str) -> str:
@@ -50,11 +59,15 @@ class FreeNames:
     def __init__(self, names: Iterable[str], key: Callable[[str], str] = str) -> None:
         self._key = key
         self._taken = {key(prefix) for name in names for prefix in _prefixes(name)}
+        self._numbers: Counter[str] = Counter()
 
     def __call__(self, wanted: str) -> str:
         """Return the name itself if it is free, else the first with a number that is; it is taken from then on."""
-        numbered = (f"{wanted}_{number}" for number in itertools.count(1))
-        name = next(each for each in itertools.chain((wanted,), numbered) if self._key(each) not in self._taken)
+        name = wanted
+        while self._key(name) in self._taken:
+            # Names are never given back, so that no number is tried twice.
+            self._numbers[wanted] += 1
+            name = f"{wanted}_{self._numbers[wanted]}"
         self._taken.update(map(self._key, _prefixes(name)))
         return name
 

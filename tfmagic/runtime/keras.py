@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import itertools
-import re
 import tempfile
 import threading
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfmagic import errors
+from tfmagic.graphs.tensor_names import spelled
 from tfmagic.optional import library
 from tfmagic.runtime import tensorflow as runtime
 
@@ -127,7 +127,7 @@ def on_jax(
 
 def _spelled(path: str) -> str:
     """Return a path as TensorFlow takes it for the name of a variable."""
-    return re.sub(r"[^A-Za-z0-9_.\\/>-]", "_", path).lstrip("_-/\\>") or "variable"
+    return spelled(path).lstrip("_-/>") or "variable"
 
 
 def tf_keras() -> runtime.Live:

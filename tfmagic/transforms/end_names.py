@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from tfmagic import errors
 from tfmagic.files import protos
-from tfmagic.graphs.tensor_names import is_nameless, node_of
+from tfmagic.functions import nested_structures
+from tfmagic.graphs.tensor_names import is_nameless, node_of, spelled
 from tfmagic.transforms.frozen_graph import become
 
 if TYPE_CHECKING:
@@ -19,26 +20,17 @@ if TYPE_CHECKING:
 
     from tfmagic.graphs.signatures import Endpoint
 
-# From tensorflow/core/graph/tensor_id.cc and python/framework/ops.py: what a node may be called.
-_FIRST, _OTHERS = re.compile(r"[^A-Za-z0-9.]+"), re.compile(r"[^A-Za-z0-9_./>-]")
+_FIRST = re.compile(r"[^A-Za-z0-9.]+")
 
 
 def node_names(keys: Iterable[str]) -> list[str]:
     """Return a node's name for each key: the key itself where it may be one, and no name twice."""
-    result: list[str] = []
-    for key in keys:
-        name = wanted = _valid(key)
-        number = 0
-        while name in result:
-            number += 1
-            name = f"{wanted}_{number}"
-        result.append(name)
-    return result
+    return nested_structures.unique(map(_valid, keys))
 
 
 def _valid(key: str) -> str:
     first = _FIRST.match(key)
-    return _OTHERS.sub("_", key[first.end() :] if first else key) or "tensor"
+    return spelled(key[first.end() :] if first else key) or "tensor"
 
 
 def name_ends(

@@ -17,6 +17,7 @@ from tfmagic.functions import nested_structures
 from tfmagic.functions.attribute_paths import Way, variable_ways
 from tfmagic.graphs.saved_object_graph import escaped
 from tfmagic.graphs.signatures import Endpoint, signature_def
+from tfmagic.graphs.tensor_names import spelled
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import captures
 
@@ -123,7 +124,7 @@ def parts(functions: Functions, trainable: Mapping[int, bool]) -> Parts:
     wanted = [_end(one.key if prefix else "", end.key) for one in sources for end in (*one.inputs, *one.outputs)]
     taken = iter(
         nested_structures.unique(
-            [*nested_structures.identifiers(wanted), *map(_node_name, names), *["Const" for _ in tensors]]
+            [*nested_structures.identifiers(wanted, fold=False), *map(_node_name, names), *["Const" for _ in tensors]]
         )
     )
     ends = tuple(
@@ -165,7 +166,7 @@ def _variable_names(signed: Sequence[SignatureFunction], live: Iterable[runtime.
 
 def _node_name(name: str) -> str:
     """Return the nearest name that TensorFlow takes for a node."""
-    plain = re.sub(r"[^A-Za-z0-9_.\\/>-]", "_", name)
+    plain = spelled(name)
     return plain if re.match(r"[A-Za-z0-9.]", plain) else f"v{plain}"
 
 
