@@ -10,7 +10,11 @@ import numpy as np
 import pytest
 
 import tfmagic
+from tfmagic.display.graph.choices import choices
+from tfmagic.display.graph.unfolding import Unfolding
+from tfmagic.files.tflite import input_roles, operators
 from tfmagic.graphs import node_details, tflite_graphs
+from tfmagic.notebook.panel.graph_details import GraphDetails
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,6 +65,30 @@ def test_operators_are_nodes_with_their_options(place: Path) -> None:
     assert ops.loc[row, "shape"] == (None, 6, 6, 4)
     assert ops.loc[row, "dtype"] == "float32"
     assert len(ops.loc[row, "inputs"]) == 3
+
+
+def test_inputs_are_told_by_what_they_are(place: Path) -> None:
+    """The file has numbers of tensors alone; one that is left out does not move the others."""
+    model = tfmagic.inspect(place / "float32.tflite")
+    library = choices(model)[0].library
+    assert library is not None
+    unfolding = Unfolding(library, "", constants=True)
+    for _ in range(4):
+        for box in unfolding.visible():
+            unfolding.open(box.number)
+    boxes = {box.op: box for box in unfolding.visible() if box.kind == "op"}
+    details = GraphDetails(model, library, is_layers=False)
+    roles = {op: [end["key"].partition(",")[0] for end in details.of(box)["inputs"]] for op, box in boxes.items()}
+    assert roles["CONV_2D"] == ["input", "filter", "bias"]
+    assert roles["FULLY_CONNECTED"] == ["input", "weights", "bias"]
+    assert roles["RESHAPE"] == ["input", "shape"]
+    assert input_roles.role("LSTM", 1, omitted=(1,)) == "input_to_forget_weights"
+    assert input_roles.role("TRANSPOSE_CONV", 2) == "input"
+    assert input_roles.role("ADD", 0) == ""
+
+
+def test_roles_are_of_operators_that_there_are() -> None:
+    assert set(input_roles.BY_OPERATOR) <= set(operators.OPERATORS)
 
 
 @pytest.mark.parametrize("kind", ["float32", "float16", "int8"])

@@ -14,6 +14,7 @@ import numpy as np
 
 from tfmagic.display.graph import entry_points, scenes
 from tfmagic.display.graph.bodies import ARGUMENT, CONTROL, ENDS
+from tfmagic.files.tflite import input_roles
 from tfmagic.frames import VariableRow
 from tfmagic.functions.keras import models as keras_models
 from tfmagic.graphs import node_details, signatures
@@ -177,9 +178,19 @@ class GraphDetails:
         """Return what an edge brings."""
         node, port = int(body.source[edge]), int(body.port[edge])
         end = self._end(body, node, port)
-        if int(body.slot[edge]) == CONTROL:
+        slot = int(body.slot[edge])
+        if slot == CONTROL:
             return {**end, "key": "waits for", "dtype": "", "shape": ""}
-        return end
+        return {**end, "key": ", ".join(filter(None, [self._role(body, int(body.target[edge]), slot), end["key"]]))}
+
+    def _role(self, body: Body, node: int, slot: int) -> str:
+        """Return what an input of a TFLite file's operator is: its filter, its bias."""
+        row = int(body.rows[node]) if self._model.has_own_ops else -1
+        if row < 0:
+            return ""
+        message = self._library.graph.node_def(row)
+        omitted = message.attr["_omitted_inputs"].list.i if "_omitted_inputs" in message.attr else ()
+        return input_roles.role(body.ops[node], slot, list(omitted))
 
     def _end(self, body: Body, node: int, port: int) -> Data:
         """Return a tensor by its node: shape and dtype are known of first outputs."""
