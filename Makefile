@@ -31,6 +31,8 @@ NEWEST ?= 3.13
 # One more than there are cores: those with a browser wait for it, its server and its kernels.
 JOBS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 ARGS ?=
+# Tests start hundreds of processes: what each of them imports is compiled once.
+unexport PYTHONDONTWRITEBYTECODE
 
 UV := $(VENV)-uv/bin/uv
 # Windows keeps programs elsewhere; WSL is what it has for make.
@@ -207,7 +209,7 @@ $(VENV)-oldest/.test $(VENV)-newest/.test: $(UV) pyproject.toml
 	@echo "Installing what tfmagic and its tests need into $(@D)"
 	$(UV) venv --quiet --clear --python $(INTERPRETER) $(@D)
 	@printf '$(if $(BOUND),tensorflow==$(BOUND).*\ntensorflow-cpu==$(BOUND).*\n)' > $(@D)/constraints.txt
-	$(UV) pip install --quiet --python $(@D) $(VERSIONS) --constraint $(@D)/constraints.txt --editable '.[cpu]' --group test
+	$(UV) pip install --quiet --compile-bytecode --python $(@D) $(VERSIONS) --constraint $(@D)/constraints.txt --editable '.[cpu]' --group test
 	minor=$$($(@D)/bin/python -c '$(MINOR)') && \
-		$(UV) pip install --quiet --python $(@D) --no-deps "tf_keras==$$minor.*" "tensorflow-serving-api==$$minor.*"
+		$(UV) pip install --quiet --compile-bytecode --python $(@D) --no-deps "tf_keras==$$minor.*" "tensorflow-serving-api==$$minor.*"
 	@touch $@

@@ -11,12 +11,14 @@ from typing import Any
 from xdist.scheduler import LoadScopeScheduling
 
 #: What a worker runs as a whole, by how its tests begin and what stands in their brackets: a front end with its
-#: kernels, the bare pages, one reading of the corpus. They take longest, so they are dealt out first.
+#: kernels, the bare pages, one reading of the corpus or of the package's source. The largest are dealt out first.
 GROUPS = {
     "lab": ("tests/browser/", "[lab"),
     "notebook": ("tests/browser/", "[notebook"),
     "pages": ("tests/browser/", ""),
     "corpus": ("tests/test_corpus.py", ""),
+    "architecture": ("tests/test_architecture.py", ""),
+    "messages": ("tests/test_messages.py", ""),
 }
 #: A worker begins a test when it knows of the next one.
 _AHEAD = 2

@@ -12,6 +12,7 @@ import re
 import statistics
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,11 +104,39 @@ def module_name(path: Path) -> str:
 
 
 MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
-TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
+
+
+class Trees(Mapping[str, ast.Module]):
+    """The modules' syntax trees, each parsed once, when it is asked for."""
+
+    def __init__(self) -> None:
+        self._parsed: dict[str, ast.Module] = {}
+
+    def __getitem__(self, name: str) -> ast.Module:
+        if name not in self._parsed:
+            self._parsed[name] = ast.parse(MODULES[name].read_text(encoding="utf-8"))
+        return self._parsed[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(MODULES)
+
+    def __len__(self) -> int:
+        return len(MODULES)
+
+
+TREES = Trees()
+
+
+def last_name(node: ast.AST) -> str:
+    """Return the last part of a dotted name; nothing for what is none."""
+    match node:
+        case ast.Attribute(attr=name) | ast.Name(id=name):
+            return name
+    return ""
 
 
 def is_type_checking(node: ast.AST) -> bool:
-    return isinstance(node, ast.If) and ast.unparse(node.test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}
+    return isinstance(node, ast.If) and last_name(node.test) == "TYPE_CHECKING"
 
 
 def running_nodes(node: ast.AST) -> Iterator[ast.AST]:
@@ -132,7 +161,7 @@ def imported(tree: ast.AST, *, annotations: bool = False) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"relative import in line {node.lineno}: imports are written in full"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
+        elif isinstance(node, ast.Call) and last_name(node.func) in {"import_module", "__import__"}:
             yield from (
                 name.value for name in node.args[:1] if isinstance(name, ast.Constant) and isinstance(name.value, str)
             )

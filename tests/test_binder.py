@@ -11,7 +11,6 @@ import tomllib
 from pathlib import Path
 from urllib.parse import unquote
 
-import nbformat
 import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -95,5 +94,7 @@ def test_the_links_open_what_is_there() -> None:
     paths = {unquote(path) for path in re.findall(r"/HEAD\?urlpath=(\S+)", readme)}
     assert paths == OPENED
     for path in paths:
+        import nbformat  # noqa: PLC0415 - seconds that few workers should take
+
         notebook = nbformat.read(ROOT / path[path.index("notebooks/") :], as_version=4)
         assert notebook.metadata.kernelspec.name == "python3"

@@ -10,11 +10,12 @@ from __future__ import annotations
 import ast
 import math
 import re
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from tests.test_architecture import TREES
+from tests.test_architecture import TREES, last_name
 from tfmagic import errors
 
 if TYPE_CHECKING:
@@ -99,19 +100,26 @@ def messages() -> Iterator[Message]:
         constants = assigned(ast.Module([node for node in tree.body if isinstance(node, ast.Assign)], []), math.inf)
         for function in [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]:
             for call in [node for node in ast.walk(function) if isinstance(node, ast.Call)]:
-                name = ast.unparse(call.func).rpartition(".")[2]
+                name = last_name(call.func)
                 if name in OURS and call.args:
                     known = constants | assigned(function, call.lineno)
                     texts = [text_of(each, known) for each in call.args]
                     yield Message(f"{module}:{call.lineno}", name, max(texts, key=len))
 
 
-TABLE = sorted(set(messages()))
-SENTENCES = [
-    row
-    for row in TABLE
-    if row.error not in LISTING and not HANDED_ON.fullmatch(row.text) and not row.where.startswith(REASONS)
-]
+@cache
+def table() -> list[Message]:
+    """Return the table, sorted."""
+    return sorted(set(messages()))
+
+
+def sentences() -> list[Message]:
+    """Return those that are whole sentences of ours."""
+    return [
+        row
+        for row in table()
+        if row.error not in LISTING and not HANDED_ON.fullmatch(row.text) and not row.where.startswith(REASONS)
+    ]
 
 
 def shown(rows: list[Message]) -> str:
@@ -119,33 +127,35 @@ def shown(rows: list[Message]) -> str:
 
 
 def test_the_table_is_the_package_s() -> None:
-    assert len(TABLE) > 350
-    assert {row.error for row in TABLE} >= {"ConversionError", "WriteError", "CorruptSourceError", "CommandError"}
+    assert len(table()) > 350
+    assert {row.error for row in table()} >= {"ConversionError", "WriteError", "CorruptSourceError", "CommandError"}
 
 
 def test_a_message_says_what_would_work() -> None:
-    silent = [row for row in SENTENCES if not HELPS.search(row.text)]
+    silent = [row for row in sentences() if not HELPS.search(row.text)]
     assert not silent, f"say what to do, or what would have been right:\n{shown(silent)}"
 
 
 def test_a_message_is_one_line_that_somebody_reads_to_its_end() -> None:
-    long = [row for row in TABLE if "\n" in row.text or len(row.text) > LONGEST]
+    long = [row for row in table() if "\n" in row.text or len(row.text) > LONGEST]
     assert not long, f"shorten:\n{shown(long)}"
 
 
 def test_a_message_does_not_end_in_the_words_of_another_library() -> None:
     """What TensorFlow or h5py says is quoted, and what would work comes behind it."""
-    foreign = [row for row in TABLE if re.search(r"(gist|first_line)\([^{}]*\)\}$|[:;,.] ?$", row.text)]
+    foreign = [row for row in table() if re.search(r"(gist|first_line)\([^{}]*\)\}$|[:;,.] ?$", row.text)]
     assert not foreign, f"go on behind it:\n{shown(foreign)}"
 
 
 def test_a_message_names_what_was_given() -> None:
     """But for those about the one thing that there is: the session, the graph, the line."""
-    nameless = [row for row in SENTENCES if not NAMES_IT.search(row.text)]
+    nameless = [row for row in sentences() if not NAMES_IT.search(row.text)]
     assert len(nameless) <= ABOUT_ONE, f"name what was given, by repr:\n{shown(nameless)}"
 
 
 @pytest.mark.parametrize("text", ["forms are:", "(none)"])
 def test_no_message_holds_a_list_that_tells_nothing(text: str) -> None:
-    holders = [row for row in TABLE if text in row.text.lower() and row.where.partition(":")[0] != "models.recognition"]
+    holders = [
+        row for row in table() if text in row.text.lower() and row.where.partition(":")[0] != "models.recognition"
+    ]
     assert not holders, shown(holders)

@@ -19,9 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import nbformat
-from nbformat.v4 import new_code_cell, new_notebook
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -60,6 +57,9 @@ class Server:
 
     def write_notebook(self, name: str, cells: Sequence[str]) -> None:
         """Put a notebook with these code cells where the server finds it."""
+        import nbformat  # noqa: PLC0415 - seconds of each worker, of which few write notebooks
+        from nbformat.v4 import new_code_cell, new_notebook  # noqa: PLC0415 - as above
+
         kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
         notebook = new_notebook(cells=[new_code_cell(cell) for cell in cells], metadata={"kernelspec": kernel})
         nbformat.write(notebook, self.root / name)

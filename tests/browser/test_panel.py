@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
-import nbformat
 import pytest
 
 from tests.browser import axe
@@ -51,6 +50,8 @@ def saved(server: Server, panel: PanelPage) -> list[Any]:
     """Save the notebook and return the outputs of the panel's cell as the file holds them."""
     panel.frontend.page.evaluate(SAVE)
     name = name_of(panel)
+    import nbformat  # noqa: PLC0415 - seconds that few workers should take
+
     outputs: list[Any] = nbformat.read(server.root / name, 4).cells[panel.index].outputs
     return outputs
 

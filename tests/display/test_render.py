@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import bleach  # type: ignore[import-untyped]
-import nbconvert
-import nbformat
 import pandas as pd
 import pytest
 
@@ -188,6 +186,9 @@ def test_all_of_it_survives_sanitising() -> None:
 
 
 def test_all_of_it_survives_nbconvert() -> None:
+    import nbconvert  # noqa: PLC0415 - seconds that few workers should take
+    import nbformat  # noqa: PLC0415 - as above
+
     page = render.markup("heading", [*SECTIONS, Section("Hostile", tuple((name, name) for name in HOSTILE[:5]))])
     output = nbformat.v4.new_output("display_data", {"text/html": page, "text/plain": "plain"})
     cell = nbformat.v4.new_code_cell("model", outputs=[output])

@@ -13,7 +13,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,6 +20,8 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
 def code_cells(path: Path) -> list[Any]:
+    import nbformat  # noqa: PLC0415 - seconds of each worker
+
     return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
 
 
@@ -69,6 +70,8 @@ def test_a_notebook_is_committed_without_outputs(path: Path) -> None:
 
 @pytest.mark.notebook
 def test_a_failing_cell_fails_the_run_and_is_kept(tmp_path: Path) -> None:
+    import nbformat  # noqa: PLC0415 - as above
+
     cells = ["first = 1", "raise RuntimeError('on purpose')", "third = 3"]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
     path = tmp_path / "failing.ipynb"

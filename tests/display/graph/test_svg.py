@@ -7,8 +7,6 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
-import nbconvert
-import nbformat
 import pytest
 
 import tfmagic
@@ -136,6 +134,9 @@ def test_wide_and_long_graphs_stay_pictures(rows: list[drawn_graphs.Node]) -> No
 
 
 def test_the_picture_survives_nbconvert_without_a_network() -> None:
+    import nbconvert  # noqa: PLC0415 - seconds that few workers should take
+    import nbformat  # noqa: PLC0415 - as above
+
     model = drawn_graphs.model(chain(["x", "a/b", "a/c", "y"]))
     page = model._repr_html_()
     output = nbformat.v4.new_output("display_data", {"text/html": page, "text/plain": "plain"})
