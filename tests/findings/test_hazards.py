@@ -8,7 +8,7 @@ from tests.findings.graph_defs import function, graph, node, text, writing
 from tests.op_registry import registry
 from tfmagic import errors
 from tfmagic.files import protos
-from tfmagic.findings import execution, hazards
+from tfmagic.findings import execution, hazards, tflite_hazards
 from tfmagic.graphs.ops import Effect
 
 X = node("x", "Placeholder")
@@ -265,7 +265,7 @@ def test_a_message_counts_what_it_does_not_name() -> None:
 
 def test_an_op_of_tflite_is_tensorflows_if_its_name_says_so_only() -> None:
     def told(*names: str) -> dict[str, Effect]:
-        return {hazard.what: hazard.effect for hazard in hazards.of_tflite(names)}
+        return {hazard.what: hazard.effect for hazard in tflite_hazards.of_names(names)}
 
     assert told("FlexSinh", "TFLite_Detection_PostProcess") == {}
     assert told("Sinh", "ADD", "FlexWriteFile", "FlexSinhX") == {

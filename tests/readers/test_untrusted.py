@@ -174,6 +174,42 @@ def test_ops_of_tflite_that_stand_for_what_somebody_else_brings_ask(
     assert tfmagic.scan(samples["tflite"]).severity == "clean"
 
 
+@pytest.mark.parametrize(
+    ("named", "held", "is_free"),
+    [
+        ("AddV2", "AddV2", True),
+        ("Sinh", "Sinh", True),
+        ("WriteFile", "AddV2", False),
+        ("AddV2", "WriteFile", False),
+        ("NoSuchOp", "NoSuchOp", False),
+        ("AddV2", "", False),
+    ],
+)
+def test_an_op_of_tflite_is_the_node_that_it_holds_whatever_it_is_called(
+    samples: Built, tmp_path: Path, named: str, held: str, *, is_free: bool
+) -> None:
+    schema = pytest.importorskip("tensorflow.lite.python.schema_py_generated")
+    flatbuffers = pytest.importorskip("flatbuffers")
+    writer = pytest.importorskip("flatbuffers.flexbuffers")
+    model = schema.ModelT.InitFromPackedBuf(samples["tflite"].read_bytes(), 0)
+    code = model.operatorCodes[0]
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
+    code.customCode = b"FlexAddV2"
+    node = protos.message("NodeDef")(name="y", op=held).SerializeToString() if held else b"\xff"
+    for operator in (each for each in model.subgraphs[0].operators if each.opcodeIndex == 0):
+        operator.customOptions = bytearray(writer.Dumps([named, node]))
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    path = tmp_path / "m.tflite"
+    path.write_bytes(builder.Output())
+    result = tfmagic.scan(path)
+    assert (result.severity == "clean") == is_free
+    if not is_free:
+        assert "FlexAddV2" in result.verdict
+        with pytest.raises(errors.UntrustedCodeError, match="FlexAddV2"):
+            tfmagic.run(path, {"x": [[0.0] * 4]})
+
+
 @pytest.mark.parametrize("name", ["saved_model_tf2", "graph_def", "meta_graph", "keras_hdf5", "tflite"])
 def test_every_form_of_file_may_be_vouched_for(samples: Built, name: str) -> None:
     model = readers.read(samples[name])

@@ -15,7 +15,7 @@ from tfmagic.files import protos
 from tfmagic.findings.execution import Executed, Walk
 from tfmagic.findings.known_values import OWN_FILE, Value
 from tfmagic.findings.walked_graphs import Graph
-from tfmagic.graphs import ops, signatures
+from tfmagic.graphs import signatures
 from tfmagic.graphs.ops import Effect
 from tfmagic.graphs.tensor_names import full
 
@@ -39,10 +39,6 @@ _INIT_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
 #: Functions of the object graph that TensorFlow's loader calls, or that are called when the model goes.
 _CALLED_BY_LOADER = frozenset({"_create_resource", "_initialize", "_destroy_resource"})
 _SIGNATURES = "signatures"
-#: How TFLite calls ops of TensorFlow's that it runs through its delegate.
-FLEX = "Flex"
-#: Custom ops that every TFLite interpreter has (tensorflow/lite/core/kernels/register.cc).
-_TFLITE_CUSTOM = frozenset({"AudioSpectrogram", "Mfcc", "NumericVerify", "TFLite_Detection_PostProcess"})
 ASSET_COLLECTION = "saved_model_assets"
 
 
@@ -224,24 +220,6 @@ def call(walk: Walk, loaded: Loaded, keys: Iterable[str]) -> None:
 def saver_file(meta_graph_def: protos.Message) -> str:
     """Return the tensor by which the saver is told which files, a name that no tensor has where there is no saver."""
     return str(meta_graph_def.saver_def.filename_tensor_name) or ":"
-
-
-def of_tflite(foreign_ops: Iterable[str]) -> tuple[Hazard, ...]:
-    """Return what the ops of a TFLite file could do that are not TFLite's own, which compute.
-
-    One whose name begins with ``Flex`` is TensorFlow's op of the rest of the name. Any other may be anything, whatever
-    it is called, but for the few that TFLite's interpreter brings along.
-    """
-    effects = {name: _effect_of_custom(name) for name in foreign_ops}
-    return tuple(
-        Hazard(effect, "a subgraph", name) for name, effect in effects.items() if effect not in ops.FREE_EFFECTS
-    )
-
-
-def _effect_of_custom(name: str) -> Effect:
-    if name in _TFLITE_CUSTOM:
-        return Effect.PURE
-    return ops.named(name.removeprefix(FLEX)).effect if name.startswith(FLEX) else Effect.UNKNOWN
 
 
 def of_node_in_json(text: str) -> str:

@@ -15,7 +15,7 @@ from tfmagic.files import protos
 from tfmagic.files.tflite import metadata as tflite_metadata
 from tfmagic.files.tflite import structure as tflite_structure
 from tfmagic.files.tflite import values as tensor_values
-from tfmagic.findings import hazards
+from tfmagic.findings import hazards, tflite_hazards
 from tfmagic.findings.scan import RUN, finding
 from tfmagic.frames import AssetRow, VariableRow
 from tfmagic.graphs import tflite_graphs
@@ -117,7 +117,7 @@ class TFLiteReader(Reader):
     def findings(self, model: ShownModel) -> Iterator[Finding]:
         """Yield what ops could do that are not TFLite's own; files with metadata are zip archives as well."""
         if model.path is not None:
-            for hazard in hazards.of_tflite(sorted(tflite_structure.describe(model.path).foreign)):
+            for hazard in tflite_hazards.of_file(tflite_structure.describe(model.path)):
                 why = (
                     "whoever registers an op of this name says what it does" if hazard.effect is Effect.UNKNOWN else ""
                 )
@@ -178,7 +178,7 @@ def _values(path: Path, description: Description, weights: Mapping[str, Tensor],
 def _function(path: Path, description: Description, key: str | None = None, *, trust: bool) -> functions.NamedFunction:
     """Make a function of a signature, its ends in the file's order."""
     if not trust:
-        hazards.require_none(hazards.of_tflite(sorted(description.foreign)), str(path))
+        hazards.require_none(tflite_hazards.of_file(description), str(path))
     declared = {signature.key: signature for signature in _declared(description)}
     chosen = declared[choose(declared, key)]
     tensors = description.subgraphs[chosen.subgraph].tensors
@@ -186,7 +186,7 @@ def _function(path: Path, description: Description, key: str | None = None, *, t
         tuple(Endpoint(name, tensors[number].name, *tensors[number][1:3]) for name, number in ends.items())
         for ends in (chosen.inputs, chosen.outputs)
     )
-    flex = tuple(sorted(name for name in description.foreign if name.startswith(hazards.FLEX)))
+    flex = tuple(sorted(name for name in description.foreign if name.startswith(tflite_hazards.FLEX)))
     call = functions.tflite.Call(chosen.key, inputs, outputs, is_declared=bool(description.signatures), flex=flex)
     return functions.tflite.load(path, call)
 

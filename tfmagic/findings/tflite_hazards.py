@@ -1,0 +1,76 @@
+"""What the ops of a TFLite file could do that are not TFLite's own, which compute.
+
+Not for: ops of TensorFlow's graphs (:mod:`tfmagic.findings.hazards`), nor refusing to run a file.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tfmagic.files import protos
+from tfmagic.files.tflite import flexbuffers
+from tfmagic.findings.execution import Walk
+from tfmagic.findings.hazards import Hazard
+from tfmagic.findings.walked_graphs import Graph
+from tfmagic.graphs import ops
+from tfmagic.graphs.ops import Effect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from tfmagic.files.tflite.structure import Description
+
+#: How TFLite calls ops of TensorFlow's that it runs through its delegate.
+FLEX = "Flex"
+#: Custom ops that every TFLite interpreter has (tensorflow/lite/core/kernels/register.cc).
+_CUSTOM = frozenset({"AudioSpectrogram", "Mfcc", "NumericVerify", "TFLite_Detection_PostProcess"})
+_PLACE = "a subgraph"
+
+
+def of_file(description: Description) -> tuple[Hazard, ...]:
+    """Return what the ops of a file could do, by their names, and by the nodes that TensorFlow's own hold.
+
+    The delegate runs the op that stands in the options, once as a name and once as a NodeDef, whatever the operator is
+    called (``InitializeNodeDef`` in tensorflow/lite/delegates/flex/kernel.cc).
+    """
+    operators = [operator for subgraph in description.subgraphs for operator in subgraph.operators]
+    flex = dict.fromkeys((each.op, each.custom_options) for each in operators if each.op.startswith(FLEX))
+    carried = [hazard for op, options in flex for hazard in _of_options(op, options)]
+    return tuple(dict.fromkeys((*of_names(sorted(description.foreign)), *carried)))
+
+
+def of_names(foreign_ops: Iterable[str]) -> tuple[Hazard, ...]:
+    """Return what ops could do by what they are called.
+
+    One whose name begins with ``Flex`` is TensorFlow's op of the rest of the name. Any other may be anything, whatever
+    it is called, but for the few that TFLite's interpreter brings along.
+    """
+    effects = {name: _effect(name) for name in foreign_ops}
+    return tuple(Hazard(effect, _PLACE, name) for name, effect in effects.items() if effect not in ops.FREE_EFFECTS)
+
+
+def _effect(name: str) -> Effect:
+    if name in _CUSTOM:
+        return Effect.PURE
+    return ops.named(name.removeprefix(FLEX)).effect if name.startswith(FLEX) else Effect.UNKNOWN
+
+
+def _of_options(op: str, options: bytes) -> Iterator[Hazard]:
+    """Yield what the NodeDef in an op's options could do, where that is another op than the name says."""
+    if not options:
+        return
+    try:
+        content = flexbuffers.read(options)
+        name, held = content[:2] if isinstance(content, list) else (None, None)
+        data = held.encode() if isinstance(held, str) else held
+        node = protos.parse("NodeDef", data if isinstance(data, bytes) else b"")
+    except (ValueError, protos.ParseError):
+        yield Hazard(Effect.UNKNOWN, _PLACE, f"{op}, whose options hold no node")
+        return
+    for ran in dict.fromkeys((str(name), str(node.op))):
+        if ran != op.removeprefix(FLEX):
+            node.op = ran
+            walk = Walk(Graph(protos.message("GraphDef")(node=[node])))
+            walk.whole_graph()
+            for executed in walk.seen:
+                yield Hazard(executed.effect, _PLACE, f"{op}, which is {executed.op}", executed.subject)
