@@ -96,11 +96,24 @@ def test_tables_are_refused_before_anything_is_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("converter")
-def test_an_op_that_onnx_lacks_is_named(tmp_path: Path) -> None:
+def test_an_op_that_onnx_lacks_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     tf = runtime.tensorflow()
     with pytest.raises(errors.UnsupportedConversionError, match="TensorFlow's 'Svd'"):
         tfmagic.export(function(lambda x: {"y": tf.linalg.svd(x)[0]}, [3, 3]), tmp_path / "m.onnx")
     assert list(tmp_path.iterdir()) == []
+    # It is told once, in the error.
+    assert "Svd" not in caplog.text
+
+
+@pytest.mark.usefixtures("converter")
+def test_a_gelu_is_written_with_what_onnx_has(tmp_path: Path) -> None:
+    keras = keras_runtime.keras()
+    model = keras.Sequential([keras.Input((4,), name="x"), keras.layers.Dense(5, "gelu"), keras.layers.Dense(2)])
+    done = tfmagic.export(model, tmp_path / "m.onnx")
+    assert done.verification["equal"].tolist() == [True]
+    values = np.linspace(-4, 4, 12, dtype=np.float32).reshape(3, 4)
+    (found,) = session(tmp_path / "m.onnx").run(None, {"x": values})
+    np.testing.assert_allclose(found, model(values), rtol=1e-4, atol=1e-6)
 
 
 def test_without_the_extra_the_line_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

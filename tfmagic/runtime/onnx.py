@@ -6,10 +6,12 @@ Not for: what to do with the result (:mod:`tfmagic.writers.onnx`).
 from __future__ import annotations
 
 import importlib
+import logging
 from typing import TYPE_CHECKING
 
 from tfmagic.optional import library
 from tfmagic.runtime import tensorflow as runtime
+from tfmagic.runtime.log_filters import held_back
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +52,9 @@ def converted(graph_def: runtime.Live, inputs: Mapping[str, str], outputs: Mappi
     with tf.Graph().as_default():
         optimized = loader.tf_optimize(input_names, wanted, graph_def)
     names = {tensor: key for side in (outputs, inputs) for key, tensor in side.items()}
-    with tf.Graph().as_default() as graph:
+    # What it lacks an op for is told by its exception, once.
+    log = logging.getLogger("tf2onnx.tfonnx")
+    with tf.Graph().as_default() as graph, held_back(log, "is not supported", "Unsupported ops"):
         tf.import_graph_def(optimized, name="")
         onnx_graph = converter.process_tf_graph(
             graph, input_names=input_names, output_names=wanted, tensors_to_rename=names, continue_on_error=False

@@ -21,6 +21,7 @@ from tfmagic.models.model import Part
 from tfmagic.models.writer import ENDS, Library, Variables, Writer
 from tfmagic.runtime import error_texts, onnx
 from tfmagic.runtime import tensorflow as runtime
+from tfmagic.transforms import error_functions
 from tfmagic.transforms.freeze import freeze
 
 if TYPE_CHECKING:
@@ -160,8 +161,10 @@ def _converted(source: Model, frozen: FrozenGraph, names: tuple[Sequence[str], S
         {name: end.tensor for name, end in zip(side, ends, strict=True)}
         for side, ends in zip(names, (frozen.inputs, frozen.outputs), strict=True)
     )
+    graph_def = frozen.filled()
+    error_functions.without_complements(graph_def)
     try:
-        model = onnx.converted(protos.native(frozen.filled()), inputs, outputs)
+        model = onnx.converted(protos.native(graph_def), inputs, outputs)
     except errors.MissingDependencyError:
         raise
     except Exception as error:
