@@ -149,7 +149,7 @@ def test_big_endian_values_are_swapped_in_every_block(tmp_path: Path) -> None:
 @pytest.mark.tensorflow
 def test_what_only_the_graph_declares_has_no_value(samples: Built) -> None:
     values, listed = rows(samples[VALUELESS])
-    with pytest.raises(errors.ReadError, match="no checkpoint with a value for"):
+    with pytest.raises(errors.ReadError, match="no checkpoint with its value lies beside"):
         values.of(listed[0])
 
 

@@ -360,3 +360,15 @@ def test_complex_constants_of_frozen_graphs_keep_both_parts(tmp_path: Path) -> N
     (row,) = tfmagic.diff(graph(2), graph(5)).table.itertuples(index=False)
     assert (row.what, row.where) == ("weight", "w")
     assert row.difference == pytest.approx(3)
+
+
+def test_variables_without_values_are_one_row_that_says_what_would_work() -> None:
+    declared = 'attr {key: "dtype" value {type: DT_FLOAT}} attr {key: "shape" value {shape {dim {size: 2}}}}'
+    variables = [f'name: "{name}" op: "VariableV2" {declared}' for name in "vw"]
+    nodes = [_X, *variables, node("a", "Mul", "x", "v"), node("b", "Mul", "a", "w")]
+    found = tfmagic.diff(small(*nodes), small(*reversed(nodes)))
+    assert not found.equal
+    (row,) = found.table.itertuples(index=False)
+    assert (row.what, row.where) == ("not compared", "2 weights")
+    assert "a GraphDef has no values of its variables: give the SavedModel" in str(row.b)
+    assert "no difference seen" in repr(found)

@@ -14,7 +14,7 @@ from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.files.checkpoints import values as tensor_values
 from tfmagic.frames import VariableRow
-from tfmagic.graphs import node_columns
+from tfmagic.graphs import node_columns, numbered_nodes
 from tfmagic.graphs.node_details import first_values
 
 if TYPE_CHECKING:
@@ -56,12 +56,11 @@ def value(meta_graph: MetaGraph, name: str) -> np.ndarray:
     ValueError
         If its values have a meaning inside TensorFlow only.
     """
-    columns = node_columns.read(meta_graph.graph, {})
-    names = columns.name[: len(meta_graph.graph.nodes[0])].tolist()
-    place = names.index(name) if name in names else -1
+    numbered = numbered_nodes.of_graph(meta_graph.graph)
+    place = numbered.body(0).tensor(name) // numbered_nodes.OUTPUTS
     node = None if place < 0 else meta_graph.graph.node_def(place)
     if node is None or node.op != "Const" or "value" not in node.attr:
-        raise errors.UnknownNameError(name, "constant", names)
+        raise errors.UnknownNameError(name, "constant", numbered.names[: numbered.body(0).count])
     return tensor_value(node.attr["value"].tensor)
 
 

@@ -119,7 +119,7 @@ class VariableValues:
     def _of_checkpoint(self, row: VariableRow) -> Values:
         beside = self._checkpoint
         if beside is None or row.name not in beside[1]:
-            raise errors.ReadError(f"no checkpoint with a value for {row.name!r} lies beside {self._model.origin!r}")
+            raise errors.ReadError(f"no checkpoint with its value lies beside {self._model.origin!r}")
         opened, keys = beside
         key = keys[row.name]
         if opened.version == "V1" or row.dtype == _TEXT:

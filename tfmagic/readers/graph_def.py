@@ -125,7 +125,11 @@ def values_of_constant(meta_graph: MetaGraph, row: VariableRow) -> Values:
     """
     try:
         return value_blocks.cut(comparable(constants.value(meta_graph, row.name).reshape(-1), row.dtype))
-    except (errors.UnknownNameError, ValueError) as error:
+    except errors.UnknownNameError as error:
+        raise errors.ReadError(
+            "a GraphDef has no values of its variables: give the SavedModel or the .meta with the checkpoint"
+        ) from error
+    except ValueError as error:
         raise errors.ReadError(f"the graph has no value for {row.name!r}: {error}; inspect it again") from error
 
 

@@ -19,7 +19,7 @@ from tfmagic.models.model import Part
 from tfmagic.models.variable_values import VariableValues, comparable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from tfmagic.frames import Shape, VariableRow
     from tfmagic.graphs.computation_matching import Matching
@@ -86,6 +86,7 @@ def _content(values: Array) -> bytes:
     return b"".join([*(len(text).to_bytes(8, "little") for text in texts), *texts])
 
 
+_NOT_COMPARED = "not compared"
 #: Kinds of numpy dtypes in which text comes.
 _TEXT_KINDS = frozenset("OS")
 #: What a weight is that only one model has, and that no result of it depends on.
@@ -124,7 +125,23 @@ def rows(first: Model, second: Model, matching: Matching | None) -> Iterator[fra
         elif mine not in a.rows or theirs not in b.rows:
             where = mine if mine == theirs else f"{mine} / {theirs}"
             yield frames.DiffRow("weight", where, "constant", "another value", None, None)
-    yield from _rows(a, b, spare)
+    yield from _gathered(_rows(a, b, spare))
+
+
+def _gathered(listed: Iterable[frames.DiffRow]) -> Iterator[frames.DiffRow]:
+    """Yield rows, at the end what was not compared: one row for all weights with the same reason."""
+    waiting: dict[object, list[frames.DiffRow]] = defaultdict(list)
+    for row in listed:
+        if row.what == _NOT_COMPARED:
+            waiting[row.b].append(row)
+        else:
+            yield row
+    for reason, alike in waiting.items():
+        yield (
+            alike[0]
+            if len(alike) == 1
+            else frames.DiffRow(_NOT_COMPARED, f"{len(alike):,} weights", "", str(reason), None, None)
+        )
 
 
 def _holds_weights(model: Model) -> bool:
@@ -231,7 +248,7 @@ def _difference(a: _Side, b: _Side, mine: VariableRow, theirs: VariableRow) -> I
             return
         difference = compared(first, second, mine.dtype)
     except errors.TfMagicError as error:
-        yield frames.DiffRow("not compared", where, _described(mine), str(error), None, None)
+        yield frames.DiffRow(_NOT_COMPARED, where, _described(mine), str(error), None, None)
         return
     if difference.largest != 0:
         yield frames.DiffRow(
