@@ -90,11 +90,11 @@ def test_a_session_begins_with_what_it_was_given() -> None:
 
 
 def test_the_links_open_what_is_there() -> None:
+    import nbformat  # noqa: PLC0415 - seconds that few workers should take
+
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     paths = {unquote(path) for path in re.findall(r"/HEAD\?urlpath=(\S+)", readme)}
     assert paths == OPENED
     for path in paths:
-        import nbformat  # noqa: PLC0415 - seconds that few workers should take
-
         notebook = nbformat.read(ROOT / path[path.index("notebooks/") :], as_version=4)
         assert notebook.metadata.kernelspec.name == "python3"
