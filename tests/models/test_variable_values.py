@@ -12,6 +12,7 @@ import tfmagic
 from tests import checkpoint_samples, samples
 from tests.checkpoint_samples import entry, write_bundle
 from tfmagic import errors
+from tfmagic.files import protos
 from tfmagic.files.keras import values as keras_values
 from tfmagic.frames import VariableRow
 from tfmagic.models import value_blocks, variable_values
@@ -190,3 +191,12 @@ def test_slabs_cover_an_array_in_order(shape: tuple[int, ...], most: int) -> Non
     parts: list[Any] = [array[part].reshape(-1) for part in keras_values.slabs(shape, most)]
     assert np.concatenate([np.zeros(0), *parts]).tolist() == list(range(array.size))
     assert all(len(part) <= max(most, 1) for part in parts)
+
+
+def test_what_means_something_inside_tensorflow_only_is_refused(tmp_path: Path) -> None:
+    stored = entry((), b"12345678")
+    stored.dtype = protos.dtype_number("variant")
+    prefix = write_bundle(tmp_path / "it", {b"iterator": stored}, b"12345678")
+    values, (row,) = rows(prefix)
+    with pytest.raises(errors.ReadError, match="'variant' have a meaning inside TensorFlow only"):
+        values.as_stored(row)

@@ -190,3 +190,17 @@ def test_pictures_of_several_sizes_are_a_batch_only_where_the_model_says_the_siz
 
 def test_the_command_knows_the_same_pixels() -> None:
     assert tuple(input_files.PIXELS) == declarations._PIXELS
+
+
+def test_each_picture_may_have_a_range_of_its_own() -> None:
+    pixels = {"photo": "0 to 255", "mask": "-1 to 1"}
+    assert [input_files.pixels_of(pixels, key) for key in ("photo", "mask", "else")] == [
+        "0 to 255",
+        "-1 to 1",
+        "0 to 1",
+    ]
+    input_files.require_pixels(pixels, ["photo", "mask"])
+    with pytest.raises(errors.ConversionError, match=r"pixels are '0 to 1'.*not '0 to 2'"):
+        input_files.require_pixels({"photo": "0 to 2"})
+    with pytest.raises(errors.UnknownNameError, match="no input 'fotos'"):
+        input_files.require_pixels({"fotos": "0 to 1"}, ["photo"])

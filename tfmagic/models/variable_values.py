@@ -92,6 +92,7 @@ class VariableValues:
         ConversionError
             If a session does not tell them.
         """
+        _numpy_dtype(row)
         return self._of_checkpoint(row) if self._model.values is None else self._model.values(row)
 
     # Checkpoints
@@ -134,15 +135,20 @@ def _require_numbers(row: VariableRow) -> None:
     """Refuse what has no mean or no order."""
     if row.dtype == _TEXT:
         raise errors.ReadError("it holds strings, which have no statistics")
-    try:
-        kind = tensor_values.numpy_dtype(row.dtype)
-    except ValueError as error:
-        raise errors.ReadError(str(error)) from None
+    kind = _numpy_dtype(row)
     if kind.kind == "c":
         raise errors.ReadError("it holds complex numbers, which have no order")
     is_stand_in = kind.kind == "u" and not row.dtype.startswith(("uint", "quint")) and row.dtype != _BFLOAT16
     if is_stand_in:
         raise errors.ReadError(f"{row.dtype} is read with the package ml_dtypes, which is not installed")
+
+
+def _numpy_dtype(row: VariableRow) -> np.dtype[Any]:
+    """Return the dtype of a variable; raises ReadError where its values have a meaning inside TensorFlow only."""
+    try:
+        return np.dtype(object) if row.dtype == _TEXT else tensor_values.numpy_dtype(row.dtype)
+    except ValueError as error:
+        raise errors.ReadError(str(error)) from None
 
 
 def _from_shards(opened: tensor_bundle.Checkpoint, dtype: str, places: list[tensor_values.Place]) -> Iterator[Array]:

@@ -19,7 +19,7 @@ from tfmagic import errors
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -33,6 +33,7 @@ PIXELS: Mapping[str, tuple[float, float]] = {
     "-1 to 1": (2 / 255, -1.0),
     "0 to 255": (1.0, 0.0),
 }
+USUAL_PIXELS = "0 to 1"
 #: What holds a value as it is; any other file is taken for a picture.
 SUFFIXES = (".npy", ".npz", ".json", ".txt", ".wav")
 #: What is a picture in a folder.
@@ -117,6 +118,31 @@ def at(path: Path) -> list[File]:
 def _natural(path: Path) -> list[tuple[int, str]]:
     parts = re.split(r"([0-9]+)", path.name)
     return [(int(part), "") if part.isdecimal() else (0, part) for part in parts]
+
+
+def require_pixels(pixels: str | Mapping[str, str], keys: Collection[str] | None = None) -> None:
+    """Refuse ranges of pixels that there are not, or, where the inputs are known, those of other inputs.
+
+    Raises
+    ------
+    ConversionError
+        If a range is none of :data:`PIXELS`.
+    UnknownNameError
+        If one is of no input.
+    """
+    for value in [pixels] if isinstance(pixels, str) else pixels.values():
+        if value not in PIXELS:
+            raise errors.ConversionError(f"pixels are {errors.listed(PIXELS)}, not {value!r}")
+    if keys is None or isinstance(pixels, str):
+        return
+    for key in pixels:
+        if key not in keys:
+            raise errors.UnknownNameError(key, "input", keys)
+
+
+def pixels_of(pixels: str | Mapping[str, str], key: str) -> str:
+    """Return what the pixels of a picture become that an input gets."""
+    return pixels if isinstance(pixels, str) else pixels.get(key, USUAL_PIXELS)
 
 
 def of_files(files: Sequence[File], end: Endpoint, pixels: str = "0 to 1") -> npt.NDArray[Any]:

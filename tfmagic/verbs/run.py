@@ -51,7 +51,7 @@ def run(  # noqa: PLR0913 - the contract's options
     repeat: int = 1,
     timeout: float | None = None,
     labels: object = None,
-    pixels: str = "0 to 1",
+    pixels: str | Mapping[str, str] = input_files.USUAL_PIXELS,
     trust: bool = False,
 ) -> Run:
     """Run a model, and say how long loading, the first call and a warm one take.
@@ -82,9 +82,9 @@ def run(  # noqa: PLR0913 - the contract's options
     labels : sequence of str, or path, optional
         What the classes are called; by default what lies with the model says it: an asset, a file in it or beside it
         (``labels.txt``) with as many lines as an output has values.
-    pixels : str
+    pixels : str or mapping of str to str
         What the pixels of a picture's file become for an input of floats: ``"0 to 1"``, ``"-1 to 1"`` or
-        ``"0 to 255"``, whichever the model was trained on.
+        ``"0 to 255"``, whichever the model was trained on; of several pictures by the inputs that they are for.
     trust : bool
         Whether code in the source, such as a Lambda layer's in a Keras file, may run.
 
@@ -105,8 +105,7 @@ def run(  # noqa: PLR0913 - the contract's options
     """
     if timeout is not None and not (_is_number(timeout) and timeout > 0):
         raise errors.ConversionError(f"timeout is a number of seconds above 0, not {timeout!r}; leave it out for none")
-    if pixels not in input_files.PIXELS:
-        raise errors.ConversionError(f"pixels are {errors.listed(input_files.PIXELS)}, not {pixels!r}")
+    input_files.require_pixels(pixels)
     if not (_is_number(repeat) and repeat == int(repeat) and repeat >= 0):
         raise errors.ConversionError(f"repeat is the number of warm calls, 0 or more, not {repeat!r}")
     named = None if labels is None else class_labels.of(labels)
@@ -118,6 +117,7 @@ def run(  # noqa: PLR0913 - the contract's options
             f"loading or tracing {_shown(source)} {error}; give it more time with timeout= (--timeout)"
         ) from error
     function = loaded.function
+    input_files.require_pixels(pixels, [end.key for end in function.inputs])
     is_complete = len(values) == len(function.inputs)
     if not is_complete:
         _require_trial(function)
@@ -171,12 +171,15 @@ def _labelled(
     return {key: own for key, (own, _) in read.items() if own}, notes
 
 
-def _pixel_notes(function: NamedFunction, files: Mapping[str, tuple[str, ...]], pixels: str) -> Iterator[str]:
+def _pixel_notes(
+    function: NamedFunction, files: Mapping[str, tuple[str, ...]], pixels: str | Mapping[str, str]
+) -> Iterator[str]:
     """Say what became of pictures on their way into the model."""
     floats = {end.key for end in function.inputs if "float" in end.dtype}
     for key, names in files.items():
         if key in floats and not any(name.lower().endswith(input_files.SUFFIXES) for name in names):
-            yield f"pixels of {key!r} become {pixels}; a picture of another size is stretched to the model's"
+            become = input_files.pixels_of(pixels, key)
+            yield f"pixels of {key!r} become {become}; a picture of another size is stretched to the model's"
 
 
 def _require_trial(function: NamedFunction) -> None:
@@ -204,7 +207,7 @@ def _copy_notes(copies: TrialCopies) -> Iterator[str]:
 
 
 def _fed(
-    source: object, wish: Wish, inputs: Mapping[str, object] | None, pixels: str, *, trust: bool
+    source: object, wish: Wish, inputs: Mapping[str, object] | None, pixels: str | Mapping[str, str], *, trust: bool
 ) -> tuple[Loaded, dict[str, npt.NDArray[Any]]]:
     """Load the function that takes these inputs, and return them by its keys."""
     inputs = composites.fed_by_part(inputs)

@@ -40,7 +40,7 @@ def matched(
     function: NamedFunction,
     values: Mapping[str, object] | None,
     signed: TaggedSignatures = (),
-    pixels: str = "0 to 1",
+    pixels: str | Mapping[str, str] = input_files.USUAL_PIXELS,
 ) -> dict[str, npt.NDArray[Any]]:
     """Return the values as arrays by the keys of the inputs that they are for.
 
@@ -52,9 +52,9 @@ def matched(
         By key, by a tensor's name, with or without ``:0``, or by the tensor itself.
     signed : tagged signatures
         For the names that the source's own SignatureDefs give the tensors.
-    pixels : str
+    pixels : str or mapping of str to str
         What the pixels of a picture's file become for an input of floats: a key of
-        :data:`tfmagic.verbs.input_files.PIXELS`.
+        :data:`tfmagic.verbs.input_files.PIXELS`, or one by input.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def matched(
             raise errors.UnknownNameError(name, "input", [end.key for end in function.inputs])
         if end.key in arrays:
             raise errors.ConversionError(f"the input {end.key!r} is given twice, the second time as {name!r}")
-        arrays[end.key] = fitting(end, value, pixels)
+        arrays[end.key] = fitting(end, value, input_files.pixels_of(pixels, end.key))
     return arrays
 
 

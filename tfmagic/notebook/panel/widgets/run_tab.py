@@ -149,13 +149,12 @@ class RunTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
             "repeat": self.repeat.value,
             "trust": self.trust.value,
         }
-        # Two inputs of pictures have one range of pixels: that of the last one that was given as files.
-        pixels = [each.pixels.value for each in fields if each.how.value in (FILE, PATH)]
+        pixels = {each.end.key: each.pixels.value for each in fields if each.how.value in (FILE, PATH)}
         limit, labels = self.timeout.value.strip(), self.labels.value.strip()
 
         def call() -> Run:
             values = {each.end.key: each.value() for each in fields if each.is_given}
-            more = {"timeout": _seconds(limit), "labels": self._labels(labels), "pixels": [*pixels, "0 to 1"][0]}
+            more: dict[str, Any] = {"timeout": _seconds(limit), "labels": self._labels(labels), "pixels": pixels}
             return run_verb(_source(self._model), values, **options, **more)
 
         self.work.begin(call, self._done)
