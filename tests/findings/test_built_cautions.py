@@ -95,10 +95,16 @@ def test_dropout_and_batch_norm_that_are_called_in_training(tmp_path: Path, *, t
     net = keras.Model(image, keras.layers.Dropout(0.5, name="drop")(norm, training=training))
     net.layers[1].set_weights([np.full(3, value, np.float32) for value in (1, 0, 0.25, 2)])
     net.export(tmp_path / "m")
-    known = [each for each in tfmagic.inspect(tmp_path / "m").cautions if each.code == "training-mode"]
-    assert len(known) == (2 if training else 0)
-    assert {each.severity for each in known} <= {"high"}
-    assert [word in " ".join(each.where for each in known) for word in ("norm", "drop")] == [training, training]
+    net.save(tmp_path / "m.keras")
+    net.save(tmp_path / "m.h5")
+    outer = keras.Sequential([keras.Input((8, 8, 3)), net])
+    for source in (net, outer, tmp_path / "m", tmp_path / "m.keras", tmp_path / "m.h5"):
+        known = [each for each in tfmagic.inspect(source).cautions if each.code == "training-mode"]
+        assert len(known) == (2 if training else 0), source
+        assert {each.severity for each in known} <= {"high"}
+        assert [word in " ".join(each.where for each in known) for word in ("norm", "drop")] == [training, training]
+    exported = tfmagic.export(net, tmp_path / "f.pb")
+    assert ("training-mode" in {each.code for each in exported.cautions}) == training
 
 
 def dropout(tf: Any, path: Path, rate: str) -> None:

@@ -138,6 +138,9 @@ class CautionedModel(Protocol):
     def checkpoint_files(self) -> CheckpointFiles | None:
         """Return the checkpoint with the values of its variables, None if it has none."""
 
+    def layers_in_training(self) -> Collection[str]:
+        """Return the layers that are called with ``training=True``, whatever the model is called with."""
+
     def captured_tables(self) -> tuple[str, ...]:
         """Return the classes of the tables that can be written and that a live function captured."""
 

@@ -14,7 +14,7 @@ from tfmagic.graphs import pipelines
 from tfmagic.graphs.ops import of_kind, registered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     import pandas as pd
 
@@ -40,8 +40,19 @@ _HEAVY = frozenset(
     {"MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Conv2D", "Conv3D", "DepthwiseConv2dNative"}
     | {"Conv2DBackpropInput", "Einsum"}
 )
+#: Layers that do other things as long as a model is trained, by what they do then.
+_NORM_LAYERS = frozenset({"BatchNormalization", "SyncBatchNormalization"})
+_DROPOUT_LAYERS = frozenset(
+    {"Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout"}
+    | {"GaussianDropout", "GaussianNoise"}
+)
 #: Classes of layers that compute nothing that a dtype of their own would change.
 _INPUT_LAYERS = frozenset({"InputLayer"})
+
+
+_NORM_TRAINS, _DROPS = "batch normalisation in training mode", "dropout in training mode"
+_OF_BATCH = "results depend on the rest of the batch: export with training=False, or choose ends for inference"
+_AT_RANDOM = "each run gives other results: export with training=False"
 
 
 def foreign(subject: Subject) -> Iterator[Caution]:
@@ -74,16 +85,26 @@ def tables(subject: Subject) -> Iterator[Caution]:
 
 def batch_norm_in_training(subject: Subject) -> Iterator[Caution]:
     """Find batch normalisation that takes the statistics of the batch instead of those it learned."""
+    if layers := _training_layers(subject, _NORM_LAYERS):
+        yield Caution("training-mode", HIGH, errors.listed(layers), _OF_BATCH, _NORM_TRAINS, names=layers)
+        return
     rows = subject.rows(_NORMS)
     # A SavedModel leaves out what has a default, and the default is to train (core/ops/nn_ops.cc).
     trains = [_is_training(subject, row) for row in rows.index.tolist()]
     fused = subject.always_run(rows[trains]) if any(trains) else rows[:0]
     names = (*_names(fused), *_names(_batch_moments(subject)))
     if names:
-        advice = "results depend on the rest of the batch: export with training=False, or choose ends for inference"
-        what = "batch normalisation in training mode"
         ops = subject.those(_NORMS) if len(fused) else _MEANS
-        yield Caution("training-mode", HIGH, errors.listed(names), advice, what, ops, names)
+        yield Caution("training-mode", HIGH, errors.listed(names), _OF_BATCH, _NORM_TRAINS, ops, names)
+
+
+def _training_layers(subject: Subject, classes: Collection[str]) -> tuple[str, ...]:
+    """Return the layers of some classes that are called with ``training=True``, whatever the model is called with."""
+    frame = subject.layers
+    if frame is None or not frame["class"].isin(classes).any():
+        return ()
+    always = set(subject.model.layers_in_training())
+    return tuple(name for name in frame["name"][frame["class"].isin(classes)] if name in always)
 
 
 def _is_training(subject: Subject, row: int) -> bool:
@@ -109,15 +130,16 @@ def _is_over_batch(subject: Subject, function: str, inputs: tuple[str, ...]) -> 
 
 def dropout_in_training(subject: Subject) -> Iterator[Caution]:
     """Find dropout that drops: a random mask by which values are multiplied, whatever is fed."""
+    if layers := _training_layers(subject, _DROPOUT_LAYERS):
+        yield Caution("training-mode", HIGH, errors.listed(layers), _AT_RANDOM, _DROPS, names=layers)
+        return
     draws = subject.rows(_DRAWS)[:_MOST_DRAWS]
     if not len(draws) or not subject.is_followed:
         return
     drops = [_drops(subject, function, name) for function, name in zip(draws["function"], draws["name"], strict=True)]
     names = _names(subject.always_run(draws[drops])) if any(drops) else ()
     if names:
-        advice = "each run gives other results: export with training=False"
-        what = "dropout in training mode"
-        yield Caution("training-mode", HIGH, errors.listed(names), advice, what, subject.those(_DRAWS), names)
+        yield Caution("training-mode", HIGH, errors.listed(names), _AT_RANDOM, _DROPS, subject.those(_DRAWS), names)
 
 
 def _drops(subject: Subject, function: str, name: str) -> bool:

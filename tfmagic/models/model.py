@@ -105,6 +105,8 @@ class Model(PublicTables, Displayed):
         Yields the rows of a scan of what was parsed to read it; None where the reader looks at the file for them.
     tables : callable or None
         Returns the classes of the tables that can be written and that a live function captured; None where none can be.
+    in_training : callable or None
+        Returns the layers that are called with ``training=True``, whatever the model is called with; None without any.
     """
 
     form: str
@@ -134,6 +136,7 @@ class Model(PublicTables, Displayed):
     held: object = None
     scanned: Callable[[], Iterable[Finding]] | None = None
     tables: Callable[[], tuple[str, ...]] | None = None
+    in_training: Callable[[], Collection[str]] | None = None
     _read: dict[str, Any] = field(default_factory=dict, init=False, compare=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False, compare=False)
     _scan_lock: threading.RLock = field(default_factory=threading.RLock, init=False, compare=False)
@@ -252,6 +255,10 @@ class Model(PublicTables, Displayed):
 
             store = saved_models.Store(self.meta_graph, self.checkpoint_files(), ema=self.ema)
         return store
+
+    def layers_in_training(self) -> Collection[str]:
+        """Return the layers that are called with ``training=True``, whatever the model is called with."""
+        return () if self.in_training is None else self.in_training()
 
     def captured_tables(self) -> tuple[str, ...]:
         """Return the classes of the tables that can be written and that a live function captured."""

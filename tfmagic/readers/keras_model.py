@@ -88,6 +88,7 @@ class KerasModelReader(Reader):
             live=model,
             values=lambda row: live_values(row.name, dict(functions.keras_models.variables(model))),
             settings=partial(_settings, model),
+            in_training=partial(_in_training, model),
             averaging=partial(self._averaged, candidate),
             averages_apart=partial(functions.keras_averages.apart, model),
             advice=obstacle,
@@ -236,6 +237,13 @@ def _settings(model: runtime.Live, name: str) -> Mapping[str, object]:
     except Exception:  # noqa: BLE001 - a layer of the user's raises whatever it likes, NotImplementedError by Keras' rule
         return {}
     return settings if isinstance(settings, dict) else {}
+
+
+def _in_training(model: runtime.Live, prefix: str = "") -> list[str]:
+    """Return the layers that are called with ``training=True``, those of nested models by the way to them."""
+    own = [f"{prefix}{name}" for name in keras_runtime.called_in_training(model)]
+    nested = (layer for layer in _layers(model) if getattr(layer, "layers", None))
+    return [*own, *(name for layer in nested for name in _in_training(layer, f"{prefix}{layer.name}/"))]
 
 
 def _layers(model: runtime.Live) -> list[runtime.Live]:

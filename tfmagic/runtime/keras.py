@@ -168,6 +168,25 @@ def inputs_of(model: runtime.Live) -> runtime.Live:
         return None
 
 
+def called_in_training(model: runtime.Live) -> list[str]:
+    """Return the layers of a functional model that it calls with ``training=True``.
+
+    Which calls are the model's own say keys, by the layer's identity in Keras 3 and by its name in Keras 2. The model's
+    config tells the same, and takes as long as all layers take to tell theirs. The fallback is that none is known.
+    """
+    keys = {*getattr(model, "_nodes", ()), *getattr(model, "_network_nodes", ())}
+    names = []
+    for layer in getattr(model, "layers", ()) if keys else ():
+        for place, call in enumerate(getattr(layer, "_inbound_nodes", ())):
+            arguments = (
+                getattr(getattr(call, "arguments", None), "kwargs", None) or getattr(call, "call_kwargs", None) or {}
+            )
+            is_own = not keys.isdisjoint((f"{id(layer)}_ib-{place}", f"{layer.name}_ib-{place}"))
+            if is_own and arguments.get("training") is True:
+                names.append(str(layer.name))
+    return list(dict.fromkeys(names))
+
+
 def thread_settings() -> Callable[[], None]:
     """Return what gives another thread the settings that Keras keeps for each thread, as they are in this one.
 

@@ -114,6 +114,23 @@ def trainable(spec: Spec, *, frozen: bool) -> bool | None:
     return True if own is True else None
 
 
+def is_called_in_training(spec: Spec) -> bool:
+    """Say whether a call of a layer in its model says ``training=True``, which no caller of the model takes back.
+
+    Keras 3 writes a call as an object with its arguments by name, its predecessors as lists of tensors, each of which
+    ends in those arguments.
+    """
+    calls = spec.get("inbound_nodes")
+    for call in calls if isinstance(calls, list) else ():
+        tensors = (
+            [tensor[-1] for tensor in call if isinstance(tensor, list) and tensor] if isinstance(call, list) else ()
+        )
+        named = [call.get("kwargs")] if isinstance(call, dict) else tensors
+        if any(isinstance(arguments, dict) and arguments.get("training") is True for arguments in named):
+            return True
+    return False
+
+
 def batch_shape(spec: Spec) -> Shape:
     """Return the input's shape that a layer's arguments state: Keras 3's name, then Keras 1's and 2's."""
     values = arguments(spec)
