@@ -1,8 +1,8 @@
 """Run a notebook in a real kernel, its progress in view, and say where its results lie.
 
-``make demo`` and the tests run the notebooks through this. The notebook itself is left as it is; the executed
-copy goes where the notebook's own results go (``TFMAGIC_DEMO_DIR``, which the notebooks honour, else a new
-temporary directory). Not for: making the environment (``Makefile``).
+``make demo`` and the tests run the notebooks through this. The notebook itself is left as it is, unless its outputs are
+to be kept in it; the executed copy goes where the notebook's own results go (``TFMAGIC_DEMO_DIR``, which the notebooks
+honour, else a new temporary directory). Not for: making the environment (``Makefile``).
 """
 
 from __future__ import annotations
@@ -131,11 +131,33 @@ def open_in_lab(notebook: Path) -> None:
     subprocess.run([sys.executable, "-m", "jupyterlab", *as_root, str(notebook)], check=False)  # noqa: S603 - our own
 
 
+def keep(executed: Path, notebook: Path) -> None:
+    """Put the outputs of an executed copy into the notebook itself, without what belongs to this run.
+
+    Raises
+    ------
+    ValueError
+        If an output is an error, was written to standard error, or names the directory of the results.
+    """
+    ran, kept = nbformat.read(executed, as_version=4), nbformat.read(notebook, as_version=4)
+    outputs = [output for cell in ran.cells if cell.cell_type == "code" for output in cell.outputs]
+    wrong = [each for each in outputs if each.output_type == "error" or each.get("name") == "stderr"]
+    wrong += [each for each in outputs if str(executed.parent) in str(each)]
+    if wrong:
+        message = f"this output is not kept: {str(wrong[0])[:400]}"
+        raise ValueError(message)
+    for cell, own in zip(ran.cells, kept.cells, strict=True):
+        if own.cell_type == "code":
+            own.outputs, own.execution_count = cell.outputs, cell.execution_count
+    nbformat.write(kept, notebook)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the notebook that the command line names."""
     parser = argparse.ArgumentParser(description="Run a notebook and say where its results lie.")
     parser.add_argument("notebook", type=Path)
     parser.add_argument("--open", action="store_true", help="then open it in JupyterLab, if a person is there to see")
+    parser.add_argument("--keep", action="store_true", help="put the outputs into the notebook itself, to be committed")
     options = parser.parse_args(arguments)
     directory = results_directory()
     try:
@@ -143,6 +165,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         print(f"\n{options.notebook}: a cell failed\n{error}", file=sys.stderr)
         return 1
+    if options.keep:
+        keep(executed, options.notebook)
     list_results(directory)
     if options.open and person_watches():
         open_in_lab(executed)

@@ -65,6 +65,28 @@ def test_nothing_is_shown_after_the_end(monkeypatch: pytest.MonkeyPatch) -> None
     assert not terminal.getvalue()
 
 
+def test_a_front_with_a_better_place_shows_a_line_there_that_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = terminal_of(monkeypatch)
+    lines: list[str] = []
+    is_shown = threading.Event()
+
+    def put(text: str) -> None:
+        lines.append(text)
+        is_shown.set()
+
+    monkeypatch.setattr(progress, "place", lambda: put)
+    with progress.stages("m.pb", 1) as begin:
+        begin("tracing")
+    assert lines == []
+    monkeypatch.setattr(progress, "_DELAY", 0.05)
+    with progress.stages("m.pb", 2) as begin:
+        begin("tracing")
+        assert is_shown.wait(5)
+        begin("writing")
+    assert lines == ["m.pb: tracing (step 1 of 2)", "m.pb: writing (step 2 of 2)", ""]
+    assert not terminal.getvalue()
+
+
 class Stopping(progress.Watch):
     """A watch that stops a call at one of its checks, and counts them."""
 

@@ -16,9 +16,9 @@ import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -114,6 +114,10 @@ class Watch:
         """Take note of how much of the stage is done."""
         self._on_stage(replace(self._stage, share=min(1.0, share)))
 
+
+#: Set by a front that has a better place than standard error: returns what shows a text in a place of its own, and
+#: takes it away again for ``""``; None where there is no such place now.
+place: Callable[[], Callable[[str], None] | None] | None = None
 
 _watch: ContextVar[Watch | None] = ContextVar("tfmagic_watch", default=None)
 
@@ -235,8 +239,45 @@ def stages(title: str, count: int) -> Iterator[Callable[[str], None]]:
     yield next_stage
 
 
-def _new_bar(title: str, count: int) -> tqdm[NoReturn]:
-    """Return a bar without the thread that tqdm begins to watch its bars, and never ends."""
+class _Line:
+    """A line in a place of its own, with what is used here of tqdm's bars; it goes when the call is over."""
+
+    last_print_t = 0.0
+
+    def __init__(self, title: str, count: int, show: Callable[[str], None]) -> None:
+        self._title, self._count, self._show = title, count, show
+        self._place, self._name = 0, ""
+        self._is_shown = self._is_over = False
+        self._lock = threading.Lock()
+
+    def set_postfix_str(self, name: str, *, refresh: bool) -> None:
+        del refresh
+        self._name = name
+
+    def update(self) -> None:
+        self._place += 1
+
+    def refresh(self) -> None:
+        with self._lock:
+            if not self._is_over:
+                self._is_shown = True
+                self._show(f"{self._title}: {self._name} (step {self._place + 1} of {self._count})")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._is_over = True
+            if self._is_shown:
+                self._show("")
+
+
+def _new_bar(title: str, count: int) -> tqdm[NoReturn] | _Line:
+    """Return a line where there is a place for one, else a bar without tqdm's thread that watches, and never ends."""
+    show = None if place is None else place()
+    if show is not None:
+        return _Line(title, count, show)
     # Imported where somebody looks: it takes longer than reading a small model.
     from tqdm import tqdm  # noqa: PLC0415
 
@@ -253,7 +294,8 @@ def _bar(title: str, count: int) -> Iterator[Callable[[str], None]]:
     bar = _new_bar(title, count)
     due = time.monotonic() + _DELAY
     # A stage may be long, and the next one only then begins.
-    timer = threading.Timer(_DELAY, _show, [bar])
+    # In this context, by which a front knows the cell that is running.
+    timer = threading.Timer(_DELAY, copy_context().run, [_show, bar])
     timer.daemon = True
     begun: list[str] = []
 
@@ -317,7 +359,7 @@ def copy(source: BinaryIO, target: BinaryIO) -> None:
         target.write(block)
 
 
-def _show(bar: tqdm[NoReturn]) -> None:
+def _show(bar: tqdm[NoReturn] | _Line) -> None:
     """Draw a bar, and have it cleared in the end."""
     bar.last_print_t = time.time()
     bar.refresh()

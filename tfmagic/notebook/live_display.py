@@ -10,9 +10,12 @@ import sys
 import uuid
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tfmagic import progress
 from tfmagic.display import render
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tfmagic.models.model import Model
     from tfmagic.notebook.panel.widgets.chooser import Chooser
     from tfmagic.notebook.panel.widgets.panel import Panel
@@ -35,8 +38,29 @@ _shown: list[Shown] = []
 
 
 def install() -> None:
-    """Let models be shown by the panel."""
+    """Let models be shown by the panel, and where a call is by a line below its cell."""
     render.display.live = show
+    progress.place = progress_line
+
+
+def progress_line() -> Callable[[str], None] | None:
+    """Return what shows a text below the cell that is running, and nothing for ``""``; None where there are no cells.
+
+    What is written to standard error would stay there, on red.
+    """
+    app = kernel_app()
+    if app is None:
+        return None
+    mark = {"display_id": uuid.uuid4().hex}
+    publish = app.shell.display_pub.publish
+    is_there = False
+
+    def put(text: str) -> None:
+        nonlocal is_there
+        publish({"text/plain": text}, transient=mark, update=is_there)
+        is_there = True
+
+    return put
 
 
 def show(shown: Model | Panel | Chooser) -> str | None:
