@@ -12,6 +12,7 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from tfmagic.display import text_tables
 from tfmagic.frames import UNTYPESET, visible
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Rows shown of a table, and characters of one cell.
 MAX_ROWS, MAX_CELL = 12, 120
+#: Before what stands below a title.
+_INDENT = "  "
 #: Said of facts and of the first column of a table. Jupyter's style sheet aligns all others to the right, as those of
 #: a DataFrame; a style in each of hundreds of cells would be a third of the page.
 _CELL = "text-align:left"
@@ -204,10 +207,10 @@ def text(heading: str, sections: Iterable[Section], first: Sequence[str] = ()) -
         blocks.append("\n".join(first))
     for section in sections:
         lines = [cell_text(section.title)]
-        lines += [f"  {cell_text(name)}: {cell_text(value)}" for name, value in section.facts]
+        lines += [f"{_INDENT}{cell_text(name)}: {cell_text(value)}" for name, value in section.facts]
         if section.table is not None:
-            lines += [f"  {line}" for line in _text_table(section.table)]
-            lines += [f"  {rest}" for rest in _rest(section)]
+            lines += [f"{_INDENT}{line}" for line in _text_table(section.table)]
+            lines += [f"{_INDENT}{rest}" for rest in _rest(section)]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
 
@@ -215,9 +218,14 @@ def text(heading: str, sections: Iterable[Section], first: Sequence[str] = ()) -
 def _text_table(table: pd.DataFrame) -> list[str]:
     """Lay out the first rows in columns."""
     rows = [[cell_text(name) for name in table.columns]]
-    rows += [[cell_text(value) for value in row] for row in table.head(MAX_ROWS).itertuples(index=False, name=None)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    rows += [[_short(value) for value in row] for row in table.head(MAX_ROWS).itertuples(index=False, name=None)]
+    width = text_tables.room.get()
+    return text_tables.laid_out(rows, None if width is None else width - len(_INDENT))
+
+
+def _short(value: object) -> str:
+    """Word a cell of text: no number has more digits than say something."""
+    return f"{value:.6g}" if isinstance(value, float) else cell_text(value)
 
 
 def _rest(section: Section) -> list[str]:

@@ -11,16 +11,12 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from tfmagic import frames
+from tfmagic.display import text_tables
 from tfmagic.frames import visible
 from tfmagic.shell.result_tables import Table, Written, is_frame, is_missing, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-#: Between the columns of a table.
-_GAP = "  "
-#: Below this width a column says nothing.
-_NARROWEST = 8
 
 
 def as_text(result: object) -> str:
@@ -29,7 +25,8 @@ def as_text(result: object) -> str:
     if isinstance(result, frames.Rows) or is_frame(result):
         table = table_of(result)
         return "" if table is None else "\n".join(laid_out(table, width))
-    lines = repr(result).split("\n")
+    with text_tables.within(width):
+        lines = repr(result).split("\n")
     table = table_of(result.signatures) if isinstance(result, Written) else None
     lines += (
         [] if table is None else ["", "Signatures", *(f"  {line}" for line in laid_out(table, width and width - 2))]
@@ -39,23 +36,12 @@ def as_text(result: object) -> str:
 
 def laid_out(table: Table, width: int | None) -> list[str]:
     """Lay out a table in columns, narrower ones where the terminal is."""
-    rows = [table.columns, *([short_word(value) for value in row] for row in table.rows)]
-    sizes = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    if width is not None:
-        sizes = _fitted(sizes, width)
-    return [_GAP.join(_cut(cell, size) for cell, size in zip(row, sizes, strict=True)).rstrip() for row in rows]
-
-
-def _fitted(sizes: list[int], width: int) -> list[int]:
-    """Take from the widest columns what does not fit into a line."""
-    sizes = list(sizes)
-    while sizes and sum(sizes) + len(_GAP) * (len(sizes) - 1) > width and max(sizes) > _NARROWEST:
-        sizes[sizes.index(max(sizes))] -= 1
-    return sizes
-
-
-def _cut(cell: str, size: int) -> str:
-    return cell.ljust(size) if len(cell) <= size else cell[: size - 1] + "…"
+    columns, rows = table
+    if width is not None and set(frames.CatalogRow._fields) <= set(columns):
+        # What a person looks for first comes first: the last ones may have no room.
+        places = [columns.index(name) for name in frames.CATALOG_SHOWN]
+        columns, rows = list(frames.CATALOG_SHOWN), [tuple(row[place] for place in places) for row in rows]
+    return text_tables.laid_out([columns, *([short_word(value) for value in row] for row in rows)], width)
 
 
 def _folded(lines: Iterable[str], width: int) -> Iterator[str]:
