@@ -139,7 +139,9 @@ def keep(executed: Path, notebook: Path) -> None:
     ValueError
         If an output is an error, was written to standard error, or names the directory of the results.
     """
-    ran, kept = nbformat.read(executed, as_version=4), nbformat.read(notebook, as_version=4)
+    # Results are told as they are seen from their directory.
+    text = executed.read_text(encoding="utf-8").replace(f"{executed.parent}/", "")
+    ran, kept = nbformat.reads(text, as_version=4), nbformat.read(notebook, as_version=4)
     outputs = [output for cell in ran.cells if cell.cell_type == "code" for output in cell.outputs]
     wrong = [each for each in outputs if each.output_type == "error" or each.get("name") == "stderr"]
     wrong += [each for each in outputs if str(executed.parent) in str(each)]
@@ -148,7 +150,9 @@ def keep(executed: Path, notebook: Path) -> None:
         raise ValueError(message)
     for cell, own in zip(ran.cells, kept.cells, strict=True):
         if own.cell_type == "code":
-            own.outputs, own.execution_count = cell.outputs, cell.execution_count
+            # Of progress, an empty line is left.
+            own.outputs = [each for each in cell.outputs if each.get("data") != {"text/plain": ""}]
+            own.execution_count = cell.execution_count
     nbformat.write(kept, notebook)
 
 

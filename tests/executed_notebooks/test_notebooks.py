@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,17 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+#: Shown by GitHub as they are in a repository.
+WITH_OUTPUTS = ("01_quickstart", "09_panel")
+MOST_BYTES = 300_000
+#: What needs no kernel.
+STATIC = {"text/plain", "text/html", "image/svg+xml", "image/png"}
+#: A path of the machine that they were made on, a place in its memory.
+OF_A_MACHINE = r"/tmp/|/home/|/root/|/work/|/Users/|tfmagic-demo-| at 0x[0-9a-f]+"  # noqa: S108 - nothing is opened
+
+
+def place(name: str) -> Path:
+    return ROOT / "notebooks" / f"{name}.ipynb"
 
 
 def code_cells(path: Path) -> list[Any]:
@@ -36,12 +48,14 @@ def kernels(ready_tensorflow: list[str], tmp_path_factory: pytest.TempPathFactor
     return place
 
 
-def run(notebook: Path, directory: Path, kernels: Path | None = None) -> subprocess.CompletedProcess[str]:
+def run(
+    notebook: Path, directory: Path, *options: str, kernels: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run a notebook as ``make demo`` does, its results in ``directory``; no terminal, so nothing is opened."""
     environment = {**os.environ, "TFMAGIC_DEMO_DIR": str(directory), "PYTHONPATH": str(ROOT)}
     if kernels is not None:
         environment["JUPYTER_PATH"] = str(kernels)
-    command = [sys.executable, str(ROOT / "notebooks" / "run.py"), str(notebook), "--open"]
+    command = [sys.executable, str(ROOT / "notebooks" / "run.py"), str(notebook), "--open", *options]
     return subprocess.run(
         command, env=environment, cwd=directory, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
@@ -53,7 +67,7 @@ def run(notebook: Path, directory: Path, kernels: Path | None = None) -> subproc
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs(path: Path, tmp_path: Path, kernels: Path) -> None:
     before = path.read_bytes()
-    done = run(path, tmp_path, None if path == NOTEBOOKS[0] else kernels)
+    done = run(path, tmp_path, kernels=None if path == NOTEBOOKS[0] else kernels)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     executed = code_cells(tmp_path / path.name)
     assert all(cell.execution_count for cell in executed)
@@ -63,9 +77,51 @@ def test_a_notebook_runs(path: Path, tmp_path: Path, kernels: Path) -> None:
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [path for path in NOTEBOOKS if path.stem not in WITH_OUTPUTS], ids=lambda path: path.stem
+)
 def test_a_notebook_is_committed_without_outputs(path: Path) -> None:
     assert [cell.id for cell in code_cells(path) if cell.outputs or cell.execution_count] == []
+
+
+@pytest.mark.parametrize("name", WITH_OUTPUTS)
+def test_what_is_to_be_seen_without_a_kernel_is_committed_with_outputs(name: str) -> None:
+    """``python notebooks/run.py --keep notebooks/NAME.ipynb`` renews them."""
+    path = place(name)
+    assert path.stat().st_size < MOST_BYTES
+    cells = code_cells(path)
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert {output.output_type for output in outputs} <= {"execute_result", "display_data", "stream"}
+    assert [output for output in outputs if output.get("name") == "stderr"] == []
+    shown = [kind for output in outputs for kind in output.get("data", {})]
+    assert "text/html" in shown
+    assert set(shown) <= STATIC
+    assert re.findall(OF_A_MACHINE, json.dumps(outputs)) == []
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    assert set(notebook["metadata"]) == {"kernelspec", "language_info"}
+    assert set().union(*(cell["metadata"] for cell in notebook["cells"])) <= {"jupyter"}
+
+
+def test_outputs_that_belong_to_a_machine_are_not_kept(tmp_path: Path) -> None:
+    import nbformat  # noqa: PLC0415 - seconds of each worker
+
+    for number, source in enumerate(("import os; os.getcwd()", "import sys; print(1, file=sys.stderr)")):
+        path, results = tmp_path / f"{number}.ipynb", tmp_path / f"results-{number}"
+        nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)]), path)
+        results.mkdir()
+        before = path.read_bytes()
+        done = run(path, results, "--keep")
+        assert "this output is not kept" in done.stderr
+        assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_begins_with_no_log_of_tensorflows(path: Path) -> None:
+    first = code_cells(path)[0].source
+    for name in ("TF_CPP_MIN_LOG_LEVEL", "TF_ENABLE_ONEDNN_OPTS"):
+        assert f'os.environ.setdefault("{name}", ' in first
+    assert "keras" not in first
 
 
 @pytest.mark.notebook

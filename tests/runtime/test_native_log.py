@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
 
 from tests.conftest import ROOT
 
@@ -50,6 +48,9 @@ node { name: "y" op: "Relu" input: "x" attr { key: "T" value { type: DT_FLOAT } 
 
 def in_a_kernel(cells: Sequence[str], monkeypatch: pytest.MonkeyPatch, **environment: str) -> list[str]:
     """Run cells in a kernel that shows what comes at the descriptor; return what is red below each."""
+    import nbformat  # noqa: PLC0415 - seconds of each worker
+    from nbclient import NotebookClient  # noqa: PLC0415 - as above
+
     # ipykernel leaves the descriptor alone where it is under test itself.
     monkeypatch.delenv("PYTEST_CURRENT_TEST", raising=False)
     monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
