@@ -67,7 +67,7 @@ _FROM_DISK = {
     "export to SavedModel": "tfmagic.export({}, place + '/{}_model', verify=False)",
     "export to checkpoint": "tfmagic.export({}, place + '/{}.ckpt', verify=False)",
     "sign a copy": "tfmagic.sign({}, place + '/{}_signed', rename={{'serving_default': 'predict'}}, verify=False)",
-    "merge": "tfmagic.merge({0}, small, connect={{}}, output=place + '/{1}_merged', verify=False)",
+    "merge": "tfmagic.merge({0}, {0}, output=place + '/{1}_merged', verify=False)",
 }
 
 
