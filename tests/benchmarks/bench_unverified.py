@@ -29,8 +29,10 @@ CORPUS = Path(os.environ.get("TFMAGIC_CORPUS") or _ROOT.parent / "shared" / "cor
 _CANNOT_RUN = re.compile(
     r"No OpKernel|no kernel|Op type not registered|not registered|is neither a type of a primitive operation|has no "
     r"value|not initialized|uninitialized|No gradient defined|only supports NHWC|NCHW|not supported on CPU|GPU|cannot "
-    r"be loaded to be run"
+    r"be loaded to be run|takes no inputs that could be others"
 )
+#: Ops that it names as the reason, of which it may know nothing.
+_NAMED = re.compile(r"node '[^']*'(?: in function '[^']*')?: (\w+)")
 #: Freezes the models whose paths come by lines, and says of each what was not verified, or None where it is an error.
 _WORKER = """
 import json, os, sys
@@ -55,7 +57,7 @@ def main() -> None:
     notes = dict(_frozen(paths))
     frozen = {path: told for path, told in notes.items() if told is not None}
     unverified = {path: "; ".join(told) for path, told in frozen.items() if told}
-    hopeless = {path: reason for path, reason in unverified.items() if _CANNOT_RUN.search(reason)}
+    hopeless = {path: reason for path, reason in unverified.items() if _cannot_run(reason)}
     print(f"{len(frozen)} of {len(paths)} models are frozen; not verified, as TensorFlow cannot run them here:")
     for path, reason in hopeless.items():
         print(f"  {path}: {reason}")
@@ -65,6 +67,17 @@ def main() -> None:
         print(f"  {path}: {reason}")
     share = len(left) / max(1, len(frozen) - len(hopeless))
     print(f"  {len(left)} of {len(frozen) - len(hopeless)}: {share:.1%} (goal: at most {GOAL:.0%})")
+
+
+def _cannot_run(reason: str) -> bool:
+    """Say whether nothing makes TensorFlow run it: it refuses, or has no kernel of an op that is named."""
+    from tensorflow.python.framework import kernels  # noqa: PLC0415 - no public name lists kernels
+
+    ops = _NAMED.findall(reason)
+    return bool(_CANNOT_RUN.search(reason)) or any(
+        not any(kernel.device_type == "CPU" for kernel in kernels.get_registered_kernels_for_op(op).kernel)
+        for op in ops
+    )
 
 
 def _frozen(paths: list[str]) -> Iterator[tuple[str, list[str] | None]]:

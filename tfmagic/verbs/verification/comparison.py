@@ -13,7 +13,7 @@ import numpy as np
 from tfmagic.verbs.verification.tolerances import MEANING, TOLERANCES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     import numpy.typing as npt
     import pandas as pd
@@ -54,14 +54,32 @@ class Comparison(NamedTuple):
         return tuple(self.frame["output"][[equal is None for equal in self.frame["equal"]]])
 
 
-def compare(expected: Mapping[str, npt.ArrayLike], results: Mapping[str, npt.ArrayLike]) -> Comparison:
-    """Compare outputs by key, in the order of those expected; an output that is missing is not equal."""
+def compare(
+    expected: Mapping[str, npt.ArrayLike],
+    results: Mapping[str, npt.ArrayLike],
+    *,
+    settled: Collection[str] = (),
+) -> Comparison:
+    """Compare outputs by key, in the order of those expected; an output that is missing is not equal.
+
+    Parameters
+    ----------
+    expected, results : mapping of str to array-like
+        The outputs.
+    settled : collection of str
+        Outputs that no inputs change: one that has no value, or none that is finite, tells all if it is so in both.
+    """
     rows = [
-        (key, *(difference(_array(value), _array(results[key])) if key in results else _UNLIKE))
+        (key, *(_of_output(value, results[key], is_settled=key in settled) if key in results else _UNLIKE))
         for key, value in expected.items()
     ]
     rows += [(key, *_UNLIKE) for key in results if key not in expected]
     return Comparison(frame(rows))
+
+
+def _of_output(expected: npt.ArrayLike, result: npt.ArrayLike, *, is_settled: bool) -> Difference:
+    measured = difference(_array(expected), _array(result))
+    return _SAME if is_settled and measured.equal is None else measured
 
 
 def _array(value: npt.ArrayLike) -> npt.NDArray[Any]:
@@ -81,6 +99,7 @@ def frame(rows: Sequence[tuple[object, ...]]) -> pd.DataFrame:
 #: Nothing to measure: other shapes, other dtypes, or text that is not the same.
 _UNLIKE = Difference(np.nan, np.nan, equal=False)
 _UNTELLING = Difference(np.nan, np.nan, equal=None)
+_SAME = Difference(0.0, 0.0, equal=True)
 
 
 def tells(values: npt.NDArray[Any]) -> bool:
