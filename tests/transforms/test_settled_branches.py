@@ -147,3 +147,28 @@ def test_a_function_is_frozen_without_its_training(tf: Any, tmp_path: Path, stat
     assert not {"If", "StatelessIf", "StatefulPartitionedCall"} & set(frozen.ops["op"])
     with pytest.raises(errors.ConversionError, match="writes to a variable"):
         tfmagic.freeze(source)
+
+
+def test_a_branch_that_is_called_has_a_scope_of_its_own(tf: Any, tmp_path: Path) -> None:
+    """TensorFlow puts the branch's ``Identity`` where ``cond/Identity`` is, or ends the process over that."""
+    util: Any = importlib.import_module("tensorflow.python.ops.control_flow_util")
+
+    def build(v1: Any, x: Any) -> Any:
+        util.ENABLE_CONTROL_FLOW_V2 = True
+        training = v1.placeholder(tf.bool, [], name="is_training")
+        mean = v1.get_variable("mean", initializer=tf.fill([4], 0.5))
+
+        def updated() -> Any:
+            return tf.identity(v1.assign(mean, tf.reduce_mean(x, 0)))
+
+        return x - v1.cond(training, updated, lambda: tf.identity(mean))
+
+    session = _session(tf, build)
+    bound: dict[str, Any] = {"inputs": ["x"], "outputs": ["y"], "bind": {"is_training": False}}
+    for name in ("m", "m.pb", "m.tflite"):
+        done = tfmagic.export(session, tmp_path / name, **bound)
+        assert done.verification["equal"].all()
+        (value,) = tfmagic.run(tmp_path / name, {"x": _X}).outputs.values()
+        np.testing.assert_allclose(value, _X - 0.5, rtol=1e-6)
+    np.testing.assert_allclose(_served(tf, tmp_path / "m"), _X - 0.5, rtol=1e-6)
+    assert {"cond", "cond/Identity", "y"} <= {node.name for node in tfmagic.inspect(tmp_path / "m").graph_def.node}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tfmagic.files import protos
-from tfmagic.graphs import function_library
+from tfmagic.graphs import call_scopes, function_library
 from tfmagic.graphs.tensor_names import node_of
 from tfmagic.graphs.walks import reached
 from tfmagic.runtime import grappler
@@ -40,6 +40,7 @@ def inlined(graph_def: protos.Message, keep: Sequence[str]) -> protos.Message:
     result = protos.adopt(graph_def)
     _keep_functions(result)
     if _calls(result):
+        call_scopes.stand_apart(result)
         result = protos.adopt(grappler.inline_calls(protos.native(result), keep))
         inlined_names.restore(result)
     _leave_places(result)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from tfmagic.graphs import constants
+from tfmagic.graphs import call_scopes, constants
 from tfmagic.graphs.tensor_names import node_of, plain
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ def settle_branches(graph_def: protos.Message) -> None:
         for name, node in nodes.items()
         if node.op in _SWITCHES and (value := _predicate(nodes, node.input[1])) is not None
     }
-    settle_conditionals(graph_def)
+    if settle_conditionals(graph_def):
+        call_scopes.stand_apart(graph_def)
     if not sides:
         return
     alive = _alive(nodes, sides)
