@@ -13,6 +13,7 @@ from tfmagic import errors, readers
 from tfmagic.files import writing
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.verbs.export import export
+from tfmagic.verbs.run import run as run_verb
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -148,3 +149,27 @@ def test_the_cell_magic(network: Any, tmp_path: Path, shell: InteractiveShell) -
         assert says in said
         assert "Traceback" not in said
     assert (tmp_path / "m").is_dir()
+
+
+def test_a_variable_is_an_input_where_one_read_reaches_all(tmp_path: Path) -> None:
+    """Each op reads a resource by itself; a read that nothing takes would leave the input without effect."""
+    tf = runtime.tensorflow()
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        state = v1.get_variable("state", initializer=[1.0, 1.0])
+        tf.multiply(state, 3.0, name="once")
+        tf.add(state * 2.0, state, name="twice")
+        tf.gather(v1.get_variable("rows", [3, 2]), [1], name="row")
+        session.run(v1.global_variables_initializer())
+        for given in (state, "state"):
+            export(session, tmp_path / "m", inputs={"State": given}, outputs={"y": "once"}, overwrite=True)
+            assert run_verb(tmp_path / "m", {"State": [5.0, 6.0]}).outputs["y"].tolist() == [15.0, 18.0]
+            assert run_v1(tmp_path / "m", ("serve",), "serving_default", {"State": [5.0, 6.0]})["y"].tolist() == [
+                15.0,
+                18.0,
+            ]
+        with pytest.raises(errors.ConversionError, match=r"'state' cannot be an input.*ReadVariableOp.*name each"):
+            export(session, tmp_path / "n", inputs={"State": state}, outputs={"y": "twice"})
+        with pytest.raises(errors.ConversionError, match=r"'rows' cannot be an input.*'row'.*behind"):
+            export(session, tmp_path / "n", inputs={"Rows": "rows"}, outputs={"y": "row"})
+    assert not (tmp_path / "n").exists()

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 #: What of a constant's content is enough to infer shapes.
 _SMALL = 16 << 10
+_HANDLE, _READ = "VarHandleOp", "ReadVariableOp"
 
 
 class GraphSignature(NamedTuple):
@@ -174,6 +175,7 @@ class _Signatures:
         if own is not None:
             result.CopyFrom(own)
         orders: list[list[str]] = []
+        handles: dict[str, str] = {}
         for side, wanted in (("inputs", inputs), ("outputs", outputs)):
             if wanted is None and own is not None:
                 orders.append(self._without_bound(result, side))
@@ -181,10 +183,14 @@ class _Signatures:
             known = {} if own is None else getattr(own, side)
             named = by_key(wanted, known) if wanted is not None else self._proposed(side, outputs)
             infos = {each: self._info(tensor, known) for each, tensor in named.items()}
+            if side == "inputs":
+                handles = {each: node for each, tensor in named.items() if (node := self._handle(tensor, known))}
             getattr(result, side).clear()
             for name, info in infos.items():
                 getattr(result, side)[name].CopyFrom(info)
             orders.append(list(infos))
+        for name, node in handles.items():
+            result.inputs[name].CopyFrom(self._tensors.info(self._read_between(node, result)))
         for name in [name for name in result.defaults if name not in result.inputs]:
             del result.defaults[name]
         if method is not None:
@@ -236,16 +242,39 @@ class _Signatures:
         with graph.as_default(), held_back(tf.get_logger(), "is deprecated"):
             return protos.adopt(tf.compat.v1.saved_model.build_tensor_info(tensor))
 
+    def _handle(self, tensor: object, known: Mapping[str, protos.Message]) -> str:
+        """Return the node of a resource variable that is named itself, empty for anything else."""
+        if composites.is_composite(tensor) or signature_defs.find(signature_defs.endpoints(known), tensor) is not None:
+            return ""
+        node = self._nodes.get(node_of(str(getattr(tensor, "name", tensor))))
+        return str(node.name) if node is not None and node.op == _HANDLE else ""
+
+    def _read_between(self, handle: str, signature: protos.Message) -> str:
+        """Return the one tensor by which some outputs read a variable: what is fed in its place has to reach them all.
+
+        Raises
+        ------
+        ConversionError
+            If they read it in several places, or hand it on.
+        """
+        needed, _ = cut.ancestors(self._nodes, cut.fetched(signature))
+        takers = [self._nodes[each] for each in needed if handle in map(node_of, self._nodes[each].input)]
+        reads = sorted(str(each.name) for each in takers if each.op == _READ)
+        if len(reads) == len(takers) <= 1:
+            return reads[0] if reads else self._value_of(handle)
+        others = sorted(str(each.name) for each in takers if each.op != _READ)
+        raise errors.ConversionError(
+            f"the variable {handle!r} cannot be an input: the outputs read it in several places, or hand it on "
+            f"({errors.listed([*reads, *others])}), and a value in place of one of these reaches no other; "
+            + (f"name each, inputs={reads!r}" if reads and not others else "name tensors behind them")
+        )
+
     def _value_of(self, name: str) -> str:
         """Return the read of a variable that is named itself: what it is in a graph is a handle."""
         node = self._nodes.get(node_of(name))
-        if node is None or node.op != "VarHandleOp":
+        if node is None or node.op != _HANDLE:
             return name
-        reads = (
-            each.name
-            for each in self._nodes.values()
-            if each.op == "ReadVariableOp" and list(each.input) == [node.name]
-        )
+        reads = (each.name for each in self._nodes.values() if each.op == _READ and list(each.input) == [node.name])
         return next(reads, name)
 
     @cached_property
