@@ -175,17 +175,22 @@ $(VENV)/.test: $(VENV)/.made pyproject.toml
 	@touch $@
 
 # What files are read and frozen with where there is no TensorFlow, and nothing else: for the tests of that.
-$(VENV)-bare/.bare: pyproject.toml
-	$(PYTHON) -m venv --clear $(VENV)-bare
-	$(VENV)-bare/bin/python -m pip --disable-pip-version-check install --quiet numpy pandas protobuf h5py
+# `uv` takes a fraction of pip's time, but reads no settings of pip's: where it finds no packages, pip is asked. What has
+# TensorFlow is resolved by pip, which takes its newest version and the rest after that, where `uv` prefers others (h5py).
+BARE := numpy pandas protobuf h5py
+$(VENV)-bare/.bare: $(VENV)/.made $(UV) pyproject.toml
+	$(PYTHON) -m venv --clear --without-pip $(VENV)-bare
+	$(UV) pip install --quiet --compile-bytecode --python $(VENV)-bare $(BARE) || \
+		$(BIN)/python -m pip --python $(VENV)-bare/bin/python --disable-pip-version-check install --quiet $(BARE)
 	@touch $@
 
 $(VENV)/.fuzz: $(VENV)/.test
 	$(PIP) --quiet --group fuzz
 	@touch $@
 
-$(VENV)/.lint: $(VENV)/.made pyproject.toml
-	$(PIP) --quiet --editable . --group lint
+$(VENV)/.lint: $(VENV)/.made $(UV) pyproject.toml
+	$(UV) pip install --quiet --compile-bytecode --python $(VENV) --constraint $(VENV)/constraints.txt \
+		--editable . --group lint || $(PIP) --quiet --editable . --group lint
 	@touch $@
 
 # Development tools only: no lock file, nothing of them in a commit. Tried again where it failed.
@@ -202,8 +207,9 @@ $(VENV)-newest/.test: BOUND := $(lastword $(REGISTRIES))
 $(VENV)-newest/.test: INTERPRETER := $(NEWEST)
 
 $(UV): $(VENV)/.made
-	$(BIN)/python -m venv $(VENV)-uv
-	$(VENV)-uv/bin/python -m pip --disable-pip-version-check install --quiet uv
+	$(BIN)/python -m venv --without-pip $(VENV)-uv
+	$(BIN)/python -m pip --python $(VENV)-uv/bin/python --disable-pip-version-check install --quiet uv
+	@touch $@
 
 $(VENV)-oldest/.test $(VENV)-newest/.test: $(UV) pyproject.toml
 	@echo "Installing what tfmagic and its tests need into $(@D)"
