@@ -14,9 +14,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-#: What TensorFlow's users import; and what a notebook does before its first cell.
+#: What TensorFlow's users import, and what a notebook does before its first cell.
 TENSORFLOW = ("tensorflow", "keras", "pandas", "IPython", "ipykernel.kernelapp")
-NOTEBOOK = ("pandas", "IPython", "ipykernel.kernelapp")
 _FOLDER = Path(__file__).resolve().parent
 #: How many may wait for the imports.
 _BACKLOG = 64
