@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 import threading
 import time
@@ -12,6 +13,7 @@ import pytest
 
 import tfmagic
 from tfmagic import progress
+from tfmagic.runtime import native_log
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,6 +52,24 @@ def test_a_long_stage_is_shown_while_it_runs(monkeypatch: pytest.MonkeyPatch) ->
         assert "writing" in terminal.getvalue()
     # The line is empty in the end.
     assert not terminal.getvalue().rpartition("\r")[0].rpartition("\r")[2].strip()
+
+
+def test_who_drives_kernels_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ipykernel.kernelapp")
+    assert not progress.is_kernel()
+    terminal = terminal_of(monkeypatch)
+    monkeypatch.setattr(terminal, "isatty", lambda: False)
+    monkeypatch.setattr(progress, "_DELAY", 0.01)
+    with progress.stages("m.pb", 2) as begin:
+        begin("tracing")
+        time.sleep(0.1)
+        begin("writing")
+    assert not terminal.getvalue()
+    before = os.fstat(2)
+    native_log.held()(None)
+    end = native_log.held()
+    assert os.fstat(2) == before
+    end(None)
 
 
 def test_nothing_is_shown_after_the_end(monkeypatch: pytest.MonkeyPatch) -> None:

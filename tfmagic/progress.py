@@ -367,4 +367,10 @@ def _show(bar: tqdm[NoReturn] | _Line) -> None:
 
 def _is_watched() -> bool:
     """Say whether a person sees what goes to stderr: at a terminal, or as the output of a cell."""
-    return "ipykernel" in sys.modules or sys.stderr.isatty()
+    return is_kernel() or sys.stderr.isatty()
+
+
+def is_kernel() -> bool:
+    """Say whether this process is a notebook's kernel, and not one that has imported what drives them."""
+    kind = getattr(sys.modules.get("ipykernel.kernelapp"), "IPKernelApp", None)
+    return kind is not None and bool(kind.initialized())

@@ -97,5 +97,4 @@ def _remembered(app: Any, panel: Panel) -> Panel:  # noqa: ANN401 - ipykernel's 
 
 def kernel_app() -> Any:  # noqa: ANN401 - ipykernel's own
     """Return the Jupyter kernel that this process is; only a kernel has a front end that widgets can talk to."""
-    kind = getattr(sys.modules.get("ipykernel.kernelapp"), "IPKernelApp", None)
-    return kind.instance() if kind is not None and kind.initialized() else None
+    return sys.modules["ipykernel.kernelapp"].IPKernelApp.instance() if progress.is_kernel() else None

@@ -16,7 +16,7 @@ from collections import deque
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from tfmagic import errors
+from tfmagic import errors, progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -117,7 +117,7 @@ def held() -> Callable[[BaseException | None], None]:
         failed, it shows what may say why. Several callers share one sieve, in any order.
     """
     global _sieve  # noqa: PLW0603 - there is one such descriptor
-    if "ipykernel" not in sys.modules or _is_asked_for():
+    if not progress.is_kernel() or _is_asked_for():
         return lambda _error: None
     with _lock, suppress(OSError):
         if _sieve is None:
