@@ -111,8 +111,8 @@ def values(session: runtime.Live, names: Sequence[str]) -> Mapping[str, np.ndarr
         raise _closed() from error
     except runtime.tensorflow().errors.FailedPreconditionError as error:
         raise errors.ConversionError(
-            f"the session has variables without a value: {error_texts.gist(error)}; run their initializer "
-            "(tf.compat.v1.global_variables_initializer()) or restore a checkpoint first"
+            f"variables of the session are without a value, of {errors.listed(names)}: {error_texts.gist(error)}; run "
+            "their initializer (tf.compat.v1.global_variables_initializer()) or restore a checkpoint first"
         ) from error
     return arrays
 
