@@ -121,13 +121,18 @@ class Output:
         if self.unfinished.is_symlink():
             self.unfinished.unlink()
             return
-        with self.unfinished.open("rb") as earlier:
-            if not _is_free(earlier):
-                raise self._other_run()
-            if before.is_file():
+        try:
+            with self.unfinished.open("rb") as earlier:
+                is_free = _is_free(earlier)
+            # Windows moves nothing that is open.
+            if is_free and before.is_file():
                 self._join(before)
-            else:
+            elif is_free:
                 self.unfinished.replace(before)
+        except FileNotFoundError:
+            is_free = False
+        if not is_free:
+            raise self._other_run()
 
     def _join(self, before: Path) -> None:
         """Bring what two runs left together: the later one went on from the earlier."""
