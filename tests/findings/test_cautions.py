@@ -98,8 +98,8 @@ def test_as_many_draws_are_followed_as_a_display_waits_for() -> None:
     (found,) = cautions.cautions(model)
     times.append(time.process_time())
     assert (found.code, found.names[0]) == ("training-mode", "drop_0/draw")
-    # A look at all of the graph for each of its draws would take hundreds of times as long as one for its ends.
-    assert times[2] - times[1] < 10 * (times[1] - times[0])
+    # A look at all of the graph for each of its draws would take thousands of times as long as one for its ends.
+    assert times[2] - times[1] < 50 * (times[1] - times[0])
 
 
 def test_the_summary_says_them() -> None:
