@@ -56,12 +56,22 @@ def value(meta_graph: MetaGraph, name: str) -> np.ndarray:
     ValueError
         If its values have a meaning inside TensorFlow only.
     """
-    numbered = numbered_nodes.of_graph(meta_graph.graph)
-    place = numbered.body(0).tensor(name) // numbered_nodes.OUTPUTS
-    node = None if place < 0 else meta_graph.graph.node_def(place)
-    if node is None or node.op != "Const" or "value" not in node.attr:
+    node = _constant(meta_graph, name)
+    if node is None:
+        numbered = numbered_nodes.of_graph(meta_graph.graph)
         raise errors.UnknownNameError(name, "constant", numbered.names[: numbered.body(0).count])
     return tensor_value(node.attr["value"].tensor)
+
+
+def has(meta_graph: MetaGraph, name: str) -> bool:
+    """Say whether the main graph has such a constant."""
+    return _constant(meta_graph, name) is not None
+
+
+def _constant(meta_graph: MetaGraph, name: str) -> protos.Message | None:
+    place = numbered_nodes.of_graph(meta_graph.graph).body(0).tensor(name) // numbered_nodes.OUTPUTS
+    node = None if place < 0 else meta_graph.graph.node_def(place)
+    return None if node is None or node.op != "Const" or "value" not in node.attr else node
 
 
 def tensor_value(tensor: protos.Message) -> np.ndarray:

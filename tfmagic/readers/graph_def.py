@@ -123,12 +123,13 @@ def values_of_constant(meta_graph: MetaGraph, row: VariableRow) -> Values:
     ReadError
         If the graph has none.
     """
-    try:
-        return value_blocks.cut(comparable(constants.value(meta_graph, row.name).reshape(-1), row.dtype))
-    except errors.UnknownNameError as error:
+    if not constants.has(meta_graph, row.name):
+        # Names that are like it are no help: there may be thousands of such variables.
         raise errors.ReadError(
             "a GraphDef has no values of its variables: give the SavedModel or the .meta with the checkpoint"
-        ) from error
+        )
+    try:
+        return value_blocks.cut(comparable(constants.value(meta_graph, row.name).reshape(-1), row.dtype))
     except ValueError as error:
         raise errors.ReadError(f"the graph has no value for {row.name!r}: {error}; inspect it again") from error
 
