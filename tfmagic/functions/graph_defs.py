@@ -111,11 +111,12 @@ def _variables(part: GraphPart, values: Values | None, shared: Shared) -> dict[s
     variables = shared.variables
     resources = {name: resource(part.states[name]) for name in names}
     missing = [name for name in names if resources[name] not in variables]
-    contents = values(missing) if missing and values else {}
+    # What a session gave is let go of value by value, so that it is not in memory twice.
+    contents = dict(values(missing)) if missing and values else {}
     for name in missing:
         if resources[name] not in variables:
             variables[resources[name]] = runtime.tensorflow().Variable(
-                contents[name], dtype=dtype_of(part.states[name]), name=name
+                contents.pop(name), dtype=dtype_of(part.states[name]), name=name
             )
     return {name: variables[resources[name]] for name in names}
 
