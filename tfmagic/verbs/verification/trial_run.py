@@ -261,7 +261,7 @@ class _Trial:
 
     def _accepted(self, values: Mapping[str, npt.ArrayLike]) -> tuple[TrialInputs, _Outputs]:
         """Return inputs that the source takes, and what it makes of them: the first on which all outputs tell."""
-        wanted = sum(0 not in (end.shape or ()) for end in self._source.outputs)
+        wanted = len(self._source.outputs) - len(_settled(self._source))
         first: Exception | None = None
         best: tuple[int, TrialInputs, _Outputs] | None = None
         begun = time.monotonic()
