@@ -19,6 +19,7 @@ from tfmagic.files.hidden_places import Scratch
 from tfmagic.findings import waits
 from tfmagic.functions.graph_defs import Shared, wrap_graph_def
 from tfmagic.functions.named_function import NamedFunction, of_concrete
+from tfmagic.functions.state import stored_variables
 from tfmagic.functions.state.saved_models import Store
 from tfmagic.graphs import metagraphs, signatures
 from tfmagic.graphs import variables as graph_variables
@@ -78,11 +79,15 @@ class SavedModelFunctions:
         The tag-set; None where there is only one.
     ema : bool
         Whether variables get their moving averages, of objects of TensorFlow 2.
+    unread : bool
+        Whether the values of variables stay on the disk, of objects of TensorFlow 2, so that nothing can run
+        (:mod:`tfmagic.functions.state.stored_variables`).
     """
 
     path: Path
     tags: tuple[str, ...] | None
     ema: bool = False
+    unread: bool = False
     _loaded: dict[object, runtime.Live] = field(default_factory=dict)
     _shared: Shared = field(default_factory=Shared)
 
@@ -187,10 +192,24 @@ class SavedModelFunctions:
 
     def _by_tensorflow(self, path: Path) -> runtime.Live:
         """Have TensorFlow load a directory, in a thread of its own if what the loader runs may never end."""
+        if self.unread and (loaded := self._without_values(path)) is not None:
+            return loaded
+        return self._bounded(path, None)
+
+    def _without_values(self, path: Path) -> runtime.Live | None:
+        """Load a directory with its variables' values left on the disk, None where it has other state."""
+        files = graph_variables.find_checkpoint(path)
+        if files is None or any(each.object_graph_def is None for each in self._meta_graphs()):
+            return None
+        options = runtime.tensorflow().saved_model.LoadOptions(experimental_skip_checkpoint=True)
+        loaded = self._bounded(path, options)
+        return loaded if stored_variables.describe(loaded, files.opened) else None
+
+    def _bounded(self, path: Path, options: runtime.Live) -> runtime.Live:
         tags = None if self.tags is None else list(self.tags)
 
         def load() -> runtime.Live:
-            return runtime.tensorflow().saved_model.load(os.fspath(path), tags=tags)
+            return runtime.tensorflow().saved_model.load(os.fspath(path), tags=tags, options=options)
 
         def load_apart() -> runtime.Live:
             with runtime.eager():

@@ -71,6 +71,8 @@ class Model(PublicTables, Displayed):
         Returns the weights whose moving averages, which an optimizer keeps, are other values; None without optimizers.
     ema : bool
         Whether its weights are their moving averages.
+    unread : callable or None
+        Loads the FUNCTION part with the values of its variables left on the disk; None where they lie in no file.
     narrowed : callable or None
         Returns the model of one MetaGraphDef, by its tag-set; None if there is but one.
     live : object
@@ -120,6 +122,7 @@ class Model(PublicTables, Displayed):
     averaging: Callable[[], Model] | None = None
     averages_apart: Callable[[], list[str]] | None = None
     ema: bool = False
+    unread: Callable[[], Any] | None = None
     narrowed: Callable[[Collection[str]], Model] | None = None
     live: Any = None
     state: Callable[[], Store | None] | None = None
@@ -150,6 +153,14 @@ class Model(PublicTables, Displayed):
             If its files cannot be fetched, or changed since.
         """
         return self if self.local is None else self.once("on this machine", self.local)
+
+    def to_be_written(self) -> Model:
+        """Return the model for whoever writes it and does not run it: values of variables are read as they are written.
+
+        It is the model itself where they lie in no file.
+        """
+        unread = self.unread
+        return self if unread is None else replace(self, loaders={**self.loaders, Part.FUNCTION: unread})
 
     @property
     def fetched(self) -> Fetched:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from tfmagic import errors, functions
 from tfmagic.files import message_files, places, wire
@@ -22,7 +22,7 @@ from tfmagic.models.reader import Reader
 from tfmagic.readers.meta_graph import function_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from tfmagic.display.shown_model import ShownModel
     from tfmagic.files.checkpoints.location import CheckpointFiles
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from tfmagic.graphs.metagraphs import MetaGraph
     from tfmagic.models.plain_code import CodeSource
     from tfmagic.models.reader import Candidate
+
+    Signed: TypeAlias = Callable[[], functions.SavedModelFunctions]
 
 BINARY, TEXT, CHUNKED = "saved_model.pb", "saved_model.pbtxt", "saved_model.cpb"
 #: Where Keras 2 keeps the configs of its layers, since TensorFlow 2.5.
@@ -149,9 +151,11 @@ def _model(
     if tags is not None:
         load()
     checkpoint = graph_variables.find_checkpoint(directory)
-    signed = cache(lambda: functions.SavedModelFunctions(directory, None if tags is None else tuple(tags), ema=ema))
+    tag_set = None if tags is None else tuple(tags)
+    signed = cache(lambda: functions.SavedModelFunctions(directory, tag_set, ema=ema))
+    unread = cache(lambda: functions.SavedModelFunctions(directory, tag_set, unread=True))
 
-    def function(key: str | None = None) -> functions.NamedFunction:
+    def function(key: str | None = None, *, signed: Signed = signed) -> functions.NamedFunction:
         if not trust:
             keys = None if key is None else [key]
             hazards.require_none(loading_hazards(directory, tags, keys), str(directory))
@@ -176,6 +180,7 @@ def _model(
         trusting=None if trust else lambda: _model(file, notes, tags, trust=True, ema=ema),
         averaging=lambda: _model(file, notes, tags, trust=trust, ema=True),
         ema=ema,
+        unread=None if ema else lambda: partial(function, signed=unread),
         narrowed=partial(_narrowed, file, notes, tags, trust),
         checkpoint=lambda: checkpoint_location.kept(checkpoint, graph_variables.find_checkpoint(directory)),
         state=state,

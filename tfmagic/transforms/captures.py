@@ -14,6 +14,7 @@ import numpy as np
 
 from tfmagic import errors
 from tfmagic.files import protos
+from tfmagic.functions.state.stored_variables import stored_value
 from tfmagic.graphs.resources import own_state, python_calls
 from tfmagic.runtime import concrete_functions
 from tfmagic.runtime import tensorflow as runtime
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tfmagic.functions import NamedFunction
+    from tfmagic.functions.state.initial_values import Stored
     from tfmagic.transforms.frozen_graph import Chunk
 
 
@@ -137,7 +139,22 @@ def _by_handle(function: NamedFunction) -> dict[int, runtime.Live]:
 
 def of_variable(variable: runtime.Live) -> Value:
     """Take a variable's value for a constant."""
-    return _value(variable, lambda: value_of(variable))
+    stored = stored_value(variable)
+    return _value(variable, lambda: value_of(variable)) if stored is None else of_stored(stored)
+
+
+def of_stored(stored: Stored) -> Value:
+    """Take a value that lies somewhere for a constant."""
+    strings = (lambda: texts(stored.read())) if stored.dtype == "string" else None
+    return Value(stored.dtype, stored.shape, lambda: array_content(stored.read()), strings)
+
+
+def array_of(variable: runtime.Live) -> np.ndarray:
+    """Return a variable's present value as an array, without a copy where TensorFlow can."""
+    stored = stored_value(variable)
+    if stored is not None:
+        return stored.read()
+    return _array(value_of(variable))
 
 
 def value_of(variable: runtime.Live) -> runtime.Live:
@@ -149,6 +166,10 @@ def value_of(variable: runtime.Live) -> runtime.Live:
         If it has none: a load that skipped its checkpoint, or failed, leaves a value of shape (0,) behind.
     """
     tf = runtime.tensorflow()
+    stored = stored_value(variable)
+    if stored is not None:
+        with runtime.eager():
+            return tf.constant(stored.read(), variable.dtype)
     value = None
     with runtime.eager(), contextlib.suppress(tf.errors.FailedPreconditionError, tf.errors.NotFoundError):
         # One of several devices knows itself which of its copies counts.
@@ -176,14 +197,15 @@ def _value(source: runtime.Live, read: Callable[[], runtime.Live]) -> Value:
 
 def content(tensor: runtime.Live) -> Chunk:
     """Return the bytes of an eager tensor of numbers, without a copy where TensorFlow can."""
+    return array_content(_array(tensor))
+
+
+def _array(tensor: runtime.Live) -> np.ndarray:
     here = tensor if "CPU" in tensor.device else _here(tensor)
-    if not here.shape.num_elements():
-        return b""
     try:
-        values = np.asarray(memoryview(here))
+        return np.asarray(memoryview(here))
     except (BufferError, ValueError, TypeError, NotImplementedError):
-        values = here.numpy()  # a dtype that numpy's buffers do not know, such as bfloat16: copied
-    return np.ascontiguousarray(values).reshape(-1).view(np.uint8).data
+        return np.asarray(here.numpy())  # text, or a dtype that numpy's buffers do not know, as bfloat16: copied
 
 
 def _here(tensor: runtime.Live) -> runtime.Live:

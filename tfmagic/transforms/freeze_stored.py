@@ -21,14 +21,12 @@ from tfmagic.transforms import captures, inlining
 from tfmagic.transforms.asset_contents import asset_contents, text_value
 from tfmagic.transforms.end_names import name_ends, node_names, rename_nodes
 from tfmagic.transforms.freeze import State, assembled
-from tfmagic.transforms.frozen_graph import Value
 from tfmagic.transforms.inner_tensors import FlatGraph
 from tfmagic.transforms.variable_reads import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from tfmagic.functions.state.initial_values import Stored
     from tfmagic.functions.state.saved_models import Store
     from tfmagic.graphs.signatures import Endpoint
     from tfmagic.transforms.frozen_graph import FrozenGraph
@@ -184,7 +182,7 @@ def state(graph_def: protos.Message, store: Store, keep: Collection[str] = ()) -
     paths = store.asset_variables
     names = [node.name for node in graph_def.node if node.op in VARIABLES and node.name not in {*paths, *keep}]
     tables = [node.name for node in graph_def.node if node.op in TABLES and node.name not in filled]
-    values = {name: _value(stored) for name, stored in store.stored(names).items()}
+    values = {name: captures.of_stored(stored) for name, stored in store.stored(names).items()}
     values.update(
         (node.name, text_value(str(paths[node.name]).encode())) for node in graph_def.node if node.name in paths
     )
@@ -194,9 +192,3 @@ def state(graph_def: protos.Message, store: Store, keep: Collection[str] = ()) -
         {name: value for name, value in values.items() if ops[name] in REF_VARIABLES},
         store.table_contents(tables),
     )
-
-
-def _value(stored: Stored) -> Value:
-    """Take a tensor of the checkpoint for a constant."""
-    texts = (lambda: captures.texts(stored.read())) if stored.dtype == "string" else None
-    return Value(stored.dtype, stored.shape, lambda: captures.array_content(stored.read()), texts)

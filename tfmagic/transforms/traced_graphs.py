@@ -21,7 +21,7 @@ from tfmagic.graphs.metagraphs import MetaGraph
 from tfmagic.graphs.resources import own_state, python_calls
 from tfmagic.graphs.tensor_names import FreeNames, node_of
 from tfmagic.runtime import concrete_functions
-from tfmagic.transforms.captures import captures, of_tensor, value_of
+from tfmagic.transforms.captures import array_of, captures, of_tensor
 from tfmagic.transforms.end_names import node_names
 from tfmagic.transforms.frozen_graph import constant
 
@@ -66,7 +66,7 @@ class TracedStore(Store):
 
     def values(self, names: Sequence[str]) -> dict[str, np.ndarray]:
         """Read the values of variables, by the names of their nodes."""
-        return {name: value_of(self.variables[name]).numpy() for name in names}
+        return {name: array_of(self.variables[name]) for name in names}
 
     def stored(self, names: Sequence[str]) -> dict[str, Stored]:
         """Describe the values of variables, by the names of their nodes."""

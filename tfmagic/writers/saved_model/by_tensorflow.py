@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.functions.attribute_paths import DICT, LIST
+from tfmagic.functions.state import stored_variables
 from tfmagic.graphs.signature_keys import argument_name, argument_order, require_arguments
 from tfmagic.runtime import concrete_functions
 from tfmagic.runtime import tensorflow as runtime
@@ -53,6 +54,7 @@ def save(chosen: tuple[NamedFunction, ...], tags: tuple[str, ...], trainable: Ma
     """
     tf = runtime.tensorflow()
     with runtime.eager():
+        stored_variables.restore(variables(chosen))
         for variable in variables(chosen):
             value_of(variable)
         root, wrapped = _root(tf, chosen, trainable)

@@ -10,16 +10,20 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
-from tfmagic import errors
+import numpy as np
+
+from tfmagic import errors, progress
 from tfmagic.files import protos, saved_model_files
+from tfmagic.files.checkpoints import tensor_writing
 from tfmagic.files.reading import PROTOBUF_LIMIT
 from tfmagic.functions.saved_models import SavedModelFunctions
+from tfmagic.functions.state.stored_variables import stored_value
 from tfmagic.graphs import signatures
 from tfmagic.graphs.signature_keys import require_arguments
 from tfmagic.models.model import Part
 from tfmagic.models.writer import ENDS, Size, Variables, Writer
 from tfmagic.runtime import tensorflow as runtime
-from tfmagic.transforms.captures import require_outside_state, value_of
+from tfmagic.transforms.captures import array_of, require_outside_state, value_of
 from tfmagic.transforms.freeze import freeze
 from tfmagic.transforms.frozen_graph import serialised
 from tfmagic.transforms.optimize import optimize
@@ -89,19 +93,34 @@ class Messages:
 
     def write(self, path: Path) -> None:
         """Write the directory; a variable's value goes to the disk from where it is."""
+        prefix = path / directory.VARIABLES / directory.VARIABLES
+        prefix.parent.mkdir(parents=True)
+        with runtime.eager():
+            if any(stored_value(each.live) is not None for each in self.variables):
+                tensor_writing.write(prefix, self._tensors())
+            else:
+                self._save(prefix)
+        (path / saved_model_files.BINARY).write_bytes(self.saved_model)
+
+    def _tensors(self) -> Iterator[tensor_writing.Tensor]:
+        """Yield what goes into the checkpoint, of which one tensor is in memory at a time."""
+        for variable in self.variables:
+            progress.check()
+            yield tensor_writing.Tensor(variable.key, variable.dtype, array_of(variable.live))
+        yield tensor_writing.Tensor(_OBJECTS, "string", np.array(self.objects, dtype=object))
+
+    def _save(self, prefix: Path) -> None:
+        """Let TensorFlow write what it has in memory, which it does sooner."""
         tf = runtime.tensorflow()
-        folder = path / directory.VARIABLES
-        folder.mkdir(parents=True)
         names = [*(each.key for each in self.variables), _OBJECTS]
-        with runtime.eager(), tf.device("CPU"):
+        with tf.device("CPU"):
             values = [value_of(each.live) for each in self.variables]
             tf.raw_ops.SaveV2(
-                prefix=str(folder / directory.VARIABLES),
+                prefix=str(prefix),
                 tensor_names=names,
                 shape_and_slices=[""] * len(names),
                 tensors=[*values, tf.constant(self.objects)],
             )
-        (path / saved_model_files.BINARY).write_bytes(self.saved_model)
 
 
 def _bytes_of(variable: runtime.Live) -> int:

@@ -1,0 +1,148 @@
+"""What is written and not run leaves its variables' values on the disk until each is written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import tfmagic
+from tfmagic import errors, readers
+from tfmagic.functions.state import stored_variables
+from tfmagic.models.model import Part
+from tfmagic.runtime import keras as keras_runtime
+from tfmagic.runtime import tensorflow as runtime
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.tensorflow
+X = np.arange(8, dtype="float32").reshape(2, 4) / 8
+
+
+def _saved(place: Path) -> Any:
+    """Save a module with variables of several dtypes, one of them deep inside, and return it."""
+    tf = runtime.tensorflow()
+    module, inner = tf.Module(), tf.Module()
+    module.inner = [inner]
+    inner.kernel = tf.Variable(np.arange(16, dtype="float32").reshape(4, 4), name="kernel")
+    module.half = tf.Variable(tf.cast([0.5, 1.5, 2.5, 3.5], tf.bfloat16), trainable=False, name="half")
+    module.steps = tf.Variable(np.int64(7), trainable=False, name="steps")
+    module.label = tf.Variable("seven", trainable=False, name="label")
+
+    def call(x: Any) -> Any:
+        y = x @ inner.kernel + tf.cast(module.half, tf.float32) * tf.cast(module.steps, tf.float32)
+        return {"y": y, "label": tf.identity(module.label)}
+
+    module.call = tf.function(call, input_signature=[tf.TensorSpec([None, 4], name="x")])
+    tf.saved_model.save(module, str(place), signatures=module.call)
+    return module
+
+
+def test_a_copy_has_the_values_and_keys_of_one_that_was_verified(tmp_path: Path) -> None:
+    tf = runtime.tensorflow()
+    _saved(tmp_path / "source")
+    tfmagic.export(tmp_path / "source", tmp_path / "written", verify=False)
+    tfmagic.export(tmp_path / "source", tmp_path / "checked")
+    checkpoints = [tf.train.load_checkpoint(str(tmp_path / name / "variables" / "variables")) for name in _TWO]
+    keys = [sorted(each.get_variable_to_shape_map()) for each in checkpoints]
+    assert keys[0] == keys[1]
+    assert "inner/0/kernel/.ATTRIBUTES/VARIABLE_VALUE" in keys[0]
+    for key in keys[0]:
+        written, checked = (each.get_tensor(key) for each in checkpoints)
+        np.testing.assert_array_equal(written, checked, key)
+    loaded = tf.saved_model.load(str(tmp_path / "written"))
+    result = loaded.signatures["serving_default"](x=tf.constant(X))
+    np.testing.assert_allclose(
+        result["y"], X @ np.arange(16, dtype="float32").reshape(4, 4) + 7 * np.array([0.5, 1.5, 2.5, 3.5])
+    )
+    assert result["label"].numpy() == b"seven"
+    assert [each.trainable for each in loaded.variables] == [each.name == "kernel:0" for each in loaded.variables]
+
+
+_TWO = ("written", "checked")
+
+
+def test_no_value_is_loaded_of_what_is_only_written(tmp_path: Path) -> None:
+    _saved(tmp_path / "source")
+    function = readers.read(str(tmp_path / "source")).to_be_written().part(Part.FUNCTION)()
+    variables = list(function.concrete.graph.variables)
+    assert variables
+    for variable in variables:
+        assert stored_variables.stored_value(variable) is not None
+        assert not variable.is_initialized()
+    stored_variables.restore(variables)
+    np.testing.assert_allclose(function({"x": X})["y"][0, 0], X[0] @ np.arange(0, 16, 4) + 3.5)
+
+
+def test_a_model_that_keras_exports_comes_out_with_its_weights(tmp_path: Path) -> None:
+    keras = keras_runtime.keras()
+    model = keras.Sequential([keras.Input((4,), name="x"), keras.layers.Dense(3), keras.layers.BatchNormalization()])
+    model.export(str(tmp_path / "source"))
+    tfmagic.export(tmp_path / "source", tmp_path / "copy", verify=False)
+    (result,) = tfmagic.run(
+        tmp_path / "copy", {tfmagic.inspect(tmp_path / "copy").signatures["key"][0]: X}
+    ).outputs.values()
+    np.testing.assert_allclose(result, model(X), rtol=1e-6)
+
+
+def _save_product(place: Path, factor: float) -> None:
+    tf = runtime.tensorflow()
+    module = tf.Module()
+    module.factor = tf.Variable([factor] * 4, name="factor")
+    module.call = tf.function(lambda x: {"x": x * module.factor}, input_signature=[tf.TensorSpec([None, 4], name="x")])
+    tf.saved_model.save(module, str(place), signatures=module.call)
+
+
+@pytest.mark.parametrize("output", ["merged", "merged.pb"])
+def test_two_are_merged_without_being_loaded(tmp_path: Path, output: str) -> None:
+    for name, factor in (("first", 2.0), ("second", 3.0)):
+        _save_product(tmp_path / name, factor)
+    tfmagic.merge(tmp_path / "first", tmp_path / "second", output=tmp_path / output, verify=False)
+
+    model = tfmagic.inspect(tmp_path / output)
+    (result,) = tfmagic.run(model, {model.signatures["key"][0]: X}).outputs.values()
+    np.testing.assert_allclose(result, 6 * X)
+
+
+def test_what_a_table_learned_is_not_left_behind(tmp_path: Path) -> None:
+    tf = runtime.tensorflow()
+    module = tf.Module()
+    module.scale = tf.Variable(2.0, name="scale")
+    module.table = tf.lookup.experimental.MutableHashTable(tf.string, tf.float32, -1.0)
+    module.table.insert(tf.constant(["a", "b"]), tf.constant([10.0, 20.0]))
+    module.call = tf.function(
+        lambda word: {"y": module.table.lookup(word) * module.scale},
+        input_signature=[tf.TensorSpec([None], tf.string, name="word")],
+    )
+    tf.saved_model.save(module, str(tmp_path / "source"), signatures=module.call)
+    tfmagic.export(tmp_path / "source", tmp_path / "copy", verify=False)
+    result = tfmagic.run(tmp_path / "copy", {"word": ["b", "a", "c"]}).outputs["y"]
+    np.testing.assert_array_equal(result, [40, 20, -2])
+
+
+def test_a_table_that_never_changes_comes_with_the_variables_beside_it(tmp_path: Path) -> None:
+    tf = runtime.tensorflow()
+    module = tf.Module()
+    module.scale = tf.Variable(2.0, name="scale")
+    module.table = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(["a", "b"], [10.0, 20.0]), -1.0)
+    module.call = tf.function(
+        lambda word: {"y": module.table.lookup(word) * module.scale},
+        input_signature=[tf.TensorSpec([None], tf.string, name="word")],
+    )
+    tf.saved_model.save(module, str(tmp_path / "source"), signatures=module.call)
+    tfmagic.export(tmp_path / "source", tmp_path / "copy", verify=False)
+    np.testing.assert_array_equal(tfmagic.run(tmp_path / "copy", {"word": ["b", "c"]}).outputs["y"], [40, -2])
+
+
+def test_a_damaged_value_is_told_and_nothing_is_written(tmp_path: Path) -> None:
+    _saved(tmp_path / "source")
+    shard = tmp_path / "source" / "variables" / "variables.data-00000-of-00001"
+    data = bytearray(shard.read_bytes())
+    kernel = np.arange(16, dtype="float32").tobytes()
+    data[data.index(kernel) + 20] ^= 1
+    shard.write_bytes(data)
+    with pytest.raises(errors.CorruptSourceError, match="checksum"):
+        tfmagic.export(tmp_path / "source", tmp_path / "copy", verify=False)
+    assert [each.name for each in tmp_path.iterdir()] == ["source"]
