@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -8,9 +8,12 @@ from tests import graph_samples as samples
 from tests.wire_samples import attr, field, function_def, node, varint
 from tfmagic.files import protos
 from tfmagic.files.wire import WireError
+from tfmagic.frames import OpRow
 from tfmagic.graphs import node_columns, serialized
-from tfmagic.graphs.node_columns import NodeColumns
 from tfmagic.graphs.serialized import SerializedGraph
+
+if TYPE_CHECKING:
+    from tfmagic.graphs.node_columns import NodeColumns
 
 needs_tensorflow = pytest.mark.tensorflow
 
@@ -134,11 +137,11 @@ def test_bytes_are_a_constants_content(sample: Any) -> None:
 @needs_tensorflow
 def test_blocks_of_any_size_give_the_same_columns(sample: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     graph_def = sample.as_graph_def(add_shapes=True)
-    whole: tuple[Any, ...] = columns(graph_def)
-    for size in (1, 7, len(whole[0])):
+    whole = columns(graph_def).table()
+    for size in (1, 7, len(whole["name"])):
         monkeypatch.setattr(serialized, "_BLOCK", size)
-        split: tuple[Any, ...] = columns(graph_def)
-        assert [list(column) for column in split] == [list(column) for column in whole]
+        split = columns(graph_def).table()
+        assert [list(column) for column in split.values()] == [list(column) for column in whole.values()]
 
 
 def test_nodes_and_functions_of_one_name_stay_apart() -> None:
@@ -197,12 +200,12 @@ def test_fields_of_a_node_in_any_order() -> None:
 
 def test_an_empty_graph_has_empty_columns() -> None:
     found = node_columns.read(hand_made(), {})
-    assert [len(column) for column in found] == [0] * len(NodeColumns._fields)
+    assert [len(column) for column in found.table().values()] == [0] * len(OpRow._fields)
 
 
 def test_a_node_with_nothing_in_it() -> None:
     found = node_columns.read(hand_made(field(1, b"")), {})
-    assert [column[0] for column in found] == ["", "", "", (), (), "", "", None, 0]
+    assert [column[0] for column in found.table().values()] == ["", "", "", (), (), "", "", None, 0]
 
 
 def test_the_last_of_two_values_counts_as_protobuf_has_it() -> None:

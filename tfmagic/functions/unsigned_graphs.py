@@ -68,7 +68,7 @@ def propose(meta_graph: MetaGraph, outputs: Ends = None) -> plumbing.Ends:
     outputs : mapping or sequence of str, optional
         The outputs, if they are known: only inputs that they need are proposed.
     """
-    ops = from_columns("ops", node_columns.read(meta_graph.graph, {})._asdict())
+    ops = from_columns("ops", node_columns.read(meta_graph.graph, {}).table())
     nodes = plumbing.main_graph(ops)
     ends = plumbing.ends_of(meta_graph.graph)
     dtypes = dict(zip(ops["name"], ops["dtype"], strict=True))

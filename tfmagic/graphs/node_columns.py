@@ -6,10 +6,10 @@ attributes mean (:mod:`tfmagic.graphs.node_attributes`), or shapes of live graph
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -41,18 +41,56 @@ class NodeKinds(NamedTuple):
     examples: list[int]
 
 
-class NodeColumns(NamedTuple):
+class NodeTexts(NamedTuple):
+    """Texts of nodes, node by node, and how many each node has."""
+
+    texts: Objects
+    counts: Integers
+
+    def tuples(self) -> Objects:
+        """Gather the texts of each node into a tuple, all nodes with as many texts at once."""
+        texts, counts = self
+        tuples = np.full(len(counts), None, dtype=object)
+        offsets = np.cumsum(counts) - counts
+        for number in np.unique(counts).tolist():
+            owners = np.flatnonzero(counts == number)
+            if number > len(owners):
+                for index in owners.tolist():
+                    tuples[index] = tuple(texts[offsets[index] : offsets[index] + number].tolist())
+                continue
+            columns = [texts[offsets[owners] + place].tolist() for place in range(number)]
+            values = zip(*columns, strict=True) if number else itertools.repeat((), len(owners))
+            tuples[owners] = np.fromiter(values, dtype=object, count=len(owners))
+        return tuples
+
+
+@dataclass(frozen=True)
+class NodeColumns:
     """The columns of the table of ops, one entry a node: those of the main graph first, then function by function."""
 
     function: pd.Categorical[str]
     name: Objects
     op: pd.Categorical[str]
-    inputs: Objects
-    control_inputs: Objects
+    data_inputs: NodeTexts
+    waited_for: NodeTexts
     device: pd.Categorical[str]
     dtype: pd.Categorical[str]
     shape: Objects
     bytes: Integers
+
+    @cached_property
+    def inputs(self) -> Objects:
+        """What each node consumes, as a tuple; a million tuples are made for whoever shows them."""
+        return self.data_inputs.tuples()
+
+    @cached_property
+    def control_inputs(self) -> Objects:
+        """What each node waits for, as a tuple of names with their carets."""
+        return self.waited_for.tuples()
+
+    def table(self) -> dict[str, Any]:
+        """Return the columns by name, as the table of ops has them."""
+        return {name: getattr(self, name) for name in frames.OpRow._fields}
 
 
 def read(graph: SerializedGraph, shapes: Mapping[str, Shape]) -> NodeColumns:
@@ -72,7 +110,7 @@ def read(graph: SerializedGraph, shapes: Mapping[str, Shape]) -> NodeColumns:
         Where the graph is not well-formed protobuf.
     """
     columns = _read(graph)[0]
-    return columns._replace(shape=_with_known(columns, len(graph.nodes[0]), shapes)) if shapes else columns
+    return replace(columns, shape=_with_known(columns, len(graph.nodes[0]), shapes)) if shapes else columns
 
 
 def kinds(graph: SerializedGraph) -> NodeKinds:
@@ -104,6 +142,10 @@ def _with_known(columns: NodeColumns, main: int, known: Mapping[str, Shape]) -> 
 def _joined(blocks: Sequence[Objects]) -> Objects:
     """Join the blocks of a column."""
     return np.concatenate(blocks) if blocks else np.zeros(0, object)
+
+
+def _joined_texts(blocks: Sequence[NodeTexts]) -> NodeTexts:
+    return NodeTexts(_joined([each.texts for each in blocks]), _joined_integers([each.counts for each in blocks]))
 
 
 def _joined_integers(blocks: Sequence[Integers]) -> Integers:
@@ -144,8 +186,8 @@ class _NodeScanner:
     buffer: Buffer
     producer: int
     names: list[Objects] = field(default_factory=list)
-    inputs: list[Objects] = field(default_factory=list)
-    controls: list[Objects] = field(default_factory=list)
+    inputs: list[NodeTexts] = field(default_factory=list)
+    controls: list[NodeTexts] = field(default_factory=list)
     ops: _Labels = field(default_factory=_Labels)
     devices: _Labels = field(default_factory=_Labels)
     dtypes: _Labels = field(default_factory=_Labels)
@@ -214,8 +256,8 @@ class _NodeScanner:
             function,
             _joined(self.names),
             self.ops.categorical(),
-            _joined(self.inputs),
-            _joined(self.controls),
+            _joined_texts(self.inputs),
+            _joined_texts(self.controls),
             self.devices.categorical(),
             self.dtypes.categorical(),
             _joined(self.shapes),
@@ -237,25 +279,8 @@ class _NodeScanner:
         self.names.append(texts[:count])
         mentioned = texts[count:]
         control = (inputs.end > inputs.start) & (self.buffer.octets[inputs.start] == _CARET)
-        self.inputs.append(_tuples(mentioned[~control], inputs.owner[~control], count))
-        self.controls.append(_tuples(mentioned[control], inputs.owner[control], count))
-
-
-def _tuples(texts: Objects, owner: Integers, count: int) -> Objects:
-    """Gather the texts of each owner into a tuple, all owners with as many texts at once."""
-    tuples = np.full(count, None, dtype=object)
-    arity = np.bincount(owner, minlength=count)
-    offsets = np.cumsum(arity) - arity
-    for number in np.unique(arity).tolist():
-        owners = np.flatnonzero(arity == number)
-        if number > len(owners):
-            for index in owners.tolist():
-                tuples[index] = tuple(texts[offsets[index] : offsets[index] + number].tolist())
-            continue
-        columns = [texts[offsets[owners] + place].tolist() for place in range(number)]
-        values = zip(*columns, strict=True) if number else itertools.repeat((), len(owners))
-        tuples[owners] = np.fromiter(values, dtype=object, count=len(owners))
-    return tuples
+        for blocks, chosen in ((self.inputs, ~control), (self.controls, control)):
+            blocks.append(NodeTexts(mentioned[chosen], np.bincount(inputs.owner[chosen], minlength=count)))
 
 
 def _repeated(entries: Fields, tails: Integers) -> Fields:
@@ -265,4 +290,4 @@ def _repeated(entries: Fields, tails: Integers) -> Fields:
     repeats = counts[tails]
     within = np.arange(int(repeats.sum())) - np.repeat(np.cumsum(repeats) - repeats, repeats)
     chosen = entries.take(np.repeat(firsts[tails], repeats) + within)
-    return dataclasses.replace(chosen, owner=np.repeat(np.arange(len(tails)), repeats))
+    return replace(chosen, owner=np.repeat(np.arange(len(tails)), repeats))

@@ -7,7 +7,6 @@ computes (:mod:`tfmagic.graphs.computation_reading`).
 from __future__ import annotations
 
 from functools import cached_property
-from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,9 +58,11 @@ class NumberedGraph:
     def __init__(self, graph: SerializedGraph) -> None:
         self._graph = graph
         columns, kinds = node_columns.read(graph, {}), node_columns.kinds(graph)
+        self.names_of_nodes = columns.name
         self.names: list[str] = columns.name.tolist()
         self.kinds = kinds.of_nodes
-        self._inputs = columns.inputs
+        self._inputs = columns.data_inputs
+        self._offsets = np.concatenate([[0], np.cumsum(columns.data_inputs.counts)])
         self._examples = kinds.examples
         self._firsts = np.searchsorted(graph.functions_of_nodes, np.arange(len(graph.functions[0]) + 2))
         self.functions = {each.name: number for number, each in enumerate(graph.function_signatures, 1)}
@@ -81,7 +82,9 @@ class NumberedGraph:
         """Return the nodes of a function, or of the main graph."""
         if number not in self._bodies:
             first, end = self._firsts[number : number + 2].tolist()
-            self._bodies[number] = NumberedBody(self, number, first, self._inputs[first:end].tolist())
+            offsets = self._offsets[first : end + 1]
+            texts = self._inputs.texts[offsets[0] : offsets[-1]].tolist()
+            self._bodies[number] = NumberedBody(self, number, first, texts, offsets - offsets[0])
         return self._bodies[number]
 
     def argument_names(self, number: int) -> list[str]:
@@ -139,18 +142,16 @@ class NumberedBody:
         Where those of each node begin, and the end.
     """
 
-    def __init__(self, graph: NumberedGraph, number: int, first: int, inputs: list[tuple[str, ...]]) -> None:
+    def __init__(self, graph: NumberedGraph, number: int, first: int, inputs: Sequence[str], offsets: Integers) -> None:
         self._graph = graph
         self._number = number
         #: What was asked for last: a function may be called again and again.
         self._orders: dict[tuple[tuple[int, ...], frozenset[int]], Integers] = {}
         self.first = first
-        self.count = len(inputs)
+        self.count = len(offsets) - 1
         self._tensors = _Tensors(self, graph.names[first : first + self.count])
-        self.offsets = np.zeros(self.count + 1, np.int64)
-        np.cumsum(np.fromiter(map(len, inputs), np.int64, self.count), out=self.offsets[1:])
-        texts = chain.from_iterable(inputs)
-        self.sources = np.fromiter(map(self._tensors.__getitem__, texts), np.int64, int(self.offsets[-1]))
+        self.offsets = offsets
+        self.sources = np.fromiter(map(self._tensors.__getitem__, inputs), np.int64, len(inputs))
 
     @property
     def kinds(self) -> Integers:
@@ -191,23 +192,31 @@ class NumberedBody:
         return self._orders[key]
 
     def _ordered(self, ends: Sequence[int], cut: Collection[int]) -> Integers:
-        # Backwards, as what is waited for is taken from the end; what is no node stays negative.
-        nodes = (self.sources[::-1] // OUTPUTS).tolist()
-        starts = (len(nodes) - self.offsets).tolist()
+        nodes = (self.sources // OUTPUTS).tolist()
+        stops = self.offsets[1:].copy()
+        for node in cut:
+            stops[node] = self.offsets[node]
+        # What of the inputs of each node is looked at next, and where they end.
+        following, last = self.offsets[:-1].tolist(), stops.tolist()
         begun = bytearray(self.count)
         ordered: list[int] = []
-        waiting = [tensor // OUTPUTS for tensor in ends if tensor >= 0][::-1]
-        while waiting:
-            node = waiting.pop()
-            if node < 0:
-                ordered.append(~node)
-            elif not begun[node]:
-                begun[node] = 1
-                before = [] if node in cut else nodes[starts[node + 1] : starts[node]]
-                ahead = [each for each in before if each >= 0 and not begun[each]]
-                if ahead:
-                    waiting.append(~node)
-                    waiting += ahead
+        waiting: list[int] = []
+        for node in [tensor // OUTPUTS for tensor in ends if tensor >= 0]:
+            if begun[node]:
+                continue
+            begun[node] = 1
+            waiting.append(node)
+            while waiting:
+                taker = waiting[-1]
+                place, end = following[taker], last[taker]
+                while place < end:
+                    source = nodes[place]
+                    place += 1
+                    if source >= 0 and not begun[source]:
+                        begun[source] = 1
+                        waiting.append(source)
+                        following[taker] = place
+                        break
                 else:
-                    ordered.append(node)
+                    ordered.append(waiting.pop())
         return np.array(ordered, np.int64)

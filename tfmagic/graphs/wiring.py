@@ -49,24 +49,22 @@ class Wiring:
         """Take the main graph of a serialised one."""
         columns, numbered = node_columns.read(graph, {}), numbered_nodes.of_graph(graph)
         body = numbered.body(0)
-        waits = [
-            (user, max(body.tensor(tensor_names.node_of(text)) // OUTPUTS, -1))
-            for user in np.flatnonzero(columns.control_inputs[: body.count].astype(bool)).tolist()
-            for text in columns.control_inputs[user]
-        ]
-        waiting = np.array(waits, np.int64).reshape(-1, 2).T
+        counts = columns.waited_for.counts[: body.count]
+        texts = columns.waited_for.texts[: int(counts.sum())].tolist()
+        waits = [max(body.tensor(tensor_names.node_of(text)) // OUTPUTS, -1) for text in texts]
         takers = np.repeat(np.arange(body.count), np.diff(body.offsets))
         edges = (
-            np.concatenate([takers, waiting[0]]),
-            np.concatenate([np.maximum(body.sources // OUTPUTS, -1), waiting[1]]),
+            np.concatenate([takers, np.repeat(np.arange(body.count), counts)]),
+            np.concatenate([np.maximum(body.sources // OUTPUTS, -1), np.array(waits, np.int64)]),
             np.arange(len(takers) + len(waits)) >= len(takers),
         )
         ops = columns.op.codes[: body.count].astype(np.int64)
         wiring = cls(numbered.names[: body.count], ops, list(map(str, columns.op.categories)), edges)
-        last = {name: node for node, name in enumerate(wiring.names)}
+        if len(set(wiring.names)) == body.count:
+            return wiring
         # A name is its last node's, where a damaged graph has several.
-        again = [last[name] != node for node, name in enumerate(wiring.names)] if len(last) < body.count else []
-        return wiring.without(np.array(again, bool)) if again else wiring
+        last = {name: node for node, name in enumerate(wiring.names)}
+        return wiring.without(np.array([last[name] != node for node, name in enumerate(wiring.names)], bool))
 
     def without(self, gone: Mask) -> Wiring:
         """Return the same without some nodes."""

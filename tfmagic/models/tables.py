@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from tfmagic import frames
 from tfmagic.files import places
 from tfmagic.findings import hazards
-from tfmagic.graphs import node_columns, plumbing, signatures, tensor_names
+from tfmagic.graphs import node_columns, numbered_nodes, plumbing, signatures, tensor_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -29,25 +29,25 @@ def ops(meta_graph: MetaGraph) -> pd.DataFrame:
     """Return the nodes of the main graph and of all functions."""
     known = signatures.shapes_by_node(meta_graph.signature_def)
     columns = node_columns.read(meta_graph.graph, known)
-    return frames.from_columns("ops", columns._asdict())
+    return frames.from_columns("ops", columns.table())
 
 
 def proposals(meta_graph: MetaGraph, ends: plumbing.Ends) -> pd.DataFrame:
     """Return the rows of a signature for the ends that were found in the main graph."""
     columns = node_columns.read(meta_graph.graph, signatures.shapes_by_node(meta_graph.signature_def))
-    wanted = set(map(tensor_names.node_of, (*ends.inputs, *ends.outputs)))
-    count = len(meta_graph.graph.nodes[0])
-    rows = {name: row for row, name in enumerate(columns.name[:count].tolist()) if name in wanted}
+    main = numbered_nodes.of_graph(meta_graph.graph).body(0)
     tags = ",".join(meta_graph.tags)
     sides = [("input", each) for each in ends.inputs] + [("output", each) for each in ends.outputs]
-    return frames.from_rows("signatures", (_proposal(tags, side, each, columns, rows) for side, each in sides))
+    rows = (
+        _proposal(tags, side, each, columns, main.tensor(tensor_names.full(each)) // numbered_nodes.OUTPUTS)
+        for side, each in sides
+    )
+    return frames.from_rows("signatures", rows)
 
 
-def _proposal(
-    tags: str, side: str, tensor: str, columns: node_columns.NodeColumns, rows: Mapping[str, int]
-) -> frames.SignatureRow:
+def _proposal(tags: str, side: str, tensor: str, columns: node_columns.NodeColumns, row: int) -> frames.SignatureRow:
     name = tensor_names.node_of(tensor)
-    dtype, shape = str(columns.dtype[rows[name]]), columns.shape[rows[name]]
+    dtype, shape = str(columns.dtype[row]), columns.shape[row]
     return frames.SignatureRow(tags, signatures.PROPOSED, signatures.PROPOSED, side, name, tensor, dtype, shape)
 
 
