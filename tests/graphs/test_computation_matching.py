@@ -106,6 +106,39 @@ def test_graphs_are_equal_if_their_outputs_are_made_of_the_same(seed: int) -> No
     assert is_equal(matched(graph, other, (last, f"other/{last}"))) == expected
 
 
+@pytest.mark.parametrize("seed", range(25))
+def test_what_was_put_in_between_leaves_all_else_paired(seed: int) -> None:
+    """The ops before it go together by what they are made of, those after it by what is made of them."""
+    graph, other = random_graph(seed), random_graph(seed)
+    last = graph.node[-1].name
+    users = [each for each in other.node if each.op in ("Relu", "Tanh", "AddV2") and is_needed(other, each.name, last)]
+    if not users:
+        pytest.skip("the output is a constant")
+    user = random.Random(seed).choice(users)
+    other.node.add(name="between", op="Exp", input=[user.input[0]]).attr["T"].type = 1
+    user.input[0] = "between"
+    matching = matched(graph, other, (last, last))
+    assert matching.first_only == []
+    assert [matching.second.names[place] for place in matching.second_only] == ["between"]
+    firsts, seconds = (
+        [whole.names[place] for place in places.tolist()]
+        for whole, places in zip(matching.both, matching.pairs, strict=True)
+    )
+    assert firsts == seconds
+
+
+def is_needed(graph: Any, name: str, last: str) -> bool:
+    """Whether an output is made of a node."""
+    nodes = {node.name: node for node in graph.node}
+    waiting, seen = [last], set()
+    while waiting:
+        each = waiting.pop()
+        if each not in seen:
+            seen.add(each)
+            waiting += [text.partition(":")[0] for text in nodes[each].input if not text.startswith("^")]
+    return name in seen
+
+
 def test_weights_go_together_whatever_they_are_kept_in() -> None:
     """A chain of layers with variables, and the same with constants, of which one layer got another op."""
     variables, constants = protos.message("GraphDef")(), protos.message("GraphDef")()

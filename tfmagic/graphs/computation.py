@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from tfmagic.files.wire import Integers
+    from tfmagic.graphs.node_attributes import Objects
     from tfmagic.graphs.node_descriptions import Attributes
 
 #: More ops are not looked at.
@@ -60,7 +61,7 @@ class Names:
 
     Attributes
     ----------
-    of_nodes : sequence of str
+    of_nodes : array of str
         The names of a graph's nodes.
     nodes, prefixes : int array
         For each op its node, and which of the scopes it lies in; -1 for what goes by another name.
@@ -70,7 +71,7 @@ class Names:
         The names of those ops.
     """
 
-    of_nodes: Sequence[str] = ()
+    of_nodes: Objects = field(default_factory=lambda: np.zeros(0, object))
     nodes: Integers = field(default_factory=_none)
     prefixes: Integers = field(default_factory=_none)
     scopes: Sequence[str] = ("",)
@@ -79,13 +80,17 @@ class Names:
     def __getitem__(self, place: int) -> str:
         """Return the name of an op."""
         node = self.nodes[place]
-        return self.others[place] if node < 0 else self.scopes[self.prefixes[place]] + self.of_nodes[node]
+        return self.others[place] if node < 0 else str(self.scopes[self.prefixes[place]] + self.of_nodes[node])
 
-    def of(self, places: Integers) -> list[str]:
+    def of(self, places: Integers) -> Objects:
         """Return the names of some ops."""
-        pairs = zip(places.tolist(), self.nodes[places].tolist(), self.prefixes[places].tolist(), strict=True)
-        scopes, names, others = self.scopes, self.of_nodes, self.others
-        return [others[place] if node < 0 else scopes[prefix] + names[node] for place, node, prefix in pairs]
+        nodes, prefixes = self.nodes[places], self.prefixes[places]
+        names = self.of_nodes[nodes] if len(self.of_nodes) else np.full(len(places), "", object)
+        scoped = np.flatnonzero(np.array([bool(scope) for scope in self.scopes])[prefixes])
+        names[scoped] = np.array(self.scopes, object)[prefixes[scoped]] + names[scoped]
+        other = np.flatnonzero(nodes < 0)
+        names[other] = [self.others[place] for place in places[other].tolist()]
+        return names
 
 
 @dataclass

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 #: A mark is less than two to this.
 _BITS = 32
+#: With the place of an op of the first computation, the mark of a pair.
+_PAIRED = 1 << _BITS - 1
 #: Ops with more inputs take a mark after each of them: longer integers take longer.
 _FEW_INPUTS = 2
 #: What TensorFlow appends to a scope that is opened again.
@@ -181,11 +183,11 @@ class Matching:
         kept = is_named[self.first.codes[firsts]]
         names = [whole.names.of(places[kept]) for whole, places in zip(self.both, (firsts, seconds), strict=True)]
         # Most have the same name in another scope: the scopes are told apart once.
+        others = names[0] != names[1]
         scopes: Counter[tuple[str, str]] = Counter()
-        for a, b in zip(*names, strict=True):
-            if a != b:
-                (mine, _, own), (theirs, _, other) = a.rpartition("/"), b.rpartition("/")
-                scopes[(mine, theirs) if own == other else (a, b)] += 1
+        for a, b in zip(names[0][others], names[1][others], strict=True):
+            (mine, _, own), (theirs, _, other) = a.rpartition("/"), b.rpartition("/")
+            scopes[(mine, theirs) if own == other else (a, b)] += 1
         counts: Counter[tuple[str, str]] = Counter()
         for (mine, theirs), count in scopes.items():
             pair = parted(_NUMBER.sub("", mine), _NUMBER.sub("", theirs))
@@ -227,7 +229,9 @@ def match(first: Computation, second: Computation) -> Matching:
     matching.marks = _forward(first, numbers), _forward(second, numbers)
     _pair(matching, matching.marks)
     if any((each < 0).any() for each in partners):
-        _pair(matching, (_backward(first, numbers), _backward(second, numbers)))
+        uses = _uses(first, numbers), _uses(second, numbers)
+        _pair_from_the_ends(matching, uses, numbers)
+        _pair(matching, _backward(matching, uses, numbers))
         _pair(matching, _by_name(matching))
     return matching
 
@@ -322,22 +326,24 @@ def _forward(whole: Computation, numbers: _Numbers) -> _Marks:
     """Return a number for each op by what it is made of: the same one means the same computation up to there."""
     counts = np.diff(whole.offsets)
     marks = _first_marks(whole, numbers, "forward", counts).tolist()
-    number = numbers.__getitem__
+    number, numbered = numbers.setdefault, numbers.__len__
     for place, outputs in _further_outputs(whole, counts):
         marks[place] = numbers[marks[place], outputs]
     sources = (whole.sources // OUTPUTS).tolist()
-    begin = 0
-    for place, count in enumerate(counts.tolist()):
+    takers = np.flatnonzero(counts)
+    for place, begin, count in zip(
+        *(each.tolist() for each in (takers, whole.offsets[takers], counts[takers])), strict=True
+    ):
+        mark = marks[place]
         if count == 1:
-            marks[place] = number(marks[place] << _BITS | marks[sources[begin]])
-        elif count:
-            mark = marks[place]
-            for source in sources[begin : begin + count]:
-                mark = mark << _BITS | marks[source]
-                if count > _FEW_INPUTS:
-                    mark = number(mark)
-            marks[place] = mark if count > _FEW_INPUTS else number(mark)
-        begin += count
+            mark = mark << _BITS | marks[sources[begin]]
+        elif count == _FEW_INPUTS:
+            mark = (mark << _BITS | marks[sources[begin]]) << _BITS | marks[sources[begin + 1]]
+        else:
+            for source in sources[begin : begin + count - 1]:
+                mark = number(mark << _BITS | marks[source], numbered() + 1)
+            mark = mark << _BITS | marks[sources[begin + count - 1]]
+        marks[place] = number(mark, numbered() + 1)
     return np.array(marks, np.int64)
 
 
@@ -349,44 +355,97 @@ def _further_outputs(whole: Computation, counts: Integers) -> Iterator[tuple[int
         yield place, tuple(outputs.tolist())
 
 
-def _backward(whole: Computation, numbers: _Numbers) -> _Marks:
-    """Return a number for each op by what is made of it."""
+class _Uses(NamedTuple):
+    """What is made of each op, those of the last op first.
+
+    Attributes
+    ----------
+    firsts : int array
+        Where the uses of each op begin, counted from the last op on, and the end.
+    users : int array
+        The ops that use it, counted from the last one on as well, from 1; 0 where it comes out.
+    labels : int array
+        Numbers that say how.
+    """
+
+    firsts: Integers
+    users: Integers
+    labels: Integers
+
+
+def _uses(whole: Computation, numbers: _Numbers) -> _Uses:
+    """Gather the uses of all ops, in an order that what comes before does not change."""
     count = len(whole.codes)
-    sources, users, labels = _uses(whole, numbers)
-    counts = np.bincount(sources, minlength=count)
-    # A mark more, of what nobody uses as it comes out.
-    marks = [*_first_marks(whole, numbers, "backward", counts).tolist(), 0]
-    order = np.argsort(sources, kind="stable")
-    users, labels = users[order].tolist(), labels[order].tolist()
-    begins = np.concatenate([[0], np.cumsum(counts)]).tolist()
-    number = numbers.__getitem__
-    for place in range(count - 1, -1, -1):
-        begin, end = begins[place], begins[place + 1]
-        if end - begin == 1:
-            marks[place] = number((marks[place] << _BITS | marks[users[begin]]) << _BITS | labels[begin])
-        elif end > begin:
-            uses = zip(users[begin:end], labels[begin:end], strict=True)
-            mark = marks[place]
-            for use in sorted(marks[user] << _BITS | label for user, label in uses):
-                mark = number(mark << 2 * _BITS | use)
-            marks[place] = mark
-    return np.array(marks[:-1], np.int64)
-
-
-def _uses(whole: Computation, numbers: _Numbers) -> tuple[Integers, Integers, Integers]:
-    """Return for each use of a tensor the op that gives it, the one that takes it, and a number that says how."""
     counts = np.diff(whole.offsets)
     slots = np.arange(len(whole.sources)) - np.repeat(whole.offsets[:-1], counts)
     ways, places = np.unique(slots * OUTPUTS + whole.sources % OUTPUTS, return_inverse=True)
     labels = np.array([numbers["input", way] for way in ways.tolist()], np.int64)[places]
     ends = list(whole.outputs.items())
-    outside = np.full(len(ends), len(counts))
     results = np.array([numbers["result", key, output] for key, (_, output) in ends], np.int64)
-    return (
-        np.concatenate([whole.sources // OUTPUTS, np.array([place for _, (place, _) in ends], np.int64)]),
-        np.concatenate([np.repeat(np.arange(len(counts)), counts), outside]),
-        np.concatenate([labels, results]),
+    used = count - 1 - np.concatenate([whole.sources // OUTPUTS, np.array([end for _, (end, _) in ends], np.int64)])
+    users = np.concatenate([count - np.repeat(np.arange(count), counts), np.zeros(len(ends), np.int64)])
+    labels = np.concatenate([labels, results])
+    order = np.lexsort((labels, users, used))
+    firsts = np.concatenate([[0], np.cumsum(np.bincount(used, minlength=count))])
+    return _Uses(firsts, users[order], labels[order])
+
+
+def _pair_from_the_ends(matching: Matching, uses: tuple[_Uses, _Uses], numbers: _Numbers) -> None:
+    """Pair what is left at the ends of both, as far as the same is made of it: most models differ in a few places."""
+    count, other_count = (len(whole.codes) for whole in matching.both)
+    firsts = np.arange(count - _count_alike(matching, uses, numbers), count)
+    seconds = firsts + other_count - count
+    is_left = (matching.partners[0][firsts] < 0) & (matching.partners[1][seconds] < 0)
+    _join(matching, firsts[is_left], seconds[is_left])
+
+
+def _count_alike(matching: Matching, uses: tuple[_Uses, _Uses], numbers: _Numbers) -> int:
+    """Return how many ops at the ends of both are by themselves the same, and have the same uses."""
+    marks = [_backward_marks(*each, numbers)[::-1] for each in zip(matching.both, uses, strict=True)]
+    count = _common_length(marks)
+    rows = int(uses[0].firsts[count])
+    row = min(
+        _common_length([each.users[:rows] for each in uses]), _common_length([each.labels[:rows] for each in uses])
     )
+    return count if row == rows else int(np.searchsorted(uses[0].firsts, row, "right")) - 1
+
+
+def _common_length(columns: Sequence[Integers]) -> int:
+    """Return how many numbers at the beginnings of two columns are the same."""
+    length = min(map(len, columns))
+    others = np.flatnonzero(columns[0][:length] != columns[1][:length])
+    return int(others[0]) if len(others) else length
+
+
+def _backward_marks(whole: Computation, uses: _Uses, numbers: _Numbers) -> _Marks:
+    """Return a number for each op by what it computes by itself, and how many uses it has."""
+    return _first_marks(whole, numbers, "backward", np.diff(uses.firsts)[::-1])
+
+
+def _backward(matching: Matching, uses: tuple[_Uses, _Uses], numbers: _Numbers) -> tuple[_Marks, _Marks]:
+    """Return a number for each op that is left by what is made of it, where what is paired counts as one."""
+    pairs = np.arange(len(matching.first.codes)), matching.partners[1]
+    first, second = (
+        _backward_of_left(_backward_marks(whole, each, numbers), partners < 0, _PAIRED | places, each, numbers)
+        for whole, partners, places, each in zip(matching.both, matching.partners, pairs, uses, strict=True)
+    )
+    return first, second
+
+
+def _backward_of_left(own: _Marks, is_left: Mask, paired: _Marks, uses: _Uses, numbers: _Numbers) -> _Marks:
+    # From the last op on, behind what stands for the outside.
+    marks = [0, *np.where(is_left, own, paired)[::-1].tolist()]
+    left = np.flatnonzero(is_left[::-1])
+    number, numbered = numbers.setdefault, numbers.__len__
+    users, labels = uses.users.tolist(), uses.labels.tolist()
+    for place, begin, end in zip(
+        *(each.tolist() for each in (left + 1, uses.firsts[left], uses.firsts[left + 1])), strict=True
+    ):
+        mark = marks[place]
+        for use in sorted([marks[users[each]] << _BITS | labels[each] for each in range(begin, end)]):
+            mark = number(mark << 2 * _BITS | use, numbered() + 1)
+        marks[place] = mark
+    return np.where(is_left, np.array(marks[:0:-1], np.int64), -1)
 
 
 def named(whole: Computation, places: Sequence[int]) -> Iterator[tuple[str, str]]:

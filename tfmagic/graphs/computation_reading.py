@@ -251,7 +251,7 @@ class _Reading:
             sources[spread(offsets[part.places], part.counts)] = part.sources
         sources[spread(offsets[others], counts[others])] = [each for inputs in self._inputs for each in inputs]
         whole = Computation(self.kinds.described, codes, offsets, sources)
-        whole.names = Names(self.kinds.graph.names, nodes, scopes, self.scopes, self.others)
+        whole.names = Names(self.kinds.graph.names_of_nodes, nodes, scopes, self.scopes, self.others)
         whole.outputs = dict(zip(outputs, tensors(outputs.values()), strict=True))
         whole.constants, whole.kinds = self.constants, self.weight_kinds
         whole.is_cut = self.is_cut or self.kinds.is_cut
