@@ -60,7 +60,7 @@ def foreign(subject: Subject) -> Iterator[Caution]:
     strangers = subject.present - registered()
     if not strangers:
         return
-    functions = {signature.name for signature in subject.model.meta_graph.graph.function_signatures}
+    functions = set(subject.model.meta_graph.graph.function_names)
     if unknown := sorted(strangers - functions):
         what = "it has op types that TensorFlow itself does not have"
         advice = "running needs the library that registers them"

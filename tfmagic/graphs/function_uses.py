@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tfmagic.files import wire, wire_spans
-from tfmagic.graphs.node_attributes import wire_message
+from tfmagic.graphs.node_columns import NodeTexts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 _NODE_NAME, _NODE_OP, _NODE_ATTR = 1, 2, 5
 _ENTRY_VALUE = 2
 _VALUE_LIST, _VALUE_FUNC = 1, 10
-_LIST_FUNC = 9
+_LIST_FUNC, _CALLED_NAME = 9, 1
+# Of tensorflow/core/framework/op_def.proto.
+_OP_INPUT, _OP_OUTPUT, _ARGUMENT_NAME = 2, 3, 1
 
 
 class FunctionUse(NamedTuple):
@@ -40,20 +42,22 @@ def read(graph: SerializedGraph) -> list[FunctionUse]:
 
     A caller is a function, or the node's name for a call from the main graph.
     """
-    signatures = graph.function_signatures
-    inner = graph.function_nodes
-    counts = np.bincount(inner.owner, minlength=len(signatures)).tolist()
-    callers = _callers(graph, [signature.name for signature in signatures])
-    return [
-        FunctionUse(
-            signature.name,
-            tuple(arg.name for arg in signature.input_arg),
-            tuple(arg.name for arg in signature.output_arg),
-            count,
-            tuple(dict.fromkeys(callers.get(signature.name, ()))),
-        )
-        for signature, count in zip(signatures, counts, strict=True)
-    ]
+    names = graph.function_names
+    counts = np.bincount(graph.function_nodes.owner, minlength=len(names)).tolist()
+    arguments, results = (_argument_names(graph, number) for number in (_OP_INPUT, _OP_OUTPUT))
+    callers = _callers(graph, names)
+    called_by = (tuple(dict.fromkeys(callers.get(name, ()))) for name in names)
+    return list(map(FunctionUse, names, arguments, results, counts, called_by))
+
+
+def _argument_names(graph: SerializedGraph, number: int) -> list[tuple[str, ...]]:
+    """Return the names of the arguments of each function, or of its results, by the number of their field."""
+    listed = graph.signature_fields.select(number)
+    starts, ends = wire.scan(graph.buffer, listed.start, listed.end).select(_ARGUMENT_NAME).last(len(listed.owner))
+    names = np.array(wire_spans.strings(graph.buffer, starts, ends), dtype=object)
+    counts = np.bincount(listed.owner, minlength=len(graph.function_names))
+    tuples: list[tuple[str, ...]] = NodeTexts(names, counts).tuples().tolist()
+    return tuples
 
 
 def _callers(graph: SerializedGraph, names: list[str]) -> dict[str, list[str]]:
@@ -61,10 +65,10 @@ def _callers(graph: SerializedGraph, names: list[str]) -> dict[str, list[str]]:
     callers: dict[str, list[str]] = {}
     if not names:
         return callers
-    where = ["", *names]
+    where, known = ["", *names], frozenset(names)
     functions_of = graph.functions_of_nodes
     for first, starts, ends in graph.node_blocks():
-        for index, callee in sorted(_calls(graph.buffer, starts, ends, frozenset(names))):
+        for index, callee in sorted(_calls(graph.buffer, starts, ends, known)):
             function = where[functions_of[first + index]]
             caller = function or _node_name(graph.buffer, int(starts[index]), int(ends[index]))
             callers.setdefault(callee, []).append(caller)
@@ -77,7 +81,7 @@ def _node_name(buffer: Buffer, start: int, end: int) -> str:
     return buffer.text(*names[-1]) if names else ""
 
 
-def _calls(buffer: Buffer, starts: Integers, ends: Integers, names: frozenset[str]) -> Iterator[tuple[int, str]]:
+def _calls(buffer: Buffer, starts: Integers, ends: Integers, functions: frozenset[str]) -> Iterator[tuple[int, str]]:
     """Yield the index of each node that calls a function, and the function.
 
     A function is called by an attribute that names it, or by being the op itself.
@@ -87,7 +91,7 @@ def _calls(buffer: Buffer, starts: Integers, ends: Integers, names: frozenset[st
     op_starts, op_ends = fields.select(_NODE_OP).last(count)
     codes, examples = wire_spans.distinct(buffer, op_starts, op_ends)
     ops = wire_spans.strings(buffer, op_starts[examples], op_ends[examples])
-    for code in [place for place, op in enumerate(ops) if op in names]:
+    for code in [place for place, op in enumerate(ops) if op in functions]:
         yield from ((index, ops[code]) for index in np.flatnonzero(codes == code).tolist())
     entries = fields.select(_NODE_ATTR)
     inner = wire.scan(buffer, entries.start, entries.end).select(_ENTRY_VALUE)
@@ -96,8 +100,6 @@ def _calls(buffer: Buffer, starts: Integers, ends: Integers, names: frozenset[st
     lists = wire.scan(buffer, nested.start, nested.end).select(_LIST_FUNC)
     owner = entries.owner[inner.owner]
     called = values.select(_VALUE_FUNC)
-    for place, start, end in (
-        *zip(owner[called.owner].tolist(), called.start.tolist(), called.end.tolist(), strict=True),
-        *zip(owner[nested.owner[lists.owner]].tolist(), lists.start.tolist(), lists.end.tolist(), strict=True),
-    ):
-        yield place, wire_message(buffer, "NameAttrList", start, end).name
+    for places, spans in ((owner[called.owner], called), (owner[nested.owner[lists.owner]], lists)):
+        names = wire.scan(buffer, spans.start, spans.end).select(_CALLED_NAME).last(len(places))
+        yield from zip(places.tolist(), wire_spans.strings(buffer, *names), strict=True)

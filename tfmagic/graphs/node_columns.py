@@ -123,7 +123,7 @@ def _read(graph: SerializedGraph) -> tuple[NodeColumns, NodeKinds]:
         scanner = _NodeScanner(graph.buffer, graph.producer)
         for _, starts, ends in graph.node_blocks():
             scanner.add(starts, ends)
-        names = ["", *(signature.name for signature in graph.function_signatures)]
+        names = ["", *graph.function_names]
         columns = scanner.columns(_categorical(graph.functions_of_nodes, names))
         graph.kept["columns"] = columns, NodeKinds(_joined_integers(scanner.kinds), scanner.examples)
     both: tuple[NodeColumns, NodeKinds] = graph.kept["columns"]

@@ -65,7 +65,7 @@ class NumberedGraph:
         self._offsets = np.concatenate([[0], np.cumsum(columns.data_inputs.counts)])
         self._examples = kinds.examples
         self._firsts = np.searchsorted(graph.functions_of_nodes, np.arange(len(graph.functions[0]) + 2))
-        self.functions = {each.name: number for number, each in enumerate(graph.function_signatures, 1)}
+        self.functions = {name: number for number, name in enumerate(graph.function_names, 1)}
         self._bodies: dict[int, NumberedBody] = {}
         self._outputs: dict[tuple[int, str, int], int] = {}
 

@@ -155,9 +155,9 @@ def _proposed(wiring: Wiring) -> Ends:
         ends = ends & fed if (ends & fed).any() else ends
         if not ends.any():
             ends = loose & _written_results(wiring, fed, is_fed=bool(inputs.any()))
-    by_products = [node for node in np.flatnonzero(ends).tolist() if _is_by_product(node, wiring)]
-    if len(by_products) < ends.sum():
-        ends[by_products] = False
+    by_products = ends & _by_products(wiring)
+    if by_products.sum() < ends.sum():
+        ends &= ~by_products
     needed = wiring.before(ends) if ends.any() else inputs
     return Ends(
         _tensors(wiring, inputs & needed),
@@ -211,13 +211,13 @@ def _written_results(wiring: Wiring, fed: Mask, *, is_fed: bool) -> Mask:
     return writes & fed if is_fed else writes & ~wiring.of_ops("Assign".__eq__)
 
 
-def _is_by_product(node: int, wiring: Wiring) -> bool:
-    """Say whether a node that ends a graph is left over from a loop or a gradient."""
-    op, source = wiring.labels[wiring.ops[node]], wiring.first_input(node)
-    before = wiring.labels[wiring.ops[source]] if op == "Identity" and source >= 0 else ""
+def _by_products(wiring: Wiring) -> Mask:
+    """Say of each node whether it is left over from a loop or a gradient, if it ends a graph."""
+    first = wiring.first_inputs()
+    is_alias = wiring.of_ops("Identity".__eq__) & (first >= 0)
+    branches, guards = (wiring.of_ops(ops.__contains__)[first] & is_alias for ops in (_BRANCHING, _GUARDS))
     # What something waits for and nothing uses is the branch of an assertion.
-    is_guards = before in _GUARDS and wiring.used[node] > 0
-    return before in _BRANCHING or is_guards or op in _SELDOM_RESULT
+    return branches | (guards & (wiring.used > 0)) | wiring.of_ops(_SELDOM_RESULT.__contains__)
 
 
 def _is_result(op: str) -> bool:
@@ -226,13 +226,18 @@ def _is_result(op: str) -> bool:
     return has_value and op not in _NO_RESULT
 
 
+def has_plumbing(ops: pd.DataFrame) -> bool:
+    """Say whether a table of ops has some that save or restore; without any, no function needs to be looked at."""
+    return not SAVE_RESTORE_OPS.isdisjoint(ops["op"].cat.categories)
+
+
 def is_plumbing(ops: pd.DataFrame, functions: Iterable[FunctionUse]) -> list[bool]:
     """Say of each row of the table of ops whether it only saves or restores.
 
     Plumbing are the ops of saving and restoring, what depends on them, what only serves them, and functions that
     hold such ops. Variables never are.
     """
-    if not SAVE_RESTORE_OPS.intersection(ops["op"].cat.categories):
+    if not has_plumbing(ops):
         return [False] * len(ops)
     hidden = _plumbing_functions(ops, functions)
     nodes = main_graph(ops)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfmagic.files import protos, wire
+from tfmagic.files import protos, wire, wire_spans
 from tfmagic.graphs.node_attributes import wire_message
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ _BLOCK = 1 << 14
 _GRAPH_NODE, _GRAPH_LIBRARY, _GRAPH_VERSIONS = 1, 2, 4
 _LIBRARY_FUNCTION = 1
 _FUNCTION_SIGNATURE, _FUNCTION_NODE, _FUNCTION_RET = 1, 3, 4
+# Of tensorflow/core/framework/op_def.proto.
+_OP_NAME = 1
 _NODE_ATTR = 5
 #: Where nodes lie in a GraphDef: in it, and in the functions of its library.
 _NODES: _Fields = {_GRAPH_NODE: {}, _GRAPH_LIBRARY: {_LIBRARY_FUNCTION: {_FUNCTION_NODE: {}}}}
@@ -97,10 +99,23 @@ class SerializedGraph:
         return wire.scan(self.buffer, *self.functions)
 
     @cached_property
+    def _signature_spans(self) -> tuple[Integers, Integers]:
+        return self._function_fields.select(_FUNCTION_SIGNATURE).last(len(self.functions[0]))
+
+    @cached_property
     def function_signatures(self) -> list[protos.Message]:
         """The OpDef of each FunctionDef: its name, arguments and results."""
-        starts, ends = self._function_fields.select(_FUNCTION_SIGNATURE).last(len(self.functions[0]))
-        return [wire_message(self.buffer, "OpDef", start, end) for start, end in _pairs(starts, ends)]
+        return [wire_message(self.buffer, "OpDef", start, end) for start, end in _pairs(*self._signature_spans)]
+
+    @cached_property
+    def signature_fields(self) -> Fields:
+        """The fields of the OpDefs of all functions, their owner the index of the function."""
+        return wire.scan(self.buffer, *self._signature_spans)
+
+    @cached_property
+    def function_names(self) -> list[str]:
+        """The name of each FunctionDef."""
+        return wire_spans.strings(self.buffer, *self.signature_fields.select(_OP_NAME).last(len(self.functions[0])))
 
     @property
     def function_nodes(self) -> Fields:

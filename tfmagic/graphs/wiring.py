@@ -90,10 +90,12 @@ class Wiring:
         """Return some nodes and all that they depend on."""
         return _reached(roots, self.takers, self.sources)
 
-    def first_input(self, node: int) -> int:
-        """Return the node that a node takes first, -1 for none."""
-        edges = np.flatnonzero(self.takers == node)
-        return int(self.sources[edges[0]]) if len(edges) else -1
+    def first_inputs(self) -> Integers:
+        """Return the node that each node takes first, -1 for none."""
+        first = np.full(len(self.names), -1, np.int64)
+        # Of several assignments to a place the last one stays.
+        first[self.takers[::-1]] = self.sources[::-1]
+        return first
 
 
 def _reached(roots: Mask, begins: Integers, ends: Integers) -> Mask:

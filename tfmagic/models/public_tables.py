@@ -210,11 +210,14 @@ class PublicTables(ReadParts):
             )
             return own
         if name == "ops":
-            hidden: list[bool] = self.once("hidden ops", lambda: plumbing.is_plumbing(frame, self._function_uses))
+            hidden: list[bool] = self.once("hidden ops", lambda: self._plumbing(frame))
             return hidden
         if name == "variables" and self._copies:
             return [each in self._copies for each in frame["name"]]
         return [False] * len(frame)
+
+    def _plumbing(self, ops: pd.DataFrame) -> list[bool]:
+        return plumbing.is_plumbing(ops, self._function_uses if plumbing.has_plumbing(ops) else ())
 
     @property
     def _copies(self) -> frozenset[str]:

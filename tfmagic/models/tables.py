@@ -36,19 +36,21 @@ def proposals(meta_graph: MetaGraph, ends: plumbing.Ends) -> pd.DataFrame:
     """Return the rows of a signature for the ends that were found in the main graph."""
     columns = node_columns.read(meta_graph.graph, signatures.shapes_by_node(meta_graph.signature_def))
     main = numbered_nodes.of_graph(meta_graph.graph).body(0)
-    tags = ",".join(meta_graph.tags)
-    sides = [("input", each) for each in ends.inputs] + [("output", each) for each in ends.outputs]
-    rows = (
-        _proposal(tags, side, each, columns, main.tensor(tensor_names.full(each)) // numbered_nodes.OUTPUTS)
-        for side, each in sides
+    tensors = (*ends.inputs, *ends.outputs)
+    rows = [main.tensor(tensor_names.full(each)) // numbered_nodes.OUTPUTS for each in tensors]
+    return frames.from_columns(
+        "signatures",
+        {
+            "tags": [",".join(meta_graph.tags)] * len(tensors),
+            "signature": [signatures.PROPOSED] * len(tensors),
+            "method": [signatures.PROPOSED] * len(tensors),
+            "side": ["input"] * len(ends.inputs) + ["output"] * len(ends.outputs),
+            "key": list(map(tensor_names.node_of, tensors)),
+            "tensor": tensors,
+            "dtype": list(map(str, columns.dtype[rows])),
+            "shape": list(columns.shape[rows]),
+        },
     )
-    return frames.from_rows("signatures", rows)
-
-
-def _proposal(tags: str, side: str, tensor: str, columns: node_columns.NodeColumns, row: int) -> frames.SignatureRow:
-    name = tensor_names.node_of(tensor)
-    dtype, shape = str(columns.dtype[row]), columns.shape[row]
-    return frames.SignatureRow(tags, signatures.PROPOSED, signatures.PROPOSED, side, name, tensor, dtype, shape)
 
 
 def metagraphs(meta_graphs: Sequence[MetaGraph], variables: int) -> Iterable[frames.MetaGraphRow]:

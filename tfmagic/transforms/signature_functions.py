@@ -114,7 +114,7 @@ class _Rewriter:
 
     @property
     def _places(self) -> dict[str, int]:
-        return {each.name: place for place, each in enumerate(self.meta_graph.graph.function_signatures)}
+        return {name: place for place, name in enumerate(self.meta_graph.graph.function_names)}
 
     def _function(self, name: str) -> protos.Message:
         starts, ends = self.meta_graph.graph.functions

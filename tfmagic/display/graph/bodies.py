@@ -192,7 +192,7 @@ class Library:
     @cached_property
     def functions(self) -> dict[str, int]:
         """The functions of the library by name, numbered as they lie in the file."""
-        return {signature.name: index for index, signature in enumerate(self.graph.function_signatures)}
+        return {name: index for index, name in enumerate(self.graph.function_names)}
 
     @cached_property
     def sizes(self) -> dict[str, int]:
