@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -192,7 +191,7 @@ class _Folding:
         for fold in (self._joined_ends, self._runs, self._by_cuts, self._runs, self._by_neighbours):
             units = fold(units)
         units, edges, ranks = self._narrowed(units)
-        boxes = tuple(self._box(unit) for unit in units)
+        boxes = tuple(map(self._box, units, self._shapes(units)))
         return FoldedGraph(title, boxes, tuple(sorted(edges)), tuple(ranks), library, self.body, self.shown)
 
     # Weights
@@ -358,19 +357,19 @@ class _Folding:
     def _runs(self, units: list[_Unit]) -> list[_Unit]:
         """Make equal units in a row one."""
         number = self._numbers(units)
-        edges = self._edges(number)
+        edges, shapes = self._edges(number), self._shapes(units)
         runs: list[list[_Unit]] = []
         for index, unit in enumerate(units):
-            before = units[index - 1] if index else None
-            if before is not None and (index - 1, index) in edges and self._equal(before, unit):
+            is_next = (index - 1, index) in edges and shapes[index - 1] == shapes[index]
+            if is_next and self._equal(units[index - 1], unit):
                 runs[-1].append(unit)
             else:
                 runs.append([unit])
         return [self._run(run) for run in runs]
 
     def _equal(self, first: _Unit, second: _Unit) -> bool:
-        """Say whether two units are alike by their names and by what leaves them, or by their ops."""
-        if self._is_end(first) or self._is_end(second) or self._shape(first) != self._shape(second):
+        """Say whether two units that the same shape leaves are alike by their names, or by their ops."""
+        if self._is_end(first) or self._is_end(second):
             return False
         if _NUMBERS.sub("#", first.label) == _NUMBERS.sub("#", second.label) and first.label != second.label:
             return min(len(first.nodes), len(second.nodes)) > 1 or self._ops(first) == self._ops(second)
@@ -455,30 +454,21 @@ class _Folding:
         pairs = np.unique(np.stack([source[between], target[between]]), axis=1).T
         return {(int(first), int(second)) for first, second in pairs.tolist()}
 
-    def _last(self, unit: _Unit) -> int:
-        """Return the node whose tensor goes on from a unit."""
-        nodes = np.array(unit.nodes)
-        if len(nodes) > 1:
-            targets, starts = self._leaving
-            counts = starts[nodes + 1] - starts[nodes]
-            edges = np.arange(counts.sum()) + np.repeat(starts[nodes] - (np.cumsum(counts) - counts), counts)
-            leaving = np.repeat(nodes, counts)[~np.isin(targets[edges], nodes)]
-            nodes = leaving if leaving.size else nodes
-        return int(nodes[np.argmax(self.place[nodes])])
-
-    @cached_property
-    def _leaving(self) -> tuple[Integers, Integers]:
-        """The targets of the edges in the order of the nodes that they leave, and where those of each node begin."""
-        order = np.argsort(self.source, kind="stable")
-        return self.target[order], np.searchsorted(self.source[order], np.arange(len(self.body.names) + 1))
-
-    def _shape(self, unit: _Unit) -> Shape:
-        return self.body.shapes[self._last(unit)]
+    def _shapes(self, units: Sequence[_Unit]) -> list[Shape]:
+        """Return for each unit the shape of the last tensor that goes on from it, or of its last."""
+        number, count = self._numbers(units), len(self.body.names)
+        goes_on = np.zeros(count, bool)
+        goes_on[self.source[number[self.source] != number[self.target]]] = True
+        order = self.place + np.where(goes_on, count, 0)
+        last = np.full(len(units), -1, np.int64)
+        drawn = np.flatnonzero(number >= 0)
+        np.maximum.at(last, number[drawn], order[drawn])
+        return [self.body.shapes[node] for node in np.argsort(self.place)[last % count].tolist()]
 
     def _name(self, unit: _Unit) -> str:
         return self.body.keys.get(unit.nodes[0], unit.label) if len(unit.nodes) == 1 else unit.label
 
-    def _box(self, unit: _Unit) -> FoldedBox:
+    def _box(self, unit: _Unit, shape: Shape) -> FoldedBox:
         first = unit.nodes[: 1 if unit.after else None]
         op, label = self.body.ops[unit.nodes[0]], self._name(unit)
         if unit.detail or self._is_end(unit):
@@ -493,7 +483,7 @@ class _Folding:
             label,
             detail,
             self._kind(first),
-            self._shape(unit),
+            shape,
             int(self.parameters[unit.nodes].sum()),
             unit.count,
             np.array(unit.nodes, np.int64),

@@ -122,35 +122,40 @@ def _part(body: Body, label: str, nodes: Sequence[int], depth: int) -> Scope:
 
 def by_series(parts: list[Scope]) -> list[Scope]:
     """Fold parts whose names begin alike up to a number that counts."""
+    beginnings = [_counted(part.label) for part in parts]
     for counters in range(1, _MOST_COUNTERS):
-        groups = _counted_groups(parts, counters)
-        if len(groups) < len(parts) and max(map(len, groups)) <= len(parts) * 2 / 3:
+        counted = [known[counters - 1] if len(known) >= counters else "" for known in beginnings]
+        groups = _counted_groups(counted) if any(counted) else []
+        if groups and len(groups) < len(parts) and max(map(len, groups)) <= len(parts) * 2 / 3:
             return [
-                _gathered(f"{_counted(found[0].label, counters)}_*", found, "series") if len(found) > 1 else found[0]
-                for found in groups
+                _gathered(f"{counted[places[0]]}_*", [parts[place] for place in places], "series")
+                if len(places) > 1
+                else parts[places[0]]
+                for places in groups
             ]
     return parts
 
 
-def _counted_groups(parts: list[Scope], counters: int) -> list[list[Scope]]:
-    """Group parts whose names begin alike; those with much of others between them are no series."""
+def _counted_groups(counted: Sequence[str]) -> list[list[int]]:
+    """Group the places of parts whose names begin alike; those with much of others between them are no series."""
     groups: dict[str, list[int]] = {}
-    for index, part in enumerate(parts):
-        groups.setdefault(_counted(part.label, counters) or f"{part.label}\0{index}", []).append(index)
     runs: list[list[int]] = []
+    for place, beginning in enumerate(counted):
+        if beginning:
+            groups.setdefault(beginning, []).append(place)
+        else:
+            runs.append([place])
     for places in groups.values():
         strangers = places[-1] - places[0] + 1 - len(places)
         runs += [places] if strangers < len(places) / 2 else [[place] for place in places]
-    return [[parts[place] for place in places] for places in sorted(runs)]
+    return sorted(runs)
 
 
-def _counted(label: str, counters: int) -> str:
-    """Return a label up to and with its n-th counting part, ``""`` if nothing follows it."""
-    pieces = label.partition("/")[0].split("_")
-    places = [place for place, piece in enumerate(pieces) if _COUNTING.fullmatch(piece)]
-    if len(places) < counters or places[counters - 1] == len(pieces) - 1:
-        return ""
-    return "_".join(pieces[: places[counters - 1] + 1])
+def _counted(label: str) -> list[str]:
+    """Return a label up to and with each of its first counting parts, those that something follows."""
+    *pieces, _ = label.partition("/")[0].split("_")
+    counting = [place for place, piece in enumerate(pieces, 1) if _COUNTING.fullmatch(piece)] if pieces else []
+    return ["_".join(pieces[:place]) for place in counting[: _MOST_COUNTERS - 1]]
 
 
 def _gathered(label: str, parts: list[Scope], kind: str) -> Scope:
