@@ -11,7 +11,6 @@ import html
 import re
 from functools import cache
 from importlib import resources
-from numbers import Integral
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from tfmagic.display import elements
@@ -391,25 +390,23 @@ def _layers(model: ShownModel) -> list[Heavy]:
     frame = model.layers
     names = set(frame["name"])
     models = {name.rpartition("/")[0] for name in names} & names
-    rows = frame[["name", "class", "parameters", "bytes"]].itertuples(index=False, name=None)
-    return [
-        Heavy(name, kind, _number(parameters), _number(size))
-        for name, kind, parameters, size in rows
-        if name not in models
-    ]
+    rows = zip(frame["name"], frame["class"], _known(frame["parameters"]), _known(frame["bytes"]), strict=True)
+    return [Heavy(*row) for row in rows if row[0] not in models]
 
 
-def _number(value: object) -> int:
+def _known(column: pd.Series[int]) -> list[int]:
     """Take what is not known for nothing."""
-    return int(value) if isinstance(value, Integral) else 0
+    return list(map(int, column.fillna(0)))
 
 
 def _scopes(variables: pd.DataFrame) -> list[Heavy]:
     total: dict[str, list[int]] = {}
-    for name, size, stored in variables[["name", "size", "bytes"]].itertuples(index=False, name=None):
+    for name, size, stored in zip(
+        variables["name"], *map(_known, (variables["size"], variables["bytes"])), strict=True
+    ):
         kept = total.setdefault(name.rpartition("/")[0] or name, [0, 0])
-        kept[0] += _number(size)
-        kept[1] += _number(stored)
+        kept[0] += size
+        kept[1] += stored
     return [Heavy(name, "", *sizes) for name, sizes in total.items()]
 
 
