@@ -396,7 +396,8 @@ def _layers(model: ShownModel) -> list[Heavy]:
 
 def _known(column: pd.Series[int]) -> list[int]:
     """Take what is not known for nothing."""
-    return list(map(int, column.fillna(0)))
+    known: list[int] = column.fillna(0).tolist()
+    return known
 
 
 def _scopes(variables: pd.DataFrame) -> list[Heavy]:

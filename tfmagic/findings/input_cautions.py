@@ -14,10 +14,9 @@ from tfmagic.graphs import restores
 from tfmagic.graphs.tensor_names import node_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from tfmagic.findings.caution import Subject
-    from tfmagic.frames import Shape
     from tfmagic.graphs.restores import Scope
 
 _INPUTS = frozenset({"InputLayer"})
@@ -148,20 +147,19 @@ def fixed_batch(subject: Subject) -> Iterator[Caution]:
     model = subject.model
     if model.resizes_inputs or not model.is_at_hand("signatures") or model.has_no_signature:
         return
-    shapes: dict[str, list[Shape]] = {}
+    # Of a signature one input that is open, or unknown, is enough; one without dimensions says nothing.
+    sized: dict[str, None] = {}
+    resizable: set[str] = set()
     for row in model.signature_rows():
-        if row.side == "input":
-            shapes.setdefault(row.signature, []).append(row.shape)
-    closed = [key for key, ends in shapes.items() if _is_closed(ends)]
+        if row.side == "input" and row.shape != ():
+            sized[row.signature] = None
+            if row.shape is None or row.shape[0] is None:
+                resizable.add(row.signature)
+    closed = [key for key in sized if key not in resizable]
     if closed:
         advice = "it takes one size of batch only: export with an Input whose first dimension is None"
         what = "a signature without an open batch dimension"
         yield Caution("fixed-batch", LOW, errors.listed(closed), advice, what, names=tuple(map(str, closed)))
-
-
-def _is_closed(shapes: Sequence[Shape]) -> bool:
-    """Say whether no shape leaves its first dimension open, and one has dimensions at all."""
-    return all(shape is not None and None not in shape[:1] for shape in shapes) and any(shapes)
 
 
 def densified(subject: Subject) -> Iterator[Caution]:

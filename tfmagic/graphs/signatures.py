@@ -139,12 +139,13 @@ def signature_def(inputs: Iterable[Endpoint], outputs: Iterable[Endpoint], metho
 
 def endpoints(side: Mapping[str, protos.Message]) -> tuple[Endpoint, ...]:
     """Read the inputs or the outputs of a SignatureDef, sorted by key: a map has no order of its own."""
-    return tuple([_endpoint(key, side[key]) for key in sorted(side)])
+    return tuple([Endpoint(key, *_described(side[key])) for key in sorted(side)])
 
 
-def _endpoint(key: str, info: protos.Message) -> Endpoint:
+def _described(info: protos.Message) -> tuple[str, str, Shape]:
+    """Return the tensor that a TensorInfo names, its dtype and its shape."""
     # A name is one of the encodings: where there is one, it is no other.
-    return Endpoint(key, info.name or tensor_name(info), protos.dtype_name(info.dtype), _shape(info))
+    return info.name or tensor_name(info), protos.dtype_name(info.dtype), _shape(info)
 
 
 def _shape(info: protos.Message) -> Shape:
@@ -206,8 +207,9 @@ def rows(tagged: TaggedSignatures) -> Iterator[SignatureRow]:
         for key, signature in signatures.items():
             method = str(signature.method_name)
             for side, ends in (("input", signature.inputs), ("output", signature.outputs)):
-                for end in endpoints(ends):
-                    yield SignatureRow(joined, key, method, side, *end)
+                for name in sorted(ends):
+                    info = ends[name]
+                    yield SignatureRow(joined, key, method, side, name, *_described(info))
 
 
 def choose(signatures: Mapping[str, object], key: str | None = None) -> str:

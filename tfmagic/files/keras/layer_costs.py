@@ -115,7 +115,11 @@ def _activation(arguments: Arguments, size: int, default: str = "linear") -> int
     activation = arguments.get("activation", default)
     if isinstance(activation, dict):
         activation = activation.get("config") if isinstance(activation.get("config"), str) else activation["class_name"]
-    return 0 if activation is None else size * _ACTIVATIONS[keras_specs.snake_case(str(activation))]
+    if activation is None:
+        return 0
+    # By the name of its function, as nearly all have it, or of its class.
+    name = str(activation)
+    return size * _ACTIVATIONS[name if name in _ACTIVATIONS else keras_specs.snake_case(name)]
 
 
 def _bias(arguments: Arguments, size: int) -> int:
