@@ -6,15 +6,16 @@ its place, so that the run never ends.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from xdist.scheduler import LoadScopeScheduling
 
-#: What a worker runs as a whole, by how its tests begin and what stands in their brackets: a front end with its
-#: kernels, the bare pages, one reading of the corpus or of the package's source. The largest are dealt out first.
+#: What a worker runs as a whole, by how its tests begin and a word in their brackets: a front end with its kernels, the
+#: bare pages, one reading of the corpus or of the package's source. The largest are dealt out first.
 GROUPS = {
-    "lab": ("tests/browser/", "[lab"),
-    "notebook": ("tests/browser/", "[notebook"),
+    "lab": ("tests/browser/", "lab"),
+    "notebook": ("tests/browser/", "notebook"),
     "pages": ("tests/browser/", ""),
     "corpus": ("tests/test_corpus.py", ""),
     "architecture": ("tests/test_architecture.py", ""),
@@ -24,12 +25,18 @@ GROUPS = {
 _AHEAD = 2
 
 
+def group_of(nodeid: str) -> str:
+    """Return the group of a test, or the test itself where it belongs to none."""
+    words = re.split(r"[\[\]-]", nodeid)[1:]
+    mentions = ((group, nodeid.startswith(begin) and word in ("", *words)) for group, (begin, word) in GROUPS.items())
+    return next((group for group, is_meant in mentions if is_meant), nodeid)
+
+
 class Groups(LoadScopeScheduling):  # type: ignore[misc, unused-ignore]
     """Deals out single tests, and the groups as a whole, in the order in which tests are collected."""
 
     def _split_scope(self, nodeid: str) -> str:
-        mentions = ((group, nodeid.startswith(begin) and part in nodeid) for group, (begin, part) in GROUPS.items())
-        return next((group for group, is_meant in mentions if is_meant), nodeid)
+        return group_of(nodeid)
 
     def _reschedule(self, node: Any) -> None:
         """Deal out until a worker has enough, also to one that begins late: nothing else would ask for it."""

@@ -1,4 +1,4 @@
-"""A worker that dies ends neither the run nor another worker: its test fails, and all others are run."""
+"""What a worker runs as a whole; one that dies ends neither the run nor another: its test fails, the rest is run."""
 
 from __future__ import annotations
 
@@ -22,6 +22,23 @@ def test_some(number):
     if number in {FATAL}:
         os._exit(1)
 """
+
+
+@pytest.mark.parametrize(
+    ("nodeid", "group"),
+    [
+        ("tests/browser/test_panel.py::test_it[lab]", "lab"),
+        ("tests/browser/test_panel.py::test_it[lab-served_model]", "lab"),
+        ("tests/browser/test_catalog.py::test_it[light-lab]", "lab"),
+        ("tests/browser/test_panel.py::test_it[notebook-600]", "notebook"),
+        ("tests/browser/test_table.py::test_labels_of_a_notebook[600]", "pages"),
+        ("tests/browser/test_harness.py::test_it[http://127.0.0.1:8888/lab-False]", "pages"),
+        ("tests/test_corpus.py::test_it[a.pb]", "corpus"),
+        ("tests/verbs/test_run.py::test_it[lab]", "tests/verbs/test_run.py::test_it[lab]"),
+    ],
+)
+def test_tests_of_a_front_end_are_one_group(nodeid: str, group: str) -> None:
+    assert pytest.importorskip("tests.groups").group_of(nodeid) == group
 
 
 @pytest.mark.parametrize("workers", [1, 3])
