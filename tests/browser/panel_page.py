@@ -93,11 +93,11 @@ class PanelPage:
         self.frontend.page.wait_for_function(THEMED, arg=theme)
 
     def wait_for_ping(self) -> None:
-        """Wait until the kernel has answered what the panel's script asks once by itself.
+        """Wait until the kernel has answered what the heading and the card ask once by themselves.
 
         From then on it answers the panel in a subshell, if it has any: also while a cell runs.
         """
-        self.frontend.page.wait_for_function("() => window.answeredPings > 0", timeout=BUILT)
+        self.frontend.page.wait_for_function("() => window.answeredPings > 1", timeout=BUILT)
 
     def text(self) -> str:
         """Return what a person reads."""

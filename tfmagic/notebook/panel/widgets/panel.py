@@ -134,6 +134,7 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self.add_class("tfm-panel")
         self._build(_FIRST)
         self.tabs.observe(self._selected, "selected_index")
+        self.heading.on_msg(self._answer)
 
     # What a tab may ask
 
@@ -153,6 +154,14 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
     def _arrive(tab: ipywidgets.Widget, what: Mapping[str, object]) -> None:
         if isinstance(tab, Destination):
             tab.arrive(**what)
+
+    def _answer(self, *_: object) -> None:
+        """Answer the heading's question from the tabs: ipykernel then has clicks on them handled where it was handled.
+
+        That is a subshell where the front end has them, which answers while a cell runs; the tabs have no script of
+        their own that could ask.
+        """
+        self.tabs.send({})
 
     # Building
 

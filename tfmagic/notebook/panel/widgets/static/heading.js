@@ -129,6 +129,7 @@ function render({ model, el }) {
   model.on("comm_live_update", changed);
   model.on("change:stand_in", watch);
   watch();
+  timers.ping(() => model.send({ ping: true }));
   return () => {
     timers.endAll();
     cancelAnimationFrame(frame);
