@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import importlib
 import importlib.util
+import json
 import os
 import sys
 from pathlib import Path
@@ -65,6 +66,19 @@ def ready_tensorflow(run_folder: Path) -> list[str]:
     if not importlib.util.find_spec("tensorflow"):
         pytest.skip("TensorFlow is not installed")
     return ready_python.command(run_folder, ready_python.TENSORFLOW)
+
+
+@pytest.fixture(scope="session")
+def kernels(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A place for Jupyter to look for kernels; the one of Python there begins with what takes long to import."""
+    imported = [name for name in ready_python.TENSORFLOW if importlib.util.find_spec(name.partition(".")[0])]
+    python = ready_python.command(run_folder, tuple(imported))
+    place = tmp_path_factory.mktemp("kernels")
+    (place / "kernels" / "python3").mkdir(parents=True)
+    command = [*python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    spec = {"argv": command, "display_name": "Python 3", "language": "python"}
+    (place / "kernels" / "python3" / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
+    return place
 
 
 @pytest.fixture

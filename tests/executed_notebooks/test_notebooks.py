@@ -37,17 +37,6 @@ def code_cells(path: Path) -> list[Any]:
     return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
 
 
-@pytest.fixture(scope="module")
-def kernels(ready_tensorflow: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A place for Jupyter to look for kernels; the one of Python there begins with TensorFlow imported."""
-    place = tmp_path_factory.mktemp("kernels")
-    (place / "kernels" / "python3").mkdir(parents=True)
-    command = [*ready_tensorflow, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    spec = {"argv": command, "display_name": "Python 3", "language": "python"}
-    (place / "kernels" / "python3" / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
-    return place
-
-
 def run(
     notebook: Path, directory: Path, *options: str, kernels: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
