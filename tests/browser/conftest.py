@@ -14,15 +14,20 @@ from tests.browser import chromium
 from tests.browser.frontend import Frontend
 from tests.browser.served import lay_out
 from tests.browser.server import App, Server, jupyter
+from tests.browser.server import notebook as notebook_of
 from tests.conftest import BROWSER_REQUIRED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
-    from playwright.sync_api import Browser, BrowserContext, Page, Playwright
+    from playwright.sync_api import Browser, BrowserContext, Page, Playwright, ViewportSize
 
     OpenNotebook = Callable[[Sequence[str]], Frontend]
 
+SIZE: ViewportSize = {"width": 1280, "height": 900}
+#: The notebook that a desk shows.
+NAME = "notebook.ipynb"
 LOOPBACK = {"127.0.0.1", "localhost"}
 #: Addresses with these schemes are looked up nowhere.
 LOCAL_SCHEMES = {"data", "blob", "about"}
@@ -96,15 +101,18 @@ class Watch:
             self.errors.append(stack or message)
 
     def check(self) -> None:
-        """Fail if there was any."""
-        assert not self.outside, "the page asked other hosts"
-        assert not self.errors, "scripts of the page failed"
+        """Fail if there was any since the last check."""
+        outside, self.outside = self.outside, []
+        errors, self.errors = self.errors, []
+        assert not outside, "the page asked other hosts"
+        assert not errors, "scripts of the page failed"
 
 
 @pytest.fixture(scope="session")
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    """One profile for all pages: its cache saves each of them megabytes of scripts."""
-    shared = browser.new_context(viewport={"width": 1280, "height": 900})
+    """One profile for all pages, and one window, which takes longer to open than a page and ends with its last one."""
+    shared = browser.new_context(viewport=SIZE)
+    shared.new_page()
     yield shared
     shared.close()
 
@@ -127,57 +135,76 @@ def page(context: BrowserContext) -> Iterator[Page]:
 
 @pytest.fixture(scope="session", params=get_args(App))
 def server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, browser: Browser
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, browser: Browser, kernels: Path
 ) -> Iterator[Server]:
     """A JupyterLab, then a Notebook, each started once; only where there is a browser to use it."""
     assert browser.is_connected()
     app: App = request.param
-    with jupyter(app, tmp_path_factory.mktemp(app), tmp_path_factory.mktemp(f"{app}-home")) as running:
+    with jupyter(app, tmp_path_factory.mktemp(app), tmp_path_factory.mktemp(f"{app}-home"), kernels) as running:
         yield running
 
 
-def open_notebook(server: Server, page: Page, name: str, cells: Sequence[str]) -> Frontend:
-    """Open a notebook with the given code cells, under a name of its own; none has run yet."""
-    file = f"{name}-{len(list(server.root.glob('*.ipynb')))}.ipynb"
-    server.write_notebook(file, cells)
-    frontend = Frontend(page)
-    frontend.open(server.page(file))
-    return frontend
-
-
-@pytest.fixture
-def notebook(server: Server, page: Page, request: pytest.FixtureRequest) -> Iterator[OpenNotebook]:
-    """Open a notebook with the given code cells; none has run yet."""
-    yield lambda cells: open_notebook(server, page, request.node.originalname, cells)
-    page.close()
-    server.stop_kernels()
-
-
 @dataclass(frozen=True)
-class Lasting:
-    """A notebook that stays open, with its kernel, for all tests of a module.
+class Desk:
+    """A page of a front end that stays open: the tests have its notebook one after another, each with a new kernel.
+
+    Loading a front end takes seconds of a processor, and so does starting a kernel that has imported nothing.
 
     Attributes
     ----------
+    server : Server
+        What serves the page.
     frontend : Frontend
         The notebook.
     watch : Watch
-        What its page must not do, to be checked by each test.
+        What the page must not do, to be checked by each test.
     """
 
+    server: Server
     frontend: Frontend
     watch: Watch
 
+    def open(self, cells: Sequence[str]) -> Frontend:
+        """Show a notebook with the given code cells; none has run yet."""
+        if self.frontend.is_open():
+            self.frontend.replace(notebook_of(cells))
+            # What was still to be answered by the kernel that is gone is no failure.
+            self.watch.errors.clear()
+        else:
+            self.server.write_notebook(NAME, cells)
+            self.frontend.open(self.server.page(NAME))
+        self.frontend.page.set_viewport_size(SIZE)
+        return self.frontend
+
+
+@contextlib.contextmanager
+def desk_in(context: BrowserContext, server: Server) -> Iterator[Desk]:
+    """Open a page that stays; what it shows is up to the tests."""
+    with watched(context) as (page, watch):
+        yield Desk(server, Frontend(page), watch)
+
+
+@pytest.fixture(scope="session")
+def desk(context: BrowserContext, server: Server) -> Iterator[Desk]:
+    """A page of the front end, for all tests."""
+    with desk_in(context, server) as opened:
+        yield opened
+
+
+@pytest.fixture
+def notebook(desk: Desk) -> Iterator[OpenNotebook]:
+    """Open a notebook with the given code cells; none has run yet."""
+    yield desk.open
+    desk.watch.check()
+
 
 @pytest.fixture(scope="module")
-def lasting(server: Server, context: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Lasting]:
+def lasting(desk: Desk, request: pytest.FixtureRequest) -> Desk:
     """Open a notebook with the cells that the module names ``CELLS``, of what lies beside it; the first one has run.
 
-    A page and a kernel cost seconds: tests share them which neither change what the kernel holds nor end it.
+    All tests of the module share it and its kernel: those that neither change what the kernel holds nor end it. None of
+    the module may open another.
     """
-    lay_out(server.root)
-    with watched(context) as (page, watch):
-        frontend = open_notebook(server, page, request.module.__name__.rpartition(".")[2], request.module.CELLS)
-        assert frontend.run(0) == []
-        yield Lasting(frontend, watch)
-    server.stop_kernels()
+    lay_out(desk.server.root)
+    assert desk.open(request.module.CELLS).run(0) == []
+    return desk

@@ -21,6 +21,19 @@ CELL_TIMEOUT = 180_000
 POPUP_TIMEOUT = 4_000
 COMPLETION_ATTEMPTS = 3
 
+#: A notebook is shown, and nothing lies over it that a test left there.
+IS_OPEN = """() => {
+  const panel = (window.jupyterapp ?? window.jupyterlab)?.shell?.currentWidget;
+  return !!panel?.content?.widgets && !!panel.sessionContext?.isReady && !document.querySelector(".jp-Dialog");
+}"""
+
+#: Other cells take the place of those that are there, and a new kernel the place of theirs.
+REPLACE = """async (notebook) => {
+  const panel = (window.jupyterapp ?? window.jupyterlab).shell.currentWidget;
+  panel.context.model.fromJSON(notebook);
+  await panel.sessionContext.changeKernel({ name: "python3" });
+}"""
+
 #: The kernel is idle: then it knows of no cell that it was asked to run before this one.
 READY = """() => {
   const app = window.jupyterapp ?? window.jupyterlab;
@@ -70,6 +83,18 @@ class Frontend:
     def open(self, address: str) -> None:
         """Open a notebook and wait until its kernel is idle."""
         self.page.goto(address)
+        self._wait()
+
+    def is_open(self) -> bool:
+        """Say whether a notebook is shown."""
+        return bool(self.page.evaluate(IS_OPEN))
+
+    def replace(self, notebook: dict[str, Any]) -> None:
+        """Let the notebook that is shown hold what another file does, and wait until its new kernel is idle."""
+        self.page.evaluate(REPLACE, notebook)
+        self._wait()
+
+    def _wait(self) -> None:
         self.page.wait_for_function(READY, timeout=KERNEL_TIMEOUT)
         self.page.evaluate(COUNT_PINGS)
 

@@ -17,7 +17,7 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -57,12 +57,7 @@ class Server:
 
     def write_notebook(self, name: str, cells: Sequence[str]) -> None:
         """Put a notebook with these code cells where the server finds it."""
-        import nbformat  # noqa: PLC0415 - seconds of each worker, of which few write notebooks
-        from nbformat.v4 import new_code_cell, new_notebook  # noqa: PLC0415 - as above
-
-        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-        notebook = new_notebook(cells=[new_code_cell(cell) for cell in cells], metadata={"kernelspec": kernel})
-        nbformat.write(notebook, self.root / name)
+        (self.root / name).write_text(json.dumps(notebook(cells)), encoding="utf-8")
 
     def page(self, name: str) -> str:
         """Return the address of a document."""
@@ -83,9 +78,21 @@ class Server:
         return answer
 
 
+def notebook(cells: Sequence[str]) -> dict[str, Any]:
+    """Return a notebook with these code cells, as a file would hold it."""
+    unrun: dict[str, Any] = {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": []}
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    return {
+        "cells": [{**unrun, "id": f"cell-{place}", "source": cell} for place, cell in enumerate(cells)],
+        "metadata": {"kernelspec": kernel},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+
+
 @contextlib.contextmanager
-def jupyter(app: App, root: Path, home: Path) -> Iterator[Server]:
-    """Run a server over ``root``, all its own files in ``home``.
+def jupyter(app: App, root: Path, home: Path, kernels: Path | None = None) -> Iterator[Server]:
+    """Run a server over ``root``, all its own files in ``home``, with the kernels of a folder before others.
 
     Raises
     ------
@@ -97,7 +104,7 @@ def jupyter(app: App, root: Path, home: Path) -> Iterator[Server]:
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", MODULES[app], *options(root)],
-            env=environment(home, token),
+            env=environment(home, token, kernels),
             cwd=root,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -121,7 +128,7 @@ def options(root: Path) -> list[str]:
     ]
 
 
-def environment(home: Path, token: str) -> dict[str, str]:
+def environment(home: Path, token: str, kernels: Path | None) -> dict[str, str]:
     """Return an environment in which nothing of the person's own Jupyter is read or written."""
     settings = home / "settings" / "@jupyterlab" / "apputils-extension"
     settings.mkdir(parents=True)
@@ -133,6 +140,7 @@ def environment(home: Path, token: str) -> dict[str, str]:
         "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
         "JUPYTER_CONFIG_DIR": str(home / "config"),
         "JUPYTER_DATA_DIR": str(home / "data"),
+        **({"JUPYTER_PATH": str(kernels)} if kernels else {}),
         "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
         "JUPYTER_TOKEN": token,  # not on the command line, where everybody on the machine reads it
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),

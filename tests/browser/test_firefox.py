@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import Error
 
-from tests.browser.conftest import Watch
+from tests.browser.conftest import SIZE, Watch
 from tests.browser.test_graph_view import (  # noqa: F401 - collected here once more
     show,
     test_a_click_unfolds_and_folds_and_the_box_stays_at_hand,
@@ -53,7 +53,7 @@ def firefox(engines: Playwright) -> Iterator[Browser]:
 @pytest.fixture
 def page(firefox: Browser) -> Iterator[Page]:
     """Open a page in Firefox; the test fails as in Chromium."""
-    context = firefox.new_context(viewport={"width": 1280, "height": 900}, color_scheme="null")
+    context = firefox.new_context(viewport=SIZE, color_scheme="null")
     opened = context.new_page()
     watch = Watch(opened)
     yield opened

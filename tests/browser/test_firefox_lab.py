@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.browser.conftest import SIZE, desk_in
 from tests.browser.test_firefox import firefox  # noqa: F401 - a fixture
 from tests.browser.test_panel_looks import (  # noqa: F401 - collected here once more
     CELLS,
@@ -23,19 +24,22 @@ from tests.browser.test_panel_looks import (  # noqa: F401 - collected here once
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, BrowserContext
+    from playwright.sync_api import Browser
 
+    from tests.browser.conftest import Desk
     from tests.browser.panel_page import PanelPage
+    from tests.browser.server import Server
 
 pytestmark = [pytest.mark.other_engine, pytest.mark.parametrize("server", ["lab"], indirect=True)]
 
 
 @pytest.fixture(scope="module")
-def context(firefox: Browser) -> Iterator[BrowserContext]:  # noqa: F811 - the fixture
+def desk(firefox: Browser, server: Server) -> Iterator[Desk]:  # noqa: F811 - the fixture
     """Hand Firefox to what opens notebooks."""
-    shared = firefox.new_context(viewport={"width": 1280, "height": 900}, color_scheme="null")
-    yield shared
-    shared.close()
+    context = firefox.new_context(viewport=SIZE, color_scheme="null")
+    with desk_in(context, server) as opened:
+        yield opened
+    context.close()
 
 
 def test_a_click_in_the_card_leaves_the_panel_where_it_is(panel: PanelPage) -> None:  # noqa: F811 - the fixture

@@ -11,7 +11,7 @@ from tests.browser.served import LOAD
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.browser.conftest import Lasting
+    from tests.browser.conftest import Desk
 
     Line = Callable[[str], list[str]]
 
@@ -20,7 +20,7 @@ CELLS = (f"{LOAD}\n{MODELS}", "")
 
 
 @pytest.fixture
-def line(lasting: Lasting) -> Iterator[Line]:
+def line(lasting: Desk) -> Iterator[Line]:
     """Complete a text that is typed into a cell."""
     yield lambda text: lasting.frontend.complete(1, text)
     lasting.watch.check()

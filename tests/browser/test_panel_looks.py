@@ -17,7 +17,7 @@ from tests.browser.served import HOSTILE, LOAD
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.browser.conftest import Lasting
+    from tests.browser.conftest import Desk
 
 CELLS = (LOAD, "%tf_inspect served_model")
 WIDTH, HEIGHT = 1280, 900
@@ -29,7 +29,7 @@ OVERFLOW = """(root) => root.scrollWidth - root.clientWidth"""
 
 
 @pytest.fixture
-def panel(lasting: Lasting) -> Iterator[PanelPage]:
+def panel(lasting: Desk) -> Iterator[PanelPage]:
     """A new panel on a SavedModel, on a page of the usual size."""
     frontend = lasting.frontend
     frontend.page.set_viewport_size({"width": WIDTH, "height": HEIGHT})

@@ -8,13 +8,14 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.browser import axe
-from tests.browser.conftest import Watch
+from tests.browser.conftest import watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from playwright.sync_api import BrowserContext, Page, Route
 
+    from tests.browser.conftest import Watch
     from tests.browser.server import Server
 
 #: Voila's page template asks these for its icons and for formulas; a page without an answer must do.
@@ -56,24 +57,29 @@ def is_voilas_own(address: str) -> bool:
     return urlsplit(address).hostname in VOILAS_OWN
 
 
-@pytest.fixture
-def voila(context: BrowserContext, server: Server) -> Iterator[Page]:
+@pytest.fixture(scope="module")
+def rendered(context: BrowserContext, server: Server) -> Iterator[tuple[Page, Watch]]:
     """A notebook with a panel, as a page of Voila, on a machine that reaches no other."""
     pytest.importorskip("voila")
     server.write_notebook("panel.ipynb", [GRAPH, PANEL, ASIDE])
-    page = context.new_page()
-    watch = Watch(page)
 
     def answer(route: Route) -> None:
         route.abort() if is_voilas_own(route.request.url) else route.continue_()
 
-    page.route("**/*", answer)
-    page.goto(f"{server.url}voila/render/panel.ipynb?token={server.token}")
-    page.get_by_text("kernel: nothing yet").wait_for(timeout=KERNEL_TIMEOUT)
-    yield page
-    page.close()
+    with watched(context) as (page, watch):
+        page.route("**/*", answer)
+        page.goto(f"{server.url}voila/render/panel.ipynb?token={server.token}")
+        page.get_by_text("kernel: nothing yet").wait_for(timeout=KERNEL_TIMEOUT)
+        yield page, watch
     server.stop_kernels()
-    watch.outside = [each for each in watch.outside if not is_voilas_own(each)]
+
+
+@pytest.fixture
+def voila(rendered: tuple[Page, Watch]) -> Iterator[Page]:
+    """The page, which the tests share: each looks at tabs of its own."""
+    page, watch = rendered
+    yield page
+    watch.outside = [address for address in watch.outside if not is_voilas_own(address)]
     watch.check()
 
 
