@@ -21,7 +21,7 @@ from tests.faults import interposer
 from tests.faults.subjects import KINDS, SUBJECTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Seconds without an answer that count as a hang.
@@ -29,7 +29,15 @@ TIMEOUT = 300
 
 
 def tried(  # noqa: PLR0913 - what is tried
-    name: str, mode: str, kind: str, library: Path, *, codes: tuple[str, ...] = ("ENOSPC",), points: int = 1_000_000
+    name: str,
+    mode: str,
+    kind: str,
+    library: Path,
+    *,
+    codes: tuple[str, ...] = ("ENOSPC",),
+    points: int = 1_000_000,
+    every: int = 1,
+    python: Sequence[str] = (sys.executable, "-B"),
 ) -> Iterator[tuple[str, list[str]]]:
     """Yield each point, in words, and what is wrong there.
 
@@ -43,6 +51,10 @@ def tried(  # noqa: PLR0913 - what is tried
         The errors of calls.
     points : int
         At most about so many points, evenly spread.
+    every : int
+        Every so-many-th point is tried.
+    python : sequence of str
+        What a command of Python begins with.
     """
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
         top = Path(folder).resolve()
@@ -51,12 +63,13 @@ def tried(  # noqa: PLR0913 - what is tried
         environment = {
             **os.environ, "LD_PRELOAD": str(library), "TMPDIR": str(top / "box" / "tmp"), "PYTHONPATH": str(ROOT),
             "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3", "TFMAGIC_FAULTS_POINTS": str(points),
+            "TFMAGIC_FAULTS_EVERY": str(every),
         }  # fmt: skip
         first, code = 0, None
         while code != 0:
             arguments = [name, mode, kind, str(first), str(top), *options]
             with subprocess.Popen(
-                [sys.executable, "-B", "-m", "tests.faults.trial", *arguments],
+                [*python, "-m", "tests.faults.trial", *arguments],
                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environment,
             ) as process:  # fmt: skip
                 last, words, wrong = first - 1, "before the first point", None

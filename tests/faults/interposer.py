@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 SOURCE = Path(__file__).with_name("interposer.c")
+LIBRARY = "interposer.so"
 
 
 def why_not() -> str:
@@ -25,7 +26,7 @@ def _compiler() -> str | None:
 
 def compiled(directory: Path) -> Path:
     """Compile it into a directory; return the library."""
-    library = directory / "interposer.so"
+    library = directory / LIBRARY
     command = [_compiler() or "cc", "-O1", "-shared", "-fPIC", "-o", str(library), str(SOURCE), "-ldl", "-lpthread"]
     subprocess.run(command, check=True)
     return library

@@ -204,7 +204,7 @@ def _words(error: BaseException) -> str:
 
 
 def calls(trial: Trial, codes: list[str], *, stays: bool) -> list[Point]:
-    """Return a point for each file-system call and error."""
+    """Return a point for each file-system call and error; of each call's, another comes first."""
     interposer = Interposer(trial.box)
     trial.prepare()
     interposer.begin()
@@ -223,7 +223,7 @@ def calls(trial: Trial, codes: list[str], *, stays: bool) -> list[Point]:
     return [
         Point(f"call {number} {code}", partial(strike, number, code))
         for number in range(1, count + 1)
-        for code in codes
+        for code in codes[number % len(codes) :] + codes[: number % len(codes)]
     ]
 
 
@@ -312,7 +312,8 @@ def main(arguments: list[str]) -> None:
         "kills": lambda: kills(trial),
         "interrupts": lambda: interrupts(trial, tuple(options) or STAGING),
     }[kind]()
-    step = max(1, -(-len(points) // int(os.environ.get("TFMAGIC_FAULTS_POINTS", "1000000"))))
+    most, every = (int(os.environ[f"TFMAGIC_FAULTS_{name}"]) for name in ("POINTS", "EVERY"))
+    step = max(every, -(-len(points) // most))
     for number in range(int(first), len(points), step):
         print(json.dumps([number, points[number].words, None]), file=answers, flush=True)
         try:

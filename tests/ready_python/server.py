@@ -16,6 +16,7 @@ import select
 import signal
 import socket
 import sys
+import tempfile
 import types
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,6 +59,8 @@ def _answer(connection: socket.socket) -> Callable[[], None]:
     os.chdir(request["directory"])
     os.environ.clear()
     os.environ.update(request["environment"])
+    # Another's TMPDIR may be known already.
+    tempfile.tempdir = None
     added = request["environment"].get("PYTHONPATH", "").split(os.pathsep)
     sys.path[:0] = [entry for entry in added if entry and entry not in sys.path]
     return _program(request["words"])
