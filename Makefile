@@ -58,11 +58,11 @@ PART := tests/test_extension.py tests/shell/test_fronts.py tests/notebook/panel/
 test-oldest-part: $(UV)
 	@if [ -n "$$CI" ] || $(UV) python find --quiet $(OLDEST) >/dev/null 2>&1; then \
 		$(MAKE) --no-print-directory $(VENV)-oldest/.test && \
-		CI= TFMAGIC_REQUIRE_BROWSER= $(VENV)-oldest/bin/python -m pytest -q -n 2 $(PART); \
+		CI= TFMAGIC_REQUIRE_BROWSER= TF_ENABLE_ONEDNN_OPTS=1 $(VENV)-oldest/bin/python -m pytest -q -n 2 $(PART); \
 		else echo 'There is no Python $(OLDEST) here for the lowest versions; OLDEST=... names one'; fi
 
 test-oldest test-newest: test-%: $(VENV)-%/.test
-	$(VENV)-$*/bin/python -m pytest -n $(JOBS) --ignore tests/browser $(ARGS)
+	TF_ENABLE_ONEDNN_OPTS=1 $(VENV)-$*/bin/python -m pytest -n $(JOBS) --ignore tests/browser $(ARGS)
 
 # An environment and files for each version, made once.
 test-versions: $(VENV)/.test $(UV)

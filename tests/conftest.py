@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import importlib
 import importlib.util
 import json
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 # Before anything imports TensorFlow, and inherited by the kernels and processes that tests start.
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# oneDNN makes a kernel of its own for each shape that it meets, a quarter of what the tests take of the processor: the
+# runs on the oldest and the newest versions have it.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -181,6 +185,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("tensorflow"):
             item.add_marker(pytest.mark.skip(reason="TensorFlow is not installed"))
+
+
+def pytest_collection_finish() -> None:
+    """Have Python's collector look through what tests make, and no more through ten thousand tests and TensorFlow."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)
