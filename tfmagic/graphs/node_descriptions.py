@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import numpy as np
 
 from tfmagic.files import protos
-from tfmagic.graphs import constants
+from tfmagic.graphs import constants, op_defaults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -24,21 +24,8 @@ _SILENT = frozenset({
     "parallel_iterations", "shared_name", "swap_memory", "use_cudnn_on_gpu", "use_inter_op_parallelism",
     "validate_indices", "validate_shape",
 })  # fmt: skip
-#: The defaults of attributes that are not zero, false or empty: a SavedModel leaves out what repeats them.
-_DEFAULTS: Mapping[str, frozenset[str]] = {
-    "alpha": frozenset({"0.2"}),
-    "data_format": frozenset({"NHWC", "NDHWC"}),
-    "epsilon": frozenset({"0.0001"}),
-    "exponential_avg_factor": frozenset({"1"}),
-    "is_training": frozenset({"True"}),
-    **dict.fromkeys(
-        ("Index", "Tidx", "Tshape", "Tpaddings", "Tperm", "Tdim", "Tmultiples", "out_type", "index_type", "Tlen",
-         "Tblock_shape", "Tcrops", "Tsplits", "TI", "Tlabels", "output_type"),
-        frozenset({"int32", "int64"}),
-    ),
-}  # fmt: skip
-#: Those of them whose value decides what is computed, or that may be zero on purpose.
-_KEPT_AS_ZERO = frozenset({"alpha", "epsilon", "exponential_avg_factor", "is_training"})
+#: Values that ask for nothing, which is the default of most attributes.
+_NOTHING = frozenset({"", "0", "0.0", "False", "[]"})
 #: Constants of more elements are compared by a digest.
 _LONGEST_VALUE = 100
 #: What stands for weights, whether they are variables or constants.
@@ -83,18 +70,23 @@ def kind_of_variable(node: protos.Message) -> str:
     return f"{protos.dtype_name(node.attr['dtype'].type)} {protos.shape_of(node.attr['shape'].shape)}"
 
 
+def tells(key: str) -> bool:
+    """Whether an attribute tells of what a node computes."""
+    return key not in _SILENT and not key.startswith("_")
+
+
 def of_attributes(node: protos.Message) -> Attributes:
     """Return what the attributes of a node say, but for functions, whose names tell nothing."""
     pairs = []
     for key in sorted(node.attr):
-        if key in _SILENT or key.startswith("_"):
+        if not tells(key):
             continue
         value = node.attr[key]
         # A function's name has a number of the process that made it; what it computes is compared.
         if value.HasField("func") or len(value.list.func):
             continue
-        text = _text(value)
-        if not _is_default(key, text):
+        text = attribute_text(value)
+        if not _is_default(node.op, key, text):
             pairs.append((key, text))
     return tuple(pairs)
 
@@ -125,14 +117,12 @@ def _value_text(tensor: protos.Message, size: int) -> str:
     return f"{size} values, {short_digest(data)}"
 
 
-def _is_default(key: str, text: str) -> bool:
-    if text in _DEFAULTS.get(key, ()):
-        return True
-    is_nothing = text in ("", "0", "0.0", "False", "[]") or (key == "dilations" and set(text) <= set("[1, ]"))
-    return is_nothing and key not in _KEPT_AS_ZERO
+def _is_default(op: str, key: str, text: str) -> bool:
+    default = op_defaults.default(op, key)
+    return text == default if default else text in _NOTHING
 
 
-def _text(value: protos.Message) -> str:
+def attribute_text(value: protos.Message) -> str:
     """Return the text of an attribute's value."""
     kind = value.WhichOneof("value")
     if kind in _WORDS:
