@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tfmagic.files import file_marks
     from tfmagic.files.addresses.entries import Fetched
     from tfmagic.files.checkpoints.location import CheckpointFiles
+    from tfmagic.files.keras.config import Wiring
     from tfmagic.findings.caution import Caution
     from tfmagic.findings.scan import Finding
     from tfmagic.frames import AssetRow, SignatureRow, VariableRow
@@ -86,6 +87,8 @@ class Model(PublicTables, Displayed):
         Returns the :class:`Values` of a variable, by its row in the table, where they lie in no checkpoint.
     settings : callable or None
         Returns the arguments of a layer's constructor, by the layer's name in the table; None where no layers are.
+    wiring : callable or None
+        Returns what the layers take from one another, None where nobody tells; None where no layers are.
     packed : callable or None
         Returns the :class:`AssetRow` of each file that lies in its own file; None where they lie beside it.
     reader : Form
@@ -129,6 +132,7 @@ class Model(PublicTables, Displayed):
     checkpoint: Callable[[], CheckpointFiles | None] | None = None
     values: Callable[[VariableRow], Values] | None = None
     settings: Callable[[str], Mapping[str, object]] | None = None
+    wiring: Callable[[], Wiring | None] | None = None
     packed: Callable[[], Iterable[AssetRow]] | None = None
     reader: Form = field(default_factory=Form)
     advice: str = ""
@@ -190,6 +194,12 @@ class Model(PublicTables, Displayed):
     def layer_settings(self, name: str) -> Mapping[str, object]:
         """Return what a layer was made with, nothing where that is not known."""
         return self.settings(name) if self.settings is not None else {}
+
+    @property
+    def layer_wiring(self) -> Wiring | None:
+        """What the layers of a Keras model take from one another, None where that is not known."""
+        known: Wiring | None = self.once("wiring", self.wiring) if self.wiring is not None else None
+        return known
 
     @property
     def has_objects(self) -> bool:

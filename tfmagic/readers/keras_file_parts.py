@@ -83,6 +83,7 @@ def read(candidate: Candidate, tags: Collection[str] | None) -> Model:
         # What was listed is where it was as long as nobody wrote the file again.
         values=partial(_values, path, lambda: weights() if file_marks.of(path) == mark else None),
         settings=partial(_settings, {layer.path: layer for layer in layers}),
+        wiring=None if structure is None else lambda: structure.wiring,
         in_training=lambda: [layer.path for layer in layers if keras_specs.is_called_in_training(layer.spec)],
         advice=_advice(contents),
         averaging=partial(_averaged, candidate) if contents.config else None,

@@ -5,6 +5,7 @@ Not for: Keras's files (``keras_file``), nor how a model is traced (:mod:`tfmagi
 
 from __future__ import annotations
 
+import json
 import math
 from contextlib import nullcontext
 from dataclasses import replace
@@ -15,6 +16,7 @@ import numpy as np
 
 from tfmagic import errors, functions
 from tfmagic.files import protos
+from tfmagic.files.keras import config as keras_config
 from tfmagic.files.keras import layer_costs
 from tfmagic.frames import LayerRow, Shape, VariableRow
 from tfmagic.graphs import signatures
@@ -29,6 +31,7 @@ from tfmagic.runtime.tensorflow import eager, is_loaded
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
+    from tfmagic.files.keras.config import Wiring
     from tfmagic.functions import NamedFunction
     from tfmagic.models.plain_code import CodeSource
     from tfmagic.models.reader import Candidate
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from tfmagic.runtime import tensorflow as runtime
 
 _PACKAGES = frozenset({"keras", "tf_keras"})
+_SEQUENTIAL = "Sequential"
 
 
 class KerasModelReader(Reader):
@@ -88,6 +92,7 @@ class KerasModelReader(Reader):
             live=model,
             values=lambda row: live_values(row.name, dict(functions.keras_models.variables(model))),
             settings=partial(_settings, model),
+            wiring=partial(_wiring, model),
             in_training=partial(_in_training, model),
             averaging=partial(self._averaged, candidate),
             averages_apart=partial(functions.keras_averages.apart, model),
@@ -239,6 +244,16 @@ def _settings(model: runtime.Live, name: str) -> Mapping[str, object]:
     return settings if isinstance(settings, dict) else {}
 
 
+def _wiring(model: runtime.Live) -> Wiring | None:
+    """Return what the layers take from one another, as Keras would write it; None where it cannot write the model."""
+    kind = _SEQUENTIAL if _is_sequential(model) else "Functional"
+    try:
+        config = json.loads(json.dumps({"class_name": kind, "config": model.get_config()}, default=str))
+    except Exception:  # noqa: BLE001 - as above
+        return None
+    return keras_config.Structure(config).wiring
+
+
 def _in_training(model: runtime.Live, prefix: str = "") -> list[str]:
     """Return the layers that are called with ``training=True``, those of nested models by the way to them."""
     own = [f"{prefix}{name}" for name in keras_runtime.called_in_training(model)]
@@ -259,7 +274,7 @@ def _layers(model: runtime.Live) -> list[runtime.Live]:
 
 
 def _is_sequential(model: object) -> bool:
-    return any(base.__name__ == "Sequential" for base in type(model).__mro__)
+    return any(base.__name__ == _SEQUENTIAL for base in type(model).__mro__)
 
 
 def _made_by(tensor: runtime.Live) -> runtime.Live:

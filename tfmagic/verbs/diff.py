@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tfmagic import errors, frames, readers
 from tfmagic.display import render
 from tfmagic.graphs.signatures import tag_set
-from tfmagic.verbs.differences import computations, kinds, weights
+from tfmagic.verbs.differences import computations, kinds, layers, weights
 from tfmagic.verbs.undisturbed import undisturbed
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _compared(first: Model, second: Model, signature: str | None) -> tuple[list[
         rows += computations.signature_rows(mine, theirs)
     matching = None
     if has_layers:
-        rows += computations.layer_rows(first, second)
+        rows += layers.rows(first, second)
     elif mine and theirs and "graph" in parts and first.has_own_ops != second.has_own_ops:
         # Layouts are others, too: what both give for the same inputs is what verify compares.
         return [*rows, *kinds.rows(first, second, mine, theirs)], tuple(notes)

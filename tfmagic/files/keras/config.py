@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 MAX_NESTING = 50
 #: Letters of the names of models before the paths of all layers, and of what those consume.
 MOST_LETTERS = 1 << 28
+#: Where Keras 3 writes the arguments of a call, and the one that computes nothing.
+_CALL_KEYS, _NAME = {"args": "", "kwargs": ""}, "name"
 
 
 class Layer(NamedTuple):
@@ -86,6 +88,28 @@ class Reference(NamedTuple):
     tensor: int
 
 
+class Consumed(NamedTuple):
+    """What a call of a layer takes: a tensor, by the layer that gives it, or a constant, by no layer."""
+
+    layer: str
+    text: str
+
+
+class Wiring(NamedTuple):
+    """What the layers of a model take from one another, the same in every dialect of Keras.
+
+    Attributes
+    ----------
+    calls : mapping of str to tuple of Consumed
+        By the path of the layer, call by call.
+    ends : mapping of str to tuple of Consumed
+        What comes out of the model, and what nested ones take and give, by words that say which.
+    """
+
+    calls: Mapping[str, tuple[Consumed, ...]]
+    ends: Mapping[str, tuple[Consumed, ...]]
+
+
 class Structure:
     """The layers and the ends of a model's config, each worked out once.
 
@@ -121,6 +145,27 @@ class Structure:
         """
         ends = self._scope.model_ends
         return ends if ends.inputs and ends.outputs else None
+
+    @cached_property
+    def wiring(self) -> Wiring:
+        """What the layers take from one another."""
+        calls: dict[str, tuple[Consumed, ...]] = {}
+        ends: dict[str, tuple[Consumed, ...]] = {}
+        for key, reference in self._scope.output_references.items():
+            ends[f"output {key!r}"] = (self._scope.consumed("", reference),)
+        waiting = [("", self._scope)]
+        while waiting:
+            prefix, scope = waiting.pop()
+            for key in scope.members:
+                calls[prefix + key] = tuple(scope.taken(prefix, key))
+            for key, inner in scope.nested.items():
+                path = f"{prefix}{key}/"
+                sides = (inner.input_references, inner.output_references)
+                ends[f"{path[:-1]}, its inputs and outputs"] = tuple(
+                    inner.consumed(path, each) for side in sides for each in side.values()
+                )
+                waiting.append((path, inner))
+        return Wiring(calls, ends)
 
     def _walk(self, scope: _Scope, prefix: str, *, frozen: bool) -> Iterator[Layer]:
         for layer in scope.layers(prefix, frozen=frozen, take=self._take):
@@ -224,6 +269,64 @@ class _Scope:
         """The outputs of the model, in order."""
         return list(self.model_ends.outputs.values())
 
+    @cached_property
+    def input_references(self) -> dict[str, Reference]:
+        """What goes into a model by key; nothing of a chain, which takes one tensor."""
+        return {} if self.is_chain else self._references_by_key(keras_specs.arguments(self.model).get("input_layers"))
+
+    @cached_property
+    def output_references(self) -> dict[str, Reference]:
+        """What comes out of a model by key."""
+        if self.is_chain:
+            last = next(reversed(self.members), None)
+            return {} if last is None else {last: Reference(last, 0, 0)}
+        return self._references_by_key(keras_specs.arguments(self.model).get("output_layers"))
+
+    @cached_property
+    def _used_calls(self) -> dict[str, list[int]]:
+        """Which calls of a layer something is taken of: Keras 2 counts those outside the model, too."""
+        used: dict[str, set[int]] = {}
+        inner = (reference for calls in self.calls.values() for call in calls for reference in call)
+        for reference in (*inner, *self.output_references.values()):
+            used.setdefault(reference.layer, set()).add(reference.node)
+        return {layer: sorted(nodes) for layer, nodes in used.items()}
+
+    def consumed(self, prefix: str, reference: Reference) -> Consumed:
+        """Word a tensor."""
+        used = self._used_calls.get(reference.layer, [])
+        call = f", call {used.index(reference.node)}" if len(used) > 1 and reference.node in used else ""
+        output = f", output {reference.tensor}" if reference.tensor else ""
+        return Consumed(prefix + reference.layer, f"{prefix}{reference.layer}{call}{output}")
+
+    def taken(self, prefix: str, key: str) -> Iterator[Consumed]:
+        """Yield what the calls of a layer take: tensors first, then constants that ask for something."""
+        # A Sequential has its input by a layer in Keras 3, by an argument of its first layer before.
+        implied = {name for name, spec in self.members.items() if keras_specs.class_name(spec) == "InputLayer"}
+        for references in self.calls[key]:
+            for reference in references:
+                if not self.is_chain or reference.layer not in implied:
+                    yield self.consumed(prefix, reference)
+        nodes = self.members[key].get("inbound_nodes")
+        for node in nodes if isinstance(nodes, list) and not self.is_chain else ():
+            yield from (Consumed("", text) for text in sorted(self._constants(node)))
+
+    def _constants(self, node: object) -> Iterator[str]:
+        """Yield the arguments of one call that are no tensors, and no requests for nothing."""
+        pending: list[tuple[str, object]] = [("", node)]
+        while pending:
+            key, item = pending.pop()
+            if isinstance(item, dict):
+                if self._keras_tensor(item) is None:
+                    pending.extend(
+                        (_CALL_KEYS.get(str(inner), str(inner)), value)
+                        for inner, value in item.items()
+                        if inner != _NAME
+                    )
+            elif isinstance(item, list):
+                pending.extend((key, value) for value in (item if self._triple(item) is None else item[3:]))
+            elif item is not None and item is not False:
+                yield f"{key}={item}" if key else str(item)
+
     def _chain(self) -> dict[str, list[list[Reference]]]:
         calls: dict[str, list[list[Reference]]] = {key: [] for key in self.members}
         # Keras 1's Merge lists parallel branches.
@@ -325,15 +428,18 @@ class _Scope:
         return Ends(self._keyed(config.get("input_layers")), self._keyed(config.get("output_layers")))
 
     def _keyed(self, structure: object) -> dict[str, End]:
+        return {key: self.end(reference) for key, reference in self._references_by_key(structure).items()}
+
+    def _references_by_key(self, structure: object) -> dict[str, Reference]:
         """Name the tensors of a structure by its own keys, else by their layers."""
-        ends: dict[str, End] = {}
+        ends: dict[str, Reference] = {}
         numbers: Counter[str] = Counter()
         pending: list[tuple[str, object]] = [("", structure)]
         while pending:
             key, item = pending.pop()
             reference = self._triple(item)
             if reference is not None:
-                ends[_unused(key or reference.layer, ends, numbers)] = self.end(reference)
+                ends[_unused(key or reference.layer, ends, numbers)] = reference
             elif isinstance(item, dict):
                 pending.extend(reversed([(keras_specs.printable(inner), value) for inner, value in item.items()]))
             elif isinstance(item, list):

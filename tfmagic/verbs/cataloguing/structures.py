@@ -14,7 +14,7 @@ import numpy as np
 
 from tfmagic.graphs import fingerprints, node_columns, plumbing, signatures
 from tfmagic.models.form import Part
-from tfmagic.verbs.differences import computations
+from tfmagic.verbs.differences import computations, layers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -77,6 +77,6 @@ def _layers(model: Model) -> Iterator[str]:
     rows = model.part(Part.KERAS)
     places = {row.name: place for place, row in enumerate(rows)}
     for row in rows:
-        settings = {key: computations.setting(value) for key, value in model.layer_settings(row.name).items()}
+        settings = {key: layers.setting(value) for key, value in model.layer_settings(row.name).items()}
         arguments = sorted((key, value) for key, value in settings.items() if key not in _SILENT)
         yield repr((row.class_, arguments, [places.get(name, -1) for name in row.inputs], row.shape))

@@ -1,6 +1,7 @@
-"""Rows for what two models compute and how they are signed, or which layers they have where no graph is at hand.
+"""Rows for what two models compute and how they are signed.
 
-Not for: the values of weights (:mod:`tfmagic.verbs.differences.weights`).
+Not for: Keras layers (:mod:`tfmagic.verbs.differences.layers`), or the values of weights
+(:mod:`tfmagic.verbs.differences.weights`).
 """
 
 from __future__ import annotations
@@ -9,23 +10,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import frames
 from tfmagic.graphs import computation, computation_matching, computation_reading, signatures
-from tfmagic.models.model import Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from tfmagic.files import protos
-    from tfmagic.frames import LayerRow
     from tfmagic.graphs.computation import Op
     from tfmagic.graphs.computation_matching import Matching
     from tfmagic.graphs.metagraphs import MetaGraph
     from tfmagic.graphs.signatures import Endpoint
     from tfmagic.models.model import Model
 
-#: Longer texts of arguments are cut.
-_LONGEST = 200
-#: What Keras notes of an object beside its arguments: where it lies in memory, how it was registered.
-_BOOKKEEPING = frozenset({"shared_object_id", "registered_name", "module", "build_config"})
+
+#: What stands for a dtype that nobody states.
+_UNTOLD = "invalid"
 
 
 class Ends(NamedTuple):
@@ -88,12 +86,18 @@ def signature_rows(first: Ends, second: Ends) -> Iterator[frames.DiffRow]:
         theirs: Mapping[str, Endpoint] = getattr(second, side)
         for key in dict.fromkeys((*mine, *theirs)):
             a, b = (_described(each[key]) if key in each else "" for each in (mine, theirs))
-            if a != b:
+            if a != b and not (key in mine and key in theirs and _may_be_same(mine[key], theirs[key])):
                 yield frames.DiffRow("signature", f"{first.key}, {side[:-1]} {key!r}", a, b, None, None)
 
 
+def _may_be_same(mine: Endpoint, theirs: Endpoint) -> bool:
+    """Whether two ends differ only in that a file does not tell the dtype of one."""
+    return mine.shape == theirs.shape and _UNTOLD in (mine.dtype, theirs.dtype)
+
+
 def _described(end: Endpoint) -> str:
-    return f"{end.dtype} {signatures.shape_text(end.shape)}"
+    # A variable of TensorFlow 1 gives what it holds.
+    return f"{end.dtype.removesuffix('_ref')} {signatures.shape_text(end.shape)}"
 
 
 def matched(first: Model, second: Model, mine: Ends, theirs: Ends) -> Matching:
@@ -180,38 +184,3 @@ def _renamed(mine: Mapping[str, Endpoint], theirs: Mapping[str, Endpoint]) -> di
         keys[key if key in mine else likest] = end
         free = [each for each in free if each not in keys]
     return keys
-
-
-def layer_rows(first: Model, second: Model) -> Iterator[frames.DiffRow]:
-    """Yield a row for each Keras layer that only one has, or that was made with other arguments."""
-    rows: list[Mapping[str, LayerRow]] = [{row.name: row for row in each.part(Part.KERAS)} for each in (first, second)]
-    for name in dict.fromkeys((*rows[0], *rows[1])):
-        mine, theirs = (each.get(name) for each in rows)
-        if mine is None or theirs is None:
-            yield frames.DiffRow(
-                "layer", name, mine.class_ if mine else "", theirs.class_ if theirs else "", None, None
-            )
-            continue
-        if mine.class_ != theirs.class_:
-            yield frames.DiffRow("layer", name, mine.class_, theirs.class_, None, None)
-        yield from _settings(name, first.layer_settings(name), second.layer_settings(name))
-
-
-def _settings(name: str, mine: Mapping[str, object], theirs: Mapping[str, object]) -> Iterator[frames.DiffRow]:
-    for key in dict.fromkeys((*mine, *theirs)):
-        a, b = (setting(each[key]) if key in each else "" for each in (mine, theirs))
-        if a != b and key not in ("layers", "input_layers", "output_layers", "name"):
-            yield frames.DiffRow("layer", f"{name}, {key}", a[:_LONGEST], b[:_LONGEST], None, None)
-
-
-def setting(value: object) -> str:
-    """Return the text of a layer's argument, the same for a live layer's and for what Keras writes of it."""
-    if isinstance(value, dict):
-        config = value.get("config")
-        if value.get("class_name") == "DTypePolicy" and isinstance(config, dict):
-            return str(config.get("name"))
-        pairs = {key: setting(each) for key, each in sorted(value.items()) if key not in _BOOKKEEPING}
-        return str(pairs)
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(setting, value))}]"
-    return value if isinstance(value, str) else str(getattr(value, "name", value))

@@ -48,6 +48,7 @@ class _Side:
     def __init__(self, model: Model) -> None:
         rows: Sequence[VariableRow] = model.part(Part.VARIABLES)
         self.rows = {row.name: row for row in rows}
+        self.has_layers = Part.KERAS in model.parts
         self._values = VariableValues(model)
         self._digests: dict[str, str] = {}
 
@@ -95,6 +96,8 @@ UNUSED = "unused weight"
 
 #: What TensorFlow saves beside a model's own variables.
 _BOOKKEEPING = frozenset({"save_counter"})
+#: Where Keras files keep what training goes on with.
+_OF_TRAINING = ("optimizer/", "metrics/", "_metrics/")
 
 
 def rows(first: Model, second: Model, matching: Matching | None) -> Iterator[frames.DiffRow]:
@@ -163,11 +166,17 @@ def _rows(a: _Side, b: _Side, spare: Sequence[bool]) -> Iterator[frames.DiffRow]
     known, others = {pair[0].name for pair in guessed}, {pair[1].name for pair in guessed}
     left, right = [row for row in left if row.name not in known], [row for row in right if row.name not in others]
     for row in left:
-        what = UNUSED if (spare[0] and not right) or row.name in _BOOKKEEPING else "weight"
+        what = UNUSED if (spare[0] and not right) or _is_bookkeeping(a, row) else "weight"
         yield frames.DiffRow(what, row.name, _described(row), "", None, None)
     for row in right:
-        what = UNUSED if (spare[1] and not left) or row.name in _BOOKKEEPING else "weight"
+        what = UNUSED if (spare[1] and not left) or _is_bookkeeping(b, row) else "weight"
         yield frames.DiffRow(what, row.name, "", _described(row), None, None)
+
+
+def _is_bookkeeping(side: _Side, row: VariableRow) -> bool:
+    """Whether no result depends on a variable, whatever the graph: it counts, or training goes on with it."""
+    is_of_training = side.has_layers and row.trainable is False and row.name.startswith(_OF_TRAINING)
+    return is_of_training or row.name in _BOOKKEEPING
 
 
 def _described(row: VariableRow) -> str:
