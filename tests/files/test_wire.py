@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import random
 import tracemalloc
 from typing import Any
@@ -145,10 +146,18 @@ def test_lies_are_wire_errors(data: bytes) -> None:
         lambda: wire.spans(buffer, 0, len(data), 7),
         lambda: wire.scan(buffer, np.zeros(1, np.int64), np.full(1, len(data))),
         lambda: wire.scan(buffer, np.zeros(40, np.int64), np.full(40, len(data))),
+        lambda: list(wire.read_fields(io.BytesIO(data))),
     ):
         with pytest.raises(WireError) as raised:
             function()
         assert 0 <= raised.value.offset <= len(data)
+
+
+def test_fields_are_read_from_a_file_one_by_one() -> None:
+    data = field(1, b"abc") + field(300, b"") + field(1, bytes(70_000))
+    read = list(wire.read_fields(io.BytesIO(data)))
+    assert [(number, len(content)) for number, _, content in read] == [(1, 3), (300, 0), (1, 70_000)]
+    assert b"".join(tag + varint(len(content)) + content for _, tag, content in read) == data
 
 
 def test_spans_judges_the_field_it_looks_for_too() -> None:
@@ -166,6 +175,8 @@ def test_nothing_is_allocated_by_a_claimed_length() -> None:
                 wire.scan(Buffer(data), np.zeros(count, np.int64), np.full(count, len(data)))
         with pytest.raises(WireError):
             wire.spans(Buffer(data), 0, len(data), 1)
+        with pytest.raises(WireError):
+            list(wire.read_fields(io.BytesIO(data)))
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
         tracemalloc.stop()

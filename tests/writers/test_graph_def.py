@@ -7,6 +7,7 @@ import pytest
 
 import tfmagic
 from tfmagic import errors, functions, readers
+from tfmagic.files import protos
 from tfmagic.models.model import Model, Part
 from tfmagic.models.writer import WriteOptions
 from tfmagic.runtime import tensorflow as runtime
@@ -15,6 +16,7 @@ from tfmagic.writers import graph_def as writer_module
 from tfmagic.writers.graph_def import GraphDefWriter, GraphTextWriter
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 pytestmark = pytest.mark.tensorflow
@@ -142,7 +144,8 @@ def test_a_fault_in_the_file_is_noticed(
     assert not any("not verified" in note for note in tfmagic.freeze(concrete, output=tmp_path / f"a{suffix}").notes)
     spoiled: list[str] = []
 
-    def spoil(graph_def: Any) -> Any:
+    def spoil(read: Iterable[bytes]) -> list[bytes]:
+        graph_def = protos.message("GraphDef")(node=[protos.parse("NodeDef", data) for data in read])
         nodes = {node.name: node for node in graph_def.node}
         constants = [node for node in graph_def.node if node.op == "Const"]
         weights = [node for node in constants if len(node.attr["value"].tensor.tensor_content) > 1000]
@@ -157,10 +160,12 @@ def test_a_fault_in_the_file_is_noticed(
             nodes["a"].input[0], nodes["b"].input[0] = second, first
         else:
             weights[1].attr["value"].tensor.ClearField("tensor_content")
-        return graph_def
+        return [node.SerializeToString() for node in graph_def.node]
 
     read_back = writer_module.read_back
-    monkeypatch.setattr(writer_module, "read_back", lambda frozen, found, key: read_back(frozen, spoil(found), key))
+    monkeypatch.setattr(
+        writer_module, "read_back", lambda frozen, read, *others: read_back(frozen, spoil(read), *others)
+    )
     with pytest.raises(errors.ConversionError, match=r"not written as they are|differs from the source"):
         tfmagic.freeze(concrete, output=tmp_path / f"b{suffix}")
     assert spoiled == [fault]

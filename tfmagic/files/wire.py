@@ -7,8 +7,9 @@ https://protobuf.dev/programming-guides/encoding/. Not for: what a field means (
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 import numpy as np
 
@@ -153,6 +154,37 @@ def fields(buffer: Buffer, start: int, end: int) -> Iterator[tuple[int, int, int
         tag, position = _tag(data, position, end)
         begin, position = payload(data, position, end, tag & 7)
         yield tag >> 3, tag & 7, begin, position
+
+
+def read_fields(file: BinaryIO) -> Iterator[tuple[int, bytes, bytes]]:
+    """Yield number, tag and payload of each field of bytes of a message that is a file, one in memory at a time.
+
+    Raises
+    ------
+    WireError
+        Where the bytes stop being protobuf, or a field is of another kind.
+    """
+    end = file.seek(0, os.SEEK_END)
+    position = file.seek(0)
+    while position < end:
+        tag = _read_varint(file)
+        if tag & 7 != BYTES or tag <= BYTES:
+            raise WireError(position, "a field is none of bytes")
+        size = _read_varint(file)
+        if file.tell() + size > end:
+            raise WireError(position, "a field reaches past its message")
+        yield tag >> 3, written(tag), file.read(size)
+        position = file.tell()
+
+
+def _read_varint(file: BinaryIO) -> int:
+    """Read a varint from a file."""
+    data = b""
+    while len(data) < _MAX_VARINT and (byte := file.read(1)):
+        data += byte
+        if byte[0] < _CONTINUED:
+            break
+    return varint(memoryview(data), 0, len(data))[0]
 
 
 def spans(buffer: Buffer, start: int, end: int, *numbers: int) -> list[tuple[Integers, Integers]]:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from tfmagic import errors, functions, progress
-from tfmagic.files import protos
-from tfmagic.files.reading import PROTOBUF_LIMIT, read_bytes
+from tfmagic.files import protos, reading, wire
+from tfmagic.files.reading import PROTOBUF_LIMIT
 from tfmagic.graphs.signature_keys import name_notes
 from tfmagic.graphs.tensor_names import FreeNames, node_of, plain
 from tfmagic.models.model import Part
@@ -22,10 +22,11 @@ from tfmagic.runtime import tensorflow as runtime
 from tfmagic.runtime.grappler import PASSES
 from tfmagic.transforms.end_names import node_names
 from tfmagic.transforms.freeze import freeze
+from tfmagic.transforms.frozen_graph import serialised
 from tfmagic.transforms.optimize import optimize
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from tfmagic.functions import NamedFunction
     from tfmagic.models.model import Model
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 #: Text is at most so much larger: a byte of content takes up to four characters, a small field its name besides.
 _TEXT_GROWTH = 6
+#: The field of a GraphDef that holds its nodes.
+_GRAPH_NODE = 1
 #: Small pieces are written together, large ones go to the disk from where they are.
 _BUFFER_BYTES = 1 << 16
 #: From so many bytes on a constant stands beside the graph that is run to check it; and constants that a message names.
@@ -68,7 +71,8 @@ class GraphDefDraft:
 
     def load(self, path: Path, key: str) -> NamedFunction:
         """Read the file back and wrap it as a function; raises ConversionError if it holds other constants."""
-        return read_back(self.frozen, protos.parse("GraphDef", read_bytes(path)), key)
+        rest = protos.message("GraphDef")()
+        return read_back(self.frozen, _read_nodes(path, rest), rest, key)
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,9 @@ class GraphTextDraft(GraphDefDraft):
 
     def load(self, path: Path, key: str) -> NamedFunction:
         """Read the file back and wrap it as a function; raises ConversionError if it holds other constants."""
-        return read_back(self.frozen, protos.parse_text("GraphDef", path.read_text("utf-8")), key)
+        graph_def = protos.parse_text("GraphDef", path.read_text("utf-8"))
+        rest = protos.message("GraphDef")(library=graph_def.library, versions=graph_def.versions)
+        return read_back(self.frozen, (serialised(node) for node in graph_def.node), rest, key)
 
 
 def wrapped(
@@ -99,7 +105,17 @@ def wrapped(
     )
 
 
-def read_back(frozen: FrozenGraph, graph_def: protos.Message, key: str) -> NamedFunction:
+def _read_nodes(path: Path, rest: protos.Message) -> Iterator[bytes]:
+    """Yield the nodes of a graph's file, one in memory at a time; whatever else is in it goes into ``rest``."""
+    with reading.opened(path) as file:
+        for number, tag, content in wire.read_fields(file):
+            if number == _GRAPH_NODE:
+                yield content
+            else:
+                rest.MergeFromString(tag + wire.written(len(content)) + content)
+
+
+def read_back(frozen: FrozenGraph, nodes: Iterable[bytes], rest: protos.Message, key: str) -> NamedFunction:
     """Make a function of a graph that was read back, its large constants beside it, and look at each of them.
 
     A run alone would not tell a weight that is off by its last bits.
@@ -108,8 +124,10 @@ def read_back(frozen: FrozenGraph, graph_def: protos.Message, key: str) -> Named
     ----------
     frozen : FrozenGraph
         What was written.
-    graph_def : GraphDef
-        What was read; its large constants lose their content.
+    nodes : iterable of bytes
+        The nodes as they were read, serialised.
+    rest : GraphDef
+        What the graph has besides; the nodes are added, large constants without their content.
     key : str
         The signature's key.
 
@@ -121,9 +139,11 @@ def read_back(frozen: FrozenGraph, graph_def: protos.Message, key: str) -> Named
     left, wrong, held = dict(frozen.values), [], {}
     ends = {node_of(end.tensor) for end in (*frozen.inputs, *frozen.outputs)}
     with runtime.eager():
-        for node in graph_def.node:
+        for data in nodes:
+            node = protos.parse("NodeDef", data)
             value = left.pop(node.name, None)
             if value is None:
+                rest.node.add().CopyFrom(node)
                 continue
             tensor = node.attr["value"].tensor
             content = np.frombuffer(tensor.tensor_content, np.uint8)
@@ -133,12 +153,13 @@ def read_back(frozen: FrozenGraph, graph_def: protos.Message, key: str) -> Named
                 dtype = runtime.tensorflow().as_dtype(value.dtype).as_numpy_dtype
                 held[node.name] = runtime.tensorflow().constant(content.view(dtype).reshape(value.shape))
                 tensor.ClearField("tensor_content")
+            rest.node.add().CopyFrom(node)
     if wrong or left:
         raise errors.ConversionError(
             f"the constants {errors.listed([*wrong, *left][:_MOST_NAMED])} were not written as they are, so nothing "
             "was left; look at the disk, and whether something else changes the model meanwhile"
         )
-    return wrapped(frozen, graph_def, key, held)
+    return wrapped(frozen, rest, key, held)
 
 
 def _traced_notes(inputs: Iterable[str], outputs: Iterable[str]) -> tuple[str, ...]:
