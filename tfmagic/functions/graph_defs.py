@@ -12,11 +12,15 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+import numpy as np
+
 from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.functions import nested_structures
 from tfmagic.functions.graph_part import dtype_of, part_between
 from tfmagic.functions.named_function import NamedFunction, endpoint
+from tfmagic.functions.state import stored_variables
+from tfmagic.functions.state.initial_values import Stored
 from tfmagic.graphs.resources import RESOURCE_VARIABLES, TABLES, VARIABLES, resource
 from tfmagic.graphs.tensor_names import node_of
 from tfmagic.runtime import concrete_functions, error_texts
@@ -115,10 +119,17 @@ def _variables(part: GraphPart, values: Values | None, shared: Shared) -> dict[s
     contents = dict(values(missing)) if missing and values else {}
     for name in missing:
         if resources[name] not in variables:
-            variables[resources[name]] = runtime.tensorflow().Variable(
-                contents.pop(name), dtype=dtype_of(part.states[name]), name=name
-            )
+            variable = runtime.tensorflow().Variable(contents.pop(name), dtype=dtype_of(part.states[name]), name=name)
+            variables[resources[name]] = variable
+            shape = tuple(variable.shape.as_list())
+            stored_variables.attach(variable, Stored(variable.dtype.name, shape, _reading(values, name)))
     return {name: variables[resources[name]] for name in names}
+
+
+def _reading(values: Values | None, name: str) -> Callable[[], np.ndarray]:
+    """Return what reads a variable's value once more."""
+    assert values is not None  # noqa: S101 - what has variables was given their values
+    return lambda: np.asarray(values([name])[name])
 
 
 def _table_objects(part: GraphPart, tables: Tables | None, shared: Shared) -> dict[str, runtime.Live]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from tfmagic import errors
 from tfmagic.functions import composites, nested_structures
+from tfmagic.functions.state import stored_variables
 from tfmagic.graphs import function_library, tensor_names
 from tfmagic.graphs.signatures import DEFAULT_KEY, DEFAULT_TAGS, PREDICT, Endpoint
 from tfmagic.runtime import concrete_functions
@@ -74,6 +75,10 @@ class NamedFunction:
     model: runtime.Live = None
     returned: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict)
 
+    def restore(self) -> None:
+        """See that the variables have their values, before anything reads them."""
+        stored_variables.restore([*self.variables.values(), *self.concrete.graph.variables])
+
     def ordered(self, inputs: Sequence[str], outputs: Sequence[str]) -> NamedFunction:
         """Return the function with its ends in this order, by their keys."""
         ends = {one.key: one for one in self.inputs}
@@ -111,6 +116,7 @@ class NamedFunction:
 
     def on_tensors(self, inputs: Mapping[str, runtime.Live]) -> dict[str, runtime.Live]:
         """Call on tensors by key, eagerly or inside another function; returns the outputs by key, in order."""
+        self.restore()
         fed = {one.tensor: inputs[one.key] for one in self.inputs}
         tensors = [fed[one.name] for one in self.concrete.inputs if one.name in fed]
         results = runtime.tensorflow().nest.flatten(

@@ -80,7 +80,7 @@ class SavedModelFunctions:
     ema : bool
         Whether variables get their moving averages, of objects of TensorFlow 2.
     unread : bool
-        Whether the values of variables stay on the disk, of objects of TensorFlow 2, so that nothing can run
+        Whether the values of variables stay on the disk until somebody runs what reads them, of objects of TensorFlow 2
         (:mod:`tfmagic.functions.state.stored_variables`).
     """
 
@@ -203,7 +203,10 @@ class SavedModelFunctions:
             return None
         options = runtime.tensorflow().saved_model.LoadOptions(experimental_skip_checkpoint=True)
         loaded = self._bounded(path, options)
-        return loaded if stored_variables.describe(loaded, files.opened) else None
+        # What of it cannot be read TensorFlow words as well.
+        with contextlib.suppress(errors.ReadError):
+            return loaded if stored_variables.describe(loaded, files.opened) else None
+        return None
 
     def _bounded(self, path: Path, options: runtime.Live) -> runtime.Live:
         tags = None if self.tags is None else list(self.tags)

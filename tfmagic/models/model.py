@@ -159,7 +159,7 @@ class Model(PublicTables, Displayed):
         return self if self.local is None else self.once("on this machine", self.local)
 
     def to_be_written(self) -> Model:
-        """Return the model for whoever writes it and does not run it: values of variables are read as they are written.
+        """Return the model for whoever writes it: values of variables are read as they are written, or as it is run.
 
         It is the model itself where they lie in no file.
         """

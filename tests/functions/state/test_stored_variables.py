@@ -13,6 +13,7 @@ from tfmagic.functions.state import stored_variables
 from tfmagic.models.model import Part
 from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
+from tfmagic.verbs.verification import trial_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -146,3 +147,52 @@ def test_a_damaged_value_is_told_and_nothing_is_written(tmp_path: Path) -> None:
     with pytest.raises(errors.CorruptSourceError, match="checksum"):
         tfmagic.export(tmp_path / "source", tmp_path / "copy", verify=False)
     assert [each.name for each in tmp_path.iterdir()] == ["source"]
+
+
+def _large(place: Path) -> Any:
+    """Save a product with a matrix of more than a megabyte, and return its function, loaded from the directory."""
+    tf = runtime.tensorflow()
+    module = tf.Module()
+    module.kernel = tf.Variable(np.eye(600, dtype="float32") * 2, name="kernel")
+    module.call = tf.function(
+        lambda x: {"y": x @ module.kernel}, input_signature=[tf.TensorSpec([None, 600], name="x")]
+    )
+    tf.saved_model.save(module, str(place), signatures=module.call)
+    return readers.read(str(place)).to_be_written().part(Part.FUNCTION)()
+
+
+def test_a_source_lets_go_of_its_weights_before_its_result_is_loaded(tmp_path: Path) -> None:
+    source, result = _large(tmp_path / "a"), readers.read(str(tmp_path / "a")).part(Part.FUNCTION)()
+    seen = []
+
+    def load() -> Any:
+        (kernel,) = source.variables.values()
+        seen.append((stored_variables.stored_value(kernel) is not None, kernel.read_value().shape.as_list()))
+        return result
+
+    verification = trial_run.verify_in_turn(source, load)
+    assert verification.frame["equal"].tolist() == [True]
+    assert seen == [(True, [0])]
+    x = np.ones((1, 600), "float32")
+    np.testing.assert_array_equal(source({"x": x})["y"], 2 * x)
+
+
+def test_weights_that_differ_are_noticed_in_turn(tmp_path: Path) -> None:
+    source = _large(tmp_path / "a")
+    other = readers.read(str(tmp_path / "a")).part(Part.FUNCTION)()
+    next(iter(other.variables.values())).assign(np.eye(600, dtype="float32") * 3)
+    assert trial_run.verify_in_turn(source, lambda: other).differs
+
+
+def test_a_session_keeps_what_a_comparison_lets_go_of(tmp_path: Path) -> None:
+    tf = runtime.tensorflow()
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        x = v1.placeholder(tf.float32, [None, 600], "x")
+        kernel = v1.get_variable("kernel", initializer=np.eye(600, dtype="float32") * 2)
+        tf.matmul(x, kernel, name="y")
+        session.run(v1.global_variables_initializer())
+        for place in ("frozen.pb", "saved"):
+            done = tfmagic.export(session, tmp_path / place, outputs=["y"])
+            assert done.verification["equal"].tolist() == [True]
+        np.testing.assert_array_equal(session.run("y:0", {"x:0": np.ones((1, 600))}), np.full((1, 600), 2.0))

@@ -1,6 +1,7 @@
-"""Variables that were loaded without their values, which are read from the checkpoint when somebody writes them.
+"""Variables whose values lie elsewhere, on the disk or in a session, and are in memory as long as something runs.
 
-A model that is only converted needs none of them in memory. Not for: graphs, whose variables are known by their nodes
+A model that is only written needs none of them, and one that was run before its result is loaded lets go of them, so
+that the weights are not there twice. Not for: finding a variable's value by its node
 (:mod:`tfmagic.functions.state.saved_models`).
 """
 
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from tfmagic.files import protos
 from tfmagic.files.checkpoints import trackable_object_graph
 from tfmagic.functions.state.initial_values import Stored
+from tfmagic.functions.state.value_groups import tensor_bytes
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
@@ -19,8 +21,10 @@ if TYPE_CHECKING:
 
     from tfmagic.files.checkpoints.tensor_bundle import Checkpoint
 
-#: The attribute of a variable that was loaded here under which it has the way to its value.
-_STORED = "_tfmagic_stored"
+#: The attributes of a variable that was made here: the way to its value, and whether it has none itself.
+_STORED, _ABSENT = "_tfmagic_stored", "_tfmagic_absent"
+#: A smaller value is not worth letting go of, in bytes.
+_WORTH = 1 << 20
 _VALUE = "VARIABLE_VALUE"
 
 
@@ -50,23 +54,53 @@ def describe(root: runtime.Live, checkpoint: Checkpoint) -> bool:
         stored = _stored(value, node, checkpoint)
         if stored is None:
             return False
-        setattr(value, _STORED, stored)
+        attach(value, stored)
+        setattr(value, _ABSENT, True)
     return all(stored_value(each) is not None for each, _ in pairs if _is_variable(each))
 
 
+def attach(variable: runtime.Live, stored: Stored) -> None:
+    """Tell a variable that was made here where its value lies."""
+    setattr(variable, _STORED, stored)
+
+
 def stored_value(variable: runtime.Live) -> Stored | None:
-    """Return where the value of a variable lies that was loaded without it, None for any other."""
+    """Return where the value of a variable lies that has none itself, None for any other."""
     stored: Stored | None = getattr(variable, _STORED, None)
-    return stored
+    return stored if getattr(variable, _ABSENT, False) else None
 
 
 def restore(variables: Iterable[runtime.Live]) -> None:
-    """Give variables their values that were loaded without."""
-    for variable in variables:
-        stored = stored_value(variable)
-        if stored is not None:
-            variable.assign(stored.read())
-            delattr(variable, _STORED)
+    """Give variables their values where they have none themselves."""
+    absent = [(each, stored) for each in variables if (stored := stored_value(each)) is not None]
+    if absent:
+        with runtime.eager():
+            for variable, stored in absent:
+                _set(variable, runtime.tensorflow().constant(stored.read(), variable.dtype))
+                setattr(variable, _ABSENT, False)
+
+
+def large(variables: Iterable[runtime.Live]) -> list[runtime.Live]:
+    """Return those variables that are worth letting go of, and can be given their values again."""
+    return [each for each in variables if hasattr(each, _STORED) and (_bytes(each) or 0) >= _WORTH]
+
+
+def let_go(variables: Iterable[runtime.Live]) -> None:
+    """Let go of the values of large variables that can have them again, until somebody runs what reads them."""
+    tf = runtime.tensorflow()
+    with runtime.eager():
+        for variable in large(variables):
+            _set(variable, tf.zeros([0], variable.dtype))
+            setattr(variable, _ABSENT, True)
+
+
+def _set(variable: runtime.Live, value: runtime.Live) -> None:
+    """Set a variable, whatever shape its value has by now."""
+    runtime.tensorflow().raw_ops.AssignVariableOp(resource=variable.handle, value=value, validate_shape=False)
+
+
+def _bytes(variable: runtime.Live) -> int | None:
+    return tensor_bytes(variable.dtype.name, None if variable.shape.rank is None else tuple(variable.shape.as_list()))
 
 
 def _pairs(root: runtime.Live, graph: protos.Message) -> Iterator[tuple[runtime.Live, protos.Message]]:

@@ -77,6 +77,7 @@ class TrialCopies:
             if not self.sharing:
                 raise UncopyableError(f"{node.name!r} ({node.op}), which lies inside the graph")
             self._shared[node.name] = f"{node.name!r} ({node.op}), which lies inside the graph"
+        self.function.restore()
         with runtime.eager():
             return self._imported({each: self._copied(entry) for each, entry in self._changed.items()})
 

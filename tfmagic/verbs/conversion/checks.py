@@ -6,13 +6,14 @@ Not for: the inputs and the comparison of arrays (:mod:`tfmagic.verbs.verificati
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Protocol, cast
 
 from tfmagic import errors
 from tfmagic.display import render
 from tfmagic.findings import hazards
 from tfmagic.functions import tflite
+from tfmagic.functions.state import stored_variables
 from tfmagic.models.writer import Approximate, Compared, Loadable, Runnable
 from tfmagic.runtime import cancellation
 from tfmagic.runtime import tensorflow as runtime
@@ -144,6 +145,8 @@ def _require(loaders: Callable[[], None]) -> None:
 
 
 def _verified(source: NamedFunction, load: Callable[[], Runner], samples: Sequence[Call] | None) -> Verification:
+    if samples is None and stored_variables.large(source.variables.values()):
+        return _verified_in_turn(source, load)
     try:
         with cancellation.limited(trial_run.LIMIT):
             result = load()
@@ -158,6 +161,25 @@ def _verified(source: NamedFunction, load: Callable[[], Runner], samples: Sequen
     finally:
         # TFLite's interpreter holds the file open until the garbage is collected.
         tflite.let_go(result)
+
+
+def _verified_in_turn(source: NamedFunction, load: Callable[[], Runner]) -> Verification:
+    """Run the source before the result is loaded: it lets go of its weights, so that they are not there twice."""
+
+    @cache
+    def result() -> Runner:
+        with cancellation.limited(trial_run.LIMIT):
+            return load()
+
+    try:
+        verification = trial_run.verify_in_turn(source, result)
+        # Where nothing was compared, too, the result has to load.
+        result()
+    except errors.ConversionError as error:
+        if not cancellation.is_endless(error):
+            raise
+        return trial_run.unchecked(source, str(error))
+    return verification
 
 
 def unverified(draft: Draft, source: Source, reason: str) -> dict[str, Verification]:

@@ -127,7 +127,7 @@ class Job:
         model = conversion_sources.read_source(
             self.source, wanted, must_exist=source_tags is not None, trust=self.trust, ema=self.wish.ema
         )
-        model = model.to_be_written() if self.check is False else model
+        model = model.to_be_written()
         conversion_sources.require_parts(model, self.writer, WRITERS)
         destinations.require_apart(model, self.destination, self.writer)
         with model.becoming(self.writer.format), progress.stages(self.destination.name, len(STAGES)) as begin:

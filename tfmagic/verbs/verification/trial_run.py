@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from contextlib import nullcontext
-from functools import partial
+from functools import cached_property, partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -22,6 +22,7 @@ from tfmagic import errors, progress
 from tfmagic.files import protos
 from tfmagic.findings import hazards, waits
 from tfmagic.functions import NamedFunction, tflite
+from tfmagic.functions.state import stored_variables
 from tfmagic.functions.state.resource_copies import UncopyableError
 from tfmagic.functions.state.trial_copies import TrialCopies
 from tfmagic.runtime import cancellation, concrete_functions, error_texts
@@ -123,8 +124,37 @@ def verify(
         If the result does not run on what the source accepts; its own error is the cause.
     """
     values = dict(inputs or {})
-    trial = partial(_Trial, source, result, names, quickly=quickly)
-    return _answer(source, result, names, lambda: trial().verified(values), is_complete=_is_complete(source, values))
+    trial = partial(_Trial, source, lambda: result, names, quickly=quickly)
+    return _answer((source, result), names, lambda: trial().verified(values), is_complete=_is_complete(source, values))
+
+
+def verify_in_turn(source: NamedFunction, load: Callable[[], Runner]) -> Verification:
+    """Run a function, let go of its weights, and run what it was converted to, which is loaded only then.
+
+    Parameters
+    ----------
+    source : NamedFunction
+        As :func:`verify` takes it; its variables have their values again when somebody runs it.
+    load : callable
+        Returns the result, the same one each time.
+
+    Raises
+    ------
+    ConversionError
+        As :func:`verify` does, or if the result does not load.
+    """
+    names = ("the source", "the result")
+
+    def loaded() -> Runner:
+        stored_variables.let_go(source.variables.values())
+        result = load()
+        reason = _outside(result)
+        if reason:
+            raise _OutsideError(reason)
+        return result
+
+    trial = partial(_Trial, source, loaded, names, quickly=True)
+    return _answer((source,), names, lambda: trial().verified({}), is_complete=False)
 
 
 def approximated(
@@ -150,23 +180,23 @@ def approximated(
     ConversionError
         If one of both does not run on them.
     """
-    trial = partial(_Trial, source, result, names)
-    return _answer(source, result, names, lambda: measure(trial().pairs(calls)), is_complete=bool(calls))
+    trial = partial(_Trial, source, lambda: result, names)
+    return _answer((source, result), names, lambda: measure(trial().pairs(calls)), is_complete=bool(calls))
 
 
 def _answer(
-    source: NamedFunction,
-    result: Runner,
+    runners: tuple[NamedFunction, *tuple[Runner, ...]],
     names: tuple[str, str],
     compared: Callable[[], Verification],
     *,
     is_complete: bool,
 ) -> Verification:
     """Return a comparison, or why there is none; on what is the user's, it is an error that the source does not run."""
+    source = runners[0]
     try:
-        reason = "" if is_complete else _outside(source, result)
+        reason = "" if is_complete else _outside(*runners)
         return unchecked(source, reason) if reason else compared()
-    except (_EndlessError, UncopyableError) as error:
+    except (_EndlessError, _OutsideError, UncopyableError) as error:
         return unchecked(source, str(error))
     except _RefusedError as error:
         if source.inputs and is_complete:
@@ -187,15 +217,26 @@ def _outside(*runners: Runner) -> str:
 class _Trial:
     """A source and a result on their way through the same inputs."""
 
-    def __init__(self, source: NamedFunction, result: Runner, names: tuple[str, str], *, quickly: bool = False) -> None:
+    def __init__(
+        self, source: NamedFunction, load: Callable[[], Runner], names: tuple[str, str], *, quickly: bool = False
+    ) -> None:
         self._source = source
         self._quickly = quickly
         self._names = names
         self._copies = TrialCopies(source, repeatable=True)
-        self._result_copies = TrialCopies(result, repeatable=True) if isinstance(result, NamedFunction) else None
-        self._result = result
+        self._load = load
         #: The longest run of the source so far, in seconds.
         self._longest = 0.0
+
+    @cached_property
+    def _result(self) -> Runner:
+        """What the source was converted to."""
+        return self._load()
+
+    @cached_property
+    def _result_copies(self) -> TrialCopies | None:
+        result = self._result
+        return TrialCopies(result, repeatable=True) if isinstance(result, NamedFunction) else None
 
     def verified(self, values: Mapping[str, npt.ArrayLike]) -> Verification:
         """Run both; raises the reasons for which that cannot be."""
@@ -218,14 +259,17 @@ class _Trial:
     def _verified_smaller(self) -> Verification | None:
         """Run both on smaller images than the source states; None where that does not show that they are equal."""
         tried = trial_inputs.smaller(self._source.inputs)
-        if tried is None or self._result_copies is None:
+        if tried is None:
             return None
         try:
             expected = self._run(tried.arrays)
-            result = self._limited(self._result_copies.fresh(), tried.arrays, LIMIT, self._result)
-        except (errors.TfMagicError, _EndlessError):
+            copies = self._result_copies
+            result = self._limited(copies.fresh(), tried.arrays, LIMIT, self._result) if copies else None
+        except (errors.TfMagicError, _EndlessError, _OutsideError):
             raise
         except Exception:  # noqa: BLE001 - as in _accepted
+            return None
+        if result is None:
             return None
         compared = comparison.compare(_placeless(self._source, expected), _placeless(self._result, result))
         if compared.differs or compared.untelling:
@@ -290,6 +334,7 @@ class _Trial:
 
     def _run(self, values: Mapping[str, npt.ArrayLike]) -> _Outputs:
         """Run a copy of the source that begins where the user's model stands."""
+        self._source.restore()
         run = self._copies.fresh()
         begun = time.monotonic()
         outputs = self._limited(run, values, LIMIT, self._source)
@@ -298,9 +343,10 @@ class _Trial:
 
     def _result_of(self, values: Mapping[str, npt.ArrayLike]) -> _Outputs:
         """Run the result on inputs that the source takes."""
+        result, copies = self._result, self._result_copies
         try:
-            run = self._result if self._result_copies is None else self._result_copies.fresh()
-            return self._limited(run, values, LIMIT + _PATIENCE * self._longest, self._result)
+            run = result if copies is None else copies.fresh()
+            return self._limited(run, values, LIMIT + _PATIENCE * self._longest, result)
         except (_EndlessError, UncopyableError):
             raise
         except Exception as error:
@@ -418,6 +464,10 @@ def suspected(run: Runner) -> str:
     """Say in brackets what a function that does not come to its end may be waiting for."""
     reason = waits.suspect(concrete_functions.graph_def(run.concrete)) if isinstance(run, NamedFunction) else ""
     return f" ({reason})" if reason else ""
+
+
+class _OutsideError(Exception):
+    """A result would act outside the model, which its source does not."""
 
 
 class _RefusedError(Exception):
