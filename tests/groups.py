@@ -1,5 +1,7 @@
 """How pytest-xdist deals tests out to its workers: one by one, but groups that share what is costly as a whole.
 
+So does a file with a fixture of its module, which each worker that runs a test of it would make again.
+
 pytest-xdist's own groups are lost on pytest 9.2, and where a worker dies it deals out too little to the one that takes
 its place, so that the run never ends.
 """
@@ -7,6 +9,8 @@ its place, so that the run never ends.
 from __future__ import annotations
 
 import re
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from xdist.scheduler import LoadScopeScheduling
@@ -21,15 +25,24 @@ GROUPS = {
     "architecture": ("tests/test_architecture.py", ""),
     "messages": ("tests/test_messages.py", ""),
 }
+ROOT = Path(__file__).resolve().parents[1]
 #: A worker begins a test when it knows of the next one.
 _AHEAD = 2
 
 
 def group_of(nodeid: str) -> str:
-    """Return the group of a test, or the test itself where it belongs to none."""
+    """Return the group of a test, its file where that shares a fixture, or the test itself."""
     words = re.split(r"[\[\]-]", nodeid)[1:]
     mentions = ((group, nodeid.startswith(begin) and word in ("", *words)) for group, (begin, word) in GROUPS.items())
-    return next((group for group, is_meant in mentions if is_meant), nodeid)
+    file = nodeid.partition("::")[0]
+    return next((group for group, is_meant in mentions if is_meant), file if shares_a_fixture(file) else nodeid)
+
+
+@cache
+def shares_a_fixture(file: str) -> bool:
+    """Say whether a file has a fixture that its tests share."""
+    path = ROOT / file
+    return path.is_file() and 'scope="module"' in path.read_text(encoding="utf-8")
 
 
 class Groups(LoadScopeScheduling):  # type: ignore[misc, unused-ignore]

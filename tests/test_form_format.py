@@ -30,12 +30,25 @@ OUTPUTS = {
 EXTRAS = {"onnx": "tf2onnx"}
 #: A message has no checkpoint beside it: its graph can be shown, and no value of its variables is anywhere.
 WITHOUT_VALUES = {"meta_graph_message"}
+#: Formats that are made of the function alone, a second each: one sample of each form goes there, a file if one is.
+OF_THE_FUNCTION = {"tflite"}
+FIRST = {
+    sample.form: sample.name
+    for is_file in (False, True)
+    for sample in reversed(SAMPLES.values())
+    if sample.is_file == is_file
+}
 #: How many elements each variable has.
 SIZES = [each.size for each in WEIGHTS.values()]
 
 
 def cells() -> list[tuple[Sample, Writer]]:
-    return [(sample, writer) for sample in SAMPLES.values() for writer in WRITERS]
+    return [
+        (sample, writer)
+        for sample in SAMPLES.values()
+        for writer in WRITERS
+        if writer.format not in OF_THE_FUNCTION or FIRST[sample.form] == sample.name
+    ]
 
 
 def possible(model: tfmagic.Model) -> list[str]:

@@ -35,14 +35,14 @@ def test_some(number):
         ("tests/browser/test_harness.py::test_it[http://127.0.0.1:8888/lab-False]", "pages"),
         ("tests/test_corpus.py::test_it[a.pb]", "corpus"),
         ("tests/verbs/test_run.py::test_it[lab]", "tests/verbs/test_run.py::test_it[lab]"),
+        ("tests/graphs/test_tflite_graphs.py::test_it[lab]", "tests/graphs/test_tflite_graphs.py"),
     ],
 )
 def test_tests_of_a_front_end_are_one_group(nodeid: str, group: str) -> None:
     assert pytest.importorskip("tests.groups").group_of(nodeid) == group
 
 
-@pytest.mark.parametrize("workers", [1, 3])
-@pytest.mark.parametrize("fatal", [(4,), (0, 1, 11)])
+@pytest.mark.parametrize(("workers", "fatal"), [(1, (0, 1, 11)), (3, (4,))])
 def test_a_worker_that_dies_leaves_the_rest_to_others(tmp_path: Path, workers: int, fatal: tuple[int, ...]) -> None:
     (tmp_path / "conftest.py").write_text("from tests.conftest import pytest_xdist_make_scheduler", encoding="utf-8")
     (tmp_path / "test_some.py").write_text(TESTS.replace("{FATAL}", str(set(fatal))), encoding="utf-8")

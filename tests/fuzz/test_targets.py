@@ -32,7 +32,7 @@ def test_what_was_found_is_answered() -> None:
 @pytest.mark.parametrize("name", TARGETS)
 def test_seeds_are_answered_whole_and_damaged(name: str, gathered: Path) -> None:
     chance = random.Random(name)
-    for seed in sorted((gathered / name).glob("*"))[:3]:
+    for seed in sorted((gathered / name).glob("*"))[:2]:
         whole = seed.read_bytes()
         TARGETS[name](whole)
         for damage in DAMAGES:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -64,7 +63,7 @@ def test_other_calls_stay() -> None:
     assert graph_def.SerializeToString(deterministic=True) == before
 
 
-def test_a_graph_that_ends_tensorflows_optimizer_is_flattened() -> None:
+def test_a_graph_that_ends_tensorflows_optimizer_is_flattened(ready_tensorflow: list[str]) -> None:
     """In a process of its own, which would end."""
     code = (
         "import sys, tensorflow\n"
@@ -73,5 +72,5 @@ def test_a_graph_that_ends_tensorflows_optimizer_is_flattened() -> None:
         "flat = inlining.inlined(protos.parse_text('GraphDef', sys.argv[1]), ['x', 'z'])\n"
         "assert 'PartitionedCall' not in {node.op for node in flat.node}\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, _GRAPH], capture_output=True, text=True, check=False)
+    done = subprocess.run([*ready_tensorflow, "-c", code, _GRAPH], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]

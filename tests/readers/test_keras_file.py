@@ -486,7 +486,7 @@ def test_damage_gives_our_errors_only(
 ) -> None:
     chance = random.Random(suffix)
     path = tmp_path / "damaged"
-    for _ in range(40):
+    for _ in range(15):
         data = bytearray(saved.files[suffix].read_bytes())
         damage(data, chance)
         path.write_bytes(data)

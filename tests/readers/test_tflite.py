@@ -165,7 +165,7 @@ def test_damage_gives_our_errors_only(
 ) -> None:
     chance = random.Random(7)
     path = tmp_path / "damaged"
-    for _ in range(200):
+    for _ in range(80):
         data = bytearray(converted.read_bytes())
         damage(data, chance)
         path.write_bytes(data)

@@ -29,15 +29,18 @@ def profiled(tf: Any, function: Any) -> int:
 @pytest.mark.slow
 @pytest.mark.parametrize("family", ["MobileNetV2", "ResNet50", "EfficientNetB0"])
 def test_flops_are_those_of_tensorflows_profiler_in_every_form(tf: Any, tmp_path: Path, family: str) -> None:
+    """Of two families the model alone: what a form loses does not depend on how many layers there are."""
     import keras  # noqa: PLC0415
 
     model = getattr(keras.applications, family)(weights=None)
     spec = tf.TensorSpec([1, *model.input_shape[1:]])
     wanted = profiled(tf, tf.function(lambda x: model(x, training=False)).get_concrete_function(spec))
-    model.save(tmp_path / "m.keras")
-    tfmagic.export(model, tmp_path / "served", verify=False)
-    frozen = tfmagic.freeze(model, verify=False)
-    for source in (model, tmp_path / "m.keras", tmp_path / "served", frozen):
+    sources = [model]
+    if family == "MobileNetV2":
+        model.save(tmp_path / "m.keras")
+        tfmagic.export(model, tmp_path / "served", verify=False)
+        sources += [tmp_path / "m.keras", tmp_path / "served", tfmagic.freeze(model, verify=False)]
+    for source in sources:
         costs = tfmagic.inspect(source).costs
         assert not costs["flops"].isna().any()
         assert costs["flops"].sum() == pytest.approx(wanted, rel=0.01)
