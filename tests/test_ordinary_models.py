@@ -60,7 +60,9 @@ FAMILIES: dict[str, Callable[[Any], Any]] = {
     "ConvNeXt": lambda _: general("convnext", "ConvNeXt")((1, 1, 1, 1), (8, 16, 24, 32), **SMALL),
     "DenseNet": lambda _: general("densenet", "DenseNet")((2, 2, 2, 2), **SMALL),
     "EfficientNet": lambda _: general("efficientnet", "EfficientNet")(0.5, 0.1, 32, **SMALL),
-    "EfficientNetV2": lambda _: general("efficientnet_v2", "EfficientNetV2")(0.5, 0.1, 32, **SMALL),
+    "EfficientNetV2": lambda _: general("efficientnet_v2", "EfficientNetV2")(
+        0.5, 0.1, 32, name="efficientnetv2-b0", **SMALL
+    ),
     "InceptionV3": lambda a: a.InceptionV3(**{**SMALL, "input_shape": (75, 75, 3)}),
     "InceptionResNetV2": lambda _: inception_residual(),
     "MobileNet": lambda a: a.MobileNet(alpha=0.25, **SMALL),

@@ -202,7 +202,9 @@ def test_a_call_cancelled_anywhere_leaves_what_was_there(samples: Built, tmp_pat
     assert [name for name, _ in groupby(each.name for each in counting.stages)] == _STAGES
     # Stages, blocks, runs, and the last moment.
     assert counting.checks > len(_STAGES)
-    for at in range(counting.checks):
+    # TFLite's own conversion takes a second each time: every fourth place, and the last.
+    step = 4 if place == "m.tflite" else 1
+    for at in sorted({*range(0, counting.checks, step), counting.checks - 1}):
         with pytest.raises(progress.CancelledError), progress.watched(Stopping(at)):
             export(tmp_path / place, overwrite=True)
         assert {name: each for name, each in contents_of(tmp_path).items() if "elsewhere" not in name} == before
