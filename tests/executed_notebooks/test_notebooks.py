@@ -44,7 +44,7 @@ def code_cells(path: Path) -> list[Any]:
 
 def written(path: Path, *sources: str) -> Path:
     """Write a notebook of some cells of code."""
-    cell = {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": []}
+    cell: dict[str, Any] = {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": []}
     cells = [{**cell, "id": f"cell-{number}", "source": source} for number, source in enumerate(sources)]
     content = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
     path.write_text(json.dumps(content), encoding="utf-8")
