@@ -123,6 +123,8 @@ class UnknownNameError(MissingPartError):
         """Say which names are near, else which there are."""
         if self.near:
             return f"did you mean {listed(self.near)}?"
+        if self.form and not self.available:
+            return f"a source of the form {self.form!r} has no {self.kind}s, so leave it out"
         return f"there is {listed(self.available)}"
 
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import html
 import inspect
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,18 +16,22 @@ import pytest
 import tfmagic
 from tests.graph_samples import control_flow
 from tests.samples import SAMPLES
+from tfmagic import findings
+from tfmagic.commands import declarations
+from tfmagic.findings.caution import Caution
+from tfmagic.notebook.panel.widgets import convert_tab
+from tfmagic.shell import printing
 from tfmagic.verbs.conversion import plan as conversion_plan
 from tfmagic.verbs.conversion import plan_names
 from tfmagic.verbs.conversion.request import Request
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.samples import Built
-    from tfmagic.findings.caution import Caution
 
 pytestmark = pytest.mark.tensorflow
 
+#: What a result that was made has, whatever its source lacked.
+MADE_UP_FOR = {"missing-weights", "uninitialised"}
 #: Samples that give a cause, and which.
 OF_SAMPLES = {"meta_graph_message": {"missing-weights"}}
 
@@ -300,6 +309,36 @@ def test_they_are_the_same_wherever_they_are_told(network: Any, tmp_path: Path) 
     assert {field: bool(getattr(caution, field)) for field in ("code", "severity", "where", "advice")} == dict.fromkeys(
         ("code", "severity", "where", "advice"), True
     )
+
+
+def codes() -> list[str]:
+    """Return the codes of all cautions that the package gives, as its source has them."""
+    calls = (
+        call
+        for path in Path(findings.__file__).parent.glob("*.py")
+        for call in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Caution"
+    )
+    return sorted({str(ast.literal_eval(call.args[0])) for call in calls})
+
+
+@pytest.mark.parametrize("code", codes())
+def test_no_front_leaves_one_out(code: str, samples: Built, tmp_path: Path) -> None:
+    """A front shows what there is, not what it knows: of a result only what the conversion itself settles is gone."""
+    caution = Caution(code, "medium", "'this'", f"do what {code} asks", f"there is {code}")
+    whole = tfmagic.inspect(samples["graph_def"])
+    model = replace(whole, carried=(caution,))
+    tab = convert_tab.build(model, SimpleNamespace(namespace={}, source="model"))
+    plan = conversion_plan.plan(model, Request("saved_model", str(tmp_path / "n")), plan_names.Names({}))
+    assert caution in model.cautions
+    assert caution.text in plan.cautions
+    assert caution.text in html.unescape(tab.plan.value)
+    assert caution.advice in repr(model)
+    assert caution.advice in html.unescape(model._repr_html_())
+    assert code in printing.printed(model, "json", declarations.COMMANDS["inspect"])
+    exported = tfmagic.export(model, tmp_path / "n", verify=False)
+    assert [each.code for each in exported.cautions] == ([] if code in MADE_UP_FOR else [code])
+    assert (caution.advice in repr(exported)) == (code not in MADE_UP_FOR)
 
 
 def test_what_an_export_lost_is_what_the_plan_said(tf: Any, tmp_path: Path) -> None:

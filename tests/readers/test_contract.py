@@ -162,6 +162,26 @@ def test_absent_parts_say_what_there_is(samples: Built, sample: Sample) -> None:
 
 
 @every_sample
+def test_tags_that_choose_nothing_are_refused(samples: Built, sample: Sample) -> None:
+    source = samples[sample.name]
+    for given in (source, tfmagic.inspect(source)):
+        with pytest.raises(errors.UnknownNameError) as caught:
+            tfmagic.inspect(given, tags="nobody,has_these")
+        assert caught.value.kind == "tag-set"
+        told = [",".join(each.tags) for each in read(samples, sample).meta_graphs] if caught.value.available else []
+        assert list(caught.value.available) == told
+        message = str(caught.value)
+        assert all(text in message for text in told or ["has no tag-sets, so leave it out"])
+
+
+@every_sample
+def test_what_has_no_tags_stands_for_what_servers_ask_for(samples: Built, sample: Sample) -> None:
+    found = read(samples, sample)
+    own = next((each.tags for each in found.meta_graphs if "serve" in each.tags), ()) if "graph" in found.parts else ()
+    assert tfmagic.inspect(samples[sample.name], tags=",".join(own or ("serve",))).form == sample.form
+
+
+@every_sample
 def test_it_is_the_network(samples: Built, sample: Sample) -> None:
     found = read(samples, sample)
     if "signatures" in tables_of(found):

@@ -95,10 +95,6 @@ def test_ops_that_tensorflow_does_not_know(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
-def test_tags_are_none_of_its_business(samples: Built) -> None:
-    assert len(tfmagic.inspect(samples["graph_def"], tags="serve").ops)
-
-
 def test_variables_are_the_constants_that_are_weights(samples: Built) -> None:
     variables = tfmagic.inspect(samples["graph_def"]).variables.set_index("name")
     assert set(variables.index) == set(WEIGHTS)

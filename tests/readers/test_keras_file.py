@@ -350,13 +350,6 @@ def test_weights_without_names_of_layers(tmp_path: Path) -> None:
     assert rows["dense/kernel"] is None
 
 
-def test_only_serve_is_a_tag(tmp_path: Path) -> None:
-    path = _archive(tmp_path / "model.keras")
-    assert READER.read(Candidate(str(path), path), ["serve"]).form == "keras_file"
-    with pytest.raises(errors.UnknownNameError, match="'serve'"):
-        READER.read(Candidate(str(path), path), ["train"])
-
-
 # Damage
 
 

@@ -146,11 +146,9 @@ def test_a_model_built_without_eager_execution_is_shown_but_not_converted(
     assert done.returncode == 0, done.stderr
 
 
-def test_other_tags_and_keys_are_refused() -> None:
+def test_other_keys_are_refused() -> None:
     keras = pytest.importorskip("keras")
     live = keras_samples.branching(keras)
-    with pytest.raises(errors.UnknownNameError, match="'serve'"):
-        readers.read(live, tags=["train"])
     with pytest.raises(errors.UnknownNameError, match="'serving_default'"):
         readers.read(live).part(Part.FUNCTION)("serving")
 

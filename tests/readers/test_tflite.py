@@ -151,13 +151,6 @@ def test_damage_names_the_file(tmp_path: Path, data: bytes) -> None:
         read(path)
 
 
-def test_there_are_no_tags(tmp_path: Path) -> None:
-    path = tmp_path / "model.tflite"
-    path.write_bytes(b"\x1c\0\0\0TFL3")
-    with pytest.raises(errors.UnknownNameError):
-        READER.read(Candidate(str(path), path), ["serve"])
-
-
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damage_gives_our_errors_only(

@@ -59,6 +59,21 @@ def test_code_that_handles_everything_is_left_all_the_same() -> None:
     assert len(tries) == 3
 
 
+def test_code_that_computes_has_more_time_than_code_that_waits() -> None:
+    def compute(seconds: float) -> float:
+        begun = time.process_time()
+        while (spent := time.process_time() - begun) < seconds:
+            pass
+        return spent
+
+    with alarms.alarm(0.2, patience=50):
+        compute(0.6)
+    with pytest.raises(alarms.TimeIsUpError, match=r"longer than 0.2 s"), alarms.alarm(0.2, patience=3):
+        compute(60)
+    with pytest.raises(alarms.TimeIsUpError, match=r"longer than 0.2 s"), alarms.alarm(0.2, patience=1000):
+        wait_for_an_answer()
+
+
 def test_an_error_that_was_made_of_the_end_is_told_as_the_end() -> None:
     def turning() -> None:
         try:

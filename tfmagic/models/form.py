@@ -47,7 +47,7 @@ class Form:
     holds_keras_weights: ClassVar[bool] = False
     #: Whether its function is made between any two tensors of the graph that are asked for.
     is_open: ClassVar[bool] = False
-    #: Whether it may have several MetaGraphDefs, told apart by tag-sets.
+    #: Whether it may have several MetaGraphDefs, told apart by tag-sets; other forms are refused tags that choose none.
     has_tag_sets: ClassVar[bool] = False
     #: Whether plain code works with it as with a session of TensorFlow 1.
     is_session: ClassVar[bool] = False

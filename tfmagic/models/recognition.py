@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from tfmagic import errors
 from tfmagic.files import file_marks, foreign_files, message_files, places, reading
 from tfmagic.files.addresses.address import path_of
+from tfmagic.graphs import signatures
 from tfmagic.models import local_models
 from tfmagic.models.form import Form
 from tfmagic.models.model import Model
@@ -71,12 +72,14 @@ def _again(
         model = model.trusting()
     if tags is not None and model.narrowed is not None:
         return replace(model.narrowed(tags), reader=model.reader, marks=model.marks)
+    _require_tags(model, model.reader, tags)
     return model
 
 
 def _read(reader: Reader, candidate: Candidate, tags: Collection[str] | None) -> Model:
     """Read a source; its model knows what its form is able to do, and how its files look now."""
     model = reader.read(candidate, tags)
+    _require_tags(model, reader, tags)
     if not places.is_here(model.path):
         _begin(model)
     # What another reader read is able to do what that one says.
@@ -94,6 +97,21 @@ def _read(reader: Reader, candidate: Candidate, tags: Collection[str] | None) ->
     trusting = model.trusting
     result = completed(model, trust=candidate.trust)
     return result if trusting is None else replace(result, trusting=lambda: completed(trusting(), trust=True))
+
+
+def _require_tags(model: Model, form: Form, tags: Collection[str] | None) -> None:
+    """Refuse tags that choose nothing: a form without tag-sets has what it is exported with, by default or its own.
+
+    Raises
+    ------
+    UnknownNameError
+        If other tags are asked for.
+    """
+    if tags is None or form.has_tag_sets:
+        return
+    own = model.meta_graph.tags if model.is_at_hand("graph") else ()
+    if set(tags) not in ({*own}, {*(own or signatures.DEFAULT_TAGS)}):
+        raise errors.UnknownNameError(",".join(tags), "tag-set", [",".join(own)] if own else (), model.form)
 
 
 def _begin(model: Model) -> None:

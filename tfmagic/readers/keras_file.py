@@ -53,12 +53,11 @@ class KerasFileReader(Reader):
         ------
         CorruptSourceError
             If the container or its config does not parse.
-        UnknownNameError
-            If other tags than ``serve`` are asked for.
         """
+        del tags
         from tfmagic.readers import keras_file_parts  # noqa: PLC0415 - see above
 
-        return keras_file_parts.read(candidate, tags)
+        return keras_file_parts.read(candidate)
 
     def findings(self, model: ShownModel) -> Iterator[Finding]:
         """Yield what the graph could do, if it is there; the model knows what its file says."""

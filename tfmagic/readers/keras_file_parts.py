@@ -30,7 +30,7 @@ from tfmagic.readers.keras_model import KerasModelReader
 from tfmagic.runtime import concrete_functions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from tfmagic.files.keras.archive import Contents
@@ -51,21 +51,17 @@ _OPTIMIZER = "optimizer"
 _MOST_COMPARED, _COMPARED = 12, 4096
 
 
-def read(candidate: Candidate, tags: Collection[str] | None) -> Model:
+def read(candidate: Candidate) -> Model:
     """Return the model; a file of weights only has variables and nothing else.
 
     Raises
     ------
     CorruptSourceError
         If the container or its config does not parse.
-    UnknownNameError
-        If other tags than ``serve`` are asked for.
     """
     path = candidate.path
     if path is None:
         raise TypeError(f"a Keras file is a path, not {candidate.value!r}")
-    if tags and set(tags) != set(signatures.DEFAULT_TAGS):
-        raise errors.UnknownNameError(",".join(sorted(tags)), "tag-set", signatures.DEFAULT_TAGS, FORM)
     contents = keras_archive.contents(path)
     structure = keras_config.Structure(contents.config) if contents.config else None
     layers = structure.layers if structure else ()
@@ -88,7 +84,7 @@ def read(candidate: Candidate, tags: Collection[str] | None) -> Model:
         advice=_advice(contents),
         averaging=partial(_averaged, candidate) if contents.config else None,
         averages_apart=partial(_averages_apart, path, contents.config, weights) if contents.config else None,
-        trusting=None if candidate.trust else lambda: read(replace(candidate, trust=True), tags),
+        trusting=None if candidate.trust else lambda: read(replace(candidate, trust=True)),
         scanned=partial(_scanned, path, contents),
     )
 

@@ -61,14 +61,8 @@ class KerasModelReader(Reader):
         return is_keras(candidate.value) and any(base.__name__ == "Model" for base in type(candidate.value).__mro__)
 
     def read(self, candidate: Candidate, tags: Collection[str] | None) -> Model:
-        """Return the model; it is traced when its graph, its signature or its function is asked for.
-
-        Raises
-        ------
-        UnknownNameError
-            If other tags than ``serve`` are asked for.
-        """
-        check_tags(tags, self.form)
+        """Return the model; it is traced when its graph, its signature or its function is asked for."""
+        del tags
         model: runtime.Live = candidate.value
         traced = cache(partial(functions.trace_keras_model, model))
         graphs = cache(lambda: (MetaGraph.of_message(functions.meta_graphs.meta_graph_def([traced()])),))
@@ -122,12 +116,6 @@ class KerasModelReader(Reader):
 def is_keras(value: object) -> bool:
     """Say whether an object's class is one of Keras's, or made from one."""
     return any(str(base.__module__).partition(".")[0] in _PACKAGES for base in type(value).__mro__)
-
-
-def check_tags(tags: Collection[str] | None, form: str) -> None:
-    """Refuse tags that a live object has not: what it is exported with by default is what it has."""
-    if tags is not None and tuple(tags) != signatures.DEFAULT_TAGS:
-        raise errors.UnknownNameError(",".join(tags), "tag-set", [",".join(signatures.DEFAULT_TAGS)], form)
 
 
 def _origin(model: runtime.Live) -> str:

@@ -72,14 +72,10 @@ class TFLiteReader(Reader):
         ------
         CorruptSourceError
             If the flatbuffer does not parse.
-        UnknownNameError
-            If tags are given; TFLite has none.
         """
         path = candidate.path
         if path is None:
             raise TypeError(f"a TFLite model is a path, not {candidate.value!r}")
-        if tags:
-            raise errors.UnknownNameError(",".join(sorted(tags)), "tag-set", (), self.form)
         description = tflite_structure.describe(path)
         load = cache(partial(_graph, path, description))
         loaders: dict[Part, Callable[[], Any]] = {

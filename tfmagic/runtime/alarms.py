@@ -12,6 +12,7 @@ import signal
 import sys
 import sysconfig
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Looks at the clock while the code goes on, and the longest time between two of them.
 _TICKS, _LONGEST = 10, 0.5
+#: The share of a tick from which on the process computed in it; one that waits takes a hundredth.
+_COMPUTING = 0.05
 _IMPORTING = "importlib._bootstrap"
 #: Code that is not the model's: of Python, of what is installed, and of this package.
 _INSTALLED = (
@@ -53,7 +56,7 @@ class _Rung(BaseException):
 
 
 @contextlib.contextmanager
-def alarm(seconds: float | None) -> Iterator[None]:
+def alarm(seconds: float | None, patience: float = 1) -> Iterator[None]:
     """Have Python code inside end after some time, as a stop button ends it.
 
     Importing does not count, and is not cut short; nor does what is :func:`held`. In other threads than the main one,
@@ -63,6 +66,8 @@ def alarm(seconds: float | None) -> Iterator[None]:
     ----------
     seconds : float, optional
         None: there is no limit.
+    patience : float
+        How many times as long it may take while it computes, not waits.
 
     Raises
     ------
@@ -72,7 +77,7 @@ def alarm(seconds: float | None) -> Iterator[None]:
     if seconds is None or not _is_free():
         yield
         return
-    ticking = _Ticking(seconds)
+    ticking = _Ticking(seconds, patience)
     try:
         with ticking.ringing():
             yield
@@ -105,8 +110,10 @@ def _is_free() -> bool:
 class _Ticking:
     """A clock that counts the time in which a model's code runs."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, patience: float) -> None:
         self._tick = min(seconds / _TICKS, _LONGEST)
+        self._patience = patience
+        self._worked = time.process_time()
         self.left = seconds
         self._is_over = False
         self.where = ""
@@ -126,7 +133,9 @@ class _Ticking:
         """Count a tick, and raise when none is left; again at each one after that, should somebody handle it."""
         if self._is_over or _held or _is_importing(frame):
             return
-        self.left = max(self.left - self._tick, 0.0)
+        before, self._worked = self._worked, time.process_time()
+        is_computing = self._worked - before > _COMPUTING * self._tick
+        self.left = max(self.left - self._tick / (self._patience if is_computing else 1), 0.0)
         if self.left < self._tick / 2:
             self.left = 0.0
             self.where = self.where or _place(frame)

@@ -46,8 +46,8 @@ class EndlessError(Exception):
 
 
 def is_endless(error: BaseException) -> bool:
-    """Say whether an error tells of a call that did not come to its end in time."""
-    return isinstance(error.__cause__, EndlessError)
+    """Say whether an error tells of a call, or of Python code, that did not come to its end in time."""
+    return isinstance(error.__cause__, (EndlessError, alarms.TimeIsUpError))
 
 
 @contextlib.contextmanager

@@ -99,7 +99,7 @@ def diff(
     signature : str, optional
         The signature that is compared, by default the default or only one.
     tags : str or collection of str, optional
-        The tag-set of the MetaGraphDef that is meant, in both.
+        The tag-set of the MetaGraphDef that is meant, in both; where one of a form without tag-sets, in the other.
     trust : bool
         Whether code in Keras files may run, where their graph must be made.
 
@@ -117,10 +117,18 @@ def diff(
     MissingPartError
         If the two have nothing in common that could be compared.
     """
-    first, second = (readers.read(each, tags=tag_set(tags), trust=trust) for each in (a, b))
+    first, second = _read(a, b, tag_set(tags), trust=trust)
     rows, notes = _compared(first, second, signature)
     frame = frames.of_findings(frames.DiffRow, rows)
     return Diff(frame, not any(row.what not in _APART for row in rows), (first.origin, second.origin), notes)
+
+
+def _read(a: object, b: object, tags: tuple[str, ...] | None, *, trust: bool) -> tuple[Model, Model]:
+    """Read both, of those that have tag-sets the part that is meant."""
+    whole = [readers.read(each, trust=trust) for each in (a, b)]
+    chosen = [each for each in whole if each.reader.has_tag_sets] or whole
+    first, second = (readers.read(each, tags=tags, trust=trust) if each in chosen else each for each in whole)
+    return first, second
 
 
 def _compared(first: Model, second: Model, signature: str | None) -> tuple[list[frames.DiffRow], tuple[str, ...]]:

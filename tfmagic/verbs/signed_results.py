@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors, functions
-from tfmagic.runtime import cancellation
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.runtime.log_filters import held_back
 from tfmagic.verbs.verification import comparison, trial_run
@@ -51,12 +50,12 @@ def compared(before: Path, after: Path, signed: Signed) -> Iterator[tuple[str, V
     for key in signed.changed:
         planned = signed.plan[key]
         try:
-            with cancellation.limited(trial_run.LIMIT):
+            with trial_run.loading():
                 old = _before(before, signed, planned)
         except errors.ConversionError as error:
             yield key, trial_run.Verification(_no_frame(), f"the original cannot be run either ({error})")
             continue
-        with cancellation.limited(trial_run.LIMIT):
+        with trial_run.loading():
             new = functions.load_saved_model(after, signed.tags, key)
         if old is not None:
             yield key, trial_run.verify(old, new, quickly=True)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors
 from tfmagic.graphs import signatures
-from tfmagic.runtime import cancellation
 from tfmagic.verbs import model_cache, run_inputs
 from tfmagic.verbs.conversion.options import Wish
 from tfmagic.verbs.undisturbed import undisturbed
@@ -63,7 +62,7 @@ def verify(
     ConversionError
         If they do not run on them, or cannot be compared: says why.
     """
-    with cancellation.limited(trial_run.LIMIT):
+    with trial_run.loading():
         first, second = (_side(source, signature, trust=trust) for source in (a, b))
     if signature is not None and signature not in (first.function.key, second.function.key):
         raise errors.UnknownNameError(signature, "signature", (first.function.key, second.function.key))

@@ -91,7 +91,7 @@ class Source:
         functions = self.functions
         if not functions:
             try:
-                with cancellation.limited(trial_run.LIMIT):
+                with trial_run.loading():
                     loaded = conversion_options.functions(self.model, self.wish, every=len(self.signatures) > 1)
                 only = next(iter(loaded.values()))
                 functions = {key: loaded.get(key, only) for key in self.signatures}
@@ -137,7 +137,7 @@ class Source:
 def _require(loaders: Callable[[], None]) -> None:
     """Load in the other ways; that loading does not come to its end is how the source is, and was said."""
     try:
-        with cancellation.limited(trial_run.LIMIT):
+        with trial_run.loading():
             loaders()
     except errors.ConversionError as error:
         if not cancellation.is_endless(error):
@@ -148,7 +148,7 @@ def _verified(source: NamedFunction, load: Callable[[], Runner], samples: Sequen
     if samples is None and stored_variables.large(source.variables.values()):
         return _verified_in_turn(source, load)
     try:
-        with cancellation.limited(trial_run.LIMIT):
+        with trial_run.loading():
             result = load()
     except errors.ConversionError as error:
         if not cancellation.is_endless(error):

@@ -10,7 +10,7 @@ or reading the result back, which each writer knows how to do.
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from functools import cached_property, partial
 from itertools import chain, islice
 from pathlib import Path
@@ -25,7 +25,7 @@ from tfmagic.functions import NamedFunction, tflite
 from tfmagic.functions.state import stored_variables
 from tfmagic.functions.state.resource_copies import UncopyableError
 from tfmagic.functions.state.trial_copies import TrialCopies
-from tfmagic.runtime import cancellation, concrete_functions, error_texts
+from tfmagic.runtime import alarms, cancellation, concrete_functions, error_texts
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import inlining
 from tfmagic.transforms.captures import assets, captures
@@ -451,6 +451,25 @@ def of_values(values: Iterable[tuple[str, npt.ArrayLike, npt.ArrayLike]], unchec
         # mode somebody else is in by then.
         getattr(listed, "close", lambda: None)()
     return Verification(comparison.frame(rows), unchecked)
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Give what is loaded to be run as long as a run has, its Python code too, which may wait for anything.
+
+    Code that computes has more time: to trace a large model takes a minute on a busy machine. Python's signals reach
+    the main thread alone; in another one, as in a panel, whoever watches ends it.
+
+    Raises
+    ------
+    ConversionError
+        If Python code takes longer.
+    """
+    try:
+        with cancellation.limited(LIMIT), alarms.alarm(LIMIT, _PATIENCE):
+            yield
+    except alarms.TimeIsUpError as error:
+        raise errors.ConversionError(f"loading or tracing it {error}") from error
 
 
 class _EndlessError(Exception):
