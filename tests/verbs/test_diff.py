@@ -372,3 +372,23 @@ def test_variables_without_values_are_one_row_that_says_what_would_work() -> Non
     assert (row.what, row.where) == ("not compared", "2 weights")
     assert "a GraphDef has no values of its variables: give the SavedModel" in str(row.b)
     assert "no difference seen" in repr(found)
+
+
+def test_a_model_without_weights_is_not_equal_to_weights(tf: Any, tmp_path: Path) -> None:
+    doubled = tf.function(lambda x: {"y": 2.0 * x}, [tf.TensorSpec([None], tf.float32)])
+    module = tf.Module()
+    module.doubled = doubled
+    tf.saved_model.save(module, str(tmp_path / "m"), signatures=doubled)
+    tf.train.Checkpoint(kernel=tf.Variable([1.0, 2.0])).write(str(tmp_path / "weights"))
+    for pair in ((tmp_path / "m", tmp_path / "weights"), (tmp_path / "weights", tmp_path / "m")):
+        found = tfmagic.diff(*pair)
+        assert not found.equal
+        assert "weight" in set(found.table["what"])
+
+
+def test_tags_choose_in_the_one_that_has_tag_sets(made: Path) -> None:
+    assert tfmagic.diff(made / "served", made / "net.pb", tags="serve").equal
+    with pytest.raises(errors.UnknownNameError, match="no tag-set 'train'; there is 'serve'"):
+        tfmagic.diff(made / "net.pb", made / "served", tags="train")
+    with pytest.raises(errors.UnknownNameError, match="has no tag-sets"):
+        tfmagic.diff(made / "net.pb", made / "net.pb", tags="train")

@@ -14,7 +14,6 @@ from tfmagic.functions.graph_defs import wrap_graph_def
 from tfmagic.functions.state import table_objects
 from tfmagic.functions.tf_functions import is_a
 from tfmagic.graphs.resources import REF_VARIABLES
-from tfmagic.runtime import error_texts
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
@@ -110,9 +109,10 @@ def values(session: runtime.Live, names: Sequence[str]) -> Mapping[str, np.ndarr
     except RuntimeError as error:
         raise _closed() from error
     except runtime.tensorflow().errors.FailedPreconditionError as error:
+        missing = errors.listed(without_value(session, names) or names)
         raise errors.ConversionError(
-            f"variables of the session are without a value, of {errors.listed(names)}: {error_texts.gist(error)}; run "
-            "their initializer (tf.compat.v1.global_variables_initializer()) or restore a checkpoint first"
+            f"variables of the session have no value: {missing}; run their initializer "
+            "(tf.compat.v1.global_variables_initializer()) or restore a checkpoint first"
         ) from error
     return arrays
 

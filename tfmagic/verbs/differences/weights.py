@@ -115,12 +115,13 @@ def rows(first: Model, second: Model, matching: Matching | None) -> Iterator[fra
     if matching is not None and matching.is_same and _holds_weights(first) and _holds_weights(second):
         return
     all_match = matching is not None and matching.has_all_weights
+    a, b = _Side(first), _Side(second)
+    # A graph without weights is not what a checkpoint is of.
     spare = [
-        all_match or ("graph" not in model.parts and "graph" in beside.parts)
-        for model, beside in ((first, second), (second, first))
+        all_match or ("graph" not in model.parts and "graph" in beside.parts and bool(others.rows))
+        for model, beside, others in ((first, second, b), (second, first, a))
     ]
     constants = list(matching.constants) if matching is not None else []
-    a, b = _Side(first), _Side(second)
     for mine, theirs, is_equal in constants:
         if is_equal:
             a.rows.pop(mine, None)
