@@ -117,7 +117,7 @@ class SerializedGraph:
         """The name of each FunctionDef."""
         return wire_spans.strings(self.buffer, *self.signature_fields.select(_OP_NAME).last(len(self.functions[0])))
 
-    @property
+    @cached_property
     def function_nodes(self) -> Fields:
         """The NodeDefs of all functions, their owner the index of the function."""
         return self._function_fields.select(_FUNCTION_NODE)

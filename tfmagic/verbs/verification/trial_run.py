@@ -469,7 +469,9 @@ def loading() -> Iterator[None]:
         with cancellation.limited(LIMIT), alarms.alarm(LIMIT, _PATIENCE):
             yield
     except alarms.TimeIsUpError as error:
-        raise errors.ConversionError(f"loading or tracing it {error}") from error
+        raise errors.ConversionError(
+            f"loading or tracing it {error}; look at what its code waits for, such as a server that does not answer"
+        ) from error
 
 
 class _EndlessError(Exception):
