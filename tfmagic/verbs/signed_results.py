@@ -50,12 +50,12 @@ def compared(before: Path, after: Path, signed: Signed) -> Iterator[tuple[str, V
     for key in signed.changed:
         planned = signed.plan[key]
         try:
-            with trial_run.loading():
+            with trial_run.loading(repr(str(before))):
                 old = _before(before, signed, planned)
         except errors.ConversionError as error:
             yield key, trial_run.Verification(_no_frame(), f"the original cannot be run either ({error})")
             continue
-        with trial_run.loading():
+        with trial_run.loading("the result"):
             new = functions.load_saved_model(after, signed.tags, key)
         if old is not None:
             yield key, trial_run.verify(old, new, quickly=True)

@@ -62,7 +62,7 @@ def verify(
     ConversionError
         If they do not run on them, or cannot be compared: says why.
     """
-    with trial_run.loading():
+    with trial_run.loading("one of the two models"):
         first, second = (_side(source, signature, trust=trust) for source in (a, b))
     if signature is not None and signature not in (first.function.key, second.function.key):
         raise errors.UnknownNameError(signature, "signature", (first.function.key, second.function.key))

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 #: How a reason begins that says what a run would do outside the model.
 _WOULD_ACT = "running it would "
+#: What messages call what was made.
+_RESULT = "the result"
 #: A draft of ours is always one of both; one of a user's own may be neither.
 _NO_WAY_BACK = "its writer does not say how to run the result, nor how to read its values back"
 
@@ -91,7 +93,7 @@ class Source:
         functions = self.functions
         if not functions:
             try:
-                with trial_run.loading():
+                with trial_run.loading(repr(self.model.origin)):
                     loaded = conversion_options.functions(self.model, self.wish, every=len(self.signatures) > 1)
                 only = next(iter(loaded.values()))
                 functions = {key: loaded.get(key, only) for key in self.signatures}
@@ -137,7 +139,7 @@ class Source:
 def _require(loaders: Callable[[], None]) -> None:
     """Load in the other ways; that loading does not come to its end is how the source is, and was said."""
     try:
-        with trial_run.loading():
+        with trial_run.loading(_RESULT):
             loaders()
     except errors.ConversionError as error:
         if not cancellation.is_endless(error):
@@ -148,7 +150,7 @@ def _verified(source: NamedFunction, load: Callable[[], Runner], samples: Sequen
     if samples is None and stored_variables.large(source.variables.values()):
         return _verified_in_turn(source, load)
     try:
-        with trial_run.loading():
+        with trial_run.loading(_RESULT):
             result = load()
     except errors.ConversionError as error:
         if not cancellation.is_endless(error):
@@ -168,7 +170,7 @@ def _verified_in_turn(source: NamedFunction, load: Callable[[], Runner]) -> Veri
 
     @cache
     def result() -> Runner:
-        with cancellation.limited(trial_run.LIMIT):
+        with trial_run.loading(_RESULT):
             return load()
 
     try:

@@ -454,11 +454,16 @@ def of_values(values: Iterable[tuple[str, npt.ArrayLike, npt.ArrayLike]], unchec
 
 
 @contextmanager
-def loading() -> Iterator[None]:
+def loading(shown: str) -> Iterator[None]:
     """Give what is loaded to be run as long as a run has, its Python code too, which may wait for anything.
 
     Code that computes has more time: to trace a large model takes a minute on a busy machine. Python's signals reach
     the main thread alone; in another one, as in a panel, whoever watches ends it.
+
+    Parameters
+    ----------
+    shown : str
+        What a person calls it.
 
     Raises
     ------
@@ -470,7 +475,7 @@ def loading() -> Iterator[None]:
             yield
     except alarms.TimeIsUpError as error:
         raise errors.ConversionError(
-            f"loading or tracing it {error}; look at what its code waits for, such as a server that does not answer"
+            f"loading or tracing {shown} {error}; look at what its code waits for, such as a server that does not answer"
         ) from error
 
 
