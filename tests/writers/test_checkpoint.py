@@ -74,6 +74,23 @@ def test_a_session_is_saved_as_its_saver_would(session: Any, tmp_path: Path) -> 
     assert "weight/Adam_1" in names
 
 
+@pytest.mark.parametrize("own", [False, True], ids=["no Saver", "a Saver of one variable"])
+def test_the_graph_gets_one_saver_of_all_variables(tmp_path: Path, *, own: bool) -> None:
+    tf = runtime.tensorflow()
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        first, _ = (v1.get_variable(name, initializer=np.float32(7)) for name in ("first", "second"))
+        if own:
+            v1.train.Saver([first])
+        session.run(v1.global_variables_initializer())
+        export(session, tmp_path / "a.ckpt")
+    assert sorted(name for name, _ in tf.train.list_variables(str(tmp_path / "a.ckpt"))) == ["first", "second"]
+    with tf.Graph().as_default() as graph, v1.Session() as session:
+        v1.train.import_meta_graph(str(tmp_path / "a.ckpt.meta")).restore(session, str(tmp_path / "a.ckpt"))
+        assert session.run([f"{name}/Read/ReadVariableOp:0" for name in ("first", "second")]) == [7, 7]
+        assert sum(op.type == "SaveV2" for op in graph.get_operations()) == 1 + own
+
+
 def test_training_goes_on_from_it(session: Any, tmp_path: Path) -> None:
     export(session, tmp_path / "model.ckpt")
     expected = y_of(session)

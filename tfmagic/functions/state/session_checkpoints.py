@@ -111,15 +111,15 @@ def of_session(session: runtime.Live) -> SavedSession:
     _require_variables_only(inner.graph)
     original = sessions.meta_graph_def(inner.graph)
     with tf.Graph().as_default() as copy:
-        v1.train.import_meta_graph(original, clear_devices=True)
-        try:
-            saver = v1.train.Saver()
-        except ValueError as error:
-            raise errors.ConversionError("the session's graph has no variable, so there is nothing to save") from error
+        # It makes a Saver of its own where the message has none: a second would be a second set of nodes.
+        saver = v1.train.import_meta_graph(original, clear_devices=True)
+        if saver is None:
+            raise errors.ConversionError("the session's graph has no variable, so there is nothing to save")
         saver_def = saver.as_saver_def()
         meta_graph_def = v1.train.export_meta_graph(graph=copy, saver_def=saver_def).SerializeToString()
-        scope = saver_def.save_tensor_name.rpartition("/")[0]
-        save = copy.get_operation_by_name(f"{scope}/{_SAVE}" if scope else _SAVE)
+        # The user's own Savers may stand in the same scope.
+        done = copy.get_tensor_by_name(saver_def.save_tensor_name).op
+        save = next(each for each in done.control_inputs if each.type == _SAVE)
         names, slices = ([each.decode() for each in _constant(tf, save.inputs[place])] for place in (1, 2))
         tensors = tuple(
             SessionTensor(key, piece, _variable(tensor), tensor.dtype.base_dtype.name, named_function.shape(tensor))
