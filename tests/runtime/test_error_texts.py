@@ -73,3 +73,16 @@ def test_what_is_no_failure_of_an_op_stays_as_it_is() -> None:
     assert error_texts.first_line(KeyError("k")) == "KeyError: 'k'"
     only_places = RuntimeError("Graph execution error:\n\nNode: 'a'")
     assert error_texts.gist(only_places) == "Graph execution error: Node: 'a'"
+
+
+def test_of_what_is_raised_while_tracing_the_words_count() -> None:
+    """AutoGraph puts the whole stack before them, and Keras its arguments behind them, in colours."""
+    place = '    File "/home/user/model.py", line 3, in call  *\n        return x + 1\n'
+    words = (
+        "    ValueError: Exception encountered when calling Dense.call().\n    \n    \x1b[1m'g h' is no name.\x1b[0m"
+    )
+    behind = "\n    \n    Arguments received by Dense.call():\n      • inputs=tf.Tensor(shape=(None, 3))\n"
+    message = f"in user code:\n\n{place}{place}\n{words}{behind}"
+    assert error_texts.gist(ValueError(message)) == (
+        "ValueError: Exception encountered when calling Dense.call(). 'g h' is no name"
+    )

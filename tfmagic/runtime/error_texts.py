@@ -16,6 +16,12 @@ _PLACE = re.compile(
 )
 #: The line behind which nothing but another stack comes.
 _AGAIN = re.compile(r"Original stack trace for |The above exception|During handling of ")
+#: How a message begins where AutoGraph puts a stack before the words, a place in it; how Keras ends and paints its own.
+_TRACED, _TRACED_PLACE = "in user code:", re.compile(r'^ *File ".*\n.*$', re.MULTILINE)
+_ARGUMENTS, _PAINT = (
+    re.compile(r"\s*^ *Arguments received by .*", re.MULTILINE | re.DOTALL),
+    re.compile(r"\x1b\[[\d;]*m"),
+)
 #: What stands before the words: which of several errors, and in which function.
 _BEFORE = re.compile(r"(\(\d+\)\s+[A-Z_]+: )?(\{\{function_node \S+\}\} )?")
 
@@ -39,13 +45,17 @@ def _telling(text: str) -> list[str]:
 def gist(error: BaseException | None) -> str:
     """Return the beginning of a message: TensorFlow's may quote whole functions, and are chained in full.
 
-    An op that fails in a graph has the Python stack of whoever made the op before its own words.
+    An op that fails in a graph has the Python stack of whoever made the op before its own words, and what a function
+    that is traced raises has the stack of the tracing.
     """
-    text = str(error).strip()
+    text = _PAINT.sub("", str(error)).strip()
     if not text:
         return type(error).__name__
     if _WRAPPED.match(text):
         text = " ".join(_telling(text))
+    if text.startswith(_TRACED):
+        words = _ARGUMENTS.sub("", _TRACED_PLACE.sub("", text.removeprefix(_TRACED)))
+        text = " ".join(words.split()) or text
     # What works goes on behind it.
     text = text.rstrip(".")
     return text if len(text) <= _GIST else f"{text[:_GIST]} ..."
