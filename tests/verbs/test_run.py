@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import os
+import wave
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -212,6 +213,21 @@ def test_a_run_leaves_variables_as_they_were() -> None:
     made.call = tf.function(lambda: {"n": made.count.assign_add(1)}, input_signature=[])
     assert [tfmagic.run(made, repeat=3).outputs["n"].item() for _ in range(2)] == [1, 1]
     assert made.count.numpy() == 0
+
+
+def test_a_sound_can_be_heard_where_the_run_is_shown(tmp_path: Path) -> None:
+    tf = runtime.tensorflow()
+    loud = tf.function(lambda x: {"y": tf.abs(x)}, input_signature=[tf.TensorSpec([None, None], name="x")])
+    with wave.open(str(tmp_path / "a.wav"), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(4000)
+        file.writeframes(np.arange(6000, dtype="<i2").tobytes())
+    found = tfmagic.run(loud, {"x": tmp_path / "a.wav"})
+    assert found.rates == {"x": 4000}
+    assert "1.50 s of 4,000 samples a second" in repr(found)
+    assert '<audio controls src="data:audio/wav;base64,UklGR' in found._repr_html_()
+    assert "<audio" not in tfmagic.run(loud, {"x": found.inputs["x"]})._repr_html_()
 
 
 def test_a_run_is_shown_as_text_and_as_html() -> None:

@@ -137,6 +137,8 @@ class Section:
         How many rows there are, where the table was cut before.
     picture : Pictured or None
         Shown in HTML alone; the facts say what is on it.
+    sound : str
+        A ``data:`` address of a sound, shown in HTML alone, to be played.
     rows_at : RowsAt or None
         For the panel; static forms have no links.
     is_open : bool
@@ -148,6 +150,7 @@ class Section:
     table: pd.DataFrame | None = None
     total: int | None = None
     picture: Pictured | None = None
+    sound: str = ""
     rows_at: RowsAt | None = None
     is_open: bool = False
 
@@ -247,6 +250,8 @@ def markup(heading: str, sections: Iterable[Section], first: str = "") -> str:
             parts.append(_facts(section.facts))
         if section.picture is not None:
             parts.append(_picture(section.picture))
+        if section.sound:
+            parts.append(f'<audio controls src="{escaped(section.sound)}" aria-label="{escaped(section.title)}"></audio>')
         if section.table is not None:
             parts.append(_table(section.table))
             parts += [f"<p>{escaped(rest)}</p>" for rest in _rest(section)]

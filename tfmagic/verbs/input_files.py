@@ -182,6 +182,14 @@ def _sound(content: bytes) -> npt.NDArray[np.float32]:
     return np.asarray(centred.reshape(-1, channels).mean(axis=1), np.float32)
 
 
+def sample_rate(file: File) -> int:
+    """Return how many samples a second a file of sound has, 0 for any other file."""
+    if file.suffix != ".wav":
+        return 0
+    with wave.open(io.BytesIO(file.content)) as sound:
+        return int(sound.getframerate())
+
+
 #: By bytes of a sample.
 _SAMPLES = {1: "u1", 2: "<i2", 4: "<i4"}
 

@@ -133,7 +133,8 @@ def run(  # noqa: PLR0913 - the contract's options
     files = run_inputs.file_names(function, inputs)
     labelled, said = _labelled(loaded.model, arrays, named)
     notes = (*notes, *_pixel_notes(function, files, pixels), *said)
-    return Run(arrays, loaded.seconds, first, warm, used, notes, labelled, files)
+    rates = run_inputs.sample_rates(function, inputs)
+    return Run(arrays, loaded.seconds, first, warm, used, notes, labelled, files, rates)
 
 
 def _is_number(value: object) -> bool:

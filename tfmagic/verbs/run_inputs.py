@@ -91,6 +91,13 @@ def file_names(function: NamedFunction, values: Mapping[str, object] | None) -> 
     return named
 
 
+def sample_rates(function: NamedFunction, values: Mapping[str, object] | None) -> dict[str, int]:
+    """Return for each input whose value is a file of sound how many samples a second it has."""
+    files = {end.key: _files(end, (values or {}).get(end.key)) for end in function.inputs}
+    rates = {key: input_files.sample_rate(own[0]) for key, own in files.items() if len(own) == 1}
+    return {key: rate for key, rate in rates.items() if rate}
+
+
 def _files(end: Endpoint, value: object) -> list[File]:
     """Return the files that a value stands for: a path, a folder of pictures, several paths; none if it is a value."""
     if isinstance(value, File):

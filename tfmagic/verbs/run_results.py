@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfmagic.display import pictures, render
+from tfmagic.display import pictures, render, sounds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -50,6 +50,8 @@ class Run(render.Sectioned):
         By output, what its classes are called, where that is known.
     files : dict of str to tuple of str
         By input, the files that its rows were read from.
+    rates : dict of str to int
+        By input that was read from a file of sound, its samples a second.
     """
 
     outputs: dict[str, npt.NDArray[Any]]
@@ -60,6 +62,7 @@ class Run(render.Sectioned):
     notes: tuple[str, ...] = ()
     labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
     files: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    rates: dict[str, int] = field(default_factory=dict)
 
     def top(self, count: int = 5) -> pd.DataFrame:
         """Return the largest values of each row of each output that is a vector of numbers.
@@ -106,7 +109,17 @@ class Run(render.Sectioned):
             render.Section("Time", facts),
             render.Section("Inputs", table=_table(self.inputs)),
             *_pictured("Input", self.inputs),
+            *self._heard(),
         ]
+
+    def _heard(self) -> Iterator[render.Section]:
+        """Yield a section for each input that is a sound."""
+        for key, rate in self.rates.items():
+            samples = self.inputs[key]
+            said = f"{samples.size / rate:.2f} s of {rate:,} samples a second"
+            if samples.size > sounds.MOST_SAMPLES:
+                said += f", of which the first {sounds.MOST_SAMPLES / rate:.0f} s can be played"
+            yield render.Section("Input as a sound", [(repr(key), said)], sound=sounds.address(samples, rate))
 
     def _ranked(self) -> Iterator[render.Section]:
         top = self.top()
