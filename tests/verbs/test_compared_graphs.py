@@ -11,7 +11,9 @@ import tfmagic
 from tests import drawn_graphs
 from tests.drawn_graphs import chain
 from tfmagic import errors
+from tfmagic.display.graph import choices as graph_choices
 from tfmagic.display.graph import folded_svg
+from tfmagic.files import protos
 from tfmagic.verbs import compared_graphs
 
 if TYPE_CHECKING:
@@ -53,6 +55,43 @@ def test_a_folded_scope_counts_what_differs_in_it() -> None:
     view = tfmagic.graph_view(graph(names), compare=graph(other))
     assert kinds(view)["block_3"] in ("only", "gone")
     assert kinds(view)["block_4"] == "same"
+
+
+def test_what_differs_in_a_function_is_marked_in_it_whatever_scope_calls_it() -> None:
+    """Two calls of one function and one of another: what one graph has besides is drawn where it was."""
+
+    def calling(inner: dict[str, str]) -> Model:
+        message = protos.message("GraphDef")()
+        message.node.add(name="x", op="Placeholder").attr["dtype"].type = 1
+        function = message.library.function.add()
+        function.signature.name = "inner"
+        function.signature.input_arg.add(name="a").type = 1
+        function.signature.output_arg.add(name="b").type = 1
+        last = "a"
+        for name, op in inner.items():
+            function.node_def.add(name=name, op=op, input=[last]).attr["T"].type = 1
+            last = f"{name}:y:0"
+        function.ret["b"] = last
+        last = "x"
+        for scope in ("first/part", "second"):
+            call = message.node.add(name=f"{scope}/call", op="PartitionedCall", input=[last])
+            call.attr["f"].func.name = "inner"
+            last = call.name
+        message.node.add(name="out", op="Sigmoid", input=[last]).attr["T"].type = 1
+        return tfmagic.inspect(message)
+
+    own = calling({"up": "Exp", "middle": "Neg", "end": "Tanh"})
+    other = calling({"up": "Exp", "middle": "Abs", "old/extra": "Neg", "end": "Tanh"})
+    colour = compared_graphs.of(own, other)
+    choice = colour.over(graph_choices.choices(own))[0]
+    assert choice.library is not None
+    body = choice.library.body("inner")
+    assert body.names == ["up", "middle", "end", "a", "b", "old/extra"]
+    shades = colour(choice.library).shades(
+        [(body, np.ones(len(body.names), bool), np.array([node])) for node in range(len(body.names))]
+    )
+    found = dict(zip(body.names, (box.kind for box in shades.boxes), strict=True))
+    assert found == {"up": "same", "middle": "only", "end": "same", "a": "same", "b": "same", "old/extra": "gone"}
 
 
 def test_equal_models_say_so_and_have_one_colour() -> None:

@@ -251,7 +251,9 @@ def markup(heading: str, sections: Iterable[Section], first: str = "") -> str:
         if section.picture is not None:
             parts.append(_picture(section.picture))
         if section.sound:
-            parts.append(f'<audio controls src="{escaped(section.sound)}" aria-label="{escaped(section.title)}"></audio>')
+            parts.append(
+                f'<audio controls src="{escaped(section.sound)}" aria-label="{escaped(section.title)}"></audio>'
+            )
         if section.table is not None:
             parts.append(_table(section.table))
             parts += [f"<p>{escaped(rest)}</p>" for rest in _rest(section)]

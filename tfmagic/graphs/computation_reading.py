@@ -33,7 +33,8 @@ _SKIPPED = frozenset({
 })  # fmt: skip
 _PLACEHOLDERS = ops.of_kind("placeholder", "default placeholder")
 _VARIABLES = frozenset({"VarHandleOp", "VariableV2", "Variable"})
-_CALLS = ("call", "unknown")
+#: Kinds of ops that are taken for what the function does that they name.
+CALLS = ("call", "unknown")
 _DEEPEST_CALL = 200
 #: How a node is taken: as an op, for its input, as a variable, as what the function does that it calls.
 _OP, _SKIP, _VARIABLE, _CALL = range(4)
@@ -119,7 +120,7 @@ class _Kinds:
             self.variables[kind] = shared, node_descriptions.kind_of_variable(node)
             return _VARIABLE
         functions = bodies.called(node, self.graph.functions)
-        if len(functions) == 1 and ops.named(node.op).kind in _CALLS:
+        if len(functions) == 1 and ops.named(node.op).kind in CALLS:
             self.called[kind] = functions[0]
             return _CALL
         return _OP

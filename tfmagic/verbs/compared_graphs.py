@@ -18,7 +18,7 @@ from tfmagic.display.graph.shades import CHANGED, GONE, ONLY, WEIGHTS, ByMarks
 from tfmagic.verbs.diff import diff
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from tfmagic.display.graph.bodies import Library
     from tfmagic.display.graph.choices import Choice
@@ -74,8 +74,10 @@ class ComparedColour:
             elif library is not None:
                 theirs = next((each.library for each in others if each.library is not None), None)
                 if theirs is not None and not isinstance(theirs, LayerLibrary):
-                    pairs = overlaid_graphs.partners(choices, others)
-                    library = graphs = graphs or OverlaidLibrary(self._model, theirs, gone, pairs)
+                    if graphs is None:
+                        pairs = overlaid_graphs.partners(choices, others)
+                        graphs = OverlaidLibrary(self._model, theirs, _by_function(theirs, others, gone), pairs)
+                    library = graphs
             overlaid.append(choice._replace(library=library))
         return overlaid
 
@@ -103,22 +105,53 @@ def _marks(model: Model, compared: Diff, library: Library) -> dict[str, Measure]
     layers = set(map(str, library.frame["name"])) if isinstance(library, LayerLibrary) else None
     known = library.names
     users = _users(model) if layers is None else {}
+    places_of: Mapping[str, list[tuple[str, str]]] = {}
+    if layers is None:
+        drawn_names = {_drawn(*row) for row in compared.table[["what", "where"]].itertuples(index=False, name=None)}
+        places_of = overlaid_graphs.located(library, _roots(graph_choices.choices(model)), drawn_names)
     names: Mapping[str, dict[str, float]] = defaultdict(dict)
     places: Mapping[str, dict[tuple[str, str], float]] = defaultdict(dict)
     for what, where, a, b in compared.table[["what", "where", "a", "b"]].itertuples(index=False, name=None):
         kind = _KINDS.get(what)
         if kind is None:
             continue
-        kind = kind if what not in _SIDED or (a and b) else ONLY if a else GONE
-        name = where.partition(_OR)[0] if what == _WEIGHT else where.rpartition(", ")[0] or where
+        name = _drawn(what, where)
+        # An argument of a layer may be stated on one side alone.
+        kind = kind if what not in _SIDED or (a and b) or name != where else ONLY if a else GONE
         if name in users:
             places[kind].update(dict.fromkeys(users[name], 1.0))
+        elif name in places_of:
+            for place in places_of[name]:
+                places[kind][place] = places[kind].get(place, 0.0) + 1.0
         else:
             drawn = name if layers is None else _layer(name, layers)
             if what == _WEIGHT and not a and drawn not in known:
                 continue
             names[kind][drawn] = names[kind].get(drawn, 0.0) + 1.0
     return {kind: Measure(kind, names[kind], places[kind]) for kind in (ONLY, GONE, CHANGED, WEIGHTS)}
+
+
+def _drawn(what: str, where: str) -> str:
+    """Return the name of the node, the layer or the weight that a row is of."""
+    return where.partition(_OR)[0] if what == _WEIGHT else where.rpartition(", ")[0] or where
+
+
+def _roots(choices: Iterable[Choice]) -> list[str]:
+    """Return the functions that graphs begin with."""
+    return [
+        choice.function
+        for choice in choices
+        if choice.library is not None and not isinstance(choice.library, LayerLibrary)
+    ]
+
+
+def _by_function(library: Library, choices: Iterable[Choice], gone: Collection[str]) -> dict[str, set[str]]:
+    """Return nodes by the functions that they are in."""
+    nodes: dict[str, set[str]] = defaultdict(set)
+    for places in overlaid_graphs.located(library, _roots(choices), gone).values():
+        for function, node in places:
+            nodes[function].add(node)
+    return nodes
 
 
 _WEIGHT, _OP, _ATTRIBUTE, _LAYER = "weight", "op", "attribute", "layer"

@@ -5,6 +5,8 @@ Not for: what differs between two models (the verb diff), or marking it (:mod:`t
 
 from __future__ import annotations
 
+import bisect
+from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,9 +14,11 @@ import numpy as np
 
 from tfmagic.display.graph.bodies import Library
 from tfmagic.display.graph.layer_bodies import LayerLibrary
+from tfmagic.graphs import ops
+from tfmagic.graphs.computation_reading import CALLS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     import pandas as pd
 
@@ -40,28 +44,72 @@ class OverlaidLibrary(Library):
         What is drawn.
     other : Library
         The bodies of the other one.
-    gone : collection of str
-        The nodes that only the other one has.
+    gone : mapping of str to collection of str
+        By function of the other one, the nodes that only it has.
     partners : dict of str to str
         Which function of the other one goes with which of the model's.
     """
 
-    def __init__(self, model: ShownModel, other: Library, gone: Collection[str], partners: dict[str, str]) -> None:
+    def __init__(
+        self, model: ShownModel, other: Library, gone: Mapping[str, Collection[str]], partners: dict[str, str]
+    ) -> None:
         super().__init__(model)
         self._other = other
-        self._gone = frozenset(gone)
+        self._gone = gone
         self._partners = partners
 
     @property
     def names(self) -> set[str]:
         """What nodes are called, those of the other one included."""
-        return super().names | self._gone
+        return super().names.union(*self._gone.values())
 
     def _build(self, function: str) -> Body:
         body = super()._build(function)
-        if function not in self._partners:
-            return body
-        return _overlaid(body, self._other.body(self._partners[function]), self._gone)
+        partner = self._partners.get(function)
+        gone = () if partner is None else self._gone.get(partner, ())
+        return _overlaid(body, self._other.body(partner), gone) if partner is not None and gone else body
+
+
+def located(library: Library, roots: Iterable[str], wanted: Collection[str]) -> dict[str, list[tuple[str, str]]]:
+    """Find ops by the names that they have below the scopes of the calls that lead to them.
+
+    Parameters
+    ----------
+    library : Library
+        The bodies.
+    roots : iterable of str
+        The functions that nothing leads to.
+    wanted : collection of str
+        Names as a computation has them (:class:`tfmagic.graphs.computation.Op`).
+
+    Returns
+    -------
+    dict of str to list of (str, str)
+        By name, functions and nodes: one function may be called under one scope by several.
+    """
+    places: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    names, ordered = frozenset(wanted), sorted(wanted)
+    waiting, seen = [(root, "") for root in roots], set()
+    while waiting:
+        function, scope = waiting.pop()
+        if (function, scope) in seen:
+            continue
+        seen.add((function, scope))
+        body = library.body(function)
+        for node, name in enumerate(body.names):
+            if scope + name in names:
+                places[scope + name].append((function, name))
+            calls = library.calls(body, node)
+            inner = "".join((scope + name).rpartition("/")[:2])
+            if len(calls) == 1 and ops.named(body.ops[node]).kind in CALLS and _has_any(ordered, inner):
+                waiting.append((calls[0].function, inner))
+    return places
+
+
+def _has_any(ordered: Sequence[str], beginning: str) -> bool:
+    """Whether one of some sorted names begins like this."""
+    place = bisect.bisect_left(ordered, beginning)
+    return place < len(ordered) and ordered[place].startswith(beginning)
 
 
 def _overlaid(body: Body, other: Body, gone: Collection[str]) -> Body:
