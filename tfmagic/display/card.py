@@ -38,6 +38,8 @@ Make: TypeAlias = "Callable[[ShownModel], Iterator[Element]]"
 _TIMES = "\N{MULTIPLICATION SIGN}"
 #: Ends, layers and cautions that are shown; what is left out is counted.
 _MOST_ENDS, _HEAVIEST, _MOST_CAUTIONS = 4, 5, 4
+#: Letters of the name of what holds weights.
+_LONGEST_NAME = 27
 #: Files of a model that are added up, so deep: a SavedModel has its variables one folder down.
 _DEEPEST = 2
 #: Ends are proposed, and the ops that only save are told apart, for graphs up to this size: both follow every edge.
@@ -436,9 +438,12 @@ def _weights(model: ShownModel) -> Iterator[Element]:
 
 
 def _bar_row(owner: Heavy, largest: int, total: int, tab: str, *, is_told: bool) -> Element:
-    name: Element | str = owner.name
+    # What tells long names apart is at their ends.
+    shown = owner.name if len(owner.name) <= _LONGEST_NAME else f"…{owner.name[1 - _LONGEST_NAME :]}"
+    name: Element | str = shown
     if tab:
-        name = element("button", owner.name, leads_to={"tab": tab, "what": {"name": owner.name}}, class_="tfm-link")
+        leads_to = {"tab": tab, "what": {"name": owner.name}}
+        name = element("button", shown, leads_to=leads_to, class_="tfm-link", title=owner.name)
     share = 100 * owner.parameters / total
     width = min(100 * owner.parameters / largest, 100)
     bar = element("span", element("i", style=f"width:{width:.1f}%"), class_="tfm-bar", aria_hidden="true")

@@ -29,8 +29,8 @@ _WIDTH, _NARROW, _HEIGHT, _PITCH, _BESIDE = 196, 160, 24, 37, 14
 _WRITTEN = 9
 #: Around the picture, between edges that pass boxes, before shapes.
 _MARGIN, _LANE, _ASIDE = 4, 8, 12
-#: The width of a letter of a label, of what stands beside it, and of a shape.
-_LETTER, _SMALL, _SHAPE = 7.2, 6.5, 7.0
+#: The width of a letter of a label, of what stands beside it, of a digit of a shape, and of what is between these.
+_LETTER, _SMALL, _DIGIT, _TIMES = 7.2, 6.5, 7.0, 9.3
 _INK, _SOFT, _PAPER, _LINE = (
     f"var(--{name}, {colour})"
     for name, colour in (("ink", "#1f2937"), ("soft", "#56606e"), ("paper", "#f6f8fb"), ("line", "#8b929c"))
@@ -147,7 +147,7 @@ class _Places:
                 x = left + (content - box_width) / 2 if is_alone[index] else left + position * (box_width + _BESIDE)
                 corners[index] = Corner(x, y)
             y += _PITCH + _WRITTEN * (len(rows[rank]) > 1)
-        written = max((len(_shape(box.shape)) for box in folded.boxes), default=0) * _SHAPE
+        written = max((_width(_shape(box.shape)) for box in folded.boxes), default=0)
         width = right + _LANE * rights + _ASIDE + written + _MARGIN
         height = y - _PITCH + _HEIGHT + 4 + _MARGIN
         places = cls(corners, box_width, is_right, is_alone, width, height, left, right)
@@ -161,6 +161,11 @@ class _Places:
 def _shape(shape: Shape) -> str:
     """Word a shape without the batch: every box has it."""
     return scenes.shape_text(shape[1:] if shape and shape[0] is None else shape)
+
+
+def _width(text: str) -> float:
+    times = text.count("\N{MULTIPLICATION SIGN}")
+    return (len(text) - times) * _DIGIT + times * _TIMES
 
 
 def _box(box: FoldedBox, corner: Corner, places: _Places, folded: FoldedGraph, paint: Painted | None) -> str:
