@@ -38,6 +38,8 @@ Make: TypeAlias = "Callable[[ShownModel], Iterator[Element]]"
 _TIMES = "\N{MULTIPLICATION SIGN}"
 #: Ends, layers and cautions that are shown; what is left out is counted.
 _MOST_ENDS, _HEAVIEST, _MOST_CAUTIONS = 4, 5, 4
+#: Of larger graphs nobody is told at once what they cost.
+_COSTED_NODES = 3_000
 #: Letters of the name of what holds weights.
 _LONGEST_NAME = 27
 #: Files of a model that are added up, so deep: a SavedModel has its variables one folder down.
@@ -331,6 +333,22 @@ def _numbers(model: ShownModel) -> Iterator[Element]:
         count = len(graph.nodes[0]) + inner
         functions = f" in {len(graph.functions[0]):,} {_s('function', len(graph.functions[0]))} and the main graph"
         yield _figure(f"{count:,}", "", _s("op", count) + (functions if inner else ""), "")
+    costs = costs_of(model)
+    flops = 0 if costs is None else int(costs["flops"].dropna().sum())
+    if costs is not None and flops:
+        least = " at least" if costs["flops"].isna().any() else ""
+        yield _figure(*count_words(flops), f"FLOPs{least}", costs.attrs["total"])
+
+
+def costs_of(model: ShownModel) -> pd.DataFrame | None:
+    """Return what a model costs, None where nobody waits for that: a large graph takes seconds."""
+    if model.is_at_hand("keras"):
+        return model.costs
+    if not model.is_at_hand("graph"):
+        return None
+    graph = model.meta_graph.graph
+    is_small = len(graph.nodes[0]) + len(graph.function_nodes.owner) <= _COSTED_NODES
+    return model.costs if is_small else None
 
 
 def _trainable(variables: pd.DataFrame, total: int) -> str:
@@ -443,7 +461,8 @@ def _bar_row(owner: Heavy, largest: int, total: int, tab: str, *, is_told: bool)
     name: Element | str = shown
     if tab:
         leads_to = {"tab": tab, "what": {"name": owner.name}}
-        name = element("button", shown, leads_to=leads_to, class_="tfm-link", title=owner.name)
+        whole = {} if shown == owner.name else {"title": owner.name}
+        name = element("button", shown, leads_to=leads_to, class_="tfm-link", **whole)
     share = 100 * owner.parameters / total
     width = min(100 * owner.parameters / largest, 100)
     bar = element("span", element("i", style=f"width:{width:.1f}%"), class_="tfm-bar", aria_hidden="true")

@@ -113,3 +113,7 @@ class ShownModel(Protocol):
     @property
     def layers(self) -> pd.DataFrame:
         """Keras layers."""
+
+    @property
+    def costs(self) -> pd.DataFrame:
+        """What layers or scopes cost; ``attrs["total"]`` words what all do together."""

@@ -191,6 +191,11 @@ def _variables_fact(model: ShownModel) -> str:
     return f"{len(frame):,}{size}"
 
 
+def _costs(model: ShownModel) -> str:
+    costs = model_card.costs_of(model)
+    return str(costs.attrs["total"]) if costs is not None and costs["flops"].sum() else ""
+
+
 def _frozen(model: ShownModel) -> str:
     """Say of a graph alone whether it holds all that it needs."""
     if model.has_own_ops:
@@ -252,6 +257,7 @@ _FACTS = {
     "constants": _constants,
     "frozen": _frozen,
     "variables": _variables_fact,
+    "costs": _costs,
     "hidden": _hidden,
     _SCAN: _verdict,
 }
