@@ -187,10 +187,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="TensorFlow is not installed"))
 
 
-def pytest_collection_finish() -> None:
-    """Have Python's collector look through what tests make, and no more through ten thousand tests and TensorFlow."""
-    gc.collect()
+def pytest_sessionstart() -> None:
+    """Keep Python's collector from going through what is imported and collected, again and again as that grows."""
+    gc.disable()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
+    """Have it go through what tests make, and no more through ten thousand tests and TensorFlow."""
     gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)
