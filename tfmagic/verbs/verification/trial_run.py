@@ -475,7 +475,7 @@ def loading(shown: str) -> Iterator[None]:
             yield
     except alarms.TimeIsUpError as error:
         raise errors.ConversionError(
-            f"loading or tracing {shown} {error}; look at what its code waits for, such as a server that does not answer"
+            f"loading or tracing {shown} {error}; look at what its code waits for, such as a server without an answer"
         ) from error
 
 
