@@ -38,6 +38,7 @@ def test_a_summary_shows_the_signatures_as_text(notebook: OpenNotebook) -> None:
     frontend = notebook([LOAD, "%tf_inspect served_model"])
     for index in (0, 1):
         assert [output for output in frontend.run(index) if output["output_type"] == "error"] == []
+    PanelPage(frontend, 1).wait()
     frontend.cell(1).get_by_text("All that was read of it").click()
     shown = frontend.shown(1)
     assert "classify_pictures" in shown

@@ -180,7 +180,7 @@ def test_the_choice_of_display(notebook: OpenNotebook) -> None:
         outputs = frontend.run(index)
         assert sum(VIEW in output["data"] for output in outputs) == live, mode
         assert ("text/html" in outputs[-1]["data"]) is (mode != "text")
-        assert "picture" in frontend.shown(index)
+        frontend.cell(index).locator(".jp-OutputArea").get_by_text("picture").first.wait_for()
 
 
 #: A cell that runs until a file is there.
