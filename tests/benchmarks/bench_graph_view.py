@@ -123,7 +123,7 @@ def measure(browser: Browser, server: Server, count: int) -> None:
     found = f"{count:9,} {read:11.2f}s {folded:8.2f}s {opened:8.2f}s {first:6.0f} {visible:8.0f}"
     print(f"  {found} {own:8.0f} ms {statistics.median(times):14.0f} ms")
     page.close()
-    server.stop_kernels()
+    server.end_sessions()
 
 
 def main() -> None:

@@ -63,12 +63,17 @@ class Server:
         """Return the address of a document."""
         return self.url + PAGES[self.app].format(name=name, token=self.token)
 
-    def stop_kernels(self) -> None:
-        """End every kernel, so that a test leaves no memory and no variables to the next."""
-        # Voila's kernels belong to no session.
-        for kind in ("sessions", "kernels"):
-            for each in json.loads(self._request("GET", f"api/{kind}")):
-                self._request("DELETE", f"api/{kind}/{each['id']}")
+    def end_sessions(self) -> None:
+        """End the kernels of all notebooks."""
+        for session in json.loads(self._request("GET", "api/sessions")):
+            self._request("DELETE", f"api/sessions/{session['id']}")
+
+    def end_voilas_kernels(self) -> None:
+        """End the kernels that belong to no notebook."""
+        notebooks = {session["kernel"]["id"] for session in json.loads(self._request("GET", "api/sessions"))}
+        for kernel in json.loads(self._request("GET", "api/kernels")):
+            if kernel["id"] not in notebooks:
+                self._request("DELETE", f"api/kernels/{kernel['id']}")
 
     def _request(self, method: str, path: str) -> bytes:
         headers = {"Authorization": f"token {self.token}"}

@@ -129,7 +129,7 @@ def test_a_notebook_that_is_opened_again_shows_the_static_form(show: Show, serve
     saved(server, panel)
     name = name_of(panel)
     panel.frontend.page.goto("about:blank")
-    server.stop_kernels()
+    server.end_sessions()
     panel.frontend.open(server.page(name))
     panel.static.get_by_text("classify_pictures").first.wait_for()
     shown = panel.frontend.shown(1)

@@ -71,7 +71,7 @@ def rendered(context: BrowserContext, server: Server) -> Iterator[tuple[Page, Wa
         page.goto(f"{server.url}voila/render/panel.ipynb?token={server.token}")
         page.get_by_text("kernel: nothing yet").wait_for(timeout=KERNEL_TIMEOUT)
         yield page, watch
-    server.stop_kernels()
+    server.end_voilas_kernels()
 
 
 @pytest.fixture
