@@ -1,6 +1,6 @@
 """Find a Chromium to drive, and on request install one.
 
-``python -m tests.browser.chromium`` installs one where there is none: Debian's package if that is allowed, else
+``python -m tests.browser.chromium`` installs one where there is none: a package of Debian's if that is allowed, else
 playwright's own build. Not for: driving it (``conftest.py``).
 """
 
@@ -14,8 +14,11 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-#: The names that distributions give it. Chrome itself serves as well.
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+#: The names that distributions give it. The first has the same engine without windows, tool bars and tabs, which the
+#: others draw for each page though nobody sees them. Chrome itself serves as well.
+PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+#: Debian's packages.
+PACKAGES = PROGRAMS[:2]
 #: Set to the program to use, if it is not on the search path.
 VARIABLE = "TFMAGIC_CHROMIUM"
 #: Containers run as root, where Chromium's sandbox does not start; it is shown our own pages only. The others
@@ -55,13 +58,15 @@ def find() -> str | None:
 
 
 def install_package() -> None:
-    """Install Debian's package, if this is Debian and we may."""
+    """Install the first of Debian's packages that there is, if this is Debian and we may."""
     if not sys.platform.startswith("linux") or os.geteuid() != 0 or not shutil.which("apt-get"):
         return
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     subprocess.run(["apt-get", "update", "--quiet"], env=environment, check=False)  # noqa: S607 - whichever apt-get
-    install = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", "chromium"]
-    subprocess.run(install, env=environment, check=False)
+    install = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends"]
+    for package in PACKAGES:
+        if subprocess.run([*install, package], env=environment, check=False).returncode == 0:
+            return
 
 
 def main() -> int:
