@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: What TensorFlow's users import, and what a notebook does before its first cell.
-TENSORFLOW = ("tensorflow", "keras", "pandas", "IPython", "ipykernel.kernelapp")
+#: What TensorFlow's users import, and what a notebook does before its first cell and to show its first widget.
+TENSORFLOW = ("tensorflow", "keras", "pandas", "IPython", "ipykernel.kernelapp", "anywidget")
 _FOLDER = Path(__file__).resolve().parent
 #: How many may wait for the imports.
 _BACKLOG = 64
