@@ -392,3 +392,33 @@ def test_tags_choose_in_the_one_that_has_tag_sets(made: Path) -> None:
         tfmagic.diff(made / "net.pb", made / "served", tags="train")
     with pytest.raises(errors.UnknownNameError, match="has no tag-sets"):
         tfmagic.diff(made / "net.pb", made / "net.pb", tags="train")
+
+
+def test_variables_without_names_are_told_apart_by_what_is_restored_into_them(tf: Any, tmp_path: Path) -> None:
+    """Both are nodes called Variable and Variable_1, in the order in which they were made."""
+
+    class Line(tf.Module):  # type: ignore[misc] # TensorFlow has no types
+        def __init__(self, *, crossed: bool, late: bool) -> None:
+            super().__init__()
+            for name in ("shift", "slope") if late else ("slope", "shift"):
+                setattr(self, name, tf.Variable([3.0, 4.0] if name == "shift" else [1.0, 2.0]))
+            self.crossed = crossed
+
+        @tf.function(input_signature=[tf.TensorSpec([2], name="x")])  # type: ignore[untyped-decorator]
+        def line(self, x: Any) -> dict[str, Any]:
+            pair = (self.slope, self.shift)
+            slope, shift = pair[::-1] if self.crossed else pair
+            return {"y": x * slope - shift}
+
+    for name, crossed, late in (("own", False, False), ("late", False, True), ("crossed", True, False)):
+        line = Line(crossed=crossed, late=late)
+        tf.saved_model.save(line, str(tmp_path / name), signatures={"serving_default": line.line})
+        tfmagic.freeze(tmp_path / name, output=tmp_path / f"{name}.pb", verify=False)
+    own = tmp_path / "own"
+    for equal in ("late", "own.pb", "late.pb"):
+        assert tfmagic.diff(own, tmp_path / equal).equal, equal
+    for other in ("crossed", "crossed.pb"):
+        found = tfmagic.diff(own, tmp_path / other)
+        assert not found.equal
+        wired = found.table[found.table["what"] == "attribute"]
+        assert wired[["a", "b"]].to_numpy().tolist() == [["slope", "shift"], ["shift", "slope"]]

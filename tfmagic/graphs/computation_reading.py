@@ -45,9 +45,14 @@ _GATHERS: Mapping[str, frozenset[str]] = {
     "GatherV2": frozenset({"Tparams", "Tindices", "Taxis"}),
 }
 _GATHER, _GATHER_INPUTS = "GatherV2", 3
+_AS_STATED: Mapping[str, str] = {}
 
 
-def of_graph(graph: SerializedGraph, *ends: tuple[Mapping[str, str], Mapping[str, str]]) -> Iterator[Computation]:
+def of_graph(
+    graph: SerializedGraph,
+    *ends: tuple[Mapping[str, str], Mapping[str, str]],
+    variables: Mapping[str, str] = _AS_STATED,
+) -> Iterator[Computation]:
     """Yield what a graph computes between some ends.
 
     Parameters
@@ -56,6 +61,8 @@ def of_graph(graph: SerializedGraph, *ends: tuple[Mapping[str, str], Mapping[str
         With its function library.
     *ends : pairs of mappings of str to str
         Inputs and outputs: tensors of the main graph by key. Nothing before an input belongs to the computation.
+    variables : mapping of str to str
+        What variables are called whose nodes in the main graph do not tell.
 
     Raises
     ------
@@ -65,7 +72,7 @@ def of_graph(graph: SerializedGraph, *ends: tuple[Mapping[str, str], Mapping[str
     kinds = _Kinds(numbered_nodes.of_graph(graph))
     main = kinds.graph.body(0)
     for inputs, outputs in ends:
-        reading = _Reading(kinds)
+        reading = _Reading(kinds, variables)
         known = {main.tensor(tensor_names.full(text)): reading.add(key, INPUT) for key, text in inputs.items()}
         results = [main.tensor(tensor_names.full(text)) for text in outputs.values()]
         yield reading.written(dict(zip(outputs, reading.body(main, results, known, "", 0), strict=True)))
@@ -180,6 +187,7 @@ class _Reading:
     """Goes through bodies, and writes down what their nodes compute."""
 
     kinds: _Kinds
+    variables: Mapping[str, str] = field(default_factory=dict)
     count: int = 0
     is_cut: bool = False
     scopes: list[str] = field(default_factory=list)
@@ -377,7 +385,8 @@ class _Walk:
         own = reading.kinds.graph.names[self.body.first + node]
         if way == _VARIABLE:
             name, described = reading.kinds.variables[kind]
-            self._take(node, [reading.weight(name or own, described)])
+            known = reading.variables.get(own) if self.depth == 0 else None
+            self._take(node, [reading.weight(known or name or own, described)])
             return
         name = reading.scopes[self.scope] + own
         inputs = self._inputs(place)

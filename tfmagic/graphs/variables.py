@@ -13,8 +13,9 @@ import numpy as np
 
 from tfmagic.files import protos
 from tfmagic.files.checkpoints import location as checkpoint_location
+from tfmagic.files.checkpoints import trackable_object_graph
 from tfmagic.frames import Shape, VariableRow
-from tfmagic.graphs import node_columns, resources, saved_object_graph
+from tfmagic.graphs import node_columns, resources, restores, saved_object_graph
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -56,15 +57,42 @@ def rows(
     """Return the table of variables of some MetaGraphDefs that share a checkpoint."""
     if checkpoint is None:
         return tuple(_declared(graphs))
-    stored = checkpoint.opened
-    trained = _trained(graphs)
+    trained, saved = _trained(graphs), _saved(graphs)
+    rows = checkpoint.opened.rows_by_key()
+    names = _names(checkpoint, saved, rows)
+    return tuple(row._replace(name=names[row.name], trainable=_is_trained(row.name, saved, trained)) for row in rows)
+
+
+def _saved(graphs: Sequence[MetaGraph]) -> dict[str, saved_object_graph.SavedVariable]:
     saved: dict[str, saved_object_graph.SavedVariable] = {}
     for graph in graphs:
         saved |= saved_object_graph.by_key(graph.object_graph_def)
-    again = saved_object_graph.copies(saved, stored.entries)
-    rows = stored.rows_by_key()
-    names = saved_object_graph.names(saved, [row.name for row in rows], again)
-    return tuple(row._replace(name=names[row.name], trainable=_is_trained(row.name, saved, trained)) for row in rows)
+    return saved
+
+
+def _names(
+    checkpoint: checkpoint_location.CheckpointFiles,
+    saved: Mapping[str, saved_object_graph.SavedVariable],
+    rows: Sequence[VariableRow],
+) -> dict[str, str]:
+    """Return the names of variables by the readable parts of their keys."""
+    again = saved_object_graph.copies(saved, checkpoint.opened.entries)
+    return saved_object_graph.names(saved, [row.name for row in rows], again)
+
+
+def restored_names(
+    checkpoint: checkpoint_location.CheckpointFiles | None, graphs: Sequence[MetaGraph], graph: MetaGraph
+) -> dict[str, str]:
+    """Return what the nodes of variables in a main graph are called in the table, by what is restored into them.
+
+    A variable that its user did not name is a node called ``Variable_1``, which says nothing of which one it is.
+    """
+    if checkpoint is None:
+        return {}
+    names = _names(checkpoint, _saved(graphs), checkpoint.opened.rows_by_key())
+    slots = restores.read(graph.graph_def(), graph.header).variables
+    short = {node: trackable_object_graph.short_key(slot.key) for node, slot in slots.items() if not slot.slice}
+    return {node: names[key] for node, key in short.items() if key in names}
 
 
 def copies(checkpoint: checkpoint_location.CheckpointFiles | None, graphs: Sequence[MetaGraph]) -> frozenset[str]:

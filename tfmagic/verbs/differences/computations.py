@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import frames
-from tfmagic.graphs import computation, computation_matching, computation_reading, signatures
+from tfmagic.graphs import computation, computation_matching, computation_reading, signatures, variables
+from tfmagic.models.model import Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -140,13 +141,24 @@ def op_rows(matching: Matching) -> Iterator[frames.DiffRow]:
 def computation_of(model: Model, chosen: Ends) -> computation.Computation:
     """Return what a model computes between the ends of a signature, which name tensors of its graph."""
     with model.well_formed():
-        return next(between(model.meta_graph, [chosen]))
+        return next(between(model.meta_graph, [chosen], _variable_names(model)))
 
 
-def between(meta_graph: MetaGraph, chosen: Iterable[Ends]) -> Iterator[computation.Computation]:
+def _variable_names(model: Model) -> Mapping[str, str]:
+    """Return what variables are called in the table, by their nodes; where these tell, they keep their names."""
+    if model.checkpoint is None or Part.VARIABLES not in model.loaders:
+        return {}
+    names = variables.restored_names(model.checkpoint_files(), model.meta_graphs, model.meta_graph)
+    listed = {row.name for row in model.part(Part.VARIABLES)}
+    return {node: name for node, name in names.items() if node not in listed}
+
+
+def between(
+    meta_graph: MetaGraph, chosen: Iterable[Ends], names: Mapping[str, str] | None = None
+) -> Iterator[computation.Computation]:
     """Yield what a graph computes between the ends of each of some signatures."""
     sides = ((_tensors(each.inputs), _tensors(each.outputs)) for each in chosen)
-    return computation_reading.of_graph(meta_graph.graph, *sides)
+    return computation_reading.of_graph(meta_graph.graph, *sides, variables=names or {})
 
 
 def _tensors(side: Mapping[str, Endpoint]) -> dict[str, str]:
