@@ -422,3 +422,35 @@ def test_variables_without_names_are_told_apart_by_what_is_restored_into_them(tf
         assert not found.equal
         wired = found.table[found.table["what"] == "attribute"]
         assert wired[["a", "b"]].to_numpy().tolist() == [["slope", "shift"], ["shift", "slope"]]
+
+
+def test_variables_of_one_element_and_of_whole_numbers_equal_the_constants_that_freezing_makes_of_them(
+    tf: Any, tmp_path: Path
+) -> None:
+    class Steps(tf.Module):  # type: ignore[misc] # TensorFlow has no types
+        def __init__(self) -> None:
+            super().__init__()
+            self.bias = tf.Variable([0.5], name="bias")
+            self.count = tf.Variable(7, name="count")
+            self.table = tf.Variable(list(range(300)), name="table")
+
+        @tf.function(input_signature=[tf.TensorSpec([None], name="x")])  # type: ignore[untyped-decorator]
+        def steps(self, x: Any) -> dict[str, Any]:
+            rows = tf.cast(self.table[:1] + self.count, tf.float32)
+            return {"y": x + self.bias - rows}
+
+    steps = Steps()
+    for name in ("own", "other"):
+        tf.saved_model.save(steps, str(tmp_path / name), signatures={"serving_default": steps.steps})
+        tfmagic.freeze(tmp_path / name, output=tmp_path / f"{name}.pb", verify=False)
+        steps.bias.assign([0.25])
+        steps.table.assign(steps.table + 1)
+    own = tmp_path / "own"
+    for a, b in ((own, tmp_path / "own.pb"), (tmp_path / "own.pb", own)):
+        found = tfmagic.diff(a, b)
+        assert found.equal, found.table
+    found = tfmagic.diff(own, tmp_path / "other.pb")
+    assert not found.equal
+    weights_of = found.table[found.table["what"] == "weight"]
+    assert {where.partition(" / ")[0] for where in weights_of["where"]} == {"bias", "table"}
+    assert "constant [0.25]" in set(weights_of["b"])

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 MOST_OPS = 3_000_000
 #: What stands for what goes in.
 INPUT = "input"
+#: What stands for a tensor that nothing gives.
+UNKNOWN = "unknown"
 
 #: An op of a computation by its place, and the number of its output.
 Tensor: TypeAlias = tuple[int, int]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
-from tfmagic.graphs.computation import INPUT, Computation, spread
+from tfmagic.graphs.computation import INPUT, UNKNOWN, Computation, spread
 from tfmagic.graphs.node_descriptions import WEIGHT
 from tfmagic.graphs.numbered_nodes import OUTPUTS
 
@@ -35,7 +35,8 @@ _FEW_INPUTS = 2
 #: What TensorFlow appends to a scope that is opened again.
 _NUMBER = re.compile(r"(?:_\d+)+(?=/|$)")
 #: What is no op of TensorFlow whose scope would be renamed.
-_NAMELESS = (INPUT, WEIGHT, "Const")
+_CONSTANT = "Const"
+_NAMELESS = (INPUT, WEIGHT, _CONSTANT)
 
 _Marks: TypeAlias = "npt.NDArray[np.int64]"
 
@@ -117,7 +118,18 @@ class Matching:
             for whole, places in zip(self.both, (firsts, seconds), strict=True)
         )
         for place in np.flatnonzero(a != b).tolist():
-            yield self.first.ops[int(firsts[place])], self.second.ops[int(seconds[place])]
+            pair = self.first.ops[int(firsts[place])], self.second.ops[int(seconds[place])]
+            if WEIGHT not in (pair[0].op, pair[1].op):
+                yield pair
+
+    @property
+    def stand_ins(self) -> Iterator[tuple[Op, Op]]:
+        """Pairs of a variable and a constant whose value is compared with the variable's."""
+        for firsts, wanted in ((self.first.of_ops(WEIGHT), _CONSTANT), (self.first.of_ops(_CONSTANT), WEIGHT)):
+            for first in firsts.tolist():
+                second = int(self.partners[0][first])
+                if second >= 0 and self.second.described[self.second.codes[second]][0] == wanted:
+                    yield self.first.ops[first], self.second.ops[second]
 
     @property
     def rewired(self) -> Iterator[tuple[str, str, str]]:
@@ -233,6 +245,7 @@ def match(first: Computation, second: Computation) -> Matching:
         _pair_from_the_ends(matching, uses, numbers)
         _pair(matching, _backward(matching, uses, numbers))
         _pair(matching, _by_name(matching))
+        _pair_stand_ins(matching, uses)
     return matching
 
 
@@ -410,6 +423,35 @@ def _count_alike(matching: Matching, uses: tuple[_Uses, _Uses], numbers: _Number
     return count if row == rows else int(np.searchsorted(uses[0].firsts, row, "right")) - 1
 
 
+def _pair_stand_ins(matching: Matching, uses: tuple[_Uses, _Uses]) -> None:
+    """Pair variables that are left with constants that are left where the same ops take them: freezing makes these.
+
+    A constant of one element, or of whole numbers, is as a rule no weight, so that nothing else tells.
+    """
+    waiting: dict[object, list[int]] = defaultdict(list)
+    for own, wanted, place, key in _left_leaves(matching, uses):
+        if own == 0:
+            waiting[wanted, key].append(place)
+            continue
+        kinds = {WEIGHT: _CONSTANT, _CONSTANT: WEIGHT}
+        firsts = waiting.get((kinds[wanted], key))
+        if firsts:
+            _join(matching, [firsts.pop(0)], [place])
+
+
+def _left_leaves(matching: Matching, uses: tuple[_Uses, _Uses]) -> Iterator[tuple[int, str, int, object]]:
+    """Yield weights and constants that are left: of which computation, what it is, its place, which pairs take it."""
+    for side, whole in enumerate(matching.both):
+        count, partners, own = len(whole.codes), matching.partners[side], uses[side]
+        for op in (WEIGHT, _CONSTANT):
+            for place in [each for each in whole.of_ops(op).tolist() if partners[each] < 0]:
+                begin, end = own.firsts[count - 1 - place : count - place + 1].tolist()
+                users = [count - user for user in own.users[begin:end].tolist()]
+                if end > begin and all(user < count and partners[user] >= 0 for user in users):
+                    pairs = users if side == 0 else partners[users].tolist()
+                    yield side, op, place, frozenset(zip(pairs, own.labels[begin:end].tolist(), strict=True))
+
+
 def _common_length(columns: Sequence[Integers]) -> int:
     """Return how many numbers at the beginnings of two columns are the same."""
     length = min(map(len, columns))
@@ -449,8 +491,8 @@ def _backward_of_left(own: _Marks, is_left: Mask, paired: _Marks, uses: _Uses, n
 
 
 def named(whole: Computation, places: Sequence[int]) -> Iterator[tuple[str, str]]:
-    """Yield op and name of what stands at places, inputs and weights left out."""
+    """Yield op and name of what stands at places, but for inputs, weights, and what nobody knows anything of."""
     for place in places:
         op = whole.described[whole.codes[place]][0]
-        if op not in (INPUT, WEIGHT):
+        if op not in (INPUT, WEIGHT, UNKNOWN):
             yield op, whole.names[place]

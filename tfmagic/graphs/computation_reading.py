@@ -14,7 +14,7 @@ import numpy as np
 
 from tfmagic.files import protos
 from tfmagic.graphs import bodies, computation, node_descriptions, numbered_nodes, ops, tensor_names
-from tfmagic.graphs.computation import INPUT, Computation, Names, spread, tensors
+from tfmagic.graphs.computation import INPUT, UNKNOWN, Computation, Names, spread, tensors
 from tfmagic.graphs.node_descriptions import WEIGHT
 from tfmagic.graphs.numbered_nodes import OUTPUTS
 
@@ -216,7 +216,7 @@ class _Reading:
     def unknown(self) -> int:
         """What stands for a tensor that nothing gives."""
         if self._unknown < 0:
-            self._unknown = self.add("", "unknown")
+            self._unknown = self.add("", UNKNOWN)
         return self._unknown
 
     def weight(self, name: str, kind: str) -> int:

@@ -60,7 +60,16 @@ def of_constant(node: protos.Message) -> Description:
     if constants.is_of_weights(dtype) and size > 1:
         kind = f"{dtype} {shape}"
         return Description(WEIGHT, (), Weight(kind, f"{kind} {_digest(tensor)}"))
-    return Description("Const", (("dtype", dtype), ("shape", str(shape)), ("value", _value_text(tensor, size))))
+    return Description("Const", _of_value(dtype, shape, _value_text(tensor)))
+
+
+def of_value(dtype: str, value: np.ndarray) -> Attributes:
+    """Describe a constant that holds a value, as :func:`of_constant` does."""
+    return _of_value(dtype, value.shape, _array_text(value))
+
+
+def _of_value(dtype: str, shape: object, value: str) -> Attributes:
+    return ("dtype", dtype), ("shape", str(shape)), ("value", value)
 
 
 def kind_of_variable(node: protos.Message) -> str:
@@ -105,16 +114,20 @@ def short_digest(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=8).hexdigest()
 
 
-def _value_text(tensor: protos.Message, size: int) -> str:
+def _value_text(tensor: protos.Message) -> str:
     """Return the text of a constant's value, of a long one its digest."""
     try:
         value = constants.tensor_value(tensor)
     except ValueError:
         return str(tensor.SerializeToString(deterministic=True).hex())
-    if size <= _LONGEST_VALUE:
+    return _array_text(value)
+
+
+def _array_text(value: np.ndarray) -> str:
+    if value.size <= _LONGEST_VALUE:
         return repr(value.tolist())
     data = value.tobytes() if value.dtype != object else b"\0".join(map(bytes, value.reshape(-1)))
-    return f"{size} values, {short_digest(data)}"
+    return f"{value.size} values, {short_digest(data)}"
 
 
 def _is_default(op: str, key: str, text: str) -> bool:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tfmagic import errors, frames
-from tfmagic.graphs import computation_matching
+from tfmagic.graphs import computation_matching, node_descriptions
+from tfmagic.graphs.node_descriptions import WEIGHT
 from tfmagic.models.model import Part
 from tfmagic.models.variable_values import VariableValues, comparable
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from tfmagic.frames import Shape, VariableRow
+    from tfmagic.graphs.computation import Op
     from tfmagic.graphs.computation_matching import Matching
     from tfmagic.models.model import Model
     from tfmagic.models.value_blocks import Array, Values
@@ -129,7 +131,34 @@ def rows(first: Model, second: Model, matching: Matching | None) -> Iterator[fra
         elif mine not in a.rows or theirs not in b.rows:
             where = mine if mine == theirs else f"{mine} / {theirs}"
             yield frames.DiffRow("weight", where, "constant", "another value", None, None)
+    for own, other in matching.stand_ins if matching is not None else ():
+        if own.op == WEIGHT:
+            yield from _stand_in(a, own, other, is_first=True)
+        else:
+            yield from _stand_in(b, other, own, is_first=False)
     yield from _gathered(_rows(a, b, spare))
+
+
+def _stand_in(side: _Side, weight: Op, constant: Op, *, is_first: bool) -> Iterator[frames.DiffRow]:
+    """Yield a row where a constant of one model has another value than the variable of the other one that it is."""
+    row = side.rows.pop(weight.name, None)
+    where = f"{weight.name} / {constant.name}" if is_first else f"{constant.name} / {weight.name}"
+    known = dict(constant.attributes)
+    words = [f"variable {weight.name!r}" if row is None else _described(row), f"constant {known.get('value', '')}"]
+    a, b = words if is_first else words[::-1]
+    try:
+        value = None if row is None else _whole(side.values(row), row)
+    except errors.TfMagicError:
+        value = None
+    if value is None or row is None:
+        yield frames.DiffRow(_NOT_COMPARED, where, a, b, None, None)
+    elif node_descriptions.of_value(row.dtype, value) != constant.attributes:
+        yield frames.DiffRow("weight", where, a, b, None, None)
+
+
+def _whole(values: Values, row: VariableRow) -> Array:
+    blocks = [comparable(block, row.dtype).reshape(-1) for block in values.blocks()]
+    return np.concatenate(blocks).reshape(tuple(size or 0 for size in row.shape or ()))
 
 
 def _gathered(listed: Iterable[frames.DiffRow]) -> Iterator[frames.DiffRow]:
