@@ -11,6 +11,7 @@ from tests.conftest import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 VERB = """import os, threading
 from tfmagic import errors
@@ -64,6 +65,13 @@ def in_a_kernel(cells: Sequence[str], monkeypatch: pytest.MonkeyPatch, **environ
     return ["".join(each.text for each in cell.outputs if each.get("name") == "stderr") for cell in notebook.cells]
 
 
+@pytest.fixture
+def begun(kernels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kernels that have imported already what takes long to import."""
+    monkeypatch.setenv("JUPYTER_PATH", str(kernels))
+
+
+@pytest.mark.usefixtures("begun")
 def test_a_cell_shows_what_a_model_prints_and_not_what_libraries_log(monkeypatch: pytest.MonkeyPatch) -> None:
     cells = [
         VERB,
@@ -85,12 +93,14 @@ def test_a_cell_shows_what_a_model_prints_and_not_what_libraries_log(monkeypatch
     assert red[6].split("\n") == [printed] * 8 + [""]
 
 
+@pytest.mark.usefixtures("begun")
 def test_who_asks_for_the_log_sees_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "port.cc:153] one" in in_a_kernel([VERB, "verb()"], monkeypatch, TF_CPP_MIN_LOG_LEVEL="0")[1]
 
 
 @pytest.mark.tensorflow
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_tmp_path")
 def test_our_own_import_of_tensorflow_and_a_conversion_are_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     cells = [
         GRAPH,
