@@ -61,6 +61,20 @@ def placeholders(count: int) -> bytes:
     return b"".join(field(1, _placeholder(f"in_{number}")) for number in range(count))
 
 
+def variables(count: int) -> bytes:
+    """Write variables that are read, and whose values are elsewhere."""
+    shape = field(5, field(1, "shape") + field(2, field(7, field(2, b"\x08\x04"))))
+    dtype = field(5, field(1, "dtype") + field(2, b"0\x01"))
+    pairs = (
+        (
+            _node(f"v{number}", "VarHandleOp", (), dtype + shape),
+            _node(f"r{number}", "ReadVariableOp", [f"v{number}"], dtype),
+        )
+        for number in range(count)
+    )
+    return b"".join(field(1, each) for pair in pairs for each in pair)
+
+
 def functions(count: int) -> bytes:
     """Write functions each of which only calls the next."""
     chain = [_function(f"f{number}", _calling("c", f"f{number + 1}", "x"), "c:output:0") for number in range(count - 1)]
@@ -135,7 +149,7 @@ def layers(count: int) -> bytes:
 
 
 GRAPHS: dict[str, Callable[[int], bytes]] = {
-    each.__name__: each for each in (nodes, scopes, placeholders, functions, inputs, consumers)
+    each.__name__: each for each in (nodes, scopes, placeholders, variables, functions, inputs, consumers)
 }
 SAVED_MODELS: dict[str, Callable[[int], bytes]] = {each.__name__: each for each in (signatures, assets)}
 KINDS = (*GRAPHS, *SAVED_MODELS, "layers")

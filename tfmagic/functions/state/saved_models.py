@@ -45,7 +45,8 @@ class Store(StoredTables):
     @cached_property
     def asset_variables(self) -> Mapping[str, Path]:
         """The asset files whose names are kept in variables, by the variable's node."""
-        initial = self._restores.initial
+        # What restores variables is followed where there are assets.
+        initial = self._restores.initial if self.asset_paths else {}
         return {name: self.asset_paths[node] for name, node in initial.items() if node in self.asset_paths}
 
     def asset_file(self, node: str, name: str) -> Path:
@@ -212,12 +213,14 @@ class Store(StoredTables):
 
     def _raw_slot(self, name: str) -> Slot | None:
         """Find a variable's tensor: by what restores it, else by its own name where nothing restores anything."""
+        if self._checkpoint is None:
+            return None
         slots = self._restores.variables
         other = self._by_resource.get(resource(self._nodes[name]), "")
         slot = slots.get(name) or slots.get(other)
         if slot is None and not slots:
             slot = restores.Slot(resource(self._nodes[name])[1].decode(errors="backslashreplace"))
-        return slot if slot and self._checkpoint and slot.key in self._checkpoint.entries else None
+        return slot if slot and slot.key in self._checkpoint.entries else None
 
     def _tensor(self, name: str, slot: Slot) -> Stored:
         """Describe the tensor that a variable is restored from."""
