@@ -27,7 +27,7 @@ pytestmark = pytest.mark.tensorflow
 
 #: Each example writes and loads models, so that few are tried; the same in every run.
 _few = settings(
-    max_examples=6,
+    max_examples=4,
     deadline=None,
     derandomize=True,
     database=None,

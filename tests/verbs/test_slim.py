@@ -484,8 +484,13 @@ def test_several_meta_graphs_share_what_any_of_them_needs(tmp_path: Path, resour
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("resource", [False, True], ids=["references", "resources"])
-@pytest.mark.parametrize("retain", [*([kind] for kind in shares.KINDS), ["unreached", "optimizer"], shares.KINDS])
+@pytest.mark.parametrize(
+    ("resource", "retain"),
+    [
+        *((True, [kind]) for kind in shares.KINDS),
+        *((resource, retain) for resource in (False, True) for retain in (["unreached", "optimizer"], shares.KINDS)),
+    ],
+)
 def test_each_kind_can_be_retained(tmp_path: Path, resource: bool, retain: list[str]) -> None:  # noqa: FBT001
     source = trained_session(tmp_path, resource=resource)
     result = tfmagic.slim(source, tmp_path / "slim", retain=retain, verify=True)
