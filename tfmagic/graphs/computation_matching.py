@@ -84,12 +84,12 @@ class Matching:
     @property
     def first_only(self) -> list[int]:
         """Ops that the second one has not."""
-        return np.flatnonzero(self.partners[0] < 0).tolist()
+        return _left(self.first, self.partners[0])
 
     @property
     def second_only(self) -> list[int]:
         """Ops that the first one has not."""
-        return np.flatnonzero(self.partners[1] < 0).tolist()
+        return _left(self.second, self.partners[1])
 
     @property
     def has_all_weights(self) -> bool:
@@ -206,6 +206,14 @@ class Matching:
             if pair[0] != pair[1]:
                 counts[pair] += count
         return dict(counts)
+
+
+def _left(whole: Computation, partners: Integers) -> list[int]:
+    """Return the ops without partners, but for those that nothing takes, such as an axis that says nothing."""
+    is_taken = np.zeros(len(partners), bool)
+    is_taken[whole.sources // OUTPUTS] = True
+    is_taken[[place for place, _ in whole.outputs.values()]] = True
+    return np.flatnonzero(is_taken & (partners < 0)).tolist()
 
 
 def _is_all(whole: Computation, flags: Mask) -> Mask:

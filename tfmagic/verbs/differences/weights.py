@@ -6,6 +6,7 @@ certain. Not for: finding values (:mod:`tfmagic.models.variable_values`).
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 from collections import defaultdict
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from tfmagic.frames import Shape, VariableRow
     from tfmagic.graphs.computation import Op
     from tfmagic.graphs.computation_matching import Matching
+    from tfmagic.graphs.node_descriptions import Attributes
     from tfmagic.models.model import Model
     from tfmagic.models.value_blocks import Array, Values
 
@@ -56,6 +58,16 @@ class _Side:
 
     def values(self, row: VariableRow) -> Values:
         return self._values.as_stored(row)
+
+    def of_value(self, attributes: Attributes) -> VariableRow | None:
+        """Take away a variable that holds what a constant holds, for one whose node does not say its name."""
+        kind = attributes[:-1]
+        for row in list(self.rows.values()):
+            if (("dtype", row.dtype), ("shape", str(row.shape))) == kind:
+                with contextlib.suppress(errors.TfMagicError):
+                    if node_descriptions.of_value(row.dtype, _whole(self.values(row), row)) == attributes:
+                        return self.rows.pop(row.name)
+        return None
 
     def digest(self, row: VariableRow) -> str:
         """Return a digest of the values, of what cannot be read one that no other has."""
@@ -141,7 +153,7 @@ def rows(first: Model, second: Model, matching: Matching | None) -> Iterator[fra
 
 def _stand_in(side: _Side, weight: Op, constant: Op, *, is_first: bool) -> Iterator[frames.DiffRow]:
     """Yield a row where a constant of one model has another value than the variable of the other one that it is."""
-    row = side.rows.pop(weight.name, None)
+    row = side.rows.pop(weight.name, None) or side.of_value(constant.attributes)
     where = f"{weight.name} / {constant.name}" if is_first else f"{constant.name} / {weight.name}"
     known = dict(constant.attributes)
     words = [f"variable {weight.name!r}" if row is None else _described(row), f"constant {known.get('value', '')}"]
