@@ -179,7 +179,11 @@ def pytest_report_header() -> list[str]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs TensorFlow where there is none: the rest of the suite passes without it."""
+    """Skip what needs TensorFlow where there is none; a worker lists tests in their turn."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        from tests.groups import turn  # noqa: PLC0415 - as below
+
+        items.sort(key=lambda item: turn(item.nodeid))
     if importlib.util.find_spec("tensorflow"):
         return
     for item in items:
@@ -204,6 +208,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Keep tests that share what is costly on one worker."""
     from tests.groups import Groups  # noqa: PLC0415 - pytest-xdist is there only where tests run in parallel
 
+    # Not by the number of tests.
+    config.option.loadscopereorder = False
     return Groups(config, log)
 
 

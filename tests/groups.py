@@ -16,14 +16,14 @@ from typing import Any
 from xdist.scheduler import LoadScopeScheduling
 
 #: What a worker runs as a whole, by how its tests begin and a word in their brackets: a front end with its kernels, the
-#: bare pages, one reading of the corpus or of the package's source. The largest are dealt out first.
+#: bare pages, one reading of the corpus or of the package's source. They are dealt out first, in this order.
 GROUPS = {
     "lab": ("tests/browser/", "lab"),
     "notebook": ("tests/browser/", "notebook"),
-    "pages": ("tests/browser/", ""),
     "corpus": ("tests/test_corpus.py", ""),
     "architecture": ("tests/test_architecture.py", ""),
     "messages": ("tests/test_messages.py", ""),
+    "pages": ("tests/browser/", ""),
 }
 ROOT = Path(__file__).resolve().parents[1]
 #: A worker begins a test when it knows of the next one.
@@ -38,6 +38,12 @@ def group_of(nodeid: str) -> str:
     return next((group for group, is_meant in mentions if is_meant), file if shares_a_fixture(file) else nodeid)
 
 
+def turn(nodeid: str) -> int:
+    """Return when a test is dealt out: what takes a worker longest comes first, so that all end together."""
+    group = group_of(nodeid)
+    return list(GROUPS).index(group) if group in GROUPS else len(GROUPS) + (group == nodeid)
+
+
 @cache
 def shares_a_fixture(file: str) -> bool:
     """Say whether a file has a fixture that its tests share."""
@@ -46,7 +52,7 @@ def shares_a_fixture(file: str) -> bool:
 
 
 class Groups(LoadScopeScheduling):  # type: ignore[misc, unused-ignore]
-    """Deals out single tests, and the groups as a whole, in the order in which tests are collected."""
+    """Deals out single tests, and the groups as a whole, in the order in which the workers list them."""
 
     def _split_scope(self, nodeid: str) -> str:
         return group_of(nodeid)

@@ -42,6 +42,21 @@ def test_tests_of_a_front_end_are_one_group(nodeid: str, group: str) -> None:
     assert pytest.importorskip("tests.groups").group_of(nodeid) == group
 
 
+def test_what_takes_long_comes_first_and_single_tests_last() -> None:
+    ordered = [
+        "tests/browser/test_panel.py::test_it[lab]",
+        "tests/browser/test_panel.py::test_it[notebook]",
+        "tests/test_corpus.py::test_it",
+        "tests/test_architecture.py::test_it",
+        "tests/browser/test_table.py::test_it",
+        "tests/graphs/test_tflite_graphs.py::test_it",
+        "tests/files/test_wire.py::test_it",
+        "tests/verbs/test_run.py::test_it",
+    ]
+    turn = pytest.importorskip("tests.groups").turn
+    assert [turn(each) for each in ordered] == [0, 1, 2, 3, 5, 6, 7, 7]
+
+
 @pytest.mark.parametrize(("workers", "fatal"), [(1, (0, 1, 11)), (3, (4,))])
 def test_a_worker_that_dies_leaves_the_rest_to_others(tmp_path: Path, workers: int, fatal: tuple[int, ...]) -> None:
     (tmp_path / "conftest.py").write_text("from tests.conftest import pytest_xdist_make_scheduler", encoding="utf-8")
