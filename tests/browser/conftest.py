@@ -171,6 +171,7 @@ class Desk:
             # What was still to be answered by the kernel that is gone is no failure.
             self.watch.errors.clear()
         else:
+            self.server.end_sessions()
             self.server.write_notebook(NAME, cells)
             self.frontend.open(self.server.page(NAME))
         self.frontend.page.set_viewport_size(SIZE)
