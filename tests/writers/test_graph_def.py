@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import io
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -16,7 +17,6 @@ from tfmagic.writers import graph_def as writer_module
 from tfmagic.writers.graph_def import GraphDefWriter, GraphTextWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
 pytestmark = pytest.mark.tensorflow
@@ -144,8 +144,8 @@ def test_a_fault_in_the_file_is_noticed(
     assert not any("not verified" in note for note in tfmagic.freeze(concrete, output=tmp_path / f"a{suffix}").notes)
     spoiled: list[str] = []
 
-    def spoil(read: Iterable[bytes]) -> list[bytes]:
-        graph_def = protos.message("GraphDef")(node=[protos.parse("NodeDef", data) for data in read])
+    def spoil(file: BinaryIO) -> BinaryIO:
+        graph_def = protos.parse("GraphDef", file.read())
         nodes = {node.name: node for node in graph_def.node}
         constants = [node for node in graph_def.node if node.op == "Const"]
         weights = [node for node in constants if len(node.attr["value"].tensor.tensor_content) > 1000]
@@ -160,12 +160,10 @@ def test_a_fault_in_the_file_is_noticed(
             nodes["a"].input[0], nodes["b"].input[0] = second, first
         else:
             weights[1].attr["value"].tensor.ClearField("tensor_content")
-        return [node.SerializeToString() for node in graph_def.node]
+        return io.BytesIO(graph_def.SerializeToString())
 
     read_back = writer_module.read_back
-    monkeypatch.setattr(
-        writer_module, "read_back", lambda frozen, read, *others: read_back(frozen, spoil(read), *others)
-    )
+    monkeypatch.setattr(writer_module, "read_back", lambda frozen, file, key: read_back(frozen, spoil(file), key))
     with pytest.raises(errors.ConversionError, match=r"not written as they are|differs from the source"):
         tfmagic.freeze(concrete, output=tmp_path / f"b{suffix}")
     assert spoiled == [fault]

@@ -110,13 +110,13 @@ class NamedFunction:
             If an input is missing, or one is given that there is not.
         """
         _check_keys(inputs, [one.key for one in self.inputs])
+        self.restore()
         with runtime.eager():
             tensors = {one.key: _tensor(inputs[one.key], one.dtype) for one in self.inputs}
             return {key: result.numpy() for key, result in self.on_tensors(tensors).items()}
 
     def on_tensors(self, inputs: Mapping[str, runtime.Live]) -> dict[str, runtime.Live]:
         """Call on tensors by key, eagerly or inside another function; returns the outputs by key, in order."""
-        self.restore()
         fed = {one.tensor: inputs[one.key] for one in self.inputs}
         tensors = [fed[one.name] for one in self.concrete.inputs if one.name in fed]
         results = runtime.tensorflow().nest.flatten(

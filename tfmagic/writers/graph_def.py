@@ -5,9 +5,10 @@ Not for: freezing (:mod:`tfmagic.transforms.freeze`).
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, BinaryIO, ClassVar
 
 import numpy as np
 
@@ -26,13 +27,13 @@ from tfmagic.transforms.frozen_graph import serialised
 from tfmagic.transforms.optimize import optimize
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from tfmagic.functions import NamedFunction
     from tfmagic.models.model import Model
     from tfmagic.models.plain_code import CodeSource
     from tfmagic.models.writer import Measures, WriteOptions
-    from tfmagic.transforms.frozen_graph import FrozenGraph
+    from tfmagic.transforms.frozen_graph import Chunk, FrozenGraph
 
 #: Text is at most so much larger: a byte of content takes up to four characters, a small field its name besides.
 _TEXT_GROWTH = 6
@@ -42,6 +43,8 @@ _GRAPH_NODE = 1
 _BUFFER_BYTES = 1 << 16
 #: From so many bytes on a constant stands beside the graph that is run to check it; and constants that a message names.
 _LARGE, _MOST_NAMED = 256 << 10, 5
+#: Bytes that are compared at a time.
+_COMPARED = 16 << 20
 _LOST = "the signature's key and method: a graph file has no place for them"
 FREEZING = "from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2"
 
@@ -71,8 +74,8 @@ class GraphDefDraft:
 
     def load(self, path: Path, key: str) -> NamedFunction:
         """Read the file back and wrap it as a function; raises ConversionError if it holds other constants."""
-        rest = protos.message("GraphDef")()
-        return read_back(self.frozen, _read_nodes(path, rest), rest, key)
+        with reading.opened(path) as file:
+            return read_back(self.frozen, file, key)
 
 
 @dataclass(frozen=True)
@@ -91,8 +94,7 @@ class GraphTextDraft(GraphDefDraft):
     def load(self, path: Path, key: str) -> NamedFunction:
         """Read the file back and wrap it as a function; raises ConversionError if it holds other constants."""
         graph_def = protos.parse_text("GraphDef", path.read_text("utf-8"))
-        rest = protos.message("GraphDef")(library=graph_def.library, versions=graph_def.versions)
-        return read_back(self.frozen, (serialised(node) for node in graph_def.node), rest, key)
+        return read_back(self.frozen, io.BytesIO(serialised(graph_def)), key)
 
 
 def wrapped(
@@ -105,17 +107,14 @@ def wrapped(
     )
 
 
-def _read_nodes(path: Path, rest: protos.Message) -> Iterator[bytes]:
-    """Yield the nodes of a graph's file, one in memory at a time; whatever else is in it goes into ``rest``."""
-    with reading.opened(path) as file:
-        for number, tag, content in wire.read_fields(file):
-            if number == _GRAPH_NODE:
-                yield content
-            else:
-                rest.MergeFromString(tag + wire.written(len(content)) + content)
+def _is_same(content: Chunk, expected: Chunk) -> bool:
+    """Say whether some bytes are others, without a third of their size in memory."""
+    read, meant = (np.frombuffer(each, np.uint8) for each in (content, expected))
+    pieces = (slice(start, start + _COMPARED) for start in range(0, len(read), _COMPARED))
+    return len(read) == len(meant) and all(np.array_equal(read[piece], meant[piece]) for piece in pieces)
 
 
-def read_back(frozen: FrozenGraph, nodes: Iterable[bytes], rest: protos.Message, key: str) -> NamedFunction:
+def read_back(frozen: FrozenGraph, file: BinaryIO, key: str) -> NamedFunction:
     """Make a function of a graph that was read back, its large constants beside it, and look at each of them.
 
     A run alone would not tell a weight that is off by its last bits.
@@ -124,10 +123,8 @@ def read_back(frozen: FrozenGraph, nodes: Iterable[bytes], rest: protos.Message,
     ----------
     frozen : FrozenGraph
         What was written.
-    nodes : iterable of bytes
-        The nodes as they were read, serialised.
-    rest : GraphDef
-        What the graph has besides; the nodes are added, large constants without their content.
+    file : file object
+        The graph as it was written, of which one node is in memory at a time.
     key : str
         The signature's key.
 
@@ -136,24 +133,33 @@ def read_back(frozen: FrozenGraph, nodes: Iterable[bytes], rest: protos.Message,
     ConversionError
         If a constant is not there, or holds anything else than it should.
     """
+    rest = protos.message("GraphDef")()
     left, wrong, held = dict(frozen.values), [], {}
     ends = {node_of(end.tensor) for end in (*frozen.inputs, *frozen.outputs)}
     with runtime.eager():
-        for data in nodes:
-            node = protos.parse("NodeDef", data)
-            value = left.pop(node.name, None)
-            if value is None:
-                rest.node.add().CopyFrom(node)
+        for number, tag, data in wire.read_fields(file):
+            if number != _GRAPH_NODE:
+                rest.MergeFromString(tag + wire.written(len(data)) + data)
                 continue
-            tensor = node.attr["value"].tensor
-            content = np.frombuffer(tensor.tensor_content, np.uint8)
-            if node.op != "Const" or not np.array_equal(content, np.frombuffer(value.read(), np.uint8)):
-                wrong.append(node.name)
-            elif value.size >= _LARGE and node.name not in ends:
-                dtype = runtime.tensorflow().as_dtype(value.dtype).as_numpy_dtype
-                held[node.name] = runtime.tensorflow().constant(content.view(dtype).reshape(value.shape))
-                tensor.ClearField("tensor_content")
+            node = protos.parse("NodeDef", data)
+            # Each of these, and what is read of them, holds the content once more.
+            del data
+            name, is_constant = node.name, node.op == "Const"
+            value = left.pop(name, None)
+            content = node.attr["value"].tensor.tensor_content if value is not None else b""
+            is_beside = value is not None and value.size >= _LARGE and name not in ends
+            if is_beside:
+                node.attr["value"].tensor.ClearField("tensor_content")
             rest.node.add().CopyFrom(node)
+            del node
+            if value is None:
+                continue
+            if not is_constant or not _is_same(content, value.read()):
+                wrong.append(name)
+            elif is_beside:
+                dtype = runtime.tensorflow().as_dtype(value.dtype).as_numpy_dtype
+                held[name] = runtime.tensorflow().constant(np.frombuffer(content, dtype).reshape(value.shape))
+            del content
     if wrong or left:
         raise errors.ConversionError(
             f"the constants {errors.listed([*wrong, *left][:_MOST_NAMED])} were not written as they are, so nothing "
