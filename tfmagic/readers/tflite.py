@@ -141,7 +141,12 @@ def _graph(path: Path, description: Description) -> TFLiteGraph:
     """
 
     def contents(number: int) -> bytes:
-        return tensor_values.content(path, description.buffers[number])
+        try:
+            file, place = tensor_values.place(path, description, number)
+        except errors.ReadError:
+            # In another file: what the graph is, is known all the same.
+            return b""
+        return tensor_values.content(file, place)
 
     def corrupt(problem: str) -> NoReturn:
         raise errors.CorruptSourceError(f"{str(path)!r} is damaged: {problem}; copy or download it again")
@@ -167,8 +172,8 @@ def _values(path: Path, description: Description, weights: Mapping[str, Tensor],
     if name not in weights:
         raise errors.ReadError(f"{str(path)!r} has no weight {name!r}; inspect it again")
     tensor = weights[name]
-    place = description.buffers[tensor.buffer]
-    return Values(tensor_values.size(tensor), partial(tensor_values.blocks, path, tensor, place))
+    file, place = tensor_values.place(path, description, tensor.buffer)
+    return Values(tensor_values.size(tensor), partial(tensor_values.blocks, file, tensor, place))
 
 
 def _function(path: Path, description: Description, key: str | None = None, *, trust: bool) -> functions.NamedFunction:
@@ -249,6 +254,8 @@ def notes(description: Description, path: Path) -> Iterator[str]:
         listed = ", ".join(f"{name} {count:,}" for name, count in ops.most_common(_LISTED_OPS))
         rest = len(ops) - _LISTED_OPS
         yield f"ops {ops.total():,}: {listed}" + (f" and {rest} kinds more" if rest > 0 else "")
+    if description.files:
+        yield f"constants in other files: {errors.listed(dict.fromkeys(description.files.values()))}"
     others = [name for name, _ in description.metadata if name != tflite_metadata.NAME]
     if others:
         yield f"metadata: {errors.listed(others)}"

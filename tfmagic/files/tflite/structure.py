@@ -8,13 +8,14 @@ Not for: flatbuffers as such (:mod:`tfmagic.files.flatbuffers`), or changing a f
 from __future__ import annotations
 
 from collections import Counter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from tfmagic.files.flatbuffers import Buffer, Vector
 from tfmagic.files.tflite import operators, tensors
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from tfmagic.files.flatbuffers import Table
@@ -23,12 +24,13 @@ if TYPE_CHECKING:
 
 IDENTIFIER = b"TFL3"
 _MAX_BYTES = 1 << 62
+_NO_FILES: Mapping[int, str] = MappingProxyType({})
 
 
 class _Model:
     """Fields of the table Model."""
 
-    VERSION, OPERATOR_CODES, SUBGRAPHS, DESCRIPTION, BUFFERS, _, METADATA, SIGNATURES = range(8)
+    VERSION, OPERATOR_CODES, SUBGRAPHS, DESCRIPTION, BUFFERS, _, METADATA, SIGNATURES, GROUPS, EXTERNAL = range(10)
 
 
 class _Subgraph:
@@ -37,6 +39,12 @@ class _Subgraph:
 
 class _Signature:
     INPUTS, OUTPUTS, KEY, _, SUBGRAPH = range(5)
+
+
+class _External:
+    """A buffer in another file, which a group names, by LiteRT's schema."""
+
+    ID, GROUP, OFFSET, LENGTH, PACKING = range(5)
 
 
 class Subgraph(NamedTuple):
@@ -67,7 +75,9 @@ class Description(NamedTuple):
     """What a TFLite file says of itself.
 
     ``buffers`` says where each buffer lies, by its number, ``metadata`` names what is packed along, with the number of
-    its buffer, ``foreign`` the ops that are not on TFLite's own list, whatever they are called.
+    its buffer, ``foreign`` the ops that are not on TFLite's own list, whatever they are called. Buffers in other files
+    come after the file's own; ``files`` says by their numbers how these are called, ``packed`` which of the buffers are
+    packed in a way of their own.
     """
 
     schema_version: int
@@ -77,6 +87,8 @@ class Description(NamedTuple):
     buffers: tuple[Vector, ...]
     metadata: tuple[tuple[str, int], ...]
     foreign: frozenset[str]
+    files: Mapping[int, str] = _NO_FILES
+    packed: frozenset[int] = frozenset()
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -121,22 +133,47 @@ class _Parser:
         self.buffer = buffer
         self.model = buffer.root()
         self.codes = [operators.code(table) for table in self.model.tables(_Model.OPERATOR_CODES)]
+        self.buffers = [_place(table) for table in self.model.tables(_Model.BUFFERS)]
+        self.external = list(self.model.tables(_Model.EXTERNAL))
+        own = len(self.buffers)
+        self.numbers = {each.scalar(_External.ID, "uint"): own + place for place, each in enumerate(self.external)}
 
     def description(self) -> Description:
         subgraphs = tuple(self._subgraph(table) for table in self.model.tables(_Model.SUBGRAPHS))
         signatures = (self._signature(table, subgraphs) for table in self.model.tables(_Model.SIGNATURES))
+        files, packed = self._files()
         return Description(
             self.model.scalar(_Model.VERSION, "uint"),
             self.model.text(_Model.DESCRIPTION),
             subgraphs,
             tuple(signatures),
-            tuple(_place(table) for table in self.model.tables(_Model.BUFFERS)),
+            (*self.buffers, *map(_external_place, self.external)),
             tuple((table.text(0), table.scalar(1, "uint")) for table in self.model.tables(_Model.METADATA)),
             frozenset(code.name for code in self.codes if not code.is_own),
+            files,
+            packed,
         )
 
+    def _files(self) -> tuple[dict[int, str], frozenset[int]]:
+        """Return which file each buffer of another file lies in, and which are packed."""
+        groups = [group.text(0) for group in self.model.tables(_Model.GROUPS)]
+        files, packed = {}, set()
+        for number, table in enumerate(self.external, len(self.buffers)):
+            group = table.scalar(_External.GROUP, "uint")
+            self._check(group, groups, "group of buffers")
+            files[number] = groups[group]
+            if table.text(_External.PACKING):
+                packed.add(number)
+        return files, frozenset(packed)
+
+    def _tensor(self, table: Table) -> Tensor:
+        """Read a tensor; what it holds may lie in another file."""
+        tensor = tensors.read(table)
+        number = self.numbers.get(tensors.external_buffer(table), tensor.buffer)
+        return tensor if tensor.buffer else tensor._replace(buffer=number)
+
     def _subgraph(self, table: Table) -> Subgraph:
-        listed = tuple(tensors.read(each) for each in table.tables(_Subgraph.TENSORS))
+        listed = tuple(map(self._tensor, table.tables(_Subgraph.TENSORS)))
         steps = tuple(self._operator(operator) for operator in table.tables(_Subgraph.OPERATORS))
         inputs, outputs = table.scalars(_Subgraph.INPUTS, "int"), table.scalars(_Subgraph.OUTPUTS, "int")
         for number in (*inputs, *outputs):
@@ -169,3 +206,9 @@ def _place(table: Table) -> Vector:
     """Return where a buffer's content lies: inside the flatbuffer, or behind it where that would pass 2 GiB."""
     inside = table.vector(0, 1)
     return inside if inside.length else Vector(table.scalar(1, "ulong"), min(table.scalar(2, "ulong"), _MAX_BYTES))
+
+
+def _external_place(table: Table) -> Vector:
+    """Return where in its file a buffer lies that is not in the flatbuffer's."""
+    offset, length = (min(table.scalar(field, "ulong"), _MAX_BYTES) for field in (_External.OFFSET, _External.LENGTH))
+    return Vector(offset, length)

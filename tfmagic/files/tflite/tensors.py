@@ -20,7 +20,7 @@ _INDEX_KINDS = ("", "int", "ushort", "ubyte")
 
 
 class _Tensor:
-    SHAPE, TYPE, BUFFER, NAME, QUANTISATION, IS_VARIABLE, SPARSITY, SHAPE_SIGNATURE, HAS_RANK = range(9)
+    SHAPE, TYPE, BUFFER, NAME, QUANTISATION, IS_VARIABLE, SPARSITY, SHAPE_SIGNATURE, HAS_RANK, _, EXTERNAL = range(11)
 
 
 class _Quantisation:
@@ -106,6 +106,11 @@ def read(table: Table) -> Tensor:
         _sparsity(sparsity) if sparsity is not None else None,
         bool(table.scalar(_Tensor.IS_VARIABLE, "bool")),
     )
+
+
+def external_buffer(table: Table) -> int:
+    """Return the number that a tensor has for a buffer in another file, 0 where it has none (LiteRT's schema)."""
+    return table.scalar(_Tensor.EXTERNAL, "uint")
 
 
 def _shape(table: Table) -> Shape:

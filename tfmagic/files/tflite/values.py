@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from tfmagic.files.flatbuffers import Vector
+    from tfmagic.files.tflite.structure import Description
     from tfmagic.files.tflite.tensors import Quantisation, Sparsity, Tensor
 
 Array: TypeAlias = "npt.NDArray[Any]"
@@ -34,6 +35,29 @@ _BLOCK = 4 << 20
 #: A sparse tensor is spread out to at most so many bytes for each that is stored.
 _MOST_GROWTH = 1000
 _COUNT = struct.Struct("<i")
+
+
+def place(path: Path, description: Description, number: int) -> tuple[Path, Vector]:
+    """Return the file in which a buffer lies, and where in it.
+
+    Raises
+    ------
+    ReadError
+        If it lies in another file that is not there, is none beside this one, or holds it packed in a way of its own.
+    """
+    name = description.files.get(number)
+    if name is None:
+        return path, description.buffers[number]
+    # A model may name any file of this machine.
+    is_plain = name not in ("", ".", "..") and not set(name) & set("/\\:\0")
+    if not is_plain or number in description.packed or not (path.parent / name).is_file():
+        reason = (
+            "packed in a way that nobody says"
+            if is_plain and number in description.packed
+            else ("which is not beside it" if is_plain else "which is no file beside it")
+        )
+        raise errors.ReadError(f"these values of {str(path)!r} lie in {name!r}, {reason}")
+    return path.parent / name, description.buffers[number]
 
 
 def content(path: Path, place: Vector) -> bytes:
