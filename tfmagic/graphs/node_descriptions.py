@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _SILENT = frozenset({
     "allowed_devices", "config", "config_proto", "container", "debug_name", "executor_type", "output_shapes",
     "parallel_iterations", "shared_name", "swap_memory", "use_cudnn_on_gpu", "use_inter_op_parallelism",
+    "use_node_name_sharing",
     "validate_indices", "validate_shape",
 })  # fmt: skip
 #: Values that ask for nothing, which is the default of most attributes.
