@@ -56,6 +56,8 @@ def test_a_page_has_no_script_and_loads_nothing() -> None:
     page = printed(ROWS, "html")
     assert "<script>" not in page
     assert "default-src 'none'" in page
+    # Pictures and sounds of a result lie in the page itself.
+    assert "img-src data:; media-src data:;" in page
     assert page.startswith("<!DOCTYPE html>")
 
 

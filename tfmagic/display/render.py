@@ -252,7 +252,8 @@ def markup(heading: str, sections: Iterable[Section], first: str = "") -> str:
             parts.append(_picture(section.picture))
         if section.sound:
             parts.append(
-                f'<audio controls src="{escaped(section.sound)}" aria-label="{escaped(section.title)}"></audio>'
+                # The whole address: a cell's text is cut.
+                f'<audio controls src="{html.escape(section.sound)}" aria-label="{escaped(section.title)}"></audio>'
             )
         if section.table is not None:
             parts.append(_table(section.table))

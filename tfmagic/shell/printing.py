@@ -213,7 +213,7 @@ def _page(result: object) -> str:
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width">\n'
         # Nothing is fetched, and no script runs, whatever a name holds.
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; media-src data:; '
         "style-src 'unsafe-inline'\">\n"
         f"<title>{html.escape(visible(str(title)))}</title>\n</head>\n<body>\n{body}\n</body>\n</html>"
     )
