@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ import tfmagic
 from tests import drawn_graphs
 from tests.browser.graph_page import GraphPage
 from tests.drawn_graphs import HOSTILE, LOOP, LOOPING, chain
+from tfmagic.display.graph import shades
 from tfmagic.notebook.panel.widgets import assets
 from tfmagic.notebook.panel.widgets.graph_view import GraphView
 
@@ -500,3 +501,58 @@ def test_boxes_are_coloured_by_numbers_that_the_legend_tells(page: Page) -> None
 def fill_of(shown: GraphPage, label: str) -> str:
     fill: str = shown.box(label).locator("rect").last.evaluate("(rect) => getComputedStyle(rect).fill")
     return fill
+
+
+#: Of a box of each class: how light it is, and the least contrast of its words.
+CLASSES = """(kinds) => {
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const light = (colour) => {
+    canvas.fillStyle = colour;
+    canvas.fillRect(0, 0, 1, 1);
+    const parts = [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3).map((part) => part / 255)
+      .map((part) => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2];
+  };
+  const box = [...document.querySelectorAll(".tfm-box:not(.tfm-open)")].find((box) => box.querySelector(".tfm-detail"));
+  return kinds.map((kind) => {
+    box.dataset.kind = kind;
+    const fill = light(getComputedStyle([...box.querySelectorAll(":scope > rect")].at(-1)).fill);
+    return [fill, Math.min(...[...box.querySelectorAll("text")].map((text) => light(getComputedStyle(text).fill))
+      .map((ink) => (Math.max(ink, fill) + 0.05) / (Math.min(ink, fill) + 0.05)))];
+  });
+}"""
+
+
+@pytest.mark.parametrize("style", ["", DARK])
+@pytest.mark.parametrize("forced", ["none", "active"])
+def test_words_on_every_class_of_data_are_legible_and_lightness_orders_them(
+    page: Page, style: str, forced: Literal["none", "active"]
+) -> None:
+    page.emulate_media(forced_colors=forced, color_scheme="dark" if style else "light")
+    view = tfmagic.graph_view(drawn_graphs.model(chain(NAMES)), color={"x": 1.0})
+    shown = GraphPage.mount(page, view, style)
+    kinds = list(shades.FILLS)
+    measured = dict(zip(kinds, shown.page.evaluate(CLASSES, kinds), strict=True))
+    assert {kind: contrast for kind, (_, contrast) in measured.items() if contrast < 4.5} == {}
+    for side in ("up", "down"):
+        fills = [measured[f"{side}{level}"][0] for level in range(1, shades.STEPS + 1)]
+        assert fills == sorted(fills, reverse=not style)
+
+
+#: Of each class in the legend, whether it shows the fill that boxes of it have.
+KEYS = """() => [...document.querySelectorAll(".tfm-key")].map((key) => {
+  const box = document.querySelector(`.tfm-box[data-kind="${key.dataset.kind}"] > rect:last-of-type`);
+  return getComputedStyle(key, "::before").backgroundColor === getComputedStyle(box).fill;
+})"""
+
+
+@pytest.mark.parametrize("forced", ["none", "active"])
+def test_the_legend_has_the_colours_of_the_boxes_with_forced_colours_too(
+    page: Page, forced: Literal["none", "active"]
+) -> None:
+    page.emulate_media(forced_colors=forced)
+    first, second = (drawn_graphs.model(chain(["x", *names])) for names in (["a", "only"], ["a", "gone", "gone_too"]))
+    GraphPage.mount(page, tfmagic.graph_view(first, compare=second))
+    found = page.evaluate(KEYS)
+    assert len(found) > 1
+    assert all(found)
