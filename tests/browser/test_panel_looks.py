@@ -136,6 +136,16 @@ def test_in_the_dark_theme_the_panel_is_dark(panel: PanelPage) -> None:
     assert max(light) < 128 < min(dark)
 
 
+def test_with_forced_colours_only_the_open_tab_is_underlined(panel: PanelPage) -> None:
+    page = panel.frontend.page
+    page.emulate_media(forced_colors="active")
+    lines = panel.root.get_by_role("tab").evaluate_all(
+        "(tabs) => tabs.map((tab) => parseFloat(getComputedStyle(tab).borderBottomWidth) > 0)"
+    )
+    page.emulate_media(forced_colors="none")
+    assert lines == [title == "Model" for title in panel.titles()]
+
+
 @pytest.mark.parametrize("width", PAGE_WIDTHS)
 def test_the_panel_fits_narrow_and_wide_windows(panel: PanelPage, width: int) -> None:
     page = panel.frontend.page
