@@ -130,7 +130,7 @@ class DiffRow(NamedTuple):
     """One difference between two models.
 
     ``difference`` is the largest between two numbers of a weight, ``cosine`` that of the angle between both; None where
-    the row is of no weight.
+    the row is of no weight, and where there is no such number: ``b`` says so of NaN in but one of both.
     """
 
     what: str
@@ -330,6 +330,13 @@ def _series(name: str, values: object, repeating: bool) -> pd.Series:  # noqa: F
 
 
 # How a table is shown where names are a stranger's
+
+
+def is_missing(value: object) -> bool:
+    """Say whether there is no value: None, NaN, pandas' NA and NaT, without importing pandas for it."""
+    if isinstance(value, (float, np.floating)):
+        return bool(np.isnan(value))
+    return value is None or type(value).__name__ in ("NAType", "NaTType")
 
 
 def visible(text: str) -> str:

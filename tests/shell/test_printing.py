@@ -88,3 +88,11 @@ def test_a_terminal_that_shows_only_ascii_gets_ascii(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii", errors="strict"))
     printing.write("größe … 3 \N{MULTIPLICATION SIGN} 4")
     assert raw.getvalue() == b"gr\\xf6\\xdfe ... 3 x 4"
+
+
+@pytest.mark.parametrize("format", ["text", "csv", "markdown", "html"])
+def test_a_number_that_is_missing_is_an_empty_cell(format: str) -> None:
+    frame = pd.DataFrame({"where": ["kernel", "bias"], "difference": [0.5, np.nan], "cosine": [np.float32(1), None]})
+    written = printed(frame, format)
+    assert "0.5" in written
+    assert "nan" not in written.lower()

@@ -454,3 +454,20 @@ def test_variables_of_one_element_and_of_whole_numbers_equal_the_constants_that_
     weights_of = found.table[found.table["what"] == "weight"]
     assert {where.partition(" / ")[0] for where in weights_of["where"]} == {"bias", "table"}
     assert "constant [0.25]" in set(weights_of["b"])
+
+
+def test_a_weight_without_a_number_has_empty_cells_and_nan_is_said_in_words(tf: Any) -> None:
+    def net(**values: list[float]) -> Any:
+        module = tf.Module()
+        module.kept = [tf.Variable(value, name=name) for name, value in values.items()]
+        module.call = tf.function(lambda x: {"y": x}, input_signature=[tf.TensorSpec([2], name="x")])
+        return module
+
+    found = tfmagic.diff(net(lost=[1.0, 2.0], other=[1.0]), net(lost=[np.nan, 2.0], other=[1.0, 2.0]))
+    rows = found.table.set_index("where")
+    assert "NaN" in str(rows.loc["lost", "b"])
+    assert "NaN" not in str(rows.loc["other", "b"])
+    assert rows["difference"].isna().all()
+    for shown in (repr(found), found._repr_html_()):
+        assert "other" in shown
+        assert "nan" not in shown

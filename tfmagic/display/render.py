@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from tfmagic.display import text_tables
-from tfmagic.frames import UNTYPESET, visible
+from tfmagic.frames import UNTYPESET, is_missing, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -227,7 +227,9 @@ def _text_table(table: pd.DataFrame) -> list[str]:
 
 
 def _short(value: object) -> str:
-    """Word a cell of text: no number has more digits than say something."""
+    """Word a cell of text: no number has more digits than say something, and one that is missing none."""
+    if is_missing(value):
+        return ""
     return f"{value:.6g}" if isinstance(value, float) else cell_text(value)
 
 
@@ -301,7 +303,10 @@ def _table(table: pd.DataFrame) -> str:
     )
     rows = (
         "<tr>"
-        + "".join(f"<td{style}>{escaped(value)}</td>" for value, style in zip(row, styles, strict=True))
+        + "".join(
+            f"<td{style}>{'' if is_missing(value) else escaped(value)}</td>"
+            for value, style in zip(row, styles, strict=True)
+        )
         + "</tr>"
         for row in table.head(MAX_ROWS).itertuples(index=False, name=None)
     )

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors, frames
 from tfmagic.display import render
-from tfmagic.frames import visible
-from tfmagic.shell.result_tables import Table, fields_of, is_frame, is_missing, table_of
+from tfmagic.frames import is_missing, visible
+from tfmagic.shell.result_tables import Table, fields_of, is_frame, table_of
 from tfmagic.shell.terminal_text import as_text, word_of
 
 if TYPE_CHECKING:

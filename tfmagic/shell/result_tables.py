@@ -74,8 +74,3 @@ def fields_of(result: object) -> dict[str, Any]:
     return {
         each.name: getattr(result, each.name) for each in dataclasses.fields(result) if not each.name.startswith("_")
     }
-
-
-def is_missing(value: object) -> bool:
-    """Say whether a value stands for none, without importing pandas for it."""
-    return value is None or type(value).__name__ in ("NAType", "NaTType")

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from tfmagic import frames
 from tfmagic.display import text_tables
-from tfmagic.frames import visible
-from tfmagic.shell.result_tables import Table, Written, is_frame, is_missing, table_of
+from tfmagic.frames import is_missing, visible
+from tfmagic.shell.result_tables import Table, Written, is_frame, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -65,4 +65,4 @@ def word_of(value: object) -> str:
 
 def short_word(value: object) -> str:
     """Word a cell for people: no number has more digits than say something."""
-    return f"{value:.6g}" if isinstance(value, float) else word_of(value)
+    return f"{value:.6g}" if isinstance(value, float) and not is_missing(value) else word_of(value)

@@ -6,14 +6,9 @@ Not for: static displays, whose cells are worded alike but not their numbers (:m
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
 from tfmagic.display import render
-
-
-def is_missing(value: object) -> bool:
-    """Say whether there is no value: None, NaN, pandas' NA."""
-    return value is None or value is pd.NA or (isinstance(value, (float, np.floating)) and bool(np.isnan(value)))
+from tfmagic.frames import is_missing
 
 
 def cell_text(value: object) -> str:

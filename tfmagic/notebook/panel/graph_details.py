@@ -15,7 +15,7 @@ import numpy as np
 from tfmagic.display.graph import entry_points, scenes
 from tfmagic.display.graph.bodies import ARGUMENT, CONTROL, ENDS
 from tfmagic.files.tflite import input_roles
-from tfmagic.frames import VariableRow
+from tfmagic.frames import VariableRow, is_missing
 from tfmagic.functions.keras import models as keras_models
 from tfmagic.graphs import node_details, signatures
 from tfmagic.graphs.ops import of_kind
@@ -276,7 +276,7 @@ class GraphDetails:
                 "name": cell_text.long_text(row.name),
                 "dtype": row.dtype or "",
                 "shape": _shape(row.shape),
-                "bytes": 0 if row.bytes is None or cell_text.is_missing(row.bytes) else int(row.bytes),
+                "bytes": 0 if row.bytes is None or is_missing(row.bytes) else int(row.bytes),
                 "row": place,
             }
             for place, row in rows
@@ -285,7 +285,7 @@ class GraphDetails:
     def variable(self, place: int) -> VariableRow:
         """Return a row of the table of variables, with None for what is missing."""
         row = next(row for at, row in self._variables.values() if at == place)
-        known: list[Any] = [None if cell_text.is_missing(value) else value for value in row]
+        known: list[Any] = [None if is_missing(value) else value for value in row]
         return VariableRow(*known)
 
     def _weight_names(self, box: Box) -> Iterator[str]:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from tfmagic.notebook.panel.cell_text import cell_text, is_missing
+from tfmagic.frames import is_missing
+from tfmagic.notebook.panel.cell_text import cell_text
 
 if TYPE_CHECKING:
     import re

@@ -302,9 +302,10 @@ def _difference(a: _Side, b: _Side, mine: VariableRow, theirs: VariableRow) -> I
         yield frames.DiffRow(_NOT_COMPARED, where, _described(mine), str(error), None, None)
         return
     if difference.largest != 0:
-        yield frames.DiffRow(
-            "weight", where, _described(mine), _described(theirs), difference.largest, difference.cosine
-        )
+        # A NaN in a table says that there is no number.
+        lost = ", where one has NaN and the other a number" if math.isnan(difference.largest) else ""
+        words = f"{_described(theirs)}{lost}"
+        yield frames.DiffRow("weight", where, _described(mine), words, difference.largest, difference.cosine)
 
 
 def _other_texts(first: Values, second: Values) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from tfmagic import errors
-from tfmagic.frames import VariableRow
+from tfmagic.frames import VariableRow, is_missing
 from tfmagic.models import variable_statistics
 from tfmagic.models.variable_statistics import CancelledError
 from tfmagic.models.variable_values import VariableValues
@@ -138,7 +138,7 @@ class Reading:
         self.stop = threading.Event()
         self._tab, self._values, self._row = tab, values, row
         shown = (tab.table.frame[name].iloc[row] for name in COLUMNS)
-        known: list[Any] = [None if cell_text.is_missing(value) else value for value in shown]
+        known: list[Any] = [None if is_missing(value) else value for value in shown]
         self.variable = VariableRow(*known)
         self._next = _STEP
 
