@@ -134,6 +134,9 @@ def test_layers_with_other_weights_are_marked_and_layers_that_are_gone_are_drawn
     view = tfmagic.graph_view(own, compare=str(tmp_path / "other.keras"))
     found = kinds(view)
     assert (found["first"], found["inner"], found["last"]) == ("retrained", "gone", "same")
+    # Weights of a layer that only one has are no other weights.
+    (inner,) = (box["detail"] for box in view.scene["boxes"] if box["label"] == "inner")
+    assert inner == "\N{MINUS SIGN} only in the other, Dense"
     panel = tfmagic.panel(own, compare=str(tmp_path / "other.keras"))
     assert panel.tabs.titles[-1] == "Diff"
     panel.go_to("Diff")

@@ -182,6 +182,9 @@ class ByMarks:
         if not shown:
             return Painted(SAME, "")
         is_node = len(group[2]) == 1
+        if is_node and shown[0] in (ONLY, GONE):
+            # Whatever lies in it is on one side only, too: there is no other to differ from.
+            shown = shown[:1]
         signs = (f"{_MARKS[kind][0]} {_MARKS[kind][2] if is_node else f'{counts[kind]:,}'}" for kind in shown)
         return Painted(shown[0], ", ".join(signs))
 
