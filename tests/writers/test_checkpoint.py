@@ -325,7 +325,7 @@ def test_a_large_session_is_copied_a_few_values_at_a_time(tmp_path: Path, monkey
         session.run(v1.global_variables_initializer())
         expected = session.run(v1.global_variables())
     done = tfmagic.export(session, tmp_path / "m.ckpt")
-    assert done.verification["equal"].fillna(value=True).all()
+    assert False not in set(done.verification["equal"])
     assert len(done.verification) == len(expected)
     reader = tf.train.load_checkpoint(str(tmp_path / "m.ckpt"))
     np.testing.assert_array_equal(reader.get_tensor("p/w"), np.concatenate(expected[:3]))
