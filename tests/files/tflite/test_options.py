@@ -33,7 +33,9 @@ def packed(schema: Any, operator: Any, code: int = 0) -> io.BytesIO:
 
 
 def members(schema: Any, union: str) -> list[str]:
-    numbered = {number: name for name, number in vars(getattr(schema, union)).items() if isinstance(number, int)}
+    values = vars(getattr(schema, union))
+    # Python 3.13 writes the line of a class among them.
+    numbered = {value: name for name, value in values.items() if isinstance(value, int) and not name.startswith("__")}
     return [numbered[number] for number in sorted(numbered)]
 
 
