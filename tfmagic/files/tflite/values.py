@@ -49,15 +49,15 @@ def place(path: Path, description: Description, number: int) -> tuple[Path, Vect
     if name is None:
         return path, description.buffers[number]
     # A model may name any file of this machine.
-    is_plain = name not in ("", ".", "..") and not set(name) & set("/\\:\0")
-    if not is_plain or number in description.packed or not (path.parent / name).is_file():
-        reason = (
-            "packed in a way that nobody says"
-            if is_plain and number in description.packed
-            else ("which is not beside it" if is_plain else "which is no file beside it")
-        )
-        raise errors.ReadError(f"these values of {str(path)!r} lie in {name!r}, {reason}")
-    return path.parent / name, description.buffers[number]
+    if name in ("", ".", "..") or set(name) & set("/\\:\0"):
+        reason = "which is no file beside it"
+    elif number in description.packed:
+        reason = "packed in a way that nobody says"
+    elif (path.parent / name).is_file():
+        return path.parent / name, description.buffers[number]
+    else:
+        reason = "which is not beside it"
+    raise errors.ReadError(f"these values of {str(path)!r} lie in {name!r}, {reason}")
 
 
 def content(path: Path, place: Vector) -> bytes:
