@@ -1,18 +1,18 @@
-"""The verbs as commands: name, summary, arguments, options, and the call that each stands for.
+"""The verbs as commands: name, summary, arguments, options, and what the shell makes of the result.
 
 A front (the magics, the shell) parses a line by this table, evaluates what stands for an object, and calls ``run``. Not
-for: the fronts (``shell/``, ``notebook/``) or the work itself (``verbs/``).
+for: what is called then (:mod:`tfmagic.commands.calls`), the fronts (``shell/``, ``notebook/``) or the work itself
+(``verbs/``).
 """
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
-from tfmagic import errors, frames
+from tfmagic import errors
+from tfmagic.commands import calls
 from tfmagic.commands import words as command_words
 from tfmagic.commands.arguments import (  # fmt: skip
-    BODY,
     BOUND,
     COUNT,
     FEED,
@@ -20,11 +20,8 @@ from tfmagic.commands.arguments import (  # fmt: skip
     FORMAT,
     METHOD,
     NAME,
-    NAMES,
     OP,
-    PANEL,
     PATH,
-    ROWS,
     SIGNATURE,
     SOURCE,
     TAGS,
@@ -41,231 +38,7 @@ from tfmagic.verbs.verification import tolerances
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Mapping
-
-
-def _verb(name: str, home: str = "") -> Callable[..., Any]:
-    """Import a verb with the first command that needs it: loading the extension must stay light."""
-    verb: Callable[..., Any] = getattr(importlib.import_module(f"tfmagic.verbs.{home or name}"), name)
-    return verb
-
-
-def _inspect(values: argparse.Namespace) -> object:
-    """Run %tf_inspect: the model, or the one table that was asked for."""
-    from tfmagic.models import selection  # noqa: PLC0415 - with the first command: loading the extension must stay light
-
-    model = _verb("inspect")(
-        values.SOURCE, form=command_words.text(values.form), tags=command_words.text(values.tags), trust=values.trust
-    )
-    wanted = [table for table in frames.ROW_TYPES if getattr(values, table)]
-    if len(wanted) > 1:
-        problem = f"one table at a time, not {errors.listed(f'--{table}' for table in wanted)}"
-        raise command_words.CommandError(problem)
-    if values.depth is not None and wanted != ["costs"]:
-        raise command_words.CommandError("--depth belongs to --costs: it says how many parts of a name make a scope")
-    if values.depth is not None and not command_words.count(values.depth, "--depth"):
-        raise command_words.CommandError("--depth wants 1 or more: so many parts of a name make a scope")
-    filters: dict[str, Any] = {
-        "depth": None if values.depth is None else command_words.count(values.depth, "--depth"),
-        "op": command_words.text(values.op),
-        "name": command_words.text(values.name),
-        "signature": command_words.text(values.signature),
-    }
-    if not wanted and not any(filters.values()):
-        return model
-    table = wanted[0] if wanted else ("signatures" if values.signature and not (values.op or values.name) else "ops")
-    rows = selection.select_rows(model, table, all=values.all, **filters) if getattr(values, ROWS, False) else None
-    return selection.select(model, table, all=values.all, **filters) if rows is None else rows
-
-
-def _call(values: argparse.Namespace, verb: str, *arguments: object, **options: Any) -> object:  # noqa: ANN401
-    """Call a verb, or show the plain code that does the same."""
-    if not values.code:
-        return _verb(verb)(*arguments, **options)
-    names = [name for name in getattr(values, NAMES, ()) if name.isidentifier()]
-    second = {"second_name": names[1]} if verb == "merge" and len(names) > 1 else {}
-    return _verb("code", "snippets.code")(
-        verb, arguments[0], *arguments[1:], name=next(iter(names), "model"), **second, **options
-    )
-
-
-def _freeze(values: argparse.Namespace) -> object:
-    return _call(
-        values,
-        "freeze",
-        values.SOURCE,
-        signature=command_words.text(values.signature),
-        inputs=command_words.many(values.inputs),
-        outputs=command_words.many(values.outputs),
-        tags=command_words.text(values.tags),
-        output=command_words.text(values.output),
-        bind=values.bind or None,
-        keep_variables=command_words.many(values.keep_variables),
-        ema=values.ema,
-        optimize=values.optimize,
-        overwrite=values.overwrite,
-        verify=_must_verify(values),
-        trust=values.trust,
-    )
-
-
-def _must_verify(values: argparse.Namespace) -> bool | None:
-    """Return what was said of verification: it must be, it must not be, or nothing."""
-    if values.verify and values.no_verify:
-        raise errors.ConversionError("--verify and --no-verify contradict each other: leave one of them out")
-    return True if values.verify else False if values.no_verify else None
-
-
-def _export(values: argparse.Namespace) -> object:
-    return _call(
-        values,
-        "export",
-        values.SOURCE,
-        command_words.unquote(values.DEST),
-        format=command_words.text(values.format),
-        tags=command_words.text(values.tags),
-        signatures=getattr(values, BODY, None),
-        signature=command_words.text(values.signature),
-        method=command_words.text(values.method),
-        inputs=command_words.pairs(values.input, "--input"),
-        outputs=command_words.pairs(values.output, "--output"),
-        bind=values.bind or None,
-        ema=values.ema,
-        optimize=values.optimize,
-        quantize=command_words.text(values.quantize),
-        samples=values.samples,
-        select_tf_ops=values.select_tf_ops,
-        text=values.text,
-        keep=None if values.keep is None else command_words.count(values.keep, "--keep"),
-        batch=None if values.batch is None else command_words.count(values.batch, "--batch"),
-        overwrite=values.overwrite,
-        verify=_must_verify(values),
-        trust=values.trust,
-    )
-
-
-def _run(values: argparse.Namespace) -> object:
-    """Run %tf_run; in the shell, where nobody can go on with them, the outputs may be kept in a file."""
-    output = command_words.text(getattr(values, "output", None))
-    if output is not None:
-        _verb("destination", "kept_outputs")(output, overwrite=values.overwrite)
-    result = _verb("run")(
-        values.SOURCE,
-        vars(values)[command_words.FEEDS] or None,
-        signature=command_words.text(values.signature),
-        outputs=command_words.many(values.outputs),
-        repeat=command_words.count(values.repeat, "--repeat"),
-        timeout=command_words.seconds(values.timeout, "--timeout"),
-        labels=command_words.unquote(values.labels) if isinstance(values.labels, str) else values.labels,
-        pixels=command_words.text(values.pixels) or "0 to 1",
-        trust=values.trust,
-    )
-    if output is not None:
-        _verb("keep", "kept_outputs")(result, output, overwrite=values.overwrite)
-    return result
-
-
-def _verify(values: argparse.Namespace) -> object:
-    signature = command_words.text(values.signature)
-    return _verb("verify")(
-        values.A, values.B, vars(values)[command_words.FEEDS] or None, signature=signature, trust=values.trust
-    )
-
-
-def _merge(values: argparse.Namespace) -> object:
-    return _call(
-        values,
-        "merge",
-        values.FIRST,
-        values.SECOND,
-        connect=command_words.connections(values.connect),
-        signature=command_words.text(values.signature),
-        output=command_words.text(values.output),
-        bind=values.bind or None,
-        freeze=values.freeze,
-        map=values.map,
-        overwrite=values.overwrite,
-        verify=_must_verify(values),
-        trust=values.trust,
-    )
-
-
-def _forms(_values: argparse.Namespace) -> object:
-    return _verb("forms")()
-
-
-def _scan(values: argparse.Namespace) -> object:
-    grave = command_words.text(getattr(values, "fail_on", None))
-    if grave not in (None, *scan.SEVERITIES[1:]):
-        problem = f"--fail-on takes {errors.listed(scan.SEVERITIES[1:])}, not {grave!r}"
-        raise command_words.CommandError(problem)
-    return _verb("scan")(values.SOURCE, all=values.all)
-
-
-def _diff(values: argparse.Namespace) -> object:
-    return _verb("diff")(
-        values.A,
-        values.B,
-        signature=command_words.text(values.signature),
-        tags=command_words.text(values.tags),
-        trust=values.trust,
-    )
-
-
-def _catalog(values: argparse.Namespace) -> object:
-    return _verb("catalog")(
-        *map(command_words.unquote, values.PLACE),
-        executor=values.executor,
-        previous=command_words.text(values.previous),
-        output=command_words.text(values.output),
-        read_weights=values.read_weights,
-        overwrite=values.overwrite,
-    )
-
-
-def _sign(values: argparse.Namespace) -> object:
-    return _call(
-        values,
-        "sign",
-        values.DIR,
-        command_words.text(values.DEST),
-        signatures=getattr(values, BODY, None),
-        rename=command_words.pairs(values.rename, "--rename", "OLD=NEW"),
-        remove=command_words.many(values.remove),
-        rename_tags=command_words.pairs(values.rename_tags, "--rename-tags", "OLD=NEW"),
-        overwrite=values.overwrite,
-        verify=_must_verify(values),
-        trust=values.trust,
-    )
-
-
-def _slim(values: argparse.Namespace) -> object:
-    return _verb("slim")(
-        values.SOURCE,
-        command_words.text(values.DEST),
-        retain=command_words.many(values.retain) or (),
-        overwrite=values.overwrite,
-        verify=_must_verify(values),
-        trust=values.trust,
-    )
-
-
-def _restore(values: argparse.Namespace) -> object:
-    return _call(
-        values,
-        "restore",
-        values.SOURCE,
-        command_words.unquote(values.CHECKPOINT),
-        partial=values.partial,
-        rename=command_words.pairs(values.rename, "--rename", "OLD=NEW"),
-        trust=values.trust,
-    )
-
-
-def _panel(values: argparse.Namespace) -> object:
-    """Run %tf_panel: widgets are the notebook's, which puts in what is called."""
-    color = command_words.unquote(values.color) if isinstance(values.color, str) else values.color
-    return getattr(values, PANEL)(values.SOURCE, color=color, compare=values.compare, trust=values.trust)
+    from collections.abc import Mapping
 
 
 def _drawn(model: Any) -> str:  # noqa: ANN401 - a Model, or a table of one
@@ -342,7 +115,7 @@ COMMANDS: Mapping[str, Command] = {
                 Argument(("--all",), "include what only saves, restores or is TensorFlow's bookkeeping", None),
                 _TRUST,
             ),
-            _inspect,
+            calls.inspect,
             examples=("./served", "./served --ops --op Conv", "model.keras --costs --depth 2"),
             shell=ShellSide(printers={"svg": _drawn}),
         ),
@@ -366,7 +139,7 @@ COMMANDS: Mapping[str, Command] = {
                 _NO_VERIFY,
                 _TRUST,
             ),
-            _freeze,
+            calls.freeze,
             _EQUAL,
             examples=("./served -o model.pb", "model.keras -o model.pb --optimize"),
             shell=ShellSide(required=("--output",), writes="output"),
@@ -398,7 +171,7 @@ COMMANDS: Mapping[str, Command] = {
                 _NO_VERIFY,
                 _TRUST,
             ),
-            _export,
+            calls.export,
             _EQUAL,
             examples=("model.keras ./served/1", "./served/1 model.tflite --quantize float16"),
             body=_SIGNATURE_MAP,
@@ -418,7 +191,7 @@ COMMANDS: Mapping[str, Command] = {
                 Argument(("--pixels",), "what a picture's pixels become (0 to 1)", NAME, choices=_PIXELS),
                 _TRUST,
             ),
-            _run,
+            calls.run,
             examples=("./served", "./served --signature serving_default --repeat 10"),
             shell=ShellSide((Argument(("-o", "--output"), "file to keep the outputs in: .npz", PATH), _OVERWRITE)),
         ),
@@ -432,7 +205,7 @@ COMMANDS: Mapping[str, Command] = {
                 _SIGNATURE,
                 _TRUST,
             ),
-            _verify,
+            calls.verify,
             _EQUAL,
             examples=("model.keras ./served/1",),
             shell=ShellSide(denies=_differs),
@@ -457,7 +230,7 @@ COMMANDS: Mapping[str, Command] = {
                 _NO_VERIFY,
                 _TRUST,
             ),
-            _merge,
+            calls.merge,
             _EQUAL,
             examples=("decoder.pb ./classifier --connect flat=x -o ./merged",),
             shell=ShellSide(required=("--output",), writes="output"),
@@ -469,7 +242,7 @@ COMMANDS: Mapping[str, Command] = {
                 _SOURCE,
                 Argument(("--all",), "include what stays within the model: its state, random numbers", None),
             ),
-            _scan,
+            calls.scan,
             examples=("downloaded.keras", "./served --all"),
             shell=ShellSide(
                 (
@@ -491,7 +264,7 @@ COMMANDS: Mapping[str, Command] = {
                 _TAGS,
                 _TRUST,
             ),
-            _diff,
+            calls.diff,
             examples=("./served/1 ./served/2",),
             shell=ShellSide(denies=lambda result, _: not result.equal),
         ),
@@ -516,7 +289,7 @@ COMMANDS: Mapping[str, Command] = {
                 ),
                 _OVERWRITE,
             ),
-            _catalog,
+            calls.catalog,
             examples=("./models", "s3://bucket/team/** -o models.csv"),
         ),
         Command(
@@ -536,7 +309,7 @@ COMMANDS: Mapping[str, Command] = {
                 Argument(("--no-verify",), "do not run the changed signatures before and after", None),
                 _TRUST,
             ),
-            _sign,
+            calls.sign,
             _EQUAL,
             examples=("./served --rename serving_default=predict", "./served ./signed --remove train"),
             body=_SIGNATURE_MAP,
@@ -555,7 +328,7 @@ COMMANDS: Mapping[str, Command] = {
                 _NO_VERIFY,
                 _TRUST,
             ),
-            _slim,
+            calls.slim,
             _EQUAL,
             examples=("./served", "./served ./slim"),
         ),
@@ -575,7 +348,7 @@ COMMANDS: Mapping[str, Command] = {
                 _CODE,
                 _TRUST,
             ),
-            _restore,
+            calls.restore,
             examples=("model ./ckpt-1000",),
             shell=ShellSide(absent="it puts values into a live model or session, and a shell has none"),
         ),
@@ -593,7 +366,7 @@ COMMANDS: Mapping[str, Command] = {
                 Argument(("--compare",), "another model, as SOURCE: drawn over this one, with a tab Diff", SOURCE),
                 _TRUST,
             ),
-            _panel,
+            calls.panel,
             examples=("", "./served --color bytes"),
             shell=ShellSide(absent="it is made of live widgets"),
         ),
@@ -601,7 +374,7 @@ COMMANDS: Mapping[str, Command] = {
             "forms",
             "Show which forms can be read, and in which formats each can be written.",
             (),
-            _forms,
+            calls.forms,
         ),
     )
 }
