@@ -30,7 +30,7 @@ from tfmagic.verbs.conversion.options import Wish
 from tfmagic.verbs.model_cache import Loaded
 from tfmagic.verbs.run_results import Run, is_of_classes
 from tfmagic.verbs.undisturbed import undisturbed
-from tfmagic.verbs.verification import trial_inputs, trial_run
+from tfmagic.verbs.verification import trial_functions, trial_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -185,7 +185,7 @@ def _pixel_notes(
 
 def _require_trial(function: NamedFunction) -> None:
     """Refuse to make up inputs of what acts outside the model."""
-    reason = trial_run.outside(function)
+    reason = trial_functions.outside(function)
     if reason:
         values = " ".join(f"{end.key}=EXPR" for end in function.inputs)
         raise errors.ConversionError(
@@ -257,11 +257,11 @@ def _first_call(
     """Call a copy of the function on the first inputs that it accepts; return it, them, the results and the time."""
     function = copies.function
     first: Exception | None = None
-    hints = trial_run.examples(function), trial_run.weight_sizes(function)
+    hints = trial_functions.examples(function), trial_functions.weight_sizes(function)
     for tried in trial_inputs.completed(function.inputs, own, *hints):
         values = {key: as_array(value) for key, value in tried.arrays.items()}
         try:
-            trial_run.require_shapes(function, values)
+            trial_functions.require_shapes(function, values)
             runnable = copies.fresh()
             results, seconds = _timed(runnable, values, limit)
         except errors.TfMagicError:
@@ -310,6 +310,6 @@ def _timed(
     except cancellation.EndlessError as error:
         whole = cancellation.EndlessError(limit.seconds or 0.0, goes_on=error.goes_on)
         raise errors.ConversionError(
-            f"the run of {function.key!r} {whole}{trial_run.suspected(limit.function)}; give it more time with "
+            f"the run of {function.key!r} {whole}{trial_functions.suspected(limit.function)}; give it more time with "
             "timeout= (--timeout), or other inputs"
         ) from error

@@ -14,6 +14,7 @@ from tfmagic import errors, functions
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.runtime.log_filters import held_back
 from tfmagic.verbs.verification import comparison, trial_run
+from tfmagic.verbs.verification.outcome import Verification
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from tfmagic.functions import NamedFunction
     from tfmagic.transforms.signature_edit import Signed
     from tfmagic.transforms.signature_plans import Planned
-    from tfmagic.verbs.verification.trial_run import Runner, Verification
+    from tfmagic.verbs.verification.trial_functions import Runner
 
 
 def compared(before: Path, after: Path, signed: Signed) -> Iterator[tuple[str, Verification]]:
@@ -53,7 +54,7 @@ def compared(before: Path, after: Path, signed: Signed) -> Iterator[tuple[str, V
             with trial_run.loading(repr(str(before))):
                 old = _before(before, signed, planned)
         except errors.ConversionError as error:
-            yield key, trial_run.Verification(_no_frame(), f"the original cannot be run either ({error})")
+            yield key, Verification(_no_frame(), f"the original cannot be run either ({error})")
             continue
         with trial_run.loading("the result"):
             new = functions.load_saved_model(after, signed.tags, key)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from tfmagic.models.model import Model
     from tfmagic.verbs.slimming.shares import Share
-    from tfmagic.verbs.verification.trial_run import Verification
+    from tfmagic.verbs.verification.outcome import Verification
 
 _STAGES = ("reading", "writing")
 

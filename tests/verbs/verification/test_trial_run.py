@@ -9,11 +9,10 @@ import pytest
 
 from tfmagic import errors, functions, progress
 from tfmagic.runtime import tensorflow as runtime
-from tfmagic.verbs.conversion import checks as conversion_checks
 from tfmagic.verbs.verification import trial_inputs, trial_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from tfmagic.functions import NamedFunction
 
@@ -393,31 +392,3 @@ def test_models_that_read_pictures_get_one(shape: Any, *, encoded: bool) -> None
     found = trial_run.verify(source, source)
     assert not found.unchecked
     assert found.frame["equal"].tolist() == [True]
-
-
-@pytest.mark.parametrize(
-    ("found", "words"), [([np.inf, 0], "by infinities or NaN"), ([2.5, 0], "by up to 1.5"), ([[1.0]], "by its shape")]
-)
-def test_what_differs_is_worded(found: list[Any], words: str) -> None:
-    compared = trial_run.of_values([("y", np.array([1, 0], np.float32), np.array(found, np.float32))])
-    with pytest.raises(errors.VerificationError, match=words):
-        conversion_checks.require_equal({"k": compared}, "nothing was written")
-
-
-def test_values_that_are_left_in_the_middle_are_let_go_at_once() -> None:
-    """What yields them may be within a mode of TensorFlow's, which must end where it began."""
-    ended = []
-
-    def values() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-        try:
-            yield "a", np.zeros(1), np.zeros(1)
-            yield "b", np.zeros(1), np.zeros(1)
-        finally:
-            ended.append(True)
-
-    watch = progress.Watch(lambda _: None)
-    watch.cancel()
-    left = values()
-    with pytest.raises(progress.CancelledError), progress.watched(watch):
-        trial_run.of_values(left)
-    assert ended

@@ -18,7 +18,7 @@ from tfmagic.models.writer import Approximate, Compared, Loadable, Runnable
 from tfmagic.runtime import cancellation
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.verbs.conversion import options as conversion_options
-from tfmagic.verbs.verification import approximation, tolerances, trial_run
+from tfmagic.verbs.verification import approximation, outcome, tolerances, trial_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from tfmagic.models.model import Model
     from tfmagic.models.writer import Call, Draft
     from tfmagic.verbs.conversion.options import Wish
-    from tfmagic.verbs.verification.trial_run import Runner, Verification
+    from tfmagic.verbs.verification.outcome import Verification
+    from tfmagic.verbs.verification.trial_functions import Runner
 
 #: How a reason begins that says what a run would do outside the model.
 _WOULD_ACT = "running it would "
@@ -76,7 +77,7 @@ class Source:
 
     def unchecked(self, reason: str) -> dict[str, Verification]:
         """Return the answer for a result that nobody ran."""
-        return {key: trial_run.unchecked(cast("NamedFunction", each), reason) for key, each in self.signatures.items()}
+        return {key: outcome.unchecked(cast("NamedFunction", each), reason) for key, each in self.signatures.items()}
 
     def compared(
         self,
@@ -155,7 +156,7 @@ def _verified(source: NamedFunction, load: Callable[[], Runner], samples: Sequen
     except errors.ConversionError as error:
         if not cancellation.is_endless(error):
             raise
-        return trial_run.unchecked(source, str(error))
+        return outcome.unchecked(source, str(error))
     try:
         if samples is not None:
             return trial_run.approximated(source, result, samples, approximation.measure)
@@ -180,20 +181,20 @@ def _verified_in_turn(source: NamedFunction, load: Callable[[], Runner]) -> Veri
     except errors.ConversionError as error:
         if not cancellation.is_endless(error):
             raise
-        return trial_run.unchecked(source, str(error))
+        return outcome.unchecked(source, str(error))
     return verification
 
 
 def unverified(draft: Draft, source: Source, reason: str) -> dict[str, Verification]:
     """Return the answer for a result that was not read back."""
     by_output = {} if isinstance(draft, Compared) else source.unchecked(reason)
-    return by_output or {"": trial_run.of_values((), reason)}
+    return by_output or {"": outcome.of_values((), reason)}
 
 
 def verified(draft: Draft, staged: Path, source: Source, *, must: bool) -> dict[str, Verification]:
     """Read back what was written, and compare it with the source; ``must`` makes it an error that this cannot be."""
     if isinstance(draft, Compared):
-        return {"": trial_run.of_values(draft.read_back(staged))}
+        return {"": outcome.of_values(draft.read_back(staged))}
     if not isinstance(draft, Runnable):
         return unverified(draft, source, _NO_WAY_BACK)
     try:

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from tfmagic.verbs.conversion.graph_signatures import GraphSource
     from tfmagic.verbs.conversion.options import Wish
     from tfmagic.verbs.conversion.wrap_frozen_graph import WrappedDraft
-    from tfmagic.verbs.verification.trial_run import Verification
+    from tfmagic.verbs.verification.outcome import Verification
 
 #: What is said of a result that nobody wanted checked.
 NOT_ASKED = "verify=False"

@@ -18,7 +18,7 @@ from tfmagic.verbs.conversion.job import NOT_ASKED
 from tfmagic.verbs.slimming import copy_checks
 from tfmagic.verbs.slimming.stored_values import StoredValues
 from tfmagic.verbs.verification import comparison
-from tfmagic.verbs.verification.trial_run import Verification
+from tfmagic.verbs.verification.outcome import Verification
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

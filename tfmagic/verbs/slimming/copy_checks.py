@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from tfmagic.graphs.signatures import Endpoint
     from tfmagic.verbs.conversion.checks import Source
-    from tfmagic.verbs.verification.trial_run import Runner, Verification
+    from tfmagic.verbs.verification.outcome import Verification
+    from tfmagic.verbs.verification.trial_functions import Runner
 
 
 class Ends(NamedTuple):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tfmagic.functions import NamedFunction
     from tfmagic.models.model import Model
     from tfmagic.transforms.slim_message import Piece
-    from tfmagic.verbs.verification.trial_run import Verification
+    from tfmagic.verbs.verification.outcome import Verification
 
 _SUFFIXES = (".pb", ".pbtxt")
 

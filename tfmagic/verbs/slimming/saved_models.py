@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from tfmagic.graphs.metagraphs import MetaGraph
     from tfmagic.models.model import Model
     from tfmagic.transforms.slim_message import Piece
-    from tfmagic.verbs.verification.trial_run import Verification
+    from tfmagic.verbs.verification.outcome import Verification
 
 _META_GRAPHS = 2
 _ASSETS, _DEBUG = "assets", "debug"

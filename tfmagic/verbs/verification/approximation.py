@@ -13,7 +13,7 @@ import numpy as np
 
 from tfmagic import progress
 from tfmagic.verbs.verification import comparison
-from tfmagic.verbs.verification.trial_run import Verification
+from tfmagic.verbs.verification.outcome import Verification
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -12,37 +12,26 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager, nullcontext
 from functools import cached_property, partial
-from itertools import chain, islice
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfmagic import errors, progress
-from tfmagic.files import protos
-from tfmagic.findings import hazards, waits
-from tfmagic.functions import NamedFunction, tflite
+from tfmagic import errors
+from tfmagic.functions import NamedFunction
 from tfmagic.functions.state import stored_variables
 from tfmagic.functions.state.resource_copies import UncopyableError
 from tfmagic.functions.state.trial_copies import TrialCopies
 from tfmagic.runtime import alarms, cancellation, concrete_functions, error_texts
-from tfmagic.runtime import tensorflow as runtime
-from tfmagic.transforms import inlining
-from tfmagic.transforms.captures import assets, captures
-from tfmagic.verbs.verification import comparison, example_messages, trial_inputs
-from tfmagic.verbs.verification.comparison import Comparison
+from tfmagic.verbs.verification import comparison, trial_functions, trial_inputs
+from tfmagic.verbs.verification.outcome import Verification, unchecked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
-    import pandas as pd
 
+    from tfmagic.verbs.verification.trial_functions import Outputs, Runner
     from tfmagic.verbs.verification.trial_inputs import TrialInputs
-
-    #: A signature that can be run: arrays by key to arrays by key.
-    Runner: TypeAlias = Callable[[Mapping[str, npt.ArrayLike]], Mapping[str, npt.NDArray[Any]]]
-    _Outputs: TypeAlias = Mapping[str, npt.NDArray[Any]]
 
 _RANDOM = "it draws at random, and no seed makes source and result draw the same"
 #: Seconds after which a run is stopped, or what a loader runs.
@@ -52,46 +41,6 @@ LIMIT = 30.0
 _PATIENCE = 10
 #: Seconds after which no other inputs are tried than the best so far.
 _SEARCH = 20.0
-#: Sizes of weights that are tried for open dimensions.
-_MOST_SIZES = 8
-
-
-class Verification(NamedTuple):
-    """What a comparison found.
-
-    Attributes
-    ----------
-    frame : DataFrame
-        A row an output: :data:`tfmagic.verbs.verification.comparison.COLUMNS`. ``equal`` is None where an output tells
-        nothing, or nothing was compared; ``attrs["inputs"]`` says which kind of inputs it was compared on.
-    unchecked : str
-        Why it could not be checked, empty if it was.
-    note : str
-        How far off an approximation is, which nobody judges; empty for what is to be equal.
-    wrong : str
-        Why nobody wants an approximation.
-    """
-
-    frame: pd.DataFrame
-    unchecked: str = ""
-    note: str = ""
-    wrong: str = ""
-
-    @property
-    def differs(self) -> bool:
-        """Whether an output that was compared is not equal."""
-        return not self.unchecked and Comparison(self.frame).differs
-
-    @property
-    def reservation(self) -> str:
-        """What is not verified and why, empty if all is."""
-        untelling = () if self.unchecked or self.note else Comparison(self.frame).untelling
-        if not untelling:
-            return self.unchecked
-        return (
-            f"the output {errors.listed(untelling)} is empty or has no finite value, whatever inputs are tried, and so "
-            "tells nothing; give inputs of your own to verify"
-        )
 
 
 def verify(
@@ -161,7 +110,7 @@ def approximated(
     source: NamedFunction,
     result: Runner,
     calls: Sequence[Mapping[str, npt.ArrayLike]],
-    measure: Callable[[Iterator[tuple[str, _Outputs, _Outputs]]], Verification],
+    measure: Callable[[Iterator[tuple[str, Outputs, Outputs]]], Verification],
     names: tuple[str, str] = ("the source", "the result"),
 ) -> Verification:
     """Run a function and an approximation of it on the same inputs, to be measured.
@@ -211,7 +160,9 @@ def _is_complete(source: NamedFunction, values: Mapping[str, npt.ArrayLike]) -> 
 
 def _outside(*runners: Runner) -> str:
     """Say why one of some is not run on made-up inputs."""
-    return next(filter(None, (outside(each) for each in runners if isinstance(each, NamedFunction))), "")
+    return next(
+        filter(None, (trial_functions.outside(each) for each in runners if isinstance(each, NamedFunction))), ""
+    )
 
 
 class _Trial:
@@ -247,7 +198,9 @@ class _Trial:
         try:
             result = self._result_of(tried.arrays)
             compared = comparison.compare(
-                _placeless(self._source, expected), _placeless(self._result, result), settled=_settled(self._source)
+                trial_functions.placeless(self._source, expected),
+                trial_functions.placeless(self._result, result),
+                settled=trial_functions.settled(self._source),
             )
         except _EndlessError as error:
             return unchecked(self._source, f"{self._names[1]} was not compared: {error}")
@@ -271,16 +224,18 @@ class _Trial:
             return None
         if result is None:
             return None
-        compared = comparison.compare(_placeless(self._source, expected), _placeless(self._result, result))
+        compared = comparison.compare(
+            trial_functions.placeless(self._source, expected), trial_functions.placeless(self._result, result)
+        )
         if compared.differs or compared.untelling:
             return None
         compared.frame.attrs["inputs"] = tried.kind
         return Verification(compared.frame)
 
-    def _limited(self, run: Runner, values: Mapping[str, npt.ArrayLike], limit: float, original: Runner) -> _Outputs:
+    def _limited(self, run: Runner, values: Mapping[str, npt.ArrayLike], limit: float, original: Runner) -> Outputs:
         """Run a function, or a copy of it, but not for ever, nor longer than who watches wants."""
 
-        def call() -> _Outputs:
+        def call() -> Outputs:
             with concrete_functions.unoptimized() if self._quickly else nullcontext():
                 return run(values)
 
@@ -289,7 +244,7 @@ class _Trial:
         except cancellation.EndlessError as error:
             raise _EndlessError(original, error) from error
 
-    def pairs(self, calls: Sequence[Mapping[str, npt.ArrayLike]]) -> Iterator[tuple[str, _Outputs, _Outputs]]:
+    def pairs(self, calls: Sequence[Mapping[str, npt.ArrayLike]]) -> Iterator[tuple[str, Outputs, Outputs]]:
         """Yield the kind of inputs, what the source gives and what the result gives; raises as :meth:`verified`."""
         if not calls:
             tried, expected = self._accepted({})
@@ -303,16 +258,16 @@ class _Trial:
                 raise _RefusedError(f"sample {number}: {error_texts.first_line(error)}") from error
             yield "samples", expected, self._result_of(call)
 
-    def _accepted(self, values: Mapping[str, npt.ArrayLike]) -> tuple[TrialInputs, _Outputs]:
+    def _accepted(self, values: Mapping[str, npt.ArrayLike]) -> tuple[TrialInputs, Outputs]:
         """Return inputs that the source takes, and what it makes of them: the first on which all outputs tell."""
-        wanted = len(self._source.outputs) - len(_settled(self._source))
+        wanted = len(self._source.outputs) - len(trial_functions.settled(self._source))
         first: Exception | None = None
-        best: tuple[int, TrialInputs, _Outputs] | None = None
+        best: tuple[int, TrialInputs, Outputs] | None = None
         begun = time.monotonic()
-        hints = examples(self._source), weight_sizes(self._source)
+        hints = trial_functions.examples(self._source), trial_functions.weight_sizes(self._source)
         for tried in trial_inputs.completed(self._source.inputs, values, *hints):
             try:
-                require_shapes(self._source, tried.arrays)
+                trial_functions.require_shapes(self._source, tried.arrays)
                 outputs = self._run(tried.arrays)
             except (errors.TfMagicError, UncopyableError):
                 raise
@@ -332,7 +287,7 @@ class _Trial:
             raise _RefusedError(error_texts.first_line(first)) from first
         return best[1:]
 
-    def _run(self, values: Mapping[str, npt.ArrayLike]) -> _Outputs:
+    def _run(self, values: Mapping[str, npt.ArrayLike]) -> Outputs:
         """Run a copy of the source that begins where the user's model stands."""
         self._source.restore()
         run = self._copies.fresh()
@@ -341,7 +296,7 @@ class _Trial:
         self._longest = max(self._longest, time.monotonic() - begun)
         return outputs
 
-    def _result_of(self, values: Mapping[str, npt.ArrayLike]) -> _Outputs:
+    def _result_of(self, values: Mapping[str, npt.ArrayLike]) -> Outputs:
         """Run the result on inputs that the source takes."""
         result, copies = self._result, self._result_copies
         try:
@@ -366,7 +321,7 @@ class _Trial:
         except Exception as error:
             raise _RefusedError(f"the second time: {error_texts.first_line(error)}") from error
 
-    def _is_random(self, values: Mapping[str, npt.ArrayLike], expected: _Outputs) -> bool:
+    def _is_random(self, values: Mapping[str, npt.ArrayLike], expected: Outputs) -> bool:
         """Say whether outputs differ because of what one of both draws, which no seed makes the same."""
         drawn = self._copies.draws
         if drawn and (self._result_copies is None or drawn != self._result_copies.draws):
@@ -376,81 +331,6 @@ class _Trial:
             comparison.compare(one, other).differs
             for one, other in ((expected, self._run(values)), (again, self._result_of(values)))
         )
-
-
-def _settled(source: NamedFunction) -> set[str]:
-    """Return the outputs that no inputs change: there are no values to give, or they are empty by their shape."""
-    has_values = any(0 not in (end.shape or ()) for end in source.inputs)
-    return {end.key for end in source.outputs if not has_values or 0 in (end.shape or ())}
-
-
-def _placeless(run: Runner, outputs: _Outputs) -> _Outputs:
-    """Let outputs that are the paths of assets be the names of the files: source and result lie at two places."""
-    if not isinstance(run, NamedFunction) or all(each.dtype != "string" for each in run.outputs):
-        return outputs
-    paths = [each.asset_path.numpy() for each in assets(run, captures(run)).values()]
-    names = {path: Path(path.decode(errors="surrogateescape")).name.encode(errors="surrogateescape") for path in paths}
-    texts = {end.key for end in run.outputs if end.dtype == "string"} if names else set()
-    return {key: _replaced(value, names) if key in texts else value for key, value in outputs.items()}
-
-
-def _replaced(values: npt.ArrayLike, names: Mapping[bytes, bytes]) -> npt.NDArray[Any]:
-    texts = np.asarray(values, dtype=object)
-    return np.array([names.get(each, each) for each in texts.reshape(-1)], dtype=object).reshape(texts.shape)
-
-
-def outside(function: NamedFunction) -> str:
-    """Say why a function is not run on made-up inputs: what that would do outside the model; empty if nothing."""
-    concrete = function.concrete
-    graph_def = tflite.without_interpreters(concrete_functions.graph_def(concrete))
-    ends = [tensor.name for tensor in concrete.outputs] + [op.name for op in concrete.graph.control_outputs]
-    # Texts that it holds are its own, such as the places of its assets.
-    captured = concrete.inputs[len(concrete.inputs) - len(concrete.captured_inputs) :]
-    own = [tensor.name for tensor in captured if tensor.dtype.name == "string"]
-    acts = hazards.of_graph(graph_def, ends, own=own)
-    return f"running it would {hazards.describe(acts)}" if acts else ""
-
-
-def examples(function: NamedFunction) -> Iterator[bytes]:
-    """Yield the serialised messages that a function parses."""
-    if any(end.dtype == "string" for end in function.inputs):
-        yield from example_messages.messages(concrete_functions.graph_def(function.concrete))
-
-
-def weight_sizes(function: NamedFunction) -> Iterator[int]:
-    """Yield the sizes of dimensions that the first weights of a function have: an open one may have to be as large."""
-    graph = function.concrete.graph
-    tensors = chain(
-        (each for each in function.concrete.captured_inputs if each.dtype.name != "resource"),
-        function.concrete.variables,
-        (op.outputs[0] for op in graph.get_operations() if op.type == "Const" and op.outputs[0].dtype.is_floating),
-    )
-    sizes = (size for each in tensors if each.shape.rank for size in each.shape.as_list() if size and size > 1)
-    yield from islice(dict.fromkeys(sizes), _MOST_SIZES)
-
-
-def unchecked(source: NamedFunction, reason: str) -> Verification:
-    """Return the answer for a result that nobody ran."""
-    return Verification(comparison.frame([(end.key, np.nan, np.nan, None) for end in source.outputs]), reason)
-
-
-def of_values(values: Iterable[tuple[str, npt.ArrayLike, npt.ArrayLike]], unchecked: str = "") -> Verification:
-    """Compare values that nothing has to run for: each has a name, what it should be, and what it is.
-
-    They are not made by a trial: a value that is empty, or NaN, was kept if it is so in the result too.
-    """
-    rows = []
-    listed = iter(values)
-    try:
-        for name, expected, value in listed:
-            progress.check()
-            measured = comparison.difference(np.asarray(expected), np.asarray(value))
-            rows.append((name, *(measured if measured.equal is not None else (0.0, 0.0, True))))
-    finally:
-        # A generator that is left in its middle would leave TensorFlow's modes when its garbage is collected, whatever
-        # mode somebody else is in by then.
-        getattr(listed, "close", lambda: None)()
-    return Verification(comparison.frame(rows), unchecked)
 
 
 @contextmanager
@@ -483,13 +363,7 @@ class _EndlessError(Exception):
     """A call did not come to its end."""
 
     def __init__(self, run: Runner, error: cancellation.EndlessError) -> None:
-        super().__init__(f"a run {error}{suspected(run)}; give inputs of your own to verify")
-
-
-def suspected(run: Runner) -> str:
-    """Say in brackets what a function that does not come to its end may be waiting for."""
-    reason = waits.suspect(concrete_functions.graph_def(run.concrete)) if isinstance(run, NamedFunction) else ""
-    return f" ({reason})" if reason else ""
+        super().__init__(f"a run {error}{trial_functions.suspected(run)}; give inputs of your own to verify")
 
 
 class _OutsideError(Exception):
@@ -498,22 +372,6 @@ class _OutsideError(Exception):
 
 class _RefusedError(Exception):
     """The source does not run on any of the inputs."""
-
-
-def require_shapes(source: NamedFunction, arrays: Mapping[str, npt.ArrayLike]) -> None:
-    """Let TensorFlow infer all shapes first where a rank is unknown; raises its ValueError.
-
-    Tracing has checked ranks that are known. Some kernels do not check at all: a matrix given to a convolution ends
-    the whole process.
-    """
-    if all(end.shape is not None for end in source.inputs):
-        return
-    tf = runtime.tensorflow()
-    keep = [end.tensor for end in (*source.inputs, *source.outputs)]
-    graph_def = protos.native(inlining.inlined(concrete_functions.graph_def(source.concrete), keep))
-    with tf.Graph().as_default():
-        fed = {end.tensor: tf.compat.v1.placeholder(end.dtype, np.shape(arrays[end.key])) for end in source.inputs}
-        tf.graph_util.import_graph_def(graph_def, input_map=fed, name="")
 
 
 def _refused(source: NamedFunction, name: str, error: Exception) -> str:
