@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 PACKAGE = Path(tfmagic.__file__).parent
 #: The code that puts results in their place: interrupts come at each of its lines.
 STAGING = (
-    "files/hidden_places.py", "files/renames.py", "files/writing.py", "files/checkpoints/writing.py",
+    "files/hidden_places.py", "files/locks.py", "files/renames.py", "files/temporary_files.py", "files/write_checks.py",
+    "files/writing.py", "files/checkpoints/writing.py",
     "files/checkpoints/state_file.py", "files/hdf5_writing.py", "verbs/conversion/job.py", "verbs/undisturbed.py",
     "verbs/signed_files.py", "files/addresses/uploads.py", "verbs/cataloguing/outputs.py", "verbs/kept_outputs.py",
     "verbs/restore.py", "verbs/restoration/assignment.py",

@@ -1,19 +1,16 @@
 from __future__ import annotations
 
-import errno
 import os
 import stat
 import subprocess
 import sys
-import tempfile
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.conftest import ROOT
-from tfmagic import errors
 from tfmagic.files import hidden_places
-from tfmagic.files.hidden_places import HiddenPlace, Scratch
+from tfmagic.files.hidden_places import HiddenPlace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,7 +114,7 @@ def test_a_process_that_was_forked_takes_nothing_away(tmp_path: Path) -> None:
     script = """
 import os, sys
 from pathlib import Path
-from tfmagic.files import hidden_places
+from tfmagic.files import hidden_places, locks
 place = hidden_places.HiddenPlace(Path(sys.argv[1]))
 place.make()
 place.hold_parent()
@@ -129,43 +126,12 @@ assert place.path.exists()
 # Whoever opens the lock again finds it taken.
 for path in (place.path / "lock", place.parent):
     number = os.open(path, os.O_RDONLY)
-    assert hidden_places.locked(number) is False
+    assert locks.locked(number) is False
     os.close(number)
 place.close()
 assert os.listdir(sys.argv[1]) == []
 """
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, cwd=ROOT)
-
-
-def test_a_scratch_directory_goes_with_its_block_or_with_its_owner(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with Scratch() as place:
-        (place / "file").touch()
-        assert place.parent == tmp_path
-    assert list(tmp_path.iterdir()) == []
-
-    class Owner:
-        pass
-
-    owner, scratch = Owner(), Scratch()
-    with scratch as place:
-        scratch.belongs_to(owner)
-    hidden_places.close_since(0)
-    assert place.exists()
-    del owner
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_temporary_directory_that_is_full_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with pytest.raises(errors.WriteError, match="TMPDIR") as caught, Scratch() as place:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(place / "file"))
-    assert caught.value.errno == errno.ENOSPC
-    with pytest.raises(FileNotFoundError), Scratch():
-        raise FileNotFoundError(errno.ENOENT, "no", "elsewhere")
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_write_protected_is_removed_and_nothing_behind_links(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ import os, sys
 from pathlib import Path
 from tests.faults.subjects import CheckpointWithoutGraph, DeepFile, PlainCheckpoint, PlainDirectory, PlainFile
 from tfmagic import errors
-from tfmagic.files import hidden_places
+from tfmagic.files import hidden_places, temporary_files
 
 place = Path(sys.argv[1])
 for subject in (PlainFile(), DeepFile(), PlainDirectory(), PlainCheckpoint(), CheckpointWithoutGraph()):
@@ -56,7 +56,7 @@ for subject in (PlainFile(), DeepFile(), PlainDirectory(), PlainCheckpoint(), Ch
     for version in (2, 3):
         subject.write(destination, version, overwrite=True)
         assert subject.version(destination) == version, subject
-with hidden_places.Scratch() as scratch:
+with temporary_files.Scratch() as scratch:
     (scratch / "file").write_text("x")
 assert not scratch.exists()
 assert not [path for path in place.rglob("*") if hidden_places.is_hidden(path.name)]

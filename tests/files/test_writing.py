@@ -3,7 +3,6 @@ from __future__ import annotations
 import errno
 import os
 import resource
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tfmagic import errors
-from tfmagic.files import protos, reading, renames, writing
+from tfmagic.files import reading, renames, write_checks, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,7 +67,7 @@ def test_an_existing_destination_is_refused_before_the_work(case: Case) -> None:
     destination, write, directory = case
     write(destination, "old")
     with pytest.raises(errors.WriteError, match=r"exists.*overwrite=True.*--overwrite"):
-        writing.check(destination, overwrite=False, directory=directory)
+        write_checks.require_replaceable(destination, overwrite=False, directory=directory)
     with pytest.raises(errors.WriteError), writing.Staging(destination, directory=directory):
         pytest.fail("the block must not begin")
     assert "old" in content(destination).values()
@@ -145,40 +144,6 @@ def test_parents_that_were_there_stay(tmp_path: Path) -> None:
     assert names(tmp_path) == ["a"]
 
 
-@pytest.mark.parametrize("entries", [["thesis.txt"], ["saved_model.pb", "notes.txt"], ["variables"], [".ssh"]])
-def test_a_directory_that_is_more_than_a_model_is_never_replaced(tmp_path: Path, entries: list[str]) -> None:
-    (tmp_path / "home").mkdir()
-    for entry in entries:
-        (tmp_path / "home" / entry).write_text("dear")
-    with pytest.raises(errors.WriteError, match="more than a SavedModel"):
-        writing.check(tmp_path / "home", overwrite=True, directory=True)
-
-
-def test_files_of_others_inside_a_saved_model_are_never_removed(tmp_path: Path) -> None:
-    served = tmp_path / "served"
-    make_saved_model(served)
-    for path in ("variables/notes.txt", "variables/deep/variables.index", "assets/mine.csv", "assets.extra/warm_up"):
-        (served / path).parent.mkdir(exist_ok=True)
-        (served / path).write_text("dear")
-        with pytest.raises(errors.WriteError, match=f"more than a SavedModel: it holds '{path}'"):
-            writing.check(served, overwrite=True, directory=True)
-        (served / path).unlink()
-    (served / "variables" / "variables.data-00000-of-00001").touch()
-    (served / ".DS_Store").touch()
-    writing.check(served, overwrite=True, directory=True)
-
-
-def test_assets_that_the_message_names_go_with_it(tmp_path: Path) -> None:
-    served = tmp_path / "served"
-    make_saved_model(served)
-    saved = protos.message("SavedModel")(saved_model_schema_version=1)
-    saved.meta_graphs.add().asset_file_def.add(filename="words.txt")
-    (served / "saved_model.pb").write_bytes(saved.SerializeToString())
-    (served / "assets").mkdir()
-    (served / "assets" / "words.txt").touch()
-    writing.check(served, overwrite=True, directory=True)
-
-
 def test_what_users_laid_beside_a_saved_model_is_replaced_by_its_like_alone(tmp_path: Path) -> None:
     served = tmp_path / "served"
     make_saved_model(served)
@@ -205,7 +170,7 @@ def test_a_name_as_long_as_the_file_system_takes(tmp_path: Path, *, directory: b
             (make_saved_model if directory else write_file)(staged, "new")
     assert names(tmp_path) == [destination.name]
     for place in (tmp_path / ("m" * (longest + 1)), tmp_path / "way" / ("m" * (longest + 1)) / "m"):
-        with pytest.raises(errors.WriteError, match="longer than"), writing.Staging(writing.resolved(place)):
+        with pytest.raises(errors.WriteError, match="longer than"), writing.Staging(write_checks.resolved(place)):
             pytest.fail("the block must not begin")
     assert names(tmp_path) == [destination.name]
 
@@ -252,26 +217,10 @@ def test_an_error_of_a_library_is_told_in_ours_and_says_what_stands(tmp_path: Pa
 def test_an_empty_directory_is_replaced_only_on_word(tmp_path: Path) -> None:
     (tmp_path / "served").mkdir()
     with pytest.raises(errors.WriteError, match="exists"):
-        writing.check(tmp_path / "served", overwrite=False, directory=True)
+        write_checks.require_replaceable(tmp_path / "served", overwrite=False, directory=True)
     with writing.Staging(tmp_path / "served", overwrite=True, directory=True) as staged:
         make_saved_model(staged)
     assert (tmp_path / "served" / "saved_model.pb").is_file()
-
-
-def test_a_file_does_not_replace_a_directory_nor_the_other_way(tmp_path: Path) -> None:
-    make_saved_model(tmp_path / "served")
-    (tmp_path / "model.pb").write_text("old")
-    with pytest.raises(errors.WriteError, match="is a directory"):
-        writing.check(tmp_path / "served", overwrite=True, directory=False)
-    with pytest.raises(errors.WriteError, match="is a file"):
-        writing.check(tmp_path / "model.pb", overwrite=True, directory=True)
-
-
-@UNIX
-def test_a_device_is_not_replaced(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe.pb")
-    with pytest.raises(errors.WriteError, match="no regular file"):
-        writing.check(tmp_path / "pipe.pb", overwrite=True, directory=False)
 
 
 def test_a_file_on_the_way_is_said(tmp_path: Path) -> None:
@@ -286,37 +235,11 @@ def test_a_file_on_the_way_is_said(tmp_path: Path) -> None:
 def test_links_are_followed(tmp_path: Path) -> None:
     make_saved_model(tmp_path / "v1")
     (tmp_path / "latest").symlink_to("v1")
-    destination = writing.resolved(tmp_path / "latest")
+    destination = write_checks.resolved(tmp_path / "latest")
     with writing.Staging(destination, overwrite=True, directory=True) as staged:
         make_saved_model(staged, "new")
     assert (tmp_path / "latest").is_symlink()
     assert "new" in content(tmp_path / "v1").values()
-
-
-@pytest.mark.parametrize("given", ["", "loop"])
-def test_a_path_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("loop").symlink_to("loop")
-    with pytest.raises(errors.WriteError, match="no path that can be written to"):
-        writing.resolved(given)
-
-
-@UNIX
-@pytest.mark.parametrize("name", ["[a]", "x[!b-d]", "a\\b", "\udce4"])
-def test_a_place_where_tensorflow_would_not_find_it_again(tmp_path: Path, name: str) -> None:
-    for place in (tmp_path / name / "m", tmp_path / name):
-        with pytest.raises(errors.WriteError, match=r"would not find it again.*name another place"):
-            writing.check(place, overwrite=True, directory=True)
-    if name != "\udce4":
-        writing.check(tmp_path / name / "m.pb", overwrite=False, directory=False)
-    writing.check(tmp_path / "a*b?c" / "a[b" / "[]", overwrite=False, directory=True)
-
-
-def test_the_users_home_is_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert writing.resolved("~/model.pb") == tmp_path.resolve() / "model.pb"
-    monkeypatch.chdir(tmp_path)
-    assert writing.resolved("~no-such-user-as-this/m") == tmp_path.resolve() / "~no-such-user-as-this" / "m"
 
 
 def test_the_mode_of_a_file_stays(tmp_path: Path) -> None:
@@ -338,13 +261,6 @@ def test_a_destination_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
 
 
 # Room
-
-
-def test_too_little_room_is_said_before_the_work(tmp_path: Path) -> None:
-    free = shutil.disk_usage(tmp_path).free
-    with pytest.raises(errors.WriteError, match=r"needs .* MiB and its file system has .* MiB left") as caught:
-        writing.require_space(tmp_path / "new" / "model.pb", free * 2)
-    assert caught.value.errno == errno.ENOSPC
 
 
 def test_a_disk_that_fills_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -437,15 +353,17 @@ UNSEEN = """
 import os, sys
 from pathlib import Path
 from tfmagic import errors
-from tfmagic.files import writing
+from tfmagic.files import write_checks
 from tfmagic.files.checkpoints import writing as checkpoint_writing
 from tfmagic.writers.tensorboard import TensorBoardWriter
 place = Path(sys.argv[1])
 if os.getuid() == 0:
     os.setgid(65534); os.setuid(65534)
 for act in (
-    lambda: checkpoint_writing.check(place / "m.ckpt", overwrite=True),
-    lambda: writing.check(TensorBoardWriter().place(place / "m.tfevents.1"), overwrite=True, directory=False),
+    lambda: checkpoint_writing.require_replaceable(place / "m.ckpt", overwrite=True),
+    lambda: write_checks.require_replaceable(
+        TensorBoardWriter().place(place / "m.tfevents.1"), overwrite=True, directory=False
+    ),
 ):
     try:
         act()

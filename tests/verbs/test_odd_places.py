@@ -29,7 +29,7 @@ from tests.samples import SAMPLES
 from tests.verbs import limited_processes
 from tests.versions import needs_quiet_threads
 from tfmagic import errors, progress
-from tfmagic.files import copies, hidden_places, writing
+from tfmagic.files import copies, hidden_places, write_checks
 from tfmagic.verbs import restore as restore_verb
 
 if TYPE_CHECKING:
@@ -356,7 +356,7 @@ def test_a_full_file_system(subject: Subject, mounted: Path, monkeypatch: pytest
             pass
     for check in (True, False):
         if not check:
-            monkeypatch.setattr(writing, "require_space", lambda _destination, _size: None)
+            monkeypatch.setattr(write_checks, "require_space", lambda _destination, _size: None)
         for where, stands in ((place, "What was there before is unchanged"), (mounted / "n" / place.name, "Nothing")):
             if check or not _is_added(subject):
                 with pytest.raises(errors.WriteError, match=r"make room") as caught:

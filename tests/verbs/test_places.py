@@ -17,7 +17,7 @@ from tests.faults.subjects import doubled
 from tests.faults.trial import tree
 from tests.keras_samples import dictionary
 from tfmagic import errors
-from tfmagic.files import writing
+from tfmagic.files import write_checks
 from tfmagic.runtime import keras as keras_runtime
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def test_a_full_disk_does_not_end_the_process(mounted: Path, monkeypatch: pytest
     with suppress(OSError), (mounted / "filler").open("wb", buffering=0) as filler:
         while filler.write(bytes(4096)):
             pass
-    monkeypatch.setattr(writing, "require_space", lambda _destination, _size: None)
+    monkeypatch.setattr(write_checks, "require_space", lambda _destination, _size: None)
     for name in ("m.h5", "m.weights.h5", "m.keras", "served", "m.ckpt", "m.tflite"):
         with pytest.raises(errors.WriteError, match=r"no room left.*Nothing of it is left there") as caught:
             tfmagic.export(model, mounted / name)

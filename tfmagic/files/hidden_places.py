@@ -15,7 +15,6 @@ import re
 import shutil
 import stat
 import sys
-import tempfile
 import threading
 import time
 import weakref
@@ -23,23 +22,13 @@ import zlib
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from tfmagic import errors
-from tfmagic.files import renames
+from tfmagic.files import locks, renames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import TracebackType
-
-if sys.platform == "win32":
-    import msvcrt
-else:
-    try:
-        import fcntl
-    except ImportError:
-        # Python in a browser has no locks.
-        fcntl = None  # type: ignore[assignment]
 
 _NAME = re.compile(r"\.tfmagic-(?P<kernel>[0-9a-f]{8})-[0-9a-f]{12}")
 _LOCK = "lock"
@@ -51,14 +40,6 @@ _ATTEMPTS = 20
 #: Seconds that a write waits for another one that is putting its result into the same directory.
 _PATIENCE = 10.0
 _PAUSE = 0.02
-
-#: What a write that the system refuses ends in; anything else is of what was read, or our own mistake.
-_REFUSED = frozenset({
-    errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG, errno.ENAMETOOLONG, errno.EIO,
-    errno.ENOTDIR, errno.EBUSY, errno.EXDEV, errno.ENOTEMPTY, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ESTALE,
-})  # fmt: skip
-_OF_THE_PROCESS = frozenset({errno.EMFILE, errno.ENFILE})
-_WORDS = {os.strerror(code): code for code in sorted(_REFUSED)}
 
 _opened = threading.local()
 
@@ -93,7 +74,7 @@ class HiddenPlace:
                 self._lock = (self.path / _LOCK).open("xb")
             except FileNotFoundError:
                 continue
-            if locked(self._lock.fileno()) is not False and self._is_ours():
+            if locks.locked(self._lock.fileno()) is not False and self._is_ours():
                 return
         raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN), str(self.path))
 
@@ -116,7 +97,7 @@ class HiddenPlace:
         with suppress(OSError):
             self._held = os.open(self.parent, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
         end = time.monotonic() + _PATIENCE
-        while self._held is not None and locked(self._held) is False:
+        while self._held is not None and locks.locked(self._held) is False:
             if time.monotonic() > end:
                 raise errors.WriteError(
                     errno.EAGAIN,
@@ -149,9 +130,7 @@ class HiddenPlace:
         """Give up what is locked."""
         try:
             if self._held is not None:
-                if sys.platform != "win32" and fcntl is not None:
-                    # Twice does no harm, where closing twice could close another's file.
-                    fcntl.flock(self._held, fcntl.LOCK_UN)
+                locks.unlock(self._held)
                 held, self._held = self._held, None
                 os.close(held)
         finally:
@@ -159,121 +138,6 @@ class HiddenPlace:
                 self._lock.close()
         if self in _places():
             _places().remove(self)
-
-
-class Scratch:
-    """A directory for what nobody keeps, in the system's temporary directory; a context manager.
-
-    Raises
-    ------
-    WriteError
-        If there is no room, or no permission.
-    """
-
-    def __init__(self) -> None:
-        self._place: HiddenPlace | None = None
-
-    def __enter__(self) -> Path:
-        """Make the directory."""
-        try:
-            parent = Path(tempfile.gettempdir())
-            sweep(parent)
-            self._place = HiddenPlace(parent)
-            self._place.make()
-        except OSError as error:
-            self.close()
-            raise refusal_of_temporary(error) from error
-        except BaseException:
-            self.close()
-            raise
-        return self._place.path
-
-    def __exit__(
-        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        """Remove it."""
-        self.close()
-        code = refused(error, self._place.path) if error is not None and self._place is not None else None
-        if code is not None:
-            raise refusal_of_temporary(OSError(code, os.strerror(code))) from error
-
-    def belongs_to(self, owner: object) -> Callable[[], object]:
-        """Keep the directory for as long as an object lives, instead of a block; return what ends it earlier."""
-        if self._place is None:
-            return self.close
-        place, self._place = self._place, None
-        return place.belongs_to(owner)
-
-    def close(self) -> None:
-        """Remove the directory now."""
-        if self._place is not None:
-            self._place.close()
-
-
-def nameless() -> IO[bytes]:
-    """Open a temporary file without a name, so that nothing is left of it when the process is killed.
-
-    Where the system cannot do without a name, it goes as it is closed.
-
-    Raises
-    ------
-    WriteError
-        If there is no room, or no permission.
-    """
-    try:
-        return tempfile.TemporaryFile()
-    except OSError as error:
-        raise refusal_of_temporary(error) from error
-
-
-def refused(error: BaseException, place: Path) -> int | None:
-    """Return the number of what the system refused to a write in a hidden place, None if an error is of something else.
-
-    Libraries put the system's words into exceptions of their own, and ours have theirs as their cause.
-    """
-    if not isinstance(error, Exception) or isinstance(error, errors.WriteError | errors.VerificationError):
-        return None
-    if isinstance(error, errors.ReadError) and place.name not in str(error):
-        return None
-    cause: BaseException | None = error
-    while cause is not None:
-        text = f"{cause} {getattr(cause, 'filename', '')}"
-        is_of_system = isinstance(cause, OSError) and not isinstance(cause, errors.TfMagicError)
-        # What removes a directory speaks of names in it; where the process has no more files, each name is as good.
-        is_near = (
-            place.name in text
-            or (is_of_system and not _is_elsewhere(getattr(cause, "filename", None)))
-            or getattr(cause, "errno", None) in _OF_THE_PROCESS
-        )
-        if is_near and is_of_system and getattr(cause, "errno", None) in _REFUSED:
-            return int(getattr(cause, "errno", 0))
-        if is_near and (words := [code for said, code in _WORDS.items() if said in text]):
-            return words[0]
-        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
-    return None
-
-
-def refusal_of_temporary(error: OSError) -> errors.WriteError:
-    """Word what the system says when it refuses a write in the temporary directory."""
-    advice = "make room there, or name another one in the environment variable TMPDIR"
-    if error.errno in _OF_THE_PROCESS:
-        advice = "close some files, or restart the kernel"
-    elif error.errno == errno.EFBIG:
-        advice = "allow larger files (ulimit -f)"
-    try:
-        directory = tempfile.gettempdir()
-    except OSError:
-        # Python tries several, and names the first that takes a file.
-        directory = os.environ.get("TMPDIR", "/tmp")  # noqa: S108 - what it tried
-    return errors.WriteError(
-        error.errno,
-        f"the temporary directory {directory!r} cannot be written: the system says "
-        f"{error.strerror or str(error)!r}; {advice}. Nothing else was changed",
-    )
-
-
-def _is_elsewhere(name: object) -> bool:
-    return isinstance(name, str | bytes) and os.path.isabs(name)  # noqa: PTH117 - it may be bytes
 
 
 def opened_here() -> int:
@@ -343,7 +207,7 @@ def _swept(place: Path) -> Iterator[str]:
     except OSError:
         return
     with lock:
-        if locked(lock.fileno()) is not True or not _is_of_this_kernel(place, lock):
+        if locks.locked(lock.fileno()) is not True or not _is_of_this_kernel(place, lock):
             return
         names = renames.aside(place)
         if renames.settled(place):
@@ -374,22 +238,6 @@ def _kernel() -> str:
     except (OSError, ValueError):
         text = platform.node()
     return f"{zlib.crc32(text.encode()):08x}"
-
-
-def locked(descriptor: int) -> bool | None:
-    """Lock an open file, unless another has; None where the file system knows no locks."""
-    try:
-        if sys.platform == "win32":
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        elif fcntl is None:
-            return None
-        else:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        return False
-    except OSError:
-        return None
-    return True
 
 
 def _clear(place: Path, lock: BinaryIO | None) -> None:

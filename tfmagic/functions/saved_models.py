@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors
 from tfmagic.files import message_files, protos
-from tfmagic.files.hidden_places import Scratch
+from tfmagic.files.temporary_files import Scratch
 from tfmagic.findings import waits
 from tfmagic.functions.graph_defs import Shared, wrap_graph_def
 from tfmagic.functions.named_function import NamedFunction, of_concrete

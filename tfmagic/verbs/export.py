@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors
-from tfmagic.files import writing
+from tfmagic.files import write_checks
 from tfmagic.graphs.signatures import tag_set
 from tfmagic.models import quantisation
 from tfmagic.models.writer import Placing
@@ -127,7 +127,7 @@ def export(  # noqa: PLR0913 - the contract's options
     WriteError
         If the destination exists, or cannot be written.
     """
-    place = writing.resolved(destination)
+    place = write_checks.resolved(destination)
     writer = writer_for(place, format)
     if isinstance(writer, Placing):
         place = writer.place(place)

@@ -11,7 +11,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from tfmagic import errors, progress, readers
-from tfmagic.files import protos, writing
+from tfmagic.files import protos, write_checks
 from tfmagic.findings import hazards
 from tfmagic.functions.state.saved_models import Store
 from tfmagic.graphs import signatures
@@ -114,13 +114,13 @@ def freeze(  # noqa: PLR0913 - the contract's options
     )
     if output is None:
         return _in_memory(source, wish, tag_set(tags), check=verify, trust=trust)
-    writer = writer_for(writing.resolved(output))
+    writer = writer_for(write_checks.resolved(output))
     if not isinstance(writer, Freezing):
         raise errors.ConversionError(
             f"a frozen graph is one file, and {os.fspath(output)!r} asks for {writer.format!r}: give a path that ends "
             "in '.pb' or '.pbtxt', or write the other format with tfmagic.export (%tf_export)"
         )
-    place = writing.resolved(output)
+    place = write_checks.resolved(output)
     job = Job(source, place, writer, wish, overwrite=overwrite, check=verify, trust=trust)
     is_trusted = readers.read(source, trust=trust).is_trusted
     draft, done = job.run(source_tags=tag_set(tags))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfmagic import errors
-from tfmagic.files import writing
+from tfmagic.files import write_checks, writing
 from tfmagic.verbs.undisturbed import undisturbed
 
 if TYPE_CHECKING:
@@ -33,12 +33,12 @@ def destination(output: str | os.PathLike[str], *, overwrite: bool) -> Path:
     WriteError
         If it is no ``.npz``, or exists and may not be replaced.
     """
-    path = writing.resolved(output)
+    path = write_checks.resolved(output)
     if path.suffix != _SUFFIX:
         raise errors.WriteError(
             f"outputs are kept as arrays by name, in a file that ends in {_SUFFIX!r}, not {str(output)!r}"
         )
-    writing.check(path, overwrite=overwrite, directory=False)
+    write_checks.require_replaceable(path, overwrite=overwrite, directory=False)
     return path
 
 

@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors, progress, readers
-from tfmagic.files import places, writing
+from tfmagic.files import places, write_checks
 from tfmagic.functions.meta_graphs import meta_graph_def
 from tfmagic.functions.state.trial_copies import TrialCopies
 from tfmagic.graphs import signatures
@@ -114,9 +114,9 @@ def merge(  # noqa: PLR0913 - the contract's options
     if connect is not None and not isinstance(connect, Mapping):
         raise errors.ConversionError(f"connect maps outputs to inputs, as in {{'out': 'in'}}, and is no {connect!r}")
     if output is not None:
-        place = writing.resolved(output)
+        place = write_checks.resolved(output)
         if places.is_here(place):
-            writing.check(place, overwrite=overwrite, directory=writer_for(place).directory)
+            write_checks.require_replaceable(place, overwrite=overwrite, directory=writer_for(place).directory)
     models = [conversion_sources.read_source(each, None, must_exist=False, trust=trust) for each in (first, second)]
     if output is not None:
         for model in models:
@@ -292,7 +292,7 @@ def _model(function: NamedFunction, trained: dict[int, bool]) -> Model:
 
 def _written(model: Model, output: str | os.PathLike[str], *, overwrite: bool, check: bool | None) -> Model:
     """Write the result, and return what was written; of a frozen graph's file nobody could tell the signature."""
-    if isinstance(writer_for(writing.resolved(output)), Freezing):
+    if isinstance(writer_for(write_checks.resolved(output)), Freezing):
         return freeze_verb.freeze(model, output=output, overwrite=overwrite, verify=check)
     done = export_verb.export(model, output, overwrite=overwrite, verify=check)
     try:

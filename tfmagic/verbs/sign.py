@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors, readers
-from tfmagic.files import places, writing
+from tfmagic.files import places, write_checks
 from tfmagic.graphs.signatures import tag_set
 from tfmagic.transforms.signature_plans import Changes, Wanted
 from tfmagic.verbs.conversion import options as conversion_options
@@ -100,12 +100,12 @@ def sign(  # noqa: PLR0913 - the contract's options
     model = model.here()
     assert model.file is not None  # noqa: S101 - a copy has what was copied
     job = SignedFile.of(model, model.file, changes)
-    place = job.directory if destination is None else writing.resolved(destination)
+    place = job.directory if destination is None else write_checks.resolved(destination)
     if not places.is_here(place):
         return _uploaded(job, model, place, check=verify)
     if destination is not None:
-        writing.check(place, overwrite=overwrite, directory=True)
-    if destination is None or place == writing.resolved(job.directory):
+        write_checks.require_replaceable(place, overwrite=overwrite, directory=True)
+    if destination is None or place == write_checks.resolved(job.directory):
         notes = job.in_place(check=verify, trust=model.is_trusted)
     else:
         notes = job.to(place, overwrite=overwrite, check=verify, trust=model.is_trusted)

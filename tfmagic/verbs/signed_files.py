@@ -13,8 +13,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
-from tfmagic.files import copies, file_marks, message_files, places, protos, reading, saved_model_files, wire, writing
-from tfmagic.files.hidden_places import Scratch
+from tfmagic.files import (
+    copies,
+    file_marks,
+    message_files,
+    places,
+    protos,
+    reading,
+    saved_model_files,
+    wire,
+    write_checks,
+    writing,
+)
+from tfmagic.files.temporary_files import Scratch
 from tfmagic.findings import hazards
 from tfmagic.graphs import metagraphs
 from tfmagic.models.model import Part
@@ -71,7 +82,7 @@ class SignedFile:
     def in_place(self, *, check: bool | None, trust: bool = False) -> tuple[str, ...]:
         """Replace the message; return what is to be noted."""
         fingerprint, fresh = self.directory / _FINGERPRINT, None
-        staging = writing.Staging(writing.resolved(self.file), overwrite=True, size=self.result.size)
+        staging = writing.Staging(write_checks.resolved(self.file), overwrite=True, size=self.result.size)
         with staging as staged:
             self._write(staged)
             with _assembled(self.directory, self.file.name, staged) as whole:

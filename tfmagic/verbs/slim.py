@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from tfmagic import errors, progress, readers
 from tfmagic.display import render
-from tfmagic.files import message_files, places, writing
+from tfmagic.files import message_files, places, write_checks, writing
 from tfmagic.files.checkpoints import writing as checkpoint_writing
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.verbs.conversion import checks as conversion_checks
@@ -164,7 +164,7 @@ def slim(  # noqa: PLR0913 - the contract's options
         if destination is None:
             return _told(model, plan)
         begin(_STAGES[1])
-        return _copied(model, plan, writing.resolved(destination), overwrite=overwrite, check=verify)
+        return _copied(model, plan, write_checks.resolved(destination), overwrite=overwrite, check=verify)
 
 
 def _plan(model: Model, retained: frozenset[str]) -> Slim:

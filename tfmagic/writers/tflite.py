@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from tfmagic import errors, readers
-from tfmagic.files.hidden_places import Scratch
+from tfmagic.files.temporary_files import Scratch
 from tfmagic.files.tflite import renaming as tflite_renaming
 from tfmagic.files.tflite import structure as tflite_structure
 from tfmagic.graphs import signatures

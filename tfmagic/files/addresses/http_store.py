@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
 
 from tfmagic import progress
-from tfmagic.files import hidden_places
+from tfmagic.files import temporary_files
 from tfmagic.files.addresses.entries import ChangedError, Entry, NoRangesError
 from tfmagic.files.addresses.stores import Store
 
@@ -144,7 +144,7 @@ class HttpStore(Store):
                 raise ChangedError
             if answer.status == _OK:
                 # It is on its way, and no other answer is to be had.
-                whole = hidden_places.nameless()
+                whole = temporary_files.nameless()
                 try:
                     await self._receive(answer, entry, whole)
                 except BaseException:

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from tfmagic import errors, progress
-from tfmagic.files import hidden_places
+from tfmagic.files import temporary_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,7 +33,7 @@ class LocalCopy:
     """
 
     def __init__(self) -> None:
-        scratch = hidden_places.Scratch()
+        scratch = temporary_files.Scratch()
         with scratch as place:
             # Beside the lock.
             self.path: Path = place / "copy"

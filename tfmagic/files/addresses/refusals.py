@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 
 from tfmagic import errors
-from tfmagic.files import hidden_places
+from tfmagic.files import refusals
 from tfmagic.files.addresses import urls
 from tfmagic.files.addresses.http_store import StatusError
 
@@ -26,7 +26,7 @@ def translated(error: Exception, shown: str) -> Exception:
     status = getattr(error, "status", None)
     name = type(error).__name__
     if isinstance(error, OSError) and error.errno in _OF_THIS_MACHINE:
-        return hidden_places.refusal_of_temporary(error)
+        return refusals.refusal_of_temporary(error)
     if isinstance(error, FileNotFoundError):
         return FileNotFoundError(urls.nothing_at(shown))
     if isinstance(error, PermissionError) or status in _UNAUTHORISED:

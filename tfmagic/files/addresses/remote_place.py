@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
 from tfmagic import errors, optional, progress
-from tfmagic.files import hidden_places
+from tfmagic.files import temporary_files
 from tfmagic.files.addresses import urls
 from tfmagic.files.addresses.entries import ChangedError, Entry, NoRangesError
 from tfmagic.files.addresses.http_store import HttpStore
@@ -221,7 +221,7 @@ class RemotePlace:
             if path in self._whole:
                 return entry
             # It stays open as long as the place is used.
-            target = whole or hidden_places.nameless()
+            target = whole or temporary_files.nameless()
             if whole is None:
                 self.copy(path, entry, target)
             entry = entry._replace(size=target.seek(0, os.SEEK_END))

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors, progress
-from tfmagic.files import hidden_places
+from tfmagic.files import temporary_files
 from tfmagic.files.addresses import refusals
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def staging(destination: Address, *, overwrite: bool, several: bool) -> Iterator
     """
     destination = destination.anew()
     check(destination, overwrite=overwrite, several=several)
-    with hidden_places.Scratch() as place:
+    with temporary_files.Scratch() as place:
         aside = place / "aside"
         aside.mkdir()
         yield aside / destination.name

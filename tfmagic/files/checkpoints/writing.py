@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
-from tfmagic.files import hidden_places, places, protos, renames, writing
+from tfmagic.files import hidden_places, places, protos, refusals, renames, write_checks, writing
 from tfmagic.files.addresses.address import Address
 from tfmagic.files.checkpoints import sorted_tables
 
@@ -33,7 +33,7 @@ _DATA = re.compile(r"\.data-(?P<number>\d{5})-of-(?P<count>\d{5})\Z")
 _LONGEST = ".data-00000-of-00001"
 
 
-def check(prefix: Path, *, overwrite: bool) -> None:
+def require_replaceable(prefix: Path, *, overwrite: bool) -> None:
     """Refuse a prefix that may not be replaced.
 
     Raises
@@ -42,7 +42,7 @@ def check(prefix: Path, *, overwrite: bool) -> None:
         If there is a checkpoint of that name and ``overwrite`` is not given, or the name is a directory's, or none
         by which TensorFlow would find it.
     """
-    writing.require_findable(prefix, by_pattern=True)
+    write_checks.require_findable(prefix, by_pattern=True)
     if os.path.isdir(prefix):  # noqa: PTH112 - a name that is too long is none
         raise errors.WriteError(
             f"{str(prefix)!r} is a directory, and a checkpoint's files would begin with that name; add a name for them"
@@ -66,7 +66,7 @@ def files(prefix: Path) -> list[Path]:
         paths = (prefix.with_name(prefix.name + suffix) for suffix in suffixes)
         return sorted(path for path in paths if path.is_file())
     except OSError as error:
-        raise writing.refusal(error, prefix) from error
+        raise refusals.refusal(error, prefix) from error
 
 
 def _is_like(stem: str, prefix: Path) -> bool:
@@ -102,7 +102,7 @@ class Staging(writing.Aside):
     Parameters
     ----------
     prefix : Path
-        As :func:`tfmagic.files.writing.resolved` returns it.
+        As :func:`write_checks.resolved` returns it.
     overwrite : bool
         Whether an existing checkpoint is replaced.
     size : int
@@ -115,7 +115,7 @@ class Staging(writing.Aside):
     """
 
     def __init__(self, prefix: Path, *, overwrite: bool, size: int) -> None:
-        check(prefix, overwrite=overwrite)
+        require_replaceable(prefix, overwrite=overwrite)
         super().__init__(prefix, size=size)
         self._overwrite = overwrite
 
@@ -131,7 +131,7 @@ class Staging(writing.Aside):
             staged.parent.mkdir()
         except OSError as error:
             self.place.close()
-            raise writing.refusal(error, self.destination, self._stands()) from error
+            raise refusals.refusal(error, self.destination, self._stands()) from error
         return staged
 
     def exists(self) -> bool:
@@ -149,7 +149,7 @@ class Staging(writing.Aside):
         self.place.hold_parent()
         # Others may have written there meanwhile, or died in the middle of it.
         self._tell_back(hidden_places.sweep(self.base))
-        check(self.destination, overwrite=self._overwrite)
+        require_replaceable(self.destination, overwrite=self._overwrite)
         distinguish(self.staged, self.destination)
         new = {_suffix(file, self.staged): file for file in files(self.staged)}
         if writing.arrive(self.place, {file: self._target(suffix) for suffix, file in new.items()}):

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors
-from tfmagic.files.hidden_places import Scratch
 from tfmagic.files.keras import archive as keras_archive
 from tfmagic.files.keras import config as keras_config
 from tfmagic.files.keras import python_code
 from tfmagic.files.keras import specs as keras_specs
+from tfmagic.files.temporary_files import Scratch
 from tfmagic.findings import hazards
 from tfmagic.functions.keras import keras_2_config, keras_2_layers, weight_order
 from tfmagic.runtime import keras as keras_runtime

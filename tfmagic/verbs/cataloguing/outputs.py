@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from tfmagic import errors
-from tfmagic.files import hidden_places, places, renames, writing
+from tfmagic.files import locks, places, refusals, renames, write_checks, writing
 from tfmagic.files.addresses.address import path_of
 from tfmagic.verbs.cataloguing import row_files
 
@@ -78,9 +78,9 @@ class Output:
     def __init__(self, destination: str | os.PathLike[str], *, overwrite: bool) -> None:
         if places.is_address(destination):
             raise errors.WriteError("a catalogue is written on this machine: name a file here, and copy that there")
-        self.destination = writing.resolved(destination)
+        self.destination = write_checks.resolved(destination)
         self._format = row_files.format_of(self.destination)
-        writing.check(self.destination, overwrite=overwrite, directory=False)
+        write_checks.require_replaceable(self.destination, overwrite=overwrite, directory=False)
         self._overwrite = overwrite
         self.unfinished: Path = _beside(self.destination, _UNFINISHED)
         self._file: BinaryIO | None = None
@@ -96,7 +96,7 @@ class Output:
         except errors.TfMagicError:
             raise
         except OSError as error:
-            raise writing.refusal(error, self.destination, self.stands()) from error
+            raise refusals.refusal(error, self.destination, self.stands()) from error
 
     def _opened(self) -> RowWriter:
         """Return what writes rows: with the first of them, as an earlier run may have left what it had."""
@@ -179,7 +179,7 @@ class Output:
                 return
             if isinstance(problem, errors.TfMagicError):
                 raise
-            raise writing.refusal(problem, self.destination, self.stands()) from problem
+            raise refusals.refusal(problem, self.destination, self.stands()) from problem
 
     def release(self) -> None:
         """Close the file, and with it give up its lock; what is in it stays."""
@@ -189,7 +189,7 @@ class Output:
     def _put_in_place(self) -> None:
         renames.flush(self.unfinished)
         # Somebody may have written there meanwhile.
-        writing.check(self.destination, overwrite=self._overwrite, directory=False)
+        write_checks.require_replaceable(self.destination, overwrite=self._overwrite, directory=False)
         with suppress(FileNotFoundError):
             self.unfinished.chmod(self.destination.stat().st_mode & 0o7777)
         if self._overwrite:
@@ -209,4 +209,4 @@ class Output:
 def _is_free(file: BinaryIO) -> bool:
     """Lock a file for as long as it is open, unless another run has; where there are no locks, it counts as free."""
     # Windows would keep others from reading along, and lets nobody remove what is open.
-    return sys.platform == "win32" or hidden_places.locked(file.fileno()) is not False
+    return sys.platform == "win32" or locks.locked(file.fileno()) is not False

@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
-from tfmagic.files import places, writing
+from tfmagic.files import places, write_checks
 from tfmagic.files.checkpoints import writing as checkpoint_writing
 from tfmagic.models.writer import Grouped, Placing
 from tfmagic.writers import WRITERS, writer_for, writer_named
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def place(destination: str, writer: Writer) -> Path | None:
     """Return where a result would be written, None where that is no path."""
     try:
-        path = writing.resolved(destination.strip())
+        path = write_checks.resolved(destination.strip())
         return writer.place(path) if isinstance(writer, Placing) else path
     except (OSError, ValueError, errors.TfMagicError):
         return None
@@ -59,7 +59,7 @@ def problem(destination: str, writer: Writer, size: int, *, overwrite: bool, num
         return f"{str(where)!r} exists; allow to replace what is there, or name another place"
     try:
         _check(where, writer, overwrite=overwrite, numbered=numbered)
-        writing.require_space(where, size)
+        write_checks.require_space(where, size)
     except (errors.WriteError, OSError) as error:
         # An error with a number keeps its words apart.
         return error.strerror or str(error)
@@ -100,9 +100,9 @@ def _check(where: Path, writer: Writer, *, overwrite: bool, numbered: bool) -> N
     """Refuse a place as the conversion would; raises WriteError."""
     if isinstance(writer, Grouped):
         if not numbered:
-            checkpoint_writing.check(where, overwrite=overwrite)
+            checkpoint_writing.require_replaceable(where, overwrite=overwrite)
     else:
-        writing.check(where, overwrite=overwrite, directory=writer.directory)
+        write_checks.require_replaceable(where, overwrite=overwrite, directory=writer.directory)
     nearest = next(parent for parent in where.parents if os.path.lexists(parent))
     if not nearest.is_dir():
         raise errors.WriteError(f"{str(nearest)!r} is a file, and would have to be a directory; name another place")
@@ -125,13 +125,13 @@ def require_apart(model: Model, destination: Path, writer: Writer) -> None:
         return
     replaced = checkpoint_writing.files(destination) if isinstance(writer, Grouped) else [destination]
     shown = repr(str(destination))
-    for path in map(writing.resolved, model.marks):
+    for path in map(write_checks.resolved, model.marks):
         if any(places.is_within(path, place) for place in replaced):
             raise errors.WriteError(
                 f"{shown} is, or holds, what is read ({str(path)!r}); write to another place, and move the result "
                 "there once you have looked at it"
             )
-    home = writing.resolved(model.file).parent if model.file else None
+    home = write_checks.resolved(model.file).parent if model.file else None
     if home is not None and places.is_within(destination, home):
         raise errors.WriteError(f"{shown} lies inside of what is read, {str(home)!r}; name a place outside of it")
 
@@ -150,7 +150,7 @@ def suggested(model: Model, format: str) -> str:
 
 
 def _has_files(name: str, writer: Writer) -> bool:
-    return isinstance(writer, Grouped) and bool(checkpoint_writing.files(writing.resolved(name)))
+    return isinstance(writer, Grouped) and bool(checkpoint_writing.files(write_checks.resolved(name)))
 
 
 def _stem(model: Model) -> str:
@@ -165,6 +165,6 @@ def _stem(model: Model) -> str:
 def asks_for(destination: str, format: str) -> bool:
     """Say whether a path asks for a format by itself."""
     try:
-        return writer_for(writing.resolved(destination)).format == format
+        return writer_for(write_checks.resolved(destination)).format == format
     except (errors.TfMagicError, OSError, ValueError):
         return False

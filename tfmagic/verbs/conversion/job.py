@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors, progress, readers
 from tfmagic.display import render
-from tfmagic.files import places, writing
+from tfmagic.files import places, write_checks, writing
 from tfmagic.files.checkpoints import state_file
 from tfmagic.files.checkpoints import writing as checkpoint_writing
 from tfmagic.graphs.signatures import DEFAULT_TAGS, tag_set
@@ -205,9 +205,11 @@ class Job:
         if self.wish.optimize:
             grappler.require()
         if isinstance(self.writer, Grouped):
-            checkpoint_writing.check(self.destination, overwrite=self.overwrite)
+            checkpoint_writing.require_replaceable(self.destination, overwrite=self.overwrite)
         else:
-            writing.check(self.destination, overwrite=self.overwrite, directory=self.writer.directory)
+            write_checks.require_replaceable(
+                self.destination, overwrite=self.overwrite, directory=self.writer.directory
+            )
 
     def _staging(self, size: int) -> writing.Aside:
         """Give a place to write to, which becomes the destination."""

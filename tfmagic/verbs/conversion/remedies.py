@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfmagic import errors
 from tfmagic.display import render
-from tfmagic.files import writing
+from tfmagic.files import write_checks
 from tfmagic.verbs.conversion import destinations, plan_names
 from tfmagic.writers import writer_for, writer_named
 
@@ -39,7 +39,7 @@ class Remedy(NamedTuple):
 def of_place(model: Model, request: Request, writer: Writer) -> Iterator[Remedy]:
     """Yield what helps where a destination cannot be written to: to replace it, another place, the format it names."""
     try:
-        where = writing.resolved(request.destination)
+        where = write_checks.resolved(request.destination)
         named = writer_for(where) if request.destination.strip() else writer
     except (errors.TfMagicError, OSError, ValueError):
         return
@@ -48,7 +48,7 @@ def of_place(model: Model, request: Request, writer: Writer) -> Iterator[Remedy]
     elif destinations.is_taken(where, writer) and not request.overwrite:
         yield Remedy("Replace what is there", {"overwrite": True})
         other = destinations.suggested(model, writer.format)
-        if not destinations.is_taken(writing.resolved(other), writer):
+        if not destinations.is_taken(write_checks.resolved(other), writer):
             yield Remedy(f"Write to {_shown(other)}", {"destination": other})
 
 
