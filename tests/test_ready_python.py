@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FRESH = """
 import json, os, sys, threading
-before = "json" in sys.modules and "tensorflow" in sys.modules
+before = {"json", "tensorflow", "tfmagic.notebook.panel.widgets.panel"} <= set(sys.modules)
 from tensorflow.python.eager import context
 print(json.dumps([before, context.context_safe() is None, threading.active_count(), sys.argv, os.getcwd(),
                   os.environ.get("SAID")]))

@@ -211,6 +211,15 @@ class Result:
         return "<p>html</p>"
 
 
+@pytest.mark.parametrize(("named", "mode"), [("text", "text"), ("colour", "auto")])
+def test_the_environment_names_the_display_when_it_is_first_asked_for(
+    named: str, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    display = render.Display()
+    monkeypatch.setenv("TFMAGIC_DISPLAY", named)
+    assert display.mode == mode
+
+
 @pytest.mark.parametrize(("mode", "forms"), [("auto", 2), ("html", 2), ("text", 1)])
 def test_the_users_choice_of_display(mode: str, forms: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(render.display, "mode", mode)

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: What TensorFlow's users import, and what a notebook does before its first cell and to show its first widget.
-TENSORFLOW = ("tensorflow", "keras", "pandas", "IPython", "ipykernel.kernelapp", "anywidget")
+#: What TensorFlow's users import, what a notebook does before its first cell and to show its first widget, and all of
+#: tfmagic, which does nothing when it is imported.
+TENSORFLOW = ("tensorflow", "keras", "pandas", "IPython", "ipykernel.kernelapp", "anywidget", "tfmagic.*")
 _FOLDER = Path(__file__).resolve().parent
 #: How many may wait for the imports.
 _BACKLOG = 64

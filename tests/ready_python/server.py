@@ -1,5 +1,7 @@
 """Imports what it is told to, then forks for each request; ``python server.py DESCRIPTOR RUN MODULE ...``.
 
+``package.*`` is a package with all its modules but those that are programs.
+
 Each request has a process that waits for the program and tells of its end, and one that is the program. Not for: who
 asks (``client.py``).
 """
@@ -11,6 +13,7 @@ import gc
 import importlib
 import json
 import os
+import pkgutil
 import runpy
 import select
 import signal
@@ -104,12 +107,19 @@ def _execute(text: str) -> None:
     exec(compile(text, "<string>", "exec"), vars(module))  # noqa: S102 - what `python -c` does
 
 
+def _import(name: str) -> None:
+    package = importlib.import_module(name.removesuffix(".*"))
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.") if name.endswith(".*") else ():
+        if not module.name.endswith(".__main__"):
+            importlib.import_module(module.name)
+
+
 def main(descriptor: int, run: int, imported: list[str]) -> None:
     """Serve; a process that is to be a program comes back from there, and is it."""
     sys.path.pop(0)
     listening = socket.socket(fileno=descriptor)
     for name in imported:
-        importlib.import_module(name)
+        _import(name)
     # What all processes share is not looked through, which would copy it, where one of them ends.
     gc.collect()
     gc.freeze()

@@ -34,22 +34,30 @@ MODES = ("auto", "html", "text")
 _MODE_VARIABLE = "TFMAGIC_DISPLAY"
 
 
-@dataclass
 class Display:
     """The user's choice of display, ``%config TfMagic.display``; pipelines set it by an environment variable."""
 
-    mode: str = "auto"
-    #: Shows a result live, set by the front that knows widgets: takes the result, or a widget that was made of it, and
-    #: returns the id of the element by which the live form finds the static one; None if there is no live form.
-    live: Callable[[Any], str | None] | None = None
+    def __init__(self) -> None:
+        #: Shows a result live, set by the front that knows widgets: takes the result, or a widget that was made of it,
+        #: and returns the id of the element by which the live form finds the static one; None if there is no live form.
+        self.live: Callable[[Any], str | None] | None = None
+        self._mode = ""
+
+    @property
+    def mode(self) -> str:
+        """One of :data:`MODES`: until somebody chooses, what the environment names, and the first if it names none."""
+        if not self._mode:
+            wanted = os.environ.get(_MODE_VARIABLE)
+            # A name that is none must not keep the extension from loading.
+            self._mode = wanted if wanted in MODES else MODES[0]
+        return self._mode
+
+    @mode.setter
+    def mode(self, mode: str) -> None:
+        self._mode = mode
 
 
-def chosen_mode(wanted: str | None) -> str:
-    """Return the mode that an environment names; a name that is none must not keep the extension from loading."""
-    return wanted if wanted in MODES else MODES[0]
-
-
-display = Display(chosen_mode(os.environ.get(_MODE_VARIABLE)))
+display = Display()
 
 
 class Displayed(Protocol):

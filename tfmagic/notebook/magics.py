@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
-from traitlets import Enum
+from traitlets import Enum, default
 
 from tfmagic import errors
 from tfmagic.commands import arguments, declarations
@@ -35,7 +35,6 @@ class TfMagic(Magics):
 
     display = Enum(
         render.MODES,
-        default_value=render.display.mode,
         help="How results are displayed: auto (the best that the front end has), html (static) or text.",
     ).tag(config=True)
 
@@ -45,6 +44,10 @@ class TfMagic(Magics):
         super().__init__(shell=shell, parent=shell)
         self.observe(self._set_display, "display")
         self._set_display({"new": self.display})
+
+    @default("display")
+    def _default_display(self) -> str:
+        return render.display.mode
 
     def _set_display(self, change: Mapping[str, Any]) -> None:
         render.display.mode = change["new"]
