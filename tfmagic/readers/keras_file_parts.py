@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tfmagic.files.keras.archive import Contents
-    from tfmagic.files.keras.config import End, Ends, Layer, Structure
+    from tfmagic.files.keras.config import Ends, Layer, Structure
+    from tfmagic.files.keras.inbound_nodes import End
     from tfmagic.files.keras.weight_names import Weight
     from tfmagic.findings.scan import Finding
     from tfmagic.frames import LayerRow, VariableRow

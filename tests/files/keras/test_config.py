@@ -10,7 +10,7 @@ from tfmagic import errors
 from tfmagic.files.keras import config as keras_config
 from tfmagic.files.keras import layer_rows
 from tfmagic.files.keras import specs as keras_specs
-from tfmagic.files.keras.config import End
+from tfmagic.files.keras.inbound_nodes import End
 
 FLOATS = End("float32", (None, 4))
 

@@ -1,13 +1,12 @@
 """Read the layers, edges and ends of a model from its Keras config, the JSON that every Keras file carries.
 
-Speaks the dialects of Keras 1, 2 and 3: a Sequential as a list or as an object, ``inbound_nodes`` as nested lists or
-as calls with ``__keras_tensor__``. Whatever the config does not say stays unknown. Not for: building a model, or
-running the code that a Lambda layer carries; nothing here executes, and Keras is not imported.
+Speaks the dialects of Keras 1, 2 and 3: a Sequential as a list or as an object, calls of layers as
+:mod:`tfmagic.files.keras.inbound_nodes` reads them. Whatever the config does not say stays unknown. Not for: building a
+model, or running the code that a Lambda layer carries; nothing here executes, and Keras is not imported.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tfmagic import errors
 from tfmagic.files.keras import shapes as keras_shapes
 from tfmagic.files.keras import specs as keras_specs
+from tfmagic.files.keras.inbound_nodes import End, InboundNodes, Reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 MAX_NESTING = 50
 #: Letters of the names of models before the paths of all layers, and of what those consume.
 MOST_LETTERS = 1 << 28
-#: Where Keras 3 writes the arguments of a call, and the one that computes nothing.
-_CALL_KEYS, _NAME = {"args": "", "kwargs": ""}, "name"
 
 
 class Layer(NamedTuple):
@@ -66,26 +64,11 @@ class Layer(NamedTuple):
     input_shapes: tuple[Shape, ...] = ()
 
 
-class End(NamedTuple):
-    """An input or output of a model."""
-
-    dtype: str | None
-    shape: Shape
-
-
 class Ends(NamedTuple):
     """The inputs and outputs of a model by key, in its own order."""
 
     inputs: dict[str, End]
     outputs: dict[str, End]
-
-
-class Reference(NamedTuple):
-    """A tensor that a layer consumes: the ``tensor``-th result of the ``node``-th call of a layer."""
-
-    layer: str
-    node: int
-    tensor: int
 
 
 class Consumed(NamedTuple):
@@ -212,12 +195,11 @@ class _Scope:
         self.model = model
         self.members = {keras_specs.name(spec): spec for spec in keras_specs.members(model)}
         self.nested = {key: _Scope(spec, depth + 1) for key, spec in self.members.items() if keras_specs.members(spec)}
-        #: The tensors whose dtype and shape are written beside them.
-        self.tensors: dict[Reference, End] = {}
+        self.inbound = InboundNodes(self.members)
         self.calls = self._chain() if self.is_chain else self._graph()
         #: The first result of each layer, as far as the tensors say.
         self.results: dict[str, End] = {}
-        for reference, end in [*self.tensors.items(), *self._consumed()]:
+        for reference, end in [*self.inbound.stated.items(), *self._consumed()]:
             if reference.tensor == 0:
                 self.results.setdefault(reference.layer, end)
         self.ends: dict[str, End] = {}
@@ -250,8 +232,8 @@ class _Scope:
 
     def end(self, reference: Reference) -> End:
         """Return dtype and shape of a tensor, as far as they are known."""
-        if reference in self.tensors:
-            return self.tensors[reference]
+        if reference in self.inbound.stated:
+            return self.inbound.stated[reference]
         if reference.layer in self.nested:
             outputs = self.nested[reference.layer].outputs
             return outputs[reference.tensor] if 0 <= reference.tensor < len(outputs) else End(None, None)
@@ -272,7 +254,7 @@ class _Scope:
     @cached_property
     def input_references(self) -> dict[str, Reference]:
         """What goes into a model by key; nothing of a chain, which takes one tensor."""
-        return {} if self.is_chain else self._references_by_key(keras_specs.arguments(self.model).get("input_layers"))
+        return {} if self.is_chain else self.inbound.by_key(keras_specs.arguments(self.model).get("input_layers"))
 
     @cached_property
     def output_references(self) -> dict[str, Reference]:
@@ -280,7 +262,7 @@ class _Scope:
         if self.is_chain:
             last = next(reversed(self.members), None)
             return {} if last is None else {last: Reference(last, 0, 0)}
-        return self._references_by_key(keras_specs.arguments(self.model).get("output_layers"))
+        return self.inbound.by_key(keras_specs.arguments(self.model).get("output_layers"))
 
     @cached_property
     def _used_calls(self) -> dict[str, list[int]]:
@@ -308,24 +290,7 @@ class _Scope:
                     yield self.consumed(prefix, reference)
         nodes = self.members[key].get("inbound_nodes")
         for node in nodes if isinstance(nodes, list) and not self.is_chain else ():
-            yield from (Consumed("", text) for text in sorted(self._constants(node)))
-
-    def _constants(self, node: object) -> Iterator[str]:
-        """Yield the arguments of one call that are no tensors, and no requests for nothing."""
-        pending: list[tuple[str, object]] = [("", node)]
-        while pending:
-            key, item = pending.pop()
-            if isinstance(item, dict):
-                if self._keras_tensor(item) is None:
-                    pending.extend(
-                        (_CALL_KEYS.get(str(inner), str(inner)), value)
-                        for inner, value in item.items()
-                        if inner != _NAME
-                    )
-            elif isinstance(item, list):
-                pending.extend((key, value) for value in (item if self._triple(item) is None else item[3:]))
-            elif item is not None and item is not False:
-                yield f"{key}={item}" if key else str(item)
+            yield from (Consumed("", text) for text in sorted(self.inbound.constants(node)))
 
     def _chain(self) -> dict[str, list[list[Reference]]]:
         calls: dict[str, list[list[Reference]]] = {key: [] for key in self.members}
@@ -339,40 +304,8 @@ class _Scope:
         calls = {}
         for key, spec in self.members.items():
             nodes = spec.get("inbound_nodes")
-            calls[key] = [list(self._references(node)) for node in nodes] if isinstance(nodes, list) else []
+            calls[key] = [list(self.inbound.references(node)) for node in nodes] if isinstance(nodes, list) else []
         return calls
-
-    def _references(self, node: object) -> Iterator[Reference]:
-        """Find the tensors in the arguments of one call, in order, in either dialect."""
-        pending = [node]
-        while pending:
-            item = pending.pop()
-            reference = self._keras_tensor(item) if isinstance(item, dict) else self._triple(item)
-            if reference is not None:
-                yield reference
-            if isinstance(item, dict) and reference is None:
-                pending.extend(reversed(item.values()))
-            elif isinstance(item, list):
-                # Keras 2 writes the keyword arguments of a call, tensors among them, after the triple.
-                pending.extend(reversed(item if reference is None else item[3:]))
-
-    def _keras_tensor(self, item: Spec) -> Reference | None:
-        """Read Keras 3's tensor, and note the dtype and shape written with it."""
-        config = item.get("config")
-        if item.get("class_name") != "__keras_tensor__" or not isinstance(config, dict):
-            return None
-        reference = self._triple(config.get("keras_history"))
-        if reference is not None:
-            dtype, shape = config.get("dtype"), keras_specs.shape_of(config.get("shape"))
-            self.tensors[reference] = End(dtype if isinstance(dtype, str) else None, shape)
-        return reference
-
-    def _triple(self, item: object) -> Reference | None:
-        """Read ``[layer, node, tensor, ...]`` if it names a layer of this model."""
-        match item:
-            case [str(layer), int(node), int(tensor), *_] if keras_specs.printable(layer) in self.members:
-                return Reference(keras_specs.printable(layer), node, tensor)
-        return None
 
     def _consumed(self) -> Iterator[tuple[Reference, End]]:
         """Yield the tensors whose shape follows from what their consumers were built with."""
@@ -428,29 +361,4 @@ class _Scope:
         return Ends(self._keyed(config.get("input_layers")), self._keyed(config.get("output_layers")))
 
     def _keyed(self, structure: object) -> dict[str, End]:
-        return {key: self.end(reference) for key, reference in self._references_by_key(structure).items()}
-
-    def _references_by_key(self, structure: object) -> dict[str, Reference]:
-        """Name the tensors of a structure by its own keys, else by their layers."""
-        ends: dict[str, Reference] = {}
-        numbers: Counter[str] = Counter()
-        pending: list[tuple[str, object]] = [("", structure)]
-        while pending:
-            key, item = pending.pop()
-            reference = self._triple(item)
-            if reference is not None:
-                ends[_unused(key or reference.layer, ends, numbers)] = reference
-            elif isinstance(item, dict):
-                pending.extend(reversed([(keras_specs.printable(inner), value) for inner, value in item.items()]))
-            elif isinstance(item, list):
-                pending.extend(reversed([(key, value) for value in item]))
-        return ends
-
-
-def _unused(key: str, taken: Mapping[str, object], numbers: Counter[str]) -> str:
-    """Return the key, numbered on if it is taken: a shared layer may give several outputs."""
-    candidate = key
-    while candidate in taken:
-        numbers[key] += 1
-        candidate = f"{key}_{numbers[key]}"
-    return candidate
+        return {key: self.end(reference) for key, reference in self.inbound.by_key(structure).items()}
