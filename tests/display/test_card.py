@@ -11,7 +11,8 @@ import pytest
 import tfmagic
 from tests.samples import SAMPLES
 from tests.wire_samples import field, node
-from tfmagic.display import card, elements
+from tfmagic.display import card, card_ends, card_figures, card_weights, elements
+from tfmagic.display.card_weights import Heavy
 from tfmagic.frames import LayerRow
 from tfmagic.graphs import metagraphs
 from tfmagic.models.model import Model, Part
@@ -57,7 +58,11 @@ def drawn(data: Any) -> str:
     ],
 )
 def test_a_shape_is_written_as_a_person_writes_it(shape: Any, words: tuple[str, str]) -> None:
-    assert card.shape_words(shape, "float32") == words
+    assert card_ends.shape_words(shape, "float32") == words
+
+
+def test_of_what_only_tracing_tells_no_dtype_is_made_up() -> None:
+    assert card_ends.shape_words(None, "invalid") == ("not known", "before it is traced")
 
 
 @pytest.mark.parametrize(
@@ -73,7 +78,7 @@ def test_a_shape_is_written_as_a_person_writes_it(shape: Any, words: tuple[str, 
     ],
 )
 def test_a_count_has_three_digits(count: int, words: str) -> None:
-    assert " ".join(filter(None, card.count_words(count))) == words
+    assert " ".join(filter(None, card_figures.count_words(count))) == words
 
 
 @pytest.mark.parametrize("name", [name for name, sample in SAMPLES.items() if sample.is_file])
@@ -111,12 +116,21 @@ def test_of_a_model_of_another_backend_nothing_is_said_of_a_graph() -> None:
 
 def test_of_the_layers_the_heaviest_come_first(samples: Built) -> None:
     model = tfmagic.inspect(samples["keras_archive"])
-    assert card.heaviest(model) == [card.Heavy("hidden", "Dense", 15, 60), card.Heavy("out", "Dense", 8, 32)]
+    assert card_weights.heaviest(model) == [Heavy("hidden", "Dense", 15, 60), Heavy("out", "Dense", 8, 32)]
     # Of what has no layers, the scopes that variables stand in.
-    assert [(each.name, each.bytes) for each in card.heaviest(tfmagic.inspect(samples["checkpoint_v2"]))] == [
+    assert [(each.name, each.bytes) for each in card_weights.heaviest(tfmagic.inspect(samples["checkpoint_v2"]))] == [
         ("hidden", 60),
         ("out", 32),
     ]
+
+
+def test_of_a_long_name_the_middle_goes_and_both_ends_stay() -> None:
+    name = f"encoder/{'layer_' * 9}7/attention"
+    layers = (LayerRow(name, "Dense", (), (), (None, 4), 20, None, 80),)
+    shown = Reader(elements.markup(card.card(Model("hand-made", "nowhere", {Part.KERAS: lambda: layers})))).text
+    assert "encoder/" in shown
+    assert "7/attention" in shown
+    assert name not in shown
 
 
 def test_names_are_text_and_lead_to_their_rows() -> None:

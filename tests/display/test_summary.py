@@ -8,7 +8,7 @@ import pytest
 import tfmagic
 from tests.wire_samples import attr, field, node
 from tfmagic import errors
-from tfmagic.display import card, render, summary
+from tfmagic.display import card_ends, render, summary
 from tfmagic.frames import LayerRow, VariableRow
 from tfmagic.graphs import metagraphs, plumbing, signatures
 from tfmagic.graphs.signatures import Endpoint
@@ -96,7 +96,7 @@ def test_ends_are_proposed_where_there_is_no_signature() -> None:
 
 
 def test_a_huge_graph_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(card, "FOLLOWED_NODES", 6)
+    monkeypatch.setattr(card_ends, "FOLLOWED_NODES", 6)
     monkeypatch.setattr(plumbing, "ends_of", lambda _: pytest.fail("every edge was followed"))
     monkeypatch.setattr(plumbing, "is_plumbing", lambda *_: pytest.fail("every edge was followed"))
     found = whole(signatures=tagged)

@@ -10,7 +10,7 @@ import html
 import os
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from tfmagic.display import text_tables
 from tfmagic.frames import UNTYPESET, is_missing, visible
@@ -129,6 +129,19 @@ class RowsAt(NamedTuple):
     key: str
 
 
+class Shortened(str):
+    """A text that stands for a longer one, which a page tells where the pointer rests."""
+
+    __slots__ = ("whole",)
+    whole: str
+
+    def __new__(cls, text: str, whole: str) -> Self:
+        """Word what is shown, and what it stands for."""
+        shown = super().__new__(cls, text)
+        shown.whole = whole
+        return shown
+
+
 @dataclass(frozen=True)
 class Section:
     """One part of a display: a title, then facts, a table, or both.
@@ -186,6 +199,11 @@ def size_text(size: float) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} TB"
+
+
+def counted(count: int, noun: str) -> str:
+    """Word a number of things: ``"1 op"``, ``"1,234 ops"``."""
+    return f"{count:,} {noun if count == 1 else f'{noun}s'}"
 
 
 def cell_text(value: object) -> str:
@@ -292,10 +310,15 @@ def escaped(value: object) -> str:
 
 def _facts(facts: Iterable[tuple[str, object]]) -> str:
     rows = (
-        f'<tr><th scope="row" style="{_CELL}">{escaped(name)}</th><td style="{_CELL}">{escaped(value)}</td></tr>'
+        f'<tr><th scope="row" style="{_CELL}">{escaped(name)}</th><td style="{_CELL}"{_title(value)}>{escaped(value)}'
+        "</td></tr>"
         for name, value in facts
     )
     return f"<table><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _title(value: object) -> str:
+    return f' title="{html.escape(value.whole, quote=True)}"' if isinstance(value, Shortened) else ""
 
 
 def _picture(picture: Pictured) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tfmagic import errors
 from tfmagic.display import card as model_card
-from tfmagic.display import render
+from tfmagic.display import card_ends, card_figures, render
 from tfmagic.display.render import MAX_ROWS, RowsAt, Section, size_text
 from tfmagic.files import wire
 from tfmagic.findings import scan
@@ -192,7 +192,7 @@ def _variables_fact(model: ShownModel) -> str:
 
 
 def _costs(model: ShownModel) -> str:
-    costs = model_card.costs_of(model)
+    costs = card_figures.costs_of(model)
     return str(costs.attrs["total"]) if costs is not None and costs["flops"].sum() else ""
 
 
@@ -204,7 +204,9 @@ def _frozen(model: ShownModel) -> str:
         return ""
     ops = model.table("ops", all=True)["op"]
     count = int(ops.isin(resources.VARIABLES).sum())
-    return f"no: the values of {count:,} variables are not in it" if count else "yes: it has no variables"
+    if not count:
+        return "yes: it has no variables"
+    return f"no: the values of {render.counted(count, 'variable')} are not in it"
 
 
 def _hidden(model: ShownModel) -> str:
@@ -221,7 +223,7 @@ def _has(model: ShownModel, table: str) -> bool:
         return model.is_at_hand("variables")
     if table == "signatures":
         return model.is_at_hand("signatures") and not model.has_no_signature
-    return model.is_at_hand("graph") and len(model.meta_graph.graph.nodes[0]) <= model_card.FOLLOWED_NODES
+    return model.is_at_hand("graph") and len(model.meta_graph.graph.nodes[0]) <= card_ends.FOLLOWED_NODES
 
 
 def _verdict(model: ShownModel) -> str:

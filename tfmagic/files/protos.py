@@ -46,7 +46,9 @@ _DECLARATION = re.compile(
 _PACKAGE = "tensorflow"
 _WELL_KNOWN = "google.protobuf."
 #: TensorFlow's own lower-case names; the others are the enum's name without DT_ in lower case.
-_DTYPE_NAMES = {"DT_FLOAT": "float32", "DT_DOUBLE": "float64", "DT_HALF": "float16", "DT_INVALID": "invalid"}
+_DTYPE_NAMES = {"DT_FLOAT": "float32", "DT_DOUBLE": "float64", "DT_HALF": "float16"}
+#: The name of DT_INVALID, which stands where no dtype is known.
+NO_DTYPE = "invalid"
 _REF = 100
 #: Bytes an element takes in memory; packed 4-bit types round up to one, strings and handles have no fixed size.
 _ITEM_SIZES = {

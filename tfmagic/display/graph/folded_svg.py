@@ -199,7 +199,8 @@ def _box(box: FoldedBox, corner: Corner, places: _Places, folded: FoldedGraph, p
 
 def _title(box: FoldedBox, folded: FoldedGraph) -> str:
     """Word all that is known of a box."""
-    share = f"{box.parameters:,} parameters, {box.parameters / folded.parameters:.0%}" if box.parameters else ""
+    count = render.counted(box.parameters, "parameter")
+    share = f"{count}, {box.parameters / folded.parameters:.0%}" if box.parameters else ""
     return ", ".join(filter(None, [box.label, box.detail, _shape(box.shape), share]))
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from tfmagic.display.graph import choices as graph_choices
 from tfmagic.display.graph import scenes, shades
 from tfmagic.display.graph.unfolding import Unfolding
-from tfmagic.display.render import cell_text, cut
+from tfmagic.display.render import cell_text, counted, cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -144,8 +144,9 @@ def _words(scene: Data, title: str) -> str:
     """Say what a picture shows."""
     boxes = [box for box in scene["boxes"] if box["state"] != "open"]
     first = ", ".join(box["label"] for box in boxes[:5])
+    counts = f"{len(boxes):,} {'box' if len(boxes) == 1 else 'boxes'}, {counted(len(scene['edges']), 'edge')}"
     more = f" and {len(boxes) - 5:,} more" if len(boxes) > 5 else ""  # noqa: PLR2004 - as above
-    return cell_text(f"{title}: {len(boxes):,} boxes, {len(scene['edges']):,} edges") + f" ({cell_text(first)}{more})"
+    return cell_text(f"{title}: {counts}") + f" ({cell_text(first)}{more})"
 
 
 def escaped(text: str) -> str:

@@ -9,15 +9,15 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from tfmagic.display.card import shape_words
+from tfmagic.display.card_ends import shape_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import pandas as pd
 
-#: The dtype of what nobody knows before it is traced.
-_UNKNOWN = "invalid"
+#: The dtype of what nobody knows before it is traced, also as earlier versions wrote it.
+_UNKNOWN = (None, "invalid")
 #: Between those of a list in a line of a table, and one below the other in details.
 _BESIDE, _BELOW = "; ", "\n"
 
@@ -62,8 +62,8 @@ def _ends(ends: Mapping[str, Mapping[str, Any]]) -> str:
     return ", ".join(f"{key} {_shape(each['shape'], each['dtype'])}" for key, each in ends.items()) or "nothing"
 
 
-def _shape(shape: list[int | None] | None, dtype: str) -> str:
-    if dtype == _UNKNOWN:
+def _shape(shape: list[int | None] | None, dtype: str | None) -> str:
+    if dtype is None or dtype in _UNKNOWN:
         return "(not known)"
     sizes, kind = shape_words(None if shape is None else tuple(shape), dtype)
     return f"{sizes} {kind.partition(',')[0]}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import ipywidgets
 
 from tfmagic import errors
-from tfmagic.display.card import shape_words
+from tfmagic.display.card_ends import shape_words
 from tfmagic.graphs import signatures
 from tfmagic.graphs.signatures import own_key
 from tfmagic.notebook.panel import cell_text

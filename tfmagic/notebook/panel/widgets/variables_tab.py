@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from tfmagic import errors
+from tfmagic.display.render import counted
 from tfmagic.frames import VariableRow, is_missing
 from tfmagic.models import variable_statistics
 from tfmagic.models.variable_statistics import CancelledError
@@ -103,7 +104,7 @@ class VariablesTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no t
         if (work.variable.size or 0) <= _AT_ONCE:
             self.tell(work, work.finished())
             return
-        self.tell(work, work.waiting(f"Reading {work.variable.size:,} values …"))
+        self.tell(work, work.waiting(f"Reading {counted(work.variable.size or 0, 'value')} …"))
         threads.begin(lambda: self.tell(work, work.finished()), "statistics")
 
     def tell(self, work: Reading, details: Details) -> None:
@@ -165,7 +166,7 @@ class Reading:
         part = seen / max(1, 2 * (self.variable.size or 1))
         if part >= self._next and (self.variable.size or 0) > _AT_ONCE:
             self._next = part + _STEP
-            note = f"Reading {self.variable.size:,} values, {part:.0%} done …"
+            note = f"Reading {counted(self.variable.size or 0, 'value')}, {part:.0%} done …"
             self._tab.tell(self, self.waiting(note))
 
     def waiting(self, note: str) -> Details:
@@ -207,8 +208,8 @@ def chart(statistics: Statistics) -> Chart:
     low, high = statistics.low or 0.0, statistics.high or 0.0
     width = (high - low) / len(statistics.bars)
     begin = low + statistics.bars.index(highest) * width
-    text = f"Histogram of {total:,} values from {number(low)} to {number(high)}"
-    text += f"; the highest bar, {highest:,} values, lies between {number(begin)} and {number(begin + width)}"
+    text = f"Histogram of {counted(total, 'value')} from {number(low)} to {number(high)}"
+    text += f"; the highest bar, {counted(highest, 'value')}, lies between {number(begin)} and {number(begin + width)}"
     return Chart(
         bars=[round(each / highest, 4) for each in statistics.bars], low=number(low), high=number(high), text=text
     )

@@ -1,0 +1,114 @@
+"""Where the weights of a model are: its heaviest layers or scopes, as bars on its card.
+
+Not for: the tables of layers and variables, which have all of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from tfmagic.display.elements import Element, element
+from tfmagic.display.graph import op_colours
+from tfmagic.display.render import counted, cut, size_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pandas as pd
+
+    from tfmagic.display.shown_model import ShownModel
+
+#: Layers that are shown; what is left out is counted.
+_HEAVIEST = 5
+#: Letters of the name of what holds weights.
+_LONGEST_NAME = 27
+
+
+class Heavy(NamedTuple):
+    """A layer, or what holds variables, with what they take."""
+
+    name: str
+    kind: str
+    parameters: int
+    bytes: int
+
+
+def heaviest(model: ShownModel) -> list[Heavy]:
+    """Return what holds weights, the heaviest first: layers, else the scopes that the variables stand in."""
+    owners = _layers(model) if model.is_at_hand("keras") else []
+    if not any(each.parameters for each in owners) and "variables" in model.parts:
+        owners = _scopes(model.variables)
+    return sorted((each for each in owners if each.parameters), key=lambda each: -each.parameters)
+
+
+def _layers(model: ShownModel) -> list[Heavy]:
+    frame = model.layers
+    names = set(frame["name"])
+    models = {name.rpartition("/")[0] for name in names} & names
+    rows = zip(frame["name"], frame["class"], _known(frame["parameters"]), _known(frame["bytes"]), strict=True)
+    return [Heavy(*row) for row in rows if row[0] not in models]
+
+
+def _known(column: pd.Series[int]) -> list[int]:
+    """Take what is not known for nothing."""
+    known: list[int] = column.fillna(0).tolist()
+    return known
+
+
+def _scopes(variables: pd.DataFrame) -> list[Heavy]:
+    total: dict[str, list[int]] = {}
+    for name, size, stored in zip(
+        variables["name"], *map(_known, (variables["size"], variables["bytes"])), strict=True
+    ):
+        kept = total.setdefault(name.rpartition("/")[0] or name, [0, 0])
+        kept[0] += size
+        kept[1] += stored
+    return [Heavy(name, "", *sizes) for name, sizes in total.items()]
+
+
+def weights(model: ShownModel) -> Iterator[Element]:
+    """Yield the table of the heaviest layers or scopes."""
+    owners = heaviest(model)
+    if not owners:
+        return
+    shown, rest = owners[:_HEAVIEST], owners[_HEAVIEST:]
+    total = sum(each.parameters for each in owners)
+    tab = "Layers" if model.is_at_hand("keras") else "Variables"
+    is_told = any(each.kind for each in shown)
+    head = ["", *([""] if is_told else []), "", "parameters", "bytes", "share"]
+    rows = [_bar_row(each, shown[0].parameters, total, tab, is_told=is_told) for each in shown]
+    if rest:
+        noun = "layer" if is_told else "scope"
+        left = Heavy(
+            counted(len(rest), f"other {noun}"),
+            "",
+            sum(each.parameters for each in rest),
+            sum(each.bytes for each in rest),
+        )
+        rows.append(_bar_row(left, shown[0].parameters, total, "", is_told=is_told))
+    yield element("h4", "Where the weights are")
+    titles = element("tr", *(element("th", text, scope="col") for text in head))
+    yield element("table", element("thead", titles), element("tbody", *rows), class_="tfm-heaviest")
+
+
+def _bar_row(owner: Heavy, largest: int, total: int, tab: str, *, is_told: bool) -> Element:
+    shown = cut(owner.name, _LONGEST_NAME)
+    name: Element | str = shown
+    if tab:
+        leads_to = {"tab": tab, "what": {"name": owner.name}}
+        whole = {} if shown == owner.name else {"title": owner.name}
+        name = element("button", shown, leads_to=leads_to, class_="tfm-link", **whole)
+    share = 100 * owner.parameters / total
+    width = min(100 * owner.parameters / largest, 100)
+    bar = element("span", element("i", style=f"width:{width:.1f}%"), class_="tfm-bar", aria_hidden="true")
+    kind = [element("td", owner.kind, class_="tfm-quiet")] if is_told else []
+    row = element(
+        "tr",
+        element("td", name),
+        *kind,
+        element("td", bar, class_="tfm-bars"),
+        element("td", f"{owner.parameters:,}", class_="tfm-number"),
+        element("td", size_text(owner.bytes), class_="tfm-number"),
+        element("td", f"{share:.0f} %" if share >= 1 else "<1 %", class_="tfm-number"),
+    )
+    return row._replace(attributes={"data-kind": op_colours.kind_of(owner.kind)}) if owner.kind else row
