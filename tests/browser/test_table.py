@@ -612,6 +612,23 @@ def test_a_dark_theme_is_followed(show: Show) -> None:
     assert colours == ["rgb(222, 222, 222)", "rgb(17, 17, 17)"]
 
 
+def test_it_is_as_high_as_the_rows_that_a_filter_leaves(show: Show) -> None:
+    shown = show()
+    rows = shown.page.locator(".tfm-view")
+    whole = rows.bounding_box()
+    shown.type("block_7/")
+    few = rows.bounding_box()
+    assert whole is not None
+    assert few is not None
+    assert len(shown.rows()) == 10
+    assert few["height"] < 30 + 10 * 26 + 20 < whole["height"]
+    # None matches: there is room to say so.
+    shown.type("nowhere")
+    assert shown.page.get_by_text("No row matches.").is_visible()
+    shown.type("")
+    assert rows.bounding_box() == whole
+
+
 @pytest.mark.parametrize("width", [600, 1600])
 def test_it_fits_a_narrow_and_a_wide_page(show: Show, width: int) -> None:
     shown = with_details(show(namespace={}, variable="ops"))

@@ -86,8 +86,8 @@ def test_text_fits_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_terminal_that_shows_only_ascii_gets_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii", errors="strict"))
-    printing.write("größe … 3 \N{MULTIPLICATION SIGN} 4")
-    assert raw.getvalue() == b"gr\\xf6\\xdfe ... 3 x 4"
+    printing.write("größe … 3 \N{MULTIPLICATION SIGN} 4 \N{CHECK MARK} checked")
+    assert raw.getvalue() == b"gr\\xf6\\xdfe ... 3 x 4 [ok] checked"
 
 
 @pytest.mark.parametrize("format", ["text", "csv", "markdown", "html"])

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from tests.conftest import ROOT
 from tests.findings.graph_defs import writing
 from tests.verbs.cataloguing import trees
 from tfmagic import errors, frames
+from tfmagic.notebook.panel import catalog_words
 from tfmagic.verbs.cataloguing import outputs, tasks
 
 if TYPE_CHECKING:
@@ -42,6 +44,19 @@ def place(tmp_path: Path) -> Path:
     (place / "README.md").write_text("# Models\n")
     (place / "notes").write_text("no model")
     return place
+
+
+def test_a_dtype_that_only_tracing_tells_is_null(tmp_path: Path) -> None:
+    twice = {"class_name": "Lambda", "config": {"name": "twice", "function": {"class_name": "__lambda__"}}}
+    first = {"class_name": "InputLayer", "config": {"name": "x", "batch_shape": [None, 4], "dtype": "float32"}}
+    config = {"class_name": "Sequential", "config": {"name": "net", "layers": [first, twice]}}
+    with zipfile.ZipFile(tmp_path / "net.keras", "w") as archive:
+        archive.writestr("config.json", json.dumps(config))
+        archive.writestr("metadata.json", json.dumps({"keras_version": "3.10.0"}))
+    (signature,) = json.loads(tfmagic.catalog(tmp_path)["signatures"][0])
+    assert signature["inputs"] == {"x": {"dtype": "float32", "shape": [None, 4]}}
+    assert signature["outputs"] == {"twice": {"dtype": None, "shape": None}}
+    assert "twice (not known)" in str(catalog_words.in_words("signatures", json.dumps([signature])))
 
 
 def by_name(frame: pd.DataFrame) -> dict[str, Any]:

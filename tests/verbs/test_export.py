@@ -155,6 +155,24 @@ def test_an_export_tells_what_it_did(model: Any, tmp_path: Path) -> None:
         assert "scores" in text
 
 
+def test_a_result_is_shown_under_the_path_that_was_named(model: Any, in_tmp_path: Path) -> None:
+    exported = export(model, "served/1")
+    assert exported.path == in_tmp_path / "served" / "1"
+    assert "path: served/1\n" in repr(exported)
+    assert f'title="{in_tmp_path}/served/1"' in exported._repr_html_()
+    assert str(in_tmp_path) not in repr(exported)
+    assert freeze(model, output="net.pb").origin == "net.pb"
+    # A name that the writer chooses lies in the place that was named.
+    assert repr(export(model, "logs", format="tensorboard")).startswith("tensorboard: logs/events.out.")
+    assert export(model, in_tmp_path / "second").called == str(in_tmp_path / "second")
+
+
+def test_a_check_mark_stands_where_all_that_was_compared_is_equal(model: Any, tmp_path: Path) -> None:
+    shown = repr(export(model, tmp_path / "served"))
+    assert "checked: \N{CHECK MARK} read back and compared with the source in all 2 outputs: largest" in shown
+    assert "checked: not checked" in repr(export(model, tmp_path / "unseen", verify=False))
+
+
 def test_keys_tags_and_method(model: Any, tmp_path: Path) -> None:
     done = export(model, tmp_path / "served", signature="predict_images", tags="serve,gpu", method="classify")
     frame = readers.read(tmp_path / "served").signatures

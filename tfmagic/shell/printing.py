@@ -35,7 +35,9 @@ _PLAIN = re.compile(r"[A-Za-z0-9 ,()%]*|-?[\d.,]+")
 #: A cell that begins so is a formula to a program for tables.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 #: What is written for characters that a terminal cannot show.
-_ASCII = str.maketrans({"…": "...", "\N{EM DASH}": "-", "\N{MULTIPLICATION SIGN}": "x", "→": "->"})
+_ASCII = str.maketrans(
+    {"…": "...", "\N{EM DASH}": "-", "\N{MULTIPLICATION SIGN}": "x", "→": "->", "\N{CHECK MARK}": "[ok]"}
+)
 
 
 def formats(command: Command) -> tuple[str, ...]:

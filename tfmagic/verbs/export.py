@@ -13,6 +13,7 @@ from tfmagic.files import write_checks
 from tfmagic.graphs.signatures import tag_set
 from tfmagic.models import quantisation
 from tfmagic.models.writer import Placing
+from tfmagic.verbs.conversion import destinations
 from tfmagic.verbs.conversion import job as conversion_job
 from tfmagic.verbs.conversion.job import Export, Job
 from tfmagic.verbs.conversion.options import Wish
@@ -154,7 +155,10 @@ def export(  # noqa: PLR0913 - the contract's options
         "ema": ema, "optimize": optimize, "quantize": quantize, "samples": samples, "select_tf_ops": select_tf_ops,
     }  # fmt: skip
     wish = Wish(signature, method, inputs, outputs, signatures, batch, bind, **own)
-    job = Job(source, place, writer, wish, overwrite=overwrite, check=verify, trust=trust, keep=keep, text=text)
+    called = destinations.in_words(destination, place)
+    job = Job(
+        source, place, writer, wish, overwrite=overwrite, check=verify, trust=trust, keep=keep, text=text, called=called
+    )
     # What has tag-sets gets these; for any other format they say which part of the source is meant.
     has_own_tags = writer.has_tag_sets
     return job.run(**{"result_tags" if has_own_tags else "source_tags": tag_set(tags)})[1]

@@ -24,7 +24,7 @@ from tfmagic.runtime import grappler
 from tfmagic.transforms import freeze as freeze_transform
 from tfmagic.transforms import optimize as optimize_transform
 from tfmagic.verbs.conversion import checks as conversion_checks
-from tfmagic.verbs.conversion import freeze_untraced, plan_effects
+from tfmagic.verbs.conversion import destinations, freeze_untraced, plan_effects
 from tfmagic.verbs.conversion import options as conversion_options
 from tfmagic.verbs.conversion import sources as conversion_sources
 from tfmagic.verbs.conversion.checks import Source
@@ -121,11 +121,13 @@ def freeze(  # noqa: PLR0913 - the contract's options
             "in '.pb' or '.pbtxt', or write the other format with tfmagic.export (%tf_export)"
         )
     place = write_checks.resolved(output)
-    job = Job(source, place, writer, wish, overwrite=overwrite, check=verify, trust=trust)
+    called = destinations.in_words(output, place)
+    job = Job(source, place, writer, wish, overwrite=overwrite, check=verify, trust=trust, called=called)
     is_trusted = readers.read(source, trust=trust).is_trusted
     draft, done = job.run(source_tags=tag_set(tags))
     frozen = cast("GraphDefDraft | GraphTextDraft", draft).frozen
-    return replace(_of_graph(frozen, done.notes, done.path, trust=is_trusted), carried=done.cautions)
+    written = _of_graph(frozen, done.notes, done.path, done.called, trust=is_trusted)
+    return replace(written, carried=done.cautions)
 
 
 class _Frozen(Form):
@@ -169,12 +171,14 @@ def _in_memory(source: object, wish: Wish, tags: Collection[str] | None, *, chec
     return replace(noted, carried=remaining, marks=model.marks, held=model.held)
 
 
-def _of_graph(frozen: FrozenGraph, notes: tuple[str, ...], path: Path | None, *, trust: bool) -> Model:
+def _of_graph(
+    frozen: FrozenGraph, notes: tuple[str, ...], path: Path | None, called: str = "", *, trust: bool
+) -> Model:
     """Return a frozen graph as a model; one that was written is read from its file.
 
     What nobody vouched for is not vouched for when it is frozen.
     """
-    origin = str(path) if path else "a frozen graph"
+    origin = called or "a frozen graph"
 
     def meta_graphs() -> tuple[MetaGraph, ...]:
         if path is not None:
@@ -198,7 +202,7 @@ def _of_graph(frozen: FrozenGraph, notes: tuple[str, ...], path: Path | None, *,
         Part.VARIABLES: lambda: rows(load()),
         Part.FUNCTION: lambda: function,
     }
-    trusting = None if trust else partial(_of_graph, frozen, notes, path, trust=True)
+    trusting = None if trust else partial(_of_graph, frozen, notes, path, called, trust=True)
     state = cache(lambda: Store(load()[0], trust=trust))
     return Model(
         _Frozen.form,

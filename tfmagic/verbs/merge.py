@@ -300,4 +300,4 @@ def _written(model: Model, output: str | os.PathLike[str], *, overwrite: bool, c
     except errors.UnrecognizedSourceError:
         note = f"{str(done.path)!r} was written as {done.format!r}, which is no form to read: the merge itself is shown"
         return model.with_notes(*done.notes, note)
-    return replace(written, notes=tuple(dict.fromkeys((*written.notes, *done.notes))))
+    return replace(written, origin=done.called, notes=tuple(dict.fromkeys((*written.notes, *done.notes))))

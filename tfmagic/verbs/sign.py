@@ -6,14 +6,15 @@ Not for: the edit itself (:mod:`tfmagic.transforms.signature_edit`), or how it g
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors, readers
 from tfmagic.files import places, write_checks
 from tfmagic.graphs.signatures import tag_set
 from tfmagic.transforms.signature_plans import Changes, Wanted
+from tfmagic.verbs.conversion import destinations, signature_maps
 from tfmagic.verbs.conversion import options as conversion_options
-from tfmagic.verbs.conversion import signature_maps
 from tfmagic.verbs.signed_files import SignedFile
 from tfmagic.verbs.undisturbed import undisturbed
 
@@ -110,6 +111,8 @@ def sign(  # noqa: PLR0913 - the contract's options
     else:
         notes = job.to(place, overwrite=overwrite, check=verify, trust=model.is_trusted)
     result = readers.read(place, trust=trust)
+    if destination is not None:
+        result = replace(result, origin=destinations.in_words(destination, place))
     said = [note for note in model.notes if destination is None and note not in result.notes]
     return result.with_notes(*said, *notes)
 

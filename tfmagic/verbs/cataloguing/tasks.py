@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors, readers
 from tfmagic.display.graph import op_colours
-from tfmagic.files import folders, places
+from tfmagic.files import folders, places, protos
 from tfmagic.findings import scan as scan_findings
 from tfmagic.frames import CatalogRow
 from tfmagic.graphs import fingerprints
@@ -178,7 +178,7 @@ def _signed(rows: Iterable[tuple[object, ...]]) -> str:
     signed: dict[tuple[object, ...], dict[str, dict[str, object]]] = {}
     for tags, key, method, side, name, _tensor, dtype, shape in rows:
         sides = signed.setdefault((tags, key, method), {"inputs": {}, "outputs": {}})
-        sides[f"{side}s"][str(name)] = {"dtype": dtype, "shape": shape}
+        sides[f"{side}s"][str(name)] = {"dtype": None if dtype == protos.NO_DTYPE else dtype, "shape": shape}
     return _json([dict(zip(("tags", "signature", "method"), each, strict=True)) | signed[each] for each in signed])
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from tfmagic import errors
 from tfmagic.display import render
 from tfmagic.findings import hazards
+from tfmagic.frames import is_missing
 from tfmagic.functions import tflite
 from tfmagic.functions.state import stored_variables
 from tfmagic.models.writer import Approximate, Compared, Loadable, Runnable
@@ -284,6 +285,21 @@ def _by(max_abs: float) -> str:
     """Word how far apart outputs are; only numbers that are finite in both are measured."""
     measured = max_abs > 0  # not NaN either
     return f"by up to {max_abs:.3g}" if measured else "by infinities or NaN, by its shape, dtype or text"
+
+
+def in_words(table: pd.DataFrame) -> str:
+    """Say in a line how a result compares with its source, with a check mark where all that was compared is equal."""
+    equal = [bool(each) for each in table["equal"].tolist() if not is_missing(each)]
+    differences = table["max_abs"].dropna()
+    count = max(len(equal), len(differences))
+    if not count:
+        return "not checked"
+    total = len(table)
+    which = f"{count} of {total} outputs" if count < total else "its output" if total == 1 else f"all {total} outputs"
+    largest = float(differences.max()) if len(differences) else 0.0
+    number = f"largest difference {largest:.2g}" if len(differences) else "equal"
+    sign = "\N{CHECK MARK} " if len(equal) == count and all(equal) else ""
+    return f"{sign}read back and compared with the source in {which}: {number}"
 
 
 def verification_section(table: pd.DataFrame) -> render.Section:

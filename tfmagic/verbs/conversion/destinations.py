@@ -30,6 +30,24 @@ def place(destination: str, writer: Writer) -> Path | None:
         return None
 
 
+def in_words(destination: str | os.PathLike[str], place: Path) -> str:
+    """Return a place in the words of who named it: ``served/1``, where its path is absolute.
+
+    Parameters
+    ----------
+    destination : path-like
+        What was named.
+    place : Path
+        Where that lies; the writer may have chosen a name in it, or beside it.
+    """
+    if not places.is_here(place):
+        # An address is written without the credentials in it.
+        return str(place)
+    named = os.fspath(destination)
+    beside = (named, os.path.join(named, place.name), os.path.join(os.path.dirname(named), place.name))  # noqa: PTH118, PTH120 - as it is written
+    return next((text for text in beside if write_checks.resolved(text) == place), str(place))
+
+
 def problem(destination: str, writer: Writer, size: int, *, overwrite: bool, numbered: bool = False) -> str:
     """Say why a result cannot be written to a place, nothing if it can.
 

@@ -85,20 +85,27 @@ class Export(render.Sectioned):
     notes: tuple[str, ...] = ()
     losses: tuple[str, ...] = ()
     cautions: tuple[Caution, ...] = ()
+    _called: str = ""
+
+    @property
+    def called(self) -> str:
+        """The path as the user wrote it."""
+        return self._called or str(self.path)
 
     def shown_sections(self) -> tuple[str, list[render.Section]]:
         """Return what was written, and how it compares."""
         facts = [
-            ("path", self.path),
+            ("path", render.Shortened(self.called, str(self.path))),
             ("format", self.format),
             ("size", render.size_text(self.bytes)),
             ("time", f"{self.seconds:.2f} s"),
+            ("checked", conversion_checks.in_words(self.verification)),
             *(("note", note) for note in self.notes),
             *(("lost", loss) for loss in self.losses),
             *(fact for caution in self.cautions for fact in caution.facts()),
         ]
         sections = [render.Section("Export", facts), conversion_checks.verification_section(self.verification)]
-        return f"{self.format}: {self.path}", sections
+        return f"{self.format}: {self.called}", sections
 
 
 @dataclass(frozen=True)
@@ -114,6 +121,8 @@ class Job:
     trust: bool
     keep: int | None = None
     text: bool = False
+    #: The destination in the user's words.
+    called: str = ""
 
     def run(
         self, *, source_tags: str | Collection[str] | None = None, result_tags: Collection[str] | None = None
@@ -161,6 +170,7 @@ class Job:
             notes,
             lost,
             cautions,
+            self.called,
         )
 
     def _uploaded(self, **tags: Any) -> tuple[Draft, Export]:  # noqa: ANN401 - those of run
@@ -172,7 +182,7 @@ class Job:
         destination = places.as_address(self.destination)
         with uploads.staging(destination, overwrite=self.overwrite, several=several) as place:
             draft, done = replace(self, destination=place, overwrite=False).run(**tags)
-        return draft, replace(done, path=destination)
+        return draft, replace(done, path=destination, _called="")
 
     def _losses(self, model: Model, tags: str | Collection[str] | None) -> tuple[str, ...]:
         """Say what the source has and the result has not, as the plan does; nothing that would have to be traced."""

@@ -20,6 +20,7 @@ from tfmagic.notebook.panel.widgets.cancellable_work import Work
 from tfmagic.notebook.panel.widgets.convert_form import ConvertForm
 from tfmagic.notebook.panel.widgets.panel import Panel, problem_line, said
 from tfmagic.notebook.panel.widgets.sections import Copy, SectionData, Sections
+from tfmagic.verbs.conversion import checks
 from tfmagic.verbs.conversion import plan as conversion_plan
 from tfmagic.verbs.conversion import remedies as conversion_remedies
 from tfmagic.verbs.conversion.plan import Plan, Problem
@@ -207,7 +208,8 @@ class ConvertTab(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no type
         forms.show(self.outcome, shown=True)
         self._refresh()
         return (
-            f"Written: {export.path} ({render.size_text(export.bytes)} in {export.seconds:.1f} s; {_checked(export)})"
+            f"Written: {export.called} ({render.size_text(export.bytes)} in {export.seconds:.1f} s; "
+            f"{checks.in_words(export.verification)})"
         )
 
     def _open(self) -> None:
@@ -240,15 +242,6 @@ class ConvertTab(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no type
         except Exception as error:  # noqa: BLE001 - as in Work: one line for whatever a model raises
             plain = f"# {problem_line(error)}"
         self.code.value = forms.code("In a cell", line) + forms.code("With TensorFlow alone", plain)
-
-
-def _checked(export: Export) -> str:
-    """Say how what was written compares with what it was made of."""
-    compared = export.verification["max_abs"].dropna()
-    if not len(compared):
-        return "not checked"
-    largest = float(compared.max())
-    return f"read back and run beside the model: largest difference {f'{largest:.2g}' if largest else '0'}"
 
 
 def _plan_markup(plan: Plan) -> str:

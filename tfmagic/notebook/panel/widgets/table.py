@@ -288,7 +288,7 @@ class Table(anywidget.AnyWidget):
                 kept = self._originals.iloc[rows].reset_index(drop=True)
             self._namespace[name] = kept
             self._kept = weakref.ref(kept)
-            naming["kept"] = f"{name} is now a DataFrame of {len(kept):,} rows"
+            naming["kept"] = f"{name} is now a DataFrame of {render.counted(len(kept), 'row')}"
         self.send({"naming": naming})
 
     def _is_own(self, value: object) -> bool:

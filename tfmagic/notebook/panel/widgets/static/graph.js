@@ -8,6 +8,7 @@ import { Camera } from "./graph_camera.js";
 import { Pane } from "./graph_details.js";
 import { Search } from "./graph_search.js";
 import { boxAct } from "./graph_keys.js";
+import { counted } from "./words.js";
 
 /**
  * @typedef {import("./graph_drawing.js").Box} Box
@@ -226,7 +227,7 @@ class Graph {
     this.bodies.hidden = entries.length < 2;
     this.constants.setAttribute("aria-pressed", this.model.get("constants"));
     const open = scene.boxes.filter((box) => box.state === "open").length;
-    this.say(`${scene.boxes.length - open} boxes, ${scene.edges.length} edges`);
+    this.say(`${counted(scene.boxes.length - open, "box", "boxes")}, ${counted(scene.edges.length, "edge")}`);
   }
 
   paintColours() {

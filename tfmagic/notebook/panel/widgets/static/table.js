@@ -3,7 +3,7 @@
 // Every string of a model is set as text, never as markup. Not for: filtering, sorting or counting (the kernel's).
 
 import { Timers, button, keepEvents, make } from "./dom.js";
-import { countText } from "./words.js";
+import { counted, countText } from "./words.js";
 import { Questions } from "./table_messages.js";
 import { ROW, Scroll, within } from "./table_scroll.js";
 import { Columns } from "./table_columns.js";
@@ -162,7 +162,7 @@ class Table {
     this.view.setAttribute("aria-colcount", String(this.columns.shown.length));
     this.head.style.gridTemplateColumns = this.columns.template;
     for (const each of [this.top, this.pane, this.filler]) each.style.minWidth = `${this.columns.least}px`;
-    this.scroll.fit(this.questions.fetched?.of ?? this.model.get("total"));
+    this.scroll.fit(this.questions.fetched?.total ?? this.model.get("total"));
     this.resize();
     this.paintTools();
     if (this.questions.fetched) this.paintRows();
@@ -219,7 +219,7 @@ class Table {
   take(answer) {
     if (!this.questions.take(answer)) return;
     if (answer.facets) { this.facets.paint(); this.paintTools(); }
-    this.scroll.fit(answer.of);
+    this.scroll.fit(answer.total);
     this.resize();
     this.paintRows();
     this.paintCount();
@@ -304,7 +304,7 @@ class Table {
   paintCount() {
     const here = this.questions.fetched;
     if (!here) return;
-    const all = `${countText(here.of)} ${here.of === 1 ? "row" : "rows"}`;
+    const all = counted(here.of, "row");
     this.count.textContent = here.total === here.of ? all : `${countText(here.total)} of ${all}`;
     this.say(here.problem);
     this.search.setAttribute("aria-invalid", String(Boolean(here.problem)));

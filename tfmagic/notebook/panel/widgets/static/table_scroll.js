@@ -41,7 +41,7 @@ export class Scroll {
   isScaled() { return this.total * ROW > MOST_HEIGHT; }
 
   /**
-   * The view is as high as all rows need, and no higher than it may be; while rows are filtered it stays.
+   * The view is as high as the rows that are left need, and no higher than it may be.
    * @param {number} rows
    */
   fit(rows) {

@@ -15,6 +15,13 @@ export function sizeText(bytes) {
 export function countText(count) { return count.toLocaleString("en"); }
 
 /**
+ * A number of things, of one without the plural.
+ * @param {number} count
+ * @param {string} noun
+ */
+export function counted(count, noun, plural = `${noun}s`) { return `${countText(count)} ${count === 1 ? noun : plural}`; }
+
+/**
  * Where the part of a name begins that tells it from others: behind its scope; where there is none, behind what it
  * shares with a neighbour, up to a sign that parts words.
  * @param {string} name
