@@ -9,7 +9,7 @@ import pytest
 
 import tfmagic
 from tfmagic.files import protos
-from tfmagic.graphs import computation_matching, computation_reading
+from tfmagic.graphs import computation_matching, computation_pairing, computation_reading
 from tfmagic.graphs.serialized import SerializedGraph
 
 _OPS = ("Relu", "Tanh", "AddV2", "Identity", "Split", "Const", "IdentityN")
@@ -76,7 +76,7 @@ def matched(first: Any, second: Any, ends: tuple[str, str]) -> computation_match
         )
         for graph, end in sides
     ]
-    return computation_matching.match(*wholes)
+    return computation_pairing.match(*wholes)
 
 
 def is_equal(matching: computation_matching.Matching) -> bool:
@@ -125,6 +125,76 @@ def test_what_was_put_in_between_leaves_all_else_paired(seed: int) -> None:
         for whole, places in zip(matching.both, matching.pairs, strict=True)
     )
     assert firsts == seconds
+
+
+def blocks(scope: str, count: int, *, changes: bool) -> Any:
+    """Return a chain of equal blocks; the changes are an op put in, one left out, and another attribute, far apart."""
+    graph = protos.message("GraphDef")()
+    graph.node.add(name="x", op="Placeholder").attr["dtype"].type = 1
+    last = shortcut = "x"
+    for number in range(count):
+        for op in ("Relu", "Tanh", "AddV2", "Softmax"):
+            if changes and (number, op) == (count // 2, "Tanh"):
+                continue
+            node = graph.node.add(name=f"{scope}/block_{number}/{op}", op=op, input=[last])
+            node.attr["T"].type = 1
+            if op == "AddV2":
+                node.input.append(shortcut)
+            if changes and (number, op) == (count * 3 // 4, "Softmax"):
+                node.attr["extra"].i = 3
+            last = node.name
+        if changes and number == count // 4:
+            last = graph.node.add(name=f"{scope}/new", op="Exp", input=[last]).name
+            graph.node[-1].attr["T"].type = 1
+        shortcut = last
+    graph.node.add(name="end", op="Identity", input=[last])
+    return graph
+
+
+def test_changes_in_several_places_of_a_renamed_scope_are_told_alone() -> None:
+    """Neither what comes before an op between two of them, nor what comes after, nor its name tells which it is."""
+    matching = matched(blocks("a", 200, changes=False), blocks("b", 200, changes=True), ("end", "end"))
+    assert [matching.first.names[place] for place in matching.first_only] == ["a/block_100/Tanh"]
+    assert [matching.second.names[place] for place in matching.second_only] == ["b/new"]
+    assert [pair[1].name for pair in matching.changed] == ["b/block_150/Softmax"]
+    assert list(matching.rewired) == []
+    assert matching.renamed == {("a", "b"): 799}
+
+
+def loop(*, swapped: bool) -> Any:
+    """Return a loop of version 1 whose three variables each are made of two in the next round."""
+    text = 'node {name: "x" op: "Placeholder"} node {name: "y" op: "Placeholder"} node {name: "z" op: "Placeholder"}'
+    for own, first, second in (("x", "y", "z"), ("y", "z", "x"), ("z", *(("y", "x") if swapped else ("x", "y")))):
+        text += f"""
+            node {{name: "enter_{own}" op: "Enter" input: "{own}"}}
+            node {{name: "merge_{own}" op: "Merge" input: "enter_{own}" input: "next_{own}"}}
+            node {{name: "switch_{own}" op: "Switch" input: "merge_{own}" input: "go_on"}}
+            node {{name: "body_{own}" op: "Identity" input: "switch_{own}:1"}}
+            node {{name: "minus_{own}" op: "Sub" input: "body_{first}" input: "body_{second}"}}
+            node {{name: "next_{own}" op: "NextIteration" input: "minus_{own}"}}
+            node {{name: "exit_{own}" op: "Exit" input: "switch_{own}"}}
+        """
+    text += """
+        node {name: "less" op: "Less" input: "merge_x" input: "merge_y"}
+        node {name: "go_on" op: "LoopCond" input: "less"}
+        node {name: "exit" op: "AddN" input: "exit_x" input: "exit_y" input: "exit_z"}
+    """
+    return protos.parse_text("GraphDef", text)
+
+
+def test_the_body_of_a_loop_of_version_1_is_compared() -> None:
+    assert is_equal(matched(loop(swapped=False), renamed(loop(swapped=False), 1), ("exit", "other/exit")))
+    assert not is_equal(matched(loop(swapped=False), renamed(loop(swapped=True), 1), ("exit", "other/exit")))
+
+
+def test_what_goes_around_a_loop_of_version_1_is_compared() -> None:
+    other = loop(swapped=False)
+    for node in other.node:
+        if node.name == "next_x":
+            node.input[:] = ["minus_y"]
+        elif node.name == "next_y":
+            node.input[:] = ["minus_x"]
+    assert not is_equal(matched(loop(swapped=False), other, ("exit", "exit")))
 
 
 def is_needed(graph: Any, name: str, last: str) -> bool:

@@ -97,7 +97,10 @@ class Names:
 
 @dataclass
 class Computation:
-    """Ops in the order in which they can run, what comes out, digests of constants that are weights, kinds of weights.
+    """Ops in the order in which they can run, and what comes out.
+
+    What comes around a loop is the one thing that an op takes from those behind it. Of weights there is what tells
+    them apart.
 
     Attributes
     ----------
@@ -128,6 +131,12 @@ class Computation:
     constants: dict[int, str] = field(default_factory=dict)
     kinds: dict[int, str] = field(default_factory=dict)
     is_cut: bool = False
+
+    @property
+    def backward_takers(self) -> Integers:
+        """The places of ops that take what is computed after them: it comes around a loop."""
+        owners = np.repeat(np.arange(len(self.codes)), np.diff(self.offsets))
+        return np.unique(owners[self.sources // OUTPUTS >= owners])
 
     @property
     def ops(self) -> Ops:

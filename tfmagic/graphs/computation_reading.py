@@ -2,7 +2,8 @@
 
 Calls are descended into, identities skipped, variables and the constants that are weights taken for the same thing, and
 attributes left out that repeat an op's default: a SavedModel, what was frozen of it and what was saved again are then
-alike. Not for: finding what differs (:mod:`tfmagic.graphs.computation_matching`), or the values of weights.
+alike. Not for: what a node by itself computes (:mod:`tfmagic.graphs.computation_kinds`), finding what differs
+(:mod:`tfmagic.graphs.computation_matching`), or the values of weights.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tfmagic.files import protos
-from tfmagic.graphs import bodies, computation, node_descriptions, numbered_nodes, ops, tensor_names
+from tfmagic.graphs import computation, node_descriptions, numbered_nodes, tensor_names
 from tfmagic.graphs.computation import INPUT, UNKNOWN, Computation, Names, spread, tensors
+from tfmagic.graphs.computation_kinds import GATHER, OP, SKIP, VARIABLE, Kinds
 from tfmagic.graphs.node_descriptions import WEIGHT
 from tfmagic.graphs.numbered_nodes import OUTPUTS
 
@@ -22,29 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from tfmagic.files.wire import Integers
-    from tfmagic.graphs.node_descriptions import Attributes, Description, Weight
-    from tfmagic.graphs.numbered_nodes import NumberedBody, NumberedGraph
+    from tfmagic.graphs.node_descriptions import Attributes
+    from tfmagic.graphs.numbered_nodes import NumberedBody
     from tfmagic.graphs.serialized import SerializedGraph
 
-#: Ops whose value is that of their input.
-_SKIPPED = frozenset({
-    "CheckNumerics", "GuaranteeConst", "Identity", "IdentityN", "PreventGradient", "ReadVariableOp", "RefIdentity",
-    "Snapshot", "StopGradient",
-})  # fmt: skip
-_PLACEHOLDERS = ops.of_kind("placeholder", "default placeholder")
-_VARIABLES = frozenset({"VarHandleOp", "VariableV2", "Variable"})
-#: Kinds of ops that are taken for what the function does that they name.
-CALLS = ("call", "unknown")
 _DEEPEST_CALL = 200
-#: How a node is taken: as an op, for its input, as a variable, as what the function does that it calls.
-_OP, _SKIP, _VARIABLE, _CALL = range(4)
 _NOTHING = -1
-#: What looks up rows of a weight, and attributes that say no more than the weight does.
-_GATHERS: Mapping[str, frozenset[str]] = {
-    "ResourceGather": frozenset({"dtype", "Tindices"}),
-    "GatherV2": frozenset({"Tparams", "Tindices", "Taxis"}),
-}
-_GATHER, _GATHER_INPUTS = "GatherV2", 3
+_GATHER_INPUTS = 3
 _AS_STATED: Mapping[str, str] = {}
 
 
@@ -69,7 +54,7 @@ def of_graph(
     WireError
         Where the graph is not well-formed protobuf.
     """
-    kinds = _Kinds(numbered_nodes.of_graph(graph))
+    kinds = Kinds(numbered_nodes.of_graph(graph), _body_digest)
     main = kinds.graph.body(0)
     for inputs, outputs in ends:
         reading = _Reading(kinds, variables)
@@ -78,97 +63,17 @@ def of_graph(
         yield reading.written(dict(zip(outputs, reading.body(main, results, known, "", 0), strict=True)))
 
 
-class _Kinds:
-    """What nodes of each kind compute, found out when the first of them is met."""
-
-    def __init__(self, graph: NumberedGraph) -> None:
-        self.graph = graph
-        self.ways = np.full(graph.kind_count, _NOTHING, np.int64)
-        self.codes = np.full(graph.kind_count, _NOTHING, np.int64)
-        self.is_weight = np.zeros(graph.kind_count, bool)
-        self.is_placeholder = np.zeros(graph.kind_count, bool)
-        self.weights: dict[int, Weight] = {}
-        #: The name that a variable shares, and its dtype and shape.
-        self.variables: dict[int, tuple[str, str]] = {}
-        self.called: dict[int, int] = {}
-        self.described: list[tuple[str, Attributes]] = []
-        self.is_cut = False
-        self._numbers: dict[tuple[str, Attributes], int] = {}
-        self._digests: dict[int, str] = {}
-
-    def code(self, op: str, attributes: Attributes = ()) -> int:
-        """Return the number of what an op computes."""
-        number = self._numbers.setdefault((op, attributes), len(self.described))
-        if number == len(self.described):
-            self.described.append((op, attributes))
-        return number
-
-    def learn(self, kinds: Integers, depth: int) -> None:
-        """Find out what nodes of some kinds compute."""
-        for kind in dict.fromkeys(kinds[self.codes[kinds] < 0].tolist()):
-            node = self.graph.example(kind)
-            self.is_placeholder[kind] = node.op in _PLACEHOLDERS
-            self.ways[kind] = self._way(kind, node)
-            if self.ways[kind] in (_VARIABLE, _CALL):
-                self.codes[kind] = 0
-                continue
-            # A function that is looked at for it may hold such a node itself.
-            description = self._described(node, depth)
-            self.codes[kind] = self.code(description.op, description.attributes)
-            if description.weight is not None:
-                self.is_weight[kind] = True
-                self.weights[kind] = description.weight
-
-    def _way(self, kind: int, node: protos.Message) -> int:
-        if node.op in _SKIPPED:
-            return _SKIP
-        if node.op in _VARIABLES or _is_captured(node):
-            shared = node.attr["shared_name"].s.decode("utf-8", "replace") if "shared_name" in node.attr else ""
-            self.variables[kind] = shared, node_descriptions.kind_of_variable(node)
-            return _VARIABLE
-        functions = bodies.called(node, self.graph.functions)
-        if len(functions) == 1 and ops.named(node.op).kind in CALLS:
-            self.called[kind] = functions[0]
-            return _CALL
-        return _OP
-
-    def too_deep(self, kind: int, depth: int) -> int:
-        """Return the number of a call that is not descended into."""
-        description = self._described(self.graph.example(kind), depth)
-        return self.code(description.op, description.attributes)
-
-    def _described(self, node: protos.Message, depth: int) -> Description:
-        if node.op == "Const":
-            return node_descriptions.of_constant(node)
-        attributes = node_descriptions.of_attributes(node)
-        for function in bodies.called(node, self.graph.functions):
-            attributes += (("body", self._digest(function, depth)),)
-        op = node.op
-        if op in _GATHERS:
-            # Freezing makes the one of the other.
-            attributes, op = tuple(pair for pair in attributes if pair[0] not in _GATHERS[node.op]), _GATHER
-        return node_descriptions.Description(op, attributes)
-
-    def _digest(self, function: int, depth: int) -> str:
-        """Return a text that is the same for branches and loop bodies that compute the same."""
-        if function not in self._digests:
-            self._digests[function] = ""  # A function that calls itself is nothing that TensorFlow runs.
-            inner = _Reading(self)
-            inputs = [inner.add(str(place), INPUT) for place in range(len(self.graph.body(function).arguments))]
-            results = inner.call(function, inputs, "", depth)
-            whole = inner.written({})
-            # Only a constant of the body itself: what is handed in is compared where it comes from.
-            steps = [(op.op, op.attributes, op.inputs, whole.constants.get(at)) for at, op in enumerate(whole.ops)]
-            # Python's own hash is another one in each process.
-            text = repr((steps, tensors(results)))
-            self._digests[function] = node_descriptions.short_digest(text.encode())
-            self.is_cut |= inner.is_cut
-        return self._digests[function]
-
-
-def _is_captured(node: protos.Message) -> bool:
-    """Whether a node stands for the handle of a variable outside, as a traced function has it."""
-    return node.op in _PLACEHOLDERS and node.attr["dtype"].type == protos.dtype_number("resource")
+def _body_digest(kinds: Kinds, function: int, depth: int) -> str:
+    """Return a text that is the same for branches and loop bodies that compute the same."""
+    inner = _Reading(kinds)
+    inputs = [inner.add(str(place), INPUT) for place in range(len(kinds.graph.body(function).arguments))]
+    results = inner.call(function, inputs, "", depth)
+    whole = inner.written({})
+    # Only a constant of the body itself: what is handed in is compared where it comes from.
+    steps = [(op.op, op.attributes, op.inputs, whole.constants.get(at)) for at, op in enumerate(whole.ops)]
+    kinds.is_cut |= inner.is_cut
+    # Python's own hash is another one in each process.
+    return node_descriptions.short_digest(repr((steps, tensors(results))).encode())
 
 
 class _Ops(NamedTuple):
@@ -186,7 +91,7 @@ class _Ops(NamedTuple):
 class _Reading:
     """Goes through bodies, and writes down what their nodes compute."""
 
-    kinds: _Kinds
+    kinds: Kinds
     variables: Mapping[str, str] = field(default_factory=dict)
     count: int = 0
     is_cut: bool = False
@@ -271,7 +176,7 @@ class _Reading:
 def _drop_first_axes(whole: Computation) -> None:
     """Leave out the axis of what looks up rows where it is the first, as nobody states it for variables."""
     counts = np.diff(whole.offsets)
-    gathers = whole.of_ops(_GATHER)
+    gathers = whole.of_ops(GATHER)
     gathers = gathers[counts[gathers] == _GATHER_INPUTS]
     if not len(gathers):
         return
@@ -323,10 +228,10 @@ class _Walk:
         self.order, self.of_order = order, self.body.kinds[order]
         self._gather_inputs()
         ways = kinds.ways[self.of_order]
-        self.is_op = (ways == _OP) | ((ways == _SKIP) & (self.counts == 0))
-        self.is_skip = (ways == _SKIP) & ~self.is_op
+        self.is_op = (ways == OP) | ((ways == SKIP) & (self.counts == 0))
+        self.is_skip = (ways == SKIP) & ~self.is_op
         begin = 0
-        for place in [*np.flatnonzero(ways >= _VARIABLE).tolist(), len(order)]:
+        for place in [*np.flatnonzero(ways >= VARIABLE).tolist(), len(order)]:
             end = self._written(begin, place)
             if end < place or (place < len(order) and reading.count >= computation.MOST_OPS):
                 reading.is_cut = True
@@ -354,8 +259,10 @@ class _Walk:
         positions[order] = np.arange(len(order))
         late = positions[np.maximum(sources, -1)] >= np.repeat(np.arange(len(order)), self.counts)
         late &= self.supplied < 0
+        # What comes around a loop is written down by the end.
+        late &= ~(np.repeat(body.comes_around[order], self.counts) & (positions[np.maximum(sources, -1)] < len(order)))
         if late.any():
-            # Circles of loops; and what a damaged graph takes from nowhere.
+            # What a damaged graph takes from nowhere, or in a circle.
             self.supplied[late] = self.reading.unknown
 
     def _written(self, begin: int, end: int) -> int:
@@ -383,7 +290,7 @@ class _Walk:
         """Write down a variable or a call."""
         reading, node, kind = self.reading, int(self.order[place]), int(self.of_order[place])
         own = reading.kinds.graph.names[self.body.first + node]
-        if way == _VARIABLE:
+        if way == VARIABLE:
             name, described = reading.kinds.variables[kind]
             known = reading.variables.get(own) if self.depth == 0 else None
             self._take(node, [reading.weight(known or name or own, described)])
@@ -429,6 +336,9 @@ class _Walk:
         rest = np.flatnonzero(sources < 0)
         firsts, numbers = self.firsts[inputs[rest] // OUTPUTS], inputs[rest] % OUTPUTS
         sources[rest] = np.where(numbers > 0, firsts // OUTPUTS * OUTPUTS + numbers, firsts)
+        if (firsts < 0).any():
+            # What comes around a loop was not looked at any more.
+            sources[rest[firsts < 0]] = reading.unknown
         if self.several:
             among = np.zeros(self.body.count, bool)
             among[list(self.several)] = True

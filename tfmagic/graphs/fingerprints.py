@@ -37,6 +37,8 @@ def of_computation(whole: Computation) -> str:
     for place, code in enumerate(whole.codes.tolist()):
         op, attributes = whole.described[code]
         texts = (text for pair in attributes for text in pair)
-        inputs = (f"{known[source]}:{number}" for source, number in sources[offsets[place] : offsets[place + 1]])
+        own = sources[offsets[place] : offsets[place + 1]]
+        # What comes around a loop is no part of it.
+        inputs = (f"{known[source]}:{number}" for source, number in own if source < place)
         known.append(of_parts((op, whole.kinds.get(place, ""), *texts, "", *inputs)))
     return of_parts(sorted(f"{known[source]}:{number}" for source, number in whole.outputs.values()))

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from tfmagic.files import protos
-    from tfmagic.files.wire import Integers
+    from tfmagic.files.wire import Integers, Mask
     from tfmagic.graphs.serialized import SerializedGraph
 
+#: Ops that hand on to the next round of a loop what is made in this one.
+_AROUND = ("NextIteration", "RefNextIteration")
 #: A tensor is one integer: the number of its node times this, and the number of the output.
 OUTPUTS = 1 << 20
 
@@ -46,6 +48,8 @@ class NumberedGraph:
         Of all nodes.
     kinds : int array
         A number for each node, the same for nodes of the same op with the same attributes.
+    comes_around : bool array
+        Whether a node hands on what it takes to the next round of a loop.
     functions : dict of str to int
         The numbers of functions by name; 0 is the main graph.
 
@@ -61,6 +65,7 @@ class NumberedGraph:
         self.names_of_nodes = columns.name
         self.names: list[str] = columns.name.tolist()
         self.kinds = kinds.of_nodes
+        self.comes_around = np.isin(columns.op.codes, np.flatnonzero(columns.op.categories.isin(_AROUND)))
         self._inputs = columns.data_inputs
         self._offsets = np.concatenate([[0], np.cumsum(columns.data_inputs.counts)])
         self._examples = kinds.examples
@@ -158,6 +163,11 @@ class NumberedBody:
         """The kinds of its nodes."""
         return self._graph.kinds[self.first : self.first + self.count]
 
+    @property
+    def comes_around(self) -> Mask:
+        """Whether its nodes hand on what they take to the next round of a loop."""
+        return self._graph.comes_around[self.first : self.first + self.count]
+
     def tensor(self, text: str) -> int:
         """Return the tensor that an input means."""
         return self._tensors[text]
@@ -177,7 +187,7 @@ class NumberedBody:
         return list(map(self.tensor, self._graph.result_names(self._number)))
 
     def in_order(self, ends: Sequence[int], cut: Collection[int] = ()) -> Integers:
-        """Return the nodes that tensors need, each after what it needs; where they go in a circle it is cut.
+        """Return the nodes that tensors need, each after what it needs but for what comes around a loop.
 
         Parameters
         ----------
@@ -194,16 +204,19 @@ class NumberedBody:
     def _ordered(self, ends: Sequence[int], cut: Collection[int]) -> Integers:
         nodes = (self.sources // OUTPUTS).tolist()
         stops = self.offsets[1:].copy()
-        for node in cut:
+        around = set(np.flatnonzero(self.comes_around).tolist()) - set(cut)
+        for node in (*cut, *around):
             stops[node] = self.offsets[node]
         # What of the inputs of each node is looked at next, and where they end.
         following, last = self.offsets[:-1].tolist(), stops.tolist()
         begun = bytearray(self.count)
         ordered: list[int] = []
         waiting: list[int] = []
-        for node in [tensor // OUTPUTS for tensor in ends if tensor >= 0]:
+        roots = [tensor // OUTPUTS for tensor in ends if tensor >= 0]
+        for node in roots:
             if begun[node]:
                 continue
+            before = len(ordered)
             begun[node] = 1
             waiting.append(node)
             while waiting:
@@ -219,4 +232,6 @@ class NumberedBody:
                         break
                 else:
                     ordered.append(waiting.pop())
+            for taker in [each for each in ordered[before:] if each in around] if around else ():
+                roots += [source for source in nodes[self.offsets[taker] : self.offsets[taker + 1]] if source >= 0]
         return np.array(ordered, np.int64)

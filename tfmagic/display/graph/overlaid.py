@@ -15,7 +15,7 @@ import numpy as np
 from tfmagic.display.graph.bodies import Library
 from tfmagic.display.graph.layer_bodies import LayerLibrary
 from tfmagic.graphs import ops
-from tfmagic.graphs.computation_reading import CALLS
+from tfmagic.graphs.computation_kinds import CALLS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence

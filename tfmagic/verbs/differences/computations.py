@@ -9,7 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import frames
-from tfmagic.graphs import computation, computation_matching, computation_reading, signatures, variables
+from tfmagic.graphs import (
+    computation,
+    computation_matching,
+    computation_pairing,
+    computation_reading,
+    signatures,
+    variables,
+)
 from tfmagic.models.model import Part
 
 if TYPE_CHECKING:
@@ -107,7 +114,7 @@ def matched(first: Model, second: Model, mine: Ends, theirs: Ends) -> Matching:
     if a == b and first.meta_graph.has_equal_graph(second.meta_graph):
         # Nothing can differ, and the constants are the same bytes.
         return computation_matching.same()
-    return computation_matching.match(computation_of(first, a), computation_of(second, _under_keys_of(a, b)))
+    return computation_pairing.match(computation_of(first, a), computation_of(second, _under_keys_of(a, b)))
 
 
 def _of_graph(model: Model, chosen: Ends) -> Ends:
