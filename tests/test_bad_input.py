@@ -254,6 +254,24 @@ def test_a_model_further_down_is_offered(tmp_path: Path) -> None:
     assert f"give the path of one that lies in it: {str(tmp_path / 'outer' / 'data' / 'mine')!r}" in message
 
 
+def test_a_whole_disk_is_not_searched_for_what_could_be_meant(tmp_path: Path) -> None:
+    for folder in range(6):
+        for file in range(100):
+            written(tmp_path / f"full{folder}" / str(file), b"words")
+    written(tmp_path / "last" / "graph.pb", graph_def().SerializeToString())
+    assert "lies in it" not in refusal(tmp_path, errors.UnrecognizedSourceError)
+    shutil.rmtree(tmp_path / "full0")
+    shutil.rmtree(tmp_path / "full1")
+    assert f"lies in it: {str(tmp_path / 'last')!r}" in refusal(tmp_path, errors.UnrecognizedSourceError)
+
+
+@pytest.mark.skipif(not Path("/proc/version").is_file(), reason="there is no /proc")
+def test_a_file_of_the_kernel_is_not_waited_for() -> None:
+    # It has words in it and no size, as /proc/kmsg has, which a reader would wait at for what comes.
+    assert Path("/proc/version").read_bytes()
+    assert "the file is empty" in refusal(Path("/proc/version"), errors.UnrecognizedSourceError)
+
+
 def test_a_name_in_other_letters_is_offered(tmp_path: Path) -> None:
     written(tmp_path / "good.pb", graph_def().SerializeToString())
     assert "'good.pb'" in refusal(tmp_path / "GOOD.PB", FileNotFoundError).replace(f"{tmp_path}/", "")

@@ -21,6 +21,7 @@ from tfmagic.files.addresses import urls
 from tfmagic.graphs import signatures
 from tfmagic.models.model import Model, Part
 from tfmagic.models.public_tables import TABLE_PARTS
+from tfmagic.models.recognition import recognised
 from tfmagic.verbs import forms, nearby
 
 if TYPE_CHECKING:
@@ -256,7 +257,10 @@ def _source(line: _Line) -> Model:
         return source
     if isinstance(source, str | os.PathLike) and places.is_address(source):
         raise errors.ReadError(f"{urls.without_credentials(str(source))!r} is not asked while a line is typed")
-    return readers.read(source if word in line.variables else Path(urls.here(text)))
+    model = recognised(source if word in line.variables else Path(urls.here(text)), readers.READERS)
+    if model is None:
+        raise errors.UnrecognizedSourceError(f"{text!r} is no model; tfmagic.forms() shows which are read")
+    return model
 
 
 def _names(kind: str, line: _Line) -> Iterator[Completion]:

@@ -178,7 +178,12 @@ def directories(directory: Path) -> list[Path]:
 
 
 def head(file: Path, count: int) -> bytes:
-    """Return the first bytes of a file."""
+    """Return the first bytes of a file.
+
+    One without a size is not opened: some of ``/proc`` and of ``/sys`` wait until there is something to read.
+    """
+    if is_here(file) and not size(file):
+        return b""
     with file.open("rb") as opened:
         return opened.read(count)
 

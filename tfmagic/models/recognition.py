@@ -22,13 +22,15 @@ from tfmagic.models.model import Model
 from tfmagic.models.reader import Candidate
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from tfmagic.models.reader import Reader
 
 #: Files, or folders, looked at in a directory that is none of the known layouts; how deep, and how many are offered.
 _LOOKED_AT, _DEEPEST, _OFFERED = 100, 3, 3
+#: Files looked at in all the folders below it: who gives "/" or a home directory wants an answer, not a search.
+_LOOKED_AT_BELOW = 500
 #: Files of a directory that are guessed at, and how much of each is read.
 _GUESSED_AT, _HEAD = 20, 4096
 _ORBAX = frozenset({"_CHECKPOINT_METADATA", "manifest.ocdbt", "_METADATA"})
@@ -46,17 +48,34 @@ def recognise(
     with reading.refusals(candidate.path):
         if form is not None:
             return _read(_of_form(form, candidate, readers), candidate, tags)
-        reader = _claiming(candidate, readers)
-        if reader is not None:
-            return _read(reader, candidate, tags)
-        inner = list(_inside(candidate, readers))
-        if len(inner) == 1:
-            ((chosen, contents),) = inner
-            note = f"{_name(chosen)!r} is shown, the only model in {str(candidate.path)!r}"
-            return _read(contents, replace(chosen, trust=trust), tags).with_notes(note)
+        model = _claimed(candidate, readers, tags)
+        if model is not None:
+            return model
         if candidate.path is not None:
             places.require_existence(candidate.path)
-        raise errors.UnrecognizedSourceError(_unrecognised(candidate, readers, [each for each, _ in inner]))
+        raise errors.UnrecognizedSourceError(_unrecognised(candidate, readers))
+
+
+def recognised(source: object, readers: Sequence[Reader]) -> Model | None:
+    """Return the model of a source, None where there is none: nothing is looked for that could be meant instead."""
+    if isinstance(source, Model):
+        return _again(source, readers, None, None, trust=False)
+    candidate = candidate_of(source)
+    with reading.refusals(candidate.path):
+        return _claimed(candidate, readers, None)
+
+
+def _claimed(candidate: Candidate, readers: Sequence[Reader], tags: Collection[str] | None) -> Model | None:
+    """Return the model of the reader that claims a candidate, or the only file that one claims in a directory."""
+    reader = _claiming(candidate, readers)
+    if reader is not None:
+        return _read(reader, candidate, tags)
+    inner = list(_inside(candidate, readers))
+    if len(inner) != 1:
+        return None
+    ((chosen, contents),) = inner
+    note = f"{_name(chosen)!r} is shown, the only model in {str(candidate.path)!r}"
+    return _read(contents, replace(chosen, trust=candidate.trust), tags).with_notes(note)
 
 
 def _again(
@@ -168,9 +187,14 @@ def _claiming(candidate: Candidate, readers: Sequence[Reader]) -> Reader | None:
     return next((reader for reader in readers if reader.claims(candidate)), None)
 
 
-def _inside(candidate: Candidate, readers: Sequence[Reader]) -> Iterator[tuple[Candidate, Reader]]:
-    """Yield the files of a directory that are models, and who reads them; those that cannot be read are none."""
-    for name in sorted(candidate.entries)[:_LOOKED_AT]:
+def _inside(
+    candidate: Candidate, readers: Sequence[Reader], looks: Iterable[object] = range(_LOOKED_AT)
+) -> Iterator[tuple[Candidate, Reader]]:
+    """Yield the files of a directory that are models, and who reads them; those that cannot be read are none.
+
+    Each file takes one of the looks.
+    """
+    for name, _ in zip(sorted(candidate.entries)[:_LOOKED_AT], looks, strict=False):
         if candidate.path is None:
             return
         path = candidate.path / name
@@ -183,22 +207,26 @@ def _inside(candidate: Candidate, readers: Sequence[Reader]) -> Iterator[tuple[C
             yield nested, reader
 
 
-def _unrecognised(candidate: Candidate, readers: Sequence[Reader], several: Sequence[Candidate]) -> str:
+def _unrecognised(candidate: Candidate, readers: Sequence[Reader]) -> str:
     """Word that no form claims a source: what it seems to be, and which forms there are."""
+    several = [nested for nested, _ in _inside(candidate, readers)]
     if several:
         names = errors.listed(map(_name, several))
         return f"{str(candidate.path)!r} holds several models: {names}; give the path of one of them"
     known = ", ".join(reader.form for reader in readers if reader.is_live == (candidate.path is None))
     # How each of them looks would be ten lines, which hide what is said of this source.
     forms = f"The forms are: {known}{'' if candidate.path else ', or a path'}; tfmagic.forms() (%tf_forms) shows them"
-    below = list(islice(_below(candidate.path, readers), _OFFERED)) if candidate.is_directory else []
+    looks = iter(range(_LOOKED_AT_BELOW))
+    below = list(islice(_below(candidate.path, readers, looks), _OFFERED)) if candidate.is_directory else []
     if below:
         offered = errors.listed(map(str, below))
         return f"{_given(candidate)} is no model itself; give the path of one that lies in it: {offered}"
     return f"{_given(candidate)} is no model that tfmagic reads: {_guess(candidate)}. {forms}"
 
 
-def _below(directory: Path | None, readers: Sequence[Reader], depth: int = _DEEPEST) -> Iterator[Path]:
+def _below(
+    directory: Path | None, readers: Sequence[Reader], looks: Iterator[object], depth: int = _DEEPEST
+) -> Iterator[Path]:
     """Yield the folders below a directory that are models, the nearest of each branch."""
     if directory is None or not depth or not places.is_here(directory):
         return
@@ -209,13 +237,13 @@ def _below(directory: Path | None, readers: Sequence[Reader], depth: int = _DEEP
     for folder in folders:
         nested = Candidate(folder, folder)
         try:
-            is_model = _claiming(nested, readers) is not None or any(True for _ in _inside(nested, readers))
+            is_model = _claiming(nested, readers) is not None or any(True for _ in _inside(nested, readers, looks))
         except (OSError, errors.ReadError):
             continue
         if is_model:
             yield folder
         else:
-            yield from _below(folder, readers, depth - 1)
+            yield from _below(folder, readers, looks, depth - 1)
 
 
 def _guess_at_directory(candidate: Candidate) -> str:
