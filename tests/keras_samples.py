@@ -53,3 +53,19 @@ def dictionary(keras: Any) -> Any:
 
 
 MODELS = {model.__name__: model for model in (branching, recurrent, convolutional)}
+
+
+def noise(keras: Any, *, dropout: bool = False) -> Any:
+    """Make a layer that draws by a generator of its own."""
+
+    class Noise(keras.layers.Layer):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.seeds = keras.random.SeedGenerator(1)
+
+        def call(self, x: Any) -> Any:
+            if dropout:
+                return keras.random.dropout(x, 0.5, seed=self.seeds)
+            return x + keras.random.normal(keras.ops.shape(x), seed=self.seeds)
+
+    return Noise()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tfmagic
+from tests import keras_samples
 from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
 
@@ -23,18 +24,8 @@ def runs(model: Any, values: Any) -> tuple[np.ndarray, np.ndarray]:
 def noise(*, dropout: bool) -> Any:
     keras = keras_runtime.keras()
 
-    class Noise(keras.layers.Layer):  # type: ignore[misc, name-defined]
-        def __init__(self) -> None:
-            super().__init__()
-            self.seeds = keras.random.SeedGenerator(1)
-
-        def call(self, x: Any) -> Any:
-            if dropout:
-                return keras.random.dropout(x, 0.5, seed=self.seeds)
-            return x + keras.random.normal(keras.ops.shape(x), seed=self.seeds)
-
     x = keras.Input((4,), name="x")
-    return keras.Model(x, keras.layers.Activation("linear", name="y")(Noise()(x)))
+    return keras.Model(x, keras.layers.Activation("linear", name="y")(keras_samples.noise(keras, dropout=dropout)(x)))
 
 
 @pytest.mark.parametrize("dropout", [False, True])

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 import tfmagic
+from tests import keras_samples
 from tfmagic import errors, progress, readers
 from tfmagic.notebook.panel.widgets import convert_tab, run_tab
 from tfmagic.runtime import keras as keras_runtime
@@ -88,16 +89,8 @@ def noisy_model() -> Any:
     """Make a Keras model that draws by a generator of its own, compiled, so that it has metrics and an optimizer."""
     keras = keras_runtime.keras()
 
-    class Noise(keras.layers.Layer):  # type: ignore[misc, name-defined]
-        def __init__(self) -> None:
-            super().__init__()
-            self.seeds = keras.random.SeedGenerator(1)
-
-        def call(self, x: Any) -> Any:
-            return x + keras.random.normal(keras.ops.shape(x), seed=self.seeds)
-
     x = keras.Input((2,), name="x")
-    model = keras.Model(x, keras.layers.Dense(1, name="y")(Noise()(x)))
+    model = keras.Model(x, keras.layers.Dense(1, name="y")(keras_samples.noise(keras)(x)))
     model.compile("sgd", "mse", metrics=["mae"])
     model.fit(np.zeros((2, 2)), np.zeros((2, 1)), verbose=0)
     return model

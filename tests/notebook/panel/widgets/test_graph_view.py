@@ -9,6 +9,7 @@ import pytest
 import tfmagic
 from tests import drawn_graphs
 from tests.drawn_graphs import LOOP, LOOPING, chain
+from tests.notebook.panel.widgets.test_ops_tab import Around
 from tfmagic.display.graph import unfolding
 from tfmagic.frames import LayerRow
 from tfmagic.models import variable_statistics
@@ -18,7 +19,6 @@ from tfmagic.notebook.panel.widgets.graph_view import GraphView
 from tfmagic.verbs import colouring
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
     from pathlib import Path
 
 NAMES = [f"net/block_{n // 10}/unit_{n}" for n in range(300)]
@@ -228,17 +228,7 @@ def test_the_tab_says_so_where_there_is_no_graph() -> None:
 
 
 def test_the_tab_links_to_the_tab_of_ops() -> None:
-    class Panel:
-        def __init__(self) -> None:
-            self.namespace: MutableMapping[str, object] = {}
-            self.source = "model"
-            self.colour, self.compared, self.trust = None, None, False
-            self.went: list[tuple[str, dict[str, object]]] = []
-
-        def go_to(self, title: str, **what: object) -> None:
-            self.went.append((title, what))
-
-    panel = Panel()
+    panel = Around()
     tab = graph_tab.build(drawn_graphs.model(LOOP, LOOPING), panel)
     assert isinstance(tab, GraphView)
     assert tab.links == ["row", "variable", "output"]
