@@ -9,6 +9,7 @@ import http.client
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -66,13 +67,7 @@ def s3_bucket() -> Iterator[Bucket]:
     """Serve an empty bucket, and have fsspec speak to it."""
     fsspec = pytest.importorskip("fsspec")
     pytest.importorskip("s3fs")
-    server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    boto3 = pytest.importorskip("boto3")
-    options = {"aws_access_key_id": KEY, "aws_secret_access_key": SECRET, "region_name": "us-east-1"}
-    client = boto3.client("s3", endpoint_url=f"http://{host}:{port}", **options)
-    # The server's state is the process'.
+    (host, port), client = _server()
     reset = http.client.HTTPConnection(host, port)
     reset.request("POST", "/moto-api/reset")
     assert reset.getresponse().status == 200
@@ -98,14 +93,26 @@ def s3_bucket() -> Iterator[Bucket]:
         proxy.shutdown()
         proxy.server_close()
         thread.join()
-        client.close()
-        server.stop()
+
+
+@cache
+def _server() -> tuple[tuple[str, int], Any]:
+    """Begin the server that all tests of the process share, and a client of it; its state is the process' anyway."""
+    server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    pytest.importorskip("moto.moto_server.werkzeug_app").MotoRequestHandler.disable_nagle_algorithm = True
+    server.start()
+    host, port = server.get_host_and_port()
+    options = {"aws_access_key_id": KEY, "aws_secret_access_key": SECRET, "region_name": "us-east-1"}
+    client = pytest.importorskip("boto3").client("s3", endpoint_url=f"http://{host}:{port}", **options)
+    return (host, port), client
 
 
 class _Proxy(BaseHTTPRequestHandler):
     """Hands every request on, and its answer back."""
 
     protocol_version = "HTTP/1.1"
+    # As in :mod:`tests.address_servers`.
+    disable_nagle_algorithm = True
     bucket: Bucket
     target: tuple[str, int]
 
