@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FOLDER = os.environ.get("TFMAGIC_VERSIONS", "")
+if not FOLDER:
+    pytest.skip("`make test-versions` makes the versions and names them in TFMAGIC_VERSIONS", allow_module_level=True)
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not FOLDER, reason="`make test-versions` makes the versions and names them in TFMAGIC_VERSIONS"),
 ]
 CONVERTED = ("run", "ops", "saved_model", "graph_def", "keras", "file", "restore", "restore weights")
 

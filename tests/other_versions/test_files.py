@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
 #: Set by ``make test-versions``: the folder of the environments.
 FOLDER = os.environ.get("TFMAGIC_VERSIONS", "")
+if not FOLDER:
+    pytest.skip("`make test-versions` makes the versions and names them in TFMAGIC_VERSIONS", allow_module_level=True)
 pytestmark = [
     pytest.mark.tensorflow,
     pytest.mark.slow,
-    pytest.mark.skipif(not FOLDER, reason="`make test-versions` makes the versions and names them in TFMAGIC_VERSIONS"),
 ]
 PLACE = Path(FOLDER)
 LIBRARIES = ("keras", "tf_keras")
