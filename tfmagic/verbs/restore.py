@@ -13,7 +13,7 @@ import numpy as np
 
 from tfmagic import errors, readers
 from tfmagic.runtime import tensorflow as runtime
-from tfmagic.verbs.restoration import given_names
+from tfmagic.verbs.restoration import automatic_names
 from tfmagic.verbs.restoration.assignment import Content, Load, assign
 from tfmagic.verbs.restoration.identity import by_given_name, paired
 from tfmagic.verbs.restoration.live_variables import KERAS, live_variables
@@ -172,13 +172,13 @@ def _problems(pairing: Pairing) -> Iterator[str]:
     if required:
         yield f"the file has no value for {errors.listed(targets[place].name for place in required)}"
         return
-    elsewhere = given_names.contradictions(pairing.places())
+    elsewhere = automatic_names.contradictions(pairing.places())
     if elsewhere:
         names = errors.listed(name for name, _, _ in elsewhere)
         yield f"{names} stands at one place in the file and at another in the model:\n{_elsewhere(elsewhere)}\n"
 
 
-def _elsewhere(elsewhere: Sequence[given_names.Contradiction]) -> str:
+def _elsewhere(elsewhere: Sequence[automatic_names.Contradiction]) -> str:
     import pandas as pd  # noqa: PLC0415 - loaded with the first table
 
     return str(pd.DataFrame(elsewhere, columns=["name", "in the file", "in the model"]).to_string(index=False))

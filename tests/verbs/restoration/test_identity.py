@@ -155,7 +155,7 @@ def named(*names: str) -> Any:
 
 
 @pytest.mark.parametrize("kind", NAMED)
-def test_given_names_that_change_places_are_refused(kind: str, tmp_path: Path) -> None:
+def test_names_that_people_gave_and_that_change_places_are_refused(kind: str, tmp_path: Path) -> None:
     source, target = named("encoder", "head"), named("head", "encoder")
     path = saved(source, kind, tmp_path)
     before = values(target)

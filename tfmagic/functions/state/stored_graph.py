@@ -16,7 +16,7 @@ from tfmagic import errors
 from tfmagic.files import places, protos
 from tfmagic.findings import hazards
 from tfmagic.graphs import restores
-from tfmagic.graphs.made_tables import with_own_tables
+from tfmagic.graphs.function_tables import with_own_tables
 from tfmagic.graphs.resources import resource
 from tfmagic.runtime import error_texts
 from tfmagic.runtime import tensorflow as runtime

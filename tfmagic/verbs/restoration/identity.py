@@ -10,7 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
-from tfmagic.verbs.restoration import given_names, keras_places, object_edges, ordered_layers, renaming
+from tfmagic.verbs.restoration import automatic_names, keras_places, object_edges, ordered_layers, renaming
 from tfmagic.verbs.restoration.live_variables import KERAS, SESSION, LiveVariables, extended
 from tfmagic.verbs.restoration.object_edges import TableEdge
 from tfmagic.verbs.restoration.pairing import Loading, Pairing
@@ -141,8 +141,8 @@ def _match_given(pairing: Pairing, short: Callable[[tuple[str, ...]], tuple[str,
 
 def _key(scope: tuple[str, ...], kinds: frozenset[str]) -> tuple[str, ...]:
     """Return a name without what was made up around it; none if nobody gave any of it."""
-    outer = tuple(name for name in scope[:-1] if not given_names.is_made_up(name, kinds))
-    is_own = len(scope) == 1 and not given_names.is_made_up(scope[-1], kinds)
+    outer = tuple(name for name in scope[:-1] if not automatic_names.is_made_up(name, kinds))
+    is_own = len(scope) == 1 and not automatic_names.is_made_up(scope[-1], kinds)
     return (*outer, scope[-1]) if outer or is_own else ()
 
 
@@ -153,11 +153,11 @@ def _by_rank(pairing: Pairing, among: Iterable[int]) -> None:
     """
     live, saved = pairing.live, pairing.stored.saved
     places = [place for place in among if place not in pairing.pairs.values()]
-    ours = given_names.ranked([target.scope for target in live.targets], live.kinds)
+    ours = automatic_names.ranked([target.scope for target in live.targets], live.kinds)
     firsts = dict.fromkeys(saved[place].scope[0] for place in places if len(saved[place].scope) > 1)
-    models = [name for name in firsts if name == live.name or given_names.is_made_up(name, live.model_kinds)]
+    models = [name for name in firsts if name == live.name or automatic_names.is_made_up(name, live.model_kinds)]
     for model in ("", *models):
-        theirs = given_names.ranked([_bare(saved[place].scope, model) for place in places], live.kinds)
+        theirs = automatic_names.ranked([_bare(saved[place].scope, model) for place in places], live.kinds)
         single = {name: place for name, place in zip(theirs, places, strict=True) if theirs.count(name) == 1}
         pairs = {target: single[name] for target, name in enumerate(ours) if name in single and ours.count(name) == 1}
         pairs = {target: other for target, other in pairs.items() if target not in pairing.pairs}

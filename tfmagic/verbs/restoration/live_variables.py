@@ -18,7 +18,7 @@ from tfmagic.readers.keras_model import KerasModelReader
 from tfmagic.readers.session import SessionReader
 from tfmagic.runtime import keras_saving
 from tfmagic.runtime import tensorflow as runtime
-from tfmagic.verbs.restoration import given_names, keras_places
+from tfmagic.verbs.restoration import automatic_names, keras_places
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -255,7 +255,7 @@ def _of_session(graph: runtime.Live) -> Iterator[Target]:
 def _target(variable: runtime.Live, name: str = "") -> Target:
     own = getattr(variable, "path", "") or str(variable.name).partition(":")[0]
     dtype = getattr(variable.dtype, "name", variable.dtype)
-    return Target(name or own, str(dtype), _shape(variable.shape), variable, own, given_names.split(own))
+    return Target(name or own, str(dtype), _shape(variable.shape), variable, own, automatic_names.split(own))
 
 
 def _shape(shape: runtime.Live) -> Shape:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfmagic.verbs.restoration.given_names import Place
+from tfmagic.verbs.restoration.automatic_names import Place
 from tfmagic.verbs.restoration.live_variables import KERAS
 from tfmagic.verbs.restoration.stored_values import COUNTER, ORDER, PATHS
 

@@ -15,7 +15,7 @@ from tfmagic.files.checkpoints import tensor_bundle, trackable_object_graph
 from tfmagic.graphs import saved_object_graph
 from tfmagic.graphs import variables as graph_variables
 from tfmagic.graphs.saved_object_graph import KERAS_COPIES
-from tfmagic.verbs.restoration import given_names
+from tfmagic.verbs.restoration import automatic_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -115,7 +115,7 @@ def _of_checkpoint(model: Model, checkpoint: tensor_bundle.Checkpoint) -> Stored
         names = {key: short[trackable_object_graph.short_key(key)] for key in names}
     full = {} if objects is None else trackable_object_graph.full_names(objects)
     saved = tuple(
-        Saved(key, name, entry.dtype, entry.shape, given_names.split(full.get(key) or name), name == COUNTER)
+        Saved(key, name, entry.dtype, entry.shape, automatic_names.split(full.get(key) or name), name == COUNTER)
         for key, name in names.items()
         for entry in [checkpoint.entries[key]]
     )

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tfmagic.verbs.restoration.given_names import Place, contradictions, is_made_up, ranked
+from tfmagic.verbs.restoration.automatic_names import Place, contradictions, is_made_up, ranked
 
 
 @pytest.mark.parametrize(

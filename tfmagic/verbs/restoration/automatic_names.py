@@ -1,4 +1,4 @@
-"""Names that people gave, and names that a library made up: only the first say which value belongs where.
+"""Automatic names, which a library made up, told from names that people gave: only the latter say whose a value is.
 
 A library numbers what it names (``dense``, ``dense_1``), anew in each process and on in each cell, so that the same
 name stands for another layer the next time. Not for: where values lie.
