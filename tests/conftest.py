@@ -30,6 +30,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
+#: More modules than these are a library, such as ``tf_keras``.
+MANY_MODULES = 200
 ROOT = Path(__file__).resolve().parent.parent
 CORPUS = Path(os.environ.get("TFMAGIC_CORPUS") or ROOT.parent / "shared" / "corpus")
 #: Set by ``make test`` and by CI: a browser test that cannot run is then a failure.
@@ -197,10 +199,28 @@ def pytest_sessionstart() -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtestloop() -> None:
+def pytest_runtestloop(session: pytest.Session) -> None:
     """Have it go through what tests make, and no more through ten thousand tests and TensorFlow."""
+    if any(item.get_closest_marker("tensorflow") for item in session.items):
+        for name in ("tensorflow", "keras"):
+            if importlib.util.find_spec(name):
+                importlib.import_module(name)
     gc.freeze()
     gc.enable()
+    session.config.pluginmanager.register(LateImports())
+
+
+class LateImports:
+    """Have Python's collector leave alone what came with libraries that a test was the first to import."""
+
+    def __init__(self) -> None:
+        self._modules = len(sys.modules)
+
+    def pytest_runtest_logfinish(self) -> None:
+        """Look whether there is much more than before."""
+        if len(sys.modules) > self._modules + MANY_MODULES:
+            self._modules = len(sys.modules)
+            gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)
