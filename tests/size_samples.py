@@ -89,6 +89,11 @@ def inputs(count: int) -> bytes:
     return b"".join(field(1, _node(name, "Const")) for name in names) + field(1, _node("all", "AddN", names, _FLOAT))
 
 
+def kinds(count: int) -> bytes:
+    """Write nodes each of which is of another op."""
+    return b"".join(field(1, _node(f"n{number}", f"Op{number}")) for number in range(count))
+
+
 def consumers(count: int) -> bytes:
     """Write one node that many take."""
     taking = (field(1, _node(f"r{number}", "Relu", ["c"], _FLOAT)) for number in range(count))
@@ -126,6 +131,19 @@ def assets(count: int) -> bytes:
     return bytes(saved_model.SerializeToString())
 
 
+def metagraphs(count: int) -> bytes:
+    """Write a SavedModel with many MetaGraphDefs, each of a node and a signature."""
+    one = _saved_model().meta_graphs[0]
+    tensor = one.signature_def["serving_default"].inputs["x"]
+    tensor.name, tensor.dtype = "x:0", 1
+    saved_model = protos.message("SavedModel")(saved_model_schema_version=1)
+    for number in range(count):
+        meta_graph = saved_model.meta_graphs.add()
+        meta_graph.CopyFrom(one)
+        meta_graph.meta_info_def.tags[0] = f"part {number}"
+    return bytes(saved_model.SerializeToString())
+
+
 def layers(count: int) -> bytes:
     """Write the config of a functional Keras model: a chain of layers."""
     first = {"batch_shape": [None, 4], "dtype": "float32", "name": "in"}
@@ -149,9 +167,9 @@ def layers(count: int) -> bytes:
 
 
 GRAPHS: dict[str, Callable[[int], bytes]] = {
-    each.__name__: each for each in (nodes, scopes, placeholders, variables, functions, inputs, consumers)
+    each.__name__: each for each in (nodes, scopes, placeholders, variables, functions, inputs, consumers, kinds)
 }
-SAVED_MODELS: dict[str, Callable[[int], bytes]] = {each.__name__: each for each in (signatures, assets)}
+SAVED_MODELS: dict[str, Callable[[int], bytes]] = {each.__name__: each for each in (signatures, assets, metagraphs)}
 KINDS = (*GRAPHS, *SAVED_MODELS, "layers")
 
 

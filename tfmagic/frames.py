@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeGuard
 
 import numpy as np
 
@@ -124,6 +124,24 @@ class CostRow(NamedTuple):
     bytes: int | None
     flops: int | None
     activation_bytes: int | None
+
+
+class TotalCost(NamedTuple):
+    """What all rows of a table of costs cost together: where one of them does not tell, it is at least that."""
+
+    flops: int
+    is_whole: bool
+
+    @classmethod
+    def of(cls, flops: Iterable[int | None]) -> TotalCost:
+        """Add up what each row costs."""
+        listed = list(flops)
+        known = [each for each in listed if is_known(each)]
+        return cls(sum(known), len(known) == len(listed))
+
+    def __str__(self) -> str:
+        """Word it."""
+        return f"{'' if self.is_whole else 'at least '}{self.flops:,} FLOPs for a batch of one"
 
 
 class DiffRow(NamedTuple):
@@ -321,12 +339,16 @@ def _series(name: str, values: object, repeating: bool) -> pd.Series:  # noqa: F
     if repeating:
         return pd.Series(pd.Categorical(pd.Series(items, dtype=object)))
     if name in _INTEGERS:
-        # What a model claims may be past any file and any memory: that is not known, then.
-        items = [item if item is None or abs(item) <= _MAX_INTEGER else None for item in items]
+        items = [item if is_known(item) else None for item in items]
         missing = any(item is None for item in items)
         return pd.Series(items, dtype="Int64" if missing else "int64")
     # An assignment would take tuples of equal length for a second axis; fromiter takes each as one object.
     return pd.Series(np.fromiter(items, dtype=object, count=len(items)), dtype=object)
+
+
+def is_known(number: int | None) -> TypeGuard[int]:
+    """Say whether a count is known: what a model claims past any file and any memory is not."""
+    return number is not None and -_MAX_INTEGER <= number <= _MAX_INTEGER
 
 
 # How a table is shown where names are a stranger's

@@ -14,7 +14,7 @@ from tests import size_samples
 from tests.benchmarks.processes import Measured, measure
 
 #: The sizes that issue 17 names; the others grow by ten to a hundred thousand.
-LARGEST = {"nodes": 1_000_000, "functions": 1_000_000, "inputs": 1_000_000}
+LARGEST = {"nodes": 1_000_000, "functions": 1_000_000, "inputs": 1_000_000, "metagraphs": 1_000}
 SMALLER = 10
 #: What has parsed the file once it is there.
 READ = {"layers": "parts", "signatures": "has_no_signature"}

@@ -13,9 +13,14 @@ import pytest
 
 import tfmagic
 from tests import size_samples
+from tfmagic import frames
+from tfmagic.display import render
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    import pandas as pd
 
 SMALL, TIMES = 800, 5
 #: What goes with the square of the size takes 25 times as long; what is sorted, collected and cached a bit more than 5.
@@ -38,6 +43,25 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Import what showing imports."""
     for kind in size_samples.KINDS:
         seconds(size_samples.written(kind, 10, tmp_path_factory.mktemp(kind)))
+
+
+@pytest.mark.parametrize("kind", ["layers", "signatures", "variables"])
+def test_a_text_makes_no_dataframe_of_rows_that_it_does_not_show(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: list[int] = []
+    whole = frames.from_columns
+
+    def noted(table: str, values: Mapping[str, Sequence[object]]) -> pd.DataFrame:
+        frame = whole(table, values)
+        counts.append(len(frame) if table == kind else 0)
+        return frame
+
+    monkeypatch.setattr(frames, "from_columns", noted)
+    model = tfmagic.inspect(size_samples.written(kind, 50, tmp_path))
+    assert repr(model)
+    assert 0 < max(counts) <= render.MAX_ROWS
+    assert len(model.table(kind)) >= 50
 
 
 @pytest.mark.parametrize("kind", size_samples.KINDS)

@@ -119,7 +119,7 @@ def picture(model: ShownModel, colour: Colour | None = None) -> Picture | None:
 
     try:
         if model.is_at_hand("keras"):
-            count, most = len(model.layers), _PICTURED_LAYERS
+            count, most = len(model.layer_rows()), _PICTURED_LAYERS
         else:
             count, most = len(model.table("ops", all=True)) if model.is_at_hand("graph") else 1, _PICTURED_NODES
         if not 0 < count <= most:

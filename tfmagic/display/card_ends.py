@@ -13,12 +13,10 @@ from tfmagic.files.protos import NO_DTYPE
 from tfmagic.graphs.signatures import DEFAULT_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import pandas as pd
+    from collections.abc import Iterator, Sequence
 
     from tfmagic.display.shown_model import ShownModel
-    from tfmagic.frames import Shape
+    from tfmagic.frames import Shape, SignatureRow
 
 _TIMES = "\N{MULTIPLICATION SIGN}"
 #: Ends that are shown; what is left out is counted.
@@ -47,14 +45,17 @@ def ends(model: ShownModel) -> Iterator[Element]:
         return
     if model.has_no_signature and len(model.meta_graph.graph.nodes[0]) > FOLLOWED_NODES:
         return
-    frame = model.signatures
-    if not len(frame):
+    listed = model.end_rows()
+    keys = dict.fromkeys(row.signature for row in listed)
+    if not keys:
         return
-    keys = list(dict.fromkeys(frame["signature"]))
-    key = DEFAULT_KEY if DEFAULT_KEY in keys else keys[0]
-    tags = frame[frame["signature"] == key]["tags"].iloc[0]
-    rows = frame[(frame["signature"] == key) & (frame["tags"] == tags)]
-    sides = [_side(rows[rows["side"] == side], word) for side, word in (("input", "takes"), ("output", "gives"))]
+    key = DEFAULT_KEY if DEFAULT_KEY in keys else next(iter(keys))
+    tags = next(row.tags for row in listed if row.signature == key)
+    rows = [row for row in listed if row.signature == key and row.tags == tags]
+    sides = [
+        _side([row for row in rows if row.side == side], word)
+        for side, word in (("input", "takes"), ("output", "gives"))
+    ]
     arrow = element("span", "→", class_="tfm-arrow", aria_hidden="true")
     yield element("div", sides[0], arrow, sides[1], class_="tfm-ends")
     others = len(keys) - 1
@@ -68,14 +69,14 @@ def ends(model: ShownModel) -> Iterator[Element]:
         )
 
 
-def _side(rows: pd.DataFrame, word: str) -> Element:
+def _side(rows: Sequence[SignatureRow], word: str) -> Element:
     items = []
-    for key, dtype, shape in rows[["key", "dtype", "shape"]].head(_MOST_ENDS).itertuples(index=False, name=None):
-        size, rest = shape_words(shape, dtype)
+    for row in rows[:_MOST_ENDS]:
+        size, rest = shape_words(row.shape, row.dtype)
         items.append(
             element(
                 "div",
-                element("strong", key),
+                element("strong", row.key),
                 " ",
                 size,
                 " ",

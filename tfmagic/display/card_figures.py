@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from tfmagic.display.elements import Element, element
 from tfmagic.display.render import counted, size_text
 from tfmagic.files import places
+from tfmagic.frames import is_known
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    import pandas as pd
-
     from tfmagic.display.shown_model import ShownModel
+    from tfmagic.frames import TotalCost, VariableRow
 
 #: Of larger graphs nobody is told at once what they cost.
 _COSTED_NODES = 3_000
@@ -48,48 +48,50 @@ def figures(model: ShownModel) -> Iterator[Element]:
 
 def _numbers(model: ShownModel) -> Iterator[Element]:
     if "variables" in model.parts:
-        variables = model.variables
-        sizes, stored = (list(map(int, variables[name].dropna())) for name in ("size", "bytes"))
-        total = sum(sizes)
+        variables = model.shown_variables()
+        stored = [row.bytes for row in variables if is_known(row.bytes)]
+        total = _elements(variables)
         noun = "parameter" if total == 1 else "parameters"
         yield _figure(*count_words(total), f"{noun}{_trainable(variables, total)}", f"{total:,}")
-        dtypes = [dtype for dtype in dict.fromkeys(variables["dtype"]) if dtype]
+        dtypes = [dtype for dtype in dict.fromkeys(row.dtype for row in variables) if dtype]
         named = f", {dtypes[0]}" if len(dtypes) == 1 else ""
         yield _size_figure(sum(stored), f"weights loaded{named}")
     size = _on_disk(model.path) if model.path is not None else 0
     if size:
         yield _size_figure(size, "on disk")
-    if model.is_at_hand("keras") and len(model.layers):
-        yield _counted(len(model.layers), "layer")
+    if model.is_at_hand("keras") and model.layer_rows():
+        yield _counted(len(model.layer_rows()), "layer")
     elif model.is_at_hand("graph"):
         graph = model.meta_graph.graph
         inner = len(graph.function_nodes.owner)
         count = len(graph.nodes[0]) + inner
         functions = f" in {counted(len(graph.functions[0]), 'function')} and the main graph"
         yield _counted(count, "op", functions if inner else "")
-    costs = costs_of(model)
-    flops = 0 if costs is None else int(costs["flops"].dropna().sum())
-    if costs is not None and flops:
-        least = " at least" if costs["flops"].isna().any() else ""
-        yield _figure(*count_words(flops), f"FLOPs{least}", costs.attrs["total"])
+    cost = cost_of(model)
+    if cost is not None and cost.flops:
+        least = "" if cost.is_whole else " at least"
+        yield _figure(*count_words(cost.flops), f"FLOPs{least}", str(cost))
 
 
-def costs_of(model: ShownModel) -> pd.DataFrame | None:
+def cost_of(model: ShownModel) -> TotalCost | None:
     """Return what a model costs, None where nobody waits for that: a large graph takes seconds."""
     if model.is_at_hand("keras"):
-        return model.costs
+        return model.total_cost
     if not model.is_at_hand("graph"):
         return None
     graph = model.meta_graph.graph
     is_small = len(graph.nodes[0]) + len(graph.function_nodes.owner) <= _COSTED_NODES
-    return model.costs if is_small else None
+    return model.total_cost if is_small else None
 
 
-def _trainable(variables: pd.DataFrame, total: int) -> str:
-    known = variables[variables["trainable"].notna()]
-    if not len(known):
+def _elements(variables: Iterable[VariableRow]) -> int:
+    return sum(row.size for row in variables if is_known(row.size))
+
+
+def _trainable(variables: Sequence[VariableRow], total: int) -> str:
+    if all(row.trainable is None for row in variables):
         return ""
-    fixed = int(known["size"][~known["trainable"].astype(bool)].sum())
+    fixed = _elements(row for row in variables if row.trainable is False)
     if not fixed:
         return ", all trainable"
     return ", none trainable" if fixed == total else f", {' '.join(filter(None, count_words(fixed)))} not trainable"

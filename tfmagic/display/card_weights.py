@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from tfmagic.display.elements import Element, element
 from tfmagic.display.graph import op_colours
 from tfmagic.display.render import counted, cut, size_text
+from tfmagic.frames import is_known
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import pandas as pd
+    from collections.abc import Iterable, Iterator
 
     from tfmagic.display.shown_model import ShownModel
+    from tfmagic.frames import VariableRow
 
 #: Layers that are shown; what is left out is counted.
 _HEAVIEST = 5
@@ -37,38 +37,35 @@ def heaviest(model: ShownModel) -> list[Heavy]:
     """Return what holds weights, the heaviest first: layers, else the scopes that the variables stand in."""
     owners = _layers(model) if model.is_at_hand("keras") else []
     if not any(each.parameters for each in owners) and "variables" in model.parts:
-        owners = _scopes(model.variables)
+        owners = _scopes(model.shown_variables())
     return sorted((each for each in owners if each.parameters), key=lambda each: -each.parameters)
 
 
 def _layers(model: ShownModel) -> list[Heavy]:
-    frame = model.layers
-    names = set(frame["name"])
-    models = {name.rpartition("/")[0] for name in names} & names
-    rows = zip(frame["name"], frame["class"], _known(frame["parameters"]), _known(frame["bytes"]), strict=True)
-    return [Heavy(*row) for row in rows if row[0] not in models]
+    rows = model.layer_rows()
+    names = {row.name for row in rows}
+    models = {row.name.rpartition("/")[0] for row in rows if "/" in row.name} & names
+    weighing = (row for row in rows if row.parameters and row.name not in models)
+    return [Heavy(row.name, row.class_, _known(row.parameters), _known(row.bytes)) for row in weighing]
 
 
-def _known(column: pd.Series[int]) -> list[int]:
+def _known(number: int | None) -> int:
     """Take what is not known for nothing."""
-    known: list[int] = column.fillna(0).tolist()
-    return known
+    return number if is_known(number) else 0
 
 
-def _scopes(variables: pd.DataFrame) -> list[Heavy]:
+def _scopes(variables: Iterable[VariableRow]) -> list[Heavy]:
     total: dict[str, list[int]] = {}
-    for name, size, stored in zip(
-        variables["name"], *map(_known, (variables["size"], variables["bytes"])), strict=True
-    ):
-        kept = total.setdefault(name.rpartition("/")[0] or name, [0, 0])
-        kept[0] += size
-        kept[1] += stored
+    for row in variables:
+        kept = total.setdefault(row.name.rpartition("/")[0] or row.name, [0, 0])
+        kept[0] += _known(row.size)
+        kept[1] += _known(row.bytes)
     return [Heavy(name, "", *sizes) for name, sizes in total.items()]
 
 
 def weights(model: ShownModel) -> Iterator[Element]:
     """Yield the table of the heaviest layers or scopes."""
-    owners = heaviest(model)
+    owners: list[Heavy] = model.once("heaviest", lambda: heaviest(model))
     if not owners:
         return
     shown, rest = owners[:_HEAVIEST], owners[_HEAVIEST:]

@@ -8,13 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     import pandas as pd
 
     from tfmagic.findings.caution import Caution
     from tfmagic.findings.scan import Finding
+    from tfmagic.frames import LayerRow, SignatureRow, TotalCost, VariableRow
     from tfmagic.graphs.metagraphs import MetaGraph
     from tfmagic.graphs.plumbing import Ends
 
@@ -102,18 +103,19 @@ class ShownModel(Protocol):
     def ends(self) -> Ends:
         """Where the main graph seems to begin and end."""
 
-    @property
-    def signatures(self) -> pd.DataFrame:
-        """Inputs and outputs of each SignatureDef."""
+    def end_rows(self) -> Sequence[SignatureRow]:
+        """Return inputs and outputs of each SignatureDef, those proposed for a graph without any."""
 
-    @property
-    def variables(self) -> pd.DataFrame:
-        """Variables, without their values."""
+    def shown_variables(self) -> Sequence[VariableRow]:
+        """Return the variables, without their values."""
 
     @property
     def layers(self) -> pd.DataFrame:
         """Keras layers."""
 
+    def layer_rows(self) -> Sequence[LayerRow]:
+        """Return the Keras layers."""
+
     @property
-    def costs(self) -> pd.DataFrame:
-        """What layers or scopes cost; ``attrs["total"]`` words what all do together."""
+    def total_cost(self) -> TotalCost:
+        """What the layers, or the scopes, cost together."""

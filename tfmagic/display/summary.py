@@ -6,19 +6,21 @@ A section that cannot be made says why in its place: a display never raises. Not
 
 from __future__ import annotations
 
+import heapq
 import re
 from typing import TYPE_CHECKING
 
-from tfmagic import errors
+from tfmagic import errors, frames
 from tfmagic.display import card as model_card
 from tfmagic.display import card_ends, card_figures, render
 from tfmagic.display.render import MAX_ROWS, RowsAt, Section, size_text
 from tfmagic.files import wire
 from tfmagic.findings import scan
+from tfmagic.frames import is_known
 from tfmagic.graphs import resources, saved_callables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     import pandas as pd
 
@@ -185,15 +187,15 @@ def _constants(model: ShownModel) -> str:
 
 
 def _variables_fact(model: ShownModel) -> str:
-    frame = model.variables
-    stored = frame["bytes"].dropna()
-    size = f", {size_text(sum(map(int, stored)))}" if len(stored) else ""
-    return f"{len(frame):,}{size}"
+    rows = model.shown_variables()
+    stored = [row.bytes for row in rows if is_known(row.bytes)]
+    size = f", {size_text(sum(stored))}" if stored else ""
+    return f"{len(rows):,}{size}"
 
 
 def _costs(model: ShownModel) -> str:
-    costs = card_figures.costs_of(model)
-    return str(costs.attrs["total"]) if costs is not None and costs["flops"].sum() else ""
+    cost = card_figures.cost_of(model)
+    return str(cost) if cost is not None and cost.flops else ""
 
 
 def _frozen(model: ShownModel) -> str:
@@ -271,9 +273,10 @@ def _signature_sections(model: ShownModel) -> Iterator[Section]:
         return
     if not model.has_no_signature:
         if "signatures" in model.parts:
+            ends = model.end_rows()
             # The card speaks of one of them.
-            frame = model.signatures
-            yield Section("Signatures", table=frame, is_open=len(set(frame["signature"])) > 1)
+            has_more = any(row.signature != ends[0].signature for row in ends)
+            yield Section("Signatures", table=_first("signatures", ends), total=len(ends), is_open=has_more)
             yield from _callable_section(model)
     elif _has(model, "ops") and len(model.proposals):
         yield Section("Proposed inputs and outputs (there is no signature)", table=model.proposals)
@@ -283,7 +286,7 @@ def _signature_sections(model: ShownModel) -> Iterator[Section]:
 
 def _callable_section(model: ShownModel) -> Iterator[Section]:
     """Show what a saved object can be called by, if nobody signed it."""
-    if len(model.signatures) or not model.is_at_hand("graph"):
+    if model.end_rows() or not model.is_at_hand("graph"):
         return
     known = [pair for each in model.meta_graphs for pair in saved_callables.callables(each.object_graph_def)]
     if known:
@@ -292,7 +295,8 @@ def _callable_section(model: ShownModel) -> Iterator[Section]:
 
 def _layer_section(model: ShownModel) -> Iterator[Section]:
     if model.is_at_hand("keras"):
-        yield Section("Layers", table=model.layers)
+        rows = model.layer_rows()
+        yield Section("Layers", table=_first("layers", rows), total=len(rows))
 
 
 def _op_section(model: ShownModel) -> Iterator[Section]:
@@ -303,9 +307,16 @@ def _op_section(model: ShownModel) -> Iterator[Section]:
 
 
 def _variable_section(model: ShownModel) -> Iterator[Section]:
-    if "variables" in model.parts and len(model.variables):
-        frame: pd.DataFrame = model.variables.sort_values("bytes", ascending=False, kind="stable")
-        yield Section("Biggest variables", table=frame.head(MAX_ROWS), total=len(frame), rows_at=_VARIABLE_ROWS)
+    rows = model.shown_variables() if "variables" in model.parts else ()
+    if rows:
+        # Of two as big the first comes first.
+        biggest = heapq.nlargest(MAX_ROWS, rows, key=lambda row: row.bytes if is_known(row.bytes) else -1)
+        yield Section("Biggest variables", table=_first("variables", biggest), total=len(rows), rows_at=_VARIABLE_ROWS)
+
+
+def _first(table: str, rows: Sequence[tuple[object, ...]]) -> pd.DataFrame:
+    """Return as much of a table as is shown: a DataFrame of all rows would take longer than all else."""
+    return frames.from_rows(table, rows[:MAX_ROWS])
 
 
 _TITLES: Mapping[Callable[[ShownModel], Iterator[Section]], str] = {

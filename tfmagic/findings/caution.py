@@ -5,6 +5,7 @@ Not for: the checks, nor their list (:mod:`tfmagic.findings.cautions`).
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from tfmagic.files import protos
     from tfmagic.files.checkpoints.location import CheckpointFiles
-    from tfmagic.frames import SignatureRow, VariableRow
+    from tfmagic.frames import LayerRow, SignatureRow, VariableRow
     from tfmagic.graphs.function_uses import FunctionUse
     from tfmagic.graphs.metagraphs import MetaGraph
 
@@ -131,6 +132,9 @@ class CautionedModel(Protocol):
 
     def signature_rows(self) -> Sequence[SignatureRow]:
         """Return the rows of the table of signatures, those proposed left out."""
+
+    def layer_rows(self) -> Sequence[LayerRow]:
+        """Return the rows of the table of layers; raises MissingPartError where the form has none."""
 
     def variable_rows(self) -> Sequence[VariableRow]:
         """Return the rows of the table of variables, none where there is none."""
@@ -323,17 +327,17 @@ class Subject:
         return {}
 
     @cached_property
-    def layers(self) -> pd.DataFrame | None:
+    def layers(self) -> Sequence[LayerRow] | None:
         """The Keras layers, None where there are none to be seen."""
-        return self.model.table("layers") if self.model.is_at_hand("keras") else None
+        return self.model.layer_rows() if self.model.is_at_hand("keras") else None
 
     def settings(self, classes: Collection[str]) -> Iterator[tuple[str, Mapping[str, object]]]:
         """Yield the name of each layer of some classes, and what it was made with."""
         if self.layers is None:
             return
-        rows = self.layers[self.layers["class"].isin(classes)] if classes else self.layers
-        for name in rows["name"][:MOST_READ]:
-            yield name, self.model.layer_settings(name)
+        rows = (row for row in self.layers if not classes or row.class_ in classes)
+        for row in itertools.islice(rows, MOST_READ):
+            yield row.name, self.model.layer_settings(row.name)
 
 
 def _places(frame: pd.DataFrame) -> Iterator[tuple[str, str]]:

@@ -100,11 +100,9 @@ def batch_norm_in_training(subject: Subject) -> Iterator[Caution]:
 
 def _training_layers(subject: Subject, classes: Collection[str]) -> tuple[str, ...]:
     """Return the layers of some classes that are called with ``training=True``, whatever the model is called with."""
-    frame = subject.layers
-    if frame is None or not frame["class"].isin(classes).any():
-        return ()
-    always = set(subject.model.layers_in_training())
-    return tuple(name for name in frame["name"][frame["class"].isin(classes)] if name in always)
+    names = [row.name for row in subject.layers or () if row.class_ in classes]
+    always = set(subject.model.layers_in_training()) if names else ()
+    return tuple(name for name in names if name in always)
 
 
 def _is_training(subject: Subject, row: int) -> bool:

@@ -23,7 +23,7 @@ from tfmagic.graphs.ops import Effect
 from tfmagic.graphs.tensor_names import full
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from tfmagic.files import protos
     from tfmagic.graphs.metagraphs import MetaGraph
@@ -79,14 +79,16 @@ class _Scanned:
 
     def findings(self) -> Iterator[Finding]:
         # Variables and reads of them are the most of many graphs: where their op says it all, no node is looked at.
-        is_plain = self._graph.present.isdisjoint(_DECIDED)
+        is_plain = self._graph.present.isdisjoint(_DECIDED) and not self._graph.has_twins
         everywhere = Walk(self._graph, effects=_TOLD if is_plain else _TOLD | frozenset(_COUNTED))
         everywhere.entry = "the graph"
         everywhere.whole_graph()
         for name in self._graph.library:
             everywhere.function(name)
         acting = [node for node in everywhere.seen if node.effect in _TOLD]
-        yield from self._counted(self._by_op() if is_plain else ((each.effect, each.op) for each in everywhere.seen))
+        yield from self._counted(
+            self._by_op() if is_plain else Counter((node.effect, node.op) for node in everywhere.seen)
+        )
         yield from _sizes(self._graph, self.place)
         yield from self._indices()
         yield from self._assets()
@@ -164,19 +166,16 @@ class _Scanned:
             why = op.reason if op.effect is Effect.UNKNOWN and op.reason else ""
             yield finding(node.effect, f"{node.effect.value}: {node.op}{subject}", where, fires, why)
 
-    def _by_op(self) -> Iterator[tuple[Effect, str]]:
-        """Yield effect and op of each node that keeps state or draws random numbers, by what is known of its op."""
-        counted = ops.of_effect(*_COUNTED)
-        # Of two functions of one name, what both have is there once.
-        for _, _, op in dict.fromkeys((name, node.name, node.op) for name, node in self._graph.of_ops(counted)):
-            yield ops.named(op).effect, op
+    def _by_op(self) -> Mapping[tuple[Effect, str], int]:
+        """Count the nodes of each op by what is known of it."""
+        return {(ops.named(op).effect, op): count for op, count in self._graph.counts.items()}
 
-    def _counted(self, seen: Iterable[tuple[Effect, str]]) -> Iterator[Finding]:
+    def _counted(self, counts: Mapping[tuple[Effect, str], int]) -> Iterator[Finding]:
         """Yield a row for each op that keeps state or draws random numbers."""
-        counts = Counter(pair for pair in seen if pair[0] in _COUNTED)
         for (effect, op), count in counts.items():
-            where = f"{self.place}{count:,} node{'s' if count > 1 else ''}"
-            yield finding(effect, f"{effect.value}: {op}", where, RUN)
+            if effect in _COUNTED:
+                where = f"{self.place}{count:,} node{'s' if count > 1 else ''}"
+                yield finding(effect, f"{effect.value}: {op}", where, RUN)
 
     def _indices(self) -> Iterator[Finding]:
         """Yield a row for what the object graph refers to and has not: loaders take such numbers as they are."""

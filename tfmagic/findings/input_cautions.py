@@ -45,13 +45,10 @@ def float_ids(subject: Subject) -> Iterator[Caution]:
 
 def _keys_of_layers(subject: Subject) -> list[str]:
     """Return the input layers of floats that an Embedding takes its ids from."""
-    frame = subject.layers
-    if frame is None or not (frame["class"] == "Embedding").any():
+    waiting = [row.name for row in subject.layers or () if row.class_ == "Embedding"]
+    if not waiting:
         return []
-    layers = {
-        name: (kind, inputs) for name, kind, inputs in zip(frame["name"], frame["class"], frame["inputs"], strict=True)
-    }
-    waiting = [name for name, (kind, _) in layers.items() if kind == "Embedding"]
+    layers = {row.name: (row.class_, row.inputs) for row in subject.layers or ()}
     sources: dict[str, None] = {}
     for _ in range(_MOST_STEPS):
         if not waiting:

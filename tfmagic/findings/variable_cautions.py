@@ -91,11 +91,10 @@ def _suspects(subject: Subject) -> list[str]:
 
 def _empty_layers(subject: Subject) -> Iterator[Caution]:
     """Find layers of a Keras file that should have weights and have none, where others have."""
-    frame = subject.layers
-    if frame is None or subject.model.is_live or not subject.model.variable_rows():
+    if subject.layers is None or subject.model.is_live or not subject.model.variable_rows():
         return
-    rows = frame[frame["class"].isin(_WEIGHTED)]
-    names = [name for name, count in zip(rows["name"], rows["parameters"], strict=True) if not count]
+    rows = [row for row in subject.layers if row.class_ in _WEIGHTED]
+    names = [row.name for row in rows if not row.parameters]
     if names and len(names) < len(rows):
         advice = "Keras loads it with random values, or not at all: save the model once more"
         what = "layers without the weights that they should have"

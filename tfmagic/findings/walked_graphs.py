@@ -43,9 +43,9 @@ class Nodes(Mapping[str, "protos.Message"]):
         return [node.op for node in self.node_defs]
 
     @cached_property
-    def present(self) -> frozenset[str]:
-        """The ops that there are."""
-        return frozenset(self._ops)
+    def counts(self) -> Counter[str]:
+        """How many nodes of each op there are."""
+        return Counter(self._ops)
 
     @cached_property
     def _places(self) -> dict[str, int]:
@@ -114,10 +114,20 @@ class Graph:
             self._bodies[name] = Nodes(self._node_defs(name))
         return self._bodies[name]
 
+    @property
+    def has_twins(self) -> bool:
+        """Whether two functions have one name."""
+        return bool(self._twins)
+
+    @cached_property
+    def counts(self) -> Mapping[str, int]:
+        """How many nodes of each op the main graph and all functions have."""
+        return self.nodes.counts + Counter(node.op for name in self.library for node in self._node_defs(name))
+
     @cached_property
     def present(self) -> frozenset[str]:
         """The ops of the main graph and of all functions."""
-        return self.nodes.present | {node.op for name in self.library for node in self._node_defs(name)}
+        return frozenset(self.counts)
 
     def of_ops(self, names: Collection[str]) -> Iterator[tuple[str, protos.Message]]:
         """Yield the nodes of some ops, the main graph's and those of each function, behind the function's name."""

@@ -95,6 +95,7 @@ def named(op: str) -> Op:
     return _ops().get(op, _UNREGISTERED)
 
 
+@cache
 def registered() -> frozenset[str]:
     """Return the names of the ops that TensorFlow registers by itself."""
     return frozenset(_ops())

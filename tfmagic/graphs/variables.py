@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tfmagic.graphs.metagraphs import MetaGraph
+    from tfmagic.graphs.serialized import SerializedGraph
 
 #: Where a SavedModel keeps its checkpoint: today's place first, then those of the releases before 1.0.
 _PREFIXES = ("variables/variables", "variables/saved_model_variables", "saved_model_variables")
@@ -143,25 +144,35 @@ def _declared(graphs: Sequence[MetaGraph]) -> Iterator[VariableRow]:
     seen: set[str] = set()
     for graph in graphs:
         trained = _trained([graph])
-        for node in _variable_nodes(graph):
-            name = node.attr["shared_name"].s.decode(errors="replace") or node.name if _is_handle(node) else node.name
-            if name not in seen:
-                seen.add(name)
-                yield declared_row(node, name, trained.get(name))
+        for row in _declared_by(graph.graph):
+            if row.name not in seen:
+                seen.add(row.name)
+                yield row._replace(trainable=trained.get(row.name)) if row.name in trained else row
 
 
-def _variable_nodes(graph: MetaGraph) -> Iterator[protos.Message]:
-    """Yield the nodes of the main graph that are variables."""
-    count = len(graph.graph.nodes[0])
+def _declared_by(graph: SerializedGraph) -> Iterator[VariableRow]:
+    """Yield a row for each node of the main graph that is a variable, of its node's name or the one that it shares."""
+    count = len(graph.nodes[0])
     if not count:
         return
-    column = node_columns.read(graph.graph, {}).op[:count]
-    is_variable = np.array([op in resources.VARIABLES for op in column.categories] or [False], bool)
-    yield from map(graph.graph.node_def, np.flatnonzero(is_variable[column.codes]).tolist())
+    columns, kinds = node_columns.read(graph, {}), node_columns.kinds(graph)
+    ops = columns.op[:count]
+    is_variable = np.array([op in resources.VARIABLES for op in ops.categories] or [False], bool)
+    places = np.flatnonzero(is_variable[ops.codes])
+    declared: dict[int, VariableRow] = {}
+    for name, kind in zip(columns.name[places].tolist(), kinds.of_nodes[places].tolist(), strict=True):
+        if kind not in declared:
+            # Nodes that differ in their names alone are declared alike.
+            node = graph.node_def(kinds.examples[kind])
+            declared[kind] = declared_row(node, _shared_name(node), None)
+        row = declared[kind]
+        yield row if row.name else row._replace(name=name)
 
 
-def _is_handle(node: protos.Message) -> bool:
-    return node.op == "VarHandleOp" and "shared_name" in node.attr
+def _shared_name(node: protos.Message) -> str:
+    """Return the name that a variable goes by in place of its node's, empty where that is the node's."""
+    is_shared = node.op == "VarHandleOp" and "shared_name" in node.attr
+    return node.attr["shared_name"].s.decode(errors="replace") if is_shared else ""
 
 
 def declared_row(node: protos.Message, name: str, trainable: bool | None) -> VariableRow:  # noqa: FBT001 - a column

@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic.files.keras.layer_costs import total
-from tfmagic.frames import CostRow
+from tfmagic.frames import CostRow, TotalCost
 from tfmagic.graphs import signatures
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     import pandas as pd
 
@@ -22,12 +22,10 @@ if TYPE_CHECKING:
     from tfmagic.graphs.metagraphs import MetaGraph
 
 
-def total_text(costs: Iterable[tuple[object, ...]]) -> str:
-    """Word what all rows cost together; "at least" where one of them does not tell."""
-    listed = [CostRow(*row) for row in costs]  # type: ignore[arg-type]
-    known = sum(row.flops or 0 for row in listed)
-    is_whole = all(row.flops is not None for row in listed)
-    return f"{'' if is_whole else 'at least '}{known:,} FLOPs for a batch of one"
+def total_of_layers(layers: Sequence[LayerRow]) -> TotalCost:
+    """Add up what a model's own layers cost, of which a nested one counts as a whole."""
+    names = {layer.name for layer in layers}
+    return TotalCost.of(layer.flops for layer in layers if not _outer_models(layer.name, names))
 
 
 def of_layers(layers: Sequence[LayerRow], depth: int) -> Iterator[CostRow]:
@@ -65,11 +63,12 @@ def of_layers(layers: Sequence[LayerRow], depth: int) -> Iterator[CostRow]:
 def _models_around(names: Sequence[str]) -> dict[str, list[str]]:
     """Return the models that each layer is nested in; a layer may have strokes in its own name."""
     known = set(names)
-    around = {}
-    for name in names:
-        strokes = [place for place, letter in enumerate(name) if letter == "/"]
-        around[name] = [name[:place] for place in strokes if name[:place] in known]
-    return around
+    return {name: _outer_models(name, known) for name in names}
+
+
+def _outer_models(name: str, known: Collection[str]) -> list[str]:
+    strokes = [place for place, letter in enumerate(name) if letter == "/"] if "/" in name else ()
+    return [name[:place] for place in strokes if name[:place] in known]
 
 
 def of_graph(meta_graph: MetaGraph, ends: Ends) -> tuple[NodeCost, ...]:

@@ -6,7 +6,7 @@ Not for: how a table is made of a part (:mod:`tfmagic.models.tables`).
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from tfmagic import errors, frames
 from tfmagic.graphs import function_uses, plumbing, signatures
@@ -122,11 +122,31 @@ class PublicTables(ReadParts):
         if name not in _ROWS or (name == "signatures" and self.has_no_signature):
             return None
         rows = self._rows(name, depth)
-        if name == "signatures" and not all:
-            rows = [row for row in rows if not signatures.is_hidden(str(row[1]))]
-        if name == "variables" and not all and self._copies:
-            rows = [row for row in rows if row[0] not in self._copies]
-        return frames.Rows(name, rows)
+        return frames.Rows(name, rows if all or name not in _HIDING else self._visible(name, rows))
+
+    def _visible(self, name: str, rows: Sequence[tuple[object, ...]]) -> Sequence[tuple[object, ...]]:
+        """Return the rows of a table that are no bookkeeping, these themselves where all are."""
+        if name == "variables":
+            return [row for row in rows if row[0] not in self._copies] if self._copies else rows
+        kept: Sequence[tuple[object, ...]] = self.once(
+            "visible signatures", lambda: [row for row in rows if not signatures.is_hidden(str(row[1]))]
+        )
+        return kept
+
+    def end_rows(self) -> Sequence[frames.SignatureRow]:
+        """Return the rows of the table of signatures, those that are proposed where there is none."""
+        listed = self.rows("signatures")
+        if listed is not None:
+            return cast("Sequence[frames.SignatureRow]", listed.rows)
+        return [frames.SignatureRow(*row) for row in self.proposals.itertuples(index=False, name=None)]
+
+    def shown_variables(self) -> Sequence[frames.VariableRow]:
+        """Return the rows of the table of variables; raises MissingPartError where the form has none."""
+        return cast("Sequence[frames.VariableRow]", cast("frames.Rows", self.rows("variables")).rows)
+
+    def layer_rows(self) -> Sequence[frames.LayerRow]:
+        """Return the rows of the table of layers; raises MissingPartError where the form has none."""
+        return cast("Sequence[frames.LayerRow]", cast("frames.Rows", self.rows("layers")).rows)
 
     def _require_table(self, name: str) -> None:
         """Raise where there is no such table, or the form has not what it shows."""
@@ -143,7 +163,7 @@ class PublicTables(ReadParts):
             return model_tables.ops(self.meta_graph)
         frame = frames.from_rows(name, self._rows(name, depth))
         if name == "costs":
-            frame.attrs["total"] = model_costs.total_text(self._rows(name, depth))
+            frame.attrs["total"] = str(self._total_cost(depth))
         return frame
 
     def _rows(self, name: str, depth: int | None) -> Sequence[tuple[object, ...]]:
@@ -159,6 +179,18 @@ class PublicTables(ReadParts):
             return model_costs.of_layers(self.part(Part.KERAS), depth or 1)
         # Another depth is another sum of the same.
         return model_costs.by_scope(self.node_costs, depth)
+
+    @property
+    def total_cost(self) -> frames.TotalCost:
+        """What the layers of a Keras model, else the scopes of its graph, cost together."""
+        if Part.KERAS not in self.loaders:
+            return self._total_cost(None)
+        total: frames.TotalCost = self.once("total cost", lambda: model_costs.total_of_layers(self.part(Part.KERAS)))
+        return total
+
+    def _total_cost(self, depth: int | None) -> frames.TotalCost:
+        place = frames.columns("costs").index("flops")
+        return frames.TotalCost.of(cast("int | None", row[place]) for row in self._rows("costs", depth))
 
     @property
     def node_costs(self) -> tuple[NodeCost, ...]:
@@ -195,7 +227,9 @@ class PublicTables(ReadParts):
 
     def hidden_count(self, name: str) -> int:
         """Return how many rows of a table are shown only with ``all``."""
-        return len(self.table(name, all=True)) - len(self.table(name))
+        if (rows := self.rows(name)) is None:
+            return sum(self.plumbing_ops) if name == "ops" else 0
+        return len(self._rows(name, None)) - len(rows.rows)
 
     @property
     def plumbing_ops(self) -> list[bool]:
@@ -240,6 +274,8 @@ def _variable_count(model: PublicTables) -> int:
     return 0 if rows is None else len(rows.rows)
 
 
+#: The tables of rows that hide some unless all are asked for.
+_HIDING = frozenset({"signatures", "variables"})
 #: What makes the rows of each table but that of the ops, which is made of columns; costs have a depth.
 _ROWS: Mapping[str, Callable[[PublicTables], Iterable[tuple[object, ...]]]] = {
     "signatures": lambda model: signatures.rows(model.part(Part.SIGNATURES)),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tfmagic.files import protos
@@ -91,6 +92,7 @@ def total(costs: Any) -> int | None:  # noqa: ANN401 - an iterable of numbers an
     return None if None in listed else sum(listed)
 
 
+@lru_cache(maxsize=1024)
 def _sizes(shape: Shape) -> _Sizes:
     """Return a shape for a batch of one; raises ValueError where another dimension is open."""
     if shape is None or None in shape[1:]:

@@ -94,25 +94,29 @@ def in_config(config: Spec) -> tuple[Code, ...]:
 
 def anywhere(config: Spec) -> Told:
     """Return the code of a config, and what it names: of layers, and of what the model was trained with."""
-    own: dict[Code, None] = {}
-    elsewhere: list[Spec] = []
+    is_telling = False
     named: dict[tuple[str, str, str] | None, None] = {}
+    for member in keras_specs.objects(config):
+        if "module" in member:
+            named[_named(member)] = None
+        # Of most models none tells anything: then nobody asks which layer it stands in.
+        is_telling = is_telling or _may_tell(member)
+    code = _of_parts(config) if is_telling else ()
+    return Told(tuple(code), tuple(sorted({name for name, _ in _foreign(named)})))
+
+
+def _of_parts(config: Spec) -> Iterable[Code]:
+    """Return the code of a config, of each layer first, then of what else it holds."""
+    own: dict[Code, None] = {}
     leaves: set[int] = set()
-    # A config is large because it has many layers: each object is looked at once.
     for outer, spec in keras_specs.leaves(config):
         leaves.add(id(spec))
-        for member in keras_specs.objects(spec):
-            if "module" in member:
-                named[_named(member)] = None
-            if _may_tell(member):
-                own.update(dict.fromkeys(_of_object(outer + keras_specs.name(spec), member)))
-    for member in keras_specs.objects(config, leaves):
-        named[_named(member)] = None
-        elsewhere += [member] if _may_tell(member) else []
+        own.update(dict.fromkeys(_in(outer + keras_specs.name(spec), spec)))
     known = {code[1:] for code in own}
     layer = "" if own else keras_specs.name(config)
+    elsewhere = (member for member in keras_specs.objects(config, leaves) if _may_tell(member))
     rest = dict.fromkeys(code for member in elsewhere for code in _of_object(layer, member) if code[1:] not in known)
-    return Told((*own, *rest), tuple(sorted({name for name, _ in _foreign(named)})))
+    return *own, *rest
 
 
 def check(
