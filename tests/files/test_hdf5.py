@@ -51,6 +51,36 @@ def sample(file: Any) -> None:
     file.attrs["empty"] = np.array([], "f8")
 
 
+@pytest.mark.parametrize("size", [512, 1024, 8192])
+@pytest.mark.parametrize("libver", ["earliest", "latest"])
+def test_what_lies_behind_a_user_block_is_read_as_the_library_reads_it(size: int, libver: str) -> None:
+    values = np.arange(6, dtype="f4")
+
+    def fill(file: Any) -> None:
+        file["a/b"] = values
+        file.attrs["one"] = "text"
+
+    inside = written(fill, userblock_size=size, libver=libver)
+    # What was put before a file afterwards is none of its own: its addresses count from where it begins all the same.
+    before = bytes(size) + written(fill, libver=libver)
+    for data in (inside, before):
+        with h5py.File(io.BytesIO(data)) as file:
+            assert file["a/b"][:].tolist() == values.tolist()
+        read = root(data)
+        assert read.text("one") == "text"
+        ((path, node),) = read.datasets()
+        assert (path, node.array(path).shape) == ("a/b", (6,))
+        stretch = node.stretch
+        assert stretch is not None
+        assert node.file.read(stretch.begin, stretch.bytes) == values.tobytes()
+
+
+def test_a_file_behind_a_user_block_that_was_cut_is_told() -> None:
+    data = written(lambda file: file.create_dataset("a", data=np.arange(6.0)), userblock_size=512)
+    with pytest.raises(errors.CorruptSourceError, match="bytes"):
+        root(data[:-8])
+
+
 @pytest.fixture(params=["earliest", "v108", "latest"])
 def group(request: pytest.FixtureRequest) -> hdf5.Node:
     def fill(file: Any) -> None:

@@ -137,6 +137,22 @@ def test_hdf5_behind_an_archive_is_told_but_not_that_weights_begin_there(tmp_pat
     assert [each for each in tfmagic.scan(path).table["what"] if "HDF5 file behind" in each] == []
 
 
+@pytest.mark.parametrize(
+    ("block", "severity"), [(bytes(512), "clean"), (bytes(1 << 17), "clean"), (b"#!/bin/sh".ljust(2048), "medium")]
+)
+def test_a_keras_file_behind_a_user_block_is_scanned_and_what_stands_there_is_told(
+    tmp_path: Path, block: bytes, severity: str
+) -> None:
+    path = tmp_path / "m.h5"
+    code = {"class_name": "Lambda", "config": {"name": "l", "function": ["code", None, None]}}
+    for layer, worst in ((dense(), severity), (code, "high")):
+        with h5py.File(tmp_path / "inner.h5", "w") as file:
+            file.attrs["model_config"] = json.dumps(sequential(layer))
+        path.write_bytes(block + (tmp_path / "inner.h5").read_bytes())
+        assert tfmagic.inspect(path).form == "keras_file"
+        assert tfmagic.scan(path).severity == worst
+
+
 def test_hdf5_behind_a_graph_is_told(tmp_path: Path, other: bytes) -> None:
     def written(before: int) -> bytes:
         return bytes(graph(text("t", bytes(before) + other), node("y", "Relu", "t")).SerializeToString())

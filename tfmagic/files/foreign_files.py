@@ -16,6 +16,10 @@ _NPZ = re.compile(rb"PK\x03\x04.{26}[^\0]{1,200}?\.npy", re.DOTALL)
 #: Where the table of contents of a safetensors file begins, behind its size.
 _SAFETENSORS_JSON = 8
 _PICKLE = "a Python pickle, which would run code to be read: save the model from its own library"
+_HDF5, _NO_MARKS = b"\x89HDF", "an HDF5 file without Keras' marks"
+_WROTE = "give the file that model.save or save_weights wrote"
+#: Where HDF5 may begin behind other bytes, in what is looked at of a file.
+_BEHIND = tuple(512 << step for step in range(7))
 _LATER = "give the TensorFlow model that it was made from, if there is one"
 #: Beginnings of files that are not models of ours, and what to say of them.
 _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
@@ -26,7 +30,7 @@ _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
     ),
     (b"GGUF", f"a GGUF file of llama.cpp; {_LATER}"),
     (_ZIP, "a zip archive without a Keras model; unpack it and give what is inside"),
-    (b"\x89HDF", "an HDF5 file without Keras' marks; give the file that model.save or save_weights wrote"),
+    (_HDF5, f"{_NO_MARKS}; {_WROTE}"),
     (b"\x1f\x8b", "gzip data; unpack it and give what is inside"),
     (b"\x80\x02", "a Python pickle, perhaps of PyTorch; save the model from its own library"),
     (b"\x80\x03", _PICKLE),
@@ -84,7 +88,12 @@ def guess(head: bytes) -> str:
         return "nothing: the file is empty, so its writing or copying did not finish; save or copy it again"
     # A binary message may begin with a line feed and a brace: the tag of its first field and the length of that.
     text = b"" if _CONTROLS.search(head) else head.removeprefix(codecs.BOM_UTF8).lstrip()
-    return _binary(head) or (_text(text, marked=head.startswith(codecs.BOM_UTF8)) if text else "") or _UNKNOWN
+    return (
+        _hdf5_behind(head)
+        or _binary(head)
+        or (_text(text, marked=head.startswith(codecs.BOM_UTF8)) if text else "")
+        or _UNKNOWN
+    )
 
 
 def is_told(guessed: str) -> bool:
@@ -95,6 +104,11 @@ def is_told(guessed: str) -> bool:
 def uncommented(text: str) -> str:
     """Leave out empty lines and comments; comments alone say nothing of which message they are about."""
     return "\n".join(line for line in text.splitlines() if line.strip()[:1] not in ("", "#"))
+
+
+def _hdf5_behind(head: bytes) -> str:
+    is_behind = any(head[place:].startswith(_HDF5) for place in _BEHIND)
+    return f"{_NO_MARKS}, behind other bytes; {_WROTE}" if is_behind else ""
 
 
 def _binary(head: bytes) -> str:

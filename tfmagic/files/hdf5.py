@@ -83,18 +83,24 @@ def opened(path: Path) -> Iterator[Node]:
 
 
 def place(path: Path) -> int:
-    """Return where libhdf5 finds HDF5 in a file, -1 if nowhere: other bytes may stand before it.
-
-    It looks at 0, 512, 1024 and each double of that (H5FD_locate_signature in H5FDint.c).
-    """
+    """Return where HDF5 begins in a file, -1 if nowhere."""
     with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        begin = 0
-        while begin + len(MAGIC) <= size:
-            file.seek(begin)
-            if file.read(len(MAGIC)) == MAGIC:
-                return begin
-            begin = max(512, 2 * begin)
+        return place_in(file)
+
+
+def place_in(file: IO[bytes], begin: int = 0, size: int | None = None) -> int:
+    """Return where libhdf5 finds HDF5 in a stretch of a file, -1 if nowhere: other bytes may stand before it.
+
+    It looks at 0, 512, 1024 and each double of that (H5FD_locate_signature in H5FDint.c), whatever stands before: a
+    user block, which the format allows for, or another file.
+    """
+    size = file.seek(0, os.SEEK_END) - begin if size is None else size
+    place = 0
+    while place + len(MAGIC) <= size:
+        file.seek(begin + place)
+        if file.read(len(MAGIC)) == MAGIC:
+            return place
+        place = max(512, 2 * place)
     return -1
 
 
@@ -104,7 +110,8 @@ class File(Blocks):
     format: ClassVar[str] = "an HDF5 file"
 
     def __init__(self, file: IO[bytes], origin: str, begin: int = 0, size: int | None = None) -> None:
-        super().__init__(file, origin, begin, size)
+        before = max(0, place_in(file, begin, size))
+        super().__init__(file, origin, begin + before, None if size is None else size - before)
         self._nodes: dict[int, Node] = {}
         self._heaps: dict[int, dict[int, tuple[int, int]]] = {}
         if self.size < len(MAGIC) + 1 or self.read(0, len(MAGIC)) != MAGIC:
@@ -114,10 +121,10 @@ class File(Blocks):
             self.corrupt(f"its offsets take {self.offset_size} bytes and its lengths {self.length_size}")
         base, _, end, after = (self.number(place + index * self.offset_size) for index in range(4))
         # Base, end of file and the root's header follow; version 0 and 1 put the root into an entry of a group.
-        if base:
-            self.corrupt(f"its addresses count from {base:,} instead of its begin")
-        if end > self.size:
-            self.corrupt(f"it has {self.size:,} of {end:,} bytes")
+        # Where addresses count from is where the signature was found, whatever stands there (H5F__super_read): only
+        # the end counts from the begin of the file as it was written.
+        if end - base > self.size:
+            self.corrupt(f"it has {self.size:,} of {end - base:,} bytes")
         self._root = after if self._version > 1 else self.number(place + 5 * self.offset_size)
 
     @property

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from tfmagic.files.checkpoints.location import CheckpointFiles
 
+#: Bytes that are looked at in one go.
+_PIECE = 1 << 20
+
 
 def of_directory(directory: Path) -> Iterator[Finding]:
     """Yield a row for each link in a model's directory that leads out of it; links are followed, and told."""
@@ -40,6 +43,16 @@ def of_file(path: Path) -> Iterator[Finding]:
         return
     for what in (what for what, is_so in kinds.items() if is_so):
         yield Finding(scan.MEDIUM, what, f"file {path.name!r}", LOAD, scan.TWO_READERS)
+
+
+def of_user_block(path: Path) -> Iterator[Finding]:
+    """Yield a row if other bytes than zeros stand before the HDF5 of a file: they may be another file."""
+    with path.open("rb") as file:
+        before = max(0, hdf5.place_in(file))
+        file.seek(0)
+        pieces = (file.read(min(_PIECE, before - begin)) for begin in range(0, before, _PIECE))
+        if any(piece.strip(b"\0") for piece in pieces):
+            yield Finding(scan.MEDIUM, "an HDF5 file behind other bytes", f"file {path.name!r}", LOAD, scan.TWO_READERS)
 
 
 def is_hdf5_behind(path: Path, known: Collection[int] = ()) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from tfmagic.files import message_files
 from tfmagic.models.model import Model, Part
 from tfmagic.models.reader import Reader
 
@@ -19,8 +20,15 @@ if TYPE_CHECKING:
     from tfmagic.models.plain_code import CodeSource
     from tfmagic.models.reader import Candidate
 
-#: How a zip archive and an HDF5 file begin.
+#: How a zip archive and an HDF5 file begin, and where TFLite has a mark of its own.
 _MAGICS = (b"PK\x03\x04", b"\x89HDF\r\n\x1a\n")
+_TFLITE = slice(4, 8), b"TFL3"
+
+
+def _may_stand_before(candidate: Candidate) -> bool:
+    """Say whether the first bytes of a file are no model themselves, so that one may begin behind them."""
+    place, mark = _TFLITE
+    return candidate.head[place] != mark and message_files.kind(candidate) is None
 
 
 class KerasFileReader(Reader):
@@ -38,9 +46,11 @@ class KerasFileReader(Reader):
     looks_like: ClassVar[str] = "a `.keras` archive, an `.h5` model, a `.weights.h5` (variables only)"
 
     def claims(self, candidate: Candidate) -> bool:
-        """Say whether the candidate is a Keras archive, or HDF5 with Keras's marks."""
+        """Say whether the candidate is a Keras archive, or HDF5 with Keras's marks, behind what is no model itself."""
         path = candidate.path
-        if path is None or not candidate.is_file or not candidate.head.startswith(_MAGICS):
+        if path is None or not candidate.is_file:
+            return False
+        if not candidate.head.startswith(_MAGICS) and not _may_stand_before(candidate):
             return False
         from tfmagic.files.keras import archive as keras_archive  # noqa: PLC0415 - see above
 

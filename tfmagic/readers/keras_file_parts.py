@@ -21,7 +21,7 @@ from tfmagic.files.keras import layer_rows
 from tfmagic.files.keras import specs as keras_specs
 from tfmagic.files.keras import values as keras_values
 from tfmagic.files.keras import weights as keras_weights
-from tfmagic.findings import hazards, keras_scan
+from tfmagic.findings import file_scan, hazards, keras_scan
 from tfmagic.graphs import signatures
 from tfmagic.graphs.metagraphs import MetaGraph
 from tfmagic.models.model import Model, Part
@@ -103,6 +103,8 @@ def _advice(contents: Contents) -> str:
 def _scanned(path: Path, contents: Contents) -> Iterator[Finding]:
     """Yield the rows of a scan of a file: what the config, the archive and the weights could do."""
     yield from keras_scan.of_container(path)
+    if not keras_archive.is_zip(path):
+        yield from file_scan.of_user_block(path)
     yield from keras_scan.of_contents(path, contents)
 
 

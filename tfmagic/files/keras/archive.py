@@ -7,6 +7,7 @@ temporary file, with a limit. Not for: reading the config (:mod:`tfmagic.files.k
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -66,18 +67,24 @@ class Contents(NamedTuple):
 
 
 def is_keras(head: bytes, path: Path) -> bool:
-    """Say whether a file is one of Keras's, by its content.
+    """Say whether a file is one of Keras's, by its content; HDF5 may stand behind other bytes.
 
     Parameters
     ----------
     head : bytes
         The file's first bytes, a local zip header's worth at least.
     path : Path
-        The file, opened only if its first bytes are those of a zip archive or an HDF5 file.
+        The file.
     """
     if head.startswith(ZIP_MAGIC):
         return _is_archive(head, path)
-    return head.startswith(hdf5.MAGIC) and _has_marks(path)
+    return _has_hdf5(head, path) and _has_marks(path)
+
+
+def _has_hdf5(head: bytes, path: Path) -> bool:
+    """Whether libhdf5 finds HDF5 in a file; at an address, where each look is a request, in its first bytes."""
+    is_here = places.is_here(path)
+    return head.startswith(hdf5.MAGIC) or (hdf5.place(path) if is_here else hdf5.place_in(io.BytesIO(head))) >= 0
 
 
 def _is_archive(head: bytes, path: Path) -> bool:
@@ -132,9 +139,13 @@ def contents(path: Path) -> Contents:
     CorruptSourceError
         If the container or the config does not parse.
     """
+    return _archive_contents(path) if is_zip(path) else _hdf5_contents(path)
+
+
+def is_zip(path: Path) -> bool:
+    """Say whether a Keras file is an archive, by its first bytes; the others are HDF5."""
     with path.open("rb") as file:
-        zipped = file.read(len(ZIP_MAGIC)) == ZIP_MAGIC
-    return _archive_contents(path) if zipped else _hdf5_contents(path)
+        return file.read(len(ZIP_MAGIC)) == ZIP_MAGIC
 
 
 def _hdf5_contents(path: Path) -> Contents:
@@ -148,9 +159,8 @@ def _hdf5_contents(path: Path) -> Contents:
 
 def training_config(path: Path) -> dict[str, Any]:
     """Return what an HDF5 file says of the training, where Keras 1 and 2 keep it; an archive has it in its config."""
-    with path.open("rb") as file:
-        if file.read(len(hdf5.MAGIC)) != hdf5.MAGIC:
-            return {}
+    if is_zip(path):
+        return {}
     with hdf5.opened(path) as root:
         text = root.text("training_config")
     return {} if text is None else _parse(text, path, "attribute 'training_config'")
@@ -192,9 +202,7 @@ def weights(path: Path) -> Iterator[Node]:
     CorruptSourceError
         If the container is damaged, or its member would unpack to far more than it takes.
     """
-    with path.open("rb") as file:
-        zipped = file.read(len(ZIP_MAGIC)) == ZIP_MAGIC
-    if not zipped:
+    if not is_zip(path):
         with hdf5.opened(path) as root:
             yield root
         return
