@@ -1,0 +1,107 @@
+"""What a graph states in a few bytes and would take all of the memory is told; what ordinary models state is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.findings.graph_defs import function, graph, node
+from tfmagic.files import protos
+from tfmagic.findings import graph_scan
+from tfmagic.graphs.metagraphs import MetaGraph
+
+HUGE = 1 << 20
+
+
+def numbers(name: str, *values: int, scalar: bool = False) -> Any:
+    """Return a constant of 64-bit integers, a vector unless it is one number."""
+    node_def = node(name, "Const")
+    node_def.attr["dtype"].type = protos.dtype_number("int64")
+    tensor = node_def.attr["value"].tensor
+    tensor.dtype = protos.dtype_number("int64")
+    tensor.int64_val.extend(values)
+    if not scalar:
+        tensor.tensor_shape.dim.add(size=len(values))
+    return node_def
+
+
+def bombs(*nodes: Any, functions: Any = ()) -> list[tuple[str, str]]:
+    """Return what is told of sizes in a graph, and where."""
+    message = protos.message("MetaGraphDef")(graph_def=graph(*nodes, functions=functions))
+    found_rows = graph_scan.findings([MetaGraph.of_message(message)])
+    return [(row.what, row.where) for row in found_rows if "bomb" in row.what]
+
+
+ONE = numbers("one", 1, scalar=True)
+
+
+@pytest.mark.parametrize(
+    ("op", "before", "values", "behind"),
+    [
+        ("Fill", (), (HUGE, HUGE), ("one",)),
+        ("BroadcastTo", ("one",), (HUGE, HUGE), ()),
+        ("Tile", ("pair",), (HUGE * HUGE,), ()),
+        ("RandomUniform", (), (HUGE, HUGE), ()),
+        ("RandomStandardNormal", (), (HUGE, HUGE), ()),
+        ("StatelessRandomUniformInt", (), (HUGE, HUGE), ("pair", "one", "one")),
+        ("StatefulUniform", ("one", "one"), (HUGE, HUGE), ()),
+        ("OneHot", ("pair",), (HUGE * HUGE,), ("one", "one")),
+        ("LinSpace", ("one", "one"), (HUGE * HUGE,), ()),
+        ("TensorListReserve", ("pair",), (HUGE * HUGE,), ()),
+        ("ScatterNd", ("pair", "pair"), (HUGE, HUGE), ()),
+        ("UnsortedSegmentSum", ("pair", "pair"), (HUGE * HUGE,), ()),
+        ("Pad", ("pair",), (0, HUGE * HUGE), ()),
+        ("Empty", (), (HUGE, HUGE), ()),
+    ],
+)
+def test_a_size_that_a_constant_states_is_told_where_no_memory_holds_it(
+    op: str, before: tuple[str, ...], values: tuple[int, ...], behind: tuple[str, ...]
+) -> None:
+    def made(*stated: int) -> list[tuple[str, str]]:
+        size = numbers("size", *stated, scalar=op in ("LinSpace", "OneHot", "TensorListReserve"))
+        if op == "Pad":
+            size.attr["value"].tensor.tensor_shape.dim.insert(0, size.attr["value"].tensor.tensor_shape.dim.add(size=1))
+            del size.attr["value"].tensor.tensor_shape.dim[2:]
+        return bombs(ONE, numbers("pair", 1, 2), size, node("big", op, *before, "size", *behind))
+
+    ((what, where),) = made(*values)
+    assert what.startswith(f"a bomb: {op} makes ")
+    assert "'big'" in where
+    assert made(*(min(value, 1000) for value in values)) == []
+
+
+def test_a_range_is_told_by_its_ends() -> None:
+    ends = [numbers("end", 1 << 40, scalar=True), node("big", "Range", "zero", "end", "one")]
+    ((what, _),) = bombs(ONE, numbers("zero", 0, scalar=True), *ends)
+    assert what == f"a bomb: Range makes {1 << 40:,} elements"
+
+
+def test_a_size_is_followed_through_what_computes_it_and_into_functions() -> None:
+    filling = function("filling", ["shape"], ONE, node("big", "Fill", "shape", "one:output:0"))
+    call = node("call", "PartitionedCall", "all", f="filling")
+    shape = [numbers("a", HUGE), node("b", "Identity", "a"), numbers("axis", 0, scalar=True)]
+    joined = node("all", "ConcatV2", "a", "b", "axis")
+    joined.attr["N"].i = 2
+    ((what, where),) = bombs(*shape, joined, call, functions=[filling])
+    assert what == f"a bomb: Fill makes {HUGE * HUGE:,} elements"
+    assert "function 'filling'" in where
+
+
+def test_sizes_that_grow_step_by_step_are_told_where_they_are_too_large() -> None:
+    steps = [node(f"x{number + 1}", "Tile", f"x{number}", "twice") for number in range(40)]
+    told = bombs(numbers("x0", 1, 2), numbers("twice", 16), *steps)
+    # 2 · 16^8 elements of 8 bytes are more than 16 GiB, and those before are not.
+    assert told[0] == (f"a bomb: Tile makes {2 * 16**8:,} elements", "node 'x8'")
+    outer = node("wide", "Mul", "row", "column")
+    tall, wide = numbers("tall", HUGE, 1), numbers("flat", 1, HUGE)
+    fills = [node("row", "Fill", "tall", "one"), node("column", "Fill", "flat", "one")]
+    ((what, _),) = bombs(ONE, tall, wide, *fills, outer, node("same", "AddV2", "wide", "one"))
+    assert what == f"a bomb: Mul makes {HUGE * HUGE:,} elements"
+
+
+def test_what_goes_round_in_a_circle_or_depends_on_what_is_fed_is_not_told() -> None:
+    assert bombs(node("a", "Tile", "b", "b"), node("b", "Tile", "a", "a")) == []
+    assert bombs(ONE, node("x", "Placeholder"), node("big", "Fill", "x", "one")) == []
+    looping = function("looping", ["n"], node("again", "PartitionedCall", "n", f="looping"))
+    assert bombs(ONE, node("call", "PartitionedCall", "one", f="looping"), functions=[looping]) == []

@@ -1,0 +1,189 @@
+"""How large the results of a graph's nodes are that are larger than what goes in: what a file states in a few bytes.
+
+A ``Fill`` of a constant shape takes no room in a file, and all of the memory. Values and shapes are followed back from
+such nodes, through functions to where they are called, as far as they are known without running anything. Not for: what
+a node costs (:mod:`tfmagic.graphs.costs`), or what becomes large as a loop goes around.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from tfmagic.files import protos
+from tfmagic.graphs import bodies, ops
+from tfmagic.graphs.costs import output_shapes, small_values
+from tfmagic.graphs.costs.tensor_facts import UNKNOWN, NodeFacts, TensorFact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from tfmagic.findings.walked_graphs import Graph
+
+#: Ops whose result has as many elements as one of their inputs says, by the place of that: a shape, or a count.
+_STATED = {
+    "Bincount": 1, "CropAndResize": 3, "DecodePaddedRaw": 1, "DenseBincount": 1, "Empty": 0, "EmptyTensorList": 1,
+    "IRFFT": 1, "IRFFT2D": 1, "IRFFT3D": 1, "LinSpace": 2, "MatrixDiagV2": 2, "MatrixDiagV3": 2, "Multinomial": 1,
+    "ParameterizedTruncatedNormal": 0, "RFFT": 1, "RFFT2D": 1, "RFFT3D": 1, "RaggedBincount": 2,
+    "RaggedTensorToTensor": 0, "RandomGamma": 0, "RandomPoisson": 0, "RandomPoissonV2": 0, "ScatterNd": 2,
+    "SegmentMaxV2": 2, "SegmentMinV2": 2, "SegmentProdV2": 2, "SegmentSumV2": 2, "SparseBincount": 3,
+    "SparseSegmentMeanWithNumSegments": 3, "SparseSegmentSqrtNWithNumSegments": 3,
+    "SparseSegmentSumWithNumSegments": 3, "SparseToDense": 1, "StatefulRandomBinomial": 2, "StatefulStandardNormal": 1,
+    "StatefulStandardNormalV2": 2, "StatefulTruncatedNormal": 2, "StatefulUniform": 2, "StatefulUniformFullInt": 2,
+    "StatefulUniformInt": 2, "StatelessMultinomial": 1, "StatelessParameterizedTruncatedNormal": 0,
+    "StatelessRandomBinomial": 0, "StatelessRandomGammaV2": 0, "StatelessRandomGammaV3": 0,
+    "StatelessRandomPoisson": 0, "StatelessRandomUniformFullInt": 0, "StatelessRandomUniformFullIntV2": 0,
+    "StatelessRandomUniformInt": 0, "StatelessRandomUniformIntV2": 0, "StatelessTruncatedNormal": 0,
+    "StatelessTruncatedNormalV2": 0, "TensorArray": 0, "TensorArrayV2": 0, "TensorArrayV3": 0, "TensorListReserve": 1,
+    "TensorListResize": 1, "UnsortedSegmentMax": 2, "UnsortedSegmentMin": 2, "UnsortedSegmentProd": 2,
+    "UnsortedSegmentSum": 2,
+}  # fmt: skip
+#: Ops whose result is larger than what goes in by what one of their inputs says, of which the shape is known.
+_GROWING = frozenset({
+    "BroadcastTo", "Conv2DBackpropInput", "Conv3DBackpropInputV2", "DepthwiseConv2dNativeBackpropInput", "Fill",
+    "MirrorPad", "OneHot", "Pad", "PadV2", "RandomStandardNormal", "RandomUniform", "RandomUniformInt", "Range",
+    "ResizeArea", "ResizeBicubic", "ResizeBilinear", "ResizeNearestNeighbor", "StatelessRandomNormal",
+    "StatelessRandomNormalV2", "StatelessRandomUniform", "StatelessRandomUniformV2", "Tile", "TruncatedNormal",
+})  # fmt: skip
+#: Ops whose results grow from one to the next: looked at where a graph is small.
+_JOINING = frozenset({
+    "Add", "AddV2", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "ConcatV2", "Einsum", "MatMul", "Mul", "Pack",
+})  # fmt: skip
+_SMALL = 1_000
+#: What is looked at of a graph: tensors, all in all; nodes one behind another; calls of a function.
+_MOST, _DEEPEST, _MOST_CALLS = 4_000, 60, 8
+#: Bytes of an element where its dtype is not known, and of a place in a list of tensors.
+_ITEM, _PLACE = 4, 32
+
+
+class Claimed(NamedTuple):
+    """A node, the function that it is in, and how large its result is."""
+
+    function: str
+    node: str
+    op: str
+    elements: int
+
+
+def above(graph: Graph, most: int) -> Iterator[Claimed]:
+    """Yield the nodes whose results take more bytes than a number."""
+    sizes = _Sizes(graph)
+    is_small = sum(graph.counts.values()) <= _SMALL
+    wanted = _GROWING | _STATED.keys() | (_JOINING if is_small else frozenset())
+    for function, node in graph.of_ops(wanted):
+        body = sizes.body(function)
+        elements, item = sizes.of(body, node)
+        # What joins tensors is told where it makes them so large, not where they were.
+        is_own = node.op not in _JOINING or all(size * item <= most for size in sizes.of_inputs(body, node))
+        if elements * item > most and is_own:
+            yield Claimed(function, str(node.name), str(node.op), elements)
+
+
+@dataclass
+class _Body(bodies.Body):
+    """The nodes of a graph or a function, and what is known of their outputs so far."""
+
+    function: str = ""
+    #: The places of a function's arguments by their names.
+    arguments: Mapping[str, int] = field(default_factory=dict)
+    facts: dict[str, Sequence[TensorFact]] = field(default_factory=dict)
+
+
+class _Sizes:
+    """What is known of the tensors of a graph and of its functions."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._bodies: dict[str, _Body] = {}
+        self._left = _MOST
+
+    def body(self, function: str) -> _Body:
+        """Return the main graph, or the body of a function."""
+        if function not in self._bodies:
+            known = self._graph.library.get(function)
+            arguments = {} if known is None else {each.name: at for at, each in enumerate(known.signature.input_arg)}
+            nodes = self._graph.nodes if known is None else self._graph.body(function)
+            self._bodies[function] = _Body(nodes, {}, function, arguments)
+        return self._bodies[function]
+
+    def of(self, body: _Body, node: protos.Message) -> tuple[int, int]:
+        """Return the elements of a node's first output, those of an open dimension being one, and what each takes."""
+        if (place := _STATED.get(node.op)) is not None:
+            inputs = bodies.data_inputs(node)
+            value = self._fact(body, inputs[place], 0).value if place < len(inputs) else None
+            sizes = [0] if value is None else value.reshape(-1).tolist()
+            return math.prod(max(int(size), 0) for size in sizes), _PLACE if "List" in node.op else _ITEM
+        (fact, *_) = self._outputs(body, node, 0)
+        return _elements(fact), protos.item_size(fact.dtype) or _ITEM
+
+    def of_inputs(self, body: _Body, node: protos.Message) -> Iterator[int]:
+        """Yield the elements of what a node takes."""
+        yield from (_elements(self._fact(body, text, 0)) for text in bodies.data_inputs(node))
+
+    def _fact(self, body: _Body, text: str, depth: int) -> TensorFact:
+        """Return what is known of a tensor."""
+        name, place = body.source(text)
+        if name in body.nodes:
+            outputs = self._outputs(body, body.nodes[name], depth)
+            return outputs[place] if place < len(outputs) else UNKNOWN
+        if name not in body.arguments or depth > _DEEPEST:
+            return UNKNOWN
+        # A function may be called with several: the largest counts.
+        calls = self._callers.get(body.function, ())[:_MOST_CALLS]
+        known = (self._argument(call, body.arguments[name], depth + 1) for call in calls)
+        return max(known, key=_extent, default=UNKNOWN)
+
+    def _argument(self, call: tuple[str, protos.Message, int], place: int, depth: int) -> TensorFact:
+        function, node, first = call
+        inputs = bodies.data_inputs(node)[first:]
+        return self._fact(self.body(function), inputs[place], depth) if place < len(inputs) else UNKNOWN
+
+    def _outputs(self, body: _Body, node: protos.Message, depth: int) -> Sequence[TensorFact]:
+        name = str(node.name)
+        if name not in body.facts:
+            if depth > _DEEPEST or self._left <= 0:
+                return (UNKNOWN,)
+            self._left -= 1
+            # A graph may go round in a circle.
+            body.facts[name] = (UNKNOWN,)
+            body.facts[name] = self._worked_out(body, node, depth + 1) or (UNKNOWN,)
+        return body.facts[name]
+
+    def _worked_out(self, body: _Body, node: protos.Message, depth: int) -> Sequence[TensorFact]:
+        called = bodies.called(node, self._graph.library)
+        if called:
+            inner = self.body(called[-1].signature.name)
+            return [self._fact(inner, text, depth) for text in bodies.results(called[-1])]
+        facts = NodeFacts(node, [self._fact(body, text, depth) for text in bodies.data_inputs(node)])
+        shapes = output_shapes.infer(facts) or [None]
+        return [TensorFact(_dtype(facts), shape, small_values.value(facts) if at == 0 else None)
+                for at, shape in enumerate(shapes)]  # fmt: skip
+
+    @cached_property
+    def _callers(self) -> Mapping[str, list[tuple[str, protos.Message, int]]]:
+        """The nodes that call each function, the function that each is in, and its first input that is an argument."""
+        callers: dict[str, list[tuple[str, protos.Message, int]]] = {}
+        library = self._graph.library
+        for function, node in self._graph.of_ops(ops.of_effect(ops.Effect.CALL) | library.keys()):
+            first = 1 if node.op in ops.of_kind("branch") else 0
+            for callee in bodies.called(node, library):
+                callers.setdefault(callee.signature.name, []).append((function, node, first))
+        return callers
+
+
+def _elements(fact: TensorFact) -> int:
+    return 0 if fact.shape is None else math.prod(1 if size is None else size for size in fact.shape)
+
+
+def _extent(fact: TensorFact) -> int:
+    """Say how much is claimed by what is known of a tensor, as a value or by its shape."""
+    value = () if fact.value is None else fact.value.reshape(-1).tolist()
+    return max(math.prod(max(int(number), 1) for number in value), _elements(fact))
+
+
+def _dtype(facts: NodeFacts) -> str:
+    rule = ops.output_dtype(facts.op)
+    stated: Iterable[str] = (facts.dtype(attr) for attr in rule.attrs if attr in facts.node.attr)
+    return next(filter(None, stated), rule.default).removesuffix("_ref")
