@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import tfmagic
 from tests import keras_samples
 from tests.damage import DAMAGES
 from tfmagic import errors
@@ -60,6 +61,18 @@ def _two_signatures(tensorflow: Any, directory: Path) -> Any:
     named = {"double": module.double, "total": module.total}
     tensorflow.saved_model.save(module, str(directory), signatures=named)
     return tensorflow.lite.TFLiteConverter.from_saved_model(str(directory), signature_keys=list(named))
+
+
+@pytest.mark.tensorflow
+def test_a_tensor_that_no_memory_holds_is_told(tf: Any, tmp_path: Path) -> None:
+    filled: Any = tf.function(
+        lambda x: x + tf.reduce_sum(tf.fill([1 << 20, 1 << 20], x[0])),
+        input_signature=[tf.TensorSpec([2], tf.float32)],
+    )
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([filled.get_concrete_function()], tf.Module())
+    (tmp_path / "filled.tflite").write_bytes(converter.convert())
+    (row,) = tfmagic.scan(tmp_path / "filled.tflite").table.itertuples()
+    assert (row.severity, row.what) == ("medium", f"a bomb: a tensor of {1 << 40:,} elements")
 
 
 @pytest.mark.tensorflow

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tfmagic.files import protos
 from tfmagic.graphs import bodies, ops
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
     from tfmagic.findings.walked_graphs import Graph
 
+#: Bytes of a result above which it counts as one that no memory holds. The largest that a model of the corpus states
+#: are the initial values of an embedding, 0.6 GB.
+LARGEST_RESULT: Final = 1 << 34
+ALL_MEMORY: Final = "it may take all of the memory"
 #: Ops whose result has as many elements as one of their inputs says, by the place of that: a shape, or a count.
 _STATED = {
     "Bincount": 1, "CropAndResize": 3, "DecodePaddedRaw": 1, "DenseBincount": 1, "Empty": 0, "EmptyTensorList": 1,

@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tfmagic.findings import claimed_sizes, hazards, scan
+from tfmagic.findings.claimed_sizes import ALL_MEMORY, LARGEST_RESULT
 from tfmagic.findings.execution import ASKING, Executed, Walk
 from tfmagic.findings.known_values import OWN_FILE
 from tfmagic.findings.scan import CALLED, LOAD, RUN, Finding, finding
@@ -41,9 +42,6 @@ _DECIDED = frozenset({"DatasetFromGraph", "FixedUnigramCandidateSampler"})
 _DEFAULT_FILE = b"model"
 #: Bytes that a constant may take in memory, however little of the file it is.
 _LARGE, _EXPANSION = 1 << 30, 1000
-#: Bytes of a result that a graph states. The largest of the corpus are the initial values of an embedding, 0.6 GB.
-_LARGEST_RESULT = 1 << 34
-_ALL_MEMORY = "it may take all of the memory"
 _DTYPE_BYTES = 4
 
 
@@ -248,17 +246,17 @@ def _dangling(objects: protos.Message, assets: int) -> Iterator[str]:
 
 def _sizes(graph: Graph, place: str) -> Iterator[Finding]:
     """Yield a row for each constant, and each result, that would take far more memory than it takes of the file."""
-    for claimed in claimed_sizes.above(graph, _LARGEST_RESULT):
+    for claimed in claimed_sizes.above(graph, LARGEST_RESULT):
         inside = f"function {claimed.function!r}, " if claimed.function else ""
         what = f"a bomb: {claimed.op} makes {claimed.elements:,} elements"
-        yield Finding(scan.MEDIUM, what, f"{place}{inside}node {claimed.node!r}", RUN, _ALL_MEMORY)
+        yield Finding(scan.MEDIUM, what, f"{place}{inside}node {claimed.node!r}", RUN, ALL_MEMORY)
     for function, node in graph.of_ops({"Const"}):
         size = _claimed(node) * _DTYPE_BYTES
         if size > _LARGE and size > _EXPANSION * node.ByteSize():
             inside = f"function {function!r}, " if function else ""
             what = f"a bomb: a constant of {size // _DTYPE_BYTES:,} elements in {node.ByteSize():,} bytes"
             where = f"{place}{inside}node {node.name!r}"
-            yield Finding(scan.MEDIUM, what, where, RUN, _ALL_MEMORY)
+            yield Finding(scan.MEDIUM, what, where, RUN, ALL_MEMORY)
 
 
 def _claimed(node: protos.Message) -> int:

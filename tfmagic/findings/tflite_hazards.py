@@ -5,12 +5,16 @@ Not for: ops of TensorFlow's graphs (:mod:`tfmagic.findings.hazards`), nor refus
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from tfmagic.files import protos
 from tfmagic.files.tflite import flexbuffers
+from tfmagic.findings import scan
+from tfmagic.findings.claimed_sizes import ALL_MEMORY, LARGEST_RESULT
 from tfmagic.findings.execution import Walk
 from tfmagic.findings.hazards import Hazard
+from tfmagic.findings.scan import RUN, Finding
 from tfmagic.findings.walked_graphs import Graph
 from tfmagic.graphs import ops
 from tfmagic.graphs.ops import Effect
@@ -37,6 +41,16 @@ def of_file(description: Description) -> tuple[Hazard, ...]:
     flex = dict.fromkeys((each.op, each.custom_options) for each in operators if each.op.startswith(FLEX))
     carried = [hazard for op, options in flex for hazard in _of_options(op, options)]
     return tuple(dict.fromkeys((*of_names(sorted(description.foreign)), *carried)))
+
+
+def bombs(description: Description) -> Iterator[Finding]:
+    """Yield a row for each tensor of a shape that no memory holds: an interpreter makes room for it, or for its op."""
+    for number, subgraph in enumerate(description.subgraphs):
+        for tensor in subgraph.tensors:
+            elements = math.prod(1 if size is None else size for size in tensor.shape or ())
+            if elements * (protos.item_size(tensor.dtype) or 1) > LARGEST_RESULT:
+                what = f"a bomb: a tensor of {elements:,} elements"
+                yield Finding(scan.MEDIUM, what, f"subgraph {number}: {tensor.name!r}", RUN, ALL_MEMORY)
 
 
 def of_names(foreign_ops: Iterable[str]) -> tuple[Hazard, ...]:

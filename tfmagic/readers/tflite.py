@@ -113,7 +113,9 @@ class TFLiteReader(Reader):
     def findings(self, model: ShownModel) -> Iterator[Finding]:
         """Yield what ops could do that are not TFLite's own; files with metadata are zip archives as well."""
         if model.path is not None:
-            for hazard in tflite_hazards.of_file(tflite_structure.describe(model.path)):
+            description = tflite_structure.describe(model.path)
+            yield from tflite_hazards.bombs(description)
+            for hazard in tflite_hazards.of_file(description):
                 why = (
                     "whoever registers an op of this name says what it does" if hazard.effect is Effect.UNKNOWN else ""
                 )
