@@ -269,6 +269,50 @@ def python_values(trace: runtime.Live) -> dict[str, str]:
     }
 
 
+def arguments_code(trace: runtime.Live, specs: Sequence[str]) -> str:
+    """Return the code of the arguments that a function was traced for.
+
+    Parameters
+    ----------
+    trace : ConcreteFunction
+        With the structure of its arguments.
+    specs : sequence of str
+        The code of each tensor's spec, in TensorFlow's order.
+
+    Raises
+    ------
+    TypeError
+        Naming what is neither a tensor, nor a plain value, nor a dict, list or tuple of such.
+    """
+    args, kwargs = trace.structured_input_signature
+    left = iter(specs)
+    positional = [_nested_code(each, left) for each in args]
+    return ", ".join([*positional, *(f"{key}={code}" for key, code in _members_code(kwargs, left).items())])
+
+
+def _nested_code(value: object, specs: Iterator[str]) -> str:
+    """Return the code of an argument, whose specs come in the order in which TensorFlow walks through it."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key!r}: {code}' for key, code in _members_code(value, specs).items())}}}"
+    if type(value) is list:
+        return f"[{', '.join(_nested_code(each, specs) for each in value)}]"
+    if type(value) is tuple:
+        inner = ", ".join(_nested_code(each, specs) for each in value)
+        return f"({inner},)" if len(value) == 1 else f"({inner})"
+    if isinstance(value, _SHORT):
+        return repr(value)
+    code = next(specs, None) if is_a(value, "TensorSpec") else None
+    if code is None:
+        raise TypeError(f"an argument of type {type(value).__name__!r}")
+    return code
+
+
+def _members_code(members: Mapping[str, object], specs: Iterator[str]) -> dict[str, str]:
+    """Return the code of each member of a dict, in its own order; TensorFlow walks through the keys in theirs."""
+    known = {key: _nested_code(members[key], specs) for key in sorted(members)}
+    return {key: known[key] for key in members}
+
+
 def _takes_arguments(function: runtime.Live) -> bool:
     parameters = inspect.signature(function.python_function).parameters.values()
     return any(one.default is one.empty and one.name != "self" for one in parameters)

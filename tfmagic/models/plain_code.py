@@ -88,8 +88,8 @@ class CodeSource(Protocol):
     def specs(self, ends: Iterable[Endpoint]) -> str:
         """Return the code of TensorSpecs, joined by commas."""
 
-    def traced(self, ends: Iterable[Endpoint], call: str) -> list[str]:
-        """Return the code that traces a call on these ends, of which it says the names in parentheses."""
+    def traced(self, ends: Iterable[Endpoint], call: str, arguments: str | None = None) -> list[str]:
+        """Return the code that traces a call on these ends, one after the other unless its arguments are told."""
 
     def chosen_ends(self) -> list[str]:
         """Return the code that gives ``function`` the ends that are meant, none if they are its own."""

@@ -11,11 +11,13 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, ClassVar
 
 from tfmagic import errors, functions
+from tfmagic.functions import nested_structures
 from tfmagic.graphs import signatures
 from tfmagic.graphs.metagraphs import MetaGraph
 from tfmagic.models.model import Model, Part
 from tfmagic.models.reader import Reader
 from tfmagic.readers import keras_model
+from tfmagic.runtime import concrete_functions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -79,32 +81,57 @@ class FunctionReader(Reader):
     def code(self, source: CodeSource) -> list[str] | None:
         """Return the code that obtains the ConcreteFunction."""
         live, chosen, kinds = source.live, source.whole, functions.tf_functions
-        specs = _arguments(source, chosen)
         if kinds.is_concrete(live):
-            concrete = source.name
-        elif kinds.is_polymorphic(live):
-            concrete = f"{source.name}.get_concrete_function({specs})"
-        elif kinds.is_loaded(live) or isinstance(live, Mapping):
+            return [f"function = {source.name}", *(source.chosen_ends() or _named(source, chosen))]
+        if kinds.is_polymorphic(live):
+            return _traced(source, chosen, source.name, live)
+        if kinds.is_loaded(live) or isinstance(live, Mapping):
             signed = f"{source.name}.signatures" if kinds.is_loaded(live) else source.name
-            concrete = f"{signed}[{chosen.key!r}]"
-        else:
-            name = chosen.key.partition("(")[0]
-            method = "__call__" if name == signatures.DEFAULT_KEY else name
-            concrete = f"{source.name}.{method}.get_concrete_function({specs})"
-        return [f"function = {concrete}", *source.chosen_ends()]
+            return [f"function = {signed}[{chosen.key!r}]", *source.chosen_ends()]
+        name = chosen.key.partition("(")[0]
+        method = "__call__" if name == signatures.DEFAULT_KEY else name
+        return _traced(source, chosen, f"{source.name}.{method}", getattr(live, method, None))
 
 
-def _arguments(source: CodeSource, function: NamedFunction) -> str:
-    """Return the code of what a function was traced for: specs, and Python values by their names."""
-    values = functions.tf_functions.python_values(function.concrete)
-    if not values:
-        return source.specs(function.inputs)
-    named = [name for name in function.concrete.function_type.parameters if name not in values]
-    if len(named) != len(function.inputs):
-        reason = f"{function.key!r} takes arguments that are neither single tensors nor plain values"
-        raise errors.UnsupportedConversionError("function", "code", (), reason)
-    specs = (f"{name}={source.specs([end])}" for name, end in zip(named, function.inputs, strict=True))
-    return ", ".join([*specs, *(f"{name}={value}" for name, value in values.items())])
+def _traced(source: CodeSource, function: NamedFunction, name: str, polymorphic: object) -> list[str]:
+    """Return the code that traces a function for what it was traced for."""
+    if getattr(polymorphic, "input_signature", None) is not None:
+        # It is traced once, for what it says that it takes, and refuses the same under other names.
+        return [f"function = {name}.get_concrete_function()", *(source.chosen_ends() or _named(source, function))]
+    ends = {end.key: source.specs([end]) for end in function.inputs}
+    return [f"function = {name}.get_concrete_function({_arguments(function, ends)})", *source.chosen_ends()]
+
+
+def _named(source: CodeSource, function: NamedFunction) -> list[str]:
+    """Return the code that gives the inputs their names, none if they have them: TensorFlow numbers what is nested."""
+    if set(concrete_functions.argument_keywords(function.concrete)) == {end.key for end in function.inputs}:
+        return []
+    keys = [end.key for end in function.inputs]
+    names = dict(zip(keys, nested_structures.identifiers(keys), strict=True))
+    traced = source.traced(function.inputs, "whole", _arguments(function, names))
+    return ["whole = function", "", *traced]
+
+
+def _arguments(function: NamedFunction, codes: Mapping[str, str]) -> str:
+    """Return the code of a function's arguments, tensors and Python values, nested as it takes them.
+
+    Parameters
+    ----------
+    function : NamedFunction
+        The function.
+    codes : mapping of str to str
+        What stands for each input, by its key.
+    """
+    concrete = function.concrete
+    if concrete.structured_input_signature is None:  # cut out of a graph
+        return ", ".join(codes.values())
+    keys = {end.tensor: end.key for end in function.inputs}
+    flat = [codes[keys[tensor.name]] for tensor in concrete.inputs if tensor.name in keys]
+    try:
+        return functions.tf_functions.arguments_code(concrete, flat)
+    except TypeError as error:
+        reason = f"{function.key!r} takes {error}, which code cannot name"
+        raise errors.UnsupportedConversionError("function", "code", (), reason) from error
 
 
 def origin(value: runtime.Live) -> str:

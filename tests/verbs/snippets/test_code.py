@@ -332,6 +332,42 @@ def test_the_trace_for_some_python_values_is_the_one_in_the_code(tmp_path: Path)
     assert tfmagic.run(tmp_path / "theirs", {"x": [3.0]}).outputs["y"] == [6.0]
 
 
+@pytest.fixture(scope="module")
+def nesting() -> dict[str, Any]:
+    """Functions whose arguments are nested, and one that takes what code has no name for."""
+    tf: Any = runtime.tensorflow()
+    spec = tf.TensorSpec([None, 2], tf.float32)
+    tree = {"b": [spec, spec], "a": spec}
+    module = tf.Module()
+    module.signed = tf.function(lambda x: {"y": x["a"] + x["b"][0] * x["b"][1]}, input_signature=[tree])
+    module.pair = tf.function(lambda p, q: {"y": p[0] * p[1] + q}, input_signature=[(spec, spec), spec])
+    free = tf.function(lambda x, y: {"y": x["a"] * x["b"][0] * y})
+    free.get_concrete_function({"b": (spec,), "a": spec}, 2.0)
+    by_name = tf.function(lambda x, *, scale: {"y": x["a"] * scale["s"]})
+    by_name.get_concrete_function({"a": spec}, scale={"s": tf.TensorSpec([], tf.float32)})
+    sparse = tf.function(lambda x: {"y": tf.sparse.reduce_sum(x)})
+    sparse.get_concrete_function(tf.SparseTensorSpec([None, 3]))
+    return {"signed": module, "pair": module, "free": free, "by_name": by_name, "sparse": sparse}
+
+
+@pytest.mark.parametrize("name", ["signed", "pair", "free", "by_name"])
+def test_the_code_nests_arguments_as_the_function_does(nesting: dict[str, Any], tmp_path: Path, name: str) -> None:
+    source = nesting[name]
+    options: dict[str, Any] = {"signature": name} if name in ("signed", "pair") else {}
+    shown = tfmagic.code("export", source, tmp_path / "theirs", name="source", **options)
+    ours = tfmagic.export(source, tmp_path / "ours", **options)
+    executed(str(shown), source=source, apart=tmp_path)
+    tables = [tfmagic.inspect(tmp_path / each).signatures for each in ("theirs", "ours")]
+    keys = [sorted(zip(frame["signature"], frame["side"], frame["key"], strict=True)) for frame in tables]
+    assert keys[0] == keys[1]
+    assert tfmagic.verify(tmp_path / "theirs", ours.path)["equal"].all()
+
+
+def test_what_code_has_no_name_for_is_named(nesting: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(errors.UnsupportedConversionError, match="'SparseTensorSpec', which code cannot name"):
+        tfmagic.code("export", nesting["sparse"], tmp_path / "theirs")
+
+
 def test_an_input_called_self_is_fed_in_a_session(tmp_path: Path) -> None:
     tf = runtime.tensorflow()
     v1 = tf.compat.v1

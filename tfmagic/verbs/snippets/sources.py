@@ -147,12 +147,12 @@ class Source:
         """Return the code of TensorSpecs, joined by commas."""
         return ", ".join(spec(end) for end in ends)
 
-    def traced(self, ends: Iterable[Endpoint], call: str) -> list[str]:
-        """Return the code that traces a call on these ends."""
+    def traced(self, ends: Iterable[Endpoint], call: str, arguments: str | None = None) -> list[str]:
+        """Return the code that traces a call on these ends, one after the other unless its arguments are told."""
         inputs = list(ends)
         return [
             *_decorated(inputs),
-            f"    return {call}(" + ", ".join(_arguments(inputs)) + ")",
+            f"    return {call}({', '.join(_arguments(inputs)) if arguments is None else arguments})",
             "",
             "function = serve.get_concrete_function()",
         ]
