@@ -9,6 +9,7 @@ import pytest
 
 import tfmagic
 from tests.findings.graph_defs import graph, node, text
+from tfmagic import errors
 from tfmagic.files import protos, wire
 from tfmagic.findings import keras_scan
 
@@ -135,6 +136,21 @@ def test_hdf5_behind_an_archive_is_told_but_not_that_weights_begin_there(tmp_pat
     assert (row.severity, row.what) == ("medium", "an HDF5 file behind other bytes")
     at_512(path, "model.weights.h5", other)
     assert [each for each in tfmagic.scan(path).table["what"] if "HDF5 file behind" in each] == []
+
+
+def test_two_configs_of_one_name_are_refused_and_told(tmp_path: Path) -> None:
+    path = tmp_path / "m.h5"
+    code = {"class_name": "Lambda", "config": {"name": "l", "function": ["code", None, None]}}
+    with h5py.File(path, "w") as file:
+        file.attrs["model_config"] = json.dumps(sequential(code))
+        file.attrs["modelXconfig"] = json.dumps(sequential(dense()))
+    path.write_bytes(path.read_bytes().replace(b"modelXconfig", b"model_config"))
+    with h5py.File(path) as file:
+        assert "Lambda" in file.attrs["model_config"]
+    with pytest.raises(errors.CorruptSourceError, match="two attributes called 'model_config'"):
+        tfmagic.inspect(path)
+    (row,) = tfmagic.scan(path).table.itertuples()
+    assert (row.severity, row.what) == ("medium", "the attribute or member 'model_config' is there twice")
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,10 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections import Counter
 from contextlib import contextmanager
 from functools import cached_property
-from typing import IO, TYPE_CHECKING, ClassVar, NamedTuple
+from typing import IO, TYPE_CHECKING, ClassVar, NamedTuple, TypeVar
 
 from tfmagic import errors
 from tfmagic.files import hdf5_headers
@@ -38,7 +39,7 @@ from tfmagic.files.hdf5_headers import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from tfmagic.frames import Shape
@@ -47,6 +48,7 @@ MAGIC = b"\x89HDF\r\n\x1a\n"
 #: More groups below one another than any model has.
 MAX_DEPTH = 100
 _MAX_ELEMENTS = 1 << 62
+_T = TypeVar("_T")
 _DIGITS = re.compile(r"([0-9]{1,18})")
 _OUTPUT_NUMBER = re.compile(r":\d+$")
 
@@ -295,8 +297,31 @@ class Node:
         """The attributes' messages by name."""
         if any(message.kind == ATTRIBUTE_INFO and self._is_dense(message.data, 2) for message in self._messages):
             self._refuse_dense()
+        return self._by_name(self._named_attributes, "attributes")
+
+    @property
+    def repeated(self) -> tuple[str, ...]:
+        """The names that two attributes, or two links, of the object have: libhdf5 takes one, other readers another."""
+        counts = Counter((kind, name) for kind, name in self._names())
+        return tuple(dict.fromkeys(name for (_, name), count in counts.items() if count > 1))
+
+    def _names(self) -> Iterator[tuple[str, str]]:
+        yield from (("attribute", name) for name, _ in self._named_attributes)
+        yield from (("link", name) for name, _ in self._named_links)
+
+    @cached_property
+    def _named_attributes(self) -> list[tuple[str, bytes]]:
         attributes = (message.data for message in self._messages if message.kind == ATTRIBUTE)
-        return {hdf5_headers.AttributeParts.of(data, self.file).name: data for data in attributes}
+        return [(hdf5_headers.AttributeParts.of(data, self.file).name, data) for data in attributes]
+
+    def _by_name(self, pairs: Iterable[tuple[str, _T]], what: str) -> dict[str, _T]:
+        """Collect what has a name; no library writes two of one, and which of them counts is open."""
+        known: dict[str, _T] = {}
+        for name, value in pairs:
+            if name in known:
+                self.file.corrupt(f"it has two {what} called {name!r} in one place, and which of them counts is open")
+            known[name] = value
+        return known
 
     def text(self, name: str) -> str | None:
         """Return an attribute that holds one string, None if there is none or it holds something else."""
@@ -349,12 +374,16 @@ class Node:
     @cached_property
     def _links(self) -> dict[str, int]:
         """The hard links of a group: the address of each object by name."""
-        links: dict[str, int] = {}
+        return self._by_name(self._named_links, "members")
+
+    @cached_property
+    def _named_links(self) -> list[tuple[str, int]]:
+        links: list[tuple[str, int]] = []
         for message in self._messages:
             if message.kind == SYMBOL_TABLE:
-                links.update(hdf5_headers.symbols(self.file, message.data))
+                links += hdf5_headers.symbols(self.file, message.data)
             elif message.kind == LINK:
-                links.update(hdf5_headers.link(self.file, message.data))
+                links += hdf5_headers.link(self.file, message.data)
             elif message.kind == LINK_INFO and self._is_dense(message.data, 8):
                 self._refuse_dense()
         return links

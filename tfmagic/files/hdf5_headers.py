@@ -143,7 +143,7 @@ def link(file: HDF5Bytes, data: bytes) -> Iterator[tuple[str, int]]:
     place += width
     name, address = data[place : place + length], data[place + length : place + length + file.offset_size]
     if kind == 0 and len(address) == file.offset_size:
-        yield name.decode("utf-8", "replace"), int.from_bytes(address, "little")
+        yield _c_string(name), int.from_bytes(address, "little")
 
 
 def is_external_link(data: bytes) -> bool:
@@ -234,7 +234,12 @@ class AttributeParts(NamedTuple):
         name, dtype, space = parts
         if len(dtype) < 8 or len(space) < 2:
             file.corrupt(f"its attribute {name!r} breaks off")
-        return cls(name.rstrip(b"\0").decode("utf-8", "replace"), dtype, space, data[place:])
+        return cls(_c_string(name), dtype, space, data[place:])
+
+
+def _c_string(data: bytes) -> str:
+    """Return a name as the library compares it: up to the first zero."""
+    return data.partition(b"\0")[0].decode("utf-8", "replace")
 
 
 def shape(data: bytes, file: HDF5Bytes) -> tuple[int, ...] | None:

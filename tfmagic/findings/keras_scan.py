@@ -15,7 +15,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors
-from tfmagic.files import protos, reading, wire
+from tfmagic.files import hdf5, protos, reading, wire
 from tfmagic.files.keras import archive as keras_archive
 from tfmagic.files.keras import python_code
 from tfmagic.findings import file_scan, hazards, scan
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tfmagic.files import hdf5
     from tfmagic.files.keras.archive import Contents
 
 #: What is not Python's own and still no model's: names in these run code that is installed.
@@ -109,6 +108,17 @@ def _bomb(node: hdf5.Node, place: str) -> str:
         return "a dataset larger than any file"
     most = max(keras_archive.HARMLESS, keras_archive.MAX_EXPANSION * node.file.size)
     return f"a dataset of {claimed:,} bytes in a file of {node.file.size:,}" if claimed > most else ""
+
+
+def of_repeated(path: Path) -> Iterator[Finding]:
+    """Yield the rows of an HDF5 file that cannot be read, where that is for names that are there twice."""
+    try:
+        with hdf5.opened(path) as root:
+            for name in root.repeated:
+                what = f"the attribute or member {name!r} is there twice"
+                yield Finding(scan.MEDIUM, what, f"file {path.name!r}", LOAD, scan.TWO_READERS)
+    except (errors.ReadError, OSError):
+        return
 
 
 def of_container(path: Path) -> tuple[Finding, ...]:

@@ -127,4 +127,4 @@ def of_unreadable(source: object) -> tuple[Finding, ...]:
     path = path_of(source)
     if places.is_directory(path):
         return tuple(file_scan.of_state_file(path))
-    return keras_scan.of_container(path) if places.is_file(path) else ()
+    return (*keras_scan.of_container(path), *keras_scan.of_repeated(path)) if places.is_file(path) else ()
