@@ -115,15 +115,31 @@ def test_a_function_without_a_structure_has_inputs(tf: Any, recipe: str, tmp_pat
     assert called[output].numpy() == [[32.0]]
 
 
-def test_a_function_that_is_pruned_to_an_op_returns_nothing(tf: Any, tmp_path: Path) -> None:
-    wrapped = tf.compat.v1.wrap_function(lambda x: tf.multiply(x, 2.0, name="y"), [tf.TensorSpec([2], name="x")])
-    alone = wrapped.prune("x:0", wrapped.graph.get_operation_by_name("y"))
-    assert _ends(tfmagic.inspect(alone)) == [("input", "x")]
-    with pytest.raises(errors.ConversionError, match="returns no tensor"):
-        tfmagic.freeze(alone)
+def test_a_function_that_is_pruned_to_an_op_is_run_for_its_effect_or_refused(tf: Any, tmp_path: Path) -> None:
+    """TensorFlow's own saving takes a function that returns ``{}``, and refuses one that is pruned to an op."""
+    v1 = tf.compat.v1
+
+    def program(x: Any) -> Any:
+        total = v1.get_variable("total", initializer=1.0)
+        v1.assign_add(total, x)
+        return tf.multiply(x, total, name="y")
+
+    wrapped = v1.wrap_function(program, [tf.TensorSpec([], name="x")])
+    computes = wrapped.prune("x:0", wrapped.graph.get_operation_by_name("y"))
+    assert _ends(tfmagic.inspect(computes)) == [("input", "x")]
+    for destination in ("m", "m.pb"):
+        with pytest.raises(errors.ConversionError, match="returns no tensor"):
+            tfmagic.export(computes, tmp_path / destination)
+    assert not list(tmp_path.iterdir())
+    (write,) = (each for each in wrapped.graph.get_operations() if each.type == "AssignAddVariableOp")
+    done = tfmagic.export(wrapped.prune("x:0", write), tmp_path / "m")
+    assert any("TensorFlow 2 calls it for what it does" in note for note in done.notes)
+    loaded = tf.saved_model.load(str(tmp_path / "m"))
+    assert loaded.signatures["serving_default"](x=tf.constant(2.0)) == {}
+    assert loaded.variables[0].numpy() == 3.0
     beside = wrapped.prune("x:0", ["y:0", wrapped.graph.get_operation_by_name("y")])
-    tfmagic.export(beside, tmp_path / "m")
-    assert tfmagic.run(tmp_path / "m", {"x": [1.0, 2.0]}).outputs["y"].tolist() == [2.0, 4.0]
+    tfmagic.export(beside, tmp_path / "n")
+    assert tfmagic.run(tmp_path / "n", {"x": 2.0}).outputs["y"] == 2.0
 
 
 def test_a_method_that_uses_a_table_is_exported_by_itself(codec: Any, tmp_path: Path) -> None:

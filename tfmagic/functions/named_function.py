@@ -16,6 +16,7 @@ from tfmagic import errors
 from tfmagic.functions import composites, nested_structures
 from tfmagic.functions.state import stored_variables
 from tfmagic.graphs import function_library, tensor_names
+from tfmagic.graphs.ops import Effect, named, of_kind
 from tfmagic.graphs.signatures import DEFAULT_KEY, DEFAULT_TAGS, PREDICT, Endpoint
 from tfmagic.runtime import concrete_functions
 from tfmagic.runtime import tensorflow as runtime
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 _RANDOM_OP = re.compile("(Stateless|Stateful)?(Random|TruncatedNormal|Uniform|StandardNormal)|Multinomial")
 _ASSIGN_OP = re.compile("Assign(Add|Sub)?(VariableOp)?$")
+_COMPUTES = frozenset({Effect.PURE, Effect.CALL})
+#: Ops that take a variable or a table and leave it as it is.
+_LOOKS = of_kind("variable", "variable read", "variable query", "table", "mutable table", "table use", "table export")
 
 
 @dataclass(frozen=True)
@@ -208,6 +212,12 @@ def graph_notes(concrete: runtime.Live) -> tuple[str, ...]:
         (sorted(op for op in ops if _ASSIGN_OP.match(op)), "assigns variables"),
     )
     return tuple(f"a call {what} ({', '.join(names)})" for names, what in effects if names)
+
+
+def acts(concrete: runtime.Live) -> bool:
+    """Say whether a call does more than compute what it returns: it writes, prints, asserts, draws, or may do so."""
+    ops = {node.op for node in function_library.all_nodes(concrete_functions.graph_def(concrete))}
+    return any(named(op).effect not in _COMPUTES or named(op).kind == "assert" for op in ops - _LOOKS)
 
 
 def variables_by_name(variables: runtime.Live) -> dict[str, runtime.Live]:

@@ -16,6 +16,7 @@ from tfmagic import errors, progress
 from tfmagic.files import protos, saved_model_files
 from tfmagic.files.checkpoints import tensor_writing
 from tfmagic.files.reading import PROTOBUF_LIMIT
+from tfmagic.functions.named_function import acts
 from tfmagic.functions.saved_models import SavedModelFunctions
 from tfmagic.functions.state.stored_variables import stored_value
 from tfmagic.graphs import signatures
@@ -229,7 +230,7 @@ class SavedModelWriter(Writer):
         """Take functions of the source for its signatures, whatever it calls them and their ends itself."""
         for function in chosen:
             require_outside_state(function, self.format)
-        notes = tuple(dict.fromkeys(note for function in chosen for note in function.notes))
+        notes = tuple(dict.fromkeys(note for each in chosen for note in (*each.notes, *_effect_notes(each))))
         trainable = _trainable(source, chosen)
         with runtime.eager():
             messages = Messages.of(chosen, options.tags, trainable)
@@ -285,6 +286,21 @@ class SavedModelWriter(Writer):
             *(note if source.options.get("tags") else []),
             f"tf.saved_model.save(module, {place!r}, signatures={{{source.function.key!r}: function}})",
         ]
+
+
+def _effect_notes(function: NamedFunction) -> tuple[str, ...]:
+    """Say who runs a signature that returns nothing; refuse one that does nothing either."""
+    if function.outputs:
+        return ()
+    if not acts(function.concrete):
+        raise errors.ConversionError(
+            f"{function.key!r} returns no tensor and changes nothing, so that nobody could see that it was called: return "
+            "a tensor, or prune to one ('y:0') instead of to its op ('y')"
+        )
+    return (
+        f"{function.key!r} returns no tensor: TensorFlow 2 calls it for what it does; TensorFlow 1 and servers fetch "
+        "outputs, and cannot",
+    )
 
 
 def _optimized(function: NamedFunction) -> NamedFunction:
