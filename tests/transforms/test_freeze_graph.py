@@ -9,6 +9,7 @@ import pytest
 
 import tfmagic
 from tests.session_samples import SITUATIONS, X
+from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.function_names import name_by_content, rename_functions
@@ -52,6 +53,20 @@ def test_the_nodes_are_the_sessions(name: str, tmp_path: Path) -> None:
     ]
     for value, expected in zip(wrapped(*given), found.expected.values(), strict=True):
         np.testing.assert_allclose(value.numpy(), expected, rtol=1e-5)
+
+
+def test_an_op_that_gives_nothing_is_no_end(tmp_path: Path) -> None:
+    tf = runtime.tensorflow()
+    v1 = tf.compat.v1
+    with tf.Graph().as_default() as graph:
+        total = v1.get_variable("total", initializer=1.0, use_resource=True)
+        v1.assign_add(total, v1.placeholder("float32", [], name="x"))
+        session = v1.Session(graph=graph)
+        session.run(v1.global_variables_initializer())
+    (write,) = (each for each in graph.get_operations() if each.type == "AssignAddVariableOp")
+    for output in (write, write.name):
+        with pytest.raises(errors.ConversionError, match=r"gives no tensor \(AssignAddVariableOp\)"):
+            tfmagic.export(session, tmp_path / "m", outputs=[output])
 
 
 def test_keys_that_no_tensor_bears_get_an_identity(tmp_path: Path) -> None:

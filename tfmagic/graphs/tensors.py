@@ -67,7 +67,7 @@ class GraphTensors:
         UnknownNameError
             If the graph has no such tensor; names the nearest.
         ConversionError
-            If nobody knows what its op gives.
+            If its op gives nothing, or nobody knows what.
         """
         name, _, number = tensor.partition(":")
         place = self._places.get(name)
@@ -85,13 +85,17 @@ class GraphTensors:
         return info
 
     def _require_outputs(self, name: str, place: int) -> None:
-        """Refuse an op of which nobody says what it gives."""
+        """Refuse an op that gives nothing, or of which nobody says what it gives."""
         op = str(self._columns.op[place])
         if op not in self._ops and (self.definition is None or self.definition(op) is None):
             raise errors.ConversionError(
                 f"nobody says what {name!r} gives: TensorFlow knows no op {op!r} here; import what registers "
                 "it, or choose outputs that do without it"
             )
+        raise errors.ConversionError(
+            f"{name!r} is an op that gives no tensor ({op}), so that it is no input and no output; name a tensor before "
+            "or behind it"
+        )
 
     def _outputs(self, place: int) -> list[tuple[str, Shape]]:
         """Return dtype and shape of each output of a node; without the file's own list of ops, the first is known."""
