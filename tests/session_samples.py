@@ -275,3 +275,23 @@ def two_outputs(tf: Any, session: Any, _directory: Path) -> dict[str, Any]:
         "feeds": {"x:0": X},
         "variables": {"w": True},
     }
+
+
+@situation
+def words_and_switches(tf: Any, session: Any, _directory: Path) -> dict[str, Any]:
+    """Variables that are no floats, scalars of text among them, which a session hands out as bytes."""
+    v1 = tf.compat.v1
+    x = v1.placeholder(tf.int64, [None], "x")
+    offset = v1.get_variable("offset", initializer=np.int64(7), use_resource=False)
+    switch = v1.get_variable("switch", initializer=np.array(True), use_resource=False, trainable=False)
+    word = v1.get_variable("word", initializer=tf.constant(b"a\0"), use_resource=False, trainable=False)
+    words = v1.get_variable("words", initializer=tf.constant(["b", "c"]), use_resource=True, trainable=False)
+    joined = tf.strings.join([word, words, tf.strings.as_string(tf.where(switch, x + offset, x))])
+    tf.strings.to_hash_bucket_fast(joined, 1 << 20, name="y")
+    _start(tf, session)
+    return {
+        "inputs": {"x": "x:0"},
+        "outputs": {"y": "y:0"},
+        "feeds": {"x:0": [1, 2]},
+        "variables": {"offset": True, "switch": False, "word": False, "words": False},
+    }

@@ -35,6 +35,7 @@ def _session() -> Iterator[Any]:
         weight = v1.get_variable("weight", [3, 2])
         bias = v1.get_variable("bias", [2], use_resource=False)
         parts = v1.get_variable("parts", [4, 2], partitioner=v1.fixed_size_partitioner(2))
+        v1.get_variable("word", initializer=tf.constant("text"), trainable=False, use_resource=False)
         y = tf.add(tf.matmul(x, weight) + bias, tf.reduce_sum(tf.convert_to_tensor(parts)), name="y")
         v1.train.AdamOptimizer(0.1).minimize(tf.reduce_sum(y * y), name="step")
         session.run(v1.global_variables_initializer())

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 _PLACEHOLDERS = of_kind("placeholder")
 #: What function bodies have in the place of placeholders and fetches.
 _ARGUMENTS = frozenset({"_Arg", "_Retval", "_DeviceArg", "_DeviceRetval"})
-#: Ops of control flow exist twice, for values and for references to them.
-PLAIN_OPS = {f"Ref{op}": op for op in ("Switch", "Merge", "Enter", "Exit", "NextIteration", "Identity", "Select")}
+#: Ops of control flow exist twice, for values and for references to them; RefSelect takes a number, Select a condition.
+PLAIN_OPS = {f"Ref{op}": op for op in ("Switch", "Merge", "Enter", "Exit", "NextIteration", "Identity")}
 #: From this GraphDef version on a Placeholder of shape [] is a scalar; before, its shape was not known.
 _SCALAR_PLACEHOLDERS = 24
 #: TensorFlow keeps the functions of all graphs of a process under one name each, and generates names such as

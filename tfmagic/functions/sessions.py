@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tfmagic import errors
 from tfmagic.functions.graph_defs import wrap_graph_def
+from tfmagic.functions.named_function import as_array
 from tfmagic.functions.state import table_objects
 from tfmagic.functions.tf_functions import is_a
 from tfmagic.graphs.resources import REF_VARIABLES
@@ -105,7 +106,8 @@ def values(session: runtime.Live, names: Sequence[str]) -> Mapping[str, np.ndarr
     """
     tensors = {name: reading(session.graph, name) for name in names}
     try:
-        arrays: Mapping[str, np.ndarray] = session.run(tensors)
+        # A scalar of text comes as bytes.
+        arrays = {name: as_array(value) for name, value in session.run(tensors).items()}
     except RuntimeError as error:
         raise _closed() from error
     except runtime.tensorflow().errors.FailedPreconditionError as error:

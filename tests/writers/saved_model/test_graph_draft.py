@@ -122,7 +122,8 @@ def test_ends_that_do_not_suffice_are_refused(tmp_path: Path, place: str) -> Non
     assert not (tmp_path / place).exists()
 
 
-def test_what_has_no_counterpart_is_refused_by_name(tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["m", "m.pb"])
+def test_what_has_no_counterpart_is_refused_by_name(tmp_path: Path, place: str) -> None:
     @situation
     def choosing(tf: Any, session: Any, _directory: Path) -> dict[str, Any]:
         v1 = tf.compat.v1
@@ -135,7 +136,7 @@ def test_what_has_no_counterpart_is_refused_by_name(tmp_path: Path) -> None:
     found = choosing(tmp_path)
     del SITUATIONS["choosing"]
     with pytest.raises(tfmagic.errors.UnsupportedConversionError, match="'chosen' \\(RefSelect\\)"):
-        tfmagic.export(found.session, tmp_path / "m", inputs=found.inputs, outputs=found.outputs)
+        tfmagic.export(found.session, tmp_path / place, inputs=found.inputs, outputs=found.outputs)
 
 
 def test_tensorflows_own_tools_read_it(tmp_path: Path) -> None:
