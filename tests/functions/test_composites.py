@@ -117,6 +117,29 @@ def test_a_function_of_a_ragged_tensor(tmp_path: Path) -> None:
         np.testing.assert_array_equal(outputs["twice_row_splits"], [0, 1, 3])
 
 
+def test_a_ragged_signature_of_tensorflow_1(tmp_path: Path) -> None:
+    """TensorFlow 2 numbers the parts of such an input."""
+    tf: Any = runtime.tensorflow()
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        rows = v1.ragged.placeholder(tf.float32, 1, [], name="rows")
+        twice = rows * v1.get_variable("two", initializer=2.0)
+        session.run(v1.global_variables_initializer())
+        outputs = {"twice": twice, "sum": tf.reduce_sum(twice, 1)}
+        v1.saved_model.simple_save(session, str(tmp_path / "m"), {"rows": rows}, outputs)
+    done = tfmagic.export(tmp_path / "m", tmp_path / "n")
+    assert sorted(done.verification["output"]) == ["sum", "twice_row_splits", "twice_values"]
+    assert all(done.verification["equal"])
+    info = tfmagic.inspect(tmp_path / "n").signature_def["serving_default"].inputs["rows"]
+    assert info.WhichOneof("encoding") == "composite_tensor"
+    loaded = tf.saved_model.load(str(tmp_path / "n")).signatures["serving_default"]
+    assert set(loaded.structured_input_signature[1]) == {"rows_component_0", "rows_component_1"}
+    for source in (tmp_path / "m", tmp_path / "n", tfmagic.freeze(tmp_path / "m")):
+        found = tfmagic.run(source, {"rows": tf.ragged.constant([[1.0], [2.0, 3.0]])}).outputs
+        assert found["sum"].tolist() == [2, 10]
+        assert found["twice_values"].tolist() == [2, 4, 6]
+
+
 def test_what_a_session_gives_for_a_composite_tensor_is_a_value_for_one(tmp_path: Path) -> None:
     tf: Any = runtime.tensorflow()
     v1 = tf.compat.v1

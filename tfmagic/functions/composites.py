@@ -60,14 +60,25 @@ def _keys(key: str, kind: str, count: int) -> list[str]:
     return [f"{key}_{name}" for name in names[:count]]
 
 
-def tensors_by_key(key: str, info: protos.Message) -> dict[str, str]:
-    """Return the tensors that a TensorInfo names, those of a composite one under the keys of its parts."""
+def tensors_by_key(key: str, info: protos.Message, *, is_input: bool) -> dict[str, str]:
+    """Return the tensors that a TensorInfo names, those of a composite one under the keys of its parts.
+
+    TensorFlow 2 numbers the parts of an input that a graph of TensorFlow 1 describes as anything but sparse; an output
+    it puts together again, so that the parts have the keys of any other.
+    """
     names = tensors_of(info)
     encoding = info.WhichOneof("encoding")
     if encoding not in ("coo_sparse", "composite_tensor"):
         return {key: names[0]}
+    if encoding == "composite_tensor" and is_input:
+        return dict(zip(_components(key, len(names)), names, strict=True))
     kind = "Sparse" if encoding == "coo_sparse" else _RAGGED
     return dict(zip(_keys(key, kind, len(names)), names, strict=True))
+
+
+def _components(key: str, count: int) -> list[str]:
+    """Return what ``load_v1_in_v2.py`` calls the parts of an input."""
+    return [f"{key}_component_{number}" for number in range(count)]
 
 
 def fed_by_part(values: Mapping[str, object] | None) -> Mapping[str, object] | None:
@@ -92,7 +103,8 @@ def taken_apart(tensors: Mapping[str, object], known: Collection[str] = ()) -> d
     tensors : mapping of str to object
         Values or tensors by key.
     known : collection of str
-        The keys that there are: TensorFlow 2 saves the parts of an argument ``x`` as ``x``, ``x_1``, ``x_2``.
+        The keys that there are: TensorFlow 2 saves the parts of an argument ``x`` as ``x``, ``x_1``, ``x_2``, and loads
+        those of a ragged input of TensorFlow 1 as ``x_component_0``, ``x_component_1``.
     """
     result: dict[str, object] = {}
     for key, value in tensors.items():
@@ -102,7 +114,7 @@ def taken_apart(tensors: Mapping[str, object], known: Collection[str] = ()) -> d
         parts = _flat(value)
         keys = part_keys(key, value)
         numbered = [key, *(f"{key}_{number}" for number in range(1, len(parts)))]
-        if not set(keys) <= set(known) and set(numbered) <= set(known):
-            keys = numbered
+        ways = (keys, numbered, _components(key, len(parts)))
+        keys = next((way for way in ways if set(way) <= set(known)), keys)
         result.update(zip(keys, parts, strict=True))
     return result

@@ -115,8 +115,8 @@ def plain_signature(store: Store, signature: GraphSignature) -> GraphSignature:
     for side in ("inputs", "outputs"):
         order: list[str] = []
         for end in getattr(signature, side):
-            for key, tensor in composites.tensors_by_key(end.key, getattr(signature.definition, side)[end.key]).items():
-                own = getattr(signature.definition, side)[end.key]
+            own = getattr(signature.definition, side)[end.key]
+            for key, tensor in composites.tensors_by_key(end.key, own, is_input=side == "inputs").items():
                 info = own if own.WhichOneof("encoding") == "name" else tensors.info(tensor)
                 getattr(result, side)[key].CopyFrom(info)
                 order.append(key)

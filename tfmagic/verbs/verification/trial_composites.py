@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: What parts are called behind the name of their tensor, by TensorFlow's loader or by a placeholder of TensorFlow 1.
 _PART = re.compile(r"(.*?[_/]?)(indices|values|dense_shape|shape|row_splits(?:_\d+)?)\Z", re.DOTALL)
+#: What TensorFlow 2 calls the parts of a ragged input of TensorFlow 1: its values, then its splits.
+_COMPONENT = re.compile(r"(.*)_component_(\d+)\Z", re.DOTALL)
 _SPLITS = "row_splits"
 _INTEGERS = ("int32", "int64")
 #: Elements of a sparse tensor, and those of a ragged one in a row of rows: few tell as much as many.
@@ -98,9 +100,9 @@ def composites_of(ends: Sequence[Endpoint]) -> list[Composite]:
     """Return the sparse and ragged tensors whose parts are all there.
 
     They are known by their keys, or, as TensorFlow 2 saves an argument ``x`` as ``x``, ``x_1``, ``x_2``, by shapes and
-    dtypes that nothing but a sparse tensor has.
+    dtypes that nothing but a sparse tensor has; what it loads of TensorFlow 1 as ``x_component_0`` is ragged.
     """
-    return [*_by_part(ends), *_numbered(ends)]
+    return [*_by_part(ends), *_numbered(ends), *_components(ends)]
 
 
 def _by_part(ends: Sequence[Endpoint]) -> Iterator[Composite]:
@@ -127,6 +129,18 @@ def _numbered(ends: Sequence[Endpoint]) -> Iterator[Sparse]:
             tensor = Sparse(*(by_key[key] for key in keys))
             if _is_sparse(tensor) and _sizes(tensor.indices, 2)[1] == _sizes(tensor.dense_shape, 1)[0] is not None:
                 yield tensor
+
+
+def _components(ends: Sequence[Endpoint]) -> Iterator[Ragged]:
+    groups: dict[str, dict[int, Endpoint]] = {}
+    for end in ends:
+        named = _COMPONENT.match(end.key)
+        if named:
+            groups.setdefault(named[1], {})[int(named[2])] = end
+    for parts in groups.values():
+        values, *splits = (parts[number] for number in sorted(parts))
+        if splits and _are_ragged(values, splits):
+            yield Ragged(values, tuple(splits))
 
 
 def _is_sparse(parts: Sparse) -> bool:

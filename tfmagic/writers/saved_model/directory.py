@@ -62,8 +62,14 @@ def require_agreement(path: Path, loaded: NamedFunction) -> None:
         If they differ in a key or a dtype.
     """
     signature = _meta_graph_def(path).signature_def[loaded.key]
-    for side, ends in ((signature.inputs, loaded.inputs), (signature.outputs, loaded.outputs)):
-        parts = {name for key, info in side.items() for name in composites.tensors_by_key(key, info) if name != key}
+    for name, ends in (("inputs", loaded.inputs), ("outputs", loaded.outputs)):
+        side = getattr(signature, name)
+        parts = {
+            part
+            for key, info in side.items()
+            for part in composites.tensors_by_key(key, info, is_input=name == "inputs")
+            if part != key
+        }
         stated = {end.key: end.dtype for end in signatures.endpoints(side) if "," not in end.tensor}
         loaded_ends = {end.key: end.dtype for end in ends if end.key not in parts}
         if stated != loaded_ends:
