@@ -90,6 +90,23 @@ def test_a_saved_object_without_signatures_shows_its_functions(tf: Any, codec: A
     assert {"look", "decode(times=1)", "decode(times=3)"} <= set(tfmagic.inspect(loaded).signatures["signature"])
 
 
+def test_a_loaded_function_has_the_arguments_that_its_author_wrote(tf: Any, tmp_path: Path) -> None:
+    """TensorFlow stores them in small letters; Python's parameters keep theirs, by which the function is called."""
+    module = tf.Module()
+    module.scale = tf.Variable(2.0)
+    module.f = tf.function(lambda Img, mask: {"Out": Img * module.scale - tf.sparse.to_dense(mask)})  # noqa: N803
+    sparse = tf.sparse.SparseTensor([[0]], [1.0], [2])
+    module.f(tf.ones([2]), sparse)
+    tf.saved_model.save(module, str(tmp_path / "m"))
+    loaded = tf.saved_model.load(str(tmp_path / "m"))
+    loaded.f(Img=tf.ones([2]), mask=sparse)
+    for source in (loaded, loaded.f, module.f):
+        assert {"Img", "mask_values"} < {key for side, key in _ends(tfmagic.inspect(source)) if side == "input"}
+        assert tfmagic.run(source, {"Img": [1.0, 1.0], "mask": sparse}).outputs["Out"].tolist() == [1.0, 2.0]
+    tfmagic.export(loaded, tmp_path / "n")
+    assert tfmagic.run(tmp_path / "n", {"Img": [1.0, 1.0], "mask": sparse}).outputs["Out"].tolist() == [1.0, 2.0]
+
+
 @pytest.mark.parametrize("recipe", ["prune", "convert_variables_to_constants_v2"])
 def test_a_function_without_a_structure_has_inputs(tf: Any, recipe: str, tmp_path: Path) -> None:
     """What the usual recipes around frozen graphs return."""

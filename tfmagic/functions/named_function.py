@@ -165,19 +165,22 @@ def endpoint(key: str, tensor: runtime.Live) -> Endpoint:
     return Endpoint(key, tensor.name, tensor.dtype.name, shape(tensor))
 
 
-def of_concrete(concrete: runtime.Live, key: str, **others: runtime.Live) -> NamedFunction:
+def of_concrete(
+    concrete: runtime.Live, key: str, spelling: Mapping[str, str] | None = None, **others: runtime.Live
+) -> NamedFunction:
     """Name the ends of a ConcreteFunction after its arguments and the keys of its results.
 
     An input that was loaded from a SavedModel has the key of the SignatureDef. A result without a key is ``output_0``,
     ``output_1`` and so on, as TensorFlow calls it when it saves the function; where the function was cut out of a graph
-    (``prune``), it is called after its node.
+    (``prune``), it is called after its node. ``spelling`` has, for what TensorFlow calls an argument, the name that its
+    author wrote, where that is another.
 
     Raises
     ------
     ConversionError
         If an argument or a result is neither a plain, a sparse nor a ragged tensor: a variable, a dataset.
     """
-    arguments = _inputs(concrete, f"argument of {key!r}")
+    arguments = _inputs(concrete, spelling or {}, f"argument of {key!r}")
     results = _outputs(concrete, f"result of {key!r}")
     inputs = tuple(endpoint(name, concrete.inputs[place]) for name, place in arguments)
     outputs = tuple(endpoint(name, concrete.outputs[place]) for name, place in results)
@@ -226,13 +229,13 @@ def variables_by_name(variables: runtime.Live) -> dict[str, runtime.Live]:
     return dict(zip(nested_structures.unique(one.name.partition(":")[0] for one in listed), listed, strict=True))
 
 
-def _inputs(concrete: runtime.Live, what: str) -> list[tuple[str, int]]:
+def _inputs(concrete: runtime.Live, spelling: Mapping[str, str], what: str) -> list[tuple[str, int]]:
     """Return the key of each input, in the user's order, and its place among the flat ones.
 
     A key and a place always come from the same flat list: the structure of the arguments, which TensorFlow sorts by
     other names, only says in which order the user has them, and what dicts among them call their parts.
     """
-    flat = concrete_functions.argument_keywords(concrete)
+    flat = [spelling.get(each, each) for each in concrete_functions.argument_keywords(concrete)]
     if concrete.structured_input_signature is None:  # cut out of a graph, by prune or by freezing
         return list(zip(nested_structures.unique(flat), range(len(flat)), strict=True))
     leaves = _leaves(concrete.structured_input_signature, len(flat), what)

@@ -120,11 +120,25 @@ def _with_common_names(
 
 def _named(value: runtime.Live, key: str, concrete: runtime.Live) -> NamedFunction:
     _require_variables(concrete)
-    named = of_concrete(concrete, key, owner=_owner(value, concrete))
+    named = of_concrete(concrete, key, _spelling(value, concrete), owner=_owner(value, concrete))
     # A signature that was loaded comes from a map, which keeps no order.
     if is_loaded(value) or isinstance(value, Mapping):
         return named.ordered(sorted(one.key for one in named.inputs), sorted(one.key for one in named.outputs))
     return named
+
+
+def _spelling(value: runtime.Live, concrete: runtime.Live) -> dict[str, str]:
+    """Return how a loaded function's author wrote its arguments, which TensorFlow stores in small letters.
+
+    The function's type keeps the names of Python's parameters.
+    """
+    functions = [value] if is_polymorphic(value) else [] if is_concrete(value) else [each for _, each in methods(value)]
+    loaded = [each for each in functions if is_a(each, "RestoredFunction")]
+    if not any(concrete is trace for each in loaded for trace in concrete_functions.of_function(each)):
+        return {}
+    parameters = [str(each) for each in concrete.function_type.parameters]
+    small = Counter(each.lower() for each in parameters)
+    return {each.lower(): each for each in parameters if small[each.lower()] == 1}
 
 
 def _require_variables(concrete: runtime.Live) -> None:
