@@ -56,6 +56,13 @@ def test_what_does_not_fit_is_refused(bind: dict[str, Any], said: str) -> None:
             tfmagic.freeze(source(), bind=bind)
 
 
+@pytest.mark.parametrize("source", [_session, _function])
+@pytest.mark.parametrize("place", ["m", "m.pb"])
+def test_what_is_bound_and_an_input_as_well_is_refused(source: Any, place: str, tmp_path: Path) -> None:
+    with pytest.raises(tfmagic.errors.ConversionError, match="'keep' is named as an input and bound"):
+        tfmagic.export(source(), tmp_path / place, inputs=["x", "keep", "rate"], outputs=["y"], bind={"keep": 2.0})
+
+
 def test_a_line_binds(shell: Any) -> None:
     shell.user_ns["session"] = _session()
     shell.user_ns["half"] = 0.5

@@ -184,6 +184,7 @@ class _Signatures:
             named = by_key(wanted, known) if wanted is not None else self._proposed(side, outputs)
             infos = {each: self._info(tensor, known) for each, tensor in named.items()}
             if side == "inputs":
+                self._require_unbound(infos)
                 handles = {each: node for each, tensor in named.items() if (node := self._handle(tensor, known))}
             getattr(result, side).clear()
             for name, info in infos.items():
@@ -206,6 +207,12 @@ class _Signatures:
             for key in bound:
                 del infos[key]
         return sorted(infos)
+
+    def _require_unbound(self, infos: Mapping[str, protos.Message]) -> None:
+        """Refuse an input that the user made a constant as well."""
+        both = [key for key, info in infos.items() if self._is_bound(info)]
+        if both:
+            raise options.bound_input(both)
 
     def _is_bound(self, info: protos.Message) -> bool:
         return bool(self.bound.intersection(map(node_of, signature_defs.tensors_of(info))))

@@ -5,7 +5,7 @@ Not for: converting them (:mod:`tfmagic.verbs.export`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -150,8 +150,27 @@ def _obtain(model: Model, key: str | None, wish: Wish, shared: graph_defs.Shared
             whole: NamedFunction = load(key, inputs=inputs, outputs=named(wish.outputs, keys[1]), shared=shared)
             function = bind_function(whole, constants)
         else:
-            function = select(bind_function(load(key), constants), wish.inputs, wish.outputs)
+            whole = load(key)
+            _require_unbound(whole, wish.inputs, constants)
+            function = select(bind_function(whole, constants), wish.inputs, wish.outputs)
     return with_method(function, wish.method)
+
+
+def _require_unbound(function: NamedFunction, inputs: Ends, constants: Collection[str]) -> None:
+    """Refuse an input that is to be a constant as well."""
+    bound = {signatures.find(function.inputs, name) for name in constants} - {None}
+    named_ends = {} if inputs is None else by_key(inputs)
+    both = [key for key, tensor in named_ends.items() if signatures.find(function.inputs, tensor) in bound]
+    if both:
+        raise bound_input(both)
+
+
+def bound_input(keys: Iterable[str]) -> errors.ConversionError:
+    """Say that inputs are bound to constants as well."""
+    return errors.ConversionError(
+        f"{errors.listed(keys)} is named as an input and bound to a constant: leave it out of the inputs, or do not "
+        "bind it"
+    )
 
 
 def names_layers(model: Model, inputs: Ends, outputs: Ends) -> bool:
