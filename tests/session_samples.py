@@ -283,7 +283,7 @@ def words_and_switches(tf: Any, session: Any, _directory: Path) -> dict[str, Any
     v1 = tf.compat.v1
     x = v1.placeholder(tf.int64, [None], "x")
     offset = v1.get_variable("offset", initializer=np.int64(7), use_resource=False)
-    switch = v1.get_variable("switch", initializer=np.array(True), use_resource=False, trainable=False)
+    switch = v1.get_variable("switch", initializer=tf.constant(1) > 0, use_resource=False, trainable=False)
     word = v1.get_variable("word", initializer=tf.constant(b"a\0"), use_resource=False, trainable=False)
     words = v1.get_variable("words", initializer=tf.constant(["b", "c"]), use_resource=True, trainable=False)
     joined = tf.strings.join([word, words, tf.strings.as_string(tf.where(switch, x + offset, x))])
@@ -294,4 +294,24 @@ def words_and_switches(tf: Any, session: Any, _directory: Path) -> dict[str, Any
         "outputs": {"y": "y:0"},
         "feeds": {"x:0": [1, 2]},
         "variables": {"offset": True, "switch": False, "word": False, "words": False},
+    }
+
+
+@situation
+def shapes_that_values_say(tf: Any, session: Any, _directory: Path) -> dict[str, Any]:
+    """What is initialised without its shape being validated, and has another one by now."""
+    v1 = tf.compat.v1
+    x = v1.placeholder(tf.float32, [None, 2], "x")
+    options: dict[str, Any] = {"validate_shape": False, "trainable": False}
+    first = v1.get_variable("first", initializer=tf.constant([1.0, 2.0]), use_resource=True, **options)
+    second = v1.get_variable("second", initializer=tf.constant([3.0]), use_resource=False, **options)
+    tf.add(x * first, second, name="y")
+    grown = v1.assign(second, [5.0, 6.0], validate_shape=False)
+    _start(tf, session)
+    session.run(grown)
+    return {
+        "inputs": {"x": "x:0"},
+        "outputs": {"y": "y:0"},
+        "feeds": {"x:0": X},
+        "variables": {"first": False, "second": False},
     }

@@ -107,23 +107,30 @@ class SessionStore(Store):
         Raises
         ------
         ConversionError
-            If nothing in the graph reads one, or its shape is not known before it is read.
+            If nothing in the graph reads one.
         """
-        declared = {name: self._declared(name) for name in names}
+        declared = {name: each for name in names if (each := self._declared(name)) is not None}
         groups = (
             _Group(self, tuple(names))
             for names in grouped(declared, lambda name: tensor_bytes(declared[name].dtype, declared[name].shape))
         )
-        return {
+        read = {
             name: declared[name]._replace(read=partial(group.value, name)) for group in groups for name in group.names
         }
+        return {name: read[name] if name in declared else self._held(name) for name in names}
 
-    def _declared(self, name: str) -> Stored:
+    def _declared(self, name: str) -> Stored | None:
+        """Return what the graph says of a variable, None where only its value says the shape (validate_shape=False)."""
         tensor = sessions.reading(self.session.graph, self._meant(name))
         if not tensor.shape.is_fully_defined():
-            raise errors.ConversionError(f"the shape of the variable {name!r} is not declared")
-        dtype = tensor.dtype.base_dtype.name
-        return Stored(dtype, tuple(tensor.shape.as_list()), partial(self._read, name))
+            return None
+        return Stored(tensor.dtype.base_dtype.name, tuple(tensor.shape.as_list()), partial(self._read, name))
+
+    def _held(self, name: str) -> Stored:
+        """Return a value as it is now: the next step of the session may give the variable another shape."""
+        value = self._read(name)
+        dtype = sessions.reading(self.session.graph, self._meant(name)).dtype.base_dtype.name
+        return Stored(dtype, value.shape, lambda: value)
 
     def _read(self, name: str) -> np.ndarray:
         return self.values([name])[name]
