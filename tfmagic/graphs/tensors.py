@@ -93,8 +93,8 @@ class GraphTensors:
                 "it, or choose outputs that do without it"
             )
         raise errors.ConversionError(
-            f"{name!r} is an op that gives no tensor ({op}), so that it is no input and no output; name a tensor before "
-            "or behind it"
+            f"{name!r} is an op that gives no tensor ({op}), so that it is no input and no output; name a tensor "
+            "before or behind it"
         )
 
     def _outputs(self, place: int) -> list[tuple[str, Shape]]:

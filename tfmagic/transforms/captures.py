@@ -115,20 +115,32 @@ def require_outside_state(function: NamedFunction, format: str) -> None:
         Naming the ops.
     """
     graph_def = concrete_functions.graph_def(function.concrete)
-    inside, python = own_state(graph_def), python_calls(graph_def)
+    inside = own_state(graph_def)
     if inside:
         reason = (
             f"the ops {errors.listed(inside)} keep variables or tables inside the graph of {function.key!r}, as "
             "TensorFlow 1 does, and their content would be lost; if it was loaded from a directory, give that"
         )
         raise errors.UnsupportedConversionError("function", format, (), reason)
+    require_no_python(graph_def, "function", format, repr(function.key))
+
+
+def require_no_python(graph_def: protos.Message, form: str, format: str, owner: str) -> None:
+    """Refuse a graph that calls back into Python: a file of it works in this process only.
+
+    Raises
+    ------
+    UnsupportedConversionError
+        Naming the ops.
+    """
+    python = python_calls(graph_def)
     if python:
         reason = (
-            f"the ops {errors.listed(python)} of {function.key!r} call back into Python (tf.py_function, "
-            "tf.numpy_function, TFLite's interpreter), which works in this process only; write that step in TensorFlow "
-            "ops"
+            f"the ops {errors.listed(python)} of {owner} call back into Python (tf.py_function, tf.numpy_function, "
+            "TFLite's interpreter), which works in this process only; write that step in TensorFlow ops, or choose "
+            "inputs behind it"
         )
-        raise errors.UnsupportedConversionError("function", format, (), reason)
+        raise errors.UnsupportedConversionError(form, format, (), reason)
 
 
 def _by_handle(function: NamedFunction) -> dict[int, runtime.Live]:

@@ -139,6 +139,22 @@ def test_what_has_no_counterpart_is_refused_by_name(tmp_path: Path, place: str) 
         tfmagic.export(found.session, tmp_path / place, inputs=found.inputs, outputs=found.outputs)
 
 
+@pytest.mark.parametrize("place", ["m", "m.pb"])
+def test_what_calls_python_is_refused_and_left_out_where_it_is_cut_off(tmp_path: Path, place: str) -> None:
+    tf = runtime.tensorflow()
+    v1 = tf.compat.v1
+    with tf.Graph().as_default() as graph:
+        x = v1.placeholder(tf.float32, [None], "x")
+        read = tf.numpy_function(lambda each: each * 2, [x], tf.float32, name="read")
+        tf.multiply(tf.ensure_shape(read, [None], name="q"), 3.0, name="y")
+        session = v1.Session(graph=graph)
+    with pytest.raises(tfmagic.errors.UnsupportedConversionError, match=r"'read'.* back into Python"):
+        tfmagic.export(session, tmp_path / place, inputs=["x"], outputs=["y"])
+    assert not (tmp_path / place).exists()
+    tfmagic.export(session, tmp_path / place, inputs=["q"], outputs=["y"])
+    assert tfmagic.run(tmp_path / place, {"q": [1.0]}).outputs["y"].tolist() == [3.0]
+
+
 def test_tensorflows_own_tools_read_it(tmp_path: Path) -> None:
     freeze_graph = pytest.importorskip("tensorflow.python.tools.freeze_graph")
     v1 = runtime.tensorflow().compat.v1

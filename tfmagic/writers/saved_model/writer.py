@@ -24,7 +24,7 @@ from tfmagic.graphs.signature_keys import require_arguments
 from tfmagic.models.model import Part
 from tfmagic.models.writer import ENDS, Size, Variables, Writer
 from tfmagic.runtime import tensorflow as runtime
-from tfmagic.transforms.captures import array_of, require_outside_state, value_of
+from tfmagic.transforms.captures import array_of, require_no_python, require_outside_state, value_of
 from tfmagic.transforms.freeze import freeze
 from tfmagic.transforms.frozen_graph import serialised
 from tfmagic.transforms.optimize import optimize
@@ -240,8 +240,16 @@ class SavedModelWriter(Writer):
     def edited_draft(
         self, store: Store, signatures: Mapping[str, protos.Message], tags: Sequence[str], *, text: bool
     ) -> GraphDraft:
-        """Take what is a graph: its nodes, variables and tables keep their names."""
-        return graph_draft(store, signatures, tags, text=text)
+        """Take what is a graph: its nodes, variables and tables keep their names.
+
+        Raises
+        ------
+        UnsupportedConversionError
+            If it calls back into Python, which no other process could do.
+        """
+        draft = graph_draft(store, signatures, tags, text=text)
+        require_no_python(draft.messages.meta_graph_def.graph_def, "graph", self.format, "the graph")
+        return draft
 
     def lost(self, source: Model) -> Iterator[str]:
         """Say which tensors mean another thing: a variable by reference becomes a resource, for TensorFlow 2."""
@@ -294,13 +302,11 @@ def _effect_notes(function: NamedFunction) -> tuple[str, ...]:
         return ()
     if not acts(function.concrete):
         raise errors.ConversionError(
-            f"{function.key!r} returns no tensor and changes nothing, so that nobody could see that it was called: return "
-            "a tensor, or prune to one ('y:0') instead of to its op ('y')"
+            f"{function.key!r} returns no tensor and changes nothing, so that nobody could see that it was called: "
+            "return a tensor, or prune to one ('y:0') instead of to its op ('y')"
         )
-    return (
-        f"{function.key!r} returns no tensor: TensorFlow 2 calls it for what it does; TensorFlow 1 and servers fetch "
-        "outputs, and cannot",
-    )
+    note = "TensorFlow 2 calls it for what it does; TensorFlow 1 and servers fetch outputs, and cannot"
+    return (f"{function.key!r} returns no tensor: {note}",)
 
 
 def _optimized(function: NamedFunction) -> NamedFunction:
