@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from tfmagic import errors
-from tfmagic.frames import from_columns
 from tfmagic.graphs import node_columns, plumbing, signatures, tensor_names
 
 if TYPE_CHECKING:
@@ -68,11 +67,13 @@ def propose(meta_graph: MetaGraph, outputs: Ends = None) -> plumbing.Ends:
     outputs : mapping or sequence of str, optional
         The outputs, if they are known: only inputs that they need are proposed.
     """
-    ops = from_columns("ops", node_columns.read(meta_graph.graph, {}).table())
-    nodes = plumbing.main_graph(ops)
     ends = plumbing.ends_of(meta_graph.graph)
-    dtypes = dict(zip(ops["name"], ops["dtype"], strict=True))
-    needed = None if outputs is None else plumbing.ancestors(nodes, map(tensor_names.node_of, by_key(outputs).values()))
+    needed = None if outputs is None else plumbing.needed_of(meta_graph.graph, by_key(outputs).values())
+    columns, count = node_columns.read(meta_graph.graph, {}), len(meta_graph.graph.nodes[0])
+    names = {tensor_names.node_of(each) for each in ends.outputs}
+    dtypes = {
+        name: str(columns.dtype[place]) for place, name in enumerate(columns.name[:count].tolist()) if name in names
+    }
     return ends._replace(
         inputs=tuple(each for each in ends.inputs if needed is None or tensor_names.node_of(each) in needed),
         outputs=tuple(each for each in ends.outputs if dtypes[tensor_names.node_of(each)] not in _HANDLES),

@@ -12,7 +12,7 @@ Not for: loops whose body is a function (``While``).
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from tfmagic import errors
 from tfmagic.graphs.tensor_names import node_of, plain
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from tfmagic.files import protos
 
+_Node = TypeVar("_Node", str, int)
 #: Ops through which values come into the body of a loop, and leave it.
 ENTRIES, _EXITS = frozenset({"Enter", "RefEnter"}), frozenset({"Exit", "RefExit"})
 #: Loops within loops that are told apart: a damaged graph may enter without ever leaving.
@@ -31,17 +32,17 @@ _MOST_LOOPS = 32
 _MOST_NAMED = 3
 
 
-def inside(ops: Mapping[str, str], used: Mapping[str, Iterable[str]]) -> set[str]:
+def inside(ops: Mapping[_Node, str], used: Mapping[_Node, Iterable[_Node]]) -> set[_Node]:
     """Return the nodes that lie between the entries and the exits of loops.
 
     Parameters
     ----------
-    ops : mapping of str to str
-        The op of each node.
-    used : mapping of str to iterable of str
+    ops : mapping of node to str
+        The op of each node, which is a name or a number.
+    used : mapping of node to iterable of node
         The nodes that take what a node gives.
     """
-    depths: dict[str, int] = {}
+    depths: dict[_Node, int] = {}
     waiting = [(name, 1) for name, op in ops.items() if op in ENTRIES]
     while waiting:
         name, depth = waiting.pop()

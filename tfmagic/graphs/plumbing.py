@@ -108,17 +108,6 @@ def _wiring(nodes: Mapping[str, Node]) -> Wiring:
     return Wiring(list(nodes), ops, list(labels), edges)
 
 
-def _nodes(wiring: Wiring) -> dict[str, Node]:
-    """Return nodes by name again."""
-    inputs: list[list[str]] = [[] for _ in wiring.names]
-    for taker, source, is_control in zip(
-        wiring.takers.tolist(), wiring.sources.tolist(), wiring.controls.tolist(), strict=True
-    ):
-        inputs[taker].append(f"^{wiring.names[source]}" if is_control else wiring.names[source])
-    ops = (wiring.labels[op] for op in wiring.ops.tolist())
-    return {name: Node(op, tuple(own)) for name, op, own in zip(wiring.names, ops, inputs, strict=True)}
-
-
 def propose_ends(nodes: Mapping[str, Node]) -> Ends:
     """Propose where a graph without signatures begins and ends.
 
@@ -130,16 +119,30 @@ def propose_ends(nodes: Mapping[str, Node]) -> Ends:
 
 
 def ends_of(graph: SerializedGraph) -> Ends:
-    """Propose where the main graph of a serialised one begins and ends; see :func:`propose_ends`."""
-    return _proposed(Wiring.of_graph(graph))
+    """Propose where the main graph of a serialised one begins and ends; see :func:`propose_ends`.
+
+    Every edge is followed, once for whoever asks.
+    """
+    if "ends" not in graph.kept:
+        graph.kept["ends"] = _proposed(Wiring.of_graph(graph))
+    ends: Ends = graph.kept["ends"]
+    return ends
+
+
+def needed_of(graph: SerializedGraph, tensors: Iterable[str]) -> set[str]:
+    """Return the nodes of the main graph of a serialised one that some tensors depend on, their own included."""
+    wiring = Wiring.of_graph(graph)
+    needed = wiring.before(wiring.called(set(map(node_of, tensors))))
+    return {wiring.names[node] for node in np.flatnonzero(needed).tolist()}
 
 
 def _proposed(wiring: Wiring) -> Ends:
-    if wiring.of_ops(SAVE_RESTORE_OPS.__contains__).any():
-        wiring = wiring.without(wiring.called(_plumbing_nodes(_nodes(wiring), set())))
+    saving = wiring.of_ops(SAVE_RESTORE_OPS.__contains__)
+    if saving.any():
+        wiring = wiring.without(_plumbing(wiring, saving))
     is_used = wiring.used > 0
     placeholders = wiring.of_ops(of_kind("placeholder").__contains__)
-    bodies, gradients = wiring.called(_in_loops(wiring)), wiring.called(_gradient_nodes(wiring.names))
+    bodies, gradients = _in_loops(wiring), wiring.called(_gradient_nodes(wiring.names))
     is_result, is_looking = wiring.of_ops(_is_result), wiring.of_ops(_LOOKING.__contains__)
     behind = wiring.behind(gradients) & ~gradients & ~bodies if gradients.any() else gradients
     # What only a training step differentiates is a result all the same; an energy behind which forces lie is not.
@@ -171,12 +174,14 @@ def _tensors(wiring: Wiring, chosen: Mask) -> tuple[str, ...]:
     return tuple(f"{wiring.names[node]}:0" for node in np.flatnonzero(chosen).tolist())
 
 
-def _in_loops(wiring: Wiring) -> set[str]:
-    """Return the nodes between the entries and the exits of loops."""
-    if not wiring.of_ops(loop_bodies.ENTRIES.__contains__).any():
-        return set()
-    nodes = _nodes(wiring)
-    return loop_bodies.inside({name: node.op for name, node in nodes.items()}, consumers(nodes))
+def _in_loops(wiring: Wiring) -> Mask:
+    """Say of each node whether it lies between the entries and the exits of loops."""
+    result = np.zeros(len(wiring.names), bool)
+    if wiring.of_ops(loop_bodies.ENTRIES.__contains__).any():
+        ops = dict(enumerate(wiring.labels[op] for op in wiring.ops.tolist()))
+        used = wiring.users()
+        result[list(loop_bodies.inside(ops, dict(zip(ops, map(used, ops), strict=True))))] = True
+    return result
 
 
 def _gradient_nodes(names: Sequence[str]) -> set[str]:
@@ -276,21 +281,29 @@ def _callees(uses: Iterable[FunctionUse]) -> dict[str, list[str]]:
 
 def _plumbing_nodes(nodes: Mapping[str, Node], callers: set[str]) -> set[str]:
     """Return the nodes of the main graph that save and restore."""
-    used = consumers(nodes)
-    roots = [name for name, node in nodes.items() if node.op in SAVE_RESTORE_OPS or name in callers]
-    after = reached(roots, lambda name: used.get(name, ()))
-    names = {name for name in after if nodes[name].op not in VARIABLES}
+    wiring = _wiring(nodes)
+    roots = wiring.of_ops(SAVE_RESTORE_OPS.__contains__) | wiring.called(callers)
+    return {wiring.names[node] for node in np.flatnonzero(_plumbing(wiring, roots)).tolist()}
+
+
+def _plumbing(wiring: Wiring, roots: Mask) -> Mask:
+    """Say of each node whether it saves and restores, depends on what does, or serves nothing else."""
+    variables = wiring.of_ops(VARIABLES.__contains__)
+    result: Mask = wiring.behind(roots) & ~variables
     # A node serves saving alone once each of its edges leads to what does: each is counted off once.
-    others = {name: len(users) for name, users in used.items()}
-    waiting = list(names)
+    others, taken = wiring.used.tolist(), wiring.inputs()
+    is_settled = bytearray((result | variables).tobytes())
+    waiting = np.flatnonzero(result).tolist()
+    serving = []
     while waiting:
-        for edge in nodes[waiting.pop()].inputs:
-            name = node_of(edge)
-            others[name] -= 1
-            if not others[name] and name in nodes and name not in names and nodes[name].op not in VARIABLES:
-                names.add(name)
-                waiting.append(name)
-    return names
+        for source in taken(waiting.pop()):
+            others[source] -= 1
+            if not others[source] and not is_settled[source]:
+                is_settled[source] = 1
+                waiting.append(source)
+                serving.append(source)
+    result[serving] = True
+    return result
 
 
 def ancestors(nodes: Mapping[str, Node], roots: Iterable[str]) -> set[str]:

@@ -90,6 +90,14 @@ class Wiring:
         """Return some nodes and all that they depend on."""
         return _reached(roots, self.takers, self.sources)
 
+    def users(self) -> Callable[[int], list[int]]:
+        """Return what gives the nodes that take something of a node."""
+        return _following(len(self.names), self.sources, self.takers)
+
+    def inputs(self) -> Callable[[int], list[int]]:
+        """Return what gives the nodes that a node takes something of."""
+        return _following(len(self.names), self.takers, self.sources)
+
     def first_inputs(self) -> Integers:
         """Return the node that each node takes first, -1 for none."""
         first = np.full(len(self.names), -1, np.int64)
@@ -100,14 +108,20 @@ class Wiring:
 
 def _reached(roots: Mask, begins: Integers, ends: Integers) -> Mask:
     """Return some nodes and all that edges lead to from them, directly or through others."""
-    order = np.argsort(begins, kind="stable")
-    following = ends[order].tolist()
-    firsts = np.searchsorted(begins[order], np.arange(len(roots) + 1)).tolist()
+    following = _following(len(roots), begins, ends)
     reached = bytearray(len(roots))
     waiting = np.flatnonzero(roots).tolist()
     while waiting:
         node = waiting.pop()
         if not reached[node]:
             reached[node] = 1
-            waiting += following[firsts[node] : firsts[node + 1]]
+            waiting += following(node)
     return np.frombuffer(bytes(reached), bool)
+
+
+def _following(count: int, begins: Integers, ends: Integers) -> Callable[[int], list[int]]:
+    """Return what gives the nodes to which the edges of a node lead, in the order of the edges."""
+    order = np.argsort(begins, kind="stable")
+    following = ends[order].tolist()
+    firsts = np.searchsorted(begins[order], np.arange(count + 1)).tolist()
+    return lambda node: following[firsts[node] : firsts[node + 1]]

@@ -109,7 +109,7 @@ class SessionStore(Store):
         ConversionError
             If nothing in the graph reads one.
         """
-        declared = {name: each for name in names if (each := self._declared(name)) is not None}
+        declared = {name: stored for name in names if (stored := self._declared(name)) is not None}
         groups = (
             _Group(self, tuple(names))
             for names in grouped(declared, lambda name: tensor_bytes(declared[name].dtype, declared[name].shape))

@@ -188,7 +188,8 @@ class Job:
         """Say what the source has and the result has not, as the plan does; nothing that would have to be traced."""
         whole = readers.read(self.source, trust=self.trust) if model.reader.has_tag_sets else model
         is_signed = model.is_at_hand(Part.SIGNATURES) or model.is_at_hand(Part.GRAPH)
-        signed = plan_names.signed(model) if is_signed else {}
+        # Ends that nobody signed are no signature that could be lost, and to propose them takes a walk of all edges.
+        signed = plan_names.signed(model) if is_signed and not model.has_no_signature else {}
         own = tag_set(tags) or (model.meta_graph.tags if model.reader.has_tag_sets else ())
         asked = self.wish.signature
         facts = plan_effects.facts_of(
