@@ -92,6 +92,32 @@ def test_the_graph_gets_one_saver_of_all_variables(tmp_path: Path, *, own: bool)
         assert sum(op.type == "SaveV2" for op in graph.get_operations()) == 1 + own
 
 
+def test_the_graph_beside_it_is_the_sessions_with_a_saver_more(tmp_path: Path) -> None:
+    """Also where a Saver of the user's own has the names that ours would have, and devices are chosen."""
+    tf = runtime.tensorflow()
+    v1 = tf.compat.v1
+    config = v1.ConfigProto(allow_soft_placement=True)
+    with tf.Graph().as_default() as graph, v1.Session(config=config) as session:
+        with tf.device("/device:CPU:0"):
+            first = v1.get_variable("first", initializer=np.float32(7), use_resource=False)
+            second = v1.get_variable("second", initializer=np.float32(8), use_resource=True)
+        with tf.device("/device:GPU:7"):
+            tf.add(first, second, name="sum")
+        v1.train.Saver()
+        session.run(v1.global_variables_initializer())
+        done = export(session, tmp_path / "a.ckpt")
+        before = {node.name: node for node in graph.as_graph_def(add_shapes=True).node}
+    assert any("/device:GPU:7" in note for note in done.notes)
+    before["sum"].device = ""
+    meta_graph_def = v1.MetaGraphDef.FromString((tmp_path / "a.ckpt.meta").read_bytes())
+    after = {node.name: node for node in meta_graph_def.graph_def.node}
+    assert {name: after[name] for name in before} == before
+    assert {name.partition("/")[0] for name in set(after) - set(before)} == {"save_1"}
+    with tf.Graph().as_default(), v1.Session() as other:
+        v1.train.import_meta_graph(str(tmp_path / "a.ckpt.meta")).restore(other, str(tmp_path / "a.ckpt"))
+        assert other.run("sum:0") == 15
+
+
 def test_training_goes_on_from_it(session: Any, tmp_path: Path) -> None:
     export(session, tmp_path / "model.ckpt")
     expected = y_of(session)

@@ -16,12 +16,12 @@ from tfmagic import errors
 from tfmagic.files.checkpoints import state_file
 from tfmagic.files.checkpoints import writing as checkpoint_writing
 from tfmagic.functions import tf_functions
-from tfmagic.functions.state import session_checkpoints
 from tfmagic.graphs import constants
 from tfmagic.graphs.signatures import DEFAULT_TAGS
 from tfmagic.models.model import Part
 from tfmagic.models.writer import Size, Writer
 from tfmagic.runtime import tensorflow as runtime
+from tfmagic.writers import session_checkpoints
 from tfmagic.writers.checkpoint_drafts import ConstantsDraft, CopyDraft, GraphValuesDraft, ObjectDraft, SessionDraft
 from tfmagic.writers.saved_model.graph_draft import graph_draft
 
@@ -77,7 +77,8 @@ class CheckpointWriter(Writer):
         if source.variables_are_constants:
             return _weights(source)
         if _is_live_session(source):
-            return SessionDraft(session_checkpoints.of_session(source.live))
+            saved, notes = session_checkpoints.of_session(source.live)
+            return SessionDraft(saved, notes)
         if source.checkpoint is not None:
             return _copied(source)
         store = None if source.state is None else source.state()

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from tfmagic.files.checkpoints.location import CheckpointFiles
-    from tfmagic.functions.state.session_checkpoints import SavedSession, SessionTensor
     from tfmagic.writers.saved_model.graph_draft import GraphDraft
+    from tfmagic.writers.session_checkpoints import SavedSession, SessionTensor
 
 #: Room for the index, and what a checkpoint says of its objects.
 _INDEX_BYTES = 1 << 20

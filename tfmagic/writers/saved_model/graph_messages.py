@@ -21,7 +21,7 @@ from tfmagic.transforms import control_flow_contexts, reference_variables
 from tfmagic.transforms.cut import fed, fetched
 from tfmagic.transforms.placement import drop_absent_colocations, leave_absent_devices
 from tfmagic.writers.saved_model.needed_part import NeededPart
-from tfmagic.writers.saved_model.saver import SavedTable, SavedTensor, SavedVariable, add_saver
+from tfmagic.writers.saved_model.saver import SavedTable, SavedTensor, SavedVariable, add_saver, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -140,7 +140,7 @@ class _Result:
         for name, node in self.nodes.items():
             if node.op == "VarHandleOp" and self.store.has_value(name):
                 definition = self.needed.variable_defs.get(name)
-                key, piece = (name, "") if definition is None else _place(name, definition)
+                key, piece = (name, "") if definition is None else place_of(definition)
                 tensor = SavedTensor(key, piece, self.reads[name], node.attr["dtype"].type)
                 yield SavedVariable(name, tensor, node.device)
 
@@ -236,13 +236,3 @@ class _Result:
             info.name = self.moved.get(plain(info.name), full(info.name))
         elif any(plain(each) in self.moved for each in tensors_of(info)):
             raise errors.ConversionError(f"{tensors_of(info)} has a variable for a part of it; give its value instead")
-
-
-def _place(name: str, definition: protos.Message) -> tuple[str, str]:
-    """Return the key under which a variable is saved, and the slice that it is of the whole."""
-    if not definition.HasField("save_slice_info_def"):
-        return name, ""
-    info = definition.save_slice_info_def
-    whole = " ".join(str(size) for size in info.full_shape)
-    extents = ":".join(f"{start},{size}" for start, size in zip(info.var_offset, info.var_shape, strict=True))
-    return str(info.full_name), f"{whole} {extents}"

@@ -1,4 +1,4 @@
-"""The nodes with which TensorFlow 1 saves and restores a SavedModel's checkpoint, and the SaverDef that names them.
+"""The nodes with which TensorFlow 1 saves and restores a graph's checkpoint, and the SaverDef that names them.
 
 Not for: the checkpoint itself.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic.files import protos
+from tfmagic.graphs.tensor_names import node_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +21,10 @@ _VERSION, _MAX_TO_KEEP = 2, 5
 
 
 class SavedTensor(NamedTuple):
-    """A tensor of the checkpoint: its key, the slice that it is of the whole, what is saved, and its DataType."""
+    """A tensor of the checkpoint: its key, the slice that it is of the whole, what is saved, and its DataType.
+
+    Where nothing is named that is saved of a resource variable, the saver reads it by a node of its own.
+    """
 
     key: str
     slice: str
@@ -29,11 +33,12 @@ class SavedTensor(NamedTuple):
 
 
 class SavedVariable(NamedTuple):
-    """A resource variable of the main graph, by its node; ``device`` is that node's."""
+    """A variable of the main graph, by its node; ``device`` is that node's."""
 
     node: str
     tensor: SavedTensor
     device: str = ""
+    is_reference: bool = False
 
 
 class SavedTable(NamedTuple):
@@ -44,6 +49,16 @@ class SavedTable(NamedTuple):
     values: SavedTensor
 
 
+def place_of(definition: protos.Message) -> tuple[str, str]:
+    """Return the key under which a variable is saved, by its VariableDef, and the slice that it is of the whole."""
+    if not definition.HasField("save_slice_info_def"):
+        return node_of(definition.variable_name), ""
+    info = definition.save_slice_info_def
+    whole = " ".join(str(size) for size in info.full_shape)
+    extents = ":".join(f"{start},{size}" for start, size in zip(info.var_offset, info.var_shape, strict=True))
+    return str(info.full_name), f"{whole} {extents}"
+
+
 def add_saver(
     meta_graph_def: protos.Message,
     names: FreeNames,
@@ -52,6 +67,7 @@ def add_saver(
 ) -> dict[str, str]:
     """Add a saver to a graph; return by each variable's node the op that gives it its value from the checkpoint."""
     saver = _Saver(meta_graph_def.graph_def, names("save"))
+    variables = [each if each.tensor.source else saver.reading(each, number) for number, each in enumerate(variables)]
     tensors = [each.tensor for each in variables]
     tensors += [tensor for table in tables for tensor in (table.keys, table.values)]
     place = saver.file_name()
@@ -106,10 +122,22 @@ class _Saver:
             source = node.name
         return source
 
+    def reading(self, variable: SavedVariable, number: int) -> SavedVariable:
+        suffix = f"_{number}" if number else ""
+        node = self.add(f"ReadVariableOp{suffix}", "ReadVariableOp", variable.node)
+        node.attr["dtype"].type = variable.tensor.dtype
+        node.device = variable.device
+        return variable._replace(tensor=variable.tensor._replace(source=str(node.name)))
+
     def assign(self, variable: SavedVariable, number: int) -> str:
         suffix = f"_{number}" if number else ""
-        node = self.add(f"AssignVariableOp{suffix}", "AssignVariableOp", variable.node, self._restored(number))
-        node.attr["dtype"].type = variable.tensor.dtype
+        op, dtype = ("Assign", "T") if variable.is_reference else ("AssignVariableOp", "dtype")
+        node = self.add(f"{op}{suffix}", op, variable.node, self._restored(number))
+        node.attr[dtype].type = variable.tensor.dtype
+        if variable.is_reference:
+            # What has another shape by now than it began with has that in the checkpoint.
+            node.attr["validate_shape"].b = False
+            node.attr["_class"].list.s.append(f"loc:@{variable.node}".encode())
         node.device = variable.device
         return str(node.name)
 

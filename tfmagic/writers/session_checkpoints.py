@@ -1,7 +1,9 @@
 """What ``tf.compat.v1.train.Saver`` would save of a session, found without adding an op to the user's graph.
 
-A Saver adds its ops to the graph that it saves. Here it does so to a copy, which goes into the ``.meta``; the values
-come from the user's session. Not for: functions of a session (:mod:`tfmagic.functions.sessions`).
+A Saver adds its ops to the graph that it saves. Here they come to the message that goes into the ``.meta``, and to no
+graph: TensorFlow would take a copy of the whole graph to make them, and looks for a free name for each among all that
+another Saver has. The values come from the user's session. Not for: functions of a session
+(:mod:`tfmagic.functions.sessions`).
 """
 
 from __future__ import annotations
@@ -10,10 +12,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors, progress
-from tfmagic.functions import named_function, sessions
+from tfmagic.files import protos
+from tfmagic.functions import sessions
 from tfmagic.functions.state.value_groups import grouped, tensor_bytes
-from tfmagic.graphs.resources import VARIABLES
-from tfmagic.runtime import tensorflow as runtime
+from tfmagic.graphs import variables
+from tfmagic.graphs.resources import REF_VARIABLES
+from tfmagic.graphs.tensor_names import FreeNames, node_of
+from tfmagic.transforms.placement import leave_absent_devices
+from tfmagic.writers.saved_model import saver
+from tfmagic.writers.saved_model.saver import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,8 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from tfmagic.frames import Shape
-
-_SAVE, _INPUTS = "SaveV2", 3
+    from tfmagic.runtime import tensorflow as runtime
 
 
 class SessionTensor(NamedTuple):
@@ -58,9 +64,9 @@ class SavedSession:
     session : tf.compat.v1.Session
         Where the values are.
     meta_graph_def : bytes
-        The serialised MetaGraphDef, with a Saver's ops and its SaverDef.
+        The serialised MetaGraphDef, with a saver's ops and its SaverDef.
     tensors : tuple of SessionTensor
-        What the Saver saves, in its order.
+        What a Saver saves, in its order.
     """
 
     session: runtime.Live
@@ -97,35 +103,26 @@ class SavedSession:
         return sessions.values(self.session, [tensor.node])[tensor.node]
 
 
-def of_session(session: runtime.Live) -> SavedSession:
-    """Collect what there is to save.
+def of_session(session: runtime.Live) -> tuple[SavedSession, tuple[str, ...]]:
+    """Collect what there is to save, and what is to be noted.
 
     Raises
     ------
     ConversionError
         If the graph has nothing to save, or what a table holds cannot be found out.
     """
-    tf = runtime.tensorflow()
     inner = sessions.raw(session)
-    v1 = tf.compat.v1
     _require_variables_only(inner.graph)
-    original = sessions.meta_graph_def(inner.graph)
-    with tf.Graph().as_default() as copy:
-        # It makes a Saver of its own where the message has none: a second would be a second set of nodes.
-        saver = v1.train.import_meta_graph(original, clear_devices=True)
-        if saver is None:
-            raise errors.ConversionError("the session's graph has no variable, so there is nothing to save")
-        saver_def = saver.as_saver_def()
-        meta_graph_def = v1.train.export_meta_graph(graph=copy, saver_def=saver_def).SerializeToString()
-        # The user's own Savers may stand in the same scope.
-        done = copy.get_tensor_by_name(saver_def.save_tensor_name).op
-        save = next(each for each in done.control_inputs if each.type == _SAVE)
-        names, slices = ([each.decode() for each in _constant(tf, save.inputs[place])] for place in (1, 2))
-        tensors = tuple(
-            SessionTensor(key, piece, _variable(tensor), tensor.dtype.base_dtype.name, named_function.shape(tensor))
-            for key, piece, tensor in zip(names, slices, save.inputs[_INPUTS:], strict=True)
-        )
-    return SavedSession(inner, meta_graph_def, tensors)
+    message = protos.adopt(sessions.meta_graph_def(inner.graph))
+    nodes = {node.name: node for node in message.graph_def.node}
+    definitions = {node_of(each.variable_name): each for each in variables.definitions(message, "variables")}
+    places = sorted(((*place_of(each), name) for name, each in definitions.items()), key=lambda place: place[0])
+    if not places:
+        raise errors.ConversionError("the session's graph has no variable, so there is nothing to save")
+    tensors = tuple(_tensor(nodes[name], key, piece) for key, piece, name in places)
+    saver.add_saver(message, FreeNames(nodes), [_saved(nodes[each.node], each) for each in tensors])
+    notes = leave_absent_devices(message.graph_def)
+    return SavedSession(inner, message.SerializeToString(), tensors), notes
 
 
 def _require_variables_only(graph: runtime.Live) -> None:
@@ -138,13 +135,14 @@ def _require_variables_only(graph: runtime.Live) -> None:
         )
 
 
-def _constant(tf: runtime.Live, tensor: runtime.Live) -> Iterator[bytes]:
-    yield from tf.make_ndarray(tensor.op.get_attr("value")).reshape(-1).tolist()
+def _tensor(node: protos.Message, key: str, piece: str) -> SessionTensor:
+    dtype, shape = protos.dtype_name(node.attr["dtype"].type), protos.shape_of(node.attr["shape"].shape)
+    return SessionTensor(key, piece, str(node.name), dtype, shape)
 
 
-def _variable(tensor: runtime.Live) -> str:
-    """Return the node of the variable that a tensor is read from."""
-    while tensor.op.type not in VARIABLES:
-        tensor = tensor.op.inputs[0]
-    name: str = tensor.op.name
-    return name
+def _saved(node: protos.Message, tensor: SessionTensor) -> saver.SavedVariable:
+    """Say what a saver takes of a variable: itself where it is a reference."""
+    is_reference = node.op in REF_VARIABLES
+    source = tensor.node if is_reference else ""
+    saved = saver.SavedTensor(tensor.key, tensor.slice, source, node.attr["dtype"].type)
+    return saver.SavedVariable(tensor.node, saved, node.device, is_reference)
