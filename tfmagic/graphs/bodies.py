@@ -1,20 +1,20 @@
-"""A main graph or the body of a function: where a tensor comes from, what its nodes need, what they run.
+"""The functions that a node runs: a call's, a branch's, a loop's.
 
-Both are nodes by name, but a graph numbers a node's outputs (``node:1``) and a body names them (``node:output:0``). Not
-for: the whole library (:mod:`tfmagic.graphs.function_library`).
+Not for: the whole library (:mod:`tfmagic.graphs.function_library`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from tfmagic.graphs import op_outputs, ops
+from tfmagic.graphs import ops
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Mapping
 
     from tfmagic.files import protos
+
+_Function = TypeVar("_Function")
 
 #: The attributes in which a node names the functions that it runs, a loop's condition before its body.
 _CALLING = ("f", "then_branch", "else_branch", "cond", "body")
@@ -24,58 +24,8 @@ _TFLITE_CALLING = frozenset({
 })  # fmt: skip
 
 
-@dataclass
-class Body:
-    """Nodes by name, and the definitions of ops that came with the model."""
-
-    nodes: Mapping[str, protos.Message]
-    definitions: Mapping[str, protos.Message] = field(default_factory=dict)
-
-    def source(self, text: str) -> tuple[str, int]:
-        """Return the node and the number of the output that a tensor is, as a graph or a body writes it.
-
-        What is no node is an argument, all of whose name comes back.
-        """
-        name, _, rest = text.partition(":")
-        if name not in self.nodes:
-            return name, 0
-        output, _, index = rest.rpartition(":")
-        place = int(index) if index.isdecimal() else 0
-        if output:
-            return name, op_outputs.number(self.nodes[name], output, place, self.definitions) or 0
-        return name, place
-
-    def in_order(self, ends: Iterable[str], cut: Collection[str] = ()) -> Iterator[protos.Message]:
-        """Yield the nodes that tensors need, each after what it needs; where they go in a circle it is cut.
-
-        Parameters
-        ----------
-        ends : iterable of str
-            The tensors.
-        cut : collection of str
-            Nodes before which nothing is looked at.
-        """
-        begun: set[str] = set()
-        waiting: list[tuple[str, bool]] = [(self.source(text)[0], False) for text in ends]
-        waiting.reverse()
-        while waiting:
-            name, is_ready = waiting.pop()
-            if is_ready:
-                yield self.nodes[name]
-            elif name not in begun and name in self.nodes:
-                begun.add(name)
-                waiting.append((name, True))
-                if name not in cut:
-                    waiting.extend((self.source(text)[0], False) for text in reversed(data_inputs(self.nodes[name])))
-
-
-def data_inputs(node: protos.Message) -> list[str]:
-    """Return the tensors that a node consumes, control inputs left out."""
-    return [text for text in node.input if not text.startswith("^")]
-
-
-def called(node: protos.Message, functions: Mapping[str, protos.Message]) -> list[protos.Message]:
-    """Return the functions that a node runs, a loop's condition before its body."""
+def called(node: protos.Message, functions: Mapping[str, _Function]) -> list[_Function]:
+    """Return the functions of some by name that a node runs, a loop's condition before its body."""
     # A function of TensorFlow 1 may be called as an op of its own name.
     if node.op in functions:
         return [functions[node.op]]
@@ -85,8 +35,3 @@ def called(node: protos.Message, functions: Mapping[str, protos.Message]) -> lis
     names = [attr[key].func.name for key in _CALLING if key in attr and attr[key].HasField("func")]
     names += [each.name for each in attr["branches"].list.func] if "branches" in attr else []
     return [functions[name] for name in names if name in functions]
-
-
-def results(function: protos.Message) -> list[str]:
-    """Return the tensors of a function's body that come out of it, in order."""
-    return [function.ret.get(output.name, output.name) for output in function.signature.output_arg]

@@ -84,7 +84,7 @@ def of_graph(meta_graph: MetaGraph, ends: Ends) -> tuple[NodeCost, ...]:
     # The rules of hundreds of ops are loaded with the first table of costs.
     from tfmagic.graphs.costs import graph_costs  # noqa: PLC0415
 
-    return graph_costs.of_graph(meta_graph.graph_def(), ends.outputs, ends.inputs)
+    return graph_costs.of_graph(meta_graph.graph, ends.outputs, ends.inputs)
 
 
 def by_scope(nodes: Sequence[NodeCost], depth: int | None) -> Iterable[CostRow]:
@@ -97,9 +97,9 @@ def by_scope(nodes: Sequence[NodeCost], depth: int | None) -> Iterable[CostRow]:
     depth : int, optional
         How many parts of a name make its scope, by default as many as make the model more than one.
     """
-    from tfmagic.graphs.costs import graph_costs  # noqa: PLC0415 - as above
+    from tfmagic.graphs.costs import scope_costs  # noqa: PLC0415 - as above
 
-    return graph_costs.by_scope(nodes, depth)
+    return scope_costs.by_scope(nodes, depth)
 
 
 class Ends(NamedTuple):

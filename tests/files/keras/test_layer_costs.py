@@ -45,7 +45,7 @@ def traced(model: Any) -> int:
     signature = shown.signature_def[signatures.DEFAULT_KEY]
     inputs = {end.tensor: end.shape for end in signatures.endpoints(signature.inputs)}
     outputs = [end.tensor for end in signatures.endpoints(signature.outputs)]
-    costs = [cost.flops for cost in graph_costs.of_graph(shown.graph_def(), outputs, inputs)]
+    costs = [cost.flops for cost in graph_costs.of_graph(shown.graph, outputs, inputs)]
     assert None not in costs
     return sum(cost or 0 for cost in costs)
 

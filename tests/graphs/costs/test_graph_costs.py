@@ -8,10 +8,14 @@ import pytest
 
 import tfmagic
 from tfmagic.files import protos
-from tfmagic.graphs.costs import graph_costs
+from tfmagic.graphs.costs import graph_costs, scope_costs
+from tfmagic.graphs.serialized import SerializedGraph
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+
+    from tfmagic.frames import Shape
 
 
 def profiled(tf: Any, function: Any) -> int:
@@ -69,6 +73,10 @@ def message(*nodes: str) -> Any:
     return protos.parse_text("GraphDef", "".join(f"node {each}" for each in nodes))
 
 
+def costs_of(graph: Any, outputs: list[str], inputs: Mapping[str, Shape]) -> tuple[graph_costs.NodeCost, ...]:
+    return graph_costs.of_graph(SerializedGraph.of(graph.SerializeToString()), outputs, inputs)
+
+
 def test_an_open_dimension_leaves_the_cell_empty_and_the_batch_is_one() -> None:
     graph = message(
         placeholder("x"),
@@ -76,14 +84,12 @@ def test_an_open_dimension_leaves_the_cell_empty_and_the_batch_is_one() -> None:
         node("dense/MatMul", "MatMul", "x", "dense/kernel"),
         node("out/Neg", "Neg", "dense/MatMul"),
     )
-    rows = {row.scope: row for row in graph_costs.by_scope(graph_costs.of_graph(graph, ["out/Neg"], {"x": (None, 4)}))}
+    rows = {row.scope: row for row in scope_costs.by_scope(costs_of(graph, ["out/Neg"], {"x": (None, 4)}))}
     assert rows["dense"].flops == 2 * 4 * 5
     assert rows["dense"].parameters == 20
     assert rows["dense"].bytes == 80
     assert rows["out"] == ("out", "Neg", 1, 0, 0, 5, 20)
-    rows = {
-        row.scope: row for row in graph_costs.by_scope(graph_costs.of_graph(graph, ["out/Neg"], {"x": (1, None, 4)}))
-    }
+    rows = {row.scope: row for row in scope_costs.by_scope(costs_of(graph, ["out/Neg"], {"x": (1, None, 4)}))}
     assert rows["dense"].flops is None
     assert rows["out"].flops is None
 
@@ -96,7 +102,7 @@ def test_an_op_that_nobody_knows_leaves_its_cell_empty_and_a_weight_counts_once(
         node("b/second", "MatMul", "a/first", "w"),
         node("c/strange", "FromAnExtension", "b/second"),
     )
-    rows = list(graph_costs.by_scope(graph_costs.of_graph(graph, ["c/strange"], {"x": (None, 4)})))
+    rows = list(scope_costs.by_scope(costs_of(graph, ["c/strange"], {"x": (None, 4)})))
     assert [(row.scope, row.flops, row.parameters) for row in rows] == [("a", 32, 16), ("b", 32, 0), ("c", None, 0)]
 
 
@@ -107,8 +113,8 @@ def test_only_what_the_outputs_need_costs_anything_and_what_is_given_cuts() -> N
         node("before", "Neg", "x"),
         node("after", "Neg", "before"),
     )
-    assert [cost.name for cost in graph_costs.of_graph(graph, ["after"], {"before:0": (1, 7)})] == ["before", "after"]
-    assert "unneeded" not in {cost.name for cost in graph_costs.of_graph(graph, ["after"], {"x": (1, 7)})}
+    assert [cost.name for cost in costs_of(graph, ["after"], {"before:0": (1, 7)})] == ["before", "after"]
+    assert "unneeded" not in {cost.name for cost in costs_of(graph, ["after"], {"x": (1, 7)})}
 
 
 def test_a_loop_of_nodes_and_functions_that_call_each_other_twice_come_to_an_end(
@@ -119,7 +125,7 @@ def test_a_loop_of_nodes_and_functions_that_call_each_other_twice_come_to_an_end
         node("b", "NextIteration", "a"),
         placeholder("x"),
     )
-    assert len(graph_costs.of_graph(circle, ["b"], {"x": (1,)})) == 3
+    assert len(costs_of(circle, ["b"], {"x": (1,)})) == 3
 
     def calls(field: str, called: str) -> str:
         attrs = f'attr {{key: "f" value {{func {{name: "{called}"}}}}}}'
@@ -134,6 +140,38 @@ def test_a_loop_of_nodes_and_functions_that_call_each_other_twice_come_to_an_end
     )
     graph = protos.parse_text("GraphDef", f"{calls('node', 'f0')} library {{{functions}}}")
     monkeypatch.setattr(graph_costs, "_MOST_NODES", 10_000)
-    costs = graph_costs.of_graph(graph, ["a/call"], {})
+    costs = costs_of(graph, ["a/call"], {})
     assert len(costs) <= 10_000
     assert any(cost.flops is None for cost in costs)
+
+
+def test_what_is_in_a_loop_of_version_1_costs_one_round() -> None:
+    graph = message(
+        placeholder("x"),
+        node("enter", "Enter", "x"),
+        node("merge", "Merge", "enter", "next"),
+        node("less", "Less", "merge", "merge"),
+        node("go_on", "LoopCond", "less"),
+        node("switch", "Switch", "merge", "go_on"),
+        node("body/twice", "AddV2", "switch:1", "switch:1"),
+        node("next", "NextIteration", "body/twice"),
+        node("exit", "Exit", "switch"),
+    )
+    costs = {cost.name: cost.flops for cost in costs_of(graph, ["exit"], {"x": (None, 4)})}
+    assert costs["body/twice"] == 4
+    assert len(costs) == len(graph.node)
+
+
+def test_nodes_of_one_kind_cost_what_their_own_inputs_ask_for() -> None:
+    """What is found once for two of the like is not taken for a third, nor one weight for another."""
+    graph = message(
+        placeholder("x"),
+        weight("a/w", 4, 4),
+        weight("b/w", 4, 4),
+        weight("c/w", 4, 7),
+        node("a/product", "MatMul", "x", "a/w"),
+        node("b/product", "MatMul", "a/product", "b/w"),
+        node("c/product", "MatMul", "b/product", "c/w"),
+    )
+    rows = list(scope_costs.by_scope(costs_of(graph, ["c/product"], {"x": (None, 4)})))
+    assert [(row.scope, row.flops, row.parameters) for row in rows] == [("a", 32, 16), ("b", 32, 16), ("c", 56, 28)]

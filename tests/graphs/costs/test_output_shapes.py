@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tfmagic.files import protos
+from tfmagic.graphs import numbered_nodes
 from tfmagic.graphs.costs import graph_costs, tensor_facts
+from tfmagic.graphs.serialized import SerializedGraph
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,10 +97,19 @@ def test_shapes_are_what_tensorflow_infers(tf: Any, ops: Callable[[Any, Any], An
         x = tf.compat.v1.placeholder(tf.float32, [2, 8, 10, 6], "x")
         results = list(ops(tf, x))
         graph_def = protos.adopt(graph.as_graph_def())
-    walk = graph_costs._Walk(graph_def)
-    facts = graph_costs._Graph({node.name: node for node in graph_def.node})
-    walk.run(facts, [each.name for each in results], "", 0)
-    inferred = {name: [fact.shape for fact in outputs] for name, outputs in facts.facts.items()}
+    numbered = numbered_nodes.of_graph(SerializedGraph.of(graph_def.SerializeToString()))
+    walk = graph_costs._Walk(numbered)
+    main = numbered.body(0)
+    walk.run(graph_costs._Place(0, "", 0), [main.tensor(each.name) for each in results], {}, {})
+    inferred = {
+        cost.name: [
+            walk.facts[tensor.fact].shape
+            for tensor in walk.run(
+                graph_costs._Place(0, "", 0), [main.tensor(cost.name) + place for place in range(2)], {}, {}
+            )
+        ]
+        for cost in list(walk.costs)
+    }
     wanted = {
         operation.name: [tuple(output.shape) if output.shape.rank is not None else None for output in operation.outputs]
         for operation in graph.get_operations()

@@ -1,26 +1,28 @@
-"""Walk through what a signature runs, function bodies included, and note what each node costs; sum it up by name scope.
+"""Walk through what a signature runs, function bodies included, and note what each node costs.
 
-Nothing runs: shapes go forward from the inputs, whose batch is one. Not for: the rules of single ops
-(:mod:`tfmagic.graphs.costs.output_shapes`, :mod:`tfmagic.graphs.costs.flops`).
+Nothing runs: shapes go forward from the inputs, whose batch is one. What nodes of one kind cost that take the like of
+one another's inputs is found once. Not for: the rules of single ops (:mod:`tfmagic.graphs.costs.output_shapes`,
+:mod:`tfmagic.graphs.costs.flops`), or sums by scope (:mod:`tfmagic.graphs.costs.scope_costs`).
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfmagic.frames import CostRow
-from tfmagic.graphs import bodies, constants, ops, tensor_names
+import numpy as np
+
+from tfmagic.graphs import bodies, constants, numbered_nodes, ops, tensor_names
 from tfmagic.graphs.costs import flops as node_flops
 from tfmagic.graphs.costs import output_shapes, small_values
 from tfmagic.graphs.costs.tensor_facts import UNKNOWN, NodeFacts, TensorFact, Weight
+from tfmagic.graphs.numbered_nodes import OUTPUTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from tfmagic.files import protos
     from tfmagic.frames import Shape
+    from tfmagic.graphs.numbered_nodes import NumberedBody, NumberedGraph
+    from tfmagic.graphs.serialized import SerializedGraph
 
 #: Functions that call one another, each twice, run exponentially many nodes: past so many calls of one node on average,
 #: and so many nodes, the rest is not looked at.
@@ -45,7 +47,7 @@ _HANDING_ON = frozenset(
     ]
 )
 #: Ops whose results take no memory of their own: what is stored, given on or seen under another shape.
-_WITHOUT_RESULT = ops.of_kind(
+WITHOUT_RESULT = ops.of_kind(
     "placeholder", "default placeholder", "argument", "constant", "identity", "variable", "reference variable",
     "variable read", "call", "branch", "loop", "control flow",
 ) - {"Cast"} | {"Reshape", "Squeeze", "ExpandDims", "RESHAPE", "SQUEEZE", "EXPAND_DIMS"}  # fmt: skip
@@ -72,22 +74,68 @@ class NodeCost(NamedTuple):
     place: tuple[str, str] = ("", "")
 
 
-def of_graph(graph_def: protos.Message, outputs: Iterable[str], inputs: Mapping[str, Shape]) -> tuple[NodeCost, ...]:
+class _Tensor(NamedTuple):
+    """A tensor on the way: the number of what is known of it, and the name of the weight that it is."""
+
+    fact: int
+    weight: str = ""
+
+
+class _Outcome(NamedTuple):
+    """What nodes of one kind give for the like of one another's inputs, and what that costs.
+
+    Attributes
+    ----------
+    outputs : tuple of _Tensor
+        What is known of each output.
+    weight : str or None
+        The name of the weight that the first output is, ``""`` where it is called as its node, None where it is none.
+    is_handed_on : bool
+        Whether that weight is what comes in first.
+    weighted : tuple of (int, Weight)
+        The places of inputs that are weights, which are worked with, with their sizes.
+    """
+
+    outputs: tuple[_Tensor, ...]
+    flops: int | None
+    activation_bytes: int | None
+    weight: str | None
+    is_handed_on: bool
+    weighted: tuple[tuple[int, Weight], ...]
+
+
+class _Kind(NamedTuple):
+    """An op, and the numbers of the functions that it calls."""
+
+    op: str
+    called: Sequence[int]
+
+
+#: What is known of a tensor that nothing gives.
+_NOTHING = _Tensor(0)
+
+
+def of_graph(graph: SerializedGraph, outputs: Iterable[str], inputs: Mapping[str, Shape]) -> tuple[NodeCost, ...]:
     """Return what each node costs that outputs need, in the order in which they can run.
 
     Parameters
     ----------
-    graph_def : GraphDef
+    graph : SerializedGraph
         With its function library, and the constants' shapes.
     outputs : iterable of str
         Tensors of the main graph.
     inputs : mapping of str to shape
         The shapes of tensors that the caller gives. An open first dimension is a batch of one; any other stays open.
+
+    Raises
+    ------
+    WireError
+        Where the graph is not well-formed protobuf.
     """
-    walk = _Walk(graph_def)
-    known = {tensor_names.full(tensor): of_one_batch(shape) for tensor, shape in inputs.items()}
-    graph = _Graph({node.name: node for node in graph_def.node}, walk.definitions, known)
-    walk.run(graph, [tensor_names.full(tensor) for tensor in outputs], "", 0)
+    walk = _Walk(numbered_nodes.of_graph(graph))
+    main = walk.graph.body(0)
+    known = {main.tensor(tensor_names.full(tensor)): of_one_batch(shape) for tensor, shape in inputs.items()}
+    walk.run(_Place(0, "", 0), [main.tensor(tensor_names.full(tensor)) for tensor in outputs], {}, known)
     return tuple(walk.costs)
 
 
@@ -96,115 +144,151 @@ def of_one_batch(shape: Shape) -> Shape:
     return (1, *shape[1:]) if shape and shape[0] is None else shape
 
 
-@dataclass
-class _Graph(bodies.Body):
-    """The nodes of a main graph or of a function's body, and what is known of its tensors."""
+class _Place(NamedTuple):
+    """Which function's body is walked through, 0 for the main graph, behind which scopes, and how many calls deep."""
 
-    #: The shapes of tensors that the caller gives, by full name.
-    given_shapes: Mapping[str, Shape] = field(default_factory=dict)
-    arguments: Mapping[str, TensorFact] = field(default_factory=dict)
-    #: Which function's body it is.
-    function: str = ""
-    facts: dict[str, list[TensorFact]] = field(default_factory=dict)
-
-    @property
-    def cut(self) -> set[str]:
-        """The nodes whose first output the caller gives: nothing before them runs."""
-        return {tensor.removesuffix(":0") for tensor in self.given_shapes if tensor.endswith(":0")}
-
-    def fact(self, text: str) -> TensorFact:
-        """Return what is known of a tensor."""
-        name, place = self.source(text)
-        if name in self.arguments:
-            return self.arguments[name]
-        known = self.facts.get(name, ())
-        return known[place] if 0 <= place < len(known) else UNKNOWN
+    function: int
+    prefix: str
+    depth: int
 
 
-@dataclass
 class _Walk:
     """Goes through graphs, and notes what their nodes cost."""
 
-    graph_def: protos.Message
-    definitions: Mapping[str, protos.Message] = field(default_factory=dict)
-    costs: list[NodeCost] = field(default_factory=list)
-    visited: int = 0
-
-    def __post_init__(self) -> None:
-        self.functions = {each.signature.name: each for each in self.graph_def.library.function}
-        self._bodies_by_name: dict[str, dict[str, protos.Message]] = {}
-        everything = len(self.graph_def.node) + sum(len(each.node_def) for each in self.functions.values())
-        self._most = max(_MOST_NODES, _MOST_CALLS * everything)
+    def __init__(self, graph: NumberedGraph) -> None:
+        self.graph = graph
+        self.facts = [UNKNOWN]
+        self.costs: list[NodeCost] = []
+        self.visited = 0
+        self._most = max(_MOST_NODES, _MOST_CALLS * len(graph.names))
+        self._numbers: dict[object, int] = {UNKNOWN: 0}
+        self._kinds: dict[int, _Kind] = {}
+        self._outcomes: dict[tuple[int, ...], _Outcome] = {}
+        #: By the functions' numbers, their names, and what their nodes take.
+        self._names = {0: "", **{number: name for name, number in graph.functions.items()}}
+        self._inputs: dict[int, tuple[list[int], list[int]]] = {}
 
     @property
     def is_over(self) -> bool:
         """Whether so much was looked at that the rest is left alone."""
         return self.visited > self._most
 
-    def run(self, graph: _Graph, ends: Iterable[str], prefix: str, depth: int) -> None:
-        """Find what is known of all tensors that the ends need."""
-        for node in graph.in_order(ends, graph.cut):
+    def run(
+        self, place: _Place, ends: Sequence[int], arguments: Mapping[int, _Tensor], given_shapes: Mapping[int, Shape]
+    ) -> list[_Tensor]:
+        """Note what each node costs that the ends need; return what is known of these."""
+        body = self.graph.body(place.function)
+        tensors = dict(arguments)
+        cut = {tensor // OUTPUTS for tensor in given_shapes if tensor >= 0 and tensor % OUTPUTS == 0}
+        given_nodes = {tensor // OUTPUTS for tensor in given_shapes}
+        order = body.in_order(ends, cut)
+        # What comes around a loop is known by the end; until then its shape is that of what went in.
+        late = order[body.comes_around[order]]
+        order = np.concatenate([order[~body.comes_around[order]], late])
+        sources, offsets = self._sources(place.function, body)
+        for node, kind in zip(order.tolist(), body.kinds[order].tolist(), strict=True):
             self.visited += 1
             if self.is_over:
                 # What is left may cost anything.
-                self.costs.append(NodeCost(prefix + node.name, node.op, None, None, ()))
-                return
-            inputs = [graph.fact(text) for text in bodies.data_inputs(node)]
-            graph.facts[node.name] = self._node(NodeFacts(node, inputs), graph, prefix, depth)
+                name = place.prefix + self.graph.names[body.first + node]
+                self.costs.append(NodeCost(name, self._kind(kind).op, None, None, ()))
+                break
+            inputs = [tensors.get(tensor, _NOTHING) for tensor in sources[offsets[node] : offsets[node + 1]]]
+            shapes = _shapes_of(node, given_shapes) if node in given_nodes else {}
+            outputs = self._node(kind, inputs, place, body.first + node, shapes)
+            tensors.update(zip(range(node * OUTPUTS, node * OUTPUTS + len(outputs)), outputs, strict=True))
+        return [tensors.get(tensor, _NOTHING) for tensor in ends]
 
-    def _node(self, facts: NodeFacts, graph: _Graph, prefix: str, depth: int) -> list[TensorFact]:
-        called = bodies.called(facts.node, self.functions)
-        name = prefix + facts.node.name
-        if called:
-            return self._call(facts, called, _scope(name), depth)
-        outputs = _outputs(facts)
-        for place, fact in enumerate(outputs):
-            shape = graph.given_shapes.get(f"{facts.node.name}:{place}")
-            if shape is not None:
-                outputs[place] = fact._replace(shape=shape)
-        weights = () if facts.op in _HANDING_ON else tuple(each.weight for each in facts.inputs if each.weight)
-        results = 0 if facts.op in _WITHOUT_RESULT else _sum(fact.bytes for fact in outputs)
-        flops = node_flops.count(facts, outputs)
-        self.costs.append(NodeCost(name, facts.op, flops, results, weights, (graph.function, facts.node.name)))
-        return outputs
+    def _sources(self, function: int, body: NumberedBody) -> tuple[list[int], list[int]]:
+        if function not in self._inputs:
+            self._inputs[function] = body.sources.tolist(), body.offsets.tolist()
+        return self._inputs[function]
 
-    def _call(self, facts: NodeFacts, called: Sequence[protos.Message], prefix: str, depth: int) -> list[TensorFact]:
+    def _kind(self, number: int) -> _Kind:
+        if number not in self._kinds:
+            node = self.graph.example(number)
+            self._kinds[number] = _Kind(str(node.op), bodies.called(node, self.graph.functions))
+        return self._kinds[number]
+
+    def _node(
+        self, number: int, inputs: Sequence[_Tensor], place: _Place, node: int, shapes: Mapping[int, Shape]
+    ) -> Sequence[_Tensor]:
+        """Note what a node of a kind costs; return what is known of its outputs, some of whose shapes are given."""
+        kind, own = self._kind(number), self.graph.names[node]
+        name = place.prefix + own
+        if kind.called:
+            return self._call(kind, inputs, name, place.depth)
+        key = number, *[tensor.fact for tensor in inputs]
+        outcome = self._outcomes.get(key) if not shapes else None
+        if outcome is None:
+            outcome = self._outcome(number, [self.facts[tensor.fact] for tensor in inputs], shapes)
+            if not shapes:
+                self._outcomes[key] = outcome
+        weights = tuple([stored._replace(name=inputs[slot].weight) for slot, stored in outcome.weighted])
+        where = self._names[place.function], own
+        self.costs.append(NodeCost(name, kind.op, outcome.flops, outcome.activation_bytes, weights, where))
+        if outcome.weight is None:
+            return outcome.outputs
+        weight = inputs[0].weight if outcome.is_handed_on else outcome.weight or own
+        return _Tensor(outcome.outputs[0].fact, weight), *outcome.outputs[1:]
+
+    def _outcome(self, kind: int, inputs: Sequence[TensorFact], shapes: Mapping[int, Shape]) -> _Outcome:
+        """Find out what a node gives and costs, some shapes of what it gives being known."""
+        facts = NodeFacts(self.graph.example(kind), inputs)
+        outputs = [
+            fact._replace(shape=shapes[place]) if place in shapes else fact
+            for place, fact in enumerate(_outputs(facts))
+        ]
+        is_handed_on = facts.op in _HANDING_ON
+        weight = outputs[0].weight
+        weighted = enumerate(each.weight for each in inputs if not is_handed_on)
+        return _Outcome(
+            tuple(_Tensor(self._number(fact)) for fact in outputs),
+            node_flops.count(facts, outputs),
+            0 if facts.op in WITHOUT_RESULT else total(fact.bytes for fact in outputs),
+            None if weight is None else weight.name,
+            is_handed_on,
+            tuple((slot, stored) for slot, stored in weighted if stored is not None),
+        )
+
+    def _number(self, fact: TensorFact) -> int:
+        """Return a number for what is known of a tensor, the same for the same; a weight's name is no part of it."""
+        fact = fact._replace(weight=None if fact.weight is None else fact.weight._replace(name=""))
+        value = fact.value
+        key = fact if value is None else (fact._replace(value=None), value.dtype.str, value.shape, value.tobytes())
+        number = self._numbers.setdefault(key, len(self.facts))
+        if number == len(self.facts):
+            self.facts.append(fact)
+        return number
+
+    def _call(self, kind: _Kind, inputs: Sequence[_Tensor], name: str, depth: int) -> Sequence[_Tensor]:
         """Run through what a node calls: of branches the one that costs more counts, of a loop one round."""
         if depth > _DEEPEST_CALL or self.is_over:
             return []
-        inputs = facts.inputs[1:] if facts.op in _BRANCHES else facts.inputs
-        results: list[list[TensorFact]] = []
+        prefix = _scope(name)
+        handed = inputs[1:] if kind.op in _BRANCHES else inputs
+        results: list[Sequence[_Tensor]] = []
         dearest: list[NodeCost] = []
         begun = len(self.costs)
-        for body in called:
-            results.append(self._body(body, inputs, prefix, depth + 1))
-            if facts.op in _BRANCHES:
+        for function in kind.called:
+            body = self.graph.body(function)
+            arguments = dict(zip(body.arguments, handed, strict=False))
+            results.append(self.run(_Place(function, prefix, depth + 1), body.results, arguments, {}))
+            if kind.op in _BRANCHES:
                 branch = self.costs[begun:]
                 del self.costs[begun:]
                 dearest = max(dearest, branch, key=_total_flops)
         self.costs += dearest
-        if facts.op in _LOOPS:
+        if kind.op in _LOOPS:
             # How often it goes around is not known: what is noted is one round.
-            self.costs.append(NodeCost(prefix + facts.node.name.rpartition("/")[2], facts.op, None, 0, ()))
-            return list(inputs)
+            self.costs.append(NodeCost(prefix + name.rpartition("/")[2], kind.op, None, 0, ()))
+            return inputs
         return results[0]
 
-    def _body(
-        self, function: protos.Message, inputs: Sequence[TensorFact], prefix: str, depth: int
-    ) -> list[TensorFact]:
-        arguments = [argument.name for argument in function.signature.input_arg]
-        name = function.signature.name
-        if name not in self._bodies_by_name:
-            self._bodies_by_name[name] = {node.name: node for node in function.node_def}
-        graph = _Graph(
-            self._bodies_by_name[name],
-            self.definitions,
-            arguments=dict(zip(arguments, inputs, strict=False)),
-            function=name,
-        )
-        results = bodies.results(function)
-        self.run(graph, results, prefix, depth)
-        return [graph.fact(text) for text in results]
+
+def _shapes_of(node: int, shapes: Mapping[int, Shape]) -> dict[int, Shape]:
+    """Return those of some tensors' shapes that are of a node's outputs, by output."""
+    return {tensor % OUTPUTS: shape for tensor, shape in shapes.items() if tensor // OUTPUTS == node}
 
 
 def _scope(name: str) -> str:
@@ -240,18 +324,17 @@ def _content(facts: NodeFacts) -> TensorFact | None:
 
 
 def _weight(facts: NodeFacts, shape: Shape, dtype: str) -> Weight | None:
-    """Return the weight that a node's first output is, or is a handle to."""
+    """Return the weight that a node's first output is, or is a handle to; its name where it is not its node's."""
     if facts.op in _HANDING_ON:
         return facts.input(0).weight
     content = _content(facts)
     if content is not None:
-        name = facts.text("shared_name") or facts.node.name
-        return Weight(name, content.size, content.bytes)
+        return Weight(facts.text("shared_name"), content.size, content.bytes)
     stored = TensorFact(dtype, shape)
     is_real = constants.is_of_weights(dtype) or "quantization" in facts.node.attr
     is_constant = facts.op == "Const" and is_real and (stored.size or 0) > 1
     if facts.op in ("VariableV2", "Variable") or is_constant:
-        return Weight(facts.node.name, stored.size, stored.bytes)
+        return Weight("", stored.size, stored.bytes)
     return None
 
 
@@ -259,71 +342,7 @@ def _total_flops(costs: Iterable[NodeCost]) -> int:
     return sum(cost.flops or 0 for cost in costs)
 
 
-def _sum(values: Iterable[int | None]) -> int | None:
+def total(values: Iterable[int | None]) -> int | None:
+    """Return a sum, None where one of the values is not known."""
     listed = list(values)
     return None if None in listed else sum(value or 0 for value in listed)
-
-
-# By scope
-
-
-@dataclass
-class _Scope:
-    """What the nodes of a scope cost together."""
-
-    ops: Counter[str] = field(default_factory=Counter)
-    flops_by_op: Counter[str] = field(default_factory=Counter)
-    weights: list[Weight] = field(default_factory=list)
-    flops: list[int | None] = field(default_factory=list)
-    activations: list[int | None] = field(default_factory=list)
-
-    def row(self, name: str) -> CostRow:
-        dearest = self.flops_by_op.most_common(1) or self.ops.most_common(1)
-        return CostRow(
-            name,
-            dearest[0][0],
-            self.ops.total(),
-            _sum(weight.size for weight in self.weights),
-            _sum(weight.bytes for weight in self.weights),
-            _sum(self.flops),
-            _sum(self.activations),
-        )
-
-
-def by_scope(costs: Sequence[NodeCost], depth: int | None = None) -> Iterator[CostRow]:
-    """Yield a row for each name scope, cut at a depth, in the order in which they run.
-
-    Parameters
-    ----------
-    costs : sequence of NodeCost
-        Of all nodes.
-    depth : int, optional
-        How many parts of a node's name make its scope; by default the first at which the model is more than one.
-    """
-    depth = depth or _first_parting(costs)
-    scopes: dict[str, _Scope] = {}
-    counted: set[str] = set()
-    for cost in costs:
-        if cost.op in _WITHOUT_RESULT and not cost.weights and cost.flops == 0:
-            continue
-        parts = cost.name.split("/")
-        # The last part is the node's own.
-        scope = scopes.setdefault("/".join(parts[: max(1, min(depth, len(parts) - 1))]), _Scope())
-        scope.ops[cost.op] += 1
-        scope.flops_by_op.update({cost.op: cost.flops} if cost.flops else {})
-        scope.flops.append(cost.flops)
-        scope.activations.append(cost.activation_bytes)
-        # A weight that several use is stored once, and counted where it is used first.
-        scope.weights += [weight for weight in cost.weights if weight.name not in counted]
-        counted.update(weight.name for weight in cost.weights)
-    return (scope.row(name) for name, scope in scopes.items())
-
-
-def _first_parting(costs: Sequence[NodeCost]) -> int:
-    """Return the depth at which the scopes of what computes part."""
-    working = [cost.name.split("/")[:-1] for cost in costs if cost.flops != 0 or cost.weights]
-    if not working:
-        return 1
-    shortest, longest = min(working), max(working)
-    pairs = enumerate(zip(shortest, longest, strict=False))
-    return next((place for place, (first, last) in pairs if first != last), min(len(shortest), len(longest))) + 1

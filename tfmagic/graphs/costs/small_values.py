@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tfmagic.files import protos
+from tfmagic.files.checkpoints import values as tensor_values
 from tfmagic.graphs import constants
 from tfmagic.graphs.costs import output_shapes, piece_shapes
 
@@ -41,6 +43,8 @@ def _constant(facts: NodeFacts) -> np.ndarray:
     if "value" not in facts.node.attr:
         raise LookupError(facts.op)
     tensor = facts.node.attr["value"].tensor
+    if tensor_values.numpy_dtype(protos.dtype_name(tensor.dtype)).kind not in _KINDS:
+        raise ValueError(facts.op)
     if math.prod(dim.size for dim in tensor.tensor_shape.dim) > _MOST_ELEMENTS:
         raise ValueError(facts.op)
     return constants.tensor_value(tensor)

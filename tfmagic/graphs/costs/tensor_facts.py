@@ -54,7 +54,8 @@ class TensorFact(NamedTuple):
     @property
     def size(self) -> int | None:
         """The number of elements, None where a dimension is open."""
-        return None if self.shape is None or None in self.shape else math.prod(size or 0 for size in self.shape)
+        shape = self.shape
+        return None if shape is None or None in shape else math.prod(shape)  # type: ignore[arg-type]
 
     @property
     def bytes(self) -> int | None:
