@@ -145,6 +145,18 @@ def test_a_loop_of_nodes_and_functions_that_call_each_other_twice_come_to_an_end
     assert any(cost.flops is None for cost in costs)
 
 
+def test_a_signature_that_states_no_shape_leaves_the_one_that_the_graph_states() -> None:
+    shape = 'attr {key: "shape" value {shape {dim {size: -1} dim {size: 3}}}}'
+    graph = message(
+        node("x", "Placeholder", attrs=f'attr {{key: "dtype" value {{type: DT_FLOAT}}}} {shape}'),
+        node("twice", "AddV2", "x", "x"),
+    )
+    assert (
+        costs_of(graph, ["twice"], {"x": None})[-1].activation_bytes
+        == costs_of(graph, ["twice"], {})[-1].activation_bytes
+    )
+
+
 def test_what_is_in_a_loop_of_version_1_costs_one_round() -> None:
     graph = message(
         placeholder("x"),

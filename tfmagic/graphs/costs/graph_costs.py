@@ -287,8 +287,9 @@ class _Walk:
 
 
 def _shapes_of(node: int, shapes: Mapping[int, Shape]) -> dict[int, Shape]:
-    """Return those of some tensors' shapes that are of a node's outputs, by output."""
-    return {tensor % OUTPUTS: shape for tensor, shape in shapes.items() if tensor // OUTPUTS == node}
+    """Return the shapes of a node's outputs, by output, that some tensors' tell."""
+    own = {tensor % OUTPUTS: shape for tensor, shape in shapes.items() if tensor // OUTPUTS == node}
+    return {place: shape for place, shape in own.items() if shape is not None}
 
 
 def _scope(name: str) -> str:
