@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from tfmagic.functions import NamedFunction
     from tfmagic.verbs.conversion.options import Ends
+    from tfmagic.verbs.run_inputs import InputValues
 
 
 @undisturbed
@@ -111,12 +112,12 @@ def run(  # noqa: PLR0913 - the contract's options
     named = None if labels is None else class_labels.of(labels)
     try:
         with cancellation.limited(timeout), alarms.alarm(timeout):
-            loaded, values = _fed(source, Wish(signature, outputs=outputs), inputs, pixels, trust=trust)
+            loaded, fed = _fed(source, Wish(signature, outputs=outputs), inputs, pixels, trust=trust)
     except alarms.TimeIsUpError as error:
         raise errors.ConversionError(
             f"loading or tracing {_shown(source)} {error}; give it more time with timeout= (--timeout)"
         ) from error
-    function = loaded.function
+    function, values = loaded.function, fed.arrays
     input_files.require_pixels(pixels, [end.key for end in function.inputs])
     is_complete = len(values) == len(function.inputs)
     if not is_complete:
@@ -130,11 +131,9 @@ def run(  # noqa: PLR0913 - the contract's options
     warm = statistics.median(times) if times else float("nan")
     notes = (*_load_notes(loaded), *_generated_notes(function, values), *_copy_notes(copies), *function.notes)
     arrays = {key: _array(value) for key, value in results.items()}
-    files = run_inputs.file_names(function, inputs)
     labelled, said = _labelled(loaded.model, arrays, named)
-    notes = (*notes, *_pixel_notes(function, files, pixels), *said)
-    rates = run_inputs.sample_rates(function, inputs)
-    return Run(arrays, loaded.seconds, first, warm, used, notes, labelled, files, rates)
+    notes = (*notes, *_pixel_notes(function, fed.file_names, pixels), *said)
+    return Run(arrays, loaded.seconds, first, warm, used, notes, labelled, fed.file_names, fed.sample_rates)
 
 
 def _is_number(value: object) -> bool:
@@ -209,7 +208,7 @@ def _copy_notes(copies: TrialCopies) -> Iterator[str]:
 
 def _fed(
     source: object, wish: Wish, inputs: Mapping[str, object] | None, pixels: str | Mapping[str, str], *, trust: bool
-) -> tuple[Loaded, dict[str, npt.NDArray[Any]]]:
+) -> tuple[Loaded, InputValues]:
     """Load the function that takes these inputs, and return them by its keys."""
     inputs = composites.fed_by_part(inputs)
     step = _step(source, wish, inputs, trust=trust)

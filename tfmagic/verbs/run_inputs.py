@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -36,13 +36,31 @@ _NUMPY_KINDS = {"b": "bool", "i": "integer", "u": "integer", "f": "float", "c": 
 _TEXT_KINDS = "SUO"
 
 
+class InputValues(NamedTuple):
+    """What inputs get, by their keys.
+
+    Attributes
+    ----------
+    arrays : dict of str to array
+        The values.
+    file_names : dict of str to tuple of str
+        What the files are called that held them, of inputs whose values lie in such.
+    sample_rates : dict of str to int
+        How many samples a second sound has, of inputs whose value is a file of it.
+    """
+
+    arrays: Arrays
+    file_names: dict[str, tuple[str, ...]]
+    sample_rates: dict[str, int]
+
+
 def matched(
     function: NamedFunction,
     values: Mapping[str, object] | None,
     signed: TaggedSignatures = (),
     pixels: str | Mapping[str, str] = input_files.USUAL_PIXELS,
-) -> dict[str, npt.NDArray[Any]]:
-    """Return the values as arrays by the keys of the inputs that they are for.
+) -> InputValues:
+    """Return the values as arrays by the keys of the inputs that they are for; each file is read once.
 
     Parameters
     ----------
@@ -68,34 +86,23 @@ def matched(
             f"values are given by the names of inputs, as in {{'x': value}}, not as {type(values).__name__!r}; "
             f"the model takes {signatures.described(function.inputs)}"
         )
-    arrays: Arrays = {}
+    taken = InputValues({}, {}, {})
     keys = [end.key for end in function.inputs]
     for key, value in composites.taken_apart(values or {}, keys).items():
         name = str(getattr(key, "name", key))
         end = _meant(key, function, signed)
         if end is None:
             raise errors.UnknownNameError(name, "input", [end.key for end in function.inputs])
-        if end.key in arrays:
+        if end.key in taken.arrays:
             raise errors.ConversionError(f"the input {end.key!r} is given twice, the second time as {name!r}")
-        arrays[end.key] = fitting(end, value, input_files.pixels_of(pixels, end.key))
-    return arrays
-
-
-def file_names(function: NamedFunction, values: Mapping[str, object] | None) -> dict[str, tuple[str, ...]]:
-    """Return for each input whose value lies in files what these are called."""
-    named = {}
-    for end in function.inputs:
-        files = _files(end, (values or {}).get(end.key))
+        files = _files(end, value)
+        taken.arrays[end.key] = fitting(end, files or value, input_files.pixels_of(pixels, end.key))
         if files:
-            named[end.key] = tuple(each.name.replace("\\", "/").rpartition("/")[2] for each in files)
-    return named
-
-
-def sample_rates(function: NamedFunction, values: Mapping[str, object] | None) -> dict[str, int]:
-    """Return for each input whose value is a file of sound how many samples a second it has."""
-    files = {end.key: _files(end, (values or {}).get(end.key)) for end in function.inputs}
-    rates = {key: input_files.sample_rate(own[0]) for key, own in files.items() if len(own) == 1}
-    return {key: rate for key, rate in rates.items() if rate}
+            taken.file_names[end.key] = tuple(each.name.replace("\\", "/").rpartition("/")[2] for each in files)
+        rate = input_files.sample_rate(files[0]) if len(files) == 1 else 0
+        if rate:
+            taken.sample_rates[end.key] = rate
+    return taken
 
 
 def _files(end: Endpoint, value: object) -> list[File]:

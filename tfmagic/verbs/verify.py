@@ -66,7 +66,7 @@ def verify(
         first, second = (_side(source, signature, trust=trust) for source in (a, b))
     if signature is not None and signature not in (first.function.key, second.function.key):
         raise errors.UnknownNameError(signature, "signature", (first.function.key, second.function.key))
-    values = run_inputs.matched(first.function, inputs, first.signed)
+    values = run_inputs.matched(first.function, inputs, first.signed).arrays
     names = ("the first model", "the second model")
     verification = trial_run.verify(first.function, _under_keys_of(first.function, second), values, names)
     if verification.unchecked:
