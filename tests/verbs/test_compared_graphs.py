@@ -81,7 +81,7 @@ def test_what_differs_in_a_function_is_marked_in_it_whatever_scope_calls_it() ->
         return tfmagic.inspect(message)
 
     own = calling({"up": "Exp", "middle": "Neg", "end": "Tanh"})
-    other = calling({"up": "Exp", "middle": "Abs", "old/extra": "Neg", "end": "Tanh"})
+    other = calling({"up": "Exp", "middle": "Abs", "old/extra": "Sqrt", "end": "Tanh"})
     colour = compared_graphs.of(own, other)
     choice = colour.over(graph_choices.choices(own))[0]
     assert choice.library is not None

@@ -15,7 +15,7 @@ from tfmagic.files import protos
 from tfmagic.graphs import computation
 from tfmagic.models import value_blocks
 from tfmagic.shell import command_line
-from tfmagic.verbs.differences import weights
+from tfmagic.verbs.differences import weight_values
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -310,10 +310,12 @@ def test_outputs_that_changed_their_keys_are_not_equal(tf: Any, tmp_path: Path) 
 
 def test_numbers_of_any_size_are_compared_without_a_warning() -> None:
     far = np.array([0, 0x7F800001, 0x7F7FFFFF], np.uint32).view(np.float32)
-    found = weights.compared(value_blocks.cut(far), value_blocks.cut(np.array([1e38, 2, 0], np.float32)), "float32")
+    found = weight_values.compared(
+        value_blocks.cut(far), value_blocks.cut(np.array([1e38, 2, 0], np.float32)), "float32"
+    )
     assert np.isnan(found.largest)
     high, low = (value_blocks.cut(np.array([size, 1.0])) for size in (1e300, -1e300))
-    assert weights.compared(high, low, "float64").largest == pytest.approx(2e300)
+    assert weight_values.compared(high, low, "float64").largest == pytest.approx(2e300)
 
 
 class Odd:

@@ -47,12 +47,15 @@ class Matching:
         For each op of a computation the one of the other that is the same, or has the same name and op; -1 for none.
     is_same : bool
         Whether both are the same bytes: then nothing was looked at.
+    equal_weights : set of pairs of int
+        Weights, by their places, that hold the same although both computations have others by their names.
     """
 
     first: Computation
     second: Computation
     partners: tuple[Integers, Integers] = field(default_factory=_no_partners)
     is_same: bool = False
+    equal_weights: set[tuple[int, int]] = field(default_factory=set)
 
     @cached_property
     def marks(self) -> tuple[Marks, Marks]:
@@ -95,6 +98,23 @@ class Matching:
         )
 
     @property
+    def weight_pairs(self) -> list[tuple[int, int]]:
+        """Weights that ops which go together take at the same place, or that come out under the same key, by places."""
+        _, a, b = self._taken(*self.pairs)
+        ends = [
+            (mine[0], self.second.outputs[key][0])
+            for key, mine in self.first.outputs.items()
+            if key in self.second.outputs
+        ]
+        results = np.array(ends, np.int64).reshape(-1, 2)
+        taken = np.concatenate([np.stack([a // OUTPUTS, b // OUTPUTS], 1), results])
+        of_weights = [np.zeros(len(whole.codes), bool) for whole in self.both]
+        for flags, whole in zip(of_weights, self.both, strict=True):
+            flags[whole.of_ops(WEIGHT)] = True
+        pairs = taken[of_weights[0][taken[:, 0]] & of_weights[1][taken[:, 1]]]
+        return [(a, b) for a, b in np.unique(pairs, axis=0).tolist()]
+
+    @property
     def constants(self) -> Iterator[tuple[str, str, bool]]:
         """The names of weights that are constants in both graphs, and whether they are equal."""
         for first, value in self.first.constants.items():
@@ -112,7 +132,7 @@ class Matching:
             np.array([numbers[attributes] for _, attributes in whole.described] or [0], np.int64)[whole.codes[places]]
             for whole, places in zip(self.both, (firsts, seconds), strict=True)
         )
-        is_used = _taken(self.first)[firsts] | _taken(self.second)[seconds]
+        is_used = _used(self.first)[firsts] | _used(self.second)[seconds]
         for place in np.flatnonzero((a != b) & is_used).tolist():
             pair = self.first.ops[int(firsts[place])], self.second.ops[int(seconds[place])]
             if WEIGHT not in (pair[0].op, pair[1].op):
@@ -156,27 +176,35 @@ class Matching:
             _is_all(whole, partners[whole.sources // OUTPUTS] >= 0)
             for whole, partners in zip(self.both, self.partners, strict=True)
         ]
-        is_used = _taken(self.first)[firsts] | _taken(self.second)[seconds]
+        is_used = _used(self.first)[firsts] | _used(self.second)[seconds]
         kept = known[0][firsts] & known[1][seconds] & is_used
         firsts, seconds = firsts[kept], seconds[kept]
         counts, others = (
             np.diff(whole.offsets)[places] for whole, places in zip(self.both, (firsts, seconds), strict=True)
         )
         is_doubtful = counts != others
-        alike = np.flatnonzero(~is_doubtful)
+        owners, a, b = self._taken(firsts, seconds)
+        is_other = (a % OUTPUTS != b % OUTPUTS) | (self.partners[0][a // OUTPUTS] != b // OUTPUTS)
+        is_doubtful[owners[is_other]] = True
+        return firsts[is_doubtful], seconds[is_doubtful]
+
+    def _taken(self, firsts: Integers, seconds: Integers) -> tuple[Integers, Integers, Integers]:
+        """Return what some pairs with as many inputs take, input by input: which pair, and both tensors."""
+        counts, others = (
+            np.diff(whole.offsets)[places] for whole, places in zip(self.both, (firsts, seconds), strict=True)
+        )
+        alike = np.flatnonzero(counts == others)
         a, b = (
             whole.sources[spread(whole.offsets[places[alike]], counts[alike])]
             for whole, places in zip(self.both, (firsts, seconds), strict=True)
         )
-        is_other = (a % OUTPUTS != b % OUTPUTS) | (self.partners[0][a // OUTPUTS] != b // OUTPUTS)
-        is_doubtful[np.repeat(alike, counts[alike])[is_other]] = True
-        return firsts[is_doubtful], seconds[is_doubtful]
+        return np.repeat(alike, counts[alike]), a, b
 
     def _is_same(self, mine: Tensor, theirs: Tensor, weight_names: Sequence[set[str]]) -> bool:
         """Whether two tensors are the same: those of partners, or of ops that compute the same."""
         if mine[1] != theirs[1]:
             return False
-        if self.partners[0][mine[0]] == theirs[0]:
+        if self.partners[0][mine[0]] == theirs[0] or (mine[0], theirs[0]) in self.equal_weights:
             return True
         a, b = self.first.ops[mine[0]], self.second.ops[theirs[0]]
         if WEIGHT in (a.op, b.op):
@@ -207,10 +235,10 @@ class Matching:
 
 def _left(whole: Computation, partners: Integers) -> list[int]:
     """Return the ops without partners, but for those that nothing takes, such as an axis that says nothing."""
-    return np.flatnonzero(_taken(whole) & (partners < 0)).tolist()
+    return np.flatnonzero(_used(whole) & (partners < 0)).tolist()
 
 
-def _taken(whole: Computation) -> Mask:
+def _used(whole: Computation) -> Mask:
     """Say of each op whether another one takes what it gives, or it comes out."""
     is_taken = np.zeros(len(whole.codes), bool)
     is_taken[whole.sources // OUTPUTS] = True

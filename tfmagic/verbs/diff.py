@@ -146,19 +146,22 @@ def _compared(first: Model, second: Model, signature: str | None) -> tuple[list[
     mine, theirs = computations.ends(first, signature), computations.ends(second, signature)
     if mine and theirs:
         rows += computations.signature_rows(mine, theirs)
-    matching = None
-    if has_layers:
-        rows += layers.rows(first, second)
-    elif mine and theirs and "graph" in parts and first.has_own_ops != second.has_own_ops:
+    matching = weighed = None
+    if mine and theirs and "graph" in parts and first.has_own_ops != second.has_own_ops and not has_layers:
         # Layouts are others, too: what both give for the same inputs is what verify compares.
         return [*rows, *kinds.rows(first, second, mine, theirs)], tuple(notes)
-    elif mine and theirs and "graph" in parts:
+    if mine and theirs and "graph" in parts and not has_layers:
         matching = computations.matched(first, second, mine, theirs)
+    if "variables" in parts:
+        weighed = weights.Comparison(first, second, matching)
+    if has_layers:
+        rows += layers.rows(first, second)
+    elif matching is not None:
         rows += computations.op_rows(matching)
     else:
         notes.append("their graphs were not compared: " + _without_graph(first, second))
-    if "variables" in parts:
-        rows += weights.rows(first, second, matching)
+    if weighed is not None:
+        rows += weighed.rows()
     else:
         notes.append("their weights were not compared: one of the two has none")
     return rows, tuple(notes)
