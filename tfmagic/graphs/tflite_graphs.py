@@ -19,20 +19,19 @@ of the schema         an option of the operator, by the schema's name and word; 
 ``_buffer``           the number of the buffer of a constant; ``_stored_bytes`` what it takes
 ===================== ==============================================================================================
 
-Not for: reading the file (:mod:`tfmagic.files.tflite.structure`).
+Not for: reading the file (:mod:`tfmagic.files.tflite.structure`), or how a value becomes an attribute
+(:mod:`tfmagic.graphs.tflite_attributes`).
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tfmagic.files import protos
-from tfmagic.files.tflite import flexbuffers
 from tfmagic.files.tflite import values as tensor_values
-from tfmagic.files.tflite.options import Dtype
-from tfmagic.graphs import constants, node_details
+from tfmagic.graphs import constants, tflite_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     from tfmagic.files.tflite.operators import Operator
     from tfmagic.files.tflite.options import Value
     from tfmagic.files.tflite.structure import Description, Signature, Subgraph
-    from tfmagic.files.tflite.tensors import Quantisation, Sparsity, Tensor
+    from tfmagic.files.tflite.tensors import Tensor
 
     #: Returns the bytes of a buffer by its number.
     Contents = Callable[[int], bytes]
@@ -49,8 +48,6 @@ if TYPE_CHECKING:
 
 #: Constants of at most so many bytes lie in their nodes.
 _SMALL = 1024
-#: How the names of ops begin that are TensorFlow's own.
-_FLEX = "Flex"
 #: Options that are the number of a subgraph, and the attribute in which TensorFlow's ops name a function.
 CALLS: Mapping[str, str] = {
     "then_subgraph_index": "then_branch",
@@ -65,9 +62,6 @@ CALLS: Mapping[str, str] = {
     "called_computations": "branches",
     "branch_subgraph_indices": "branches",
 }
-_SHOWN_SCALES = 4
-#: Attributes hold no larger integers.
-_LARGE = 1 << 63
 
 
 @dataclass
@@ -129,7 +123,7 @@ class _Writing:
             for ends, numbers in ((written.inputs, signature.inputs), (written.outputs, signature.outputs)):
                 for key, tensor in numbers.items():
                     ends[key].name = body.full(tensor)
-                    ends[key].dtype = dtype_number(body.tensors[tensor].dtype)
+                    ends[key].dtype = tflite_attributes.dtype_number(body.tensors[tensor].dtype)
                     ends[key].tensor_shape.CopyFrom(protos.shape_proto(body.tensors[tensor].shape))
         # Last, as an output may be a constant that no operator takes.
         for body in bodies.values():
@@ -143,12 +137,14 @@ class _Writing:
         subgraph = body.subgraph
         for tensor in dict.fromkeys(subgraph.inputs):
             function.signature.input_arg.add(
-                name=body.references[tensor], type=dtype_number(body.tensors[tensor].dtype)
+                name=body.references[tensor], type=tflite_attributes.dtype_number(body.tensors[tensor].dtype)
             )
         free = _Names()
         for tensor in subgraph.outputs:
             name = free(plain_name(body.tensors[tensor].name) or "output")
-            function.signature.output_arg.add(name=name, type=dtype_number(body.tensors[tensor].dtype))
+            function.signature.output_arg.add(
+                name=name, type=tflite_attributes.dtype_number(body.tensors[tensor].dtype)
+            )
             function.ret[name] = body.reference(tensor, "a result")
         function.node_def.extend(body.nodes)
 
@@ -233,7 +229,7 @@ class _Body:
     def _add_source(self, tensor: int, name: str, op: str) -> protos.Message:
         what = self.tensors[tensor]
         node = protos.message("NodeDef")(name=name, op=op)
-        node.attr["dtype"].type = dtype_number(what.dtype)
+        node.attr["dtype"].type = tflite_attributes.dtype_number(what.dtype)
         self._describe(node, [tensor])
         self.nodes.append(node)
         return node
@@ -281,8 +277,8 @@ class _Body:
         node.attr["_version"].i = operator.version
         for option, value in operator.options.items():
             self._set(node, option, value)
-        for option, value in _custom_options(operator):
-            _fill(node.attr[option], value)
+        for option, value in tflite_attributes.custom_options(operator):
+            tflite_attributes.fill(node.attr[option], value)
         self._describe(node, [tensor for tensor in operator.outputs if 0 <= tensor < len(self.tensors)])
         return node
 
@@ -298,7 +294,7 @@ class _Body:
             else:
                 attribute.func.name = names[int(numbers[0])]
             return
-        _fill(node.attr[option], value)
+        tflite_attributes.fill(node.attr[option], value)
 
     def _describe(self, node: protos.Message, tensors: Sequence[int]) -> None:
         """Say of the outputs of a node what the file says of its tensors."""
@@ -306,88 +302,19 @@ class _Body:
             return
         outputs = [self.tensors[tensor] for tensor in tensors]
         node.attr["_output_shapes"].list.shape.extend(protos.shape_proto(each.shape) for each in outputs)
-        node.attr["_output_types"].list.type.extend(dtype_number(each.dtype) for each in outputs)
+        node.attr["_output_types"].list.type.extend(tflite_attributes.dtype_number(each.dtype) for each in outputs)
         node.attr["_tensors"].list.s.extend(each.name.encode("utf-8", "surrogatepass") for each in outputs)
         for place, output in enumerate(outputs):
             end = f"_{place}" if place else ""
             if output.quantisation is not None:
-                node.attr[f"quantization{end}"].s = quantisation_text(output.quantisation).encode()
+                node.attr[f"quantization{end}"].s = tflite_attributes.quantisation_text(output.quantisation).encode()
             if output.sparsity is not None:
-                node.attr[f"sparsity{end}"].s = sparsity_text(output.sparsity).encode()
+                node.attr[f"sparsity{end}"].s = tflite_attributes.sparsity_text(output.sparsity).encode()
         quantisation = outputs[0].quantisation
         if quantisation is not None and quantisation.scale:
             node.attr["_scale"].list.f.extend(quantisation.scale)
             node.attr["_zero_point"].list.i.extend(quantisation.zero_point)
             node.attr["_axis"].i = quantisation.axis
-
-
-def _fill(attribute: protos.Message, value: Value) -> None:
-    if isinstance(value, bool):
-        attribute.b = value
-    elif isinstance(value, int):
-        attribute.i = value
-    elif isinstance(value, float):
-        attribute.f = value
-    elif isinstance(value, Dtype):
-        attribute.type = dtype_number(value)
-    elif isinstance(value, str):
-        attribute.s = value.encode("utf-8", "surrogatepass")
-    elif isinstance(value, bytes):
-        attribute.s = value
-    else:
-        _fill_list(attribute.list, value)
-
-
-def _fill_list(listed: protos.Message, values: Iterable[bool | int | float | str]) -> None:
-    for value in values:
-        if isinstance(value, bool):
-            listed.b.append(value)
-        elif isinstance(value, int):
-            listed.i.append(value)
-        elif isinstance(value, float):
-            listed.f.append(value)
-        else:
-            listed.s.append(value.encode())
-
-
-def _custom_options(operator: Operator) -> Iterator[tuple[str, Value]]:
-    """Yield what a custom operator is told: by names where it has such, TensorFlow's own op by its attributes."""
-    data = operator.custom_options
-    if not data:
-        return
-    try:
-        content = flexbuffers.read(data)
-    except ValueError:
-        yield "custom_options", data
-        return
-    if isinstance(content, dict):
-        yield from ((name, _plain(value)) for name, value in content.items())
-    elif operator.op.startswith(_FLEX) and isinstance(content, list) and len(content) > 1:
-        yield from _attributes_of_node(content[1], data)
-    else:
-        yield "custom_options", _plain(content)
-
-
-def _attributes_of_node(node: object, data: bytes) -> Iterator[tuple[str, Value]]:
-    """Yield the attributes of the NodeDef that an op of TensorFlow's own is told, in words."""
-    content = node.encode("utf-8", "surrogatepass") if isinstance(node, str) else node
-    try:
-        message = protos.parse("NodeDef", content if isinstance(content, bytes) else b"")
-    except protos.ParseError:
-        yield "custom_options", data
-        return
-    yield from node_details.attributes(message)
-
-
-def _plain(value: Any) -> Value:  # noqa: ANN401 - whatever a FlexBuffer holds
-    """Return a value of a FlexBuffer as an attribute has it: a list of one kind, or words."""
-    listed = value if isinstance(value, list) and value else [value]
-    is_plain = len(set(map(type, listed))) == 1 and isinstance(listed[0], bool | int | float | str)
-    is_small = all(abs(number) < _LARGE for number in listed if isinstance(number, int))
-    if isinstance(value, bytes) or (is_plain and is_small):
-        plain: Value = value
-        return plain
-    return "" if value is None else str(value)
 
 
 def _called(operators: Iterable[Operator]) -> Iterator[int]:
@@ -409,43 +336,9 @@ def plain_name(tensor: str) -> str:
     return first.removesuffix(":0").replace(":", "_")
 
 
-def dtype_number(dtype: str) -> int:
-    """Return TensorFlow's number of a dtype, that of none for one that it does not have."""
-    try:
-        return protos.dtype_number(dtype)
-    except KeyError:
-        return protos.dtype_number("invalid")
-
-
 def is_weight(tensor: Tensor) -> bool:
     """Say whether a constant is a weight: more than one number that is floating, or stands for a real one."""
     is_real = constants.is_of_weights(tensor.dtype) or (
         tensor.quantisation is not None and bool(tensor.quantisation.scale)
     )
     return is_real and tensor_values.size(tensor) > 1
-
-
-def quantisation_text(quantisation: Quantisation) -> str:
-    """Word how integers stand for real numbers."""
-    if quantisation.scheme:
-        blocks = f" of {quantisation.block_size}" if quantisation.block_size else ""
-        return f"{quantisation.scheme}{blocks}"
-    scales, zeros = quantisation.scale, quantisation.zero_point or (0,)
-    if not scales:
-        ranges = zip(quantisation.low, quantisation.high, strict=False)
-        return "seen from " + ", ".join(f"{low:.6g} to {high:.6g}" for low, high in list(ranges)[:_SHOWN_SCALES])
-    if not quantisation.is_by_axis:
-        zero = zeros[0]
-        return f"{scales[0]:.9g} * q" if not zero else f"{scales[0]:.9g} * (q {'-' if zero > 0 else '+'} {abs(zero)})"
-    zero_text = f"zero point {zeros[0]}" if len(set(zeros)) == 1 else f"zero points {min(zeros)} to {max(zeros)}"
-    return f"axis {quantisation.axis}: {len(scales):,} scales from {min(scales):.6g} to {max(scales):.6g}, {zero_text}"
-
-
-def sparsity_text(sparsity: Sparsity) -> str:
-    """Word how a sparse tensor is written down."""
-    kinds = (
-        f"{each.kind} {each.size}" if each.kind == "dense" else f"{each.kind} with {len(each.indices):,} indices"
-        for each in sparsity.dimensions
-    )
-    blocks = f", blocks of {list(sparsity.block_map)}" if sparsity.block_map else ""
-    return f"order {list(sparsity.order)}{blocks}: {', '.join(kinds)}"

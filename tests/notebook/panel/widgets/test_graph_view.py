@@ -14,7 +14,7 @@ from tfmagic.display.graph import unfolding
 from tfmagic.frames import LayerRow
 from tfmagic.models import variable_statistics
 from tfmagic.models.model import Model, Part
-from tfmagic.notebook.panel.widgets import graph_tab, threads
+from tfmagic.notebook.panel.widgets import graph_tab, graph_weights, threads
 from tfmagic.notebook.panel.widgets.graph_view import GraphView
 from tfmagic.verbs import colouring
 
@@ -303,9 +303,7 @@ def test_a_picture_that_stays_says_that_it_was_fitted() -> None:
 
 
 def test_what_another_box_is_asked_for_ends_the_reading_of_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tfmagic.notebook.panel.widgets import graph_view  # noqa: PLC0415 - the names as the view uses them
-
-    monkeypatch.setattr(graph_view, "_AT_ONCE", -1)
+    monkeypatch.setattr(graph_weights, "_AT_ONCE", -1)
     begun, go_on = threading.Event(), threading.Event()
     work: list[threading.Thread] = []
     real_begin, real_statistics = threads.begin, variable_statistics.of

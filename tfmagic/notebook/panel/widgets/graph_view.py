@@ -19,12 +19,11 @@ from tfmagic.display.graph import choices as graph_choices
 from tfmagic.display.graph import entry_points, scenes
 from tfmagic.display.graph import svg as graph_pictures
 from tfmagic.display.graph.unfolding import MAX_VISIBLE, Unfolding
-from tfmagic.models import variable_statistics
-from tfmagic.models.variable_statistics import CancelledError
 from tfmagic.models.variable_values import VariableValues
 from tfmagic.notebook.panel import cell_text
 from tfmagic.notebook.panel.graph_details import GraphDetails
-from tfmagic.notebook.panel.widgets import assets, threads, variables_tab
+from tfmagic.notebook.panel.widgets import assets, threads
+from tfmagic.notebook.panel.widgets.graph_weights import GraphWeights
 from tfmagic.verbs import colouring
 
 if TYPE_CHECKING:
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from tfmagic.display.graph.choices import Choice
     from tfmagic.display.graph.scenes import Data
     from tfmagic.display.graph.shades import Colour
-    from tfmagic.frames import VariableRow
     from tfmagic.models.model import Model
     from tfmagic.verbs.compared_graphs import ComparedColour
 
@@ -42,8 +40,6 @@ if TYPE_CHECKING:
 _OWN, _COMPARED = "own", "compared"
 #: Hits that a search lists, bodies that can be chosen.
 _MOST_HITS, _MOST_ENTRIES = 30, 200
-#: Up to so many values are read before the handler answers, which is sooner than a thread would be seen to work.
-_AT_ONCE = 1 << 16
 #: Width to height ratios of a front end that are believed.
 _NARROWEST, _WIDEST = 0.4, 6.0
 
@@ -105,11 +101,10 @@ class GraphView(anywidget.AnyWidget):
     ) -> None:
         self._lock = threading.RLock()
         self._model = model
-        self._values = VariableValues(model)
+        self._weights = GraphWeights(VariableValues(model))
         self._over = compared.over if compared is not None else list
         self._choices = self._over(_choices(model))
         self._on_row, self._on_variable, self._on_output = on_row, on_variable, on_output
-        self._reading = threading.Event()
         self._ratio = 1.6
         self._unfolding = self._started(0, constants=False)
         self._own = {word: own for word, own in ((_OWN, colour), (_COMPARED, compared)) if own is not None}
@@ -383,44 +378,9 @@ class GraphView(anywidget.AnyWidget):
         """Send what is known of a box, then what its weights are like."""
         details = self._details.of(box)
         self.send({"detail": details})
-        rows = [weight["row"] for weight in details["holds"]]
-        self._reading.set()
-        if rows and box.kind == "op":
-            self._read_weights(box.number, rows)
+        self._weights.stop()
+        if details["holds"] and box.kind == "op":
+            self._read_weights(box.number, [weight["row"] for weight in details["holds"]])
 
     def _read_weights(self, number: int, rows: list[int]) -> None:
-        """Read weights and send what they are like: many values in a thread, until another box is asked for."""
-        self._reading.set()
-        wanted = self._reading = threading.Event()
-        variables = [(row, self._details.variable(row)) for row in rows]
-
-        def read() -> None:
-            for row, variable in variables:
-                if not wanted.is_set():
-                    self._send_statistics(number, row, variable, wanted)
-
-        if sum(variable.size or 0 for _, variable in variables) <= _AT_ONCE:
-            read()
-        else:
-            threads.begin(read, "statistics")
-
-    def _send_statistics(self, number: int, row: int, variable: VariableRow, unwanted: threading.Event) -> None:
-        """Send the statistics of a weight, or why there are none."""
-
-        def check(_seen: int) -> None:
-            if unwanted.is_set():
-                raise CancelledError
-
-        answer: Data = {"n": number, "row": row, "facts": [], "note": ""}
-        try:
-            statistics = variable_statistics.of(self._values.of(variable).blocks, check)
-        except CancelledError:
-            return
-        except Exception as error:  # noqa: BLE001 - a live model's session or device raises whatever it likes
-            answer["note"] = f"no statistics: {cell_text.long_text(str(error).partition(chr(10))[0])}"
-        else:
-            answer["facts"] = list(variables_tab.facts(statistics))
-            if statistics.bars:
-                answer["chart"] = variables_tab.chart(statistics)
-        if not unwanted.is_set():
-            self.send({"statistics": answer})
+        self._weights.read(number, {row: self._details.variable(row) for row in rows}, self.send)
