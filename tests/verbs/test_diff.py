@@ -13,9 +13,10 @@ import tfmagic
 from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.graphs import computation
+from tfmagic.graphs.signatures import Endpoint
 from tfmagic.models import value_blocks
 from tfmagic.shell import command_line
-from tfmagic.verbs.differences import weight_values
+from tfmagic.verbs.differences import computations, weight_values
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -473,3 +474,11 @@ def test_a_weight_without_a_number_has_empty_cells_and_nan_is_said_in_words(tf: 
     for shown in (repr(found), found._repr_html_()):
         assert "other" in shown
         assert "nan" not in shown
+
+
+def test_a_shape_that_only_one_file_tells_is_no_difference() -> None:
+    """A Keras file names no tensors: what its layers give is worked out, where somebody can."""
+    untold, known = Endpoint("y", "", "float32", None), Endpoint("y", "out:0", "float32", (None, 1))
+    sides = [computations.Ends("serve", {}, {"y": end}) for end in (untold, known, known._replace(shape=None))]
+    assert list(computations.signature_rows(sides[0], sides[1])) == []
+    assert len(list(computations.signature_rows(sides[2], sides[1]))) == 1

@@ -31,3 +31,15 @@ def test_an_argument_that_asks_for_nothing_is_left_out(value: Any) -> None:
 def test_an_odd_policy_stays_as_it_is(kind: Any) -> None:
     policy = {"class_name": kind, "config": {"name": "float16"}}
     assert keras_2_config.modern(dense(dtype=policy), DIALECT)["config"]["dtype"] == policy
+
+
+def test_what_holds_weights_back_goes_on_where_keras_3_has_it() -> None:
+    dialect = Dialect({"Dense": ("units", "name", "dtype", "kernel_regularizer", "kernel_constraint")}.get, is_old=True)
+    own = {
+        "kernel_regularizer": {"class_name": "L1L2", "config": {"l1": 0.0, "l2": 0.01}},
+        "kernel_constraint": {"class_name": "MyOwn", "config": {}},
+    }
+    config = keras_2_config.modern(dense(**own), dialect)["config"]
+    assert config["kernel_regularizer"]["class_name"] == "L1L2"
+    assert config["kernel_regularizer"]["config"] == {"l1": 0.0, "l2": 0.01}
+    assert "kernel_constraint" not in config

@@ -30,6 +30,16 @@ _WITHOUT_EFFECT = frozenset({
 _NEUTRAL: tuple[object, ...] = (None, False, [], {}, "")
 _NEUTRAL_BY_KEY: Mapping[str, object] = {"groups": 1, "dtype": "float32"}
 _TRAINING = re.compile(r"\w+_(initializer|regularizer|constraint)|gamma_init|beta_init")
+#: What holds weights back in training, in both Keras alike; the arguments that are numbers.
+_HELD_BACK: Mapping[str, tuple[str, frozenset[str]]] = {
+    "L1": ("keras.regularizers", frozenset({"l1"})),
+    "L2": ("keras.regularizers", frozenset({"l2"})),
+    "L1L2": ("keras.regularizers", frozenset({"l1", "l2"})),
+    "MaxNorm": ("keras.constraints", frozenset({"max_value", "axis"})),
+    "MinMaxNorm": ("keras.constraints", frozenset({"min_value", "max_value", "rate", "axis"})),
+    "NonNeg": ("keras.constraints", frozenset()),
+    "UnitNorm": ("keras.constraints", frozenset({"axis"})),
+}
 #: Names that a class had in Keras 1 and 2.
 _RENAMED_CLASSES = {
     "BatchNormalizationV1": "BatchNormalization", "BatchNormalizationV2": "BatchNormalization",
@@ -173,7 +183,7 @@ def _policy(dtype: Any) -> Any:  # noqa: ANN401 - anything that JSON holds
 def _is_kept(kind: str, key: str, value: object, names: Collection[str]) -> bool:
     """Say whether an argument goes on; one that Keras 3 lacks may only be left out if it changes nothing."""
     if _TRAINING.fullmatch(key):
-        return False
+        return key in names and _held_back(value) is not None
     if key in names:
         return True
     if key in _WITHOUT_EFFECT or any(value is each or value == each for each in _NEUTRAL):
@@ -185,6 +195,8 @@ def _is_kept(kind: str, key: str, value: object, names: Collection[str]) -> bool
 
 def _value(kind: str, key: str, value: Any, dialect: Dialect) -> Any:  # noqa: ANN401 - anything that JSON holds
     """Rewrite an argument's value: layers inside of it, arrays, and activations that have another meaning now."""
+    if key and _TRAINING.fullmatch(key):
+        return _held_back(value)
     if isinstance(value, dict) and value.get("type") == "ndarray":
         return value.get("value")
     if isinstance(value, dict) and dialect.arguments(keras_specs.class_name(value)) is not None:
@@ -194,6 +206,21 @@ def _value(kind: str, key: str, value: Any, dialect: Dialect) -> Any:  # noqa: A
     if dialect.is_old and key in {"activation", "recurrent_activation"}:
         return _activation(value)
     return value
+
+
+def _held_back(value: Any) -> Spec | None:  # noqa: ANN401 - as _value
+    """Return a regularizer or a constraint that Keras 3 has as well, None for anything else."""
+    if not isinstance(value, dict):
+        return None
+    kind, arguments = keras_specs.class_name(value), keras_specs.arguments(value)
+    module, names = _HELD_BACK.get(kind, ("", frozenset()))
+    if (
+        not module
+        or not names.issuperset(arguments)
+        or any(isinstance(each, dict | list) for each in arguments.values())
+    ):
+        return None
+    return {"module": module, "class_name": kind, "config": dict(arguments), "registered_name": None}
 
 
 def _activation(value: Any) -> Any:  # noqa: ANN401 - as _value

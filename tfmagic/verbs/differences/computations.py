@@ -99,8 +99,10 @@ def signature_rows(first: Ends, second: Ends) -> Iterator[frames.DiffRow]:
 
 
 def _may_be_same(mine: Endpoint, theirs: Endpoint) -> bool:
-    """Whether two ends differ only in that a file does not tell the dtype of one."""
-    return mine.shape == theirs.shape and _UNTOLD in (mine.dtype, theirs.dtype)
+    """Whether two ends differ only in what a file does not tell of one: its dtype, or, without a tensor, its shape."""
+    is_open = any(end.shape is None and not end.tensor for end in (mine, theirs))
+    dtypes = {end.dtype.removesuffix("_ref") for end in (mine, theirs)}
+    return (mine.shape == theirs.shape or is_open) and (len(dtypes) == 1 or _UNTOLD in dtypes)
 
 
 def _described(end: Endpoint) -> str:
