@@ -1,13 +1,15 @@
-"""The functions that a node runs: a call's, a branch's, a loop's.
+"""A main graph or the body of a function: where a tensor comes from, which functions its nodes run.
 
-Not for: the whole library (:mod:`tfmagic.graphs.function_library`).
+Both are nodes by name, but a graph numbers a node's outputs (``node:1``) and a body names them (``node:output:0``). Not
+for: the whole library (:mod:`tfmagic.graphs.function_library`).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from tfmagic.graphs import ops
+from tfmagic.graphs import op_outputs, ops
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +26,33 @@ _TFLITE_CALLING = frozenset({
 })  # fmt: skip
 
 
+@dataclass
+class Body:
+    """Nodes by name, and the definitions of ops that came with the model."""
+
+    nodes: Mapping[str, protos.Message]
+    definitions: Mapping[str, protos.Message] = field(default_factory=dict)
+
+    def source(self, text: str) -> tuple[str, int]:
+        """Return the node and the number of the output that a tensor is, as a graph or a body writes it.
+
+        What is no node is an argument, all of whose name comes back.
+        """
+        name, _, rest = text.partition(":")
+        if name not in self.nodes:
+            return name, 0
+        output, _, index = rest.rpartition(":")
+        place = int(index) if index.isdecimal() else 0
+        if output:
+            return name, op_outputs.number(self.nodes[name], output, place, self.definitions) or 0
+        return name, place
+
+
+def data_inputs(node: protos.Message) -> list[str]:
+    """Return the tensors that a node consumes, control inputs left out."""
+    return [text for text in node.input if not text.startswith("^")]
+
+
 def called(node: protos.Message, functions: Mapping[str, _Function]) -> list[_Function]:
     """Return the functions of some by name that a node runs, a loop's condition before its body."""
     # A function of TensorFlow 1 may be called as an op of its own name.
@@ -35,3 +64,8 @@ def called(node: protos.Message, functions: Mapping[str, _Function]) -> list[_Fu
     names = [attr[key].func.name for key in _CALLING if key in attr and attr[key].HasField("func")]
     names += [each.name for each in attr["branches"].list.func] if "branches" in attr else []
     return [functions[name] for name in names if name in functions]
+
+
+def results(function: protos.Message) -> list[str]:
+    """Return the tensors of a function's body that come out of it, in order."""
+    return [function.ret.get(output.name, output.name) for output in function.signature.output_arg]
