@@ -75,9 +75,9 @@ class Comparison:
             all_match or ("graph" not in model.parts and "graph" in beside.parts and bool(others.rows))
             for model, beside, others in ((first, second, b), (second, first, a))
         ]
-        for each in self._exchanged:
-            a.rows.pop(each.first.name, None)
-            b.rows.pop(each.second.name, None)
+        for pair in self._exchanged:
+            a.rows.pop(pair.first.name, None)
+            b.rows.pop(pair.second.name, None)
         yield from _renames([(each.first, each.second) for each in self._exchanged])
         if matching is not None:
             yield from _of_constants(a, b, matching, {each.first.name for each in self._exchanged})
@@ -119,8 +119,8 @@ def _exchanged(a: Side, b: Side, taken: Sequence[_Taken]) -> list[_Taken]:
     return crossed if once and all(_holds_same(a, b, each) for each in crossed) else []
 
 
-def _holds_same(a: Side, b: Side, each: _Taken) -> bool:
-    return kind_of(each.first) == kind_of(each.second) and a.digest(each.first) == b.digest(each.second)
+def _holds_same(a: Side, b: Side, pair: _Taken) -> bool:
+    return kind_of(pair.first) == kind_of(pair.second) and a.digest(pair.first) == b.digest(pair.second)
 
 
 def _of_constants(a: Side, b: Side, matching: Matching, compared: Collection[str]) -> Iterator[frames.DiffRow]:
@@ -188,15 +188,15 @@ def _rows(a: Side, b: Side, spare: Sequence[bool], taken: Sequence[_Taken]) -> I
     gone, come = {pair[0].name for pair in renamed}, {pair[1].name for pair in renamed}
     left, right = [row for row in left if row.name not in gone], [row for row in right if row.name not in come]
     guessed = _by_shape(left, right)
-    yield from (row for pair in pairs for row in _difference(a, b, *pair))
+    yield from (row for rows in pairs for row in _difference(a, b, *rows))
     yield from _renames(renamed)
-    yield from (row for pair in guessed for row in _difference(a, b, *pair))
+    yield from (row for rows in guessed for row in _difference(a, b, *rows))
     seen = {(mine.name, theirs.name) for mine, theirs in (*renamed, *guessed)}
-    for each in apart:
-        if (each.first.name, each.second.name) not in seen and not _holds_same(a, b, each):
-            yield from _difference(a, b, each.first, each.second)
-            gone.add(each.first.name)
-            come.add(each.second.name)
+    for pair in apart:
+        if (pair.first.name, pair.second.name) not in seen and not _holds_same(a, b, pair):
+            yield from _difference(a, b, pair.first, pair.second)
+            gone.add(pair.first.name)
+            come.add(pair.second.name)
     known, others = {pair[0].name for pair in guessed} | gone, {pair[1].name for pair in guessed} | come
     left, right = [row for row in left if row.name not in known], [row for row in right if row.name not in others]
     for row in left:
