@@ -69,6 +69,8 @@ _FROM_DISK = {
     "sign a copy": "tfmagic.sign({}, place + '/{}_signed', rename={{'serving_default': 'predict'}}, verify=False)",
     "merge": "tfmagic.merge({0}, {0}, output=place + '/{1}_merged', verify=False)",
 }
+#: Two models make one.
+_MERGE_VERIFIED = "tfmagic.merge({0}, {0}, output=place + '/{1}_checked')"
 
 
 def main() -> None:
@@ -83,6 +85,9 @@ def main() -> None:
             first, second = code.format("small", "first"), code.format("large", "second")
             job = compare(1, _MODELS + _VERBS + first, *arguments, job=second)["job"]
             _row(f"{title} from disk", job.added, bound)
+        first, second = (_MERGE_VERIFIED.format(*names) for names in (("small", "first"), ("large", "second")))
+        job = compare(1, _MODELS + _VERBS + first, *arguments, job=second)["job"]
+        _row("merge from disk, verified", job.added, bound + 2 * WEIGHTS)
         for kind, prepare, source, ends in (
             ("function", _LIVE, "module.call", ""),
             ("session", _SESSION, "session", ", outputs=['y']"),

@@ -19,6 +19,7 @@ joining graphs that keep their variables inside (:mod:`tfmagic.transforms.merge_
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -33,6 +34,9 @@ from tfmagic.runtime import concrete_functions
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
     import numpy.typing as npt
 
     from tfmagic.frames import Shape
@@ -129,13 +133,22 @@ class Merged:
     def _of(part: str, values: Mapping[Side, runtime.Live]) -> dict[str, runtime.Live]:
         return {side.end.key: value for side, value in values.items() if side.part == part}
 
-    def one_after_the_other(self, inputs: Mapping[str, npt.ArrayLike]) -> dict[str, np.ndarray]:
-        """Run the parts by themselves, as one would by hand: what the whole is compared with."""
+    def one_after_the_other(
+        self,
+        inputs: Mapping[str, npt.ArrayLike],
+        running: Callable[[NamedFunction], AbstractContextManager[NamedFunction]] = nullcontext,
+    ) -> dict[str, np.ndarray]:
+        """Run the parts by themselves, as one would by hand: what the whole is compared with.
+
+        ``running`` gives what is run of a part, from its turn on to the end of it.
+        """
         values = {side: np.asarray(inputs[side.key]) for side in self.inputs}
-        first = self._of("first", values)
-        begun = _run_each(self.first, first) if self.per_element else self.first(first)
+        with running(self.first) as first:
+            taken = self._of("first", values)
+            begun = _run_each(first, taken) if self.per_element else first(taken)
         fed = {target.key: _fitted(begun[source.key], target) for source, target in self.pairs}
-        results = {"first": begun, "second": self.second({**fed, **self._of("second", values)})}
+        with running(self.second) as second:
+            results = {"first": begun, "second": second({**fed, **self._of("second", values)})}
         return {side.key: np.asarray(results[side.part][side.end.key]) for side in self.outputs}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tfmagic import errors, progress, readers
 from tfmagic.files import places, write_checks
 from tfmagic.functions.meta_graphs import meta_graph_def
+from tfmagic.functions.state import stored_variables
 from tfmagic.functions.state.trial_copies import TrialCopies
 from tfmagic.graphs import signatures
 from tfmagic.graphs.metagraphs import MetaGraph
@@ -35,7 +37,7 @@ from tfmagic.writers import writer_for
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import numpy.typing as npt
 
@@ -121,8 +123,8 @@ def merge(  # noqa: PLR0913 - the contract's options
     if output is not None:
         for model in models:
             destinations.require_apart(model, place, writer_for(place))
-        # What is written as a graph is read back from where it was written; nothing here has to run.
-        if verify is False and writer_for(place).runs:
+        # What is written as a graph is read back from where it was written; what runs here is in memory only meanwhile.
+        if writer_for(place).runs:
             models = [model.to_be_written() for model in models]
     result = _joined(models, connect, signature, bind, per_element=map, check=verify)
     if freeze:
@@ -151,7 +153,12 @@ def _joined(  # noqa: PLR0913 - the verb's options
         edited = None if per_element else _edited(models, wishes, named, connect, bind)
         if edited is not None and check is False:
             return edited.with_notes(*models[0].notes, *models[1].notes, "not verified: verify=False")
-        begun, ended = (_function(model, wish, **ends) for model, wish, ends in zip(models, wishes, named, strict=True))
+        halves = []
+        for model, wish, ends in zip(models, wishes, named, strict=True):
+            halves.append(_function(model, wish, **ends))
+            if edited is not None:
+                _let_go(halves[-1])
+        begun, ended = halves
         begin("joining")
         if edited is not None:
             plan = planned(begun, ended, _by_key(connect, begun.outputs, ended.inputs))
@@ -247,11 +254,16 @@ def _signed(model: Model) -> signatures.TaggedSignatures:
 
 def _compared(function: NamedFunction, merged: Merged, bound: Mapping[str, Any]) -> str:
     """Run the whole and the parts on the same inputs; return why that could not be, empty if it could."""
-    parts = [TrialCopies(part, repeatable=True) for part in (merged.first, merged.second)]
+    parts = {id(part): TrialCopies(part, repeatable=True) for part in (merged.first, merged.second)}
+
+    @contextmanager
+    def running(part: NamedFunction) -> Iterator[NamedFunction]:
+        yield parts[id(part)].fresh()
+        _let_go(part, function)
 
     def one_after_the_other(values: Mapping[str, npt.ArrayLike]) -> Mapping[str, npt.NDArray[Any]]:
-        first, second = (part.fresh() for part in parts)
-        return replace(merged, first=first, second=second).one_after_the_other({**values, **bound})
+        _let_go(function, merged.first, merged.second)
+        return merged.one_after_the_other({**values, **bound}, running)
 
     verification = trial_run.verify(function, one_after_the_other)
     if verification.differs:
@@ -261,6 +273,12 @@ def _compared(function: NamedFunction, merged: Merged, bound: Mapping[str, Any])
             verification.frame,
         )
     return verification.reservation
+
+
+def _let_go(function: NamedFunction, *others: NamedFunction) -> None:
+    """Let go of the weights of a function until it runs again, but of those that others run with, too."""
+    used = {id(variable) for other in others for variable in other.variables.values()}
+    stored_variables.let_go(each for each in function.variables.values() if id(each) not in used)
 
 
 def _model(function: NamedFunction, trained: dict[int, bool]) -> Model:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 import tfmagic
 from tfmagic import errors, readers
+from tfmagic.functions import NamedFunction
 from tfmagic.functions.state import stored_variables
 from tfmagic.models.model import Part
 from tfmagic.runtime import keras as keras_runtime
@@ -196,3 +198,60 @@ def test_a_session_keeps_what_a_comparison_lets_go_of(tmp_path: Path) -> None:
             done = tfmagic.export(session, tmp_path / place, outputs=["y"])
             assert done.verification["equal"].tolist() == [True]
         np.testing.assert_array_equal(session.run("y:0", {"x:0": np.ones((1, 600))}), np.full((1, 600), 2.0))
+
+
+def _merge_session() -> Any:
+    """Return a session of a product with a matrix of more than a megabyte."""
+    tf = runtime.tensorflow()
+    v1 = tf.compat.v1
+    session = v1.Session(graph=tf.Graph())
+    with session.graph.as_default():
+        x = v1.placeholder(tf.float32, [None, 600], "x")
+        kernel = v1.get_variable("kernel_to_merge", initializer=np.eye(600, dtype="float32") * 2)
+        tf.matmul(x, kernel, name="y")
+        session.run(v1.global_variables_initializer())
+    return session
+
+
+@pytest.mark.parametrize("kind", ["objects", "graphs"])
+def test_a_merge_that_is_verified_has_the_weights_in_memory_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    tf = runtime.tensorflow()
+    options: dict[str, Any] = {}
+    if kind == "objects":
+        _saved_to_merge(tmp_path / "a")
+        _saved_to_merge(tmp_path / "b")
+        halves: list[Any] = [tmp_path / "a", tmp_path / "b"]
+    else:
+        halves = [_merge_session(), _merge_session()]
+        options = {"connect": {"y": "x"}}
+    most = 2 * 600 * 600 * 4
+    gc.collect()
+    present = []
+    run = NamedFunction.on_tensors
+
+    def counted(self: NamedFunction, inputs: Any) -> Any:
+        variables = [
+            each
+            for each in gc.get_objects()
+            if isinstance(each, tf.Variable) and "kernel_to_merge" in each.name and hasattr(each.handle, "numpy")
+        ]
+        if tf.executing_eagerly():
+            present.append(sum(each.read_value().numpy().nbytes for each in variables))
+        return run(self, inputs)
+
+    monkeypatch.setattr(NamedFunction, "on_tensors", counted)
+    merged = tfmagic.merge(*halves, output=tmp_path / "merged", **options)
+    assert not [note for note in merged.notes if "not verified" in note]
+    assert len(present) >= 5  # the whole, both halves, what is to be written, what was
+    assert 0 < max(present) <= most
+
+
+def _saved_to_merge(place: Path) -> None:
+    tf = runtime.tensorflow()
+    module = tf.Module()
+    module.kernel = tf.Variable(np.eye(600, dtype="float32") * 2, name="kernel_to_merge")
+    spec = tf.TensorSpec([None, 600], name="x")
+    module.call = tf.function(lambda x: {"y": x @ module.kernel}, input_signature=[spec])
+    tf.saved_model.save(module, str(place), signatures=module.call)
