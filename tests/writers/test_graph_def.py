@@ -168,3 +168,47 @@ def test_a_fault_in_the_file_is_noticed(
         tfmagic.freeze(concrete, output=tmp_path / f"b{suffix}")
     assert spoiled == [fault]
     assert [path.name for path in tmp_path.iterdir()] == [f"a{suffix}"]
+
+
+@pytest.mark.parametrize("fault", ["", "the first bit", "the last bit", "its name", "its dtype", "its shape"])
+def test_a_large_constant_is_compared_where_it_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """Nothing is parsed that lies in the file as it was written, or the content would be in memory twice."""
+    tf = runtime.tensorflow()
+    kernel = tf.Variable(np.random.default_rng(0).random((300, 301), np.float32), name="kernel")
+    concrete = tf.function(
+        lambda x: {"y": x @ kernel}, input_signature=[tf.TensorSpec([None, 300], name="x")]
+    ).get_concrete_function()
+    content = kernel.numpy().tobytes()
+
+    def spoil(file: BinaryIO) -> BinaryIO:
+        data = bytearray(file.read())
+        begin = data.index(content)
+        place = {
+            "the first bit": begin,
+            "the last bit": begin + len(content) - 1,
+            "its name": data.rindex(b"kernel", 0, begin),
+            "its dtype": data.rindex(b"dtype", 0, begin) + len(b"dtype") + 3,
+            "its shape": data.rindex(b"\x08\xac\x02", 0, begin) + 1,
+        }
+        if fault:
+            data[place[fault]] ^= 1
+        return io.BytesIO(bytes(data))
+
+    read_back, parse, parsed = writer_module.read_back, protos.parse, []
+
+    def measured(name: str, data: bytes) -> protos.Message:
+        parsed.append(len(data))
+        return parse(name, data)
+
+    monkeypatch.setattr(writer_module, "read_back", lambda frozen, file, key: read_back(frozen, spoil(file), key))
+    monkeypatch.setattr(protos, "parse", measured)
+    if fault:
+        with pytest.raises(errors.ConversionError):
+            tfmagic.freeze(concrete, output=tmp_path / "a.pb")
+        assert not list(tmp_path.iterdir())
+    else:
+        tfmagic.freeze(concrete, output=tmp_path / "a.pb")
+        assert parsed
+        assert max(parsed) < len(content)

@@ -145,6 +145,10 @@ class FrozenGraph:
                     node.attr["value"].tensor.tensor_content = bytes(self.values[node.name].read())
         return result
 
+    def before_content(self, node: protos.Message) -> bytes:
+        """Return how a Const node is serialised up to the content that ``values`` has for it, which comes last."""
+        return _head(node, self.values[node.name])
+
     def _pieces(self) -> Iterable[tuple[bytes, Value | None]]:
         """Return bytes, and the content that follows them, if any follows."""
         return self._small_pieces or self._serialised()

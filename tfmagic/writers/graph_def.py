@@ -114,6 +114,24 @@ def _is_same(content: Chunk, expected: Chunk) -> bool:
     return len(read) == len(meant) and all(np.array_equal(read[piece], meant[piece]) for piece in pieces)
 
 
+def _parted(
+    data: bytes, beginning: bytes, frozen: FrozenGraph, beside: Mapping[str, protos.Message]
+) -> tuple[protos.Message, Chunk]:
+    """Part a node that was read back from the content that it should have, of a large one without a copy of that.
+
+    The next that is to stand beside the graph is not parsed where it lies in the file as it was written.
+    """
+    meant = next(iter(beside.values()), None)
+    head = 0 if meant is None else len(data) - frozen.values[meant.name].size
+    if meant is not None and head > 0 and frozen.before_content(meant) == beginning + data[:head]:
+        return meant, memoryview(data)[head:]
+    node = protos.parse("NodeDef", data)
+    content = node.attr["value"].tensor.tensor_content if node.name in frozen.values else b""
+    if node.name in beside:
+        node.attr["value"].tensor.ClearField("tensor_content")
+    return node, content
+
+
 def read_back(frozen: FrozenGraph, file: BinaryIO, key: str) -> NamedFunction:
     """Make a function of a graph that was read back, its large constants beside it, and look at each of them.
 
@@ -136,27 +154,28 @@ def read_back(frozen: FrozenGraph, file: BinaryIO, key: str) -> NamedFunction:
     rest = protos.message("GraphDef")()
     left, wrong, held = dict(frozen.values), [], {}
     ends = {node_of(end.tensor) for end in (*frozen.inputs, *frozen.outputs)}
+    large = {name for name, value in left.items() if value.size >= _LARGE and name not in ends}
+    beside = {node.name: node for node in frozen.graph_def.node if node.name in large}
     with runtime.eager():
         for number, tag, data in wire.read_fields(file):
+            beginning = tag + wire.written(len(data))
             if number != _GRAPH_NODE:
-                rest.MergeFromString(tag + wire.written(len(data)) + data)
+                rest.MergeFromString(beginning + data)
                 continue
-            node = protos.parse("NodeDef", data)
+            node, content = _parted(data, beginning, frozen, beside)
             # Each of these, and what is read of them, holds the content once more.
             del data
-            name, is_constant = node.name, node.op == "Const"
-            value = left.pop(name, None)
-            content = node.attr["value"].tensor.tensor_content if value is not None else b""
-            is_beside = value is not None and value.size >= _LARGE and name not in ends
-            if is_beside:
-                node.attr["value"].tensor.ClearField("tensor_content")
             rest.node.add().CopyFrom(node)
+            name, is_constant = node.name, node.op == "Const"
+            # What the graph that is run has in its place has its dtype and shape from elsewhere.
+            is_meant = name not in beside or node == beside[name]
             del node
+            value = left.pop(name, None)
             if value is None:
                 continue
-            if not is_constant or not _is_same(content, value.read()):
+            if not is_constant or not is_meant or not _is_same(content, value.read()):
                 wrong.append(name)
-            elif is_beside:
+            elif beside.pop(name, None) is not None:
                 dtype = runtime.tensorflow().as_dtype(value.dtype).as_numpy_dtype
                 held[name] = runtime.tensorflow().constant(np.frombuffer(content, dtype).reshape(value.shape))
             del content
