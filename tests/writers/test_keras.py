@@ -215,3 +215,37 @@ def test_a_model_is_compiled_as_before_after_hdf5(tmp_path: Path) -> None:
     before = model.get_compile_config()
     export(model, tmp_path / "m.h5")
     assert model.get_compile_config() == before
+
+
+@pytest.mark.parametrize("bit", [1, 0])
+def test_a_weight_that_is_off_by_its_last_bit_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bit: int
+) -> None:
+    keras = keras_runtime.keras()
+    model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(300), keras.layers.Dense(2)])
+    content = model.layers[0].kernel.numpy().tobytes()
+    write = KerasDraft.write
+
+    def spoiled(self: KerasDraft, path: Path) -> None:
+        write(self, path)
+        data = bytearray(path.read_bytes())
+        data[data.index(content)] ^= bit
+        path.write_bytes(data)
+
+    monkeypatch.setattr(KerasDraft, "write", spoiled)
+    if not bit:
+        assert export(model, tmp_path / "m.h5").verification["equal"].tolist() == [True]
+        return
+    with pytest.raises(errors.ConversionError, match=r"the weight '.*kernel' is another in what was written"):
+        export(model, tmp_path / "m.h5")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_weights_of_low_rank_are_written_as_their_sum(tmp_path: Path, suffix: str) -> None:
+    keras = keras_runtime.keras()
+    model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(8), keras.layers.Dense(2)])
+    model.layers[0].enable_lora(2)
+    model.layers[0].lora_kernel_b.assign(np.ones((2, 8), np.float32))
+    done = export(model, tmp_path / f"m{suffix}")
+    assert done.verification["equal"].tolist() == [True]

@@ -7,10 +7,14 @@ Not for: weights alone.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import math
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
 
 from tfmagic import errors, functions
 from tfmagic.files import hdf5_writing, protos
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
+
+    import numpy.typing as npt
 
     from tfmagic.functions import NamedFunction
     from tfmagic.graphs.signatures import Endpoint
@@ -84,6 +90,7 @@ class KerasDraft:
                 f"missing, {_REGISTER}"
             ) from error
         function = functions.trace_keras_model(loaded.model)
+        _require_weights(self.function.model, loaded.model)
         return replace(
             function,
             inputs=_under_keys_of(self.function.inputs, function.inputs),
@@ -268,6 +275,33 @@ def _was_trained(source: Model) -> bool:
     """Say whether a file has the state of an optimizer."""
     rows = source.part(Part.VARIABLES) if Part.VARIABLES in source.loaders else ()
     return any(row.name.startswith("optimizer") for row in rows)
+
+
+def _require_weights(model: runtime.Live, loaded: runtime.Live) -> None:
+    """See that what was loaded has every weight, to its last bit: HDF5 has no checksums.
+
+    Raises
+    ------
+    ConversionError
+        If one is not there.
+    """
+    # Of these Keras writes the sum, and the parts are made anew.
+    if any(getattr(layer, "lora_enabled", False) for layer in _layers(model)):
+        return
+    stored = Counter(digest(weight.numpy()) for weight in loaded.weights)
+    for weight in model.weights:
+        known = digest(weight.numpy())
+        stored[known] -= 1
+        if stored[known] < 0:
+            raise errors.ConversionError(
+                f"the weight {getattr(weight, 'path', weight.name)!r} is another in what was written, so nothing was "
+                "left; look at the disk, and whether something trains the model meanwhile"
+            )
+
+
+def digest(value: npt.NDArray[Any]) -> bytes:
+    """Tell values apart by shape and bytes: Keras writes a bfloat16 as bytes without a meaning."""
+    return hashlib.sha256(repr(value.shape).encode() + np.ascontiguousarray(value).tobytes()).digest()
 
 
 def _under_keys_of(wanted: tuple[Endpoint, ...], ends: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:

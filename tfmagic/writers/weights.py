@@ -5,7 +5,6 @@ Not for: whole models (:mod:`tfmagic.writers.keras`).
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -17,7 +16,7 @@ from tfmagic.files import hdf5_writing
 from tfmagic.models.model import Part
 from tfmagic.models.writer import Writer
 from tfmagic.runtime import keras as keras_runtime
-from tfmagic.writers.keras import CONFIG_BYTES, live_model, saved, size_with_optimizer, weight_bytes
+from tfmagic.writers.keras import CONFIG_BYTES, digest, live_model, saved, size_with_optimizer, weight_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -64,11 +63,11 @@ class WeightsDraft:
 
     def read_back(self, path: Path) -> Iterator[tuple[str, npt.ArrayLike, npt.ArrayLike]]:
         """Yield each variable with the same value in the file, or with nothing if that is not there."""
-        stored = Counter(_digest(value) for value in _datasets(path))
+        stored = Counter(digest(value) for value in _datasets(path))
         for name, variable in self.variables.items():
             value = variable.numpy()
-            values_stored = value if stored[_digest(value)] else np.zeros(0)
-            stored[_digest(value)] -= 1
+            values_stored = value if stored[digest(value)] else np.zeros(0)
+            stored[digest(value)] -= 1
             yield name, value, values_stored
 
 
@@ -121,8 +120,3 @@ def _datasets(path: Path) -> Iterator[npt.NDArray[np.generic]]:
         file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
         for name in names:
             yield np.asarray(file[name][()])
-
-
-def _digest(value: npt.NDArray[np.generic]) -> bytes:
-    """Tell values apart by shape and bytes: Keras writes a bfloat16 as bytes without a meaning."""
-    return hashlib.sha256(repr(value.shape).encode() + np.ascontiguousarray(value).tobytes()).digest()
