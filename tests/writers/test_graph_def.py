@@ -163,7 +163,9 @@ def test_a_fault_in_the_file_is_noticed(
         return io.BytesIO(graph_def.SerializeToString())
 
     read_back = writer_module.read_back
-    monkeypatch.setattr(writer_module, "read_back", lambda frozen, file, key: read_back(frozen, spoil(file), key))
+    monkeypatch.setattr(
+        writer_module, "read_back", lambda frozen, file, key, **text: read_back(frozen, spoil(file), key, **text)
+    )
     with pytest.raises(errors.ConversionError, match=r"not written as they are|differs from the source"):
         tfmagic.freeze(concrete, output=tmp_path / f"b{suffix}")
     assert spoiled == [fault]
@@ -202,7 +204,9 @@ def test_a_large_constant_is_compared_where_it_lies(
         parsed.append(len(data))
         return parse(name, data)
 
-    monkeypatch.setattr(writer_module, "read_back", lambda frozen, file, key: read_back(frozen, spoil(file), key))
+    monkeypatch.setattr(
+        writer_module, "read_back", lambda frozen, file, key, **text: read_back(frozen, spoil(file), key, **text)
+    )
     monkeypatch.setattr(protos, "parse", measured)
     if fault:
         with pytest.raises(errors.ConversionError):
@@ -212,3 +216,27 @@ def test_a_large_constant_is_compared_where_it_lies(
         tfmagic.freeze(concrete, output=tmp_path / "a.pb")
         assert parsed
         assert max(parsed) < len(content)
+
+
+@pytest.mark.parametrize(("suffix", "what"), [(".pb", b"Placeholder"), (".pb", b"MatMul"), (".pbtxt", b"node {")])
+def test_what_cannot_be_parsed_is_told_as_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, what: bytes
+) -> None:
+    tf = runtime.tensorflow()
+    kernel = tf.Variable(np.ones((2, 2), np.float32))
+    concrete = tf.function(
+        lambda x: {"y": x @ kernel}, input_signature=[tf.TensorSpec([None, 2], name="x")]
+    ).get_concrete_function()
+    write = writer_module.GraphDefDraft.write if suffix == ".pb" else writer_module.GraphTextDraft.write
+    draft = writer_module.GraphDefDraft if suffix == ".pb" else writer_module.GraphTextDraft
+
+    def spoiled(self: Any, path: Path) -> None:
+        write(self, path)
+        data = bytearray(path.read_bytes())
+        data[data.index(what) - 1 if suffix == ".pb" else data.rindex(what) + 5] ^= 64
+        path.write_bytes(data)
+
+    monkeypatch.setattr(draft, "write", spoiled)
+    with pytest.raises(errors.ConversionError, match=r"cannot be read back|not written as they are"):
+        tfmagic.freeze(concrete, output=tmp_path / f"a{suffix}")
+    assert not list(tmp_path.iterdir())

@@ -91,7 +91,7 @@ class FrozenGraph:
     @cached_property
     def size(self) -> int:
         """The serialised size in bytes, exactly."""
-        return sum(len(head) + (value.size if value else 0) for head, value in self._pieces())
+        return sum(len(head) + (value.size if value else 0) for head, value in self.pieces())
 
     @property
     def name_notes(self) -> tuple[str, ...]:
@@ -130,7 +130,7 @@ class FrozenGraph:
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield the serialised graph piece by piece, reading one tensor at a time."""
-        for head, value in self._pieces():
+        for head, value in self.pieces():
             yield head
             if value is not None:
                 yield value.read()
@@ -145,12 +145,8 @@ class FrozenGraph:
                     node.attr["value"].tensor.tensor_content = bytes(self.values[node.name].read())
         return result
 
-    def before_content(self, node: protos.Message) -> bytes:
-        """Return how a Const node is serialised up to the content that ``values`` has for it, which comes last."""
-        return _head(node, self.values[node.name])
-
-    def _pieces(self) -> Iterable[tuple[bytes, Value | None]]:
-        """Return bytes, and the content that follows them, if any follows."""
+    def pieces(self) -> Iterable[tuple[bytes, Value | None]]:
+        """Return bytes, and the content that follows them, if any follows: of each node, then of the rest."""
         return self._small_pieces or self._serialised()
 
     @cached_property
@@ -199,6 +195,25 @@ def before_content(size: int, levels: Iterable[tuple[bytes, bytes]]) -> bytes:
     for tag, earlier in reversed(tuple(levels)):
         result = tag + wire.written(len(earlier) + len(result) + size) + earlier + result
     return result
+
+
+def content_start(data: memoryview) -> int:
+    """Return where the content begins that a Const node ends with, by the lengths of all that encloses it.
+
+    Raises
+    ------
+    WireError
+        If the bytes are not such a node.
+    """
+    begin, end = 0, len(data)
+    for tag in (_NODE_ATTR, _ENTRY_VALUE, _VALUE_TENSOR, _TENSOR_CONTENT):
+        position = begin
+        while position < end:
+            number, after = wire.varint(data, position, end)
+            begin, position = wire.payload(data, after, end, number & 7)
+        if wire.written(number) != tag:
+            raise wire.WireError(begin, "a constant does not end with its content")
+    return begin
 
 
 def serialised(message: protos.Message) -> bytes:

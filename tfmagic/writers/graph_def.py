@@ -23,7 +23,7 @@ from tfmagic.runtime import tensorflow as runtime
 from tfmagic.runtime.grappler import PASSES
 from tfmagic.transforms.end_names import node_names
 from tfmagic.transforms.freeze import freeze
-from tfmagic.transforms.frozen_graph import serialised
+from tfmagic.transforms.frozen_graph import content_start, serialised
 from tfmagic.transforms.optimize import optimize
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class GraphDefDraft:
                 file.write(chunk)
 
     def load(self, path: Path, key: str) -> NamedFunction:
-        """Read the file back and wrap it as a function; raises ConversionError if it holds other constants."""
+        """Read the file back and wrap it as a function; raises ConversionError if it is another."""
         with reading.opened(path) as file:
             return read_back(self.frozen, file, key)
 
@@ -94,7 +94,7 @@ class GraphTextDraft(GraphDefDraft):
     def load(self, path: Path, key: str) -> NamedFunction:
         """Read the file back and wrap it as a function; raises ConversionError if it holds other constants."""
         graph_def = protos.parse_text("GraphDef", path.read_text("utf-8"))
-        return read_back(self.frozen, io.BytesIO(serialised(graph_def)), key)
+        return read_back(self.frozen, io.BytesIO(serialised(graph_def)), key, text=True)
 
 
 def wrapped(
@@ -114,28 +114,19 @@ def _is_same(content: Chunk, expected: Chunk) -> bool:
     return len(read) == len(meant) and all(np.array_equal(read[piece], meant[piece]) for piece in pieces)
 
 
-def _parted(
-    data: bytes, beginning: bytes, frozen: FrozenGraph, beside: Mapping[str, protos.Message]
-) -> tuple[protos.Message, Chunk]:
-    """Part a node that was read back from the content that it should have, of a large one without a copy of that.
-
-    The next that is to stand beside the graph is not parsed where it lies in the file as it was written.
-    """
-    meant = next(iter(beside.values()), None)
-    head = 0 if meant is None else len(data) - frozen.values[meant.name].size
-    if meant is not None and head > 0 and frozen.before_content(meant) == beginning + data[:head]:
-        return meant, memoryview(data)[head:]
+def _parted(data: bytes, known: protos.Message | None, start: int) -> tuple[protos.Message, Chunk]:
+    """Part a node from the content that its tensor has, of a large one that is known without a copy of that."""
+    if known is not None and len(data) >= _LARGE and start == content_start(memoryview(data)):
+        return known, memoryview(data)[start:]
     node = protos.parse("NodeDef", data)
-    content = node.attr["value"].tensor.tensor_content if node.name in frozen.values else b""
-    if node.name in beside:
-        node.attr["value"].tensor.ClearField("tensor_content")
-    return node, content
+    is_constant = node.op == "Const" and "value" in node.attr
+    return node, node.attr["value"].tensor.tensor_content if is_constant else b""
 
 
-def read_back(frozen: FrozenGraph, file: BinaryIO, key: str) -> NamedFunction:
-    """Make a function of a graph that was read back, its large constants beside it, and look at each of them.
+def read_back(frozen: FrozenGraph, file: BinaryIO, key: str, *, text: bool = False) -> NamedFunction:
+    """Make a function of a graph that was read back, its large constants beside it, and look at each byte of it.
 
-    A run alone would not tell a weight that is off by its last bits.
+    A run alone would not tell a weight that is off by its last bits, nor what stands at a placeholder.
 
     Parameters
     ----------
@@ -145,46 +136,51 @@ def read_back(frozen: FrozenGraph, file: BinaryIO, key: str) -> NamedFunction:
         The graph as it was written, of which one node is in memory at a time.
     key : str
         The signature's key.
+    text : bool
+        Whether it was text, where there is more than one way to write the same.
 
     Raises
     ------
     ConversionError
-        If a constant is not there, or holds anything else than it should.
+        If a node is not there, or is anything else than it should be.
     """
-    rest = protos.message("GraphDef")()
+    graph_def, others = protos.message("GraphDef")(), b""
     left, wrong, held = dict(frozen.values), [], {}
     ends = {node_of(end.tensor) for end in (*frozen.inputs, *frozen.outputs)}
-    large = {name for name, value in left.items() if value.size >= _LARGE and name not in ends}
-    beside = {node.name: node for node in frozen.graph_def.node if node.name in large}
+    pieces = iter(frozen.pieces())
+    meant = zip(frozen.graph_def.node, pieces, strict=False)
     with runtime.eager():
         for number, tag, data in wire.read_fields(file):
             beginning = tag + wire.written(len(data))
             if number != _GRAPH_NODE:
-                rest.MergeFromString(beginning + data)
+                others += beginning + data
                 continue
-            node, content = _parted(data, beginning, frozen, beside)
+            known, (head, expected) = next(meant, (None, (b"", None)))
+            start = len(head) - len(beginning)
+            is_meant = beginning + data[:start] == head
+            node, content = _parted(data, known if is_meant and expected is not None else None, start)
             # Each of these, and what is read of them, holds the content once more.
             del data
-            rest.node.add().CopyFrom(node)
-            name, is_constant = node.name, node.op == "Const"
-            # What the graph that is run has in its place has its dtype and shape from elsewhere.
-            is_meant = name not in beside or node == beside[name]
-            del node
+            name = node.name
             value = left.pop(name, None)
-            if value is None:
-                continue
-            if not is_constant or not is_meant or not _is_same(content, value.read()):
+            is_meant = (is_meant or text) and (value is None or node.op == "Const")
+            if not is_meant or (value is not None and not _is_same(content, value.read())):
                 wrong.append(name)
-            elif beside.pop(name, None) is not None:
+            elif value is not None and value.size >= _LARGE and name not in ends:
+                node.attr["value"].tensor.ClearField("tensor_content")
                 dtype = runtime.tensorflow().as_dtype(value.dtype).as_numpy_dtype
                 held[name] = runtime.tensorflow().constant(np.frombuffer(content, dtype).reshape(value.shape))
-            del content
+            graph_def.node.add().CopyFrom(node)
+            del content, node
+    if others != next(pieces, (b"", None))[0] and not text:
+        wrong.append("library")
     if wrong or left:
         raise errors.ConversionError(
-            f"the constants {errors.listed([*wrong, *left][:_MOST_NAMED])} were not written as they are, so nothing "
+            f"{errors.listed([*wrong, *left][:_MOST_NAMED])} of the graph were not written as they are, so nothing "
             "was left; look at the disk, and whether something else changes the model meanwhile"
         )
-    return wrapped(frozen, rest, key, held)
+    graph_def.MergeFromString(others)
+    return wrapped(frozen, graph_def, key, held)
 
 
 def _traced_notes(inputs: Iterable[str], outputs: Iterable[str]) -> tuple[str, ...]:

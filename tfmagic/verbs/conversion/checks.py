@@ -5,6 +5,7 @@ Not for: the inputs and the comparison of arrays (:mod:`tfmagic.verbs.verificati
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Protocol, cast
@@ -16,13 +17,13 @@ from tfmagic.frames import is_missing
 from tfmagic.functions import tflite
 from tfmagic.functions.state import stored_variables
 from tfmagic.models.writer import Approximate, Compared, Loadable, Runnable
-from tfmagic.runtime import cancellation
+from tfmagic.runtime import cancellation, error_texts
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.verbs.conversion import options as conversion_options
 from tfmagic.verbs.verification import approximation, outcome, tolerances, trial_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 _WOULD_ACT = "running it would "
 #: What messages call what was made.
 _RESULT = "the result"
+_UNREADABLE = "what was written cannot be read back, so nothing was left; look at the disk"
 #: A draft of ours is always one of both; one of a user's own may be neither.
 _NO_WAY_BACK = "its writer does not say how to run the result, nor how to read its values back"
 
@@ -138,10 +140,23 @@ class Source:
         return not any(hazards.of_saved_model(each, each.signature_def) for each in messages)
 
 
+@contextmanager
+def _reading_back() -> Iterator[None]:
+    """Let it be an error of the conversion that what was written cannot be read, whatever a library makes of it."""
+    try:
+        yield
+    except errors.ReadError as error:
+        raise errors.ConversionError(f"{_UNREADABLE}: {error}") from error
+    except (errors.TfMagicError, OSError):
+        raise
+    except Exception as error:
+        raise errors.ConversionError(f"{_UNREADABLE}: {error_texts.gist(error)}") from error
+
+
 def _require(loaders: Callable[[], None]) -> None:
     """Load in the other ways; that loading does not come to its end is how the source is, and was said."""
     try:
-        with trial_run.loading(_RESULT):
+        with trial_run.loading(_RESULT), _reading_back():
             loaders()
     except errors.ConversionError as error:
         if not cancellation.is_endless(error):
@@ -152,7 +167,7 @@ def _verified(source: NamedFunction, load: Callable[[], Runner], samples: Sequen
     if samples is None and stored_variables.large(source.variables.values()):
         return _verified_in_turn(source, load)
     try:
-        with trial_run.loading(_RESULT):
+        with trial_run.loading(_RESULT), _reading_back():
             result = load()
     except errors.ConversionError as error:
         if not cancellation.is_endless(error):
@@ -172,7 +187,7 @@ def _verified_in_turn(source: NamedFunction, load: Callable[[], Runner]) -> Veri
 
     @cache
     def result() -> Runner:
-        with trial_run.loading(_RESULT):
+        with trial_run.loading(_RESULT), _reading_back():
             return load()
 
     try:
@@ -195,7 +210,8 @@ def unverified(draft: Draft, source: Source, reason: str) -> dict[str, Verificat
 def verified(draft: Draft, staged: Path, source: Source, *, must: bool) -> dict[str, Verification]:
     """Read back what was written, and compare it with the source; ``must`` makes it an error that this cannot be."""
     if isinstance(draft, Compared):
-        return {"": outcome.of_values(draft.read_back(staged))}
+        with _reading_back():
+            return {"": outcome.of_values(draft.read_back(staged))}
     if not isinstance(draft, Runnable):
         return unverified(draft, source, _NO_WAY_BACK)
     try:
