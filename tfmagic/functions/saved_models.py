@@ -82,12 +82,15 @@ class SavedModelFunctions:
     unread : bool
         Whether the values of variables stay on the disk until somebody runs what reads them, of objects of TensorFlow 2
         (:mod:`tfmagic.functions.state.stored_variables`).
+    whole : bool
+        Whether it has to load as it lies, and not as a reduced copy: what was made here is no old model.
     """
 
     path: Path
     tags: tuple[str, ...] | None
     ema: bool = False
     unread: bool = False
+    whole: bool = False
     _loaded: dict[object, runtime.Live] = field(default_factory=dict)
     _shared: Shared = field(default_factory=Shared)
 
@@ -161,9 +164,11 @@ class SavedModelFunctions:
         """Load as it is, else what TensorFlow's loaders make of a reduced copy."""
         first: Exception | None = None
         loaded = None
-        for reduce in (None, _without_optimizers, _without_objects):
+        for reduce in (None,) if self.whole else (None, _without_optimizers, _without_objects):
             try:
                 candidate = self._once(reduce)
+                # What holds the signatures is an object of the file, and may be any.
+                known = () if candidate is None else tuple(candidate.signatures)
             except errors.WriteError:
                 raise  # for want of a temporary directory
             except cancellation.EndlessError as error:
@@ -174,7 +179,7 @@ class SavedModelFunctions:
             except Exception as error:  # noqa: BLE001 - the loader runs into anything
                 first = first or error
                 continue
-            if candidate is not None and (key is None or key in candidate.signatures):
+            if candidate is not None and (key is None or key in known):
                 return candidate
             loaded = loaded or candidate
         if first is None and loaded is not None:

@@ -53,6 +53,21 @@ def _refresh_fingerprint(path: Path) -> None:
         file.unlink(missing_ok=True)
 
 
+def require_message(path: Path, meant: bytes) -> None:
+    """See that the message is as it was written: of much of it a loader of TensorFlow 2 takes no notice.
+
+    Raises
+    ------
+    ConversionError
+        If it is another.
+    """
+    if (path / BINARY).read_bytes() != meant:
+        raise errors.ConversionError(
+            f"{BINARY!r} was not written as it is, so nothing was left; look at the disk, and whether something else "
+            "changes it meanwhile"
+        )
+
+
 def require_agreement(path: Path, loaded: NamedFunction) -> None:
     """Compare a signature as TensorFlow 2 loads it with what the SignatureDef says.
 

@@ -65,10 +65,14 @@ class GraphDraft:
             prefix.parent.mkdir()
             self.write_values(prefix)
         copy_assets(self.assets, path)
+        (path / saved_model_files.BINARY).write_bytes(self._message())
+        directory.settle(path, text=self.text)
+
+    def _message(self) -> bytes:
+        """Return what the file holds."""
         saved = protos.message("SavedModel")(saved_model_schema_version=1)
         saved.meta_graphs.add().CopyFrom(self.messages.meta_graph_def)
-        (path / saved_model_files.BINARY).write_bytes(serialised(saved))
-        directory.settle(path, text=self.text)
+        return serialised(saved)
 
     def write_values(self, prefix: Path) -> None:
         """Write the checkpoint that the graph's saver restores, a few values in memory at a time."""
@@ -100,8 +104,10 @@ class GraphDraft:
             If one of the loaders does not take it, or they see different signatures.
         """
         if path not in self.loaded:
+            if not self.text:
+                directory.require_message(path, self._message())
             directory.require_session(path, self.tags)
-            self.loaded[path] = SavedModelFunctions(path, self.tags)
+            self.loaded[path] = SavedModelFunctions(path, self.tags, whole=True)
         function = self.loaded[path].function(key)
         directory.require_agreement(path, function)
         return function

@@ -184,7 +184,9 @@ class SavedModelDraft:
             If TensorFlow 1 and servers, which go by the SignatureDef, would see another signature.
         """
         if path not in self.loaded:
-            self.loaded[path] = SavedModelFunctions(path, self.tags)
+            if self.messages is not None and not self.text:
+                directory.require_message(path, self.messages.saved_model)
+            self.loaded[path] = SavedModelFunctions(path, self.tags, whole=True)
         function = self.loaded[path].function(key)
         directory.require_agreement(path, function)
         return function
