@@ -90,14 +90,17 @@ def test_names_keys_methods_and_tags(frozen: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "wrong").exists()
 
 
-def test_a_copy_that_is_not_the_same_is_not_left(frozen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("share", [0, 0.5, 1], ids=["tags", "graph", "signature"])
+def test_a_copy_that_is_not_the_same_is_not_left(
+    frozen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
     write = WrappedDraft.write
 
     def spoiled(self: WrappedDraft, path: Path) -> None:
         write(self, path)
         file = path / "saved_model.pb"
         data = bytearray(file.read_bytes())
-        data[len(data) // 2] ^= 1
+        data[int((len(data) - 1) * share)] ^= 1
         file.write_bytes(data)
 
     monkeypatch.setattr(WrappedDraft, "write", spoiled)

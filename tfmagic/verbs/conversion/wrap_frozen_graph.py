@@ -84,10 +84,11 @@ class WrappedDraft:
         """Yield how many pieces of the graph differ between the file and the SavedModel, and what should differ."""
         end = (path / _FILE).stat().st_size - len(self.trailer)
         with reading.opened(self.source) as source, (path / _FILE).open("rb") as file:
-            file.seek(len(self.header))
+            header = file.read(len(self.header))
             theirs = iter(lambda: file.read(min(_CHUNK, end - file.tell())), b"")
             ours = iter(lambda: source.read(_CHUNK), b"")
-            yield "graph", 0, sum(one != other for one, other in zip_longest(ours, theirs))
+            differing = sum(one != other for one, other in zip_longest(ours, theirs))
+            yield "graph", 0, differing + (header != self.header) + (file.read() != self.trailer)
 
 
 def draft(model: Model, wish: Wish, tags: tuple[str, ...]) -> WrappedDraft | None:
