@@ -1,6 +1,8 @@
 """How the cost of each verb grows: seconds of the processor for models of three sizes, and the exponent that fits them.
 
-A model is a chain of layers, each with a variable of its own; each size is a process of its own.
+A model is a chain of layers, each with a variable of its own; each size is a process of its own. Frozen, even the
+longest is below the size from which on a graph is wrapped as it lies (``conversion/wrap_frozen_graph``), which has a
+row of its own.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from tests.benchmarks.processes import measure
 LAYERS = (500, 1_500, 4_500)
 ENTRIES = (10_000, 30_000, 90_000)
 NODES = (30_000, 100_000, 300_000)
+#: Constants of 52 MB of a frozen graph, which is wrapped as it lies on the disk.
+CONSTANTS = (2, 6, 18)
 
 _VERBS = """
 import json, os, sys, time
@@ -28,21 +32,21 @@ v1 = tf.compat.v1
 
 def chain(count):
     module = tf.Module()
-    module.kernels = [tf.Variable(tf.random.normal([64, 64]) / 8, name=f"kernel_{number}") for number in range(count)]
+    module.kernels = [tf.Variable(tf.random.normal([48, 48]) / 7, name=f"kernel_{number}") for number in range(count)]
     def call(x):
         for kernel in module.kernels:
             x = tf.nn.relu(x @ kernel)
         return {"y": x}
-    spec = tf.TensorSpec([None, 64], name="x")
+    spec = tf.TensorSpec([None, 48], name="x")
     module.call = tf.function(call, input_signature=[spec], autograph=False)
     return module, module.call.get_concrete_function()
 
 def session_of(count):
     session = v1.Session(graph=tf.Graph())
     with session.graph.as_default():
-        x = y = v1.placeholder(tf.float32, [None, 64], name="x")
+        x = y = v1.placeholder(tf.float32, [None, 48], name="x")
         for number in range(count):
-            y = tf.nn.relu(tf.matmul(y, v1.get_variable(f"kernel_{number}", [64, 64])))
+            y = tf.nn.relu(tf.matmul(y, v1.get_variable(f"kernel_{number}", [48, 48])))
         tf.identity(y, name="y")
         session.run(v1.global_variables_initializer())
     return session
@@ -70,6 +74,25 @@ for size, at in ((4, place + "/first"), (count, place + "/second")):
         seconds[title] = time.process_time() - begun
 print(json.dumps(seconds))
 """
+_WRAPPED = """
+import os, sys, time
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+import numpy as np
+import tensorflow as tf
+import tfmagic
+v1 = tf.compat.v1
+count, place = int(sys.argv[1]), sys.argv[2]
+with tf.Graph().as_default() as graph:
+    x = y = v1.placeholder(tf.float32, [None, 3600], name="x")
+    for number in range(count):
+        y = tf.nn.relu(tf.matmul(y, tf.constant(np.full((3600, 3600), number, np.float32))))
+    tf.identity(y, name="y")
+open(place + "/frozen.pb", "wb").write(graph.as_graph_def().SerializeToString())
+tfmagic.export
+begun = time.process_time()
+tfmagic.export(place + "/frozen.pb", place + "/wrapped")
+print(time.process_time() - begun)
+"""
 _CPU = """
 import atexit, resource
 def _tell():
@@ -90,8 +113,15 @@ def main() -> None:
             seconds.setdefault(title, {})[count] = each
     for title, by_size in seconds.items():
         growth.report(title, by_size)
+    growth.report("wrap a frozen graph as it lies", {count: _seconds_of_wrapping(count) for count in CONSTANTS})
     growth.report("ops of a GraphDef", {count: seconds_of_ops(count) for count in NODES})
     growth.report("variables of a checkpoint", {count: _seconds_of_checkpoint(count) for count in ENTRIES})
+
+
+def _seconds_of_wrapping(count: int) -> float:
+    """Return the processor's seconds of making a SavedModel of a frozen graph with so many constants, verified."""
+    with tempfile.TemporaryDirectory() as directory:
+        return float(measure(_WRAPPED, str(count), directory).output.splitlines()[-1])
 
 
 def _seconds_of_checkpoint(count: int) -> float:
