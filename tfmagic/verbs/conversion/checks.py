@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from tfmagic import errors
 from tfmagic.display import render
+from tfmagic.files import wire
 from tfmagic.findings import hazards
 from tfmagic.frames import is_missing
 from tfmagic.functions import tflite
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 _WOULD_ACT = "running it would "
 #: What messages call what was made.
 _RESULT = "the result"
-_UNREADABLE = "what was written cannot be read back, so nothing was left; look at the disk"
 #: A draft of ours is always one of both; one of a user's own may be neither.
 _NO_WAY_BACK = "its writer does not say how to run the result, nor how to read its values back"
 
@@ -117,7 +117,7 @@ class Source:
                 for key, each in functions.items()
             }
             if require_loaders is not None and any(each.unchecked for each in verifications.values()):
-                _require(require_loaders)
+                _require(require_loaders, self.model.origin)
             return verifications
 
     def _require_loading(self, load: Callable[[str], Runner], reason: errors.TfMagicError) -> None:
@@ -141,22 +141,24 @@ class Source:
 
 
 @contextmanager
-def _reading_back() -> Iterator[None]:
+def _reading_back(converted: str) -> Iterator[None]:
     """Let it be an error of the conversion that what was written cannot be read, whatever a library makes of it."""
     try:
         yield
-    except errors.ReadError as error:
-        raise errors.ConversionError(f"{_UNREADABLE}: {error}") from error
-    except (errors.TfMagicError, OSError):
-        raise
     except Exception as error:
-        raise errors.ConversionError(f"{_UNREADABLE}: {error_texts.gist(error)}") from error
+        is_told = isinstance(error, (errors.TfMagicError, OSError)) and not isinstance(error, wire.WireError)
+        if is_told:
+            raise
+        raise errors.ConversionError(
+            f"what was written for {converted!r} cannot be read back: {error_texts.gist(error)}; nothing was left: "
+            "look at the disk, and whether something else changes the file meanwhile"
+        ) from error
 
 
-def _require(loaders: Callable[[], None]) -> None:
+def _require(loaders: Callable[[], None], converted: str) -> None:
     """Load in the other ways; that loading does not come to its end is how the source is, and was said."""
     try:
-        with trial_run.loading(_RESULT), _reading_back():
+        with _reading_back(converted), trial_run.loading(_RESULT):
             loaders()
     except errors.ConversionError as error:
         if not cancellation.is_endless(error):
@@ -167,7 +169,7 @@ def _verified(source: NamedFunction, load: Callable[[], Runner], samples: Sequen
     if samples is None and stored_variables.large(source.variables.values()):
         return _verified_in_turn(source, load)
     try:
-        with trial_run.loading(_RESULT), _reading_back():
+        with _reading_back(source.key), trial_run.loading(_RESULT):
             result = load()
     except errors.ConversionError as error:
         if not cancellation.is_endless(error):
@@ -187,7 +189,7 @@ def _verified_in_turn(source: NamedFunction, load: Callable[[], Runner]) -> Veri
 
     @cache
     def result() -> Runner:
-        with trial_run.loading(_RESULT), _reading_back():
+        with _reading_back(source.key), trial_run.loading(_RESULT):
             return load()
 
     try:
@@ -210,7 +212,7 @@ def unverified(draft: Draft, source: Source, reason: str) -> dict[str, Verificat
 def verified(draft: Draft, staged: Path, source: Source, *, must: bool) -> dict[str, Verification]:
     """Read back what was written, and compare it with the source; ``must`` makes it an error that this cannot be."""
     if isinstance(draft, Compared):
-        with _reading_back():
+        with _reading_back(source.model.origin):
             return {"": outcome.of_values(draft.read_back(staged))}
     if not isinstance(draft, Runnable):
         return unverified(draft, source, _NO_WAY_BACK)
