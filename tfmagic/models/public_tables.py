@@ -108,7 +108,7 @@ class PublicTables(ReadParts):
         if name == "signatures" and self.has_no_signature:
             return self.proposals
         frame: pd.DataFrame = self.once(f"table {name} {depth}", lambda: self._frame(name, depth))
-        hidden = [False] * len(frame) if all else self._hidden(name, frame)
+        hidden = () if all else self._hidden(name, frame)
         kept = frame[[not hide for hide in hidden]] if any(hidden) else frame
         return kept.reset_index(drop=True)
 

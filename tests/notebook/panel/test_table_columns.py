@@ -23,6 +23,19 @@ def test_a_text_is_found_without_its_case(text: str) -> None:
         assert column.holding(text, None).tolist() == expected
 
 
+def test_what_is_ready_for_a_search_finds_what_looking_at_each_row_finds() -> None:
+    random = np.random.default_rng(1)
+    letters = [*"abcxyz/_09-é", "\ud800", "\0", " ", "ß"]
+    values = ["".join(random.choice(letters, length)) for length in random.integers(0, 9, 400)]
+    plain, ready = Column(pd.Series(values, dtype=object)), Column(pd.Series(values, dtype=object))
+    ready.make_ready()
+    texts = [*letters, *("".join(random.choice(letters, length)) for length in (2, 2, 2, 3, 3, 4)), *values[:40], ""]
+    for text in {text.casefold() for text in texts}:
+        assert ready.holding(text, None).tolist() == [text in value.casefold() for value in values], text
+        among = random.random(400) < 0.5
+        assert ready.holding(text, among).tolist() == (plain.holding(text, None) & among).tolist(), text
+
+
 def test_a_text_is_sought_only_among_the_rows_that_are_left() -> None:
     column = Column(pd.Series(TEXTS))
     among = np.array([False, True, True, True, False, False])
@@ -54,6 +67,12 @@ def test_what_is_missing_comes_last_and_what_is_equal_keeps_its_order(descending
     order = Column(pd.Series([3.0, None, 1.0, 3.0, None, 2.0])).order(descending=descending).tolist()
     assert order[-2:] == [1, 4]
     assert order[:-2] == ([0, 3, 5, 2] if descending else [2, 5, 0, 3])
+
+
+@pytest.mark.parametrize("descending", [False, True])
+def test_equal_texts_keep_their_order(descending: bool) -> None:  # noqa: FBT001
+    order = Column(pd.Series(["b", "a", "c", "a", "b"], dtype=object)).order(descending=descending).tolist()
+    assert order == ([2, 0, 4, 1, 3] if descending else [1, 3, 0, 4, 2])
 
 
 def test_shapes_are_sorted_by_size_with_unknown_dimensions_first() -> None:

@@ -6,6 +6,8 @@ Columns that repeat are compared by code. Not for: putting columns together (:mo
 from __future__ import annotations
 
 from functools import cached_property
+from itertools import repeat
+from operator import contains, ne
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -13,6 +15,7 @@ import pandas as pd
 
 from tfmagic.frames import is_missing
 from tfmagic.notebook.panel.cell_text import cell_text
+from tfmagic.notebook.panel.letter_index import LetterIndex
 
 if TYPE_CHECKING:
     import re
@@ -25,6 +28,8 @@ Mask: TypeAlias = "npt.NDArray[np.bool_]"
 
 #: Kinds of values in the order in which a column of several is sorted.
 _UNKNOWN, _NUMBER, _TEXT, _TUPLE = range(4)
+#: To look one row in so many up takes no longer than to look at each.
+_LOOKED_UP = 2
 
 
 class Column:
@@ -32,6 +37,7 @@ class Column:
 
     def __init__(self, values: pd.Series[Any]) -> None:
         self.values = values
+        self.index: LetterIndex | None = None
         self._orders: dict[bool, Integers] = {}
 
     @cached_property
@@ -85,12 +91,24 @@ class Column:
         folded = self.folded
         if self._is_repeating:
             return self._of_codes([text in each for each in folded])
-        if among is None:
-            return np.array([text in each for each in folded], bool)
+        if self.index is not None and text:
+            candidates, is_certain = self.index.candidates(text)
+            among = candidates if among is None else among & candidates
+            if is_certain:
+                return among
+        # A row that is looked up costs more than one that comes in its turn.
+        if among is None or among.sum() * _LOOKED_UP > len(folded):
+            held: Mask = np.fromiter(map(contains, folded, repeat(text)), bool, len(folded))
+            return held if among is None else held & among
         kept = among.copy()
         rows = np.flatnonzero(among)
         kept[rows] = [text in folded[row] for row in rows.tolist()]
         return kept
+
+    def make_ready(self) -> None:
+        """Find out what a search will need; until then it looks at each row."""
+        if not self._is_repeating and self.index is None:
+            self.index = LetterIndex(self.folded)
 
     def matching(self, pattern: re.Pattern[str], needed: Sequence[str]) -> Mask:
         """Return which rows a pattern is found in; in an ASCII text it is sought only if that holds what it needs."""
@@ -133,11 +151,23 @@ class Column:
     @cached_property
     def _ranks(self) -> tuple[Integers, Mask]:
         """Each row's place among the distinct values, and where there is no value."""
+        if not self._is_repeating and set(map(type, listed := self.values.tolist())) == {str}:
+            # Without codes, which take as long as half of the sorting.
+            return _text_ranks(listed), np.zeros(len(listed), bool)
         codes, values = self.coded
         missing = np.array([is_missing(value) for value in values] or [False], bool)
         ranks = np.zeros(max(len(values), 1), np.int32)
         ranks[_sorted(values)] = np.arange(len(values), dtype=np.int32)
         return ranks[codes], missing[codes]
+
+
+def _text_ranks(texts: Sequence[str]) -> Integers:
+    """Return each text's place among the distinct ones."""
+    order = sorted(range(len(texts)), key=texts.__getitem__)
+    ordered = [texts[row] for row in order]
+    ranks = np.zeros(len(texts), np.int32)
+    ranks[order] = np.cumsum([False, *map(ne, ordered[1:], ordered)], dtype=np.int32)[: len(texts)]
+    return ranks
 
 
 def _text(value: object) -> str:

@@ -170,9 +170,9 @@ class Pages:
         return [round(max(each, 0.0) / largest, 4) if largest > 0 and each == each else 0.0 for each in taken.tolist()]  # noqa: PLR0124 - NaN alone differs
 
     def warm(self) -> None:
-        """Find out now what the first letter that is typed would wait for."""
+        """Find out now what each letter that is typed would wait for; questions may come meanwhile."""
         for name in self.search:
-            self._columns[name].folded  # noqa: B018 - kept from now on
+            self._columns[name].make_ready()
 
     # How it is found
 

@@ -77,7 +77,7 @@ class OpsTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
             columns=COLUMNS,
             facets=FACETS,
             bars=("bytes",),
-            aside=(_SAVING, _plumbing(model)),
+            aside=(_SAVING, _plumbing(model, len(frame))),
             on_row=self._open,
             on_act=self._act,
             namespace=panel.namespace,
@@ -178,7 +178,8 @@ def _group(title: str, links: list[Link]) -> Group:
     return Group(title=title, links=links[:_MOST_LINKS], more=max(0, len(links) - _MOST_LINKS))
 
 
-def _plumbing(model: Model) -> Mask:
+def _plumbing(model: Model, count: int) -> Mask:
     """Say which ops only save and restore; of a graph so large that following all edges would take long, none."""
-    count = len(model.table("ops", all=True))
-    return np.array(model.plumbing_ops if count <= Library.FOLLOWED_NODES else [False] * count, bool)
+    if count <= Library.FOLLOWED_NODES:
+        return np.array(model.plumbing_ops, bool)
+    return np.zeros(count, bool)

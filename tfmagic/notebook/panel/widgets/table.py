@@ -19,7 +19,7 @@ import traitlets
 from tfmagic.display import render
 from tfmagic.notebook.panel import cell_text, table_layouts, table_pages
 from tfmagic.notebook.panel.variable_names import checked_name
-from tfmagic.notebook.panel.widgets import assets
+from tfmagic.notebook.panel.widgets import assets, threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping, Sequence
@@ -38,6 +38,8 @@ _USUAL_WIDTH, _LONGEST, _SAMPLED = 104, 260, 200
 _USUAL_NUMBER, _HEADING = 76, 34
 #: How columns of numbers of bytes end, and what their unit is called in the browser.
 _BYTES = "bytes"
+#: Types of values that show nothing where they are no more than that.
+_EMPTY = {type(None), str, tuple}
 
 
 class Table(anywidget.AnyWidget):
@@ -151,7 +153,7 @@ class Table(anywidget.AnyWidget):
             longest = max((len(cell_text.cell_text(each)) for each in shown), default=0)
             _widen(column, max(_PADDING + _CHARACTER * longest, heading), _USUAL_NUMBER)
         elif column["kind"] == "text" and isinstance(values.dtype, pd.CategoricalDtype):
-            used = values.cat.categories[values.cat.codes.unique()] if len(values) else values.cat.categories
+            used = _used(values) if len(values) else values.cat.categories
             longest = max((len(str(each)) for each in used), default=0)
             column["least"] = min(max(_PADDING + _CHARACTER * max(longest, len(name)), _NARROWEST), _WIDEST)
         elif column["kind"] == "text":
@@ -296,10 +298,12 @@ class Table(anywidget.AnyWidget):
         return self._kept is not None and value is not None and self._kept() is value
 
     def _ping(self, _asked: Data) -> None:
-        """Answer from a subshell, to which ipykernel then sends all that follows; find out what typing will need."""
+        """Answer from a subshell, to which ipykernel then sends all that follows; find out what typing will need.
+
+        That takes a thread of its own: what is asked meanwhile comes to the same subshell.
+        """
         self.send({"pong": True})
-        with self._lock:
-            self._pages.warm()
+        threads.begin(self._pages.warm, "search")
 
     # Display
 
@@ -341,11 +345,21 @@ def _varies(values: pd.Series[Any]) -> bool:
     return len(codes) > 0 and bool((codes != codes.iloc[0]).any())
 
 
+def _used(values: pd.Series[Any]) -> pd.Index[Any]:
+    """Return the categories that some row has."""
+    codes = values.cat.codes.to_numpy()
+    # The code of what is missing is -1.
+    return values.cat.categories[np.flatnonzero(np.bincount(codes + 1, minlength=1)[1:])]
+
+
 def _has_content(values: pd.Series[Any]) -> bool:
     """Say whether a column shows anything in any row; where there is no row, the columns say what there could be."""
     if not len(values):
         return True
     if isinstance(values.dtype, pd.CategoricalDtype):
-        used = np.unique(values.cat.codes)
-        return any(code >= 0 and str(values.cat.categories[code]) for code in used.tolist())
-    return values.dtype != object or any(value is not None and value not in ("", ()) for value in values.tolist())
+        return any(str(each) for each in _used(values))
+    if values.dtype != object:
+        return True
+    # In C: a column of a million empty tuples is looked at to its end.
+    listed = values.tolist()
+    return any(map(bool, listed)) or not set(map(type, listed)) <= _EMPTY
