@@ -180,5 +180,7 @@ def test_on_a_narrow_page_titles_and_short_words_are_whole(panel: PanelPage) -> 
     assert words.count() >= 4
     assert words.evaluate_all(BROKEN) == []
     # A text of several lines is set as text is, and not with the height of a control for each.
-    line = panel.open("Convert").locator("li").first
-    assert line.evaluate("(each) => parseFloat(getComputedStyle(each).lineHeight)") < 22
+    lines = panel.open("Convert").locator("li")
+    assert lines.first.evaluate("(each) => parseFloat(getComputedStyle(each).lineHeight)") < 22
+    assert lines.count() > 1
+    assert lines.evaluate_all(CUT) == []

@@ -79,8 +79,11 @@ def test_a_signature_is_run_on_an_expression(show: Show, sample: Path) -> None:
     shown.get_by_role("status").get_by_text("imagess").first.wait_for(timeout=WORK)
     shown.get_by_label("Expression").fill("images")
     shown.get_by_label("Expression").press("Tab")
-    shown.get_by_role("button", name="Run", exact=True).click()
+    shown.get_by_role("button", name="Run", exact=True).focus()
+    panel.frontend.page.keyboard.press("Enter")
     shown.get_by_text("(3, 2)").first.wait_for(timeout=WORK)
+    # Who works by keyboard stays where the work was begun.
+    assert panel.frontend.page.evaluate("document.activeElement.textContent") == "Run"
     assert "warm call" in shown.inner_text()
     shown.get_by_label("Variable").fill("results")
     shown.get_by_label("Variable").press("Tab")

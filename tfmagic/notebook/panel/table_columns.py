@@ -6,7 +6,7 @@ Columns that repeat are compared by code. Not for: putting columns together (:mo
 from __future__ import annotations
 
 from functools import cached_property
-from itertools import repeat
+from itertools import compress, repeat
 from operator import contains, ne
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -28,8 +28,8 @@ Mask: TypeAlias = "npt.NDArray[np.bool_]"
 
 #: Kinds of values in the order in which a column of several is sorted.
 _UNKNOWN, _NUMBER, _TEXT, _TUPLE = range(4)
-#: To look one row in so many up takes no longer than to look at each.
-_LOOKED_UP = 2
+#: To look up one row in so many takes no longer than to pass by all.
+_LOOKED_UP = 16
 
 
 class Column:
@@ -62,6 +62,11 @@ class Column:
             np.float64, na_value=np.nan
         )
         return numbers
+
+    @cached_property
+    def largest(self) -> float:
+        """The largest of the numbers, 0 where there is none."""
+        return float(np.nanmax(self.numbers)) if np.isfinite(self.numbers).any() else 0.0
 
     def worded(self, rows: Sequence[int]) -> list[str]:
         """Word the values of some rows; where values are names, none of them is nothing."""
@@ -96,13 +101,13 @@ class Column:
             among = candidates if among is None else among & candidates
             if is_certain:
                 return among
+        if among is None:
+            return np.fromiter(map(contains, folded, repeat(text)), bool, len(folded))
+        kept, rows = among.copy(), np.flatnonzero(among)
         # A row that is looked up costs more than one that comes in its turn.
-        if among is None or among.sum() * _LOOKED_UP > len(folded):
-            held: Mask = np.fromiter(map(contains, folded, repeat(text)), bool, len(folded))
-            return held if among is None else held & among
-        kept = among.copy()
-        rows = np.flatnonzero(among)
-        kept[rows] = [text in folded[row] for row in rows.tolist()]
+        is_few = len(rows) * _LOOKED_UP < len(folded)
+        some = map(folded.__getitem__, rows.tolist()) if is_few else compress(folded, among.tobytes())
+        kept[rows] = np.fromiter(map(contains, some, repeat(text)), bool, len(rows))
         return kept
 
     def make_ready(self) -> None:

@@ -164,8 +164,7 @@ class Pages:
 
     def shares(self, rows: Sequence[int], column: str) -> list[float]:
         """Return what part of the column's largest value some rows have."""
-        numbers = self._columns[column].numbers
-        largest = float(np.nanmax(numbers)) if np.isfinite(numbers).any() else 0.0
+        numbers, largest = self._columns[column].numbers, self._columns[column].largest
         taken = numbers[np.array(rows[:MOST_ROWS], np.int64)]
         return [round(max(each, 0.0) / largest, 4) if largest > 0 and each == each else 0.0 for each in taken.tolist()]  # noqa: PLR0124 - NaN alone differs
 

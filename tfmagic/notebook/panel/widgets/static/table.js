@@ -19,7 +19,8 @@ import { rowAct } from "./table_keys.js";
  *   off: (name: string, act: (message?: any) => void) => void, send: (message: object) => void}} TableModel
  */
 
-const TYPING = 40;
+// Milliseconds: after a key, and until somebody types no more.
+const TYPING = 40, SETTLED = 300;
 // Room beside what a column is fitted to.
 const FITTED = 2;
 
@@ -219,7 +220,9 @@ class Table {
   take(answer) {
     if (!this.questions.take(answer)) return;
     if (answer.facets) { this.facets.paint(); this.paintTools(); }
-    this.scroll.fit(answer.total);
+    // What stands below a table that gets lower comes up when nobody types on.
+    if (this.scroll.needed(answer.total) >= this.view.clientHeight) this.scroll.fit(answer.total);
+    else this.timers.set("fit", SETTLED, () => { this.scroll.fit(this.questions.total); this.resize(); });
     this.resize();
     this.paintRows();
     this.paintCount();

@@ -57,7 +57,9 @@ export class Questions {
       const isNear = (here.start === 0 || first - here.start >= NEAR) && (here.end >= this.total || here.end - last >= NEAR);
       if (isNear) { this.waiting = null; return; }
     }
-    this.waiting = { start: Math.max(0, first - BEYOND), count: Math.ceil(visible) + 2 * BEYOND };
+    // Who types on looks at the first rows alone: fewer are drawn until somebody scrolls.
+    const beyond = here && here.key !== this.key() ? NEAR + 2 : BEYOND;
+    this.waiting = { start: Math.max(0, first - beyond), count: Math.ceil(visible) + 2 * beyond };
     this.flush();
   }
 

@@ -41,13 +41,19 @@ export class Scroll {
   isScaled() { return this.total * ROW > MOST_HEIGHT; }
 
   /**
-   * The view is as high as the rows that are left need, and no higher than it may be.
+   * What some rows need, and no more than the view may have.
    * @param {number} rows
    */
-  fit(rows) {
+  needed(rows) {
     const bar = this.view.scrollWidth > this.view.clientWidth ? BAR : 0;
-    this.view.style.height = `${Math.min(this.height, HEAD + Math.max(rows, LEAST_ROWS) * ROW + bar)}px`;
+    return Math.min(this.height, HEAD + Math.max(rows, LEAST_ROWS) * ROW + bar);
   }
+
+  /**
+   * The view is as high as the rows that are left need.
+   * @param {number} rows
+   */
+  fit(rows) { this.view.style.height = `${this.needed(rows)}px`; }
 
   /** @param {number} total */
   resize(total) {
