@@ -33,10 +33,11 @@ SECONDS = (3.0, 3.0, 4.0)
 #: Names a folder for the pictures, to renew the README's.
 PLACE = "TFMAGIC_SCREENSHOT"
 WIDTH, HEIGHT = 1280, 800
-#: The front end's bars, and what is of no use in a picture.
+#: What the front end has around a notebook.
 BARS = 140
-MOST_BYTES = 300_000
-CALM = "application:toggle-left-area"
+MOST_BYTES = 400_000
+#: What is of no use in a picture.
+PLAIN = ".jp-cell-toolbar, .jp-Collapser { visibility: hidden } .jp-Notebook .jp-Cell { border-color: transparent }"
 LARGE = """import keras
 model = keras.applications.MobileNetV2(weights=None)"""
 SMALL = """import keras
@@ -49,7 +50,8 @@ WORK = 120_000
 def test_pictures_of_the_panel_are_taken(notebook: OpenNotebook, server: Server, tmp_path: Path) -> None:
     place = Path(os.environ.get(PLACE) or tmp_path)
     frontend = notebook([LOAD, LARGE if PLACE in os.environ else SMALL, "%tf_inspect model"])
-    frontend.page.set_viewport_size({"width": WIDTH, "height": HEIGHT + BARS})
+    frontend.page.set_viewport_size({"width": WIDTH + BARS, "height": HEIGHT + BARS})
+    sheet = frontend.page.add_style_tag(content=PLAIN)
     for index in range(3):
         frontend.run(index)
     panel = PanelPage(frontend, 2).wait()
@@ -63,6 +65,7 @@ def test_pictures_of_the_panel_are_taken(notebook: OpenNotebook, server: Server,
         for name in (first, steps):
             assert 10_000 < (place / name).stat().st_size < MOST_BYTES, name
     panel.set_theme(LIGHT)
+    sheet.evaluate("(sheet) => sheet.remove()")
 
 
 def walked(panel: PanelPage) -> Iterator[None]:
@@ -86,7 +89,7 @@ def walked(panel: PanelPage) -> Iterator[None]:
 def rest(panel: PanelPage) -> None:
     """Let nothing be under the pointer, and the cell stand at the upper edge."""
     page: Page = panel.frontend.page
-    page.mouse.move(WIDTH - 1, HEIGHT + BARS - 1)
+    page.mouse.move(WIDTH + BARS - 1, HEIGHT + BARS - 1)
     panel.cell.evaluate("(cell) => cell.scrollIntoView({ block: 'start' })")
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
@@ -95,7 +98,7 @@ def clip(panel: PanelPage) -> FloatRect:
     """Return the part of the page that the cell stands in."""
     around = panel.cell.bounding_box()
     assert around is not None
-    return {"x": 0, "y": around["y"], "width": WIDTH, "height": HEIGHT}
+    return {"x": around["x"], "y": around["y"], "width": WIDTH, "height": HEIGHT}
 
 
 def test_the_readme_shows_them() -> None:

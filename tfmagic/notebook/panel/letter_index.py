@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from tfmagic.notebook.panel.table_columns import Mask
-
 Bits: TypeAlias = "npt.NDArray[np.uint64]"
+Mask: TypeAlias = "npt.NDArray[np.bool_]"
 
 #: What has a bit of its own: what names are written in. The other bytes share what is left of 64.
 _OWN = string.ascii_lowercase + string.digits + "_/-.:"

@@ -15,7 +15,7 @@ import pandas as pd
 
 from tfmagic.frames import is_missing
 from tfmagic.notebook.panel.cell_text import cell_text
-from tfmagic.notebook.panel.letter_index import LetterIndex
+from tfmagic.notebook.panel.letter_index import LetterIndex, Mask
 
 if TYPE_CHECKING:
     import re
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 Integers: TypeAlias = "npt.NDArray[np.integer[Any]]"
-Mask: TypeAlias = "npt.NDArray[np.bool_]"
 
 #: Kinds of values in the order in which a column of several is sorted.
 _UNKNOWN, _NUMBER, _TEXT, _TUPLE = range(4)

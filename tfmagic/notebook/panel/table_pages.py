@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from tfmagic.notebook.panel.table_columns import Integers, Mask
+    from tfmagic.notebook.panel.letter_index import Mask
+    from tfmagic.notebook.panel.table_columns import Integers
 
 #: Values that a facet lists, and rows of one window.
 MOST_VALUES, MOST_ROWS = 200, 400

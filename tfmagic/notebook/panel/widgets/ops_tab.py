@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from tfmagic.graphs.node_neighbours import Neighbour
     from tfmagic.models.model import Model
-    from tfmagic.notebook.panel.table_columns import Mask
+    from tfmagic.notebook.panel.letter_index import Mask
     from tfmagic.notebook.panel.widgets.protocols import Place
 
 #: Names first: at 600 pixels the first columns are what is seen.

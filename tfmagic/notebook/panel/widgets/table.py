@@ -24,7 +24,7 @@ from tfmagic.notebook.panel.widgets import assets, threads
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping, Sequence
 
-    from tfmagic.notebook.panel.table_columns import Mask
+    from tfmagic.notebook.panel.letter_index import Mask
     from tfmagic.notebook.panel.table_pages import Query
     from tfmagic.notebook.panel.widgets.row_details import Details
 
