@@ -194,6 +194,11 @@ def test_empty_and_pointers(samples: Built, name: str, content: bytes, says: str
     assert says in message
 
 
+def test_an_empty_text_does_not_mean_the_folder_that_somebody_is_in() -> None:
+    with pytest.raises(errors.UnrecognizedSourceError, match="'' is no path"):
+        tfmagic.inspect("")
+
+
 @needs_tensorflow
 @pytest.mark.parametrize("name", SINGLE)
 def test_suffixes_do_not_matter(samples: Built, name: str, tmp_path: Path) -> None:

@@ -45,6 +45,14 @@ def test_a_signature_made_is_tensorflows() -> None:
 def test_methods_have_short_names() -> None:
     assert signatures.method_uri("classify") == "tensorflow/serving/classify"
     assert signatures.method_uri("my/own/method") == "my/own/method"
+    with pytest.raises(errors.UnknownNameError, match="did you mean 'predict'"):
+        signatures.method_uri("predic")
+
+
+@pytest.mark.parametrize("tags", [3, {"serve": 1, 2: 3}, [b"serve"]])
+def test_tags_that_are_no_texts_are_told(tags: object) -> None:
+    with pytest.raises(errors.ConversionError, match="tags are texts"):
+        signatures.tag_set(tags)
 
 
 @pytest.mark.parametrize(

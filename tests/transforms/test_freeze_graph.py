@@ -20,6 +20,8 @@ from tfmagic.verbs.conversion.request import Request
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.samples import Built
+
 pytestmark = pytest.mark.tensorflow
 _VARIABLES = {"VariableV2", "VarHandleOp", "ReadVariableOp", "ResourceGather"}
 #: Nodes that may come besides: a hole's, a gathered variable's axis, what fills a table.
@@ -108,6 +110,12 @@ def test_what_is_kept_can_be_initialised_and_assigned(tmp_path: Path) -> None:
         np.testing.assert_allclose(session.run("y:0", {"x:0": X}), found.expected["y"])
     with pytest.raises(tfmagic.errors.UnknownNameError, match="variable 'v'"):
         tfmagic.freeze(found.session, outputs=["y"], keep_variables=["v"])
+
+
+def test_variables_of_what_is_called_are_not_kept_without_a_word(samples: Built) -> None:
+    for name in ("keras_model", "saved_model_tf2"):
+        with pytest.raises(tfmagic.errors.ConversionError, match="keep_variables= "):
+            tfmagic.freeze(samples[name], keep_variables=["dense/kernel"])
 
 
 def _library(factor: float) -> Any:

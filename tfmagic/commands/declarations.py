@@ -44,8 +44,11 @@ if TYPE_CHECKING:
 def _drawn(model: Any) -> str:  # noqa: ANN401 - a Model, or a table of one
     """Return the folded graph of a model as SVG."""
     picture = getattr(model, "picture", None)
+    if picture is None and hasattr(model, "form"):
+        raise errors.MissingPartError("picture", model.form, ("tables",))
     if picture is None:
-        raise errors.MissingPartError("picture", getattr(model, "form", "table"), ("tables",))
+        message = f"{type(model).__name__!r} has no picture, only a whole model: leave the option out that asks for it"
+        raise errors.ConversionError(message)
     svg: str = picture.svg
     return svg
 

@@ -183,7 +183,7 @@ def count(value: str | None, option: str) -> int:
     if value is None:
         return 1
     if not unquote(value).isdecimal():
-        problem = f"{option} wants a whole number, not {value!r}"
+        problem = f"{option} wants a whole number, 0 or more, not {value!r}"
         raise CommandError(problem)
     return int(unquote(value))
 

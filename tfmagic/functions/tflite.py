@@ -126,8 +126,8 @@ class _Runner:
         try:
             self._interpreter = litert.interpreter(path, self._content(path))
             self._interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
-            said = " ".join(str(error).split())
+        except (ValueError, RuntimeError, MemoryError) as error:
+            said = " ".join(str(error).split()) or f"{type(error).__name__}, without a word why"
             if call.flex and _SELECTED in said:
                 raise errors.MissingDependencyError(
                     "running a TFLite file",

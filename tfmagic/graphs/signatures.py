@@ -85,11 +85,23 @@ def described(ends: Iterable[Endpoint]) -> str:
     return ", ".join(f"{end.key!r} ({end.dtype} {shape_text(end.shape)})" for end in ends)
 
 
-def tag_set(tags: str | Collection[str] | None) -> tuple[str, ...] | None:
-    """Take tags as a list or joined by commas; the empty string is the empty tag-set."""
+def tag_set(tags: object) -> tuple[str, ...] | None:
+    """Take tags as a list or joined by commas; the empty string is the empty tag-set.
+
+    Raises
+    ------
+    ConversionError
+        If they are no texts.
+    """
     if isinstance(tags, str):
         return tuple(tag.strip() for tag in tags.split(",") if tag.strip())
-    return None if tags is None else tuple(tags)
+    if tags is None:
+        return None
+    if not isinstance(tags, Collection) or not all(isinstance(tag, str) for tag in tags):
+        raise errors.ConversionError(
+            f"tags are texts, in a list or joined by commas, not {tags!r}; give tags='serve' (--tags serve)"
+        )
+    return tuple(tags)
 
 
 def tag_notes(tags: Collection[str]) -> tuple[str, ...]:
@@ -100,8 +112,18 @@ def tag_notes(tags: Collection[str]) -> tuple[str, ...]:
 
 
 def method_uri(method: str) -> str:
-    """Return the method name that serving knows: ``predict``, ``classify`` and ``regress`` are short for it."""
-    return method if "/" in method else _METHOD_PREFIX + method
+    """Return the method name that serving knows: ``predict``, ``classify`` and ``regress`` are short for it.
+
+    Raises
+    ------
+    UnknownNameError
+        If it is none of these, and none written out: those have slashes.
+    """
+    if "/" in method:
+        return method
+    if method not in METHODS:
+        raise errors.UnknownNameError(method, "method", METHODS)
+    return _METHOD_PREFIX + method
 
 
 def method_notes(method: str, inputs: Collection[str], outputs: Collection[str]) -> tuple[str, ...]:

@@ -148,9 +148,13 @@ def candidate_of(source: object) -> Candidate:
     ------
     ReadError
         If the path cannot be looked at: it is not permitted, or its links lead in a circle.
+    UnrecognizedSourceError
+        If it is empty: a variable without a text in it must not mean the folder that somebody is in.
     """
     if not isinstance(source, (str, os.PathLike)):
         return Candidate(source)
+    if not os.fspath(source):
+        raise errors.UnrecognizedSourceError(f"{source!r} is no path; give that of the model, '.' for this folder")
     path = path_of(source)
     places.require_visible(path)
     return Candidate(source, path)

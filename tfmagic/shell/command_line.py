@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 #: How a call ends.
 DONE, FAILED, WRONG_CALL, DENIED, INTERRUPTED = 0, 1, 2, 3, 130
 _PROGRAM = "tfmagic"
-_HELP = ("-h", "--help")
+_HELP, _VERSION = ("-h", "--help"), "--version"
 #: Shows where an error of ours, or of others, comes from.
 _TRACEBACK = "TFMAGIC_TRACEBACK"
 #: Where the format of a result is in the values of a line.
@@ -87,11 +87,11 @@ def _run(words: Sequence[str]) -> int:
     if first in _HELP:
         printing.write(_overview())
         return DONE
-    if first == "--version":
+    if first == _VERSION:
         printing.write(f"{_PROGRAM} {vars(sys.modules[_PROGRAM])['__version__']}\n")
         return DONE
     if first not in declarations.COMMANDS:
-        advice = shell_words.near(first, _verbs())
+        advice = shell_words.near(first, [*_HELP, _VERSION] if first.startswith("-") else _verbs())
         problem = f"there is no verb {first!r}; {advice}; {_PROGRAM} --help lists what there is"
         raise command_words.CommandError(problem)
     return _run_verb(declarations.COMMANDS[first], rest)

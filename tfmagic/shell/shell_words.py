@@ -29,9 +29,8 @@ if TYPE_CHECKING:
 STANDARD = "-"
 #: Begins the name of a file whose content is the value.
 _FILE = "@"
-_LITERALS = (
-    f"a Python literal, such as 1.0, [[1, 2]] or '\"text\"', or {_FILE}FILE (.npy, .npz, .json, .txt, .png, .jpg)"
-)
+_SUFFIXES = (".npy", ".npz", ".json", ".txt", ".png", ".jpg")
+_LITERALS = f"a Python literal, such as 1.0, [[1, 2]] or '\"text\"', or {_FILE}FILE ({', '.join(_SUFFIXES)})"
 #: What the words of a kind are in the shell, where the declaration's own words are for a notebook.
 HELP = {
     arguments.SOURCE: f"a path, or {STANDARD} for standard input",
@@ -115,7 +114,9 @@ class ShellWords:
                 warnings.simplefilter("ignore")
                 return ast.literal_eval(text)
         except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
-            problem = f"{text!r} is no value: give {_LITERALS}"
+            # What ends like a file is meant for one.
+            is_file = Path(text).suffix in _SUFFIXES
+            problem = f"{text!r} is no value: {f'a file is given as {_FILE}{text}' if is_file else f'give {_LITERALS}'}"
             raise command_words.CommandError(problem) from None
 
 

@@ -131,6 +131,11 @@ def writer_named(name: str) -> Writer:
     for writer in WRITERS:
         if writer.format == name:
             return writer
+        if f".{name.removeprefix('.')}" in writer.suffixes:
+            raise errors.ConversionError(
+                f"{name!r} is how files of the format {writer.format!r} end: say format={writer.format!r} "
+                f"(--format {writer.format}), or name a place that ends so"
+            )
     raise errors.UnknownNameError(name, "format", [writer.format for writer in WRITERS])
 
 

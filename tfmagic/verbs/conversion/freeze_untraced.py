@@ -55,6 +55,12 @@ def freeze(model: Model, wish: Wish) -> Straight:
     source = graph_source(model, wish, every=False)
     if source is not None:
         return Straight(_edited(source, wish))
+    if wish.keep_variables:
+        raise errors.ConversionError(
+            f"keep_variables= (--keep-variables) keeps variables of what is a graph, and {model.origin!r} is a "
+            f"{model.form} that is called: freezing makes constants of all. Leave it out, or export to a SavedModel, "
+            "which keeps variables"
+        )
     if not model.has_objects or model.path is None:
         return Straight(None)
     if any(option is not None for option in (wish.signatures, wish.bind, wish.batch)):

@@ -167,6 +167,7 @@ def plan(model: Model, request: Request, names: Names) -> Plan:
         lambda: _quantisation_problems(request),
         lambda: _key_problems(request, facts),
         lambda: _average_problems(request, facts),
+        lambda: _method_problems(request),
     )
     return Plan(
         tuple(problem for check in checks for problem in check()),
@@ -338,9 +339,17 @@ def _average_problems(request: Request, facts: Facts) -> Iterator[Problem]:
         yield Problem("ema", "no moving averages lie beside the weights, or the format holds what the source has")
 
 
+def _method_problems(request: Request) -> Iterator[Problem]:
+    try:
+        signatures.method_uri(request.method or signatures.PREDICT)
+    except errors.UnknownNameError as error:
+        yield Problem("method", str(error))
+
+
 def _cautions(request: Request, facts: Facts) -> Iterator[str]:
     """Say what is possible, and perhaps not what is meant."""
-    if request.method and not (request.inputs or request.outputs):
+    is_method = not any(_method_problems(request))
+    if request.method and is_method and not (request.inputs or request.outputs):
         for ends in facts.ends:
             sides = ([end.key for end in side] for side in ends)
             yield from signatures.method_notes(signatures.method_uri(request.method), *sides)
