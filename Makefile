@@ -31,7 +31,8 @@ NEWEST ?= 3.13
 # One more than there are cores: those with a browser wait for it, its server and its kernels.
 JOBS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 ARGS ?=
-# Tests start hundreds of processes: what each of them imports is compiled once.
+# Tests start hundreds of processes: what each of them imports is compiled once, by the first. The rest of what is
+# installed for the tests, four fifths of it, is not (28 s of the processor of TensorFlow and all that comes with it).
 unexport PYTHONDONTWRITEBYTECODE
 
 UV := $(VENV)-uv/bin/uv
@@ -169,9 +170,9 @@ MINOR := from importlib.metadata import packages_distributions, version; \
 
 $(VENV)/.test: $(VENV)/.made pyproject.toml
 	@echo "Installing tfmagic, TensorFlow (CPU) and the tests' needs into $(VENV); the first time this takes some minutes"
-	$(PIP) --quiet --editable '.[cpu]' --group test
+	$(PIP) --quiet --no-compile --editable '.[cpu]' --group test
 	minor=$$($(BIN)/python -c '$(MINOR)') && \
-		$(PIP) --quiet --no-deps "tf_keras==$$minor.*" "tensorflow-serving-api==$$minor.*"
+		$(PIP) --quiet --no-compile --no-deps "tf_keras==$$minor.*" "tensorflow-serving-api==$$minor.*"
 	@touch $@
 
 # What files are read and frozen with where there is no TensorFlow, and nothing else: for the tests of that.
@@ -215,7 +216,7 @@ $(VENV)-oldest/.test $(VENV)-newest/.test: $(UV) pyproject.toml
 	@echo "Installing what tfmagic and its tests need into $(@D)"
 	$(UV) venv --quiet --clear --python $(INTERPRETER) $(@D)
 	@printf '$(if $(BOUND),tensorflow==$(BOUND).*\ntensorflow-cpu==$(BOUND).*\n)' > $(@D)/constraints.txt
-	$(UV) pip install --quiet --compile-bytecode --python $(@D) $(VERSIONS) --constraint $(@D)/constraints.txt --editable '.[cpu]' --group test
+	$(UV) pip install --quiet --python $(@D) $(VERSIONS) --constraint $(@D)/constraints.txt --editable '.[cpu]' --group test
 	minor=$$($(@D)/bin/python -c '$(MINOR)') && \
-		$(UV) pip install --quiet --compile-bytecode --python $(@D) --no-deps "tf_keras==$$minor.*" "tensorflow-serving-api==$$minor.*"
+		$(UV) pip install --quiet --python $(@D) --no-deps "tf_keras==$$minor.*" "tensorflow-serving-api==$$minor.*"
 	@touch $@
