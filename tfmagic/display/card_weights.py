@@ -55,12 +55,13 @@ def _known(number: int | None) -> int:
 
 
 def _scopes(variables: Iterable[VariableRow]) -> list[Heavy]:
-    total: dict[str, list[int]] = {}
+    sizes: dict[str, int] = {}
+    stored: dict[str, int] = {}
     for row in variables:
-        kept = total.setdefault(row.name.rpartition("/")[0] or row.name, [0, 0])
-        kept[0] += _known(row.size)
-        kept[1] += _known(row.bytes)
-    return [Heavy(name, "", *sizes) for name, sizes in total.items()]
+        scope = row.name.rpartition("/")[0] or row.name
+        sizes[scope] = sizes.get(scope, 0) + _known(row.size)
+        stored[scope] = stored.get(scope, 0) + _known(row.bytes)
+    return [Heavy(name, "", size, stored[name]) for name, size in sizes.items() if size]
 
 
 def weights(model: ShownModel) -> Iterator[Element]:

@@ -138,7 +138,11 @@ class PublicTables(ReadParts):
         listed = self.rows("signatures")
         if listed is not None:
             return cast("Sequence[frames.SignatureRow]", listed.rows)
-        return [frames.SignatureRow(*row) for row in self.proposals.itertuples(index=False, name=None)]
+        columns = (self._proposals[name] for name in frames.columns("signatures"))
+        rows: Sequence[frames.SignatureRow] = self.once(
+            "rows proposed", lambda: [frames.SignatureRow(*row) for row in zip(*columns, strict=True)]
+        )
+        return rows
 
     def shown_variables(self) -> Sequence[frames.VariableRow]:
         """Return the rows of the table of variables; raises MissingPartError where the form has none."""
@@ -216,8 +220,12 @@ class PublicTables(ReadParts):
 
         The signature's key and its method are ``"proposed"``.
         """
+        return self._proposals.copy()
+
+    @property
+    def _proposals(self) -> pd.DataFrame:
         frame: pd.DataFrame = self.once("proposals", lambda: model_tables.proposals(self.meta_graph, self.ends))
-        return frame.copy()
+        return frame
 
     @cached_property
     def ends(self) -> plumbing.Ends:

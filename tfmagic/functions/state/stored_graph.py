@@ -15,6 +15,7 @@ import numpy as np
 from tfmagic import errors
 from tfmagic.files import places, protos
 from tfmagic.findings import hazards
+from tfmagic.findings.walked_graphs import Nodes
 from tfmagic.graphs import restores
 from tfmagic.graphs.function_tables import with_own_tables
 from tfmagic.graphs.resources import resource
@@ -64,7 +65,7 @@ class StoredGraph:
 
     @cached_property
     def _nodes(self) -> Mapping[str, protos.Message]:
-        return {node.name: node for node in self.graph_def.node}
+        return Nodes(self.graph_def.node)
 
     @cached_property
     def _restores(self) -> restores.Restores:
