@@ -18,6 +18,7 @@ from tfmagic.functions.named_function import as_array
 from tfmagic.graphs import signatures
 from tfmagic.verbs import input_files
 from tfmagic.verbs.input_files import File
+from tfmagic.verbs.verification import example_messages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -139,8 +140,8 @@ def fitting(end: Endpoint, value: runtime.Live, pixels: str = "0 to 1") -> npt.N
         If its dtype or shape cannot be the input's; shows both sides.
     """
     try:
-        files = _files(end, value)
-        array = input_files.of_files(files, end, pixels) if files else as_array(value)
+        files, examples = _files(end, value), _examples(end, value)
+        array = input_files.of_files(files, end, pixels) if files else as_array(examples or value)
     except ValueError as error:
         raise errors.ConversionError(
             f"the input {_wanted(end)}, and the value given is no array: {str(error).rstrip('.')}; give a number, "
@@ -150,6 +151,14 @@ def fitting(end: Endpoint, value: runtime.Live, pixels: str = "0 to 1") -> npt.N
     if problem:
         raise errors.ConversionError(f"the input {_wanted(end)}, and the value given is {_text(array)}: {problem}")
     return array
+
+
+def _examples(end: Endpoint, value: object) -> list[bytes]:
+    """Return the messages that a value stands for, features by key for each; none if it is no such value."""
+    listed = value if isinstance(value, list | tuple) and end.dtype.removesuffix("_ref") == "string" else ()
+    if not all(isinstance(each, Mapping) for each in listed):
+        return []
+    return [example_messages.of_features(each) for each in listed]
 
 
 def _wanted(end: Endpoint) -> str:

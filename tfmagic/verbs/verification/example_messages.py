@@ -1,4 +1,4 @@
-"""Serialised Examples that fit what a graph parses: a feature for each key of its parsing ops.
+"""Serialised Examples: of features that a user gives, or such that fit what a graph parses.
 
 Without one, a model that reads examples is tried on the empty message only, if it takes that at all. Not for: messages
 of any other type.
@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from tfmagic import errors
 from tfmagic.graphs.tensor_names import node_of
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from tfmagic.files import protos
 
@@ -45,6 +46,37 @@ def messages(graph_def: protos.Message) -> Iterator[bytes]:
         train = runtime.tensorflow().train
         example = {key: _value(feature) for key, feature in features.items()}
         yield train.Example(features=train.Features(feature=example)).SerializeToString()
+
+
+def of_features(features: Mapping[str, Any]) -> bytes:
+    """Return an Example with the values of some features, as ``saved_model_cli run --input_examples`` makes one.
+
+    Raises
+    ------
+    ConversionError
+        If a value is neither text nor numbers, or a list of them.
+    """
+    train = runtime.tensorflow().train
+    example = {key: _given(key, value) for key, value in features.items()}
+    return bytes(train.Example(features=train.Features(feature=example)).SerializeToString())
+
+
+def _given(key: str, value: Any) -> Any:  # noqa: ANN401 - a user's value, and a message of TensorFlow's
+    train = runtime.tensorflow().train
+    # Of text an array would have lost zeros at the end.
+    values = np.ravel(np.asarray(value, object)).tolist()
+    if all(isinstance(each, str | bytes) for each in values):
+        texts = [each.encode() if isinstance(each, str) else each for each in values]
+        return train.Feature(bytes_list=train.BytesList(value=texts))
+    kind = np.asarray(values).dtype.kind
+    if kind in "biu":
+        return train.Feature(int64_list=train.Int64List(value=map(int, values)))
+    if kind == "f":
+        return train.Feature(float_list=train.FloatList(value=map(float, values)))
+    raise errors.ConversionError(
+        f"the feature {key!r} of an example takes text, whole numbers or floats, or a list of one kind of them, not "
+        f"{value!r}"
+    )
 
 
 def _features(nodes: Sequence[protos.Message]) -> Iterator[Feature]:

@@ -32,6 +32,8 @@ _MAIN_OP = "saved_model_main_op"
 #: Collections that name ops by which the source was initialised or trained.
 _OWN_OPS = frozenset({_MAIN_OP, "legacy_init_op", "train_op"})
 _READ = "ReadVariableOp"
+#: Where a loader finds the variables that it has to care for.
+_LOADED = ("variables", "local_variables")
 
 
 class GraphMessages(NamedTuple):
@@ -169,11 +171,14 @@ class _Result:
                     self.message.collection_def[name].node_list.value.extend(there)
             elif kind in ("int64_list", "float_list"):
                 self.message.collection_def[name].CopyFrom(collection)
-        for name in COLLECTIONS:
-            self._add_bytes(name, [each.SerializeToString() for each in self._definitions(name, restores)])
-        # A variable in no collection would be none for TensorFlow 2.
-        lone = [name for name in restores if name not in self.needed.variable_defs]
-        self._add_bytes("variables", [self._definition(name, restores).SerializeToString() for name in lone])
+        listed = {name: list(self._definitions(name, restores)) for name in COLLECTIONS}
+        for name, own in listed.items():
+            self._add_bytes(name, [each.SerializeToString() for each in own])
+        # A variable in none of the collections where TensorFlow 2 looks would be none for it.
+        seen = {node_of(each.variable_name) for name in _LOADED for each in listed[name]}
+        known = {node_of(each.variable_name): each for own in listed.values() for each in own}
+        lone = [known.get(name) or self._definition(name, restores) for name in restores if name not in seen]
+        self._add_bytes("variables", [each.SerializeToString() for each in lone])
 
     def _add_bytes(self, name: str, values: Sequence[bytes]) -> None:
         if values:
