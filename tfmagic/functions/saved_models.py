@@ -142,7 +142,8 @@ class SavedModelFunctions:
             signature = meta_graph.signature_def.get(loaded.key)
             if signature is None or set(meta_graph.tags) != set(loaded.tags):
                 continue
-            store = Store(meta_graph, graph_variables.find_checkpoint(self.path), self.path / "assets")
+            files = graph_variables.find_checkpoint(self.path)
+            store = Store(meta_graph, files, self.path / "assets", initialised_last=True)
             ends = (
                 {end.key: end.tensor for end in signatures.endpoints(each)}
                 for each in (signature.inputs, signature.outputs)

@@ -195,7 +195,9 @@ def _state(
     chosen = (serving or list(graphs))[0]
     if chosen.object_graph_def is not None:
         return None
-    return functions.saved_model_state.Store(chosen, checkpoint, directory / "assets", trust=trust, ema=ema)
+    return functions.saved_model_state.Store(
+        chosen, checkpoint, directory / "assets", trust=trust, ema=ema, initialised_last=True
+    )
 
 
 def loading_hazards(

@@ -7,6 +7,7 @@ Not for: finding out which tensor of the checkpoint is whose (:mod:`tfmagic.grap
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from tfmagic.functions.state.initial_values import Stored, initial_values
 from tfmagic.functions.state.stored_tables import StoredTables
 from tfmagic.graphs import moving_averages, restores, saved_object_graph
 from tfmagic.graphs import variables as graph_variables
+from tfmagic.graphs.ops import of_kind
 from tfmagic.graphs.resources import VARIABLES, resource
 from tfmagic.graphs.tensor_names import node_of
 from tfmagic.graphs.walks import reached
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from tfmagic.graphs.restores import Slot
 
 _ASSIGNMENTS = frozenset({"Assign", "AssignVariableOp"})
+_RESTORES = of_kind("restore")
 #: Where a SavedModel names the op that initialises it.
 _INIT_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
 _INIT_SIGNATURE = "__saved_model_init_op"
@@ -83,6 +86,26 @@ class Store(StoredTables):
         assignments = self._assignments(self.init_op) if self.init_op in self._nodes else []
         pairs = ((resource(self._nodes[node_of(node.input[0])]), str(node.input[1])) for node in assignments)
         return _firsts(pairs)
+
+    def _set_anew(self, name: str) -> str:
+        """Return the tensor that a variable gets after its checkpoint is restored, empty where that stays as it is.
+
+        The op that does so may restore the checkpoint itself, behind what it initialises.
+        """
+        stays = not self.initialised_last or self.ema or name in self._restored_by_init
+        return "" if stays else self._set_tensors.get(resource(self._nodes[name]), "")
+
+    @cached_property
+    def _restored_by_init(self) -> frozenset[str]:
+        """The variables that the op which initialises what is loaded restores, by their nodes."""
+        assignments = self._assignments(self.init_op) if self.init_op in self._nodes else []
+        return frozenset(node_of(node.input[0]) for node in assignments if self._is_restored(str(node.input[1])))
+
+    def _is_restored(self, tensor: str) -> bool:
+        node = self._nodes.get(node_of(tensor))
+        while node is not None and node.op == "Identity":
+            node = self._nodes.get(node_of(node.input[0]))
+        return node is not None and node.op in _RESTORES
 
     @cached_property
     def _local_tensors(self) -> Mapping[str, str]:
@@ -186,6 +209,10 @@ class Store(StoredTables):
         slots = self._require([name for name in names if name not in begun])
         tensors = {name: self.initial_tensor(name) for name in begun}
         values = initial_values(self.graph_def, tensors, self.values) if begun else {}
+        anew = {name: tensor for name in slots if (tensor := self._set_anew(name))}
+        # What is drawn anew each time is worth less than what was trained.
+        with suppress(errors.ConversionError):
+            values |= initial_values(self.graph_def, anew, self.values) if anew else {}
         return {name: values[name] if name in values else self._tensor(name, slots[name]) for name in names}
 
     def _require(self, names: Sequence[str]) -> dict[str, Slot]:

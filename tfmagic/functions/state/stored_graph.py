@@ -50,6 +50,8 @@ class StoredGraph:
         Whether the user vouched for the model, so that files elsewhere that it names may be read.
     ema : bool
         Whether a variable's value is its moving average, of those that have one.
+    initialised_last : bool
+        Whether the op that initialises what is loaded runs behind the checkpoint, as a SavedModel's loaders do.
     """
 
     meta_graph: MetaGraph
@@ -57,6 +59,7 @@ class StoredGraph:
     assets: Path | None = None
     trust: bool = False
     ema: bool = False
+    initialised_last: bool = False
 
     @cached_property
     def graph_def(self) -> protos.Message:

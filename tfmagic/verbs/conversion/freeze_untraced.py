@@ -108,7 +108,7 @@ def _edited(source: GraphSource, wish: Wish) -> FrozenGraph:
 def _stored_part(model: Model, path: Path, wish: Wish, key: str | None) -> _Part:
     """Find what is meant of a SavedModel of TensorFlow 2: what it computes lies in functions."""
     files = model.checkpoint() if model.checkpoint else None
-    store = Store(model.meta_graph, files, path / "assets", trust=model.is_trusted, ema=model.ema)
+    store = Store(model.meta_graph, files, path / "assets", model.is_trusted, ema=model.ema, initialised_last=True)
     signed = model.meta_graph.signature_def
     if all(signatures.is_hidden(name) for name in signed):
         raise errors.MissingPartError("signatures", model.form, model.parts)
