@@ -68,8 +68,8 @@ def run(  # noqa: PLR0913 - the contract's options
         Values by the signature's keys or by tensor names (``"x"``, ``"x:0"``). Those left out are generated from the
         signature, which the notes say. In a graph without a signature any tensor may be given; it then takes the
         place of what would compute it. A path stands for what the file holds: a picture (brought to the input's size),
-        a sound (``.wav``), an array or JSON; a folder, or a list of paths, for a batch of pictures. Where text is taken, a
-        list of dicts stands for serialised ``tf.train.Example`` messages with these features.
+        a sound (``.wav``), an array or JSON; a folder, or a list of paths, for a batch of pictures. Where text is
+        taken, a list of dicts stands for serialised ``tf.train.Example`` messages with these features.
     signature : str, optional
         May be left out where there is a default one or only one.
     outputs : sequence or mapping of str to tensor, optional
