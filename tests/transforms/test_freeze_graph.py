@@ -71,6 +71,19 @@ def test_an_op_that_gives_nothing_is_no_end(tmp_path: Path) -> None:
             tfmagic.export(session, tmp_path / "m", outputs=[output])
 
 
+@pytest.mark.parametrize("place", ["m", "m.pb"])
+def test_what_is_no_input_or_output_of_the_session_is_refused(tmp_path: Path, place: str) -> None:
+    """A tensor of another graph may have the same name: that of the cell's last run, say."""
+    found, other = (SITUATIONS["two_outputs"](tmp_path) for _ in range(2))
+    for side, tensor in (("inputs", "x:0"), ("outputs", "Lu:0")):
+        chosen: dict[str, Any] = {"outputs": ["Lu:0"], side: [other.session.graph.get_tensor_by_name(tensor)]}
+        with pytest.raises(errors.ConversionError, match=f"'{tensor}' is a tensor of another graph"):
+            tfmagic.export(found.session, tmp_path / place, **chosen)
+    with pytest.raises(errors.ConversionError, match="one tensor is given as several inputs: 'a', 'b'"):
+        tfmagic.export(found.session, tmp_path / place, inputs={"a": "x", "b": "x:0"}, outputs=["Lu:0"])
+    assert not (tmp_path / place).exists()
+
+
 def test_keys_that_no_tensor_bears_get_an_identity(tmp_path: Path) -> None:
     found = SITUATIONS["two_outputs"](tmp_path)
     result = tfmagic.freeze(found.session, outputs={"Lu": "Lu:0", "a b": "Lu:1", "x": "Lu:0"})

@@ -132,6 +132,16 @@ def _ordered(definition: protos.Message, orders: tuple[list[str], list[str]]) ->
     return GraphSignature(definition, *sides)
 
 
+def _require_distinct(infos: Mapping[str, protos.Message]) -> None:
+    """Refuse a tensor under several keys: a loader feeds it once."""
+    keys: dict[tuple[str, ...], list[str]] = {}
+    for key, info in infos.items():
+        keys.setdefault(signature_defs.tensors_of(info), []).append(key)
+    twice = next((each for each in keys.values() if len(each) > 1), None)
+    if twice:
+        raise errors.ConversionError(f"one tensor is given as several inputs: {errors.listed(twice)}; name each once")
+
+
 @dataclass(frozen=True)
 class _Signatures:
     """The signatures of a graph."""
@@ -185,6 +195,7 @@ class _Signatures:
             infos = {each: self._info(tensor, known) for each, tensor in named.items()}
             if side == "inputs":
                 self._require_unbound(infos)
+                _require_distinct(infos)
                 handles = {each: node for each, tensor in named.items() if (node := self._handle(tensor, known))}
             getattr(result, side).clear()
             for name, info in infos.items():
@@ -235,6 +246,12 @@ class _Signatures:
 
     def _info(self, tensor: object, known: Mapping[str, protos.Message]) -> protos.Message:
         """Describe a tensor that was given as itself, by a key of the signature, or by its name."""
+        session = getattr(self.store, "session", None)
+        if session is not None and getattr(tensor, "graph", session.graph) is not session.graph:
+            raise errors.ConversionError(
+                f"{str(getattr(tensor, 'name', tensor))!r} is a tensor of another graph than the session's; give one "
+                "of session.graph, or its name"
+            )
         if composites.is_composite(tensor):
             return self._composite(tensor)
         end = signature_defs.find(signature_defs.endpoints(known), tensor)
