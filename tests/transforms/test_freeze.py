@@ -328,6 +328,20 @@ def test_small_floats(name: str) -> None:
     assert wrapped(result, result.filled(), "k")({"x": [1.0, 2.0, 3.0]})["y"].tolist() == [1.0, 3.0, -6.0]
 
 
+@pytest.mark.parametrize("shape", [[None], None])
+def test_a_variable_whose_shape_only_its_value_says(shape: Any, tmp_path: Path) -> None:
+    tf = runtime.tensorflow()
+    module = tf.Module()
+    module.rows = tf.Variable([1.0], shape=tf.TensorShape(shape))
+    module.rows.assign([1.0, 2.0, 3.0])
+    module.f = tf.function(
+        lambda x: {"y": x + tf.reduce_sum(module.rows)}, input_signature=[tf.TensorSpec([], name="x")]
+    )
+    tfmagic.export(module.f, tmp_path / "m")
+    for source in (module.f, tmp_path / "m"):
+        assert tfmagic.run(tfmagic.freeze(source), {"x": 1.0}).outputs["y"] == 7.0
+
+
 def test_strings_and_empty_tensors() -> None:
     tf = tensorflow()
     words, outside = variable(["a", "ü"], "string"), tf.constant(["c", ""])

@@ -203,6 +203,10 @@ def of_tensor(tensor: runtime.Live) -> Value:
 
 
 def _value(source: runtime.Live, read: Callable[[], runtime.Live]) -> Value:
+    if not source.shape.is_fully_defined():
+        # Only the value says it, and the next one may have another.
+        value = read()
+        return _value(value, lambda: value)
     dtype, shape = source.dtype.name, tuple(source.shape.as_list())
     return Value(dtype, shape, lambda: content(read()), (lambda: strings(read())) if dtype == "string" else None)
 
