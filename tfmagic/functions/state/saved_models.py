@@ -137,6 +137,11 @@ class Store(StoredTables):
     def clean(self, graph_def: protos.Message) -> None:
         """Take out of a graph, in place, what did not come with it from the user: nothing of what lies in a file."""
 
+    def may_have(self, tensor: object) -> bool:
+        """Say whether a live tensor can be one of the graph: of a graph in a file, whatever has its name."""
+        del tensor
+        return True
+
     def has_value(self, name: str) -> bool:
         """Say whether the checkpoint has a value for a variable, by the name of its node."""
         return self._slot(name) is not None

@@ -73,6 +73,10 @@ class SessionStore(Store):
             if "_output_shapes" in node.attr:
                 del node.attr["_output_shapes"]
 
+    def may_have(self, tensor: object) -> bool:
+        """Say whether a live tensor is none of another graph; a name is of none."""
+        return getattr(tensor, "graph", self.session.graph) is self.session.graph
+
     def has_value(self, name: str) -> bool:
         """Say that each variable has a value; reading it raises where it has none."""
         del name

@@ -246,8 +246,7 @@ class _Signatures:
 
     def _info(self, tensor: object, known: Mapping[str, protos.Message]) -> protos.Message:
         """Describe a tensor that was given as itself, by a key of the signature, or by its name."""
-        session = getattr(self.store, "session", None)
-        if session is not None and getattr(tensor, "graph", session.graph) is not session.graph:
+        if not self.store.may_have(tensor):
             raise errors.ConversionError(
                 f"{str(getattr(tensor, 'name', tensor))!r} is a tensor of another graph than the session's; give one "
                 "of session.graph, or its name"
