@@ -299,3 +299,35 @@ def test_the_parts_of_a_sparse_input_are_inputs() -> None:
     found = tfmagic.diff(graph, other)
     assert found.equal, found.table.to_string()
     assert set(found.table["what"]) == {"renamed"}
+
+
+def branching(then: str, otherwise: str, handed: str = "DT_FLOAT") -> Any:
+    """Return a graph with two branches of one op each, which are told in a list of dtypes what they get."""
+    functions = " ".join(
+        f"""function {{
+          signature {{name: "{name}" input_arg {{name: "a" type: DT_FLOAT}} output_arg {{name: "b" type: DT_FLOAT}}}}
+          node_def {{name: "only" op: "{op}" input: "a" attr {{key: "T" value {{type: DT_FLOAT}}}}}}
+          ret {{key: "b" value: "only:y:0"}}
+        }}"""
+        for name, op in (("then", then), ("else", otherwise))
+    )
+    return protos.parse_text(
+        "GraphDef",
+        f"""
+        node {{name: "x" op: "Placeholder"}} node {{name: "y" op: "Placeholder"}}
+        node {{name: "if" op: "If" input: "y" input: "x"
+              attr {{key: "then_branch" value {{func {{name: "then"}}}}}}
+              attr {{key: "else_branch" value {{func {{name: "else"}}}}}}
+              attr {{key: "Tin" value {{list {{type: {handed}}}}}}}}}
+        library {{{functions}}}
+        """,
+    )
+
+
+@pytest.mark.parametrize("other", [("Sqrt", "Tanh"), ("Exp", "Sqrt"), ("Tanh", "Exp")])
+def test_each_branch_is_compared(other: tuple[str, str]) -> None:
+    assert not is_equal(matched(branching("Exp", "Tanh"), branching(*other), ("if", "if")))
+
+
+def test_a_branch_that_is_handed_a_variable_is_the_one_that_is_handed_its_value() -> None:
+    assert is_equal(matched(branching("Exp", "Tanh"), branching("Exp", "Tanh", "DT_RESOURCE"), ("if", "if")))

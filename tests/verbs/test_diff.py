@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import tfmagic
+from tests.graphs.test_computation_matching import branching
 from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.graphs import computation
@@ -482,3 +483,14 @@ def test_a_shape_that_only_one_file_tells_is_no_difference() -> None:
     sides = [computations.Ends("serve", {}, {"y": end}) for end in (untold, known, known._replace(shape=None))]
     assert list(computations.signature_rows(sides[0], sides[1])) == []
     assert len(list(computations.signature_rows(sides[2], sides[1]))) == 1
+
+
+@pytest.mark.parametrize("branch", ["then_branch", "else_branch"])
+def test_a_branch_that_computes_something_else_is_a_row(branch: str) -> None:
+    graph, other = (
+        branching("Exp", "Tanh"),
+        branching(*(("Sqrt", "Tanh") if branch == "then_branch" else ("Exp", "Sqrt"))),
+    )
+    compared = tfmagic.diff(graph, other)
+    assert not compared.equal
+    assert list(compared.table["where"]) == [f"if, {branch}"]

@@ -55,15 +55,21 @@ def data_inputs(node: protos.Message) -> list[str]:
 
 def called(node: protos.Message, functions: Mapping[str, _Function]) -> list[_Function]:
     """Return the functions of some by name that a node runs, a loop's condition before its body."""
+    return [function for _, function in called_as(node, functions)]
+
+
+def called_as(node: protos.Message, functions: Mapping[str, _Function]) -> list[tuple[str, _Function]]:
+    """Return the functions that :func:`called` does, each with the attribute that names it."""
     # A function of TensorFlow 1 may be called as an op of its own name.
     if node.op in functions:
-        return [functions[node.op]]
+        return [("f", functions[node.op])]
     if node.op not in ops.of_effect(ops.Effect.CALL) and node.op not in _TFLITE_CALLING:
         return []
     attr = node.attr
-    names = [attr[key].func.name for key in _CALLING if key in attr and attr[key].HasField("func")]
-    names += [each.name for each in attr["branches"].list.func] if "branches" in attr else []
-    return [functions[name] for name in names if name in functions]
+    names = [(key, attr[key].func.name) for key in _CALLING if key in attr and attr[key].HasField("func")]
+    branches = attr["branches"].list.func if "branches" in attr else ()
+    names += [(f"branch {place}", each.name) for place, each in enumerate(branches)]
+    return [(key, functions[name]) for key, name in names if name in functions]
 
 
 def results(function: protos.Message) -> list[str]:

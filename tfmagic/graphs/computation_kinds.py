@@ -26,6 +26,8 @@ _SKIPPED = frozenset({
 })  # fmt: skip
 _PLACEHOLDERS = ops.of_kind("placeholder", "default placeholder")
 _VARIABLES = frozenset({"VarHandleOp", "VariableV2", "Variable"})
+#: Attributes of what runs functions that say the dtypes of what goes in and out.
+_OF_HANDED = frozenset({"T", "Tin", "Tout"})
 #: Kinds of ops that are taken for what the function does that they name.
 CALLS = ("call", "unknown")
 #: How a node is taken: as an op, for its input, as a variable, as what the function does that it calls.
@@ -130,8 +132,11 @@ class Kinds:
         if node.op == "Const":
             return node_descriptions.of_constant(node)
         attributes = node_descriptions.of_attributes(node)
-        for function in bodies.called(node, self.graph.functions):
-            attributes += (("body", self._digest(function, depth)),)
+        functions = bodies.called_as(node, self.graph.functions)
+        if functions:
+            # A variable is handed in as a handle, what it is frozen to as its value.
+            attributes = tuple(pair for pair in attributes if pair[0] not in _OF_HANDED)
+            attributes += tuple((key, self._digest(function, depth)) for key, function in functions)
         op = node.op
         if op in _GATHERS:
             # Freezing makes the one of the other.
