@@ -331,3 +331,39 @@ def test_each_branch_is_compared(other: tuple[str, str]) -> None:
 
 def test_a_branch_that_is_handed_a_variable_is_the_one_that_is_handed_its_value() -> None:
     assert is_equal(matched(branching("Exp", "Tanh"), branching("Exp", "Tanh", "DT_RESOURCE"), ("if", "if")))
+
+
+def counting(step: str, *, is_read_first: bool = False) -> Any:
+    """Return a call of a function that adds to a variable, and gives what is read before or after that."""
+    write = 'node_def {name: "add" op: "AssignAddVariableOp" input: "v" input: "step:output:0" WAIT}'
+    read = 'node_def {name: "read" op: "ReadVariableOp" input: "v" WAIT}'
+    write, read = (
+        text.replace("WAIT", f'input: "^{other}"' if waits else "")
+        for text, other, waits in ((write, "read", is_read_first), (read, "add", not is_read_first))
+    )
+    return protos.parse_text(
+        "GraphDef",
+        f"""
+        node {{name: "variable" op: "VarHandleOp" attr {{key: "shared_name" value {{s: "v"}}}}}}
+        node {{name: "x" op: "Placeholder"}} node {{name: "y" op: "Placeholder"}}
+        node {{name: "call" op: "StatefulPartitionedCall" input: "variable" input: "x"
+              attr {{key: "f" value {{func {{name: "count"}}}}}}}}
+        library {{function {{
+          signature {{name: "count" input_arg {{name: "v" type: DT_RESOURCE}} input_arg {{name: "a" type: DT_FLOAT}}
+                     output_arg {{name: "b" type: DT_FLOAT}}}}
+          node_def {{name: "step" op: "Const"
+                    attr {{key: "value" value {{tensor {{dtype: DT_FLOAT float_val: {step}}}}}}}}}
+          {write if step != "0" else ""} {read if step != "0" else read.replace('input: "^add"', "")}
+          node_def {{name: "sum" op: "AddV2" input: "read:value:0" input: "a"}}
+          ret {{key: "b" value: "sum:z:0"}}
+        }}}}
+        """,
+    )
+
+
+@pytest.mark.parametrize("other", [counting("2"), counting("0"), counting("1", is_read_first=True)])
+def test_what_changes_a_variable_beside_is_compared(other: Any) -> None:
+    """Its value comes out of the next call, or of this one where it is read behind."""
+    assert is_equal(matched(counting("1"), counting("1"), ("call", "call")))
+    for pair in ((counting("1"), other), (other, counting("1"))):
+        assert not is_equal(matched(*pair, ("call", "call")))

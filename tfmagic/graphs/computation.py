@@ -114,6 +114,8 @@ class Computation:
         Of the ops.
     outputs : dict of str to tensor
         By key.
+    changes : int array
+        The places of ops that change variables and tables as the computation runs.
     constants, kinds : dict of int to str
         By place. A kind is dtype and shape as a text, which tells nothing of whether a weight is a variable or a
         constant.
@@ -128,6 +130,7 @@ class Computation:
     sources: Integers = field(default_factory=_none)
     names: Names = field(default_factory=Names)
     outputs: dict[str, Tensor] = field(default_factory=dict)
+    changes: Integers = field(default_factory=_none)
     constants: dict[int, str] = field(default_factory=dict)
     kinds: dict[int, str] = field(default_factory=dict)
     is_cut: bool = False

@@ -11,6 +11,7 @@ import numpy as np
 
 from tfmagic.files import protos
 from tfmagic.graphs import bodies, node_descriptions, ops
+from tfmagic.graphs.state_changes import StateChanges
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -54,6 +55,8 @@ class Kinds:
 
     Attributes
     ----------
+    changes : StateChanges
+        The nodes that change state.
     ways : int array
         For each kind, how its nodes are taken.
     codes : int array
@@ -74,6 +77,7 @@ class Kinds:
 
     def __init__(self, graph: NumberedGraph, body_digest: Callable[[Kinds, int, int], str]) -> None:
         self.graph = graph
+        self.changes = StateChanges(graph)
         self._body_digest = body_digest
         self.ways = np.full(graph.kind_count, _NOTHING, np.int64)
         self.codes = np.full(graph.kind_count, _NOTHING, np.int64)

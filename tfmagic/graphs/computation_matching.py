@@ -239,10 +239,11 @@ def _left(whole: Computation, partners: Integers) -> list[int]:
 
 
 def _used(whole: Computation) -> Mask:
-    """Say of each op whether another one takes what it gives, or it comes out."""
+    """Say of each op whether another one takes what it gives, it comes out, or it changes state."""
     is_taken = np.zeros(len(whole.codes), bool)
     is_taken[whole.sources // OUTPUTS] = True
     is_taken[[place for place, _ in whole.outputs.values()]] = True
+    is_taken[whole.changes] = True
     return is_taken
 
 

@@ -67,7 +67,7 @@ def _body_digest(kinds: Kinds, function: int, depth: int) -> str:
     """Return a text that is the same for branches and loop bodies that compute the same."""
     inner = _Reading(kinds)
     inputs = [inner.add(str(place), INPUT) for place in range(len(kinds.graph.body(function).arguments))]
-    results = inner.call(function, inputs, "", depth)
+    results = [*inner.call(function, inputs, "", depth), *inner.changes]
     whole = inner.written({})
     # Only a constant of the body itself: what is handed in is compared where it comes from.
     steps = [(op.op, op.attributes, op.inputs, whole.constants.get(at)) for at, op in enumerate(whole.ops)]
@@ -101,6 +101,8 @@ class _Reading:
     others: dict[int, str] = field(default_factory=dict)
     _codes: list[int] = field(default_factory=list)
     _inputs: list[Sequence[int]] = field(default_factory=list)
+    #: What changes state, by its first output.
+    changes: list[int] = field(default_factory=list)
     constants: dict[int, str] = field(default_factory=dict)
     weight_kinds: dict[int, str] = field(default_factory=dict)
     _weights: dict[str, int] = field(default_factory=dict)
@@ -135,10 +137,13 @@ class _Reading:
     def body(
         self, body: NumberedBody, ends: Sequence[int], known: Mapping[int, int], prefix: str, depth: int
     ) -> list[int]:
-        """Write down what tensors need; return them."""
+        """Write down what tensors need, and what changes state beside; return the tensors."""
         self.scopes.append(prefix)
         walk = _Walk(self, body, known, len(self.scopes) - 1, depth)
-        walk.run(body.in_order(ends, walk.cut))
+        state = self.kinds.changes
+        changing = state.of_function(body.number) if body.number else state.of_main(ends, walk.cut)
+        walk.run(body.in_order([*ends, *(node * OUTPUTS for node in changing)], walk.cut))
+        self.changes += [int(walk.firsts[node]) for node in changing if walk.is_written(node)]
         return [walk.end(tensor) for tensor in ends]
 
     def call(self, function: int, inputs: Sequence[int], prefix: str, depth: int) -> list[int]:
@@ -167,6 +172,7 @@ class _Reading:
         whole = Computation(self.kinds.described, codes, offsets, sources)
         whole.names = Names(self.kinds.graph.names_of_nodes, nodes, scopes, self.scopes, self.others)
         whole.outputs = dict(zip(outputs, tensors(outputs.values()), strict=True))
+        whole.changes = np.array(self.changes, np.int64) // OUTPUTS
         whole.constants, whole.kinds = self.constants, self.weight_kinds
         whole.is_cut = self.is_cut or self.kinds.is_cut
         _drop_first_axes(whole)
@@ -228,7 +234,10 @@ class _Walk:
         self.order, self.of_order = order, self.body.kinds[order]
         self._gather_inputs()
         ways = kinds.ways[self.of_order]
+        self.late_reads = kinds.changes.before_reads(self.body.number, order)
         self.is_op = (ways == OP) | ((ways == SKIP) & (self.counts == 0))
+        if self.late_reads:
+            self.is_op |= np.isin(order, list(self.late_reads))
         self.is_skip = (ways == SKIP) & ~self.is_op
         begin = 0
         for place in [*np.flatnonzero(ways >= VARIABLE).tolist(), len(order)]:
@@ -319,6 +328,10 @@ class _Walk:
         # A further output of an op.
         return first // OUTPUTS * OUTPUTS + place if place and outputs != [] else first
 
+    def is_written(self, node: int) -> bool:
+        """Whether a node is an op of the computation."""
+        return bool(self.is_op[self.order == node].any())
+
     def end(self, tensor: int) -> int:
         """Return the tensor of the computation that an end of the body is."""
         if tensor in self.known:
@@ -345,8 +358,10 @@ class _Walk:
             hits = rest[among[inputs[rest] // OUTPUTS]]
             sources[hits] = [self._tensor(tensor) for tensor in inputs[hits].tolist()]
         places, of_order = self.firsts[order] // OUTPUTS, self.of_order[self.is_op]
-        nodes = self.body.first + order
-        reading.parts.append(_Ops(places, kinds.codes[of_order], nodes, self.scope, self.counts[self.is_op], sources))
+        nodes, codes = self.body.first + order, kinds.codes[of_order]
+        for node, count in self.late_reads.items():
+            codes[order == node] = kinds.code("ReadVariableOp", (("after changes", str(count)),))
+        reading.parts.append(_Ops(places, codes, nodes, self.scope, self.counts[self.is_op], sources))
         for place in np.flatnonzero(kinds.is_weight[of_order]).tolist():
             weight = kinds.weights[int(of_order[place])]
             if weight.kind:

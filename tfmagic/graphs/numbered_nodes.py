@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfmagic.graphs import node_columns, op_outputs
+from tfmagic.graphs import node_columns, op_outputs, tensor_names
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from tfmagic.files import protos
     from tfmagic.files.wire import Integers, Mask
+    from tfmagic.graphs.node_attributes import Objects
+    from tfmagic.graphs.node_columns import NodeColumns
     from tfmagic.graphs.serialized import SerializedGraph
 
 #: Ops that hand on to the next round of a loop what is made in this one.
@@ -65,7 +67,8 @@ class NumberedGraph:
         self.names_of_nodes = columns.name
         self.names: list[str] = columns.name.tolist()
         self.kinds = kinds.of_nodes
-        self.comes_around = np.isin(columns.op.codes, np.flatnonzero(columns.op.categories.isin(_AROUND)))
+        self.comes_around = self._of_ops(columns, _AROUND)
+        self._columns = columns
         self._inputs = columns.data_inputs
         self._offsets = np.concatenate([[0], np.cumsum(columns.data_inputs.counts)])
         self._examples = kinds.examples
@@ -73,6 +76,20 @@ class NumberedGraph:
         self.functions = {name: number for number, name in enumerate(graph.function_names, 1)}
         self._bodies: dict[int, NumberedBody] = {}
         self._outputs: dict[tuple[int, str, int], int] = {}
+
+    @staticmethod
+    def _of_ops(columns: NodeColumns, wanted: Collection[str]) -> Mask:
+        return np.isin(columns.op.codes, np.flatnonzero(columns.op.categories.isin(list(wanted))))
+
+    def of_ops(self, wanted: Collection[str]) -> Mask:
+        """Say of each node whether it has one of some ops."""
+        return self._of_ops(self._columns, wanted)
+
+    @cached_property
+    def waits(self) -> tuple[Integers, Objects]:
+        """Where the control inputs of each node begin, and the end; the inputs, with their carets, node by node."""
+        waited_for = self._columns.waited_for
+        return np.concatenate([[0], np.cumsum(waited_for.counts)]), waited_for.texts
 
     @property
     def kind_count(self) -> int:
@@ -137,6 +154,8 @@ class NumberedBody:
 
     Attributes
     ----------
+    number : int
+        The function's; 0 is the main graph.
     first : int
         The number of its first node in the graph.
     count : int
@@ -149,7 +168,7 @@ class NumberedBody:
 
     def __init__(self, graph: NumberedGraph, number: int, first: int, inputs: Sequence[str], offsets: Integers) -> None:
         self._graph = graph
-        self._number = number
+        self.number = number
         #: What was asked for last: a function may be called again and again.
         self._orders: dict[tuple[tuple[int, ...], frozenset[int]], Integers] = {}
         self.first = first
@@ -177,14 +196,24 @@ class NumberedBody:
         return self._graph.output(int(self._graph.kinds[self.first + node]), name, place)
 
     @cached_property
+    def waits(self) -> tuple[Integers, Integers]:
+        """Which nodes wait for which others: a pair for each control input that is a node."""
+        offsets, texts = self._graph.waits
+        counts = np.diff(offsets[self.first : self.first + self.count + 1])
+        own = texts[offsets[self.first] : offsets[self.first + self.count]].tolist()
+        sources = np.array([self.tensor(tensor_names.node_of(text)) for text in own], np.int64) // OUTPUTS
+        takers = np.repeat(np.arange(self.count), counts)
+        return takers[sources >= 0], sources[sources >= 0]
+
+    @cached_property
     def arguments(self) -> list[int]:
         """The tensors that a function's arguments are."""
-        return list(map(self.tensor, self._graph.argument_names(self._number)))
+        return list(map(self.tensor, self._graph.argument_names(self.number)))
 
     @cached_property
     def results(self) -> list[int]:
         """The tensors that come out of a function, in order."""
-        return list(map(self.tensor, self._graph.result_names(self._number)))
+        return list(map(self.tensor, self._graph.result_names(self.number)))
 
     def in_order(self, ends: Sequence[int], cut: Collection[int] = ()) -> Integers:
         """Return the nodes that tensors need, each after what it needs but for what comes around a loop.
