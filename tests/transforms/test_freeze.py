@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -725,3 +726,25 @@ def test_nodes_of_branches_have_the_names_that_they_were_given(tmp_path: Path) -
     assert not [name for name in frozen.ops["name"] if "_tfg_" in name]
     for value, expected in ((1.0, 12.0), (-1.0, -4.0)):
         assert tfmagic.run(tmp_path / "m.pb", {"x": value}, outputs=["y"]).outputs["y"] == expected
+
+
+def test_freezing_makes_few_objects_that_stay() -> None:
+    """Each 700 of them Python's collector is called, and at times goes through all that a user holds then."""
+    tf = runtime.tensorflow()
+    kernels = [tf.Variable(np.ones((2, 2), np.float32)) for _ in range(500)]
+
+    def chain(x: Any) -> Any:
+        for kernel in kernels:
+            x = tf.nn.relu(x @ kernel)
+        return {"y": x}
+
+    concrete = tf.function(chain, autograph=False).get_concrete_function(tf.TensorSpec([None, 2], name="x"))
+    function = functions.of_concrete(concrete, "serving_default")
+    freeze(function)
+    collections = []
+    gc.callbacks.append(lambda phase, info: collections.append((phase, info["generation"])))
+    try:
+        frozen = freeze(function)
+    finally:
+        gc.callbacks.pop()
+    assert len(collections) / 2 * gc.get_threshold()[0] < 6 * len(frozen.graph_def.node)

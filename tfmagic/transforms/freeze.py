@@ -82,6 +82,9 @@ def freeze(function: NamedFunction) -> FrozenGraph:
     captured = captures(function)
     require_outside_state(function, "graph_def")
     graph_def = _flat_graph(function)
+    # As long as Python's objects for the nodes are there, whoever goes through the graph makes none anew: enough of
+    # those have Python's collector go through all that a user holds, which took as long as half of the freezing.
+    _alive = list(graph_def.node)
     state = State(
         {name: of_variable(each) for name, each in captured.variables.items()},
         {name: of_tensor(each) for name, each in captured.tensors.items()},
@@ -89,6 +92,7 @@ def freeze(function: NamedFunction) -> FrozenGraph:
     )
     state = state._replace(tensors={**state.tensors, **_read_assets(graph_def, function, captured)})
     names = rename_nodes(graph_def, _variable_names(graph_def, function, captured.variables))
+
     # What its graph tells is told of the frozen one, in words of its own.
     of_source = graph_notes(function.concrete) if function.notes else ()
     return assembled(
@@ -105,9 +109,11 @@ def freeze(function: NamedFunction) -> FrozenGraph:
 def _read_assets(graph_def: protos.Message, function: NamedFunction, captured: Captures) -> dict[str, Value]:
     """Return what the outputs read from assets, by the nodes that read; a path alone would lead out of the file."""
     files = {name: Path(each.asset_path.numpy().decode()) for name, each in assets(function, captured).items()}
+    if not files:
+        return {}
     nodes = {node.name: node for node in graph_def.node}
     ends = [node_of(end.tensor) for end in function.outputs]
-    needed = reached(ends, lambda name: [node_of(each) for each in nodes[name].input]) if files else ()
+    needed = reached(ends, lambda name: [node_of(each) for each in nodes[name].input])
     return asset_contents([nodes[name] for name in needed], files, ends)
 
 
@@ -154,6 +160,7 @@ def assembled(
     UnsupportedConversionError, TooLargeError
         As :func:`freeze`.
     """
+    _alive = list(graph_def.node)
     assigned, checked = assignments(graph_def), _checks(graph_def, [node_of(each.tensor) for each in ends[1]])
     drawn, changed = frozen_state.changed(graph_def, state.variables)
     renamed: dict[str, str] = {}
@@ -162,6 +169,7 @@ def assembled(
     drawn, changed = ({renamed.get(name, name) for name in names} for names in (drawn, changed))
     names = [_node(each.tensor) for each in outputs], [_node(each.tensor) for each in inputs]
     inlining.prune(graph_def, *names)
+    _alive = list(graph_def.node)
     refuse_python(graph_def)
     refuse_other_state(graph_def)
     values = tables.fill(graph_def, state.tables)

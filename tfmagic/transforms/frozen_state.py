@@ -13,7 +13,7 @@ import numpy as np
 
 from tfmagic.files import protos
 from tfmagic.graphs.function_library import all_nodes
-from tfmagic.graphs.resource_uses import ResourceUses
+from tfmagic.graphs.resource_uses import READS, ResourceUses
 from tfmagic.graphs.seed_states import DRAWN_STATE, seed_states
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.frozen_graph import become
@@ -40,9 +40,17 @@ def changed(graph_def: protos.Message, variables: Iterable[str]) -> tuple[set[st
         The nodes that stand for their handles.
     """
     listed = list(variables)
+    if _are_only_read(graph_def, listed):
+        return set(), set()
     drawn = seed_states(graph_def, listed)
     uses = ResourceUses(graph_def)
     return drawn, {name for name in listed if name not in drawn and any(use.changes for use in uses.of(name))}
+
+
+def _are_only_read(graph_def: protos.Message, names: Iterable[str]) -> bool:
+    """Say whether all that takes a variable reads it, which is soon told."""
+    handles = {text for name in names for text in (name, f"{name}:0")}
+    return all(node.op in READS or handles.isdisjoint(node.input) for node in graph_def.node)
 
 
 def draw(graph_def: protos.Message, node: protos.Message, value: Value) -> None:

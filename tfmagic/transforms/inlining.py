@@ -111,16 +111,11 @@ def prune(graph_def: protos.Message, outputs: Iterable[str], inputs: Sequence[st
     outer = {*inputs, *ends}
     wanted = [*inputs, *(name for name in nodes if name in needed and name not in outer), *ends]
     if wanted != list(nodes):
-        kept = [_copy(nodes[name]) for name in wanted]
-        del graph_def.node[:]
-        graph_def.node.extend(kept)
+        kept = type(graph_def)()
+        kept.node.extend(nodes[name] for name in wanted)
+        graph_def.ClearField("node")
+        graph_def.MergeFrom(kept)
     prune_library(graph_def)
-
-
-def _copy(node: protos.Message) -> protos.Message:
-    result = protos.message("NodeDef")()
-    result.CopyFrom(node)
-    return result
 
 
 def prune_library(graph_def: protos.Message) -> None:

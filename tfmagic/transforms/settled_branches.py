@@ -53,8 +53,8 @@ def settle_branches(graph_def: protos.Message) -> None:
 
 def settle_conditionals(graph_def: protos.Message) -> bool:
     """Let the branch that a constant predicate chooses be called, in place; say whether there was one."""
-    nodes = {node.name: node for node in graph_def.node}
     conditionals = [node for node in graph_def.node if node.op in _CONDITIONALS]
+    nodes = {node.name: node for node in graph_def.node} if conditionals else {}
     values = {node.name: _predicate(nodes, node.input[0]) for node in conditionals}
     for node in conditionals:
         if (value := values[node.name]) is not None:

@@ -51,7 +51,7 @@ def fill(graph_def: protos.Message, handles: Mapping[str, runtime.Live | TableCo
     UnsupportedConversionError
         If a handle is no table's, or the graph writes to a table.
     """
-    nodes = {node.name: node for node in graph_def.node}
+    nodes = {node.name: node for node in graph_def.node} if handles else {}
     values: dict[str, Value] = {}
     if any(name in nodes for name in handles):
         # Before the first op that fills a table is there.
