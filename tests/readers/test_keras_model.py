@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from tests import keras_samples
-from tfmagic import errors, readers
+from tfmagic import errors, functions, readers
 from tfmagic.models.model import Part
 from tfmagic.readers import keras_model
+from tfmagic.runtime import keras as keras_runtime
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,7 +129,7 @@ def test_a_model_built_without_eager_execution_is_shown_but_not_converted(
         import tensorflow as tf
         tf.compat.v1.disable_eager_execution()
         import {library} as keras
-        from tfmagic import errors, readers
+        from tfmagic import errors, functions, readers
         from tfmagic.models.model import Part
         model = keras.Sequential([keras.layers.Input((3,), name="x"), keras.layers.Dense(2, name="o")])
         assert readers.read(model).signatures["key"].tolist() == ["x", "o"]
@@ -158,3 +159,33 @@ def test_values_of_another_backend_need_no_tensorflow(monkeypatch: pytest.Monkey
     variable = SimpleNamespace(numpy=lambda: np.arange(3.0))
     values = keras_model.live_values("kernel", {"kernel": variable})
     np.testing.assert_array_equal(np.concatenate(list(values.blocks())), [0, 1, 2])
+
+
+def test_values_are_those_that_variables_have_now_and_listing_them_is_not_paid_for_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    keras = keras_runtime.keras()
+    model = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(2, name="d"), keras.layers.Dense(2)])
+    read = readers.read(model)
+    kernel, *others = read.variable_rows()
+    listings = []
+    variables = functions.keras_models.variables
+
+    def counted(listed: Any) -> Any:
+        listings.append(listed)
+        return variables(listed)
+
+    monkeypatch.setattr(functions.keras_models, "variables", counted)
+
+    def first(row: Any) -> float:
+        return float(next(iter(read.values(row).blocks()))[0])  # type: ignore[misc]
+
+    for row in (kernel, *others):
+        first(row)
+    assert len(listings) == 1
+    model.layers[0].kernel.assign(np.full((3, 2), 5.0))
+    assert first(kernel) == 5
+    if hasattr(model.layers[0], "quantize"):
+        # This makes another variable of the same name; the first versions of Keras 3 do not know it.
+        model.layers[0].quantize("int8")
+        assert first(kernel) == 127

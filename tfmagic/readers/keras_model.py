@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, ClassVar
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -84,7 +85,7 @@ class KerasModelReader(Reader):
             own if obstacle else own | in_tensorflow,
             tuple(filter(None, (obstacle, unbuilt))),
             live=model,
-            values=lambda row: live_values(row.name, dict(functions.keras_models.variables(model))),
+            values=_values(model),
             settings=partial(_settings, model),
             wiring=partial(_wiring, model),
             in_training=partial(_in_training, model),
@@ -136,6 +137,19 @@ def _variable_rows(model: runtime.Live) -> Iterator[VariableRow]:
     """Yield the rows of a model's variables; freezing a layer changes Keras's flag and not TensorFlow's."""
     for (name, variable), own in zip(functions.keras_models.variables(model), model.variables, strict=True):
         yield variable_row(name, variable)._replace(trainable=bool(own.trainable))
+
+
+def _values(model: runtime.Live) -> Callable[[VariableRow], Values]:
+    """Return what reads a variable; to list all of a large model's for each takes longer than to read it."""
+    known: WeakValueDictionary[str, runtime.Live] = WeakValueDictionary()
+
+    def values(row: VariableRow) -> Values:
+        # One that a layer has made anew meanwhile is gone.
+        if row.name not in known:
+            known.update(functions.keras_models.variables(model))
+        return live_values(row.name, known)
+
+    return values
 
 
 def live_values(name: str, variables: Mapping[str, runtime.Live]) -> Values:
