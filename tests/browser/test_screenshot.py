@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.browser.animation import SIGNATURE, animated, chunks
+from tests.browser.conftest import SIZE
 from tests.browser.panel_page import DARK, LIGHT, PanelPage
 from tests.browser.served import LOAD
 
@@ -33,7 +34,7 @@ SECONDS = (3.0, 3.0, 4.0)
 #: Names a folder for the pictures, to renew the README's.
 PLACE = "TFMAGIC_SCREENSHOT"
 WIDTH, HEIGHT = 1280, 800
-#: What the front end has around a notebook.
+#: What the front end has above a notebook.
 BARS = 140
 MOST_BYTES = 400_000
 #: What is of no use in a picture.
@@ -50,12 +51,15 @@ WORK = 120_000
 def test_pictures_of_the_panel_are_taken(notebook: OpenNotebook, server: Server, tmp_path: Path) -> None:
     place = Path(os.environ.get(PLACE) or tmp_path)
     frontend = notebook([LOAD, LARGE if PLACE in os.environ else SMALL, "%tf_inspect model"])
-    frontend.page.set_viewport_size({"width": WIDTH + BARS, "height": HEIGHT + BARS})
     sheet = frontend.page.add_style_tag(content=PLAIN)
     for index in range(3):
         frontend.run(index)
     panel = PanelPage(frontend, 2).wait()
     page = frontend.page
+    around = panel.cell.bounding_box()
+    assert around is not None
+    # The cell gets the width that the picture has.
+    page.set_viewport_size({"width": round(WIDTH + SIZE["width"] - around["width"]), "height": HEIGHT + BARS})
     for theme, (first, steps) in PICTURES.items():
         shutil.rmtree(server.root / "served", ignore_errors=True)
         panel.set_theme(theme)
@@ -74,14 +78,15 @@ def walked(panel: PanelPage) -> Iterator[None]:
     rest(panel)
     yield
     shown = panel.open("Convert")
-    shown.get_by_label("Destination").fill("served")
-    shown.get_by_label("Destination").press("Tab")
+    for destination in ("elsewhere", "served"):
+        shown.get_by_label("Destination").fill(destination)
+        shown.get_by_label("Destination").press("Tab")
     shown.get_by_text("Size:").wait_for()
     rest(panel)
     yield
     shown.get_by_role("button", name="Convert", exact=True).click()
     shown.get_by_text("Written: served").wait_for(timeout=WORK)
-    assert "\N{CHECK MARK}" in shown.get_by_text("Written: served").first.inner_text()
+    assert "checked: read back" in shown.get_by_text("Written: served").first.inner_text()
     rest(panel)
     yield
 
@@ -89,7 +94,7 @@ def walked(panel: PanelPage) -> Iterator[None]:
 def rest(panel: PanelPage) -> None:
     """Let nothing be under the pointer, and the cell stand at the upper edge."""
     page: Page = panel.frontend.page
-    page.mouse.move(WIDTH + BARS - 1, HEIGHT + BARS - 1)
+    page.mouse.move(WIDTH, HEIGHT + BARS - 1)
     panel.cell.evaluate("(cell) => cell.scrollIntoView({ block: 'start' })")
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 

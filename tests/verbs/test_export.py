@@ -169,8 +169,8 @@ def test_a_result_is_shown_under_the_path_that_was_named(model: Any, in_tmp_path
 
 def test_a_check_mark_stands_where_all_that_was_compared_is_equal(model: Any, tmp_path: Path) -> None:
     shown = repr(export(model, tmp_path / "served"))
-    assert "checked: \N{CHECK MARK} read back and compared with the source in all 2 outputs: largest" in shown
-    assert "checked: not checked" in repr(export(model, tmp_path / "unseen", verify=False))
+    assert "result: \N{CHECK MARK} checked: read back and compared with the source in all 2 outputs, largest" in shown
+    assert "result: not checked" in repr(export(model, tmp_path / "unseen", verify=False))
 
 
 def test_keys_tags_and_method(model: Any, tmp_path: Path) -> None:

@@ -306,7 +306,7 @@ def _by(max_abs: float) -> str:
 
 
 def in_words(table: pd.DataFrame) -> str:
-    """Say in a line how a result compares with its source, with a check mark where all that was compared is equal."""
+    """Say in a line how a result compares with its source."""
     equal = [bool(each) for each in table["equal"].tolist() if not is_missing(each)]
     differences = table["max_abs"].dropna()
     count = max(len(equal), len(differences))
@@ -316,8 +316,13 @@ def in_words(table: pd.DataFrame) -> str:
     which = f"{count} of {total} outputs" if count < total else "its output" if total == 1 else f"all {total} outputs"
     largest = float(differences.max()) if len(differences) else 0.0
     number = f"largest difference {largest:.2g}" if len(differences) else "equal"
-    sign = "\N{CHECK MARK} " if len(equal) == count and all(equal) else ""
-    return f"{sign}read back and compared with the source in {which}: {number}"
+    return f"checked: read back and compared with the source in {which}, {number}"
+
+
+def is_equal(table: pd.DataFrame) -> bool:
+    """Say whether something was compared, and all of that is equal."""
+    equal = [bool(each) for each in table["equal"].tolist() if not is_missing(each)]
+    return bool(equal) and all(equal)
 
 
 def verification_section(table: pd.DataFrame) -> render.Section:

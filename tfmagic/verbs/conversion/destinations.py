@@ -74,7 +74,7 @@ def problem(destination: str, writer: Writer, size: int, *, overwrite: bool, num
         # A network is asked when it is written, not while somebody types.
         return suffix_problem
     if not overwrite and not numbered and is_taken(where, writer):
-        return f"{str(where)!r} exists; allow to replace what is there, or name another place"
+        return f"{destination.strip()!r} exists; allow to replace what is there, or name another place"
     try:
         _check(where, writer, overwrite=overwrite, numbered=numbered)
         write_checks.require_space(where, size)

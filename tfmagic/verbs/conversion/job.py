@@ -94,12 +94,13 @@ class Export(render.Sectioned):
 
     def shown_sections(self) -> tuple[str, list[render.Section]]:
         """Return what was written, and how it compares."""
+        sign = "\N{CHECK MARK} " if conversion_checks.is_equal(self.verification) else ""
         facts = [
             ("path", render.Shortened(self.called, str(self.path))),
             ("format", self.format),
             ("size", render.size_text(self.bytes)),
             ("time", f"{self.seconds:.2f} s"),
-            ("checked", conversion_checks.in_words(self.verification)),
+            ("result", f"{sign}{conversion_checks.in_words(self.verification)}"),
             *(("note", note) for note in self.notes),
             *(("lost", loss) for loss in self.losses),
             *(fact for caution in self.cautions for fact in caution.facts()),

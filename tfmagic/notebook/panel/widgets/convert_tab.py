@@ -75,7 +75,7 @@ class ConvertTab(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no type
         self.copies = Sections([])
         self.opened = ipywidgets.VBox()
         #: What can be done with what was written; out of sight until something is.
-        self.outcome = ipywidgets.VBox([forms.row(self.open_result), self.copies, self.opened])
+        self.outcome = ipywidgets.VBox([forms.row(self.open_result), self.copies])
         self.code = ipywidgets.HTML()
         self.result = ipywidgets.HTML()
         self.form = ConvertForm(model, self._refresh)
@@ -91,13 +91,15 @@ class ConvertTab(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no type
         start, *progress = self.work.controls
         acts = [
             forms.row(start, self.size),
-            self.problems,
-            forms.row(*self.helps),
+            # What became of it stands at the button, before what is in the way of the next one.
             *progress,
             self.outcome,
+            self.problems,
+            forms.row(*self.helps),
             self.show_code,
             self.code,
             self.result,
+            self.opened,
         ]
         main = ipywidgets.VBox([self.form, *(acts if self.form.is_possible else ())])
         main.add_class("tfm-form")
@@ -208,8 +210,8 @@ class ConvertTab(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no type
         forms.show(self.outcome, shown=True)
         self._refresh()
         return (
-            f"Written: {export.called} ({render.size_text(export.bytes)} in {export.seconds:.1f} s; "
-            f"{checks.in_words(export.verification)})"
+            f"Written: {export.called} ({render.size_text(export.bytes)} in {export.seconds:.1f} s); "
+            f"{checks.in_words(export.verification)}"
         )
 
     def _open(self) -> None:
