@@ -71,6 +71,27 @@ def test_a_size_that_a_constant_states_is_told_where_no_memory_holds_it(
     assert made(*(min(value, 1000) for value in values)) == []
 
 
+@pytest.mark.parametrize(
+    ("op", "attribute"),
+    [("MutableDenseHashTableV2", "initial_num_buckets"), ("UniformCandidateSampler", "num_sampled")],
+)
+def test_a_size_that_an_attribute_states_is_told(op: str, attribute: str) -> None:
+    def made(size: int) -> list[tuple[str, str]]:
+        node_def = node("big", op, "x", "x")
+        node_def.attr[attribute].i = size
+        return bombs(node("x", "Placeholder"), node_def)
+
+    assert made(1 << 40) == [(f"a bomb: {op} makes {1 << 40:,} elements", "node 'big'")]
+    assert made(1 << 17) == []
+
+
+def test_a_temporary_variable_is_told_by_its_shape() -> None:
+    node_def = node("big", "TemporaryVariable")
+    node_def.attr["shape"].shape.dim.add(size=1 << 40)
+    ((what, _),) = bombs(node_def)
+    assert what == f"a bomb: TemporaryVariable makes {1 << 40:,} elements"
+
+
 def test_a_range_is_told_by_its_ends() -> None:
     ends = [numbers("end", 1 << 40, scalar=True), node("big", "Range", "zero", "end", "one")]
     ((what, _),) = bombs(ONE, numbers("zero", 0, scalar=True), *ends)

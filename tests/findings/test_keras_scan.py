@@ -103,6 +103,15 @@ def test_a_member_that_is_called_otherwise_where_it_lies_is_told(tmp_path: Path)
     assert "otherwise" in tfmagic.scan(path).verdict
 
 
+@pytest.mark.parametrize("names", [("A/x", "a/x"), ("\u00e9/x", "e\u0301/x")])
+def test_two_members_that_some_file_systems_take_for_one_are_told(tmp_path: Path, names: tuple[str, str]) -> None:
+    path = archive(tmp_path / "m.keras")
+    with zipfile.ZipFile(path, "a") as written:
+        for name in names:
+            written.writestr(name, b"1")
+    assert "is there twice" in tfmagic.scan(path).verdict
+
+
 def test_an_archive_behind_other_bytes_is_told(tmp_path: Path) -> None:
     path = archive(tmp_path / "m.keras")
     path.write_bytes(b"GIF89a" + path.read_bytes())

@@ -44,12 +44,21 @@ _STATED = {
     "TensorListResize": 1, "UnsortedSegmentMax": 2, "UnsortedSegmentMin": 2, "UnsortedSegmentProd": 2,
     "UnsortedSegmentSum": 2,
 }  # fmt: skip
+#: Ops that take memory for as many elements as one of their attributes says.
+_BY_ATTRIBUTE = {
+    "AllCandidateSampler": "num_sampled", "AnonymousMutableDenseHashTable": "initial_num_buckets",
+    "FixedUnigramCandidateSampler": "num_sampled", "LearnedUnigramCandidateSampler": "num_sampled",
+    "LogUniformCandidateSampler": "num_sampled", "MutableDenseHashTable": "initial_num_buckets",
+    "MutableDenseHashTableV2": "initial_num_buckets", "ThreadUnsafeUnigramCandidateSampler": "num_sampled",
+    "UniformCandidateSampler": "num_sampled",
+}  # fmt: skip
 #: Ops whose result is larger than what goes in by what one of their inputs says, of which the shape is known.
 _GROWING = frozenset({
     "BroadcastTo", "Conv2DBackpropInput", "Conv3DBackpropInputV2", "DepthwiseConv2dNativeBackpropInput", "Fill",
     "MirrorPad", "OneHot", "Pad", "PadV2", "RandomStandardNormal", "RandomUniform", "RandomUniformInt", "Range",
     "ResizeArea", "ResizeBicubic", "ResizeBilinear", "ResizeNearestNeighbor", "StatelessRandomNormal",
-    "StatelessRandomNormalV2", "StatelessRandomUniform", "StatelessRandomUniformV2", "Tile", "TruncatedNormal",
+    "StatelessRandomNormalV2", "StatelessRandomUniform", "StatelessRandomUniformV2", "TemporaryVariable", "Tile",
+    "TruncatedNormal",
 })  # fmt: skip
 #: Ops whose results grow from one to the next: looked at where a graph is small.
 _JOINING = frozenset({
@@ -75,7 +84,7 @@ def above(graph: Graph, most: int) -> Iterator[Claimed]:
     """Yield the nodes whose results take more bytes than a number."""
     sizes = _Sizes(graph)
     is_small = sum(graph.counts.values()) <= _SMALL
-    wanted = _GROWING | _STATED.keys() | (_JOINING if is_small else frozenset())
+    wanted = _GROWING | _STATED.keys() | _BY_ATTRIBUTE.keys() | (_JOINING if is_small else frozenset())
     for function, node in graph.of_ops(wanted):
         body = sizes.body(function)
         elements, item = sizes.of(body, node)
@@ -114,6 +123,8 @@ class _Sizes:
 
     def of(self, body: _Body, node: protos.Message) -> tuple[int, int]:
         """Return the elements of a node's first output, those of an open dimension being one, and what each takes."""
+        if (attribute := _BY_ATTRIBUTE.get(node.op)) is not None:
+            return max(int(node.attr[attribute].i), 0) if attribute in node.attr else 0, _ITEM
         if (place := _STATED.get(node.op)) is not None:
             inputs = bodies.data_inputs(node)
             value = self._fact(body, inputs[place], 0).value if place < len(inputs) else None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import stat
 import sys
+import unicodedata
 import zipfile
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -143,9 +144,10 @@ def _of_members(archive: zipfile.ZipFile, path: Path) -> Iterator[Finding]:
         yield Finding(scan.MEDIUM, "an HDF5 file behind other bytes", path.name, LOAD, scan.TWO_READERS)
     if b"PK\x05\x06" in archive.comment:
         yield Finding(scan.MEDIUM, "a zip archive with two directories", path.name, LOAD, scan.TWO_READERS)
-    # Some file systems, and who unpacks to them, take two names for one that differ in the case of their letters alone.
-    counts = Counter(name.casefold() for name in names)
-    for name in (name for name in names if counts[name.casefold()] > 1):
+    # Some file systems, and who unpacks to them, take two names for one that differ in the case of their letters alone,
+    # or in how letters with marks are put together.
+    counts = Counter(map(_folded, names))
+    for name in (name for name in names if counts[_folded(name)] > 1):
         yield Finding(scan.MEDIUM, f"the member {name!r} is there twice", path.name, LOAD, scan.TWO_READERS)
     for info in archive.infolist():
         if not hazards.is_inside(info.filename.rstrip("/") or "/"):
@@ -164,6 +166,10 @@ def _of_members(archive: zipfile.ZipFile, path: Path) -> Iterator[Finding]:
         if _local_name(archive, info) not in (None, info.orig_filename) or "\0" in info.orig_filename:
             what = f"the member {info.filename!r} is called otherwise where it lies"
             yield Finding(scan.MEDIUM, what, path.name, LOAD, scan.TWO_READERS)
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _stored(archive: zipfile.ZipFile) -> set[int]:
