@@ -8,7 +8,7 @@ import pytest
 
 from tests.findings.graph_defs import function, graph, node
 from tfmagic.files import protos
-from tfmagic.findings import graph_scan
+from tfmagic.findings import graph_scan, hazards
 from tfmagic.graphs.metagraphs import MetaGraph
 
 HUGE = 1 << 20
@@ -92,6 +92,26 @@ def test_a_temporary_variable_is_told_by_its_shape() -> None:
     assert what == f"a bomb: TemporaryVariable makes {1 << 40:,} elements"
 
 
+def test_what_no_memory_holds_is_not_run_without_trust() -> None:
+    filling = function(
+        "filling", [], numbers("size", HUGE, HUGE), ONE, node("big", "Fill", "size:output:0", "one:output:0")
+    )
+    nodes = [ONE, numbers("size", HUGE, HUGE), node("big", "Fill", "size", "one"), node("x", "Placeholder")]
+    nodes += [node("y", "Relu", "x"), node("z", "AddV2", "y", "big"), node("call", "PartitionedCall", f="filling")]
+    graph_def = graph(*nodes, functions=[filling])
+    assert hazards.of_graph(graph_def, ["y:0"]) == ()
+    (hazard,) = hazards.of_graph(graph_def, ["z:0"])
+    assert str(hazard) == f"node 'big': Fill of {HUGE * HUGE:,} elements"
+    (hazard,) = hazards.of_graph(graph_def, ["call:0"])
+    assert hazard.where == "node 'big' in function 'filling'"
+    assert len(hazards.of_graph(graph_def)) == 2
+    message = protos.message("MetaGraphDef")(graph_def=graph_def)
+    for key, tensor in (("light", "y:0"), ("heavy", "z:0")):
+        message.signature_def[key].outputs["out"].name = tensor
+    assert hazards.of_saved_model(message, ["light"]) == ()
+    assert len(hazards.of_saved_model(message, ["heavy"])) == 1
+
+
 def test_a_range_is_told_by_its_ends() -> None:
     ends = [numbers("end", 1 << 40, scalar=True), node("big", "Range", "zero", "end", "one")]
     ((what, _),) = bombs(ONE, numbers("zero", 0, scalar=True), *ends)
@@ -107,6 +127,13 @@ def test_a_size_is_followed_through_what_computes_it_and_into_functions() -> Non
     ((what, where),) = bombs(*shape, joined, call, functions=[filling])
     assert what == f"a bomb: Fill makes {HUGE * HUGE:,} elements"
     assert "function 'filling'" in where
+
+
+@pytest.mark.parametrize("op", ["Tile", "Pad", "OneHot"])
+def test_a_size_is_told_whatever_shape_goes_in(op: str) -> None:
+    size = numbers("size", 1 << 40, scalar=op == "OneHot")
+    ((what, _),) = bombs(ONE, node("x", "Placeholder"), size, node("big", op, "x", "size", "one", "one"))
+    assert what == f"a bomb: {op} makes {1 << 40:,} elements"
 
 
 def test_sizes_that_grow_step_by_step_are_told_where_they_are_too_large() -> None:

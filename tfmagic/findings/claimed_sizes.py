@@ -30,6 +30,7 @@ ALL_MEMORY: Final = "it may take all of the memory"
 _STATED = {
     "Bincount": 1, "CropAndResize": 3, "DecodePaddedRaw": 1, "DenseBincount": 1, "Empty": 0, "EmptyTensorList": 1,
     "IRFFT": 1, "IRFFT2D": 1, "IRFFT3D": 1, "LinSpace": 2, "MatrixDiagV2": 2, "MatrixDiagV3": 2, "Multinomial": 1,
+    "OneHot": 1, "Tile": 1,
     "ParameterizedTruncatedNormal": 0, "RFFT": 1, "RFFT2D": 1, "RFFT3D": 1, "RaggedBincount": 2,
     "RaggedTensorToTensor": 0, "RandomGamma": 0, "RandomPoisson": 0, "RandomPoissonV2": 0, "ScatterNd": 2,
     "SegmentMaxV2": 2, "SegmentMinV2": 2, "SegmentProdV2": 2, "SegmentSumV2": 2, "SparseBincount": 3,
@@ -60,6 +61,8 @@ _GROWING = frozenset({
     "StatelessRandomNormalV2", "StatelessRandomUniform", "StatelessRandomUniformV2", "TemporaryVariable", "Tile",
     "TruncatedNormal",
 })  # fmt: skip
+#: Ops that put as many elements around what goes in as their second input says.
+_PADDING = frozenset({"MirrorPad", "Pad", "PadV2"})
 #: Ops whose results grow from one to the next: looked at where a graph is small.
 _JOINING = frozenset({
     "Add", "AddV2", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "ConcatV2", "Einsum", "MatMul", "Mul", "Pack",
@@ -125,13 +128,22 @@ class _Sizes:
         """Return the elements of a node's first output, those of an open dimension being one, and what each takes."""
         if (attribute := _BY_ATTRIBUTE.get(node.op)) is not None:
             return max(int(node.attr[attribute].i), 0) if attribute in node.attr else 0, _ITEM
-        if (place := _STATED.get(node.op)) is not None:
-            inputs = bodies.data_inputs(node)
-            value = self._fact(body, inputs[place], 0).value if place < len(inputs) else None
-            sizes = [0] if value is None else value.reshape(-1).tolist()
-            return math.prod(max(int(size), 0) for size in sizes), _PLACE if "List" in node.op else _ITEM
+        stated = self._stated(body, node)
+        item = _PLACE if "List" in node.op else _ITEM
+        if node.op not in _GROWING and node.op not in _JOINING:
+            return stated, item
         (fact, *_) = self._outputs(body, node, 0)
-        return _elements(fact), protos.item_size(fact.dtype) or _ITEM
+        return max(stated, _elements(fact)), protos.item_size(fact.dtype) or item
+
+    def _stated(self, body: _Body, node: protos.Message) -> int:
+        """Return how many elements one of a node's inputs says that there are, at least; 0 where none does."""
+        place = 1 if node.op in _PADDING else _STATED.get(node.op, -1)
+        inputs = bodies.data_inputs(node)
+        value = self._fact(body, inputs[place], 0).value if 0 <= place < len(inputs) else None
+        if value is None or not value.size:
+            return 0
+        sizes = [max(int(size), 0) for size in value.reshape(-1).tolist()]
+        return max(sizes) if node.op in _PADDING else math.prod(sizes)
 
     def of_inputs(self, body: _Body, node: protos.Message) -> Iterator[int]:
         """Yield the elements of what a node takes."""

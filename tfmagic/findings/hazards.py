@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors
 from tfmagic.files import protos
+from tfmagic.findings import claimed_sizes
 from tfmagic.findings.execution import Executed, Walk
 from tfmagic.findings.known_values import OWN_FILE, Value
 from tfmagic.findings.walked_graphs import Graph
 from tfmagic.graphs import signatures
 from tfmagic.graphs.ops import Effect
-from tfmagic.graphs.tensor_names import full
+from tfmagic.graphs.tensor_names import full, node_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -150,12 +151,14 @@ def of_graph(
     own : collection of str
         Tensors that name files of the model's own.
     """
-    walk = Walk(Graph(graph_def), own)
+    graph = Graph(graph_def)
+    walk = Walk(graph, own)
     if ends is None:
         walk.whole_graph()
     else:
+        ends = tuple(ends)
         walk.ends(ends, fed)
-    return tuple(_hazards(walk.seen))
+    return (*_hazards(walk.seen), *_bombs(graph, ends))
 
 
 def of_saved_model(meta_graph_def: protos.Message, keys: Iterable[str]) -> tuple[Hazard, ...]:
@@ -167,9 +170,11 @@ def of_saved_model(meta_graph_def: protos.Message, keys: Iterable[str]) -> tuple
     """
     graph = Graph(meta_graph_def.graph_def)
     loading, running, loaded = Walk(graph), Walk(graph), Loaded(meta_graph_def)
+    keys = tuple(keys)
     load(loading, loaded)
     call(running, loaded, keys)
-    return tuple(dict.fromkeys((*_hazards(loading.seen, loading=True), *_hazards(running.seen))))
+    bombs = _bombs(graph, _tensors_run(meta_graph_def, keys), _functions_run(loaded, keys))
+    return tuple(dict.fromkeys((*_hazards(loading.seen, loading=True), *_hazards(running.seen), *bombs)))
 
 
 def load(walk: Walk, loaded: Loaded) -> None:
@@ -284,6 +289,39 @@ def _hazards(seen: Iterable[Executed], *, loading: bool = False) -> Iterator[Haz
     for node in seen:
         inside = f" in function {node.function!r}" if node.function else ""
         yield Hazard(node.effect, f"node {node.node!r}{inside}", node.op, node.subject, loading)
+
+
+def _bombs(graph: Graph, ends: Iterable[str] | None, functions: Iterable[str] = ()) -> Iterator[Hazard]:
+    """Yield a hazard for each result that no memory holds, of what some tensors of the main graph and functions need.
+
+    Whoever allocates memory gets it from most systems, and loses the process as it is filled.
+    """
+    claimed = list(claimed_sizes.above(graph, claimed_sizes.LARGEST_RESULT))
+    if not claimed:
+        return
+    main, called = graph.needed(None if ends is None else map(node_of, ends), functions)
+    for result in claimed:
+        if (result.function in called) if result.function else (result.node in main):
+            inside = f" in function {result.function!r}" if result.function else ""
+            what = f"{result.op} of {result.elements:,} elements"
+            yield Hazard(Effect.STOPS_THE_PROCESS, f"node {result.node!r}{inside}", what)
+
+
+def _tensors_run(message: protos.Message, keys: Iterable[str]) -> Iterator[str]:
+    """Yield the tensors and nodes of the main graph that a loader and some signatures ask for."""
+    for _, nodes in _initialisers(message):
+        yield from nodes
+    for key in keys:
+        if key in message.signature_def:
+            for info in message.signature_def[key].outputs.values():
+                yield from signatures.tensors_of(info)
+
+
+def _functions_run(loaded: Loaded, keys: Iterable[str]) -> Iterator[str]:
+    """Yield the functions that TensorFlow 2's loader calls, and those that it calls some signatures."""
+    yield from (name for _, name in _functions_run_by_loader(loaded.message.object_graph_def))
+    for key in keys:
+        yield from loaded.signature_functions.get(key, ())
 
 
 def _initialisers(meta_graph_def: protos.Message) -> Iterator[tuple[str, list[str]]]:

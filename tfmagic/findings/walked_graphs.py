@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tfmagic.graphs import op_effects, ops
 from tfmagic.graphs.resources import VARIABLES, resource
+from tfmagic.graphs.tensor_names import node_of
 from tfmagic.graphs.walks import reached
 
 if TYPE_CHECKING:
@@ -184,6 +185,33 @@ class Graph:
         for called in names:
             callers[called].append(name)
         return False
+
+    def needed(self, roots: Iterable[str] | None, functions: Iterable[str] = ()) -> tuple[set[str], set[str]]:
+        """Return the nodes of the main graph that some of them need, all if none are told, and the functions that run.
+
+        Parameters
+        ----------
+        roots : iterable of str, optional
+            Nodes of the main graph.
+        functions : iterable of str
+            Functions that are called besides.
+        """
+        nodes = self.nodes
+
+        def before(name: str) -> list[str]:
+            return [node_of(edge) for edge in nodes[name].input] if name in nodes else []
+
+        main = set(nodes) if roots is None else reached(roots, before)
+
+        def called(function: str) -> list[str]:
+            return [name for node in self._node_defs(function) for name in self._run_by(node)]
+
+        first = (name for node in nodes.node_defs if node.name in main for name in self._run_by(node))
+        return main, reached((*(name for name in functions if name in self.library), *first), called)
+
+    def _run_by(self, node: protos.Message) -> list[str]:
+        names = [node.op, *functions_of(node)]
+        return [name for name in names if name in self.library]
 
     @cached_property
     def aliases(self) -> Mapping[tuple[bytes, bytes], int]:
