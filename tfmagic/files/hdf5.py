@@ -85,7 +85,12 @@ def opened(path: Path) -> Iterator[Node]:
 
 
 def place(path: Path) -> int:
-    """Return where HDF5 begins in a file, -1 if nowhere."""
+    """Return where HDF5 begins in a file, -1 if nowhere.
+
+    One without a size is not opened: those of ``/proc`` have no end to look for, and some wait.
+    """
+    if not path.stat().st_size:
+        return -1
     with path.open("rb") as file:
         return place_in(file)
 
