@@ -494,3 +494,26 @@ def test_a_branch_that_computes_something_else_is_a_row(branch: str) -> None:
     compared = tfmagic.diff(graph, other)
     assert not compared.equal
     assert list(compared.table["where"]) == [f"if, {branch}"]
+
+
+def test_an_input_with_a_default_is_one_where_the_other_signature_says_so() -> None:
+    """A frozen graph has no signature: its placeholder with a default goes by its name."""
+    signed = protos.parse_text(
+        "MetaGraphDef",
+        """
+        graph_def {
+          node {name: "usual" op: "Const" attr {key: "value" value {tensor {dtype: DT_FLOAT float_val: 1}}}}
+          node {name: "rate" op: "PlaceholderWithDefault" input: "usual" attr {key: "dtype" value {type: DT_FLOAT}}}
+          node {name: "x" op: "Placeholder" attr {key: "dtype" value {type: DT_FLOAT}}}
+          node {name: "y" op: "Mul" input: "x" input: "rate"}
+        }
+        signature_def {key: "serve" value {
+          inputs {key: "x" value {name: "x:0" dtype: DT_FLOAT}}
+          inputs {key: "rate_of_it" value {name: "rate:0" dtype: DT_FLOAT}}
+          outputs {key: "y" value {name: "y:0" dtype: DT_FLOAT}}
+        }}
+        """,
+    )
+    for pair in ((signed, signed.graph_def), (signed.graph_def, signed)):
+        compared = tfmagic.diff(*pair)
+        assert compared.equal, compared.table.to_string()

@@ -15,6 +15,7 @@ from tfmagic.graphs import (
     computation_pairing,
     computation_reading,
     signatures,
+    tensor_names,
     variables,
 )
 from tfmagic.models.model import Part
@@ -113,10 +114,22 @@ def _described(end: Endpoint) -> str:
 def matched(first: Model, second: Model, mine: Ends, theirs: Ends) -> Matching:
     """Match the ops of two models between the ends of their signatures."""
     a, b = _of_graph(first, mine), _of_graph(second, theirs)
+    a, b = _with_defaults(first, a, b), _with_defaults(second, b, a)
     if a == b and first.meta_graph.has_equal_graph(second.meta_graph):
         # Nothing can differ, and the constants are the same bytes.
         return computation_matching.same()
     return computation_pairing.match(computation_of(first, a), computation_of(second, _under_keys_of(a, b)))
+
+
+def _with_defaults(model: Model, chosen: Ends, other: Ends) -> Ends:
+    """Return proposed ends with the placeholders with a default that the other model's signature takes for inputs."""
+    if not chosen.is_proposed or other.is_proposed:
+        return chosen
+    wanted = {tensor_names.full(end.tensor): key for key, end in other.inputs.items() if key not in chosen.inputs}
+    wanted |= {tensor_names.full(key): key for key in wanted.values()}
+    own = {wanted[tensor]: tensor for tensor in model.ends.defaults if tensor in wanted}
+    inputs = {key: other.inputs[key]._replace(tensor=tensor) for key, tensor in own.items()}
+    return chosen._replace(inputs={**chosen.inputs, **inputs})
 
 
 def _of_graph(model: Model, chosen: Ends) -> Ends:
