@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,6 +56,18 @@ def test_a_folded_scope_counts_what_differs_in_it() -> None:
     view = tfmagic.graph_view(graph(names), compare=graph(other))
     assert kinds(view)["block_3"] in ("only", "gone")
     assert kinds(view)["block_4"] == "same"
+
+
+def test_a_box_of_the_static_picture_that_is_cut_says_all_in_its_title() -> None:
+    name = "efficientnet_with_a_long_name/block_3_expand_separable_convolution_of_images/activation"
+    own, other = (graph({name: op, "end": "Neg"}) for op in ("Relu", "Exp"))
+    picture = folded_svg.picture(own, compared_graphs.of(own, other))
+    assert picture is not None
+    (label,) = re.findall(r"<text[^>]*>((?:eff|block)[^<]*)</text>", picture.svg)
+    (whole,) = re.findall(r"<title>([^<]*activation[^<]*)</title>", picture.svg)
+    assert "…" in label
+    assert name.rpartition("/")[2] in whole
+    assert whole.endswith("+ only here")
 
 
 def test_what_differs_in_a_function_is_marked_in_it_whatever_scope_calls_it() -> None:

@@ -173,7 +173,8 @@ def _box(box: FoldedBox, corner: Corner, places: _Places, folded: FoldedGraph, p
     x, y = corner
     colour = COLOURS[box.kind] if paint is None else _LINE
     frame = f'height="{_HEIGHT}" rx="{_HEIGHT / 2 if box.kind == "end" else 4:g}"'
-    parts = ["<g>", f"<title>{escaped(render.cut(_title(box, folded), _MOST_TITLE))}</title>"]
+    title = render.cut(_title(box, folded, paint), _MOST_TITLE)
+    parts = ["<g>", f"<title>{escaped(title)}</title>"]
     if box.count > 1:
         parts.append(
             f'<rect x="{x + 3:g}" y="{y + 3:g}" width="{places.box_width}" {frame} fill="{_PAPER}" stroke="{colour}" '
@@ -197,11 +198,12 @@ def _box(box: FoldedBox, corner: Corner, places: _Places, folded: FoldedGraph, p
     return "".join(parts)
 
 
-def _title(box: FoldedBox, folded: FoldedGraph) -> str:
-    """Word all that is known of a box."""
+def _title(box: FoldedBox, folded: FoldedGraph, paint: Painted | None) -> str:
+    """Word all that is known of a box, the number that colours it included."""
     count = render.counted(box.parameters, "parameter")
     share = f"{count}, {box.parameters / folded.parameters:.0%}" if box.parameters else ""
-    return ", ".join(filter(None, [box.label, box.detail, _shape(box.shape), share]))
+    number = paint.words if paint else ""
+    return ", ".join(filter(None, [box.label, box.detail, _shape(box.shape), share, number]))
 
 
 def _texts(box: FoldedBox, x: float, y: float, width: float, inks: tuple[str, str]) -> Iterator[str]:
