@@ -35,17 +35,22 @@ FROZEN = {
     "Variable": {"Const"},
     "VarHandleOp": {"Const"},
     "ReadVariableOp": {"Identity"},
+    "ResourceGather": {"GatherV2"},
     "Identity": {"Placeholder"},
 }
 SAVED = {
     "VariableV2": {"VarHandleOp"},
     "Variable": {"VarHandleOp"},
-    "Assign": {"AssignVariableOp"},
+    "Assign": {"AssignVariableOp", "ReadVariableOp"},
+    "AssignAdd": {"ReadVariableOp"},
+    "AssignSub": {"ReadVariableOp"},
     "Identity": {"ReadVariableOp", "Placeholder"},
 }
 #: What comes besides: a saver under a free scope, a read of a variable that has none, what stands for a key, and what
 #: fills the tables of a frozen graph, which have names that nobody else has.
-_BESIDES = re.compile(r"save(_\d+)?/.*|.*/Read/ReadVariableOp|init\w*|.*/input_\d+|.*/(keys|values|fill)")
+_BESIDES = re.compile(
+    r"save(_\d+)?/.*|.*/Read/ReadVariableOp|init\w*|.*/input_\d+|.*/(keys|values|fill|axis)|.*/Assign(Add|Sub)?VariableOp"
+)
 _TABLES = frozenset({"HashTableV2"})
 
 
@@ -59,7 +64,7 @@ def differences(source: Any, result: Any, becomes: Mapping[str, set[str]], keys:
                 node.op != "Identity" or re.sub(r"_\d+$", "", node.name) not in keys
             ):
                 yield f"{node.name} ({node.op}) is new"
-        elif old.op != node.op:
+        elif old.op != _named(node.op):
             if node.op not in becomes.get(old.op, ()):
                 yield f"{node.name} was {old.op} and is {node.op}"
         elif _inputs(old) != _inputs(node) or (_attributes(old) != _attributes(node) and node.op not in _TABLES):
@@ -79,7 +84,15 @@ def _inputs(node: Any) -> list[str]:
 def _attributes(node: Any) -> dict[str, str]:
     """Return the attributes as text, functions without what their content adds to their names."""
     shown = {name: str(value) for name, value in node.attr.items() if name not in ("_output_shapes", "_class")}
-    return {name: re.sub(r'name: "(.+?)__[0-9a-f]+"', r'name: "\1"', text) for name, text in shown.items()}
+    return {
+        name: re.sub(r'name: "(.+?)"', lambda found: f'name: "{_named(found[1])}"', text)
+        for name, text in shown.items()
+    }
+
+
+def _named(function: str) -> str:
+    """Return the name of a function without what its content adds to it; an op has nothing of the kind."""
+    return re.sub(r"__[0-9a-f]+\Z", "", function)
 
 
 def signature_differences(source: Any, result: Any) -> Iterator[str]:
@@ -102,31 +115,34 @@ def signature_differences(source: Any, result: Any) -> Iterator[str]:
 
 def edited(item: Path, place: Path) -> Iterator[str]:
     """Freeze and export an item, and yield what differs; what is refused of it begins with ``refused``."""
-    model = tfmagic.inspect(item)
+    tag_sets = dict.fromkeys(tfmagic.inspect(item).metagraphs["tags"])
+    for number, tags in enumerate(tag_sets):
+        options = {"tags": tags} if len(tag_sets) > 1 else {}
+        model = tfmagic.inspect(item, **options)
+        for name in ("frozen", "saved", "checkpoint"):
+            try:
+                yield from _held(name, model, item, place / str(number), options)
+            except errors.TfMagicError as error:
+                yield f"refused {name}: {type(error).__name__}: {error}"
+
+
+def _held(name: str, model: Any, item: Path, place: Path, options: dict[str, str]) -> Iterator[str]:
     source = model.graph_def
-    for name in ("frozen", "saved", "checkpoint"):
-        try:
-            yield from _held(name, model, source, item, place)
-        except errors.TfMagicError as error:
-            yield f"refused {name}: {type(error).__name__}: {error}"
-
-
-def _held(name: str, model: Any, source: Any, item: Path, place: Path) -> Iterator[str]:
     if name == "frozen":
-        frozen = tfmagic.freeze(item)
+        frozen = tfmagic.freeze(item, **options)
         keys = {key.replace(":", "_") for key in frozen.signatures["key"]}
         yield from (f"frozen: {each}" for each in differences(source, frozen.graph_def, FROZEN, keys))
         yield from (f"note: {each}" for each in frozen.notes if "not verified" in each)
     elif name == "saved":
-        done = tfmagic.export(item, place / "m")
+        done = tfmagic.export(item, place / "m", **options)
         if False in set(done.verification["equal"]):
             yield "saved: other numbers"
-        saved = tfmagic.inspect(place / "m")
+        saved = tfmagic.inspect(place / "m", **options)
         yield from (f"saved: {each}" for each in differences(source, saved.graph_def, SAVED, set()))
         yield from (f"saved: {each}" for each in signature_differences(model, saved))
         yield from (f"note: {each}" for each in done.notes if "not verified" in each)
     elif model.form != "graph_def":
-        tfmagic.export(item, place / "m.ckpt")
+        tfmagic.export(item, place / "m.ckpt", **options)
         if (place / "m.ckpt.meta").exists():
             kept = tfmagic.inspect(place / "m.ckpt.meta")
             yield from (f"checkpoint: {each}" for each in differences(source, kept.graph_def, {}, set()))
@@ -135,7 +151,11 @@ def _held(name: str, model: Any, source: Any, item: Path, place: Path) -> Iterat
 def _report(item: str) -> Iterator[str]:
     """Yield what a fork says of an item."""
     with tempfile.TemporaryDirectory() as place:
-        model = tfmagic.inspect(CORPUS / item)
+        try:
+            model = tfmagic.inspect(CORPUS / item)
+        except errors.TfMagicError as error:
+            yield f"refused: {error}"
+            return
         if model.form in GRAPHS and not model.has_objects:
             yield from edited(CORPUS / item, Path(place))
         else:
