@@ -144,5 +144,9 @@ def test_a_merge_becomes_a_checkpoint_with_its_graph(
     with tf.Graph().as_default(), v1.Session() as session:
         saver = v1.train.import_meta_graph(str(tmp_path / "m.ckpt.meta"))
         saver.restore(session, str(tmp_path / "m.ckpt"))
+        # What is a reference stays one.
+        variables = {each.op.name: each.op.type for each in v1.global_variables()}
+        assert variables == {"first/w": "VariableV2", "second/w": "VarHandleOp"}
+        np.testing.assert_array_equal(session.run("first/w:0"), np.eye(2) * 2)
         session.run(v1.tables_initializer())
         np.testing.assert_allclose(session.run("second/y:0", {"first/x:0": X}), expected, rtol=1e-5)

@@ -83,7 +83,8 @@ class CheckpointWriter(Writer):
             return _copied(source)
         store = None if source.state is None else source.state()
         if store is not None:
-            return GraphValuesDraft(graph_draft(store, dict(store.meta_graph.signature_def), DEFAULT_TAGS))
+            signed = dict(store.meta_graph.signature_def)
+            return GraphValuesDraft(graph_draft(store, signed, DEFAULT_TAGS, keep_references=True))
         root = _root(source)
         if not runtime.is_trackable(root):
             raise errors.ConversionError(

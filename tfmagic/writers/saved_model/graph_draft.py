@@ -114,16 +114,23 @@ class GraphDraft:
 
 
 def graph_draft(
-    store: Store, signatures: Mapping[str, protos.Message], tags: Sequence[str], *, text: bool = False
+    store: Store,
+    signatures: Mapping[str, protos.Message],
+    tags: Sequence[str],
+    *,
+    text: bool = False,
+    keep_references: bool = False,
 ) -> GraphDraft:
     """Make a SavedModel of a graph: its nodes, variables and tables keep their names.
+
+    With ``keep_references`` it is none that TensorFlow 2 loads, but what lies in a ``.meta`` beside a checkpoint.
 
     Raises
     ------
     ConversionError
         As :func:`tfmagic.writers.saved_model.graph_messages.graph_messages`.
     """
-    messages = graph_messages(store, signatures, tags)
+    messages = graph_messages(store, signatures, tags, keep_references=keep_references)
     nodes = {node.name: node for node in messages.meta_graph_def.graph_def.node}
     assets = assets_of(nodes, store)
     for asset in assets:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.graphs.function_library import needed_library
+from tfmagic.graphs.resources import REF_VARIABLES, VARIABLES
 from tfmagic.graphs.signature_keys import require_arguments
 from tfmagic.graphs.signatures import tensors_of
 from tfmagic.graphs.tensor_names import full, node_of, plain
@@ -50,7 +51,9 @@ class GraphMessages(NamedTuple):
     notes: tuple[str, ...]
 
 
-def graph_messages(store: Store, signatures: Mapping[str, protos.Message], tags: Sequence[str]) -> GraphMessages:
+def graph_messages(
+    store: Store, signatures: Mapping[str, protos.Message], tags: Sequence[str], *, keep_references: bool = False
+) -> GraphMessages:
     """Make a MetaGraphDef of the part of a graph that some signatures need.
 
     Parameters
@@ -61,6 +64,8 @@ def graph_messages(store: Store, signatures: Mapping[str, protos.Message], tags:
         Their tensors are those of the graph.
     tags : sequence of str
         The tag-set.
+    keep_references : bool
+        Whether variables by reference stay so, which TensorFlow 2 does not load.
 
     Raises
     ------
@@ -70,20 +75,20 @@ def graph_messages(store: Store, signatures: Mapping[str, protos.Message], tags:
     """
     for key, signature in signatures.items():
         require_arguments(signature.inputs, key)
-    return _Result(NeededPart(store, signatures), signatures).messages(tags)
+    return _Result(NeededPart(store, signatures), signatures, keep_references=keep_references).messages(tags)
 
 
 class _Result:
     """A MetaGraphDef on its way."""
 
-    def __init__(self, needed: NeededPart, signatures: Mapping[str, protos.Message]) -> None:
+    def __init__(self, needed: NeededPart, signatures: Mapping[str, protos.Message], *, keep_references: bool) -> None:
         self.needed = needed
         self.store = needed.store
         self.header = needed.header
         self.signatures = signatures
         self.message = protos.message("MetaGraphDef")()
         self.graph_def = self.message.graph_def
-        self.moved = self._add_nodes()
+        self.moved = self._add_nodes(keep_references=keep_references)
         self.nodes: dict[str, protos.Message] = {node.name: node for node in self.graph_def.node}
         self.reads = self._add_reads()
 
@@ -105,10 +110,12 @@ class _Result:
         info.tensorflow_version = runtime.version()
         return GraphMessages(self.message, variables, tables, self.moved, notes)
 
-    def _add_nodes(self) -> Mapping[str, str]:
+    def _add_nodes(self, *, keep_references: bool) -> Mapping[str, str]:
         ends = {end for each in self.signatures.values() for end in (*(name for name, _ in fed(each)), *fetched(each))}
         nodes = list(self.needed.part.node_defs(self.needed.definitions, self.needed.names))
-        upgraded = reference_variables.upgraded(nodes, ends, self.needed.definitions, self.needed.names)
+        upgraded = reference_variables.Upgraded(nodes, {})
+        if not keep_references:
+            upgraded = reference_variables.upgraded(nodes, ends, self.needed.definitions, self.needed.names)
         self.graph_def.node.extend(upgraded.nodes)
         self.graph_def.versions.CopyFrom(self.store.graph_def.versions)
         self.graph_def.library.CopyFrom(needed_library(self.graph_def.node, self.store.graph_def.library))
@@ -140,11 +147,15 @@ class _Result:
 
     def _variables(self) -> Iterator[SavedVariable]:
         for name, node in self.nodes.items():
-            if node.op == "VarHandleOp" and self.store.has_value(name):
+            if node.op in VARIABLES and self.store.has_value(name):
                 definition = self.needed.variable_defs.get(name)
                 key, piece = (name, "") if definition is None else place_of(definition)
-                tensor = SavedTensor(key, piece, self.reads[name], node.attr["dtype"].type)
-                yield SavedVariable(name, tensor, node.device)
+                tensor = SavedTensor(key, piece, self._read_of(name), node.attr["dtype"].type)
+                yield SavedVariable(name, tensor, node.device, node.op in REF_VARIABLES)
+
+    def _read_of(self, name: str) -> str:
+        """Return the node whose output is a variable's value: its own, where it is a reference."""
+        return name if self.nodes[name].op in REF_VARIABLES else self.reads[name]
 
     def _tables(self) -> Iterator[SavedTable]:
         for table, export in self.needed.exports.items():
@@ -191,11 +202,11 @@ class _Result:
             name = node_of(definition.variable_name)
             if name not in self.needed.variable_defs or name not in self.nodes:
                 continue
-            definition.is_resource = True
+            definition.is_resource = self.nodes[name].op not in REF_VARIABLES
             read = self.nodes.get(node_of(definition.snapshot_name))
             # Gone, cut to a Placeholder, or the variable itself.
             if read is None or read.op == "Placeholder" or read.name == name:
-                definition.snapshot_name = f"{self.reads[name]}:0"
+                definition.snapshot_name = f"{self._read_of(name)}:0"
             if "trainable_variables" in self.header.collection_def:
                 definition.trainable = definition.variable_name in trained
             if not self.needed.own_initialiser[name]:
@@ -207,8 +218,8 @@ class _Result:
         return protos.message("VariableDef")(
             variable_name=f"{name}:0",
             initializer_name=restores[name],
-            snapshot_name=f"{self.reads[name]}:0",
-            is_resource=True,
+            snapshot_name=f"{self._read_of(name)}:0",
+            is_resource=self.nodes[name].op not in REF_VARIABLES,
         )
 
     def _add_init_op(self, restores: Mapping[str, str]) -> None:
