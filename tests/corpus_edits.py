@@ -117,7 +117,7 @@ def edited(item: Path, place: Path) -> Iterator[str]:
     """Freeze and export an item, and yield what differs; what is refused of it begins with ``refused``."""
     tag_sets = dict.fromkeys(tfmagic.inspect(item).metagraphs["tags"])
     for number, tags in enumerate(tag_sets):
-        options = {"tags": tags} if len(tag_sets) > 1 else {}
+        options: dict[str, Any] = {"tags": tags} if len(tag_sets) > 1 else {}
         model = tfmagic.inspect(item, **options)
         for name in ("frozen", "saved", "checkpoint"):
             try:
@@ -126,7 +126,7 @@ def edited(item: Path, place: Path) -> Iterator[str]:
                 yield f"refused {name}: {type(error).__name__}: {error}"
 
 
-def _held(name: str, model: Any, item: Path, place: Path, options: dict[str, str]) -> Iterator[str]:
+def _held(name: str, model: Any, item: Path, place: Path, options: dict[str, Any]) -> Iterator[str]:
     source = model.graph_def
     if name == "frozen":
         frozen = tfmagic.freeze(item, **options)
