@@ -17,7 +17,7 @@ from tfmagic.graphs.tensor_names import node_of, plain
 from tfmagic.transforms.cut import copy_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from tfmagic.graphs.tensor_names import FreeNames
     from tfmagic.runtime.ops_and_devices import Definitions
@@ -182,9 +182,11 @@ class _Upgrade:
         yield result
 
     def _redirect(self, node: protos.Message) -> None:
-        """Let control flow hand on the handle."""
-        for place in self._places(node):
-            node.input[place] = self.handles.get(plain(node.input[place]), node.input[place])
+        """Let control flow hand on the handle, once what gave the reference on has written."""
+        references = self._references(node)
+        for place, name in zip(self._places(node), references, strict=True):
+            node.input[place] = self.handles.get(name, node.input[place])
+        self._wait(node, references)
         node.op = _FLOW[node.op]
         node.attr["T"].type = protos.dtype_number("resource")
         _forget_shapes(node)
@@ -236,9 +238,7 @@ class _Upgrade:
         self._take_values(result, node, before)
         for place, name in references.items():
             result.input[place] = self.handles.get(name, name)
-        # Who writes to what another write gives on comes after it.
-        behind = [f"^{node_of(name)}" for name in references.values() if name in self.writers]
-        result.input.extend(each for each in dict.fromkeys(behind) if each not in result.input)
+        self._wait(result, references.values())
         result.op = op
         _retype(result, node, attributes)
         if node.name in self.writers and node.name in self.used:
@@ -247,6 +247,11 @@ class _Upgrade:
             read.input.extend((self.handles[node.name], f"^{result.name}"))
             read.attr["dtype"].type = self.dtypes[node.name]
             before.append(read)
+
+    def _wait(self, node: protos.Message, references: Iterable[str]) -> None:
+        """Let a node that takes what a write gives on come after it: the handle alone would be there at once."""
+        behind = (f"^{node_of(name)}" for name in references if name in self.writers)
+        node.input.extend(each for each in dict.fromkeys(behind) if each not in node.input)
 
 
 def _is_variable(node: protos.Message) -> bool:
