@@ -42,6 +42,8 @@ SAVED = {
     "VariableV2": {"VarHandleOp"},
     "Variable": {"VarHandleOp"},
     "Assign": {"AssignVariableOp", "ReadVariableOp"},
+    # A function that makes a table is called where a signature runs, and what it makes is in no graph.
+    "StatefulPartitionedCall": {"HashTableV2"},
     "AssignAdd": {"ReadVariableOp"},
     "AssignSub": {"ReadVariableOp"},
     "Identity": {"ReadVariableOp", "Placeholder"},
@@ -106,7 +108,10 @@ def signature_differences(source: Any, result: Any) -> Iterator[str]:
             continue
         for side in ("inputs", "outputs"):
             before, after = (
-                {each: (info.name, info.dtype % 100) for each, info in getattr(one, side).items()}
+                {
+                    each: (info.name.replace("/read:0", ":0"), info.dtype % 100)
+                    for each, info in getattr(one, side).items()
+                }
                 for one in (signature, saved)
             )
             if before != after:
@@ -129,10 +134,7 @@ def edited(item: Path, place: Path) -> Iterator[str]:
 def _held(name: str, model: Any, item: Path, place: Path, options: dict[str, Any]) -> Iterator[str]:
     source = model.graph_def
     if name == "frozen":
-        frozen = tfmagic.freeze(item, **options)
-        keys = {key.replace(":", "_") for key in frozen.signatures["key"]}
-        yield from (f"frozen: {each}" for each in differences(source, frozen.graph_def, FROZEN, keys))
-        yield from (f"note: {each}" for each in frozen.notes if "not verified" in each)
+        yield from _held_frozen(model, item, options)
     elif name == "saved":
         done = tfmagic.export(item, place / "m", **options)
         if False in set(done.verification["equal"]):
@@ -146,6 +148,16 @@ def _held(name: str, model: Any, item: Path, place: Path, options: dict[str, Any
         if (place / "m.ckpt.meta").exists():
             kept = tfmagic.inspect(place / "m.ckpt.meta")
             yield from (f"checkpoint: {each}" for each in differences(source, kept.graph_def, {}, set()))
+
+
+def _held_frozen(model: Any, item: Path, options: dict[str, Any]) -> Iterator[str]:
+    """Freeze each signature, for a graph can hold one."""
+    signed = model.signature_def if "signatures" in model.parts else {}
+    for key in [key for key in signed if not key.startswith("__")] or [None]:
+        frozen = tfmagic.freeze(item, signature=key, **options)
+        keys = {each.replace(":", "_") for each in frozen.signatures["key"]}
+        yield from (f"frozen: {each}" for each in differences(model.graph_def, frozen.graph_def, FROZEN, keys))
+        yield from (f"note: {each}" for each in frozen.notes if "not verified" in each)
 
 
 def _report(item: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tfmagic import errors
 from tfmagic.graphs.ops import of_kind
-from tfmagic.graphs.resources import TABLES, VARIABLES, fills_table, resource
+from tfmagic.graphs.resources import RESOURCE_VARIABLES, TABLES, VARIABLES, fills_table, resource
 from tfmagic.graphs.tensor_names import FreeNames, node_of
 from tfmagic.graphs.variables import COLLECTIONS, definitions
 from tfmagic.runtime.ops_and_devices import Definitions
@@ -84,6 +84,7 @@ class NeededPart:
             for each in definitions(self.header, collection)
             if node_of(each.variable_name) in self.part.kept
         }
+        self._keep_reads()
         self.own_initialiser = self._initialisers()
         self.initialised = self._initialised()
 
@@ -140,6 +141,13 @@ class NeededPart:
             )
         self.part.need(exports.values())
         return exports
+
+    def _keep_reads(self) -> None:
+        """Let the node stay by which each resource variable is read, if it is called as TensorFlow calls that."""
+        for name in self._kept(RESOURCE_VARIABLES):
+            read = self.source.get(f"{name}/Read/ReadVariableOp")
+            if read is not None and list(read.input) == [name]:
+                self.part.need([read.name])
 
     def _initialisers(self) -> dict[str, bool]:
         """Let the variables' initialisers stay where they can run; say of each variable whether its own does."""
