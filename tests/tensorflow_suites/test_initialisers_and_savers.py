@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 import tfmagic
+from tests.graph_samples import control_flow
 from tests.tensorflow_suites.initialised_sessions import initialised
 from tfmagic import errors
 from tfmagic.files import protos
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 pytestmark = pytest.mark.tensorflow
@@ -50,24 +51,37 @@ def _agree(tf: Any, path: Path, fed: Mapping[str, Any], expected: Mapping[str, A
         assert {key: value.tolist() for key, value in values.items()} == expected
 
 
+#: How an initialiser gets the variable ``shift`` from 1 to 42, given ``scale``, which is 2.
+_BEGINNINGS: dict[str, Callable[[Any, Any, Any], Any]] = {
+    "assigns": lambda v1, scale, shift: v1.assign(shift, scale + 40.0),
+    "adds": lambda v1, scale, shift: v1.assign_add(shift, scale + 39.0),
+    "branches": lambda v1, scale, shift: v1.cond(
+        v1.is_variable_initialized(shift), lambda: v1.assign(shift, scale + 40.0), lambda: v1.assign(shift, 0.0)
+    ),
+    "calls": lambda v1, scale, shift: v1.function(lambda: shift.assign(scale + 40.0))(),
+}
+
+
+@pytest.mark.parametrize("way", _BEGINNINGS)
 @pytest.mark.parametrize("option", ["main_op", "legacy_init_op"])
 @pytest.mark.parametrize("resource", [False, True])
 def test_what_is_initialised_behind_the_checkpoint_counts(
-    tf: Any, tmp_path: Path, option: str, *, resource: bool
+    tf: Any, tmp_path: Path, option: str, way: str, *, resource: bool
 ) -> None:
     """``test_run_init_op``, ``testLegacyInitOp``: a loader assigns once the variables are restored."""
+    if way == "calls" and not resource:
+        pytest.skip("a function takes no reference")
 
     def build(v1: Any) -> None:
         x = v1.placeholder(tf.float32, [2], name="x")
         scale = v1.get_variable("scale", initializer=2.0, use_resource=resource)
-        shift = v1.get_variable("shift", initializer=0.0, use_resource=resource)
+        shift = v1.get_variable("shift", initializer=1.0, use_resource=resource)
         tf.add(x * scale, shift, name="y")
-        tf.group(v1.assign(shift, scale + 40.0), name="begin")
+        tf.group(_BEGINNINGS[way](v1, scale, shift), name="begin")
 
-    session = initialised(tf, build)
-    session.run(session.graph.get_operation_by_name("scale/Assign"))
-    begin = session.graph.get_operation_by_name("begin")
-    _saved(tf, session, tmp_path / "m", (["x"], ["y"]), **{option: begin})
+    with control_flow(1):
+        session = initialised(tf, build)
+    _saved(tf, session, tmp_path / "m", (["x"], ["y"]), **{option: session.graph.get_operation_by_name("begin")})
     _agree(tf, tmp_path / "m", {"x": [1.0, 2.0]}, {"y": [44.0, 46.0]}, tmp_path)
 
 

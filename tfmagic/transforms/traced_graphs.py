@@ -68,6 +68,10 @@ class TracedStore(Store):
         """Read the values of variables, by the names of their nodes."""
         return {name: array_of(self.variables[name]) for name in names}
 
+    def values_before(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Read the values: nothing is run behind them."""
+        return self.values(names)
+
     def stored(self, names: Sequence[str]) -> dict[str, Stored]:
         """Describe the values of variables, by the names of their nodes."""
         return {name: self._described(name) for name in names}

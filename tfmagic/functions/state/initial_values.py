@@ -57,20 +57,92 @@ def initial_values(graph_def: protos.Message, tensors: Mapping[str, str], values
     ConversionError
         If computing one would do more than that, gives another number each time, or goes round in a circle.
     """
+    for name, tensor in tensors.items():
+        _require_harmless(graph_def, name, tensor)
+    return _computed(graph_def, tensors, values)
+
+
+def values_behind(graph_def: protos.Message, writes: Sequence[str], values: Values) -> dict[str, Stored]:
+    """Return what variables hold once ops of an initialiser have run behind the checkpoint.
+
+    Parameters
+    ----------
+    graph_def : GraphDef
+        The graph.
+    writes : sequence of str
+        The ops that may write to variables, by their nodes.
+    values : callable
+        Gives the values that a checkpoint has of variables, by their nodes; those that it has none of are left out.
+
+    Raises
+    ------
+    ConversionError
+        If running them would do more than that, or gives another value each time.
+    """
+    tf = runtime.tensorflow()
+    nodes = {node.name: node for node in graph_def.node}
+    for name in writes:
+        _require_harmless(graph_def, name, name)
+    part = _part(graph_def, needed_nodes(nodes, set(), writes))
+    names = [node.name for node in part.node if node.op in VARIABLES]
+    before = values(names) if names else {}
+    if not before:
+        return {}
+    with tf.Graph().as_default() as graph, tf.compat.v1.Session(graph=graph) as session:
+        try:
+            tf.graph_util.import_graph_def(protos.native(part), name="")
+            handles = {name: graph.get_tensor_by_name(f"{name}:0") for name in before}
+            for name, handle in handles.items():
+                _assign(tf, session, handle, before[name])
+            cancellation.bounded(lambda: session.run([graph.get_operation_by_name(name) for name in writes]))
+            after = session.run({name: _value(tf, handle) for name, handle in handles.items()})
+        except (cancellation.EndlessError, ValueError, TypeError, tf.errors.OpError) as error:
+            raise errors.ConversionError(f"the graph cannot be initialised: {error_texts.gist(error)}") from error
+    # A scalar of text comes as bytes.
+    arrays = {name: np.asarray(value, object if isinstance(value, bytes) else None) for name, value in after.items()}
+    return {name: _stored(value) for name, value in arrays.items() if not _are_equal(before[name], value)}
+
+
+def _value(tf: runtime.Live, variable: runtime.Live) -> runtime.Live:
+    """Return a tensor with the value of a variable."""
+    if variable.dtype != "resource":
+        return variable
+    dtype = variable.op.get_attr("dtype")
+    return tf.raw_ops.ReadVariableOp(resource=variable, dtype=dtype)
+
+
+def _are_equal(first: np.ndarray, second: np.ndarray) -> bool:
+    if first.dtype.kind == "O":
+        return bool(np.array_equal(first, second))
+    return first.shape == second.shape and first.tobytes() == second.tobytes()
+
+
+def _require_harmless(graph_def: protos.Message, name: str, tensor: str) -> None:
+    """Refuse to compute a variable's value if that does more than computing, or gives another one each time."""
     nodes = {node.name: node for node in graph_def.node}
     library = {function.signature.name: function for function in graph_def.library.function}
-    for name, tensor in tensors.items():
-        needed = [nodes[each] for each in sorted(needed_nodes(nodes, set(), [tensor]))]
-        called = (library[each].node_def for each in sorted(function_library.called(needed, library)))
-        for node in itertools.chain(needed, *called):
-            effect = Effect.CALL if node.op in library else named(node.op).effect
-            if node.name == name or effect not in _HARMLESS or node.op in _OTHER_STATE:
-                why = "is drawn anew" if effect is Effect.RANDOM else f"needs op {node.name!r} ({node.op})"
-                raise errors.ConversionError(
-                    f"the checkpoint has no value for the variable {name!r}, and what it is initialised with {why}; "
-                    "give the live session, whose values count, or choose outputs that do not read it"
-                )
-    return _computed(graph_def, tensors, values)
+    needed = [nodes[each] for each in sorted(needed_nodes(nodes, set(), [tensor]))]
+    called = (library[each].node_def for each in sorted(function_library.called(needed, library)))
+    for node in itertools.chain(needed, *called):
+        effect = Effect.CALL if node.op in library else named(node.op).effect
+        if (node.name == name and tensor != name) or effect not in _HARMLESS or node.op in _OTHER_STATE:
+            why = "is drawn anew" if effect is Effect.RANDOM else f"needs op {node.name!r} ({node.op})"
+            raise errors.ConversionError(
+                f"the checkpoint has no value for the variable {name!r}, and what it is initialised with {why}; "
+                "give the live session, whose values count, or choose outputs that do not read it"
+            )
+
+
+def _part(graph_def: protos.Message, needed: set[str]) -> protos.Message:
+    """Return some nodes of a graph, bound to no device."""
+    part = type(graph_def)(versions=graph_def.versions, library=graph_def.library)
+    nodes = {node.name: node for node in graph_def.node}
+    for name in sorted(needed):
+        copy = part.node.add()
+        copy.CopyFrom(nodes[name])
+        copy.device = ""
+        copy.attr.pop("_class", None)
+    return part
 
 
 def _computed(graph_def: protos.Message, tensors: Mapping[str, str], values: Values) -> dict[str, Stored]:
@@ -78,12 +150,7 @@ def _computed(graph_def: protos.Message, tensors: Mapping[str, str], values: Val
     tf = runtime.tensorflow()
     nodes = {node.name: node for node in graph_def.node}
     needed = needed_nodes(nodes, set(), tensors.values())
-    part = type(graph_def)(versions=graph_def.versions, library=graph_def.library)
-    for name in sorted(needed):
-        copy = part.node.add()
-        copy.CopyFrom(nodes[name])
-        copy.device = ""
-        copy.attr.pop("_class", None)
+    part = _part(graph_def, needed)
     names = [name for name in sorted(needed) if nodes[name].op in VARIABLES]
     circle = [name for name in names if name in tensors]
     if circle:

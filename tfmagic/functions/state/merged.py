@@ -91,6 +91,10 @@ class MergedStore(Store):
         """Read the values of variables of both."""
         return self._joined(names, lambda store, own: store.values(own))
 
+    def values_before(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Read what belongs beside the initialisers of both."""
+        return self._joined(names, lambda store, own: store.values_before(own))
+
     def stored(self, names: Sequence[str]) -> dict[str, Stored]:
         """Describe the values of variables of both."""
         return self._joined(names, lambda store, own: store.stored(own))

@@ -17,11 +17,11 @@ from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.files.checkpoints import slices as tensor_slices
 from tfmagic.files.checkpoints.trackable_object_graph import short_key
-from tfmagic.functions.state.initial_values import Stored, initial_values
+from tfmagic.functions.state.initial_values import Stored, initial_values, values_behind
 from tfmagic.functions.state.stored_tables import StoredTables
 from tfmagic.graphs import moving_averages, restores, saved_object_graph
 from tfmagic.graphs import variables as graph_variables
-from tfmagic.graphs.ops import of_kind
+from tfmagic.graphs.ops import named
 from tfmagic.graphs.resources import VARIABLES, resource
 from tfmagic.graphs.tensor_names import node_of
 from tfmagic.graphs.walks import reached
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from tfmagic.graphs.restores import Slot
 
 _ASSIGNMENTS = frozenset({"Assign", "AssignVariableOp"})
-_RESTORES = of_kind("restore")
+#: What may write to a variable, of what an initialiser consists of.
+_WRITING = frozenset({"variable write", "reference write", "call", "branch", "loop"})
 #: Where a SavedModel names the op that initialises it.
 _INIT_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
 _INIT_SIGNATURE = "__saved_model_init_op"
@@ -87,25 +88,25 @@ class Store(StoredTables):
         pairs = ((resource(self._nodes[node_of(node.input[0])]), str(node.input[1])) for node in assignments)
         return _firsts(pairs)
 
-    def _set_anew(self, name: str) -> str:
-        """Return the tensor that a variable gets after its checkpoint is restored, empty where that stays as it is.
-
-        The op that does so may restore the checkpoint itself, behind what it initialises.
-        """
-        stays = not self.initialised_last or self.ema or name in self._restored_by_init
-        return "" if stays else self._set_tensors.get(resource(self._nodes[name]), "")
-
     @cached_property
-    def _restored_by_init(self) -> frozenset[str]:
-        """The variables that the op which initialises what is loaded restores, by their nodes."""
-        assignments = self._assignments(self.init_op) if self.init_op in self._nodes else []
-        return frozenset(node_of(node.input[0]) for node in assignments if self._is_restored(str(node.input[1])))
+    def _changed(self) -> Mapping[str, Stored]:
+        """What the op that initialises what is loaded makes of variables that the checkpoint has restored before it.
 
-    def _is_restored(self, tensor: str) -> bool:
-        node = self._nodes.get(node_of(tensor))
-        while node is not None and node.op == "Identity":
-            node = self._nodes.get(node_of(node.input[0]))
-        return node is not None and node.op in _RESTORES
+        Where it draws, or restores by itself, what was trained is worth more.
+        """
+        if not self.initialised_last or self.ema or self.init_op not in self._nodes:
+            return {}
+        known = self._nodes.__contains__
+        needed = reached([self.init_op], lambda each: filter(known, map(node_of, self._nodes[each].input)))
+        writes = [name for name in needed if named(self._nodes[name].op).kind in _WRITING]
+        with suppress(errors.ConversionError):
+            return values_behind(self.graph_def, sorted(writes), self._restored)
+        return {}
+
+    def _restored(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Read what the checkpoint has of some variables."""
+        slots = {name: self._slot(name) for name in names}
+        return {name: self._tensor(name, slot).read() for name, slot in slots.items() if slot is not None}
 
     @cached_property
     def _local_tensors(self) -> Mapping[str, str]:
@@ -201,6 +202,10 @@ class Store(StoredTables):
         """
         return {name: stored.read() for name, stored in self.stored(names).items()}
 
+    def values_before(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Read the values that belong beside the graph's own initialiser, which is run behind them."""
+        return {name: stored.read() for name, stored in self._states(names, is_last=False).items()}
+
     def stored(self, names: Sequence[str]) -> dict[str, Stored]:
         """Describe the values of variables, which are not read yet, by the names of their nodes.
 
@@ -210,14 +215,14 @@ class Store(StoredTables):
             If a variable has a value neither in the checkpoint nor from the op that initialises the graph, or one of
             another dtype.
         """
+        return self._states(names, is_last=True)
+
+    def _states(self, names: Sequence[str], *, is_last: bool) -> dict[str, Stored]:
         begun = [name for name in names if self._slot(name) is None and self.initial_tensor(name)]
         slots = self._require([name for name in names if name not in begun])
         tensors = {name: self.initial_tensor(name) for name in begun}
         values = initial_values(self.graph_def, tensors, self.values) if begun else {}
-        anew = {name: tensor for name in slots if (tensor := self._set_anew(name))}
-        # What is drawn anew each time is worth less than what was trained.
-        with suppress(errors.ConversionError):
-            values |= initial_values(self.graph_def, anew, self.values) if anew else {}
+        values |= {name: self._changed[name] for name in slots if is_last and name in self._changed}
         return {name: values[name] if name in values else self._tensor(name, slots[name]) for name in names}
 
     def _require(self, names: Sequence[str]) -> dict[str, Slot]:

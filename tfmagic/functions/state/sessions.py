@@ -105,6 +105,10 @@ class SessionStore(Store):
         values = sessions.values(self.session, list(dict.fromkeys(map(self._meant, names))))
         return {name: values[self._meant(name)] for name in names}
 
+    def values_before(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Read the values: nothing is run behind them."""
+        return self.values(names)
+
     def stored(self, names: Sequence[str]) -> dict[str, Stored]:
         """Describe variables as their nodes declare them.
 

@@ -83,7 +83,7 @@ class GraphDraft:
         nodes = {node.name: node for node in self.messages.meta_graph_def.graph_def.node}
         for group in grouped(variables, lambda variable: _bytes_of(nodes[variable.node])):
             progress.check()
-            values = dict(self.store.values([variable.node for variable in group]))
+            values = dict(self.store.values_before([variable.node for variable in group]))
             for variable in group:
                 yield variable, values.pop(variable.node)
 
