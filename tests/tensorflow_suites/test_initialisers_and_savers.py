@@ -174,6 +174,12 @@ def test_each_tag_set_has_the_saver_that_it_was_given(tf: Any, tmp_path: Path) -
             5.0,
             7.0,
         ]
+        tfmagic.export(tmp_path / "m", tmp_path / f"{tags}.ckpt", tags=tags)
+        with tf.Graph().as_default(), v1.Session() as restored:
+            v1.train.import_meta_graph(str(tmp_path / f"{tags}.ckpt.meta")).restore(
+                restored, str(tmp_path / f"{tags}.ckpt")
+            )
+            assert restored.run("y:0", {"x:0": [1.0, 2.0]}).tolist() == [5.0, 7.0]
         with tf.Graph().as_default(), v1.Session() as loaded:
             v1.saved_model.load(loaded, [tags], str(tmp_path / tags))
             assert loaded.run("y:0", {"x:0": [1.0, 2.0]}).tolist() == [5.0, 7.0]

@@ -69,9 +69,11 @@ class CheckpointWriter(Writer):
         ConversionError
             If an option is given that means nothing to a checkpoint, or there is nothing to save.
         """
-        if options.stated:
+        # A tag-set says which of a SavedModel's graphs comes along.
+        meaningless = [each for each in options.stated if each != "tags" or not source.reader.has_tag_sets]
+        if meaningless:
             raise errors.ConversionError(
-                f"a checkpoint holds the values of variables and nothing else, so that {errors.listed(options.stated)} "
+                f"a checkpoint holds the values of variables and nothing else, so that {errors.listed(meaningless)} "
                 f"cannot be written as {self.format!r}; leave it out, or export to a SavedModel"
             )
         if source.variables_are_constants:

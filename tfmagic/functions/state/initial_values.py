@@ -97,7 +97,8 @@ def values_behind(graph_def: protos.Message, writes: Sequence[str], values: Valu
             cancellation.bounded(lambda: session.run([graph.get_operation_by_name(name) for name in writes]))
             after = session.run({name: _value(tf, handle) for name, handle in handles.items()})
         except (cancellation.EndlessError, ValueError, TypeError, tf.errors.OpError) as error:
-            raise errors.ConversionError(f"the graph cannot be initialised: {error_texts.gist(error)}") from error
+            message = f"{errors.listed(writes)}, which initialise the graph, do not run: {error_texts.gist(error)}"
+            raise errors.ConversionError(f"{message}; give the live session, whose values count") from error
     # A scalar of text comes as bytes.
     arrays = {name: np.asarray(value, object if isinstance(value, bytes) else None) for name, value in after.items()}
     return {name: _stored(value) for name, value in arrays.items() if not _are_equal(before[name], value)}

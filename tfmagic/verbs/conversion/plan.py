@@ -94,7 +94,7 @@ def options_of(format: str, model: Model) -> frozenset[str]:
 
 def _chooses_part(writer: Writer) -> bool:
     """Say whether tags choose the part of the source that is written."""
-    return Part.GRAPH in writer.needs and not writer.has_tag_sets
+    return not writer.has_tag_sets and (Part.GRAPH in writer.needs or writer.takes_unsigned)
 
 
 def able_formats(model: Model) -> list[str]:
