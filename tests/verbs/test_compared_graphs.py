@@ -70,6 +70,14 @@ def test_a_box_of_the_static_picture_that_is_cut_says_all_in_its_title() -> None
     assert whole.endswith("+ only here")
 
 
+def test_counts_of_a_box_of_the_static_picture_are_never_cut() -> None:
+    names = [f"efficientnet/block_{n}_expand_separable_convolution/activation" for n in range(40)]
+    own, other = (graph(dict.fromkeys(names, "Relu") | changed) for changed in ({}, {names[3]: "Exp", names[9]: "Neg"}))
+    picture = folded_svg.picture(own, compared_graphs.of(own, other))
+    assert picture is not None
+    assert ">+ 2, \N{MINUS SIGN} 2</text>" in picture.svg
+
+
 def test_what_differs_in_a_function_is_marked_in_it_whatever_scope_calls_it() -> None:
     """Two calls of one function and one of another: what one graph has besides is drawn where it was."""
 

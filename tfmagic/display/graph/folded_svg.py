@@ -42,6 +42,8 @@ _INKS, _ON_PALE, _ON_STRONG = (_INK, _SOFT), ("#111827", "#111827"), ("#ffffff",
 #: A legend of numbers is not written in less.
 _LEGEND_WIDTH = 300
 _ARROW = 4
+#: Letters that are left of a name beside a number.
+_FEWEST = 7
 #: Characters of all that is said of a box.
 _MOST_TITLE = 400
 
@@ -194,7 +196,8 @@ def _box(box: FoldedBox, corner: Corner, places: _Places, folded: FoldedGraph, p
             parts.append(f'<rect x="{x:g}" y="{y:g}" width="{filled:.1f}" {frame} fill="{colour}" fill-opacity=".3"/>')
         parts.append(f'{whole} fill="{colour}" fill-opacity=".1" stroke="{colour}"/>')
     shown = replace(box, detail=paint.words) if paint and paint.words else box
-    parts += [*_texts(shown, x, y, places.box_width, inks), _beside(box, corner, places), "</g>"]
+    texts = _texts(shown, corner, places.box_width, inks, is_number=shown is not box)
+    parts += [*texts, _beside(box, corner, places), "</g>"]
     return "".join(parts)
 
 
@@ -206,8 +209,9 @@ def _title(box: FoldedBox, folded: FoldedGraph, paint: Painted | None) -> str:
     return ", ".join(filter(None, [box.label, box.detail, _shape(box.shape), share, number]))
 
 
-def _texts(box: FoldedBox, x: float, y: float, width: float, inks: tuple[str, str]) -> Iterator[str]:
-    """Write a label and what it is, as much of both as there is room for."""
+def _texts(box: FoldedBox, corner: Corner, width: float, inks: tuple[str, str], *, is_number: bool) -> Iterator[str]:
+    """Write a label and what it is or its number, as much of both as there is room for."""
+    x, y = corner
     room = width - 20
     label = render.cut(box.label, int(room / _LETTER))
     left = int((room - len(label) * _LETTER - 6) / _SMALL)
@@ -216,7 +220,9 @@ def _texts(box: FoldedBox, x: float, y: float, width: float, inks: tuple[str, st
         # What follows a layer is left out before the layer's own class is.
         detail = detail.partition(" +")[0]
     if len(detail) > left:
-        label = render.cut(box.label, max(int((room - len(detail) * _SMALL - 6) / _LETTER), int(room / _LETTER / 2)))
+        # A number says more than the middle of a name; of an op's name there is enough in half of it.
+        least = _FEWEST if is_number else int(room / _LETTER / 2)
+        label = render.cut(box.label, max(int((room - len(detail) * _SMALL - 6) / _LETTER), least))
         left = int((room - len(label) * _LETTER - 6) / _SMALL)
         detail = render.cut(detail, left) if left > 4 else ""  # noqa: PLR2004 - fewer letters say nothing
     yield f'<text x="{x + 9:g}" y="{y + 16:g}" fill="{inks[0]}">{escaped(label)}</text>'
