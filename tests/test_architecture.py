@@ -13,13 +13,14 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 PACKAGE = Path(__file__).resolve().parent.parent / "tfmagic"
 
@@ -150,12 +151,18 @@ def running_nodes(node: ast.AST) -> Iterator[ast.AST]:
         yield from running_nodes(child)
 
 
-def imported(tree: ast.AST, *, annotations: bool = False) -> Iterator[str]:
-    """Yield the full names that a module imports, by statement or by ``import_module``, in functions too.
+@cache
+def imported(module: str, *, annotations: bool = False) -> tuple[str, ...]:
+    """Return the full names that a module imports, by statement or by ``import_module``, in functions too.
 
     With ``annotations`` those are among them that only a type checker imports.
     """
-    for node in ast.walk(tree) if annotations else running_nodes(tree):
+    tree = TREES[module]
+    return tuple(imports(ast.walk(tree) if annotations else running_nodes(tree)))
+
+
+def imports(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -167,10 +174,11 @@ def imported(tree: ast.AST, *, annotations: bool = False) -> Iterator[str]:
             )
 
 
+@cache
 def own_imports(name: str) -> set[str]:
     """Return the package's own modules that a module imports, for annotations too."""
     found = set()
-    for full in imported(TREES[name], annotations=True):
+    for full in imported(name, annotations=True):
         package, _, rest = full.partition(".")
         if package == "tfmagic":
             found.add(nearest_module(rest))
@@ -191,10 +199,14 @@ def room(name: str) -> str:
     return top
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_a_module_imports_only_what_stands_above_it(name: str) -> None:
-    below = {other for other in own_imports(name) if ROOMS.index(room(other)) > ROOMS.index(room(name))}
-    assert not below, f"{name} imports {sorted(below)}, which stand in lower rooms"
+def test_a_module_imports_only_what_stands_above_it() -> None:
+    below = {
+        f"{name} imports {other}"
+        for name in MODULES
+        for other in own_imports(name)
+        if ROOMS.index(room(other)) > ROOMS.index(room(name))
+    }
+    assert not below, "what stands in a lower room is imported"
 
 
 def test_there_are_no_import_cycles() -> None:
@@ -250,15 +262,15 @@ def looks_at_a_path(function: ast.Attribute | ast.Name) -> bool:
 
 @pytest.mark.parametrize("library", ONLY_IN)
 def test_a_library_is_imported_only_where_it_belongs(library: str) -> None:
-    places = {name for name, tree in TREES.items() if any(full.partition(".")[0] == library for full in imported(tree))}
+    places = {name for name in MODULES if any(full.partition(".")[0] == library for full in imported(name))}
     strangers = {name for name in places if not f"{name}.".startswith(tuple(f"{home}." for home in ONLY_IN[library]))}
     assert not strangers, f"{library} is imported in {sorted(strangers)}, not only in {ONLY_IN[library]}"
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_a_module_is_named_by_a_noun_and_says_what_it_is_for(name: str) -> None:
-    assert name.rpartition(".")[2] not in {"utils", "util", "helpers", "common", "misc"}
-    assert ast.get_docstring(TREES[name]), f"{name} opens without saying what it is for"
+def test_a_module_is_named_by_a_noun_and_says_what_it_is_for() -> None:
+    vague = {"utils", "util", "helpers", "common", "misc"}
+    assert [name for name in MODULES if name.rpartition(".")[2] in vague] == []
+    assert [name for name, tree in TREES.items() if not ast.get_docstring(tree)] == []
 
 
 def lasting_names(node: ast.AST) -> Iterator[tuple[str, int]]:
