@@ -23,9 +23,12 @@ if TYPE_CHECKING:
 
 
 def difference(outputs: Iterable[Any], expected: list[Any]) -> float:
-    """Return how far outputs are from what the model itself computes; no two of a network have one shape."""
+    """Return how far outputs are from what the model itself computes, measured by its largest number of each.
+
+    No two outputs of a network have one shape.
+    """
     by_shape = {np.shape(output): output for output in outputs}
-    return max(float(np.abs(by_shape[value.shape] - value).max()) for value in expected)
+    return max(float(np.abs(by_shape[value.shape] - value).max() / np.abs(value).max()) for value in expected)
 
 
 def converted(model: Any, name: str, folder: Path) -> dict[str, Callable[[], object]]:
