@@ -87,6 +87,13 @@ def archive(path: Path, *members: tuple[str, str]) -> Path:
     return path
 
 
+def of_config(path: Path, config: dict[str, Any]) -> Path:
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("metadata.json", json.dumps({"keras_version": "3.15.1"}))
+        file.writestr("config.json", json.dumps(config))
+    return path
+
+
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize(
     ("name", "severity"), [("../evil", "high"), ("/evil", "high"), ("config.json", "medium"), ("assets/a", "clean")]
@@ -145,6 +152,39 @@ def test_hdf5_behind_an_archive_is_told_but_not_that_weights_begin_there(tmp_pat
     assert (row.severity, row.what) == ("medium", "an HDF5 file behind other bytes")
     at_512(path, "model.weights.h5", other)
     assert [each for each in tfmagic.scan(path).table["what"] if "HDF5 file behind" in each] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "small", "large"),
+    [
+        ("Dense", {"units": 100_000}, {"units": 1 << 33}),
+        ("Embedding", {"input_dim": 1_000_000, "output_dim": 300}, {"input_dim": 1 << 30, "output_dim": 300}),
+        ("RepeatVector", {"n": 5000}, {"n": 1 << 40}),
+        ("UpSampling2D", {"size": [8, 8]}, {"size": [1 << 20, 1 << 20]}),
+        ("Conv2D", {"filters": 4096, "kernel_size": [7, 7]}, {"filters": 1 << 31, "kernel_size": [7, 7]}),
+    ],
+)
+def test_a_layer_that_no_memory_holds_is_told(
+    tmp_path: Path, kind: str, small: dict[str, Any], large: dict[str, Any]
+) -> None:
+    for arguments, severity in ((small, "clean"), (large, "medium")):
+        layer = {"module": "keras.layers", "class_name": kind, "config": {"name": "l", **arguments}}
+        # It may be nested in any other.
+        around = {"module": "keras.layers", "class_name": "TimeDistributed", "config": {"name": "t", "layer": layer}}
+        result = tfmagic.scan(of_config(tmp_path / "m.keras", sequential(around)))
+        assert result.severity == severity
+        assert severity == "clean" or f"a bomb: a {kind} of" in result.verdict
+
+
+@pytest.mark.tensorflow
+def test_a_layer_that_no_memory_holds_is_not_loaded_without_trust(tmp_path: Path) -> None:
+    path = of_config(tmp_path / "m.keras", sequential(dense(units=1 << 33)))
+    with h5py.File(tmp_path / "weights.h5", "w") as file:
+        file.create_group("layers")
+    with zipfile.ZipFile(path, "a") as written:
+        written.write(tmp_path / "weights.h5", "model.weights.h5")
+    with pytest.raises(errors.UntrustedCodeError, match="layer 'd': Dense of 8,589,934,592 elements"):
+        tfmagic.run(path)
 
 
 def test_two_configs_of_one_name_are_refused_and_told(tmp_path: Path) -> None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextlib
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfmagic import errors
 from tfmagic.files import protos
+from tfmagic.files.keras import claimed_sizes as layer_sizes
 from tfmagic.findings import claimed_sizes
 from tfmagic.findings.execution import Executed, Walk
 from tfmagic.findings.known_values import OWN_FILE, Value
@@ -41,6 +42,8 @@ _INIT_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
 _CALLED_BY_LOADER = frozenset({"_create_resource", "_initialize", "_destroy_resource"})
 _SIGNATURES = "signatures"
 ASSET_COLLECTION = "saved_model_assets"
+#: Weights take as many times the bytes of their file at most: packed, they are a few times smaller.
+_MOST_EXPANSION = 100
 
 
 class Hazard(NamedTuple):
@@ -241,6 +244,13 @@ def of_node_in_json(text: str) -> str:
 def of_outer_file(place: str) -> Hazard:
     """Return what it means that a place in an HDF5 file leads into another file."""
     return Hazard(Effect.READS_FILES, f"HDF5 object {place!r}", "its values lie in another file", loading=True)
+
+
+def of_layers(config: dict[str, Any], file_bytes: int) -> Iterator[Hazard]:
+    """Yield a hazard for each layer of a config, of a file with so many bytes, that no memory holds, nor the file."""
+    for layer in layer_sizes.above(config, max(claimed_sizes.LARGEST_RESULT, _MOST_EXPANSION * file_bytes)):
+        what = f"{layer.kind} of {layer.elements:,} elements"
+        yield Hazard(Effect.STOPS_THE_PROCESS, f"layer {layer.layer!r}", what, loading=True)
 
 
 def asset_files(meta_graph_def: protos.Message) -> list[protos.Message]:

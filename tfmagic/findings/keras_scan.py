@@ -16,10 +16,11 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors
-from tfmagic.files import hdf5, protos, reading, wire
+from tfmagic.files import hdf5, places, protos, reading, wire
 from tfmagic.files.keras import archive as keras_archive
 from tfmagic.files.keras import python_code
 from tfmagic.findings import file_scan, hazards, scan
+from tfmagic.findings.claimed_sizes import ALL_MEMORY
 from tfmagic.findings.execution import Walk
 from tfmagic.findings.scan import CALLED, LOAD, Finding, finding
 from tfmagic.findings.walked_graphs import Graph
@@ -84,6 +85,8 @@ def of_contents(path: Path, contents: Contents) -> Iterator[Finding]:
     """Yield the rows of a file whose container is sound, and what it holds besides values was read."""
     if contents.config:
         yield from of_config(contents.config, "config")
+        for hazard in hazards.of_layers(contents.config, places.size(path)):
+            yield Finding(scan.MEDIUM, f"a bomb: a {hazard.what}", f"config: {hazard.where}", LOAD, ALL_MEMORY)
     yield from of_config(keras_archive.training_config(path), "training config")
     if contents.has_weights:
         yield from _of_weights(path)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors
+from tfmagic.files import places
 from tfmagic.files.keras import archive as keras_archive
 from tfmagic.files.keras import config as keras_config
 from tfmagic.files.keras import python_code
@@ -111,6 +112,8 @@ def load(path: Path, *, trust: bool = False) -> LoadedModel:
     with keras_archive.weights(path) as root:
         outside = [] if trust else list(root.outside())
     hazards.require_none([hazards.of_outer_file(place) for place in outside], str(path))
+    if not trust:
+        hazards.require_none(list(hazards.of_layers(source.config, places.size(path))), str(path))
     _check_class(source)
     _check_vocabularies(source)
     python_code.check(
