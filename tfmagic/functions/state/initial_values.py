@@ -79,7 +79,6 @@ def values_behind(graph_def: protos.Message, writes: Sequence[str], values: Valu
     ConversionError
         If running them would do more than that, or gives another value each time.
     """
-    tf = runtime.tensorflow()
     nodes = {node.name: node for node in graph_def.node}
     for name in writes:
         _require_harmless(graph_def, name, name)
@@ -88,6 +87,7 @@ def values_behind(graph_def: protos.Message, writes: Sequence[str], values: Valu
     before = values(names) if names else {}
     if not before:
         return {}
+    tf = runtime.tensorflow()
     with tf.Graph().as_default() as graph, tf.compat.v1.Session(graph=graph) as session:
         try:
             tf.graph_util.import_graph_def(protos.native(part), name="")
