@@ -276,9 +276,11 @@ def python_values(trace: runtime.Live) -> dict[str, str]:
     args, kwargs = trace.structured_input_signature
     named = [each.name for each in trace.function_type.parameters.values() if each.kind is not each.KEYWORD_ONLY]
     arguments = {**dict(zip(named, args, strict=False)), **kwargs}
+    # Those by keyword come out of a file in any order; the type has that of their author.
+    places = {name: place for place, name in enumerate(trace.function_type.parameters)}
     return {
         key: repr(value)
-        for key, value in arguments.items()
+        for key, value in sorted(arguments.items(), key=lambda each: places.get(each[0], len(places)))
         if all(isinstance(each, _SHORT) for each in tf.nest.flatten(value))
     }
 
