@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tfmagic import errors, frames, readers
 from tfmagic.display import render
 from tfmagic.graphs.signatures import tag_set
-from tfmagic.verbs.differences import computations, kinds, layers, weights
+from tfmagic.verbs.differences import computations, converted_weights, kinds, layers, weights
 from tfmagic.verbs.undisturbed import undisturbed
 
 if TYPE_CHECKING:
@@ -149,7 +149,12 @@ def _compared(first: Model, second: Model, signature: str | None) -> tuple[list[
     matching = weighed = None
     if mine and theirs and "graph" in parts and first.has_own_ops != second.has_own_ops and not has_layers:
         # Layouts are others, too: what both give for the same inputs is what verify compares.
-        return [*rows, *kinds.rows(first, second, mine, theirs)], tuple(notes)
+        rows += kinds.rows(first, second, mine, theirs)
+        if "variables" in parts:
+            converted = converted_weights.compared(first, second)
+            rows += converted.rows
+            notes.append(converted.note)
+        return rows, tuple(notes)
     if mine and theirs and "graph" in parts and not has_layers:
         matching = computations.matched(first, second, mine, theirs)
     if "variables" in parts:

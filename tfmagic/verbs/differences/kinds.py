@@ -44,7 +44,7 @@ def rows(first: Model, second: Model, mine: Ends, theirs: Ends) -> Iterator[fram
     for kind in sorted(a.keys() | b.keys(), key=lambda kind: (-abs(a[kind] - b[kind]), kind)):
         if a[kind] != b[kind]:
             yield frames.DiffRow("op", names[kind], _ops(a[kind]), _ops(b[kind]), None, None)
-    yield frames.DiffRow("not compared", "ops one by one, and weights", _library(first), _library(second), None, None)
+    yield frames.DiffRow("not compared", "ops one by one", _library(first), _library(second), None, None)
 
 
 def _counted(model: Model, ends: Ends, names: dict[str, str]) -> Counter[str]:
