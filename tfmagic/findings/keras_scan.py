@@ -86,7 +86,7 @@ def of_contents(path: Path, contents: Contents) -> Iterator[Finding]:
     if contents.config:
         yield from of_config(contents.config, "config")
         for hazard in hazards.of_layers(contents.config, places.size(path)):
-            yield Finding(scan.MEDIUM, f"a bomb: a {hazard.what}", f"config: {hazard.where}", LOAD, ALL_MEMORY)
+            yield Finding(scan.MEDIUM, f"a bomb: {hazard.what}", f"config: {hazard.where}", LOAD, ALL_MEMORY)
     yield from of_config(keras_archive.training_config(path), "training config")
     if contents.has_weights:
         yield from _of_weights(path)
