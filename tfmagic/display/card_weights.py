@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 #: Layers that are shown; what is left out is counted.
 _HEAVIEST = 5
 #: Letters of the name of what holds weights.
-_LONGEST_NAME = 27
+_LONGEST_NAME = 40
 
 
 class Heavy(NamedTuple):

@@ -318,7 +318,9 @@ def _facts(facts: Iterable[tuple[str, object]]) -> str:
 
 
 def _title(value: object) -> str:
-    return f' title="{html.escape(value.whole, quote=True)}"' if isinstance(value, Shortened) else ""
+    if not isinstance(value, Shortened) or value.whole == value:
+        return ""
+    return f' title="{html.escape(value.whole, quote=True)}"'
 
 
 def _picture(picture: Pictured) -> str:

@@ -30,7 +30,7 @@ _WRITTEN = 9
 #: Around the picture, between edges that pass boxes, before shapes.
 _MARGIN, _LANE, _ASIDE = 4, 8, 12
 #: The width of a letter of a label, of what stands beside it, of a digit of a shape, and of what is between these.
-_LETTER, _SMALL, _DIGIT, _TIMES = 7.2, 6.5, 7.0, 9.3
+_LETTER, _SMALL, _CAPITAL, _DIGIT, _TIMES = 7.2, 6.5, 8.0, 7.0, 9.3
 _INK, _SOFT, _PAPER, _LINE = (
     f"var(--{name}, {colour})"
     for name, colour in (("ink", "#1f2937"), ("soft", "#56606e"), ("paper", "#f6f8fb"), ("line", "#8b929c"))
@@ -214,7 +214,9 @@ def _texts(box: FoldedBox, corner: Corner, width: float, inks: tuple[str, str], 
     x, y = corner
     room = width - 20
     label = render.cut(box.label, int(room / _LETTER))
-    left = int((room - len(label) * _LETTER - 6) / _SMALL)
+    # Capitals, of which TFLite's ops are all, are wider.
+    small = _CAPITAL if box.detail.isupper() else _SMALL
+    left = int((room - len(label) * _LETTER - 6) / small)
     detail = box.detail
     if len(detail) > left:
         # What follows a layer is left out before the layer's own class is.
@@ -222,8 +224,8 @@ def _texts(box: FoldedBox, corner: Corner, width: float, inks: tuple[str, str], 
     if len(detail) > left:
         # A number says more than the middle of a name; of an op's name there is enough in half of it.
         least = _FEWEST if is_number else int(room / _LETTER / 2)
-        label = render.cut(box.label, max(int((room - len(detail) * _SMALL - 6) / _LETTER), least))
-        left = int((room - len(label) * _LETTER - 6) / _SMALL)
+        label = render.cut(box.label, max(int((room - len(detail) * small - 6) / _LETTER), least))
+        left = int((room - len(label) * _LETTER - 6) / small)
         detail = render.cut(detail, left) if left > 4 else ""  # noqa: PLR2004 - fewer letters say nothing
     yield f'<text x="{x + 9:g}" y="{y + 16:g}" fill="{inks[0]}">{escaped(label)}</text>'
     if detail:

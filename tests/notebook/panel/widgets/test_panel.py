@@ -24,6 +24,7 @@ from tfmagic.notebook.panel.widgets import model_tab
 from tfmagic.notebook.panel.widgets import panel as panels
 from tfmagic.notebook.panel.widgets.panel import TABS, VIEW, Panel
 from tfmagic.notebook.panel.widgets.verb import panel as opened
+from tfmagic.verbs.conversion import plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -361,3 +362,10 @@ def test_a_tab_is_built_under_the_users_dtype_policy(
     joined()
     assert seen == ["mixed_bfloat16"]
     assert made.built == ["tfmagic Ops"]
+
+
+@pytest.mark.parametrize("name", [name for name, sample in SAMPLES.items() if sample.is_file])
+def test_to_convert_is_a_next_step_where_there_is_a_format(samples: Built, name: str) -> None:
+    model = tfmagic.inspect(samples[name])
+    words = str(model_tab.build(model, Panel(model, {})).card.words)
+    assert ("Convert it" in words) == (not all(plan.formats(model).values()))

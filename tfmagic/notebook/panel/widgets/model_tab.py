@@ -36,6 +36,7 @@ _BARS = ("count", "bytes")
 #: The tabs that a person goes to next, and what the buttons say.
 _NEXT = {"Graph": "Explore the graph", "Run": "Run it", "Convert": "Convert it", "Variables": "See the variables"}
 _MOST_NEXT = 3
+_CONVERT = "Convert"
 _MORE = "All that was read of it"
 #: What stands where the verdict of a scan will be.
 _SCANNING = "under way …"
@@ -85,14 +86,19 @@ class ModelTab(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
 
 def _next(model: Model) -> Element:
     """Return the buttons of what a person does next."""
-    steps = [title for title in _NEXT if title in tabs_of(model)][:_MOST_NEXT]
+    steps = [title for title in _NEXT if title in tabs_of(model) and (title != _CONVERT or _converts(model))]
     buttons = [
         element(
             "button", _NEXT[title], leads_to={"tab": title}, class_="tfm-button" + ("" if place else " tfm-primary")
         )
-        for place, title in enumerate(steps)
+        for place, title in enumerate(steps[:_MOST_NEXT])
     ]
     return element("div", *buttons, class_="tfm-next")
+
+
+def _converts(model: Model) -> bool:
+    """Say whether there is a format for it, as the plan says that takes a quarter of a second to import."""
+    return bool({"function", "graph", "keras"}.intersection(model.parts)) and not model.has_own_ops
 
 
 def sections(model: Model, *, scanned: bool = True) -> list[SectionData]:
