@@ -52,6 +52,17 @@ def test_equal_blocks_in_a_row_are_one_box_that_says_which() -> None:
     assert [box.count for box in drawn.boxes] == [1, 12, 1]
 
 
+def test_many_inputs_do_not_make_up_for_parts_that_are_missing() -> None:
+    inputs = [f"ids_{letter}" for letter in "abcdefg"]
+    rows: list[drawn_graphs.Node] = [(name, "Placeholder", ()) for name in inputs]
+    rows.append(("model/encoder/embed", "AddN", tuple(inputs)))
+    for scope in ("encoder/attend", "pool", "classify"):
+        for op in ("MatMul", "BiasAdd", "Tanh"):
+            rows.append((f"model/{scope}/{op}", op, (rows[-1][0],)))
+    labels = [box.label for box in folded([*rows, ("y", "Identity", (rows[-1][0],))]).boxes]
+    assert labels == ["7 inputs", "encoder", "pool … classify", "y"]
+
+
 def test_a_run_of_single_layers_says_what_is_repeated() -> None:
     rows = [*chain(["x"]), ("first", "Conv2D", ("x",))]
     for index in range(6):

@@ -168,7 +168,9 @@ class _Folding(UnitGraph):
         scopes = name_scopes.split(self.body, np.flatnonzero(self.shown), 0)
         while True:
             units = self._absorbed(self._by_series(scopes))
-            if len(units) >= _LEAST_BOXES:
+            ends = sum(map(self.is_end, units))
+            # Many inputs will be one box, and so will many outputs.
+            if len(units) - ends + min(ends, MOST_BESIDE) >= _LEAST_BOXES:
                 return units
             heaviest = max(scopes, key=lambda scope: len(scope.members))
             if heaviest.is_node or len(heaviest.members) < _TELLING_SHARE * self.shown.sum():
