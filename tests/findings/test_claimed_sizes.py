@@ -136,6 +136,20 @@ def test_a_size_is_told_whatever_shape_goes_in(op: str) -> None:
     assert what == f"a bomb: {op} makes {1 << 40:,} elements"
 
 
+def test_no_number_of_harmless_nodes_hides_one() -> None:
+    many = [node(f"n{number}", "Fill", f"s{number}", "one") for number in range(5000)]
+    sizes = [numbers(f"s{number}", 2, 3) for number in range(5000)]
+    ((what, where),) = bombs(ONE, *sizes, *many, numbers("size", HUGE, HUGE), node("big", "Fill", "size", "one"))
+    assert (what, where) == (f"a bomb: Fill makes {HUGE * HUGE:,} elements", "node 'big'")
+
+
+def test_a_constant_that_lists_one_number_for_all_is_read_as_tensorflow_reads_it() -> None:
+    size = numbers("size", HUGE)
+    size.attr["value"].tensor.tensor_shape.dim[0].size = 2
+    ((what, _),) = bombs(ONE, size, node("big", "Fill", "size", "one"))
+    assert what == f"a bomb: Fill makes {HUGE * HUGE:,} elements"
+
+
 def test_sizes_that_grow_step_by_step_are_told_where_they_are_too_large() -> None:
     steps = [node(f"x{number + 1}", "Tile", f"x{number}", "twice") for number in range(40)]
     told = bombs(numbers("x0", 1, 2), numbers("twice", 16), *steps)

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tfmagic.files import protos
+from tfmagic.findings.known_values import elements
 from tfmagic.graphs import bodies, ops
 from tfmagic.graphs.costs import output_shapes, small_values
 from tfmagic.graphs.costs.tensor_facts import UNKNOWN, NodeFacts, TensorFact
@@ -28,22 +29,26 @@ LARGEST_RESULT: Final = 1 << 34
 ALL_MEMORY: Final = "it may take all of the memory"
 #: Ops whose result has as many elements as one of their inputs says, by the place of that: a shape, or a count.
 _STATED = {
-    "Bincount": 1, "CropAndResize": 3, "DecodePaddedRaw": 1, "DenseBincount": 1, "Empty": 0, "EmptyTensorList": 1,
-    "IRFFT": 1, "IRFFT2D": 1, "IRFFT3D": 1, "LinSpace": 2, "MatrixDiagV2": 2, "MatrixDiagV3": 2, "Multinomial": 1,
-    "OneHot": 1, "Tile": 1,
+    "Bincount": 1, "BroadcastTo": 1, "Conv2DBackpropInput": 0, "Conv3DBackpropInputV2": 0, "CropAndResize": 3,
+    "DecodePaddedRaw": 1, "DenseBincount": 1, "DepthwiseConv2dNativeBackpropInput": 0, "Empty": 0,
+    "EmptyTensorList": 1, "Fill": 0, "IRFFT": 1, "IRFFT2D": 1, "IRFFT3D": 1, "LinSpace": 2, "MatrixDiagV2": 2,
+    "MatrixDiagV3": 2, "MirrorPad": 1, "Multinomial": 1, "OneHot": 1, "Pad": 1, "PadV2": 1,
     "ParameterizedTruncatedNormal": 0, "RFFT": 1, "RFFT2D": 1, "RFFT3D": 1, "RaggedBincount": 2,
-    "RaggedTensorToTensor": 0, "RandomGamma": 0, "RandomPoisson": 0, "RandomPoissonV2": 0, "ScatterNd": 2,
-    "SegmentMaxV2": 2, "SegmentMinV2": 2, "SegmentProdV2": 2, "SegmentSumV2": 2, "SparseBincount": 3,
-    "SparseSegmentMeanWithNumSegments": 3, "SparseSegmentSqrtNWithNumSegments": 3,
-    "SparseSegmentSumWithNumSegments": 3, "SparseToDense": 1, "StatefulRandomBinomial": 2, "StatefulStandardNormal": 1,
-    "StatefulStandardNormalV2": 2, "StatefulTruncatedNormal": 2, "StatefulUniform": 2, "StatefulUniformFullInt": 2,
-    "StatefulUniformInt": 2, "StatelessMultinomial": 1, "StatelessParameterizedTruncatedNormal": 0,
-    "StatelessRandomBinomial": 0, "StatelessRandomGammaV2": 0, "StatelessRandomGammaV3": 0,
-    "StatelessRandomPoisson": 0, "StatelessRandomUniformFullInt": 0, "StatelessRandomUniformFullIntV2": 0,
-    "StatelessRandomUniformInt": 0, "StatelessRandomUniformIntV2": 0, "StatelessTruncatedNormal": 0,
+    "RaggedTensorToTensor": 0, "RandomGamma": 0, "RandomPoisson": 0, "RandomPoissonV2": 0, "RandomStandardNormal": 0,
+    "RandomUniform": 0, "RandomUniformInt": 0, "ResizeArea": 1, "ResizeBicubic": 1, "ResizeBilinear": 1,
+    "ResizeNearestNeighbor": 1, "ScatterNd": 2, "SegmentMaxV2": 2, "SegmentMinV2": 2, "SegmentProdV2": 2,
+    "SegmentSumV2": 2, "SparseBincount": 3, "SparseSegmentMeanWithNumSegments": 3,
+    "SparseSegmentSqrtNWithNumSegments": 3, "SparseSegmentSumWithNumSegments": 3, "SparseToDense": 1,
+    "StatefulRandomBinomial": 2, "StatefulStandardNormal": 1, "StatefulStandardNormalV2": 2,
+    "StatefulTruncatedNormal": 2, "StatefulUniform": 2, "StatefulUniformFullInt": 2, "StatefulUniformInt": 2,
+    "StatelessMultinomial": 1, "StatelessParameterizedTruncatedNormal": 0, "StatelessRandomBinomial": 0,
+    "StatelessRandomGammaV2": 0, "StatelessRandomGammaV3": 0, "StatelessRandomNormal": 0,
+    "StatelessRandomNormalV2": 0, "StatelessRandomPoisson": 0, "StatelessRandomUniform": 0,
+    "StatelessRandomUniformFullInt": 0, "StatelessRandomUniformFullIntV2": 0, "StatelessRandomUniformInt": 0,
+    "StatelessRandomUniformIntV2": 0, "StatelessRandomUniformV2": 0, "StatelessTruncatedNormal": 0,
     "StatelessTruncatedNormalV2": 0, "TensorArray": 0, "TensorArrayV2": 0, "TensorArrayV3": 0, "TensorListReserve": 1,
-    "TensorListResize": 1, "UnsortedSegmentMax": 2, "UnsortedSegmentMin": 2, "UnsortedSegmentProd": 2,
-    "UnsortedSegmentSum": 2,
+    "TensorListResize": 1, "Tile": 1, "TruncatedNormal": 0, "UnsortedSegmentMax": 2, "UnsortedSegmentMin": 2,
+    "UnsortedSegmentProd": 2, "UnsortedSegmentSum": 2,
 }  # fmt: skip
 #: Ops that take memory for as many elements as one of their attributes says.
 _BY_ATTRIBUTE = {
@@ -68,6 +73,8 @@ _JOINING = frozenset({
     "Add", "AddV2", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "ConcatV2", "Einsum", "MatMul", "Mul", "Pack",
 })  # fmt: skip
 _SMALL = 1_000
+#: The inputs of a range, and sizes that a constant may list: a tensor has 254 dimensions at most.
+_RANGE, _MOST_SIZES = ("start", "limit", "delta"), 1024
 #: What is looked at of a graph: tensors, all in all; nodes one behind another; calls of a function.
 _MOST, _DEEPEST, _MOST_CALLS = 4_000, 60, 8
 #: Bytes of an element where its dtype is not known, and of a place in a list of tensors.
@@ -136,14 +143,32 @@ class _Sizes:
         return max(stated, _elements(fact)), protos.item_size(fact.dtype) or item
 
     def _stated(self, body: _Body, node: protos.Message) -> int:
-        """Return how many elements one of a node's inputs says that there are, at least; 0 where none does."""
-        place = 1 if node.op in _PADDING else _STATED.get(node.op, -1)
+        """Return how many elements a node's inputs say that there are, at least; 0 where none does."""
         inputs = bodies.data_inputs(node)
-        value = self._fact(body, inputs[place], 0).value if 0 <= place < len(inputs) else None
-        if value is None or not value.size:
-            return 0
-        sizes = [max(int(size), 0) for size in value.reshape(-1).tolist()]
-        return max(sizes) if node.op in _PADDING else math.prod(sizes)
+        if node.op == "Range":
+            ends = [self._values(body, text) for text in inputs]
+            known = [each[0] for each in ends if len(each) == 1]
+            return _length(*known) if len(known) == len(ends) == len(_RANGE) else 0
+        place = _STATED.get(node.op, -1)
+        sizes = self._values(body, inputs[place]) if 0 <= place < len(inputs) else ()
+        sizes = [max(size, 0) for size in sizes]
+        return max(sizes, default=0) if node.op in _PADDING else math.prod(sizes) if sizes else 0
+
+    def _values(self, body: _Body, text: str) -> Sequence[int]:
+        """Return the whole numbers that a tensor is known to hold.
+
+        Constants are read at once, of which thousands cost little: no number of harmless nodes may hide one.
+        """
+        node = body.nodes.get(body.source(text)[0])
+        if node is None or node.op != "Const" or "value" not in node.attr:
+            value = self._fact(body, text, 0).value
+            return [] if value is None else [int(size) for size in value.reshape(-1).tolist()]
+        tensor = node.attr["value"].tensor
+        count: int = math.prod(max(dim.size, 0) for dim in tensor.tensor_shape.dim)
+        listed = elements(tensor) if count <= _MOST_SIZES else None
+        numbers = [number for number in listed or () if isinstance(number, int)]
+        # What a constant does not list is as its last number.
+        return numbers + numbers[-1:] * (count - len(numbers))
 
     def of_inputs(self, body: _Body, node: protos.Message) -> Iterator[int]:
         """Yield the elements of what a node takes."""
@@ -198,6 +223,10 @@ class _Sizes:
             for callee in bodies.called(node, library):
                 callers.setdefault(callee.signature.name, []).append((function, node, first))
         return callers
+
+
+def _length(start: int, limit: int, delta: int) -> int:
+    return max(0, -((start - limit) // delta)) if delta else 0
 
 
 def _elements(fact: TensorFact) -> int:
