@@ -19,11 +19,13 @@ from tfmagic.graphs import (
     variables,
 )
 from tfmagic.models.model import Part
+from tfmagic.transforms.captures import captures
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from tfmagic.files import protos
+    from tfmagic.functions import NamedFunction
     from tfmagic.graphs.computation import Op
     from tfmagic.graphs.computation_matching import Matching
     from tfmagic.graphs.metagraphs import MetaGraph
@@ -163,11 +165,17 @@ def op_rows(matching: Matching) -> Iterator[frames.DiffRow]:
 def computation_of(model: Model, chosen: Ends) -> computation.Computation:
     """Return what a model computes between the ends of a signature, which name tensors of its graph."""
     with model.well_formed():
-        return next(between(model.meta_graph, [chosen], _variable_names(model)))
+        return next(between(model.meta_graph, [chosen], _variable_names(model, chosen)))
 
 
-def _variable_names(model: Model) -> Mapping[str, str]:
+def _variable_names(model: Model, chosen: Ends) -> Mapping[str, str]:
     """Return what variables are called in the table, by their nodes; where these tell, they keep their names."""
+    if Part.GRAPH in model.reader.costly and Part.FUNCTION in model.loaders and not chosen.is_proposed:
+        # A traced graph has them by what reads them first.
+        function: NamedFunction = model.part(Part.FUNCTION)(chosen.key)
+        known = {id(variable): name for name, variable in function.variables.items()}
+        held = captures(function).variables
+        return {node: known[id(variable)] for node, variable in held.items() if id(variable) in known}
     if model.checkpoint is None or Part.VARIABLES not in model.loaders:
         return {}
     names = variables.restored_names(model.checkpoint_files(), model.meta_graphs, model.meta_graph)
