@@ -10,6 +10,7 @@ import pytest
 
 import tfmagic
 from tfmagic import errors, readers
+from tfmagic.files.checkpoints import tensor_bundle
 from tfmagic.functions import NamedFunction
 from tfmagic.functions.state import stored_variables
 from tfmagic.models.model import Part
@@ -255,3 +256,28 @@ def _saved_to_merge(place: Path) -> None:
     spec = tf.TensorSpec([None, 600], name="x")
     module.call = tf.function(lambda x: {"y": x @ module.kernel}, input_signature=[spec])
     tf.saved_model.save(module, str(place), signatures=module.call)
+
+
+def test_a_value_that_is_read_as_it_is_run_is_held_once_and_has_to_be_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = _large(tmp_path / "a")
+    reads = []
+    read = tensor_bundle.Checkpoint.read
+
+    def counted(self: Any, name: str, **options: Any) -> Any:
+        reads.append(name)
+        return read(self, name, **options)
+
+    monkeypatch.setattr(tensor_bundle.Checkpoint, "read", counted)
+    x = np.ones((1, 600), "float32")
+    np.testing.assert_array_equal(source({"x": x})["y"], 2 * x)
+    # TensorFlow has read it into what the variable holds.
+    assert reads == []
+    stored_variables.let_go(source.variables.values())
+    (shard,) = (tmp_path / "a" / "variables").glob("*.data-*")
+    data = bytearray(shard.read_bytes())
+    data[1000] ^= 1
+    shard.write_bytes(data)
+    with pytest.raises(errors.CorruptSourceError, match="do not match their checksum"):
+        source({"x": x})

@@ -33,11 +33,15 @@ _OTHER_STATE = TABLES | of_kind("iterator", "queue")
 
 
 class Stored(NamedTuple):
-    """The value of a variable that lies somewhere; ``read`` gives it."""
+    """The value of a variable that lies somewhere; ``read`` gives it.
+
+    ``place`` is the prefix of a checkpoint and the key there, if TensorFlow itself can read it, as well and whole.
+    """
 
     dtype: str
     shape: tuple[int, ...]
     read: Callable[[], np.ndarray]
+    place: tuple[str, str] | None = None
 
 
 def initial_values(graph_def: protos.Message, tensors: Mapping[str, str], values: Values) -> dict[str, Stored]:

@@ -7,10 +7,11 @@ that the weights are not there twice. Not for: finding a variable's value by its
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tfmagic.files import protos
+from tfmagic.files import places, protos
 from tfmagic.files.checkpoints import trackable_object_graph
 from tfmagic.functions.state.initial_values import Stored
 from tfmagic.functions.state.value_groups import tensor_bytes
@@ -76,8 +77,19 @@ def restore(variables: Iterable[runtime.Live]) -> None:
     if absent:
         with runtime.eager():
             for variable, stored in absent:
-                _set(variable, runtime.tensorflow().constant(stored.read(), variable.dtype))
+                _set(variable, _read(stored, variable.dtype))
                 setattr(variable, _ABSENT, False)
+
+
+def _read(stored: Stored, dtype: runtime.Live) -> runtime.Live:
+    """Return a value as a tensor; where TensorFlow reads it, nobody has it a second time meanwhile."""
+    tf = runtime.tensorflow()
+    if stored.place is not None:
+        prefix, key = stored.place
+        # What it cannot read is told in words of ours.
+        with suppress(tf.errors.OpError), tf.device("CPU"):
+            return tf.raw_ops.RestoreV2(prefix=prefix, tensor_names=[key], shape_and_slices=[""], dtypes=[dtype])[0]
+    return tf.constant(stored.read(), dtype)
 
 
 def large(variables: Iterable[runtime.Live]) -> list[runtime.Live]:
@@ -134,4 +146,7 @@ def _stored(value: runtime.Live, node: protos.Message, checkpoint: Checkpoint) -
     shape = tuple(int(size or 0) for size in entry.shape or ())
     if not value.shape.is_compatible_with(shape):
         return None
-    return Stored(entry.dtype, shape, partial(checkpoint.read, keys[0]))
+    # Where the path is a pattern, TensorFlow finds none of the files, or those of another checkpoint.
+    is_plain = checkpoint.version != "V1" and not entry.slices and not places.is_pattern(checkpoint.prefix)
+    place = (str(checkpoint.prefix), keys[0]) if is_plain else None
+    return Stored(entry.dtype, shape, partial(checkpoint.read, keys[0]), place)
