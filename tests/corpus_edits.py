@@ -165,13 +165,12 @@ def _report(item: str) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as place:
         try:
             model = tfmagic.inspect(CORPUS / item)
+            if model.form in GRAPHS and not model.has_objects:
+                yield from edited(CORPUS / item, Path(place))
+            else:
+                yield "no graph"
         except errors.TfMagicError as error:
             yield f"refused: {error}"
-            return
-        if model.form in GRAPHS and not model.has_objects:
-            yield from edited(CORPUS / item, Path(place))
-        else:
-            yield "no graph"
 
 
 def _forked(item: str) -> tuple[str, list[str]]:
