@@ -118,6 +118,25 @@ def test_the_graph_beside_it_is_the_sessions_with_a_saver_more(tmp_path: Path) -
         assert other.run("sum:0") == 15
 
 
+@pytest.mark.parametrize("sharded", [False, True])
+def test_a_checkpoint_of_the_first_format_becomes_one_of_todays(session: Any, tmp_path: Path, *, sharded: bool) -> None:
+    tf = runtime.tensorflow()
+    v1 = tf.compat.v1
+    kept = [each for each in v1.global_variables() if each.op.name != "word"]
+    saver = v1.train.Saver(kept, write_version=v1.train.SaverDef.V1, sharded=sharded)
+    saver.save(session, str(tmp_path / "old"))
+    for source in ("old", "old.meta"):
+        done = export(tmp_path / source, tmp_path / "new.ckpt", overwrite=True)
+        assert done.verification["equal"].all()
+        assert (tmp_path / "new.ckpt.index").exists()
+        expected = y_of(session)
+        with tf.Graph().as_default(), v1.Session() as other:
+            again = v1.train.import_meta_graph(str(tmp_path / "new.ckpt.meta"))
+            again.restore(other, str(tmp_path / "new.ckpt"))
+            np.testing.assert_allclose(y_of(other), expected, rtol=1e-6)
+    assert dict(tf.train.list_variables(str(tmp_path / "new.ckpt")))["parts"] == [4, 2]
+
+
 def test_training_goes_on_from_it(session: Any, tmp_path: Path) -> None:
     export(session, tmp_path / "model.ckpt")
     expected = y_of(session)

@@ -22,7 +22,14 @@ from tfmagic.models.model import Part
 from tfmagic.models.writer import Size, Writer
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.writers import session_checkpoints
-from tfmagic.writers.checkpoint_drafts import ConstantsDraft, CopyDraft, GraphValuesDraft, ObjectDraft, SessionDraft
+from tfmagic.writers.checkpoint_drafts import (
+    ConstantsDraft,
+    CopyDraft,
+    GraphValuesDraft,
+    ObjectDraft,
+    RewrittenDraft,
+    SessionDraft,
+)
 from tfmagic.writers.saved_model.graph_draft import graph_draft
 
 if TYPE_CHECKING:
@@ -35,7 +42,7 @@ if TYPE_CHECKING:
     from tfmagic.models.writer import Measures, WriteOptions
 
 
-_Draft: TypeAlias = SessionDraft | ObjectDraft | CopyDraft | GraphValuesDraft | ConstantsDraft
+_Draft: TypeAlias = SessionDraft | ObjectDraft | CopyDraft | RewrittenDraft | GraphValuesDraft | ConstantsDraft
 
 
 def _weights(source: Model) -> ConstantsDraft:
@@ -102,8 +109,7 @@ class CheckpointWriter(Writer):
         """Say whether values are missing: of files, their checkpoint is what is copied."""
         if source.checkpoint is None:
             return ""
-        files = source.checkpoint()
-        return "" if files and _is_bundle(files) else "no checkpoint of today's format lies in or beside it"
+        return "" if source.checkpoint() else "no checkpoint lies in or beside it"
 
     def is_copy(self, source: Model) -> bool:
         """Say whether the source's own checkpoint is copied."""
@@ -156,15 +162,17 @@ def _has_meta_graph(source: Model) -> bool:
     return source.checkpoint is not None and source.meta_graph.object_graph_def is None
 
 
-def _copied(source: Model) -> CopyDraft:
+def _copied(source: Model) -> CopyDraft | RewrittenDraft:
     files = source.checkpoint() if source.checkpoint else None
-    if files is None or not _is_bundle(files):
+    if files is None:
         raise errors.ConversionError(
-            f"no checkpoint of today's format lies in or beside {source.origin!r}, so there are no values to write; "
-            "give the place that has its .index and .data files"
+            f"no checkpoint lies in or beside {source.origin!r}, so there are no values to write; give the place that "
+            "has its .index and .data files"
         )
     is_of_objects = source.meta_graph.object_graph_def is not None
     message = None if is_of_objects else source.meta_graph.meta_graph_def().SerializeToString()
+    if not _is_bundle(files):
+        return RewrittenDraft(files, message)
     parts = [file for file in checkpoint_writing.files(files.prefix) if file.suffix != checkpoint_writing.META]
     if checkpoint_writing.INDEX not in {file.suffix for file in parts}:
         # It went away since the source was looked at.

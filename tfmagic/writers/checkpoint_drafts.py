@@ -208,6 +208,44 @@ class CopyDraft:
 
 
 @dataclass(frozen=True)
+class RewrittenDraft:
+    """A checkpoint of TensorFlow 1's first format on its way to today's, under the same keys.
+
+    Attributes
+    ----------
+    files : CheckpointFiles
+        Where it is.
+    meta_graph_def : bytes or None
+        The graph beside it, whose saver reads either.
+    """
+
+    files: CheckpointFiles
+    meta_graph_def: bytes | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """What the files will take in bytes, about."""
+        return sum(each.stat().st_size for each in self.files.tables) + len(self.meta_graph_def or b"") + _INDEX_BYTES
+
+    def write(self, path: Path) -> None:
+        """Write the files, one value in memory at a time."""
+        original = self.files.opened
+        tensor_writing.write(
+            path,
+            (tensor_writing.Tensor(key, each.dtype, original.read(key)) for key, each in original.entries.items()),
+        )
+        if self.meta_graph_def is not None:
+            path.with_name(path.name + checkpoint_writing.META).write_bytes(self.meta_graph_def)
+
+    def read_back(self, path: Path) -> Iterator[tuple[str, npt.ArrayLike, npt.ArrayLike]]:
+        """Yield each value in the original and in the copy."""
+        original, copy = self.files.opened, tensor_bundle.open_checkpoint(path)
+        for key in original.entries:
+            yield key, original.read(key), copy.read(key)
+
+
+@dataclass(frozen=True)
 class GraphValuesDraft:
     """A graph that lies nowhere yet, as a merge, on its way to a checkpoint of TensorFlow 1."""
 
