@@ -6,6 +6,7 @@ Not for: Keras layers (:mod:`tfmagic.verbs.differences.layers`), or the values o
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import frames
@@ -22,7 +23,7 @@ from tfmagic.models.model import Part
 from tfmagic.transforms.captures import captures
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from tfmagic.files import protos
     from tfmagic.functions import NamedFunction
@@ -174,13 +175,23 @@ def _variable_names(model: Model, chosen: Ends) -> Mapping[str, str]:
         # A traced graph has them by what reads them first.
         function: NamedFunction = model.part(Part.FUNCTION)(chosen.key)
         known = {id(variable): name for name, variable in function.variables.items()}
+        in_table = _listed(known.values(), [row.name for row in model.part(Part.VARIABLES)])
         held = captures(function).variables
-        return {node: known[id(variable)] for node, variable in held.items() if id(variable) in known}
+        return {node: in_table[known[id(variable)]] for node, variable in held.items() if id(variable) in known}
     if model.checkpoint is None or Part.VARIABLES not in model.loaders:
         return {}
     names = variables.restored_names(model.checkpoint_files(), model.meta_graphs, model.meta_graph)
     listed = {row.name for row in model.part(Part.VARIABLES)}
     return {node: name for node, name in names.items() if node not in listed}
+
+
+def _listed(names: Iterable[str], listed: Sequence[str]) -> dict[str, str]:
+    """Return how variables are listed: of a file the model's own name may come first, which a loaded one has not."""
+    known = set(listed)
+    by_end: dict[str, list[str]] = defaultdict(list)
+    for name in listed:
+        by_end[name.partition("/")[2]].append(name)
+    return {name: by_end[name][0] if name not in known and len(by_end.get(name, ())) == 1 else name for name in names}
 
 
 def between(
