@@ -36,6 +36,8 @@ def with_own_tables(graph_def: protos.Message) -> protos.Message:
 def _made(graph_def: protos.Message) -> Iterator[tuple[str, protos.Message]]:
     """Yield the calls that make a table, and the table's node."""
     functions = {function.signature.name: function for function in graph_def.library.function}
+    if not functions:
+        return
     main = Scope(graph_def.node, functions)
     for node in graph_def.node:
         if node.input:
