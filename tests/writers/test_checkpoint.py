@@ -17,10 +17,10 @@ from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.verbs.export import export
 from tfmagic.writers import writer_for
-from tfmagic.writers.checkpoint_drafts import SessionDraft
+from tfmagic.writers.checkpoint_drafts import CopyDraft, GraphValuesDraft, SessionDraft
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.tensorflow
 
@@ -414,3 +414,44 @@ def test_a_value_that_is_stored_otherwise_is_told(
     with pytest.raises(errors.VerificationError, match="weight"):
         export(session, tmp_path / "model.ckpt")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["session", "files", "merge"])
+def test_a_graph_that_is_stored_otherwise_is_told(
+    session: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    export(session, tmp_path / "a" / "model.ckpt")
+    sources: dict[str, Callable[[], Any]] = {
+        "session": lambda: session,
+        "files": lambda: tmp_path / "a" / "model.ckpt.meta",
+        "merge": lambda: tfmagic.merge(_three_of_two(), session, connect={"z": "x"}),
+    }
+    source = sources[kind]()
+    for draft in (SessionDraft, CopyDraft, GraphValuesDraft):
+        monkeypatch.setattr(draft, "write", _with_another_graph(draft.write))
+    with pytest.raises(errors.ConversionError, match=r"the graph \('.meta'\) was not written as it is"):
+        export(source, tmp_path / "b" / "model.ckpt")
+    assert not (tmp_path / "b").exists()
+
+
+def _with_another_graph(write: Any) -> Any:
+    def spoilt(draft: Any, path: Path) -> None:
+        write(draft, path)
+        (file,) = path.parent.glob("*.meta")
+        data = bytearray(file.read_bytes())
+        data[-20] ^= 1
+        file.write_bytes(data)
+
+    return spoilt
+
+
+def _three_of_two() -> Any:
+    """Return a session that gives three numbers for each two."""
+    tf = runtime.tensorflow()
+    v1 = tf.compat.v1
+    session = v1.Session(graph=tf.Graph())
+    with session.graph.as_default():
+        x = v1.placeholder(tf.float32, [None, 2], name="x")
+        tf.matmul(x, v1.get_variable("kernel", [2, 3]), name="z")
+        session.run(v1.global_variables_initializer())
+    return session

@@ -20,6 +20,7 @@ from tfmagic.files.checkpoints import writing as checkpoint_writing
 from tfmagic.functions import named_function
 from tfmagic.runtime import error_texts
 from tfmagic.runtime import tensorflow as runtime
+from tfmagic.transforms.frozen_graph import serialised
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -66,11 +67,27 @@ class SessionDraft:
 
     def read_back(self, path: Path) -> Iterator[tuple[str, npt.ArrayLike, npt.ArrayLike]]:
         """Yield each value and what TensorFlow restores; the session, which may go on, is asked where they differ."""
+        _require_graph(path, self.saved.meta_graph_def)
         for group in self.saved.groups():
             for tensor, stored in zip(group, _restored(path, group), strict=True):
                 is_same = _fingerprint(stored) == self.written[tensor.key, tensor.slice]
                 value = stored if is_same else self.saved.value(tensor)
                 yield f"{tensor.key} {tensor.slice}".strip(), value, stored
+
+
+def _require_graph(path: Path, meant: bytes) -> None:
+    """See that the graph beside the values is as it was written.
+
+    Raises
+    ------
+    ConversionError
+        If it is another.
+    """
+    if path.with_name(path.name + checkpoint_writing.META).read_bytes() != meant:
+        raise errors.ConversionError(
+            f"the graph ({checkpoint_writing.META!r}) was not written as it is, so nothing was left; look at the disk, "
+            "and whether something else changes it meanwhile"
+        )
 
 
 def _fingerprint(value: npt.NDArray[Any]) -> Fingerprint:
@@ -202,6 +219,8 @@ class CopyDraft:
 
     def read_back(self, path: Path) -> Iterator[tuple[str, npt.ArrayLike, npt.ArrayLike]]:
         """Yield each value in the original and in the copy."""
+        if self.meta_graph_def is not None:
+            _require_graph(path, self.meta_graph_def)
         original, copy = (tensor_bundle.open_checkpoint(each) for each in (self.files.prefix, path))
         for key in original.entries:
             yield key, original.read(key), copy.read(key)
@@ -264,11 +283,11 @@ class GraphValuesDraft:
     def write(self, path: Path) -> None:
         """Write the three files."""
         self.graph.write_values(path)
-        meta_graph_def = self.graph.messages.meta_graph_def.SerializeToString()
-        path.with_name(path.name + checkpoint_writing.META).write_bytes(meta_graph_def)
+        path.with_name(path.name + checkpoint_writing.META).write_bytes(serialised(self.graph.messages.meta_graph_def))
 
     def read_back(self, path: Path) -> Iterator[tuple[str, npt.ArrayLike, npt.ArrayLike]]:
         """Yield each variable's value and what was stored of it."""
+        _require_graph(path, serialised(self.graph.messages.meta_graph_def))
         copy = tensor_bundle.open_checkpoint(path)
         for variable, value in self.graph.values(self.graph.messages.variables):
             key, piece = variable.tensor.key, variable.tensor.slice
