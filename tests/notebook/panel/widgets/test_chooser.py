@@ -34,6 +34,13 @@ def test_without_a_source_there_is_a_choice(monkeypatch: pytest.MonkeyPatch, tmp
     assert "give a path" in found.status.value
 
 
+def test_one_is_whole_though_the_widgets_of_another_were_closed(tmp_path: Path) -> None:
+    for _ in range(2):
+        chooser = Chooser({}, directory=tmp_path)
+        assert [field.layout.comm is not None for field in (chooser.models, chooser.files, chooser.path)] == [True] * 3
+        chooser.files.layout.close()
+
+
 def test_a_variable_is_opened(samples: Built, folder: Path) -> None:
     model = tfmagic.inspect(samples["saved_model_tf1"])
     chooser = Chooser({"net": model, "other": 3}, directory=folder)

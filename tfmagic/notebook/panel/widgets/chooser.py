@@ -24,7 +24,8 @@ from tfmagic.verbs import nearby
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
-_WIDTH = ipywidgets.Layout(width="min(640px, 100%)")
+#: No widget: one of the module could be closed by somebody, or belong to another kernel.
+_LAYOUT = {"width": "min(640px, 100%)"}
 _QUESTION = "Which model?"
 #: Lines of a list that are seen at once.
 _LINES = 8
@@ -56,9 +57,9 @@ class Chooser(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self._trust = trust
         self._settings = keras_runtime.thread_settings()
         self._directory = directory or Path.cwd()
-        self.models = ipywidgets.Select(description="Variables", rows=_LINES, layout=_WIDTH)
-        self.files = ipywidgets.Select(description="Files", rows=_LINES, layout=_WIDTH)
-        self.path = ipywidgets.Text(description="Path", placeholder="./served/1", layout=_WIDTH)
+        self.models = ipywidgets.Select(description="Variables", rows=_LINES, layout=_LAYOUT)
+        self.files = ipywidgets.Select(description="Files", rows=_LINES, layout=_LAYOUT)
+        self.path = ipywidgets.Text(description="Path", placeholder="./served/1", layout=_LAYOUT)
         self.opener = forms.Act("Open", is_primary=True)
         self.refresh = ipywidgets.Button(description="Look again")
         self.status = said("")
