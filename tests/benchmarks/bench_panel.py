@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 ROUNDS = 5
 LARGE = 1_000_000
-GOAL_FIRST, GOAL_OPS = 0.5, 1.5
+GOAL_FIRST, GOAL_OPS = 0.3, 0.3
 
 #: Runs a cell; resolves to the milliseconds from the kernel's answer to the first frame that shows the panel. Where the
 #: panel is drawn before the answer, that is 0.
