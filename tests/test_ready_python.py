@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
 FRESH = """
 import json, os, sys, threading
+import ipywidgets.widgets.widget
 before = {"json", "tensorflow", "tfmagic.notebook.panel.widgets.panel"} <= set(sys.modules)
 from tensorflow.python.eager import context
+before &= not ipywidgets.widgets.widget._instances
 print(json.dumps([before, context.context_safe() is None, threading.active_count(), sys.argv, os.getcwd(),
                   os.environ.get("SAID")]))
 """
