@@ -153,7 +153,7 @@ def candidate_of(source: object) -> Candidate:
     """
     if not isinstance(source, (str, os.PathLike)):
         return Candidate(source)
-    if not os.fspath(source):
+    if not str(source):
         raise errors.UnrecognizedSourceError(f"{source!r} is no path; give that of the model, '.' for this folder")
     path = path_of(source)
     places.require_visible(path)
