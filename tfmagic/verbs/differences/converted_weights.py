@@ -67,18 +67,20 @@ def compared(first: Model, second: Model) -> Comparison:
     is_swapped = first.has_own_ops
     own, converted = (Side(each) for each in ((second, first) if is_swapped else (first, second)))
     left, right = _numbers(own), _numbers(converted)
-    pairs = list(_paired(own, converted, left, right))
+    # By side, what tells nothing.
+    untold: tuple[set[str], set[str]] = set(), set()
+    pairs = list(_paired((own, converted), (left, right), untold))
     rows = [
         _row(pair) for pair in pairs if pair.is_scaled or not np.array_equal(pair.values, pair.kept, equal_nan=True)
     ]
     same = len(pairs) - len(rows)
     paired, kept = {pair.own.name for pair in pairs}, {pair.converted.name for pair in pairs}
-    rows += [_difference(row.name, _described(row), "") for row in left if row.name not in paired]
-    rows += [_difference(row.name, "", _described(row)) for row in right if row.name not in kept]
+    rows += [_difference(row.name, _described(row), "") for row in left if row.name not in paired | untold[0]]
+    rows += [_difference(row.name, "", _described(row)) for row in right if row.name not in kept | untold[1]]
     rows = [row._replace(a=row.b, b=row.a) if is_swapped else row for row in rows]
-    return Comparison(
-        rows, f"{same:,} of {len(left):,} weights hold the same in the converted model, laid out as it wants"
-    )
+    note = f"{same:,} of {len(left):,} weights hold the same in the converted model, laid out as it wants"
+    more = f"; {len(untold[0]):,} that hold one number throughout, or that cannot be read, tell nothing"
+    return Comparison(rows, note + more * bool(untold[0]))
 
 
 def _numbers(side: Side) -> list[VariableRow]:
@@ -88,25 +90,31 @@ def _numbers(side: Side) -> list[VariableRow]:
     ]
 
 
-def _paired(own: Side, converted: Side, left: Sequence[VariableRow], right: Sequence[VariableRow]) -> Iterator[_Pair]:
+def _paired(
+    both: tuple[Side, Side], listed: tuple[Sequence[VariableRow], ...], untold: tuple[set[str], set[str]]
+) -> Iterator[_Pair]:
     sizes: dict[int, tuple[list[VariableRow], list[VariableRow]]] = defaultdict(lambda: ([], []))
-    for side, rows in enumerate((left, right)):
+    for side, rows in enumerate(listed):
         for row in rows:
             sizes[row.size or 0][side].append(row)
-    for size, (mine, theirs) in sizes.items():
-        if mine and theirs:
-            yield from _of_one_size(_read(own, mine), _read(converted, theirs), size)
+    for size, groups in sizes.items():
+        if all(groups):
+            mine, theirs = (list(_read(*each)) for each in zip(both, groups, untold, strict=True))
+            yield from _of_one_size(mine, theirs, size)
 
 
-def _read(side: Side, rows: Iterable[VariableRow]) -> list[tuple[VariableRow, Array]]:
-    read = []
+def _read(side: Side, rows: Iterable[VariableRow], untold: set[str]) -> Iterator[tuple[VariableRow, Array]]:
+    """Yield weights with their values; note those that are no more than one number, of which others may be as many."""
     for row in rows:
         try:
             values = whole(side.values(row), row).astype(np.float32)
         except (errors.TfMagicError, ValueError, TypeError):
+            untold.add(row.name)
             continue
-        read.append((row, values))
-    return read
+        if values.min() == values.max():
+            untold.add(row.name)
+        else:
+            yield row, values
 
 
 def _of_one_size(
