@@ -23,7 +23,7 @@ NODES = (30_000, 100_000, 300_000)
 CONSTANTS = (2, 6, 18)
 
 _VERBS = """
-import json, os, sys, time
+import gc, json, os, sys, time
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 import tensorflow as tf
 import tfmagic
@@ -69,6 +69,9 @@ for size, at in ((4, place + "/first"), (count, place + "/second")):
     os.mkdir(at)
     module, concrete = chain(size)
     for title, job in jobs(module, concrete, session_of(size), at):
+        # To go through what the process holds anyway is Python's collector's work, which a small size may not call for.
+        gc.collect()
+        gc.freeze()
         begun = time.process_time()
         job()
         seconds[title] = time.process_time() - begun
