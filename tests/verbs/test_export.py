@@ -25,6 +25,7 @@ from tfmagic.verbs.freeze import freeze
 from tfmagic.verbs.merge import merge
 from tfmagic.writers import WRITERS, writer_for
 from tfmagic.writers.graph_def import GraphDefDraft
+from tfmagic.writers.saved_model import directory
 from tfmagic.writers.saved_model.writer import SavedModelDraft, SavedModelWriter
 
 pytestmark = pytest.mark.tensorflow
@@ -219,8 +220,8 @@ def test_a_signature_that_only_writes_is_kept_or_refused(tmp_path: Path) -> None
     made.infer = tf.function(lambda x: {"y": x + made.total}, input_signature=[spec])
     export(made, tmp_path / "first")
     export(tmp_path / "first", tmp_path / "second")
-    for directory in ("first", "second"):
-        loaded = tf.saved_model.load(str(tmp_path / directory)).signatures
+    for folder in ("first", "second"):
+        loaded = tf.saved_model.load(str(tmp_path / folder)).signatures
         assert loaded["train"](x=tf.constant([1.0, 2.0])) == {}
         assert loaded["infer"](x=tf.constant([0.0]))["y"].numpy().tolist() == [4.0]
     for name in ("m.pb", "m.tflite", "m.onnx"):
@@ -459,6 +460,11 @@ def test_a_wrong_saved_model_is_not_left(model: Any, tmp_path: Path, monkeypatch
         write(SavedModelWriter().prepare(readers.read(other), WriteOptions(("serving_default",), self.tags)), path)
 
     monkeypatch.setattr(SavedModelDraft, "write", spoiled)
+    with pytest.raises(errors.ConversionError, match="was not written as it is"):
+        export(model, tmp_path / "a" / "served")
+    assert names(tmp_path) == []
+    # Its numbers alone would tell as well.
+    monkeypatch.setattr(directory, "require_message", lambda *_: None)
     with pytest.raises(errors.VerificationError):
         export(model, tmp_path / "a" / "served")
     assert names(tmp_path) == []
