@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from tests.findings.graph_defs import function, graph, node
+from tests.op_registry import registry
 from tfmagic.files import protos
-from tfmagic.findings import graph_scan, hazards
+from tfmagic.findings import claimed_sizes, graph_scan, hazards
+from tfmagic.graphs import ops
 from tfmagic.graphs.metagraphs import MetaGraph
 
 HUGE = 1 << 20
@@ -96,6 +98,7 @@ def test_what_no_memory_holds_is_not_run_without_trust() -> None:
     filling = function(
         "filling", [], numbers("size", HUGE, HUGE), ONE, node("big", "Fill", "size:output:0", "one:output:0")
     )
+    filling.ret["y"] = "big:output:0"
     nodes = [ONE, numbers("size", HUGE, HUGE), node("big", "Fill", "size", "one"), node("x", "Placeholder")]
     nodes += [node("y", "Relu", "x"), node("z", "AddV2", "y", "big"), node("call", "PartitionedCall", f="filling")]
     graph_def = graph(*nodes, functions=[filling])
@@ -112,6 +115,38 @@ def test_what_no_memory_holds_is_not_run_without_trust() -> None:
     assert len(hazards.of_saved_model(message, ["heavy"])) == 1
 
 
+def test_what_a_function_computes_for_nobody_asks_for_no_trust() -> None:
+    """A loop over ``tf.range(2**40)`` leaves the range behind, which TensorFlow runs nowhere."""
+    ends = [numbers("zero", 0, scalar=True), numbers("end", 1 << 40, scalar=True), ONE]
+    left = node("left", "Range", "zero:output:0", "end:output:0", "one:output:0")
+    body = function("body", ["x"], *ends, left, node("y", "Relu", "x"))
+    body.ret["y"] = "y:activations:0"
+    kept = function("kept", ["x"], *ends, left, node("seen", "PrintV2", "left:output:0"))
+    calls = [node("call", "PartitionedCall", "x", f="body"), node("print", "StatefulPartitionedCall", "x", f="kept")]
+    graph_def = graph(node("x", "Placeholder"), *calls, functions=[body, kept])
+    assert bombs(*graph_def.node, functions=[body]) == []
+    assert hazards.of_graph(graph_def, ["call:0"]) == ()
+    (hazard,) = hazards.of_graph(graph_def, ["print"])
+    assert hazard.where == "node 'left' in function 'kept'"
+
+
+@pytest.mark.tensorflow
+def test_what_tensorflow_runs_of_a_function_for_nobody_is_told() -> None:
+    known = registry()
+    computing = claimed_sizes.SIZED & ops.of_effect(ops.Effect.PURE) & known.keys()
+    assert {op for op in computing if known[op].is_stateful} == claimed_sizes.ALWAYS_RUN
+    size = numbers("size", 1 << 40, scalar=True)
+    body = function("body", ["x"], size, node("big", "TensorArrayV3", "size:output:0"))
+    ((what, _),) = bombs(node("x", "Placeholder"), node("call", "PartitionedCall", "x", f="body"), functions=[body])
+    assert what == f"a bomb: TensorArrayV3 makes {1 << 40:,} elements"
+
+
+def test_what_is_behind_a_tensor_that_is_fed_asks_for_no_trust() -> None:
+    nodes = [ONE, numbers("size", HUGE, HUGE), node("big", "Fill", "size", "one"), node("y", "Relu", "big")]
+    assert hazards.of_graph(graph(*nodes), ["y:0"], fed=["big:0"]) == ()
+    assert len(hazards.of_graph(graph(*nodes), ["y:0"], fed=["one:0"])) == 1
+
+
 def test_a_range_is_told_by_its_ends() -> None:
     ends = [numbers("end", 1 << 40, scalar=True), node("big", "Range", "zero", "end", "one")]
     ((what, _),) = bombs(ONE, numbers("zero", 0, scalar=True), *ends)
@@ -120,6 +155,7 @@ def test_a_range_is_told_by_its_ends() -> None:
 
 def test_a_size_is_followed_through_what_computes_it_and_into_functions() -> None:
     filling = function("filling", ["shape"], ONE, node("big", "Fill", "shape", "one:output:0"))
+    filling.ret["y"] = "big:output:0"
     call = node("call", "PartitionedCall", "all", f="filling")
     shape = [numbers("a", HUGE), node("b", "Identity", "a"), numbers("axis", 0, scalar=True)]
     joined = node("all", "ConcatV2", "a", "b", "axis")

@@ -66,12 +66,16 @@ _GROWING = frozenset({
     "StatelessRandomNormalV2", "StatelessRandomUniform", "StatelessRandomUniformV2", "TemporaryVariable", "Tile",
     "TruncatedNormal",
 })  # fmt: skip
+#: Ops that only compute, and that TensorFlow runs also where nobody takes what they give: it calls them stateful.
+ALWAYS_RUN: Final = frozenset({"TensorArray", "TensorArrayV2", "TensorArrayV3"})
 #: Ops that put as many elements around what goes in as their second input says.
 _PADDING = frozenset({"MirrorPad", "Pad", "PadV2"})
 #: Ops whose results grow from one to the next: looked at where a graph is small.
 _JOINING = frozenset({
     "Add", "AddV2", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "ConcatV2", "Einsum", "MatMul", "Mul", "Pack",
 })  # fmt: skip
+#: All ops that are looked at, in a small graph.
+SIZED: Final = _GROWING | _STATED.keys() | _BY_ATTRIBUTE.keys() | _JOINING
 _SMALL = 1_000
 #: The inputs of a range, and sizes that a constant may list: a tensor has 254 dimensions at most.
 _RANGE, _MOST_SIZES = ("start", "limit", "delta"), 1024
@@ -91,17 +95,23 @@ class Claimed(NamedTuple):
 
 
 def above(graph: Graph, most: int) -> Iterator[Claimed]:
-    """Yield the nodes whose results take more bytes than a number."""
+    """Yield the nodes whose results take more bytes than a number, but those that no run computes."""
     sizes = _Sizes(graph)
     is_small = sum(graph.counts.values()) <= _SMALL
-    wanted = _GROWING | _STATED.keys() | _BY_ATTRIBUTE.keys() | (_JOINING if is_small else frozenset())
+    wanted = SIZED if is_small else SIZED - _JOINING
     for function, node in graph.of_ops(wanted):
         body = sizes.body(function)
         elements, item = sizes.of(body, node)
         # What joins tensors is told where it makes them so large, not where they were.
         is_own = node.op not in _JOINING or all(size * item <= most for size in sizes.of_inputs(body, node))
-        if elements * item > most and is_own:
+        if elements * item > most and is_own and not _is_left_out(graph, function, node):
             yield Claimed(function, str(node.name), str(node.op), elements)
+
+
+def _is_left_out(graph: Graph, function: str, node: protos.Message) -> bool:
+    """Say whether TensorFlow leaves out a node of a function: nobody takes what it gives, as of the range of a loop."""
+    is_computed = node.op in ops.of_effect(ops.Effect.PURE) and node.op not in ALWAYS_RUN
+    return bool(function) and is_computed and node.name not in graph.taken(function)
 
 
 @dataclass

@@ -19,7 +19,7 @@ from tfmagic.findings.known_values import OWN_FILE, Value
 from tfmagic.findings.walked_graphs import Graph
 from tfmagic.graphs import signatures
 from tfmagic.graphs.ops import Effect
-from tfmagic.graphs.tensor_names import full, node_of
+from tfmagic.graphs.tensor_names import full
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -156,12 +156,13 @@ def of_graph(
     """
     graph = Graph(graph_def)
     walk = Walk(graph, own)
+    fed = tuple(fed)
     if ends is None:
         walk.whole_graph()
     else:
         ends = tuple(ends)
         walk.ends(ends, fed)
-    return (*_hazards(walk.seen), *_bombs(graph, ends))
+    return (*_hazards(walk.seen), *_bombs(graph, ends, fed=fed))
 
 
 def of_saved_model(meta_graph_def: protos.Message, keys: Iterable[str]) -> tuple[Hazard, ...]:
@@ -283,8 +284,8 @@ def refusal(hazards: Sequence[Hazard], origin: str) -> errors.UntrustedCodeError
     """Return the error for a model that would act outside itself and that nobody vouched for."""
     doing = "loading" if any(hazard.loading for hazard in hazards) else "running"
     return errors.UntrustedCodeError(
-        f"{doing} {origin!r} would {describe(hazards)}; if you trust who made it, allow it with trust=True (--trust on "
-        "a magic's line). Nothing of it was run",
+        f"{doing} {origin!r} would {describe(hazards)}; if you trust who made it, allow it with trust=True (--trust in "
+        "a magic or shell). Nothing of it was run",
         describe(hazards),
     )
 
@@ -301,7 +302,9 @@ def _hazards(seen: Iterable[Executed], *, loading: bool = False) -> Iterator[Haz
         yield Hazard(node.effect, f"node {node.node!r}{inside}", node.op, node.subject, loading)
 
 
-def _bombs(graph: Graph, ends: Iterable[str] | None, functions: Iterable[str] = ()) -> Iterator[Hazard]:
+def _bombs(
+    graph: Graph, ends: Iterable[str] | None, functions: Iterable[str] = (), fed: Iterable[str] = ()
+) -> Iterator[Hazard]:
     """Yield a hazard for each result that no memory holds, of what some tensors of the main graph and functions need.
 
     Whoever allocates memory gets it from most systems, and loses the process as it is filled.
@@ -309,7 +312,7 @@ def _bombs(graph: Graph, ends: Iterable[str] | None, functions: Iterable[str] = 
     claimed = list(claimed_sizes.above(graph, claimed_sizes.LARGEST_RESULT))
     if not claimed:
         return
-    main, called = graph.needed(None if ends is None else map(node_of, ends), functions)
+    main, called = graph.needed(ends, functions, fed)
     for result in claimed:
         if (result.function in called) if result.function else (result.node in main):
             inside = f" in function {result.function!r}" if result.function else ""

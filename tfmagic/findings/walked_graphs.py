@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from tfmagic.graphs import op_effects, ops
 from tfmagic.graphs.resources import VARIABLES, resource
-from tfmagic.graphs.tensor_names import node_of
+from tfmagic.graphs.tensor_names import full, node_of
 from tfmagic.graphs.walks import reached
 
 if TYPE_CHECKING:
@@ -103,6 +103,7 @@ class Graph:
             for function in graph_def.library.function:
                 self._twins[function.signature.name].extend(function.node_def)
         self._bodies: dict[str, Nodes] = {}
+        self._taken: dict[str, frozenset[str]] = {}
         self._quiet: dict[frozenset[str], frozenset[str]] = {}
         self._acting: dict[tuple[frozenset[str], frozenset[str]], frozenset[str]] = {}
 
@@ -186,21 +187,27 @@ class Graph:
             callers[called].append(name)
         return False
 
-    def needed(self, roots: Iterable[str] | None, functions: Iterable[str] = ()) -> tuple[set[str], set[str]]:
-        """Return the nodes of the main graph that some of them need, all if none are told, and the functions that run.
+    def needed(
+        self, ends: Iterable[str] | None, functions: Iterable[str] = (), fed: Iterable[str] = ()
+    ) -> tuple[set[str], set[str]]:
+        """Return the nodes of the main graph that some ends need, and the functions that run.
 
         Parameters
         ----------
-        roots : iterable of str, optional
-            Nodes of the main graph.
+        ends : iterable of str, optional
+            The tensors or nodes of the main graph that are asked for; all if left out.
         functions : iterable of str
             Functions that are called besides.
+        fed : iterable of str
+            Tensors of the main graph that are fed, so that nothing behind them runs.
         """
-        nodes = self.nodes
+        nodes, stops = self.nodes, {full(tensor) for tensor in fed}
 
         def before(name: str) -> list[str]:
-            return [node_of(edge) for edge in nodes[name].input] if name in nodes else []
+            edges = nodes[name].input if name in nodes else ()
+            return [node_of(edge) for edge in edges if edge.startswith("^") or full(edge) not in stops]
 
+        roots = None if ends is None else [node_of(end) for end in ends if full(end) not in stops]
         main = set(nodes) if roots is None else reached(roots, before)
 
         def called(function: str) -> list[str]:
@@ -208,6 +215,15 @@ class Graph:
 
         first = (name for node in nodes.node_defs if node.name in main for name in self._run_by(node))
         return main, reached((*(name for name in functions if name in self.library), *first), called)
+
+    def taken(self, function: str) -> frozenset[str]:
+        """Return the nodes of a function that others of it need, or that it gives back; all if two have its name."""
+        if function not in self._taken:
+            body, message = self.body(function), self.library[function]
+            results = (*message.ret.values(), *message.control_ret.values())
+            edges = (edge for node in body.node_defs for edge in node.input)
+            self._taken[function] = frozenset(body if self.has_twins else map(node_of, (*results, *edges)))
+        return self._taken[function]
 
     def _run_by(self, node: protos.Message) -> list[str]:
         names = [node.op, *functions_of(node)]
