@@ -162,6 +162,9 @@ def test_hdf5_behind_an_archive_is_told_but_not_that_weights_begin_there(tmp_pat
         ("RepeatVector", {"n": 5000}, {"n": 1 << 40}),
         ("UpSampling2D", {"size": [8, 8]}, {"size": [1 << 20, 1 << 20]}),
         ("Conv2D", {"filters": 4096, "kernel_size": [7, 7]}, {"filters": 1 << 31, "kernel_size": [7, 7]}),
+        ("ZeroPadding1D", {"padding": [70_000, 70_000]}, {"padding": [1 << 40, 0]}),
+        ("ZeroPadding2D", {"padding": [[500, 500], [500, 500]]}, {"padding": [1 << 20, 1 << 20]}),
+        ("ZeroPadding3D", {"padding": [[64, 64], [64, 64], [64, 64]]}, {"padding": 1 << 20}),
     ],
 )
 def test_a_layer_that_no_memory_holds_is_told(

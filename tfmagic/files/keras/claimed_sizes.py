@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 #: Arguments that say how large weights or results are: a layer takes the product of those that it has, at least.
 _SIZING = frozenset({
     "depth_multiplier", "filters", "height", "input_dim", "kernel_size", "key_dim", "n", "num_heads", "output_dim",
-    "padding", "size", "target_shape", "units", "value_dim", "width",
+    "size", "target_shape", "units", "value_dim", "width",
 })  # fmt: skip
+#: The argument that says how many elements are put on both sides of each dimension.
+_PADDING = "padding"
 #: Bytes of a number.
 _ITEM = 4
 
@@ -44,11 +46,26 @@ def above(config: Spec, most: int) -> Iterator[Claimed]:
     """
     for spec in keras_specs.objects(config):
         arguments = spec.get("config")
-        if type(arguments) is dict and not _SIZING.isdisjoint(arguments):
+        if type(arguments) is dict and not (_SIZING | {_PADDING}).isdisjoint(arguments):
+            kind = keras_specs.class_name(spec)
             stated = [arguments[name] for name in _SIZING & arguments.keys()]
             elements = math.prod(max(1, size) for size in _numbers(stated))
+            elements *= _padded(kind, arguments.get(_PADDING))
             if elements * _ITEM > most:
-                yield Claimed(keras_specs.name(spec), keras_specs.class_name(spec), elements)
+                yield Claimed(keras_specs.name(spec), kind, elements)
+
+
+def _padded(kind: str, padding: object) -> int:
+    """Return how many elements one becomes that is padded: sides of a dimension add up, and dimensions multiply."""
+    dimensions = int(kind[-2]) if kind[-2:-1].isdecimal() else 1
+    if type(padding) is not list:
+        sides = [[padding, padding]] * dimensions
+    elif dimensions == 1:
+        sides = [padding]
+    else:
+        # What is one number for a dimension goes on both of its sides.
+        sides = [each if type(each) is list else [each, each] for each in padding]
+    return math.prod(1 + sum(max(0, size) for size in _numbers(side)) for side in sides)
 
 
 def _numbers(values: list[object]) -> Iterator[int]:
