@@ -143,6 +143,18 @@ def test_names_are_text_and_lead_to_their_rows() -> None:
     assert {"tab": "Layers", "what": {"name": HOSTILE}} in list(elements.links(words))
     # Where nothing can be clicked, nothing looks as if it could.
     assert "button" not in elements.markup(words)
+    looks = [rule for rule in card.style().split("}") if "var(--link)" in rule or "pointer" in rule]
+    assert looks
+    assert all("button.tfm-link" in rule for rule in looks)
+
+
+def test_what_only_leads_on_is_in_the_live_form_alone() -> None:
+    link = elements.element("button", "Show in Ops", leads_to={"tab": "Ops"})._replace(is_live=True)
+    words = elements.element("p", "It asks. ", link)
+    assert elements.markup(words) == "<p>It asks. </p>"
+    assert list(elements.texts(words)) == ["It asks. "]
+    assert list(elements.links(words)) == [{"tab": "Ops"}]
+    assert drawn(elements.data(words)) == "It asks. Show in Ops"
 
 
 def test_a_page_has_the_card_its_style_and_its_picture(samples: Built) -> None:

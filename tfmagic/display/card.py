@@ -219,7 +219,8 @@ def _cautions(model: ShownModel) -> Iterator[Element]:
     for caution in known[:_MOST_CAUTIONS]:
         # One type is what the table can be filtered by; of several, the first shows the way.
         leads = [{"tab": "Ops", "what": {"op": op}} for op in caution.ops[:1]]
-        links = (element("button", "Show in Ops", leads_to=each, class_="tfm-link") for each in leads)
+        shown = (element("button", "Show in Ops", leads_to=each, class_="tfm-link") for each in leads)
+        links = (each._replace(is_live=True) for each in shown)
         (_, said), (_, advice) = caution.facts()
         yield element("p", f"{said[:1].upper()}{said[1:]}; ", f"{advice}. ", *links, class_="tfm-says")
     left = len(known) - _MOST_CAUTIONS

@@ -31,12 +31,15 @@ class Element(NamedTuple):
         In their order; texts are a model's as often as ours.
     leads_to : mapping, optional
         Where a click leads in the live form: a tab, and what is named there. In the static form it is plain text.
+    is_live : bool
+        Whether it says nothing but where it leads, and has no place in the static form.
     """
 
     tag: str
     attributes: Mapping[str, str]
     children: tuple[Element | str, ...]
     leads_to: Mapping[str, Any] | None = None
+    is_live: bool = False
 
 
 def element(
@@ -51,6 +54,8 @@ def markup(item: Element | str) -> str:
     """Write an element as static HTML: what leads somewhere in the live form is text here."""
     if isinstance(item, str):
         return html.escape(cell_text(item), quote=True)
+    if item.is_live:
+        return ""
     tag = "span" if item.leads_to is not None else item.tag
     attributes = "".join(
         f' {name}="{html.escape(cell_text(each), quote=True)}"' for name, each in item.attributes.items()
@@ -78,9 +83,11 @@ def links(item: Element | str) -> Iterator[Mapping[str, Any]]:
 
 
 def texts(item: Element | str) -> Iterator[str]:
-    """Yield the texts in the order in which they are read."""
+    """Yield the texts of the static form in the order in which they are read."""
     if isinstance(item, str):
         yield cell_text(item)
+        return
+    if item.is_live:
         return
     for child in item.children:
         yield from texts(child)
