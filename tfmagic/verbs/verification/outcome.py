@@ -55,9 +55,10 @@ class Verification(NamedTuple):
         untelling = () if self.unchecked or self.note else Comparison(self.frame).untelling
         if not untelling:
             return self.unchecked
+        what = "the output {} is empty or has" if len(untelling) == 1 else "the outputs {} are empty or have"
         return (
-            f"the output {errors.listed(untelling)} is empty or has no finite value, whatever inputs are tried, and so "
-            "tells nothing; give inputs of your own to verify"
+            f"{what.format(errors.listed(untelling))} no finite value, whatever inputs are tried, which tells nothing; "
+            "give inputs of your own to verify"
         )
 
 
