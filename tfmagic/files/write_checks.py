@@ -108,7 +108,7 @@ def require_replaceable(destination: Path, *, overwrite: bool, directory: bool, 
     if not overwrite:
         raise errors.WriteError(
             errno.EEXIST,
-            f"{shown} exists; replace it with overwrite=True (--overwrite on a magic's line), or name another place",
+            f"{shown} exists; replace it with overwrite=True (--overwrite in a magic or shell), or name another place",
         )
     if directory:
         _check_directory(destination, stat.S_ISDIR(mode), extra=extra)

@@ -141,8 +141,8 @@ def _changes(
     changes = Changes(wanted, dict(signature_maps.checked_mapping(rename, "rename")), gone, tags)
     if not changes.for_signatures and not tags:
         raise errors.ConversionError(
-            "nothing is to be changed: give signatures={…}, rename={…}, remove=[…] or rename_tags={…} (on a magic's "
-            "line --rename, --remove, --rename-tags)"
+            "nothing is to be changed: give signatures={…}, rename={…}, remove=[…] or rename_tags={…} (--rename, "
+            "--remove, --rename-tags in a magic or shell)"
         )
     return changes
 

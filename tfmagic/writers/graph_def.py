@@ -266,7 +266,7 @@ def _frozen(source: Model, options: WriteOptions) -> FrozenGraph:
     if len(options.signatures) != 1:
         raise errors.ConversionError(
             f"a graph file holds one signature, and there are {errors.listed(options.signatures)}; "
-            "name one with signature='…' (--signature on a magic's line)"
+            "name one with signature='…' (--signature in a magic or shell)"
         )
     return freeze(source.part(Part.FUNCTION)(options.signatures[0]))
 

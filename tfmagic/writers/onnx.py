@@ -131,7 +131,7 @@ class OnnxWriter(Writer):
         if len(options.signatures) != 1:
             raise errors.ConversionError(
                 f"an ONNX file holds one signature, and there are {errors.listed(options.signatures)}; name one with "
-                "signature='…' (--signature on a magic's line)"
+                "signature='…' (--signature in a magic or shell)"
             )
         function: NamedFunction = source.part(Part.FUNCTION)(options.signatures[0])
         frozen = freeze(function)

@@ -66,7 +66,7 @@ def check(destination: Address, *, overwrite: bool, several: bool) -> None:
     if not overwrite:
         raise errors.WriteError(
             errno.EEXIST,
-            f"{shown} exists; replace it with overwrite=True (--overwrite on a magic's line), or name another place: "
+            f"{shown} exists; replace it with overwrite=True (--overwrite in a magic or shell), or name another place: "
             f"{_free(destination)!r} is free",
         )
 

@@ -51,7 +51,7 @@ def require_replaceable(prefix: Path, *, overwrite: bool) -> None:
     if there and not overwrite:
         raise errors.WriteError(
             f"{str(prefix)!r} exists: {errors.listed(file.name for file in there)}; replace it with overwrite=True "
-            "(--overwrite on a magic's line), or name another place"
+            "(--overwrite in a magic or shell), or name another place"
         )
 
 

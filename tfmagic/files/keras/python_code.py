@@ -165,7 +165,8 @@ def check(
         shown = "; ".join(words[: errors.LISTED_NAMES])
         raise errors.UntrustedCodeError(
             f"{str(path)!r} carries Python code, or what acts as such, which would run with your rights ({shown}); if "
-            "you trust who made the file, allow it with trust=True (--trust on a magic's line). Nothing of it was run",
+            "you trust who made the file, allow it with trust=True (--trust in a magic or shell). Nothing of it was "
+            "run",
             f"run what the file says with your rights ({shown})",
         )
     for code in carried:

@@ -97,7 +97,7 @@ def _edited(source: GraphSource, wish: Wish) -> FrozenGraph:
     if len(source.signatures) != 1:
         raise errors.ConversionError(
             f"a graph file holds one signature, and there are {errors.listed(source.signatures)}; name one with "
-            "signature='…' (--signature on a magic's line)"
+            "signature='…' (--signature in a magic or shell)"
         )
     ((key, signature),) = source.signatures.items()
     signature = plain_signature(source.store, signature)
