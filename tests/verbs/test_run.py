@@ -392,3 +392,20 @@ def test_verify_and_merge_take_two_sources(shell: Any) -> None:
 def test_inputs_are_completed(shell: Any) -> None:
     word, proposals = completion.complete("%tf_run served sh", shell.user_ns)
     assert (word, [each.text for each in proposals]) == ("sh", ["shift="])
+
+
+def test_a_variable_that_nothing_reads_needs_no_value(tmp_path: Path) -> None:
+    """Out of TensorFlow 1 a model may hold what its saver leaves out, as TensorFlow's loaders run it."""
+    tf = runtime.tensorflow()
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        x = v1.placeholder(tf.float32, [2], name="x")
+        kept = v1.Variable([2.0, 3.0], name="kept", use_resource=True)
+        v1.Variable([0.0], name="left", use_resource=True)
+        signature = v1.saved_model.predict_signature_def({"x": x}, {"y": x * kept})
+        session.run(kept.initializer)
+        builder = v1.saved_model.Builder(str(tmp_path / "m"))
+        signatures = {"serving_default": signature}
+        builder.add_meta_graph_and_variables(session, ["serve"], signatures, saver=v1.train.Saver([kept]))
+        builder.save()
+    assert tfmagic.run(tmp_path / "m", {"x": [1.0, 1.0]}).outputs["y"].tolist() == [2.0, 3.0]

@@ -195,8 +195,11 @@ def _require_trial(function: NamedFunction) -> None:
 
 def _require_values(function: NamedFunction, copies: TrialCopies) -> None:
     """Refuse a function that would read a variable without a value, which TensorFlow takes for an empty one."""
+    graph = function.concrete.graph
     for placeholder, variable in captures(function).variables.items():
-        if not copies.changes(placeholder):
+        # TensorFlow captures all variables of a graph of version 1, also those that a signature does not read.
+        is_used = bool(graph.get_operation_by_name(placeholder).outputs[0].consumers())
+        if is_used and not copies.changes(placeholder):
             value_of(variable)
 
 
