@@ -191,7 +191,8 @@ def test_a_keras_model(tmp_path: Path, *, compiled: bool) -> None:
 def test_a_module_and_a_function(tmp_path: Path) -> None:
     tf = runtime.tensorflow()
     module = tf.Module()
-    module.scale = tf.Variable([2.0, 3.0], name="scale")
+    # How large it is only its value says.
+    module.scale = tf.Variable([2.0, 3.0], name="scale", shape=[None])
     module.call = tf.function(lambda x: {"y": x * module.scale}, input_signature=[tf.TensorSpec([2], name="x")])
     export(module, tmp_path / "module.ckpt")
     export(module.call.get_concrete_function(), tmp_path / "function.ckpt")

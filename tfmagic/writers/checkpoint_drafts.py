@@ -177,8 +177,12 @@ class ObjectDraft:
 
 
 def _bytes_of(variable: runtime.Live) -> int:
-    # Keras's variables have shapes and dtypes of Python's.
-    return int(math.prod(variable.shape) * runtime.tensorflow().as_dtype(variable.dtype).size)
+    tf = runtime.tensorflow()
+    # Keras's variables have shapes and dtypes of Python's; how large one of an open shape is only its value says.
+    shape = tf.TensorShape(variable.shape)
+    with runtime.eager():
+        sizes = shape.as_list() if shape.is_fully_defined() else variable.numpy().shape
+    return int(math.prod(sizes) * tf.as_dtype(variable.dtype).size)
 
 
 def _is_variable(value: runtime.Live) -> bool:
