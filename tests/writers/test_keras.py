@@ -190,6 +190,23 @@ def test_what_keras_cannot_save_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_of_a_live_model_that_does_not_load_again_another_format_is_named(tmp_path: Path) -> None:
+    keras = keras_runtime.keras()
+
+    class Forgetful(keras.layers.Layer):  # type: ignore[misc, name-defined]
+        def call(self, x: Any) -> Any:
+            return x
+
+        @classmethod
+        def from_config(cls, _config: Any) -> Any:
+            raise ValueError("nothing is known")
+
+    model = keras.Sequential([keras.Input((2,)), Forgetful()])
+    with pytest.raises(errors.ConversionError, match=r"nothing is known.*export to another format") as refused:
+        export(model, tmp_path / "m.keras")
+    assert "live model" not in str(refused.value)
+
+
 def test_an_interrupt_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keras = keras_runtime.keras()
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])

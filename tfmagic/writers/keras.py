@@ -84,10 +84,10 @@ class KerasDraft:
                 # Code in the file is the model's own, which runs here already.
                 loaded = keras_files.load(path, trust=True)
         except errors.ReadError as error:
-            said = str(error).replace(repr(str(path)), "the file")
+            said = str(error).replace(repr(str(path)), "the file").removesuffix(keras_files.WHERE_ELSE)
             raise errors.ConversionError(
                 f"the model can be saved, and not be loaded again: {said}. If a class or function of your own is "
-                f"missing, {_REGISTER}"
+                f"missing, {_REGISTER}; else export to another format, such as saved_model"
             ) from error
         function = functions.trace_keras_model(loaded.model)
         _require_weights(self.function.model, loaded.model)

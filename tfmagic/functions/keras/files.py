@@ -16,7 +16,7 @@ import shutil
 import zipfile
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tfmagic import errors
 from tfmagic.files import places
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from tfmagic.files.keras.archive import Contents
     from tfmagic.files.keras.specs import Spec
 
+#: What is left to do with a file that does not load, of whoever has no live model.
+WHERE_ELSE: Final = "; load it where it was saved and give the live model, or export it from there"
 _KERAS_2 = '"tfmagic[keras2]"'
 #: Layers whose vocabulary lies beside the weights, in a place that HDF5 files do not have.
 LOOKUPS = frozenset({"StringLookup", "IntegerLookup", "TextVectorization"})
@@ -172,7 +174,7 @@ def _unloadable(source: _Source, failed: dict[str, Exception]) -> errors.TfMagic
     said = f"{str(source.path)!r} of {source.writer} does not load in Keras {keras.__version__} ({causes})"
     if missing is not None:
         return errors.MissingDependencyError(f"{said}. tf_keras, which is Keras 2, may load it, and", _KERAS_2)
-    return errors.ReadError(f"{said}; load it where it was saved and give the live model, or export it from there")
+    return errors.ReadError(said + WHERE_ELSE)
 
 
 def _cause(error: Exception) -> str:
