@@ -1,4 +1,4 @@
-"""What the ops of a TFLite file could do that are not TFLite's own, which compute.
+"""What a TFLite file could do: its ops that are not TFLite's own, which compute, and other files that it names.
 
 Not for: ops of TensorFlow's graphs (:mod:`tfmagic.findings.hazards`), nor refusing to run a file.
 """
@@ -9,7 +9,7 @@ import math
 from typing import TYPE_CHECKING
 
 from tfmagic.files import protos
-from tfmagic.files.tflite import flexbuffers
+from tfmagic.files.tflite import flexbuffers, values
 from tfmagic.findings import scan
 from tfmagic.findings.claimed_sizes import ALL_MEMORY, LARGEST_RESULT
 from tfmagic.findings.execution import Walk
@@ -32,7 +32,7 @@ _PLACE = "a subgraph"
 
 
 def of_file(description: Description) -> tuple[Hazard, ...]:
-    """Return what the ops of a file could do, by their names, and by the nodes that TensorFlow's own hold.
+    """Return what the ops of a file could do, by their names, and by the nodes that TensorFlow's own hold; its files.
 
     The delegate runs the op that stands in the options, once as a name and once as a NodeDef, whatever the operator is
     called (``InitializeNodeDef`` in tensorflow/lite/delegates/flex/kernel.cc).
@@ -40,7 +40,14 @@ def of_file(description: Description) -> tuple[Hazard, ...]:
     operators = [operator for subgraph in description.subgraphs for operator in subgraph.operators]
     flex = dict.fromkeys((each.op, each.custom_options) for each in operators if each.op.startswith(FLEX))
     carried = [hazard for op, options in flex for hazard in _of_options(op, options)]
-    return tuple(dict.fromkeys((*of_names(sorted(description.foreign)), *carried)))
+    return tuple(dict.fromkeys((*of_names(sorted(description.foreign)), *carried, *_outer_files(description))))
+
+
+def _outer_files(description: Description) -> Iterator[Hazard]:
+    """Yield what it means that constants lie in a file that is none of the model's folder: any may be named."""
+    for name in dict.fromkeys(description.files.values()):
+        if name and not values.is_beside(name):
+            yield Hazard(Effect.READS_FILES, "a group of buffers", "constants in another folder", name, loading=True)
 
 
 def bombs(description: Description) -> Iterator[Finding]:

@@ -17,6 +17,7 @@ of the schema         an option of the operator, by the schema's name and word; 
 ``_version``          of the operator
 ``_omitted_inputs``   the places of inputs that are left out: the node's inputs are fewer
 ``_buffer``           the number of the buffer of a constant; ``_stored_bytes`` what it takes
+``file``              the other file that holds a constant, from byte ``offset`` on, ``packing`` if it is packed
 ===================== ==============================================================================================
 
 Not for: reading the file (:mod:`tfmagic.files.tflite.structure`), or how a value becomes an attribute
@@ -246,11 +247,21 @@ class _Body:
             return
         node.attr["_buffer"].i = what.buffer
         node.attr["_stored_bytes"].i = size
+        self._say_file(node, what.buffer)
         value = self._value(what) if size <= _SMALL and what.sparsity is None else None
         if value is not None:
             node.attr["value"].tensor.CopyFrom(value)
         if is_weight(what):
             self.writing.weights[self.place + name] = what
+
+    def _say_file(self, node: protos.Message, buffer: int) -> None:
+        """Say where a constant lies that is in another file."""
+        description = self.writing.description
+        if buffer in description.files:
+            tflite_attributes.fill(node.attr["file"], description.files[buffer])
+            node.attr["offset"].i = description.buffers[buffer].offset
+        if buffer in description.packings:
+            tflite_attributes.fill(node.attr["packing"], description.packings[buffer])
 
     def _value(self, tensor: Tensor) -> protos.Message | None:
         """Return a constant as a message, None where it has no meaning outside a runtime."""

@@ -16,7 +16,7 @@ from tfmagic.files.tflite import metadata as tflite_metadata
 from tfmagic.files.tflite import structure as tflite_structure
 from tfmagic.files.tflite import values as tensor_values
 from tfmagic.findings import hazards, tflite_hazards
-from tfmagic.findings.scan import RUN, finding
+from tfmagic.findings.scan import LOAD, RUN, finding
 from tfmagic.frames import AssetRow, VariableRow
 from tfmagic.graphs import tflite_graphs
 from tfmagic.graphs.metagraphs import MetaGraph
@@ -111,7 +111,7 @@ class TFLiteReader(Reader):
         return named, sum(sizes.values()) - sum(size for _, size in named)
 
     def findings(self, model: ShownModel) -> Iterator[Finding]:
-        """Yield what ops could do that are not TFLite's own; files with metadata are zip archives as well."""
+        """Yield what ops could do that are not TFLite's own, and what is read of other folders."""
         if model.path is not None:
             description = tflite_structure.describe(model.path)
             yield from tflite_hazards.bombs(description)
@@ -119,7 +119,8 @@ class TFLiteReader(Reader):
                 why = (
                     "whoever registers an op of this name says what it does" if hazard.effect is Effect.UNKNOWN else ""
                 )
-                yield finding(hazard.effect, f"{hazard.effect.value}: {hazard.what}", hazard.where, RUN, why)
+                what = f"{hazard.effect.value}: {hazard.what}{f' {hazard.subject!r}' if hazard.subject else ''}"
+                yield finding(hazard.effect, what, hazard.where, LOAD if hazard.loading else RUN, why)
 
     def call(self, source: CodeSource) -> list[str] | None:
         """Return the code that calls a signature in TFLite's interpreter."""
@@ -143,12 +144,13 @@ def _graph(path: Path, description: Description) -> TFLiteGraph:
     """
 
     def contents(number: int) -> bytes:
+        if number not in description.files:
+            return tensor_values.content(path, description.buffers[number])
         try:
-            file, place = tensor_values.place(path, description, number)
+            return tensor_values.content(*tensor_values.place(path, description, number))
         except errors.ReadError:
-            # In another file: what the graph is, is known all the same.
+            # What the graph is, is known all the same.
             return b""
-        return tensor_values.content(file, place)
 
     def corrupt(problem: str) -> NoReturn:
         raise errors.CorruptSourceError(f"{str(path)!r} is damaged: {problem}; copy or download it again")
@@ -204,12 +206,14 @@ def signatures(description: Description) -> Signatures:
 
 
 def _packed(path: Path, description: Description) -> Iterator[AssetRow]:
-    """Yield the files that are packed along, each with the input or output that it belongs to, as its metadata say."""
+    """Yield the files that belong to a model, the packed ones with the input or output that their metadata name."""
     sizes = tflite_metadata.packed_sizes(path)
     maker = _metadata(path, description)
     owners = {file.name: owner for file, owner in (maker.all_files if maker is not None else ())}
     for name in dict.fromkeys((*owners, *sizes)):
         yield AssetRow("", name, owners.get(name, ""), sizes.get(name))
+    for name, size in tensor_values.file_sizes(path, description).items():
+        yield AssetRow("", name, "", size)
 
 
 def _metadata(path: Path, description: Description) -> tflite_metadata.Metadata | None:
@@ -258,6 +262,9 @@ def notes(description: Description, path: Path) -> Iterator[str]:
         yield f"ops {ops.total():,}: {listed}" + (f" and {rest} kinds more" if rest > 0 else "")
     if description.files:
         yield f"constants in other files: {errors.listed(dict.fromkeys(description.files.values()))}"
+        held = dict.fromkeys((name, description.packings.get(number, "")) for number, name in description.files.items())
+        unread = [(name, reason) for name, packing in held if (reason := tensor_values.why_unread(path, name, packing))]
+        yield from (f"constants in {name!r}, {reason}, are not read" for name, reason in unread[:_LISTED_ENDS])
     others = [name for name, _ in description.metadata if name != tflite_metadata.NAME]
     if others:
         yield f"metadata: {errors.listed(others)}"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 IDENTIFIER = b"TFL3"
 _MAX_BYTES = 1 << 62
-_NO_FILES: Mapping[int, str] = MappingProxyType({})
+_NONE: Mapping[int, str] = MappingProxyType({})
 
 
 class _Model:
@@ -76,8 +76,8 @@ class Description(NamedTuple):
 
     ``buffers`` says where each buffer lies, by its number, ``metadata`` names what is packed along, with the number of
     its buffer, ``foreign`` the ops that are not on TFLite's own list, whatever they are called. Buffers in other files
-    come after the file's own; ``files`` says by their numbers how these are called, ``packed`` which of the buffers are
-    packed in a way of their own.
+    come after the file's own; ``files`` says by their numbers how these are called, ``packings`` how those are packed
+    that are packed in a way of their own.
     """
 
     schema_version: int
@@ -87,8 +87,8 @@ class Description(NamedTuple):
     buffers: tuple[Vector, ...]
     metadata: tuple[tuple[str, int], ...]
     foreign: frozenset[str]
-    files: Mapping[int, str] = _NO_FILES
-    packed: frozenset[int] = frozenset()
+    files: Mapping[int, str] = _NONE
+    packings: Mapping[int, str] = _NONE
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -141,7 +141,7 @@ class _Parser:
     def description(self) -> Description:
         subgraphs = tuple(self._subgraph(table) for table in self.model.tables(_Model.SUBGRAPHS))
         signatures = (self._signature(table, subgraphs) for table in self.model.tables(_Model.SIGNATURES))
-        files, packed = self._files()
+        files, packings = self._files()
         return Description(
             self.model.scalar(_Model.VERSION, "uint"),
             self.model.text(_Model.DESCRIPTION),
@@ -151,20 +151,21 @@ class _Parser:
             tuple((table.text(0), table.scalar(1, "uint")) for table in self.model.tables(_Model.METADATA)),
             frozenset(code.name for code in self.codes if not code.is_own),
             files,
-            packed,
+            packings,
         )
 
-    def _files(self) -> tuple[dict[int, str], frozenset[int]]:
-        """Return which file each buffer of another file lies in, and which are packed."""
+    def _files(self) -> tuple[dict[int, str], dict[int, str]]:
+        """Return which file each buffer of another file lies in, and how those are packed that are."""
         groups = [group.text(0) for group in self.model.tables(_Model.GROUPS)]
-        files, packed = {}, set()
+        files, packings = {}, {}
         for number, table in enumerate(self.external, len(self.buffers)):
             group = table.scalar(_External.GROUP, "uint")
             self._check(group, groups, "group of buffers")
             files[number] = groups[group]
-            if table.text(_External.PACKING):
-                packed.add(number)
-        return files, frozenset(packed)
+            packing = table.text(_External.PACKING)
+            if packing:
+                packings[number] = packing
+        return files, packings
 
     def _tensor(self, table: Table) -> Tensor:
         """Read a tensor; what it holds may lie in another file."""

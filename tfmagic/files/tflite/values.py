@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import struct
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -48,16 +49,30 @@ def place(path: Path, description: Description, number: int) -> tuple[Path, Vect
     name = description.files.get(number)
     if name is None:
         return path, description.buffers[number]
-    # A model may name any file of this machine.
-    if name in ("", ".", "..") or set(name) & set("/\\:\0"):
-        reason = "which is no file beside it"
-    elif number in description.packed:
-        reason = "packed in a way that nobody says"
-    elif (path.parent / name).is_file():
-        return path.parent / name, description.buffers[number]
-    else:
-        reason = "which is not beside it"
-    raise errors.ReadError(f"these values of {str(path)!r} lie in {name!r}, {reason}")
+    reason = why_unread(path, name, description.packings.get(number, ""))
+    if reason:
+        raise errors.ReadError(f"these values of {str(path)!r} lie in {name!r}, {reason}")
+    return path.parent / name, description.buffers[number]
+
+
+def is_beside(name: str) -> bool:
+    """Say whether another file that a model names lies in the model's folder: it may name any file of this machine."""
+    return not set(name) & set("\\:\0") and name[:1] != "/" and not {"", ".", ".."} & set(name.split("/"))
+
+
+def why_unread(path: Path, name: str, packing: str = "") -> str:
+    """Return why values in another file that a model names are not read, ``""`` where they are."""
+    if not is_beside(name):
+        return "which is no file beside it"
+    if not (path.parent / name).is_file():
+        return "which is not beside it"
+    return f"packed as {packing!r} by rules that nobody states" if packing else ""
+
+
+def file_sizes(path: Path, description: Description) -> dict[str, int | None]:
+    """Return the other files that a model names with their bytes, None for those that are not read."""
+    names = dict.fromkeys(description.files.values())
+    return {name: None if why_unread(path, name) else (path.parent / name).stat().st_size for name in names}
 
 
 def content(path: Path, place: Vector) -> bytes:
@@ -114,10 +129,12 @@ def blocks(path: Path, tensor: Tensor, place: Vector) -> Iterator[Array]:
 
 def _pieces(path: Path, place: Vector, length: int) -> Iterator[bytes]:
     with path.open("rb") as file:
-        file.seek(place.offset)
+        # What a file claims is compared with what there is before room is made for it.
+        is_whole = file.seek(0, os.SEEK_END) >= place.offset + place.length
+        file.seek(place.offset if is_whole else 0)
         left = place.length
         while left:
-            piece = file.read(min(left, length))
+            piece = file.read(min(left, length)) if is_whole else b""
             if not piece:
                 raise errors.CorruptSourceError(
                     f"{str(path)!r} ends before a buffer of {place.length:,} bytes does: it is truncated, copy it again"
