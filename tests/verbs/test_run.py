@@ -229,7 +229,10 @@ def test_a_sound_can_be_heard_where_the_run_is_shown(tmp_path: Path) -> None:
     found = tfmagic.run(loud, {"x": tmp_path / "a.wav"})
     assert found.rates == {"x": 4000}
     assert "1.50 s of 4,000 samples a second" in repr(found)
-    (address,) = re.findall(r'<audio controls src="data:audio/wav;base64,([^"]*)"', found._repr_html_())
+    (address,) = re.findall(
+        r'<audio controls src="data:audio/wav;base64,([^"]*)" aria-label="[^"]*1.50 s of 4,000 samples a second"',
+        found._repr_html_(),
+    )
     with wave.open(io.BytesIO(base64.b64decode(address, validate=True))) as heard:
         assert (heard.getframerate(), heard.getnframes()) == (4000, 6000)
         assert np.allclose(np.frombuffer(heard.readframes(6000), "<i2"), np.arange(6000), atol=1)

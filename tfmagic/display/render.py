@@ -279,10 +279,9 @@ def markup(heading: str, sections: Iterable[Section], first: str = "") -> str:
         if section.picture is not None:
             parts.append(_picture(section.picture))
         if section.sound:
-            parts.append(
-                # The whole address: a cell's text is cut.
-                f'<audio controls src="{html.escape(section.sound)}" aria-label="{escaped(section.title)}"></audio>'
-            )
+            label = ", ".join((section.title, *(f"{name}: {value}" for name, value in section.facts)))
+            # The whole address: a cell's text is cut.
+            parts.append(f'<audio controls src="{html.escape(section.sound)}" aria-label="{escaped(label)}"></audio>')
         if section.table is not None:
             parts.append(_table(section.table))
             parts += [f"<p>{escaped(rest)}</p>" for rest in _rest(section)]

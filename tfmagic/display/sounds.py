@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 MOST_SAMPLES = 480_000
 
 
+def length_text(samples: int, rate: int) -> str:
+    """Say how long a sound of so many samples is, of which ``rate`` make up a second."""
+    return f"{samples / rate:.2f} s of {rate:,} samples a second"
+
+
 def address(samples: npt.NDArray[Any], rate: int) -> str:
     """Return a ``data:`` address of the first samples, one channel of 16 bits.
 

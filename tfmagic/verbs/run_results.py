@@ -116,7 +116,7 @@ class Run(render.Sectioned):
         """Yield a section for each input that is a sound."""
         for key, rate in self.rates.items():
             samples = self.inputs[key]
-            said = f"{samples.size / rate:.2f} s of {rate:,} samples a second"
+            said = sounds.length_text(samples.size, rate)
             if samples.size > sounds.MOST_SAMPLES:
                 said += f", of which the first {sounds.MOST_SAMPLES / rate:.0f} s can be played"
             yield render.Section("Input as a sound", [(repr(key), said)], sound=sounds.address(samples, rate))

@@ -10,7 +10,11 @@ import base64
 import html
 from typing import TYPE_CHECKING
 
-from tfmagic import frames
+import numpy as np
+
+from tfmagic import errors, frames
+from tfmagic.display import sounds
+from tfmagic.verbs import input_files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +57,7 @@ def preview(files: Sequence[File], end: Endpoint) -> str:
     if not shown or sum(len(file.content) for file, _ in shown) > _MOST_BYTES:
         return ""
     if shown[0][1].startswith("audio/"):
-        return f'<audio controls src="{_address(*shown[0])}" aria-label="{_escaped(_name(shown[0][0]))}"></audio>'
+        return _played(*shown[0])
     figures = "".join(_figure(file, kind, _size(end)) for file, kind in shown)
     left = len(files) - len(shown)
     more = f'<p class="tfm-small">and {left:,} more</p>' if left else ""
@@ -72,6 +76,19 @@ def _size(end: Endpoint) -> tuple[int, int] | None:
     is_first = shape[-1] not in _CHANNELS and shape[-3] in _CHANNELS
     height, width = shape[-2:] if is_first else shape[-3:-1]
     return (height, width) if height and width else None
+
+
+def _played(file: File, kind: str) -> str:
+    """Let a sound be played, below it how long it is, which a model may mind: nothing where its file does not say."""
+    caption = _escaped(_name(file))
+    try:
+        samples, rate = np.asarray(input_files.content(file)).size, input_files.sample_rate(file)
+    except errors.ConversionError:
+        samples = rate = 0
+    if rate:
+        caption += f", {sounds.length_text(samples, rate)}"
+    audio = f'<audio controls src="{_address(file, kind)}" aria-label="{caption}"></audio>'
+    return f'<figure style="margin:4px 0">{audio}<figcaption class="tfm-small">{caption}</figcaption></figure>'
 
 
 def _figure(file: File, kind: str, size: tuple[int, int] | None) -> str:
