@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests import tflite_samples
 from tests.browser import axe
 from tests.browser.panel_page import RESTART, SAVE, PanelPage
 from tests.browser.served import LOAD, lay_out
@@ -210,3 +211,23 @@ def test_a_tab_opens_while_a_cell_runs(show: Show, server: Server) -> None:
     panel.open("Signatures").get_by_role("heading", name="classify_pictures (serve)").wait_for(timeout=20_000)
     (server.root / "enough").touch()
     panel.frontend.cell(2).get_by_text("done", exact=True).wait_for(timeout=20_000)
+
+
+def test_a_quantised_file_is_shown_with_its_numbers_labels_and_subgraphs(show: Show, server: Server) -> None:
+    tflite_samples.labelled(server.root / "colours.tflite")
+    panel = show("%tf_inspect colours.tflite")
+    panel.shown.get_by_text("All that was read of it").click()
+    read = panel.text()
+    for note in ("subgraphs 2", "name 'Colours', author 'Ada'", "output 0 'colours': labels in 'labels.txt'"):
+        assert note in read
+    signatures = panel.open("Signatures")
+    for key in ("classify", "twice"):
+        signatures.get_by_role("heading", name=key).wait_for()
+    ops = panel.open("Ops")
+    ops.get_by_role("row").filter(has_text="FULLY_CONNECTED").click()
+    ops.get_by_text("0.0625 * (q + 7)").first.wait_for()
+    ops.get_by_role("button", name="Show in graph").click()
+    about = panel.built().get_by_role("region", name="Details of the chosen box")
+    about.get_by_text("0.0625 * (q + 7)").first.wait_for()
+    # Inputs by what they are.
+    assert "weights" in about.inner_text()

@@ -5,10 +5,11 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 import tfmagic
-from tests import keras_samples
+from tests import keras_samples, tflite_samples
 from tests.damage import DAMAGES
 from tfmagic import errors
 from tfmagic.files import protos
@@ -73,6 +74,25 @@ def test_a_tensor_that_no_memory_holds_is_told(tf: Any, tmp_path: Path) -> None:
     (tmp_path / "filled.tflite").write_bytes(converter.convert())
     (row,) = tfmagic.scan(tmp_path / "filled.tflite").table.itertuples()
     assert (row.severity, row.what) == ("medium", f"a bomb: a tensor of {1 << 40:,} elements")
+
+
+def test_notes_tell_constants_and_what_the_maker_says(tmp_path: Path) -> None:
+    notes = read(tflite_samples.labelled(tmp_path / "m.tflite")).notes
+    assert f"subgraphs 2, tensors 5, bytes of constants {tflite_samples.WEIGHTS.nbytes}" in notes
+    assert "its maker says: name 'Colours', author 'Ada'" in notes
+    assert "input 0 'picture'" in notes
+    assert "output 0 'colours': labels in 'labels.txt'" in notes
+
+
+def test_each_row_of_a_weight_has_a_scale_of_its_own_and_a_second_subgraph_its_ops(tmp_path: Path) -> None:
+    model = tfmagic.inspect(tflite_samples.labelled(tmp_path / "m.tflite"))
+    (row,) = model.variable_rows()
+    assert model.values is not None
+    real = tflite_samples.WEIGHTS * np.array(tflite_samples.SCALES)[:, None]
+    assert np.concatenate(list(model.values(row).blocks())).tolist() == real.reshape(-1).tolist()
+    assert {"scores": "FULLY_CONNECTED", "twice/doubled": "ADD"}.items() <= dict(
+        model.ops[["name", "op"]].values
+    ).items()
 
 
 @pytest.mark.tensorflow

@@ -233,8 +233,8 @@ def _maker_notes(maker: tflite_metadata.Metadata) -> Iterator[str]:
     for side, ends in (("input", maker.inputs), ("output", maker.outputs)):
         for number, end in enumerate(ends[:_LISTED_ENDS]):
             files = (f"{file.kind} in {file.name!r}" for file in end.files)
-            parts = filter(None, (_cut(end.description), end.content, *end.units, *files))
-            yield f"{side} {number} {end.name!r}: {'; '.join(parts)}"
+            words = "; ".join(filter(None, (_cut(end.description), end.content, *end.units, *files)))
+            yield f"{side} {number} {end.name!r}{': ' if words else ''}{words}"
         if len(ends) > _LISTED_ENDS:
             yield f"{len(ends) - _LISTED_ENDS:,} {side}s more are described"
 

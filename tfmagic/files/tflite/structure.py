@@ -97,8 +97,9 @@ class Description(NamedTuple):
 
     @property
     def constant_bytes(self) -> int:
-        """The bytes of all constants."""
-        return sum(self.sizes)
+        """The bytes of all constants; what is packed along is none."""
+        along = {number for _, number in self.metadata}
+        return sum(size for number, size in enumerate(self.sizes) if number not in along)
 
     @property
     def ops(self) -> Counter[str]:
