@@ -9,6 +9,7 @@ its place, so that the run never ends.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,11 @@ class Groups(LoadScopeScheduling):  # type: ignore[misc, unused-ignore]
         super()._reschedule(node)
         while self.workqueue and not node.shutting_down and self._pending_of(self.assigned_work[node]) <= _AHEAD:
             self._assign_work_unit(node)
+
+    def _assign_work_unit(self, node: Any) -> None:
+        """Deal out one unit; one that has died meanwhile gets none, and what it had is taken back once that is told."""
+        with suppress(OSError):
+            super()._assign_work_unit(node)
 
     def remove_node(self, node: Any) -> str | None:
         """Take back what a worker did not do; the test in which it died is done, or it would end the next one."""

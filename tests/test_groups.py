@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 import pytest
@@ -75,3 +76,23 @@ def test_a_worker_that_dies_leaves_the_rest_to_others(tmp_path: Path, workers: i
     assert f"{len(fatal)} failed, {12 - len(fatal)} passed" in done.stdout
     for number in fatal:
         assert f"crashed while running 'test_some.py::test_some[{number}]'" in done.stdout
+
+
+def test_what_a_worker_that_has_just_died_is_dealt_goes_to_another() -> None:
+    scheduling = pytest.importorskip("tests.groups").Groups
+
+    class Dead:
+        shutting_down = False
+
+        def send_runtest_some(self, _indices: list[int]) -> None:
+            raise OSError("cannot send (already closed?)")
+
+    node, tests = Dead(), [f"tests/test_it.py::test_it[{number}]" for number in range(9)]
+    groups = scheduling.__new__(scheduling)
+    groups.log = lambda *_: None
+    groups.registered_collections = {node: tests}
+    groups.assigned_work = {node: {tests[0]: {tests[0]: True}, tests[1]: {tests[1]: False}}}
+    groups.workqueue = OrderedDict((test, {test: False}) for test in tests[2:])
+    groups._reschedule(node)
+    assert groups.remove_node(node) == tests[1]
+    assert sorted(groups.workqueue) == tests[2:]
