@@ -52,6 +52,12 @@ class Served:
     sent: dict[str, int] = field(default_factory=dict)
     headers: list[dict[str, str]] = field(default_factory=list)
     url: str = ""
+    _counting: threading.Lock = field(default_factory=threading.Lock)
+
+    def count(self, path: str, size: int) -> None:
+        """Count bytes of a body; each request has a thread of its own."""
+        with self._counting:
+            self.sent[path] = self.sent.get(path, 0) + size
 
     @property
     def bytes(self) -> int:
@@ -158,9 +164,11 @@ class _Handler(BaseHTTPRequestHandler):
         with file.open("rb") as opened:
             opened.seek(begin)
             while begin < end and (block := opened.read(min(1 << 16, end - begin))):
+                # Counted before it goes: who has the last block looks at the count at once.
+                self.served.count(path, len(block))
                 try:
                     self.wfile.write(block)
                 except OSError:
+                    self.served.count(path, -len(block))
                     return
                 begin += len(block)
-                self.served.sent[path] = self.served.sent.get(path, 0) + len(block)
