@@ -117,8 +117,13 @@ def test_a_model_is_converted_and_verified(show: Show, sample: Path, server: Ser
     assert panel.frontend.page.evaluate("document.activeElement.textContent") == "Convert"
     assert "max_abs" in shown.inner_text()
     assert (server.root / "frozen.pb").is_file()
-    # What is there is told before it could be lost.
-    shown.get_by_role("status").get_by_text("exists").first.wait_for()
+    # What is there is told before it could be lost, and not before somebody wants to write there.
+    exists = shown.get_by_role("status").get_by_text("exists")
+    assert exists.count() == 0
+    panel.frontend.page.keyboard.press("Enter")
+    exists.first.wait_for()
+    assert panel.frontend.page.evaluate("document.activeElement.textContent") == "Convert"
+    shown.get_by_text("Written:").wait_for()
     assert value(panel, 2) == "'graph_def'"
 
 

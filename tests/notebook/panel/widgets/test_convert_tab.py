@@ -247,11 +247,30 @@ def test_the_result_is_written_checked_and_shown(samples: Built, in_tmp_path: Pa
     x = np.ones((2, 4), np.float32)
     done = tfmagic.run(in_tmp_path / "network", {"images": x}, signature="classify")
     np.testing.assert_allclose(done.outputs["scores"], network(x), rtol=1e-5)
-    # It is there now: once more needs another place, or leave to replace it.
-    assert "exists" in planned(tab)
-    assert tab.work.start.is_off
-    tab.form.ticks["overwrite"].value = True
+    # That it is there now is in the way of who wants the same once more, and of nobody else.
+    assert "exists" not in planned(tab)
+    assert helping(tab) == []
     assert "Written" in converted(tab)
+    assert "exists" in planned(tab)
+    assert tab.outcome.layout.display is None
+    assert tab.work.start.is_off
+    press(tab, "Replace what is there")
+    assert "exists" not in planned(tab)
+    before = (in_tmp_path / "network" / "saved_model.pb").stat().st_ino
+    assert "Written" in converted(tab)
+    assert (in_tmp_path / "network" / "saved_model.pb").stat().st_ino != before
+
+
+def test_what_is_chosen_while_a_conversion_runs_is_planned_once_it_is_done(
+    samples: Built, in_tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tab = tab_of(samples["keras_model"])
+    tab.form.format.value = "keras"
+    monkeypatch.setattr(progress.Watch, "begin", lambda *_: setattr(tab.form.destination, "value", "m.pb"))
+    assert "Written" in converted(tab)
+    assert "In the way" in planned(tab)
+    assert tab.work.start.is_off
+    del in_tmp_path
 
 
 def test_an_error_is_one_line_and_the_form_stays(samples: Built, in_tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ class ConvertForm(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no ty
         What may be named.
     """
 
-    def __init__(self, model: Model, changed: Callable[[], None]) -> None:
+    def __init__(self, model: Model, changed: Callable[[], object]) -> None:
         self._model = model
         self._changed = changed
         self._lock = threading.RLock()

@@ -6,6 +6,7 @@ Not for: the form (:mod:`tfmagic.notebook.panel.widgets.convert_form`), what a c
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import TYPE_CHECKING
 
@@ -62,6 +63,9 @@ class ConvertTab(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no type
         self._panel = panel
         self._lock = threading.RLock()
         self._written, self._line = "", ""
+        #: What the form said as the conversion was begun that runs, and that is done.
+        self._begun_as: Request | None = None
+        self._done_as: Request | None = None
         #: What would help now, a button each; and whether a conversion that failed is then begun once more.
         self._remedies: tuple[Remedy, ...] = ()
         self._goes_on = False
@@ -129,8 +133,8 @@ class ConvertTab(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no type
 
     # The plan
 
-    def _refresh(self) -> None:
-        """Show what the form would do now."""
+    def _refresh(self) -> Plan:
+        """Show what the form would do now, and return it."""
         with self._lock:
             plan = self._plan()
             self.plan.value = _plan_markup(plan)
@@ -138,6 +142,17 @@ class ConvertTab(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no type
             self.size.value = _size_markup(plan, is_checked=self.form.ticks["verify"].value)
             self.work.allow(allowed=not plan.problems)
             self._offer_help((each for problem in plan.problems for each in problem.remedies), goes_on=False)
+        return plan
+
+    def _rest(self) -> None:
+        """Say nothing more of a plan that is done: what was written is in the way of nobody who does no more."""
+        with self._lock, contextlib.suppress(errors.ConversionError):
+            if self.request != self._done_as:
+                # Somebody has chosen otherwise meanwhile.
+                return
+            self.problems.value = _problem_markup(Plan())
+            self.size.value = ""
+            self._offer_help((), goes_on=False)
 
     def _plan(self) -> Plan:
         try:
@@ -190,6 +205,9 @@ class ConvertTab(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no type
     def _convert(self) -> None:
         try:
             request = self.request
+            # Once more as it was: what was written is in the way now, and is said before anything is done.
+            if request == self._done_as and self._refresh().problems:
+                return
             options = request.options()
             self._line = magic_lines.line(request, self._panel.source)
             if "samples" in options:
@@ -201,6 +219,7 @@ class ConvertTab(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no type
             self.result.value = ""
             self.opened.children = ()
             forms.show(self.outcome, shown=False)
+            self._begun_as = request
 
     def _done(self, export: Export) -> str:
         self.result.value = forms.result(export)
@@ -208,7 +227,8 @@ class ConvertTab(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no type
         copies = [Copy(label="Path", text=self._written), Copy(label="Code", text=self._line)]
         self.copies.sections = [SectionData(title="", copies=copies)]
         forms.show(self.outcome, shown=True)
-        self._refresh()
+        self._done_as = self._begun_as
+        self._rest()
         return (
             f"Written: {export.called} ({render.size_text(export.bytes)} in {export.seconds:.1f} s); "
             f"{checks.in_words(export.verification)}"
