@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 import tfmagic
-from tfmagic import errors
+from tfmagic import errors, writers
+from tfmagic.display import card_figures, elements
 from tfmagic.files.tflite import structure, values
 from tfmagic.graphs import node_details
+from tfmagic.verbs.conversion import destinations
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,6 +70,22 @@ def test_they_are_weights_whose_values_are_read_where_they_lie(schema: Any, tmp_
     assert [row.severity for row in tfmagic.scan(model.path).table.itertuples()] == []
     assert tfmagic.diff(model, model.path).equal
     assert values.content(*place(model)) == VALUES.tobytes()
+
+
+def test_their_files_are_of_the_model(schema: Any, tmp_path: Path) -> None:
+    """They count on the card, nothing is written over them, and a change of theirs is told."""
+    other = tmp_path / "weights.bin"
+    other.write_bytes(bytes(8) + VALUES.tobytes())
+    path = written(schema, tmp_path / "m.tflite")
+    model = tfmagic.inspect(path)
+    assert set(model.marks) == {path, other}
+    (row,) = card_figures.figures(model)
+    assert f"{path.stat().st_size + other.stat().st_size:,} bytes" in elements.markup(row)
+    with pytest.raises(errors.WriteError, match=r"weights\.bin.*is, or holds, what is read"):
+        destinations.require_apart(model, other, writers.writer_named("keras"))
+    other.write_bytes(bytes(9) + VALUES.tobytes())
+    with pytest.raises(errors.ReadError, match=r"weights\.bin' was written again"):
+        tfmagic.inspect(model)
 
 
 def test_they_may_lie_in_a_folder_of_the_model(schema: Any, tmp_path: Path) -> None:

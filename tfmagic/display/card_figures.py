@@ -56,7 +56,7 @@ def _numbers(model: ShownModel) -> Iterator[Element]:
         dtypes = [dtype for dtype in dict.fromkeys(row.dtype for row in variables) if dtype]
         named = f", {dtypes[0]}" if len(dtypes) == 1 else ""
         yield _size_figure(sum(stored), f"weights loaded{named}")
-    size = _on_disk(model.path) if model.path is not None else 0
+    size = _on_disk(model)
     if size:
         yield _size_figure(size, "on disk")
     if model.is_at_hand("keras") and model.layer_rows():
@@ -113,13 +113,22 @@ def _figure(number: str, unit: str, words: str, exact: str) -> Element:
     return figure._replace(attributes={**figure.attributes, "title": exact}) if exact else figure
 
 
-def _on_disk(path: Path, depth: int = _DEEPEST) -> int:
+def _on_disk(model: ShownModel) -> int:
     """Add up the files of a model; 0 where that is not known."""
+    if model.path is None:
+        return 0
+    # At an address only those are marked that were looked at.
+    if model.marks and places.is_here(model.path):
+        return sum(size for _, size, _ in model.marks.values())
+    return _found_on_disk(model.path)
+
+
+def _found_on_disk(path: Path, depth: int = _DEEPEST) -> int:
     try:
         if places.is_file(path):
             return places.size(path)
         if places.is_directory(path):
-            return sum(_on_disk(path / name, depth - 1) for name in places.names(path)) if depth else 0
+            return sum(_found_on_disk(path / name, depth - 1) for name in places.names(path)) if depth else 0
         # A prefix, of a checkpoint.
         own = [name for name in places.names(path.parent) if name.startswith(f"{path.name}.")]
         return sum(places.size(path.parent / name) for name in own)

@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
 
+    from tfmagic.files import file_marks
     from tfmagic.findings.caution import Caution
     from tfmagic.findings.scan import Finding
     from tfmagic.frames import LayerRow, SignatureRow, TotalCost, VariableRow
@@ -56,6 +57,10 @@ class ShownModel(Protocol):
     @property
     def file(self) -> Path | None:
         """The file with the graph, where the path is a directory."""
+
+    @property
+    def marks(self) -> Mapping[Path, file_marks.Mark]:
+        """How the files looked when the model was recognised."""
 
     @property
     def findings(self) -> tuple[Finding, ...]:

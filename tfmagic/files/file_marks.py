@@ -11,7 +11,7 @@ from tfmagic import errors
 from tfmagic.files.addresses.address import Address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 #: The file's number, its size in bytes, and the nanoseconds of its last change.
@@ -30,7 +30,7 @@ def of(path: Path, *, now: bool = False) -> Mark | None:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def of_model(path: Path, file: Path | None = None) -> dict[Path, Mark]:
+def of_model(path: Path, file: Path | None = None, beside: Iterable[Path] = ()) -> dict[Path, Mark]:
     """Return the marks of the files that a model is read from.
 
     Parameters
@@ -39,8 +39,10 @@ def of_model(path: Path, file: Path | None = None) -> dict[Path, Mark]:
         A file, a directory, or the prefix of a checkpoint.
     file : Path, optional
         The file with the graph, in a directory: all that lies beside it is of the model.
+    beside : iterable of Path
+        Further files, which only its content names.
     """
-    marks = ((found, of(found)) for found in _files(path, file))
+    marks = ((found, of(found)) for found in (*_files(path, file), *beside))
     return {found: mark for found, mark in marks if mark is not None}
 
 

@@ -61,6 +61,8 @@ class Model(PublicTables, Displayed):
         The file or directory, if it is one.
     file : Path or None
         The file with the graph, where ``path`` is a directory.
+    beside : tuple of Path
+        Further files that it is read from, which only its content names.
     computed : frozenset of Part
         Parts that the source does not hold: a library makes them, in seconds. No display asks for them.
     trusting : callable or None
@@ -120,6 +122,7 @@ class Model(PublicTables, Displayed):
     notes: tuple[str, ...] = ()
     path: Path | None = None
     file: Path | None = None
+    beside: tuple[Path, ...] = ()
     computed: frozenset[Part] = frozenset()
     trusting: Callable[[], Model] | None = None
     averaging: Callable[[], Model] | None = None

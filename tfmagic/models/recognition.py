@@ -104,7 +104,7 @@ def _read(reader: Reader, candidate: Candidate, tags: Collection[str] | None) ->
     # What another reader read is able to do what that one says.
     known = reader if type(model.reader) is Form else model.reader
     notes = () if model.path is None else places.notes(model.path)
-    marks = {} if model.path is None else file_marks.of_model(model.path, model.file)
+    marks = {} if model.path is None else file_marks.of_model(model.path, model.file, model.beside)
 
     def completed(read: Model, *, trust: bool) -> Model:
         result = replace(read, reader=known, marks=marks, notes=(*read.notes, *notes))

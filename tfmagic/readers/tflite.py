@@ -93,6 +93,7 @@ class TFLiteReader(Reader):
             loaders,
             tuple(notes(description, path)),
             path,
+            beside=tuple(tensor_values.files(path, description)),
             trusting=trusting,
             values=lambda row: _values(path, description, load().weights, row.name),
             packed=partial(_packed, path, description),

@@ -69,6 +69,11 @@ def why_unread(path: Path, name: str, packing: str = "") -> str:
     return f"packed as {packing!r} by rules that nobody states" if packing else ""
 
 
+def files(path: Path, description: Description) -> list[Path]:
+    """Return the other files that a model's values are read from."""
+    return [path.parent / name for name in dict.fromkeys(description.files.values()) if not why_unread(path, name)]
+
+
 def file_sizes(path: Path, description: Description) -> dict[str, int | None]:
     """Return the other files that a model names with their bytes, None for those that are not read."""
     names = dict.fromkeys(description.files.values())
