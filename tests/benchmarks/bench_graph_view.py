@@ -29,7 +29,7 @@ SIZES = (10_000, 100_000, 1_000_000)
 OPS = ("Conv2D", "BiasAdd", "Relu", "Const", "MatMul", "AddV2", "Shape", "Reshape", "Mul", "Tanh")
 #: Boxes that are visible while an unfolding is measured, and how often it is.
 VISIBLE, ROUNDS = 300, 9
-GOAL_UNFOLD, GOAL_OPEN = 150, 1.0
+GOAL_UNFOLD, GOAL_OPEN, GOAL_DETAILS, GOAL_FRAMES = 100, 1.0, 100, 45
 
 #: Runs a cell; resolves to the milliseconds from asking for it to the first frame that shows boxes.
 OPEN = """async (index) => {
@@ -56,6 +56,36 @@ UNFOLD = """(number) => new Promise((done) => {
   }).observe(world, { childList: true });
   box.focus();
   box.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true }));
+})"""
+#: Resolves to the milliseconds from asking for a box's details to the frame that shows them.
+DETAIL = """(number) => new Promise((done) => {
+  const box = document.querySelector(`.tfm-box[data-n="${number}"]`), about = document.querySelector(".tfm-about");
+  const key = (name) => box.dispatchEvent(new KeyboardEvent("keydown", { key: name, bubbles: true }));
+  const begin = performance.now();
+  new MutationObserver((_, watch) => {
+    watch.disconnect();
+    requestAnimationFrame(() => setTimeout(() => { done(performance.now() - begin); key(" "); }));
+  }).observe(about, { childList: true });
+  box.focus();
+  key(" ");
+})"""
+#: Resolves to the frames of a second in which the picture is dragged to another place with each of them.
+PAN = """() => new Promise((done) => {
+  const svg = document.querySelector(".tfm-stage > svg");
+  svg.setPointerCapture = () => {};
+  const send = (kind, x) =>
+    svg.dispatchEvent(new PointerEvent(kind, { button: 0, clientX: 400 + x, clientY: 300 + x }));
+  let frames = 0;
+  send("pointerdown", 0);
+  const begin = performance.now();
+  const step = () => {
+    frames += 1;
+    send("pointermove", 120 * Math.sin(frames / 15));
+    const seconds = (performance.now() - begin) / 1000;
+    if (seconds < 1) requestAnimationFrame(step);
+    else { send("pointerup", 0); done(frames / seconds); }
+  };
+  requestAnimationFrame(step);
 })"""
 READ = """import time
 import tfmagic
@@ -119,9 +149,11 @@ def measure(browser: Browser, server: Server, count: int) -> None:
     (number,) = answer(frontend, 3)
     page.locator(f'.tfm-box[data-n="{int(number)}"]').wait_for()
     times = [(page.evaluate(UNFOLD, int(number)), page.evaluate(UNFOLD, int(number)))[0] for _ in range(ROUNDS)]
+    frames = statistics.median(page.evaluate(PAN) for _ in range(3))
+    details = statistics.median(page.evaluate(DETAIL, int(number)) for _ in range(ROUNDS))
     own, visible = answer(frontend, 4)
-    found = f"{count:9,} {read:11.2f}s {folded:8.2f}s {opened:8.2f}s {first:6.0f} {visible:8.0f}"
-    print(f"  {found} {own:8.0f} ms {statistics.median(times):14.0f} ms")
+    found = f"{count:9,} {read:12.2f}s {folded:6.2f}s {opened:8.2f}s {first:6.0f} {visible:8.0f}"
+    print(f"  {found} {own:8.0f} ms {statistics.median(times):14.0f} ms {details:8.0f} ms {frames:8.0f}")
     page.close()
     server.end_sessions()
 
@@ -129,7 +161,9 @@ def measure(browser: Browser, server: Server, count: int) -> None:
 def main() -> None:
     """Print seconds and milliseconds for each size."""
     print("the live graph, in JupyterLab:")
-    print("      nodes  table of ops    folded   in sight  boxes  visible  kernel of an unfolding, to paint")
+    print(
+        "      nodes  table of ops  folded  in sight  boxes  visible  kernel of an unfolding, to paint  details  frames"
+    )
     with tempfile.TemporaryDirectory() as root, tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium.find(), args=list(chromium.ARGUMENTS))
         with jupyter("lab", Path(root), Path(home)) as server:
@@ -137,7 +171,8 @@ def main() -> None:
                 measure(browser, server, count)
         browser.close()
     print(
-        f"  goals: unfold to {VISIBLE} visible boxes {GOAL_UNFOLD} ms to paint; 100,000 nodes folded in {GOAL_OPEN} s"
+        f"  goals: unfold to {VISIBLE} visible boxes {GOAL_UNFOLD} ms to paint; 100,000 nodes folded in {GOAL_OPEN} s; "
+        f"details {GOAL_DETAILS} ms; {GOAL_FRAMES} frames a second while it is dragged"
     )
 
 

@@ -259,6 +259,50 @@ def test_boxes_move_to_their_new_places_unless_less_motion_is_wanted(page: Page,
     assert (page.evaluate("window.moved") == 0) == calm
 
 
+def test_what_stays_as_it_was_keeps_its_element(show: Show) -> None:
+    shown = show(chain(NAMES))
+    page = shown.page
+    page.evaluate("document.querySelectorAll('.tfm-box, .tfm-edge').forEach((each) => { each.kept = true; })")
+    shown.click("block_1")
+    kept = "(all) => all.map((each) => [each.querySelector('text').textContent, Boolean(each.kept)])"
+    found = dict(page.locator(".tfm-box").evaluate_all(kept))
+    # Another box is drawn for what has parts now, and for what is around it, which is larger.
+    new = {*(f"unit_{n}" for n in range(5, 10)), "block_1", "net"}
+    assert {label for label, is_kept in found.items() if not is_kept} == new
+    assert page.locator(".tfm-edge").evaluate_all("(all) => all.filter((each) => each.kept).length") > 5
+    assert len(found) == len(shown.view.scene["boxes"])
+    assert page.locator(".tfm-edge").count() == len(shown.view.scene["edges"])
+    # Each stands where the kernel has it, and so does each edge.
+    places = "(all) => all.map((each) => [Number(each.dataset.n), each.getAttribute('transform')])"
+    assert dict(page.locator(".tfm-box").evaluate_all(places)) == {
+        box["n"]: f"translate({box['x']} {box['y']})" for box in shown.view.scene["boxes"]
+    }
+    ways = "(all) => all.map((each) => each.getAttribute('d'))"
+    assert sorted(page.locator(".tfm-edge").evaluate_all(ways)) == sorted(
+        edge["d"] for edge in shown.view.scene["edges"]
+    )
+    # Those around others come before them, and all in the order in which they are read.
+    numbers = "(all) => all.map((each) => Number(each.dataset.n))"
+    for state in ("open", "folded", "op"):
+        assert page.locator(f".tfm-box.tfm-{state}").evaluate_all(numbers) == [
+            box["n"] for box in shown.view.scene["boxes"] if box["state"] == state
+        ]
+
+
+def test_marks_go_from_elements_that_stay(show: Show) -> None:
+    shown = show(chain(NAMES))
+    shown.box("block_3").focus()
+    shown.page.keyboard.press(" ")
+    shown.settle()
+    assert shown.page.locator(".tfm-edge.tfm-up").count() > 0
+    shown.click("block_1")
+    shown.page.keyboard.press("Escape")
+    shown.settle()
+    assert shown.page.locator(".tfm-up, .tfm-down, .tfm-chosen").count() == 0
+    tips = "(all) => new Set(all.map((each) => each.getAttribute('marker-end'))).size"
+    assert shown.page.locator(".tfm-edge").evaluate_all(tips) == 1
+
+
 def test_everything_by_keyboard(show: Show) -> None:
     shown = show(chain(NAMES))
     outside: list[str] = []

@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import random
+
+import numpy as np
+import pytest
+
 from tests import drawn_graphs
 from tfmagic.display.graph.bodies import Library
 from tfmagic.display.graph.unfolding import Unfolding
@@ -55,3 +60,23 @@ def test_edges_reach_into_a_call_that_is_open() -> None:
     assert ("x", "call") not in edges
     assert ("call", "y") not in edges
     assert {source for source, target in edges if target == "y"} <= {"last", "r"}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_however_boxes_were_opened_all_edges_between_visible_ones_are_there(seed: int) -> None:
+    """They are counted here by looking at each edge of the graph, which takes long where there are a million."""
+    generator = random.Random(seed)
+    names = [f"{n % 3}/{n % 9}/{n % 27}/{n}" for n in range(300)]
+    inputs = [
+        tuple(names[source] for source in {generator.randrange(n) for _ in range(3)}) if n else () for n in range(300)
+    ]
+    graph = unfolded(*((name, "AddN" if n else "Placeholder", inputs[n]) for n, name in enumerate(names)))
+    for _ in range(25):
+        box = generator.choice([box for box in graph.visible() if box.can_open])
+        (graph.fold if box.is_open else graph.open)(box.number)
+        room = graph.root
+        ends = room.holder[room.body.source[room.edges]], room.holder[room.body.target[room.edges]]
+        pairs, counts = np.unique(np.stack(ends, 1)[ends[0] != ends[1]], axis=0, return_counts=True)
+        assert {edge[:2]: edge.merged for edge in visible(graph)} == dict(
+            zip(map(tuple, pairs.tolist()), counts.tolist(), strict=True)
+        )

@@ -5,20 +5,33 @@ Not for: which of them are open (:mod:`tfmagic.display.graph.unfolding`).
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from tfmagic.display.graph import op_colours
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    import numpy.typing as npt
 
     from tfmagic.display.graph.bodies import Body
     from tfmagic.display.graph.name_scopes import Scope
     from tfmagic.files.wire import Integers, Mask
+
+
+class Split(NamedTuple):
+    """The edges of a room, or of a box, by the boxes in it: those that run between them, and within each by its number.
+
+    What is folded hides its edges, most of those of a large graph: nobody looks at them again.
+    """
+
+    between: Integers
+    within: dict[int, Integers]
 
 
 @dataclass(eq=False)
@@ -54,6 +67,28 @@ class Room:
         """The edges between drawn nodes."""
         indices: Integers = np.flatnonzero(self.shown[self.body.source] & self.shown[self.body.target])
         return indices
+
+    @cached_property
+    def split(self) -> Split:
+        """The edges by the boxes of the first level."""
+        return self.split_by(self.boxes, self.edges)
+
+    def split_by(self, boxes: Sequence[Box], edges: Integers) -> Split:
+        """Tell edges by the boxes that hold their ends, all of which one of them holds."""
+        for place, box in enumerate(boxes):
+            self._places[box.scope.members] = place
+        source, target = self._places[self.body.source[edges]], self._places[self.body.target[edges]]
+        is_within = source == target
+        held, places = edges[is_within], source[is_within]
+        order = np.argsort(places, kind="stable")
+        starts = np.searchsorted(places[order], np.arange(len(boxes) + 1))
+        slices = (held[order[first:last]] for first, last in itertools.pairwise(starts.tolist()))
+        return Split(edges[~is_within], {box.number: each for box, each in zip(boxes, slices, strict=True)})
+
+    @cached_property
+    def _places(self) -> npt.NDArray[np.int32]:
+        """Room for the number of the box that holds a node."""
+        return np.empty(len(self.body.names), np.int32)
 
 
 @dataclass(eq=False)
@@ -121,6 +156,12 @@ class Box:
         if self.kind != "op":
             kinds = kinds - {"end"} or kinds
         return next(kind for kind in op_colours.KINDS if kind in kinds)
+
+    @cached_property
+    def split(self) -> Split:
+        """The edges between its own nodes, by its parts."""
+        around = self.parent if self.parent is not None and self.parent.room is self.room else self.room
+        return self.room.split_by(self.parts, around.split.within[self.number])
 
     def above(self) -> Iterator[Box]:
         """Yield the boxes around it, the nearest first."""

@@ -84,8 +84,10 @@ def scene(unfolding: Unfolding, *, wrap: float | None = 1.6, colouring: Colourin
         [(each.source, each.target) for each in edges],
         wrap=wrap,
         heads=unfolding.heads,
+        before=unfolding.levels,
     )
-    unfolding.heads |= placed.heads
+    unfolding.heads |= {key: each.heads for key, (_, each) in placed.levels.items()}
+    unfolding.levels = placed.levels
     seen = {box.op_kind for box in boxes if not box.is_open}
     return {
         "boxes": [_box_data(box, words[box.number], kinds[box.number], placed) for box in boxes],

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from tfmagic.display.graph.bodies import Call, Library
+    from tfmagic.display.graph.layout.nesting import Levels
     from tfmagic.display.graph.name_scopes import Scope
 
 #: Boxes at first, and at all: a browser pans 1,000 boxes at 52 to 62 frames a second, 3,000 at 21.
@@ -52,6 +53,8 @@ class Unfolding:
         self.boxes: list[Box] = []
         #: The boxes that begin columns, as it was drawn last: columns stay where they are.
         self.heads: dict[int, frozenset[int]] = {}
+        #: How it was laid out last: what has not changed since is not laid out anew.
+        self.levels: Levels = {}
         self.root = self._room(function, None, 0)
 
     def _room(self, function: str, inside: Box | None, first_input: int) -> Room:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from tfmagic.display.graph.boxes import Box, Room
     from tfmagic.display.graph.unfolding import Unfolding
+    from tfmagic.files.wire import Integers, Mask
 
 
 class Edge(NamedTuple):
@@ -58,8 +59,9 @@ class _Edges:
     def all(self) -> list[Edge]:
         """Return the edges, those between the same two boxes as one."""
         merged: dict[tuple[int, int], Edge] = {}
-        for room in self.unfolding.rooms():
-            for edge in self._room_edges(room):
+        is_open = np.array([box.is_open and box.kind == "op" for box in self.boxes], bool)
+        for room, edges in self._between():
+            for edge in self._room_edges(room, edges, is_open):
                 known = merged.get(edge[:2])
                 merged[edge[:2]] = edge if known is None else _both(known, edge)
         return list(merged.values())
@@ -69,13 +71,21 @@ class _Edges:
         """All boxes by number."""
         return self.unfolding.boxes
 
-    def _room_edges(self, room: Room) -> Iterator[Edge]:
-        body, edges = room.body, room.edges
+    def _between(self) -> Iterator[tuple[Room, Integers]]:
+        """Yield the visible rooms, each with those of its edges that no folded box holds whole, in order."""
+        rooms = list(self.unfolding.rooms())
+        edges = {id(room): [room.split.between] for room in rooms}
+        for box in self.unfolding.visible():
+            if box.is_open and box.kind not in {"op", "function"}:
+                edges[id(box.room)].append(box.split.between)
+        for room in rooms:
+            yield room, np.sort(np.concatenate(edges[id(room)]))
+
+    def _room_edges(self, room: Room, edges: Integers, is_open: Mask) -> Iterator[Edge]:
+        body = room.body
         source, target = room.holder[body.source[edges]], room.holder[body.target[edges]]
-        is_open = np.array([box.is_open and box.kind == "op" for box in self.boxes], bool)
-        between = source != target
-        calls = between & (is_open[source] | is_open[target])
-        plain = np.flatnonzero(between & ~calls)
+        calls = is_open[source] | is_open[target]
+        plain = np.flatnonzero(~calls)
         keys = source[plain] * len(self.boxes) + target[plain]
         # The first edge of each pair, in the order of the graph.
         unique, first, counts = np.unique(keys, return_index=True, return_counts=True)

@@ -112,7 +112,7 @@ def test_a_long_chain_goes_on_in_further_columns(ratio: float) -> None:
 
 def test_a_short_chain_stays_one_column() -> None:
     boxes, edges = items(6), [(index, index + 1) for index in range(5)]
-    assert nesting.place(boxes, edges, wrap=3.0) == nesting.place(boxes, edges)
+    assert nesting.place(boxes, edges, wrap=3.0)[:4] == nesting.place(boxes, edges)[:4]
 
 
 def test_edges_of_a_cycle_go_round_the_side() -> None:
@@ -155,7 +155,7 @@ def test_edges_into_open_boxes_cross_the_upper_side() -> None:
 
 
 def test_nothing_at_all() -> None:
-    assert nesting.place([], []) == Layout({}, {}, 0, 0, {-1: frozenset()})
+    assert nesting.place([], [])[:4] == ({}, {}, 0, 0)
 
 
 def test_only_what_is_visible_is_laid_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,6 +196,32 @@ def test_columns_stay_where_they_are_when_something_unfolds_and_when_it_folds_ag
     unfolding.fold(number)
     assert column_heads() == before
     assert set(unfolding.heads[-1]) == heads
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_stays_as_it_was_is_not_placed_anew_and_stands_where_it_would(seed: int) -> None:
+    """Boxes are opened and folded at random; without what was placed before, the scene is the same."""
+    rows, functions = drawn_graphs.LOOP, drawn_graphs.LOOPING
+    rows = [
+        *rows,
+        *(
+            (f"n/{n // 25}/{n // 5}/{n}", "Relu", (f"n/{(n - 1) // 25}/{(n - 1) // 5}/{n - 1}",) if n else ("y",))
+            for n in range(100)
+        ),
+    ]
+    unfolding = Unfolding(Library(drawn_graphs.model(rows, functions)))
+    generator = random.Random(seed)
+    kept = 0
+    for _ in range(30):
+        boxes = [box for box in unfolding.visible() if box.can_open and box.kind != "function"]
+        box = generator.choice(boxes)
+        (unfolding.fold if box.is_open else unfolding.open)(box.number)
+        heads, levels = dict(unfolding.heads), unfolding.levels
+        found = scenes.scene(unfolding)
+        kept += sum(placed is levels[key] for key, placed in unfolding.levels.items() if key in levels)
+        unfolding.heads, unfolding.levels = heads, {}
+        assert scenes.scene(unfolding) == found
+    assert kept > 20
 
 
 def test_a_scene_of_a_real_nest_is_drawn_whole() -> None:

@@ -8,7 +8,7 @@ looks like.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from tfmagic.display.graph.layout import columns as layout_columns
 from tfmagic.display.graph.layout.ranks import Links
@@ -43,6 +43,26 @@ class Item:
     inner: Sequence[Item] = ()
 
 
+class Asked(NamedTuple):
+    """All that the places of the parts of one open box depend on.
+
+    Attributes
+    ----------
+    least : float
+        How wide it is at least.
+    """
+
+    sizes: dict[int, tuple[float, float]]
+    links: Links
+    ports: dict[int, tuple[float, float]]
+    limits: layout_columns.Limits
+    least: float
+
+
+#: By open box, how its parts are placed, and for what that was worked out.
+Levels: TypeAlias = dict[int, tuple[Asked, layout_columns.Placed]]
+
+
 class Rectangle(NamedTuple):
     """A placed box: its upper left corner, width and height, in pixels."""
 
@@ -68,15 +88,16 @@ class Layout(NamedTuple):
         The points that an edge passes, from the lower side of its source to the upper side of its target.
     width, height : float
         The whole picture's size.
-    heads : dict of int to frozenset of int
-        For each open box, and -1 for what is around all, the parts in it that begin columns.
+    levels : Levels
+        Of each open box, and of what is around all under -1, how its parts are placed, and for what that was worked
+        out.
     """
 
     boxes: dict[int, Rectangle]
     edges: dict[tuple[int, int], list[Point]]
     width: float
     height: float
-    heads: dict[int, frozenset[int]]
+    levels: Levels
 
 
 def place(
@@ -85,6 +106,7 @@ def place(
     *,
     wrap: float | None = None,
     heads: Mapping[int, frozenset[int]] | None = None,
+    before: Levels | None = None,
 ) -> Layout:
     """Place nested boxes.
 
@@ -97,16 +119,20 @@ def place(
     wrap : float, optional
         A width to height ratio to aim for: what is much taller goes on in a second column.
     heads : mapping of int to frozenset of int, optional
-        Those of the layout before: its columns stay.
+        For each open box, and -1 for what is around all, the parts that began columns in layouts before: columns stay.
+    before : Levels, optional
+        Those of the layout before: what is in a box in which nothing has changed is not placed anew.
     """
     nest = _Nest.of(items)
     wanted = [edge for edge in dict.fromkeys(edges) if edge[0] != edge[1] and not nest.contains(*edge)]
-    levels = _levels(nest, wanted)
-    placed = {key: layout_columns.Placed({}, {}, {}, {}, 0, 0) for key in levels}
+    edges_within = _levels(nest, wanted)
+    levels: Levels = {}
     for key in nest.inner_first:
         limits = layout_columns.Limits(wrap, _high(nest, key), (heads or {}).get(key))
-        placed[key] = _place_level(nest, key, levels[key], placed, limits)
-    return _absolute(nest, wanted, placed)
+        asked = _asked(nest, key, edges_within[key], levels, limits)
+        known = (before or {}).get(key)
+        levels[key] = known if known is not None and known[0] == asked else (asked, _place_level(asked))
+    return _absolute(nest, wanted, levels)
 
 
 #: The number of what is around the outermost boxes.
@@ -120,14 +146,17 @@ class _Nest:
     items: dict[int, Item]
     parent: dict[int, int]
     inner: dict[int, list[int]]
+    #: Of each box itself and all boxes around it, the box first, the outside last.
+    paths: dict[int, tuple[int, ...]]
 
     @classmethod
     def of(cls, items: Sequence[Item]) -> _Nest:
-        nest = cls({}, {}, {_OUTSIDE: [item.key for item in items]})
+        nest = cls({}, {}, {_OUTSIDE: [item.key for item in items]}, {_OUTSIDE: (_OUTSIDE,)})
         waiting = [(item, _OUTSIDE) for item in items]
         while waiting:
             item, around = waiting.pop()
             nest.items[item.key], nest.parent[item.key] = item, around
+            nest.paths[item.key] = (item.key, *nest.paths[around])
             if item.inner:
                 nest.inner[item.key] = [each.key for each in item.inner]
                 waiting += [(each, item.key) for each in item.inner]
@@ -136,18 +165,11 @@ class _Nest:
     @property
     def inner_first(self) -> list[int]:
         """The open boxes, those within others first, the outside last."""
-        return sorted(self.inner, key=lambda key: -len(self.path(key)))
-
-    def path(self, key: int) -> list[int]:
-        """Return a box and all boxes around it, the box first, the outside last."""
-        keys = [key]
-        while keys[-1] != _OUTSIDE:
-            keys.append(self.parent[keys[-1]])
-        return keys
+        return sorted(self.inner, key=lambda key: -len(self.paths[key]))
 
     def contains(self, first: int, second: int) -> bool:
         """Say whether one of two boxes is around the other."""
-        return first in self.path(second) or second in self.path(first)
+        return first in self.paths[second] or second in self.paths[first]
 
 
 @dataclass
@@ -174,7 +196,7 @@ def _levels(nest: _Nest, edges: Iterable[tuple[int, int]]) -> dict[int, _Level]:
 
 def _way(nest: _Nest, source: int, target: int) -> tuple[list[int], int, list[int]]:
     """Return the boxes that an edge leaves, the box in which it crosses over, and the boxes that it enters."""
-    out, into = nest.path(source), nest.path(target)
+    out, into = list(nest.paths[source]), list(nest.paths[target])
     while len(out) > 1 and len(into) > 1 and out[-2] == into[-2]:
         out.pop()
         into.pop()
@@ -186,62 +208,59 @@ def _high(nest: _Nest, key: int) -> float:
 
     A box among others is better one column than a picture of its own; one with little beside it is the picture.
     """
-    is_all = all(len(nest.inner[around]) <= _FEW_BESIDE for around in nest.path(key)[1:])
+    is_all = all(len(nest.inner[around]) <= _FEW_BESIDE for around in nest.paths[key][1:])
     return layout_columns.HIGH if is_all else _HIGH_INSIDE
 
 
-def _place_level(
-    nest: _Nest,
-    key: int,
-    level: _Level,
-    placed: Mapping[int, layout_columns.Placed],
-    limits: layout_columns.Limits,
-) -> layout_columns.Placed:
-    """Place the parts of one open box beside each other, their own insides placed before."""
-    sizes = {part: _size(nest, part, placed) for part in nest.inner[key]}
-    ports = _ports(nest, placed)
-    links = Links(list(level.between), list(level.leaving), list(level.entering))
-    columns = layout_columns.place(sizes, links, ports, limits)
-    if key == _OUTSIDE:
-        return columns
-    least = nest.items[key].width - 2 * PADDING
-    return columns.widened(least) if least > columns.width else columns
+def _asked(nest: _Nest, key: int, level: _Level, levels: Levels, limits: layout_columns.Limits) -> Asked:
+    """Return all that the places of the parts of one open box depend on; their own insides are placed already."""
+    parts = nest.inner[key]
+    return Asked(
+        {part: _size(nest, part, levels) for part in parts},
+        Links(list(level.between), list(level.leaving), list(level.entering)),
+        {part: _ports(levels[part][1]) for part in parts if part in nest.inner},
+        limits,
+        0 if key == _OUTSIDE else nest.items[key].width - 2 * PADDING,
+    )
 
 
-def _size(nest: _Nest, part: int, placed: Mapping[int, layout_columns.Placed]) -> tuple[float, float]:
+def _place_level(asked: Asked) -> layout_columns.Placed:
+    """Place the parts of one open box beside each other."""
+    columns = layout_columns.place(asked.sizes, asked.links, asked.ports, asked.limits)
+    return columns.widened(asked.least) if asked.least > columns.width else columns
+
+
+def _size(nest: _Nest, part: int, levels: Levels) -> tuple[float, float]:
     item = nest.items[part]
     if part not in nest.inner:
         return item.width, item.height
-    return placed[part].width + 2 * PADDING, placed[part].height + 2 * PADDING + TITLE
+    placed = levels[part][1]
+    return placed.width + 2 * PADDING, placed.height + 2 * PADDING + TITLE
 
 
-def _ports(nest: _Nest, placed: Mapping[int, layout_columns.Placed]) -> dict[int, tuple[float, float]]:
-    """Return where edges leave and enter each open box on average, from its left side."""
-    ports = {}
-    for key in nest.inner:
-        if key != _OUTSIDE:
-            leave = [points[-1][0] for points in placed[key].leaving.values()]
-            enter = [points[0][0] for points in placed[key].entering.values()]
-            middle = placed[key].width / 2
-            ports[key] = (
-                PADDING + (sum(leave) / len(leave) if leave else middle),
-                PADDING + (sum(enter) / len(enter) if enter else middle),
-            )
-    return ports
+def _ports(placed: layout_columns.Placed) -> tuple[float, float]:
+    """Return where edges leave and enter an open box on average, from its left side."""
+    leave = [points[-1][0] for points in placed.leaving.values()]
+    enter = [points[0][0] for points in placed.entering.values()]
+    middle = placed.width / 2
+    return (
+        PADDING + (sum(leave) / len(leave) if leave else middle),
+        PADDING + (sum(enter) / len(enter) if enter else middle),
+    )
 
 
-def _absolute(nest: _Nest, edges: Sequence[tuple[int, int]], placed: Mapping[int, layout_columns.Placed]) -> Layout:
+def _absolute(nest: _Nest, edges: Sequence[tuple[int, int]], levels: Levels) -> Layout:
     """Turn places within boxes into places in the picture, and join the pieces of edges."""
+    placed = {key: each for key, (_, each) in levels.items()}
     origins: dict[int, Point] = {_OUTSIDE: (0.0, 0.0)}
     boxes: dict[int, Rectangle] = {}
     for key in reversed(nest.inner_first):
         for part in nest.inner[key]:
-            (x, y), (width, height) = placed[key].corners[part], _size(nest, part, placed)
+            (x, y), (width, height) = placed[key].corners[part], levels[key][0].sizes[part]
             boxes[part] = Rectangle(x + origins[key][0], y + origins[key][1], width, height)
             origins[part] = (boxes[part].x + PADDING, boxes[part].y + PADDING + TITLE)
     paths = {edge: _path(nest, edge, placed, origins, boxes) for edge in edges}
-    heads = {key: columns.heads for key, columns in placed.items()}
-    return Layout(boxes, paths, placed[_OUTSIDE].width, placed[_OUTSIDE].height, heads)
+    return Layout(boxes, paths, placed[_OUTSIDE].width, placed[_OUTSIDE].height, levels)
 
 
 def _path(

@@ -7,6 +7,7 @@ panel around it (:mod:`tfmagic.notebook.panel.widgets.graph_tab`).
 from __future__ import annotations
 
 import contextlib
+import json
 import threading
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -55,6 +56,11 @@ def _titles(choices: list[Choice]) -> list[str]:
     return [cell_text.cell_text(choice.title) for choice in choices]
 
 
+def _written(scene: Data, _widget: object) -> str:
+    """Write a scene as one text: ipywidgets, ipykernel and the front end would walk through its thousands of values."""
+    return json.dumps(scene, separators=(",", ":"))
+
+
 class GraphView(anywidget.AnyWidget):
     """A graph to unfold, search and follow.
 
@@ -77,7 +83,7 @@ class GraphView(anywidget.AnyWidget):
 
     _esm = assets.script("graph.js")
     _css = assets.style("graph.css")
-    scene = traitlets.Dict().tag(sync=True)
+    scene = traitlets.Dict().tag(sync=True, to_json=_written)
     entries: traitlets.List[str] = traitlets.List().tag(sync=True)
     entry = traitlets.Int(0).tag(sync=True)
     constants = traitlets.Bool(default_value=False).tag(sync=True)

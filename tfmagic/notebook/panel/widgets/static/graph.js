@@ -3,7 +3,7 @@
 // Not for: layout, or what is in a graph (the kernel's).
 
 import { Timers, button, keepEvents, make } from "./dom.js";
-import { draw, drawScene, markEdge, move, reach, tips } from "./graph_drawing.js";
+import { Picture, draw, markEdge, reach, tips } from "./graph_drawing.js";
 import { Camera } from "./graph_camera.js";
 import { Pane } from "./graph_details.js";
 import { Search } from "./graph_search.js";
@@ -23,12 +23,6 @@ const HINT = "Click to unfold, Shift and click for details, drag to move, Ctrl a
 class Graph {
   marker = `tfm-arrow-${Math.random().toString(36).slice(2)}`;
   timers = new Timers();
-  /** @type {Map<number, Box>} */
-  boxes = new Map();
-  /** @type {Map<number, SVGElement>} */
-  groups = new Map();
-  /** @type {SVGElement[]} */
-  edges = [];
   /** @type {Scene} */
   scene = { boxes: [], edges: [], width: 1, height: 1, kinds: [] };
   /** @type {number | null} */
@@ -58,6 +52,7 @@ class Graph {
   constants = button("Constants", () => this.ask({ do: "constants", on: !this.model.get("constants") }),
     { title: "Show constants and variables as boxes", "aria-pressed": "false" });
   full = button("", () => this.fill(), { title: "Full screen", "aria-label": "Full screen", "aria-pressed": "false" });
+  picture = new Picture(this.world, this.marker);
   camera = new Camera(this.root, this.stage, this.world, this.handle);
   pane = new Pane((message) => this.paneAsk(message), () => this.leavePane());
   search = new Search(this.marker, {
@@ -71,6 +66,10 @@ class Graph {
   onMessage = (message) => this.receive(message);
   onFull = () => this.filled();
   sizes = new ResizeObserver(() => this.resized());
+
+  get boxes() { return this.picture.boxes; }
+
+  get groups() { return this.picture.groups; }
 
   /**
    * @param {Model} model
@@ -194,17 +193,12 @@ class Graph {
 
   paint() {
     /** @type {Scene} */
-    const scene = this.model.get("scene");
+    const scene = JSON.parse(this.model.get("scene"));
     const before = this.boxes;
     const hadFocus = this.world.contains(document.activeElement);
     this.scene = scene;
-    this.camera.scene = scene;
-    this.boxes = new Map(scene.boxes.map((box) => [box.n, box]));
-    const drawn = drawScene(scene, this.marker);
-    this.groups = drawn.groups;
-    this.edges = drawn.edges;
-    this.world.replaceChildren(drawn.content);
-    if (!this.fresh) move(before, scene, this.groups, this.edges);
+    this.camera.begin(scene);
+    this.picture.show(scene, !this.fresh);
     this.paintFrame(scene);
     this.place(scene, before.get(scene.anchor ?? -1), hadFocus);
     this.root.dataset.boxes = String(scene.boxes.length);
@@ -261,6 +255,7 @@ class Graph {
       camera.keepInView(box);
       camera.leaveNoGap();
     } else camera.fit(false);
+    camera.end();
     this.fresh = false;
     const chosen = box && (isSought || this.chosen !== null) ? target : this.chosen;
     this.choose(chosen !== null && this.boxes.has(chosen) ? chosen : null, isSought || (this.pane.isOpen && Boolean(box)));
@@ -336,7 +331,7 @@ class Graph {
     last?.setAttribute("aria-selected", "false");
     this.chosen = number;
     for (const group of this.groups.values()) group.classList.remove("tfm-up", "tfm-down");
-    for (const edge of this.edges) if (edge.classList.length > 1) markEdge(edge, this.marker, "");
+    for (const edge of this.picture.edges) if (edge.classList.length > 1) markEdge(edge, this.marker, "");
     const group = number === null ? undefined : this.groups.get(number);
     if (number === null || !group) {
       this.showPane(false);
@@ -359,7 +354,7 @@ class Graph {
     for (const [name, from, to] of ways) {
       const [boxes, edges] = reach(this.scene.edges, inside, from, to);
       for (const box of boxes) this.groups.get(box)?.classList.add(name);
-      for (const edge of edges) markEdge(this.edges[edge], this.marker, name);
+      for (const edge of edges) markEdge(this.picture.edges[edge], this.marker, name);
     }
   }
 

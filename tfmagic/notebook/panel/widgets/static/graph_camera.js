@@ -28,19 +28,37 @@ export class Camera {
     this.seen = false;
     // As a person set it; else the picture says it.
     this.height = 0;
+    // The size of the view while a scene is drawn: asked for in between, it would have all laid out once more each time.
+    /** @type {{width: number, height: number} | null} */
+    this.held = null;
     /** @type {Scene} */
     this.scene = { boxes: [], edges: [], width: 1, height: 1, kinds: [] };
   }
 
-  get width() { return this.stage.clientWidth; }
+  get width() { return this.held?.width ?? this.stage.clientWidth; }
+
+  get high() { return this.held?.height ?? this.stage.clientHeight; }
+
+  /**
+   * Before a scene is drawn.
+   * @param {Scene} scene
+   */
+  begin(scene) {
+    this.scene = scene;
+    this.held = { width: this.stage.clientWidth, height: this.stage.clientHeight };
+  }
+
+  /** Once a scene is drawn. */
+  end() { this.held = null; }
 
   get isFull() { return document.fullscreenElement === this.root; }
 
   /** @param {number} wanted */
   setHeight(wanted) {
-    if (this.isFull) this.stage.style.height = "";
-    else this.stage.style.height = `${this.height || Math.min(Math.max(wanted, LEAST_HEIGHT), MOST_HEIGHT)}px`;
-    this.handle.setAttribute("aria-valuenow", String(this.stage.clientHeight));
+    const height = Math.round(this.height || Math.min(Math.max(wanted, LEAST_HEIGHT), MOST_HEIGHT));
+    this.stage.style.height = this.isFull ? "" : `${height}px`;
+    if (this.held && !this.isFull) this.held.height = height;
+    this.handle.setAttribute("aria-valuenow", String(this.high));
   }
 
   /**
@@ -64,7 +82,7 @@ export class Camera {
     const k = Math.min(1.1, inside / this.scene.width);
     const readable = Math.max(k, whole ? LEAST_ZOOM : READABLE);
     this.setHeight(this.scene.height * readable + 2 * MARGIN);
-    const height = this.stage.clientHeight;
+    const height = this.high;
     let zoom = Math.min(readable, (height - 2 * MARGIN) / this.scene.height);
     zoom = Math.max(zoom, whole ? LEAST_ZOOM : Math.min(readable, READABLE));
     const x = Math.max(MARGIN, (width - this.scene.width * zoom) / 2);
@@ -86,7 +104,7 @@ export class Camera {
 
   grow() {
     const wanted = Math.min(this.scene.height * this.k + 2 * MARGIN, MOST_HEIGHT);
-    if (wanted > this.stage.clientHeight) this.setHeight(wanted);
+    if (wanted > this.high) this.setHeight(wanted);
   }
 
   /** A picture larger than the view fills it; a smaller one stays wholly inside. */
@@ -97,7 +115,7 @@ export class Camera {
       return Math.min(Math.max(...ends), Math.max(Math.min(...ends), place));
     };
     const x = within(this.x, this.width, this.scene.width * this.k);
-    this.look(x, within(this.y, this.stage.clientHeight, this.scene.height * this.k), this.k);
+    this.look(x, within(this.y, this.high, this.scene.height * this.k), this.k);
   }
 
   /**
@@ -118,7 +136,7 @@ export class Camera {
    * @param {number} x
    * @param {number} y
    */
-  zoom(factor, x = this.width / 2, y = this.stage.clientHeight / 2) {
+  zoom(factor, x = this.width / 2, y = this.high / 2) {
     const k = Math.min(MOST_ZOOM, Math.max(LEAST_ZOOM, this.k * factor));
     const ratio = k / this.k;
     this.look(x - (x - this.x) * ratio, y - (y - this.y) * ratio, k);
@@ -127,14 +145,14 @@ export class Camera {
   /** @param {Box} box */
   centre(box) {
     const k = Math.max(this.k, 0.9);
-    const y = this.stage.clientHeight / 2 - (box.y + Math.min(box.h, 200) / 2) * k;
+    const y = this.high / 2 - (box.y + Math.min(box.h, 200) / 2) * k;
     this.look(this.width / 2 - (box.x + box.w / 2) * k, y, k);
   }
 
   /** @param {Box} box */
   keepInView(box) {
     let { x, y } = this;
-    const k = this.k, width = this.width, height = this.stage.clientHeight;
+    const k = this.k, width = this.width, height = this.high;
     const left = x + box.x * k, top = y + box.y * k, right = left + box.w * k, bottom = top + box.h * k;
     if (right > width - MARGIN) x -= Math.min(right - width + MARGIN, Math.max(left - MARGIN, 0));
     if (left < MARGIN) x += MARGIN - left;

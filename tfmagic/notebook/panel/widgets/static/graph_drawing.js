@@ -33,7 +33,7 @@ export function draw(tag, attributes = {}, text = null) {
 }
 
 /**
- * A box and all that it says to the eye and to a screen reader.
+ * A box and all that it says to the eye and to a screen reader, at the origin: `put` gives it its place.
  * @param {Box} box
  */
 export function drawBox(box) {
@@ -48,19 +48,30 @@ export function drawBox(box) {
   if (box.state !== "op") group.setAttribute("aria-expanded", String(open));
   const round = open ? 6 : box.shape === "end" ? box.h / 2 : 4;
   const size = { width: box.w, height: box.h, rx: round };
-  if (box.state === "folded") group.append(draw("rect", { class: "tfm-under", x: box.x + 3, y: box.y + 3, ...size }));
-  group.append(draw("rect", { x: box.x, y: box.y, ...size }));
-  const middle = box.x + box.w / 2;
+  if (box.state === "folded") group.append(draw("rect", { class: "tfm-under", x: 3, y: 3, ...size }));
+  group.append(draw("rect", size));
+  const middle = box.w / 2;
   if (open) {
-    group.append(draw("text", { x: box.x + 25, y: box.y + 18 }, box.label), " ");
-    group.append(draw("text", { "aria-hidden": "true", x: box.x + 11, y: box.y + 18 }, "▾"));
+    group.append(draw("text", { x: 25, y: 18 }, box.label), " ");
+    group.append(draw("text", { "aria-hidden": "true", x: 11, y: 18 }, "▾"));
   }
   else {
-    group.append(draw("text", { x: middle, y: box.y + (box.detail ? 18 : box.h / 2 + 4) }, box.label), " ");
-    if (box.detail) group.append(draw("text", { class: "tfm-detail", x: middle, y: box.y + 33 }, box.detail), " ");
+    group.append(draw("text", { x: middle, y: box.detail ? 18 : box.h / 2 + 4 }, box.label), " ");
+    if (box.detail) group.append(draw("text", { class: "tfm-detail", x: middle, y: 33 }, box.detail), " ");
   }
   group.append(draw("title", {}, box.title));
   return group;
+}
+
+/** What of a box is drawn, but for its place. */
+const LOOKS = /** @type {(keyof Box)[]} */ (["w", "h", "label", "detail", "title", "kind", "state", "shape", "depth"]);
+
+/**
+ * @param {SVGElement} group
+ * @param {Box} box
+ */
+function put(group, box) {
+  group.setAttribute("transform", `translate(${box.x} ${box.y})`);
 }
 
 /**
@@ -68,13 +79,24 @@ export function drawBox(box) {
  * @param {string} marker
  */
 export function drawEdge(edge, marker) {
-  const path = draw("path", {
-    class: edge.control ? "tfm-edge tfm-control" : "tfm-edge", d: edge.d, "stroke-width": edge.w, "data-a": edge.a,
-    "data-b": edge.b, "marker-end": `url(#${marker})`,
-  });
-  const count = edge.n > 1 ? `${edge.n} tensors` : "";
-  path.append(draw("title", {}, [count, edge.shape, edge.control ? "control" : ""].filter(Boolean).join(" ")));
+  const path = draw("path", { class: "tfm-edge", "data-a": edge.a, "data-b": edge.b, "marker-end": `url(#${marker})` });
+  path.append(draw("title"));
+  describe(path, edge);
   return path;
+}
+
+/**
+ * Gives an edge its way, its width and its words.
+ * @param {SVGElement} path
+ * @param {Edge} edge
+ */
+function describe(path, edge) {
+  path.classList.toggle("tfm-control", edge.control);
+  path.setAttribute("d", edge.d);
+  path.setAttribute("stroke-width", String(edge.w));
+  const count = edge.n > 1 ? `${edge.n} tensors` : "";
+  const words = [count, edge.shape, edge.control ? "control" : ""].filter(Boolean).join(" ");
+  if (path.firstElementChild) path.firstElementChild.textContent = words;
 }
 
 /**
@@ -105,25 +127,110 @@ export function tips(id) {
   return definitions;
 }
 
-/**
- * Draws all of a scene: open boxes, edges, shapes, and boxes above them.
- * @param {Scene} scene
- * @param {string} marker
- */
-export function drawScene(scene, marker) {
-  const content = document.createDocumentFragment();
+// The elements of a scene: open boxes, edges with their shapes, and other boxes above them. Of the next scene what stays
+// as it was keeps its element, and with it the focus: to make, style and lay out hundreds anew takes longer than a frame.
+export class Picture {
+  /** @type {Map<number, Box>} */
+  boxes = new Map();
   /** @type {Map<number, SVGElement>} */
-  const groups = new Map();
-  /** @param {Box} box */
-  const add = (box) => { const group = drawBox(box); groups.set(box.n, group); content.append(group); };
-  scene.boxes.filter((box) => box.state === "open").forEach(add);
-  const edges = scene.edges.map((edge) => drawEdge(edge, marker));
-  content.append(...edges);
-  for (const edge of scene.edges) {
-    if (edge.at) content.append(draw("text", { class: "tfm-shape", x: edge.at[0], y: edge.at[1] }, edge.shape));
+  groups = new Map();
+  // As the scene lists them.
+  /** @type {SVGElement[]} */
+  edges = [];
+  /** @type {Map<string, {edge: Edge, path: SVGElement, shape: SVGElement | null}>} */
+  ways = new Map();
+  open = draw("g");
+  lines = draw("g");
+  closed = draw("g");
+
+  /**
+   * @param {SVGElement} world
+   * @param {string} marker
+   */
+  constructor(world, marker) {
+    this.marker = marker;
+    world.append(this.open, this.lines, this.closed);
   }
-  scene.boxes.filter((box) => box.state !== "open").forEach(add);
-  return { content, groups, edges };
+
+  /**
+   * Shows a scene; boxes go there from where they were.
+   * @param {Scene} scene
+   * @param {boolean} isMoving
+   */
+  show(scene, isMoving) {
+    const before = this.boxes;
+    const last = this.groups;
+    this.boxes = new Map(scene.boxes.map((box) => [box.n, box]));
+    this.groups = new Map(scene.boxes.map((box) => [box.n, this.drawn(box, before.get(box.n), last.get(box.n))]));
+    /** @param {boolean} isOpen */
+    const those = (isOpen) => scene.boxes.filter((box) => (box.state === "open") === isOpen)
+      .map((box) => /** @type {SVGElement} */ (this.groups.get(box.n)));
+    arrange(this.open, those(true));
+    arrange(this.closed, those(false));
+    this.showEdges(scene);
+    if (isMoving) move(before, scene, this.groups, this.lines);
+  }
+
+  /**
+   * @param {Box} box
+   * @param {Box | undefined} old
+   * @param {SVGElement | undefined} group
+   */
+  drawn(box, old, group) {
+    if (!old || !group || LOOKS.some((name) => old[name] !== box[name])) {
+      const fresh = drawBox(box);
+      put(fresh, box);
+      return fresh;
+    }
+    group.classList.remove("tfm-hit");
+    if (old.x !== box.x || old.y !== box.y) put(group, box);
+    return group;
+  }
+
+  /** @param {Scene} scene */
+  showEdges(scene) {
+    const before = this.ways;
+    this.ways = new Map();
+    /** @type {SVGElement[]} */
+    const shown = [];
+    this.edges = scene.edges.map((edge) => {
+      const key = `${edge.a} ${edge.b}`;
+      const way = before.get(key) ?? { edge, path: drawEdge(edge, this.marker), shape: null };
+      before.delete(key);
+      if (way.edge.d !== edge.d || way.edge.n !== edge.n || way.edge.shape !== edge.shape || way.edge.control !== edge.control) {
+        describe(way.path, edge);
+      }
+      way.edge = edge;
+      if (edge.at) {
+        way.shape ??= draw("text", { class: "tfm-shape" });
+        way.shape.setAttribute("x", String(edge.at[0]));
+        way.shape.setAttribute("y", String(edge.at[1]));
+        if (way.shape.textContent !== edge.shape) way.shape.textContent = edge.shape;
+      }
+      else { way.shape?.remove(); way.shape = null; }
+      shown.push(way.path, ...(way.shape ? [way.shape] : []));
+      this.ways.set(key, way);
+      return way.path;
+    });
+    for (const { path, shape } of before.values()) { path.remove(); shape?.remove(); }
+    // Where among others an edge stands in the page is seen by nobody.
+    this.lines.append(...shown.filter((each) => each.parentNode !== this.lines));
+  }
+}
+
+/**
+ * Puts elements into one, in order, and takes others out of it; those that are in their places are not touched.
+ * @param {SVGElement} parent
+ * @param {SVGElement[]} children
+ */
+function arrange(parent, children) {
+  const kept = new Set(children);
+  for (const child of [...parent.children]) if (!kept.has(/** @type {SVGElement} */ (child))) child.remove();
+  let at = parent.firstElementChild;
+  for (const child of children) {
+    if (child === at) at = at.nextElementSibling;
+    else parent.insertBefore(child, at);
+  }
 }
 
 /**
@@ -131,19 +238,20 @@ export function drawScene(scene, marker) {
  * @param {Map<number, Box>} before
  * @param {Scene} scene
  * @param {Map<number, SVGElement>} groups
- * @param {Element[]} edges
+ * @param {Element} lines
  */
-export function move(before, scene, groups, edges) {
+function move(before, scene, groups, lines) {
   if (!before.size || scene.boxes.length > MOST_MOVED || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
   const timing = { duration: MOVING, easing: "ease-out" };
   for (const box of scene.boxes) {
     const old = before.get(box.n), group = groups.get(box.n);
     if (!old) group?.animate([{ opacity: 0 }, { opacity: 1 }], timing);
     else if (old.x !== box.x || old.y !== box.y) {
-      group?.animate([{ transform: `translate(${old.x - box.x}px, ${old.y - box.y}px)` }, { transform: "none" }], timing);
+      const [from, to] = [old, box].map(({ x, y }) => ({ transform: `translate(${x}px, ${y}px)` }));
+      group?.animate([from, to], timing);
     }
   }
-  for (const edge of edges) edge.animate([{ opacity: 0 }, { opacity: 1 }], timing);
+  lines.animate([{ opacity: 0 }, { opacity: 1 }], timing);
 }
 
 /**
