@@ -11,7 +11,7 @@ from google.protobuf import empty_pb2, unknown_fields
 from google.protobuf.message import DecodeError
 
 from tests.wire_samples import field, random_message, varint
-from tfmagic.files import wire
+from tfmagic.files import long_messages, wire
 from tfmagic.files.wire import BYTES, FIXED32, FIXED64, VARINT, Buffer, WireError
 
 #: A field as protobuf and as we see it: number, wire type, and a number or bytes.
@@ -143,7 +143,7 @@ def test_lies_are_wire_errors(data: bytes) -> None:
     buffer = Buffer(data + behind)
     for function in (
         lambda: list(wire.fields(buffer, 0, len(data))),
-        lambda: wire.spans(buffer, 0, len(data), 7),
+        lambda: long_messages.spans(buffer, 0, len(data), 7),
         lambda: wire.scan(buffer, np.zeros(1, np.int64), np.full(1, len(data))),
         lambda: wire.scan(buffer, np.zeros(40, np.int64), np.full(40, len(data))),
         lambda: list(wire.read_fields(io.BytesIO(data))),
@@ -160,12 +160,6 @@ def test_fields_are_read_from_a_file_one_by_one() -> None:
     assert b"".join(tag + varint(len(content)) + content for _, tag, content in read) == data
 
 
-def test_spans_judges_the_field_it_looks_for_too() -> None:
-    for data in (b"\x0a" + varint(2**63), b"\x0a\x02a", b"\x0a", b"\x0a\xff", b"\x0a\xff\xff", b"\x0a\x01a\x0a\x7f"):
-        with pytest.raises(WireError):
-            wire.spans(Buffer(data), 0, len(data), 1)
-
-
 def test_nothing_is_allocated_by_a_claimed_length() -> None:
     data = b"\x0a" + varint(2**40) + b"abc"
     tracemalloc.start()
@@ -174,31 +168,12 @@ def test_nothing_is_allocated_by_a_claimed_length() -> None:
             with pytest.raises(WireError):
                 wire.scan(Buffer(data), np.zeros(count, np.int64), np.full(count, len(data)))
         with pytest.raises(WireError):
-            wire.spans(Buffer(data), 0, len(data), 1)
+            long_messages.spans(Buffer(data), 0, len(data), 1)
         with pytest.raises(WireError):
             list(wire.read_fields(io.BytesIO(data)))
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
         tracemalloc.stop()
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_spans_are_the_fields_of_these_numbers_in_their_order(seed: int) -> None:
-    data = random_message(random.Random(seed), most=200)
-    expected = {
-        number: [held for found, kind, held in as_protobuf_sees(data) if (found, kind) == (number, BYTES)]
-        for number in (1, 2, 16)
-    }
-    found = wire.spans(Buffer(data), 0, len(data), 1, 2, 16)
-    for (starts, ends), held in zip(found, expected.values(), strict=True):
-        assert [data[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)] == held
-
-
-def test_spans_of_a_message_within_a_buffer() -> None:
-    inner = field(1, "x" * 300) + field(2, "y") + field(1, "")
-    data = b"\xff\xff" + inner + b"\xff"
-    (ones,) = wire.spans(Buffer(data), 2, 2 + len(inner), 1)
-    assert [int(end - start) for start, end in zip(*ones, strict=True)] == [300, 0]
 
 
 def test_select_orders_by_owner_and_leaves_other_wire_types_out() -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 import tfmagic
 from tfmagic import errors, frames
-from tfmagic.files import protos, snappy, wire
+from tfmagic.files import long_messages, protos, snappy, wire
 from tfmagic.files.checkpoints import sorted_tables
 from tfmagic.models.model import Model, Part
 from tfmagic.models.variable_values import VariableValues
@@ -127,7 +127,7 @@ def _wire(data: bytes) -> None:
     with suppress(errors.ReadError):
         list(wire.fields(buffer, 0, buffer.size))
     with suppress(errors.ReadError):
-        spans = wire.spans(buffer, 0, buffer.size, 1, 2)
+        spans = long_messages.spans(buffer, 0, buffer.size, 1, 2)
         for starts, ends in spans:
             wire.scan(buffer, starts, ends)
 

@@ -16,7 +16,7 @@ import numpy as np
 from tfmagic import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     import numpy.typing as npt
 
@@ -31,7 +31,7 @@ _LEAST_TAG, _GREATEST_TAG = 1 << 3, (1 << 32) - 1
 _NO_NUMBER = "a field number is out of range"
 WORD = 8
 #: A byte of a varint from here on says that another follows.
-_CONTINUED = 128
+CONTINUED = 128
 #: The bits of a field's first two bytes that are those of BYTES alone where tag and length have one byte each.
 _SIMPLE_BITS = 0x8087
 #: Spare bytes behind a buffer's content: as many as are ever taken at a position.
@@ -151,7 +151,7 @@ def fields(buffer: Buffer, start: int, end: int) -> Iterator[tuple[int, int, int
     """
     data, position = buffer.view, start
     while position < end:
-        tag, position = _tag(data, position, end)
+        tag, position = tag_of(data, position, end)
         begin, position = payload(data, position, end, tag & 7)
         yield tag >> 3, tag & 7, begin, position
 
@@ -182,61 +182,12 @@ def _read_varint(file: BinaryIO) -> int:
     data = b""
     while len(data) < _MAX_VARINT and (byte := file.read(1)):
         data += byte
-        if byte[0] < _CONTINUED:
+        if byte[0] < CONTINUED:
             break
     return varint(memoryview(data), 0, len(data))[0]
 
 
-def spans(buffer: Buffer, start: int, end: int, *numbers: int) -> list[tuple[Integers, Integers]]:
-    """Find all fields of some numbers in one message, which may hold millions of them.
-
-    Returns
-    -------
-    list of (starts, ends)
-        For each of ``numbers``, where the payloads lie, in the order of the message.
-    """
-    spans_by_tag: dict[int, list[int]] = {number << 3 | BYTES: [] for number in numbers}
-    # By the tags of one byte, which are those of most fields.
-    note = {tag: places.append for tag, places in spans_by_tag.items() if tag < _CONTINUED}
-    raw, position, last, known = buffer.raw, start, -1, None
-    while position < end:
-        # Nearly all fields have the tag of the one before, and a length of one or two bytes: no call for those.
-        tag = raw[position]
-        if tag != last:
-            last, known = tag, note.get(tag)
-        if known is None:
-            position = _one(buffer.view, position, end, spans_by_tag)
-            continue
-        known(position)
-        size = raw[position + 1]
-        if size < _CONTINUED:
-            position += 2 + size
-            continue
-        more = raw[position + 2]
-        if more < _CONTINUED:
-            position += 3 + (size & 127 | more << 7)
-        else:
-            _, position = payload(buffer.view, position + 1, end, BYTES)
-    if position > end:
-        raise WireError(end, "a field reaches past its message")
-    return [_payloads(buffer, np.array(places, np.int64)) for places in spans_by_tag.values()]
-
-
-def _one(data: memoryview, position: int, end: int, spans_by_tag: Mapping[int, list[int]]) -> int:
-    """Return where the field at this position ends, after noting its place if its tag is wanted."""
-    tag, after = _tag(data, position, end)
-    if tag in spans_by_tag:
-        spans_by_tag[tag].append(position)
-    return payload(data, after, end, tag & 7)[1]
-
-
-def _payloads(buffer: Buffer, position: Integers) -> tuple[Integers, Integers]:
-    """Return the starts and ends of the payloads of fields of bytes, from where their tags begin."""
-    sizes, starts = varints(buffer, varints(buffer, position)[1])
-    return starts, starts + sizes
-
-
-def _tag(data: memoryview, position: int, end: int) -> tuple[int, int]:
+def tag_of(data: memoryview, position: int, end: int) -> tuple[int, int]:
     """Return the tag at this position, field number and wire type in one, and the position after it."""
     tag, after = data[position], position + 1
     if tag & 128:
@@ -278,8 +229,8 @@ def varint(data: memoryview, position: int, end: int) -> tuple[int, int]:
 def written(value: int) -> bytes:
     """Write a varint."""
     result = bytearray()
-    while value >= _CONTINUED:
-        result.append(value & 127 | _CONTINUED)
+    while value >= CONTINUED:
+        result.append(value & 127 | CONTINUED)
         value >>= 7
     return bytes([*result, value])
 

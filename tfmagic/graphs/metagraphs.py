@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from tfmagic.files import protos, wire
+from tfmagic.files import long_messages, protos, wire
 from tfmagic.graphs.serialized import SerializedGraph
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class MetaGraph:
 
 def of_saved_model(buffer: wire.Buffer) -> tuple[MetaGraph, ...]:
     """Find the MetaGraphDefs of a serialised SavedModel; raises WireError where it is not one."""
-    ((starts, ends),) = wire.spans(buffer, 0, buffer.size, _SAVED_MODEL_META_GRAPHS)
+    ((starts, ends),) = long_messages.spans(buffer, 0, buffer.size, _SAVED_MODEL_META_GRAPHS)
     return tuple(MetaGraph(buffer, start, end) for start, end in zip(starts.tolist(), ends.tolist(), strict=True))
 
 

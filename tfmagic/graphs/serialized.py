@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfmagic.files import protos, wire, wire_spans
+from tfmagic.files import long_messages, protos, wire, wire_spans
 from tfmagic.graphs.node_attributes import wire_message
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class SerializedGraph:
         """Join the places of some fields over all pieces."""
         empty = np.zeros(0, np.int64)
         spans = [[(empty, empty)] * len(numbers)]
-        spans += [wire.spans(self.buffer, start, end, *numbers) for start, end in pieces]
+        spans += [long_messages.spans(self.buffer, start, end, *numbers) for start, end in pieces]
         return [
             (np.concatenate([starts for starts, _ in places]), np.concatenate([ends for _, ends in places]))
             for places in zip(*spans, strict=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from tfmagic import errors
-from tfmagic.files import protos, wire
+from tfmagic.files import long_messages, protos, wire
 from tfmagic.files.reading import PROTOBUF_LIMIT
 from tfmagic.graphs import metagraphs, signatures
 from tfmagic.transforms import signature_functions
@@ -243,7 +243,7 @@ def _with_functions(meta_graph: MetaGraph, functions: Sequence[protos.Message]) 
     for start, end in meta_graph.graph.pieces[:-1]:
         pieces += _field(_GRAPH, [buffer.data[start:end]])
     start, end = meta_graph.graph.pieces[-1]
-    ((begins, stops),) = wire.spans(buffer, start, end, _LIBRARY)
+    ((begins, stops),) = long_messages.spans(buffer, start, end, _LIBRARY)
     if not len(begins):
         return pieces + _field(_GRAPH, [buffer.data[start:end], *_field(_LIBRARY, added)])
     begin, stop = int(begins[-1]), int(stops[-1])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tfmagic.files import wire
+from tfmagic.files import long_messages, wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,7 +66,7 @@ def _debug_spans(use: GraphUse) -> Iterator[tuple[int, int]]:
     """Yield where a graph says which code its nodes come from."""
     graph = use.meta_graph.graph
     for start, end in graph.pieces:
-        (spans,) = wire.spans(graph.buffer, start, end, DEBUG)
+        (spans,) = long_messages.spans(graph.buffer, start, end, DEBUG)
         yield from zip(spans[0].tolist(), spans[1].tolist(), strict=True)
 
 
