@@ -22,6 +22,8 @@ LONG = PADDING
 _SPARSE, _DENSE = 16, 4096
 #: Spans are hashed in groups of like length, so that a short one costs no more than it is.
 _WIDTHS = (16, 48, 112, LONG)
+#: So many spans are hashed at a time: memory that is asked for in larger pieces comes anew, page by page.
+_ROWS = 1 << 12
 #: A factor for each word of a span, odd and otherwise arbitrary, and one for its size.
 _FACTORS = np.array([pow(0x9E3779B97F4A7C15, place, 1 << 64) for place in range(1, LONG // WORD + 2)], np.uint64)
 _FOLD = np.uint64(29)
@@ -96,30 +98,48 @@ def _distinct_short(buffer: Buffer, starts: Integers, sizes: Integers) -> tuple[
     for number, width in enumerate(_WIDTHS):
         place = np.flatnonzero(group == number)
         if len(place):
-            inner, first = _distinct_words(_words(buffer, starts[place], sizes[place], width), sizes[place])
+            inner, first = _distinct_of_width(buffer, starts[place], sizes[place], width)
             codes[place] = inner + len(examples)
             examples = np.concatenate([examples, place[first]])
     return codes, examples
 
 
-def _distinct_words(words: npt.NDArray[np.uint64], sizes: Integers) -> tuple[Integers, Integers]:
-    """Tell apart rows of words by a hash, then compare each with the first of its hash."""
+def _distinct_of_width(buffer: Buffer, starts: Integers, sizes: Integers, width: int) -> tuple[Integers, Integers]:
+    """Tell apart spans of at most so many bytes by a hash, then compare each with the first of its hash."""
     # Imported with the first large graph, not with tfmagic: pandas takes longer to load than a checkpoint to list.
     import pandas as pd  # noqa: PLC0415
 
-    mixed = words >> _FOLD
-    mixed ^= words
-    # A product of matrices, as it is many times the speed of a sum over so short an axis.
-    hashes = mixed @ _FACTORS[: words.shape[1]] + sizes.astype(np.uint64) * _FACTORS[-1]
+    hashes = np.empty(len(starts), np.uint64)
+    for first in range(0, len(starts), _ROWS):
+        rows = slice(first, first + _ROWS)
+        words = _words(buffer, starts[rows], sizes[rows], width)
+        mixed = words >> _FOLD
+        mixed ^= words
+        # A product of matrices, as it is many times the speed of a sum over so short an axis.
+        hashes[rows] = mixed @ _FACTORS[: words.shape[1]]
+    hashes += sizes.astype(np.uint64) * _FACTORS[-1]
     codes, _ = pd.factorize(hashes)
     examples = _first(codes)
     twin = examples[codes]
     again = np.flatnonzero(twin != np.arange(len(twin)))
-    if (sizes[again] != sizes[twin[again]]).any() or (words[again] != words[twin[again]]).any():
-        rows = [row.tobytes() for row in np.column_stack([words, sizes.astype(np.uint64)])]
-        codes, _ = pd.factorize(np.array(rows, dtype=object))
+    if not _are_equal(buffer, (starts[again], sizes[again]), (starts[twin[again]], sizes[twin[again]]), width):
+        words = _words(buffer, starts, sizes, width)
+        contents = [row.tobytes() for row in np.column_stack([words, sizes.astype(np.uint64)])]
+        codes, _ = pd.factorize(np.array(contents, dtype=object))
         examples = _first(codes)
     return codes.astype(np.int64), examples
+
+
+def _are_equal(buffer: Buffer, left: tuple[Integers, Integers], right: tuple[Integers, Integers], width: int) -> bool:
+    """Say whether spans, by starts and sizes, are equal pair by pair."""
+    if not np.array_equal(left[1], right[1]):
+        return False
+    for first in range(0, len(left[0]), _ROWS):
+        rows = slice(first, first + _ROWS)
+        mine, theirs = (_words(buffer, starts[rows], sizes[rows], width) for starts, sizes in (left, right))
+        if not np.array_equal(mine, theirs):
+            return False
+    return True
 
 
 def _words(buffer: Buffer, starts: Integers, sizes: Integers, width: int) -> npt.NDArray[np.uint64]:
