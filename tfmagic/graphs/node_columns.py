@@ -6,7 +6,6 @@ attributes mean (:mod:`tfmagic.graphs.node_attributes`), or shapes of live graph
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
 # Field numbers of tensorflow/core/framework/node_def.proto.
 _NODE_NAME, _NODE_OP, _NODE_INPUT, _NODE_DEVICE, _NODE_ATTR = 1, 2, 3, 4, 5
 _CARET = ord("^")
+#: An array of one empty tuple, as an assignment would take a tuple for values.
+_EMPTY = np.fromiter([()], dtype=object, count=1)
 
 
 class NodeKinds(NamedTuple):
@@ -50,17 +51,16 @@ class NodeTexts(NamedTuple):
     def tuples(self) -> Objects:
         """Gather the texts of each node into a tuple, all nodes with as many texts at once."""
         texts, counts = self
-        tuples = np.full(len(counts), None, dtype=object)
+        tuples = np.full(len(counts), _EMPTY, dtype=object)
         offsets = np.cumsum(counts) - counts
-        for number in np.unique(counts).tolist():
+        for number in np.unique(counts[counts > 0]).tolist():
             owners = np.flatnonzero(counts == number)
             if number > len(owners):
                 for index in owners.tolist():
                     tuples[index] = tuple(texts[offsets[index] : offsets[index] + number].tolist())
                 continue
             columns = [texts[offsets[owners] + place].tolist() for place in range(number)]
-            values = zip(*columns, strict=True) if number else itertools.repeat((), len(owners))
-            tuples[owners] = np.fromiter(values, dtype=object, count=len(owners))
+            tuples[owners] = np.fromiter(zip(*columns, strict=True), dtype=object, count=len(owners))
         return tuples
 
 
@@ -115,18 +115,21 @@ def read(graph: SerializedGraph, shapes: Mapping[str, Shape]) -> NodeColumns:
 
 def kinds(graph: SerializedGraph) -> NodeKinds:
     """Tell apart all nodes by op and attributes; raises what :func:`read` does."""
-    return _read(graph)[1]
+    if "kinds" not in graph.kept:
+        graph.kept["kinds"] = _read(graph)[1].kinds(graph.buffer)
+    known: NodeKinds = graph.kept["kinds"]
+    return known
 
 
-def _read(graph: SerializedGraph) -> tuple[NodeColumns, NodeKinds]:
+def _read(graph: SerializedGraph) -> tuple[NodeColumns, _Alike]:
     if "columns" not in graph.kept:
         scanner = _NodeScanner(graph.buffer, graph.producer)
         for _, starts, ends in graph.node_blocks():
             scanner.add(starts, ends)
         names = ["", *graph.function_names]
         columns = scanner.columns(_categorical(graph.functions_of_nodes, names))
-        graph.kept["columns"] = columns, NodeKinds(_joined_integers(scanner.kinds), scanner.examples)
-    both: tuple[NodeColumns, NodeKinds] = graph.kept["columns"]
+        graph.kept["columns"] = columns, scanner.alike
+    both: tuple[NodeColumns, _Alike] = graph.kept["columns"]
     return both
 
 
@@ -180,6 +183,40 @@ class _Labels:
 
 
 @dataclass
+class _Alike:
+    """Of each block, examples of nodes that are alike in op and attributes, and which of them each node is like.
+
+    Those of several blocks are compared when somebody asks: the table of ops does not.
+    """
+
+    #: Op, start and end of the attributes, and row of each example; then the example of each node.
+    blocks: list[tuple[Integers, Integers, Integers, Integers, Integers]] = field(default_factory=list)
+    rows: int = 0
+
+    def add(self, ops: Integers, spans: tuple[Integers, Integers], nodes: Integers, place: Integers) -> None:
+        """Add those of the next block."""
+        self.blocks.append((ops, *spans, nodes + self.rows, place))
+        self.rows += len(place)
+
+    def kinds(self, buffer: Buffer) -> NodeKinds:
+        """Return the kinds, numbered in the order in which they appear."""
+        examples: list[int] = []
+        by_content: dict[tuple[int, bytes], int] = {}
+        of_nodes = []
+        for *columns, place in self.blocks:
+            numbers = []
+            for op, start, end, row in zip(*(column.tolist() for column in columns), strict=True):
+                number = len(examples)
+                if end - start <= wire_spans.LONG:
+                    number = by_content.setdefault((op, bytes(buffer.view[start:end])), number)
+                if number == len(examples):
+                    examples.append(row)
+                numbers.append(number)
+            of_nodes.append(np.array(numbers, np.int64)[place])
+        return NodeKinds(_joined_integers(of_nodes), examples)
+
+
+@dataclass
 class _NodeScanner:
     """Collects the columns of nodes, block by block."""
 
@@ -193,12 +230,7 @@ class _NodeScanner:
     dtypes: _Labels = field(default_factory=_Labels)
     shapes: list[Objects] = field(default_factory=list)
     sizes: list[Integers] = field(default_factory=list)
-    kinds: list[Integers] = field(default_factory=list)
-    #: A row of each kind.
-    examples: list[int] = field(default_factory=list)
-    #: The number of a kind by its op and the bytes of its attributes.
-    _kinds_by_content: dict[tuple[int, bytes], int] = field(default_factory=dict)
-    _rows: int = 0
+    alike: _Alike = field(default_factory=_Alike)
 
     def add(self, starts: Integers, ends: Integers) -> None:
         """Read one block of nodes.
@@ -216,7 +248,6 @@ class _NodeScanner:
         ops = self._add_head(fields, len(starts))
         spans = rests[examples], ends[examples]
         self._add_outputs(inner.select(_NODE_ATTR), ops, tails, spans)
-        self._rows += len(starts)
 
     def _add_head(self, fields: Fields, count: int) -> Integers:
         """Add the columns before the attributes; return the ops."""
@@ -229,7 +260,7 @@ class _NodeScanner:
         names = list(self.ops.numbers)
         pairs, nodes, place = np.unique(tails * len(names) + ops, return_index=True, return_inverse=True)
         del pairs
-        self._add_kinds(ops[nodes], (spans[0][tails[nodes]], spans[1][tails[nodes]]), nodes, place)
+        self.alike.add(ops[nodes], (spans[0][tails[nodes]], spans[1][tails[nodes]]), nodes, place)
         # The entries are those of one example of each tail; each op with that tail has them.
         outputs = first_outputs(self.buffer, _repeated(entries, tails[nodes]), names, ops[nodes], self.producer).of(
             place
@@ -237,18 +268,6 @@ class _NodeScanner:
         self.dtypes.add(outputs.dtypes, outputs.dtype)
         self.shapes.append(outputs.shape)
         self.sizes.append(outputs.bytes)
-
-    def _add_kinds(self, ops: Integers, spans: tuple[Integers, Integers], nodes: Integers, place: Integers) -> None:
-        """Add the kinds of a block's nodes, of which examples were chosen."""
-        numbers = []
-        for op, start, end, node in zip(*(each.tolist() for each in (ops, *spans, nodes)), strict=True):
-            number = len(self.examples)
-            if end - start <= wire_spans.LONG:
-                number = self._kinds_by_content.setdefault((op, bytes(self.buffer.view[start:end])), number)
-            if number == len(self.examples):
-                self.examples.append(self._rows + node)
-            numbers.append(number)
-        self.kinds.append(np.array(numbers, np.int64)[place])
 
     def columns(self, function: pd.Categorical[str]) -> NodeColumns:
         """Return all columns read so far."""
