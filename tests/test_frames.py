@@ -125,3 +125,13 @@ def test_a_table_goes_through_pickle_and_copies() -> None:
     for copy in copies:
         pd.testing.assert_frame_equal(copy, frame)
         assert "\x1b" not in repr(copy)
+
+
+def test_who_writes_into_a_table_does_not_write_into_the_columns_it_was_made_of() -> None:
+    names = np.array(["a", "b"], dtype=object)
+    values: dict[str, object] = {name: [None, None] for name in frames.columns("ops")}
+    frame = frames.from_columns("ops", {**values, "name": names, "bytes": np.zeros(2, np.int64)})
+    frame.loc[0, "name"] = "c"
+    frame.loc[1, "bytes"] = 5
+    assert list(frame["name"]) == ["c", "b"]
+    assert names.tolist() == ["a", "b"]

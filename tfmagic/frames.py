@@ -314,8 +314,9 @@ def from_columns(table: str, values: Mapping[str, object]) -> pd.DataFrame:
 
     # The function of a FunctionRow names its row; it does not repeat.
     repeating = CATEGORICAL if table != "functions" else frozenset()
-    frame = pd.DataFrame({name: _series(name, values[name], name in repeating) for name in columns(table)})
-    return shown_safely(frame)
+    series = {name: _series(name, values[name], name in repeating) for name in columns(table)}
+    # The columns are the frame's own already: copied once more into one block, a million rows take twice as long.
+    return shown_safely(pd.DataFrame(series, copy=False))
 
 
 def categorical(codes: npt.NDArray[np.integer], labels: Sequence[str]) -> pd.Categorical[str]:
@@ -332,9 +333,10 @@ def _series(name: str, values: object, repeating: bool) -> pd.Series:  # noqa: F
 
     if isinstance(values, np.ndarray):
         # pandas 3 would copy an array of names into a column of its own string type, unlike that of an empty table.
-        return pd.Series(values, dtype=values.dtype)
+        # A model keeps the array: who writes into a table does not write into the model.
+        return pd.Series(values, dtype=values.dtype, copy=True)
     if isinstance(values, (pd.Series, pd.Categorical)):
-        return pd.Series(values)
+        return pd.Series(values, copy=True)
     items = values if isinstance(values, list) else list(values)  # type: ignore[call-overload]
     if repeating:
         return pd.Series(pd.Categorical(pd.Series(items, dtype=object)))
