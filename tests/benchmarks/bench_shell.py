@@ -1,7 +1,7 @@
-"""Whole processes of the shell: signatures of an EfficientNetB7 and of a small model, a ResNet50 frozen from its files.
+"""Whole processes of the shell: signatures of an EfficientNetB7 and of a small model, two models frozen from files.
 
-Bytecode is compiled before, as an installed package's is. ``python -m tests.benchmarks.bench_shell ConvNeXtLarge``
-freezes that one instead.
+Bytecode is compiled before, as an installed package's is. ``python -m tests.benchmarks.bench_shell ResNet50`` freezes
+that one alone.
 """
 
 from __future__ import annotations
@@ -41,12 +41,13 @@ saved_model_cli.main()
 """
 
 
-def main(name: str = "ResNet50") -> None:
+def main(*names: str) -> None:
     """Print the seconds and peaks, and the ratios."""
     with tempfile.TemporaryDirectory() as directory:
         os.environ |= {"PYTHONPYCACHEPREFIX": f"{directory}/bytecode", "PYTHONDONTWRITEBYTECODE": ""}
         _signatures(Path(directory))
-        _freeze(Path(directory), name)
+        for name in names or FREEZE_GOALS:
+            _freeze(Path(directory), name)
 
 
 def _signatures(directory: Path) -> None:
@@ -61,7 +62,7 @@ def _signatures(directory: Path) -> None:
 
 
 def _freeze(directory: Path, name: str) -> None:
-    model, ours, theirs = (str(directory / each) for each in ("model", "ours.pb", "theirs.pb"))
+    model, ours, theirs = (str(directory / f"{name}{part}") for part in ("", "-ours.pb", "-theirs.pb"))
     measure(WRITE, name, model)
     line = ("freeze", model, "-o", ours, "--overwrite", "--no-verify")
     measure(_OURS, *line)
@@ -75,4 +76,4 @@ def _quiet(runs: dict[str, Measured]) -> dict[str, Measured]:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:2])
+    main(*sys.argv[1:])
