@@ -95,6 +95,25 @@ def test_a_scope_tells_what_it_holds_and_what_crosses_its_border() -> None:
     assert [weight["name"] for weight in told["holds"]] == ["net/w"]
 
 
+def test_of_a_large_scope_only_what_may_hold_a_weight_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows: list[drawn_graphs.Node] = [("x", "Placeholder", ())]
+    for number in range(300):
+        constants = [f"n/{number}/{name}" for name in "ba"] if number % 100 == 0 else []
+        rows += [(name, "Const", ()) for name in reversed(constants)]
+        rows.append((f"n/{number}/y", "AddN", (rows[-1 - len(constants)][0], *constants)))
+    graph = drawn_graphs.graph(rows)
+    for node in graph.node:
+        if node.op == "Const":
+            constant(node, 4, 5)
+    looked_at: list[int] = []
+    held = GraphDetails._held
+    monkeypatch.setattr(GraphDetails, "_held", lambda *of: (looked_at.append(of[-1]), held(*of))[1])
+    told = details(tfmagic.inspect(graph), "n")
+    # In the order of the ops that take them, and of their inputs.
+    assert [weight["name"] for weight in told["holds"]] == [f"n/{n}/{name}" for n in (0, 100, 200) for name in "ba"]
+    assert len(looked_at) == 6
+
+
 def test_a_weight_is_followed_out_of_the_functions_that_it_is_given_to() -> None:
     # The loop's body reads its second argument, which the main graph feeds with the variable v.
     told = details(drawn_graphs.model(LOOP, LOOPING), "scope/mul")

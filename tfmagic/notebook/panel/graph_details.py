@@ -38,6 +38,7 @@ _MOST_NEIGHBOURS, _MOST_WEIGHTS, _MOST_OPS = 40, 12, 8
 #: What hands a weight on to what computes with it, and what holds one.
 _HANDING = frozenset({"Identity", "ReadVariableOp", "Enter", "RefEnter", "Cast", "Snapshot", "GuaranteeConst"})
 _HOLDING = of_kind("variable", "reference variable")
+_TELLING = _HANDING | _HOLDING | {"Const", ARGUMENT}
 Data = dict[str, Any]
 
 
@@ -289,9 +290,9 @@ class GraphDetails:
         return VariableRow(*known)
 
     def _weight_names(self, box: Box) -> Iterator[str]:
-        body, members = box.room.body, box.scope.members.tolist()
+        body = box.room.body
         if self._is_layers:
-            for name in (body.names[node] for node in members):
+            for name in (body.names[node] for node in box.scope.members.tolist()):
                 # A layer within a layer (Bidirectional, attention) has its variables one level further down.
                 yield from (
                     variable
@@ -300,12 +301,8 @@ class GraphDetails:
                     for variable in names
                 )
             return
-        for node in members:
+        for node in _telling_nodes(box):
             yield from self._held(body, node)
-            for edge in body.inputs_of(node):
-                source = int(body.source[edge])
-                if not box.room.shown[source]:
-                    yield from self._held(body, source)
 
     def _held(self, body: Body, node: int) -> Iterator[str]:
         """Yield the names under which a node, or what hands it its value, holds a weight."""
@@ -341,6 +338,19 @@ class GraphDetails:
     def _routes(self) -> entry_points.Routes:
         """The ways from the main graph, which holds the variables, into functions."""
         return entry_points.Routes(self._library, "")
+
+
+def _telling_nodes(box: Box) -> list[int]:
+    """Return the nodes of a box, and those tucked into them, that may hold a weight, as they come in the graph."""
+    room, body = box.room, box.room.body
+    telling, inside = body.is_op(_TELLING), np.zeros(len(body.names), bool)
+    inside[box.scope.members] = True
+    own = np.flatnonzero(inside & telling)
+    tucked = np.flatnonzero(inside[body.target] & (telling & ~room.shown)[body.source])
+    owners = np.concatenate([own, body.target[tucked]])
+    places = np.concatenate([np.full(len(own), CONTROL - 1), body.slot[tucked]])
+    nodes = np.concatenate([own, body.source[tucked]])[np.lexsort((places, owners))]
+    return list(dict.fromkeys(nodes.tolist()))
 
 
 def _shape(shape: Shape) -> str:
