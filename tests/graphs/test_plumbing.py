@@ -55,6 +55,17 @@ def test_by_products_count_only_where_nothing_else_ends() -> None:
     assert plumbing.propose_ends(named(x="Placeholder", size="Shape x", y="Relu x")).outputs == ("y:0",)
 
 
+def test_a_size_that_was_picked_out_is_no_result_where_another_is() -> None:
+    """As TensorFlow's object detection leaves ``strided_slice`` after ``strided_slice`` behind."""
+    sizes = {"x": "Placeholder", "shape": "Shape x", "zero": "Const", "slice": "StridedSlice shape zero"}
+    assert plumbing.propose_ends(named(**sizes)).outputs == ("slice:0",)
+    assert plumbing.propose_ends(named(**sizes, y="Relu x")).outputs == ("y:0",)
+    assert plumbing.propose_ends(named(**sizes, cast="Cast slice", y="Relu x")).outputs == ("y:0",)
+    # What has a value as well is a result.
+    scaled = named(**sizes, scaled="Mul x slice", y="Relu x")
+    assert plumbing.propose_ends(scaled).outputs == ("scaled:0", "y:0")
+
+
 def test_the_branch_of_an_assertion_is_no_result() -> None:
     guarded = named(x="Placeholder", guard="If x x", checked="Identity guard", y="Mul x x ^checked")
     assert plumbing.propose_ends(guarded).outputs == ("y:0",)

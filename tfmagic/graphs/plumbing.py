@@ -49,6 +49,11 @@ _SELDOM_RESULT = frozenset({
     "Shape", "ShapeN", "Rank", "Size", "ZerosLike", "OnesLike", "BroadcastGradientArgs", "ReadVariableOp",
     "PlaceholderWithDefault", "EmptyTensorList", "TensorListReserve", "Switch", "RefSwitch", "Merge", "Exit", "RefExit",
 })  # fmt: skip
+#: Ops that tell the size of a value and nothing else of it, and ops that pick something out of that.
+_MEASURING = frozenset({"Shape", "ShapeN", "Rank", "Size"})
+_PICKING = frozenset(
+    {"StridedSlice", "Slice", "Unpack", "Gather", "GatherV2", "Squeeze", "Reshape", "Cast", "Identity"}
+)
 #: Ops with outputs that stand for the branch or the loop rather than for its result.
 _BRANCHING = frozenset({"While", "StatelessWhile", "Switch", "RefSwitch"})
 #: Ops that give results, but in an assertion only run a branch.
@@ -222,7 +227,12 @@ def _by_products(wiring: Wiring) -> Mask:
     is_alias = wiring.of_ops("Identity".__eq__) & (first >= 0)
     branches, guards = (wiring.of_ops(ops.__contains__)[first] & is_alias for ops in (_BRANCHING, _GUARDS))
     # What something waits for and nothing uses is the branch of an assertion.
-    return branches | (guards & (wiring.used > 0)) | wiring.of_ops(_SELDOM_RESULT.__contains__)
+    # A size that was picked out, a batch's say, was meant for something that is gone.
+    sizes = wiring.of_ops(_MEASURING.__contains__)
+    is_picking = wiring.of_ops(_PICKING.__contains__) & (first >= 0)
+    while (more := is_picking & sizes[first] & ~sizes).any():
+        sizes = sizes | more
+    return branches | (guards & (wiring.used > 0)) | sizes | wiring.of_ops(_SELDOM_RESULT.__contains__)
 
 
 def _is_result(op: str) -> bool:
