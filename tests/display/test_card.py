@@ -13,7 +13,7 @@ from tests.samples import SAMPLES
 from tests.wire_samples import field, node
 from tfmagic.display import card, card_ends, card_figures, card_weights, elements
 from tfmagic.display.card_weights import Heavy
-from tfmagic.frames import LayerRow
+from tfmagic.frames import LayerRow, VariableRow
 from tfmagic.graphs import metagraphs
 from tfmagic.models.model import Model, Part
 
@@ -168,3 +168,26 @@ def test_a_page_has_the_card_its_style_and_its_picture(samples: Built) -> None:
 def test_what_holds_a_model_is_named_after_it(samples: Built) -> None:
     assert card.heading(tfmagic.inspect(samples["saved_model_versions"])).name == "served"
     assert card.heading(tfmagic.inspect(samples["tflite"])).name == "model.tflite"
+
+
+def test_what_an_optimizer_keeps_is_no_parameter() -> None:
+    rows = [
+        VariableRow(name, "float32", shape, size, 4 * size, trainable=None)
+        for name, shape, size in (
+            ("dense/kernel", (4, 3), 12), ("dense/kernel/Adam", (4, 3), 12), ("dense/kernel/Adam_1", (4, 3), 12),
+            ("beta1_power", (), 1), ("optimizer/vars/1", (4, 3), 12), ("dense/Adam", (3,), 3),
+        )
+    ]  # fmt: skip
+    shown = Reader(
+        elements.markup(card.card(Model("hand-made", "nowhere", {Part.VARIABLES: lambda: tuple(rows)})))
+    ).text
+    # A slot stands beside what it is for: a layer may be called Adam.
+    assert "15 parameters" in shown
+    assert "60 B weights loaded" in shown
+    assert "37 in the optimizer's state" in shown
+    assert "Adam_1" not in shown
+    alone = (VariableRow("optimizer/vars/1", "float32", (4, 3), 12, 48, trainable=None),)
+    assert (
+        "12 parameters"
+        in Reader(elements.markup(card.card(Model("hand-made", "nowhere", {Part.VARIABLES: lambda: alone})))).text
+    )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tfmagic.display import card_weights
 from tfmagic.display.elements import Element, element
 from tfmagic.display.render import counted, size_text
 from tfmagic.files import places
@@ -48,7 +49,7 @@ def figures(model: ShownModel) -> Iterator[Element]:
 
 def _numbers(model: ShownModel) -> Iterator[Element]:
     if "variables" in model.parts:
-        variables = model.shown_variables()
+        variables, kept = card_weights.variables(model)
         stored = [row.bytes for row in variables if is_known(row.bytes)]
         total = _elements(variables)
         noun = "parameter" if total == 1 else "parameters"
@@ -56,6 +57,9 @@ def _numbers(model: ShownModel) -> Iterator[Element]:
         dtypes = [dtype for dtype in dict.fromkeys(row.dtype for row in variables) if dtype]
         named = f", {dtypes[0]}" if len(dtypes) == 1 else ""
         yield _size_figure(sum(stored), f"weights loaded{named}")
+        if kept:
+            state = _elements(kept)
+            yield _figure(*count_words(state), "in the optimizer's state", f"{state:,}")
     size = _on_disk(model)
     if size:
         yield _size_figure(size, "on disk")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tfmagic.display.elements import Element, element
 from tfmagic.display.graph import op_colours
 from tfmagic.display.render import counted, cut, size_text
+from tfmagic.files.checkpoints import optimizer_state
 from tfmagic.frames import is_known
 
 if TYPE_CHECKING:
@@ -33,11 +34,20 @@ class Heavy(NamedTuple):
     bytes: int
 
 
+def variables(model: ShownModel) -> tuple[list[VariableRow], list[VariableRow]]:
+    """Return the variables that are the model's, and those that only an optimizer goes on with."""
+    rows = model.shown_variables()
+    kept = optimizer_state.names({row.name: row for row in rows})
+    # An optimizer that is stored alone is what there is.
+    kept = kept if len(kept) < len(rows) else set()
+    return [row for row in rows if row.name not in kept], [row for row in rows if row.name in kept]
+
+
 def heaviest(model: ShownModel) -> list[Heavy]:
     """Return what holds weights, the heaviest first: layers, else the scopes that the variables stand in."""
     owners = _layers(model) if model.is_at_hand("keras") else []
     if not any(each.parameters for each in owners) and "variables" in model.parts:
-        owners = _scopes(model.shown_variables())
+        owners = _scopes(variables(model)[0])
     return sorted((each for each in owners if each.parameters), key=lambda each: -each.parameters)
 
 
@@ -54,10 +64,10 @@ def _known(number: int | None) -> int:
     return number if is_known(number) else 0
 
 
-def _scopes(variables: Iterable[VariableRow]) -> list[Heavy]:
+def _scopes(rows: Iterable[VariableRow]) -> list[Heavy]:
     sizes: dict[str, int] = {}
     stored: dict[str, int] = {}
-    for row in variables:
+    for row in rows:
         scope = row.name.rpartition("/")[0] or row.name
         sizes[scope] = sizes.get(scope, 0) + _known(row.size)
         stored[scope] = stored.get(scope, 0) + _known(row.bytes)

@@ -7,7 +7,7 @@ does with its variables (``transforms/slim``).
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: How the key of a slot of Keras 2's older optimizers, and of TensorFlow 1's in an object graph, goes on.
 _SLOT = "/.OPTIMIZER_SLOT/"
+#: How Keras files, and the objects that Keras saves, call what an optimizer keeps.
+_OF_KERAS = "optimizer/"
 #: Lists of an optimizer: of the weights that it trains, and of all that it keeps itself.
 _TRAINED, _KEPT = "_trainable_variables", "_variables"
 #: What optimizers call their counter and their rate, of which one alone might be anybody's.
@@ -38,6 +40,18 @@ _KERAS_SCALAR = re.compile(
 _POWER = re.compile(r"(?:.*/)?beta[12]_power(?:_\d+)?\Z", re.DOTALL)
 
 
+class Stored(Protocol):
+    """What is known of a stored value."""
+
+    @property
+    def dtype(self) -> Any:  # noqa: ANN401 - entries have numbers, rows names
+        """The dtype, the same for equal ones."""
+
+    @property
+    def shape(self) -> tuple[int | None, ...] | None:
+        """The shape, None where it is not known."""
+
+
 def keys(entries: Mapping[str, Entry], graph: Message | None) -> set[str]:
     """Return the keys of the tensors that are an optimizer's own.
 
@@ -53,6 +67,17 @@ def keys(entries: Mapping[str, Entry], graph: Message | None) -> set[str]:
     states = _states(graph)
     held = {each.checkpoint_key for node in states for each in graph.nodes[node].attributes}
     return (held | {key for key in entries if _SLOT in key}) & entries.keys()
+
+
+def names(variables: Mapping[str, Stored]) -> set[str]:
+    """Return which variables are an optimizer's own, by the names under which any form shows them.
+
+    Parameters
+    ----------
+    variables : mapping of str to Stored
+        All that are stored together, by name: a slot is one beside the variable that it is for.
+    """
+    return {*_by_name(variables), *(name for name in variables if _SLOT in name or name.startswith(_OF_KERAS))}
 
 
 def optimizer_nodes(graph: Message) -> set[int]:
@@ -90,7 +115,7 @@ def _hanging(graph: Message, roots: Collection[int], stops: Collection[int] = ()
     return nodes
 
 
-def _by_name(entries: Mapping[str, Entry]) -> Iterator[str]:
+def _by_name(entries: Mapping[str, Stored]) -> Iterator[str]:
     for key, entry in entries.items():
         variable, _, last = key.rpartition("/")
         is_slot = bool(_NAMED_SLOT.match(last)) and variable in entries and entries[variable].dtype == entry.dtype
