@@ -231,3 +231,17 @@ def test_a_quantised_file_is_shown_with_its_numbers_labels_and_subgraphs(show: S
     about.get_by_text("0.0625 * (q + 7)").first.wait_for()
     # Inputs by what they are.
     assert "weights" in about.inner_text()
+    # The second subgraph is a box, its own boxes in it.
+    twice = panel.shown.get_by_role("treeitem", name="twice", exact=False).first
+    assert twice.get_attribute("aria-expanded") == "true"
+    for label in ("x float32 2", "doubled ADD"):
+        assert panel.shown.get_by_role("treeitem", name=label).get_attribute("aria-level") == "2"
+    variables = panel.open("Variables")
+    variables.get_by_role("row").filter(has_text="weights").click()
+    # Of the real numbers that the integers stand for.
+    chart = variables.get_by_role("img")
+    chart.wait_for()
+    assert "8 values" in (chart.get_attribute("aria-label") or "")
+    for title in panel.titles():
+        panel.open(title)
+        assert axe.violations(panel.frontend.page, ".tfm-panel") == [], title

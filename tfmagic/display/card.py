@@ -57,7 +57,8 @@ def heading(model: ShownModel) -> Heading:
     title = model.title
     if model.path is not None:
         parts = [part for part in model.path.parts if not part.isdigit()]
-        return Heading(parts[-1] if parts else str(model.path), f"{title}, {model.origin}")
+        name = parts[-1] if parts else str(model.path)
+        return Heading(name, title if model.origin == name else f"{title}, {model.origin}")
     own = re.search(r"'(.+)'", model.origin)
     return Heading(own[1], f"{title}, live") if own else Heading(re.sub(r"^an? ", "", model.origin), title)
 

@@ -16,9 +16,11 @@ from tfmagic.notebook.panel import layer_settings
 from tfmagic.notebook.panel.graph_details import GraphDetails
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.samples import Built
+    from tfmagic.display.graph.bodies import Body
 
 FLOAT = 1
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -107,7 +109,12 @@ def test_of_a_large_scope_only_what_may_hold_a_weight_is_looked_at(monkeypatch: 
             constant(node, 4, 5)
     looked_at: list[int] = []
     held = GraphDetails._held
-    monkeypatch.setattr(GraphDetails, "_held", lambda *of: (looked_at.append(of[-1]), held(*of))[1])
+
+    def noted(details: GraphDetails, body: Body, node: int) -> Iterator[str]:
+        looked_at.append(node)
+        return held(details, body, node)
+
+    monkeypatch.setattr(GraphDetails, "_held", noted)
     told = details(tfmagic.inspect(graph), "n")
     # In the order of the ops that take them, and of their inputs.
     assert [weight["name"] for weight in told["holds"]] == [f"n/{n}/{name}" for n in (0, 100, 200) for name in "ba"]

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from tfmagic.display.shown_model import ShownModel
     from tfmagic.frames import Shape
 
-#: Pixels: a box in a column and beside another one, its height, from one row to the next, between two of a row.
-_WIDTH, _NARROW, _HEIGHT, _PITCH, _BESIDE = 196, 160, 24, 37, 14
+#: Pixels: a box in a column, beside another one, and alone where others are not, its height, from one row to the next,
+#: between two of a row.
+_WIDTH, _NARROW, _ALONE, _HEIGHT, _PITCH, _BESIDE = 196, 160, 232, 24, 37, 14
 #: Below boxes beside each other, room for their shapes.
 _WRITTEN = 9
 #: Around the picture, between edges that pass boxes, before shapes.
@@ -104,10 +105,11 @@ def _words(folded: FoldedGraph, colours: Shades | None) -> str:
 
 
 class Corner(NamedTuple):
-    """The upper left corner of a box."""
+    """The upper left corner of a box, and how wide it is."""
 
     x: float
     y: float
+    width: float
 
 
 @dataclass
@@ -115,7 +117,6 @@ class _Places:
     """Where boxes stand."""
 
     corners: list[Corner]
-    box_width: float
     #: By box, whether it is the right one of two, and whether it is alone in its row.
     is_right: list[bool]
     is_alone: list[bool]
@@ -131,7 +132,7 @@ class _Places:
         for index, rank in enumerate(folded.ranks):
             rows[rank].append(index)
         is_double = any(len(row) > 1 for row in rows.values())
-        box_width = _NARROW if is_double else _WIDTH
+        alone = _ALONE if is_double else _WIDTH
         content = 2 * _NARROW + _BESIDE if is_double else _WIDTH
         is_right, is_alone = [False] * len(folded.boxes), [True] * len(folded.boxes)
         for row in rows.values():
@@ -142,17 +143,17 @@ class _Places:
         rights = sum(sides.values())
         left = _MARGIN + _LANE * (len(passing) - rights) + (2 if passing else 0)
         right = left + content
-        corners = [Corner(0, 0)] * len(folded.boxes)
+        corners = [Corner(0, 0, alone)] * len(folded.boxes)
         y = float(_MARGIN)
         for rank in sorted(rows):
             for position, index in enumerate(rows[rank]):
-                x = left + (content - box_width) / 2 if is_alone[index] else left + position * (box_width + _BESIDE)
-                corners[index] = Corner(x, y)
+                x = left + ((content - alone) / 2 if is_alone[index] else position * (_NARROW + _BESIDE))
+                corners[index] = Corner(x, y, alone if is_alone[index] else _NARROW)
             y += _PITCH + _WRITTEN * (len(rows[rank]) > 1)
         written = max((_width(_shape(box.shape)) for box in folded.boxes), default=0)
         width = right + _LANE * rights + _ASIDE + written + _MARGIN
         height = y - _PITCH + _HEIGHT + 4 + _MARGIN
-        places = cls(corners, box_width, is_right, is_alone, width, height, left, right)
+        places = cls(corners, is_right, is_alone, width, height, left, right)
         counts = [0, 0]
         for edge, side in sides.items():
             counts[side] += 1
@@ -172,18 +173,18 @@ def _width(text: str) -> float:
 
 def _box(box: FoldedBox, corner: Corner, places: _Places, folded: FoldedGraph, paint: Painted | None) -> str:
     """Draw a box, what it is, how much it weighs or what its number is, and the shape that leaves it."""
-    x, y = corner
+    x, y, width = corner
     colour = COLOURS[box.kind] if paint is None else _LINE
     frame = f'height="{_HEIGHT}" rx="{_HEIGHT / 2 if box.kind == "end" else 4:g}"'
     title = render.cut(_title(box, folded, paint), _MOST_TITLE)
     parts = ["<g>", f"<title>{escaped(title)}</title>"]
     if box.count > 1:
         parts.append(
-            f'<rect x="{x + 3:g}" y="{y + 3:g}" width="{places.box_width}" {frame} fill="{_PAPER}" stroke="{colour}" '
+            f'<rect x="{x + 3:g}" y="{y + 3:g}" width="{width:g}" {frame} fill="{_PAPER}" stroke="{colour}" '
             'stroke-opacity=".6"/>'
         )
-    parts.append(f'<rect x="{x:g}" y="{y:g}" width="{places.box_width}" {frame} fill="{_PAPER}"/>')
-    whole = f'<rect x="{x:g}" y="{y:g}" width="{places.box_width}" {frame}'
+    parts.append(f'<rect x="{x:g}" y="{y:g}" width="{width:g}" {frame} fill="{_PAPER}"/>')
+    whole = f'<rect x="{x:g}" y="{y:g}" width="{width:g}" {frame}'
     inks = _INKS
     if paint is not None:
         fill, is_strong = shades.FILLS[paint.kind]
@@ -191,12 +192,12 @@ def _box(box: FoldedBox, corner: Corner, places: _Places, folded: FoldedGraph, p
         inks = _ON_STRONG if is_strong else _ON_PALE
     else:
         share = box.parameters / folded.parameters if folded.parameters else 0
-        filled = share * places.box_width
+        filled = share * width
         if filled >= 1:
             parts.append(f'<rect x="{x:g}" y="{y:g}" width="{filled:.1f}" {frame} fill="{colour}" fill-opacity=".3"/>')
         parts.append(f'{whole} fill="{colour}" fill-opacity=".1" stroke="{colour}"/>')
     shown = replace(box, detail=paint.words) if paint and paint.words else box
-    texts = _texts(shown, corner, places.box_width, inks, is_number=shown is not box)
+    texts = _texts(shown, corner, inks, is_number=shown is not box)
     parts += [*texts, _beside(box, corner, places), "</g>"]
     return "".join(parts)
 
@@ -209,11 +210,11 @@ def _title(box: FoldedBox, folded: FoldedGraph, paint: Painted | None) -> str:
     return ", ".join(filter(None, [box.label, box.detail, _shape(box.shape), share, number]))
 
 
-def _texts(box: FoldedBox, corner: Corner, width: float, inks: tuple[str, str], *, is_number: bool) -> Iterator[str]:
+def _texts(box: FoldedBox, corner: Corner, inks: tuple[str, str], *, is_number: bool) -> Iterator[str]:
     """Write a label and what it is or its number, as much of both as there is room for."""
-    x, y = corner
+    x, y, width = corner
     room = width - 20
-    label = render.cut(box.label, int(room / _LETTER))
+    label = _cut(box.label, int(room / _LETTER))
     # Capitals, of which TFLite's ops are all, are wider.
     small = _CAPITAL if box.detail.isupper() else _SMALL
     left = int((room - len(label) * _LETTER - 6) / small)
@@ -221,10 +222,13 @@ def _texts(box: FoldedBox, corner: Corner, width: float, inks: tuple[str, str], 
     if len(detail) > left:
         # What follows a layer is left out before the layer's own class is.
         detail = detail.partition(" +")[0]
+    if len(detail) > left and detail[:1].isdecimal() and not is_number:
+        # How many there are of something says less than what they are called.
+        detail = ""
     if len(detail) > left:
         # A number says more than the middle of a name; of an op's name there is enough in half of it.
         least = _FEWEST if is_number else int(room / _LETTER / 2)
-        label = render.cut(box.label, max(int((room - len(detail) * small - 6) / _LETTER), least))
+        label = _cut(box.label, max(int((room - len(detail) * small - 6) / _LETTER), least))
         left = int((room - len(label) * _LETTER - 6) / small)
         detail = render.cut(detail, left) if left > 4 else ""  # noqa: PLR2004 - fewer letters say nothing
     yield f'<text x="{x + 9:g}" y="{y + 16:g}" fill="{inks[0]}">{escaped(label)}</text>'
@@ -235,6 +239,12 @@ def _texts(box: FoldedBox, corner: Corner, width: float, inks: tuple[str, str], 
         )
 
 
+def _cut(label: str, count: int) -> str:
+    """Shorten a label; of a run its beginning is left, as half a name of each end would say nothing."""
+    first, dots, _ = label.partition(" … ")
+    return f"{render.cut(first, count - 2)} …" if dots and len(label) > count else render.cut(label, count)
+
+
 def _beside(box: FoldedBox, corner: Corner, places: _Places) -> str:
     """Write the shape that leaves a box: beside it, or below where another stands beside it."""
     shape = _shape(box.shape)
@@ -243,9 +253,9 @@ def _beside(box: FoldedBox, corner: Corner, places: _Places) -> str:
     if places.is_alone[places.corners.index(corner)]:
         y = corner.y + 16
         lanes = [lane for lane in places.lanes.values() if lane > places.right]
-        x = max([corner.x + places.box_width + _ASIDE, *(lane + 4 for lane in lanes)])
+        x = max([corner.x + corner.width + _ASIDE, *(lane + 4 for lane in lanes)])
     else:
-        x, y = corner.x + places.box_width / 2 + 6, corner.y + _HEIGHT + 10
+        x, y = corner.x + corner.width / 2 + 6, corner.y + _HEIGHT + 10
     return f'<text x="{x:g}" y="{y:g}" font-size="11" fill="{_BARE}">{escaped(shape)}</text>'
 
 
@@ -258,17 +268,16 @@ def _edges(folded: FoldedGraph, places: _Places) -> Iterator[str]:
         if (source, target) in places.lanes:
             lane = places.lanes[source, target]
             is_right = lane > places.right
-            side = places.box_width if is_right else 0
+            begins, ends = (begin.x + begin.width, end.x + end.width) if is_right else (begin.x, end.x)
             start, stop = begin.y + _HEIGHT / 2, end.y + _HEIGHT / 2
-            tip = end.x + side + (_ARROW if is_right else -_ARROW)
-            yield f'<path d="M{begin.x + side:g} {start:g}H{lane:g}V{stop:g}H{tip:g}"/>'
-            tips.append(_tip(end.x + side, stop, -1 if is_right else 1, 0))
+            tip = ends + (_ARROW if is_right else -_ARROW)
+            yield f'<path d="M{begins:g} {start:g}H{lane:g}V{stop:g}H{tip:g}"/>'
+            tips.append(_tip(ends, stop, -1 if is_right else 1, 0))
         else:
-            middle = places.box_width / 2
             below = begin.y + _HEIGHT + (3 if folded.boxes[source].count > 1 else 0)
-            points = [(begin.x + middle, below), (end.x + middle, end.y - _ARROW)]
+            points = [(begin.x + begin.width / 2, below), (end.x + end.width / 2, end.y - _ARROW)]
             yield f'<path d="{scenes.path(points)}"/>'
-            tips.append(_tip(end.x + middle, end.y, 0, 1))
+            tips.append(_tip(end.x + end.width / 2, end.y, 0, 1))
     yield f'</g><path fill="{_LINE}" d="{"".join(tips)}"/>'
 
 

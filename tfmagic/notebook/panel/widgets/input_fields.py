@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import ipywidgets
 
 from tfmagic import errors
-from tfmagic.graphs import signatures
+from tfmagic.display import card_ends
 from tfmagic.notebook.panel import file_previews, input_values
 from tfmagic.notebook.panel.widgets import forms
 from tfmagic.verbs import input_files
@@ -58,9 +58,12 @@ class InputFields(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no ty
         self.preview = ipywidgets.HTML()
         for control in (self.how, self.expression, self.file, self.path, self.pixels):
             control.tooltip = f"{control.description}: {end.key}"
-        heading = ipywidgets.HTML(f"<strong>{forms.text(end.key)}</strong> <code>{forms.text(_wanted(end))}</code>")
+        size, rest = card_ends.shape_words(end.shape, end.dtype)
+        quiet = f"<span class='tfm-quiet'>{forms.text(rest)}</span>"
+        heading = ipywidgets.HTML(f"<strong>{forms.text(end.key)}</strong> {forms.text(size)} {quiet}")
         fields = (self.how, self.expression, self.file, self.path, self.pixels)
         super().__init__(children=(heading, *fields, self.said, self.preview))
+        self.add_class("tfm-input")
         for control in (self.how, self.expression, self.file, self.path):
             control.observe(lambda _: self._refresh(), "value")
         self._refresh()
@@ -123,10 +126,6 @@ class InputFields(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no ty
         name = files[0].name.replace("\\", "/").rpartition("/")[2]
         chosen = f"{name} is chosen" if len(files) == 1 else f"{len(files):,} files are chosen, a batch"
         return input_values.file_problem(files[0], self.end) or chosen, file_previews.preview(files, self.end)
-
-
-def _wanted(end: Endpoint) -> str:
-    return f"{end.dtype} {signatures.shape_text(end.shape)}"
 
 
 def _takes_pixels(end: Endpoint) -> bool:

@@ -157,7 +157,8 @@ class Table(anywidget.AnyWidget):
             longest = max((len(str(each)) for each in used), default=0)
             column["least"] = min(max(_PADDING + _CHARACTER * max(longest, len(name)), _NARROWEST), _WIDEST)
         elif column["kind"] == "text":
-            longest = max((len(each) for each in values.head(_SAMPLED).tolist() if isinstance(each, str)), default=0)
+            sample = values.head(_SAMPLED).tolist()
+            longest = max((len(cell_text.cell_text(each)) for each in sample if _is_whole(each)), default=0)
             _widen(column, max(min(_PADDING + _CHARACTER * longest, _LONGEST), heading), _USUAL_WIDTH)
         return column
 
@@ -314,6 +315,11 @@ class Table(anywidget.AnyWidget):
         bundle = super()._repr_mimebundle_(**options)
         live, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
         return {**(live or {}), **static}, metadata
+
+
+def _is_whole(value: object) -> bool:
+    """Say whether a value tells nothing once it is cut: a text, a shape, but no list of names."""
+    return isinstance(value, str) or (isinstance(value, tuple) and not any(isinstance(each, str) for each in value))
 
 
 def _widen(column: Data, width: float, usual: int) -> None:

@@ -97,15 +97,15 @@ class Graph {
     const corners = draw("svg", { viewBox: "0 0 12 12", width: 12, height: 12, "aria-hidden": "true" });
     corners.append(draw("path", { class: "tfm-corners", d: "M1 4V1H4M8 1H11V4M11 8V11H8M4 11H1V8" }));
     this.full.append(corners);
-    bar.append(
-      this.search.root, this.bodies, this.colours, this.constants, make("span", { class: "tfm-gap" }),
+    // What only changes how the picture is looked at stays together where the bar breaks.
+    bar.append(this.search.root, this.bodies, this.colours, this.constants, make("span", { class: "tfm-looks" },
       titled("Fit", "Fit the picture into the view (0)", () => this.camera.fit(true)),
       titled("−", "Zoom out (-)", () => this.zoom(-1), { "aria-label": "Zoom out" }),
       titled("+", "Zoom in (+)", () => this.zoom(1), { "aria-label": "Zoom in" }),
       titled("Fold all", "Fold as at first", () => { this.fresh = true; this.ask({ do: "start" }); }),
       titled("Save SVG", "Save the picture as SVG", () => this.ask({ do: "save" })),
       this.full,
-    );
+    ));
     return bar;
   }
 

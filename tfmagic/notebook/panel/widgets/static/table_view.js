@@ -55,7 +55,7 @@ export function drawCell(column, text, share, neighbours) {
   const cell = make("div", { class: `tfm-cell tfm-${column.kind}`, role: "gridcell" });
   if (share) {
     const bar = make("span", { class: "tfm-share" });
-    bar.style.width = `${share * 100}%`;
+    bar.style.setProperty("--share", String(share));
     cell.append(bar);
   }
   if (text.length > LONG) cell.title = text;
