@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 MOST_OPS = 3_000_000
 #: What stands for what goes in.
 INPUT = "input"
+#: What a lookup table is called, of whatever kind; what it holds is compared apart.
+TABLE = "HashTableV2"
 #: What stands for a tensor that nothing gives.
 UNKNOWN = "unknown"
 

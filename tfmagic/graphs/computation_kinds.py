@@ -11,6 +11,8 @@ import numpy as np
 
 from tfmagic.files import protos
 from tfmagic.graphs import bodies, node_descriptions, ops
+from tfmagic.graphs.computation import TABLE
+from tfmagic.graphs.resources import TABLES
 from tfmagic.graphs.state_changes import StateChanges
 
 if TYPE_CHECKING:
@@ -135,6 +137,9 @@ class Kinds:
     def _described(self, node: protos.Message, depth: int) -> Description:
         if node.op == "Const":
             return node_descriptions.of_constant(node)
+        if node.op in TABLES:
+            # Freezing makes one kind of another; dtypes come with what it holds.
+            return node_descriptions.Description(TABLE, ())
         attributes = node_descriptions.of_attributes(node)
         functions = bodies.called_as(node, self.graph.functions)
         if functions:

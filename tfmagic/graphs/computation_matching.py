@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfmagic.graphs import computation_marks
-from tfmagic.graphs.computation import INPUT, UNKNOWN, Computation, spread
+from tfmagic.graphs.computation import INPUT, TABLE, UNKNOWN, Computation, spread
 from tfmagic.graphs.computation_marks import Numbers
 from tfmagic.graphs.node_descriptions import WEIGHT
 from tfmagic.graphs.numbered_nodes import OUTPUTS
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 NUMBER = re.compile(r"(?:_\d+)+(?=/|$)")
 #: What is no op of TensorFlow whose scope would be renamed.
 CONSTANT = "Const"
-_NAMELESS = (INPUT, WEIGHT, CONSTANT)
+_NAMELESS = (INPUT, WEIGHT, CONSTANT, TABLE)
 
 
 def _no_partners() -> tuple[Integers, Integers]:
@@ -100,6 +100,14 @@ class Matching:
     @property
     def weight_pairs(self) -> list[tuple[int, int]]:
         """Weights that ops which go together take at the same place, or that come out under the same key, by places."""
+        return self._pairs_of(WEIGHT)
+
+    @property
+    def table_pairs(self) -> list[tuple[int, int]]:
+        """Lookup tables that ops which go together take at the same place, by their places."""
+        return self._pairs_of(TABLE)
+
+    def _pairs_of(self, op: str) -> list[tuple[int, int]]:
         _, a, b = self._taken(*self.pairs)
         ends = [
             (mine[0], self.second.outputs[key][0])
@@ -108,10 +116,10 @@ class Matching:
         ]
         results = np.array(ends, np.int64).reshape(-1, 2)
         taken = np.concatenate([np.stack([a // OUTPUTS, b // OUTPUTS], 1), results])
-        of_weights = [np.zeros(len(whole.codes), bool) for whole in self.both]
-        for flags, whole in zip(of_weights, self.both, strict=True):
-            flags[whole.of_ops(WEIGHT)] = True
-        pairs = taken[of_weights[0][taken[:, 0]] & of_weights[1][taken[:, 1]]]
+        of_op = [np.zeros(len(whole.codes), bool) for whole in self.both]
+        for flags, whole in zip(of_op, self.both, strict=True):
+            flags[whole.of_ops(op)] = True
+        pairs = taken[of_op[0][taken[:, 0]] & of_op[1][taken[:, 1]]]
         return [(a, b) for a, b in np.unique(pairs, axis=0).tolist()]
 
     @property

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tfmagic.graphs import computation, node_descriptions, numbered_nodes, tensor_names
-from tfmagic.graphs.computation import INPUT, UNKNOWN, Computation, Names, spread, tensors
+from tfmagic.graphs.computation import INPUT, TABLE, UNKNOWN, Computation, Names, spread, tensors
 from tfmagic.graphs.computation_kinds import GATHER, OP, SKIP, VARIABLE, Kinds
 from tfmagic.graphs.node_descriptions import WEIGHT
 from tfmagic.graphs.numbered_nodes import OUTPUTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from tfmagic.files.wire import Integers
     from tfmagic.graphs.node_descriptions import Attributes
@@ -37,6 +37,7 @@ def of_graph(
     graph: SerializedGraph,
     *ends: tuple[Mapping[str, str], Mapping[str, str]],
     variables: Mapping[str, str] = _AS_STATED,
+    tables: Collection[str] = (),
 ) -> Iterator[Computation]:
     """Yield what a graph computes between some ends.
 
@@ -48,6 +49,8 @@ def of_graph(
         Inputs and outputs: tensors of the main graph by key. Nothing before an input belongs to the computation.
     variables : mapping of str to str
         What variables are called whose nodes in the main graph do not tell.
+    tables : collection of str
+        The placeholders of the main graph that stand for lookup tables outside.
 
     Raises
     ------
@@ -57,7 +60,7 @@ def of_graph(
     kinds = Kinds(numbered_nodes.of_graph(graph), _body_digest)
     main = kinds.graph.body(0)
     for inputs, outputs in ends:
-        reading = _Reading(kinds, variables)
+        reading = _Reading(kinds, variables, tables)
         known = {main.tensor(tensor_names.full(text)): reading.add(key, INPUT) for key, text in inputs.items()}
         results = [main.tensor(tensor_names.full(text)) for text in outputs.values()]
         yield reading.written(dict(zip(outputs, reading.body(main, results, known, "", 0), strict=True)))
@@ -93,6 +96,7 @@ class _Reading:
 
     kinds: Kinds
     variables: Mapping[str, str] = field(default_factory=dict)
+    tables: Collection[str] = ()
     count: int = 0
     is_cut: bool = False
     scopes: list[str] = field(default_factory=list)
@@ -299,6 +303,9 @@ class _Walk:
         """Write down a variable or a call."""
         reading, node, kind = self.reading, int(self.order[place]), int(self.of_order[place])
         own = reading.kinds.graph.names[self.body.first + node]
+        if way == VARIABLE and self.depth == 0 and own in reading.tables:
+            self._take(node, [reading.add(own, TABLE)])
+            return
         if way == VARIABLE:
             name, described = reading.kinds.variables[kind]
             known = reading.variables.get(own) if self.depth == 0 else None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tfmagic import errors, frames, readers
 from tfmagic.display import render
 from tfmagic.graphs.signatures import tag_set
-from tfmagic.verbs.differences import computations, converted_weights, kinds, layers, weights
+from tfmagic.verbs.differences import computations, converted_weights, kinds, layers, tables, weights
 from tfmagic.verbs.undisturbed import undisturbed
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ _TITLES = {
     "attribute": "Attributes",
     "layer": "Layers",
     _WEIGHT: "Weights",
+    tables.TABLE: "Lookup tables",
     "renamed": "Other names for the same",
     weights.UNUSED: "Weights that only one has, and no result depends on",
     _NOT_COMPARED: "Not compared",
@@ -43,9 +44,9 @@ class Diff(render.Sectioned):
     Attributes
     ----------
     table : DataFrame
-        A row for each difference: what (``signature``, ``op``, ``attribute``, ``layer``, ``weight``, ``renamed``,
-        ``unused weight`` or ``not compared``), where, a, b, difference (the largest between two numbers of a weight),
-        cosine.
+        A row for each difference: what (``signature``, ``op``, ``attribute``, ``layer``, ``weight``, ``table``,
+        ``renamed``, ``unused weight`` or ``not compared``), where, a, b, difference (the largest between two numbers of
+        a weight), cosine.
     equal : bool
         Whether both compute the same with the same weights under the same keys, whatever their nodes are called; False
         as well where something that both have could not be compared.
@@ -147,6 +148,7 @@ def _compared(first: Model, second: Model, signature: str | None) -> tuple[list[
     if mine and theirs:
         rows += computations.signature_rows(mine, theirs)
     matching = weighed = None
+    of_tables: list[frames.DiffRow] = []
     if mine and theirs and "graph" in parts and first.has_own_ops != second.has_own_ops and not has_layers:
         # Layouts are others, too: what both give for the same inputs is what verify compares.
         rows += kinds.rows(first, second, mine, theirs)
@@ -157,12 +159,14 @@ def _compared(first: Model, second: Model, signature: str | None) -> tuple[list[
         return rows, tuple(notes)
     if mine and theirs and "graph" in parts and not has_layers:
         matching = computations.matched(first, second, mine, theirs)
+        # Before the ops: tables that hold the same go together whatever they are called.
+        of_tables = list(tables.rows(first, second, matching, (mine.key, theirs.key)))
     if "variables" in parts:
         weighed = weights.Comparison(first, second, matching)
     if has_layers:
         rows += layers.rows(first, second)
     elif matching is not None:
-        rows += computations.op_rows(matching)
+        rows += [*computations.op_rows(matching), *of_tables]
     else:
         notes.append("their graphs were not compared: " + _without_graph(first, second))
     if weighed is not None:

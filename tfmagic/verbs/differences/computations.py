@@ -21,9 +21,10 @@ from tfmagic.graphs import (
 )
 from tfmagic.models.model import Part
 from tfmagic.transforms.captures import captures
+from tfmagic.verbs.differences import tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from tfmagic.files import protos
     from tfmagic.functions import NamedFunction
@@ -118,7 +119,7 @@ def matched(first: Model, second: Model, mine: Ends, theirs: Ends) -> Matching:
     """Match the ops of two models between the ends of their signatures."""
     a, b = _of_graph(first, mine), _of_graph(second, theirs)
     a, b = _with_defaults(first, a, b), _with_defaults(second, b, a)
-    if a == b and first.meta_graph.has_equal_graph(second.meta_graph):
+    if a == b and first.meta_graph.has_equal_graph(second.meta_graph) and not tables.may_be_outside(first):
         # Nothing can differ, and the constants are the same bytes.
         return computation_matching.same()
     return computation_pairing.match(computation_of(first, a), computation_of(second, _under_keys_of(a, b)))
@@ -166,7 +167,8 @@ def op_rows(matching: Matching) -> Iterator[frames.DiffRow]:
 def computation_of(model: Model, chosen: Ends) -> computation.Computation:
     """Return what a model computes between the ends of a signature, which name tensors of its graph."""
     with model.well_formed():
-        return next(between(model.meta_graph, [chosen], _variable_names(model, chosen)))
+        names, known = _variable_names(model, chosen), tables.captured(model, chosen.key)
+        return next(between(model.meta_graph, [chosen], names, known))
 
 
 def _variable_names(model: Model, chosen: Ends) -> Mapping[str, str]:
@@ -195,11 +197,14 @@ def _listed(names: Iterable[str], listed: Sequence[str]) -> dict[str, str]:
 
 
 def between(
-    meta_graph: MetaGraph, chosen: Iterable[Ends], names: Mapping[str, str] | None = None
+    meta_graph: MetaGraph,
+    chosen: Iterable[Ends],
+    names: Mapping[str, str] | None = None,
+    captured_tables: Collection[str] = (),
 ) -> Iterator[computation.Computation]:
     """Yield what a graph computes between the ends of each of some signatures."""
     sides = ((_tensors(each.inputs), _tensors(each.outputs)) for each in chosen)
-    return computation_reading.of_graph(meta_graph.graph, *sides, variables=names or {})
+    return computation_reading.of_graph(meta_graph.graph, *sides, variables=names or {}, tables=captured_tables)
 
 
 def _tensors(side: Mapping[str, Endpoint]) -> dict[str, str]:
