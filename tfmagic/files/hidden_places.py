@@ -19,7 +19,7 @@ import threading
 import time
 import weakref
 import zlib
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -191,28 +191,54 @@ def _swept_in(directory: Path) -> list[str]:
     return [name for place in names for name in _swept(directory / place)]
 
 
+def left_over(directory: Path) -> set[str]:
+    """Return the names in a directory of what killed processes had moved there, which the next sweep takes away."""
+    try:
+        places = [directory / name for name in os.listdir(directory) if is_hidden(name)]  # noqa: PTH208 - as above
+    except OSError:
+        return set()
+    names: set[str] = set()
+    for place in places:
+        with suppress(OSError), _abandoned(place) as lock:
+            names |= renames.unfinished(place) if lock is not None else set()
+    return names
+
+
 def _swept(place: Path) -> Iterator[str]:
     """Remove one place, if its owner is dead; yield the names of what it had set aside and is put back."""
     try:
-        info = place.lstat()
-        # In a directory that many share, such as /tmp, a place of somebody else's may be a trap.
-        if not stat.S_ISDIR(info.st_mode) or info.st_uid != _user():
-            return
-        lock = open(place / _LOCK, "r+b", opener=_not_linked)  # noqa: SIM115 - closed below
+        with _abandoned(place) as lock:
+            if lock is None:
+                return
+            names = renames.aside(place)
+            if renames.settled(place):
+                _clear(place, lock)
+                yield from names
     except FileNotFoundError:
         # Left before it was locked, or after it was emptied.
         with suppress(OSError):
             place.rmdir()
-        return
     except OSError:
         return
-    with lock:
-        if locks.locked(lock.fileno()) is not True or not _is_of_this_kernel(place, lock):
-            return
-        names = renames.aside(place)
-        if renames.settled(place):
-            _clear(place, lock)
-            yield from names
+
+
+@contextmanager
+def _abandoned(place: Path) -> Iterator[BinaryIO | None]:
+    """Give the lock of a place, held, if its owner is dead for sure; else None.
+
+    Raises
+    ------
+    OSError
+        If it has no lock, or none that may be taken.
+    """
+    info = place.lstat()
+    # In a directory that many share, such as /tmp, a place of somebody else's may be a trap.
+    if not stat.S_ISDIR(info.st_mode) or info.st_uid != _user():
+        yield None
+        return
+    with open(place / _LOCK, "r+b", opener=_not_linked) as lock:
+        is_dead = locks.locked(lock.fileno()) is True and _is_of_this_kernel(place, lock)
+        yield lock if is_dead else None
 
 
 def _user() -> int:

@@ -208,6 +208,15 @@ def aside(place: Path) -> list[str]:
     return [name for name in names if os.path.lexists(place / _OLD / name) and not os.path.lexists(place.parent / name)]
 
 
+def unfinished(place: Path) -> set[str]:
+    """Return the names beside a hidden directory that files of it have got already, by moves that are to be undone."""
+    moves = _written_down(place)
+    if moves is None or not os.path.lexists(place / moves["after"][-1][0]):
+        return set()
+    moved = [name for source, name in (*moves["before"], *moves["after"]) if not os.path.lexists(place / source)]
+    return {name for name in moved if _is_number(place.parent / name, moves["numbers"][name])}
+
+
 def where_aside(place: Path) -> Path:
     """Return the directory in which lies what was set aside."""
     return place / _OLD
@@ -250,12 +259,20 @@ def _undo(place: Path, moves: dict[str, Any]) -> None:
 def _remove_if(path: Path, number: int) -> None:
     """Remove a file or a directory if it is still the one of this number."""
     with suppress(FileNotFoundError):
-        if path.lstat().st_ino != number:
+        if not _is_number(path, number):
             return
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink()
+
+
+def _is_number(path: Path, number: int) -> bool:
+    """Say whether a name is still that of the file or directory of this number."""
+    try:
+        return path.lstat().st_ino == number
+    except FileNotFoundError:
+        return False
 
 
 def _written_down(place: Path) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ import tfmagic
 from tests.faults.subjects import CheckpointWithoutGraph, PlainCheckpoint
 from tests.killed import killed_at_each_moment
 from tfmagic import errors
-from tfmagic.files import hidden_places, protos
+from tfmagic.files import hidden_places, protos, renames
 from tfmagic.files.checkpoints import sorted_tables, tensor_bundle
 from tfmagic.files.checkpoints import writing as checkpoint_writing
 
@@ -59,6 +59,46 @@ def test_killed_at_any_moment_one_is_whole_and_the_next_write_says_so(subject: P
         assert subject.version(place) == 2
         assert not [path for path in place.parent.iterdir() if hidden_places.is_hidden(path.name)]
     assert seen == ({1, 2, None} if subject.has_graph else {1, 2})
+
+
+@pytest.mark.parametrize("subject", [PlainCheckpoint(), CheckpointWithoutGraph()], ids=["graph", "none"])
+def test_killed_at_a_new_place_the_same_call_may_be_made_again(subject: PlainCheckpoint, tmp_path: Path) -> None:
+    """What the killed one had put there already is nobody's checkpoint, which only ``overwrite`` may replace."""
+    places = [tmp_path / str(moment) / "model.ckpt" for moment in range(40)]
+    for place in places:
+        place.parent.mkdir()
+    write = f"{type(subject).__name__}().write(Path(place), 2, overwrite=False)"
+    seen = set()
+    for place in killed_at_each_moment(_IMPORTS, write, _CALLS, places):
+        whole = version(subject, place)
+        seen.add((whole, bool(checkpoint_writing.files(place))))
+        if whole is None:
+            subject.write(place, 1, overwrite=False)
+            assert subject.version(place) == 1
+            assert not [path for path in place.parent.iterdir() if hidden_places.is_hidden(path.name)]
+        with pytest.raises(errors.WriteError, match="exists"):
+            subject.write(place, 3, overwrite=False)
+        assert subject.version(place) == (whole or 1)
+    assert seen == {(None, False), (None, True), (2, True)}
+
+
+def test_what_a_living_write_or_another_has_put_there_is_not_taken_for_left_over(tmp_path: Path) -> None:
+    prefix = tmp_path / "model.ckpt"
+    with checkpoint_writing.Staging(prefix, overwrite=False, size=0) as staged:
+        PlainCheckpoint().write(staged, 1, overwrite=False)
+        moves = renames.Moves(
+            staged.parent.parent,
+            (("new/checkpoint.data-00000-of-00001", "model.ckpt.data-00000-of-00001"),),
+            (),
+            (("new/checkpoint.index", "model.ckpt.index"),),
+        )
+        moves._write_down()
+        staged.with_name("checkpoint.data-00000-of-00001").rename(tmp_path / "model.ckpt.data-00000-of-00001")
+        with pytest.raises(errors.WriteError, match="exists"):
+            checkpoint_writing.require_replaceable(prefix, overwrite=False)
+        prefix.with_name("model.ckpt.data-00000-of-00001").unlink()
+        staged.with_name("checkpoint.data-00000-of-00001").write_bytes(bytes([1]))
+    assert PlainCheckpoint().version(prefix) == 1
 
 
 def test_of_two_writes_to_one_new_place_one_is_done(tmp_path: Path) -> None:

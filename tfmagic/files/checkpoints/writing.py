@@ -33,8 +33,17 @@ _DATA = re.compile(r"\.data-(?P<number>\d{5})-of-(?P<count>\d{5})\Z")
 _LONGEST = ".data-00000-of-00001"
 
 
-def require_replaceable(prefix: Path, *, overwrite: bool) -> None:
+def require_replaceable(prefix: Path, *, overwrite: bool, swept: bool = False) -> None:
     """Refuse a prefix that may not be replaced.
+
+    Parameters
+    ----------
+    prefix : Path
+        As :func:`write_checks.resolved` returns it.
+    overwrite : bool
+        Whether the user allowed to replace a checkpoint.
+    swept : bool
+        Whether the directory was swept: whatever is there then, is somebody's.
 
     Raises
     ------
@@ -47,7 +56,7 @@ def require_replaceable(prefix: Path, *, overwrite: bool) -> None:
         raise errors.WriteError(
             f"{str(prefix)!r} is a directory, and a checkpoint's files would begin with that name; add a name for them"
         )
-    there = files(prefix)
+    there = files(prefix) if swept else standing(prefix)
     if there and not overwrite:
         raise errors.WriteError(
             f"{str(prefix)!r} exists: {errors.listed(file.name for file in there)}; replace it with overwrite=True "
@@ -67,6 +76,13 @@ def files(prefix: Path) -> list[Path]:
         return sorted(path for path in paths if path.is_file())
     except OSError as error:
         raise refusals.refusal(error, prefix) from error
+
+
+def standing(prefix: Path) -> list[Path]:
+    """Return the files of a checkpoint that are there, without what a killed write to a new place left of itself."""
+    there = files(prefix)
+    left = hidden_places.left_over(prefix.parent) if there else set()
+    return [file for file in there if file.name not in left]
 
 
 def _is_like(stem: str, prefix: Path) -> bool:
@@ -136,7 +152,7 @@ class Staging(writing.Aside):
 
     def exists(self) -> bool:
         """Say whether there is a checkpoint of that name."""
-        return bool(files(self.destination))
+        return bool(standing(self.destination))
 
     def _require_name(self) -> None:
         super()._require_name()
@@ -149,7 +165,7 @@ class Staging(writing.Aside):
         self.place.hold_parent()
         # Others may have written there meanwhile, or died in the middle of it.
         self._tell_back(hidden_places.sweep(self.base))
-        require_replaceable(self.destination, overwrite=self._overwrite)
+        require_replaceable(self.destination, overwrite=self._overwrite, swept=True)
         distinguish(self.staged, self.destination)
         new = {_suffix(file, self.staged): file for file in files(self.staged)}
         if writing.arrive(self.place, {file: self._target(suffix) for suffix, file in new.items()}):

@@ -86,7 +86,7 @@ def problem(destination: str, writer: Writer, size: int, *, overwrite: bool, num
 
 def is_taken(where: Path, writer: Writer) -> bool:
     """Say whether something of a format's result is there already."""
-    return bool(checkpoint_writing.files(where)) if isinstance(writer, Grouped) else os.path.lexists(where)
+    return bool(checkpoint_writing.standing(where)) if isinstance(writer, Grouped) else os.path.lexists(where)
 
 
 def _suffix_problem(where: Path, writer: Writer) -> str:
