@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tfmagic import progress
-from tfmagic.files import places, reading
+from tfmagic.files import early_writing, places, reading
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +44,7 @@ def copy(source: Path, target: Path) -> None:
         for name in names:
             copy(source / name, target / name)
     else:
-        with reading.opened(source) as file, target.open("wb") as copied:
+        with reading.opened(source) as file, early_writing.opened(target) as copied:
             progress.copy(file, copied)
     # Not every file system has them.
     with suppress(OSError):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from tfmagic import errors
 from tfmagic.files import (
     copies,
+    early_writing,
     file_marks,
     message_files,
     places,
@@ -129,7 +130,7 @@ class SignedFile:
 
     def _write(self, path: Path) -> None:
         """Write the message, and see that it reads back."""
-        with path.open("wb") as file:
+        with early_writing.opened(path) as file:
             if self.is_text:
                 message = protos.parse("SavedModel", b"".join(self.result.pieces))
                 file.write(protos.to_text(message).encode())

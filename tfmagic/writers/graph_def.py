@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, ClassVar
 import numpy as np
 
 from tfmagic import errors, functions, progress
-from tfmagic.files import protos, reading, wire
+from tfmagic.files import early_writing, protos, reading, wire
 from tfmagic.files.reading import PROTOBUF_LIMIT
 from tfmagic.graphs.signature_keys import name_notes
 from tfmagic.graphs.tensor_names import FreeNames, node_of, plain
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 _TEXT_GROWTH = 6
 #: The field of a GraphDef that holds its nodes.
 _GRAPH_NODE = 1
-#: Small pieces are written together, large ones go to the disk from where they are.
-_BUFFER_BYTES = 1 << 16
 #: From so many bytes on a constant stands beside the graph that is run to check it; and constants that a message names.
 _LARGE, _MOST_NAMED = 256 << 10, 5
 #: Bytes that are compared at a time.
@@ -67,7 +65,7 @@ class GraphDefDraft:
 
     def write(self, path: Path) -> None:
         """Write the graph, one tensor at a time."""
-        with path.open("wb", buffering=_BUFFER_BYTES) as file, self.frozen.reading():
+        with early_writing.opened(path) as file, self.frozen.reading():
             for chunk in self.frozen.chunks():
                 progress.check()
                 file.write(chunk)

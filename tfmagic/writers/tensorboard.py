@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from tfmagic import errors, progress
-from tfmagic.files import crc32c, wire
+from tfmagic.files import crc32c, early_writing, wire
 from tfmagic.files.reading import PROTOBUF_LIMIT
 from tfmagic.models.model import Part
 from tfmagic.models.writer import Size, Variables, Writer
@@ -57,7 +57,7 @@ class EventDraft:
 
     def write(self, path: Path) -> None:
         """Write the file."""
-        with path.open("wb") as file:
+        with early_writing.opened(path) as file:
             for record in self._records():
                 progress.check()
                 file.write(record)

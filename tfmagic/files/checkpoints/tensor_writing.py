@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 
-from tfmagic.files import crc32c, protos, wire
+from tfmagic.files import crc32c, early_writing, protos, wire
 from tfmagic.files.checkpoints import slices, sorted_tables
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def write(prefix: Path, tensors: Iterable[Tensor]) -> None:
         Each key, or piece of one, once.
     """
     entries: dict[bytes, protos.Message] = {}
-    with prefix.with_name(prefix.name + _SHARD).open("wb") as shard:
+    with early_writing.opened(prefix.with_name(prefix.name + _SHARD)) as shard:
         for tensor in tensors:
             entry = protos.message("BundleEntryProto")(dtype=protos.dtype_number(tensor.dtype), offset=shard.tell())
             entry.shape.CopyFrom(protos.shape_proto(tensor.values.shape))

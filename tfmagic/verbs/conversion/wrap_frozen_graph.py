@@ -13,7 +13,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from tfmagic import errors, progress
-from tfmagic.files import message_files, protos, reading, wire
+from tfmagic.files import early_writing, message_files, protos, reading, wire
 from tfmagic.files.reading import PROTOBUF_LIMIT
 from tfmagic.functions import unsigned_graphs
 from tfmagic.graphs import metagraphs, signatures, tensor_names
@@ -75,7 +75,7 @@ class WrappedDraft:
     def write(self, path: Path) -> None:
         """Write the directory, a piece of the graph at a time."""
         path.mkdir()
-        with reading.opened(self.source) as source, (path / _FILE).open("wb") as file:
+        with reading.opened(self.source) as source, early_writing.opened(path / _FILE) as file:
             file.write(self.header)
             progress.copy(source, file)
             file.write(self.trailer)

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tfmagic import errors, readers
-from tfmagic.files import message_files, protos, reading, writing
+from tfmagic.files import early_writing, message_files, protos, reading, writing
 from tfmagic.graphs.signatures import Endpoint
 from tfmagic.graphs.tensor_names import node_of
 from tfmagic.models.model import Part
@@ -112,7 +112,7 @@ class GraphSlim:
         content = self._content(as_text=place.suffix == ".pbtxt")
         staging = writing.Staging(place, overwrite=overwrite, size=sum(map(len, content)))
         with staging as staged:
-            with staged.open("wb") as file:
+            with early_writing.opened(staged) as file:
                 file.writelines(content)
             verifications = self._verified(staged, check=check)
             copy_checks.require_good(verifications, place, check=check)

@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from tfmagic import errors, functions
-from tfmagic.files import copies, places, protos, saved_model_files, wire, writing
+from tfmagic.files import copies, early_writing, places, protos, saved_model_files, wire, writing
 from tfmagic.files.checkpoints import tensor_bundle
 from tfmagic.findings import hazards
 from tfmagic.graphs import metagraphs, signatures
@@ -261,7 +261,7 @@ class SavedModelSlim:
             staged.mkdir()
             self._write_values(staged, check=check)
             target = staged / self.file.name
-            with target.open("wb") as file:
+            with early_writing.opened(target) as file:
                 file.writelines(self._pieces if self._text is None else [self._text])
             for part, folder in self._parts():
                 if self._stays(part, folder):
