@@ -5,15 +5,10 @@ Not for: whole processes (:mod:`tests.benchmarks.processes`).
 
 from __future__ import annotations
 
-import os
 import statistics
-import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from tests.benchmarks.processes import runs_in_turns
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 #: A plain write goes to the disk in pieces of so many bytes.
 _PIECE = 1 << 20
@@ -78,25 +73,25 @@ def report(title: str, jobs: dict[str, Job], ours: str, theirs: str, goal: float
     print(f"  ratio {jobs[theirs].seconds / jobs[ours].seconds:.1f} (goal: at least {goal:g})")
 
 
-def report_beside_plain(name: str, job: Job, place: Path, size: int, goal: float) -> None:
-    """Print how many times as long as a plain write of the same bytes a job took."""
-    plain = plain_write(place, size)
-    print(f"  {name} {job.seconds / plain:.2f} times a plain write of {plain:.2f} s (goal: at most {goal:g})")
+def report_beside_plain(name: str, jobs: dict[str, Job], goal: float) -> None:
+    """Print how many times as long as the plain write of its bytes, the job ``plain``, a job took."""
+    job, plain = jobs[name].seconds, jobs["plain"].seconds
+    print(f"  {name} {job:.2f} s, {job / plain:.2f} times a plain write of {plain:.2f} s (goal: at most {goal:g})")
 
 
-def plain_write(place: Path, size: int, rounds: int = 3) -> float:
-    """Return the seconds of writing so many bytes in pieces of 1 MiB, and flushing file and directory, the median."""
-    piece = os.urandom(_PIECE)
-    seconds = []
-    for _ in range(rounds):
-        begun = time.perf_counter()
-        with place.open("wb", buffering=0) as file:
-            for start in range(0, size, _PIECE):
-                file.write(piece[: size - start])
-            os.fsync(file.fileno())
-        directory = os.open(place.parent, os.O_RDONLY)
-        os.fsync(directory)
-        os.close(directory)
-        seconds.append(time.perf_counter() - begun)
-        place.unlink()
-    return statistics.median(seconds)
+def plain_write(of: str, to: str) -> str:
+    """Return Python that writes as many bytes as a file has in pieces of 1 MiB, and flushes file and directory.
+
+    It is a job like others, in turns with them: after each other, both may take four times as long as before, as where
+    the system gets its memory from differs. Both paths are expressions.
+    """
+    return f"""
+piece, size, to = bytes(range(256)) * {_PIECE // 256}, os.path.getsize({of}), {to}
+with open(to, "wb", buffering=0) as file:
+    for start in range(0, size, len(piece)):
+        file.write(piece[: size - start])
+    os.fsync(file.fileno())
+directory = os.open(os.path.dirname(to), os.O_RDONLY)
+os.fsync(directory)
+os.close(directory)
+"""
