@@ -16,7 +16,7 @@ import pytest
 
 import tfmagic
 from tests.conftest import ROOT
-from tests.findings.graph_defs import writing
+from tests.findings.graph_defs import function, graph, node, writing
 from tests.verbs.cataloguing import trees
 from tfmagic import errors, frames
 from tfmagic.notebook.panel import catalog_words
@@ -57,6 +57,23 @@ def test_a_dtype_that_only_tracing_tells_is_null(tmp_path: Path) -> None:
     assert signature["inputs"] == {"x": {"dtype": "float32", "shape": [None, 4]}}
     assert signature["outputs"] == {"twice": {"dtype": None, "shape": None}}
     assert "twice (not known)" in str(catalog_words.in_words("signatures", json.dumps([signature])))
+
+
+def test_functions_that_call_one_another_twice_have_a_row_without_a_structure(tmp_path: Path) -> None:
+    """Without a single op they would run 2^60 bodies."""
+
+    def twice(body: str, argument: str) -> list[Any]:
+        return [node("a", "PartitionedCall", argument, f=body), node("b", "PartitionedCall", "a:output:0", f=body)]
+
+    functions = [function(f"f{number}", ["x"], *twice(f"f{number + 1}", "x")) for number in range(60)]
+    functions.append(function("f60", ["x"], node("b", "Identity", "x")))
+    for each in functions:
+        each.signature.output_arg.add().name = "y"
+        each.ret["y"] = "b:output:0"
+    message = graph(node("x", "Placeholder"), node("y", "PartitionedCall", "x", f="f0"), functions=functions)
+    (tmp_path / "twice.pb").write_bytes(message.SerializeToString())
+    (row,) = tfmagic.catalog(tmp_path).to_dict("records")
+    assert (row["form"], row["structure"]) == ("graph_def", None)
 
 
 def by_name(frame: pd.DataFrame) -> dict[str, Any]:

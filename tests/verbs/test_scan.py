@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -123,6 +124,13 @@ def test_a_link_that_leads_out_is_low_and_followed(tmp_path: Path) -> None:
 def test_a_state_file_that_leads_elsewhere_is_told(tmp_path: Path) -> None:
     (tmp_path / "checkpoint").write_text('model_checkpoint_path: "../../other/m.ckpt"\n')
     assert tfmagic.scan(tmp_path).severity == "medium"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no named pipes among its files")
+def test_a_pipe_in_the_place_of_a_state_file_keeps_nobody_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "checkpoint")
+    with pytest.raises(errors.UnrecognizedSourceError):
+        tfmagic.scan(tmp_path)
 
 
 def test_what_is_damaged_and_no_more_is_an_error(tmp_path: Path) -> None:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from tfmagic.graphs.node_attributes import Objects
     from tfmagic.graphs.node_descriptions import Attributes
 
-#: More ops are not looked at.
-MOST_OPS = 3_000_000
+#: More ops are not looked at, nor more nodes of all kinds, those of a function again with each call of it.
+MOST_OPS, MOST_STEPS = 3_000_000, 10_000_000
 #: What stands for what goes in.
 INPUT = "input"
 #: What a lookup table is called, of whatever kind; what it holds is compared apart.
@@ -122,8 +122,8 @@ class Computation:
         By place. A kind is dtype and shape as a text, which tells nothing of whether a weight is a variable or a
         constant.
     is_cut : bool
-        Whether there are more ops than are looked at: functions that call one another, each twice, run exponentially
-        many.
+        Whether there are more ops or calls than are looked at: functions that call one another, each twice, run
+        exponentially many.
     """
 
     described: Sequence[tuple[str, Attributes]] = ()

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from tfmagic.graphs.serialized import SerializedGraph
 
 _DEEPEST_CALL = 200
+#: Nodes that are gone through in the time that a body takes beside its nodes.
+_STEPS_OF_CALL = 300
 _NOTHING = -1
 _GATHER_INPUTS = 3
 _AS_STATED: Mapping[str, str] = {}
@@ -98,6 +100,8 @@ class _Reading:
     variables: Mapping[str, str] = field(default_factory=dict)
     tables: Collection[str] = ()
     count: int = 0
+    #: Nodes that were gone through, a call counting for several.
+    steps: int = 0
     is_cut: bool = False
     scopes: list[str] = field(default_factory=list)
     parts: list[_Ops] = field(default_factory=list)
@@ -122,6 +126,11 @@ class _Reading:
         self._inputs.append(inputs)
         self.count += 1
         return (self.count - 1) * OUTPUTS
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more is written down: bodies that are gone through take time, whether they hold ops or not."""
+        return self.count >= computation.MOST_OPS or self.steps >= computation.MOST_STEPS
 
     @property
     def unknown(self) -> int:
@@ -236,6 +245,7 @@ class _Walk:
             is_input = np.isin(order, np.fromiter(self.cut, np.int64, len(self.cut)))
             order = order[~(is_input & kinds.is_placeholder[self.body.kinds[order]])]
         self.order, self.of_order = order, self.body.kinds[order]
+        reading.steps += len(order) + _STEPS_OF_CALL
         self._gather_inputs()
         ways = kinds.ways[self.of_order]
         self.late_reads = kinds.changes.before_reads(self.body.number, order)
@@ -246,7 +256,7 @@ class _Walk:
         begin = 0
         for place in [*np.flatnonzero(ways >= VARIABLE).tolist(), len(order)]:
             end = self._written(begin, place)
-            if end < place or (place < len(order) and reading.count >= computation.MOST_OPS):
+            if end < place or (place < len(order) and reading.is_full):
                 reading.is_cut = True
                 self.is_op[end:] = False
                 break

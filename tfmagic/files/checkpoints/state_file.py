@@ -11,7 +11,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from tfmagic.files import places, protos, writing
+from tfmagic import errors
+from tfmagic.files import places, protos, reading, writing
 from tfmagic.files.checkpoints import location as checkpoint_location
 from tfmagic.files.checkpoints import writing as checkpoint_writing
 
@@ -90,8 +91,9 @@ def named(directory: Path) -> list[str]:
 
 def _read(place: Path) -> Message:
     """Read a state file; one that is not there or does not parse lists nothing."""
-    with suppress(OSError, UnicodeDecodeError, protos.TextParseError, RecursionError):
-        return protos.parse_text("CheckpointState", place.read_text("utf-8"))
+    # A pipe of that name would keep whoever opens it waiting.
+    with suppress(OSError, errors.ReadError, UnicodeDecodeError, protos.TextParseError, RecursionError):
+        return protos.parse_text("CheckpointState", reading.read_bytes(place).decode())
     return protos.message("CheckpointState")()
 
 

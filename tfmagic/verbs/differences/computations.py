@@ -157,9 +157,13 @@ def op_rows(matching: Matching) -> Iterator[frames.DiffRow]:
     for (a_scope, b_scope), count in matching.renamed.items():
         yield frames.DiffRow("renamed", f"{count} ops", a_scope, b_scope, None, None)
     if matching.is_cut:
-        most = computation.MOST_OPS
+        counts = [
+            min(len(each.codes), computation.MOST_OPS) if each.is_cut else len(each.codes) for each in matching.both
+        ]
+        most = min(count for count, each in zip(counts, matching.both, strict=True) if each.is_cut)
         first, second = (
-            f"at least {most:,} ops" if each.is_cut else f"{len(each.codes):,} ops" for each in matching.both
+            f"{'at least ' if each.is_cut else ''}{count:,} ops"
+            for count, each in zip(counts, matching.both, strict=True)
         )
         yield frames.DiffRow("not compared", f"ops after the first {most:,}", first, second, None, None)
 
