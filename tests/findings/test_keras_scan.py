@@ -50,6 +50,13 @@ def nested(config: dict[str, Any], depth: int) -> dict[str, Any]:
         sequential(dense(activation={"module": "keras.config", "class_name": "function", "config": "set_floatx"})),
         sequential({"class_name": "TFOpLambda", "config": {"name": "t", "function": "io.write_file"}}),
         sequential({"class_name": "Custom>TFSMLayer", "config": {"name": "t", "filepath": "/x"}}),
+        # tf_keras looks for the registered name where its module lacks the class.
+        sequential({"module": "keras.layers", "class_name": "Nope", "registered_name": "TFSMLayer", "config": {}}),
+        sequential({"module": "keras.layers", "class_name": "Nope", "registered_name": "Any>Lambda", "config": {}}),
+        # It goes on from a module to what that imports; a class of Keras's may be a function.
+        sequential(dense(activation={"module": "keras.activations", "class_name": "function", "config": "sys.exit"})),
+        sequential({"module": "keras.src.layers.core", "class_name": "lambda_layer.Lambda", "config": {"name": "l"}}),
+        sequential(dense(activation={"module": "keras.backend", "class_name": "clear_session", "config": {}})),
     ],
 )  # fmt: skip
 def test_code_is_seen_in_every_place_of_a_config(config: dict[str, Any]) -> None:
@@ -61,6 +68,31 @@ def test_a_file_with_words_is_medium_and_a_plain_config_is_clean() -> None:
         ("medium", "load")
     }
     assert told(sequential(dense(activation="relu", kernel_initializer={"class_name": "Zeros", "config": {}}))) == set()
+
+
+@pytest.mark.parametrize(
+    ("kind", "argument"),
+    [("VocabularyFileCategoricalColumn", "vocabulary_file"), ("EmbeddingColumn", "ckpt_to_load_from")],
+)
+def test_a_feature_column_that_reads_a_file_is_told(kind: str, argument: str) -> None:
+    column = {"class_name": "IndicatorColumn", "config": {"categorical_column": {"class_name": kind, "config": {}}}}
+    config = sequential({"class_name": "DenseFeatures", "config": {"name": "f", "feature_columns": [column]}})
+    assert told(config) == set()
+    column["config"]["categorical_column"]["config"][argument] = "/etc/passwd"  # type: ignore[index]
+    assert told(config) == {("medium", "load")}
+
+
+def test_names_that_keras_writes_itself_are_clean() -> None:
+    named = {"module": "builtins", "class_name": "function", "config": "relu", "registered_name": "function"}
+    written = {
+        "module": "keras.layers",
+        "class_name": "Dense",
+        "registered_name": "Dense",
+        "config": {"activation": named},
+    }
+    own = {"module": "keras.initializers", "class_name": "GlorotUniform", "registered_name": None, "config": {}}
+    old = {"class_name": "relu", "config": {}}
+    assert told(sequential(written, dense(kernel_initializer=own), dense(activation=old))) == set()
 
 
 def test_a_class_of_nobody_knows_whom_is_not_called_safe() -> None:

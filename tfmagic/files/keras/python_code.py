@@ -38,8 +38,10 @@ _LOADING_LAYERS = {"TFSMLayer": "filepath", "TorchModuleWrapper": "module"}
 _NAMING = frozenset({*OP_LAYERS, *_METHOD_LAYERS, *_LOADING_LAYERS, _NODE_LAYER, "function"})
 #: Classes that hold code or name it.
 _TELLING = _NAMING | {"Lambda", "__lambda__"}
-#: Arguments of layers that look words up, and of tokenizers: what they hold, or the name of a file with it.
-_VOCABULARIES = frozenset({"vocabulary", "idf_weights", "merges", "proto"})
+#: Arguments of layers that look words up, of tokenizers and of feature columns: what they hold, or the file with it.
+_VOCABULARIES = frozenset({
+    "vocabulary", "idf_weights", "merges", "proto", "vocabulary_file", "initial_vocabulary", "ckpt_to_load_from",
+})  # fmt: skip
 #: The parts of Keras whose functions compute; those of the others change settings, load or save.
 _COMPUTING_PARTS = frozenset({
     "activations", "constraints", "initializers", "losses", "metrics", "ops", "regularizers",
@@ -215,11 +217,33 @@ def _may_tell(spec: Spec) -> bool:
     config = spec.get("config")
     if isinstance(config, dict) and not config.keys().isdisjoint(_VOCABULARIES):
         return True
-    return keras_specs.class_name(spec) in _TELLING
+    return any(kind in _TELLING or _is_function(kind) for kind in _kinds(spec))
+
+
+def _kinds(spec: Spec) -> tuple[str, ...]:
+    """Return the classes that an object may be of: tf_keras takes the registered one if its module lacks the first."""
+    kind, registered = keras_specs.class_name(spec), spec.get("registered_name")
+    if not isinstance(registered, str) or kind in ("function", registered):
+        return (kind,)
+    return kind, keras_specs.printable(registered).rpartition(">")[2]
+
+
+def _is_function(kind: str) -> bool:
+    """Say whether a class is none by its name: Keras takes functions of its own from there as well."""
+    return kind[:1].islower()
 
 
 def _of_object(layer: str, spec: Spec) -> Iterator[Code]:
-    arguments, kind = keras_specs.arguments(spec), keras_specs.class_name(spec)
+    arguments = keras_specs.arguments(spec)
+    for kind in _kinds(spec):
+        yield from _of_kind(layer, kind, spec)
+    for name in sorted(_VOCABULARIES & arguments.keys()):
+        if isinstance(arguments[name], str) and arguments[name]:
+            yield Code(layer, f"reads the file {arguments[name]!r}")
+
+
+def _of_kind(layer: str, kind: str, spec: Spec) -> Iterator[Code]:
+    arguments = keras_specs.arguments(spec)
     if kind == "Lambda":
         yield Code(layer, "a Lambda layer")
         for field in _LAMBDA_FIELDS:
@@ -231,11 +255,8 @@ def _of_object(layer: str, spec: Spec) -> Iterator[Code]:
     elif kind == "__lambda__":
         code = arguments.get("code", arguments.get("value"))
         yield Code(layer, "a lambda", str(code[0] if isinstance(code, list) and code else code))
-    elif kind in _NAMING:
+    elif kind in _NAMING or _is_function(kind):
         yield from _of_name(layer, kind, spec)
-    for name in sorted(_VOCABULARIES & arguments.keys()):
-        if isinstance(arguments[name], str) and arguments[name]:
-            yield Code(layer, f"reads the file {arguments[name]!r}")
 
 
 def _of_name(layer: str, kind: str, spec: Spec) -> Iterator[Code]:
@@ -249,14 +270,15 @@ def _of_name(layer: str, kind: str, spec: Spec) -> Iterator[Code]:
         yield Code(layer, f"a {kind}, which loads {str(arguments.get(_LOADING_LAYERS[kind]))[:_SHOWN]!r}")
     elif kind == _NODE_LAYER:
         yield Code(layer, "an op of TensorFlow's", node=json.dumps(arguments.get("node_def")))
-    elif kind == "function" and not _computes(spec):
-        yield Code(layer, f"calls {spec.get('module')}.{spec.get('config')}")
+    elif _is_function(kind):
+        module, called = str(spec.get("module")), str(spec.get("config")) if kind == "function" else kind
+        if not _computes(module, called):
+            yield Code(layer, f"calls {module}.{called}")
 
 
-def _computes(spec: Spec) -> bool:
+def _computes(module: str, called: str) -> bool:
     """Say whether a function of Keras's computes; those of others are refused elsewhere, or the user's own."""
-    module = str(spec.get("module"))
-    if module.partition(".")[0] not in {"keras", "tf_keras"} or not is_modelling(module, str(spec.get("config"))):
+    if module.partition(".")[0] not in {"keras", "tf_keras"} or not is_modelling(module, called):
         return True
     parts = [part for part in module.split(".")[1:] if part not in _INNER]
     return bool(parts) and parts[0] in _COMPUTING_PARTS
@@ -294,6 +316,9 @@ def _named(spec: Spec) -> tuple[str, str, str] | None:
 def is_modelling(module: str, name: str) -> bool:
     """Say whether a name in a module is one of those parts of Keras that models are made of."""
     package, *inner = module.split(".")
+    if "." in name:
+        # tf_keras goes on from there to whatever the module itself imports: sys.exit.
+        return False
     if module == "builtins":
         # Keras's own functions stand there too; tf_keras falls back on Python's.
         return not hasattr(builtins, name)
