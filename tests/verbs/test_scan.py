@@ -13,6 +13,7 @@ from tests import checkpoint_samples
 from tests.findings.graph_defs import graph, node, text, writing
 from tfmagic import errors
 from tfmagic.files import protos
+from tfmagic.models.model import Part
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,6 +125,20 @@ def test_a_link_that_leads_out_is_low_and_followed(tmp_path: Path) -> None:
 def test_a_state_file_that_leads_elsewhere_is_told(tmp_path: Path) -> None:
     (tmp_path / "checkpoint").write_text('model_checkpoint_path: "../../other/m.ckpt"\n')
     assert tfmagic.scan(tmp_path).severity == "medium"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no named pipes among its files")
+def test_a_pipe_among_the_files_of_a_model_is_told_and_not_waited_for(tmp_path: Path) -> None:
+    message = protos.message("SavedModel")(saved_model_schema_version=1)
+    message.meta_graphs.add(graph_def=graph(node("x", "Placeholder"))).meta_info_def.tags.append("serve")
+    (tmp_path / "variables").mkdir()
+    (tmp_path / "saved_model.pb").write_bytes(message.SerializeToString())
+    os.mkfifo(tmp_path / "variables" / "variables.index")
+    result = tfmagic.scan(tmp_path)
+    assert result.severity == "medium"
+    assert "a named pipe in the place of a file" in result.verdict
+    with pytest.raises(errors.ReadError, match="is a named pipe, which would keep whoever loads the model waiting"):
+        tfmagic.inspect(tmp_path).part(Part.FUNCTION)(None)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no named pipes among its files")

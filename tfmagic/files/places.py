@@ -209,6 +209,29 @@ def special(path: Path) -> str:
     return _SPECIAL.get(stat.S_IFMT(path.stat().st_mode), "no regular file")
 
 
+def specials(directory: Path) -> Iterator[tuple[str, str]]:
+    """Yield what below a directory is neither file nor directory, relative to it, and what it is; of so many names."""
+    if isinstance(directory, Address):
+        return
+    for path in islice(directory.rglob("*"), _COMPARED):
+        with suppress(OSError):
+            if stat.S_IFMT(path.stat().st_mode) in _SPECIAL:
+                yield path.relative_to(directory).as_posix(), special(path)
+
+
+def require_no_specials(directory: Path) -> None:
+    """Refuse a directory with what is no file: a library that opens all by name would wait there, or never end.
+
+    Raises
+    ------
+    ReadError
+        With the first of its kind.
+    """
+    for name, what in specials(directory):
+        message = f"{str(directory / name)!r} is {what}, which would keep whoever loads the model waiting"
+        raise errors.ReadError(f"{message}; put a file there, or take it away")
+
+
 def links_out(directory: Path) -> Iterator[tuple[str, str]]:
     """Yield each link below a directory that leads out of it, relative to it, and where to; of so many names."""
     if isinstance(directory, Address):

@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 
     from tfmagic.files.checkpoints.location import CheckpointFiles
 
+_WAITING = "whoever opens it waits for ever, or reads without end"
 #: Bytes that are looked at in one go.
 _PIECE = 1 << 20
 
 
 def of_directory(directory: Path) -> Iterator[Finding]:
-    """Yield a row for each link in a model's directory that leads out of it; links are followed, and told."""
+    """Yield a row for each link in a model's directory that leads out of it, and for what is no file at all."""
+    for name, what in places.specials(directory):
+        yield Finding(scan.MEDIUM, f"{what} in the place of a file", f"file {name!r}", LOAD, _WAITING)
     why = "what is read, and copied with it, lies elsewhere; caches of model hubs consist of such links"
     for name, target in places.links_out(directory):
         yield Finding(scan.LOW, f"a link to {target!r}", f"file {name!r}", LOAD, why)

@@ -156,6 +156,7 @@ def _model(
     unread = cache(lambda: functions.SavedModelFunctions(directory, tag_set, unread=True))
 
     def function(key: str | None = None, *, signed: Signed = signed) -> functions.NamedFunction:
+        places.require_no_specials(directory)
         if not trust:
             keys = None if key is None else [key]
             hazards.require_none(loading_hazards(directory, tags, keys), str(directory))
