@@ -90,7 +90,12 @@ def test_names_that_keras_writes_itself_are_clean() -> None:
         "registered_name": "Dense",
         "config": {"activation": named},
     }
-    own = {"module": "keras.initializers", "class_name": "GlorotUniform", "registered_name": None, "config": {}}
+    own: dict[str, Any] = {
+        "module": "keras.initializers",
+        "class_name": "GlorotUniform",
+        "registered_name": None,
+        "config": {},
+    }
     old = {"class_name": "relu", "config": {}}
     assert told(sequential(written, dense(kernel_initializer=own), dense(activation=old))) == set()
 
