@@ -118,6 +118,31 @@ def test_the_keyboard_alone_reaches_the_tabs_and_what_they_hold(panel: PanelPage
     assert panel.frontend.page.locator(".jp-Notebook .jp-MarkdownCell").count() == 0
 
 
+#: What has the focus, whether it is in the panel, and how strongly it is outlined.
+FOCUSED = """(panel) => {
+  const each = document.activeElement, style = getComputedStyle(each);
+  const box = each.closest(".tfm-box"), drawn = box && getComputedStyle([...box.querySelectorAll("rect")].at(-1));
+  const width = drawn ? drawn.strokeWidth : style.outlineStyle === "none" ? "0" : style.outlineWidth;
+  return [each.getAttribute("aria-label") ?? each.textContent, panel.contains(each), parseFloat(width)];
+}"""
+
+
+@pytest.mark.parametrize("title", ["Model", "Ops", "Graph", "Variables", "Convert"])
+def test_all_that_tab_leads_to_shows_that_it_has_the_focus(panel: PanelPage, title: str) -> None:
+    panel.open(title).locator("button, input, [tabindex='0']").first.wait_for()
+    panel.tab(title).focus()
+    reached = 0
+    while True:
+        panel.frontend.page.keyboard.press("Tab")
+        name, is_inside, width = panel.root.evaluate(FOCUSED)
+        if not is_inside:
+            break
+        reached += 1
+        assert width >= 2, name
+        assert reached < 60
+    assert reached > 4
+
+
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
 def test_no_tab_keeps_anybody_out(panel: PanelPage, theme: str) -> None:
     panel.set_theme(theme)

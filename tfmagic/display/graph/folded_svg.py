@@ -43,7 +43,9 @@ _INKS, _ON_PALE, _ON_STRONG = (_INK, _SOFT), ("#111827", "#111827"), ("#ffffff",
 #: A legend of numbers is not written in less.
 _LEGEND_WIDTH = 300
 _ARROW = 4
-#: Letters that are left of a name beside a number.
+#: What stands between the ends of a run.
+_RUN = " … "
+#: Letters that are left of a name beside a number, and of a run's beside what it repeats.
 _FEWEST = 7
 #: Characters of all that is said of a box.
 _MOST_TITLE = 400
@@ -227,7 +229,7 @@ def _texts(box: FoldedBox, corner: Corner, inks: tuple[str, str], *, is_number: 
         detail = ""
     if len(detail) > left:
         # A number says more than the middle of a name; of an op's name there is enough in half of it.
-        least = _FEWEST if is_number else int(room / _LETTER / 2)
+        least = _FEWEST if is_number or _RUN in box.label else int(room / _LETTER / 2)
         label = _cut(box.label, max(int((room - len(detail) * small - 6) / _LETTER), least))
         left = int((room - len(label) * _LETTER - 6) / small)
         detail = render.cut(detail, left) if left > 4 else ""  # noqa: PLR2004 - fewer letters say nothing
@@ -241,8 +243,10 @@ def _texts(box: FoldedBox, corner: Corner, inks: tuple[str, str], *, is_number: 
 
 def _cut(label: str, count: int) -> str:
     """Shorten a label; of a run its beginning is left, as half a name of each end would say nothing."""
-    first, dots, _ = label.partition(" … ")
-    return f"{render.cut(first, count - 2)} …" if dots and len(label) > count else render.cut(label, count)
+    first, dots, _ = label.partition(_RUN)
+    if not dots or len(label) <= count:
+        return render.cut(label, count)
+    return f"{first} …" if len(first) + 2 <= count else f"{first[: count - 1]}…"
 
 
 def _beside(box: FoldedBox, corner: Corner, places: _Places) -> str:
