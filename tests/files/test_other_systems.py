@@ -170,6 +170,18 @@ def test_files_that_come_along_have_names_that_differ_everywhere() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "name", ["", "/x", "\\x", "../x", "a/../x", "a\\..\\x", "a/.. /x", "...", "C:x", "a/b:c", "a\0"]
+)
+def test_a_name_that_leads_out_of_its_directory_on_any_system(name: str) -> None:
+    assert not places.stays_inside(name)
+
+
+@pytest.mark.parametrize("name", ["words.txt", "..words", "a/b/", "./a", "a//b", "a\\b", "a b. ", "caf\u00e9"])
+def test_a_name_that_stays_in_its_directory_on_any_system(name: str) -> None:
+    assert places.stays_inside(name)
+
+
 def test_names_of_windows_that_lead_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(places, "Path", PureWindowsPath)
     assert places.leads_elsewhere("C:words.txt", tmp_path)

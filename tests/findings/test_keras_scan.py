@@ -133,7 +133,8 @@ def of_config(path: Path, config: dict[str, Any]) -> Path:
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize(
-    ("name", "severity"), [("../evil", "high"), ("/evil", "high"), ("config.json", "medium"), ("assets/a", "clean")]
+    ("name", "severity"),
+    [("../evil", "high"), ("/evil", "high"), ("a/.. /evil", "high"), ("config.json", "medium"), ("assets/a", "clean")],
 )
 def test_what_two_readers_take_differently_or_what_leads_out_is_told(tmp_path: Path, name: str, severity: str) -> None:
     assert tfmagic.scan(archive(tmp_path / "m.keras", (name, "{}"))).severity == severity

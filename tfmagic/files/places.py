@@ -271,6 +271,17 @@ def is_within(path: Path, directory: Path) -> bool:
     return False
 
 
+def stays_inside(name: str) -> bool:
+    r"""Whether a file's name that a model states stays in the directory that it is put behind, on whichever system.
+
+    Windows separates by ``\\``, too, takes ``C:x`` for a file of another drive, ``x:y`` for a stream beside ``x``, and
+    ``.. `` for ``..``.
+    """
+    parts = name.replace("\\", "/").split("/")
+    climbs = any(part not in ("", ".") and not part.strip(". ") for part in parts)
+    return parts[0] != "" and not climbs and set(":\0").isdisjoint(name)
+
+
 def leads_elsewhere(name: str, directory: Path) -> bool:
     """Whether a file's name that a directory's file holds leads out of the directory: upwards, or to what is there."""
     if ".." in re.split(r"[/\\]", name):

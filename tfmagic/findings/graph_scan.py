@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from tfmagic.files import places
 from tfmagic.findings import claimed_sizes, hazards, scan
 from tfmagic.findings.claimed_sizes import ALL_MEMORY, LARGEST_RESULT
 from tfmagic.findings.execution import ASKING, Executed, Walk
@@ -191,7 +192,7 @@ class _Scanned:
 
     def _assets(self) -> Iterator[Finding]:
         for asset in self._loaded.asset_files:
-            if not hazards.is_inside(asset.filename):
+            if not places.stays_inside(asset.filename):
                 why = "a loader reads, or copies, a file that is not the model's own"
                 what = f"reads files: an asset is called {asset.filename!r}"
                 yield Finding(scan.MEDIUM, what, f"{self.place}assets", LOAD, why)

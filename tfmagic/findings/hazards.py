@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfmagic import errors
-from tfmagic.files import protos
+from tfmagic.files import places, protos
 from tfmagic.files.keras import claimed_sizes as layer_sizes
 from tfmagic.findings import claimed_sizes
 from tfmagic.findings.execution import Executed, Walk
@@ -98,7 +98,7 @@ class Loaded:
         return tuple(
             full(asset.tensor_info.name)
             for asset in self.asset_files
-            if is_inside(asset.filename) and asset.tensor_info.name
+            if places.stays_inside(asset.filename) and asset.tensor_info.name
         )
 
     @cached_property
@@ -135,7 +135,7 @@ class Loaded:
         if not 0 <= number < len(nodes) or nodes[number].WhichOneof("kind") != "asset":
             return None
         files, index = self.asset_files, nodes[number].asset.asset_file_def_index
-        return OWN_FILE if 0 <= index < len(files) and is_inside(files[index].filename) else None
+        return OWN_FILE if 0 <= index < len(files) and places.stays_inside(files[index].filename) else None
 
 
 def of_graph(
@@ -262,13 +262,6 @@ def asset_files(meta_graph_def: protos.Message) -> list[protos.Message]:
             with contextlib.suppress(protos.ParseError):
                 assets.append(protos.parse("AssetFileDef", packed.value))
     return assets
-
-
-def is_inside(filename: str) -> bool:
-    """Say whether a file's name stays in the directory that it is put behind."""
-    parts = filename.replace("\\", "/").split("/")
-    stays = bool(filename) and not filename.startswith(("/", "\\")) and ".." not in parts and ":" not in parts[0]
-    return stays and "\0" not in filename
 
 
 def describe(hazards: Sequence[Hazard]) -> str:

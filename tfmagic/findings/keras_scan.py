@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import stat
 import sys
-import unicodedata
 import zipfile
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -149,11 +148,11 @@ def _of_members(archive: zipfile.ZipFile, path: Path) -> Iterator[Finding]:
         yield Finding(scan.MEDIUM, "a zip archive with two directories", path.name, LOAD, scan.TWO_READERS)
     # Some file systems, and who unpacks to them, take two names for one that differ in the case of their letters alone,
     # or in how letters with marks are put together.
-    counts = Counter(map(_folded, names))
-    for name in (name for name in names if counts[_folded(name)] > 1):
+    counts = Counter(map(places.folded, names))
+    for name in (name for name in names if counts[places.folded(name)] > 1):
         yield Finding(scan.MEDIUM, f"the member {name!r} is there twice", path.name, LOAD, scan.TWO_READERS)
     for info in archive.infolist():
-        if not hazards.is_inside(info.filename.rstrip("/") or "/"):
+        if not places.stays_inside(info.filename.rstrip("/") or "/"):
             why = "whoever unpacks the archive writes outside of it"
             yield finding(
                 Effect.WRITES_FILES, f"writes files: the member {info.filename!r} leads out", path.name, LOAD, why
@@ -171,21 +170,17 @@ def _of_members(archive: zipfile.ZipFile, path: Path) -> Iterator[Finding]:
             yield Finding(scan.MEDIUM, what, path.name, LOAD, scan.TWO_READERS)
 
 
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
-
-
 def _stored(archive: zipfile.ZipFile) -> set[int]:
     """Return where the weights of a Keras archive begin, which are HDF5 wherever they lie."""
     file = archive.fp
-    places: set[int] = set()
+    begins: set[int] = set()
     for info in archive.infolist():
         if info.filename != keras_archive.WEIGHTS or file is None:
             continue
         file.seek(info.header_offset)
         header = file.read(30)
-        places.add(info.header_offset + 30 + sum(int.from_bytes(header[a : a + 2], "little") for a in (26, 28)))
-    return places
+        begins.add(info.header_offset + 30 + sum(int.from_bytes(header[a : a + 2], "little") for a in (26, 28)))
+    return begins
 
 
 def _local_name(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> str | None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from tfmagic.files import protos
-from tfmagic.files.tflite import flexbuffers, values
+from tfmagic.files import places, protos
+from tfmagic.files.tflite import flexbuffers
 from tfmagic.findings import scan
 from tfmagic.findings.claimed_sizes import ALL_MEMORY, LARGEST_RESULT
 from tfmagic.findings.execution import Walk
@@ -46,7 +46,7 @@ def of_file(description: Description) -> tuple[Hazard, ...]:
 def _outer_files(description: Description) -> Iterator[Hazard]:
     """Yield what it means that constants lie in a file that is none of the model's folder: any may be named."""
     for name in dict.fromkeys(description.files.values()):
-        if name and not values.is_beside(name):
+        if name and not places.stays_inside(name):
             yield Hazard(Effect.READS_FILES, "a group of buffers", "constants in another folder", name, loading=True)
 
 

@@ -230,7 +230,7 @@ def _check_names(archive: zipfile.ZipFile, path: Path) -> None:
         if name in seen:
             _corrupt(path, f"the zip archive holds {name!r} twice, and which of them counts is open")
         seen.add(name)
-        if name.startswith(("/", "\\")) or ".." in name.replace("\\", "/").split("/"):
+        if not places.stays_inside(name):
             _corrupt(path, f"the zip archive holds {name!r}, a name that leads out of it")
 
 

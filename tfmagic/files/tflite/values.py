@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from tfmagic import errors
+from tfmagic.files import places
 from tfmagic.files.checkpoints import values as tensor_values
 
 if TYPE_CHECKING:
@@ -55,14 +56,9 @@ def place(path: Path, description: Description, number: int) -> tuple[Path, Vect
     return path.parent / name, description.buffers[number]
 
 
-def is_beside(name: str) -> bool:
-    """Say whether another file that a model names lies in the model's folder: it may name any file of this machine."""
-    return not set(name) & set("\\:\0") and name[:1] != "/" and not {"", ".", ".."} & set(name.split("/"))
-
-
 def why_unread(path: Path, name: str, packing: str = "") -> str:
     """Return why values in another file that a model names are not read, ``""`` where they are."""
-    if not is_beside(name):
+    if not places.stays_inside(name):
         return "which is no file beside it"
     if not (path.parent / name).is_file():
         return "which is not beside it"

@@ -102,7 +102,7 @@ class StoredGraph:
         paths = {
             asset.tensor_info.name.partition(":")[0]: self.assets / asset.filename
             for asset in hazards.asset_files(self.meta_graph.header)
-            if hazards.is_inside(asset.filename)
+            if places.stays_inside(asset.filename)
         }
         # A link of the file system may lead anywhere: caches of model hubs consist of them.
         return {name: path.resolve() for name, path in paths.items() if path.is_file()}
