@@ -89,6 +89,19 @@ def test_every_form_is_told_and_copied_where_it_can_be(samples: Built, tmp_path:
 # Checkpoints
 
 
+def test_a_copy_is_shown_under_the_path_that_was_named(in_tmp_path: Path) -> None:
+    tensor_writing.write(Path("trained"), [Tensor("dense/kernel", "float32", X)])
+    Path("out").mkdir()
+    done = tfmagic.slim("trained", "out/slim")
+    assert done.path == in_tmp_path / "out" / "slim"
+    assert done.called == "out/slim"
+    assert "slim: trained\n" in repr(done)
+    assert "path: out/slim\n" in repr(done)
+    assert str(in_tmp_path) not in repr(done)
+    assert f'title="{in_tmp_path}/out/slim"' in done._repr_html_()
+    assert tfmagic.slim("trained").called == ""
+
+
 def test_a_checkpoint_without_its_optimizer_restores_into_a_model(tmp_path: Path) -> None:
     import tensorflow as tf  # noqa: PLC0415 - costs seconds
 

@@ -6,7 +6,7 @@ Not for: the rows and the copy of each form (``verbs/slimming/``).
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from tfmagic import errors, progress, readers
@@ -15,6 +15,7 @@ from tfmagic.files import message_files, places, write_checks, writing
 from tfmagic.files.checkpoints import writing as checkpoint_writing
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.verbs.conversion import checks as conversion_checks
+from tfmagic.verbs.conversion import destinations
 from tfmagic.verbs.slimming import shares
 from tfmagic.verbs.slimming.checkpoints import CheckpointSlim
 from tfmagic.verbs.slimming.graph_files import GraphSlim
@@ -69,11 +70,18 @@ class Slimmed(render.Sectioned):
     verification: pd.DataFrame | None
     notes: tuple[str, ...] = ()
     origin: str = ""
+    _called: str = ""
+
+    @property
+    def called(self) -> str:
+        """The path of the copy as the user wrote it, empty without a copy."""
+        return self._called or str(self.path or "")
 
     def shown_sections(self) -> tuple[str, list[render.Section]]:
         """Return the sizes, the table, and how the copy compares."""
         after = "no copy of this form" if self.bytes_after is None else render.size_text(self.bytes_after)
-        facts: list[tuple[str, object]] = [("path", self.path)] if self.path is not None else []
+        path = render.Shortened(self.called, str(self.path))
+        facts: list[tuple[str, object]] = [("path", path)] if self.path is not None else []
         facts += [("before", render.size_text(self.bytes_before)), ("after", after)]
         facts += [("note", note) for note in self.notes]
         sections = [render.Section("Size", facts), render.Section("Bytes", table=self.table)]
@@ -164,7 +172,9 @@ def slim(  # noqa: PLR0913 - the contract's options
         if destination is None:
             return _told(model, plan)
         begin(_STAGES[1])
-        return _copied(model, plan, write_checks.resolved(destination), overwrite=overwrite, check=verify)
+        place = write_checks.resolved(destination)
+        copied = _copied(model, plan, place, overwrite=overwrite, check=verify)
+        return replace(copied, _called=destinations.in_words(destination, place))
 
 
 def _plan(model: Model, retained: frozenset[str]) -> Slim:
