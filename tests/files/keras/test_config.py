@@ -226,3 +226,16 @@ def test_shapes_are_those_of_keras(package: str, build: Any) -> None:
         stated = found[each.name].shape
         assert stated is None or stated == tuple(live[0] if isinstance(live, list) else live), each.name
         assert found[each.name].trainable in (each.trainable, None)
+
+
+def test_a_layer_that_data_built_takes_the_batch_of_the_model() -> None:
+    def model(batch: int | None) -> dict[str, Any]:
+        norm = {**layer("norm", "Normalization"), "build_config": {"input_shape": [2, 4]}}
+        given = layer("x", "InputLayer", batch_shape=[batch, 4])
+        return sequential(given, norm, {**layer("b", units=3), "build_config": {"input_shape": [2, 4]}})
+
+    for batch in (None, 2):
+        found = keras_config.signature(model(batch))
+        assert found is not None
+        assert [end.shape for end in found.outputs.values()] == [(batch, 3)]
+        assert [each.shape for each in keras_config.layers(model(batch))] == [(batch, 4), (batch, 4), (batch, 3)]

@@ -312,8 +312,22 @@ class _Scope:
         for key, calls in self.calls.items():
             # A layer that is called twice was built at its first call, and which call came first is not written.
             if len(calls) == 1:
-                for reference, shape in zip(calls[0], keras_specs.built_with(self.members[key]), strict=False):
+                for reference, shape in zip(calls[0], self._built_with(self.members[key]), strict=False):
                     yield reference, End(None, shape)
+
+    @cached_property
+    def _leaves_batch_open(self) -> bool:
+        """Whether every input that states a shape leaves its first dimension open, and one does."""
+        stated = [shape for spec in self.members.values() if (shape := keras_specs.batch_shape(spec))]
+        return bool(stated) and all(shape[0] is None for shape in stated)
+
+    def _built_with(self, spec: Spec) -> list[Shape]:
+        """Return the shapes that a layer was built with.
+
+        It may have been built by data, as it was adapted or called alone: their number says nothing of the model.
+        """
+        built = keras_specs.built_with(spec)
+        return [(None, *shape[1:]) if shape else shape for shape in built] if self._leaves_batch_open else built
 
     def _shape(self, key: str, spec: Spec) -> Shape:
         if keras_specs.class_name(spec) == "InputLayer":
@@ -327,7 +341,7 @@ class _Scope:
 
     def _input_shapes(self, key: str, spec: Spec) -> list[Shape]:
         """Return the shapes that a layer's first call consumes."""
-        calls, built = self.calls[key], keras_specs.built_with(spec)
+        calls, built = self.calls[key], self._built_with(spec)
         if not calls:
             return built or [keras_specs.batch_shape(spec)]
         return built if len(built) == len(calls[0]) else [self.end(reference).shape for reference in calls[0]]
