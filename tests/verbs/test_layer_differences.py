@@ -97,6 +97,27 @@ def test_a_layer_that_is_called_twice_and_one_within_a_model_are_told_apart(tf: 
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("suffix", [".keras", ".h5", ".ckpt", ""])
+def test_a_generator_that_no_result_draws_from_leaves_two_models_equal(tf: Any, tmp_path: Path, suffix: str) -> None:
+    del tf
+    import keras  # noqa: PLC0415
+
+    def model() -> Any:
+        keras.utils.clear_session()
+        given = keras.Input((4,), name="x")
+        dense = keras.layers.Dense(2, kernel_initializer="ones", name="dense")
+        return keras.Model(given, keras.layers.Dropout(0.5, name="drop")(dense(given)))
+
+    first, path = model(), tmp_path / f"model{suffix}"
+    tfmagic.export(first, path, verify=False)
+    for other in (model(), path):
+        found = tfmagic.diff(first, other)
+        assert found.equal, found.table.to_string()
+        assert set(found.table["what"]) <= {"unused weight", "renamed"}
+    first.get_layer("dense").kernel.assign_add([[1, 0]] * 4)
+    assert not tfmagic.diff(first, path).equal
+
+
 def test_what_training_goes_on_with_leaves_two_files_equal(tf: Any, tmp_path: Path) -> None:
     del tf
     import keras  # noqa: PLC0415

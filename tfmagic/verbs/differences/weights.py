@@ -32,6 +32,8 @@ UNUSED = "unused weight"
 
 #: What TensorFlow saves beside a model's own variables.
 _BOOKKEEPING = frozenset({"save_counter"})
+#: What a generator of Keras draws from, of a Dropout for one; files of Keras do not hold it.
+_DRAWN_FROM = "seed_generator_state"
 #: Where Keras files keep what training goes on with.
 _OF_TRAINING = ("optimizer/", "metrics/", "_metrics/")
 
@@ -79,9 +81,27 @@ class Comparison:
             a.rows.pop(pair.first.name, None)
             b.rows.pop(pair.second.name, None)
         yield from _renames([(each.first, each.second) for each in self._exchanged])
+        yield from self._of_generators()
         if matching is not None:
             yield from _of_constants(a, b, matching, {each.first.name for each in self._exchanged})
         yield from _gathered(_rows(a, b, spare, [each for each in self._taken if each not in self._exchanged]))
+
+    def _of_generators(self) -> Iterator[frames.DiffRow]:
+        """Yield a row for each state of a generator that no result draws from; the sides have those no longer."""
+        computations = () if self._matching is None else self._matching.both
+        used = {name for each in computations for name in each.names.of(each.of_ops(WEIGHT))}
+        a, b = self._sides
+        idle = [
+            [row for name, row in side.rows.items() if name.endswith(_DRAWN_FROM) and name not in used]
+            for side in (a, b)
+        ]
+        for side, rows in zip((a, b), idle, strict=True):
+            for row in rows:
+                del side.rows[row.name]
+        if [a.digest(row) for row in idle[0]] == [b.digest(row) for row in idle[1]]:
+            return
+        yield from (frames.DiffRow(UNUSED, row.name, _described(row), "", None, None) for row in idle[0])
+        yield from (frames.DiffRow(UNUSED, row.name, "", _described(row), None, None) for row in idle[1])
 
 
 class _Taken(NamedTuple):
