@@ -118,6 +118,35 @@ def test_a_generator_that_no_result_draws_from_leaves_two_models_equal(tf: Any, 
     assert not tfmagic.diff(first, path).equal
 
 
+def test_vocabularies_that_layers_have_learned_are_compared(tf: Any, tmp_path: Path) -> None:
+    del tf
+    import keras  # noqa: PLC0415
+
+    def learned(*words: str) -> Any:
+        keras.utils.clear_session()
+        given, text = keras.Input((1,), name="x", dtype="string"), keras.Input((1,), name="text", dtype="string")
+        ids, tokens = keras.layers.StringLookup(name="ids"), keras.layers.TextVectorization(name="tokens")
+        ids.adapt(list(words))
+        tokens.adapt([" ".join(words)])
+        inner = keras.Model(given, ids(given), name="inner")
+        return keras.Model([given, text], [inner(given), tokens(text)])
+
+    models = [learned("a", "a", "b"), learned("b", "a", "a"), learned("b", "b", "a"), learned(*map(str, range(999)))]
+    for place, model in enumerate(models):
+        model.save(tmp_path / f"{place}.keras")
+    files = [tmp_path / f"{place}.keras" for place in range(4)]
+    for own in (files, models):
+        assert tfmagic.diff(own[0], files[1]).equal
+        found = tfmagic.diff(own[0], files[2]).table
+        assert found["where"].tolist() == ["inner/ids, vocabulary", "tokens, vocabulary"], found.to_string()
+        assert found[["a", "b"]].iloc[0].tolist() == ["[[UNK], a, b]", "[[UNK], b, a]"]
+    # Texts that are equal as far as they are shown are told apart by numbers.
+    tokens = models[3].get_layer("tokens")
+    tokens.set_vocabulary([*tokens.get_vocabulary()[2:-1], "other"])
+    (row,) = tfmagic.diff(models[3], files[3]).table[["a", "b"]].to_numpy().tolist()
+    assert row == ["1,001 values", "1,001 values, 1 differs"]
+
+
 def test_what_training_goes_on_with_leaves_two_files_equal(tf: Any, tmp_path: Path) -> None:
     del tf
     import keras  # noqa: PLC0415

@@ -20,6 +20,7 @@ from tfmagic.files.keras import config as keras_config
 from tfmagic.files.keras import layer_rows
 from tfmagic.files.keras import specs as keras_specs
 from tfmagic.files.keras import values as keras_values
+from tfmagic.files.keras import vocabularies as keras_vocabularies
 from tfmagic.files.keras import weights as keras_weights
 from tfmagic.findings import file_scan, hazards, keras_scan
 from tfmagic.graphs import signatures
@@ -79,7 +80,11 @@ def read(candidate: Candidate) -> Model:
         computed=frozenset(loading.keys() - stored.keys()),
         # What was listed is where it was as long as nobody wrote the file again.
         values=partial(_values, path, lambda: weights() if file_marks.of(path) == mark else None),
-        settings=partial(_settings, {layer.path: layer for layer in layers}),
+        settings=partial(
+            _settings,
+            {layer.path: layer for layer in layers},
+            cache(lambda: keras_vocabularies.read(path, contents.config or {})),
+        ),
         wiring=None if structure is None else lambda: structure.wiring,
         in_training=lambda: [layer.path for layer in layers if keras_specs.is_called_in_training(layer.spec)],
         advice=_advice(contents),
@@ -150,10 +155,16 @@ def _averages_apart(path: Path, config: dict[str, Any] | None, weights: Callable
     return []
 
 
-def _settings(layers: Mapping[str, Layer], name: str) -> Mapping[str, object]:
-    """Return the arguments of a layer's constructor, as its config has them."""
+def _settings(
+    layers: Mapping[str, Layer], learned: Callable[[], Mapping[str, list[str]]], name: str
+) -> Mapping[str, object]:
+    """Return the arguments of a layer's constructor, as its config has them, with the vocabulary that it learned."""
     config = layers[name].spec.get("config") if name in layers else None
-    return config if isinstance(config, dict) else {}
+    if not isinstance(config, dict):
+        return {}
+    own = keras_vocabularies.ARGUMENT
+    is_learned = config.get(own, "") is None and name in learned()
+    return {**config, own: learned()[name]} if is_learned else config
 
 
 def _values(path: Path, listed: Callable[[], tuple[Weight, ...] | None], row: VariableRow) -> Values:

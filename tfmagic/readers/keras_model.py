@@ -5,6 +5,7 @@ Not for: Keras's files (``keras_file``), nor how a model is traced (:mod:`tfmagi
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from contextlib import nullcontext
@@ -243,7 +244,17 @@ def _settings(model: runtime.Live, name: str) -> Mapping[str, object]:
         settings = layer.get_config()
     except Exception:  # noqa: BLE001 - a layer of the user's raises whatever it likes, NotImplementedError by Keras' rule
         return {}
-    return settings if isinstance(settings, dict) else {}
+    return _with_vocabulary(layer, settings) if isinstance(settings, dict) else {}
+
+
+def _with_vocabulary(layer: runtime.Live, settings: dict[str, object]) -> Mapping[str, object]:
+    """Return a layer's arguments with the words that it has learned, as its file has them beside its config."""
+    if settings.get("vocabulary", "") is not None or not hasattr(layer, "get_vocabulary"):
+        return settings
+    with contextlib.suppress(Exception):  # one of the user's own; or nothing was learned yet
+        words = layer.get_vocabulary()
+        return {**settings, "vocabulary": [str(word) for word in words]} if words else settings
+    return settings
 
 
 def _wiring(model: runtime.Live) -> Wiring | None:

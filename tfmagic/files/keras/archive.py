@@ -22,7 +22,7 @@ from tfmagic import errors
 from tfmagic.files import hdf5, places
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from tfmagic.files.hdf5 import Node
@@ -208,6 +208,12 @@ def weights(path: Path) -> Iterator[Node]:
         return
     with _opened(path) as archive, _member_file(archive, path) as file:
         yield file.root
+
+
+def texts(path: Path, names: Collection[str]) -> dict[str, str]:
+    """Return those of some members of an archive that are there, as text; raises as :func:`contents` does."""
+    with _opened(path) as opened:
+        return {name: _member_text(opened, name, path) for name in opened.namelist() if name in names}
 
 
 @contextmanager

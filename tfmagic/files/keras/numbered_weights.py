@@ -112,7 +112,7 @@ class Numbered:
 
     def _container(self, group: Node, place: _Place) -> Iterator[Weight]:
         """List a group of layers, each named after its class and counted."""
-        specs = _by_class(place.spec) if place.path.rpartition("/")[2] in _CONTAINERS else {}
+        specs = groups(place.spec) if place.path.rpartition("/")[2] in _CONTAINERS else {}
         order = {name: index for index, name in enumerate(specs)}
         for name, child in sorted(group.children(), key=lambda item: order.get(item[0], len(order))):
             if child.is_group:
@@ -206,7 +206,7 @@ def _stated_name(group: Node) -> str | None:
     return variables.text("name") if variables else None
 
 
-def _by_class(model: Spec | None) -> dict[str, Spec]:
+def groups(model: Spec | None) -> dict[str, Spec]:
     """Return a model's layers by the names of their groups: class in snake case, counted.
 
     Keras does not use the layers' names, as generated ones differ from run to run

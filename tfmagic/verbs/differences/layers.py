@@ -78,7 +78,16 @@ def _arguments(name: str, mine: Mapping[str, object], theirs: Mapping[str, objec
             continue
         a, b = (setting(each[key]) if key in each else "" for each in (mine, theirs))
         if a != b:
+            a, b = _short(a, b, mine.get(key), theirs.get(key))
             yield frames.DiffRow("layer", f"{name}, {key}", a[:_LONGEST], b[:_LONGEST], None, None)
+
+
+def _short(a: str, b: str, mine: object, theirs: object) -> tuple[str, str]:
+    """Return two texts that can be told apart where they are cut: of long lists, how many values are others."""
+    if a[:_LONGEST] != b[:_LONGEST] or not isinstance(mine, list) or not isinstance(theirs, list):
+        return a, b
+    others = sum(one != other for one, other in zip(mine, theirs, strict=False)) + abs(len(mine) - len(theirs))
+    return f"{len(mine):,} values", f"{len(theirs):,} values, {others:,} {'differs' if others == 1 else 'differ'}"
 
 
 def _is_neutral(key: str, value: object) -> bool:
