@@ -274,7 +274,7 @@ def is_within(path: Path, directory: Path) -> bool:
 def stays_inside(name: str) -> bool:
     r"""Whether a file's name that a model states stays in the directory that it is put behind, on whichever system.
 
-    Windows separates by ``\\``, too, takes ``C:x`` for a file of another drive, ``x:y`` for a stream beside ``x``, and
+    Windows separates by ``\``, too, takes ``C:x`` for a file of another drive, ``x:y`` for a stream beside ``x``, and
     ``.. `` for ``..``.
     """
     parts = name.replace("\\", "/").split("/")

@@ -12,12 +12,13 @@ import os
 import threading
 import time
 import weakref
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfmagic import errors
-from tfmagic.files import file_marks, listings, places
+from tfmagic.files import file_marks, places
 from tfmagic.files.addresses.address import path_of
 from tfmagic.models.model import Model, Part
 from tfmagic.readers import keras_model
@@ -167,34 +168,35 @@ def _identity(source: object, *, trust: bool) -> tuple[Hashable | None, object]:
         # As a source is read: a name that begins with ~ may be just that.
         path = path_of(source)
         if not places.is_here(path):
-            return ("address", hash(path), trust), _address_mark(path)
+            return ("address", hash(path), trust), _files_mark(path)
         path = Path(os.path.realpath(path))
         return ("path", str(path), trust), _files_mark(path)
     if isinstance(source, Model):
         if source.path is None:
             return None, None
-        mark = _files_mark(source.path) if places.is_here(source.path) else _address_mark(source.path)
-        return ("model", id(source), trust), mark
+        return ("model", id(source), trust), _files_mark(source.path)
     if keras_model.is_keras(source):
         return ("object", id(source), trust), _keras_mark(source)
     return None, None
 
 
 def _files_mark(path: Path) -> tuple[object, ...]:
-    """Return names, times and sizes of a model's files: those in its directory, those that begin as it does."""
-    inside = path.rglob("*") if path.is_dir() else path.parent.glob(f"{_escaped(path.name.partition('.')[0])}*")
-    files = sorted(each for each, _ in zip(inside, range(_FILES), strict=False) if each.is_file())
+    """Return names, times and sizes of a model's files: those in its directory, those that begin as it does.
+
+    An address is asked once for each directory.
+    """
+    inside = path.rglob("*") if places.is_directory(path) else _beside(path)
+    files = sorted(each for each, _ in zip(inside, range(_FILES), strict=False) if places.is_file(each))
     return tuple((str(each), file_marks.of(each)) for each in files)
 
 
-def _address_mark(path: Path) -> tuple[object, ...]:
-    """Return what differs once a model at an address was written again, as one list of its names tells."""
-    files = [*listings.walk(path)] if places.is_directory(path) else [*listings.beside(places.as_address(path))]
-    return tuple((str(each.path), each.size, each.stamp) for each in files[:_FILES])
-
-
-def _escaped(name: str) -> str:
-    return "".join(f"[{char}]" if char in "*?[" else char for char in name)
+def _beside(path: Path) -> list[Path]:
+    """Return what begins as a path does, itself where there is no list of names."""
+    stem = path.name.partition(".")[0]
+    with suppress(OSError):
+        names = sorted(name for name in places.names(path.parent) if name.startswith(stem))
+        return [path.parent / name for name in names] or [path]
+    return [path]
 
 
 def _keras_mark(model: Any) -> tuple[object, ...]:  # noqa: ANN401 - Keras' own

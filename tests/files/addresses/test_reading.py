@@ -16,7 +16,7 @@ from tests.address_servers import serving
 from tests.conftest import ROOT
 from tests.samples import SAMPLES, Built
 from tfmagic import errors
-from tfmagic.files import listings
+from tfmagic.files import file_marks
 from tfmagic.files.addresses.address import path_of
 from tfmagic.models.public_tables import TABLE_PARTS
 
@@ -130,22 +130,23 @@ def test_nothing_of_a_network_is_imported_before_an_address_is_named() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, timeout=100)
 
 
-def test_a_place_is_walked_alike_here_and_at_an_address(tmp_path: Path, memory: Any) -> None:
+def test_files_are_listed_and_known_again_alike_here_and_at_an_address(tmp_path: Path, memory: Any) -> None:
     for name in ("b.pb", "a/inner/c.index", "a/d.pb"):
         file = tmp_path / "models" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(name.encode())
-    (tmp_path / "models" / "a" / "loop").symlink_to(tmp_path, target_is_directory=True)
-    here = list(listings.walk(tmp_path / "models"))
-    names = [each.path.relative_to(tmp_path / "models").as_posix() for each in here]
-    assert names == ["b.pb", "a/d.pb", "a/inner/c.index"]
     memory.put(str(tmp_path / "models"), "/models", recursive=True)
-    place = path_of("memory://models")
-    there = [each for each in listings.walk(place) if "loop" not in str(each.path)]
-    assert [each.path.relative_to(place).as_posix() for each in there] == names
-    assert [each.size for each in there] == [each.size for each in here]
-    memory.pipe("/models/b.pb", b"other")
-    assert next(listings.walk(path_of("memory://models"))).stamp != there[0].stamp
+    here, there = tmp_path / "models", path_of("memory://models")
+    files = list(there.rglob("*"))
+    assert [file.relative_to(there).as_posix() for file in files] == ["b.pb", "a/d.pb", "a/inner/c.index"]
+    assert sorted(map(str, here.rglob("*.*"))) == sorted(str(here / file.relative_to(there)) for file in files)
+    for place, write in ((here, (here / "b.pb").write_bytes), (there, lambda data: memory.pipe("/models/b.pb", data))):
+        mark = file_marks.of(place / "b.pb")
+        assert mark == file_marks.of(place / "b.pb", now=True)
+        assert mark is not None
+        assert mark[1] == len("b.pb")
+        write(b"else")
+        assert file_marks.of(place / "b.pb", now=True) not in (mark, None)
 
 
 @pytest.mark.tensorflow
