@@ -46,7 +46,7 @@ def use(path: Path) -> None:
         repr(scan)
         scan._repr_html_()
         scan.sarif()
-    with suppress(errors.ReadError, FileNotFoundError):
+    with suppress(errors.ReadError, errors.ConversionError, FileNotFoundError):
         slim = tfmagic.slim(path)
         repr(slim)
         slim._repr_html_()
