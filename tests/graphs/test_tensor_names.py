@@ -35,3 +35,9 @@ def test_free_names_are_given_once() -> None:
     names = tensor_names.FreeNames(["a", "a_2/b", "c"])
     assert [names("a") for _ in range(3)] == ["a_1", "a_3", "a_4"]
     assert [names(each) for each in ("a_1", "c/d", "c", "a")] == ["a_1_1", "c/d", "c_1", "a_5"]
+
+
+def test_a_node_may_have_the_name_of_a_scope() -> None:
+    names = tensor_names.FreeNames(["a/b", "c"])
+    assert [names.of_node(each) for each in ("a", "a", "c", "d", "d")] == ["a", "a_1", "c_1", "d", "d_1"]
+    assert names("a") == "a_2"

@@ -112,6 +112,23 @@ def test_a_key_takes_no_name_of_a_node_that_is_left_out(tf: Any, tmp_path: Path)
         assert any("'y' is 'y_1'" in note for note in notes), notes
 
 
+def test_a_key_may_be_the_name_of_a_scope(tf: Any, tmp_path: Path) -> None:
+    v1 = tf.compat.v1
+    with tf.Graph().as_default():
+        x = v1.placeholder(tf.float32, [None], "x")
+        tf.identity(x * 2.0, "logits/BiasAdd")
+        session = v1.Session()
+    ends: dict[str, Any] = {"inputs": ["x"], "outputs": {"logits": "logits/BiasAdd"}}
+    done = tfmagic.export(session, tmp_path / "m.pb", **ends)
+    assert not any("cannot hold every key" in note for note in done.notes), done.notes
+    graph_def = v1.GraphDef.FromString((tmp_path / "m.pb").read_bytes())
+    for name in ("", "prefix"):
+        with v1.Session(graph=tf.Graph()) as loaded:
+            tf.import_graph_def(graph_def, name=name)
+            scope = f"{name}/" if name else ""
+            assert loaded.run(f"{scope}logits:0", {f"{scope}x:0": [1.0]}) == [2.0]
+
+
 def test_what_is_kept_can_be_initialised_and_assigned(tmp_path: Path) -> None:
     tf = runtime.tensorflow()
     found = SITUATIONS["default_value"](tmp_path)

@@ -58,6 +58,8 @@ class FreeNames:
 
     def __init__(self, names: Iterable[str], key: Callable[[str], str] = str) -> None:
         self._key = key
+        names = list(names)
+        self._nodes = {key(name) for name in names}
         self._taken = {key(prefix) for name in names for prefix in _prefixes(name)}
         self._numbers: Counter[str] = Counter()
 
@@ -68,8 +70,22 @@ class FreeNames:
             # Names are never given back, so that no number is tried twice.
             self._numbers[wanted] += 1
             name = f"{wanted}_{self._numbers[wanted]}"
-        self._taken.update(map(self._key, _prefixes(name)))
+        self._take(name)
         return name
+
+    def of_node(self, wanted: str) -> str:
+        """Return the name itself if no node has it, whatever lies in a scope of that name; else as a call does.
+
+        A graph may hold ``logits`` beside ``logits/MatMul``, as it does ``w`` beside ``w/read``.
+        """
+        if self._key(wanted) in self._nodes:
+            return self(wanted)
+        self._take(wanted)
+        return wanted
+
+    def _take(self, name: str) -> None:
+        self._nodes.add(self._key(name))
+        self._taken.update(map(self._key, _prefixes(name)))
 
 
 def _prefixes(name: str) -> Iterator[str]:

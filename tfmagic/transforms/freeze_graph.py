@@ -232,7 +232,7 @@ class _Freezing:
             tensor = plain(end.tensor)
             dtype = end.dtype.removesuffix("_ref")
             if tensor not in (name, plain(end.key)):
-                node = self.graph_def.node.add(name=self.names(name), op="Identity")
+                node = self.graph_def.node.add(name=self.names.of_node(name), op="Identity")
                 node.input.append(tensor)
                 node.attr["T"].type = protos.dtype_number(dtype)
                 tensor = node.name

@@ -195,7 +195,7 @@ def _edited_notes(source: Model, inputs: Mapping[str, str], outputs: Mapping[str
     nodes: Iterable[str] = () if frame is None else frame["name"][frame["function"] == ""]
     free = FreeNames(name for name in nodes if name.startswith(wanted))
     names = [plain(tensor) for tensor in inputs.values()]
-    names += [free(name) if name in wanted else plain(tensor) for (_, tensor), name in ends]
+    names += [free.of_node(name) if name in wanted else plain(tensor) for (_, tensor), name in ends]
     return name_notes("a graph", zip([*inputs, *outputs], names, strict=True))
 
 
