@@ -72,6 +72,9 @@ def test_killed_at_a_new_place_the_same_call_may_be_made_again(subject: PlainChe
     for place in killed_at_each_moment(_IMPORTS, write, _CALLS, places):
         whole = version(subject, place)
         seen.add((whole, bool(checkpoint_writing.files(place))))
+        if (whole, bool(checkpoint_writing.files(place))) == (None, True):
+            with pytest.raises(errors.CorruptSourceError, match="was being written when that was killed"):
+                tfmagic.inspect(place, form="checkpoint")
         if whole is None:
             subject.write(place, 1, overwrite=False)
             assert subject.version(place) == 1

@@ -91,6 +91,11 @@ class CheckpointFiles:
                 f"checkpoint {str(self.prefix)!r} was being replaced by a write that was killed: the old one lies "
                 f"whole as {str(aside)!r}; give that, or write once more into the directory, which puts it back"
             )
+        if writing.is_left_over(self.prefix):
+            raise errors.CorruptSourceError(
+                f"checkpoint {str(self.prefix)!r} was being written when that was killed, and is not whole: write it "
+                "once more; the next write into the directory takes away what is there of it"
+            )
         message = (
             f"checkpoint {str(self.prefix)!r} has data shards but no index {self.prefix.name + '.index'!r}, which "
             "holds the names and shapes: copy that file too from where the checkpoint was written"

@@ -85,6 +85,11 @@ def standing(prefix: Path) -> list[Path]:
     return [file for file in there if file.name not in left]
 
 
+def is_left_over(prefix: Path) -> bool:
+    """Say whether all that is there of a checkpoint is what a killed write to a new place left of itself."""
+    return not isinstance(prefix, Address) and bool(files(prefix)) and not standing(prefix)
+
+
 def _is_like(stem: str, prefix: Path) -> bool:
     return stem == prefix.name or places.folded(stem) == places.folded(prefix.name)
 
