@@ -28,7 +28,7 @@ from tests.conftest import ROOT
 from tests.damage import DAMAGES
 from tests.samples import SAMPLES, Built
 from tfmagic import errors, files, findings, frames
-from tfmagic.files import protos
+from tfmagic.files import places, protos
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -355,6 +355,20 @@ def test_several_models_in_a_directory(tmp_path: Path) -> None:
     written(tmp_path / "b.pb", graph_def().SerializeToString())
     message = refusal(tmp_path, errors.UnrecognizedSourceError)
     assert "'a.pb', 'b.pb'" in message
+
+
+def test_several_models_in_a_directory_are_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [written(tmp_path / f"{number}.pb", graph_def().SerializeToString()) for number in range(3)]
+    head = places.head
+    looked_at: list[Path] = []
+
+    def noted(path: Path, count: int) -> bytes:
+        looked_at.append(path)
+        return head(path, count)
+
+    monkeypatch.setattr(places, "head", noted)
+    refusal(tmp_path, errors.UnrecognizedSourceError)
+    assert looked_at == paths
 
 
 @pytest.mark.parametrize(

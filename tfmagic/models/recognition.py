@@ -48,12 +48,13 @@ def recognise(
     with reading.refusals(candidate.path):
         if form is not None:
             return _read(_of_form(form, candidate, readers), candidate, tags)
-        model = _claimed(candidate, readers, tags)
-        if model is not None:
-            return model
+        claims = _claims(candidate, readers)
+        if len(claims) == 1:
+            return _claimed(claims[0], candidate, tags)
         if candidate.path is not None:
             places.require_existence(candidate.path)
-        raise errors.UnrecognizedSourceError(_unrecognised(candidate, readers))
+        several = [nested for nested, _ in claims]
+        raise errors.UnrecognizedSourceError(_unrecognised(candidate, readers, several))
 
 
 def recognised(source: object, readers: Sequence[Reader]) -> Model | None:
@@ -62,20 +63,23 @@ def recognised(source: object, readers: Sequence[Reader]) -> Model | None:
         return _again(source, readers, None, None, trust=False)
     candidate = candidate_of(source)
     with reading.refusals(candidate.path):
-        return _claimed(candidate, readers, None)
+        claims = _claims(candidate, readers)
+        return _claimed(claims[0], candidate, None) if len(claims) == 1 else None
 
 
-def _claimed(candidate: Candidate, readers: Sequence[Reader], tags: Collection[str] | None) -> Model | None:
-    """Return the model of the reader that claims a candidate, or the only file that one claims in a directory."""
+def _claims(candidate: Candidate, readers: Sequence[Reader]) -> list[tuple[Candidate, Reader]]:
+    """Return a candidate and the reader that claims it, else the files in it that are claimed."""
     reader = _claiming(candidate, readers)
-    if reader is not None:
+    return list(_inside(candidate, readers)) if reader is None else [(candidate, reader)]
+
+
+def _claimed(claim: tuple[Candidate, Reader], candidate: Candidate, tags: Collection[str] | None) -> Model:
+    """Return the model of a candidate, or of the only file in it that is claimed, which is told."""
+    chosen, reader = claim
+    if chosen is candidate:
         return _read(reader, candidate, tags)
-    inner = list(_inside(candidate, readers))
-    if len(inner) != 1:
-        return None
-    ((chosen, contents),) = inner
     note = f"{_name(chosen)!r} is shown, the only model in {str(candidate.path)!r}"
-    return _read(contents, replace(chosen, trust=candidate.trust), tags).with_notes(note)
+    return _read(reader, replace(chosen, trust=candidate.trust), tags).with_notes(note)
 
 
 def _again(
@@ -211,9 +215,8 @@ def _inside(
             yield nested, reader
 
 
-def _unrecognised(candidate: Candidate, readers: Sequence[Reader]) -> str:
-    """Word that no form claims a source: what it seems to be, and which forms there are."""
-    several = [nested for nested, _ in _inside(candidate, readers)]
+def _unrecognised(candidate: Candidate, readers: Sequence[Reader], several: Sequence[Candidate]) -> str:
+    """Word that no form claims a source: what it seems to be or which models it holds, and which forms there are."""
     if several:
         names = errors.listed(map(_name, several))
         return f"{str(candidate.path)!r} holds several models: {names}; give the path of one of them"
