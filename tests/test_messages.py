@@ -31,7 +31,7 @@ LISTING = {"UnknownNameError", "MissingDependencyError", "MissingPartError", "Un
 HANDED_ON = re.compile(r"\{[\w.]+\}|\{str\(error\)\}|\{_\w+\(.*\)\}|\{\w+\(.*\)\} \(prefix .*\)", re.DOTALL)
 #: Reasons that a note or a panel quotes within its own sentence, which says what follows.
 REASONS = (
-    "transforms.call_inlining", "transforms.freeze_stored", "verbs.conversion.freeze_untraced",
+    "transforms.inlining", "transforms.freeze_stored", "verbs.conversion.freeze_untraced",
     "models.variable_values", "verbs.snippets", "verbs.differences",
 )  # fmt: skip
 #: What a message has that helps: something to type, to do, or what would have been right.

@@ -24,7 +24,7 @@ from tfmagic.graphs.tensor_names import node_of
 from tfmagic.graphs.walks import reached
 from tfmagic.runtime import concrete_functions
 from tfmagic.runtime import tensorflow as runtime
-from tfmagic.transforms import frozen_state, inlining, tables
+from tfmagic.transforms import frozen_state, inlining, pruning, tables
 from tfmagic.transforms.asset_contents import asset_contents
 from tfmagic.transforms.captures import (
     Captures,
@@ -168,14 +168,14 @@ def assembled(
     state = state.renamed(renamed)
     drawn, changed = ({renamed.get(name, name) for name in names} for names in (drawn, changed))
     names = [_node(each.tensor) for each in outputs], [_node(each.tensor) for each in inputs]
-    inlining.prune(graph_def, *names)
+    pruning.prune(graph_def, *names)
     _alive = list(graph_def.node)
     refuse_python(graph_def)
     refuse_other_state(graph_def)
     values = tables.fill(graph_def, state.tables)
     values.update(_constants(graph_def, state, drawn))
     # Handles that only waited for their placeholders are gone with the reads.
-    inlining.prune(graph_def, *names)
+    pruning.prune(graph_def, *names)
     _require_inputs(graph_def, names[1])
     of_state = list(frozen_state.notes(graph_def, drawn, {name: state.variables[name] for name in changed}))
     name_by_content(graph_def)

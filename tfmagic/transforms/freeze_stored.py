@@ -17,7 +17,7 @@ from tfmagic.functions.graph_part import PLAIN_OPS
 from tfmagic.graphs import function_library, variables
 from tfmagic.graphs.ops import of_kind
 from tfmagic.graphs.resources import REF_VARIABLES, RESOURCE_VARIABLES, TABLES, VARIABLES, filled_tables
-from tfmagic.transforms import captures, inlining
+from tfmagic.transforms import captures, inlining, pruning
 from tfmagic.transforms.asset_contents import asset_contents, text_value
 from tfmagic.transforms.end_names import name_ends, node_names, rename_nodes
 from tfmagic.transforms.freeze import State, assembled
@@ -67,7 +67,7 @@ def _part(
     inputs, outputs = name_ends(part, *ends)
     keep = [end.tensor.removesuffix(":0") for end in (*inputs, *outputs)]
     try:
-        inlining.prune(part, keep[len(inputs) :], keep[: len(inputs)])
+        pruning.prune(part, keep[len(inputs) :], keep[: len(inputs)])
     except KeyError as error:
         raise errors.ConversionError(f"the graph is incomplete: it takes {error}, and there is no such node") from error
     return part, inputs, outputs

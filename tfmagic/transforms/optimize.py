@@ -16,7 +16,7 @@ from tfmagic.files import protos
 from tfmagic.graphs import function_library
 from tfmagic.graphs.tensor_names import node_of
 from tfmagic.runtime import grappler
-from tfmagic.transforms import batch_norms, inlining
+from tfmagic.transforms import batch_norms, inlining, pruning
 from tfmagic.transforms.function_names import name_by_content
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def optimize(frozen: FrozenGraph) -> FrozenGraph:
         list(dict.fromkeys(node_of(end.tensor) for end in side)) for side in (frozen.inputs, frozen.outputs)
     )
     _require(result, [*inputs, *outputs])
-    inlining.prune(result, outputs, [name for name in inputs if name not in outputs])
+    pruning.prune(result, outputs, [name for name in inputs if name not in outputs])
     name_by_content(result)
     note = _note(before, _kinds(result))
     smaller = replace(frozen, graph_def=result, values={}, notes=(*frozen.notes, note))

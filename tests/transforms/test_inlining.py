@@ -7,7 +7,7 @@ import pytest
 
 from tfmagic import errors
 from tfmagic.files import protos
-from tfmagic.transforms import call_inlining
+from tfmagic.transforms import inlining
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -44,7 +44,7 @@ def graph_of(text: str) -> Any:
 
 def inlined(text: str, definitions: Mapping[str, Any] | None = None) -> list[str]:
     graph_def = graph_of(text)
-    call_inlining.inline_calls(graph_def, definitions or {})
+    inlining.inline_calls(graph_def, definitions or {})
     return [" ".join([node.name, node.op, *node.input]) for node in graph_def.node]
 
 
@@ -105,14 +105,14 @@ def f(v) -> r=c:output:0 ~print
 def test_a_function_that_asks_to_stay_one_stays(attr: str) -> None:
     graph_def = graph_of("x Placeholder\na PartitionedCall@f x\ndef f(v) -> r=neg:y:0\n neg Neg v\n")
     graph_def.library.function[0].attr[attr].b = True
-    call_inlining.inline_calls(graph_def, {})
+    inlining.inline_calls(graph_def, {})
     assert [node.name for node in graph_def.node] == ["x", "a"]
 
 
 def test_two_calls_of_a_loop_have_two_loops() -> None:
     graph_def = graph_of("x Placeholder\na f x\nb f x\ndef f(v) -> r=e:output:0\n e Enter v\n")
     graph_def.library.function[0].node_def[0].attr["frame_name"].s = b"while"
-    call_inlining.inline_calls(graph_def, {})
+    inlining.inline_calls(graph_def, {})
     assert [node.attr["frame_name"].s for node in graph_def.node[1:]] == [b"a/while", b"b/while"]
 
 
