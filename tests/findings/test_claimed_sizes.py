@@ -87,6 +87,15 @@ def test_a_size_that_an_attribute_states_is_told(op: str, attribute: str) -> Non
     assert made(1 << 17) == []
 
 
+@pytest.mark.parametrize("op", ["Diag", "MatrixDiag", "MatrixDiagV3"])
+def test_what_stands_on_a_diagonal_makes_a_square(op: str) -> None:
+    def made(size: int) -> list[tuple[str, str]]:
+        return bombs(ONE, numbers("size", size), node("line", "Fill", "size", "one"), node("big", op, "line"))
+
+    assert made(1 << 20) == [(f"a bomb: {op} makes {1 << 40:,} elements", "node 'big'")]
+    assert made(1 << 10) == []
+
+
 def test_a_temporary_variable_is_told_by_its_shape() -> None:
     node_def = node("big", "TemporaryVariable")
     node_def.attr["shape"].shape.dim.add(size=1 << 40)
@@ -202,4 +211,5 @@ def test_what_goes_round_in_a_circle_or_depends_on_what_is_fed_is_not_told() -> 
     assert bombs(node("a", "Tile", "b", "b"), node("b", "Tile", "a", "a")) == []
     assert bombs(ONE, node("x", "Placeholder"), node("big", "Fill", "x", "one")) == []
     looping = function("looping", ["n"], node("again", "PartitionedCall", "n", f="looping"))
-    assert bombs(ONE, node("call", "PartitionedCall", "one", f="looping"), functions=[looping]) == []
+    ((what, _),) = bombs(ONE, node("call", "PartitionedCall", "one", f="looping"), functions=[looping])
+    assert what == "a bomb: a function that calls itself"

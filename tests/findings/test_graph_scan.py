@@ -37,6 +37,7 @@ def rows(message: Any, *, everything: bool = False) -> list[tuple[str, str, str]
     return [(row.severity, row.what, row.fires) for row in arranged]
 
 
+CALL = node("y", "PartitionedCall", "x", f="f0")
 WRITES = "writes files: WriteFile '/tmp/mark'"
 
 
@@ -137,6 +138,32 @@ def test_names_that_traverse_indices_out_of_range_and_bombs_are_told() -> None:
     told = rows(message)
     assert {severity for severity, _, _ in told} == {"medium"}
     assert [what.split(" ")[0] for _, what, _ in told] == ["a", "refers", "reads"]
+
+
+def test_functions_that_no_memory_holds_once_they_are_unrolled_are_told() -> None:
+    def calling(number: int, times: int) -> Any:
+        calls = [node(f"c{at}", "PartitionedCall", "x", f=f"f{number + 1}") for at in range(times)]
+        return function(f"f{number}", ["x"], *calls)
+
+    def told(*functions: Any) -> list[tuple[str, str]]:
+        return [(row[0], row[1]) for row in rows(meta_graph_def(graph(X, CALL, functions=functions), {"y": "y:0"}))]
+
+    last = function("f30", ["x"], node("i", "Identity", "x"))
+    assert told(*(calling(number, 1) for number in range(30)), last) == []
+    ((severity, what),) = told(*(calling(number, 2) for number in range(30)), last)
+    assert (severity, what.startswith("a bomb: a function that runs ")) == ("medium", True)
+    itself = function("f0", ["x"], node("c", "If", "x", "x", then_branch="f1", else_branch="f1"))
+    again = function("f1", ["x"], node("m", "MapDataset", "x", f="f0"))
+    assert told(itself, again) == [("medium", "a bomb: a function that calls itself")]
+    assert told(*(calling(number, 1) for number in range(5_000))) == []
+
+
+def test_a_file_name_that_a_signature_has_fed_is_not_the_one_of_its_constant() -> None:
+    nodes = X, text("none", b""), node("cache", "CacheDataset", "x", "none")
+    message = meta_graph_def(graph(*nodes), {"plain": "cache:0", "fed": "cache:0"})
+    assert rows(message) == []
+    message.signature_def["fed"].inputs["file"].name = "none:0"
+    assert rows(message) == [("high", "writes files: CacheDataset", "run")]
 
 
 def test_a_large_graph_is_read_without_its_weights(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,7 +69,7 @@ def test_it_looks_into_functions_of_functions_however_deep() -> None:
 
 def test_functions_that_call_one_another_come_to_an_end() -> None:
     both = [function("a", ["x"], node("n", "b", "x")), function("b", ["x"], node("n", "a", "x"))]
-    assert effects(graph(X, node("n", "a", "x"), functions=both)) == set()
+    assert effects(graph(X, node("n", "a", "x"), functions=both)) == {Effect.STOPS_THE_PROCESS}
 
 
 def test_a_function_that_is_an_argument_of_a_function_attribute_counts() -> None:
@@ -323,6 +323,14 @@ def test_a_text_that_is_parsed_to_a_handle_may_name_anybodys_object(dtype: str) 
     ):
         effects = {hazard.effect for hazard in hazards.of_graph(graph_def)}
         assert effects == (set() if dtype == "float32" else {Effect.UNKNOWN})
+
+
+def test_a_function_that_calls_itself_takes_the_process_with_it() -> None:
+    again = function("again", ["x"], node("c", "PartitionedCall", "x", f="again"))
+    graph_def = graph(X, node("y", "Relu", "x"), node("z", "PartitionedCall", "x", f="again"), functions=[again])
+    (hazard,) = hazards.of_graph(graph_def, ["z:0"])
+    assert (hazard.effect, str(hazard)) == (Effect.STOPS_THE_PROCESS, "function 'again': calls itself")
+    assert hazards.of_graph(graph_def, ["y:0"]) == ()
 
 
 def test_an_iterator_that_a_string_names_may_be_anybodys() -> None:

@@ -75,7 +75,9 @@ _JOINING = frozenset({
     "Add", "AddV2", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "ConcatV2", "Einsum", "MatMul", "Mul", "Pack",
 })  # fmt: skip
 #: All ops that are looked at, in a small graph.
-SIZED: Final = _GROWING | _STATED.keys() | _BY_ATTRIBUTE.keys() | _JOINING
+#: Ops that put what goes in, or its last dimension, on the diagonal of something as high as it is wide.
+_SQUARING = frozenset({"Diag", "MatrixDiag", "MatrixDiagV2", "MatrixDiagV3"})
+SIZED: Final = _GROWING | _STATED.keys() | _BY_ATTRIBUTE.keys() | _JOINING | _SQUARING
 _SMALL = 1_000
 #: The inputs of a range, and sizes that a constant may list: a tensor has 254 dimensions at most.
 _RANGE, _MOST_SIZES = ("start", "limit", "delta"), 1024
@@ -159,6 +161,9 @@ class _Sizes:
             ends = [self._values(body, text) for text in inputs]
             known = [each[0] for each in ends if len(each) == 1]
             return _length(*known) if len(known) == len(ends) == len(_RANGE) else 0
+        if node.op in _SQUARING and inputs:
+            shape = [size or 1 for size in self._fact(body, inputs[0], 0).shape or ()]
+            return math.prod(shape) * (math.prod(shape) if node.op == "Diag" else shape[-1]) if shape else 0
         place = _STATED.get(node.op, -1)
         sizes = self._values(body, inputs[place]) if 0 <= place < len(inputs) else ()
         sizes = [max(size, 0) for size in sizes]

@@ -8,7 +8,7 @@ about what was seen (:mod:`tfmagic.findings.hazards`).
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
@@ -138,9 +138,10 @@ class Walk:
         self._main = Body("", self.graph.nodes, fed, self.graph.aliases, started)
         self._passed.clear()
 
-    def whole_graph(self) -> None:
-        """Walk through every node of the main graph."""
-        self._walk(self._main, self._main.nodes.but(self._quiet))
+    def whole_graph(self, fed: Iterable[str] = ()) -> None:
+        """Walk through every node of the main graph; what is fed is not what the graph says of it."""
+        given = frozenset(map(full, fed))
+        self._walk(replace(self._main, given=given), self._main.nodes.but(self._quiet))
 
     def ends(self, tensors: Iterable[str], fed: Iterable[str] = ()) -> None:
         """Walk through the nodes of the main graph that some tensors or nodes need; what is fed needs nothing.
@@ -167,12 +168,14 @@ class Walk:
         needed = reached((root for root in roots if root not in passed), before)
         passed |= needed
         if not needed.isdisjoint(self._louder_names):
-            self._walk(self._main, [node for node in louder if node.name in needed])
+            self._walk(replace(self._main, given=stops), [node for node in louder if node.name in needed])
 
     def _keeps(self, name: str) -> bool:
-        """Say whether anything that matters does not run where a node of the main graph is fed."""
+        """Say whether anything that matters does not run, or is not what it was, where a node is fed."""
         nodes = self._main.nodes
-        return name in nodes and (name in self._louder_names or bool(nodes[name].input))
+        return name in nodes and (
+            name in self._louder_names or nodes[name].op in op_effects.VALUES or bool(nodes[name].input)
+        )
 
     @cached_property
     def _louder_names(self) -> frozenset[str]:

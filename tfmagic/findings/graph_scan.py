@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tfmagic.files import places
-from tfmagic.findings import claimed_sizes, hazards, scan
+from tfmagic.findings import claimed_sizes, hazards, scan, unrolled_calls
 from tfmagic.findings.claimed_sizes import ALL_MEMORY, LARGEST_RESULT
 from tfmagic.findings.execution import ASKING, Executed, Walk
 from tfmagic.findings.known_values import OWN_FILE
@@ -84,7 +84,10 @@ class _Scanned:
         is_plain = self._graph.present.isdisjoint(_DECIDED) and not self._graph.has_twins
         everywhere = Walk(self._graph, effects=_TOLD if is_plain else _TOLD | frozenset(_COUNTED))
         everywhere.entry = "the graph"
-        everywhere.whole_graph()
+        signed = self.message.signature_def.values()
+        everywhere.whole_graph(
+            each for one in signed for info in one.inputs.values() for each in signatures.tensors_of(info)
+        )
         for name in self._graph.library:
             everywhere.function(name)
         acting = [node for node in everywhere.seen if node.effect in _TOLD]
@@ -246,11 +249,16 @@ def _dangling(objects: protos.Message, assets: int) -> Iterator[str]:
 
 
 def _sizes(graph: Graph, place: str) -> Iterator[Finding]:
-    """Yield a row for each constant, and each result, that would take far more memory than it takes of the file."""
+    """Yield a row for each constant, result and call that would take far more memory than it takes of the file."""
     for claimed in claimed_sizes.above(graph, LARGEST_RESULT):
         inside = f"function {claimed.function!r}, " if claimed.function else ""
         what = f"a bomb: {claimed.op} makes {claimed.elements:,} elements"
         yield Finding(scan.MEDIUM, what, f"{place}{inside}node {claimed.node!r}", RUN, ALL_MEMORY)
+    for each in unrolled_calls.above(graph):
+        why = "TensorFlow puts what it calls in its place before it runs: that may take all of the memory, or the stack"
+        yield Finding(
+            scan.MEDIUM, f"a bomb: a function that {each.what}", f"{place}function {each.function!r}", RUN, why
+        )
     for function, node in graph.of_ops({"Const"}):
         size = _claimed(node) * _DTYPE_BYTES
         if size > _LARGE and size > _EXPANSION * node.ByteSize():

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tfmagic import errors
 from tfmagic.files import places, protos
 from tfmagic.files.keras import claimed_sizes as layer_sizes
-from tfmagic.findings import claimed_sizes
+from tfmagic.findings import claimed_sizes, unrolled_calls
 from tfmagic.findings.execution import Executed, Walk
 from tfmagic.findings.known_values import OWN_FILE, Value
 from tfmagic.findings.walked_graphs import Graph
@@ -300,12 +300,17 @@ def _bombs(
 ) -> Iterator[Hazard]:
     """Yield a hazard for each result that no memory holds, of what some tensors of the main graph and functions need.
 
-    Whoever allocates memory gets it from most systems, and loses the process as it is filled.
+    Whoever allocates memory gets it from most systems, and loses the process as it is filled; so does whoever
+    unrolls calls without end.
     """
     claimed = list(claimed_sizes.above(graph, claimed_sizes.LARGEST_RESULT))
-    if not claimed:
+    unrolled = list(unrolled_calls.above(graph))
+    if not claimed and not unrolled:
         return
     main, called = graph.needed(ends, functions, fed)
+    for each in unrolled:
+        if each.function in called:
+            yield Hazard(Effect.STOPS_THE_PROCESS, f"function {each.function!r}", each.what)
     for result in claimed:
         if (result.function in called) if result.function else (result.node in main):
             inside = f" in function {result.function!r}" if result.function else ""

@@ -19,7 +19,7 @@ from tfmagic.graphs.resources import resource
 from tfmagic.graphs.tensor_names import full, node_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from tfmagic.findings.walked_graphs import Nodes
 
@@ -57,10 +57,12 @@ class Body:
     aliases: Mapping[tuple[bytes, bytes], int]
     #: What is known of tensors where a variable is assigned: as the model is loaded.
     at_start: Mapping[str, Value] = field(default_factory=dict)
+    #: Tensors that whoever runs the graph gives, whatever the graph says of them.
+    given: Collection[str] = frozenset()
 
     def value(self, tensor: str, depth: int = 0) -> Value:
         """Return what is known of a tensor."""
-        if (known := self.arguments.get(full(tensor))) is not None:
+        if (known := self.arguments.get(full(tensor))) is not None or full(tensor) in self.given:
             return known
         node = self.nodes.get(node_of(tensor))
         if node is None or depth > DEEPEST:
