@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import tfmagic
-from tests.findings.graph_defs import graph, node, text
+from tests.findings.graph_defs import function, graph, node, text
 from tfmagic import errors, readers
 from tfmagic.files import protos
 
@@ -138,6 +138,28 @@ def test_signing_runs_nothing_that_acts_outside(hostile_saved_model: Path, tmp_p
     signed = tfmagic.sign(hostile_saved_model, tmp_path / "signed", rename={"bad": "worse"})
     assert any("write files" in note for note in signed.notes)
     assert not mark.exists()
+
+
+def test_a_function_that_calls_itself_is_frozen_and_nothing_goes_into_it(tmp_path: Path) -> None:
+    """TensorFlow loses the process as it imports such a graph, and its optimizer is never done."""
+    x = node("x", "Placeholder")
+    x.attr["dtype"].type = protos.dtype_number("float32")
+    again = function("again", (), node("c", "PartitionedCall", "a", f="again"))
+    again.signature.input_arg.add(name="a", type=protos.dtype_number("float32"))
+    again.signature.output_arg.add(name="o", type=protos.dtype_number("float32"))
+    again.ret["o"] = "c:output:0"
+    call, end = node("y", "PartitionedCall", "x", f="again"), node("z", "Identity", "y")
+    for each in (again.node_def[0], call):
+        for name in ("Tin", "Tout"):
+            each.attr[name].list.type.append(protos.dtype_number("float32"))
+    end.attr["T"].type = protos.dtype_number("float32")
+    path = tmp_path / "again.pb"
+    path.write_bytes(graph(x, call, end, functions=[again]).SerializeToString())
+    with pytest.raises(errors.UntrustedCodeError, match="calls itself"):
+        tfmagic.run(path)
+    assert any("not verified" in note for note in tfmagic.freeze(path, output=tmp_path / "frozen.pb").notes)
+    with pytest.raises(errors.ConversionError, match=r"optimizer would stop the process \(function 'again"):
+        tfmagic.freeze(path, optimize=True)
 
 
 def test_a_live_object_is_the_users_own(mark: Path) -> None:

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 
 from tfmagic import errors
 from tfmagic.files import protos
+from tfmagic.findings import hazards
 from tfmagic.graphs import function_library
+from tfmagic.graphs.ops import Effect
 from tfmagic.graphs.tensor_names import node_of
 from tfmagic.runtime import grappler
 from tfmagic.transforms import batch_norms, inlining, pruning
@@ -47,6 +49,7 @@ def optimize(frozen: FrozenGraph) -> FrozenGraph:
     source = frozen.filled()
     before = _kinds(source)
     ends = [end.tensor for end in (*frozen.inputs, *frozen.outputs)]
+    _require_end(source, frozen)
     own = {name for node in function_library.all_nodes(source) for name in node.attr if name.startswith(_OWN)}
     batch_norms.unfold(source, ends)
     # Where nodes ask for it, branches and loops that are functions would become those of TensorFlow 1.
@@ -65,6 +68,18 @@ def optimize(frozen: FrozenGraph) -> FrozenGraph:
     smaller = replace(frozen, graph_def=result, values={}, notes=(*frozen.notes, note))
     smaller.require_small_enough()
     return smaller
+
+
+def _require_end(source: protos.Message, frozen: FrozenGraph) -> None:
+    """Refuse what the optimizer would never be done with: it unrolls calls, and computes what is constant."""
+    inputs, outputs = ([end.tensor for end in side] for side in (frozen.inputs, frozen.outputs))
+    endless = [
+        each for each in hazards.of_graph(source, outputs, fed=inputs) if each.effect is Effect.STOPS_THE_PROCESS
+    ]
+    if endless:
+        raise errors.ConversionError(
+            f"TensorFlow's optimizer would {hazards.describe(endless)}; leave optimize=True (--optimize) out"
+        )
 
 
 def _lowering(graph_def: protos.Message, *, to: bool) -> bool:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors
 from tfmagic.files import protos
+from tfmagic.findings import unrolled_calls
+from tfmagic.findings.walked_graphs import Graph
 from tfmagic.functions import composites, unsigned_graphs
 from tfmagic.graphs import signatures as signature_defs
 from tfmagic.graphs.tensor_names import node_of
@@ -336,6 +338,9 @@ class _Signatures:
                 if "_class" in copy.attr:
                     del copy.attr["_class"]
         graph_def.library.CopyFrom(self.store.graph_def.library)
+        if any(unrolled_calls.above(Graph(graph_def))):
+            # TensorFlow goes into calls as it imports them, and loses the process where they do not end.
+            return None
         with tf.Graph().as_default() as graph:
             try:
                 tf.graph_util.import_graph_def(protos.native(graph_def), name="")
