@@ -10,14 +10,18 @@ import pytest
 
 import tfmagic
 from tests.samples import SAMPLES
+from tests.verbs.cataloguing import trees
 from tests.wire_samples import field, node
 from tfmagic.display import card, card_ends, card_figures, card_weights, elements
 from tfmagic.display.card_weights import Heavy
+from tfmagic.files import protos
 from tfmagic.frames import LayerRow, VariableRow
 from tfmagic.graphs import metagraphs
 from tfmagic.models.model import Model, Part
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.samples import Built
 
 HOSTILE = "<script>alert(1)</script>"
@@ -107,6 +111,15 @@ def test_both_forms_of_a_card_say_the_same(samples: Built, name: str) -> None:
 )
 def test_a_verdict_says_what_can_be_done(samples: Built, name: str, verdict: str) -> None:
     assert verdict in card.verdict(tfmagic.inspect(samples[name]))
+
+
+def test_a_saved_model_that_nobody_signed_is_not_said_to_have_a_signature(tmp_path: Path) -> None:
+    file = trees.saved_model(tmp_path / "served") / "saved_model.pb"
+    message = protos.parse("SavedModel", file.read_bytes())
+    del message.meta_graphs[0].signature_def["serving_default"]
+    message.meta_graphs[0].signature_def["__saved_model_init_op"].outputs["__saved_model_init_op"].name = "x"
+    file.write_bytes(message.SerializeToString())
+    assert "no signature" in card.verdict(tfmagic.inspect(file.parent))
 
 
 def test_of_a_model_of_another_backend_nothing_is_said_of_a_graph() -> None:

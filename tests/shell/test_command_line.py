@@ -45,6 +45,8 @@ def process(*words: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
         (("inspect", "graph.pb", "--oops"), 2, "did you mean '--ops', '--op'?"),
         (("inspect", "graph.pb", "--as", "yaml"), 2, "--as wants one of text, csv, json, markdown, html, svg"),
         (("inspect", "nothing"), 1, "there is no file"),
+        (("catalog", ".", "--executor", "gpu"), 2, "--executor takes 'threads', 'processes' in the shell, not 'gpu'"),
+        (("freeze", "graph.pb", "-o", "a.txt"), 1, "which no format goes by"),
         (("inspect", "graph.pb", "--layers"), 1, "has no 'keras'"),
         (("inspect", "graph.pb", "--as", "csv"), 1, "CSV is for one table"),
         (("freeze", "graph.pb"), 2, "freeze wants -o in the shell"),

@@ -11,6 +11,7 @@ import pytest
 
 import tfmagic
 from tests.graphs.test_computation_matching import branching
+from tests.verbs.cataloguing import trees
 from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.graphs import computation
@@ -232,6 +233,22 @@ def test_what_is_cut_is_said_and_never_equal(made: Path, tmp_path: Path, monkeyp
         ["ops after the first 4", "at least 4 ops", "at least 4 ops"]
     ]
     assert "not all was compared" in repr(found)
+
+
+def test_graphs_that_nobody_signed_are_equal_only_if_they_are_the_same(tmp_path: Path) -> None:
+    def unsigned(name: str, **more: Any) -> Path:
+        directory = trees.saved_model(tmp_path / name, **more)
+        message = protos.parse("SavedModel", (directory / "saved_model.pb").read_bytes())
+        del message.meta_graphs[0].signature_def["serving_default"]
+        message.meta_graphs[0].signature_def["__saved_model_init_op"].outputs["__saved_model_init_op"].name = "x"
+        (directory / "saved_model.pb").write_bytes(message.SerializeToString())
+        return directory
+
+    first, same, other = unsigned("first"), unsigned("same"), unsigned("other", scope="hidden")
+    assert tfmagic.diff(first, same).equal
+    result = tfmagic.diff(first, other)
+    assert not result.equal
+    assert "ops" in list(result.table[result.table["what"] == "not compared"]["where"])
 
 
 def test_a_constant_in_the_body_of_a_loop_is_compared(tf: Any, tmp_path: Path) -> None:

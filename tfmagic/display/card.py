@@ -195,6 +195,8 @@ def _verdict_of_what_runs(model: ShownModel, parts: set[str]) -> str:
     if "graph" not in parts or model.has_own_ops:
         return "It can be run and compared; what it computes is compiled, and converts no further."
     if not model.is_at_hand("graph") or not model.has_no_signature:
+        if model.is_at_hand("signatures") and "signatures" in parts and not model.end_rows():
+            return "Graph and weights are here, and no signature: to run or convert it, name inputs and outputs."
         return "Graph, weights and a signature are here: it can be run and converted."
     missing = _missing_values(model)
     if missing:

@@ -114,6 +114,10 @@ class ShellWords:
                 warnings.simplefilter("ignore")
                 return ast.literal_eval(text)
         except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+            if argument.choices:
+                listed = ", ".join(map(repr, argument.choices))
+                problem = f"{argument.flags[0]} takes {listed} in the shell, not {text!r}"
+                raise command_words.CommandError(problem) from None
             # What ends like a file is meant for one.
             is_file = Path(text).suffix in _SUFFIXES
             problem = f"{text!r} is no value: {f'a file is given as {_FILE}{text}' if is_file else f'give {_LITERALS}'}"

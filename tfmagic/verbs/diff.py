@@ -168,7 +168,9 @@ def _compared(first: Model, second: Model, signature: str | None) -> tuple[list[
     elif matching is not None:
         rows += [*computations.op_rows(matching), *of_tables]
     else:
-        notes.append("their graphs were not compared: " + _without_graph(first, second))
+        uncompared, why = _uncompared(first, second, (mine, theirs))
+        rows += uncompared
+        notes += why
     if weighed is not None:
         rows += weighed.rows()
     else:
@@ -176,6 +178,15 @@ def _compared(first: Model, second: Model, signature: str | None) -> tuple[list[
     return rows, tuple(notes)
 
 
-def _without_graph(first: Model, second: Model) -> str:
+def _uncompared(
+    first: Model, second: Model, ends: tuple[computations.Ends | None, computations.Ends | None]
+) -> tuple[list[frames.DiffRow], list[str]]:
+    """Return a row for graphs that nothing says where to begin in, unless they are the same, and a note."""
     missing = dict.fromkeys(each.form for each in (first, second) if "graph" not in each.parts)
-    return f"{errors.listed(missing)} has none" if missing else "no signature says where they begin and end"
+    if missing:
+        return [], [f"their graphs were not compared: {errors.listed(missing)} has none"]
+    if first.is_at_hand("graph") and second.is_at_hand("graph") and first.meta_graph.has_equal_graph(second.meta_graph):
+        return [], []
+    a, b = ("no signature" if each is None else each.key for each in ends)
+    row = frames.DiffRow(_NOT_COMPARED, "ops", a, b, None, None)
+    return [row], ["their graphs were not compared: no signature says where they begin and end"]

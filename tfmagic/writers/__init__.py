@@ -122,7 +122,7 @@ def writer_for(destination: Path, format: str | None = None) -> Writer:
         return next(writer for writer in WRITERS if max(asked, key=len) in writer.suffixes)
     raise errors.ConversionError(
         f"{str(destination)!r} ends in {suffix!r}, which no format goes by: {_suffixes()}; "
-        "or name the format: format='saved_model' (--format saved_model in a magic or shell)"
+        "or name the format to tfmagic.export: format='saved_model' (%tf_export --format saved_model)"
     )
 
 

@@ -80,8 +80,9 @@ def ends(model: Model, key: str | None) -> Ends | None:
     # A TFLite file has tensors, of which its graph makes nodes.
     stated = model.meta_graph.signature_def if model.has_own_ops else model.signature_def
     if key is None and signatures.DEFAULT_KEY not in stated:
-        visible = [name for name in stated if not signatures.is_hidden(name)]
-        key = visible[0] if visible else None
+        key = next((name for name in stated if not signatures.is_hidden(name)), None)
+        if key is None:
+            return None
     return _stated(signatures.choose(stated, key), stated)
 
 
