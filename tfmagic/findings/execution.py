@@ -140,8 +140,8 @@ class Walk:
 
     def whole_graph(self, fed: Iterable[str] = ()) -> None:
         """Walk through every node of the main graph; what is fed is not what the graph says of it."""
-        given = frozenset(map(full, fed))
-        self._walk(replace(self._main, given=given), self._main.nodes.but(self._quiet))
+        fed_tensors = frozenset(map(full, fed))
+        self._walk(replace(self._main, fed=fed_tensors), self._main.nodes.but(self._quiet))
 
     def ends(self, tensors: Iterable[str], fed: Iterable[str] = ()) -> None:
         """Walk through the nodes of the main graph that some tensors or nodes need; what is fed needs nothing.
@@ -168,7 +168,7 @@ class Walk:
         needed = reached((root for root in roots if root not in passed), before)
         passed |= needed
         if not needed.isdisjoint(self._louder_names):
-            self._walk(replace(self._main, given=stops), [node for node in louder if node.name in needed])
+            self._walk(replace(self._main, fed=stops), [node for node in louder if node.name in needed])
 
     def _keeps(self, name: str) -> bool:
         """Say whether anything that matters does not run, or is not what it was, where a node is fed."""

@@ -254,10 +254,14 @@ def _sizes(graph: Graph, place: str) -> Iterator[Finding]:
         inside = f"function {claimed.function!r}, " if claimed.function else ""
         what = f"a bomb: {claimed.op} makes {claimed.elements:,} elements"
         yield Finding(scan.MEDIUM, what, f"{place}{inside}node {claimed.node!r}", RUN, ALL_MEMORY)
-    for each in unrolled_calls.above(graph):
+    for unlimited in unrolled_calls.above(graph):
         why = "TensorFlow puts what it calls in its place before it runs: that may take all of the memory, or the stack"
         yield Finding(
-            scan.MEDIUM, f"a bomb: a function that {each.what}", f"{place}function {each.function!r}", RUN, why
+            scan.MEDIUM,
+            f"a bomb: a function that {unlimited.what}",
+            f"{place}function {unlimited.function!r}",
+            RUN,
+            why,
         )
     for function, node in graph.of_ops({"Const"}):
         size = _claimed(node) * _DTYPE_BYTES

@@ -308,9 +308,9 @@ def _bombs(
     if not claimed and not unrolled:
         return
     main, called = graph.needed(ends, functions, fed)
-    for each in unrolled:
-        if each.function in called:
-            yield Hazard(Effect.STOPS_THE_PROCESS, f"function {each.function!r}", each.what)
+    for unlimited in unrolled:
+        if unlimited.function in called:
+            yield Hazard(Effect.STOPS_THE_PROCESS, f"function {unlimited.function!r}", unlimited.what)
     for result in claimed:
         if (result.function in called) if result.function else (result.node in main):
             inside = f" in function {result.function!r}" if result.function else ""

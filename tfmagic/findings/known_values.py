@@ -58,11 +58,11 @@ class Body:
     #: What is known of tensors where a variable is assigned: as the model is loaded.
     at_start: Mapping[str, Value] = field(default_factory=dict)
     #: Tensors that whoever runs the graph gives, whatever the graph says of them.
-    given: Collection[str] = frozenset()
+    fed: Collection[str] = frozenset()
 
     def value(self, tensor: str, depth: int = 0) -> Value:
         """Return what is known of a tensor."""
-        if (known := self.arguments.get(full(tensor))) is not None or full(tensor) in self.given:
+        if (known := self.arguments.get(full(tensor))) is not None or full(tensor) in self.fed:
             return known
         node = self.nodes.get(node_of(tensor))
         if node is None or depth > DEEPEST:
