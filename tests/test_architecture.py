@@ -28,6 +28,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "tfmagic"
 #: room. Modules of one room may import one another as long as there is no cycle.
 ROOMS = (
     "errors",
+    "escaping",
     "frames",
     "progress",
     "optional",

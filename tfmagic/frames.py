@@ -6,11 +6,12 @@ columns. Not for: finding the rows, which readers and :mod:`tfmagic.graphs.node_
 
 from __future__ import annotations
 
-import unicodedata
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeGuard
 
 import numpy as np
+
+from tfmagic.escaping import UNTYPESET, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -238,8 +239,6 @@ ROW_TYPES: Mapping[str, type[NamedTuple]] = {
 #: Columns whose text repeats from row to row.
 CATEGORICAL = frozenset({"function", "op", "device", "dtype", "tags"})
 _MAX_INTEGER = (1 << 63) - 1
-#: Classes that keep MathJax, in JupyterLab and on nbconvert's pages, from taking ``$…$`` in a name for a formula.
-UNTYPESET = "tex2jax_ignore mathjax_ignore"
 _INTEGERS = frozenset({"size", "bytes", "parameters", "ops", "functions", "signatures", "variables", "flops",
                        "activation_bytes"})  # fmt: skip
 
@@ -353,9 +352,6 @@ def is_known(number: int | None) -> TypeGuard[int]:
     return number is not None and -_MAX_INTEGER <= number <= _MAX_INTEGER
 
 
-# How a table is shown where names are a stranger's
-
-
 def is_missing(value: object) -> bool:
     """Say whether there is no value: None, NaN, pandas' NA and NaT, without importing pandas for it."""
     if isinstance(value, (float, np.floating)):
@@ -363,21 +359,7 @@ def is_missing(value: object) -> bool:
     return value is None or type(value).__name__ in ("NAType", "NaTType")
 
 
-def visible(text: str) -> str:
-    """Return a text with its control characters written out, as Python writes them in the ``repr`` of a text."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(char if _is_shown(char) else _written(char) for char in text)
-
-
-def _is_shown(char: str) -> bool:
-    """Say whether a character may reach a terminal: no control codes, and none that turn the text around."""
-    return char.isprintable() and unicodedata.category(char) not in {"Cc", "Cf"}
-
-
-def _written(char: str) -> str:
-    number = ord(char)
-    return f"\\x{number:02x}" if number <= 0xFF else f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}"  # noqa: PLR2004 - bytes
+# How a table is shown where names are a stranger's
 
 
 def shown_safely(frame: pd.DataFrame) -> pd.DataFrame:

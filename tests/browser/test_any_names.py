@@ -21,8 +21,8 @@ from tests.browser.table_page import TablePage
 from tfmagic import errors
 from tfmagic.display import card
 from tfmagic.display.elements import element
+from tfmagic.escaping import UNTYPESET, visible
 from tfmagic.files import protos
-from tfmagic.frames import UNTYPESET, visible
 from tfmagic.notebook.panel.widgets.card import Card
 from tfmagic.notebook.panel.widgets.graph_view import GraphView
 from tfmagic.notebook.panel.widgets.table import Table

@@ -19,7 +19,7 @@ from tfmagic.display.card_figures import figures
 from tfmagic.display.card_weights import weights
 from tfmagic.display.elements import Element, element, texts
 from tfmagic.display.render import cell_text, counted
-from tfmagic.frames import visible
+from tfmagic.escaping import visible
 from tfmagic.graphs.resources import VARIABLES
 
 if TYPE_CHECKING:

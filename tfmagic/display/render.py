@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from tfmagic.display import text_tables
-from tfmagic.frames import UNTYPESET, is_missing, visible
+from tfmagic.escaping import UNTYPESET, visible
+from tfmagic.frames import is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

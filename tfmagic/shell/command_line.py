@@ -17,8 +17,8 @@ from tfmagic import errors, progress
 from tfmagic.commands import arguments, declarations
 from tfmagic.commands import words as command_words
 from tfmagic.commands.arguments import Argument
+from tfmagic.escaping import visible
 from tfmagic.files.temporary_files import Scratch
-from tfmagic.frames import visible
 from tfmagic.runtime import native_log
 from tfmagic.shell import printing, shell_words
 from tfmagic.shell.result_tables import Written

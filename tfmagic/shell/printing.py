@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors, frames
 from tfmagic.display import render
-from tfmagic.frames import is_missing, visible
+from tfmagic.escaping import html_text
+from tfmagic.frames import is_missing
 from tfmagic.shell.result_tables import Table, fields_of, is_frame, table_of
 from tfmagic.shell.terminal_text import as_text, word_of
 
@@ -217,7 +218,7 @@ def _page(result: object) -> str:
         # Nothing is fetched, and no script runs, whatever a name holds.
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; media-src data:; '
         "style-src 'unsafe-inline'\">\n"
-        f"<title>{html.escape(visible(str(title)))}</title>\n</head>\n<body>\n{body}\n</body>\n</html>"
+        f"<title>{html_text(title)}</title>\n</head>\n<body>\n{body}\n</body>\n</html>"
     )
 
 

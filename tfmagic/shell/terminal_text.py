@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from tfmagic import frames
 from tfmagic.display import text_tables
-from tfmagic.frames import is_missing, visible
+from tfmagic.escaping import visible
+from tfmagic.frames import is_missing
 from tfmagic.shell.result_tables import Table, Written, is_frame, table_of
 
 if TYPE_CHECKING:

@@ -7,13 +7,13 @@ The browser shows a person's own files; nothing is decoded here. Not for: what a
 from __future__ import annotations
 
 import base64
-import html
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfmagic import errors, frames
+from tfmagic import errors
 from tfmagic.display import sounds
+from tfmagic.escaping import html_text
 from tfmagic.verbs import input_files
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def preview(files: Sequence[File], end: Endpoint) -> str:
     kinds = [_kind(file) for file in files]
     if kinds[0] == "text/plain":
         text = files[0].content[: 4 * _MOST_TEXT].decode(errors="replace")[:_MOST_TEXT]
-        return f'<pre class="tfm-small" style="white-space:pre-wrap;margin:4px 0">{_escaped(text)}</pre>'
+        return f'<pre class="tfm-small" style="white-space:pre-wrap;margin:4px 0">{html_text(text)}</pre>'
     shown = [(file, kind) for file, kind in zip(files, kinds, strict=True) if kind][:_MOST_PICTURES]
     if not shown or sum(len(file.content) for file, _ in shown) > _MOST_BYTES:
         return ""
@@ -80,7 +80,7 @@ def _size(end: Endpoint) -> tuple[int, int] | None:
 
 def _played(file: File, kind: str) -> str:
     """Let a sound be played, below it how long it is, which a model may mind: nothing where its file does not say."""
-    caption = _escaped(_name(file))
+    caption = html_text(_name(file))
     try:
         samples, rate = np.asarray(input_files.content(file)).size, input_files.sample_rate(file)
     except errors.ConversionError:
@@ -93,7 +93,7 @@ def _played(file: File, kind: str) -> str:
 
 def _figure(file: File, kind: str, size: tuple[int, int] | None) -> str:
     """Show a picture as it is, and beside it stretched to what the input takes, which keeps no proportions."""
-    address, name = _address(file, kind), _escaped(_name(file))
+    address, name = _address(file, kind), html_text(_name(file))
     style = f"height:{_HIGH}px;width:auto;max-width:240px;object-fit:contain"
     images = [f'<img alt="{name}" src="{address}" style="{style}">']
     caption = name
@@ -115,7 +115,3 @@ def _address(file: File, kind: str) -> str:
 
 def _name(file: File) -> str:
     return file.name.replace("\\", "/").rpartition("/")[2]
-
-
-def _escaped(text: str) -> str:
-    return html.escape(frames.visible(text), quote=True)

@@ -13,6 +13,7 @@ import ipywidgets
 
 from tfmagic import errors
 from tfmagic.display.card_ends import shape_words
+from tfmagic.escaping import html_text
 from tfmagic.graphs import signatures
 from tfmagic.graphs.signatures import own_key
 from tfmagic.notebook.panel import cell_text
@@ -243,4 +244,4 @@ class Ends(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
 
 def _detail(end: Endpoint) -> str:
     size, rest = shape_words(end.shape, end.dtype)
-    return f"{forms.text(size)} <span class='tfm-quiet'>{forms.text(rest)}</span>"
+    return f"{html_text(size)} <span class='tfm-quiet'>{html_text(rest)}</span>"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from tfmagic import errors
+from tfmagic.escaping import html_text
 from tfmagic.graphs.signatures import METHODS, own_key
 from tfmagic.models.model import Part
 from tfmagic.models.quantisation import QUANTISED
@@ -279,7 +280,7 @@ def _greyed(reasons: dict[str, str]) -> str:
     """Return the formats that are not possible, in grey, and why."""
     labels = conversion_plan.labels()
     rows = "".join(
-        f"<li>{forms.text(labels[format])}: {forms.text(reason)}</li>" for format, reason in reasons.items() if reason
+        f"<li>{html_text(labels[format])}: {html_text(reason)}</li>" for format, reason in reasons.items() if reason
     )
     if not rows:
         return ""

@@ -15,6 +15,7 @@ import ipywidgets
 from tfmagic import errors, readers
 from tfmagic.commands import magic_lines
 from tfmagic.display import render
+from tfmagic.escaping import html_text
 from tfmagic.notebook.panel import input_values
 from tfmagic.notebook.panel.widgets import forms, threads
 from tfmagic.notebook.panel.widgets.cancellable_work import Work
@@ -287,7 +288,7 @@ def _size_markup(plan: Plan, *, is_checked: bool) -> str:
     if plan.size is None or plan.problems:
         return ""
     checked = "; checked against the model" if is_checked else "; not checked"
-    return f"<span class='tfm-quiet'>Size: {forms.text(plan.size)}{checked}</span>"
+    return f"<span class='tfm-quiet'>Size: {html_text(plan.size)}{checked}</span>"
 
 
 def _label(field: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import ipywidgets
 
+from tfmagic.escaping import html_text
 from tfmagic.notebook.panel import cell_text
 from tfmagic.notebook.panel.widgets import forms
 from tfmagic.notebook.panel.widgets.row_details import Act, Details
@@ -104,10 +105,10 @@ def details(table: Table, row: int, acts: Sequence[Act] = ()) -> Details:
 
 def verdict(compared: Diff) -> str:
     """Say whether both are equal, as a line in the tone of the answer."""
-    first, second = map(forms.text, compared.origins)
+    first, second = map(html_text, compared.origins)
     count = len(compared.table)
     rows = f"{count:,} difference{'' if count == 1 else 's'}" if count else "no difference"
     answer = "Equal" if compared.equal else "Not equal"
     tone = "tfm-says tfm-good" if compared.equal else "tfm-says"
-    notes = "".join(f'<p class="tfm-small">{forms.text(note)}</p>' for note in compared.notes)
+    notes = "".join(f'<p class="tfm-small">{html_text(note)}</p>' for note in compared.notes)
     return f'<p class="{tone}"><strong>{answer}</strong>: a is {first}, b is {second}; {rows}.</p>{notes}'

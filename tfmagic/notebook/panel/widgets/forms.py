@@ -5,12 +5,11 @@ Not for: what a form asks.
 
 from __future__ import annotations
 
-import html
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from tfmagic import frames
+from tfmagic.escaping import html_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -79,16 +78,11 @@ def show(widget: ipywidgets.Widget, *, shown: bool) -> None:
     widget.layout.display = _SHOWN if shown else _GONE
 
 
-def text(value: object) -> str:
-    """Word a text for HTML, however long; nothing in it is markup."""
-    return html.escape(frames.visible(str(value)), quote=True)
-
-
 def listed(title: str, lines: Iterable[object]) -> str:
     """Return a list with a title, nothing if it is empty."""
-    items = "".join(f"<li>{text(line)}</li>" for line in lines)
+    items = "".join(f"<li>{html_text(line)}</li>" for line in lines)
     return (
-        f'<p style="margin:4px 0 0"><strong>{text(title)}</strong></p><ul style="margin:0">{items}</ul>'
+        f'<p style="margin:4px 0 0"><strong>{html_text(title)}</strong></p><ul style="margin:0">{items}</ul>'
         if items
         else ""
     )
@@ -99,13 +93,13 @@ def result(value: Any) -> str:  # noqa: ANN401 - any result of a verb
     try:
         return str(value._repr_html_())
     except NotImplementedError:
-        return f"<pre>{text(repr(value))}</pre>"
+        return f"<pre>{html_text(repr(value))}</pre>"
 
 
 def code(label: str, source: str) -> str:
     """Return code to be read, and to be selected by keyboard too."""
-    lines = "\n".join(text(line) for line in source.splitlines())
+    lines = "\n".join(html_text(line) for line in source.splitlines())
     return (
-        f'<p style="margin:4px 0 0"><strong>{text(label)}</strong></p>'
-        f'<pre tabindex="0" role="region" aria-label="{text(label)}" style="overflow:auto;margin:0">{lines}</pre>'
+        f'<p style="margin:4px 0 0"><strong>{html_text(label)}</strong></p>'
+        f'<pre tabindex="0" role="region" aria-label="{html_text(label)}" style="overflow:auto;margin:0">{lines}</pre>'
     )

@@ -12,6 +12,7 @@ import ipywidgets
 
 from tfmagic import errors
 from tfmagic.display import card_ends
+from tfmagic.escaping import html_text
 from tfmagic.notebook.panel import file_previews, input_values
 from tfmagic.notebook.panel.widgets import forms
 from tfmagic.verbs import input_files
@@ -59,8 +60,8 @@ class InputFields(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no ty
         for control in (self.how, self.expression, self.file, self.path, self.pixels):
             control.tooltip = f"{control.description}: {end.key}"
         size, rest = card_ends.shape_words(end.shape, end.dtype)
-        quiet = f"<span class='tfm-quiet'>{forms.text(rest)}</span>"
-        heading = ipywidgets.HTML(f"<strong>{forms.text(end.key)}</strong> {forms.text(size)} {quiet}")
+        quiet = f"<span class='tfm-quiet'>{html_text(rest)}</span>"
+        heading = ipywidgets.HTML(f"<strong>{html_text(end.key)}</strong> {html_text(size)} {quiet}")
         fields = (self.how, self.expression, self.file, self.path, self.pixels)
         super().__init__(children=(heading, *fields, self.said, self.preview))
         self.add_class("tfm-input")
@@ -112,7 +113,7 @@ class InputFields(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no ty
             text = input_values.problem(self.expression.value, self.end, self._variables)
         elif self.how.value in (FILE, PATH):
             text, preview = self._about_files()
-        self.said.value = f'<span role="status">{forms.text(text)}</span>'
+        self.said.value = f'<span role="status">{html_text(text)}</span>'
         self.preview.value = preview
 
     def _about_files(self) -> tuple[str, str]:

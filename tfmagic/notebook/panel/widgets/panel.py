@@ -5,7 +5,6 @@ A tab that cannot be built says why in one line, and how to try again. Not for: 
 
 from __future__ import annotations
 
-import html
 import importlib
 import sys
 import threading
@@ -13,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from tfmagic import errors, frames
+from tfmagic import errors
 from tfmagic.display import card as model_card
 from tfmagic.display import render, summary
+from tfmagic.escaping import html_text, visible
 from tfmagic.notebook.panel.widgets import threads
 from tfmagic.notebook.panel.widgets.heading import Heading
 from tfmagic.notebook.panel.widgets.protocols import Destination
@@ -129,7 +129,7 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self._holders = {title: ipywidgets.VBox() for title in self._titles}
         named = model_card.heading(model)
         self.tabs = ipywidgets.Tab(children=tuple(self._holders.values()), titles=tuple(self._titles))
-        self.heading = Heading(text=frames.visible(named.name), detail=frames.visible(named.detail))
+        self.heading = Heading(text=visible(named.name), detail=visible(named.detail))
         super().__init__(children=(self.heading, self.tabs))
         self.add_class("tfm-panel")
         self._build(_FIRST)
@@ -236,4 +236,4 @@ def view(widget: ipywidgets.DOMWidget) -> dict[str, object]:
 
 def said(text: str) -> ipywidgets.HTML:
     """Return a line that a screen reader says when it changes."""
-    return ipywidgets.HTML(f'<span role="status">{html.escape(frames.visible(text))}</span>')
+    return ipywidgets.HTML(f'<span role="status">{html_text(text)}</span>')
