@@ -14,7 +14,7 @@ from tfmagic.graphs import variables as graph_variables
 from tfmagic.models import costs as model_costs
 from tfmagic.models import tables as model_tables
 from tfmagic.models.form import Part
-from tfmagic.models.read_parts import MISSING_ADVICE, ReadParts
+from tfmagic.models.read_parts import ReadParts, missing_advice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -159,7 +159,7 @@ class PublicTables(ReadParts):
         is_proposed = name == "signatures" and self.has_no_signature
         part = Part.KERAS if name == "costs" and Part.KERAS in self.loaders else TABLE_PARTS[name]
         if part not in self.loaders and not is_proposed:
-            advice = f"The table {name!r} needs it. {self.advice or MISSING_ADVICE}"
+            advice = f"The table {name!r} needs it. {self.advice or missing_advice(part)}"
             raise errors.MissingPartError(part.value, self.form, self.parts, advice)
 
     def _frame(self, name: str, depth: int | None) -> pd.DataFrame:

@@ -24,7 +24,13 @@ if TYPE_CHECKING:
     from tfmagic.frames import AssetRow
     from tfmagic.graphs.metagraphs import MetaGraph
 
-MISSING_ADVICE = "Convert the source to a form that has it, or give the model that it came from"
+_MISSING_ADVICE = "Convert the source to a form that has it, or give the model that it came from"
+_NO_LAYERS = "Nothing makes layers of a graph: give the Keras model or file that it came from, if there was one"
+
+
+def missing_advice(part: Part) -> str:
+    """Say what a user can do who asks for a part that a source has not."""
+    return _NO_LAYERS if part is Part.KERAS else _MISSING_ADVICE
 
 
 class ReadParts:
@@ -59,7 +65,7 @@ class ReadParts:
             If the part does not parse.
         """
         if part not in self.loaders:
-            raise errors.MissingPartError(part.value, self.form, self.parts, self.advice or MISSING_ADVICE)
+            raise errors.MissingPartError(part.value, self.form, self.parts, self.advice or missing_advice(part))
         return self.once(part.value, self.loaders[part])
 
     def is_read(self, part: Part) -> bool:

@@ -6,6 +6,7 @@ tfmagic is registered (:func:`register`).
 
 from __future__ import annotations
 
+import difflib
 import re
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -120,8 +121,11 @@ def writer_for(destination: Path, format: str | None = None) -> Writer:
     if asked:
         # ".weights.h5" before ".h5".
         return next(writer for writer in WRITERS if max(asked, key=len) in writer.suffixes)
+    known = [each for writer in WRITERS for each in writer.suffixes if each]
+    near = difflib.get_close_matches(suffix, known, n=2)
+    said = f"; did you mean {' or '.join(map(repr, near))}? The suffixes are" if near else ":"
     raise errors.ConversionError(
-        f"{str(destination)!r} ends in {suffix!r}, which no format goes by: {_suffixes()}; "
+        f"{str(destination)!r} ends in {suffix!r}, which no format goes by{said} {_suffixes()}; "
         "or name the format to tfmagic.export: format='saved_model' (%tf_export --format saved_model)"
     )
 
