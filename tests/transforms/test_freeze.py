@@ -17,8 +17,8 @@ from tfmagic.runtime import grappler
 from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import frozen_graph, variable_reads
+from tfmagic.transforms.cut_function import select
 from tfmagic.transforms.freeze import freeze
-from tfmagic.transforms.subgraph import select
 from tfmagic.verbs.verification import trial_run
 from tfmagic.writers.graph_def import wrapped
 

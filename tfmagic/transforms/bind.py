@@ -1,6 +1,6 @@
 """Make inputs constants: what is only there for training (a dropout rate, ``is_training``) is then no input any more.
 
-Not for: choosing other ends (:mod:`tfmagic.transforms.subgraph`).
+Not for: choosing other ends (:mod:`tfmagic.transforms.cut_function`).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from tfmagic.graphs.tensor_names import FreeNames, full, node_of, plain
 from tfmagic.graphs.tensors import GraphTensors
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.runtime.ops_and_devices import Definitions
+from tfmagic.transforms.cut_function import cut
 from tfmagic.transforms.settled_branches import settle_branches
-from tfmagic.transforms.subgraph import cut
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """Give the inputs and outputs of a graph the names that its user knows them by.
 
 What a traced function calls ``args_0`` and ``Identity`` gets the keys of its signature; nodes inside that have such a
-name already step back. Not for: choosing which tensors are the ends (:mod:`tfmagic.transforms.subgraph`).
+name already step back. Not for: choosing which tensors are the ends (:mod:`tfmagic.transforms.cut_function`).
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from tfmagic.graphs.variables import COLLECTIONS, definitions
 from tfmagic.runtime.ops_and_devices import Definitions
 from tfmagic.transforms import freeze, freeze_stored, tables
 from tfmagic.transforms.asset_contents import asset_contents
-from tfmagic.transforms.cut import Part, ancestors
+from tfmagic.transforms.cut_graph import Part, ancestors
 from tfmagic.transforms.end_names import node_names
 from tfmagic.transforms.frozen_graph import FrozenGraph, become, constant
 from tfmagic.transforms.function_names import name_by_content

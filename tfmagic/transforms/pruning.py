@@ -1,6 +1,6 @@
 """Drop what the results of a graph do not need: nodes, and functions that nothing calls.
 
-Not for: the part of a graph between the ends of its signatures (:mod:`tfmagic.transforms.cut`).
+Not for: the part of a graph between the ends of its signatures (:mod:`tfmagic.transforms.cut_graph`).
 """
 
 from __future__ import annotations

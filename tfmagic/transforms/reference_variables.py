@@ -14,7 +14,7 @@ from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.graphs import ops
 from tfmagic.graphs.tensor_names import node_of, plain
-from tfmagic.transforms.cut import copy_of
+from tfmagic.transforms.cut_graph import copy_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

@@ -22,7 +22,7 @@ from tfmagic.files import file_marks, places
 from tfmagic.files.addresses.address import path_of
 from tfmagic.models.model import Model, Part
 from tfmagic.readers import keras_model
-from tfmagic.transforms.subgraph import by_key
+from tfmagic.transforms.cut_function import by_key
 from tfmagic.verbs.conversion import options as conversion_options
 from tfmagic.verbs.conversion import sources as conversion_sources
 

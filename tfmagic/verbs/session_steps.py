@@ -14,9 +14,9 @@ from tfmagic.graphs.ops import of_kind
 from tfmagic.graphs.signatures import own_key
 from tfmagic.graphs.tensor_names import FreeNames, full, node_of, plain
 from tfmagic.runtime.ops_and_devices import Definitions
-from tfmagic.transforms.cut import ancestors, copy_of
+from tfmagic.transforms.cut_function import by_key
+from tfmagic.transforms.cut_graph import ancestors, copy_of
 from tfmagic.transforms.reference_variables import upgraded
-from tfmagic.transforms.subgraph import by_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

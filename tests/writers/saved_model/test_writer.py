@@ -12,7 +12,7 @@ from tfmagic.models.model import Model, Part
 from tfmagic.models.writer import WriteOptions
 from tfmagic.runtime import keras as keras_runtime
 from tfmagic.runtime import tensorflow as runtime
-from tfmagic.transforms.subgraph import select
+from tfmagic.transforms.cut_function import select
 from tfmagic.verbs.export import export
 from tfmagic.writers.saved_model import directory
 from tfmagic.writers.saved_model.writer import SavedModelDraft, SavedModelWriter

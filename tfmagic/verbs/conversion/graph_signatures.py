@@ -22,9 +22,9 @@ from tfmagic.models.model import Part
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.runtime.log_filters import held_back
 from tfmagic.runtime.ops_and_devices import Definitions
-from tfmagic.transforms import batch, cut
+from tfmagic.transforms import batch, cut_graph
 from tfmagic.transforms.bind import bind_graph
-from tfmagic.transforms.subgraph import by_key
+from tfmagic.transforms.cut_function import by_key
 from tfmagic.verbs.conversion import options
 
 if TYPE_CHECKING:
@@ -282,7 +282,7 @@ class _Signatures:
         ConversionError
             If they read it in several places, or hand it on.
         """
-        needed, _ = cut.ancestors(self._nodes, cut.fetched(signature))
+        needed, _ = cut_graph.ancestors(self._nodes, cut_graph.fetched(signature))
         takers = [self._nodes[each] for each in needed if handle in map(node_of, self._nodes[each].input)]
         reads = sorted(str(each.name) for each in takers if each.op == _READ)
         if len(reads) == len(takers) <= 1:
@@ -326,9 +326,11 @@ class _Signatures:
         tf = runtime.tensorflow()
         graph_def = protos.message("GraphDef")(versions=self.store.graph_def.versions)
         wanted = [
-            tensor for each in definitions for tensor in (*(name for name, _ in cut.fed(each)), *cut.fetched(each))
+            tensor
+            for each in definitions
+            for tensor in (*(name for name, _ in cut_graph.fed(each)), *cut_graph.fetched(each))
         ]
-        needed, _ = cut.ancestors(self._nodes, wanted)
+        needed, _ = cut_graph.ancestors(self._nodes, wanted)
         for name, node in self._nodes.items():
             if name in needed:
                 copy = graph_def.node.add()

@@ -17,7 +17,7 @@ from tfmagic.graphs.signatures import own_key
 from tfmagic.models.model import Model, Part
 from tfmagic.transforms import batch
 from tfmagic.transforms.bind import bind_function
-from tfmagic.transforms.subgraph import by_key, select
+from tfmagic.transforms.cut_function import by_key, select
 from tfmagic.verbs.conversion.signature_maps import check_fields, checked_mapping, require_some
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from tfmagic.graphs.tensors import output_dtypes
 from tfmagic.graphs.variables import COLLECTIONS, definitions
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms import control_flow_contexts, reference_variables
-from tfmagic.transforms.cut import fed, fetched
+from tfmagic.transforms.cut_graph import fed, fetched
 from tfmagic.transforms.placement import drop_absent_colocations, leave_absent_devices
 from tfmagic.writers.saved_model.needed_part import NeededPart
 from tfmagic.writers.saved_model.saver import SavedTable, SavedTensor, SavedVariable, add_saver, place_of

@@ -14,7 +14,7 @@ from tfmagic.graphs.tensor_names import FreeNames, node_of
 from tfmagic.graphs.variables import COLLECTIONS, definitions
 from tfmagic.runtime.ops_and_devices import Definitions
 from tfmagic.transforms import control_flow_contexts
-from tfmagic.transforms.cut import Part, ancestors
+from tfmagic.transforms.cut_graph import Part, ancestors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
