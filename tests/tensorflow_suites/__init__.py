@@ -4,7 +4,7 @@ Where each suite's behaviours are held, of those that a conversion has; the name
 
 - ``freeze_graph_test``: ``test_sessions_and_builders`` (versions of checkpoints, partitions), ``test_corpus_edits``.
 - ``strip_unused_test``, ``graph_util_test``, ``convert_to_constants_test``: ``test_tools_and_loaders`` (node by node),
-  ``transforms/test_freeze_graph``, ``transforms/test_freeze_stored``, ``transforms/test_subgraph`` (wrong names).
+  ``transforms/test_freeze_graph``, ``transforms/test_freeze_stored``, ``transforms/test_cut_function`` (wrong names).
 - ``optimize_for_inference_test``: ``transforms/test_optimize``, ``transforms/test_bind`` (placeholders to constants).
 - ``saved_model_cli_test``: ``test_tools_and_loaders`` (show), ``test_initialisers_and_savers`` (examples),
   ``verbs/test_run_inputs`` (arrays in files, expressions), ``findings`` (scan).

@@ -2,7 +2,7 @@
 
 A variable node, by reference or resource, is replaced by a ``tf.Variable``
 with the value that the caller has for it, so the result is captured, saved and frozen like any TF2 function. Not for:
-which nodes are imported (:mod:`tfmagic.functions.graph_part`), or finding the ends of a graph
+which nodes are imported (:mod:`tfmagic.functions.importable_part`), or finding the ends of a graph
 (:mod:`tfmagic.graphs.plumbing`).
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.functions import nested_structures
-from tfmagic.functions.graph_part import dtype_of, part_between
+from tfmagic.functions.importable_part import dtype_of, part_between
 from tfmagic.functions.named_function import NamedFunction, endpoint
 from tfmagic.functions.state import stored_variables
 from tfmagic.functions.state.initial_values import Stored
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from tfmagic.functions.graph_part import GraphPart
+    from tfmagic.functions.importable_part import GraphPart
 
 #: Gives the values of variables, by the names of their nodes.
 Values: TypeAlias = "Callable[[Sequence[str]], Mapping[str, npt.ArrayLike]]"

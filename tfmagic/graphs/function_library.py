@@ -1,7 +1,7 @@
 """The function library of a GraphDef: its nodes, what is called, and the references that attributes hold.
 
 Not for: tables of functions (:mod:`tfmagic.graphs.function_uses`), or names that this process has not taken yet
-(:mod:`tfmagic.functions.graph_part`).
+(:mod:`tfmagic.functions.importable_part`).
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.functions import nested_structures
-from tfmagic.functions.graph_part import settle
+from tfmagic.functions.importable_part import settle
 from tfmagic.functions.named_function import endpoint
 from tfmagic.graphs.metagraphs import MetaGraph
 from tfmagic.graphs.ops import of_kind

@@ -1,6 +1,7 @@
-"""Choose, rename and cut: the function from some tensors of a graph to some others, under the keys that are asked for.
+"""Choose, rename and cut: the function from some tensors of a function's graph to some others, under chosen keys.
 
-Not for: which signature is meant (:mod:`tfmagic.graphs.signatures`).
+Not for: which signature is meant (:mod:`tfmagic.graphs.signatures`), or what is a graph
+(:mod:`tfmagic.transforms.cut_graph`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
-from tfmagic.functions.graph_part import needed_nodes
+from tfmagic.functions.importable_part import needed_nodes
 from tfmagic.functions.named_function import NamedFunction, endpoint
 from tfmagic.graphs import tensor_names
 from tfmagic.graphs.signatures import find, own_key

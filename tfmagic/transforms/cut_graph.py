@@ -1,7 +1,8 @@
 """The part of a graph between the ends of its signatures: what stays as it is, and what stands for what is fed.
 
 A node is cut only where no signature needs it whole: one signature may begin at a tensor that another computes. Not
-for: changing what stays (:mod:`tfmagic.transforms.reference_variables`, :mod:`tfmagic.transforms.freeze_graph`).
+for: changing what stays (:mod:`tfmagic.transforms.reference_variables`, :mod:`tfmagic.transforms.freeze_graph`), or
+cutting functions (:mod:`tfmagic.transforms.cut_function`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tfmagic import errors
 from tfmagic.files import protos
-from tfmagic.functions.graph_part import refuse_arguments, require_placeholders
+from tfmagic.functions.importable_part import refuse_arguments, require_placeholders
 from tfmagic.graphs import loop_bodies
 from tfmagic.graphs.ops import of_kind
 from tfmagic.graphs.pipelines import handed_out

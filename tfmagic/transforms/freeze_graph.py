@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tfmagic import errors
 from tfmagic.files import protos
-from tfmagic.functions.graph_part import PLAIN_OPS
+from tfmagic.functions.importable_part import PLAIN_OPS
 from tfmagic.graphs.function_library import needed_library
 from tfmagic.graphs.resources import REF_VARIABLES, TABLES, VARIABLES, filled_tables
 from tfmagic.graphs.tensor_names import FreeNames, full, node_of, plain

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tfmagic import errors
 from tfmagic.files import protos
-from tfmagic.functions.graph_part import PLAIN_OPS
+from tfmagic.functions.importable_part import PLAIN_OPS
 from tfmagic.graphs import function_library, variables
 from tfmagic.graphs.ops import of_kind
 from tfmagic.graphs.resources import REF_VARIABLES, RESOURCE_VARIABLES, TABLES, VARIABLES, filled_tables

@@ -2,7 +2,7 @@
 
 A process keeps the functions of all graphs under one name each. Where two differ under one name, importing the second
 fails, or inside a ``tf.function`` the first runs in silence; a device or a written shape is difference enough. Not for:
-names that are free in this process only (:mod:`tfmagic.functions.graph_part`).
+names that are free in this process only (:mod:`tfmagic.functions.importable_part`).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import numpy as np
 
 from tfmagic import errors
 from tfmagic.files import protos
-from tfmagic.functions.graph_part import needed_nodes
+from tfmagic.functions.importable_part import needed_nodes
 from tfmagic.graphs import function_library
 from tfmagic.graphs.ops import Effect, named, of_kind
 from tfmagic.graphs.resources import TABLES, VARIABLES

@@ -1,7 +1,7 @@
-"""The part of a GraphDef between named ends: what the outputs need, without what is above the inputs.
+"""The part of a GraphDef between named ends as TensorFlow 2 can import it: what the outputs need, up to the inputs.
 
-Devices, colocations and references go, and the nodes of variables and tables are taken out, so that TensorFlow 2 can
-import the rest. Not for: importing it (:mod:`tfmagic.functions.graph_defs`).
+Devices, colocations and references go, and the nodes of variables and tables are taken out. Not for: importing it
+(:mod:`tfmagic.functions.graph_defs`), or a part that stays a graph (:mod:`tfmagic.transforms.cut_graph`).
 """
 
 from __future__ import annotations
