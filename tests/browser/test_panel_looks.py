@@ -143,6 +143,21 @@ def test_all_that_tab_leads_to_shows_that_it_has_the_focus(panel: PanelPage, tit
     assert reached > 4
 
 
+def test_what_leads_to_another_tab_takes_the_focus_along(panel: PanelPage) -> None:
+    page = panel.frontend.page
+    panel.shown.get_by_role("button", name="Explore the graph").focus()
+    page.keyboard.press("Enter")
+    panel.built().get_by_role("treeitem").first.wait_for()
+    page.wait_for_function("() => document.activeElement.textContent === 'Graph'")
+    page.keyboard.press("Tab")
+    assert panel.root.evaluate(FOCUSED)[:2] == ["Find an op by name or type", True]
+    # Who has left the panel is not called back.
+    page.evaluate("document.activeElement.blur()")
+    panel.shown.evaluate("(shown) => { shown.style.display = 'none'; shown.classList.add('changed'); }")
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert not panel.root.evaluate(FOCUSED)[1]
+
+
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
 def test_no_tab_keeps_anybody_out(panel: PanelPage, theme: str) -> None:
     panel.set_theme(theme)

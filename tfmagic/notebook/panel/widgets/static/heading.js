@@ -4,8 +4,7 @@ import { Timers, make, ownKeys } from "./dom.js";
 
 const GONE = "The kernel that answered here has ended: run the cell again for the live panel.";
 const PATIENCE = 15000, FRAMES = 600;
-// ipywidgets' own elements do not keep the front end's shortcuts out.
-const suppress = (event) => ownKeys(event.target);
+const TAB = ".lm-TabBar-tab.lm-mod-current";
 
 // Calls back with an element as soon as the page has it; returns what ends the waiting.
 function whenThere(id, then) {
@@ -47,6 +46,47 @@ function sayState(target) {
     each.setAttribute("aria-disabled", each.classList.contains("tfm-off"));
     if (each.classList.contains("widget-toggle-button")) each.setAttribute("aria-pressed", each.classList.contains("mod-active"));
     nameGroup(each.closest(".widget-toggle-buttons"));
+  }
+}
+
+const isDrawn = (element) => element.isConnected && element.getClientRects().length > 0;
+
+// What has the focus in a panel may go: another tab is shown, or other content takes its place. The focus goes to the
+// tab that is open then, and not to the page, where the front end's shortcuts would hear the next key.
+class Focus {
+  last = null;
+  frame = 0;
+
+  constructor(panel) {
+    this.panel = panel;
+    panel.addEventListener("focusin", this.came);
+    panel.addEventListener("focusout", this.went);
+  }
+
+  came = ({ target }) => {
+    // ipywidgets' own elements do not keep the front end's shortcuts out.
+    ownKeys(target);
+    this.last = target;
+  };
+
+  // Who leaves the panel, or clicks beside it, is not called back.
+  went = ({ target }) => { if (isDrawn(target)) this.last = null; };
+
+  changed() {
+    cancelAnimationFrame(this.frame);
+    if (this.last) this.frame = requestAnimationFrame(() => this.rescue());
+  }
+
+  rescue() {
+    const { activeElement, body } = document;
+    if (!this.last || isDrawn(this.last) || (activeElement !== body && activeElement !== this.last)) return;
+    this.panel.querySelector(TAB)?.focus({ preventScroll: true });
+  }
+
+  end() {
+    cancelAnimationFrame(this.frame);
+    this.panel.removeEventListener("focusin", this.came);
+    this.panel.removeEventListener("focusout", this.went);
   }
 }
 
@@ -92,13 +132,16 @@ function render({ model, el }) {
     else watch();
   });
   // The panel is there once the front end has put it together.
-  let panel = null, frame = 0;
+  let panel = null, focus = null, frame = 0;
   // What ipywidgets' own buttons do not say to a screen reader: that they do nothing for now, that they are chosen.
-  const watchButtons = new MutationObserver((changes) => { for (const { target } of changes) sayState(target); });
+  const watchButtons = new MutationObserver((changes) => {
+    for (const { target } of changes) sayState(target);
+    focus?.changed();
+  });
   const settle = (left) => {
     panel = el.closest(".tfm-panel");
     if (panel) {
-      panel.addEventListener("focusin", suppress);
+      focus = new Focus(panel);
       watchButtons.observe(panel, { subtree: true, childList: true, attributeFilter: ["class"] });
       sayState(panel);
     }
@@ -133,7 +176,7 @@ function render({ model, el }) {
   return () => {
     timers.endAll();
     cancelAnimationFrame(frame);
-    panel?.removeEventListener("focusin", suppress);
+    focus?.end();
     watchButtons.disconnect();
     model.off("change:text", retitle);
     model.off("change:arrivals", called);
