@@ -93,7 +93,8 @@ def test_the_formats_of_this_model_and_why_not_the_others(samples: Built, in_tmp
         *("saved_model", "graph_def", "graph_text", "checkpoint", "tflite", "tensorboard")
     ]
     assert ("onnx" in found) == (importlib.util.find_spec("tf2onnx") is not None)
-    assert "Keras (.keras): this function has no layers of Keras" in text(tab.form.impossible)
+    keras = "Keras (.keras), Keras in HDF5 (.h5), weights of Keras (.weights.h5)"
+    assert f"{keras}: this function has no layers of Keras" in text(tab.form.impossible)
     del in_tmp_path
 
 
@@ -102,6 +103,8 @@ def test_a_model_that_becomes_nothing_has_no_form(samples: Built) -> None:
     assert not tab.form.is_possible
     assert tab.work.start not in tab.children[0].children
     assert "ONNX (.onnx): this checkpoint has no 'function', 'graph'" in text(tab.form.impossible)
+    assert text(tab.form.impossible).count("<li>") < 5
+    assert "name the model that they belong to" in text(tab.form.children[0])
 
 
 def test_the_form_follows_the_format(samples: Built, in_tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from tfmagic import errors
+from tfmagic.display import card
 from tfmagic.escaping import html_text
 from tfmagic.graphs.signatures import METHODS, own_key
 from tfmagic.models.model import Part
@@ -121,7 +122,7 @@ class ConvertForm(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no ty
 
     def _layout(self) -> tuple[ipywidgets.Widget, ...]:
         if not self.is_possible:
-            return (ipywidgets.HTML("<p>This model cannot be written in any format.</p>"), self.impossible)
+            return (ipywidgets.HTML(f"<p>{html_text(card.verdict(self._model))}</p>"), self.impossible)
         # What most conversions need stands in sight: a signature where there are several to choose among.
         first = ["signature"] if len(self.names.signed) > 1 else []
         self.options.children = (
@@ -279,9 +280,12 @@ def _number(description: str, text: str) -> int | None:
 def _greyed(reasons: dict[str, str]) -> str:
     """Return the formats that are not possible, in grey, and why."""
     labels = conversion_plan.labels()
-    rows = "".join(
-        f"<li>{html_text(labels[format])}: {html_text(reason)}</li>" for format, reason in reasons.items() if reason
-    )
+    # Most are not possible for one and the same reason.
+    alike: dict[str, list[str]] = {}
+    for format, reason in reasons.items():
+        if reason:
+            alike.setdefault(reason, []).append(labels[format])
+    rows = "".join(f"<li>{html_text(', '.join(each))}: {html_text(reason)}</li>" for reason, each in alike.items())
     if not rows:
         return ""
     style = "color:var(--jp-ui-font-color2, inherit)"

@@ -45,6 +45,8 @@ _DIFF = "Diff"
 _FIRST = "Model"
 #: The MIME type under which a front end finds a widget.
 VIEW = "application/vnd.jupyter.widget-view+json"
+#: The class of what holds words.
+_WORDS = "tfm-form"
 _MODULE = "tfmagic.notebook.panel.widgets.{}_tab"
 
 
@@ -175,6 +177,8 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
             if title in self._built or title in self._building:
                 return None
             self._building.add(title)
+        # Words stand in from the frame, as those of a form; what is built does so itself.
+        self._holders[title].add_class(_WORDS)
         self._holders[title].children = (said(f"Reading what {title} shows …"),)
         return threads.begin(lambda: self._build_apart(title), title)
 
@@ -194,6 +198,7 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
             self._built[title] = widget
             self._building.discard(title)
             what = self._arrivals.pop(title, None)
+        self._holders[title].remove_class(_WORDS)
         self._holders[title].children = (widget,)
         if what:
             self._arrive(widget, what)
