@@ -390,6 +390,14 @@ def test_another_function_can_be_chosen(show: Show) -> None:
     assert {"b", "neg", "again", "out"} <= set(shown.labels())
 
 
+def test_capitals_stay_in_their_box(show: Show) -> None:
+    """As TFLite's ops are written."""
+    shown = show([("x", "Placeholder", ()), ("y", "UNIDIRECTIONAL_SEQUENCE_LSTM", ("x",))])
+    widths = "(box) => [...box.querySelectorAll('.tfm-detail, rect')].map((each) => each.getBBox().width)"
+    box, text = shown.box("y").evaluate(widths)
+    assert text < box - 10
+
+
 def test_hostile_names_are_text(show: Show) -> None:
     rows: list[drawn_graphs.Node] = [("x", "Placeholder", ())]
     rows += [(f"s{n}/{name}", name, (rows[-1][0],)) for n, name in enumerate(HOSTILE)]

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
 #: Pixels: the height of a box with one line and with two, and how wide it may be.
 _ONE_LINE, _TWO_LINES, _LEAST_WIDTH, _MOST_WIDTH = 28, 42, 64, 218
-#: The usual width of a letter of the first and the second line, of 12 and 10.5 pixels height.
-_LETTER, _SMALL_LETTER, _MARGIN = 6.9, 5.8, 26
+#: The usual width of a letter of the first and the second line, of 12 and 10.5 pixels height, and of a capital there:
+#: TFLite's ops are all capitals.
+_LETTER, _SMALL_LETTER, _CAPITAL, _MARGIN = 6.9, 5.8, 7.2, 26
 #: An edge that stands for more than this is no thicker.
 _MOST_THICK = 8
 _EPSILON = 0.5
@@ -119,7 +120,8 @@ def _items(boxes: Iterable[Box], words: dict[int, Words]) -> list[Item]:
 
 def size(words: Words) -> tuple[float, float]:
     """Return width and height of a box that says this."""
-    text = max(len(words.label) * _LETTER, len(words.detail) * _SMALL_LETTER)
+    capitals = sum(map(str.isupper, words.detail))
+    text = max(len(words.label) * _LETTER, len(words.detail) * _SMALL_LETTER + capitals * (_CAPITAL - _SMALL_LETTER))
     return round(min(max(text + _MARGIN, _LEAST_WIDTH), _MOST_WIDTH), 1), _TWO_LINES if words.detail else _ONE_LINE
 
 
