@@ -192,7 +192,7 @@ def test_fields_of_a_node_in_any_order() -> None:
     )
     found = node_columns.read(hand_made(*parts), {})
     assert list(found.name[:2]) == ["x", "y"]
-    assert list(found.op[:2]) == ["Placeholder", "Placeholder"]
+    assert list(found.op)[:2] == ["Placeholder", "Placeholder"]
     assert list(found.dtype) == ["float32"] * 2 + ["int32"] * 40
     assert list(found.shape) == [(5,), (5,)] + [None] * 40
     assert (found.device[1], found.control_inputs[1], found.inputs[1]) == ("/CPU:0", ("^z",), ())

@@ -27,6 +27,8 @@ _ROWS = 1 << 12
 #: A factor for each word of a span, odd and otherwise arbitrary, and one for its size.
 _FACTORS = np.array([pow(0x9E3779B97F4A7C15, place, 1 << 64) for place in range(1, LONG // WORD + 2)], np.uint64)
 _FOLD = np.uint64(29)
+#: So many values are numbered by hashing: sorted, as fewer are, they take ten times as long.
+_MANY = 10_000
 #: By size: keeps so many of a span's bytes.
 _MASKS = (np.arange(LONG) < np.arange(LONG + 1)[:, None]).astype(np.uint8) * np.uint8(255)
 
@@ -106,9 +108,6 @@ def _distinct_short(buffer: Buffer, starts: Integers, sizes: Integers) -> tuple[
 
 def _distinct_of_width(buffer: Buffer, starts: Integers, sizes: Integers, width: int) -> tuple[Integers, Integers]:
     """Tell apart spans of at most so many bytes by a hash, then compare each with the first of its hash."""
-    # Imported with the first large graph, not with tfmagic: pandas takes longer to load than a checkpoint to list.
-    import pandas as pd  # noqa: PLC0415
-
     hashes = np.empty(len(starts), np.uint64)
     for first in range(0, len(starts), _ROWS):
         rows = slice(first, first + _ROWS)
@@ -118,16 +117,29 @@ def _distinct_of_width(buffer: Buffer, starts: Integers, sizes: Integers, width:
         # A product of matrices, as it is many times the speed of a sum over so short an axis.
         hashes[rows] = mixed @ _FACTORS[: words.shape[1]]
     hashes += sizes.astype(np.uint64) * _FACTORS[-1]
-    codes, _ = pd.factorize(hashes)
+    codes = _numbered(hashes)
     examples = _first(codes)
     twin = examples[codes]
     again = np.flatnonzero(twin != np.arange(len(twin)))
     if not _are_equal(buffer, (starts[again], sizes[again]), (starts[twin[again]], sizes[twin[again]]), width):
         words = _words(buffer, starts, sizes, width)
         contents = [row.tobytes() for row in np.column_stack([words, sizes.astype(np.uint64)])]
-        codes, _ = pd.factorize(np.array(contents, dtype=object))
+        numbers: dict[bytes, int] = {}
+        codes = np.array([numbers.setdefault(content, len(numbers)) for content in contents], np.int64)
         examples = _first(codes)
-    return codes.astype(np.int64), examples
+    return codes, examples
+
+
+def _numbered(hashes: npt.NDArray[np.uint64]) -> Integers:
+    """Return a number for each value, counted up as values appear."""
+    if len(hashes) >= _MANY:
+        import pandas as pd  # noqa: PLC0415 - with the first large graph, as importing it takes longer than to sort few
+
+        return pd.factorize(hashes)[0].astype(np.int64)
+    _, firsts, places = np.unique(hashes, return_index=True, return_inverse=True)
+    numbers = np.empty(len(firsts), np.int64)
+    numbers[np.argsort(firsts)] = np.arange(len(firsts))
+    return numbers[places]
 
 
 def _are_equal(buffer: Buffer, left: tuple[Integers, Integers], right: tuple[Integers, Integers], width: int) -> bool:

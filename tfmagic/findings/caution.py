@@ -10,22 +10,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from tfmagic import frames
-from tfmagic.graphs import constants, function_uses, plumbing, signatures
+import numpy as np
+
+from tfmagic.graphs import constants, function_uses, node_columns, plumbing, signatures
 from tfmagic.graphs.ops import of_kind
 from tfmagic.graphs.walks import reached
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    import numpy as np
-    import pandas as pd
-
     from tfmagic.files import protos
     from tfmagic.files.checkpoints.location import CheckpointFiles
     from tfmagic.frames import LayerRow, SignatureRow, VariableRow
     from tfmagic.graphs.function_uses import FunctionUse
     from tfmagic.graphs.metagraphs import MetaGraph
+    from tfmagic.graphs.node_columns import NodeColumns
 
 LOW, MEDIUM, HIGH = "low", "medium", "high"
 #: The gravest last.
@@ -124,9 +123,6 @@ class CautionedModel(Protocol):
     def is_at_hand(self, part: str) -> bool:
         """Whether there is such a part, and a display may ask for it."""
 
-    def table(self, name: str, *, all: bool = False) -> pd.DataFrame:  # noqa: A002 - the contract's name
-        """Return one of the public tables."""
-
     def layer_settings(self, name: str) -> Mapping[str, object]:
         """Return what a layer was made with, nothing where that is not known."""
 
@@ -166,10 +162,13 @@ class CautionedModel(Protocol):
 
 
 class Place(NamedTuple):
-    """A node of the table of ops: its row, its type, and what it takes by data."""
+    """A node of the table of ops: its row, some of its columns, and what it takes by data."""
 
     row: int
+    function: str
+    name: str
     op: str
+    dtype: str
     inputs: tuple[str, ...]
 
 
@@ -191,14 +190,14 @@ class Subject:
         return self.model.is_at_hand("graph") and not self.model.has_own_ops
 
     @cached_property
-    def ops(self) -> pd.DataFrame:
-        """The whole table of ops."""
-        return self.model.table("ops", all=True)
+    def columns(self) -> NodeColumns:
+        """The columns of the whole table of ops; the table itself needs pandas, which takes longer than the checks."""
+        return node_columns.read(self.model.meta_graph.graph, {})
 
     @cached_property
     def present(self) -> frozenset[str]:
         """The types of ops that there are, none where no graph is at hand."""
-        return frozenset(self.ops["op"].cat.categories) if self.has_graph else frozenset()
+        return frozenset(self.columns.op.labels) if self.has_graph else frozenset()
 
     def those(self, wanted: Iterable[str]) -> tuple[str, ...]:
         """Return those of some types of ops that there are."""
@@ -207,7 +206,7 @@ class Subject:
     @cached_property
     def is_followed(self) -> bool:
         """Whether the graph is small enough to follow its edges."""
-        return self.has_graph and len(self.ops) <= MOST_FOLLOWED
+        return self.has_graph and len(self.columns.name) <= MOST_FOLLOWED
 
     @cached_property
     def definitions(self) -> list[protos.Message]:
@@ -240,24 +239,33 @@ class Subject:
     @cached_property
     def nodes(self) -> dict[str, plumbing.Node]:
         """The nodes of the main graph, by name."""
-        return plumbing.main_graph(self.ops)
+        return plumbing.main_graph_of(self.columns)
 
     @cached_property
-    def served(self) -> pd.DataFrame:
-        """The rows of ops that the outputs need: a Keras model is saved with its training step beside them."""
-        frame = self.ops
-        if not self.outputs or not self.is_followed:
-            return frame
-        nodes, called = plumbing.needed(frame, self.uses, self.outputs)
-        in_main = (frame["function"] == "") & frame["name"].isin(nodes)
-        return frame[in_main | frame["function"].isin(called)]
+    def _needed(self) -> tuple[set[str], set[str]] | None:
+        """The nodes and functions that the outputs need: a Keras model is saved with its training step beside them.
 
-    def rows(self, wanted: Collection[str]) -> pd.DataFrame:
-        """Return the rows of some types of ops that the outputs need, so many as are read."""
+        None where all count.
+        """
+        if not self.outputs or not self.is_followed:
+            return None
+        return plumbing.needed(self.nodes, self.uses, self.outputs)
+
+    def rows(self, wanted: Collection[str]) -> list[Place]:
+        """Return the nodes of some types of ops that the outputs need, so many as are read."""
         if not self.those(wanted):
-            return frames.from_rows("ops", ())
-        frame = self.served
-        return frame[frame["op"].isin(wanted)][:MOST_READ]
+            return []
+        places = self._places(np.flatnonzero(self.columns.op.among(wanted)).tolist())
+        if self._needed is not None:
+            nodes, called = self._needed
+            places = (each for each in places if (each.function in called if each.function else each.name in nodes))
+        return list(itertools.islice(places, MOST_READ))
+
+    def _places(self, rows: Iterable[int]) -> Iterator[Place]:
+        columns = self.columns
+        for row in rows:
+            named = columns.function[row], columns.name[row], columns.op[row], columns.dtype[row]
+            yield Place(row, *named, columns.inputs[row])
 
     def node_def(self, row: int) -> protos.Message:
         """Return the NodeDef of a row of the table of ops."""
@@ -267,8 +275,8 @@ class Subject:
     def branches(self) -> set[str]:
         """The functions that need not run: branches, and what only branches call."""
         branches: set[str] = set()
-        for row in self.rows(_BRANCHING).index:
-            for value in self.node_def(int(row)).attr.values():
+        for place in self.rows(_BRANCHING):
+            for value in self.node_def(place.row).attr.values():
                 branches.update(filter(None, (value.func.name, *(each.name for each in value.list.func))))
         grown = bool(branches)
         while grown:
@@ -277,12 +285,12 @@ class Subject:
             grown = bool(more)
         return branches
 
-    def always_run(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return those of some rows of ops that run whatever is fed, as far as can be seen."""
-        frame = frame[~frame["function"].isin(self.branches)]
-        if not self.those(_SWITCHES) or not self.is_followed:
-            return frame
-        return frame[[bool(function) or name not in self._decided for function, name in _places(frame)]]
+    def always_run(self, places: Iterable[Place]) -> list[Place]:
+        """Return those of some nodes that run whatever is fed, as far as can be seen."""
+        outside = [each for each in places if each.function not in self.branches]
+        if not outside or not self.those(_SWITCHES) or not self.is_followed:
+            return outside
+        return [each for each in outside if each.function or each.name not in self._decided]
 
     @cached_property
     def _decided(self) -> set[str]:
@@ -302,9 +310,8 @@ class Subject:
     def nodes_of(self, function: str) -> Mapping[str, Place]:
         """Return the nodes of a function, or of the main graph, by name."""
         if function not in self._by_function:
-            frame = self.ops[self.ops["function"] == function]
-            columns = zip(frame["name"], frame.index.tolist(), frame["op"], frame["inputs"], strict=True)
-            self._by_function[function] = {name: Place(row, op, inputs) for name, row, op, inputs in columns}
+            rows = np.flatnonzero(self.columns.function.among({function})).tolist()
+            self._by_function[function] = {each.name: each for each in self._places(rows)}
         return self._by_function[function]
 
     @cached_property
@@ -338,10 +345,6 @@ class Subject:
         rows = (row for row in self.layers if not classes or row.class_ in classes)
         for row in itertools.islice(rows, MOST_READ):
             yield row.name, self.model.layer_settings(row.name)
-
-
-def _places(frame: pd.DataFrame) -> Iterator[tuple[str, str]]:
-    return zip(frame["function"], frame["name"], strict=True)
 
 
 #: Nodes that stand for what whoever runs the graph feeds.

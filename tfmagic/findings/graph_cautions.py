@@ -14,11 +14,9 @@ from tfmagic.graphs import pipelines
 from tfmagic.graphs.ops import of_kind, registered
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
-    import pandas as pd
-
-    from tfmagic.findings.caution import Subject
+    from tfmagic.findings.caution import Place, Subject
 
 _PYTHON_OPS = of_kind("python")
 _MUTABLE_TABLES = of_kind("mutable table")
@@ -88,13 +86,11 @@ def batch_norm_in_training(subject: Subject) -> Iterator[Caution]:
     if layers := _training_layers(subject, _NORM_LAYERS):
         yield Caution("training-mode", HIGH, errors.listed(layers), _OF_BATCH, _NORM_TRAINS, names=layers)
         return
-    rows = subject.rows(_NORMS)
     # A SavedModel leaves out what has a default, and the default is to train (core/ops/nn_ops.cc).
-    trains = [_is_training(subject, row) for row in rows.index.tolist()]
-    fused = subject.always_run(rows[trains]) if any(trains) else rows[:0]
+    fused = subject.always_run(each for each in subject.rows(_NORMS) if _is_training(subject, each.row))
     names = (*_names(fused), *_names(_batch_moments(subject)))
     if names:
-        ops = subject.those(_NORMS) if len(fused) else _MEANS
+        ops = subject.those(_NORMS) if fused else _MEANS
         yield Caution("training-mode", HIGH, errors.listed(names), _OF_BATCH, _NORM_TRAINS, ops, names)
 
 
@@ -110,18 +106,15 @@ def _is_training(subject: Subject, row: int) -> bool:
     return "is_training" not in node.attr or bool(node.attr["is_training"].b)
 
 
-def _batch_moments(subject: Subject) -> pd.DataFrame:
+def _batch_moments(subject: Subject) -> list[Place]:
     """Return the means over the batch that ``tf.nn.moments`` takes where values are normalised by them."""
-    roots = set(subject.rows(_ROOTS)["function"]) if subject.is_followed else set()
-    rows = subject.rows(_MEANS)
-    rows = rows[rows["function"].isin(roots)]
-    rows = rows[rows["name"].str.endswith(_MOMENTS_MEAN)]
-    over_batch = [_is_over_batch(subject, *place) for place in zip(rows["function"], rows["inputs"], strict=True)]
-    return subject.always_run(rows[over_batch]) if any(over_batch) else rows[:0]
+    roots = {each.function for each in subject.rows(_ROOTS)} if subject.is_followed else set()
+    means = (each for each in subject.rows(_MEANS) if each.function in roots and each.name.endswith(_MOMENTS_MEAN))
+    return subject.always_run(each for each in means if _is_over_batch(subject, each))
 
 
-def _is_over_batch(subject: Subject, function: str, inputs: tuple[str, ...]) -> bool:
-    axes = subject.constant(function, inputs[1]) if len(inputs) > 1 else None
+def _is_over_batch(subject: Subject, mean: Place) -> bool:
+    axes = subject.constant(mean.function, mean.inputs[1]) if len(mean.inputs) > 1 else None
     # A mean over the batch alone is one of many things; over the places of a picture as well it is that of a channel.
     return axes is not None and 0 in axes.reshape(-1).tolist()
 
@@ -132,10 +125,9 @@ def dropout_in_training(subject: Subject) -> Iterator[Caution]:
         yield Caution("training-mode", HIGH, errors.listed(layers), _AT_RANDOM, _DROPS, names=layers)
         return
     draws = subject.rows(_DRAWS)[:_MOST_DRAWS]
-    if not len(draws) or not subject.is_followed:
+    if not draws or not subject.is_followed:
         return
-    drops = [_drops(subject, function, name) for function, name in zip(draws["function"], draws["name"], strict=True)]
-    names = _names(subject.always_run(draws[drops])) if any(drops) else ()
+    names = _names(subject.always_run(each for each in draws if _drops(subject, each.function, each.name)))
     if names:
         yield Caution("training-mode", HIGH, errors.listed(names), _AT_RANDOM, _DROPS, subject.those(_DRAWS), names)
 
@@ -195,9 +187,8 @@ def half_precision(subject: Subject) -> Iterator[Caution]:
 
 
 def _half_ops(subject: Subject) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    rows = subject.rows(_HEAVY)
-    rows = rows[rows["dtype"].isin(_HALVES)]
-    return _names(rows), tuple(sorted(set(rows["op"])))
+    places = [each for each in subject.rows(_HEAVY) if each.dtype in _HALVES]
+    return _names(places), tuple(sorted({each.op for each in places}))
 
 
 def _half_layers(subject: Subject) -> tuple[str, ...]:
@@ -215,5 +206,5 @@ def _policy(dtype: object) -> str:
     return name if name.endswith(("float16", "bfloat16")) else ""
 
 
-def _names(rows: pd.DataFrame) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(rows["name"]))
+def _names(places: Iterable[Place]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(each.name for each in places))

@@ -91,15 +91,10 @@ def _states_float(subject: Subject, name: str) -> bool:
 
 def _keys_of_graph(subject: Subject) -> list[str]:
     """Return the inputs that are floats and become ids, nothing else being known of them."""
-    if not subject.those(_LOOKUPS) or "Cast" not in subject.present or len(subject.ops) > _MOST_PARSED:
+    if not subject.those(_LOOKUPS) or "Cast" not in subject.present or len(subject.columns.name) > _MOST_PARSED:
         return []
-    frame = subject.ops
-    floats = {
-        name
-        for name, op, dtype in zip(frame["name"], frame["op"], frame["dtype"], strict=True)
-        if op in PLACEHOLDERS and dtype in _FLOATS
-    }
-    if not floats or not _casts_ids(subject):
+    columns = subject.columns
+    if not (columns.op.among(PLACEHOLDERS) & columns.dtype.among(_FLOATS)).any() or not _casts_ids(subject):
         return []
     graph_def = subject.model.meta_graph.lean_meta_graph_def().graph_def
     main = restores.Scope(graph_def.node, {each.signature.name: each for each in graph_def.library.function})
@@ -112,9 +107,8 @@ def _keys_of_graph(subject: Subject) -> list[str]:
 
 def _casts_ids(subject: Subject) -> bool:
     """Say whether floats become integers anywhere that matters, which the table of ops tells without parsing."""
-    rows = subject.rows({"Cast"})
-    rows = rows[rows["dtype"].isin(_INTEGERS)]
-    kinds = (subject.node_def(int(row)).attr["SrcT"].type for row in rows.index)
+    casts = (each for each in subject.rows({"Cast"}) if each.dtype in _INTEGERS)
+    kinds = (subject.node_def(each.row).attr["SrcT"].type for each in casts)
     return any(protos.dtype_name(kind) in _FLOATS for kind in kinds)
 
 

@@ -38,12 +38,16 @@ def moving_averages(subject: Subject) -> Iterator[Caution]:
         return
     names = subject.model.optimizer_averages()
     if subject.is_followed and averages(_variable_names(subject)):
-        rows = subject.rows(VARIABLES)
-        names = subject.model.averaged(list(rows["name"][rows["function"] == ""]))
+        names = subject.model.averaged(_of_main_graph(subject))
     if names:
         advice = "ema=True (--ema) takes the averages, with which it was most likely evaluated"
         what = "moving averages lie beside the weights, which are taken raw"
         yield Caution("moving-averages", MEDIUM, errors.listed(names), advice, what, names=tuple(names))
+
+
+def _of_main_graph(subject: Subject) -> list[str]:
+    """Return the variables of the main graph that the outputs need, by their nodes."""
+    return [place.name for place in subject.rows(VARIABLES) if not place.function]
 
 
 def _variable_names(subject: Subject) -> Iterator[str]:
@@ -68,8 +72,7 @@ def missing(subject: Subject) -> Iterator[Caution]:
 
 def _suspects(subject: Subject) -> list[str]:
     """Return the variables that the outputs need and that no entry of the checkpoint bears the name of."""
-    rows = subject.rows(VARIABLES)
-    names = list(rows["name"][rows["function"] == ""])
+    names = _of_main_graph(subject)
     files = subject.model.checkpoint_files() if names else None
     if files is None or not files.tables:
         return names
@@ -81,11 +84,7 @@ def _suspects(subject: Subject) -> list[str]:
         if all(path in stored for path, variable in saved.items() if variable.is_used):
             return []
         return names
-    shared = {
-        name: subject.node_def(row)
-        for row, name in zip(rows.index.tolist(), rows["name"], strict=True)
-        if name not in entries
-    }
+    shared = {place.name: subject.node_def(place.row) for place in subject.rows(VARIABLES) if place.name not in entries}
     return [name for name, node in shared.items() if resource(node)[1].decode(errors="replace") not in entries]
 
 
@@ -105,8 +104,7 @@ def uninitialised(subject: Subject) -> Iterator[Caution]:
     """Find variables of a session that the outputs need and nothing has given a value yet."""
     if not (subject.has_graph and subject.model.is_live and subject.is_followed):
         return
-    rows = subject.rows(VARIABLES)
-    names = subject.model.without_value(list(rows["name"][rows["function"] == ""]))
+    names = subject.model.without_value(_of_main_graph(subject))
     if names:
         advice = "run tf.compat.v1.global_variables_initializer() or restore a checkpoint first"
         what = "variables without a value"

@@ -35,11 +35,10 @@ def weights(meta_graph: MetaGraph) -> Iterator[VariableRow]:
     """Yield a row for each constant of the main graph with more than one element of a floating or quantised dtype."""
     columns = node_columns.read(meta_graph.graph, {})
     count = len(meta_graph.graph.nodes[0])
-    dtypes = columns.dtype.categories
-    is_floating = np.array([is_of_weights(str(dtype)) for dtype in dtypes] or [False], bool)
-    is_weight = np.asarray(columns.op[:count] == "Const") & is_floating[columns.dtype.codes[:count]]
+    floating = [dtype for dtype in columns.dtype.labels if is_of_weights(dtype)]
+    is_weight = (columns.op.among({"Const"}) & columns.dtype.among(floating))[:count]
     for place in np.flatnonzero(is_weight).tolist():
-        dtype, shape = str(columns.dtype[place]), columns.shape[place]
+        dtype, shape = columns.dtype[place], columns.shape[place]
         size = None if shape is None or None in shape else math.prod(shape)
         if size is not None and size > 1:
             item = protos.item_size(dtype)

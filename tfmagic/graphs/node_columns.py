@@ -17,11 +17,12 @@ from tfmagic.files import wire, wire_spans
 from tfmagic.graphs.node_attributes import Objects, first_outputs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
+    import numpy.typing as npt
     import pandas as pd
 
-    from tfmagic.files.wire import Buffer, Fields, Integers
+    from tfmagic.files.wire import Buffer, Fields, Integers, Mask
     from tfmagic.frames import Shape
     from tfmagic.graphs.serialized import SerializedGraph
 
@@ -65,16 +66,53 @@ class NodeTexts(NamedTuple):
 
 
 @dataclass(frozen=True)
+class RepeatedTexts:
+    """A text for each node where many have the same: its number among the labels, none of which is there twice.
+
+    What pandas calls a categorical, for who needs no table: pandas takes longer to import than most graphs to read.
+    """
+
+    codes: Integers
+    labels: Sequence[str]
+
+    @classmethod
+    def of(cls, codes: npt.NDArray[np.signedinteger[Any]], labels: Sequence[str]) -> RepeatedTexts:
+        """Keep the codes as small as their labels let them be: a million nodes have a few hundred ops."""
+        return cls(codes.astype(np.min_scalar_type(-max(len(labels), 1))), labels)
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __iter__(self) -> Iterator[str]:
+        return map(self.labels.__getitem__, self.codes.tolist())
+
+    def __getitem__(self, node: int) -> str:
+        return self.labels[int(self.codes[node])]
+
+    def take(self, nodes: Any) -> RepeatedTexts:  # noqa: ANN401 - whatever picks out of an array
+        """Return those of some nodes."""
+        return RepeatedTexts(self.codes[nodes], self.labels)
+
+    def among(self, wanted: Collection[str]) -> Mask:
+        """Say of each node whether its text is one of those."""
+        return np.array([label in wanted for label in self.labels] or [False], bool)[self.codes]
+
+    def categorical(self) -> pd.Categorical[str]:
+        """Return them as a column of a table."""
+        return frames.categorical(self.codes, self.labels)
+
+
+@dataclass(frozen=True)
 class NodeColumns:
     """The columns of the table of ops, one entry a node: those of the main graph first, then function by function."""
 
-    function: pd.Categorical[str]
+    function: RepeatedTexts
     name: Objects
-    op: pd.Categorical[str]
+    op: RepeatedTexts
     data_inputs: NodeTexts
     waited_for: NodeTexts
-    device: pd.Categorical[str]
-    dtype: pd.Categorical[str]
+    device: RepeatedTexts
+    dtype: RepeatedTexts
     shape: Objects
     bytes: Integers
 
@@ -90,7 +128,11 @@ class NodeColumns:
 
     def table(self) -> dict[str, Any]:
         """Return the columns by name, as the table of ops has them."""
-        return {name: getattr(self, name) for name in frames.OpRow._fields}
+        columns = {name: getattr(self, name) for name in frames.OpRow._fields}
+        return {
+            name: column.categorical() if isinstance(column, RepeatedTexts) else column
+            for name, column in columns.items()
+        }
 
 
 def read(graph: SerializedGraph, shapes: Mapping[str, Shape]) -> NodeColumns:
@@ -127,7 +169,7 @@ def _read(graph: SerializedGraph) -> tuple[NodeColumns, _Alike]:
         for _, starts, ends in graph.node_blocks():
             scanner.add(starts, ends)
         names = ["", *graph.function_names]
-        columns = scanner.columns(_categorical(graph.functions_of_nodes, names))
+        columns = scanner.columns(_repeating(graph.functions_of_nodes, names))
         graph.kept["columns"] = columns, scanner.alike
     both: tuple[NodeColumns, _Alike] = graph.kept["columns"]
     return both
@@ -155,12 +197,12 @@ def _joined_integers(blocks: Sequence[Integers]) -> Integers:
     return np.concatenate(blocks) if blocks else np.zeros(0, np.int64)
 
 
-def _categorical(codes: Integers, labels: Sequence[str]) -> pd.Categorical[str]:
-    """Make a categorical of codes whose labels may repeat: two functions of one name are one category."""
+def _repeating(codes: Integers, labels: Sequence[str]) -> RepeatedTexts:
+    """Take codes whose labels may repeat: two functions of one name are one label."""
     unique = list(dict.fromkeys(labels))
     place = {label: index for index, label in enumerate(unique)}
     translation = np.array([place[label] for label in labels], np.int64)
-    return frames.categorical(translation[codes] if len(codes) else codes, unique)
+    return RepeatedTexts.of(translation[codes] if len(codes) else codes, unique)
 
 
 @dataclass
@@ -177,9 +219,9 @@ class _Labels:
         self.codes.append(translated.astype(np.int32))
         return translated
 
-    def categorical(self) -> pd.Categorical[str]:
+    def column(self) -> RepeatedTexts:
         codes = np.concatenate(self.codes) if self.codes else np.zeros(0, np.int32)
-        return frames.categorical(codes, list(self.numbers))
+        return RepeatedTexts.of(codes, list(self.numbers))
 
 
 @dataclass
@@ -269,16 +311,16 @@ class _NodeScanner:
         self.shapes.append(outputs.shape)
         self.sizes.append(outputs.bytes)
 
-    def columns(self, function: pd.Categorical[str]) -> NodeColumns:
+    def columns(self, function: RepeatedTexts) -> NodeColumns:
         """Return all columns read so far."""
         return NodeColumns(
             function,
             _joined(self.names),
-            self.ops.categorical(),
+            self.ops.column(),
             _joined_texts(self.inputs),
             _joined_texts(self.controls),
-            self.devices.categorical(),
-            self.dtypes.categorical(),
+            self.devices.column(),
+            self.dtypes.column(),
             _joined(self.shapes),
             _joined_integers(self.sizes),
         )

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from tfmagic.files import protos
     from tfmagic.files.wire import Integers, Mask
     from tfmagic.graphs.node_attributes import Objects
-    from tfmagic.graphs.node_columns import NodeColumns
     from tfmagic.graphs.serialized import SerializedGraph
 
 #: Ops that hand on to the next round of a loop what is made in this one.
@@ -67,7 +66,7 @@ class NumberedGraph:
         self.names_of_nodes = columns.name
         self.names: list[str] = columns.name.tolist()
         self.kinds = kinds.of_nodes
-        self.comes_around = self._of_ops(columns, _AROUND)
+        self.comes_around = columns.op.among(_AROUND)
         self._columns = columns
         self._inputs = columns.data_inputs
         self._offsets = np.concatenate([[0], np.cumsum(columns.data_inputs.counts)])
@@ -77,13 +76,9 @@ class NumberedGraph:
         self._bodies: dict[int, NumberedBody] = {}
         self._outputs: dict[tuple[int, str, int], int] = {}
 
-    @staticmethod
-    def _of_ops(columns: NodeColumns, wanted: Collection[str]) -> Mask:
-        return np.isin(columns.op.codes, np.flatnonzero(columns.op.categories.isin(list(wanted))))
-
     def of_ops(self, wanted: Collection[str]) -> Mask:
         """Say of each node whether it has one of some ops."""
-        return self._of_ops(self._columns, wanted)
+        return self._columns.op.among(wanted)
 
     @cached_property
     def waits(self) -> tuple[Integers, Objects]:

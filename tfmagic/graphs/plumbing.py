@@ -8,7 +8,7 @@ changing a graph.
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 
     from tfmagic.files.wire import Mask
     from tfmagic.graphs.function_uses import FunctionUse
+    from tfmagic.graphs.node_columns import NodeColumns
     from tfmagic.graphs.serialized import SerializedGraph
+
+    #: What a node takes, or waits for.
+    Edges: TypeAlias = tuple[str, ...]
 
 #: Ops of saving and restoring, hidden in a listing of ops unless all are asked for.
 SAVE_RESTORE_OPS = of_kind("save", "restore")
@@ -86,8 +90,19 @@ class Ends(NamedTuple):
 def main_graph(ops: pd.DataFrame) -> dict[str, Node]:
     """Take the main graph's nodes from the table of ops, by name."""
     main = ops[ops["function"] == ""]
-    inputs = [data + control for data, control in zip(main["inputs"], main["control_inputs"], strict=True)]
-    return {name: Node(op, edges) for name, op, edges in zip(main["name"], main["op"], inputs, strict=True)}
+    return _by_name(main["name"], main["op"], main["inputs"], main["control_inputs"])
+
+
+def main_graph_of(columns: NodeColumns) -> dict[str, Node]:
+    """Take the main graph's nodes from the columns of which the table of ops would be made, by name."""
+    rows = np.flatnonzero(columns.function.among({""}))
+    return _by_name(columns.name[rows], columns.op.take(rows), columns.inputs[rows], columns.control_inputs[rows])
+
+
+def _by_name(
+    names: Iterable[str], ops: Iterable[str], data: Iterable[Edges], control: Iterable[Edges]
+) -> dict[str, Node]:
+    return {name: Node(op, taken + waited) for name, op, taken, waited in zip(names, ops, data, control, strict=True)}
 
 
 def consumers(nodes: Mapping[str, Node]) -> dict[str, list[str]]:
@@ -322,19 +337,19 @@ def ancestors(nodes: Mapping[str, Node], roots: Iterable[str]) -> set[str]:
     return reached(filter(known, roots), lambda name: filter(known, map(node_of, nodes[name].inputs)))
 
 
-def needed(frame: pd.DataFrame, uses: Iterable[FunctionUse], tensors: Iterable[str]) -> tuple[set[str], set[str]]:
+def needed(nodes: Mapping[str, Node], uses: Iterable[FunctionUse], tensors: Iterable[str]) -> tuple[set[str], set[str]]:
     """Return the nodes of the main graph and the functions that some of its tensors need.
 
     Parameters
     ----------
-    frame : DataFrame
-        The whole table of ops.
+    nodes : mapping of str to Node
+        The nodes of the main graph, by name.
     uses : iterable of FunctionUse
         The functions, and what calls them.
     tensors : iterable of str
         Names of tensors of the main graph.
     """
-    nodes = ancestors(main_graph(frame), map(node_of, tensors))
+    behind = ancestors(nodes, map(node_of, tensors))
     callees = _callees(uses)
-    called = (name for node in nodes for name in callees.get(node, ()))
-    return nodes, reached(called, lambda name: callees.get(name, ()))
+    called = (name for node in behind for name in callees.get(node, ()))
+    return behind, reached(called, lambda name: callees.get(name, ()))

@@ -156,9 +156,7 @@ def _declared_by(graph: SerializedGraph) -> Iterator[VariableRow]:
     if not count:
         return
     columns, kinds = node_columns.read(graph, {}), node_columns.kinds(graph)
-    ops = columns.op[:count]
-    is_variable = np.array([op in resources.VARIABLES for op in ops.categories] or [False], bool)
-    places = np.flatnonzero(is_variable[ops.codes])
+    places = np.flatnonzero(columns.op.among(resources.VARIABLES)[:count])
     declared: dict[int, VariableRow] = {}
     for name, kind in zip(columns.name[places].tolist(), kinds.of_nodes[places].tolist(), strict=True):
         if kind not in declared:

@@ -59,7 +59,7 @@ class Wiring:
             np.arange(len(takers) + len(waits)) >= len(takers),
         )
         ops = columns.op.codes[: body.count].astype(np.int64)
-        wiring = cls(numbered.names[: body.count], ops, list(map(str, columns.op.categories)), edges)
+        wiring = cls(numbered.names[: body.count], ops, list(columns.op.labels), edges)
         if len(set(wiring.names)) == body.count:
             return wiring
         # A name is its last node's, where a damaged graph has several.

@@ -156,7 +156,7 @@ def _of_signature(model: Model, table: str, content: _Table, key: str) -> list[b
 def _needed(model: Model, key: str) -> tuple[set[str], set[str]]:
     """Return the nodes of the main graph and the functions that a signature's outputs need."""
     uses = function_uses.read(model.meta_graph.graph)
-    return plumbing.needed(model.table("ops", all=True), uses, _outputs(model, key))
+    return plumbing.needed(plumbing.main_graph(model.table("ops", all=True)), uses, _outputs(model, key))
 
 
 def _outputs(model: Model, key: str) -> list[str]:

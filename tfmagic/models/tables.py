@@ -47,7 +47,7 @@ def proposals(meta_graph: MetaGraph, ends: plumbing.Ends) -> pd.DataFrame:
             "side": ["input"] * len(ends.inputs) + ["output"] * len(ends.outputs),
             "key": list(map(tensor_names.node_of, tensors)),
             "tensor": tensors,
-            "dtype": list(map(str, columns.dtype[rows])),
+            "dtype": list(columns.dtype.take(rows)),
             "shape": list(columns.shape[rows]),
         },
     )

@@ -33,9 +33,7 @@ def op_counts(model: Model) -> Mapping[str, int]:
     if not model.is_at_hand(Part.GRAPH):
         return {}
     column = node_columns.read(model.meta_graph.graph, {}).op
-    counts = dict(
-        zip(column.categories, np.bincount(column.codes, minlength=len(column.categories)).tolist(), strict=True)
-    )
+    counts = dict(zip(column.labels, np.bincount(column.codes, minlength=len(column.labels)).tolist(), strict=True))
     return {op: count for op, count in counts.items() if count and op not in plumbing.SAVE_RESTORE_OPS}
 
 
