@@ -6,14 +6,14 @@ edit (:mod:`tfmagic.transforms.signature_edit`), or the comparing itself (:mod:`
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors, functions
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.runtime.log_filters import held_back
-from tfmagic.verbs.verification import comparison, trial_run
+from tfmagic.verbs.verification import trial_run
+from tfmagic.verbs.verification.comparison import Comparison
 from tfmagic.verbs.verification.outcome import Verification
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def compared(before: Path, after: Path, signed: Signed) -> Iterator[tuple[str, V
             with trial_run.loading(repr(str(before))):
                 old = _before(before, signed, planned)
         except errors.ConversionError as error:
-            yield key, Verification(_no_frame(), f"the original cannot be run either ({error})")
+            yield key, Verification(Comparison(), f"the original cannot be run either ({error})")
             continue
         with trial_run.loading("the result"):
             new = functions.load_saved_model(after, signed.tags, key)
@@ -62,10 +62,6 @@ def compared(before: Path, after: Path, signed: Signed) -> Iterator[tuple[str, V
             yield key, trial_run.verify(old, new, quickly=True)
         if all(end.WhichOneof("encoding") == "name" for end in _ends(planned)):
             yield key, trial_run.verify(new, _by_signature_def(after, signed.tags, key), quickly=True)
-
-
-def _no_frame() -> Any:  # noqa: ANN401 - pandas' own
-    return importlib.import_module("pandas").DataFrame(columns=list(comparison.COLUMNS))
 
 
 def _ends(planned: Planned) -> Iterator[Any]:

@@ -7,7 +7,8 @@ import pytest
 
 from tfmagic import errors, progress
 from tfmagic.verbs.conversion import checks as conversion_checks
-from tfmagic.verbs.verification import comparison, outcome
+from tfmagic.verbs.verification import outcome
+from tfmagic.verbs.verification.comparison import Comparison
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,8 +44,8 @@ def test_values_that_are_left_in_the_middle_are_let_go_at_once() -> None:
 
 def test_outputs_that_tell_nothing_are_worded_by_their_number() -> None:
     def reservation(*outputs: str) -> str:
-        frame = comparison.frame([(output, np.nan, np.nan, None) for output in outputs])
-        return outcome.Verification(frame).reservation
+        compared = Comparison([(output, np.nan, np.nan, None) for output in outputs])
+        return outcome.Verification(compared).reservation
 
     assert reservation("y").startswith("the output 'y' is empty or has no finite value")
     assert reservation("y", "z").startswith("the outputs 'y', 'z' are empty or have no finite value")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors, progress, readers
@@ -81,11 +81,16 @@ class Export(render.Sectioned):
     format: str
     bytes: int
     seconds: float
-    verification: pd.DataFrame
+    _verifications: Mapping[str, Verification]
     notes: tuple[str, ...] = ()
     losses: tuple[str, ...] = ()
     cautions: tuple[Caution, ...] = ()
     _called: str = ""
+
+    @cached_property
+    def verification(self) -> pd.DataFrame:
+        """The comparisons of all signatures, made into a table when it is asked for: who writes a file needs none."""
+        return conversion_checks.frame(self._verifications)
 
     @property
     def called(self) -> str:
@@ -167,7 +172,7 @@ class Job:
             self.writer.format,
             size,
             seconds,
-            conversion_checks.frame(verifications),
+            verifications,
             notes,
             lost,
             cautions,

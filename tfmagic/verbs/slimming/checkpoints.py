@@ -17,7 +17,7 @@ from tfmagic.files.checkpoints import writing as checkpoint_writing
 from tfmagic.verbs.conversion.job import NOT_ASKED
 from tfmagic.verbs.slimming import copy_checks
 from tfmagic.verbs.slimming.stored_values import StoredValues
-from tfmagic.verbs.verification import comparison
+from tfmagic.verbs.verification.comparison import Comparison
 from tfmagic.verbs.verification.outcome import Verification
 
 if TYPE_CHECKING:
@@ -85,11 +85,11 @@ class CheckpointSlim:
 
     def _verified(self, staged: Path, *, check: bool | None) -> Verification:
         if check is False:
-            return Verification(comparison.frame([]), NOT_ASKED)
+            return Verification(Comparison(), NOT_ASKED)
         names = self.values.names
         rows = [
             (names.get(key, key), np.nan if differs else 0.0, np.nan if differs else 0.0, not differs)
             for key, differs in self._copy.differing(staged)
             if key in self.values.checkpoint.entries
         ]
-        return Verification(comparison.frame(rows))
+        return Verification(Comparison(rows))

@@ -13,6 +13,7 @@ import numpy as np
 
 from tfmagic import progress
 from tfmagic.verbs.verification import comparison
+from tfmagic.verbs.verification.comparison import Comparison
 from tfmagic.verbs.verification.outcome import Verification
 
 if TYPE_CHECKING:
@@ -48,13 +49,12 @@ def measure(pairs: Iterator[tuple[str, _Outputs, _Outputs]]) -> Verification:
         for key, value in expected.items():
             output = measured.setdefault(key, _Output(key))
             output.add(np.asarray(value), None if key not in values else np.asarray(values[key]))
-    frame = comparison.frame([output.row for output in measured.values()])
-    frame.attrs.update({"equal": MEANING, "inputs": _told(kinds)})
+    compared = Comparison([output.row for output in measured.values()], _told(kinds), MEANING)
     wrong = "; ".join(output.wrong for output in measured.values() if output.wrong)
     outputs = list(measured.values())
     said = "; ".join(output.text for output in outputs[:_MOST_TOLD])
     more = f"; and {len(outputs) - _MOST_TOLD} outputs more" if len(outputs) > _MOST_TOLD else ""
-    return Verification(frame, note=f"not judged, on {_told(kinds)}: {said}{more}", wrong=wrong)
+    return Verification(compared, note=f"not judged, on {_told(kinds)}: {said}{more}", wrong=wrong)
 
 
 def _told(kinds: list[str]) -> str:

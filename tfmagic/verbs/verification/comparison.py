@@ -6,7 +6,9 @@ running anything to get the arrays (:mod:`tfmagic.verbs.verification.trial_run`)
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
+#: An output, its largest absolute and relative difference, and whether it is equal.
+OutputRow: TypeAlias = tuple[str, float, float, bool | None]
 #: Of dtypes that have no tolerance of their own: those with fewer bits.
 _COARSE = 0.25
 COLUMNS = ("output", "max_abs", "max_rel", "equal")
@@ -33,25 +37,50 @@ class Difference(NamedTuple):
     equal: bool | None
 
 
-class Comparison(NamedTuple):
-    """The table of a comparison, a row an output."""
+@dataclass(frozen=True)
+class Comparison:
+    """A comparison, a row an output.
 
-    frame: pd.DataFrame
+    Attributes
+    ----------
+    rows : sequence of tuple
+        Output, largest absolute and relative difference, whether it is equal: None where it tells nothing, or nothing
+        was compared.
+    inputs : str
+        Which kind of inputs both were run on, empty where nothing was run.
+    meaning : str
+        What equal means.
+    """
+
+    rows: Sequence[OutputRow] = ()
+    inputs: str = ""
+    meaning: str = MEANING
 
     @property
     def differs(self) -> bool:
         """Whether an output is not equal."""
-        return any(equal is False for equal in self.frame["equal"])
+        return any(equal is False for *_, equal in self.rows)
 
     @property
     def telling(self) -> int:
         """How many outputs tell something."""
-        return sum(equal is not None for equal in self.frame["equal"])
+        return sum(equal is not None for *_, equal in self.rows)
 
     @property
     def untelling(self) -> tuple[str, ...]:
         """The outputs that tell nothing."""
-        return tuple(self.frame["output"][[equal is None for equal in self.frame["equal"]]])
+        return tuple(output for output, *_, equal in self.rows if equal is None)
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The public table, made when it is asked for: who only writes a file needs no pandas."""
+        import pandas as pd  # noqa: PLC0415 - loaded with the first table
+
+        table = pd.DataFrame(list(self.rows), columns=list(COLUMNS))
+        table.attrs["equal"] = self.meaning
+        if self.inputs:
+            table.attrs["inputs"] = self.inputs
+        return table.astype({"max_abs": float, "max_rel": float, "equal": object})
 
 
 def compare(
@@ -74,7 +103,7 @@ def compare(
         for key, value in expected.items()
     ]
     rows += [(key, *_UNLIKE) for key in results if key not in expected]
-    return Comparison(frame(rows))
+    return Comparison(rows)
 
 
 def _of_output(expected: npt.ArrayLike, result: npt.ArrayLike, *, is_settled: bool) -> Difference:
@@ -85,15 +114,6 @@ def _of_output(expected: npt.ArrayLike, result: npt.ArrayLike, *, is_settled: bo
 def _array(value: npt.ArrayLike) -> npt.NDArray[Any]:
     """Take a result for an array; one text is bytes, and numpy's own strings lose zeros at their end."""
     return np.asarray(value, dtype=object if isinstance(value, bytes) else None)
-
-
-def frame(rows: Sequence[tuple[object, ...]]) -> pd.DataFrame:
-    """Return the public table of the rows."""
-    import pandas as pd  # noqa: PLC0415 - loaded with the first table
-
-    table = pd.DataFrame(list(rows), columns=list(COLUMNS))
-    table.attrs["equal"] = MEANING
-    return table.astype({"max_abs": float, "max_rel": float, "equal": object})
 
 
 #: Nothing to measure: other shapes, other dtypes, or text that is not the same.

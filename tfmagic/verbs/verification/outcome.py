@@ -28,9 +28,8 @@ class Verification(NamedTuple):
 
     Attributes
     ----------
-    frame : DataFrame
-        A row an output: :data:`tfmagic.verbs.verification.comparison.COLUMNS`. ``equal`` is None where an output tells
-        nothing, or nothing was compared; ``attrs["inputs"]`` says which kind of inputs it was compared on.
+    compared : Comparison
+        A row an output.
     unchecked : str
         Why it could not be checked, empty if it was.
     note : str
@@ -39,20 +38,28 @@ class Verification(NamedTuple):
         Why nobody wants an approximation.
     """
 
-    frame: pd.DataFrame
+    compared: Comparison
     unchecked: str = ""
     note: str = ""
     wrong: str = ""
 
     @property
+    def frame(self) -> pd.DataFrame:
+        """A row an output: :data:`tfmagic.verbs.verification.comparison.COLUMNS`.
+
+        ``attrs["inputs"]`` says which kind of inputs it was compared on.
+        """
+        return self.compared.frame
+
+    @property
     def differs(self) -> bool:
         """Whether an output that was compared is not equal."""
-        return not self.unchecked and Comparison(self.frame).differs
+        return not self.unchecked and self.compared.differs
 
     @property
     def reservation(self) -> str:
         """What is not verified and why, empty if all is."""
-        untelling = () if self.unchecked or self.note else Comparison(self.frame).untelling
+        untelling = () if self.unchecked or self.note else self.compared.untelling
         if not untelling:
             return self.unchecked
         what = "the output {} is empty or has" if len(untelling) == 1 else "the outputs {} are empty or have"
@@ -64,7 +71,7 @@ class Verification(NamedTuple):
 
 def unchecked(source: NamedFunction, reason: str) -> Verification:
     """Return the answer for a result that nobody ran."""
-    return Verification(comparison.frame([(end.key, np.nan, np.nan, None) for end in source.outputs]), reason)
+    return Verification(Comparison([(end.key, np.nan, np.nan, None) for end in source.outputs]), reason)
 
 
 def of_values(values: Iterable[tuple[str, npt.ArrayLike, npt.ArrayLike]], unchecked: str = "") -> Verification:
@@ -83,4 +90,4 @@ def of_values(values: Iterable[tuple[str, npt.ArrayLike, npt.ArrayLike]], unchec
         # A generator that is left in its middle would leave TensorFlow's modes when its garbage is collected, whatever
         # mode somebody else is in by then.
         getattr(listed, "close", lambda: None)()
-    return Verification(comparison.frame(rows), unchecked)
+    return Verification(Comparison(rows), unchecked)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -206,8 +207,7 @@ class _Trial:
             return unchecked(self._source, f"{self._names[1]} was not compared: {error}")
         if compared.differs and self._is_random(tried.arrays, expected):
             return unchecked(self._source, _RANDOM)
-        compared.frame.attrs["inputs"] = tried.kind
-        return Verification(compared.frame)
+        return Verification(replace(compared, inputs=tried.kind))
 
     def _verified_smaller(self) -> Verification | None:
         """Run both on smaller images than the source states; None where that does not show that they are equal."""
@@ -229,8 +229,7 @@ class _Trial:
         )
         if compared.differs or compared.untelling:
             return None
-        compared.frame.attrs["inputs"] = tried.kind
-        return Verification(compared.frame)
+        return Verification(replace(compared, inputs=tried.kind))
 
     def _limited(self, run: Runner, values: Mapping[str, npt.ArrayLike], limit: float, original: Runner) -> Outputs:
         """Run a function, or a copy of it, but not for ever, nor longer than who watches wants."""
