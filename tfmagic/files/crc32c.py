@@ -103,12 +103,17 @@ def _remainder(data: NDArray[np.uint8]) -> int:
 @cache
 def _powers() -> Words:
     """Return the state that each bit of the last ``_DEGREE`` bytes brings about, the last bit last."""
-    powers = []
-    state = _POLYNOMIAL
-    for _ in range(8 * _DEGREE):
-        powers.append(state)
-        state = _next(state)
-    return np.array(powers[::-1], dtype=np.uint32)
+    first = [_POLYNOMIAL]
+    for _ in range(_DEGREE - 1):
+        first.append(_next(first[-1]))
+    powers = np.zeros(8 * _DEGREE, dtype=np.uint32)
+    powers[:_DEGREE] = first
+    # The others by what the polynomial divides: a power of x is the sum of three before it.
+    for start in range(_DEGREE, len(powers), _OFFSETS[0]):
+        stop = min(start + _OFFSETS[0], len(powers))
+        for offset in _OFFSETS:
+            powers[start:stop] ^= powers[start - offset : stop - offset]
+    return powers[::-1].copy()
 
 
 @cache
