@@ -64,6 +64,18 @@ def test_what_holds_no_labels_is_passed_over(tmp_path: Path, content: bytes) -> 
         class_labels.of(tmp_path / "labels.json")
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_what_is_packed_and_does_not_unpack_is_passed_over(tmp_path: Path, method: int) -> None:
+    path = tmp_path / "model.tflite"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("labels.txt", "".join(f"{number * 7919}\n" for number in range(999)))
+    data = bytearray(path.read_bytes())
+    begin = data.index(b"labels.txt") + len("labels.txt")
+    data[begin + 40 : begin + 400] = b"\xff" * 360
+    path.write_bytes(data)
+    assert own(path, 999) == ()
+
+
 @pytest.mark.parametrize("labels", [3, "nowhere.txt", []])
 def test_labels_that_are_none_are_refused(labels: object) -> None:
     with pytest.raises(errors.ConversionError):

@@ -15,7 +15,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors
-from tfmagic.files import hdf5, places, protos, reading, wire
+from tfmagic.files import archives, hdf5, places, protos, reading, wire
 from tfmagic.files.keras import archive as keras_archive
 from tfmagic.files.keras import python_code
 from tfmagic.findings import file_scan, hazards, scan
@@ -132,7 +132,7 @@ def of_container(path: Path) -> tuple[Finding, ...]:
     try:
         with zipfile.ZipFile(path) as archive:
             return tuple(_of_members(archive, path))
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+    except archives.DAMAGE:
         return ()
 
 

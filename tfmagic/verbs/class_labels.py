@@ -11,10 +11,12 @@ import json
 import os
 import re
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfmagic import errors
+from tfmagic.files import archives
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -68,13 +70,11 @@ def own(model: Model, count: int) -> tuple[tuple[str, ...], str]:
     """Return the labels that lie with a model, if there are as many as an output has values, and where they lie."""
     if model.path is None:
         return (), ""
-    try:
+    with suppress(*archives.DAMAGE, TypeError):
         for name, content in _candidates(model.path):
             labels = _read(name, content)
             if len(labels) == count:
                 return labels, name
-    except (OSError, TypeError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
-        return (), ""
     return (), ""
 
 

@@ -14,12 +14,11 @@ import shutil
 import struct
 import tempfile
 import zipfile
-import zlib
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from tfmagic import errors
-from tfmagic.files import hdf5, places
+from tfmagic.files import archives, hdf5, places
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -42,11 +41,6 @@ SPARE_DISK = 256 << 20
 _CHUNK = 1 << 20
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _ENCRYPTED = 0x1
-#: What zipfile and zlib raise for a damaged archive, depending on where the damage lies.
-_DAMAGE = (
-    zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, ValueError, OverflowError,
-    RuntimeError, OSError,
-)  # fmt: skip
 #: The attributes that Keras 1 and 2 put on the root, Keras 3 on a whole model's.
 _MARKS = frozenset({"model_config", "layer_names", "layer_names0", "keras_version"})
 #: How deep the groups lie that tell Keras 3's weights from other HDF5: model, sub-model, layer, part of a layer.
@@ -95,7 +89,7 @@ def _is_archive(head: bytes, path: Path) -> bool:
     try:
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             return {CONFIG, METADATA} <= set(archive.namelist())
-    except _DAMAGE:
+    except archives.DAMAGE:
         return head[_LOCAL_HEADER.size :].startswith((CONFIG.encode(), METADATA.encode(), WEIGHTS.encode()))
 
 
@@ -225,7 +219,7 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
             yield archive
     except (errors.TfMagicError, FileNotFoundError, PermissionError):
         raise
-    except _DAMAGE as error:
+    except archives.DAMAGE as error:
         _corrupt(path, f"the zip archive cannot be read ({_first_line(error)})", error)
 
 

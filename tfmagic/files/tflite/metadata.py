@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import io
 import zipfile
-import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors
+from tfmagic.files import archives
 from tfmagic.files.flatbuffers import Buffer
 from tfmagic.files.tflite import values
 
@@ -144,7 +144,7 @@ def packed_sizes(path: Path) -> dict[str, int]:
     try:
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             return {each.filename: each.file_size for each in archive.infolist() if not each.is_dir()}
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+    except archives.DAMAGE:
         return {}
 
 
@@ -161,7 +161,7 @@ def packed_file(path: Path, name: str) -> bytes:
             content = packed.read(_MOST_BYTES + 1)
     except KeyError:
         raise errors.UnknownNameError(name, "packed file", sorted(packed_sizes(path))) from None
-    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError, RuntimeError, NotImplementedError) as error:
+    except archives.DAMAGE as error:
         raise errors.CorruptSourceError(f"{name!r} in {str(path)!r} does not unpack: {error}") from error
     if len(content) > _MOST_BYTES:
         raise errors.ReadError(f"{name!r} in {str(path)!r} is larger than {_MOST_BYTES:,} bytes")
