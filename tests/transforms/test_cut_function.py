@@ -73,6 +73,20 @@ def test_what_waits_for_an_input_has_it_already() -> None:
     assert done.outputs["doubled"].tolist() == [2.0]
 
 
+def test_what_waits_for_a_tensor_inside_that_is_an_input_needs_nothing_above_it() -> None:
+    tf = tensorflow()
+
+    def function(x: Any, y: Any) -> Any:
+        tripled = tf.multiply(y, 3.0, name="tripled")
+        with tf.control_dependencies([tripled]):
+            return {"z": tf.add(tf.multiply(x, 2.0), tripled, name="sum")}
+
+    signature = [tf.TensorSpec([None], name="x"), tf.TensorSpec([], name="y")]
+    traced = tf.function(function, input_signature=signature)
+    done = tfmagic.run(tfmagic.freeze(traced, inputs=["x", "tripled"], verify=False), {"x": [1.0], "tripled": 5.0})
+    assert done.outputs["z"].tolist() == [7.0]
+
+
 # Layers of a live model
 
 

@@ -16,11 +16,12 @@ from tfmagic.graphs import function_library, loop_bodies
 from tfmagic.graphs.ops import of_kind
 from tfmagic.graphs.resources import TABLES, VARIABLES, filled_tables
 from tfmagic.graphs.tensor_names import full, node_of, plain
+from tfmagic.graphs.walks import ancestors
 from tfmagic.runtime import concrete_functions
 from tfmagic.runtime import tensorflow as runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Mapping
 
 _PLACEHOLDERS = of_kind("placeholder")
 #: What function bodies have in the place of placeholders and fetches.
@@ -75,7 +76,7 @@ def part_between(
     source = protos.native(graph_def)
     nodes = {node.name: node for node in source.node}
     feeds, fetches = ({key: _known(name, nodes) for key, name in side.items()} for side in (inputs, outputs))
-    needed = needed_nodes(nodes, set(feeds.values()), fetches.values())
+    needed, _ = ancestors(nodes, fetches.values(), feeds.values())
     refuse_arguments(nodes, needed)
     fed = {plain(tensor) for tensor in feeds.values()}
     require_placeholders(nodes, f"the outputs {errors.listed(fetches)}", needed, fed)
@@ -99,22 +100,6 @@ def _known(name: str, nodes: Mapping[str, runtime.Live]) -> str:
     if node_of(name) not in nodes:
         raise errors.UnknownNameError(name, "tensor", nodes)
     return full(name)
-
-
-def needed_nodes(nodes: Mapping[str, runtime.Live], stops: set[str], fetches: Iterable[str]) -> set[str]:
-    """Return the names of the nodes that the fetches depend on, by data or control, up to some tensors."""
-    needed: set[str] = set()
-    pending = list(fetches)
-    while pending:
-        text = pending.pop()
-        name = node_of(text)
-        if name in needed or (not text.startswith("^") and full(text) in stops):
-            continue
-        if name not in nodes:
-            raise errors.ConversionError(f"the graph is incomplete: it takes {text!r}, and there is no such node")
-        needed.add(name)
-        pending.extend(nodes[name].input)
-    return needed
 
 
 def refuse_arguments(nodes: Mapping[str, runtime.Live], needed: set[str]) -> None:

@@ -11,10 +11,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tfmagic import errors
-from tfmagic.functions.importable_part import needed_nodes
 from tfmagic.functions.named_function import NamedFunction, endpoint
 from tfmagic.graphs import tensor_names
 from tfmagic.graphs.signatures import find, own_key
+from tfmagic.graphs.walks import ancestors
 from tfmagic.runtime import concrete_functions
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.end_names import node_names
@@ -143,7 +143,9 @@ def cut(
     inside = function.concrete.inputs[len(function.concrete.inputs) - len(outside) :]
     captured = {placeholder.name: tensor for placeholder, tensor in zip(inside, outside, strict=True)}
     bound = constants or {}
-    needed = _needed(graph_def, [*(end.tensor for end in inputs), *bound], outputs)
+    nodes = {node.name: node for node in graph_def.node}
+    feeds = [*(end.tensor for end in inputs), *bound]
+    needed, _ = ancestors(nodes, [end.tensor for end in outputs], feeds)
     _check_given(function, inputs, needed)
     names = node_names(end.key for end in inputs)
     specs = [tf.TensorSpec(end.shape, end.dtype, name=name) for end, name in zip(inputs, names, strict=True)]
@@ -197,12 +199,6 @@ def _part(graph_def: runtime.Live, needed: set[str], fed: Collection[str]) -> ru
         del copy.input[:]
         copy.input.extend(waits if copy.op != "NoOp" or node.op == "NoOp" else ())
     return part
-
-
-def _needed(graph_def: runtime.Live, stops: Sequence[str], outputs: Sequence[Endpoint]) -> set[str]:
-    """Return the nodes that the outputs need, without those above some tensors."""
-    nodes = {node.name: node for node in graph_def.node}
-    return needed_nodes(nodes, set(stops), [end.tensor for end in outputs])
 
 
 def _check_given(function: NamedFunction, inputs: Sequence[Endpoint], needed: set[str]) -> None:

@@ -18,6 +18,7 @@ from tfmagic.graphs.pipelines import handed_out
 from tfmagic.graphs.signatures import tensors_of
 from tfmagic.graphs.tensor_names import FreeNames, node_of, plain
 from tfmagic.graphs.tensors import output_dtypes
+from tfmagic.graphs.walks import ancestors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -155,46 +156,6 @@ def fed(signature: protos.Message) -> Iterator[tuple[str, protos.Message]]:
 def fetched(signature: protos.Message) -> list[str]:
     """Return the tensors that a signature gives."""
     return [plain(tensor) for info in signature.outputs.values() for tensor in tensors_of(info)]
-
-
-def ancestors(
-    nodes: Mapping[str, protos.Message], roots: Iterable[str], feeds: Iterable[str] = ()
-) -> tuple[set[str], set[str]]:
-    """Return the nodes that some tensors or nodes depend on, and those of which only what is fed is wanted.
-
-    Parameters
-    ----------
-    nodes : mapping of str to NodeDef
-        The graph.
-    roots : iterable of str
-        Names as nodes name their inputs.
-    feeds : iterable of str
-        Tensors at which the walk ends, written the same way.
-
-    Raises
-    ------
-    ConversionError
-        If a node takes what is not there.
-    """
-    stops = set(feeds)
-    ended = {node_of(tensor) for tensor in stops}
-    needed: set[str] = set()
-    leaves: set[str] = set()
-    waiting = [plain(root) for root in roots]
-    while waiting:
-        text = waiting.pop()
-        name = node_of(text)
-        # Who waits for a node that is fed waits for what is fed.
-        if text in stops or (text.startswith("^") and name in ended):
-            leaves.add(name)
-            continue
-        if name in needed:
-            continue
-        if name not in nodes:
-            raise errors.ConversionError(f"the graph is incomplete: it takes {text!r}, and there is no such node")
-        needed.add(name)
-        waiting.extend(plain(each) for each in nodes[name].input)
-    return needed, leaves - needed
 
 
 def _refuse_pipelines(nodes: Mapping[str, protos.Message], key: str, needed: set[str], inputs: set[str]) -> None:

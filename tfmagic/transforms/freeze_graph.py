@@ -15,10 +15,11 @@ from tfmagic.graphs.function_library import needed_library
 from tfmagic.graphs.resources import REF_VARIABLES, TABLES, VARIABLES, filled_tables
 from tfmagic.graphs.tensor_names import FreeNames, full, node_of, plain
 from tfmagic.graphs.variables import COLLECTIONS, definitions
+from tfmagic.graphs.walks import ancestors
 from tfmagic.runtime.ops_and_devices import Definitions
 from tfmagic.transforms import freeze, freeze_stored, tables
 from tfmagic.transforms.asset_contents import asset_contents
-from tfmagic.transforms.cut_graph import Part, ancestors
+from tfmagic.transforms.cut_graph import Part
 from tfmagic.transforms.end_names import node_names
 from tfmagic.transforms.frozen_graph import FrozenGraph, become, constant
 from tfmagic.transforms.function_names import name_by_content

@@ -13,9 +13,10 @@ from tfmagic.functions import wrap_graph_def
 from tfmagic.graphs.ops import of_kind
 from tfmagic.graphs.signatures import own_key
 from tfmagic.graphs.tensor_names import FreeNames, full, node_of, plain
+from tfmagic.graphs.walks import ancestors
 from tfmagic.runtime.ops_and_devices import Definitions
 from tfmagic.transforms.cut_function import by_key
-from tfmagic.transforms.cut_graph import ancestors, copy_of
+from tfmagic.transforms.cut_graph import copy_of
 from tfmagic.transforms.reference_variables import upgraded
 
 if TYPE_CHECKING:

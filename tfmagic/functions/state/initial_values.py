@@ -13,11 +13,11 @@ import numpy as np
 
 from tfmagic import errors
 from tfmagic.files import protos
-from tfmagic.functions.importable_part import needed_nodes
 from tfmagic.graphs import function_library
 from tfmagic.graphs.ops import Effect, named, of_kind
 from tfmagic.graphs.resources import TABLES, VARIABLES
 from tfmagic.graphs.tensor_names import full
+from tfmagic.graphs.walks import ancestors
 from tfmagic.runtime import cancellation, error_texts
 from tfmagic.runtime import tensorflow as runtime
 
@@ -86,7 +86,7 @@ def values_behind(graph_def: protos.Message, writes: Sequence[str], values: Valu
     nodes = {node.name: node for node in graph_def.node}
     for name in writes:
         _require_harmless(graph_def, name, name)
-    part = _part(graph_def, needed_nodes(nodes, set(), writes))
+    part = _part(graph_def, ancestors(nodes, writes)[0])
     names = [node.name for node in part.node if node.op in VARIABLES]
     before = values(names) if names else {}
     if not before:
@@ -126,7 +126,7 @@ def _require_harmless(graph_def: protos.Message, name: str, tensor: str) -> None
     """Refuse to compute a variable's value if that does more than computing, or gives another one each time."""
     nodes = {node.name: node for node in graph_def.node}
     library = {function.signature.name: function for function in graph_def.library.function}
-    needed = [nodes[each] for each in sorted(needed_nodes(nodes, set(), [tensor]))]
+    needed = [nodes[each] for each in sorted(ancestors(nodes, [tensor])[0])]
     called = (library[each].node_def for each in sorted(function_library.called(needed, library)))
     for node in itertools.chain(needed, *called):
         effect = Effect.CALL if node.op in library else named(node.op).effect
@@ -154,7 +154,7 @@ def _computed(graph_def: protos.Message, tensors: Mapping[str, str], values: Val
     """Run what is needed of a graph in a session, as a loader of TensorFlow 1 would."""
     tf = runtime.tensorflow()
     nodes = {node.name: node for node in graph_def.node}
-    needed = needed_nodes(nodes, set(), tensors.values())
+    needed, _ = ancestors(nodes, tensors.values())
     part = _part(graph_def, needed)
     names = [name for name in sorted(needed) if nodes[name].op in VARIABLES]
     circle = [name for name in names if name in tensors]

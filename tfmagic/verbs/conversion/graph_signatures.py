@@ -18,6 +18,7 @@ from tfmagic.functions import composites, unsigned_graphs
 from tfmagic.graphs import signatures as signature_defs
 from tfmagic.graphs.tensor_names import node_of
 from tfmagic.graphs.tensors import GraphTensors
+from tfmagic.graphs.walks import ancestors
 from tfmagic.models.model import Part
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.runtime.log_filters import held_back
@@ -282,7 +283,7 @@ class _Signatures:
         ConversionError
             If they read it in several places, or hand it on.
         """
-        needed, _ = cut_graph.ancestors(self._nodes, cut_graph.fetched(signature))
+        needed, _ = ancestors(self._nodes, cut_graph.fetched(signature))
         takers = [self._nodes[each] for each in needed if handle in map(node_of, self._nodes[each].input)]
         reads = sorted(str(each.name) for each in takers if each.op == _READ)
         if len(reads) == len(takers) <= 1:
@@ -330,7 +331,7 @@ class _Signatures:
             for each in definitions
             for tensor in (*(name for name, _ in cut_graph.fed(each)), *cut_graph.fetched(each))
         ]
-        needed, _ = cut_graph.ancestors(self._nodes, wanted)
+        needed, _ = ancestors(self._nodes, wanted)
         for name, node in self._nodes.items():
             if name in needed:
                 copy = graph_def.node.add()

@@ -12,9 +12,10 @@ from tfmagic.graphs.ops import of_kind
 from tfmagic.graphs.resources import RESOURCE_VARIABLES, TABLES, VARIABLES, fills_table, resource
 from tfmagic.graphs.tensor_names import FreeNames, node_of
 from tfmagic.graphs.variables import COLLECTIONS, definitions
+from tfmagic.graphs.walks import ancestors
 from tfmagic.runtime.ops_and_devices import Definitions
 from tfmagic.transforms import control_flow_contexts
-from tfmagic.transforms.cut_graph import Part, ancestors
+from tfmagic.transforms.cut_graph import Part
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
