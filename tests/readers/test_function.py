@@ -65,10 +65,10 @@ def test_a_function_of_one_trace_is_its_own_graph(tf: Any) -> None:
     model = readers.read(affine)
     assert model.origin == "tf.function 'affine'"
     assert ends(model) == [
-        ("serving_default", "input", "bias"),
         ("serving_default", "input", "image"),
-        ("serving_default", "output", "a"),
+        ("serving_default", "input", "bias"),
         ("serving_default", "output", "z"),
+        ("serving_default", "output", "a"),
     ]
     function = model.part(Part.FUNCTION)()
     assert [end.key for end in function.outputs] == ["z", "a"]
@@ -85,7 +85,7 @@ def test_nested_arguments_go_by_their_keys(tf: Any) -> None:
 
     total({"b": tf.constant(1), "a": tf.constant(2)}, [tf.constant(3)])
     model = readers.read(total)
-    assert [end[2] for end in ends(model) if end[1] == "input"] == ["a", "b", "rest_0"]
+    assert [end[2] for end in ends(model) if end[1] == "input"] == ["b", "a", "rest_0"]
     assert run(model, None, b=1, a=2, rest_0=3) == {"output_0": 321}
 
 

@@ -45,13 +45,19 @@ def meta_graph_def(functions: Sequence[NamedFunction], *, shapes: bool = True) -
     return _message(graph, graph.as_graph_def(add_shapes=shapes), ends)
 
 
-def signature_defs(functions: Sequence[NamedFunction]) -> tuple[tuple[str, ...], dict[str, protos.Message]]:
+def signature_defs(functions: Sequence[NamedFunction]) -> tuple[tuple[str, ...], signatures.Ordered]:
     """Return the tag-set and the signatures that :func:`meta_graph_def` states; of one function without its graph."""
     if len(functions) == 1:
         (only,) = functions
-        return only.tags, {only.key: signatures.signature_def(only.inputs, only.outputs, only.method)}
-    stated = meta_graph_def(functions)
-    return tuple(stated.meta_info_def.tags), {key: stated.signature_def[key] for key in sorted(stated.signature_def)}
+        stated = {only.key: signatures.signature_def(only.inputs, only.outputs, only.method)}
+        return only.tags, signatures.Ordered(stated, _orders(functions))
+    whole = meta_graph_def(functions)
+    stated = {key: whole.signature_def[key] for key in sorted(whole.signature_def)}
+    return tuple(whole.meta_info_def.tags), signatures.Ordered(stated, _orders(functions))
+
+
+def _orders(functions: Sequence[NamedFunction]) -> dict[str, tuple[list[str], list[str]]]:
+    return {each.key: ([end.key for end in each.inputs], [end.key for end in each.outputs]) for each in functions}
 
 
 def _message(

@@ -33,6 +33,24 @@ PROPOSED = "proposed"
 TaggedSignatures: TypeAlias = Sequence[tuple[tuple[str, ...], Mapping[str, protos.Message]]]
 
 
+class Ordered(dict[str, protos.Message]):
+    """SignatureDefs by key, of a form that keeps the order of their ends; the maps of a SignatureDef do not.
+
+    Parameters
+    ----------
+    definitions : mapping of str to SignatureDef
+        By key.
+    orders : mapping of str to (sequence of str, sequence of str)
+        The keys of the inputs and of the outputs of each.
+    """
+
+    def __init__(
+        self, definitions: Mapping[str, protos.Message], orders: Mapping[str, tuple[Sequence[str], Sequence[str]]]
+    ) -> None:
+        super().__init__(definitions)
+        self.orders = orders
+
+
 class Endpoint(NamedTuple):
     """One input or output of a signature: the user's key, the tensor's name in the graph, dtype and shape."""
 
@@ -223,13 +241,19 @@ def require_own_key(key: str) -> None:
 
 
 def rows(tagged: TaggedSignatures) -> Iterator[SignatureRow]:
-    """Yield a row for each input and output of each signature, those of bookkeeping included."""
+    """Yield a row for each input and output of each signature, those of bookkeeping included.
+
+    They come in the order that the form keeps, else sorted.
+    """
     for tags, signatures in tagged:
         joined = ",".join(tags)
+        orders = signatures.orders if isinstance(signatures, Ordered) else {}
         for key, signature in signatures.items():
             method = str(signature.method_name)
-            for side, ends in (("input", signature.inputs), ("output", signature.outputs)):
-                for name in sorted(ends):
+            known = orders.get(key) or (sorted(signature.inputs), sorted(signature.outputs))
+            sides = (("input", signature.inputs), ("output", signature.outputs))
+            for (side, ends), names in zip(sides, known, strict=True):
+                for name in names:
                     info = ends[name]
                     yield SignatureRow(joined, key, method, side, name, *_described(info))
 

@@ -240,7 +240,8 @@ def _signatures(ends: Ends) -> TaggedSignatures:
         _fill(signature.inputs[key], end)
     for key, end in ends.outputs.items():
         _fill(signature.outputs[key], end)
-    return ((signatures.DEFAULT_TAGS, {signatures.DEFAULT_KEY: signature}),)
+    orders = {signatures.DEFAULT_KEY: (list(ends.inputs), list(ends.outputs))}
+    return ((signatures.DEFAULT_TAGS, signatures.Ordered({signatures.DEFAULT_KEY: signature}, orders)),)
 
 
 def _fill(info: protos.Message, end: End) -> None:

@@ -21,7 +21,7 @@ from tfmagic.frames import AssetRow, VariableRow
 from tfmagic.graphs import tflite_graphs
 from tfmagic.graphs.metagraphs import MetaGraph
 from tfmagic.graphs.ops import Effect
-from tfmagic.graphs.signatures import Endpoint, choose
+from tfmagic.graphs.signatures import Endpoint, Ordered, choose
 from tfmagic.models.model import Model, Part
 from tfmagic.models.reader import Reader
 from tfmagic.models.value_blocks import Values
@@ -202,8 +202,10 @@ def signatures(description: Description) -> Signatures:
 
     A file without any gets :data:`SIGNATURE` from the ends of its first subgraph, as a proposal.
     """
-    definitions = {signature.key: _signature_def(signature, description) for signature in _declared(description)}
-    return (((), definitions),)
+    declared = _declared(description)
+    definitions = {signature.key: _signature_def(signature, description) for signature in declared}
+    orders = {signature.key: (list(signature.inputs), list(signature.outputs)) for signature in declared}
+    return (((), Ordered(definitions, orders)),)
 
 
 def _packed(path: Path, description: Description) -> Iterator[AssetRow]:
