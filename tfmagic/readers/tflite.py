@@ -58,6 +58,7 @@ class TFLiteReader(Reader):
     parts: ClassVar[frozenset[Part]] = frozenset({Part.GRAPH, Part.SIGNATURES, Part.VARIABLES, Part.FUNCTION})
     has_own_ops: ClassVar[bool] = True
     variables_are_constants: ClassVar[bool] = True
+    instead: ClassVar[str] = "give the model that it was made of"
     smaller: ClassVar[str] = "slim what it was made of, and export that once more"
     looks_like: ClassVar[str] = "a `.tflite` flatbuffer"
 
