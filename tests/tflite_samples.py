@@ -22,8 +22,8 @@ WEIGHTS, SCALES = np.array([[-4, 0, 2, 6], [1, 3, -5, 127]], np.int8), (0.5, 0.2
 _NAME, _KIND, _SUBGRAPHS, _AUTHOR, _INPUTS, _OUTPUTS, _FILES, _LABELS = 0, 2, 3, 4, 2, 3, 6, 2
 
 
-def labelled(path: Path) -> Path:
-    """Write a classifier of ``image`` into ``scores``, beside it a subgraph that adds ``x`` to itself."""
+def labelled(path: Path, *, activation: str = "NONE") -> Path:
+    """Write a classifier of ``image`` into ``scores``, and a subgraph that adds ``x`` to itself and activates it."""
     schema: Any = pytest.importorskip("ai_edge_litert.schema_py_generated")
     flatbuffers: Any = pytest.importorskip("flatbuffers")
 
@@ -72,6 +72,9 @@ def labelled(path: Path) -> Path:
         (0, 1, -1),
     )
     twice = graph("twice", [tensor("x", (2,), types.FLOAT32), tensor("doubled", (2,), types.FLOAT32)], 1, (0, 0))
+    twice.operators[0].builtinOptionsType = schema.BuiltinOptions.AddOptions
+    twice.operators[0].builtinOptions = schema.AddOptionsT()
+    twice.operators[0].builtinOptions.fusedActivationFunction = getattr(schema.ActivationFunctionType, activation)
     codes = []
     for builtin in (schema.BuiltinOperator.FULLY_CONNECTED, schema.BuiltinOperator.ADD):
         code = schema.OperatorCodeT()

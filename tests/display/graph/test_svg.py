@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import tfmagic
-from tests import drawn_graphs
+from tests import drawn_graphs, tflite_samples
 from tests.display.test_render import Reader
 from tests.drawn_graphs import HOSTILE, LOOP, LOOPING, chain
 from tfmagic.display import render
@@ -188,3 +188,12 @@ def test_colours_stand_out_from_white_and_from_black(colour: str) -> None:
 def test_a_display_of_text_draws_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(render.display, "mode", "text")
     assert "text/html" not in drawn_graphs.model(chain(["x", "y"]))._repr_mimebundle_()
+
+
+def test_what_is_fused_to_an_op_of_tflite_is_said_with_it(tmp_path: Path) -> None:
+    for activation, said in (("RELU6", "ADD +RELU6"), ("NONE", "ADD")):
+        model = tfmagic.inspect(tflite_samples.labelled(tmp_path / "m.tflite", activation=activation))
+        assert said in texts(drawn(model)[1])
+        folded = folded_svg.picture(model)
+        assert folded is not None
+        assert ("RELU6" in folded.words) == (activation == "RELU6")

@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -39,7 +39,7 @@ from tfmagic.graphs.ops import of_kind
 from tfmagic.graphs.tensor_names import node_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import pandas as pd
 
@@ -56,6 +56,8 @@ ENDS = frozenset({ARGUMENT, RESULT, "InputLayer"}) | of_kind("placeholder")
 MOST_DIGITS = 9
 #: Edges by control have no place among a node's inputs.
 CONTROL = -1
+#: The option of TFLite's ops that says what activates their result.
+_ACTIVATION = "fused_activation_function"
 #: Ops that call functions: the attributes that name them, and which input is each function's first.
 CALLS = {
     "PartitionedCall": (("f",), 0),
@@ -121,6 +123,8 @@ class Body:
         The nodes at the ends of each edge.
     port, slot : int array
         Which output an edge leaves, and which input it enters, ``CONTROL`` for a control edge.
+    fused : callable
+        Returns what a node does to its result besides, as TFLite's ops activate it: ``"RELU6"``, ``""`` if nothing.
     """
 
     function: str
@@ -138,6 +142,7 @@ class Body:
     target: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
     port: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
     slot: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
+    fused: Callable[[int], str] = lambda _: ""
 
     @cached_property
     def op_codes(self) -> tuple[Integers, list[str]]:
@@ -185,6 +190,7 @@ class Library:
         self.graph: SerializedGraph = model.meta_graph.graph
         self.frame: pd.DataFrame = model.table("ops", all=True)
         small = len(self.frame) <= self.FOLLOWED_NODES
+        self._fuses = model.has_own_ops
         self._plumbing: Mask = np.array(model.plumbing_ops if small else [False] * len(self.frame), bool)
         self._bodies: dict[str, Body] = {}
         self._calls: dict[int, tuple[Call, ...]] = {}
@@ -274,7 +280,15 @@ class Library:
             np.concatenate(each).astype(np.int64) for each in zip(*columns, strict=True)
         )
         _pass_identities(body)
+        if self._fuses:
+            body.fused = cache(lambda node: self._fused(int(body.rows[node])))
         return body
+
+    def _fused(self, row: int) -> str:
+        """Return what activates the result of an op of TFLite's, which is part of the op."""
+        attributes = self.graph.node_def(row).attr if row >= 0 else {}
+        word = attributes[_ACTIVATION].s.decode("utf-8", "replace") if _ACTIVATION in attributes else ""
+        return "" if word == "NONE" else word
 
 
 def _pass_identities(body: Body) -> None:

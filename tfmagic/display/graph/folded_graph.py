@@ -363,7 +363,8 @@ class _Folding(UnitGraph):
         elif unit.after and unit.scope is not None and unit.scope.is_node:
             detail, label = " +".join([op, *unit.after]), label.rpartition("/")[0] or label
         elif len(unit.nodes) == 1:
-            detail = "" if scenes.is_named_after(label, op) else op
+            words = scenes.op_words(self.body, unit.nodes[0])
+            detail = "" if words == op and scenes.is_named_after(label, op) else words
         else:
             detail = f"{len(unit.nodes):,} {self.body.noun}"
         return FoldedBox(

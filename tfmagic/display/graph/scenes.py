@@ -20,6 +20,7 @@ from tfmagic.display.render import cut
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from tfmagic.display.graph.bodies import Body
     from tfmagic.display.graph.boxes import Box
     from tfmagic.display.graph.layout.nesting import Item, Layout, Point
     from tfmagic.display.graph.shades import Colouring
@@ -107,7 +108,7 @@ def _with_number(words: Words, number: str, title: str) -> Words:
     """Put the number that colours a box before what else its second line says."""
     if not number:
         return words
-    detail = cut(", ".join(filter(None, [number, words.detail])), int((_MOST_WIDTH - _MARGIN) / _SMALL_LETTER))
+    detail = _cut_detail(", ".join(filter(None, [number, words.detail])))
     return Words(words.label, detail, cut(f"{words.title}; {title}: {number}", _MOST_TITLE))
 
 
@@ -120,9 +121,17 @@ def _items(boxes: Iterable[Box], words: dict[int, Words]) -> list[Item]:
 
 def size(words: Words) -> tuple[float, float]:
     """Return width and height of a box that says this."""
-    capitals = sum(map(str.isupper, words.detail))
-    text = max(len(words.label) * _LETTER, len(words.detail) * _SMALL_LETTER + capitals * (_CAPITAL - _SMALL_LETTER))
+    text = max(len(words.label) * _LETTER, len(words.detail) * _SMALL_LETTER + _wider(words.detail))
     return round(min(max(text + _MARGIN, _LEAST_WIDTH), _MOST_WIDTH), 1), _TWO_LINES if words.detail else _ONE_LINE
+
+
+def _wider(text: str) -> float:
+    """Return by how much a second line is wider for its capitals."""
+    return sum(map(str.isupper, text)) * (_CAPITAL - _SMALL_LETTER)
+
+
+def _cut_detail(text: str) -> str:
+    return cut(text, int((_MOST_WIDTH - _MARGIN - _wider(text)) / _SMALL_LETTER))
 
 
 def said(box: Box) -> Words:
@@ -139,7 +148,7 @@ def said(box: Box) -> Words:
         title = (
             f"{box.name}: {count:,} {box.room.body.noun} ({', '.join(f'{box.op_counts[op]:,} {op}' for op in ops[:6])})"
         )
-    return Words(label, cut(detail, int((_MOST_WIDTH - _MARGIN) / _SMALL_LETTER)), cut(title, _MOST_TITLE))
+    return Words(label, _cut_detail(detail), cut(title, _MOST_TITLE))
 
 
 def _repeated(box: Box) -> str:
@@ -155,7 +164,13 @@ def _op_detail(box: Box) -> str:
     if box.op in ENDS:
         body = box.room.body
         return " ".join(filter(None, [body.dtypes[box.node], shape_text(body.shapes[box.node])]))
-    return " ".join(filter(None, [box.op, _weights(box)]))
+    return " ".join(filter(None, [op_words(box.room.body, box.node), _weights(box)]))
+
+
+def op_words(body: Body, node: int) -> str:
+    """Word what a node does, with what is fused to it: ``CONV_2D +RELU6``."""
+    fused = body.fused(node)
+    return f"{body.ops[node]} +{fused}" if fused else body.ops[node]
 
 
 def is_named_after(label: str, op: str) -> bool:
