@@ -190,6 +190,63 @@ def test_a_convolution_that_somebody_else_takes_keeps_its_weights() -> None:
         np.testing.assert_allclose(outputs[key], value.numpy(), rtol=1e-5)
 
 
+@pytest.mark.parametrize("library", ["keras", "tf_keras"])
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_norm_behind_a_depthwise_convolution_is_folded_into_it(library: str, *, bias: bool) -> None:
+    keras_runtime.keras()
+    keras = pytest.importorskip(library)
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((7, 8, 3), name="image"),
+            layers.DepthwiseConv2D(3, strides=2, depth_multiplier=2, use_bias=bias, padding="same"),
+            layers.BatchNormalization(),
+            layers.ReLU(6.0),
+            layers.DepthwiseConv2D(2, use_bias=bias),
+            layers.BatchNormalization(name="score"),
+        ]
+    )
+    rng = np.random.default_rng(0)
+    model.set_weights([rng.uniform(0.2, 1.4, each.shape).astype(np.float32) for each in model.get_weights()])
+    result = tfmagic.freeze(model, optimize=True)
+    found = kinds(result.graph_def)
+    assert "Mul" not in found
+    assert found["DepthwiseConv2dNative"] == 2
+    assert found["AddV2"] + found["BiasAdd"] == 2
+    image = rng.random((2, 7, 8, 3), dtype=np.float32)
+    (value,) = session_run(result.graph_def, ["score:0"], {"image:0": image})
+    np.testing.assert_allclose(value, model(image).numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_depthwise_convolutions_keep_what_is_no_factor_of_their_channels_or_is_taken() -> None:
+    tf = runtime.tensorflow()
+    rng = np.random.default_rng(0)
+    channels, places = (rng.random(shape, dtype=np.float32) for shape in ((6,), (4, 1)))
+    # Equal products would be one.
+    kernels = rng.random((5, 2, 2, 2, 3), dtype=np.float32)
+
+    def body(x: Any) -> dict[str, Any]:
+        first, second, third, fourth, taken = (tf.nn.depthwise_conv2d(x, each, [1] * 4, "SAME") for each in kernels)
+        return {
+            "channels": channels.reshape(1, 1, 6) * first,
+            "alone": second * 0.5,
+            "places": third * places,
+            "deeper": fourth * channels.reshape(1, 1, 1, 1, 6),
+            "taken": taken,
+            "scaled": taken * channels,
+        }
+
+    source = tf.function(body, input_signature=[tf.TensorSpec([None, 4, 4, 2], tf.float32, "x")])
+    x = rng.random((2, 4, 4, 2), dtype=np.float32)
+    result = tfmagic.freeze(source, optimize=True)
+    nodes = {node.name: node for node in result.graph_def.node}
+    ops = {key: nodes[nodes[key].input[0]].op for key in ("channels", "alone", "places", "deeper", "scaled")}
+    assert [key for key, op in ops.items() if op == "Mul"] == ["places", "deeper", "scaled"]
+    outputs = tfmagic.run(result, {"x": x}).outputs
+    for key, value in source(tf.constant(x)).items():
+        np.testing.assert_allclose(outputs[key], value.numpy(), rtol=1e-5)
+
+
 def test_a_saved_model_is_frozen_and_says_so(tmp_path: Path) -> None:
     tf = runtime.tensorflow()
     model = network("keras", bias=True)

@@ -2,7 +2,8 @@
 
 TensorFlow's optimizer multiplies a convolution's weights by a constant that comes straight after it. It leaves a norm
 that is one op, or exchanges it for an op of its own, and does not look past a bias. Both are written as products and
-sums here; nothing is computed. Not for: folding constants (:mod:`tfmagic.runtime.grappler`).
+sums here. What it leaves behind a depthwise convolution, whose weights it does not multiply, is folded afterwards. Not
+for: folding other constants (:mod:`tfmagic.runtime.grappler`).
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from tfmagic.files import protos
-from tfmagic.graphs import ops
+from tfmagic.graphs import constants, ops
 from tfmagic.graphs.tensor_names import FreeNames, full, node_of
 from tfmagic.graphs.walks import reached
 
@@ -21,7 +24,8 @@ if TYPE_CHECKING:
 _NORMS = frozenset({"FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"})
 #: What an op takes for epsilon where its node does not say it (``tensorflow/core/ops/nn_ops.cc``).
 _EPSILON = 0.0001
-_CONVOLUTIONS = frozenset({"Conv2D", "Conv3D"})
+_DEPTHWISE = "DepthwiseConv2dNative"
+_CONVOLUTIONS = frozenset({"Conv2D", "Conv3D", _DEPTHWISE})
 _SUMS = frozenset({"BiasAdd", "AddV2", "Add"})
 #: Of fewer bits, another order of steps rounds to other numbers.
 _DTYPES = frozenset({"float32", "float64"})
@@ -40,6 +44,69 @@ def unfold(graph_def: protos.Message, ends: Iterable[str]) -> None:
         Tensors that somebody takes besides the nodes of the graph.
     """
     _Rewriting(graph_def, ends).rewrite()
+
+
+def fold_depthwise(graph_def: protos.Message, ends: Iterable[str]) -> None:
+    """Multiply the weights of depthwise convolutions by the constant that comes straight after them.
+
+    Parameters
+    ----------
+    graph_def : GraphDef
+        Of our pool, its constants folded; changed in place. The product becomes the convolution and keeps its name; the
+        convolution that it was of, and both constants, stay where they are.
+    ends : iterable of str
+        Tensors that somebody takes besides the nodes of the graph.
+    """
+    nodes = {node.name: node for node in graph_def.node}
+    free = FreeNames(nodes)
+    uses = Counter(map(node_of, (*(name for node in graph_def.node for name in node.input), *ends)))
+    for node in list(graph_def.node):
+        if node.op != "Mul" or _dtype(node) not in _DTYPES or len(node.input) != len(("convolution", "factor")):
+            continue
+        convolution, factor = sorted((nodes[node_of(name)] for name in node.input), key=lambda side: side.op == "Const")
+        if (
+            convolution.op == _DEPTHWISE
+            and uses[convolution.name] == 1
+            and convolution.device == node.device
+            and _has_last_channels(convolution)
+            and _is_value(factor)
+            and _is_value(weights := nodes[node_of(convolution.input[1])])
+        ):
+            _become_depthwise(graph_def, node, (convolution, weights, factor), free(f"{node.name}/weights"))
+
+
+def _become_depthwise(
+    graph_def: protos.Message,
+    node: protos.Message,
+    parts: tuple[protos.Message, protos.Message, protos.Message],
+    name: str,
+) -> None:
+    """Turn the product of a convolution into one with weights of its own, where each channel has its factor."""
+    convolution, weights, factor = parts
+    kernel, scale = (constants.tensor_value(each.attr["value"].tensor) for each in (weights, factor))
+    # Channels of the result: those of the input, each as often as the kernel's last dimension says.
+    channels = kernel.shape[2:]
+    if scale.ndim > kernel.ndim or (scale.size != 1 and scale.shape[-1:] != (scale.size,)):
+        return
+    if scale.size not in (1, np.prod(channels)):
+        return
+    with np.errstate(all="ignore"):
+        product = kernel * scale.reshape(channels if scale.size > 1 else ())
+    own = graph_def.node.add()
+    own.CopyFrom(weights)
+    own.name = name
+    tensor = own.attr["value"].tensor
+    tensor.Clear()
+    tensor.dtype = weights.attr["dtype"].type
+    tensor.tensor_shape.CopyFrom(protos.shape_proto(product.shape))
+    tensor.tensor_content = product.astype(kernel.dtype.newbyteorder("<")).tobytes()
+    inputs = [convolution.input[0], name, *convolution.input[2:]]
+    node.op = _DEPTHWISE
+    del node.input[:]
+    node.input.extend(inputs)
+    node.attr.clear()
+    for key, value in convolution.attr.items():
+        node.attr[key].CopyFrom(value)
 
 
 class _Rewriting:
@@ -165,6 +232,10 @@ def _is_open(node: protos.Message) -> bool:
         return any(each.startswith("^") for each in node.input)
     kind = ops.named(node.op)
     return not node.input or kind.effect is not ops.Effect.PURE or kind.kind == "control flow"
+
+
+def _is_value(node: protos.Message) -> bool:
+    return node.op == "Const" and not node.input
 
 
 def _dtype(node: protos.Message) -> str:

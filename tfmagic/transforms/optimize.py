@@ -57,6 +57,7 @@ def optimize(frozen: FrozenGraph) -> FrozenGraph:
     result = _optimized(source, ends, before)
     if lowered:
         _lowering(result, to=True)
+    batch_norms.fold_depthwise(result, ends)
     _leave_process(result, own)
     inputs, outputs = (
         list(dict.fromkeys(node_of(end.tensor) for end in side)) for side in (frozen.inputs, frozen.outputs)
