@@ -235,3 +235,18 @@ def test_a_file_that_gives_other_numbers_is_not_left(tmp_path: Path, monkeypatch
     with pytest.raises(errors.VerificationError):
         tfmagic.export(body, tmp_path / "m.tflite")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_list_that_grows_needs_kernels_of_tensorflow(tf: Any, tmp_path: Path) -> None:
+    @tf.function(input_signature=[tf.TensorSpec([None, 3], tf.float32, "x"), tf.TensorSpec([], tf.int32, "n")])  # type: ignore[untyped-decorator]
+    def grown(x: Any, n: Any) -> Any:
+        _, rows = tf.while_loop(
+            lambda step, _: step < n,
+            lambda step, rows: (step + 1, rows.write(step, x[step])),
+            (0, tf.TensorArray(tf.float32, size=0, dynamic_size=True, element_shape=[3])),
+        )
+        return {"rows": rows.stack(), "count": rows.size()}
+
+    with pytest.raises(errors.UnsupportedConversionError, match=r"select_tf_ops=True.*Flex delegate"):
+        tfmagic.export(grown, tmp_path / "m.tflite")
+    assert tfmagic.export(grown, tmp_path / "m.tflite", select_tf_ops=True).path.exists()

@@ -35,6 +35,8 @@ _HALVES = re.compile(r"x(?:b?f16)>")
 #: Ops of what a loop collects.
 _COLLECTED = re.compile(r"TensorList\w*|TensorArray\w*")
 _LISTS = re.compile(r"TensorList\w*")
+#: What it proposes where it cannot put those lists into tensors of fixed size.
+_PROPOSED = "disabling `_experimental_lower_tensor_list_ops`"
 
 
 class Wanted(NamedTuple):
@@ -158,6 +160,13 @@ def _refusal(source: Model, error: Exception, wanted: Wanted) -> errors.Conversi
         )
     if _LISTS.search(text):
         return of_known_batch(source)
+    if _PROPOSED in text and not wanted.select_tf_ops:
+        reason = (
+            "TFLite has no lists of tensors that grow as a loop runs, such as a TensorArray of dynamic_size: "
+            "select_tf_ops=True (--select-tf-ops) takes TensorFlow's own kernels along for that, for programs that "
+            "link TFLite's Flex delegate; or choose other outputs"
+        )
+        return errors.UnsupportedConversionError(source.form, "tflite", _OTHERS, reason, {"select_tf_ops": True})
     return errors.ConversionError(
         f"TensorFlow's converter to TFLite gave up: {error_texts.gist(error)}; choose other outputs, or another format"
     )
