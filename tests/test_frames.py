@@ -135,3 +135,15 @@ def test_who_writes_into_a_table_does_not_write_into_the_columns_it_was_made_of(
     frame.loc[1, "bytes"] = 5
     assert list(frame["name"]) == ["c", "b"]
     assert names.tolist() == ["a", "b"]
+
+
+@pytest.mark.parametrize("value", [None, float("nan"), np.float32("nan"), np.float16("nan"), pd.NA, pd.NaT])
+def test_what_is_missing(value: object) -> None:
+    assert frames.is_missing(value) is True
+
+
+@pytest.mark.parametrize(
+    "value", [0, 1.5, np.float32(2), np.int64(3), True, np.bool_(0), "nan", (), np.zeros(2), [None]]
+)
+def test_what_is_a_value(value: object) -> None:
+    assert frames.is_missing(value) is False

@@ -7,15 +7,15 @@ columns. Not for: finding the rows, which readers and :mod:`tfmagic.graphs.node_
 from __future__ import annotations
 
 from functools import cache
+from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeGuard
-
-import numpy as np
 
 from tfmagic.escaping import UNTYPESET, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    import numpy as np
     import numpy.typing as npt
     import pandas as pd
 
@@ -328,6 +328,7 @@ def categorical(codes: npt.NDArray[np.integer], labels: Sequence[str]) -> pd.Cat
 
 def _series(name: str, values: object, repeating: bool) -> pd.Series:  # noqa: FBT001 - internal
     """Give a column the dtype that its content calls for, empty or not."""
+    import numpy as np  # noqa: PLC0415 - as above: `%load_ext` takes five times as long with it
     import pandas as pd  # noqa: PLC0415 - as above
 
     if isinstance(values, np.ndarray):
@@ -353,9 +354,10 @@ def is_known(number: int | None) -> TypeGuard[int]:
 
 
 def is_missing(value: object) -> bool:
-    """Say whether there is no value: None, NaN, pandas' NA and NaT, without importing pandas for it."""
-    if isinstance(value, (float, np.floating)):
-        return bool(np.isnan(value))
+    """Say whether there is no value: None, NaN, pandas' NA and NaT, without importing either for it."""
+    # numpy registers its floats as real numbers; of all numbers NaN alone is not itself.
+    if isinstance(value, Real):
+        return bool(value != value)  # noqa: PLR0124 - as above
     return value is None or type(value).__name__ in ("NAType", "NaTType")
 
 

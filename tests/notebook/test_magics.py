@@ -275,7 +275,16 @@ print(*(set(sys.modules) - before))
 """
     imported = set(_printed(program))
     assert "tfmagic.notebook" in imported
-    heavy = {"google.protobuf", "pandas", "h5py", "tensorflow", "ipywidgets", "anywidget", "tfmagic.models.model"}
+    heavy = {
+        "google.protobuf",
+        "numpy",
+        "pandas",
+        "h5py",
+        "tensorflow",
+        "ipywidgets",
+        "anywidget",
+        "tfmagic.models.model",
+    }
     assert not imported & heavy
 
 
