@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,9 @@ from tfmagic import frames
 from tfmagic.commands.declarations import COMMANDS
 from tfmagic.frames import Rows, VariableRow
 from tfmagic.shell import printing
+from tfmagic.verbs.conversion.job import Finished
+from tfmagic.verbs.verification.comparison import COLUMNS, Comparison
+from tfmagic.verbs.verification.outcome import Verification
 
 HOSTILE = ["=1+1", "a|b", "`c`", "<script>", "@team", "\x1b[2J", "größe", "\u202egnp.exe", "back\\slash", "$x$", "#1"]
 ROWS = Rows("variables", [VariableRow(name, "float32", (2, None), 2, None, None) for name in HOSTILE])
@@ -96,3 +100,13 @@ def test_a_number_that_is_missing_is_an_empty_cell(format: str) -> None:
     written = printed(frame, format)
     assert "0.5" in written
     assert "nan" not in written.lower()
+
+
+def test_an_export_has_its_fields_in_json_and_its_outputs_as_its_table() -> None:
+    row = ("y", 0.0, 0.0, True)
+    finished = Finished(Path("m.pb"), "graph_def", 3, 0.1, {"s": Verification(Comparison([row]))}, (), (), (), "m.pb")
+    export = finished.export()
+    said = json.loads(printed(export, "json"))
+    assert list(said) == ["path", "format", "bytes", "seconds", "verification", "notes", "losses", "cautions"]
+    assert said["verification"] == [dict(zip(COLUMNS, row, strict=True))]
+    assert printed(export, "csv").splitlines() == [",".join(COLUMNS), "y,0.0,0.0,True"]

@@ -161,4 +161,4 @@ def export(  # noqa: PLR0913 - the contract's options
     )
     # What has tag-sets gets these; for any other format they say which part of the source is meant.
     has_own_tags = writer.has_tag_sets
-    return job.run(**{"result_tags" if has_own_tags else "source_tags": tag_set(tags)})[1]
+    return job.run(**{"result_tags" if has_own_tags else "source_tags": tag_set(tags)})[1].export()

@@ -126,7 +126,7 @@ def freeze(  # noqa: PLR0913 - the contract's options
     is_trusted = readers.read(source, trust=trust).is_trusted
     draft, done = job.run(source_tags=tag_set(tags))
     frozen = cast("GraphDefDraft | GraphTextDraft", draft).frozen
-    written = _of_graph(frozen, done.notes, done.path, done.called, trust=is_trusted)
+    written = _of_graph(frozen, done.notes, done.path, done.called or str(done.path), trust=is_trusted)
     return replace(written, carried=done.cautions)
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfmagic import errors, progress, readers
 from tfmagic.display import render
@@ -81,16 +81,11 @@ class Export(render.Sectioned):
     format: str
     bytes: int
     seconds: float
-    _verifications: Mapping[str, Verification]
+    verification: pd.DataFrame
     notes: tuple[str, ...] = ()
     losses: tuple[str, ...] = ()
     cautions: tuple[Caution, ...] = ()
     _called: str = ""
-
-    @cached_property
-    def verification(self) -> pd.DataFrame:
-        """The comparisons of all signatures, made into a table when it is asked for: who writes a file needs none."""
-        return conversion_checks.frame(self._verifications)
 
     @property
     def called(self) -> str:
@@ -114,6 +109,25 @@ class Export(render.Sectioned):
         return f"{self.format}: {self.called}", sections
 
 
+class Finished(NamedTuple):
+    """What a conversion came to, its comparisons by signature: a table of them is made where somebody is shown it."""
+
+    path: Path
+    format: str
+    bytes: int
+    seconds: float
+    verifications: Mapping[str, Verification]
+    notes: tuple[str, ...]
+    losses: tuple[str, ...]
+    cautions: tuple[Caution, ...]
+    called: str
+
+    def export(self) -> Export:
+        """Return the public result."""
+        compared = conversion_checks.frame(self.verifications)
+        return Export(*self[:4], compared, self.notes, self.losses, self.cautions, self.called)
+
+
 @dataclass(frozen=True)
 class Job:
     """One conversion into a file or a directory."""
@@ -132,7 +146,7 @@ class Job:
 
     def run(
         self, *, source_tags: str | Collection[str] | None = None, result_tags: Collection[str] | None = None
-    ) -> tuple[Draft, Export]:
+    ) -> tuple[Draft, Finished]:
         """Do it all, or leave everything as it was."""
         if not places.is_here(self.destination):
             return self._uploaded(source_tags=source_tags, result_tags=result_tags)
@@ -167,7 +181,7 @@ class Job:
         last = (*aside, *self._finish())
         notes = (*model.notes, *reasons, *draft.notes, *conversion_checks.notes(verifications), *last)
         seconds = time.perf_counter() - begun
-        return draft, Export(
+        return draft, Finished(
             self.destination,
             self.writer.format,
             size,
@@ -179,7 +193,7 @@ class Job:
             self.called,
         )
 
-    def _uploaded(self, **tags: Any) -> tuple[Draft, Export]:  # noqa: ANN401 - those of run
+    def _uploaded(self, **tags: Any) -> tuple[Draft, Finished]:  # noqa: ANN401 - those of run
         """Do it all on this machine, and bring the result to its address."""
         # With it comes what uploads.
         from tfmagic.files.addresses import uploads  # noqa: PLC0415
@@ -188,7 +202,7 @@ class Job:
         destination = places.as_address(self.destination)
         with uploads.staging(destination, overwrite=self.overwrite, several=several) as place:
             draft, done = replace(self, destination=place, overwrite=False).run(**tags)
-        return draft, replace(done, path=destination, _called="")
+        return draft, done._replace(path=destination, called="")
 
     def _losses(self, model: Model, tags: str | Collection[str] | None) -> tuple[str, ...]:
         """Say what the source has and the result has not, as the plan does; nothing that would have to be traced."""
