@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from tfmagic import errors, progress
-from tfmagic.files import early_writing, protos, reading
+from tfmagic.files import protos, reading
 from tfmagic.files.checkpoints import sorted_tables, tensor_bundle
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class RangeCopy:
         """
         for number in sorted({0, *self.spans}):
             name = f"{prefix.name}.data-{number:05d}-of-{self.source.shard_count:05d}"
-            with early_writing.opened(prefix.with_name(name)) as target:
+            with prefix.with_name(name).open("wb") as target:
                 spans = self.spans.get(number, ())
                 if spans:
                     with reading.opened(self.source.shard(number)) as shard:
