@@ -383,6 +383,22 @@ def test_constants_appear_when_they_are_asked_for(show: Show) -> None:
     assert button.get_attribute("aria-pressed") == "true"
 
 
+def test_constants_are_not_offered_where_there_are_none(show: Show) -> None:
+    shown = show(chain(NAMES))
+    assert shown.page.get_by_role("button", name="Constants").count() == 0
+    # A function may have some.
+    calling: list[drawn_graphs.Node] = [
+        ("x", "Placeholder", ()), ("call", "PartitionedCall", ("x",), {"f": "f"}), ("y", "Relu", ("call",)),
+    ]  # fmt: skip
+    body = ([("a", 1)], [("c", "Const", ()), ("inner", "Add", ("a", "c:output:0"))], {"r": "inner:z:0"})
+    view = GraphView(drawn_graphs.model(calling, {"f": body}))
+    call = next(box["n"] for box in view.scene["boxes"] if box["label"] == "call")
+    view._handle_custom_msg({"do": "fold", "n": call}, [])
+    assert not view.scene["tucked"]
+    view._handle_custom_msg({"do": "open", "n": call}, [])
+    assert view.scene["tucked"]
+
+
 def test_another_function_can_be_chosen(show: Show) -> None:
     shown = show(LOOP, LOOPING)
     shown.page.get_by_role("combobox", name="Graph or function to show").select_option("self")

@@ -63,6 +63,11 @@ class Room:
         self.holder = np.full(len(self.body.names), -1, np.int64)
 
     @cached_property
+    def is_tucking(self) -> bool:
+        """Whether constants or variables are not drawn that could be."""
+        return bool((~self.shown & ~self.body.hidden).any())
+
+    @cached_property
     def edges(self) -> Integers:
         """The edges between drawn nodes."""
         indices: Integers = np.flatnonzero(self.shown[self.body.source] & self.shown[self.body.target])

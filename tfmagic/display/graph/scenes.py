@@ -68,7 +68,7 @@ def scene(unfolding: Unfolding, *, wrap: float | None = 1.6, colouring: Colourin
     dict
         ``boxes`` (drawn in this order), ``edges``, ``width``, ``height`` in pixels, ``kinds``: those that appear, or
         the classes of what colours; ``coloured``: what that is, ``""`` for kinds, and ``note``: what is to be known of
-        it.
+        it; ``tucked``: whether constants or variables are not drawn that could be.
     """
     boxes = list(unfolding.visible())
     words = {box.number: said(box) for box in boxes}
@@ -101,6 +101,7 @@ def scene(unfolding: Unfolding, *, wrap: float | None = 1.6, colouring: Colourin
         else [[kind, label] for kind, label in op_colours.KINDS.items() if kind in seen],
         "coloured": shades.title if shades else "",
         "note": shades.note if shades else "",
+        "tucked": any(room.is_tucking for room in unfolding.rooms()),
     }
 
 

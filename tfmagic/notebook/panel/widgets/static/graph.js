@@ -220,6 +220,7 @@ class Graph {
     this.bodies.selectedIndex = this.model.get("entry");
     this.bodies.hidden = entries.length < 2;
     this.constants.setAttribute("aria-pressed", this.model.get("constants"));
+    this.constants.hidden = !scene.tucked && !this.model.get("constants");
     const open = scene.boxes.filter((box) => box.state === "open").length;
     this.say(`${counted(scene.boxes.length - open, "box", "boxes")}, ${counted(scene.edges.length, "edge")}`);
   }

@@ -10,7 +10,7 @@ import { ownKeys } from "./dom.js";
  * @typedef {{a: number, b: number, d: string, n: number, w: number, control: boolean, shape: string,
  *   at: [number, number] | null}} Edge
  * @typedef {{boxes: Box[], edges: Edge[], width: number, height: number, kinds: [string, string][], coloured?: string,
- *   note?: string, anchor?: number, focus?: number}} Scene
+ *   note?: string, tucked?: boolean, anchor?: number, focus?: number}} Scene
  */
 
 const SVG = "http://www.w3.org/2000/svg";
