@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import gc
+import sys
 from typing import Any
 
 import pytest
@@ -69,3 +72,47 @@ def test_a_verb_that_is_interrupted_leaves_nothing(tmp_path: Any) -> None:
         verb()
     assert state(tf) == before
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_block_that_was_kept_from_its_end_does_not_end_later() -> None:
+    """A traceback holds it; when that is forgotten, its end would bring back the graph mode that it had found."""
+    tf = runtime.tensorflow()
+    before = state(tf)
+
+    @undisturbed
+    def verb() -> None:
+        with runtime.eager():
+            tf.constant(1)
+
+    def interrupted(turn: int) -> BaseException | None:
+        """Interrupt the verb at a line that a block's end runs, and return what it raises."""
+        count = 0
+
+        def watch(_frame: Any, event: str, _argument: object) -> Any:
+            nonlocal count
+            count += event == "line"
+            if event == "line" and count == turn:
+                raise KeyboardInterrupt
+            return watch
+
+        outer = sys.gettrace()
+        sys.settrace(lambda frame, *_: watch if frame.f_code.co_filename == contextlib.__file__ else None)
+        try:
+            verb()
+        except KeyboardInterrupt as error:
+            return error
+        finally:
+            sys.settrace(outer)
+        return None
+
+    turn, is_interrupted = 0, True
+    while is_interrupted:
+        turn += 1
+        with tf.Graph().as_default():
+            error = interrupted(turn)
+        is_interrupted = error is not None
+        assert state(tf) == before
+        del error
+        gc.collect()
+        assert state(tf) == before, f"once the interrupt of line {turn} is forgotten"
+    assert turn > 20

@@ -6,6 +6,7 @@ cleans up twice, so that one of the two is not interrupted. Not for: what a verb
 
 from __future__ import annotations
 
+import traceback
 from functools import wraps
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -31,6 +32,7 @@ def undisturbed(verb: Callable[_Options, _Result]) -> Callable[_Options, _Result
                 return verb(*args, **kwargs)
             except BaseException as error:
                 end_log(error)
+                _end_blocks(error)
                 raise
             finally:
                 end_log(None)
@@ -42,3 +44,18 @@ def undisturbed(verb: Callable[_Options, _Result]) -> Callable[_Options, _Result
             hidden_places.close_since(count)
 
     return call
+
+
+def _end_blocks(error: BaseException) -> None:
+    """End the blocks that an interrupt kept from their ends, before anything is put back.
+
+    The traceback keeps them; they would end when it is forgotten, which may be in another cell, and put TensorFlow back
+    into the graph mode that they had found.
+    """
+    chain = [error]
+    while (before := chain[-1].__cause__ or chain[-1].__context__) is not None and before not in chain:
+        chain.append(before)
+    if all(isinstance(each, Exception) for each in chain):
+        return  # blocks were left as they should be, and what they held may be looked at
+    for link in chain:
+        traceback.clear_frames(link.__traceback__)
