@@ -92,8 +92,16 @@ def _stated(key: str, stated: Mapping[str, protos.Message]) -> Ends:
 
 
 def signature_rows(first: Ends, second: Ends) -> Iterator[frames.DiffRow]:
-    """Yield a row for each end that only one has, or that is another tensor; proposed keys are not compared."""
+    """Yield a row for each end that only one has, or that is another tensor.
+
+    Proposed keys are not compared; but what goes in by one name is.
+    """
     if first.is_proposed or second.is_proposed:
+        is_exact = first.is_proposed and second.is_proposed
+        for key in [each for each in first.inputs if each in second.inputs]:
+            own, other = first.inputs[key], second.inputs[key]
+            if _are_others(own, other, is_exact=is_exact):
+                yield frames.DiffRow("signature", f"input {key!r}", _described(own), _described(other), None, None)
         return
     for side in ("inputs", "outputs"):
         mine: Mapping[str, Endpoint] = getattr(first, side)
@@ -102,6 +110,17 @@ def signature_rows(first: Ends, second: Ends) -> Iterator[frames.DiffRow]:
             a, b = (_described(each[key]) if key in each else "" for each in (mine, theirs))
             if a != b and not (key in mine and key in theirs and _may_be_same(mine[key], theirs[key])):
                 yield frames.DiffRow("signature", f"{first.key}, {side[:-1]} {key!r}", a, b, None, None)
+
+
+def _are_others(mine: Endpoint, theirs: Endpoint, *, is_exact: bool) -> bool:
+    """Whether two inputs state what cannot be one: a signature may fix a size that the graph leaves open."""
+    dtypes = {end.dtype.removesuffix("_ref") for end in (mine, theirs)}
+    if len(dtypes) > 1 and _UNTOLD not in dtypes:
+        return True
+    if mine.shape is None or theirs.shape is None or mine.shape == theirs.shape:
+        return False
+    pairs = zip(mine.shape, theirs.shape, strict=False)
+    return is_exact or len(mine.shape) != len(theirs.shape) or any(a != b for a, b in pairs if None not in (a, b))
 
 
 def _may_be_same(mine: Endpoint, theirs: Endpoint) -> bool:
