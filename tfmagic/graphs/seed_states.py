@@ -12,6 +12,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from tfmagic.graphs import ops
+from tfmagic.graphs.function_library import all_nodes
 from tfmagic.graphs.ops import Effect
 from tfmagic.graphs.resource_uses import ResourceUses
 from tfmagic.graphs.tensor_names import node_of
@@ -53,7 +54,7 @@ def seed_states(graph_def: protos.Message, placeholders: Iterable[str]) -> set[s
     placeholders : iterable of str
         The nodes that stand for the handles of variables.
     """
-    if not any(_is_seeded(node.op) or node.op in GENERATOR_OPS for node in _nodes(graph_def)):
+    if not any(_is_seeded(node.op) or node.op in GENERATOR_OPS for node in all_nodes(graph_def)):
         return set()
     uses, flow = ResourceUses(graph_def), _Flow(graph_def)
     states = set()
@@ -64,12 +65,6 @@ def seed_states(graph_def: protos.Message, placeholders: Iterable[str]) -> set[s
         if is_generator or (any(use.changes for use in taken) and flow.seeds(reads)):
             states.add(name)
     return states
-
-
-def _nodes(graph_def: protos.Message) -> Iterator[protos.Message]:
-    yield from graph_def.node
-    for function in graph_def.library.function:
-        yield from function.node_def
 
 
 def _is_seeded(op: str) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tfmagic import errors
 from tfmagic.files import protos
 from tfmagic.functions import nested_structures
-from tfmagic.graphs.tensor_names import is_nameless, node_of, spelled
+from tfmagic.graphs.tensor_names import is_nameless, node_of, plain, spelled
 from tfmagic.transforms.frozen_graph import become
 
 if TYPE_CHECKING:
@@ -66,13 +66,13 @@ def name_ends(
     for endpoint in (*inputs, *outputs):
         if node_of(endpoint.tensor) not in nodes:
             raise errors.UnknownNameError(endpoint.tensor, "tensor", [f"{name}:0" for name in nodes])
-    if len({_plain(endpoint.tensor) for endpoint in inputs}) < len(inputs):
+    if len({plain(endpoint.tensor) for endpoint in inputs}) < len(inputs):
         raise errors.ConversionError(f"one tensor is given as several inputs: {errors.listed(inputs)}; name each once")
     names = node_names(endpoint.key for endpoint in (*inputs, *outputs))
     # A new node has a name that no other can have until the others have stepped back.
     fresh = [_add_end(graph_def, f"tfmagic/end/{index}") for index in range(len(names))]
     sources = [_source(nodes, endpoint.tensor, names) for endpoint in outputs]
-    feeds = {_plain(endpoint.tensor): node.name for endpoint, node in zip(inputs, fresh, strict=False)}
+    feeds = {plain(endpoint.tensor): node.name for endpoint, node in zip(inputs, fresh, strict=False)}
     for endpoint, node in zip(inputs, fresh, strict=False):
         become(node, "Placeholder", dtype=endpoint.dtype)
         node.attr["shape"].shape.CopyFrom(protos.shape_proto(endpoint.shape))
@@ -93,16 +93,11 @@ def _add_end(graph_def: protos.Message, name: str) -> protos.Message:
     return graph_def.node.add(name=name)
 
 
-def _plain(tensor: str) -> str:
-    """Write a tensor as inputs do, its first output without an index."""
-    return tensor.removesuffix(":0")
-
-
 def _source(nodes: dict[str, protos.Message], tensor: str, names: Sequence[str]) -> str:
     """Go back over identities that only end a function; with them go prints and checks that a result waits for."""
-    tensor = _plain(tensor)
+    tensor = plain(tensor)
     while _only_ends(nodes[node_of(tensor)], names):
-        tensor = _plain(nodes[node_of(tensor)].input[0])
+        tensor = plain(nodes[node_of(tensor)].input[0])
     return tensor
 
 
@@ -115,8 +110,8 @@ def _only_ends(node: protos.Message, names: Sequence[str]) -> bool:
 def _redirect(node: protos.Message, feeds: dict[str, str]) -> None:
     """Let a node take its data from the inputs."""
     for index, source in enumerate(node.input):
-        if _plain(source) in feeds:
-            node.input[index] = feeds[_plain(source)]
+        if plain(source) in feeds:
+            node.input[index] = feeds[plain(source)]
         elif source.startswith("^") and source[1:] in feeds:
             node.input[index] = f"^{feeds[source[1:]]}"
 

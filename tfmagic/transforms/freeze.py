@@ -20,7 +20,7 @@ from tfmagic.graphs import function_library
 from tfmagic.graphs.ops import Effect, of_effect, of_kind
 from tfmagic.graphs.resources import PYTHON_OPS
 from tfmagic.graphs.seed_states import DRAWN_STATE, KERNEL_RANDOM
-from tfmagic.graphs.tensor_names import node_of
+from tfmagic.graphs.tensor_names import node_of, plain
 from tfmagic.graphs.walks import reached
 from tfmagic.runtime import concrete_functions
 from tfmagic.runtime import tensorflow as runtime
@@ -167,7 +167,7 @@ def assembled(
     inputs, outputs = name_ends(graph_def, *ends, renamed)
     state = state.renamed(renamed)
     drawn, changed = ({renamed.get(name, name) for name in names} for names in (drawn, changed))
-    names = [_node(each.tensor) for each in outputs], [_node(each.tensor) for each in inputs]
+    names = [plain(each.tensor) for each in outputs], [plain(each.tensor) for each in inputs]
     pruning.prune(graph_def, *names)
     _alive = list(graph_def.node)
     refuse_python(graph_def)
@@ -191,10 +191,6 @@ def assembled(
     )
     frozen.require_small_enough()
     return frozen
-
-
-def _node(tensor: str) -> str:
-    return tensor.removesuffix(":0")
 
 
 def _flat_graph(function: NamedFunction) -> protos.Message:

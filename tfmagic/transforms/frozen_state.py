@@ -15,6 +15,7 @@ from tfmagic.files import protos
 from tfmagic.graphs.function_library import all_nodes
 from tfmagic.graphs.resource_uses import READS, ResourceUses
 from tfmagic.graphs.seed_states import DRAWN_STATE, seed_states
+from tfmagic.graphs.tensor_names import FreeNames
 from tfmagic.runtime import tensorflow as runtime
 from tfmagic.transforms.frozen_graph import become
 
@@ -55,7 +56,7 @@ def _are_only_read(graph_def: protos.Message, names: Iterable[str]) -> bool:
 
 def draw(graph_def: protos.Message, node: protos.Message, value: Value) -> None:
     """Let a node that stands for a variable draw the variable's value at each run."""
-    drawn = graph_def.node.add(name=_free_name(graph_def, f"{node.name}/drawn"))
+    drawn = graph_def.node.add(name=FreeNames(each.name for each in graph_def.node)(f"{node.name}/drawn"))
     constants = become_drawn(drawn, value.shape)
     graph_def.node.extend(constants)
     drawn.input.extend(constant.name for constant in constants)
@@ -87,13 +88,6 @@ def _integers(name: str, dtype: str, values: np.ndarray) -> protos.Message:
     tensor.tensor_shape.CopyFrom(protos.shape_proto(values.shape))
     tensor.tensor_content = values.astype(values.dtype.newbyteorder("<")).tobytes()
     return node
-
-
-def _free_name(graph_def: protos.Message, name: str) -> str:
-    taken = {node.name for node in graph_def.node}
-    while name in taken or f"{name}/shape" in taken:
-        name += "_"
-    return name
 
 
 def notes(graph_def: protos.Message, drawn: Iterable[str], kept: Mapping[str, Value]) -> Iterator[str]:

@@ -189,7 +189,7 @@ class _Upgrade:
         self._wait(node, references)
         node.op = _FLOW[node.op]
         node.attr["T"].type = protos.dtype_number("resource")
-        _forget_shapes(node)
+        node.attr.pop("_output_shapes", None)
 
     def _become_read(self, result: protos.Message, node: protos.Message) -> None:
         """Let the Identity beside a variable read it; it is what everything else consumes."""
@@ -265,7 +265,8 @@ def _become_handle(node: protos.Message) -> None:
     node.op = "VarHandleOp"
     if not node.attr["shared_name"].s:
         node.attr["shared_name"].s = node.name.encode()
-    _forget_shapes(node)
+    # Import refuses other shapes than those of a handle.
+    node.attr.pop("_output_shapes", None)
 
 
 def _attributes(op: str) -> set[str] | None:
@@ -304,10 +305,4 @@ def _retype(result: protos.Message, node: protos.Message, allowed: Collection[st
     for name in list(result.attr):
         if name not in allowed and not name.startswith("_"):
             del result.attr[name]
-    _forget_shapes(result)
-
-
-def _forget_shapes(node: protos.Message) -> None:
-    """Drop the shapes that were written at a node: those of a handle are other ones, and import refuses them."""
-    if "_output_shapes" in node.attr:
-        del node.attr["_output_shapes"]
+    result.attr.pop("_output_shapes", None)

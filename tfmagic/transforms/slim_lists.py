@@ -46,14 +46,7 @@ def keep(node: protos.Message, kept: Sequence[bool]) -> None:
     del tensor.string_val[:]
     tensor.string_val.extend(staying)
     tensor.tensor_shape.dim[0].size = len(staying)
-    if "_output_shapes" in node.attr:
-        forget_shapes(node)
-
-
-def forget_shapes(node: protos.Message) -> None:
-    """Take away what a node says of the shapes of its results, which are others now."""
-    if "_output_shapes" in node.attr:
-        del node.attr["_output_shapes"]
+    node.attr.pop("_output_shapes", None)
 
 
 def keep_types(node: protos.Message, name: str, kept: Sequence[bool]) -> None:

@@ -167,7 +167,7 @@ class _Scope:
             return
         own = self._own(node.name)
         slim_lists.keep_types(own, "dtypes", kept)
-        slim_lists.forget_shapes(own)
+        own.attr.pop("_output_shapes", None)
         place = 0
         for number, stays in enumerate(kept):
             if not stays:

@@ -14,7 +14,7 @@ from tfmagic.files import protos
 from tfmagic.functions.state import live_tables
 from tfmagic.functions.state.live_tables import TableContent
 from tfmagic.graphs.function_library import all_nodes
-from tfmagic.graphs.tensor_names import node_of
+from tfmagic.graphs.tensor_names import FreeNames, node_of
 from tfmagic.transforms import captures
 from tfmagic.transforms.frozen_graph import become, constant
 from tfmagic.transforms.variable_reads import refusal
@@ -104,11 +104,12 @@ def _fill_one(
     if len(content[0].shape) > 1:
         raise refusal(f"its lookup table {name!r} is a dense one, which gives out its buckets, not what it holds")
     _make_table(handle, content)
-    sources = {part: _free_name(graph_def, f"{name}/{part}") for part in ("keys", "values")}
+    free = FreeNames(node.name for node in graph_def.node)
+    sources = {part: free(f"{name}/{part}") for part in ("keys", "values")}
     constants = [captures.of_array(each) for each in content]
     for node_name, value in zip(sources.values(), constants, strict=True):
         values.update(_add_constant(graph_def, node_name, value))
-    fill = graph_def.node.add(name=_free_name(graph_def, f"{name}/fill"))
+    fill = graph_def.node.add(name=free(f"{name}/fill"))
     for node in graph_def.node:
         if any(node_of(source) == name and not source.startswith("^") for source in node.input):
             node.input.append(f"^{fill.name}")
@@ -157,10 +158,3 @@ def _add_constant(graph_def: protos.Message, name: str, value: Value) -> dict[st
         return {name: value}
     node.attr["value"].tensor.CopyFrom(value.texts())
     return {}
-
-
-def _free_name(graph_def: protos.Message, name: str) -> str:
-    taken = {node.name for node in graph_def.node}
-    while name in taken:
-        name += "_"
-    return name

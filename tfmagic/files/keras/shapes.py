@@ -65,7 +65,7 @@ def _merged(kind: str, arguments: Arguments, shapes: list[_Sizes]) -> Shape:
     if len({len(shape) for shape in shapes}) > 1:
         return None
     if kind in _MERGING:
-        return tuple(_broadcast(sizes) for sizes in zip(*shapes, strict=True))
+        return tuple(broadcast(sizes) for sizes in zip(*shapes, strict=True))
     if kind != "Concatenate":
         return None
     axis = arguments["axis"] % len(shapes[0])
@@ -74,7 +74,7 @@ def _merged(kind: str, arguments: Arguments, shapes: list[_Sizes]) -> Shape:
     return (*shapes[0][:axis], _sum([shape[axis] for shape in shapes]), *shapes[0][axis + 1 :])
 
 
-def _broadcast(sizes: Sequence[int | None]) -> int | None:
+def broadcast(sizes: Sequence[int | None]) -> int | None:
     """Return what sizes along one axis become together; next to a known size an unknown one must be that, or 1."""
     larger = {size for size in sizes if size not in (None, 1)}
     if len(larger) > 1:

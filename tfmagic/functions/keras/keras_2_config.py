@@ -70,7 +70,7 @@ class Dialect(NamedTuple):
 
 
 def modern(config: Spec, dialect: Dialect) -> Spec:
-    """Return a model's config in Keras 3's words; the one given stays as it is.
+    """Return the config of a model or of a layer in Keras 3's words; the one given stays as it is.
 
     Raises
     ------
@@ -88,20 +88,16 @@ def _model(spec: Spec, dialect: Dialect) -> Spec:
     config["name"] = keras_specs.name(spec)
     members = keras_specs.members(spec)
     if kind == _SEQUENTIAL:
-        config["layers"] = [*_implied_input(members), *(_any(each, dialect) for each in members)]
+        config["layers"] = [*_implied_input(members), *(modern(each, dialect) for each in members)]
         config["build_input_shape"] = arguments.get("build_input_shape")
     else:
         nested = frozenset(keras_specs.name(each) for each in members if keras_specs.members(each))
         graph = _Graph(frozenset(map(keras_specs.name, members)), nested if dialect.is_old else frozenset())
-        config["layers"] = [graph.connected(each, _any(each, dialect)) for each in members]
+        config["layers"] = [graph.connected(each, modern(each, dialect)) for each in members]
         sequential = {keras_specs.name(e) for e in members if keras_specs.class_name(e) == _SEQUENTIAL}
         for ends in ("input_layers", "output_layers"):
             config[ends] = graph.ends(arguments.get(ends), sequential)
     return {**_place(spec), "module": "keras", "class_name": kind, "config": config, "registered_name": None}
-
-
-def _any(spec: Spec, dialect: Dialect) -> Spec:
-    return _model(spec, dialect) if keras_specs.members(spec) else _layer(spec, dialect)
 
 
 def _place(spec: Spec) -> Spec:
@@ -200,7 +196,7 @@ def _value(kind: str, key: str, value: Any, dialect: Dialect) -> Any:  # noqa: A
     if isinstance(value, dict) and value.get("type") == "ndarray":
         return value.get("value")
     if isinstance(value, dict) and dialect.arguments(keras_specs.class_name(value)) is not None:
-        return _any(value, dialect)
+        return modern(value, dialect)
     if isinstance(value, list):
         return [_value(kind, "", each, dialect) for each in value]
     if dialect.is_old and key in {"activation", "recurrent_activation"}:

@@ -70,8 +70,7 @@ class SessionStore(Store):
     def clean(self, graph_def: protos.Message) -> None:
         """Take the shapes out that describing the graph wrote at its nodes, in place."""
         for node in graph_def.node:
-            if "_output_shapes" in node.attr:
-                del node.attr["_output_shapes"]
+            node.attr.pop("_output_shapes", None)
 
     def may_have(self, tensor: object) -> bool:
         """Say whether a live tensor is none of another graph; a name is of none."""

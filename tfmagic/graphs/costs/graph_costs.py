@@ -14,7 +14,7 @@ import numpy as np
 from tfmagic.graphs import bodies, constants, numbered_nodes, ops, tensor_names
 from tfmagic.graphs.costs import flops as node_flops
 from tfmagic.graphs.costs import output_shapes, small_values
-from tfmagic.graphs.costs.tensor_facts import UNKNOWN, NodeFacts, TensorFact, Weight
+from tfmagic.graphs.costs.tensor_facts import UNKNOWN, NodeFacts, TensorFact, Weight, of_one_batch
 from tfmagic.graphs.numbered_nodes import OUTPUTS
 
 if TYPE_CHECKING:
@@ -137,11 +137,6 @@ def of_graph(graph: SerializedGraph, outputs: Iterable[str], inputs: Mapping[str
     known = {main.tensor(tensor_names.full(tensor)): of_one_batch(shape) for tensor, shape in inputs.items()}
     walk.run(_Place(0, "", 0), [main.tensor(tensor_names.full(tensor)) for tensor in outputs], {}, known)
     return tuple(walk.costs)
-
-
-def of_one_batch(shape: Shape) -> Shape:
-    """Return a shape for one example: its first dimension is one where it is open."""
-    return (1, *shape[1:]) if shape and shape[0] is None else shape
 
 
 class _Place(NamedTuple):

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import math
 from itertools import zip_longest
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from tfmagic.files import protos
 from tfmagic.graphs.costs import image_shapes, piece_shapes
-from tfmagic.graphs.costs.tensor_facts import elementwise_shape
+from tfmagic.graphs.costs.tensor_facts import elementwise_shape, of_one_batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from tfmagic.frames import Shape
     from tfmagic.graphs.costs.tensor_facts import NodeFacts
-
-_Sizes: TypeAlias = tuple[int | None, ...]
 
 #: Ops whose outputs all have the shape of the first input.
 _SAME = frozenset({
@@ -88,14 +86,10 @@ def _stated_outputs(facts: NodeFacts) -> list[Shape]:
 def _sharper(inferred: Shape, stated: Shape) -> Shape:
     """Return what is known of a shape by both, the inferred first: only it knows the batch."""
     if inferred is None:
-        return stated if stated is None else _of_one_batch(stated)
+        return stated if stated is None else of_one_batch(stated)
     if stated is None or len(stated) != len(inferred):
         return inferred
     return tuple(size if size is not None else said for size, said in zip(inferred, stated, strict=True))
-
-
-def _of_one_batch(shape: _Sizes) -> _Sizes:
-    return (1, *shape[1:]) if shape and shape[0] is None else shape
 
 
 def _rule(op: str) -> Callable[[NodeFacts], Iterable[Shape]] | None:

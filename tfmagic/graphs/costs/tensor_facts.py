@@ -11,6 +11,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic.files import protos
+from tfmagic.files.keras.shapes import broadcast
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -155,11 +156,9 @@ class NodeFacts:
 def elementwise_shape(shapes: Iterable[Sequence[int | None]]) -> tuple[int | None, ...]:
     """Return the shape that tensors have together, element by element; raises ValueError where they do not fit."""
     reversed_sizes = zip_longest(*(tuple(shape)[::-1] for shape in shapes), fillvalue=1)
-    return tuple(_together(sizes) for sizes in reversed_sizes)[::-1]
+    return tuple(broadcast(sizes) for sizes in reversed_sizes)[::-1]
 
 
-def _together(sizes: Sequence[int | None]) -> int | None:
-    larger = {size for size in sizes if size not in (None, 1)}
-    if len(larger) > 1:
-        raise ValueError(f"sizes {sizes!r} do not go together")
-    return larger.pop() if larger else None if None in sizes else 1
+def of_one_batch(shape: Shape) -> Shape:
+    """Return a shape for one example: its first dimension is one where it is open."""
+    return (1, *shape[1:]) if shape and shape[0] is None else shape
