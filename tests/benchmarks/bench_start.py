@@ -1,4 +1,4 @@
-"""What ``import tfmagic`` and ``%load_ext tfmagic`` add to a session that has IPython and pandas anyway."""
+"""What ``import tfmagic`` and ``%load_ext tfmagic`` add to a session that has IPython, with and without pandas."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ GOAL = 0.1
 
 _SHELL = """
 from IPython.core.interactiveshell import InteractiveShell
-import pandas
 shell = InteractiveShell.instance()
 """
-_OURS = (
-    _SHELL
-    + """
+_PANDAS = "import pandas\n"
+_OURS = """
 import sys
+before = set(sys.modules)
 import tfmagic
 shell.run_line_magic("load_ext", "tfmagic")
-print([name for name in ("tensorflow", "keras", "ipywidgets", "anywidget") if name in sys.modules])
+heavy = ("numpy", "pandas", "tensorflow", "keras", "ipywidgets", "anywidget")
+print([name for name in heavy if name in set(sys.modules) - before])
 """
-)
 
 
 def main() -> None:
     """Print the seconds with and without the extension."""
-    runs = in_turns(ROUNDS, alone=(_SHELL,), extended=(_OURS,))
-    added = runs["extended"].seconds - runs["alone"].seconds
     print(f"import tfmagic and %load_ext tfmagic, fresh process, medians of {ROUNDS}:")
-    print(f"  IPython and pandas {runs['alone'].seconds:.2f} s, with tfmagic {runs['extended'].seconds:.2f} s")
-    print(f"  added {added:.3f} s (goal: at most {GOAL}); libraries brought in: {runs['extended'].output}")
+    for session, shell in (("IPython", _SHELL), ("IPython and pandas", _SHELL + _PANDAS)):
+        runs = in_turns(ROUNDS, alone=(shell,), extended=(shell + _OURS,))
+        alone, extended = runs["alone"].seconds, runs["extended"].seconds
+        print(f"  {session} {alone:.2f} s, with tfmagic {extended:.2f} s: added {extended - alone:.3f} s")
+        print(f"  (goal: at most {GOAL} s); libraries brought in: {runs['extended'].output}")
 
 
 if __name__ == "__main__":

@@ -176,6 +176,19 @@ def test_a_closed_pipe_is_silent(graph: Path) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+def test_the_version_is_said_without_numpy() -> None:
+    program = "import sys; from tfmagic.shell import command_line; command_line.run(['--version']); print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("tfmagic ")
+    assert not {"numpy", "google.protobuf", "pandas"} & set(done.stdout.split())
+
+
 @pytest.mark.parametrize(
     ("words", "begin"),
     [(["inspect", "served", "--signatures"], "tags"), (["freeze", "served", "-o", "f.pb", "--no-verify"], "graph_def")],

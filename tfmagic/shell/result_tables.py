@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 from tfmagic import frames
 from tfmagic.display import render
-from tfmagic.files import writing
 
 
 class Table(NamedTuple):
@@ -34,6 +33,8 @@ class Written(render.Sectioned):
 
     def shown_sections(self) -> tuple[str, list[render.Section]]:
         """Return where it lies, its size, its signatures and its notes."""
+        from tfmagic.files import writing  # noqa: PLC0415 - numpy comes with it, for which no completion should wait
+
         model = self._model
         size = writing.size_of(model.path)
         facts = [("size", render.size_text(size)), *(("note", note) for note in model.notes)]
