@@ -147,6 +147,7 @@ def _compared(first: Model, second: Model, signature: str | None) -> tuple[list[
     mine, theirs = computations.ends(first, signature), computations.ends(second, signature)
     if mine and theirs:
         rows += computations.signature_rows(mine, theirs)
+        notes += computations.left_out(first, second, mine, theirs) if signature is None else ()
     matching = weighed = None
     of_tables: list[frames.DiffRow] = []
     if mine and theirs and "graph" in parts and first.has_own_ops != second.has_own_ops and not has_layers:

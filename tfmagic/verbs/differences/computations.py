@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfmagic import frames
+from tfmagic import errors, frames
 from tfmagic.graphs import (
     computation,
     computation_matching,
@@ -84,6 +84,26 @@ def ends(model: Model, key: str | None) -> Ends | None:
         if key is None:
             return None
     return _stated(signatures.choose(stated, key), stated)
+
+
+def left_out(first: Model, second: Model, mine: Ends, theirs: Ends) -> Iterator[str]:
+    """Say which signatures are not compared where nobody named one: one of two models may lack them."""
+    known = [_visible(model) for model in (first, second)]
+    others = [key for key in dict.fromkeys((*known[0], *known[1])) if key not in (mine.key, theirs.key)]
+    if not others:
+        return
+    named = errors.listed(others)
+    yield f"of the signatures {mine.key!r} was compared, {named} not: name another one, signature=… (--signature)"
+    for ordinal, own, beside in (("first", *known), ("second", *known[::-1])):
+        only = [key for key in others if key in own and key not in beside]
+        if only:
+            yield f"the {ordinal} model alone has the signature {errors.listed(only)}"
+
+
+def _visible(model: Model) -> list[str]:
+    if not model.is_at_hand("signatures") or model.has_no_signature:
+        return []
+    return [key for key in model.signature_def if not signatures.is_hidden(key)]
 
 
 def _stated(key: str, stated: Mapping[str, protos.Message]) -> Ends:
