@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -417,3 +418,15 @@ def test_of_two_functions_of_one_name_both_count() -> None:
 def test_a_function_that_is_called_as_an_op_of_tensorflows_counts() -> None:
     shadow = function("Relu", ["x"], *writing())
     assert effects(graph(X, node("y", "Relu", "x"), functions=[shadow])) == {Effect.WRITES_FILES}
+
+
+def test_a_subgraph_of_tflite_that_runs_itself_is_told() -> None:
+    def of(*bodies: int) -> tuple[hazards.Hazard, ...]:
+        steps = [SimpleNamespace(op="WHILE", custom_options=b"", options={"body_subgraph_index": at}) for at in bodies]
+        subgraphs = [SimpleNamespace(operators=[step]) for step in steps] + [SimpleNamespace(operators=[])]
+        description: Any = SimpleNamespace(subgraphs=subgraphs, foreign=(), files={})
+        return tflite_hazards.of_file(description)
+
+    assert of(1, 2) == ()
+    ((effect, _, what, *_),) = of(1, 0)
+    assert (effect, what) == (Effect.STOPS_THE_PROCESS, "runs itself")

@@ -5,6 +5,7 @@ Not for: ops of TensorFlow's graphs (:mod:`tfmagic.findings.hazards`), nor refus
 
 from __future__ import annotations
 
+import graphlib
 import math
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,21 @@ def of_file(description: Description) -> tuple[Hazard, ...]:
     operators = [operator for subgraph in description.subgraphs for operator in subgraph.operators]
     flex = dict.fromkeys((each.op, each.custom_options) for each in operators if each.op.startswith(FLEX))
     carried = [hazard for op, options in flex for hazard in _of_options(op, options)]
-    return tuple(dict.fromkeys((*of_names(sorted(description.foreign)), *carried, *_outer_files(description))))
+    named = of_names(sorted(description.foreign))
+    return tuple(dict.fromkeys((*named, *carried, *_outer_files(description), *_circles(description))))
+
+
+def _circles(description: Description) -> Iterator[Hazard]:
+    """Yield what it means that a subgraph runs itself, by whatever way: an interpreter goes in before it runs any."""
+    runs: dict[object, list[object]] = {}
+    for number, subgraph in enumerate(description.subgraphs):
+        named = [value for step in subgraph.operators for name, value in step.options.items() if "subgraph" in name]
+        several = [value if isinstance(value, (tuple, list)) else (value,) for value in named]
+        runs[number] = [each for numbers in several for each in numbers]
+    try:
+        graphlib.TopologicalSorter(runs).prepare()
+    except graphlib.CycleError as error:
+        yield Hazard(Effect.STOPS_THE_PROCESS, f"subgraph {error.args[1][0]}", "runs itself")
 
 
 def _outer_files(description: Description) -> Iterator[Hazard]:

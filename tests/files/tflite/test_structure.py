@@ -148,3 +148,30 @@ def test_a_file_that_ends_early_is_told(tmp_path: Path) -> None:
     path.write_bytes(b"\0" * 8)
     with pytest.raises(errors.CorruptSourceError, match="truncated"):
         values.content(path, Vector(4, 100))
+
+
+@pytest.mark.parametrize(
+    ("field", "number", "problem"),
+    [("inputs", 99, "tensor 99"), ("outputs", -7, "tensor -7"), ("buffer", 999, "buffer 999"), ("inputs", -1, "")],
+)
+def test_a_number_of_what_is_not_there_is_told(
+    schema: Any, tmp_path: Path, field: str, number: int, problem: str
+) -> None:
+    flatbuffers = pytest.importorskip("flatbuffers")
+    tensor, step, subgraph, model = schema.TensorT(), schema.OperatorT(), schema.SubGraphT(), schema.ModelT()
+    tensor.buffer, tensor.shape = 0, [1]
+    step.inputs, step.outputs, step.opcodeIndex = [0], [0], 0
+    holder = tensor if field == "buffer" else step
+    setattr(holder, field, number if field == "buffer" else [number])
+    subgraph.tensors, subgraph.operators, subgraph.inputs, subgraph.outputs = [tensor], [step], [0], [0]
+    model.version, model.subgraphs, model.operatorCodes = 3, [subgraph], [schema.OperatorCodeT()]
+    model.buffers = [schema.BufferT()]
+    builder = flatbuffers.Builder(256)
+    builder.Finish(model.Pack(builder), structure.IDENTIFIER)
+    path = tmp_path / "m.tflite"
+    path.write_bytes(bytes(builder.Output()))
+    if not problem:
+        assert structure.describe(path).subgraphs[0].operators[0].inputs == (-1,)
+        return
+    with pytest.raises(errors.CorruptSourceError, match=f"it refers to {problem} of 1"):
+        structure.describe(path)

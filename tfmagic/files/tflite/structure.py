@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 IDENTIFIER = b"TFL3"
 _MAX_BYTES = 1 << 62
+#: The number of an input that an operator leaves out.
+_LEFT_OUT = -1
 _NONE: Mapping[int, str] = MappingProxyType({})
 
 
@@ -178,8 +180,12 @@ class _Parser:
         listed = tuple(map(self._tensor, table.tables(_Subgraph.TENSORS)))
         steps = tuple(self._operator(operator) for operator in table.tables(_Subgraph.OPERATORS))
         inputs, outputs = table.scalars(_Subgraph.INPUTS, "int"), table.scalars(_Subgraph.OUTPUTS, "int")
-        for number in (*inputs, *outputs):
+        used = {number for step in steps for number in (*step.inputs, *step.outputs) if number != _LEFT_OUT}
+        for number in (*inputs, *outputs, *used):
             self._check(number, listed, "tensor")
+        places = range(max(1, len(self.buffers) + len(self.external)))
+        for number in {tensor.buffer for tensor in listed}:
+            self._check(number, places, "buffer")
         return Subgraph(table.text(_Subgraph.NAME), listed, inputs, outputs, steps)
 
     def _operator(self, table: Table) -> Operator:
