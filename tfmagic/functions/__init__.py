@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tfmagic.functions import meta_graphs, sessions, tf_functions, tflite, unsigned_graphs
+    from tfmagic.functions import meta_graphs, sessions, tf_functions, tflite, traces, unsigned_graphs
     from tfmagic.functions.graph_defs import wrap_graph_def
     from tfmagic.functions.keras import averages as keras_averages
     from tfmagic.functions.keras import files as keras_files
@@ -51,6 +51,7 @@ __all__ = [
     "tf_functions",
     "tflite",
     "trace_keras_model",
+    "traces",
     "unsigned_graphs",
     "with_values",
     "wrap_graph_def",

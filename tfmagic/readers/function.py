@@ -128,7 +128,7 @@ def _arguments(function: NamedFunction, codes: Mapping[str, str]) -> str:
     keys = {end.tensor: end.key for end in function.inputs}
     flat = [codes[keys[tensor.name]] for tensor in concrete.inputs if tensor.name in keys]
     try:
-        return functions.tf_functions.arguments_code(concrete, flat)
+        return functions.traces.arguments_code(concrete, flat)
     except TypeError as error:
         reason = f"{function.key!r} takes {error}, which code cannot name"
         raise errors.UnsupportedConversionError("function", "code", (), reason) from error
