@@ -1,6 +1,7 @@
-"""Slim a checkpoint of a gigabyte, half of it slots, against copying it, and a Keras export against a plain copy of it.
+"""Slim a checkpoint of a gigabyte, half of it slots, against copying it, and a Keras 3 export against its weights.
 
-Each side is a whole fresh process; values are compared byte by byte where slim checks.
+Each side is a whole fresh process; values are compared byte by byte where slim checks. Of the export, which holds every
+weight twice, the bytes count.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ VARIABLES = 64
 SIZE = 8 << 20
 #: A copy of half of the bytes that looks at all of them, and compares what it wrote, may take as long as three.
 GOAL = 1 / 3
+#: What issue 16 asks for: index and shards, as times the bytes of the weights.
+BYTES_GOAL = 1.01
 
 _WRITE = """
 import sys
@@ -43,17 +46,37 @@ for suffix in (".index", ".data-00000-of-00001"):
     with open(sys.argv[1] + ".copy" + suffix) as file:
         os.fsync(file.fileno())
 """
+_EXPORT = """
+import sys
+from pathlib import Path
+import keras, numpy as np, tfmagic
+place = sys.argv[1] + "/export"
+model = keras.applications.MobileNetV2(weights=None)
+# Of norms as they are before training most hold the same, which a copy has once.
+rng = np.random.default_rng(0)
+model.set_weights([rng.random(each.shape, np.float32) for each in model.get_weights()])
+model.export(place)
+tfmagic.slim(place, place + ".slim", verify=False)
+weights = sum(each.nbytes for each in model.get_weights())
+sides = [sum(file.stat().st_size for file in Path(each, "variables").iterdir()) for each in (place, place + ".slim")]
+print(weights, *sides, Path(place, "saved_model.pb").stat().st_size)
+"""
 
 
 def main() -> None:
-    """Print the seconds of each and their ratios."""
+    """Print the seconds of each and their ratios, and the bytes of an export before and after."""
     with tempfile.TemporaryDirectory() as directory:
         source = str(Path(directory) / "trained")
         measure(_WRITE, source, str(VARIABLES), str(SIZE))
         runs = in_turns(ROUNDS, slim=(_SLIM, source, "verify"), unverified=(_SLIM, source, "no"), copy=(_COPY, source))
+        exported = measure(_EXPORT, directory).output.splitlines()[-1]
     title = "slim of a checkpoint of a gigabyte, half of it slots, fresh process"
     report(f"{title}, compared byte by byte", runs, "slim", "copy", GOAL)
     report(f"{title}, not compared", runs, "unverified", "copy", GOAL)
+    weights, before, after, message = map(int, exported.split())
+    print("slim of a Keras 3 export of MobileNetV2, index and shards against the bytes of its weights:")
+    print(f"  {before / weights:.3f} before, {after / weights:.3f} after (goal: at most {BYTES_GOAL:g})")
+    print(f"  saved_model.pb beside them stays as it is, {message / weights:.3f} times the weights")
 
 
 if __name__ == "__main__":
