@@ -80,12 +80,6 @@ class _Kept:
     #: The reference to a live object, by which its end is noticed.
     alive: object = None
 
-    @property
-    def has_changed(self) -> bool:
-        """Whether a file of it is another by now: also one that only its content names."""
-        model = self.model
-        return model is not None and places.is_here(model.path) and bool(file_marks.changed(model.marks))
-
 
 def load(source: object, wish: Wish, *, trust: bool = False) -> Loaded:
     """Return the one function that is meant, loaded now or before.
@@ -110,7 +104,7 @@ def load(source: object, wish: Wish, *, trust: bool = False) -> Loaded:
     with _lock:
         key, mark = _identity(source, trust=trust)
         kept = _kept.pop(key, None) if key is not None else None
-        if kept is None or kept.mark != mark or kept.has_changed:
+        if kept is None or kept.mark != mark:
             kept = _Kept(mark)
         model = kept.model or _read(source, trust=trust)
         asked = (wish.signature, _hashable(wish.inputs), _hashable(wish.outputs))
