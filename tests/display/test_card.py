@@ -204,3 +204,14 @@ def test_what_an_optimizer_keeps_is_no_parameter() -> None:
         "12 parameters"
         in Reader(elements.markup(card.card(Model("hand-made", "nowhere", {Part.VARIABLES: lambda: alone})))).text
     )
+
+
+def test_a_scope_around_all_weights_is_said_by_none() -> None:
+    def shown(*names: str) -> str:
+        rows = tuple(VariableRow(name, "float32", (2,), 2, 8, trainable=None) for name in names)
+        return Reader(elements.markup(card.card(Model("hand-made", "nowhere", {Part.VARIABLES: lambda: rows})))).text
+
+    assert "net/" not in shown("net/conv/kernel", "net/conv_1/kernel", "net/dense/kernel")
+    assert "net/conv" in shown("net/conv/kernel", "other/kernel")
+    assert "net" in shown("net/conv", "net/conv/inner/kernel")
+    assert "net/conv" in shown("net/conv/kernel")

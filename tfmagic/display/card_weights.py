@@ -84,7 +84,9 @@ def weights(model: ShownModel) -> Iterator[Element]:
     tab = "Layers" if model.is_at_hand("keras") else "Variables"
     is_told = any(each.kind for each in shown)
     head = ["", *([""] if is_told else []), "", "parameters", "bytes", "share"]
-    rows = [_bar_row(each, shown[0].parameters, total, tab, is_told=is_told) for each in shown]
+    around = 0 if is_told else _scope_around([each.name for each in owners])
+    bars = _Bars(shown[0].parameters, total, around, is_told)
+    rows = [_bar_row(each, bars, tab) for each in shown]
     if rest:
         noun = "layer" if is_told else "scope"
         left = Heavy(
@@ -93,23 +95,41 @@ def weights(model: ShownModel) -> Iterator[Element]:
             sum(each.parameters for each in rest),
             sum(each.bytes for each in rest),
         )
-        rows.append(_bar_row(left, shown[0].parameters, total, "", is_told=is_told))
+        rows.append(_bar_row(left, bars._replace(around=0), ""))
     yield element("h4", "Where the weights are")
     titles = element("tr", *(element("th", text, scope="col") for text in head))
     yield element("table", element("thead", titles), element("tbody", *rows), class_="tfm-heaviest")
 
 
-def _bar_row(owner: Heavy, largest: int, total: int, tab: str, *, is_told: bool) -> Element:
-    shown = cut(owner.name, _LONGEST_NAME)
+def _scope_around(names: list[str]) -> int:
+    """Return how many letters of all names are one scope that all of them stand in: it tells none from another."""
+    if len(names) == 1:
+        return 0
+    first, last = min(names), max(names)
+    alike = next((place for place, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
+    return first.rfind("/", 0, alike) + 1
+
+
+class _Bars(NamedTuple):
+    """What rows share: the largest number, their sum, letters that no name is shown with, whether classes are told."""
+
+    largest: int
+    total: int
+    around: int
+    is_told: bool
+
+
+def _bar_row(owner: Heavy, bars: _Bars, tab: str) -> Element:
+    shown = cut(owner.name[bars.around :], _LONGEST_NAME)
     name: Element | str = shown
     if tab:
         leads_to = {"tab": tab, "what": {"name": owner.name}}
         whole = {} if shown == owner.name else {"title": owner.name}
         name = element("button", shown, leads_to=leads_to, class_="tfm-link", **whole)
-    share = 100 * owner.parameters / total
-    width = min(100 * owner.parameters / largest, 100)
+    share = 100 * owner.parameters / bars.total
+    width = min(100 * owner.parameters / bars.largest, 100)
     bar = element("span", element("i", style=f"width:{width:.1f}%"), class_="tfm-bar", aria_hidden="true")
-    kind = [element("td", owner.kind, class_="tfm-quiet")] if is_told else []
+    kind = [element("td", owner.kind, class_="tfm-quiet")] if bars.is_told else []
     row = element(
         "tr",
         element("td", name),
