@@ -4,6 +4,8 @@ import contextlib
 import ctypes
 import gc
 import sys
+import traceback
+import warnings
 from typing import Any
 
 import pytest
@@ -116,3 +118,38 @@ def test_a_block_that_was_kept_from_its_end_does_not_end_later() -> None:
         gc.collect()
         assert state(tf) == before, f"once the interrupt of line {turn} is forgotten"
     assert turn > 20
+
+
+def test_an_interrupt_stays_one_and_filters_of_warnings_come_back() -> None:
+    """TensorFlow answers blocks that were not left with an AssertionError, which hides the interrupt."""
+
+    @undisturbed
+    def verb() -> None:
+        warnings.catch_warnings().__enter__()
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise AssertionError("Nesting violated")
+
+    filters = warnings.filters
+    with pytest.raises(KeyboardInterrupt):
+        verb()
+    assert warnings.filters is filters
+
+
+def test_an_error_after_an_interrupt_that_is_being_handled_is_an_error() -> None:
+    @undisturbed
+    def verb() -> None:
+        raise ValueError("mine")
+
+    def stopped() -> None:
+        kept = "a local variable"  # noqa: F841 - looked for below
+        raise KeyboardInterrupt
+
+    try:
+        stopped()
+    except KeyboardInterrupt as interrupt:
+        with pytest.raises(ValueError, match="mine"):
+            verb()
+        *_, (frame, _) = traceback.walk_tb(interrupt.__traceback__)
+        assert frame.f_locals == {"kept": "a local variable"}
