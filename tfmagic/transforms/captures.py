@@ -1,6 +1,7 @@
 """What a ConcreteFunction captured from outside: variables, lookup tables, tensors; and how to get at their values.
 
-Not for: what becomes of them in a graph (:mod:`tfmagic.transforms.variable_reads`, :mod:`tfmagic.transforms.tables`).
+Not for: what becomes of them in a graph (:mod:`tfmagic.transforms.variable_reads`,
+:mod:`tfmagic.transforms.lookup_tables`).
 """
 
 from __future__ import annotations

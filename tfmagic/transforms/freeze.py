@@ -24,7 +24,7 @@ from tfmagic.graphs.tensor_names import node_of, plain
 from tfmagic.graphs.walks import reached
 from tfmagic.runtime import concrete_functions
 from tfmagic.runtime import tensorflow as runtime
-from tfmagic.transforms import frozen_state, inlining, pruning, tables
+from tfmagic.transforms import frozen_state, inlining, lookup_tables, pruning
 from tfmagic.transforms.asset_contents import asset_contents
 from tfmagic.transforms.captures import (
     Captures,
@@ -172,7 +172,7 @@ def assembled(
     _alive = list(graph_def.node)
     refuse_python(graph_def)
     refuse_other_state(graph_def)
-    values = tables.fill(graph_def, state.tables)
+    values = lookup_tables.fill(graph_def, state.tables)
     values.update(_constants(graph_def, state, drawn))
     # Handles that only waited for their placeholders are gone with the reads.
     pruning.prune(graph_def, *names)

@@ -17,7 +17,7 @@ from tfmagic.graphs.tensor_names import FreeNames, full, node_of, plain
 from tfmagic.graphs.variables import COLLECTIONS, definitions
 from tfmagic.graphs.walks import ancestors
 from tfmagic.runtime.ops_and_devices import Definitions
-from tfmagic.transforms import freeze, freeze_stored, tables
+from tfmagic.transforms import freeze, freeze_stored, lookup_tables
 from tfmagic.transforms.asset_contents import asset_contents
 from tfmagic.transforms.cut_graph import Part
 from tfmagic.transforms.end_names import node_names
@@ -162,7 +162,7 @@ class _Freezing:
         """Let tables fill themselves."""
         filled = filled_tables(self.graph_def.node)
         names = [node.name for node in self.graph_def.node if node.op in TABLES and node.name not in filled]
-        return tables.fill(self.graph_def, self.store.table_contents(names) if names else {})
+        return lookup_tables.fill(self.graph_def, self.store.table_contents(names) if names else {})
 
     def _variables(self) -> dict[str, Value]:
         """Turn the variables into constants of their names, and what reads them into what reads a constant."""
