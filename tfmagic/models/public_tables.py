@@ -1,6 +1,6 @@
 """The public tables of a model (DESIGN section 5): each made once, of the parts that it shows.
 
-Not for: how a table is made of a part (:mod:`tfmagic.models.tables`).
+Not for: how a table is made of a graph (:mod:`tfmagic.models.graph_tables`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from tfmagic import errors, frames
 from tfmagic.graphs import function_uses, plumbing, signatures
 from tfmagic.graphs import variables as graph_variables
 from tfmagic.models import costs as model_costs
-from tfmagic.models import tables as model_tables
+from tfmagic.models import graph_tables
 from tfmagic.models.form import Part
 from tfmagic.models.read_parts import ReadParts, missing_advice
 
@@ -164,7 +164,7 @@ class PublicTables(ReadParts):
 
     def _frame(self, name: str, depth: int | None) -> pd.DataFrame:
         if name not in _ROWS:
-            return model_tables.ops(self.meta_graph)
+            return graph_tables.ops(self.meta_graph)
         frame = frames.from_rows(name, self._rows(name, depth))
         if name == "costs":
             frame.attrs["total"] = str(self._total_cost(depth))
@@ -224,7 +224,7 @@ class PublicTables(ReadParts):
 
     @property
     def _proposals(self) -> pd.DataFrame:
-        frame: pd.DataFrame = self.once("proposals", lambda: model_tables.proposals(self.meta_graph, self.ends))
+        frame: pd.DataFrame = self.once("proposals", lambda: graph_tables.proposals(self.meta_graph, self.ends))
         return frame
 
     @cached_property
@@ -289,9 +289,9 @@ _ROWS: Mapping[str, Callable[[PublicTables], Iterable[tuple[object, ...]]]] = {
     "signatures": lambda model: signatures.rows(model.part(Part.SIGNATURES)),
     "functions": lambda model: model._function_uses,  # noqa: SLF001 - this module's own
     "variables": lambda model: model.part(Part.VARIABLES),
-    "metagraphs": lambda model: model_tables.metagraphs(model.meta_graphs, _variable_count(model)),
+    "metagraphs": lambda model: graph_tables.metagraphs(model.meta_graphs, _variable_count(model)),
     "assets": lambda model: (
-        model_tables.assets(model.meta_graphs, model.path) if model.packed is None else model.packed()
+        graph_tables.assets(model.meta_graphs, model.path) if model.packed is None else model.packed()
     ),
     "layers": lambda model: model.part(Part.KERAS),
     "costs": lambda model: model._costs(None),  # noqa: SLF001 - as above

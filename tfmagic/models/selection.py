@@ -1,6 +1,6 @@
 """Choose rows of a model's tables: by op, by name, by signature.
 
-Not for: making the tables (:mod:`tfmagic.models.tables`).
+Not for: making the tables (:mod:`tfmagic.models.public_tables`).
 """
 
 from __future__ import annotations

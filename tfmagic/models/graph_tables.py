@@ -1,6 +1,6 @@
-"""The tables of a model, each made of one of its parts (DESIGN section 5).
+"""The tables that the graph of a model gives: ops, proposed signatures, MetaGraphDefs, asset files (DESIGN section 5).
 
-Not for: reading the parts, or keeping and hiding rows of the tables (:mod:`tfmagic.models.model`).
+Not for: reading the graph, or keeping the tables and hiding rows of them (:mod:`tfmagic.models.public_tables`).
 """
 
 from __future__ import annotations
