@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tfmagic import errors, readers
 from tfmagic.commands import arguments, declarations
 from tfmagic.commands import words as command_words
-from tfmagic.files import bundles, places
+from tfmagic.files import folder_models, places
 from tfmagic.files.addresses import urls
 from tfmagic.graphs import signatures
 from tfmagic.models.model import Model, Part
@@ -132,7 +132,7 @@ def _rank(proposal: Completion) -> int:
     if proposal.kind != _PATH:
         return 0
     name = _bare(proposal.text).rstrip("'\"")
-    return 1 if name.endswith("/") or bundles.may_be_model(name.rpartition("/")[2]) else 2
+    return 1 if name.endswith("/") or folder_models.may_be_model(name.rpartition("/")[2]) else 2
 
 
 def _bare(word: str) -> str:

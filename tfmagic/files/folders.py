@@ -1,7 +1,7 @@
 """What lies in a folder: names, sizes, and by what a change of each file is told. No link out of a place is followed.
 
 A walk over many models looks at a place through this alone, be it here or at an address. Not for: which files are one
-model (:mod:`tfmagic.files.bundles`), or reading any.
+model (:mod:`tfmagic.files.folder_models`), or reading any.
 """
 
 from __future__ import annotations

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfmagic import errors
-from tfmagic.files import bundles, folders, places
+from tfmagic.files import folder_models, folders, places
 from tfmagic.files.addresses.address import path_of
-from tfmagic.files.bundles import Bundle
+from tfmagic.files.folder_models import Bundle
 from tfmagic.verbs.cataloguing import patterns
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class Walk:
         is_here = places.is_here(path)
         home = Path(folder.resolve().anchor) if is_here else folder
         entries = self._listed(folder, home, is_place=is_here) if not is_here or places.is_directory(folder) else ()
-        for bundle in bundles.bundles(entries or ()):
+        for bundle in folder_models.bundles(entries or ()):
             if path.name == bundle.name or any(entry.name == path.name for entry in bundle.files):
                 yield self._met(folder, bundle, home)
                 return
@@ -146,7 +146,7 @@ class Walk:
             if entries is None:
                 continue
             taken: set[str] = set()
-            for bundle in bundles.bundles([entry for entry in entries if not entry.name.startswith(".")]):
+            for bundle in folder_models.bundles([entry for entry in entries if not entry.name.startswith(".")]):
                 taken.update(bundle.folders)
                 if pattern.matches((*parts, bundle.name) if bundle.name else parts):
                     yield self._met(folder, bundle, home)
@@ -189,7 +189,7 @@ class Walk:
         elsewhere = f"{leading[0]!r} is a link to {leading[1].elsewhere!r}" if leading else ""
         address = folder / bundle.name if bundle.name else folder
         known = bundle._replace(files=tuple(entry for path, entry in files if path == entry.name))
-        return Met(address, tuple(files), bundles.decisive(known), bundle.is_certain, elsewhere)
+        return Met(address, tuple(files), folder_models.decisive(known), bundle.is_certain, elsewhere)
 
     def _inside(self, folder: Path, name: str, home: Path) -> Iterator[tuple[str, Entry]]:
         """Yield the files of a folder that belongs to a model, with all below it."""
