@@ -108,6 +108,9 @@ class Matching:
         return self._pairs_of(TABLE)
 
     def _pairs_of(self, op: str) -> list[tuple[int, int]]:
+        places = [whole.of_ops(op) for whole in self.both]
+        if not all(map(len, places)):
+            return []
         _, a, b = self._taken(*self.pairs)
         ends = [
             (mine[0], self.second.outputs[key][0])
@@ -117,8 +120,8 @@ class Matching:
         results = np.array(ends, np.int64).reshape(-1, 2)
         taken = np.concatenate([np.stack([a // OUTPUTS, b // OUTPUTS], 1), results])
         of_op = [np.zeros(len(whole.codes), bool) for whole in self.both]
-        for flags, whole in zip(of_op, self.both, strict=True):
-            flags[whole.of_ops(op)] = True
+        for flags, of_side in zip(of_op, places, strict=True):
+            flags[of_side] = True
         pairs = taken[of_op[0][taken[:, 0]] & of_op[1][taken[:, 1]]]
         return [(a, b) for a, b in np.unique(pairs, axis=0).tolist()]
 
