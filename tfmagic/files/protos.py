@@ -17,7 +17,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, te
 from google.protobuf.message import DecodeError
 from google.protobuf.message import EncodeError as _EncodeError
 
-from tfmagic.files import printed_text
+from tfmagic.files import text_messages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,7 +88,7 @@ def parse_text(name: str, text: str, *, lossless: bool = False) -> Message:
     Fields that this schema does not know are skipped only if the text does not parse without that: a newer
     TensorFlow may have added them. Where nothing may be lost, they are an error.
     """
-    if (data := printed_text.serialized(message(name), text, _pool())) is not None:
+    if (data := text_messages.serialized(message(name), text, _pool())) is not None:
         return message(name).FromString(data)
     try:
         return text_format.Parse(text, message(name)(), descriptor_pool=_pool())

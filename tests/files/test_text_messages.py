@@ -7,7 +7,7 @@ import pytest
 from google.protobuf import text_format
 
 from tests.findings.graph_defs import graph, node
-from tfmagic.files import printed_text, protos
+from tfmagic.files import protos, text_messages
 
 #: What stands in the place of one line of a printed graph: text that protobuf takes, or not, and never prints so.
 LINES = (
@@ -50,7 +50,7 @@ def stock(text: str) -> Any:
 
 
 def ours(text: str) -> Any:
-    data = printed_text.serialized(protos.message("GraphDef"), text, protos._pool())
+    data = text_messages.serialized(protos.message("GraphDef"), text, protos._pool())
     return None if data is None else protos.parse("GraphDef", data)
 
 
@@ -66,7 +66,7 @@ def test_what_protobuf_prints_is_read_as_protobuf_reads_it() -> None:
 
 
 def test_large_blocks_are_taken_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(printed_text, "_LARGE", 0)
+    monkeypatch.setattr(text_messages, "_LARGE", 0)
     assert same(ours(protos.to_text(message())), message())
 
 
@@ -74,7 +74,7 @@ def test_large_blocks_are_taken_apart(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_read_is_what_protobuf_reads_whatever_stands_in_a_line(
     large: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(printed_text, "_LARGE", large)
+    monkeypatch.setattr(text_messages, "_LARGE", large)
     lines = protos.to_text(message()).split("\n")
     read = 0
     for number, line in enumerate(LINES):
