@@ -1,4 +1,4 @@
-"""What the forms of several tabs share: fields of one width, lists of lines, results.
+"""What several tabs share: fields of one width, lists of lines, results, what is said where a model has no such part.
 
 Not for: what a form asks.
 """
@@ -13,6 +13,8 @@ from tfmagic.escaping import html_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from tfmagic.models.model import Model
 
 #: Side by side where there is room, one below the other on a narrow page.
 # Front ends put a margin around each control.
@@ -76,6 +78,11 @@ def row(*widgets: ipywidgets.Widget) -> ipywidgets.Box:
 def show(widget: ipywidgets.Widget, *, shown: bool) -> None:
     """Show a widget or take it out of sight."""
     widget.layout.display = _SHOWN if shown else _GONE
+
+
+def without(model: Model, part: str) -> ipywidgets.Label:
+    """Return what stands in a tab that shows a part which a model has not."""
+    return ipywidgets.Label(f"A {model.form} has no {part}; it has {', '.join(model.parts) or 'nothing'}.")
 
 
 def listed(title: str, lines: Iterable[object]) -> str:

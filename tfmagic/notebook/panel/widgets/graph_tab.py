@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import ipywidgets
-
+from tfmagic.notebook.panel.widgets import forms
 from tfmagic.notebook.panel.widgets.graph_view import GraphView
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import ipywidgets
 
     from tfmagic.models.model import Model
     from tfmagic.notebook.panel.widgets.protocols import Place
@@ -32,8 +33,7 @@ def build(model: Model, panel: Place | None = None) -> ipywidgets.Widget:
         Where links lead; without one there are none.
     """
     if not {"graph", "keras"} & set(model.parts):
-        message = f"A {model.form} has no graph; it has {', '.join(model.parts) or 'nothing'}."
-        return ipywidgets.Label(message)
+        return forms.without(model, "graph")
     if panel is None:
         return GraphView(model)
     colour = panel.colour

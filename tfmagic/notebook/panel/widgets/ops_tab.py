@@ -16,7 +16,7 @@ from tfmagic.display.graph.bodies import Library
 from tfmagic.graphs import node_details
 from tfmagic.graphs.node_neighbours import Neighbours
 from tfmagic.notebook.panel import cell_text
-from tfmagic.notebook.panel.widgets import threads
+from tfmagic.notebook.panel.widgets import forms, threads
 from tfmagic.notebook.panel.widgets.row_details import Act, Details, Group, Link
 from tfmagic.notebook.panel.widgets.table import Table
 
@@ -52,7 +52,7 @@ def build(model: Model, panel: Place) -> ipywidgets.Widget:
         Where the link to the graph leads, and where the filtered rows can be put.
     """
     if "graph" not in model.parts:
-        return ipywidgets.Label(f"A {model.form} has no graph; it has {', '.join(model.parts) or 'nothing'}.")
+        return forms.without(model, "graph")
     return OpsTab(model, panel)
 
 

@@ -18,7 +18,7 @@ from tfmagic.models import variable_statistics
 from tfmagic.models.variable_statistics import CancelledError
 from tfmagic.models.variable_values import VariableValues
 from tfmagic.notebook.panel import cell_text
-from tfmagic.notebook.panel.widgets import threads
+from tfmagic.notebook.panel.widgets import forms, threads
 from tfmagic.notebook.panel.widgets.row_details import Act, Chart, Details
 from tfmagic.notebook.panel.widgets.table import Table
 
@@ -49,7 +49,7 @@ def build(model: Model, panel: Place) -> ipywidgets.Widget:
         Where the filtered rows can be put.
     """
     if "variables" not in model.parts:
-        return ipywidgets.Label(f"A {model.form} has no variables; it has {', '.join(model.parts) or 'nothing'}.")
+        return forms.without(model, "variables")
     return VariablesTab(model, panel)
 
 
