@@ -88,6 +88,7 @@ def test_it_freezes_to_one_file_that_needs_nothing_else(tmp_path: Path, name: st
 def test_its_layers_inputs_and_outputs_are_shown_without_freezing() -> None:
     whole, _ = packed()
     model = tfmagic.inspect(whole)
-    assert model.signatures["key"].tolist() == ["sentences", "weight", "a_vector", "scores"]
+    # In the order in which the function takes and returns them.
+    assert model.signatures["key"].tolist() == ["sentences", "weight", "scores", "a_vector"]
     assert {"LookupTableFindV2", "MatMul"} <= set(model.ops["op"])
     assert "offset" in set(model.variables["name"])
