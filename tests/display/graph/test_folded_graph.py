@@ -52,6 +52,17 @@ def test_equal_blocks_in_a_row_are_one_box_that_says_which() -> None:
     assert [box.count for box in drawn.boxes] == [1, 12, 1]
 
 
+def test_what_is_fed_stands_below_what_feeds_it_though_its_weights_come_first() -> None:
+    rows: list[drawn_graphs.Node] = [(f"conv/weights_{number}", "Neg", ()) for number in range(9)]
+    rows += [("conv/sum", "AddN", tuple(name for name, _, _ in rows)), ("image", "Pad", ())]
+    rows += [("conv/conv", "Conv2D", ("image", "conv/sum")), *chain(["pool", "dense", "mean", "soft", "y"])]
+    rows = [(name, op, ("conv/conv",) if name == "pool" else inputs) for name, op, inputs in rows]
+    drawn = folded(rows)
+    labels = [box.label for box in drawn.boxes]
+    assert labels.index("image") < labels.index("conv")
+    assert all(source < target for source, target in drawn.edges)
+
+
 def test_many_inputs_do_not_make_up_for_parts_that_are_missing() -> None:
     inputs = [f"ids_{letter}" for letter in "abcdefg"]
     rows: list[drawn_graphs.Node] = [(name, "Placeholder", ()) for name in inputs]

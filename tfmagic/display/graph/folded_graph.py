@@ -185,7 +185,7 @@ class _Folding(UnitGraph):
             scopes = sorted(name_scopes.by_series(scopes), key=self.middle)
         if len(scopes) > _MOST_SCOPES:
             scopes = name_scopes.in_handfuls(scopes, _MOST_SCOPES)
-        return [Unit(scope.label.removesuffix("_*"), scope.members.tolist(), scope) for scope in scopes]
+        return self.in_order([Unit(scope.label.removesuffix("_*"), scope.members.tolist(), scope) for scope in scopes])
 
     def _absorbed(self, units: list[Unit]) -> list[Unit]:
         """Let a layer take in the normalisation and the activation that alone follow it."""

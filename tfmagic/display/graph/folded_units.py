@@ -5,6 +5,7 @@ Not for: which units there are (:mod:`tfmagic.display.graph.folded_graph`).
 
 from __future__ import annotations
 
+import heapq
 import re
 from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
@@ -94,6 +95,31 @@ class UnitGraph:
         between = (source != target) & (source >= 0) & (target >= 0)
         pairs = np.unique(np.stack([source[between], target[between]]), axis=1).T
         return {(int(first), int(second)) for first, second in pairs.tolist()}
+
+    def in_order(self, units: Sequence[Unit]) -> list[Unit]:
+        """Put before each unit what feeds it, but where that is a loop; else they stay as they are.
+
+        A scope that reads its weights first has its middle before an input that it alone takes.
+        """
+        edges = self.edges(self.numbers(units))
+        waiting = Counter(target for _, target in edges)
+        feeds: dict[int, list[int]] = defaultdict(list)
+        for source, target in edges:
+            feeds[source].append(target)
+        ready = [index for index in range(len(units)) if not waiting[index]]
+        in_loops = iter(range(len(units)))
+        # In the order in which they are put there.
+        placed: dict[int, Unit] = {}
+        while len(placed) < len(units):
+            index = heapq.heappop(ready) if ready else next(in_loops)
+            if index in placed:
+                continue
+            placed[index] = units[index]
+            for target in feeds[index]:
+                waiting[target] -= 1
+                if not waiting[target]:
+                    heapq.heappush(ready, target)
+        return list(placed.values())
 
     def shapes(self, units: Sequence[Unit]) -> list[Shape]:
         """Return for each unit the shape of the last tensor that goes on from it, or of its last."""
